@@ -1,0 +1,3 @@
+//! The `tasklane` command.
+
+fn main() {}

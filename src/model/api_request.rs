@@ -1,0 +1,113 @@
+//! API Requests: the record that each call of an API Function leaves.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{ApplicationId, FunctionName, ObjectId, Timestamp, UserId};
+
+/// One call of a Function as an HTTP endpoint (contract §5). Losing one never fails the call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiRequest {
+    /// Its id.
+    pub id: ObjectId,
+    /// The Function that was called.
+    pub function_name: FunctionName,
+    /// The HTTP method.
+    pub method: Method,
+    /// What followed the Function's name, without the leading slash, with the query.
+    pub path: String,
+    /// Who called, when somebody was logged in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub user_id: Option<UserId>,
+    /// The application that the call came through.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub application_id: Option<ApplicationId>,
+    /// The status that was answered, the service's own errors included.
+    pub status_code: u16,
+    /// When the call arrived.
+    pub timestamp: Timestamp,
+    /// How long the Function took, in seconds.
+    pub duration: f64,
+    /// What went wrong, if anything did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<ApiRequestError>,
+    /// The id that AWS Lambda gave to the invocation: where its logs are found. Not part of the public record.
+    #[serde(skip)]
+    pub request_id: Option<String>,
+}
+
+/// What went wrong with an API Request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiRequestError {
+    /// Where it went wrong.
+    #[serde(rename = "type")]
+    pub kind: ApiRequestErrorKind,
+    /// The error's name, as the Function or the service gave it.
+    pub name: String,
+    /// What happened.
+    pub message: String,
+}
+
+/// Where an API Request went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApiRequestErrorKind {
+    /// Before the code ran.
+    Invocation,
+    /// In the code.
+    Runtime,
+    /// In what the code answered.
+    Response,
+}
+
+/// The methods that API Functions take (contract §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs)]
+pub enum Method {
+    Get,
+    Post,
+    Put,
+    Delete,
+    Patch,
+    Options,
+    Head,
+}
+
+impl Method {
+    /// Every one of them.
+    pub const ALL: [Self; 7] = [Self::Get, Self::Post, Self::Put, Self::Delete, Self::Patch, Self::Options, Self::Head];
+
+    /// As it stands in a request line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Patch => "PATCH",
+            Self::Options => "OPTIONS",
+            Self::Head => "HEAD",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A method that API Functions do not take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a method that an API Function takes")]
+pub struct UnknownMethod;
+
+impl FromStr for Method {
+    type Err = UnknownMethod;
+    fn from_str(text: &str) -> Result<Self, UnknownMethod> {
+        Self::ALL.into_iter().find(|method| method.as_str() == text).ok_or(UnknownMethod)
+    }
+}

@@ -1,0 +1,254 @@
+//! The errors that callers see: the contract's table (§9), and nothing else.
+//!
+//! Which error type belongs where: anything that a caller did, or that stops their request, is an [`Error`], made by
+//! one of its constructors. A fault of ours (the store did not answer, a row does not decode) becomes
+//! [`Error::internal`]: its cause goes to the log through [`Error::cause`] and never into an answer. The ports and the
+//! store have error types of their own; `service` turns them into this one.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::ObjectId;
+
+/// `Result` with the contract's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+macro_rules! error_kinds {
+    ($($(#[$doc:meta])* $kind:ident = $code:expr, $status:literal, $name:literal;)*) => {
+        /// The rows of the contract's error table (§9).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ErrorKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl ErrorKind {
+            /// Every row.
+            pub const ALL: &[Self] = &[$(Self::$kind,)*];
+
+            /// The code that clients tell errors apart by; two rows have none.
+            pub fn code(self) -> Option<u16> {
+                match self { $(Self::$kind => $code,)* }
+            }
+
+            /// The HTTP status.
+            pub fn status(self) -> u16 {
+                match self { $(Self::$kind => $status,)* }
+            }
+
+            /// The name that clients show.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name,)* }
+            }
+        }
+    };
+}
+
+error_kinds! {
+    /// A fault of the service's own.
+    Server = Some(1), 500, "SERVER_EXCEPTION";
+    /// Logged in, without the permission.
+    NoPermission = Some(10), 401, "NO_PERMISSION_EXCEPTION";
+    /// Not 24 hex digits.
+    IdFormat = Some(12), 400, "ID_FORMAT_EXCEPTION";
+    /// A body was needed.
+    EmptyBody = Some(13), 400, "EMPTY_BODY_EXCEPTION";
+    /// A required field is absent.
+    MissingRequiredFields = Some(14), 400, "MISSING_REQUIRED_FIELDS_EXCEPTION";
+    /// A field's value breaks its rule.
+    FieldFormat = Some(15), 400, "FIELD_FORMAT_EXCEPTION";
+    /// No such thing.
+    ResourceUnknown = Some(16), 404, "RESOURCE_UNKNOWN_EXCEPTION";
+    /// There is one of that name.
+    ResourceAlreadyExists = Some(17), 400, "RESOURCE_ALREADY_EXISTS_EXCEPTION";
+    /// RQL that does not parse, or asks the impossible of a field.
+    InvalidRql = Some(19), 400, "INVALID_RQL_EXCEPTION";
+    /// RQL was needed.
+    EmptyRql = Some(20), 400, "EMPTY_RQL_EXCEPTION";
+    /// A query over its time budget.
+    LongQuery = Some(21), 401, "LONG_QUERY_EXCEPTION";
+    /// The body is no JSON object.
+    BodyFormat = Some(22), 400, "BODY_FORMAT_EXCEPTION";
+    /// An argument that makes no sense here.
+    IllegalArgument = Some(26), 400, "ILLEGAL_ARGUMENT_EXCEPTION";
+    /// Not in this state.
+    IllegalState = Some(27), 400, "ILLEGAL_STATE_EXCEPTION";
+    /// Nobody is logged in.
+    UserNotAuthenticated = Some(104), 401, "USER_NOT_AUTHENTICATED_EXCEPTION";
+    /// An unknown OAuth consumer key.
+    OauthKey = Some(107), 401, "OAUTH_KEY_EXCEPTION";
+    /// An unknown OAuth token.
+    OauthToken = Some(108), 401, "OAUTH_TOKEN_EXCEPTION";
+    /// An OAuth signature that does not fit.
+    OauthSignature = Some(109), 401, "OAUTH_SIGNATURE_EXCEPTION";
+    /// A nonce seen before, or a time stamp out of its window.
+    DuplicateRequest = Some(110), 401, "DUPLICATE_REQUEST_EXCEPTION";
+    /// An unknown bearer token.
+    AccessTokenUnknown = Some(117), 401, "ACCESS_TOKEN_UNKNOWN_EXCEPTION";
+    /// A bearer token past its time.
+    AccessTokenExpired = Some(118), 401, "ACCESS_TOKEN_EXPIRED_EXCEPTION";
+    /// Not base64, not a zip, an empty or unsafe zip.
+    InvalidFunctionCode = Some(1401), 400, "INVALID_FUNCTION_CODE_EXCEPTION";
+    /// What Lambda would refuse.
+    InvalidFunctionConfiguration = Some(1402), 400, "INVALID_FUNCTION_CONFIGURATION_EXCEPTION";
+    /// No free slot for a direct execution.
+    ConcurrentExecutionLimit = Some(1403), 400, "CONCURRENT_EXECUTION_LIMIT_EXCEPTION";
+    /// A Function too slow to be executed directly.
+    TimeLimitExceedsDirectExecutionMaximum = Some(1404), 400, "TIME_LIMIT_EXCEEDS_DIRECT_EXECUTION_MAXIMUM_EXCEPTION";
+    /// Lambda did not run the code.
+    LambdaInvocation = Some(1405), 400, "LAMBDA_INVOCATION_EXCEPTION";
+    /// The code threw.
+    LambdaRuntime = Some(1406), 400, "LAMBDA_RUNTIME_EXCEPTION";
+    /// No log line was found yet.
+    NoTaskLogsFound = Some(1408), 400, "NO_TASK_LOGS_FOUND";
+    /// An API Function answered something that is no answer.
+    InvalidApiFunctionResult = Some(1409), 400, "INVALID_API_FUNCTION_RESULT";
+    /// A Function too slow to be an API Function.
+    ApiFunctionMaximumTimeLimit = Some(1411), 400, "API_FUNCTION_MAXIMUM_TIME_LIMIT";
+    /// No free slot for an API Function.
+    ConcurrentApiFunctionLimit = Some(1412), 400, "CONCURRENT_API_FUNCTION_LIMIT_EXCEPTION";
+    /// No such endpoint or method.
+    Endpoint = None, 404, "ENDPOINT_EXCEPTION";
+    /// A body larger than the endpoint takes.
+    PayloadTooLarge = None, 413, "PAYLOAD_TOO_LARGE_EXCEPTION";
+}
+
+/// An error for the caller: `{code, name, message, …}`, with the operator's cause kept apart.
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    details: Map<String, Value>,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of this kind. The message says what was wrong, where, and what to do.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), details: Map::new(), cause: None }
+    }
+
+    /// A fault of ours. The caller learns only that there was one; the cause is for the log.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let mut error = Self::new(ErrorKind::Server, "The service could not handle the request; try again later.");
+        error.cause = Some(cause.into());
+        error
+    }
+
+    /// A field's value breaks its rule (15): `field` is its path in the body, `rule` reads on after it.
+    pub fn field_format(field: &str, rule: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::FieldFormat, format!("The field '{field}' {rule}."))
+    }
+
+    /// Required fields are absent (14).
+    pub fn missing_fields(fields: &[&str]) -> Self {
+        let list = fields.join("', '");
+        Self::new(ErrorKind::MissingRequiredFields, format!("Required fields are missing: '{list}'."))
+    }
+
+    /// No such thing (16): `what` names its kind, as "function" or "task".
+    pub fn unknown(what: &str, which: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::ResourceUnknown, format!("There is no {what} '{which}'."))
+    }
+
+    /// Not an id (12).
+    pub fn id_format(text: &str) -> Self {
+        Self::new(ErrorKind::IdFormat, format!("'{}' is not an id: expected 24 hexadecimal digits.", shorten(text)))
+    }
+
+    /// Logged in, without the permission (10).
+    pub fn no_permission(permission: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::NoPermission, format!("The permission {permission} is needed."))
+    }
+
+    /// Nobody is logged in (104).
+    pub fn not_authenticated() -> Self {
+        Self::new(ErrorKind::UserNotAuthenticated, "Log in first: the request carries no user's credential.")
+    }
+
+    /// RQL that cannot be answered (19).
+    pub fn invalid_rql(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidRql, message)
+    }
+
+    /// The code threw (1406): with `runtimeError {name, message}` and, for a Task, `taskId`.
+    pub fn runtime_error(name: &str, message: &str, task: Option<ObjectId>) -> Self {
+        let error = Self::new(ErrorKind::LambdaRuntime, "The Function's code failed.")
+            .with("runtimeError", serde_json::json!({ "name": name, "message": message }));
+        match task {
+            Some(id) => error.with("taskId", Value::String(id.to_string())),
+            None => error,
+        }
+    }
+
+    /// The same error with one more field in its JSON.
+    #[must_use]
+    pub fn with(mut self, field: &str, value: Value) -> Self {
+        self.details.insert(field.to_owned(), value);
+        self
+    }
+
+    /// The same error with the operator's cause, for the log only.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// Which row of the table it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What the caller reads.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What the operator reads in the log, never the caller.
+    pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        self.cause.as_deref()
+    }
+
+    /// The body of the answer.
+    pub fn to_body(&self) -> ErrorBody<'_> {
+        ErrorBody { code: self.kind.code(), name: self.kind.name(), message: &self.message, details: &self.details }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.name(), self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.kind)
+            .field("message", &self.message)
+            .field("cause", &self.cause)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The JSON of an error.
+#[derive(Debug, Serialize)]
+pub struct ErrorBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<u16>,
+    name: &'static str,
+    message: &'a str,
+    #[serde(flatten)]
+    details: &'a Map<String, Value>,
+}
+
+/// A caller's text, cut to a length that an error may quote.
+fn shorten(text: &str) -> &str {
+    match text.char_indices().nth(64) {
+        Some((end, _)) => &text[..end],
+        None => text,
+    }
+}

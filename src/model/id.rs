@@ -1,0 +1,136 @@
+//! Ids of Tasks, Schedules, API Requests and credentials.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Timestamp;
+
+/// 24 hex digits, ordered by time (contract §3).
+///
+/// Twelve bytes, big-endian: seconds since the epoch (4, as in a MongoDB ObjectId, so that tools which read the
+/// creation time out of one still can), milliseconds within the second (10 bits), then 54 bits of chance.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId([u8; 12]);
+
+/// Why a text is no [`ObjectId`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an id; expected 24 hexadecimal digits")]
+pub struct InvalidObjectId;
+
+const MILLIS_SHIFT: u32 = 54;
+
+impl ObjectId {
+    /// The id of something created at `time`, told apart from others of that millisecond by `chance`.
+    pub fn new(time: Timestamp, chance: u64) -> Self {
+        let secs = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        let millis = u64::try_from(time.as_millis() % 1000).unwrap_or(0);
+        let low = (millis << MILLIS_SHIFT) | (chance & ((1 << MILLIS_SHIFT) - 1));
+        Self::from_parts(secs, low)
+    }
+
+    /// The smallest id that something created at `time` can have: the lower bound of a search by time.
+    pub fn first_at(time: Timestamp) -> Self {
+        Self::new(time, 0)
+    }
+
+    /// The next id in order, so that ids drawn within one millisecond still ascend.
+    #[must_use]
+    pub fn successor(self) -> Self {
+        let (secs, low) = self.parts();
+        match low.checked_add(1) {
+            Some(low) => Self::from_parts(secs, low),
+            None => Self::from_parts(secs.saturating_add(1), 0),
+        }
+    }
+
+    /// When the thing was created, to the millisecond.
+    pub fn time(self) -> Timestamp {
+        let (secs, low) = self.parts();
+        let millis = i64::try_from(low >> MILLIS_SHIFT).unwrap_or(0).min(999);
+        Timestamp::saturating_from_millis(i64::from(secs) * 1000 + millis)
+    }
+
+    /// The bytes, most significant first.
+    pub fn as_bytes(&self) -> &[u8; 12] {
+        &self.0
+    }
+
+    fn parts(self) -> (u32, u64) {
+        let b = self.0;
+        (
+            u32::from_be_bytes([b[0], b[1], b[2], b[3]]),
+            u64::from_be_bytes([b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11]]),
+        )
+    }
+
+    fn from_parts(secs: u32, low: u64) -> Self {
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&secs.to_be_bytes());
+        bytes[4..].copy_from_slice(&low.to_be_bytes());
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for ObjectId {
+    type Err = InvalidObjectId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidObjectId> {
+        let mut bytes = [0; 12];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidObjectId)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for ObjectId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ObjectId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn ids_order_by_time_and_remember_it(a in 0..4_000_000_000_000_i64, b in 0..4_000_000_000_000_i64, x: u64, y: u64) {
+            let (a, b) = (Timestamp::from_millis(a).unwrap(), Timestamp::from_millis(b).unwrap());
+            let (id_a, id_b) = (ObjectId::new(a, x), ObjectId::new(b, y));
+            prop_assert_eq!(id_a.time(), a);
+            if a != b {
+                prop_assert_eq!(a.cmp(&b), id_a.cmp(&id_b));
+                prop_assert_eq!(a.cmp(&b), id_a.to_string().cmp(&id_b.to_string()));
+            }
+            prop_assert_eq!(id_a.to_string().parse(), Ok(id_a));
+            prop_assert!(id_a.successor() > id_a);
+        }
+    }
+
+    #[test]
+    fn refuses_other_texts() {
+        for text in ["", "abc", "zzzzzzzzzzzzzzzzzzzzzzzz", "0123456789abcdef012345678"] {
+            assert_eq!(text.parse::<ObjectId>(), Err(InvalidObjectId));
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The words of the service: Function, Task, Schedule, API Request, Caller, and the rules their values keep.
+//!
+//! Types here cannot hold a wrong value: they are parsed at the edge and trusted afterwards. Nothing in this module
+//! does I/O, reads a clock or draws a random number.
+
+pub mod api_request;
+pub mod caller;
+pub mod error;
+pub mod function;
+pub mod id;
+pub mod json;
+pub mod page;
+pub mod runtime;
+pub mod schedule;
+pub mod task;
+pub mod time;
+
+pub use api_request::{ApiRequest, ApiRequestError, ApiRequestErrorKind, Method};
+pub use caller::{ApplicationId, Caller, Identity, Permission, Permissions, UserId};
+pub use error::{Error, ErrorKind, Result};
+pub use function::{
+    ConcurrencyLimit, Deployment, EntryPoint, Environment, ExecutionOptions, Function, FunctionName, FunctionSummary,
+    Lane, MemoryLimit, PermissionMode, Priority, RetryPolicy, TimeLimit,
+};
+pub use id::ObjectId;
+pub use json::Json;
+pub use page::{AffectedRecords, Page, PageWindow};
+pub use runtime::{Runtime, RuntimeFamily};
+pub use schedule::{Interval, NewSchedule, Schedule};
+pub use task::{NewTask, Tags, Task, TaskError, TaskErrorKind, TaskOrigin, TaskStatus};
+pub use time::Timestamp;

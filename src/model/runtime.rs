@@ -1,0 +1,103 @@
+//! The runtimes that Lambda offers for zip packages.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A runtime identifier, e.g. `nodejs22.x` (contract §2).
+///
+/// Any identifier of a known family can be held, so that Functions deployed with a runtime that was retired since
+/// still list; [`Runtime::is_offered`] says whether a Function may be created with it today.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Runtime(String);
+
+/// What kind of process runs the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum RuntimeFamily {
+    Node,
+    Python,
+    Java,
+    Dotnet,
+    Ruby,
+    /// The zip's own `bootstrap`.
+    Provided,
+    /// One that this version knows nothing of.
+    Other,
+}
+
+/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html>, and the contract's list.
+const OFFERED: &[&str] = &[
+    "nodejs18.x",
+    "nodejs20.x",
+    "nodejs22.x",
+    "nodejs24.x",
+    "python3.9",
+    "python3.10",
+    "python3.11",
+    "python3.12",
+    "python3.13",
+    "python3.14",
+    "java11",
+    "java17",
+    "java21",
+    "java25",
+    "dotnet8",
+    "dotnet9",
+    "dotnet10",
+    "ruby3.2",
+    "ruby3.3",
+    "ruby3.4",
+    "ruby4.0",
+    "provided.al2",
+    "provided.al2023",
+];
+
+impl Runtime {
+    /// Holds any identifier; see [`Runtime::is_offered`].
+    pub fn new(identifier: impl Into<String>) -> Self {
+        Self(identifier.into())
+    }
+
+    /// Whether Lambda takes it for a Function that is created or updated today.
+    pub fn is_offered(&self) -> bool {
+        OFFERED.contains(&self.0.as_str())
+    }
+
+    /// The identifiers that [`Runtime::is_offered`] accepts.
+    pub fn offered() -> &'static [&'static str] {
+        OFFERED
+    }
+
+    /// What kind of process runs the code.
+    pub fn family(&self) -> RuntimeFamily {
+        let family = |prefix: &str| self.0.starts_with(prefix);
+        if family("nodejs") {
+            RuntimeFamily::Node
+        } else if family("python") {
+            RuntimeFamily::Python
+        } else if family("java") {
+            RuntimeFamily::Java
+        } else if family("dotnet") {
+            RuntimeFamily::Dotnet
+        } else if family("ruby") {
+            RuntimeFamily::Ruby
+        } else if family("provided") {
+            RuntimeFamily::Provided
+        } else {
+            RuntimeFamily::Other
+        }
+    }
+
+    /// The identifier.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

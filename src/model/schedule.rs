@@ -1,0 +1,109 @@
+//! Schedules: a Task every `interval` seconds.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ApplicationId, FunctionName, Json, ObjectId, Priority, Timestamp, UserId};
+
+/// Creates a Task of its Function every `interval` seconds, starting at `start_timestamp`, without drift.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Schedule {
+    /// Its id.
+    pub id: ObjectId,
+    /// Seconds between two occurrences.
+    pub interval: Interval,
+    /// The Function that runs.
+    pub function_name: FunctionName,
+    /// The `data` that each Task gets.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub data: Option<Json>,
+    /// The priority that each Task gets; absent: the Function's default at that time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub priority: Option<Priority>,
+    /// The first occurrence: every later one lies a whole number of intervals after it.
+    pub start_timestamp: Timestamp,
+    /// The next occurrence.
+    pub next_timestamp: Timestamp,
+    /// When it was created.
+    pub creation_timestamp: Timestamp,
+    /// When it last changed, by a caller or by an occurrence.
+    pub update_timestamp: Timestamp,
+    /// Who created it; its Tasks are created in the same name.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub created_by_user_id: Option<UserId>,
+    /// The application it was created through.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub created_by_application_id: Option<ApplicationId>,
+}
+
+impl Schedule {
+    /// The first occurrence after `now`: where `next_timestamp` goes once everything up to `now` was dealt with.
+    /// Missed occurrences are skipped over, so that a long stop ends in one catch-up run and not in a flood.
+    pub fn occurrence_after(&self, now: Timestamp) -> Timestamp {
+        if now < self.start_timestamp {
+            return self.start_timestamp;
+        }
+        let interval = self.interval.as_millis();
+        let passed = (now.as_millis() - self.start_timestamp.as_millis()) / interval;
+        Timestamp::saturating_from_millis(self.start_timestamp.as_millis() + (passed + 1) * interval)
+    }
+}
+
+/// What a caller gives to create a Schedule.
+#[derive(Clone, Debug)]
+pub struct NewSchedule {
+    /// Seconds between two occurrences.
+    pub interval: Interval,
+    /// The Function that runs; it must exist.
+    pub function_name: FunctionName,
+    /// The `data` that each Task gets.
+    pub data: Option<Json>,
+    /// The priority that each Task gets.
+    pub priority: Option<Priority>,
+    /// The first occurrence; default now.
+    pub start_timestamp: Option<Timestamp>,
+}
+
+/// Seconds between two occurrences: 1 to 315,576,000 (ten years).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
+pub struct Interval(u32);
+
+/// Why a number is no [`Interval`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be a whole number of seconds from 1 to 315576000")]
+pub struct InvalidInterval;
+
+impl Interval {
+    /// From whole seconds.
+    pub fn from_secs(secs: i64) -> Result<Self, InvalidInterval> {
+        match u32::try_from(secs) {
+            Ok(secs @ 1..=315_576_000) => Ok(Self(secs)),
+            _ => Err(InvalidInterval),
+        }
+    }
+
+    /// The length of it.
+    pub fn as_duration(self) -> Duration {
+        Duration::from_secs(u64::from(self.0))
+    }
+
+    fn as_millis(self) -> i64 {
+        i64::from(self.0) * 1000
+    }
+}
+
+impl TryFrom<i64> for Interval {
+    type Error = InvalidInterval;
+    fn try_from(secs: i64) -> Result<Self, InvalidInterval> {
+        Self::from_secs(secs)
+    }
+}
+
+impl From<Interval> for i64 {
+    fn from(interval: Interval) -> Self {
+        i64::from(interval.0)
+    }
+}

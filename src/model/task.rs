@@ -1,0 +1,203 @@
+//! Tasks: one planned or running execution of a Function each (contract §4).
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{ApplicationId, Caller, FunctionName, Json, ObjectId, Priority, Timestamp, UserId};
+
+/// A Task as callers and its Function see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Task {
+    /// Its id.
+    pub id: ObjectId,
+    /// The Function that runs.
+    pub function_name: FunctionName,
+    /// Where it stands.
+    pub status: TaskStatus,
+    /// When it came to stand there.
+    pub status_changed_timestamp: Timestamp,
+    /// The Function's input.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub data: Option<Json>,
+    /// Words to find it by.
+    pub tags: Tags,
+    /// When it is due.
+    pub start_timestamp: Timestamp,
+    /// The higher runs first.
+    pub priority: Priority,
+    /// Who created it.
+    #[serde(flatten)]
+    pub origin: TaskOrigin,
+    /// When it was created.
+    pub creation_timestamp: Timestamp,
+    /// When it last changed.
+    pub update_timestamp: Timestamp,
+    /// The runs before this one, oldest first, when this is a retry.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub retry_for_task_ids: Vec<ObjectId>,
+    /// The run after this one, when it was retried.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retried_by_task_id: Option<ObjectId>,
+    /// Why it failed or was retried.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<TaskError>,
+}
+
+/// The most `data` that a Task holds, in bytes of JSON (contract §4: 250 KB).
+pub const MAX_DATA_BYTES: usize = 250 * 1024;
+
+/// Who created a Task.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskOrigin {
+    /// The user; absent when nobody was logged in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub created_by_user_id: Option<UserId>,
+    /// The application that they were logged in through.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub created_by_application_id: Option<ApplicationId>,
+}
+
+impl From<&Caller> for TaskOrigin {
+    fn from(caller: &Caller) -> Self {
+        Self {
+            created_by_user_id: caller.user_id().cloned(),
+            created_by_application_id: caller.application_id().cloned(),
+        }
+    }
+}
+
+/// What a caller gives to create a Task.
+#[derive(Clone, Debug)]
+pub struct NewTask {
+    /// The Function that runs; it must exist.
+    pub function_name: FunctionName,
+    /// The Function's input.
+    pub data: Option<Json>,
+    /// When it is due; default now.
+    pub start_timestamp: Option<Timestamp>,
+    /// Default the Function's.
+    pub priority: Option<Priority>,
+    /// Words to find it by.
+    pub tags: Tags,
+}
+
+/// Where a Task stands: `new → inProgress → complete | failed | retried`, and `new → canceled`. No other move exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TaskStatus {
+    /// It waits: for its time, or for its turn.
+    New,
+    /// It runs.
+    InProgress,
+    /// It ran and returned.
+    Complete,
+    /// It ran and failed, or could not run.
+    Failed,
+    /// It ran and failed, and another Task tries again.
+    Retried,
+    /// It will never run.
+    Canceled,
+}
+
+impl TaskStatus {
+    /// Every one of them.
+    pub const ALL: [Self; 6] =
+        [Self::New, Self::InProgress, Self::Complete, Self::Failed, Self::Retried, Self::Canceled];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::InProgress => "inProgress",
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::Retried => "retried",
+            Self::Canceled => "canceled",
+        }
+    }
+
+    /// Whether no move leads out of it.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::New | Self::InProgress => false,
+            Self::Complete | Self::Failed | Self::Retried | Self::Canceled => true,
+        }
+    }
+}
+
+impl fmt::Display for TaskStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that names no [`TaskStatus`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a task status")]
+pub struct UnknownTaskStatus;
+
+impl FromStr for TaskStatus {
+    type Err = UnknownTaskStatus;
+    fn from_str(text: &str) -> Result<Self, UnknownTaskStatus> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(UnknownTaskStatus)
+    }
+}
+
+/// Why a Task failed: `{type, name, message}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskError {
+    /// Where it failed.
+    #[serde(rename = "type")]
+    pub kind: TaskErrorKind,
+    /// The error's name, as the Function or Lambda gave it: what a retry policy matches.
+    pub name: String,
+    /// What happened.
+    pub message: String,
+}
+
+/// The name of the error of a Task whose outcome cannot be known (contract §4).
+pub const ZOMBIE_ERROR_NAME: &str = "zombieTaskCleaned";
+
+/// Where a Task failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskErrorKind {
+    /// Before the code ran.
+    Invocation,
+    /// In the code.
+    Runtime,
+}
+
+/// Words to find a Task by: at most 50, of 1–256 characters each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct Tags(Vec<String>);
+
+/// Why a list of texts is no [`Tags`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be at most 50 texts of 1 to 256 characters each")]
+pub struct InvalidTags;
+
+impl TryFrom<Vec<String>> for Tags {
+    type Error = InvalidTags;
+    fn try_from(tags: Vec<String>) -> Result<Self, InvalidTags> {
+        let fits = tags.len() <= 50 && tags.iter().all(|tag| (1..=256).contains(&tag.chars().count()));
+        if fits { Ok(Self(tags)) } else { Err(InvalidTags) }
+    }
+}
+
+impl From<Tags> for Vec<String> {
+    fn from(tags: Tags) -> Self {
+        tags.0
+    }
+}
+
+impl Tags {
+    /// The words.
+    pub fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+}
