@@ -8,3 +8,4 @@ pub mod auth;
 pub mod model;
 pub mod ports;
 pub mod rql;
+pub mod store;

@@ -1,0 +1,21 @@
+//! API Requests.
+
+use crate::model::{ApiRequest, ObjectId};
+
+use super::StoreError;
+
+/// The table of API Requests.
+#[derive(Clone)]
+pub struct ApiRequests {}
+
+impl ApiRequests {
+    /// Adds one.
+    pub async fn put(&self, request: &ApiRequest) -> Result<(), StoreError> {
+        todo!()
+    }
+
+    /// Reads one, strongly consistent.
+    pub async fn get(&self, id: ObjectId) -> Result<Option<ApiRequest>, StoreError> {
+        todo!()
+    }
+}

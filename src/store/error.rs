@@ -1,0 +1,72 @@
+//! What can go wrong between the service and its tables.
+
+use crate::model;
+
+/// A read or a write that did not come about, for a reason that is no answer.
+///
+/// Losing a race, finding nothing and finding something taken are answers, not errors. Whether a write that ended in
+/// [`StoreError::Unavailable`] happened is not known: every write here can be repeated without harm.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The call failed, timed out, or was refused.
+    #[error("could not {action}: {cause}")]
+    Unavailable {
+        /// What was being done, reading on after "could not".
+        action: &'static str,
+        /// Why it failed.
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The table is over its throughput, and stayed so through the SDK's own retries.
+    #[error("could not {action}: the table is over its throughput")]
+    Throttled {
+        /// What was being done.
+        action: &'static str,
+    },
+    /// A row that this version cannot read, or that contradicts what the store itself wrote.
+    #[error("the row {key} of the table {table} cannot be read: {why}")]
+    Corrupt {
+        /// The table's full name.
+        table: String,
+        /// The row's key, as text.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A record larger than a DynamoDB item may be (400 KB).
+    #[error("could not {action}: the record is larger than the 400 KB that DynamoDB stores")]
+    TooLarge {
+        /// What was being done.
+        action: &'static str,
+    },
+    /// A list whose page could not be found within its time budget (contract §8: 21).
+    #[error("the query took longer than its budget of {budget_millis} ms")]
+    QueryBudget {
+        /// The budget, in milliseconds.
+        budget_millis: u128,
+    },
+}
+
+impl StoreError {
+    /// A call failed because of `cause`.
+    pub(super) fn unavailable(
+        action: &'static str,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Unavailable { action, cause: cause.into() }
+    }
+}
+
+impl From<StoreError> for model::Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::QueryBudget { .. } => Self::new(
+                model::ErrorKind::LongQuery,
+                "The query takes too long: bound it by id, functionName, status or creationTimestamp.",
+            ),
+            StoreError::Unavailable { .. }
+            | StoreError::Throttled { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::TooLarge { .. } => Self::internal(error),
+        }
+    }
+}
