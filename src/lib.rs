@@ -5,7 +5,9 @@
 //! are named only where the parts are put together. `docs/architecture.md` has the picture.
 
 pub mod auth;
+pub mod dispatch;
 pub mod model;
 pub mod ports;
 pub mod rql;
+pub mod service;
 pub mod store;

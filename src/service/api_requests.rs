@@ -1,23 +1,16 @@
-//! API Requests: list, logs (contract §5).
+//! API Requests: list (contract §5).
 
 use serde_json::Value;
 
-use super::{LogsAnswer, Service};
+use super::Service;
 use crate::{
-    model::{Error, ObjectId, Page, Result},
-    rql::{LogBounds, Query},
+    model::{Page, Result},
+    rql::Query,
 };
 
 impl Service {
     /// A page of API Requests.
     pub async fn list_api_requests(&self, query: &Query) -> Result<Page<Value>> {
-        let _ = query;
-        Err(Error::internal("not built yet"))
-    }
-
-    /// What an API Request's run logged; 16 when there is no such record, 1408 when nothing is found yet.
-    pub async fn api_request_logs(&self, id: ObjectId, bounds: &LogBounds) -> Result<LogsAnswer> {
-        let _ = (id, bounds);
-        Err(Error::internal("not built yet"))
+        Ok(self.inner.store.api_requests.list(query, self.inner.ports.clock.now()).await?)
     }
 }

@@ -2,8 +2,15 @@
 
 use serde::Serialize;
 
-use super::Service;
-use crate::model::{Caller, Error, Json, Result, Task};
+use super::{Service, access::must_be_enabled, tasks::check_data_size};
+use crate::{
+    dispatch::{Acquired, Ended, Slot, new_run},
+    model::{
+        Caller, Error, ErrorKind, Function, Json, Permission, Result, Tags, Task, TaskErrorKind, TaskOrigin,
+        TaskStatus, TimeLimit,
+    },
+    store::SlotScope,
+};
 
 /// A finished Task and what its Function returned.
 #[derive(Clone, Debug, Serialize)]
@@ -19,7 +26,93 @@ impl Service {
     /// Runs a Function and answers what it returned. 104 and 10 by its permission mode (contract §6), 27 when it is
     /// disabled, 1403, 1404, 1405, and 1406 when the code threw.
     pub async fn execute(&self, caller: &Caller, function: &str, data: Option<Json>) -> Result<Executed> {
-        let _ = (caller, function, data);
-        Err(Error::internal("not built yet"))
+        let function = self.runnable(caller, function, Permission::ExecuteTaskFunction).await?;
+        must_be_enabled(&function)?;
+        if function.time_limit > TimeLimit::LONGEST_DIRECT {
+            let message = format!(
+                "The function's time limit is {} s; a direct execution takes at most {} s. Create a task instead.",
+                function.time_limit,
+                TimeLimit::LONGEST_DIRECT
+            );
+            return Err(Error::new(ErrorKind::TimeLimitExceedsDirectExecutionMaximum, message));
+        }
+        check_data_size(data.as_ref())?;
+        let slot = match self.inner.slots.acquire_for(&function).await? {
+            Acquired::Granted(slot) => slot,
+            Acquired::Full(scope) => return Err(no_slot(&scope)),
+        };
+        let origin = TaskOrigin::from(caller);
+        let this = self.clone();
+        // A caller who goes away must not take the run's outcome along: the Task ends in a true state all the same.
+        let run = self.inner.background.spawn(async move { this.run_directly(&function, data, origin, slot).await });
+        run.await.map_err(Error::internal)?
     }
+
+    async fn run_directly(
+        &self,
+        function: &Function,
+        data: Option<Json>,
+        origin: TaskOrigin,
+        slot: Slot,
+    ) -> Result<Executed> {
+        let now = self.inner.ports.clock.now();
+        let task = Task {
+            id: self.inner.ports.ids.next(now),
+            function_name: function.name.clone(),
+            status: TaskStatus::InProgress,
+            status_changed_timestamp: now,
+            data,
+            tags: Tags::default(),
+            start_timestamp: now,
+            priority: function.execution_options.default_priority,
+            origin,
+            creation_timestamp: now,
+            update_timestamp: now,
+            retry_for_task_ids: Vec::new(),
+            retried_by_task_id: None,
+            error: None,
+        };
+        let run = new_run(&self.inner.ports, self.inner.slots.holder(), function.time_limit);
+        self.inner.store.tasks.create_running(&task, &run).await?;
+        let id = task.id;
+        let ended = self.inner.runner.run_direct(task, function, &run).await;
+        if let Ended::Unknown(_) = ended {
+            // The code may still be running: until it cannot, its slot is taken.
+            let (clock, left) = (self.inner.ports.clock.clone(), run.lease_expires.since(self.inner.ports.clock.now()));
+            self.inner.background.spawn(async move {
+                clock.sleep(left).await;
+                drop(slot);
+            });
+        } else {
+            drop(slot);
+            self.wake(std::time::Duration::ZERO).await;
+        }
+        match ended {
+            Ended::Complete(task, result) => Ok(Executed { task, result }),
+            Ended::Failed(task, error) => Err(match error.kind {
+                TaskErrorKind::Runtime => Error::runtime_error(&error.name, &error.message, Some(task.id)),
+                TaskErrorKind::Invocation => not_invoked(&error.name, &error.message, id),
+            }),
+            Ended::Unknown(why) => {
+                Err(not_invoked("Unknown", "It is not known whether the function ran.", id).caused_by(why))
+            }
+        }
+    }
+}
+
+fn no_slot(scope: &SlotScope) -> Error {
+    let message = match scope {
+        SlotScope::Tasks => {
+            "As many tasks are running as may run at once. Try again later, or create a task.".to_owned()
+        }
+        SlotScope::Function(name) => {
+            format!("As many runs of '{name}' are in progress as may be at once. Try again later, or create a task.")
+        }
+    };
+    Error::new(ErrorKind::ConcurrentExecutionLimit, message)
+}
+
+fn not_invoked(name: &str, message: &str, task: crate::model::ObjectId) -> Error {
+    let text = format!("The function could not be invoked: {name}: {message}");
+    Error::new(ErrorKind::LambdaInvocation, text).with("taskId", serde_json::Value::String(task.to_string()))
 }

@@ -1,11 +1,17 @@
 //! Functions: create, list, get, update, delete, enable, disable (contract §2).
 
 use bytes::Bytes;
+use tracing::{info, warn};
 
 use super::Service;
-use crate::model::{
-    AffectedRecords, ConcurrencyLimit, EntryPoint, Environment, Error, Function, FunctionName, FunctionSummary,
-    MemoryLimit, Page, PermissionMode, Priority, Result, RetryPolicy, Runtime, TimeLimit,
+use crate::{
+    model::{
+        AffectedRecords, ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, ExecutionOptions, Function,
+        FunctionName, FunctionSummary, Lane, MemoryLimit, Page, PageWindow, PermissionMode, Priority, Result,
+        RetryPolicy, Runtime, TimeLimit,
+    },
+    ports::{DeployError, FunctionSpec},
+    store::Versioned,
 };
 
 /// What a caller gives to create a Function.
@@ -19,21 +25,15 @@ pub struct NewFunction {
     pub entry_point: EntryPoint,
     /// What runs it.
     pub runtime: Runtime,
-    /// Everything that has a default. Its own `code`, `entry_point` and `runtime` are ignored.
-    pub options: FunctionChange,
+    /// Everything that has a default.
+    pub options: FunctionOptions,
 }
 
-/// A change of a Function: what is absent keeps its value.
+/// What has a default when a Function is created; what is absent keeps its value when one is changed.
 #[derive(Clone, Debug, Default)]
-pub struct FunctionChange {
-    /// The zip.
-    pub code: Option<Bytes>,
-    /// At most 256 characters; `Some(None)` takes it away.
-    pub description: Option<Option<String>>,
-    /// What Lambda calls.
-    pub entry_point: Option<EntryPoint>,
-    /// What runs it.
-    pub runtime: Option<Runtime>,
+pub struct FunctionOptions {
+    /// At most 256 characters; empty takes it away.
+    pub description: Option<String>,
     /// How long one run may take.
     pub time_limit: Option<TimeLimit>,
     /// How much memory one run may take.
@@ -50,41 +50,247 @@ pub struct FunctionChange {
     pub concurrency_limit: Option<Option<ConcurrencyLimit>>,
 }
 
+/// A change of a Function: what is absent keeps its value.
+#[derive(Clone, Debug, Default)]
+pub struct FunctionChange {
+    /// The zip.
+    pub code: Option<Bytes>,
+    /// What Lambda calls.
+    pub entry_point: Option<EntryPoint>,
+    /// What runs it.
+    pub runtime: Option<Runtime>,
+    /// Everything else.
+    pub options: FunctionOptions,
+}
+
+/// How often a change is tried again when another change of the same Function came first.
+const CHANGE_TRIES: usize = 5;
+
 impl Service {
     /// Every Function in one page, by name; `query` is echoed and otherwise ignored (contract §2).
     pub async fn list_functions(&self, query: &str) -> Result<Page<FunctionSummary>> {
-        let _ = query;
-        Err(Error::internal("not built yet"))
+        let functions = self.inner.store.functions.list().await?;
+        let data: Vec<_> = functions.iter().map(Function::summary).collect();
+        let total = data.len() as u64;
+        let page = PageWindow { total: Some(total), total_is_exact: None, offset: 0, limit: total };
+        Ok(Page { query: query.to_owned(), page, data })
     }
 
     /// Creates a Function and its Lambda function. 17 when the name is taken, 1401 for code that is no zip, 1402 for
     /// what Lambda would refuse, 15 for a name too long for the deployment's prefix.
     pub async fn create_function(&self, new: NewFunction) -> Result<Function> {
-        let _ = new;
-        Err(Error::internal("not built yet"))
+        let NewFunction { name, code, entry_point, runtime, options } = new;
+        if !name.fits_prefix(&self.inner.settings.prefix) {
+            let longest = 63 - self.inner.settings.prefix.len();
+            return Err(Error::field_format("name", format!("must have at most {longest} characters here")));
+        }
+        must_be_offered(&runtime)?;
+        if self.inner.store.functions.get(&name).await?.is_some() {
+            return Err(taken(&name));
+        }
+        let mut function = Function {
+            name,
+            description: None,
+            entry_point,
+            runtime,
+            time_limit: TimeLimit::default(),
+            memory_limit: MemoryLimit::default(),
+            environment: Environment::default(),
+            retry_policy: RetryPolicy::default(),
+            execution_options: ExecutionOptions::default(),
+            enabled: true,
+            update_timestamp: self.inner.ports.clock.now(),
+            deployment: crate::model::Deployment { version: String::new(), code_sha256: String::new() },
+            lane: Lane::Shared,
+        };
+        options.apply_to(&mut function);
+        function.deployment = self.deploy(&function, Some(code), None).await?;
+        if !self.inner.store.functions.create(&function).await? {
+            return Err(taken(&function.name));
+        }
+        self.inner.functions.forget(&function.name);
+        info!(function = %function.name, version = function.deployment.version, "function created");
+        Ok(function)
     }
 
     /// One Function; 16 when there is none.
     pub async fn get_function(&self, name: &str) -> Result<Function> {
-        let _ = name;
-        Err(Error::internal("not built yet"))
+        Ok(self.stored_function(name).await?.value)
     }
 
-    /// Changes a Function, atomically for callers; 16 when there is none.
+    /// Changes a Function, atomically for callers: what Lambda deployed is written together with the configuration.
+    /// 16 when there is none; 1401, 1402 as at creation.
     pub async fn update_function(&self, name: &str, change: FunctionChange) -> Result<AffectedRecords> {
-        let _ = (name, change);
-        Err(Error::internal("not built yet"))
+        if let Some(runtime) = &change.runtime {
+            must_be_offered(runtime)?;
+        }
+        for _ in 0..CHANGE_TRIES {
+            let Versioned { value: old, revision } = self.stored_function(name).await?;
+            let mut new = old.clone();
+            change.options.clone().apply_to(&mut new);
+            new.entry_point = change.entry_point.clone().unwrap_or(new.entry_point);
+            new.runtime = change.runtime.clone().unwrap_or(new.runtime);
+            let redeploy = change.code.is_some() || spec_of(&new) != spec_of(&old);
+            if redeploy {
+                new.deployment = self.deploy(&new, change.code.clone(), Some(&old)).await?;
+            }
+            if new == old {
+                return Ok(AffectedRecords::ONE);
+            }
+            new.update_timestamp = self.inner.ports.clock.now();
+            if !self.inner.store.functions.update(&new, revision).await? {
+                continue;
+            }
+            self.function_changed(&new).await;
+            if new.deployment != old.deployment {
+                self.retire_in_background(old);
+            }
+            return Ok(AffectedRecords::ONE);
+        }
+        Err(contended(name))
     }
 
-    /// Deletes a Function; its Tasks, API Requests and logs stay readable. 16 when there is none.
+    /// Deletes a Function; its Tasks, API Requests and logs stay readable, and its waiting Tasks fail. 16 when there
+    /// is none.
     pub async fn delete_function(&self, name: &str) -> Result<AffectedRecords> {
-        let _ = name;
-        Err(Error::internal("not built yet"))
+        let function = self.stored_function(name).await?.value;
+        // The record first: what is left in Lambda when the second step fails runs for nobody, and a later creation of
+        // the same name takes it over. The other way round, a Function would be left that cannot run.
+        if !self.inner.store.functions.delete(&function.name).await? {
+            return Err(Error::unknown("function", function.name));
+        }
+        self.inner.functions.forget(&function.name);
+        if let Err(error) = self.inner.ports.lambda.remove(&function.name).await {
+            warn!(function = %function.name, %error, "the Lambda function of a deleted function was not removed");
+        }
+        info!(function = %function.name, "function deleted");
+        self.wake(std::time::Duration::ZERO).await;
+        Ok(AffectedRecords::ONE)
     }
 
-    /// Enables or disables a Function; 16 when there is none.
+    /// Enables or disables a Function; nothing happens when it is so already. 16 when there is none.
     pub async fn set_function_enabled(&self, name: &str, enabled: bool) -> Result<AffectedRecords> {
-        let _ = (name, enabled);
-        Err(Error::internal("not built yet"))
+        for _ in 0..CHANGE_TRIES {
+            let Versioned { value: mut function, revision } = self.stored_function(name).await?;
+            if function.enabled == enabled {
+                return Ok(AffectedRecords::ONE);
+            }
+            function.enabled = enabled;
+            function.update_timestamp = self.inner.ports.clock.now();
+            if !enabled {
+                function.lane = Lane::Own;
+            }
+            if self.inner.store.functions.update(&function, revision).await? {
+                info!(function = %function.name, enabled, "function enabled or disabled");
+                self.function_changed(&function).await;
+                return Ok(AffectedRecords::ONE);
+            }
+        }
+        Err(contended(name))
     }
+
+    async fn stored_function(&self, name: &str) -> Result<Versioned<Function>> {
+        let unknown = || Error::unknown("function", name.chars().take(64).collect::<String>());
+        let name = FunctionName::parse(name).map_err(|_| unknown())?;
+        self.inner.store.functions.get(&name).await?.ok_or_else(unknown)
+    }
+
+    async fn deploy(
+        &self,
+        function: &Function,
+        code: Option<Bytes>,
+        old: Option<&Function>,
+    ) -> Result<crate::model::Deployment> {
+        let spec = spec_of(function);
+        let deployed = self.inner.ports.lambda.deploy(&spec, code, old.map(|old| &old.deployment)).await;
+        deployed.map_err(|error| match error {
+            DeployError::InvalidCode(why) => Error::new(ErrorKind::InvalidFunctionCode, why),
+            DeployError::InvalidConfiguration(why) => Error::new(ErrorKind::InvalidFunctionConfiguration, why),
+            DeployError::Port(error) => Error::internal(error),
+        })
+    }
+
+    /// A change may let waiting Tasks run: a Function was enabled, or its limit was raised.
+    async fn function_changed(&self, function: &Function) {
+        self.inner.functions.forget(&function.name);
+        self.wake(std::time::Duration::ZERO).await;
+    }
+
+    /// Lets Lambda drop what was deployed before `old`. The one before the current stays: a call that read its record
+    /// a moment ago still runs it.
+    fn retire_in_background(&self, old: Function) {
+        let this = self.clone();
+        self.inner.background.spawn(async move {
+            if let Err(error) = this.inner.ports.lambda.retire(&old.name, &old.deployment).await {
+                warn!(function = %old.name, %error, "older deployments were not retired; the next change tries again");
+            }
+        });
+    }
+}
+
+impl FunctionOptions {
+    fn apply_to(self, function: &mut Function) {
+        let Self {
+            description,
+            time_limit,
+            memory_limit,
+            environment,
+            retry_policy,
+            permission_mode,
+            default_priority,
+            concurrency_limit,
+        } = self;
+        if let Some(description) = description {
+            function.description = Some(description).filter(|text| !text.is_empty());
+        }
+        set(&mut function.time_limit, time_limit);
+        set(&mut function.memory_limit, memory_limit);
+        set(&mut function.environment, environment);
+        set(&mut function.retry_policy, retry_policy);
+        set(&mut function.execution_options.permission_mode, permission_mode);
+        set(&mut function.execution_options.default_priority, default_priority);
+        set(&mut function.execution_options.concurrency_limit, concurrency_limit);
+        if function.execution_options.concurrency_limit.is_some() {
+            function.lane = Lane::Own;
+        }
+    }
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+fn spec_of(function: &Function) -> FunctionSpec {
+    FunctionSpec {
+        name: function.name.clone(),
+        description: function.description.clone(),
+        entry_point: function.entry_point.clone(),
+        runtime: function.runtime.clone(),
+        time_limit: function.time_limit,
+        memory_limit: function.memory_limit,
+        environment: function.environment.clone(),
+    }
+}
+
+fn must_be_offered(runtime: &Runtime) -> Result<()> {
+    if runtime.is_offered() {
+        return Ok(());
+    }
+    let offered = Runtime::offered().join(", ");
+    let message = format!("The runtime '{}' is not one that Lambda offers: {offered}.", shorten(runtime.as_str()));
+    Err(Error::new(ErrorKind::InvalidFunctionConfiguration, message))
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+fn taken(name: &FunctionName) -> Error {
+    Error::new(ErrorKind::ResourceAlreadyExists, format!("There is a function '{name}' already."))
+}
+
+fn contended(name: &str) -> Error {
+    Error::internal(format!("the function '{name}' was changed by others again and again"))
 }

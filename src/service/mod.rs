@@ -4,10 +4,14 @@
 //! Global permissions (contract §3) are checked by whoever lets callers in; permission modes (§6) depend on the
 //! Function and are checked here.
 
+mod access;
+mod api_answer;
+mod api_event;
 mod api_functions;
 mod api_requests;
 mod execute;
 mod functions;
+mod logs;
 mod schedules;
 mod settings;
 mod tasks;
@@ -15,9 +19,65 @@ mod tasks;
 pub use api_functions::{ApiAnswer, ApiCall};
 pub use execute::Executed;
 pub use functions::{FunctionChange, NewFunction};
+pub use logs::LogsAnswer;
 pub use settings::Settings;
-pub use tasks::LogsAnswer;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::{
+    dispatch::{FunctionDirectory, Runner, Slots},
+    ports::Ports,
+    store::Store,
+};
 
 /// The service: shared by every handler, cheap to clone.
 #[derive(Clone)]
-pub struct Service {}
+pub struct Service {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    ports: Ports,
+    settings: Settings,
+    functions: Arc<FunctionDirectory>,
+    slots: Arc<Slots>,
+    runner: Runner,
+    api_slots: Arc<Semaphore>,
+    /// What goes on after its caller was answered or went away.
+    background: TaskTracker,
+}
+
+impl Service {
+    /// Serves with these. `slots` and `functions` are shared with the dispatcher of the same process, if there is one.
+    pub fn new(
+        store: Store,
+        ports: Ports,
+        settings: Settings,
+        slots: Arc<Slots>,
+        functions: Arc<FunctionDirectory>,
+    ) -> Self {
+        let runner = Runner::new(store.clone(), ports.clone());
+        let api_slots = Arc::new(Semaphore::new(usize::from(settings.api_concurrency)));
+        let background = TaskTracker::new();
+        Self { inner: Arc::new(Inner { store, ports, settings, functions, slots, runner, api_slots, background }) }
+    }
+
+    /// Waits for everything that goes on after its caller was answered or went away.
+    pub async fn drain(&self) {
+        self.inner.background.close();
+        self.inner.background.wait().await;
+        self.inner.background.reopen();
+    }
+
+    /// Asks that a dispatcher look for due Tasks after `delay`. The ticker finds what no wake-up was sent for.
+    async fn wake(&self, delay: Duration) {
+        if let Err(error) = self.inner.ports.wakeups.wake(delay).await {
+            warn!(%error, "no wake-up was sent; the ticker finds the task");
+        }
+    }
+}

@@ -1,8 +1,9 @@
 //! Schedules: create, list, delete (contract §3).
 
 use serde_json::Value;
+use tracing::info;
 
-use super::Service;
+use super::{Service, tasks::check_data_size};
 use crate::{
     model::{AffectedRecords, Caller, Error, NewSchedule, ObjectId, Page, Result, Schedule},
     rql::Query,
@@ -11,19 +12,48 @@ use crate::{
 impl Service {
     /// A page of Schedules.
     pub async fn list_schedules(&self, query: &Query) -> Result<Page<Value>> {
-        let _ = query;
-        Err(Error::internal("not built yet"))
+        Ok(self.inner.store.schedules.list(query, self.inner.ports.clock.now()).await?)
     }
 
-    /// Creates a Schedule; 16 when its Function does not exist.
+    /// Creates a Schedule, whose first occurrence is its `start_timestamp`; 16 when its Function does not exist.
+    ///
+    /// A start that lies in the past makes the first occurrence that is still to come, or now, the next one: no
+    /// occurrence from before the Schedule existed is made up for.
     pub async fn create_schedule(&self, caller: &Caller, new: NewSchedule) -> Result<Schedule> {
-        let _ = (caller, new);
-        Err(Error::internal("not built yet"))
+        check_data_size(new.data.as_ref())?;
+        if self.inner.functions.find(&new.function_name).await?.is_none() {
+            return Err(Error::unknown("function", new.function_name));
+        }
+        let now = self.inner.ports.clock.now();
+        let start_timestamp = new.start_timestamp.unwrap_or(now);
+        let mut schedule = Schedule {
+            id: self.inner.ports.ids.next(now),
+            interval: new.interval,
+            function_name: new.function_name,
+            data: new.data,
+            priority: new.priority,
+            start_timestamp,
+            next_timestamp: start_timestamp,
+            creation_timestamp: now,
+            update_timestamp: now,
+            created_by_user_id: caller.user_id().cloned(),
+            created_by_application_id: caller.application_id().cloned(),
+        };
+        if start_timestamp < now {
+            schedule.next_timestamp = schedule.occurrence_after(now);
+        }
+        self.inner.store.schedules.create(&schedule).await?;
+        info!(schedule = %schedule.id, function = %schedule.function_name, next = %schedule.next_timestamp, "schedule created");
+        self.wake(schedule.next_timestamp.since(now)).await;
+        Ok(schedule)
     }
 
-    /// Deletes a Schedule; 16 when there is none.
+    /// Deletes a Schedule; the Tasks it created stay. 16 when there is none.
     pub async fn delete_schedule(&self, id: ObjectId) -> Result<AffectedRecords> {
-        let _ = id;
-        Err(Error::internal("not built yet"))
+        if !self.inner.store.schedules.delete(id).await? {
+            return Err(Error::unknown("schedule", id));
+        }
+        info!(schedule = %id, "schedule deleted");
+        Ok(AffectedRecords::ONE)
     }
 }

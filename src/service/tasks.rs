@@ -1,52 +1,74 @@
-//! Tasks: create, list, cancel, logs (contract §4).
+//! Tasks: create, list, cancel (contract §4).
 
-use serde::Serialize;
 use serde_json::Value;
+use tracing::info;
 
 use super::Service;
 use crate::{
-    model::{AffectedRecords, Caller, Error, NewTask, ObjectId, Page, PageWindow, Result, Task},
-    ports::LogLine,
-    rql::{LogBounds, Query},
+    model::{
+        AffectedRecords, Caller, Error, ErrorKind, Json, NewTask, ObjectId, Page, Result, Task, TaskOrigin, TaskStatus,
+        task::MAX_DATA_BYTES,
+    },
+    rql::Query,
+    store::CancelOutcome,
 };
-
-/// The answer of a logs endpoint: `{page: {offset, limit}, data: [{message, timestamp}]}`.
-#[derive(Clone, Debug, Serialize)]
-pub struct LogsAnswer {
-    /// Where in the lines this page lies.
-    pub page: PageWindow,
-    /// The lines, oldest first.
-    pub data: Vec<LogLine>,
-}
 
 impl Service {
     /// A page of Tasks.
     pub async fn list_tasks(&self, query: &Query) -> Result<Page<Value>> {
-        let _ = query;
-        Err(Error::internal("not built yet"))
+        Ok(self.inner.store.tasks.list(query, self.inner.ports.clock.now()).await?)
     }
 
     /// Creates a Task; 16 when its Function does not exist, 15 when `data` is over 250 KB.
     pub async fn create_task(&self, caller: &Caller, new: NewTask) -> Result<Task> {
-        let _ = (caller, new);
-        Err(Error::internal("not built yet"))
+        check_data_size(new.data.as_ref())?;
+        let Some(function) = self.inner.functions.find(&new.function_name).await? else {
+            return Err(Error::unknown("function", new.function_name));
+        };
+        let now = self.inner.ports.clock.now();
+        let task = Task {
+            id: self.inner.ports.ids.next(now),
+            function_name: new.function_name,
+            status: TaskStatus::New,
+            status_changed_timestamp: now,
+            data: new.data,
+            tags: new.tags,
+            start_timestamp: new.start_timestamp.unwrap_or(now),
+            priority: new.priority.unwrap_or(function.execution_options.default_priority),
+            origin: TaskOrigin::from(caller),
+            creation_timestamp: now,
+            update_timestamp: now,
+            retry_for_task_ids: Vec::new(),
+            retried_by_task_id: None,
+            error: None,
+        };
+        self.inner.store.tasks.create(&task, function.lane, now).await?;
+        info!(task = %task.id, function = %task.function_name, start = %task.start_timestamp, "task created");
+        self.wake(task.start_timestamp.since(now)).await;
+        Ok(task)
     }
 
     /// Cancels a Task; 16 when there is none, 27 unless it is `new`.
     pub async fn cancel_task(&self, id: ObjectId) -> Result<AffectedRecords> {
-        let _ = id;
-        Err(Error::internal("not built yet"))
+        match self.inner.store.tasks.cancel(id, self.inner.ports.clock.now()).await? {
+            CancelOutcome::Canceled => {
+                info!(task = %id, "task canceled");
+                Ok(AffectedRecords::ONE)
+            }
+            CancelOutcome::Unknown => Err(Error::unknown("task", id)),
+            CancelOutcome::NotNew(status) => Err(Error::new(
+                ErrorKind::IllegalState,
+                format!("The task is {status}: only a task that is new can be canceled."),
+            )),
+        }
     }
+}
 
-    /// What a Task's run logged; 16 when there is no such Task, 27 before it ran, 1408 when nothing is found yet.
-    pub async fn task_logs(&self, id: ObjectId, bounds: &LogBounds) -> Result<LogsAnswer> {
-        let _ = (id, bounds);
-        Err(Error::internal("not built yet"))
+/// A Task holds at most 250 KB of `data` (contract §4).
+pub(super) fn check_data_size(data: Option<&Json>) -> Result<()> {
+    let bytes = data.map_or(0, |data| data.as_str().len());
+    if bytes <= MAX_DATA_BYTES {
+        return Ok(());
     }
-
-    /// What a Function logged between two moments, through whatever run (deprecated endpoint).
-    pub async fn function_logs(&self, name: &str, bounds: &crate::rql::FunctionLogBounds) -> Result<Vec<LogLine>> {
-        let _ = (name, bounds);
-        Err(Error::internal("not built yet"))
-    }
+    Err(Error::field_format("data", format!("takes {bytes} bytes of JSON; a task holds at most {MAX_DATA_BYTES}")))
 }

@@ -1,0 +1,204 @@
+//! Claims due Tasks in order and runs them, as many at once as there are slots.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument, info_span, warn};
+
+use super::{Acquired, Ended, FunctionDirectory, Runner, Slot, Slots, new_run};
+use crate::{
+    model::{Function, Lane, TaskError, TaskErrorKind, TimeLimit},
+    ports::Ports,
+    store::{Candidate, QueueLane, Store, StoreError, TaskRecord},
+};
+
+/// How many heads of the queue are read at once: some may be taken by others, or wait for their Function's own limit.
+const HEADS: usize = 16;
+
+/// How often heads are read again when others took all of them. The index lags behind the rows, so the same heads may
+/// come back for a moment.
+const LOST_ROUNDS: usize = 3;
+
+/// How long to wait before looking again at a queue that could not be read, or whose heads were all taken.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Claims and runs Tasks. Cheap to clone.
+#[derive(Clone)]
+pub struct Dispatcher {
+    store: Store,
+    ports: Ports,
+    slots: Arc<Slots>,
+    functions: Arc<FunctionDirectory>,
+    runner: Runner,
+    running: TaskTracker,
+}
+
+/// What came of a look at the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// A Task was claimed and is running.
+    Started,
+    /// No due Task can run now.
+    Nothing,
+    /// Every slot is in use: look again when one is free.
+    Full,
+    /// Others took everything that was seen: look again in a moment.
+    Contended,
+}
+
+enum Considered {
+    Claimed(Box<TaskRecord>, Arc<Function>),
+    /// It stands elsewhere now, or has ended.
+    Moved,
+    /// Another dispatcher has it, or it was canceled.
+    Lost,
+    /// Nothing of its lane can run now.
+    LaneHeld,
+}
+
+impl Dispatcher {
+    /// Claims for the holder of `slots`.
+    pub fn new(store: Store, ports: Ports, slots: Arc<Slots>, functions: Arc<FunctionDirectory>) -> Self {
+        let runner = Runner::new(store.clone(), ports.clone());
+        Self { store, ports, slots, functions, runner, running: TaskTracker::new() }
+    }
+
+    /// Claims until nothing more can be started now; never answers [`Claimed::Started`]. `slot_freed` is told whenever
+    /// a run has ended.
+    pub async fn claim_all(&self, slot_freed: &Arc<Notify>) -> Result<Claimed, StoreError> {
+        loop {
+            match self.claim_next(slot_freed).await? {
+                Claimed::Started => {}
+                done @ (Claimed::Nothing | Claimed::Full | Claimed::Contended) => return Ok(done),
+            }
+        }
+    }
+
+    /// Claims whenever `woken` says that there may be work, until `stop`; then waits for the runs in progress.
+    pub async fn run_until(&self, stop: &CancellationToken, woken: &Arc<Notify>) {
+        while !stop.is_cancelled() {
+            // Registered before the look at the queue, so that a wake-up in between is not missed.
+            let wake_up = woken.notified();
+            let look_again = match self.claim_all(woken).await {
+                Ok(Claimed::Contended) => true,
+                Ok(Claimed::Started | Claimed::Nothing | Claimed::Full) => false,
+                Err(error) => {
+                    warn!(%error, "the queue could not be read; trying again");
+                    true
+                }
+            };
+            tokio::select! {
+                () = wake_up => {}
+                () = self.ports.clock.sleep(PAUSE), if look_again => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        self.drain().await;
+    }
+
+    /// Waits until every run that was started here has ended.
+    pub async fn drain(&self) {
+        self.running.close();
+        self.running.wait().await;
+        self.running.reopen();
+    }
+
+    /// How many runs are in progress here.
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Claims the best due Task that can run, and runs it in the background.
+    pub async fn claim_next(&self, slot_freed: &Arc<Notify>) -> Result<Claimed, StoreError> {
+        let Acquired::Granted(mut slot) = self.slots.acquire().await? else { return Ok(Claimed::Full) };
+        let mut lanes = self.functions.lanes().await?;
+        let mut lost_rounds = 0;
+        loop {
+            let heads = self.store.tasks.heads(&lanes, HEADS).await?;
+            if heads.is_empty() {
+                return Ok(Claimed::Nothing);
+            }
+            let mut all_lost = true;
+            for head in &heads {
+                match self.consider(head, &mut slot).await? {
+                    Considered::Claimed(record, function) => {
+                        self.start(*record, function, slot, Arc::clone(slot_freed));
+                        return Ok(Claimed::Started);
+                    }
+                    Considered::Moved => all_lost = false,
+                    Considered::Lost => {}
+                    Considered::LaneHeld => {
+                        lanes.retain(|lane| *lane != head.lane);
+                        all_lost = false;
+                        break;
+                    }
+                }
+            }
+            lost_rounds = if all_lost { lost_rounds + 1 } else { 0 };
+            if lost_rounds == LOST_ROUNDS {
+                return Ok(Claimed::Contended);
+            }
+        }
+    }
+
+    async fn consider(&self, head: &Candidate, slot: &mut Slot) -> Result<Considered, StoreError> {
+        let Some(function) = self.functions.read(&head.function).await? else {
+            return self.end_orphan(head).await;
+        };
+        let apart = !function.enabled || function.lane == Lane::Own;
+        if apart && head.lane == QueueLane::Shared {
+            // Queued before its Function could be held back: there it would stand in front of the others.
+            let moved = self.store.tasks.move_to_own_lane(head).await?;
+            return Ok(if moved { Considered::Moved } else { Considered::Lost });
+        }
+        if !function.enabled || !self.slots.narrow(slot, &function).await? {
+            return Ok(Considered::LaneHeld);
+        }
+        let run = new_run(&self.ports, self.slots.holder(), function.time_limit);
+        Ok(match self.store.tasks.claim(head, &run, run.started).await? {
+            Some(record) => Considered::Claimed(Box::new(record), function),
+            None => {
+                slot.widen();
+                Considered::Lost
+            }
+        })
+    }
+
+    /// Fails a Task whose Function is gone: only a claimed Task can fail (contract §4).
+    async fn end_orphan(&self, head: &Candidate) -> Result<Considered, StoreError> {
+        let run = new_run(&self.ports, self.slots.holder(), TimeLimit::default());
+        let Some(record) = self.store.tasks.claim(head, &run, run.started).await? else {
+            return Ok(Considered::Lost);
+        };
+        let error = TaskError {
+            kind: TaskErrorKind::Invocation,
+            name: "ResourceNotFoundException".to_owned(),
+            message: format!("The Function '{}' was deleted before the Task ran.", head.function),
+        };
+        self.runner.fail_unrun(record.task, &run, error).await;
+        Ok(Considered::Moved)
+    }
+
+    fn start(&self, record: TaskRecord, function: Arc<Function>, slot: Slot, slot_freed: Arc<Notify>) {
+        let Some(run) = record.run else {
+            // A claimed row carries its run; one that does not is left to its lease.
+            warn!(task = %record.task.id, "a claimed task came back without its run");
+            return;
+        };
+        let this = self.clone();
+        let span = info_span!("run", task = %record.task.id, function = %function.name);
+        let work = async move {
+            let ended = this.runner.run_queued(record.task, &function, &run, record.queue).await;
+            if let Ended::Unknown(why) = ended {
+                warn!(why, "the outcome of a run is unknown; its task is cleaned up when its lease ends");
+                // The code may still be running: until it cannot, its slot is taken.
+                let left = run.lease_expires.since(this.ports.clock.now());
+                this.ports.clock.sleep(left).await;
+            }
+            drop(slot);
+            slot_freed.notify_one();
+        };
+        self.running.spawn(work.instrument(span));
+    }
+}

@@ -1,0 +1,31 @@
+//! `task_failed` on the wire: at least once for each failure.
+
+use tracing::warn;
+
+use crate::{
+    model::{Task, TaskError, TaskErrorKind},
+    ports::{Ports, TaskFailedEvent},
+    store::Store,
+};
+
+/// Publishes the failure of a Task and notes that it was. Should either not work out, the Task stays marked as
+/// unpublished and the ticker publishes it (again): receivers tell doubles by the event's id.
+pub async fn publish_failure(store: &Store, ports: &Ports, task: &Task) -> bool {
+    let error = task.error.clone().unwrap_or_else(|| TaskError {
+        kind: TaskErrorKind::Invocation,
+        name: "Unknown".to_owned(),
+        message: "The reason was not recorded.".to_owned(),
+    });
+    let event = TaskFailedEvent::new(task.id, task.function_name.clone(), error);
+    if let Err(error) = ports.events.publish(&event).await {
+        warn!(task = %task.id, %error, "task_failed was not published; the ticker tries again");
+        return false;
+    }
+    match store.tasks.mark_published(task.id).await {
+        Ok(()) => true,
+        Err(error) => {
+            warn!(task = %task.id, %error, "task_failed was published but not marked; it will be published again");
+            false
+        }
+    }
+}

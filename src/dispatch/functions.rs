@@ -1,0 +1,101 @@
+//! Functions as the hot paths see them: records a moment old, without a read of the store each time.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    model::{Function, FunctionName, Timestamp},
+    ports::Clock,
+    store::{QueueLane, Store, StoreError},
+};
+
+/// How old a record may be. Within one process a change is seen at once ([`FunctionDirectory::forget`]); across
+/// processes after this long, well within the 5 s that a revoked permission may linger.
+const FRESH_FOR: Duration = Duration::from_secs(2);
+
+/// More Functions than this are not remembered: the cost of a stranger who asks for many names is bounded.
+const MOST_REMEMBERED: usize = 10_000;
+
+/// Finds Functions by name.
+pub struct FunctionDirectory {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    remembered: Mutex<Remembered>,
+}
+
+#[derive(Default)]
+struct Remembered {
+    functions: HashMap<FunctionName, (Timestamp, Arc<Function>)>,
+    own_lanes: Option<(Timestamp, Arc<[FunctionName]>)>,
+}
+
+impl FunctionDirectory {
+    /// Reads from `store`, by `clock`.
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, remembered: Mutex::default() }
+    }
+
+    /// The Function as it was at most two seconds ago. That there is none is never remembered.
+    pub async fn find(&self, name: &FunctionName) -> Result<Option<Arc<Function>>, StoreError> {
+        let now = self.clock.now();
+        let remembered = self.lock().functions.get(name).filter(|(read, _)| is_fresh(*read, now)).cloned();
+        match remembered {
+            Some((_, function)) => Ok(Some(function)),
+            None => self.read(name).await,
+        }
+    }
+
+    /// The Function as it is now.
+    pub async fn read(&self, name: &FunctionName) -> Result<Option<Arc<Function>>, StoreError> {
+        let now = self.clock.now();
+        let function = self.store.functions.get(name).await?.map(|found| Arc::new(found.value));
+        let mut remembered = self.lock();
+        match &function {
+            Some(function) => {
+                if remembered.functions.len() >= MOST_REMEMBERED {
+                    remembered.functions.clear();
+                }
+                remembered.functions.insert(name.clone(), (now, Arc::clone(function)));
+            }
+            None => {
+                remembered.functions.remove(name);
+            }
+        }
+        Ok(function)
+    }
+
+    /// Every lane that due Tasks may stand in, those of deleted Functions included.
+    pub async fn lanes(&self) -> Result<Vec<QueueLane>, StoreError> {
+        let now = self.clock.now();
+        let remembered = self.lock().own_lanes.clone().filter(|(read, _)| is_fresh(*read, now));
+        let own_lanes = match remembered {
+            Some((_, names)) => names,
+            None => {
+                let names: Arc<[FunctionName]> = self.store.tasks.own_lanes().await?.into();
+                self.lock().own_lanes = Some((now, Arc::clone(&names)));
+                names
+            }
+        };
+        let own = own_lanes.iter().cloned().map(QueueLane::Own);
+        Ok(std::iter::once(QueueLane::Shared).chain(own).collect())
+    }
+
+    /// Forgets what is remembered of a Function: it was just changed.
+    pub fn forget(&self, name: &FunctionName) {
+        let mut remembered = self.lock();
+        remembered.functions.remove(name);
+        remembered.own_lanes = None;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Remembered> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_fresh(read: Timestamp, now: Timestamp) -> bool {
+    // A clock that jumped back makes a record look as if it came from the future: read it again.
+    read <= now && now.since(read) < FRESH_FOR
+}

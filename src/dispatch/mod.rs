@@ -1,0 +1,23 @@
+//! The engine room: what happens to a Task between its creation and its final state.
+//!
+//! The table is the queue and a wake-up is only a hint. A dispatcher claims the best due Task by moving its row from
+//! `new` to `inProgress` on condition that it is still `new`; whoever loses that race takes the next. Outcomes are
+//! written on condition that the attempt is still the one that was claimed. The ticker does what time does: it makes
+//! Tasks due, materialises schedules, ends Tasks whose runner died, and publishes events that were not acknowledged.
+//! All of it is safe to do twice, and beside another dispatcher or ticker.
+
+mod dispatcher;
+mod events;
+mod functions;
+mod retry;
+mod run;
+mod slots;
+mod ticker;
+
+pub use dispatcher::{Claimed, Dispatcher};
+pub use events::publish_failure;
+pub use functions::FunctionDirectory;
+pub use retry::delay_before_retry;
+pub use run::{Ended, Runner, new_run};
+pub use slots::{Acquired, Slot, SlotPolicy, Slots};
+pub use ticker::{Ticked, Ticker};

@@ -1,0 +1,276 @@
+//! One run of a claimed Task: invoke its Function, record how it ended.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tracing::{error, info, warn};
+
+use super::{delay_before_retry, publish_failure, slots::RUN_GRACE};
+use crate::{
+    model::{Function, Json, Lane, ObjectId, Task, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp},
+    ports::{Invocation, InvokeError, InvokeRequest, Outcome, Ports},
+    store::{AttemptToken, Run, RunnerId, Store, StoreError},
+};
+
+/// Runs claimed Tasks.
+#[derive(Clone)]
+pub struct Runner {
+    store: Store,
+    ports: Ports,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The code returned this JSON; the Task is complete.
+    Complete(Task, Json),
+    /// The run failed for this reason; the Task failed, or was retried.
+    Failed(Task, TaskError),
+    /// Nobody knows how it ended. Its row stays `inProgress` until its lease ends and the ticker cleans it up.
+    Unknown(String),
+}
+
+/// A run that starts now: who makes it, by which attempt, and until when it may hold its Task.
+pub fn new_run(ports: &Ports, runner: &RunnerId, time_limit: TimeLimit) -> Run {
+    let started = ports.clock.now();
+    Run {
+        attempt: AttemptToken::new(ports.ids.secret()),
+        runner: runner.clone(),
+        started,
+        lease_expires: started.saturating_add(time_limit.as_duration() + RUN_GRACE),
+    }
+}
+
+/// A run whose outcome is decided and not yet recorded.
+enum Decided {
+    Returned(Option<String>, Json),
+    Failed(Option<String>, TaskError),
+    Unknown(String),
+}
+
+/// How long to wait between two tries of a call that did not come about.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+impl Runner {
+    /// Runs with these.
+    pub fn new(store: Store, ports: Ports) -> Self {
+        Self { store, ports }
+    }
+
+    /// Runs a queued Task that was claimed with `run`. Failures follow the Function's retry policy.
+    pub async fn run_queued(&self, task: Task, function: &Function, run: &Run, queue: Lane) -> Ended {
+        match self.invoke(&task, function, run, Patience::UntilLeaseEnds).await {
+            Decided::Returned(request_id, result) => self.record_complete(task, run, request_id, result).await,
+            Decided::Failed(request_id, error) => {
+                let delay = delay_before_retry(task.retry_for_task_ids.len())
+                    .filter(|_| function.retry_policy.covers(&error.name));
+                match delay {
+                    Some(delay) => self.record_retried(task, run, request_id, error, delay, queue).await,
+                    None => self.record_failed(task, run, request_id, error).await,
+                }
+            }
+            Decided::Unknown(why) => Ended::Unknown(why),
+        }
+    }
+
+    /// Runs a Task whose caller waits for it. It is never retried: its caller has the answer (contract §4, decided).
+    pub async fn run_direct(&self, task: Task, function: &Function, run: &Run) -> Ended {
+        match self.invoke(&task, function, run, Patience::None).await {
+            Decided::Returned(request_id, result) => self.record_complete(task, run, request_id, result).await,
+            Decided::Failed(request_id, error) => self.record_failed(task, run, request_id, error).await,
+            Decided::Unknown(why) => Ended::Unknown(why),
+        }
+    }
+
+    /// Fails a claimed Task that cannot be run at all.
+    pub async fn fail_unrun(&self, task: Task, run: &Run, error: TaskError) -> Ended {
+        self.record_failed(task, run, None, error).await
+    }
+
+    async fn invoke(&self, task: &Task, function: &Function, run: &Run, patience: Patience) -> Decided {
+        let payload = match serde_json::to_vec(task) {
+            Ok(json) => Bytes::from(json),
+            Err(error) => return Decided::Failed(None, invocation_error("SerializationError", error.to_string())),
+        };
+        let latest_start = run.lease_expires.saturating_sub(function.time_limit.as_duration());
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let request = InvokeRequest {
+                function: &function.name,
+                deployment: &function.deployment,
+                payload: payload.clone(),
+                correlation: task.id,
+                time_limit: function.time_limit,
+            };
+            match self.ports.lambda.invoke(request).await {
+                Ok(Invocation { request_id, outcome }) => return decide(request_id, outcome),
+                Err(InvokeError::Throttled(why)) => {
+                    // The code did not run, so another try is no second run; it must still end within the lease.
+                    let next_try = self.ports.clock.now().saturating_add(pause);
+                    if patience == Patience::None || next_try >= latest_start {
+                        return Decided::Failed(None, invocation_error("TooManyRequestsException", why));
+                    }
+                    self.ports.clock.sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                Err(InvokeError::Refused { name, message }) => {
+                    return Decided::Failed(None, invocation_error(&name, message));
+                }
+                Err(InvokeError::OutcomeUnknown(why)) => return Decided::Unknown(why),
+            }
+        }
+    }
+
+    async fn record_complete(&self, task: Task, run: &Run, request_id: Option<String>, result: Json) -> Ended {
+        let now = self.ports.clock.now();
+        let recorded =
+            self.insist(run, || self.store.tasks.complete(task.id, &run.attempt, request_id.as_deref(), now)).await;
+        match recorded {
+            Recorded::Yes => {
+                info!(task = %task.id, function = %task.function_name, request_id, "task complete");
+                Ended::Complete(changed(task, TaskStatus::Complete, None, now), result)
+            }
+            Recorded::No(why) => Ended::Unknown(why),
+        }
+    }
+
+    async fn record_failed(&self, task: Task, run: &Run, request_id: Option<String>, reason: TaskError) -> Ended {
+        let now = self.ports.clock.now();
+        let recorded = self
+            .insist(run, || self.store.tasks.fail(task.id, &run.attempt, &reason, request_id.as_deref(), now))
+            .await;
+        match recorded {
+            Recorded::Yes => {
+                info!(task = %task.id, function = %task.function_name, request_id, error = reason.name, "task failed");
+                let task = changed(task, TaskStatus::Failed, Some(reason.clone()), now);
+                publish_failure(&self.store, &self.ports, &task).await;
+                Ended::Failed(task, reason)
+            }
+            Recorded::No(why) => Ended::Unknown(why),
+        }
+    }
+
+    async fn record_retried(
+        &self,
+        task: Task,
+        run: &Run,
+        request_id: Option<String>,
+        reason: TaskError,
+        delay: Duration,
+        queue: Lane,
+    ) -> Ended {
+        let now = self.ports.clock.now();
+        let next = next_run(&task, self.ports.ids.next(now), now, delay);
+        let recorded = self
+            .insist(run, || {
+                self.store.tasks.retry(task.id, &run.attempt, &reason, request_id.as_deref(), &next, queue, now)
+            })
+            .await;
+        match recorded {
+            Recorded::Yes => {
+                info!(
+                    task = %task.id, function = %task.function_name, request_id, error = reason.name,
+                    next = %next.id, delay_s = delay.as_secs(), "task retried"
+                );
+                if let Err(error) = self.ports.wakeups.wake(delay).await {
+                    warn!(task = %next.id, %error, "no wake-up was sent; the ticker finds the task");
+                }
+                let mut task = changed(task, TaskStatus::Retried, Some(reason.clone()), now);
+                task.retried_by_task_id = Some(next.id);
+                Ended::Failed(task, reason)
+            }
+            Recorded::No(why) => Ended::Unknown(why),
+        }
+    }
+
+    /// Writes an outcome, again and again while the lease lasts: the run was made, and only this process knows how it
+    /// ended. Every one of these writes answers the same when it is repeated.
+    async fn insist<'a, F>(&'a self, run: &Run, mut write: impl FnMut() -> F) -> Recorded
+    where
+        F: Future<Output = Result<bool, StoreError>> + 'a,
+    {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match write().await {
+                Ok(true) => return Recorded::Yes,
+                Ok(false) => return Recorded::No("the run was given up for dead before it ended".to_owned()),
+                Err(error) if self.ports.clock.now().saturating_add(pause) >= run.lease_expires => {
+                    error!(%error, "the outcome of a run could not be recorded before its lease ended");
+                    return Recorded::No(error.to_string());
+                }
+                Err(error) => {
+                    warn!(%error, "the outcome of a run could not be recorded; trying again");
+                    self.ports.clock.sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// A caller waits: no second try.
+    None,
+    /// Nobody waits: throttled runs are tried as long as they can still end in time.
+    UntilLeaseEnds,
+}
+
+enum Recorded {
+    Yes,
+    No(String),
+}
+
+fn decide(request_id: String, outcome: Outcome) -> Decided {
+    match outcome {
+        Outcome::Returned(json) => match String::from_utf8(json.into())
+            .map_err(|e| e.to_string())
+            .and_then(|text| Json::parse(text).map_err(|e| e.to_string()))
+        {
+            Ok(result) => Decided::Returned(Some(request_id), result),
+            Err(why) => Decided::Failed(
+                Some(request_id),
+                TaskError {
+                    kind: TaskErrorKind::Runtime,
+                    name: "Runtime.InvalidResponse".to_owned(),
+                    message: format!("The Function's result is no JSON: {why}"),
+                },
+            ),
+        },
+        Outcome::Failed(error) => Decided::Failed(
+            Some(request_id),
+            TaskError { kind: TaskErrorKind::Runtime, name: error.name, message: error.message },
+        ),
+    }
+}
+
+fn invocation_error(name: &str, message: String) -> TaskError {
+    TaskError { kind: TaskErrorKind::Invocation, name: name.to_owned(), message }
+}
+
+/// The Task as the store now holds it.
+fn changed(mut task: Task, status: TaskStatus, error: Option<TaskError>, now: Timestamp) -> Task {
+    task.status = status;
+    task.status_changed_timestamp = now;
+    task.update_timestamp = now;
+    task.error = error;
+    task
+}
+
+fn next_run(task: &Task, id: ObjectId, now: Timestamp, delay: Duration) -> Task {
+    let mut earlier = task.retry_for_task_ids.clone();
+    earlier.push(task.id);
+    Task {
+        id,
+        status: TaskStatus::New,
+        status_changed_timestamp: now,
+        start_timestamp: now.saturating_add(delay),
+        creation_timestamp: now,
+        update_timestamp: now,
+        retry_for_task_ids: earlier,
+        retried_by_task_id: None,
+        error: None,
+        ..task.clone()
+    }
+}

@@ -1,0 +1,224 @@
+//! What time does: Tasks come due, schedules materialise, dead runs end, unacknowledged events go out again.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{FunctionDirectory, publish_failure};
+use crate::{
+    model::{
+        Schedule, Tags, Task, TaskError, TaskErrorKind, TaskOrigin, TaskStatus, Timestamp, task::ZOMBIE_ERROR_NAME,
+    },
+    ports::Ports,
+    store::{RunnerId, Store, StoreError, TaskRecord},
+};
+
+/// How many rows are handled between two looks at the clock.
+const BATCH: usize = 100;
+
+/// The longest that the local ticker sleeps: it looks for dead runs and unacknowledged events at least this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+
+/// Does what time does. Everything in it is safe to do twice, and beside another ticker.
+#[derive(Clone)]
+pub struct Ticker {
+    store: Store,
+    ports: Ports,
+    functions: Arc<FunctionDirectory>,
+}
+
+/// What one tick did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticked {
+    /// Tasks that came due.
+    pub promoted: usize,
+    /// Tasks that schedules created.
+    pub scheduled: usize,
+    /// Tasks that were cleaned up because their runner died.
+    pub zombies: usize,
+    /// Events that were published again.
+    pub republished: usize,
+}
+
+impl Ticker {
+    /// Ticks for these.
+    pub fn new(store: Store, ports: Ports, functions: Arc<FunctionDirectory>) -> Self {
+        Self { store, ports, functions }
+    }
+
+    /// Does everything that is due now, and wakes a dispatcher when a Task became ready.
+    pub async fn tick(&self) -> Result<Ticked, StoreError> {
+        let ticked = Ticked {
+            scheduled: self.materialise_schedules().await?,
+            promoted: self.promote_due().await?,
+            zombies: self.clean_expired_runs().await?,
+            republished: self.republish().await?,
+        };
+        if ticked != Ticked::default() {
+            info!(?ticked, "ticked");
+        }
+        Ok(ticked)
+    }
+
+    /// Makes Tasks ready whose time has come, and wakes a dispatcher for them.
+    pub async fn promote_due(&self) -> Result<usize, StoreError> {
+        let mut promoted = 0;
+        loop {
+            let batch = self.store.tasks.promote_due(self.ports.clock.now(), BATCH).await?;
+            promoted += batch;
+            if batch < BATCH {
+                break;
+            }
+        }
+        if promoted > 0 {
+            self.wake().await;
+        }
+        Ok(promoted)
+    }
+
+    /// Ends the Tasks of a runner that is known to be dead, without waiting for their leases.
+    pub async fn bury(&self, runner: &RunnerId) -> Result<usize, StoreError> {
+        let records = self.store.tasks.runs_of(runner).await?;
+        self.clean(records).await
+    }
+
+    /// Ticks whenever something comes due, until `stop`. `changed` tells that something may come due earlier than was
+    /// known.
+    pub async fn run_until(&self, stop: &CancellationToken, changed: &Arc<Notify>) {
+        while !stop.is_cancelled() {
+            let changed = changed.notified();
+            let sleep = match self.tick_and_look_ahead().await {
+                Ok(next) => next,
+                Err(error) => {
+                    warn!(%error, "a tick did not come through; trying again");
+                    Duration::from_secs(1)
+                }
+            };
+            tokio::select! {
+                () = self.ports.clock.sleep(sleep) => {}
+                () = changed => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    async fn tick_and_look_ahead(&self) -> Result<Duration, StoreError> {
+        self.tick().await?;
+        let waiting = self.store.tasks.earliest_waiting().await?;
+        let schedule = self.store.schedules.earliest().await?;
+        let next = waiting.into_iter().chain(schedule).min();
+        let now = self.ports.clock.now();
+        // A millisecond more than is left: waking before the time would only mean looking again.
+        Ok(next.map_or(LONGEST_SLEEP, |next| (next.since(now) + Duration::from_millis(1)).min(LONGEST_SLEEP)))
+    }
+
+    async fn materialise_schedules(&self) -> Result<usize, StoreError> {
+        let mut created = 0;
+        loop {
+            let now = self.ports.clock.now();
+            let due = self.store.schedules.due(now, BATCH).await?;
+            for schedule in &due {
+                created += usize::from(self.materialise(schedule, now).await?);
+            }
+            if due.len() < BATCH {
+                break;
+            }
+        }
+        if created > 0 {
+            self.wake().await;
+        }
+        Ok(created)
+    }
+
+    /// Creates the Task of an occurrence and moves the schedule on, in one transaction: once per occurrence, however
+    /// many tickers see it. Occurrences that were missed before this one are passed over.
+    async fn materialise(&self, schedule: &Schedule, now: Timestamp) -> Result<bool, StoreError> {
+        let next = schedule.occurrence_after(now);
+        let function = self.functions.read(&schedule.function_name).await?;
+        let Some(function) = function.filter(|function| function.enabled) else {
+            // Creating a Task of an unknown Function is refused (16), and a disabled one runs nothing: Tasks piled up
+            // meanwhile would all start together later.
+            warn!(
+                schedule = %schedule.id, function = %schedule.function_name,
+                "an occurrence was skipped: the function is disabled or does not exist"
+            );
+            self.store.schedules.skip_to(schedule, next, now).await?;
+            return Ok(false);
+        };
+        let task = Task {
+            id: self.ports.ids.next(now),
+            function_name: schedule.function_name.clone(),
+            status: TaskStatus::New,
+            status_changed_timestamp: now,
+            data: schedule.data.clone(),
+            tags: Tags::default(),
+            start_timestamp: schedule.next_timestamp,
+            priority: schedule.priority.unwrap_or(function.execution_options.default_priority),
+            origin: TaskOrigin {
+                created_by_user_id: schedule.created_by_user_id.clone(),
+                created_by_application_id: schedule.created_by_application_id.clone(),
+            },
+            creation_timestamp: now,
+            update_timestamp: now,
+            retry_for_task_ids: Vec::new(),
+            retried_by_task_id: None,
+            error: None,
+        };
+        self.store.schedules.materialise(schedule, next, &task, function.lane, now).await
+    }
+
+    async fn clean_expired_runs(&self) -> Result<usize, StoreError> {
+        let mut cleaned = 0;
+        loop {
+            let records = self.store.tasks.expired_runs(self.ports.clock.now(), BATCH).await?;
+            let found = records.len();
+            cleaned += self.clean(records).await?;
+            if found < BATCH {
+                return Ok(cleaned);
+            }
+        }
+    }
+
+    async fn clean(&self, records: Vec<TaskRecord>) -> Result<usize, StoreError> {
+        let mut cleaned = 0;
+        for TaskRecord { mut task, run, .. } in records {
+            let Some(run) = run else { continue };
+            let now = self.ports.clock.now();
+            let error = TaskError {
+                kind: TaskErrorKind::Runtime,
+                name: ZOMBIE_ERROR_NAME.to_owned(),
+                message: "The run's outcome is unknown: whatever ran it stopped before it could tell.".to_owned(),
+            };
+            if self.store.tasks.fail(task.id, &run.attempt, &error, None, now).await? {
+                warn!(task = %task.id, function = %task.function_name, "zombie task cleaned");
+                task.error = Some(error);
+                publish_failure(&self.store, &self.ports, &task).await;
+                cleaned += 1;
+            }
+        }
+        if cleaned > 0 {
+            self.wake().await;
+        }
+        Ok(cleaned)
+    }
+
+    /// One batch a tick: while the receiver is down, the same events come up again and again.
+    async fn republish(&self) -> Result<usize, StoreError> {
+        let mut republished = 0;
+        for record in self.store.tasks.unpublished(BATCH).await? {
+            if !publish_failure(&self.store, &self.ports, &record.task).await {
+                break;
+            }
+            republished += 1;
+        }
+        Ok(republished)
+    }
+
+    async fn wake(&self) {
+        if let Err(error) = self.ports.wakeups.wake(Duration::ZERO).await {
+            warn!(%error, "no wake-up was sent; the next tick or run finds the task");
+        }
+    }
+}

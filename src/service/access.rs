@@ -1,0 +1,51 @@
+//! Who may run a Function directly (contract §6).
+
+use std::sync::Arc;
+
+use super::Service;
+use crate::model::{Caller, Error, ErrorKind, Function, FunctionName, Permission, PermissionMode, Result};
+
+impl Service {
+    /// The Function, when this caller may run it; `permission` is the one that opens it whatever its mode.
+    ///
+    /// That a Function does not exist is told only to those who could run it if it did: others could probe for names.
+    pub(super) async fn runnable(&self, caller: &Caller, name: &str, permission: Permission) -> Result<Arc<Function>> {
+        let Ok(name) = FunctionName::parse(name) else {
+            // No Function can have this name; the permission for all of them is the only one that could cover it.
+            let held = caller.identity().is_some_and(|identity| identity.permissions.hold(permission));
+            return Err(if held { Error::unknown("function", shorten(name)) } else { refusal(caller, permission) });
+        };
+        let held = caller.identity().is_some_and(|identity| identity.permissions.hold_for(permission, &name));
+        let function = match self.inner.functions.find(&name).await? {
+            Some(function) => function,
+            None if held => return Err(Error::unknown("function", name)),
+            None => return Err(refusal(caller, permission)),
+        };
+        let allowed = match function.execution_options.permission_mode {
+            PermissionMode::Public => true,
+            PermissionMode::AllUsers => caller.identity().is_some(),
+            PermissionMode::PermissionRequired => held,
+        };
+        if allowed { Ok(function) } else { Err(refusal(caller, permission)) }
+    }
+}
+
+/// A disabled Function runs nothing (27).
+pub(super) fn must_be_enabled(function: &Function) -> Result<()> {
+    if function.enabled {
+        return Ok(());
+    }
+    let message = format!("The function '{}' is disabled; enable it to run it.", function.name);
+    Err(Error::new(ErrorKind::IllegalState, message))
+}
+
+fn refusal(caller: &Caller, permission: Permission) -> Error {
+    match caller.identity() {
+        None => Error::not_authenticated(),
+        Some(_) => Error::no_permission(format!("{permission} or {permission}:<the function's name>")),
+    }
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(64).collect()
+}
