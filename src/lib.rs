@@ -4,6 +4,8 @@
 //! `dispatch`; those call `store` and `ports`; everything speaks `model`. `aws` and `local` implement the ports and
 //! are named only where the parts are put together. `docs/architecture.md` has the picture.
 
+pub mod auth;
 pub mod model;
 pub mod ports;
+pub mod rql;
 pub mod store;

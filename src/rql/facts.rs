@@ -1,0 +1,133 @@
+//! What a filter requires of a record, for a planner that picks an index.
+//!
+//! Every answer is a necessary condition: a record outside of it cannot meet the filter. None is sufficient; the
+//! filter itself still has the last word on each record. Asked only of fields that hold one value, not a list.
+
+use std::ops::Bound;
+
+use super::{Comparison, FieldPath, Filter, Value};
+use crate::model::{ObjectId, Timestamp};
+
+impl Filter {
+    /// The only texts that the field can hold; `None` when the filter does not narrow them down. An empty list says
+    /// that no record can meet the filter.
+    pub fn required_values(&self, field: &str) -> Option<Vec<&str>> {
+        self.required(field, &|value| match value {
+            Value::Text(text) => Some(text.as_str()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Time(..) | Value::Id(_) => None,
+        })
+    }
+
+    /// The only ids that the record can have, ascending; `None` when the filter does not narrow them down.
+    pub fn required_ids(&self) -> Option<Vec<ObjectId>> {
+        self.required("id", &|value| match value {
+            Value::Id(id) => Some(*id),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Time(..) => None,
+        })
+    }
+
+    /// Between which moments the field must lie.
+    pub fn required_range(&self, field: &str) -> (Bound<Timestamp>, Bound<Timestamp>) {
+        self.range(field, &|value| match value {
+            Value::Time(at, None) => Some(*at),
+            Value::Time(_, Some(_))
+            | Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Text(_)
+            | Value::Id(_) => None,
+        })
+    }
+
+    /// Between which ids the record's must lie, by `id` alone.
+    pub fn required_id_range(&self) -> (Bound<ObjectId>, Bound<ObjectId>) {
+        self.range("id", &|value| match value {
+            Value::Id(id) => Some(*id),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Time(..) => None,
+        })
+    }
+
+    fn required<'a, T: Ord>(&'a self, field: &str, read: &dyn Fn(&'a Value) -> Option<T>) -> Option<Vec<T>> {
+        let mut values = match self {
+            Self::And(all) => all.iter().filter_map(|filter| filter.required(field, read)).min_by_key(Vec::len)?,
+            Self::Or(some) => some
+                .iter()
+                .map(|filter| filter.required(field, read))
+                .collect::<Option<Vec<_>>>()?
+                .into_iter()
+                .flatten()
+                .collect(),
+            Self::Compare { field: own, op: Comparison::Eq, value } if own.is(field) => vec![read(value)?],
+            Self::In { field: own, values, negated: false } if own.is(field) => {
+                values.iter().map(read).collect::<Option<Vec<_>>>()?
+            }
+            Self::Compare { .. } | Self::In { .. } | Self::Like { .. } | Self::Contains { .. } => return None,
+        };
+        values.sort();
+        values.dedup();
+        Some(values)
+    }
+
+    fn range<T: Ord + Copy>(&self, field: &str, read: &dyn Fn(&Value) -> Option<T>) -> (Bound<T>, Bound<T>) {
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        let is_asked = |own: &FieldPath| own.is(field);
+        match self {
+            Self::And(all) => all.iter().map(|filter| filter.range(field, read)).fold(everything, overlap),
+            Self::Or(some) => some.iter().map(|filter| filter.range(field, read)).reduce(hull).unwrap_or(everything),
+            Self::Compare { field: own, op, value } if is_asked(own) => match (op, read(value)) {
+                (_, None) | (Comparison::Ne, _) => everything,
+                (Comparison::Eq, Some(at)) => (Bound::Included(at), Bound::Included(at)),
+                (Comparison::Gt, Some(at)) => (Bound::Excluded(at), Bound::Unbounded),
+                (Comparison::Ge, Some(at)) => (Bound::Included(at), Bound::Unbounded),
+                (Comparison::Lt, Some(at)) => (Bound::Unbounded, Bound::Excluded(at)),
+                (Comparison::Le, Some(at)) => (Bound::Unbounded, Bound::Included(at)),
+            },
+            Self::In { field: own, values, negated: false } if is_asked(own) => {
+                match values.iter().map(read).collect::<Option<Vec<_>>>() {
+                    Some(all) => match (all.iter().min(), all.iter().max()) {
+                        (Some(first), Some(last)) => (Bound::Included(*first), Bound::Included(*last)),
+                        _ => everything,
+                    },
+                    None => everything,
+                }
+            }
+            Self::Compare { .. } | Self::In { .. } | Self::Like { .. } | Self::Contains { .. } => everything,
+        }
+    }
+}
+
+type Range<T> = (Bound<T>, Bound<T>);
+
+/// What lies in both ranges.
+fn overlap<T: Ord + Copy>(a: Range<T>, b: Range<T>) -> Range<T> {
+    (
+        if lower_rank(a.0) >= lower_rank(b.0) { a.0 } else { b.0 },
+        if upper_rank(a.1) <= upper_rank(b.1) { a.1 } else { b.1 },
+    )
+}
+
+/// The smallest range that holds both.
+fn hull<T: Ord + Copy>(a: Range<T>, b: Range<T>) -> Range<T> {
+    (
+        if lower_rank(a.0) <= lower_rank(b.0) { a.0 } else { b.0 },
+        if upper_rank(a.1) >= upper_rank(b.1) { a.1 } else { b.1 },
+    )
+}
+
+/// Orders lower bounds by where they begin: `Excluded` begins just after `Included`.
+fn lower_rank<T: Ord>(bound: Bound<T>) -> Option<(T, u8)> {
+    match bound {
+        Bound::Unbounded => None,
+        Bound::Included(at) => Some((at, 0)),
+        Bound::Excluded(at) => Some((at, 1)),
+    }
+}
+
+/// Orders upper bounds by where they end: `Excluded` ends just before `Included`, and `Unbounded` last.
+fn upper_rank<T: Ord>(bound: Bound<T>) -> (bool, Option<(T, u8)>) {
+    match bound {
+        Bound::Unbounded => (true, None),
+        Bound::Included(at) => (false, Some((at, 1))),
+        Bound::Excluded(at) => (false, Some((at, 0))),
+    }
+}

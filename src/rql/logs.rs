@@ -1,0 +1,98 @@
+//! The little RQL that the log endpoints take (contract §3).
+
+use std::ops::Bound;
+
+use super::{Comparison, Filter, Query, Schema, Window};
+use crate::model::{Error, ErrorKind, Result, Timestamp};
+
+/// What was asked of the log lines of one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunLogBounds {
+    /// No line is older than this.
+    pub from: Option<Timestamp>,
+    /// Which of the lines.
+    pub window: Window,
+}
+
+/// What was asked of the log lines of a Function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FunctionLogBounds {
+    /// No line is older than this.
+    pub from: Timestamp,
+    /// No line is younger than this.
+    pub to: Timestamp,
+    /// Which of the lines.
+    pub window: Window,
+}
+
+/// The longest span of a Function's log lines, in milliseconds: 24 hours.
+const LONGEST_SPAN_MILLIS: i64 = 24 * 60 * 60 * 1000;
+
+/// Reads the RQL of a run's logs: at most `ge(timestamp,…)` and a `limit` (19 otherwise).
+pub fn run_log_bounds(raw: &str) -> Result<RunLogBounds> {
+    let query = Query::parse(raw, &Schema::RUN_LOGS)?;
+    let rule = "The logs of a run take ge(timestamp,…) and limit(…), nothing else.";
+    only_a_filter(&query, rule)?;
+    let bounds = bounds_on(query.filter.as_ref(), "timestamp", &[Comparison::Ge], rule)?;
+    let from = match bounds.0 {
+        Bound::Included(from) | Bound::Excluded(from) => Some(from),
+        Bound::Unbounded => None,
+    };
+    Ok(RunLogBounds { from, window: query.window })
+}
+
+/// Reads the RQL of a Function's logs: `eventTimestamp` bounded on both sides, at most 24 hours apart, and a `limit`.
+///
+/// Fails with 20 when there is no RQL at all, and with 19 when it is another one.
+pub fn function_log_bounds(raw: &str) -> Result<FunctionLogBounds> {
+    let rule = "The logs of a Function need eventTimestamp bounded on both sides, at most 24 hours apart: \
+                ge(eventTimestamp,…)&le(eventTimestamp,…), with a limit(…) if you like.";
+    if raw.trim_start_matches('?').is_empty() {
+        return Err(Error::new(ErrorKind::EmptyRql, rule));
+    }
+    let query = Query::parse(raw, &Schema::FUNCTION_LOGS)?;
+    only_a_filter(&query, rule)?;
+    let both = [Comparison::Ge, Comparison::Gt, Comparison::Le, Comparison::Lt];
+    // Log lines carry milliseconds: one that is later than a moment is a millisecond later at least.
+    let (from, to) = match bounds_on(query.filter.as_ref(), "eventTimestamp", &both, rule)? {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => return Err(Error::invalid_rql(rule)),
+        (Bound::Included(from), Bound::Included(to)) => (from, to),
+        (Bound::Included(from), Bound::Excluded(to)) => (from, shifted(to, -1)),
+        (Bound::Excluded(from), Bound::Included(to)) => (shifted(from, 1), to),
+        (Bound::Excluded(from), Bound::Excluded(to)) => (shifted(from, 1), shifted(to, -1)),
+    };
+    if to.as_millis() - from.as_millis() > LONGEST_SPAN_MILLIS {
+        return Err(Error::invalid_rql(rule));
+    }
+    Ok(FunctionLogBounds { from, to, window: query.window })
+}
+
+fn shifted(at: Timestamp, millis: i64) -> Timestamp {
+    Timestamp::saturating_from_millis(at.as_millis() + millis)
+}
+
+fn only_a_filter(query: &Query, rule: &str) -> Result<()> {
+    let plain = query.sort.is_empty() && query.select.is_none() && !query.skip_count;
+    if plain { Ok(()) } else { Err(Error::invalid_rql(rule)) }
+}
+
+/// The bounds that these comparisons of this field set, when the filter holds nothing else.
+fn bounds_on(
+    filter: Option<&Filter>,
+    name: &str,
+    allowed: &[Comparison],
+    rule: &str,
+) -> Result<(Bound<Timestamp>, Bound<Timestamp>)> {
+    fn plain(filter: &Filter, name: &str, allowed: &[Comparison]) -> bool {
+        match filter {
+            Filter::And(all) => all.iter().all(|filter| plain(filter, name, allowed)),
+            Filter::Compare { field, op, .. } => field.is(name) && allowed.contains(op),
+            Filter::Or(_) | Filter::In { .. } | Filter::Like { .. } | Filter::Contains { .. } => false,
+        }
+    }
+    match filter {
+        None => Ok((Bound::Unbounded, Bound::Unbounded)),
+        Some(filter) if plain(filter, name, allowed) => Ok(filter.required_range(name)),
+        Some(_) => Err(Error::invalid_rql(rule)),
+    }
+}

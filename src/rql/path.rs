@@ -1,0 +1,106 @@
+//! Where in a record a field lies.
+
+use std::fmt;
+
+use serde_json::Value as Json;
+
+/// The way to a field: `data.key` is two steps. No step at all is the record (or the list element) itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FieldPath(Vec<String>);
+
+impl FieldPath {
+    /// The way through these steps.
+    pub fn new<S: Into<String>>(steps: impl IntoIterator<Item = S>) -> Self {
+        Self(steps.into_iter().map(Into::into).collect())
+    }
+
+    /// The record itself.
+    pub fn itself() -> Self {
+        Self::default()
+    }
+
+    /// Whether this is the record itself.
+    pub fn is_itself(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this is the field of that dotted path.
+    pub fn is(&self, dotted: &str) -> bool {
+        let mut steps = self.0.iter();
+        dotted.split('.').all(|step| steps.next().is_some_and(|own| own == step)) && steps.next().is_none()
+    }
+
+    /// The steps.
+    pub fn steps(&self) -> &[String] {
+        &self.0
+    }
+
+    /// The way on from here.
+    pub fn join(&self, below: &Self) -> Self {
+        Self(self.0.iter().chain(&below.0).cloned().collect())
+    }
+
+    /// Whether some value that the path leads to passes the test.
+    ///
+    /// An array on the way stands for each of its elements, and a step that is a number for that element too, as in
+    /// MongoDB: `data.items.sku` reaches into an array of objects, `data.items.0` is its first element. An array at
+    /// the end of the way is handed over whole.
+    pub fn any(&self, record: &Json, test: &mut dyn FnMut(&Json) -> bool) -> bool {
+        any(record, &self.0, test)
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("."))
+    }
+}
+
+fn any(value: &Json, steps: &[String], test: &mut dyn FnMut(&Json) -> bool) -> bool {
+    let Some((step, rest)) = steps.split_first() else { return test(value) };
+    match value {
+        Json::Object(object) => object.get(step).is_some_and(|below| any(below, rest, test)),
+        Json::Array(elements) => {
+            let index = step.parse::<usize>().ok();
+            index.and_then(|index| elements.get(index)).is_some_and(|element| any(element, rest, test))
+                || elements.iter().filter(|element| element.is_object()).any(|element| any(element, steps, test))
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn reached(path: &[&str], record: &Json) -> Vec<Json> {
+        let mut found = Vec::new();
+        FieldPath::new(path.iter().copied()).any(record, &mut |value| {
+            found.push(value.clone());
+            false
+        });
+        found
+    }
+
+    #[test]
+    fn steps_reach_into_objects_and_arrays_of_objects() {
+        let record = json!({"data": {"items": [{"sku": 1}, {"sku": [2, 3]}, 4, {"other": 5}]}});
+        assert_eq!(reached(&["data", "items", "sku"], &record), [json!(1), json!([2, 3])]);
+        assert_eq!(reached(&["data", "items", "1", "sku"], &record), [json!([2, 3])]);
+        assert_eq!(reached(&["data", "items", "2"], &record), [json!(4)]);
+        assert_eq!(reached(&["data", "items", "9"], &record), [] as [Json; 0]);
+        assert_eq!(reached(&["data", "nothing", "sku"], &record), [] as [Json; 0]);
+        assert_eq!(reached(&[], &record), [record.clone()]);
+    }
+
+    #[test]
+    fn a_path_is_the_field_of_its_dotted_name_only() {
+        let path = FieldPath::new(["error", "name"]);
+        assert!(path.is("error.name"));
+        for other in ["error", "name", "error.name.x", "error.names", ""] {
+            assert!(!path.is(other), "{other}");
+        }
+    }
+}
