@@ -5,6 +5,8 @@
 //! are named only where the parts are put together. `docs/architecture.md` has the picture.
 
 pub mod auth;
+#[cfg(feature = "local")]
+pub mod local;
 pub mod model;
 pub mod ports;
 pub mod rql;
