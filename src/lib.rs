@@ -5,9 +5,17 @@
 //! are named only where the parts are put together. `docs/architecture.md` has the picture.
 
 pub mod auth;
+<<<<<<< HEAD
 pub mod dispatch;
 pub mod model;
 pub mod ports;
 pub mod rql;
 pub mod service;
+=======
+#[cfg(feature = "local")]
+pub mod local;
+pub mod model;
+pub mod ports;
+pub mod rql;
+>>>>>>> h/store
 pub mod store;

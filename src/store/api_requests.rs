@@ -1,6 +1,7 @@
 //! API Requests.
 
-use crate::model::{ApiRequest, ObjectId};
+use crate::model::{ApiRequest, ObjectId, Page, Timestamp};
+use crate::rql;
 
 use super::StoreError;
 
@@ -16,6 +17,11 @@ impl ApiRequests {
 
     /// Reads one, strongly consistent.
     pub async fn get(&self, id: ObjectId) -> Result<Option<ApiRequest>, StoreError> {
+        todo!()
+    }
+
+    /// The records that meet the query, as callers see them.
+    pub async fn list(&self, query: &rql::Query, now: Timestamp) -> Result<Page<serde_json::Value>, StoreError> {
         todo!()
     }
 }

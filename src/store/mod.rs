@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use crate::ports::Clock;
 
 pub mod api_requests;
+pub mod credentials;
 pub mod error;
 pub mod functions;
 pub mod lanes;
@@ -18,6 +19,7 @@ pub mod slots;
 pub mod tasks;
 
 pub use api_requests::ApiRequests;
+pub use credentials::Credentials;
 pub use error::StoreError;
 pub use functions::{Functions, Revision, Versioned};
 pub use lanes::{QueueLane, ReadyKey};
@@ -38,6 +40,8 @@ pub struct Store {
     pub schedules: Schedules,
     /// API Requests.
     pub api_requests: ApiRequests,
+    /// Credentials, sealed or hashed.
+    pub credentials: Credentials,
     /// Who holds how many of the slots that limit running Tasks.
     pub slots: SlotLedger,
     /// The OAuth nonces seen before.

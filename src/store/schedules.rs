@@ -1,6 +1,7 @@
 //! Schedules.
 
-use crate::model::{Lane, ObjectId, Schedule, Task, Timestamp};
+use crate::model::{Lane, ObjectId, Page, Schedule, Task, Timestamp};
+use crate::rql;
 
 use super::StoreError;
 
@@ -49,6 +50,11 @@ impl Schedules {
 
     /// Moves the Schedule on to `next` without a Task. `false`: somebody else moved it, or it is gone.
     pub async fn skip_to(&self, schedule: &Schedule, next: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+        todo!()
+    }
+
+    /// The records that meet the query, as callers see them.
+    pub async fn list(&self, query: &rql::Query, now: Timestamp) -> Result<Page<serde_json::Value>, StoreError> {
         todo!()
     }
 }

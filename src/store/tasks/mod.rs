@@ -1,6 +1,7 @@
 //! Tasks, and the queue that they are.
 
-use crate::model::{FunctionName, Lane, ObjectId, Task, TaskError, TaskStatus, Timestamp};
+use crate::model::{FunctionName, Lane, ObjectId, Page, Task, TaskError, TaskStatus, Timestamp};
+use crate::rql;
 
 use super::{AttemptToken, QueueLane, ReadyKey, Run, RunnerId, StoreError};
 
@@ -158,6 +159,11 @@ impl Tasks {
 
     /// Notes that the event of a failed Task was acknowledged.
     pub async fn mark_published(&self, id: ObjectId) -> Result<(), StoreError> {
+        todo!()
+    }
+
+    /// The records that meet the query, as callers see them.
+    pub async fn list(&self, query: &rql::Query, now: Timestamp) -> Result<Page<serde_json::Value>, StoreError> {
         todo!()
     }
 }

@@ -1,0 +1,347 @@
+//! The embedded DynamoDB: dynoxide, DynamoDB on SQLite, called inside this process.
+//!
+//! It is reached through the HTTP client of the AWS SDK, so that the store cannot tell it from the real one; but
+//! requests are handed over as values, and nothing crosses a socket.
+
+use std::{
+    fmt,
+    fs::{File, TryLockError},
+    io::{self, Read as _},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{
+        BehaviorVersion, HttpClient, Region, RuntimeComponents, StalledStreamProtectionConfig, retry::RetryConfig,
+        timeout::TimeoutConfig,
+    },
+};
+use aws_smithy_runtime_api::{
+    client::{
+        http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+        orchestrator::{HttpRequest, HttpResponse},
+        result::ConnectorError,
+    },
+    http::StatusCode,
+};
+use aws_smithy_types::body::SdkBody;
+use dynoxide::{DynoxideError, storage_backend::Clock as DynoxideClock};
+use tokio::sync::oneshot;
+
+use crate::ports::Clock;
+
+/// How often records past their time to live are removed. Readers hide them from the first moment anyway.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+
+/// Why a database does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// Another process has it.
+    #[error(
+        "the database {path} is in use by another process; stop that one first, or choose another data folder",
+        path = .0.display()
+    )]
+    InUse(PathBuf),
+    /// The file is something else, or less than it was.
+    #[error("{path} cannot be used as a database: {why}. The file was left as it is", path = .path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The file system refused.
+    #[error("could not open the database {path}: {cause}", path = .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        cause: io::Error,
+    },
+}
+
+/// Opens the database in this file, creating it when there is none, for this process alone.
+///
+/// What was acknowledged is on the disk: SQLite runs with a write-ahead log and `synchronous=FULL`, its own default,
+/// which dynoxide leaves as it is.
+pub fn open(path: &Path) -> Result<Client, DatabaseError> {
+    Ok(client_of(connector(path)?))
+}
+
+/// A database that lives as long as its client.
+pub fn memory() -> Client {
+    client_of(memory_connector(None))
+}
+
+/// A database that lives as long as its client and reads this clock. Each call runs to its end where it is awaited,
+/// on no other thread, so that a simulation on one thread is the same each time.
+pub fn memory_with_clock(clock: Arc<dyn Clock>) -> Client {
+    client_of(memory_connector(Some(clock)))
+}
+
+/// The SDK's way to the database in this file: for a client with settings of its own.
+pub fn connector(path: &Path) -> Result<SharedHttpClient, DatabaseError> {
+    let lock = lock(path)?;
+    check(path)?;
+    let text = path.to_str().ok_or_else(|| unusable(path, "its path is not UTF-8"))?;
+    let database = dynoxide::Database::new(text).map_err(|error| unusable(path, &describe(&error)))?;
+    let (requests, inbox) = mpsc::channel();
+    let thread = thread::Builder::new()
+        .name("tasklane-database".to_owned())
+        .spawn(move || {
+            serve(&database, &inbox);
+            // Only once SQLite has closed the file may another process have it.
+            drop(database);
+            drop(lock);
+        })
+        .map_err(|cause| DatabaseError::Io { path: path.to_owned(), cause })?;
+    Ok(SharedHttpClient::new(Connector(Arc::new(Engine::Thread { requests: Some(requests), thread: Some(thread) }))))
+}
+
+/// The SDK's way to a database that lives as long as it: for a client with settings of its own.
+pub fn memory_connector(clock: Option<Arc<dyn Clock>>) -> SharedHttpClient {
+    let database = match clock {
+        None => dynoxide::Database::memory(),
+        Some(clock) => dynoxide::Database::memory_with_clock(Arc::new(ClockOf(clock))),
+    };
+    SharedHttpClient::new(Connector(Arc::new(Engine::Inline(database.map_err(|error| error.to_string())))))
+}
+
+/// The settings of a client that reaches the embedded database: no credentials, and no second try, because a failure
+/// in the same process is not a passing one.
+pub fn client_config(connector: SharedHttpClient) -> aws_sdk_dynamodb::config::Builder {
+    aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("local"))
+        .endpoint_url("http://embedded.invalid")
+        .allow_no_auth()
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .http_client(connector)
+}
+
+fn client_of(connector: SharedHttpClient) -> Client {
+    Client::from_conf(client_config(connector).build())
+}
+
+// --- Opening --------------------------------------------------------------------------------------------------------
+
+fn lock(path: &Path) -> Result<File, DatabaseError> {
+    let io_error = |cause| DatabaseError::Io { path: path.to_owned(), cause };
+    let file =
+        File::options().create(true).write(true).truncate(false).open(beside(path, ".lock")).map_err(io_error)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DatabaseError::InUse(path.to_owned())),
+        Err(TryLockError::Error(cause)) => Err(io_error(cause)),
+    }
+}
+
+/// Refuses what SQLite would take for a new database and overwrite. What it can tell itself (no database, pages
+/// missing), it does when it opens the file, before it writes.
+fn check(path: &Path) -> Result<(), DatabaseError> {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let log = beside(path, "-wal");
+    let log_holds_something = log.metadata().is_ok_and(|log| log.len() > 0);
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound && !log_holds_something => return Ok(()),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            let log = log.display();
+            return Err(unusable(path, &format!("it is gone, but its write-ahead log {log} is there")));
+        }
+        Err(cause) => return Err(DatabaseError::Io { path: path.to_owned(), cause }),
+    };
+    let mut start = [0; MAGIC.len()];
+    match file.read_exact(&mut start) {
+        Ok(()) if start == MAGIC => Ok(()),
+        Ok(()) => Err(unusable(path, "it is not a SQLite database")),
+        Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(unusable(path, "it is empty or cut short; to start anew, move it and what lies beside it away"))
+        }
+        Err(cause) => Err(DatabaseError::Io { path: path.to_owned(), cause }),
+    }
+}
+
+fn describe(error: &DynoxideError) -> String {
+    let text = error.to_string();
+    if text.contains("malformed") { format!("it is damaged or cut short ({text})") } else { text }
+}
+
+fn unusable(path: &Path, why: &str) -> DatabaseError {
+    DatabaseError::Unusable { path: path.to_owned(), why: why.to_owned() }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+// --- Calling --------------------------------------------------------------------------------------------------------
+
+/// How calls reach the database.
+enum Engine {
+    /// Where they are awaited: memory answers in microseconds.
+    Inline(Result<dynoxide::Database, String>),
+    /// On a thread of their own: a write waits for the disk, and an async thread must not.
+    Thread { requests: Option<mpsc::Sender<Request>>, thread: Option<JoinHandle<()>> },
+}
+
+struct Request {
+    operation: String,
+    body: Vec<u8>,
+    answer: oneshot::Sender<Answer>,
+}
+
+struct Answer {
+    status: u16,
+    body: String,
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Self::Thread { requests, thread } = self {
+            requests.take();
+            // Whoever opens the file next finds it closed. A panic in the thread was reported when it happened.
+            let _ = thread.take().map(JoinHandle::join);
+        }
+    }
+}
+
+fn serve(database: &dynoxide::Database, inbox: &mpsc::Receiver<Request>) {
+    let mut swept = std::time::Instant::now();
+    loop {
+        match inbox.recv_timeout(SWEEP_EVERY) {
+            Ok(request) => {
+                let answer = answer(database, &request.operation, &request.body);
+                // A caller who went away does not need the answer.
+                let _ = request.answer.send(answer);
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        }
+        if swept.elapsed() >= SWEEP_EVERY {
+            swept = std::time::Instant::now();
+            if let Err(error) = database.sweep_ttl() {
+                tracing::warn!(error = %error, "could not remove expired records from the database");
+            }
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Connector(Arc<Engine>);
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connector(embedded DynamoDB)")
+    }
+}
+
+impl HttpClient for Connector {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let operation = request
+            .headers()
+            .get("x-amz-target")
+            .and_then(|target| target.rsplit('.').next())
+            .unwrap_or_default()
+            .to_owned();
+        let Some(body) = request.body().bytes() else {
+            return HttpConnectorFuture::ready(Err(ConnectorError::user("a streamed request".into())));
+        };
+        match &*self.0 {
+            Engine::Inline(Ok(database)) => {
+                let answer = answer(database, &operation, body);
+                HttpConnectorFuture::ready(respond(answer))
+            }
+            Engine::Inline(Err(why)) => {
+                HttpConnectorFuture::ready(Err(ConnectorError::other(why.clone().into(), None)))
+            }
+            Engine::Thread { requests, .. } => {
+                let (answer, answered) = oneshot::channel();
+                let request = Request { operation, body: body.to_vec(), answer };
+                let sent = requests.as_ref().map(|requests| requests.send(request));
+                let engine = self.clone();
+                HttpConnectorFuture::new(async move {
+                    // The thread lives as long as the engine.
+                    let _engine = engine;
+                    match (sent, answered.await) {
+                        (Some(Ok(())), Ok(answer)) => respond(answer),
+                        _ => Err(ConnectorError::other("the database has stopped".into(), None)),
+                    }
+                })
+            }
+        }
+    }
+}
+
+fn respond(answer: Answer) -> Result<HttpResponse, ConnectorError> {
+    let status = StatusCode::try_from(answer.status).map_err(|error| ConnectorError::other(error.into(), None))?;
+    let mut response = HttpResponse::new(status, SdkBody::from(answer.body));
+    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    Ok(response)
+}
+
+fn answer(database: &dynoxide::Database, operation: &str, body: &[u8]) -> Answer {
+    let done = catch_unwind(AssertUnwindSafe(|| dispatch(database, operation, body)))
+        .unwrap_or_else(|_| Err(DynoxideError::InternalServerError("the embedded database panicked".to_owned())));
+    match done {
+        Ok(body) => Answer { status: 200, body },
+        Err(error) => Answer { status: error.status_code(), body: error.to_json() },
+    }
+}
+
+/// The operations that the store uses.
+fn dispatch(database: &dynoxide::Database, operation: &str, body: &[u8]) -> dynoxide::Result<String> {
+    match operation {
+        "BatchGetItem" => call(body, |request| database.batch_get_item(request)),
+        "CreateTable" => call(body, |request| database.create_table(request)),
+        "DeleteItem" => call(body, |request| database.delete_item(request)),
+        "DescribeTable" => call(body, |request| database.describe_table(request)),
+        "DescribeTimeToLive" => call(body, |request| database.describe_time_to_live(request)),
+        "GetItem" => call(body, |request| database.get_item(request)),
+        "PutItem" => call(body, |request| database.put_item(request)),
+        "Query" => call(body, |request| database.query(request)),
+        "TransactWriteItems" => call(body, |request| database.transact_write_items(request)),
+        "UpdateItem" => call(body, |request| database.update_item(request)),
+        "UpdateTimeToLive" => call(body, |request| database.update_time_to_live(request)),
+        other => Err(DynoxideError::ValidationException(format!("the embedded database is not asked for {other}"))),
+    }
+}
+
+fn call<Q, A>(body: &[u8], run: impl FnOnce(Q) -> dynoxide::Result<A>) -> dynoxide::Result<String>
+where
+    Q: serde::de::DeserializeOwned,
+    A: serde::Serialize,
+{
+    let request =
+        serde_json::from_slice(body).map_err(|error| DynoxideError::SerializationException(error.to_string()))?;
+    serde_json::to_string(&run(request)?).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+}
+
+/// Our clock as dynoxide reads it.
+struct ClockOf(Arc<dyn Clock>);
+
+impl DynoxideClock for ClockOf {
+    fn now_unix_secs(&self) -> u64 {
+        u64::try_from(self.0.now().as_secs()).unwrap_or(0)
+    }
+
+    #[allow(clippy::cast_precision_loss)] // milliseconds until the year 9999 fit a double exactly
+    fn now_unix_secs_f64(&self) -> f64 {
+        self.0.now().as_millis() as f64 / 1000.0
+    }
+}

@@ -1,0 +1,3 @@
+//! The service on one machine: what stands in for AWS.
+
+pub mod database;
