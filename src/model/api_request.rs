@@ -3,11 +3,12 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ApplicationId, FunctionName, ObjectId, Timestamp, UserId};
 
 /// One call of a Function as an HTTP endpoint (contract §5). Losing one never fails the call.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiRequest {
     /// Its id.
@@ -39,7 +40,7 @@ pub struct ApiRequest {
 }
 
 /// What went wrong with an API Request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApiRequestError {
     /// Where it went wrong.
     #[serde(rename = "type")]
@@ -51,7 +52,7 @@ pub struct ApiRequestError {
 }
 
 /// Where an API Request went wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ApiRequestErrorKind {
     /// Before the code ran.
@@ -63,7 +64,7 @@ pub enum ApiRequestErrorKind {
 }
 
 /// The methods that API Functions take (contract §5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs)]
 pub enum Method {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::FunctionName;
 
@@ -57,8 +58,9 @@ pub struct Identity {
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
         #[serde(try_from = "String", into = "String")]
+        #[schema(value_type = String, min_length = 1, max_length = 128)]
         pub struct $name(String);
 
         impl $name {
@@ -197,8 +199,9 @@ impl fmt::Display for Permission {
 /// The permissions that a credential holds: names such as `VIEW_TASKS` or `EXECUTE_TASK_FUNCTION:invoices`.
 ///
 /// Names that no endpoint asks for are kept: another service may share the credential.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = Vec<String>, example = json!(["VIEW_TASKS", "EXECUTE_TASK_FUNCTION:invoices"]))]
 pub struct Permissions(BTreeSet<String>);
 
 impl Permissions {

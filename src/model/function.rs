@@ -3,6 +3,13 @@
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{ObjectBuilder, Schema, Type},
+    },
+};
 
 use super::{Runtime, Timestamp};
 
@@ -49,7 +56,7 @@ impl Function {
 }
 
 /// What `GET /functions` shows of a Function.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FunctionSummary {
     /// Its name.
@@ -86,8 +93,9 @@ pub enum Lane {
 
 /// A Function's name: `^[A-Za-z0-9_-]+$`, 1–64 characters (with a deployment's prefix before it, which
 /// [`FunctionName::fits_prefix`] checks).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, pattern = "^[A-Za-z0-9_-]+$", min_length = 1, max_length = 64, example = "invoices")]
 pub struct FunctionName(String);
 
 /// Why a text is no [`FunctionName`].
@@ -140,8 +148,9 @@ impl From<FunctionName> for String {
 }
 
 /// What Lambda calls: its `Handler`, 1–128 characters without white space.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 128, example = "index.handler")]
 pub struct EntryPoint(String);
 
 /// Why a text is no [`EntryPoint`].
@@ -226,6 +235,19 @@ macro_rules! bounded_integer {
                 fmt::Display::fmt(&self.0, f)
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::Integer)
+                    .description(Some($rule))
+                    .minimum(Some(<$inner>::from(Self::MIN.0)))
+                    .maximum(Some(<$inner>::from(Self::MAX.0)))
+                    .into()
+            }
+        }
+
+        impl ToSchema for $name {}
     };
 }
 
@@ -363,7 +385,7 @@ impl fmt::Debug for Environment {
 }
 
 /// What happens after a run failed: `{enabled, errorsToRetry}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RetryPolicy {
     /// Whether failed runs are tried again.
@@ -381,7 +403,7 @@ impl RetryPolicy {
 }
 
 /// Who may run a Function, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecutionOptions {
     /// Who may execute it directly or call it as an API Function.
@@ -396,7 +418,7 @@ pub struct ExecutionOptions {
 }
 
 /// Who may execute a Function directly or call it as an API Function (contract §6).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum PermissionMode {
     /// Whoever holds the permission.

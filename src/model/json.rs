@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 /// Any JSON text, kept as it was written: a Task's `data` and a Function's result belong to the user, so their
 /// numbers, key order and escapes are not ours to change.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = Object)]
 pub struct Json(Box<RawValue>);
 
 impl Json {

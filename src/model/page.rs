@@ -1,9 +1,10 @@
 //! What lists answer with.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A page of a list: `{query, page: {total, offset, limit}, data}` (contract §3).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
     /// The RQL that was asked, without its leading `?`.
     pub query: String,
@@ -14,7 +15,7 @@ pub struct Page<T> {
 }
 
 /// Where in a list a page lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PageWindow {
     /// How many records match; left out by `skipCount()`, a lower bound when `total_is_exact` is `Some(false)`.
@@ -30,7 +31,7 @@ pub struct PageWindow {
 }
 
 /// The answer of a change: `{affectedRecords}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AffectedRecords {
     /// How many records changed: 1, or 0 when there was nothing to do.

@@ -3,13 +3,15 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A runtime identifier, e.g. `nodejs22.x` (contract §2).
 ///
 /// Any identifier of a known family can be held, so that Functions deployed with a runtime that was retired since
 /// still list; [`Runtime::is_offered`] says whether a Function may be created with it today.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String, example = "nodejs22.x")]
 pub struct Runtime(String);
 
 /// What kind of process runs the code.

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ApplicationId, FunctionName, Json, ObjectId, Priority, Timestamp, UserId};
 
 /// Creates a Task of its Function every `interval` seconds, starting at `start_timestamp`, without drift.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Schedule {
     /// Its id.
@@ -67,8 +68,9 @@ pub struct NewSchedule {
 }
 
 /// Seconds between two occurrences: 1 to 315,576,000 (ten years).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "i64", into = "i64")]
+#[schema(value_type = u32, minimum = 1, maximum = 315576000, example = 3600)]
 pub struct Interval(u32);
 
 /// Why a number is no [`Interval`].

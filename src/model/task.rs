@@ -3,11 +3,12 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ApplicationId, Caller, FunctionName, Json, ObjectId, Priority, Timestamp, UserId};
 
 /// A Task as callers and its Function see it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Task {
     /// Its id.
@@ -49,7 +50,7 @@ pub struct Task {
 pub const MAX_DATA_BYTES: usize = 250 * 1024;
 
 /// Who created a Task.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskOrigin {
     /// The user; absent when nobody was logged in.
@@ -85,7 +86,7 @@ pub struct NewTask {
 }
 
 /// Where a Task stands: `new → inProgress → complete | failed | retried`, and `new → canceled`. No other move exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TaskStatus {
     /// It waits: for its time, or for its turn.
@@ -147,7 +148,7 @@ impl FromStr for TaskStatus {
 }
 
 /// Why a Task failed: `{type, name, message}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskError {
     /// Where it failed.
     #[serde(rename = "type")]
@@ -162,7 +163,7 @@ pub struct TaskError {
 pub const ZOMBIE_ERROR_NAME: &str = "zombieTaskCleaned";
 
 /// Where a Task failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskErrorKind {
     /// Before the code ran.
@@ -172,8 +173,9 @@ pub enum TaskErrorKind {
 }
 
 /// Words to find a Task by: at most 50, of 1–256 characters each.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
+#[schema(value_type = Vec<String>, max_items = 50)]
 pub struct Tags(Vec<String>);
 
 /// Why a list of texts is no [`Tags`].

@@ -3,11 +3,13 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// A point in time with millisecond precision, printed as `2026-01-31T08:15:30.123Z` (contract §3).
 ///
 /// Limited to the years 1970–9999, so that the printed form always has the same width and sorts as text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(value_type = String, format = DateTime, example = "2026-01-31T08:15:30.123Z")]
 pub struct Timestamp(i64);
 
 const LATEST_MILLIS: i64 = 253_402_300_799_999;

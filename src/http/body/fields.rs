@@ -1,0 +1,205 @@
+//! The fields of a JSON object in a request's body.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use serde_json::value::RawValue;
+
+use super::values::FromField;
+use crate::model::{Error, ErrorKind, Result};
+
+/// How deep a body may nest. Records are answered inside of pages, and readers of JSON (serde_json's too) stop at 128.
+const MAX_DEPTH: usize = 100;
+
+/// One JSON object, read field by field into values that keep their rules.
+///
+/// Fields that nobody asks for are ignored, the last of two equal names counts, and `null` is the same as absent.
+/// Every error names the field by its path from the body's root, as `retryPolicy.enabled`.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    path: String,
+    values: HashMap<String, &'a RawValue>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads a body: 13 when there is none, 22 when it is no JSON object.
+    pub fn parse(body: &'a [u8]) -> Result<Self> {
+        Self::parse_optional(body)?.ok_or_else(|| {
+            Error::new(ErrorKind::EmptyBody, "The request has no body: send a JSON object, with Content-Length.")
+        })
+    }
+
+    /// Reads a body that may be left out: `None` when it is empty, 22 when it is no JSON object.
+    pub fn parse_optional(body: &'a [u8]) -> Result<Option<Self>> {
+        let text = std::str::from_utf8(body)
+            .map_err(|error| not_json(format!("it is no UTF-8 after byte {}", error.valid_up_to())))?;
+        let text = text.trim_matches([' ', '\t', '\r', '\n']);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        if !text.starts_with('{') {
+            // Checked apart: serde's own message would quote what the body holds instead.
+            return Err(not_json("it does not begin with {"));
+        }
+        let values = serde_json::from_str(text).map_err(not_json)?;
+        if depth(text) > MAX_DEPTH {
+            return Err(Error::new(
+                ErrorKind::BodyFormat,
+                format!("The body nests deeper than {MAX_DEPTH} levels: make it flatter."),
+            ));
+        }
+        Ok(Some(Self { path: String::new(), values }))
+    }
+
+    /// Checks that all of these fields are there, and names every one that is not (14).
+    pub fn require(&self, names: &[&str]) -> Result<()> {
+        let missing: Vec<_> =
+            names.iter().filter(|name| self.present(name).is_none()).map(|name| self.path_of(name)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Error::missing_fields(&missing.iter().map(|path| path.as_ref()).collect::<Vec<_>>()))
+    }
+
+    /// A field that must be there (14), of a value that keeps its rule (15).
+    pub fn required<T: FromField>(&self, name: &str) -> Result<T> {
+        self.require(&[name])?;
+        self.optional(name)?.ok_or_else(|| Error::missing_fields(&[self.path_of(name).as_ref()]))
+    }
+
+    /// A field that may be absent or `null`.
+    pub fn optional<T: FromField>(&self, name: &str) -> Result<Option<T>> {
+        self.present(name).map(|value| T::from_field(value, &self.path_of(name))).transpose()
+    }
+
+    /// A field whose `null` takes a value away: `None` when absent, `Some(None)` when `null`.
+    pub fn clearable<T: FromField>(&self, name: &str) -> Result<Option<Option<T>>> {
+        if self.values.contains_key(name) { self.optional(name).map(Some) } else { Ok(None) }
+    }
+
+    /// A field that holds an object itself, when it is there.
+    pub fn object(&self, name: &str) -> Result<Option<Self>> {
+        let Some(value) = self.present(name) else { return Ok(None) };
+        let path = self.path_of(name).into_owned();
+        let is_object = value.get().starts_with('{');
+        match serde_json::from_str(value.get()) {
+            Ok(values) if is_object => Ok(Some(Self { path, values })),
+            _ => Err(Error::field_format(&path, "must be an object")),
+        }
+    }
+
+    /// The names of the fields that are there, in no order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
+    /// The path of a field from the body's root.
+    pub fn path_of<'b>(&self, name: &'b str) -> Cow<'b, str> {
+        if self.path.is_empty() { Cow::Borrowed(name) } else { Cow::Owned(format!("{}.{name}", self.path)) }
+    }
+
+    fn present(&self, name: &str) -> Option<&'a RawValue> {
+        self.values.get(name).copied().filter(|value| value.get() != "null")
+    }
+}
+
+fn not_json(why: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::BodyFormat, format!("The body is not a JSON object: {why}."))
+}
+
+/// How deep JSON nests. It parsed already, so brackets match and strings end; it was parsed without recursion,
+/// because values are kept as text, so nothing has limited its depth yet.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Json, Timestamp};
+
+    fn kind_of<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
+        result.unwrap_err().kind()
+    }
+
+    #[test]
+    fn an_empty_body_is_told_apart_from_a_wrong_one() {
+        for empty in ["", "  \r\n"] {
+            assert_eq!(kind_of(Fields::parse(empty.as_bytes())), ErrorKind::EmptyBody);
+            assert!(Fields::parse_optional(empty.as_bytes()).unwrap().is_none());
+        }
+        for wrong in ["[]", "null", "\"secret\"", "{", "{} x", "{'a':1}", "{\"a\":}", "\u{feff}{}"] {
+            let error = Fields::parse(wrong.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::BodyFormat, "{wrong}");
+            assert!(!error.message().contains("secret"), "{error}");
+        }
+        assert_eq!(kind_of(Fields::parse(b"{\"a\":\"\xff\"}")), ErrorKind::BodyFormat);
+    }
+
+    #[test]
+    fn every_missing_field_is_named_at_once_and_null_counts_as_missing() {
+        let fields = Fields::parse(br#"{"a": 1, "b": null}"#).unwrap();
+        let error = fields.require(&["a", "b", "c"]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::MissingRequiredFields);
+        assert_eq!(error.message(), "Required fields are missing: 'b', 'c'.");
+        assert_eq!(kind_of(fields.required::<String>("b")), ErrorKind::MissingRequiredFields);
+        assert!(fields.optional::<String>("b").unwrap().is_none());
+        assert!(matches!(fields.clearable::<String>("b"), Ok(Some(None))));
+        assert!(matches!(fields.clearable::<String>("c"), Ok(None)));
+    }
+
+    #[test]
+    fn errors_name_the_path_of_the_field() {
+        let fields = Fields::parse(br#"{"retryPolicy": {"enabled": "yes"}, "x": [1]}"#).unwrap();
+        let policy = fields.object("retryPolicy").unwrap().unwrap();
+        let error = policy.optional::<bool>("enabled").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FieldFormat);
+        assert_eq!(error.message(), "The field 'retryPolicy.enabled' must be true or false.");
+        assert_eq!(fields.object("x").unwrap_err().message(), "The field 'x' must be an object.");
+    }
+
+    #[test]
+    fn the_last_of_two_equal_names_counts() {
+        let fields = Fields::parse(br#"{"a": "first", "a": "last"}"#).unwrap();
+        assert_eq!(fields.required::<String>("a").unwrap(), "last");
+    }
+
+    #[test]
+    fn data_keeps_its_own_text() {
+        let data = r#"{ "n": 1.0e2, "z":1, "a": "\u00e9", "big": 12345678901234567890123 }"#;
+        let body = format!(r#"{{"data":{data}}}"#);
+        let fields = Fields::parse(body.as_bytes()).unwrap();
+        assert_eq!(fields.required::<Json>("data").unwrap().as_str(), data);
+    }
+
+    #[test]
+    fn depth_is_limited_where_no_parser_limits_it() {
+        let nested = |levels: usize| format!(r#"{{"data":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        assert!(Fields::parse(nested(99).as_bytes()).is_ok());
+        assert_eq!(kind_of(Fields::parse(nested(100).as_bytes())), ErrorKind::BodyFormat);
+        assert_eq!(kind_of(Fields::parse(nested(500_000).as_bytes())), ErrorKind::BodyFormat);
+        let brackets_in_text = format!(r#"{{"data":"\"{}"}}"#, "[".repeat(500));
+        assert!(Fields::parse(brackets_in_text.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn times_need_an_offset() {
+        let fields = Fields::parse(br#"{"a": "2026-01-31T08:15:30.123Z", "b": "2026-01-31T08:15:30", "c": 17}"#).unwrap();
+        assert!(fields.required::<Timestamp>("a").is_ok());
+        assert_eq!(kind_of(fields.required::<Timestamp>("b")), ErrorKind::FieldFormat);
+        assert_eq!(kind_of(fields.required::<Timestamp>("c")), ErrorKind::FieldFormat);
+    }
+}
