@@ -4,5 +4,11 @@
 //! `dispatch`; those call `store` and `ports`; everything speaks `model`. `aws` and `local` implement the ports and
 //! are named only where the parts are put together. `docs/architecture.md` has the picture.
 
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cli")]
+pub mod client;
 pub mod model;
 pub mod ports;
+#[cfg(feature = "cli")]
+pub mod task_config;
