@@ -4,6 +4,7 @@
 //! `dispatch`; those call `store` and `ports`; everything speaks `model`. `aws` and `local` implement the ports and
 //! are named only where the parts are put together. `docs/architecture.md` has the picture.
 
+<<<<<<< HEAD
 pub mod auth;
 <<<<<<< HEAD
 pub mod dispatch;
@@ -19,3 +20,13 @@ pub mod ports;
 pub mod rql;
 >>>>>>> h/store
 pub mod store;
+=======
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cli")]
+pub mod client;
+pub mod model;
+pub mod ports;
+#[cfg(feature = "cli")]
+pub mod task_config;
+>>>>>>> h/cli

@@ -1,3 +1,7 @@
 //! The `tasklane` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tasklane::cli::main()
+}

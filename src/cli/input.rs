@@ -1,0 +1,163 @@
+//! What people type: JSON, moments, lengths of time.
+
+use std::{
+    convert::Infallible,
+    io::{self, Read},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
+
+use anyhow::Context;
+
+use crate::model::{Json, Timestamp};
+
+/// Where JSON comes from: the argument itself, a file (`@FILE`) or stdin (`-`).
+#[derive(Clone, Debug)]
+pub enum JsonSource {
+    /// The argument is the JSON.
+    Inline(String),
+    /// A file holds it.
+    File(PathBuf),
+    /// Stdin gives it.
+    Stdin,
+}
+
+impl FromStr for JsonSource {
+    type Err = Infallible;
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.strip_prefix('@') {
+            Some(file) => Self::File(file.into()),
+            None if text == "-" => Self::Stdin,
+            None => Self::Inline(text.to_owned()),
+        })
+    }
+}
+
+impl JsonSource {
+    /// Reads it; blocks while stdin has more to come.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not JSON.
+    pub fn read(&self) -> anyhow::Result<Json> {
+        let (text, place) = match self {
+            Self::Inline(text) => (text.clone(), "the argument".to_owned()),
+            Self::File(path) => {
+                let place = path.display().to_string();
+                (std::fs::read_to_string(path).with_context(|| format!("{place} cannot be read"))?, place)
+            }
+            Self::Stdin => {
+                let mut text = String::new();
+                io::stdin().read_to_string(&mut text).context("stdin cannot be read")?;
+                (text, "stdin".to_owned())
+            }
+        };
+        Json::parse(text.trim().to_owned()).with_context(|| format!("{place} is not JSON"))
+    }
+}
+
+/// A moment: RFC 3339, a date, or a distance from now such as `+5m` or `-1h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// That moment.
+    At(Timestamp),
+    /// So long after now.
+    In(Duration),
+    /// So long before now.
+    Ago(Duration),
+}
+
+/// A text that is no [`When`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a moment such as 2026-01-31T08:15:30Z, or a distance from now such as +90s, +5m, +2h, +30d")]
+pub struct InvalidWhen;
+
+impl FromStr for When {
+    type Err = InvalidWhen;
+    fn from_str(text: &str) -> Result<Self, InvalidWhen> {
+        if text == "now" {
+            return Ok(Self::In(Duration::ZERO));
+        }
+        match text.split_at_checked(1) {
+            Some(("+", length)) => length.parse::<Length>().map(|length| Self::In(length.0)).map_err(|_| InvalidWhen),
+            Some(("-", length)) => length.parse::<Length>().map(|length| Self::Ago(length.0)).map_err(|_| InvalidWhen),
+            _ => text.parse().map(Self::At).map_err(|_| InvalidWhen),
+        }
+    }
+}
+
+impl When {
+    /// The moment that is meant when it is said at `now`.
+    pub fn resolve(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(moment) => moment,
+            Self::In(length) => now.saturating_add(length),
+            Self::Ago(length) => now.saturating_sub(length),
+        }
+    }
+}
+
+/// A length of time: a whole number with one of the units `s m h d w`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Length(pub Duration);
+
+/// A text that is no [`Length`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a whole number with a unit, such as 90s, 5m, 2h, 30d or 4w")]
+pub struct InvalidLength;
+
+impl FromStr for Length {
+    type Err = InvalidLength;
+    fn from_str(text: &str) -> Result<Self, InvalidLength> {
+        let unit = text.char_indices().next_back().map(|(index, _)| index).ok_or(InvalidLength)?;
+        let (number, unit) = text.split_at(unit);
+        let seconds = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            "w" => 604_800,
+            _ => return Err(InvalidLength),
+        };
+        if !number.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(InvalidLength);
+        }
+        let number: u64 = number.parse().map_err(|_| InvalidLength)?;
+        number.checked_mul(seconds).map(|seconds| Self(Duration::from_secs(seconds))).ok_or(InvalidLength)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_absolute_or_relative() {
+        let now: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();
+        for (text, moment) in [
+            ("2026-02-01T00:00:00+01:00", "2026-01-31T23:00:00.000Z"),
+            ("2026-02-01", "2026-02-01T00:00:00.000Z"),
+            ("+90s", "2026-01-31T08:01:30.000Z"),
+            ("+5m", "2026-01-31T08:05:00.000Z"),
+            ("+30d", "2026-03-02T08:00:00.000Z"),
+            ("-2h", "2026-01-31T06:00:00.000Z"),
+            ("now", "2026-01-31T08:00:00.000Z"),
+        ] {
+            assert_eq!(text.parse::<When>().unwrap().resolve(now).to_string(), moment, "{text}");
+        }
+        for text in ["", "5m", "+", "+5", "+m", "+5y", "+-5m", "+5é", "tomorrow", "+99999999999999999999w"] {
+            assert_eq!(text.parse::<When>(), Err(InvalidWhen), "{text}");
+        }
+    }
+
+    #[test]
+    fn json_comes_from_the_argument_or_a_file() {
+        let read = |text: &str| text.parse::<JsonSource>().unwrap().read().map_err(|e| format!("{e:#}"));
+        assert_eq!(read(r#" {"a": 1.0} "#).unwrap().as_str(), r#"{"a": 1.0}"#);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[1]\n").unwrap();
+        assert_eq!(read(&format!("@{}", file.path().display())).unwrap().as_str(), "[1]");
+        assert_eq!(read("{a: 1}").unwrap_err(), "the argument is not JSON: key must be a string at line 1 column 2");
+        assert!(read("@/nowhere/x.json").unwrap_err().starts_with("/nowhere/x.json cannot be read"));
+    }
+}

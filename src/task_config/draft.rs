@@ -1,0 +1,328 @@
+//! A configuration before it was checked: what the file says, then what the command line says.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value};
+
+use super::{ConfigError, Problem, TaskConfig, variables};
+use crate::model::{
+    EntryPoint, Environment, FunctionName, MemoryLimit, PermissionMode, Priority, RetryPolicy, Runtime, RuntimeFamily,
+    TimeLimit,
+};
+
+const PROPERTIES: &[&str] = &[
+    "$schema",
+    "name",
+    "path",
+    "entryPoint",
+    "runtime",
+    "description",
+    "timeLimit",
+    "memoryLimit",
+    "environment",
+    "executionPermission",
+    "defaultPriority",
+    "retryPolicy",
+];
+const RETRY_PROPERTIES: &[&str] = &["enabled", "errorsToRetry"];
+
+/// The properties of a configuration, which may still be overridden.
+#[derive(Clone)]
+pub struct Draft {
+    place: String,
+    base: PathBuf,
+    properties: Map<String, Value>,
+    from_variables: BTreeSet<String>,
+}
+
+impl Draft {
+    /// What the file at `path` says; `lookup` finds the `$NAME` values.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no JSON object, or names variables that are not there.
+    pub fn read(path: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let place = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigError::new(&place, Problem::Unreadable(e)))?;
+        // Editors on Windows put a byte order mark there, which is no JSON.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let value: Value = serde_json::from_str(text).map_err(|e| ConfigError::new(&place, Problem::NotJson(e)))?;
+        let Value::Object(mut properties) = value else {
+            return Err(ConfigError::new(&place, Problem::NotAnObject));
+        };
+        let (from_variables, problems) = variables::substitute(&mut properties, lookup);
+        if !problems.is_empty() {
+            return Err(ConfigError { place, problems });
+        }
+        let base = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(Self { place, base, properties, from_variables })
+    }
+
+    /// Nothing yet: everything comes from the command line.
+    pub fn empty() -> Self {
+        Self {
+            place: "the command line".to_owned(),
+            base: PathBuf::new(),
+            properties: Map::new(),
+            from_variables: BTreeSet::new(),
+        }
+    }
+
+    /// Puts `value` in the place of what the file says about `property`.
+    pub fn set(&mut self, property: &str, value: impl Into<Value>) {
+        self.from_variables.remove(property);
+        self.properties.insert(property.to_owned(), value.into());
+    }
+
+    /// Puts the code folder in the place of the file's `path`. Unlike that one it is relative to the working directory.
+    pub fn set_code_dir(&mut self, path: &Path) {
+        self.base = PathBuf::new();
+        self.set("path", path.to_string_lossy());
+    }
+
+    /// Adds one variable to the environment, or puts it in the place of the file's.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        let environment = self.properties.entry("environment").or_insert_with(|| Value::Object(Map::new()));
+        // An `environment` that is no object stays, for `finish` to refuse.
+        if let Value::Object(variables) = environment {
+            variables.insert(name.to_owned(), value.into());
+        }
+    }
+
+    /// Checks every property, and that the code folder is there.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn finish(self) -> Result<TaskConfig, ConfigError> {
+        let Self { place, base, properties, from_variables } = self;
+        let mut check = Check { from_variables, problems: Vec::new() };
+        check.names("", &properties, PROPERTIES);
+
+        let name = check.required(&properties, "name", |check, value| {
+            check.parsed("name", value, |text| FunctionName::parse(text))
+        });
+        let code_dir = check.required(&properties, "path", |check, value| {
+            let path = base.join(check.text("path", value)?);
+            check.folder(path)
+        });
+        let entry_point = check.required(&properties, "entryPoint", |check, value| {
+            check.parsed("entryPoint", value, |text| EntryPoint::parse(text))
+        });
+        let runtime = check.required(&properties, "runtime", |check, value| check.runtime(value));
+        let description = check.optional(&properties, "description", |check, value| {
+            let text = check.text("description", value)?;
+            if text.chars().count() > 256 {
+                return check.refuse("description", "must be at most 256 characters");
+            }
+            Some(text.to_owned())
+        });
+        let time_limit =
+            check.optional(&properties, "timeLimit", |check, value| check.number("timeLimit", value, TimeLimit::new));
+        let memory_limit = check
+            .optional(&properties, "memoryLimit", |check, value| check.number("memoryLimit", value, MemoryLimit::new));
+        let default_priority = check.optional(&properties, "defaultPriority", |check, value| {
+            check.number("defaultPriority", value, Priority::new)
+        });
+        let environment = check.optional(&properties, "environment", |check, value| check.environment(value));
+        let permission_mode =
+            check.optional(&properties, "executionPermission", |check, value| check.permission_mode(value));
+        let retry_policy = check.optional(&properties, "retryPolicy", |check, value| check.retry_policy(value));
+
+        match (name, code_dir, entry_point, runtime) {
+            (Some(name), Some(code_dir), Some(entry_point), Some(runtime)) if check.problems.is_empty() => {
+                Ok(TaskConfig {
+                    name,
+                    code_dir,
+                    entry_point,
+                    runtime,
+                    description,
+                    time_limit,
+                    memory_limit,
+                    environment,
+                    permission_mode,
+                    default_priority,
+                    retry_policy,
+                })
+            }
+            _ => Err(ConfigError { place, problems: check.problems }),
+        }
+    }
+}
+
+impl std::fmt::Debug for Draft {
+    // The values may be secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Draft")
+            .field("place", &self.place)
+            .field("properties", &self.properties.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Collects problems: each method answers `None` once it has noted one.
+struct Check {
+    from_variables: BTreeSet<String>,
+    problems: Vec<Problem>,
+}
+
+impl Check {
+    fn refuse<T>(&mut self, property: &str, rule: impl Into<String>) -> Option<T> {
+        self.problems.push(Problem::Value { property: property.to_owned(), rule: rule.into() });
+        None
+    }
+
+    fn names(&mut self, prefix: &str, properties: &Map<String, Value>, known: &[&str]) {
+        for name in properties.keys().filter(|name| !known.contains(&name.as_str())) {
+            self.problems.push(if prefix.is_empty() && name == "executionCredentials" {
+                Problem::ExecutionCredentials
+            } else {
+                let hint = nearest(name, known).map(|hint| format!("{prefix}{hint}"));
+                Problem::Unknown { property: format!("{prefix}{name}"), hint }
+            });
+        }
+    }
+
+    fn required<T>(
+        &mut self,
+        properties: &Map<String, Value>,
+        name: &str,
+        read: impl FnOnce(&mut Self, &Value) -> Option<T>,
+    ) -> Option<T> {
+        match properties.get(name) {
+            Some(value) => read(self, value),
+            None => {
+                self.problems.push(Problem::Missing { property: name.to_owned() });
+                None
+            }
+        }
+    }
+
+    fn optional<T>(
+        &mut self,
+        properties: &Map<String, Value>,
+        name: &str,
+        read: impl FnOnce(&mut Self, &Value) -> Option<T>,
+    ) -> Option<T> {
+        properties.get(name).and_then(|value| read(self, value))
+    }
+
+    fn text<'v>(&mut self, property: &str, value: &'v Value) -> Option<&'v str> {
+        match value.as_str() {
+            Some(text) => Some(text),
+            None => self.refuse(property, "must be a text"),
+        }
+    }
+
+    fn parsed<T, E: std::fmt::Display>(
+        &mut self,
+        property: &str,
+        value: &Value,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text(property, value)?;
+        parse(text).map_or_else(|rule| self.refuse(property, rule.to_string()), Some)
+    }
+
+    /// A whole number; as text too when it came out of a variable, which holds nothing else.
+    fn number<T, E: std::fmt::Display>(
+        &mut self,
+        property: &str,
+        value: &Value,
+        new: impl FnOnce(i64) -> Result<T, E>,
+    ) -> Option<T> {
+        let from_text = || value.as_str().filter(|_| self.from_variables.contains(property))?.trim().parse().ok();
+        match value.as_i64().or_else(from_text) {
+            Some(number) => new(number).map_or_else(|rule| self.refuse(property, rule.to_string()), Some),
+            None => self.refuse(property, "must be a whole number"),
+        }
+    }
+
+    fn boolean(&mut self, property: &str, value: &Value) -> Option<bool> {
+        let from_text = || value.as_str().filter(|_| self.from_variables.contains(property))?.trim().parse().ok();
+        value.as_bool().or_else(from_text).or_else(|| self.refuse(property, "must be true or false"))
+    }
+
+    fn object<'v>(&mut self, property: &str, value: &'v Value) -> Option<&'v Map<String, Value>> {
+        value.as_object().or_else(|| self.refuse(property, "must be an object"))
+    }
+
+    fn folder(&mut self, path: PathBuf) -> Option<PathBuf> {
+        let fault = match std::fs::metadata(&path) {
+            Ok(found) if found.is_dir() => return Some(path),
+            Ok(_) => "is a file; name the folder that holds the code".to_owned(),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                "does not exist; does the code have to be built first?".to_owned()
+            }
+            Err(e) => format!("cannot be read: {e}"),
+        };
+        self.problems.push(Problem::CodeDir { path, fault });
+        None
+    }
+
+    /// A retired runtime passes: a Function may have it still. The service knows what it takes.
+    fn runtime(&mut self, value: &Value) -> Option<Runtime> {
+        let text = self.text("runtime", value)?;
+        let runtime = Runtime::new(text);
+        if runtime.family() != RuntimeFamily::Other {
+            return Some(runtime);
+        }
+        let hint =
+            nearest(text, Runtime::offered()).map(|hint| format!("; did you mean '{hint}'?")).unwrap_or_default();
+        self.refuse("runtime", format!("must be a runtime of AWS Lambda, e.g. nodejs22.x or python3.13{hint}"))
+    }
+
+    fn permission_mode(&mut self, value: &Value) -> Option<PermissionMode> {
+        let found = PermissionMode::NAMES.into_iter().find(|(name, _)| value.as_str() == Some(name));
+        match found {
+            Some((_, mode)) => Some(mode),
+            None => self.refuse("executionPermission", "must be one of permissionRequired, allUsers, public"),
+        }
+    }
+
+    fn environment(&mut self, value: &Value) -> Option<Environment> {
+        let mut variables = BTreeMap::new();
+        for (name, value) in self.object("environment", value)? {
+            let value = self.text(&format!("environment.{name}"), value)?;
+            variables.insert(name.clone(), value.to_owned());
+        }
+        match Environment::parse(variables) {
+            Ok(environment) => Some(environment),
+            Err(rule) => {
+                self.problems.push(Problem::Environment(rule.to_string()));
+                None
+            }
+        }
+    }
+
+    fn retry_policy(&mut self, value: &Value) -> Option<RetryPolicy> {
+        let properties = self.object("retryPolicy", value)?;
+        self.names("retryPolicy.", properties, RETRY_PROPERTIES);
+        let Some(enabled) = properties.get("enabled") else {
+            self.problems.push(Problem::Missing { property: "retryPolicy.enabled".to_owned() });
+            return None;
+        };
+        let enabled = self.boolean("retryPolicy.enabled", enabled)?;
+        let errors_to_retry = match properties.get("errorsToRetry") {
+            None => Vec::new(),
+            Some(Value::Array(names)) if names.iter().all(Value::is_string) => {
+                names.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
+            Some(_) => return self.refuse("retryPolicy.errorsToRetry", "must be a list of error names"),
+        };
+        Some(RetryPolicy { enabled, errors_to_retry })
+    }
+}
+
+/// The known name that a mistyped one most likely meant.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let lower = name.to_lowercase();
+    known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase()), *known))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, known)| *distance <= known.len().div_ceil(3))
+        .map(|(_, known)| known)
+}

@@ -1,0 +1,75 @@
+//! Where `task-config.json` files are.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use walkdir::{DirEntry, WalkDir};
+
+use super::{ConfigError, FILE_NAME, Problem};
+
+/// Folders that hold other people's code or nobody's: never searched, as hidden ones are not.
+const NEVER_SEARCHED: [&str; 2] = ["node_modules", "target"];
+
+/// Every `task-config.json` under the paths, in order of path, however deep; a path may also be such a file itself,
+/// whatever its name. `node_modules`, `target` and hidden folders are passed over unless a path names one.
+///
+/// # Errors
+/// When a path cannot be read. Finding nothing is no error.
+pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ConfigError> {
+    let mut found = BTreeSet::new();
+    for path in paths {
+        if is_dir(path)? {
+            let walk = WalkDir::new(path).into_iter().filter_entry(|entry| entry.depth() == 0 || is_searched(entry));
+            for entry in walk {
+                let entry =
+                    entry.map_err(|e| ConfigError::new(path.display().to_string(), Problem::Unreadable(e.into())))?;
+                if entry.file_name() == FILE_NAME && !entry.path().is_dir() {
+                    found.insert(entry.into_path());
+                }
+            }
+        } else {
+            found.insert(path.clone());
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// What `sync --path` means: the file itself; or the folder's own `task-config.json`; or those of the folders directly
+/// under it (contract §10).
+///
+/// # Errors
+/// When the path cannot be read or leads to no `task-config.json`.
+pub fn find_for_sync(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    if !is_dir(path)? {
+        return Ok(vec![path.to_owned()]);
+    }
+    let own = path.join(FILE_NAME);
+    if own.is_file() {
+        return Ok(vec![own]);
+    }
+    let mut found = Vec::new();
+    for entry in WalkDir::new(path).min_depth(1).max_depth(1).follow_links(true).sort_by_file_name() {
+        let entry = entry.map_err(|e| ConfigError::new(path.display().to_string(), Problem::Unreadable(e.into())))?;
+        let config = entry.path().join(FILE_NAME);
+        if entry.file_type().is_dir() && is_searched(&entry) && config.is_file() {
+            found.push(config);
+        }
+    }
+    if found.is_empty() {
+        return Err(ConfigError::new(path.display().to_string(), Problem::NothingFound));
+    }
+    Ok(found)
+}
+
+fn is_dir(path: &Path) -> Result<bool, ConfigError> {
+    std::fs::metadata(path)
+        .map(|metadata| metadata.is_dir())
+        .map_err(|e| ConfigError::new(path.display().to_string(), Problem::Unreadable(e)))
+}
+
+fn is_searched(entry: &DirEntry) -> bool {
+    let name = entry.file_name().to_string_lossy();
+    !(entry.file_type().is_dir() && (name.starts_with('.') || NEVER_SEARCHED.contains(&name.as_ref())))
+}

@@ -1,0 +1,22 @@
+//! `task-config.json`: what a Function's folder says about it (contract §10), and the zip that its code becomes.
+//!
+//! The command line and `tasklane dev` read the same files with the same rules. [`find`] lists them, [`TaskConfig::load`]
+//! reads one, [`pack`] turns its code folder into a zip. A command line that overrides properties goes through [`Draft`].
+
+mod config;
+mod draft;
+mod error;
+mod find;
+mod pack;
+#[cfg(test)]
+mod tests;
+mod variables;
+
+pub use config::TaskConfig;
+pub use draft::Draft;
+pub use error::{ConfigError, Problem};
+pub use find::{find, find_for_sync};
+pub use pack::{NEVER_PACKED, PackError, Package, pack};
+
+/// The name that such a file has.
+pub const FILE_NAME: &str = "task-config.json";

@@ -1,0 +1,342 @@
+//! A code folder as the zip that AWS Lambda takes.
+
+use std::{
+    fs,
+    io::{Cursor, Write},
+    path::{Component, Path, PathBuf},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use walkdir::{DirEntry, WalkDir};
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+/// What is left out wherever it stands: version control, this tool's own data (credentials among it), and what the
+/// macOS file browser leaves behind. Everything else is the Function's, `task-config.json` and hidden files too.
+pub const NEVER_PACKED: [&str; 3] = [".git", ".tasklane", ".DS_Store"];
+
+/// The most that AWS Lambda takes unpacked: 250 MB.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+const MAX_UNPACKED_BYTES: u64 = 250 * 1024 * 1024;
+
+/// A zip and its hash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Package {
+    /// The zip.
+    pub zip: Bytes,
+    /// Its SHA-256 in base64, as Lambda's `CodeSha256`: two packages of the same files have the same.
+    pub code_sha256: String,
+}
+
+impl std::fmt::Debug for Package {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Package({} bytes, {})", self.zip.len(), self.code_sha256)
+    }
+}
+
+/// Why a folder cannot be packed. Paths are relative to the folder, except in `Unreadable`.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// Something cannot be read.
+    #[error("{} cannot be read: {cause}", path.display())]
+    Unreadable {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// Nothing to pack.
+    #[error("{} holds no files", .0.display())]
+    Empty(PathBuf),
+    /// A symbolic link out of the folder, where nothing will be on Lambda.
+    #[error(
+        "{} is a symbolic link to {}, outside of the code folder: put the files themselves there \
+         (with npm workspaces: bundle, or `npm install --install-links`)",
+        link.display(), target.display()
+    )]
+    LinkLeaves {
+        /// The link.
+        link: PathBuf,
+        /// Where it points, as it was written.
+        target: PathBuf,
+    },
+    /// A name that is not UTF-8 cannot stand in a zip that every system reads the same.
+    #[error("{} has a name that is not UTF-8", .0.display())]
+    Name(PathBuf),
+    /// A socket, a pipe or a device.
+    #[error("{} is neither a file, a folder nor a symbolic link", .0.display())]
+    Special(PathBuf),
+    /// More than Lambda takes.
+    #[error("the code folder holds more than 250 MB, which is the most that AWS Lambda takes")]
+    TooLarge,
+    /// The zip itself could not be made.
+    #[error("the zip could not be made: {0}")]
+    Zip(#[from] zip::result::ZipError),
+}
+
+/// Packs everything under `dir` but [`NEVER_PACKED`]. The same files make the same bytes, on any machine and at any
+/// time: names in order, one fixed time stamp, permissions 755 for what anybody may execute and 644 for the rest.
+/// Symbolic links that stay inside are kept as links.
+///
+/// Reads files and compresses: call it where blocking is allowed.
+///
+/// # Errors
+/// See [`PackError`].
+pub fn pack(dir: &Path) -> Result<Package, PackError> {
+    let mut packer = Packer::new(dir)?;
+    let walk = WalkDir::new(dir)
+        .min_depth(1)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| !NEVER_PACKED.iter().any(|name| entry.file_name() == *name));
+    for entry in walk {
+        let entry = entry.map_err(|e| {
+            let path = e.path().unwrap_or(dir).to_owned();
+            PackError::Unreadable { path, cause: e.into() }
+        })?;
+        packer.add(&entry)?;
+    }
+    packer.finish()
+}
+
+struct Packer<'a> {
+    dir: &'a Path,
+    real_dir: PathBuf,
+    zip: ZipWriter<Cursor<Vec<u8>>>,
+    unpacked_bytes: u64,
+    entries: usize,
+}
+
+impl<'a> Packer<'a> {
+    fn new(dir: &'a Path) -> Result<Self, PackError> {
+        let real_dir = dir.canonicalize().map_err(unreadable(dir))?;
+        let zip = ZipWriter::new(Cursor::new(Vec::new()));
+        Ok(Self { dir, real_dir, zip, unpacked_bytes: 0, entries: 0 })
+    }
+
+    fn add(&mut self, entry: &DirEntry) -> Result<(), PackError> {
+        let path = entry.path();
+        let relative = path.strip_prefix(self.dir).unwrap_or(path);
+        let name = zip_name(relative)?;
+        let kind = entry.file_type();
+        if kind.is_symlink() {
+            let target = fs::read_link(path).map_err(unreadable(path))?;
+            self.check_link(path, relative, &target)?;
+            self.zip.add_symlink(name, zip_name(&target)?, options(0o777))?;
+        } else if kind.is_file() {
+            let content = fs::read(path).map_err(unreadable(path))?;
+            self.unpacked_bytes += content.len() as u64;
+            if self.unpacked_bytes > MAX_UNPACKED_BYTES {
+                return Err(PackError::TooLarge);
+            }
+            let executable = is_executable(&entry.metadata().map_err(|e| unreadable(path)(e.into()))?);
+            self.zip.start_file(name, options(if executable { 0o755 } else { 0o644 }))?;
+            self.zip.write_all(&content).map_err(zip::result::ZipError::from)?;
+        } else if kind.is_dir() {
+            // A folder comes into being with the first file in it; only an empty one has to be named.
+            if fs::read_dir(path).map_err(unreadable(path))?.next().is_none() {
+                self.zip.add_directory(name, options(0o755))?;
+            }
+            return Ok(());
+        } else {
+            return Err(PackError::Special(relative.to_owned()));
+        }
+        self.entries += 1;
+        Ok(())
+    }
+
+    /// A link stays inside when its text does, and when what it really leads to does: the text alone may pass through
+    /// another link. One that leads nowhere is as broken on Lambda as it is here, and no harm.
+    fn check_link(&self, path: &Path, relative: &Path, target: &Path) -> Result<(), PackError> {
+        let mut depth = relative.components().count() - 1;
+        let text_stays_inside = target.components().all(|component| match component {
+            Component::CurDir => true,
+            Component::Normal(_) => {
+                depth += 1;
+                true
+            }
+            Component::ParentDir => match depth.checked_sub(1) {
+                Some(up) => {
+                    depth = up;
+                    true
+                }
+                None => false,
+            },
+            Component::RootDir | Component::Prefix(_) => false,
+        });
+        let leads_outside = path.canonicalize().is_ok_and(|real| !real.starts_with(&self.real_dir));
+        if text_stays_inside && !leads_outside {
+            return Ok(());
+        }
+        Err(PackError::LinkLeaves { link: relative.to_owned(), target: target.to_owned() })
+    }
+
+    fn finish(self) -> Result<Package, PackError> {
+        if self.entries == 0 {
+            return Err(PackError::Empty(self.dir.to_owned()));
+        }
+        let zip = self.zip.finish()?.into_inner();
+        let code_sha256 = BASE64.encode(Sha256::digest(&zip));
+        Ok(Package { zip: Bytes::from(zip), code_sha256 })
+    }
+}
+
+fn options(permissions: u32) -> SimpleFileOptions {
+    SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .compression_level(Some(6))
+        .last_modified_time(zip::DateTime::DEFAULT)
+        .system(zip::System::Unix)
+        .unix_permissions(permissions)
+}
+
+fn zip_name(path: &Path) -> Result<String, PackError> {
+    let text = path.to_str().ok_or_else(|| PackError::Name(path.to_owned()))?;
+    Ok(text.replace(std::path::MAIN_SEPARATOR, "/"))
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> PackError {
+    let path = path.to_owned();
+    move |cause| PackError::Unreadable { path, cause }
+}
+
+#[cfg(unix)]
+fn is_executable(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o111 != 0
+}
+
+#[cfg(not(unix))]
+fn is_executable(_: &fs::Metadata) -> bool {
+    // No such bit here: everything may be executed, so that a `bootstrap` can be.
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeMap,
+        io::Read,
+        time::{Duration, SystemTime},
+    };
+
+    use super::*;
+
+    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (file, content) in files {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        dir
+    }
+
+    fn entries(package: &Package) -> BTreeMap<String, (String, u32)> {
+        let mut archive = zip::ZipArchive::new(Cursor::new(package.zip.to_vec())).unwrap();
+        (0..archive.len())
+            .map(|index| {
+                let mut file = archive.by_index(index).unwrap();
+                let mut content = String::new();
+                file.read_to_string(&mut content).unwrap();
+                (file.name().unwrap().into_owned(), (content, file.unix_mode().unwrap()))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_same_files_make_the_same_bytes_whenever_and_wherever() {
+        let first = tree(&[("b.js", "b"), ("a/z.js", "z"), ("a.js", "a")]);
+        let second = tree(&[("a.js", "a"), ("a/z.js", "z"), ("b.js", "b")]);
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        fs::File::options().write(true).open(second.path().join("b.js")).unwrap().set_modified(long_ago).unwrap();
+        let (first, second) = (pack(first.path()).unwrap(), pack(second.path()).unwrap());
+        assert_eq!(first, second);
+        assert_eq!(first.code_sha256, BASE64.encode(Sha256::digest(&first.zip)));
+        assert_eq!(first.code_sha256.len(), 44);
+        let names: Vec<_> = entries(&first).into_keys().collect();
+        assert_eq!(names, ["a.js", "a/z.js", "b.js"]);
+    }
+
+    #[test]
+    fn another_content_or_another_name_makes_another_hash() {
+        let hash = |files: &[(&str, &str)]| pack(tree(files).path()).unwrap().code_sha256;
+        let hashes = [hash(&[("a", "1")]), hash(&[("a", "2")]), hash(&[("b", "1")]), hash(&[("a", "1"), ("b", "")])];
+        for (index, one) in hashes.iter().enumerate() {
+            assert!(!hashes[..index].contains(one));
+        }
+    }
+
+    #[test]
+    fn everything_is_packed_but_version_control_and_our_own_data() {
+        let dir = tree(&[
+            ("index.js", ""),
+            ("task-config.json", ""),
+            (".env", ""),
+            ("node_modules/x/index.js", ""),
+            (".git/HEAD", ""),
+            (".tasklane/credentials", ""),
+            ("lib/.DS_Store", ""),
+        ]);
+        fs::create_dir(dir.path().join("empty")).unwrap();
+        let names: Vec<_> = entries(&pack(dir.path()).unwrap()).into_keys().collect();
+        assert_eq!(names, [".env", "empty/", "index.js", "node_modules/x/index.js", "task-config.json"]);
+    }
+
+    #[test]
+    fn a_folder_without_files_is_refused() {
+        let dir = tree(&[(".git/HEAD", "")]);
+        fs::create_dir(dir.path().join("empty")).unwrap();
+        assert!(matches!(pack(dir.path()), Err(PackError::Empty(_))));
+        assert!(matches!(pack(&dir.path().join("nowhere")), Err(PackError::Unreadable { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_may_be_executed_stays_so_and_other_permissions_make_no_difference() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tree(&[("bootstrap", "#!"), ("data", "")]);
+        let mode = |name: &str, mode| {
+            fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode("bootstrap", 0o700);
+        mode("data", 0o600);
+        let first = pack(dir.path()).unwrap();
+        mode("bootstrap", 0o775);
+        mode("data", 0o664);
+        assert_eq!(first, pack(dir.path()).unwrap());
+        let entries = entries(&first);
+        assert_eq!((entries["bootstrap"].1, entries["data"].1), (0o100_755, 0o100_644));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_stay_inside_are_kept_and_others_are_refused() {
+        use std::os::unix::fs::symlink;
+        let dir = tree(&[("code/lib/index.js", "x"), ("code/a/b/c", ""), ("outside/secret", "s3cret")]);
+        let code = dir.path().join("code");
+        let link = |target: &str, name: &str| symlink(target, code.join(name)).unwrap();
+        link("lib", "current");
+        link("../../lib/index.js", "a/b/up.js");
+        link("nowhere", "broken");
+        let entries = entries(&pack(&code).unwrap());
+        assert_eq!(entries["current"], ("lib".to_owned(), 0o120_777));
+        assert_eq!(entries["a/b/up.js"].0, "../../lib/index.js");
+        assert!(!entries.contains_key("current/index.js"));
+
+        // By its text alone the last one stays inside: `deep/er/root` makes it lead out.
+        fs::create_dir_all(code.join("deep/er")).unwrap();
+        link("../..", "deep/er/root");
+        for target in ["../outside/secret", "../nowhere", "/etc/passwd", "deep/er/root/../outside/secret"] {
+            link(target, "out");
+            let error = pack(&code).unwrap_err();
+            assert!(
+                matches!(&error, PackError::LinkLeaves { link, .. } if link == Path::new("out")),
+                "{target}: {error}"
+            );
+            fs::remove_file(code.join("out")).unwrap();
+        }
+        assert!(pack(&code).is_ok());
+    }
+}

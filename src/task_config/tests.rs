@@ -1,0 +1,309 @@
+//! What a `task-config.json` may say, and what it may not.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::{PermissionMode, RetryPolicy};
+
+fn variables(name: &str) -> Option<String> {
+    match name {
+        "SECRET" => Some("s3cret".to_owned()),
+        "LIMIT" => Some("60".to_owned()),
+        "ON" => Some("true".to_owned()),
+        "EMPTY" => Some(String::new()),
+        _ => None,
+    }
+}
+
+fn minimal() -> Value {
+    json!({ "name": "hello", "path": "./dist", "entryPoint": "index.handler", "runtime": "nodejs22.x" })
+}
+
+fn with(property: &str, value: Value) -> Value {
+    let mut config = minimal();
+    config[property] = value;
+    config
+}
+
+fn without(property: &str) -> Value {
+    let mut config = minimal();
+    config.as_object_mut().unwrap().remove(property);
+    config
+}
+
+/// Writes the file beside a code folder `dist` and loads it.
+fn load(text: &str) -> Result<TaskConfig, String> {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("dist")).unwrap();
+    fs::write(dir.path().join("a-file"), "").unwrap();
+    fs::write(dir.path().join(FILE_NAME), text).unwrap();
+    let prefix = format!("{}/", dir.path().display());
+    TaskConfig::load(&dir.path().join(FILE_NAME), &variables).map_err(|e| e.to_string().replace(&prefix, ""))
+}
+
+#[test]
+fn everything_that_may_be_said_is_heard() {
+    let config = load(
+        &json!({
+            "$schema": "https://example.com/TaskConfig.json",
+            "name": "hello_1",
+            "path": "dist",
+            "entryPoint": "index.handler",
+            "runtime": "python3.13",
+            "description": "Says hello",
+            "timeLimit": 60,
+            "memoryLimit": 256,
+            "environment": { "GREETING": "hi", "API_KEY": "$SECRET", "NONE": "" },
+            "executionPermission": "allUsers",
+            "defaultPriority": -3,
+            "retryPolicy": { "enabled": true, "errorsToRetry": ["CONNECTION_ERROR"] },
+        })
+        .to_string(),
+    )
+    .unwrap();
+    assert_eq!(config.name.as_str(), "hello_1");
+    assert!(config.code_dir.ends_with("dist"));
+    assert_eq!(config.entry_point.as_str(), "index.handler");
+    assert_eq!(config.runtime.as_str(), "python3.13");
+    assert_eq!(config.description.as_deref(), Some("Says hello"));
+    assert_eq!(config.time_limit.unwrap().get(), 60);
+    assert_eq!(config.memory_limit.unwrap().get(), 256);
+    let environment: Vec<_> = config.environment.as_ref().unwrap().iter().collect();
+    assert_eq!(environment, [("API_KEY", "s3cret"), ("GREETING", "hi"), ("NONE", "")]);
+    assert_eq!(config.permission_mode, Some(PermissionMode::AllUsers));
+    assert_eq!(config.default_priority.unwrap().get(), -3);
+    let policy = RetryPolicy { enabled: true, errors_to_retry: vec!["CONNECTION_ERROR".to_owned()] };
+    assert_eq!(config.retry_policy, Some(policy));
+}
+
+#[test]
+fn what_is_not_said_stays_open() {
+    let config = load(&minimal().to_string()).unwrap();
+    assert_eq!(
+        (config.description, config.time_limit, config.memory_limit, config.environment),
+        (None, None, None, None)
+    );
+    assert_eq!((config.permission_mode, config.default_priority, config.retry_policy), (None, None, None));
+}
+
+#[test]
+fn values_come_from_the_environment_anywhere() {
+    let config = load(
+        &json!({
+            "name": "hello", "path": "dist", "entryPoint": "index.handler", "runtime": "nodejs22.x",
+            "timeLimit": "$LIMIT",
+            "retryPolicy": { "enabled": "$ON", "errorsToRetry": ["$SECRET"] },
+        })
+        .to_string(),
+    )
+    .unwrap();
+    assert_eq!(config.time_limit.unwrap().get(), 60);
+    let policy = RetryPolicy { enabled: true, errors_to_retry: vec!["s3cret".to_owned()] };
+    assert_eq!(config.retry_policy, Some(policy));
+}
+
+#[test]
+fn faults_name_the_place_and_what_to_do() {
+    let retry = |policy: Value| with("retryPolicy", policy).to_string();
+    let table = [
+        ("{", "task-config.json: is not JSON: EOF while parsing an object at line 1 column 1"),
+        ("[]", "task-config.json: must hold a JSON object"),
+        (&without("name").to_string(), "task-config.json: the property 'name' is required"),
+        (&without("runtime").to_string(), "task-config.json: the property 'runtime' is required"),
+        (
+            &with("name", json!("a b")).to_string(),
+            "task-config.json: 'name' must be 1 to 64 of the characters A-Z a-z 0-9 _ -",
+        ),
+        (&with("name", json!(1)).to_string(), "task-config.json: 'name' must be a text"),
+        (
+            &with("path", json!("missing")).to_string(),
+            "task-config.json: 'path' leads to missing, which does not exist; does the code have to be built first?",
+        ),
+        (
+            &with("path", json!("a-file")).to_string(),
+            "task-config.json: 'path' leads to a-file, which is a file; name the folder that holds the code",
+        ),
+        (
+            &with("runtime", json!("nodjs22.x")).to_string(),
+            "task-config.json: 'runtime' must be a runtime of AWS Lambda, e.g. nodejs22.x or python3.13; did you mean 'nodejs22.x'?",
+        ),
+        (
+            &with("timeLimit", json!(2)).to_string(),
+            "task-config.json: 'timeLimit' must be a whole number of seconds from 3 to 300",
+        ),
+        (&with("timeLimit", json!("60")).to_string(), "task-config.json: 'timeLimit' must be a whole number"),
+        (&with("memoryLimit", json!(128.5)).to_string(), "task-config.json: 'memoryLimit' must be a whole number"),
+        (
+            &with("memoryLimt", json!(128)).to_string(),
+            "task-config.json: there is no property 'memoryLimt'; did you mean 'memoryLimit'?",
+        ),
+        (
+            &with("timelimit", json!(5)).to_string(),
+            "task-config.json: there is no property 'timelimit'; did you mean 'timeLimit'?",
+        ),
+        (&with("tags", json!([])).to_string(), "task-config.json: there is no property 'tags'"),
+        (
+            &with("executionPermission", json!("nobody")).to_string(),
+            "task-config.json: 'executionPermission' must be one of permissionRequired, allUsers, public",
+        ),
+        (&with("environment", json!({"AB": 1})).to_string(), "task-config.json: 'environment.AB' must be a text"),
+        (
+            &with("environment", json!({"AWS_REGION": "x"})).to_string(),
+            "task-config.json: 'environment': the environment variable 'AWS_REGION' is reserved: Lambda sets it itself",
+        ),
+        (
+            &with("environment", json!({"AB": "$NOT_THERE"})).to_string(),
+            "task-config.json: 'environment.AB' is taken from the environment variable 'NOT_THERE', which is not set or empty",
+        ),
+        (
+            &with("description", json!("$EMPTY")).to_string(),
+            "task-config.json: 'description' is taken from the environment variable 'EMPTY', which is not set or empty",
+        ),
+        (
+            &with("description", json!("é".repeat(257))).to_string(),
+            "task-config.json: 'description' must be at most 256 characters",
+        ),
+        (&retry(json!({})), "task-config.json: the property 'retryPolicy.enabled' is required"),
+        (&retry(json!({"enabled": "yes"})), "task-config.json: 'retryPolicy.enabled' must be true or false"),
+        (
+            &retry(json!({"enabled": true, "errorToRetry": []})),
+            "task-config.json: there is no property 'retryPolicy.errorToRetry'; did you mean 'retryPolicy.errorsToRetry'?",
+        ),
+        (
+            &retry(json!({"enabled": true, "errorsToRetry": [1]})),
+            "task-config.json: 'retryPolicy.errorsToRetry' must be a list of error names",
+        ),
+    ];
+    for (text, expected) in table {
+        assert_eq!(load(text).unwrap_err(), expected, "{text}");
+    }
+}
+
+#[test]
+fn execution_credentials_are_sent_to_where_they_belong() {
+    let error = load(&with("executionCredentials", json!({"permissions": []})).to_string()).unwrap_err();
+    assert!(error.contains("'executionCredentials' belongs to the user service"), "{error}");
+}
+
+#[test]
+fn all_faults_come_at_once() {
+    let mut config = with("timeLimit", json!(1));
+    config["nmae"] = json!("x");
+    config["runtime"] = json!("cobol");
+    let error = load(&config.to_string()).unwrap_err();
+    insta::assert_snapshot!(error, @"
+    task-config.json: 3 problems
+      - there is no property 'nmae'; did you mean 'name'?
+      - 'runtime' must be a runtime of AWS Lambda, e.g. nodejs22.x or python3.13
+      - 'timeLimit' must be a whole number of seconds from 3 to 300
+    ");
+}
+
+#[test]
+fn errors_and_debug_never_quote_what_came_out_of_a_variable() {
+    for property in ["name", "entryPoint", "runtime", "timeLimit", "executionPermission", "path"] {
+        // "path" may show where it leads; the others have a value that breaks their rule.
+        let value = if property == "entryPoint" { json!({ "a": "$SECRET" }) } else { json!("$SECRET") };
+        if let Err(error) = load(&with(property, value).to_string())
+            && property != "path"
+        {
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join(FILE_NAME);
+    fs::write(&file, with("environment", json!({"API_KEY": "$SECRET"})).to_string()).unwrap();
+    let draft = Draft::read(&file, &variables).unwrap();
+    assert!(!format!("{draft:?}").contains("s3cret"));
+    fs::create_dir(dir.path().join("dist")).unwrap();
+    assert!(!format!("{:?}", draft.finish().unwrap()).contains("s3cret"));
+}
+
+#[test]
+fn the_command_line_overrides_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("dist")).unwrap();
+    fs::create_dir(dir.path().join("other")).unwrap();
+    let file = dir.path().join(FILE_NAME);
+    fs::write(&file, with("environment", json!({"KEPT": "1", "CHANGED": "1"})).to_string()).unwrap();
+    let mut draft = Draft::read(&file, &variables).unwrap();
+    draft.set("timeLimit", 90);
+    draft.set_code_dir(&dir.path().join("other"));
+    draft.set_variable("CHANGED", "2");
+    draft.set_variable("ADDED", "$NOT_TAKEN_FROM_ANYWHERE");
+    let config = draft.finish().unwrap();
+    assert_eq!(config.time_limit.unwrap().get(), 90);
+    assert_eq!(config.code_dir, dir.path().join("other"));
+    let environment = config.environment.unwrap();
+    let environment: Vec<_> = environment.iter().collect();
+    assert_eq!(environment, [("ADDED", "$NOT_TAKEN_FROM_ANYWHERE"), ("CHANGED", "2"), ("KEPT", "1")]);
+}
+
+#[test]
+fn a_configuration_may_come_from_the_command_line_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut draft = Draft::empty();
+    draft.set("name", "hello");
+    draft.set_code_dir(dir.path());
+    draft.set("entryPoint", "index.handler");
+    assert_eq!(draft.clone().finish().unwrap_err().to_string(), "the command line: the property 'runtime' is required");
+    draft.set("runtime", "nodejs22.x");
+    assert_eq!(draft.finish().unwrap().code_dir, dir.path());
+}
+
+fn tree(files: &[&str]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for file in files {
+        let path = dir.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "{}").unwrap();
+    }
+    dir
+}
+
+fn relative(dir: &Path, found: Vec<std::path::PathBuf>) -> Vec<String> {
+    found.iter().map(|path| path.strip_prefix(dir).unwrap().display().to_string()).collect()
+}
+
+#[test]
+fn finding_goes_deep_but_not_into_other_peoples_code() {
+    let dir = tree(&[
+        "task-config.json",
+        "b/task-config.json",
+        "a/deep/down/task-config.json",
+        "a/other.json",
+        "node_modules/x/task-config.json",
+        "a/node_modules/x/task-config.json",
+        "target/x/task-config.json",
+        ".git/task-config.json",
+    ]);
+    let found = find(&[dir.path().to_owned(), dir.path().join("b")]).unwrap();
+    assert_eq!(relative(dir.path(), found), ["a/deep/down/task-config.json", "b/task-config.json", "task-config.json"]);
+    let named = find(&[dir.path().join("a/other.json"), dir.path().join("node_modules")]).unwrap();
+    assert_eq!(relative(dir.path(), named), ["a/other.json", "node_modules/x/task-config.json"]);
+    let error = find(&[dir.path().join("nowhere")]).unwrap_err().to_string();
+    assert!(error.contains("nowhere: cannot be read"), "{error}");
+}
+
+#[test]
+fn sync_takes_a_file_or_a_folder_or_the_folders_in_it() {
+    let dir = tree(&[
+        "one/task-config.json",
+        "one/dist/task-config.json",
+        "many/b/task-config.json",
+        "many/a/task-config.json",
+        "many/a/deep/task-config.json",
+        "many/none/index.js",
+        "many/node_modules/task-config.json",
+        "bare/index.js",
+    ]);
+    let found = |path: &str| find_for_sync(&dir.path().join(path)).map(|found| relative(dir.path(), found));
+    assert_eq!(found("one").unwrap(), ["one/task-config.json"]);
+    assert_eq!(found("many").unwrap(), ["many/a/task-config.json", "many/b/task-config.json"]);
+    assert_eq!(found("many/b/task-config.json").unwrap(), ["many/b/task-config.json"]);
+    let error = found("bare").unwrap_err().to_string();
+    assert!(error.ends_with("bare: no task-config.json here, nor in a folder directly under it"), "{error}");
+    assert!(found("nowhere").is_err());
+}
