@@ -4,29 +4,18 @@
 //! `dispatch`; those call `store` and `ports`; everything speaks `model`. `aws` and `local` implement the ports and
 //! are named only where the parts are put together. `docs/architecture.md` has the picture.
 
-<<<<<<< HEAD
 pub mod auth;
-<<<<<<< HEAD
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cli")]
+pub mod client;
 pub mod dispatch;
-pub mod model;
-pub mod ports;
-pub mod rql;
-pub mod service;
-=======
 #[cfg(feature = "local")]
 pub mod local;
 pub mod model;
 pub mod ports;
 pub mod rql;
->>>>>>> h/store
+pub mod service;
 pub mod store;
-=======
-#[cfg(feature = "cli")]
-pub mod cli;
-#[cfg(feature = "cli")]
-pub mod client;
-pub mod model;
-pub mod ports;
 #[cfg(feature = "cli")]
 pub mod task_config;
->>>>>>> h/cli
