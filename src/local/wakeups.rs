@@ -1,0 +1,26 @@
+//! Wake-ups within one process.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+
+use crate::ports::{PortError, PortFuture, Wakeups};
+
+/// Wakes the dispatcher and the ticker of the same process.
+///
+/// A wake-up with a delay goes to the ticker, which looks for what comes due next and sleeps until then; so no timer
+/// is kept for each Task, and none is lost.
+#[derive(Clone, Debug, Default)]
+pub struct LocalWakeups {
+    /// Tells the dispatcher that a Task may be ready.
+    pub dispatcher: Arc<Notify>,
+    /// Tells the ticker that something may come due earlier than it knew.
+    pub ticker: Arc<Notify>,
+}
+
+impl Wakeups for LocalWakeups {
+    fn wake<'a>(&'a self, delay: Duration) -> PortFuture<'a, Result<(), PortError>> {
+        if delay.is_zero() { self.dispatcher.notify_one() } else { self.ticker.notify_one() }
+        Box::pin(async { Ok(()) })
+    }
+}
