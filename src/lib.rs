@@ -19,3 +19,5 @@ pub mod service;
 pub mod store;
 #[cfg(feature = "cli")]
 pub mod task_config;
+#[cfg(all(test, feature = "local"))]
+mod testing;

@@ -12,6 +12,8 @@ mod functions;
 mod retry;
 mod run;
 mod slots;
+#[cfg(all(test, feature = "local"))]
+mod tests;
 mod ticker;
 
 pub use dispatcher::{Claimed, Dispatcher};

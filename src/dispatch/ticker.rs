@@ -18,6 +18,9 @@ use crate::{
 /// How many rows are handled between two looks at the clock.
 const BATCH: usize = 100;
 
+/// How long a failure is left to whoever recorded it: publishing it here meanwhile would only make doubles.
+const BEING_PUBLISHED: Duration = Duration::from_secs(10);
+
 /// The longest that the local ticker sleeps: it looks for dead runs and unacknowledged events at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
@@ -207,7 +210,11 @@ impl Ticker {
     /// One batch a tick: while the receiver is down, the same events come up again and again.
     async fn republish(&self) -> Result<usize, StoreError> {
         let mut republished = 0;
+        let now = self.ports.clock.now();
         for record in self.store.tasks.unpublished(BATCH).await? {
+            if now.since(record.task.status_changed_timestamp) < BEING_PUBLISHED {
+                continue;
+            }
             if !publish_failure(&self.store, &self.ports, &record.task).await {
                 break;
             }

@@ -18,7 +18,7 @@ mod tasks;
 
 pub use api_functions::{ApiAnswer, ApiCall};
 pub use execute::Executed;
-pub use functions::{FunctionChange, NewFunction};
+pub use functions::{FunctionChange, FunctionOptions, NewFunction};
 pub use logs::LogsAnswer;
 pub use settings::Settings;
 

@@ -1,0 +1,40 @@
+//! Events that are kept, or refused when a test says so.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use crate::ports::{Events, PortError, PortFuture, TaskFailedEvent};
+
+/// Keeps every event it was given.
+#[derive(Debug, Default)]
+pub struct TestEvents {
+    published: Mutex<Vec<TaskFailedEvent>>,
+    refusals: AtomicUsize,
+}
+
+impl TestEvents {
+    /// Refuses the next `times` events.
+    pub fn refuse(&self, times: usize) {
+        self.refusals.store(times, Ordering::SeqCst);
+    }
+
+    /// What was published, in order.
+    pub fn published(&self) -> Vec<TaskFailedEvent> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Events for TestEvents {
+    fn publish<'a>(&'a self, event: &'a TaskFailedEvent) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async move {
+            let refused = self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+            if refused.is_ok() {
+                return Err(PortError::new("publish an event", "refused"));
+            }
+            self.published.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+            Ok(())
+        })
+    }
+}

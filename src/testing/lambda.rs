@@ -1,0 +1,160 @@
+//! A Lambda that does as it is told.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+use crate::{
+    model::{Deployment, FunctionName, ObjectId, Timestamp},
+    ports::{
+        Clock, DeployError, FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
+        PortError, PortFuture,
+    },
+};
+
+/// One invocation that was made.
+#[derive(Clone, Debug)]
+pub struct TestCall {
+    /// The Function.
+    pub function: FunctionName,
+    /// The Task or API Request.
+    pub correlation: ObjectId,
+    /// The event.
+    pub event: Value,
+    /// When.
+    pub at: Timestamp,
+}
+
+type Behaviour = Arc<dyn Fn(TestCall) -> BoxFuture<'static, Result<Invocation, InvokeError>> + Send + Sync>;
+
+/// Runs a closure for each Function, and keeps what it was asked.
+pub struct TestLambda {
+    clock: Arc<dyn Clock>,
+    behaviours: Mutex<HashMap<FunctionName, Behaviour>>,
+    calls: Mutex<Vec<TestCall>>,
+    running: AtomicUsize,
+    most_running: AtomicUsize,
+    deployments: AtomicUsize,
+}
+
+impl TestLambda {
+    /// A Lambda whose Functions return `null`.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            behaviours: Mutex::default(),
+            calls: Mutex::default(),
+            running: AtomicUsize::new(0),
+            most_running: AtomicUsize::new(0),
+            deployments: AtomicUsize::new(0),
+        }
+    }
+
+    /// What the Function does from now on.
+    pub fn behave<F>(&self, function: &str, behaviour: impl Fn(TestCall) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<Invocation, InvokeError>> + Send + 'static,
+    {
+        let name = FunctionName::parse(function).expect("a test's function name");
+        let behaviour: Behaviour = Arc::new(move |call| Box::pin(behaviour(call)));
+        self.behaviours.lock().unwrap_or_else(PoisonError::into_inner).insert(name, behaviour);
+    }
+
+    /// Takes this long and returns `null`.
+    pub fn take(&self, function: &str, duration: Duration) {
+        self.behave(function, move |_| async move {
+            tokio::time::sleep(duration).await;
+            Ok(Self::returned("null"))
+        });
+    }
+
+    /// Throws an error of this name, always.
+    pub fn throw(&self, function: &str, name: &'static str) {
+        self.behave(function, move |_| async move { Ok(Self::threw(name)) });
+    }
+
+    /// A run that returned this JSON.
+    pub fn returned(json: &str) -> Invocation {
+        Invocation { request_id: "request".to_owned(), outcome: Outcome::Returned(Bytes::from(json.to_owned())) }
+    }
+
+    /// A run that threw.
+    pub fn threw(name: &str) -> Invocation {
+        let error = FunctionError { name: name.to_owned(), message: "as told".to_owned(), trace: Vec::new() };
+        Invocation { request_id: "request".to_owned(), outcome: Outcome::Failed(error) }
+    }
+
+    /// The invocations so far, in order.
+    pub fn calls(&self) -> Vec<TestCall> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The most that ran at once.
+    pub fn most_running(&self) -> usize {
+        self.most_running.load(Ordering::SeqCst)
+    }
+
+    /// How many deployments were made.
+    pub fn deployments(&self) -> usize {
+        self.deployments.load(Ordering::SeqCst)
+    }
+}
+
+impl Lambda for TestLambda {
+    fn deploy<'a>(
+        &'a self,
+        _spec: &'a FunctionSpec,
+        code: Option<Bytes>,
+        current: Option<&'a Deployment>,
+    ) -> PortFuture<'a, Result<Deployment, DeployError>> {
+        let number = self.deployments.fetch_add(1, Ordering::SeqCst) + 1;
+        Box::pin(async move {
+            let code_sha256 = match (&code, current) {
+                (Some(code), _) if code.is_empty() => return Err(DeployError::InvalidCode("an empty zip".to_owned())),
+                (Some(code), _) => format!("{} bytes", code.len()),
+                (None, Some(current)) => current.code_sha256.clone(),
+                (None, None) => return Err(DeployError::InvalidCode("no code".to_owned())),
+            };
+            Ok(Deployment { version: number.to_string(), code_sha256 })
+        })
+    }
+
+    fn retire<'a>(&'a self, _: &'a FunctionName, _: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn remove<'a>(&'a self, _: &'a FunctionName) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn invoke<'a>(&'a self, request: InvokeRequest<'a>) -> PortFuture<'a, Result<Invocation, InvokeError>> {
+        Box::pin(async move {
+            let call = TestCall {
+                function: request.function.clone(),
+                correlation: request.correlation,
+                event: serde_json::from_slice(&request.payload).expect("an event is JSON"),
+                at: self.clock.now(),
+            };
+            self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call.clone());
+            let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most_running.fetch_max(running, Ordering::SeqCst);
+            let behaviour =
+                self.behaviours.lock().unwrap_or_else(PoisonError::into_inner).get(request.function).cloned();
+            let invocation = match behaviour {
+                Some(behaviour) => behaviour(call).await,
+                None => Ok(Self::returned("null")),
+            };
+            self.running.fetch_sub(1, Ordering::SeqCst);
+            invocation
+        })
+    }
+}

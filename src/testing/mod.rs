@@ -1,0 +1,11 @@
+//! What tests put in the place of the world outside: a clock that jumps, a Lambda that does as it is told.
+
+mod clock;
+mod events;
+mod lambda;
+mod world;
+
+pub use clock::TestClock;
+pub use events::TestEvents;
+pub use lambda::{TestCall, TestLambda};
+pub use world::World;

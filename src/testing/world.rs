@@ -1,0 +1,199 @@
+//! A whole service on an in-memory database, with a clock that jumps and a Lambda that does as it is told.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{TestClock, TestEvents, TestLambda};
+use crate::{
+    dispatch::{Dispatcher, FunctionDirectory, SlotPolicy, Slots, Ticker},
+    local::{database, wakeups::LocalWakeups},
+    model::{
+        Caller, EntryPoint, FunctionName, Json, NewTask, ObjectId, Priority, Runtime, Tags, Task, TaskStatus, Timestamp,
+    },
+    ports::{Clock, Ids, LogLine, LogPage, Logs, PortError, PortFuture, Ports, RunLogQuery, SystemChance},
+    service::{FunctionOptions, NewFunction, Service, Settings},
+    store::{RunnerId, Store, StoreConfig},
+};
+
+/// One process's worth of service. Dropping it stops its loops.
+pub struct World {
+    /// What callers can do.
+    pub service: Service,
+    /// The tables.
+    pub store: Store,
+    /// The Lambda.
+    pub lambda: Arc<TestLambda>,
+    /// The events.
+    pub events: Arc<TestEvents>,
+    /// The clock.
+    pub clock: Arc<TestClock>,
+    /// The ticker, for tests that tick by hand.
+    pub ticker: Ticker,
+    /// The dispatcher, for tests that claim by hand.
+    pub dispatcher: Dispatcher,
+    /// Told when there may be work.
+    pub woken: Arc<Notify>,
+    changed: Arc<Notify>,
+    stop: CancellationToken,
+    loops: TaskTracker,
+}
+
+impl World {
+    /// A service at rest that may run this many Tasks at once, on 2026-01-31 at noon.
+    pub async fn at_rest(task_concurrency: u16) -> Self {
+        let noon: Timestamp = "2026-01-31T12:00:00Z".parse().expect("a moment");
+        let clock = Arc::new(TestClock::at(noon));
+        let client = database::memory_with_clock(clock.clone());
+        let store = Store::new(client, StoreConfig::new("test"), clock.clone());
+        store.create_tables().await.expect("tables in memory");
+        Self::on(store, clock, task_concurrency, "runner")
+    }
+
+    /// Another process on the same tables.
+    pub fn beside(&self, task_concurrency: u16, runner: &str) -> Self {
+        Self::on(self.store.clone(), self.clock.clone(), task_concurrency, runner)
+    }
+
+    /// A service whose dispatcher and ticker run by themselves.
+    pub async fn running(task_concurrency: u16) -> Self {
+        let world = Self::at_rest(task_concurrency).await;
+        world.start();
+        world
+    }
+
+    /// Starts the dispatcher and the ticker.
+    pub fn start(&self) {
+        let (dispatcher, ticker) = (self.dispatcher.clone(), self.ticker.clone());
+        let (stop, woken) = (self.stop.clone(), self.woken.clone());
+        self.loops.spawn(async move { dispatcher.run_until(&stop, &woken).await });
+        let (stop, changed) = (self.stop.clone(), self.changed.clone());
+        self.loops.spawn(async move { ticker.run_until(&stop, &changed).await });
+    }
+
+    fn on(store: Store, clock: Arc<TestClock>, task_concurrency: u16, runner: &str) -> Self {
+        let lambda = Arc::new(TestLambda::new(clock.clone()));
+        let events = Arc::new(TestEvents::default());
+        let wakeups = LocalWakeups::default();
+        let ports = Ports {
+            lambda: lambda.clone(),
+            wakeups: Arc::new(wakeups.clone()),
+            events: events.clone(),
+            logs: Arc::new(NoLogs),
+            clock: clock.clone(),
+            ids: Arc::new(Ids::new(Arc::new(SystemChance))),
+        };
+        let functions = Arc::new(FunctionDirectory::new(store.clone(), clock.clone()));
+        let slots = Arc::new(Slots::new(
+            store.slots.clone(),
+            RunnerId::new(runner),
+            clock.clone(),
+            SlotPolicy::Shared,
+            task_concurrency,
+        ));
+        let service = Service::new(store.clone(), ports.clone(), Settings::default(), slots.clone(), functions.clone());
+        Self {
+            service,
+            dispatcher: Dispatcher::new(store.clone(), ports.clone(), slots, functions.clone()),
+            ticker: Ticker::new(store.clone(), ports, functions),
+            store,
+            lambda,
+            events,
+            clock,
+            woken: wakeups.dispatcher,
+            changed: wakeups.ticker,
+            stop: CancellationToken::new(),
+            loops: TaskTracker::new(),
+        }
+    }
+
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Creates a Function with these options.
+    pub async fn function(&self, name: &str, options: FunctionOptions) {
+        let new = NewFunction {
+            name: FunctionName::parse(name).expect("a function name"),
+            code: Bytes::from_static(b"zip"),
+            entry_point: EntryPoint::parse("index.handler").expect("an entry point"),
+            runtime: Runtime::new("nodejs20.x"),
+            options,
+        };
+        self.service.create_function(new).await.expect("the function is created");
+    }
+
+    /// Creates a Task of this Function.
+    pub async fn task(&self, function: &str) -> Task {
+        self.task_with(function, 0, None).await
+    }
+
+    /// Creates a Task with this priority and start.
+    pub async fn task_with(&self, function: &str, priority: i64, start: Option<Timestamp>) -> Task {
+        let new = NewTask {
+            function_name: FunctionName::parse(function).expect("a function name"),
+            data: Some(Json::from(serde_json::json!({ "n": 1 }))),
+            start_timestamp: start,
+            priority: Some(Priority::new(priority).expect("a priority")),
+            tags: Tags::default(),
+        };
+        self.service.create_task(&Caller::Nobody, new).await.expect("the task is created")
+    }
+
+    /// The Task as it is now.
+    pub async fn get(&self, id: ObjectId) -> Task {
+        self.store.tasks.get(id).await.expect("the store answers").expect("the task exists").task
+    }
+
+    /// Waits until the Task is in a final state.
+    pub async fn finished(&self, id: ObjectId) -> Task {
+        self.when(id, TaskStatus::is_final).await
+    }
+
+    /// Waits until the Task's state is one of those.
+    pub async fn when(&self, id: ObjectId, meets: impl Fn(TaskStatus) -> bool) -> Task {
+        loop {
+            let task = self.get(id).await;
+            if meets(task.status) {
+                return task;
+            }
+            // The clock jumps: this costs no time, and lets everything else go on.
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Every Task, by id.
+    pub async fn all_tasks(&self) -> BTreeMap<String, Value> {
+        let page = self.service.list_tasks(&crate::rql::Query::everything()).await.expect("the store answers");
+        page.data.into_iter().map(|task| (task["id"].as_str().unwrap_or_default().to_owned(), task)).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Finds nothing.
+struct NoLogs;
+
+impl Logs for NoLogs {
+    fn of_run<'a>(&'a self, _: RunLogQuery<'a>) -> PortFuture<'a, Result<Vec<LogLine>, PortError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn of_function<'a>(
+        &'a self,
+        _: &'a FunctionName,
+        _: Timestamp,
+        _: Timestamp,
+        _: LogPage,
+    ) -> PortFuture<'a, Result<Vec<LogLine>, PortError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
