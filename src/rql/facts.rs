@@ -131,3 +131,67 @@ fn upper_rank<T: Ord>(bound: Bound<T>) -> (bool, Option<(T, u8)>) {
         Bound::Excluded(at) => (false, Some((at, 0))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rql::{Query, Schema};
+
+    fn filter(text: &str) -> Filter {
+        Query::parse(text, &Schema::TASKS).unwrap().filter.unwrap()
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_values_a_field_can_hold_are_gathered_from_every_way_to_say_it() {
+        for (text, expected) in [
+            ("functionName=a", Some(vec!["a"])),
+            ("functionName=a&status=new", Some(vec!["a"])),
+            ("in(functionName,b,a,a)", Some(vec!["a", "b"])),
+            ("in(functionName,a,b,c)&functionName=b", Some(vec!["b"])),
+            ("or(functionName=a,and(functionName=b,status=new))", Some(vec!["a", "b"])),
+            ("or(functionName=a,status=new)", None),
+            ("functionName!=a", None),
+            ("out(functionName,a)", None),
+            ("like(functionName,a)", None),
+            ("contains(data,functionName=a)", None),
+            ("eq(data.functionName,a)", None),
+        ] {
+            assert_eq!(filter(text).required_values("functionName"), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_that_are_none_leave_nothing_to_look_for() {
+        assert_eq!(filter("id=x").required_ids(), Some(vec![]));
+        let id = "65ba0000abcdef0123456789";
+        assert_eq!(filter(&format!("in(id,x,{id})")).required_ids(), Some(vec![id.parse().unwrap()]));
+        assert_eq!(
+            filter(&format!("id>{id}")).required_id_range(),
+            (Bound::Excluded(id.parse().unwrap()), Bound::Unbounded)
+        );
+    }
+
+    #[test]
+    fn the_range_of_a_moment_is_the_narrowest_that_every_alternative_fits_in() {
+        let (a, b) = (at("2026-01-01"), at("2026-02-01"));
+        for (text, expected) in [
+            ("creationTimestamp>=2026-01-01&creationTimestamp<2026-02-01", (Bound::Included(a), Bound::Excluded(b))),
+            (
+                "gt(creationTimestamp,2026-01-01)&ge(creationTimestamp,2026-01-01)",
+                (Bound::Excluded(a), Bound::Unbounded),
+            ),
+            ("or(creationTimestamp=2026-02-01,creationTimestamp=2026-01-01)", (Bound::Included(a), Bound::Included(b))),
+            ("or(creationTimestamp>2026-01-01,creationTimestamp>=2026-01-01)", (Bound::Included(a), Bound::Unbounded)),
+            ("or(creationTimestamp<2026-01-01,status=new)", (Bound::Unbounded, Bound::Unbounded)),
+            ("in(creationTimestamp,2026-02-01,2026-01-01)", (Bound::Included(a), Bound::Included(b))),
+            ("updateTimestamp>2026-01-01", (Bound::Unbounded, Bound::Unbounded)),
+            ("creationTimestamp!=2026-01-01", (Bound::Unbounded, Bound::Unbounded)),
+        ] {
+            assert_eq!(filter(text).required_range("creationTimestamp"), expected, "{text}");
+        }
+    }
+}

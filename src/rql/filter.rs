@@ -127,3 +127,148 @@ fn any_element(field: &FieldPath, record: &Json, test: &mut dyn FnMut(&Json) -> 
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => test(found),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::rql::{Query, Schema};
+
+    fn check(record: serde_json::Value, met: &[&str], unmet: &[&str]) {
+        let matches = |text: &str| Query::parse(text, &Schema::TASKS).unwrap().matches(&record);
+        for text in met {
+            assert!(matches(text), "{text} should take {record}");
+        }
+        for text in unmet {
+            assert!(!matches(text), "{text} should not take {record}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_texts_that_look_alike_stay_apart_in_a_users_json() {
+        check(
+            json!({"data": {"n": 5, "s": "5", "b": true}}),
+            &["data.n=5", "data.n=number:5.0", "data.s=string:5", "data.n>4&data.n<6", "data.b=true", "data.s!=5"],
+            &["data.n=string:5", "data.s=5", "data.b=string:true", "data.s>4", "data.n=6", "data.n!=5"],
+        );
+    }
+
+    #[test]
+    fn a_field_known_to_hold_texts_is_compared_as_text() {
+        check(
+            json!({"functionName": "123", "tags": ["7", "x"], "status": "new"}),
+            &[
+                "functionName=123",
+                "in(functionName,122,123)",
+                "tags=7",
+                "in(tags,(1,7))",
+                "like(functionName,2)",
+                "ne(tags,8)",
+            ],
+            &["functionName=1230", "tags=string:8", "ne(tags,7)", "out(tags,1,7)", "like(functionName,4)"],
+        );
+    }
+
+    #[test]
+    fn ids_are_compared_as_hex_digits() {
+        check(
+            json!({"id": "65ba0000abcdef0123456789"}),
+            &["id=65BA0000ABCDEF0123456789", "id>65ba0000abcdef0123456788", "ne(id,nothing)", "like(id,ABCDEF)"],
+            &["id=nothing", "in(id,)", "in(id,nothing)", "id<65BA0000ABCDEF0123456789", "in(id,())"],
+        );
+    }
+
+    #[test]
+    fn timestamps_are_compared_as_moments() {
+        check(
+            json!({"creationTimestamp": "2026-01-31T08:15:30.123Z"}),
+            &[
+                "creationTimestamp=2026-01-31T09:15:30.123+01:00",
+                "creationTimestamp>=2026-01-31",
+                "creationTimestamp>2026-01-31T08:15:30Z&creationTimestamp<2026-01-31T08:15:31Z",
+                "le(creationTimestamp,epoch:1769847330123)",
+                "ge(creationTimestamp,isodate:2026)",
+            ],
+            &["creationTimestamp<2026-01-31T10:15:30.123+02:00", "ge(creationTimestamp,2027-01-01)"],
+        );
+    }
+
+    #[test]
+    fn an_absent_field_meets_only_what_denies_it() {
+        check(
+            json!({"data": {"null": null, "list": []}}),
+            &[
+                "ne(data.x,1)",
+                "out(data.x,1)",
+                "excludes(data.x)",
+                "excludes(data.x,a=1)",
+                "data.x=null",
+                "data.null=null",
+                "contains(data.null)",
+                "createdByUserId=null",
+            ],
+            &[
+                "data.x=1",
+                "data.x>0",
+                "data.x<=9",
+                "in(data.x,1)",
+                "like(data.x,)",
+                "contains(data.x)",
+                "ne(data.x,null)",
+                "data.list=null",
+                "unknown=1",
+            ],
+        );
+    }
+
+    #[test]
+    fn arrays_match_by_element() {
+        check(
+            json!({"data": {"n": [1, 5], "items": [{"sku": "a", "n": 1}, {"sku": "b", "n": 2}, 9]}}),
+            &[
+                "data.n=5",
+                "data.n>4",
+                "data.n<2",
+                "data.items.sku=b",
+                "data.items.0.sku=a",
+                "like(data.items.sku,b)",
+                "data.n.1=5",
+            ],
+            &["data.n=2", "ne(data.n,5)", "out(data.items.sku,b,c)", "data.items.0.sku=b"],
+        );
+    }
+
+    #[test]
+    fn contains_asks_one_element_to_meet_all() {
+        check(
+            json!({"data": {"items": [{"sku": "a", "n": 1}, {"sku": "b", "n": 3}, 9], "one": {"n": 2}}, "tags": ["vip", "x"]}),
+            &[
+                "contains(data.items,sku=a,n=1)",
+                "contains(data.items,and(gt(n,1),lt(n,4)))",
+                "excludes(data.items,and(eq(sku,a),eq(n,3)))",
+                "contains(data.one,n=2)",
+                "contains(tags,and(vip))",
+                "excludes(tags,gold)",
+                "contains(data.items,9)",
+                "contains(data,contains(items,sku=b))",
+            ],
+            &[
+                "contains(data.items,sku=a,n=3)",
+                "excludes(data.items,n=3)",
+                // Only objects are asked for fields: 9 has no sku, yet it is not what was meant.
+                "contains(data.items,sku!=a,sku!=b)",
+                "contains(tags,gold)",
+                "excludes(tags)",
+            ],
+        );
+    }
+
+    #[test]
+    fn like_finds_the_text_as_it_stands() {
+        check(
+            json!({"functionName": "send-Mail.v2*"}),
+            &["like(functionName,Mail)", "like(functionName,v2*)", "like(functionName,)", "functionName=like=send"],
+            &["like(functionName,mail)", "like(functionName,send.Mail)", "like(functionName,s*l)"],
+        );
+    }
+}

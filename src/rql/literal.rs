@@ -1,1 +1,320 @@
+//! Words → values: decoding, casts, and the guess where there is no cast.
+//!
+//! A value is percent-decoded twice (the SDK's builder encodes twice). Between the two, a cast such as `string:` and
+//! quotes around the whole value are syntax; after the second, everything is data. So whatever text the builder is
+//! given comes out as that text, while hand-written queries can cast and quote.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+use serde_json::Number;
+
+use super::{
+    Field, FieldKind, Value,
+    syntax::{Fault, Word},
+};
+use crate::model::{ObjectId, Timestamp};
+
+/// Reads a word as a value of this field. `None`: a text that is no id, asked of a field that holds ids; nothing
+/// equals it.
+pub(super) fn read(word: Word<'_>, field: Field, name: &str) -> Result<Option<Value>, Fault> {
+    let misfit = |holds: &str| Fault::new(word.at, format!("'{name}' holds {holds}, and this value is none"));
+    let literal = Literal::read(word)?;
+    if field.optional && literal.is_null() {
+        return Ok(Some(Value::Null));
+    }
+    match field.kind {
+        FieldKind::Any => Ok(Some(literal.guess())),
+        FieldKind::Text | FieldKind::TextList => {
+            literal.into_text().map(|text| Some(Value::Text(text))).ok_or(misfit("texts"))
+        }
+        FieldKind::Id | FieldKind::IdList => {
+            let text = literal.into_text().ok_or(misfit("ids"))?;
+            Ok(text.parse::<ObjectId>().ok().map(Value::Id))
+        }
+        FieldKind::Number => match literal {
+            Literal::Plain(text) => number(&text),
+            Literal::Cast(Value::Number(number)) => Some(number),
+            Literal::Cast(_) => None,
+        }
+        .map(|number| Some(Value::Number(number)))
+        .ok_or(misfit("numbers")),
+        FieldKind::Timestamp => match literal {
+            Literal::Plain(text) | Literal::Cast(Value::Text(text)) => moment(&text).or_else(|| millis(&text)),
+            Literal::Cast(Value::Time(at, _)) => Some(at),
+            Literal::Cast(_) => None,
+        }
+        .map(|at| Some(Value::Time(at, None)))
+        .ok_or(misfit("moments such as 2026-01-31T08:15:30.123Z")),
+        FieldKind::Object => Err(misfit("an object (ask for one of its fields, or whether it contains them)")),
+    }
+}
+
+/// Reads a word as a text, whatever it looks like.
+pub(super) fn text(word: Word<'_>) -> Result<String, Fault> {
+    Literal::read(word)?.into_text().ok_or_else(|| Fault::new(word.at, "expected a text"))
+}
+
+/// Decodes a word that is no value: a part of a field's name, a number of `limit`.
+pub(super) fn decode(word: Word<'_>) -> Result<String, Fault> {
+    once(word).map(|text| again(&text))
+}
+
+enum Literal {
+    /// A text whose type is to be guessed.
+    Plain(String),
+    /// A value whose type was said.
+    Cast(Value),
+}
+
+impl Literal {
+    fn read(word: Word<'_>) -> Result<Self, Fault> {
+        let text = once(word)?;
+        for quote in ['\'', '"'] {
+            if let Some(inner) = text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) {
+                return Ok(Self::Cast(Value::Text(again(inner))));
+            }
+        }
+        match text.split_once(':') {
+            Some((cast, rest)) => match cast_as(cast, &again(rest)) {
+                Some(Ok(value)) => Ok(Self::Cast(value)),
+                Some(Err(expected)) => Err(Fault::new(word.at, format!("'{cast}:' is followed by {expected}"))),
+                None => Ok(Self::Plain(again(&text))),
+            },
+            None => Ok(Self::Plain(again(&text))),
+        }
+    }
+
+    fn is_null(&self) -> bool {
+        match self {
+            Self::Plain(text) => text == "null",
+            Self::Cast(_) => false,
+        }
+    }
+
+    fn into_text(self) -> Option<String> {
+        match self {
+            Self::Plain(text) | Self::Cast(Value::Text(text)) => Some(text),
+            Self::Cast(_) => None,
+        }
+    }
+
+    /// persvr's guess: a word is a number only when it is written as JavaScript would print that number, so that
+    /// `007` and `1e3` stay texts.
+    fn guess(self) -> Value {
+        let text = match self {
+            Self::Cast(value) => return value,
+            Self::Plain(text) => text,
+        };
+        match text.as_str() {
+            "null" => return Value::Null,
+            "true" => return Value::Bool(true),
+            "false" => return Value::Bool(false),
+            _ => {}
+        }
+        match number(&text) {
+            Some(number) if is_canonical(&number, &text) => Value::Number(number),
+            _ => match moment(&text) {
+                Some(at) => Value::Time(at, Some(text)),
+                None => Value::Text(text),
+            },
+        }
+    }
+}
+
+/// The value of a cast, or what it must be followed by; `None` when there is no such cast, so that `env:prod` is a
+/// text as it stands. persvr's casts to regular expressions are refused: they would match as plain texts otherwise.
+fn cast_as(cast: &str, text: &str) -> Option<Result<Value, &'static str>> {
+    let time = |at: Option<Timestamp>, expected| at.map(|at| Value::Time(at, None)).ok_or(expected);
+    Some(match cast {
+        "string" => Ok(Value::Text(text.to_owned())),
+        "number" => number(text).map(Value::Number).ok_or("a number"),
+        "boolean" => text.parse().map(Value::Bool).map_err(|_| "true or false"),
+        "date" => time(moment(text), "a date such as 2026-01-31T08:15:30.123Z"),
+        "isodate" => time(partial_moment(text), "a date or its beginning, such as 2026-01"),
+        "epoch" => {
+            let at = text.parse().map(Timestamp::saturating_from_millis).ok();
+            time(at, "a whole number of milliseconds since 1970")
+        }
+        "re" | "RE" | "glob" => Err("a pattern, and patterns are not supported; use like(field,text)"),
+        _ => return None,
+    })
+}
+
+fn number(text: &str) -> Option<Number> {
+    let whole = text.parse::<i64>().map(Number::from).or_else(|_| text.parse::<u64>().map(Number::from));
+    // `from_f64` refuses NaN and the infinities.
+    whole.ok().or_else(|| text.parse().ok().and_then(Number::from_f64))
+}
+
+fn is_canonical(number: &Number, text: &str) -> bool {
+    match number.as_f64() {
+        Some(float) if number.is_f64() => float.to_string() == text,
+        _ => number.to_string() == text,
+    }
+}
+
+/// A bare number as a moment: JavaScript's milliseconds. Fewer than eleven digits are more likely a year, a day or
+/// seconds, and refused.
+fn millis(text: &str) -> Option<Timestamp> {
+    (text.len() >= 11).then(|| text.parse().ok()).flatten().map(Timestamp::saturating_from_millis)
+}
+
+/// A moment, written as RFC 3339, as a date alone, without an offset (then it is UTC, as persvr takes it), as
+/// JavaScript's `Date` prints itself, or as RFC 9110 prints it. What lies before 1970 or after 9999 is moved there.
+fn moment(text: &str) -> Option<Timestamp> {
+    if text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let utc = || jiff::tz::Offset::UTC.to_timestamp(text.parse::<jiff::civil::DateTime>().ok()?).ok();
+    let javascript = || {
+        let until_zone_name = text.split(" (").next().unwrap_or(text);
+        jiff::fmt::strtime::parse("%a %b %d %Y %H:%M:%S GMT%z", until_zone_name).ok()?.to_timestamp().ok()
+    };
+    let http = || jiff::fmt::rfc2822::parse(text).ok().map(|at| at.timestamp());
+    let at = text.parse::<jiff::Timestamp>().ok().or_else(utc).or_else(javascript).or_else(http)?;
+    Some(Timestamp::saturating_from_millis(at.as_millisecond()))
+}
+
+/// persvr's `isodate`: the beginning of a date, the rest filled up.
+fn partial_moment(text: &str) -> Option<Timestamp> {
+    const REST: &str = "0000-01-01T00:00:00Z";
+    let padded = format!("{text:0>4}");
+    let rest = REST.get(padded.len()..).unwrap_or_default();
+    moment(&format!("{padded}{rest}"))
+}
+
+fn once(word: Word<'_>) -> Result<String, Fault> {
+    percent_decode_str(word.text)
+        .decode_utf8()
+        .map(Cow::into_owned)
+        .map_err(|_| Fault::new(word.at, "the percent-encoding is not that of UTF-8 text"))
+}
+
+/// The second decoding. What is no encoding any more was encoded once only, and stays as it is.
+fn again(text: &str) -> String {
+    percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read_as(kind: FieldKind, text: &str) -> Result<Option<Value>, String> {
+        let field = Field { name: "f", kind, optional: kind == FieldKind::Any };
+        read(Word { at: 0, text }, field, "f").map_err(|fault| fault.message)
+    }
+
+    fn guessed(text: &str) -> Value {
+        read_as(FieldKind::Any, text).unwrap().unwrap()
+    }
+
+    fn plain(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+
+    #[test]
+    fn values_are_typed_by_guess_only_when_written_as_javascript_prints_them() {
+        assert_eq!(guessed("5"), Value::Number(5.into()));
+        assert_eq!(guessed("-5"), Value::Number((-5).into()));
+        assert_eq!(guessed("%252D0%252E25"), Value::Number(Number::from_f64(-0.25).unwrap()));
+        assert_eq!(guessed("true"), Value::Bool(true));
+        assert_eq!(guessed("null"), Value::Null);
+        for text in ["007", "1e3", "5.0", "+5", "True", "NaN", "Infinity", "inf", "", "12345678901234567890123"] {
+            assert_eq!(guessed(text), plain(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_cast_says_the_type_and_is_no_cast_when_it_is_encoded_twice() {
+        assert_eq!(guessed("string:5"), plain("5"));
+        assert_eq!(guessed("string%3A5"), plain("5"));
+        assert_eq!(guessed("string%253A5"), plain("string:5"));
+        assert_eq!(guessed("number:5.0"), Value::Number(Number::from_f64(5.0).unwrap()));
+        assert_eq!(guessed("boolean:false"), Value::Bool(false));
+        assert_eq!(guessed("env:prod"), plain("env:prod"));
+        let at = |text: &str| Value::Time(text.parse().unwrap(), None);
+        assert_eq!(guessed("date:2026-01-31T09:15:30.5+01:00"), at("2026-01-31T08:15:30.500Z"));
+        assert_eq!(guessed("epoch:1769847330123"), at("2026-01-31T08:15:30.123Z"));
+        assert_eq!(guessed("isodate:2026"), at("2026-01-01T00:00:00.000Z"));
+        assert_eq!(guessed("isodate:2026-03"), at("2026-03-01T00:00:00.000Z"));
+        assert_eq!(guessed("isodate:2026-03-04T05"), at("2026-03-04T05:00:00.000Z"));
+        for wrong in ["number:x", "number:", "boolean:1", "date:soon", "epoch:1.5", "isodate:é", "re:.*", "glob:a*"] {
+            read_as(FieldKind::Any, wrong).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn quotes_around_a_value_make_it_a_text_unless_they_are_encoded_twice() {
+        assert_eq!(guessed("\"5\""), plain("5"));
+        assert_eq!(guessed("%22mail_greeting%22"), plain("mail_greeting"));
+        assert_eq!(guessed("%27a%2520b%27"), plain("a b"));
+        assert_eq!(guessed("%2527a%2527"), plain("'a'"));
+        assert_eq!(guessed("%22"), plain("\""));
+    }
+
+    #[test]
+    fn text_that_was_encoded_once_is_read_too() {
+        for (word, text) in [("two%20words", "two words"), ("%C3%A9", "é"), ("50%25", "50%"), ("a%28b%29", "a(b)")] {
+            assert_eq!(guessed(word), plain(text), "{word}");
+        }
+        read_as(FieldKind::Any, "%FF").unwrap_err();
+        assert_eq!(guessed("%25FF"), plain("%FF"));
+    }
+
+    #[test]
+    fn a_field_of_texts_takes_the_guess_back() {
+        for text in ["5", "true", "null", "2026-01-31"] {
+            assert_eq!(read_as(FieldKind::Text, text), Ok(Some(plain(text))));
+            assert_eq!(read_as(FieldKind::TextList, text), Ok(Some(plain(text))));
+        }
+        read_as(FieldKind::Text, "number:5").unwrap_err();
+    }
+
+    #[test]
+    fn a_value_of_a_wrong_kind_is_refused() {
+        for (kind, word) in [
+            (FieldKind::Number, "five"),
+            (FieldKind::Number, "string:5"),
+            (FieldKind::Number, "null"),
+            (FieldKind::Timestamp, "soon"),
+            (FieldKind::Timestamp, "2026"),
+            (FieldKind::Timestamp, "number:1769847330123"),
+            (FieldKind::Object, "x"),
+        ] {
+            let message = read_as(kind, word).unwrap_err();
+            assert!(message.starts_with("'f' holds "), "{message}");
+        }
+        assert_eq!(read_as(FieldKind::Id, "no-id"), Ok(None));
+    }
+
+    #[test]
+    fn one_moment_may_be_written_in_many_ways() {
+        let expected: Timestamp = "2026-11-24T03:11:13.000Z".parse().unwrap();
+        for written in [
+            "2026-11-24T03:11:13Z",
+            "2026-11-24T03:11:13.000Z",
+            "2026-11-24T03:11:13",
+            "2026-11-24T04:11:13+01:00",
+            "1795489873000",
+            "Tue Nov 24 2026 03:11:13 GMT+0000 (Coordinated Universal Time)",
+            "Tue Nov 24 2026 04:11:13 GMT+0100 (Central European Standard Time)",
+            "Tue, 24 Nov 2026 03:11:13 GMT",
+        ] {
+            let word = super::super::tests::encoded_twice(written);
+            assert_eq!(read_as(FieldKind::Timestamp, &word), Ok(Some(Value::Time(expected, None))), "{written}");
+        }
+        let early = Value::Time(Timestamp::EPOCH, None);
+        assert_eq!(read_as(FieldKind::Timestamp, "1960-01-01"), Ok(Some(early)));
+    }
+
+    #[test]
+    fn a_guessed_date_still_equals_the_text_it_was() {
+        let value = guessed("2026-01-31T08:15:30Z");
+        assert_eq!(value.order(&json!("2026-01-31T09:15:30.000+01:00")), Some(std::cmp::Ordering::Equal));
+        assert_eq!(value.order(&json!("2025-12-31")), Some(std::cmp::Ordering::Less));
+        assert_eq!(value.order(&json!("zebra")), Some(std::cmp::Ordering::Greater));
+    }
+}

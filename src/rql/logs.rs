@@ -96,3 +96,65 @@ fn bounds_on(
         Some(_) => Err(Error::invalid_rql(rule)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_logs_of_a_run_may_be_bounded_from_below() {
+        let from = Some(at("2026-01-31T08:15:30.123Z"));
+        assert_eq!(run_log_bounds("").unwrap(), RunLogBounds { from: None, window: Window::default() });
+        assert_eq!(
+            run_log_bounds("?ge(timestamp,2026-01-31T08:15:30.123Z)&limit(5,10)").unwrap(),
+            RunLogBounds { from, window: Window { limit: 5, offset: 10 } }
+        );
+        assert_eq!(run_log_bounds("timestamp>=2026%252D01%252D31T08:15:30.123Z").unwrap().from, from);
+    }
+
+    #[test]
+    fn the_logs_of_a_run_take_nothing_else() {
+        for text in [
+            "gt(timestamp,2026-01-31)",
+            "le(timestamp,2026-01-31)",
+            "eq(message,x)",
+            "sort(-timestamp)",
+            "skipCount()",
+            "or(timestamp>=2026-01-31,timestamp>=2026-01-30)",
+            "ge(timestamp,soon)",
+        ] {
+            assert_eq!(run_log_bounds(text).expect_err(text).kind(), ErrorKind::InvalidRql, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_logs_of_a_function_are_bounded_on_both_sides() {
+        assert_eq!(
+            function_log_bounds("ge(eventTimestamp,2026-01-31)&le(eventTimestamp,2026-02-01)&limit(5)").unwrap(),
+            FunctionLogBounds { from: at("2026-01-31"), to: at("2026-02-01"), window: Window { limit: 5, offset: 0 } }
+        );
+        let open = function_log_bounds("eventTimestamp>2026-01-31&eventTimestamp<2026-02-01").unwrap();
+        assert_eq!((open.from, open.to), (at("2026-01-31T00:00:00.001Z"), at("2026-01-31T23:59:59.999Z")));
+    }
+
+    #[test]
+    fn the_logs_of_a_function_are_refused_without_bounds_or_over_more_than_a_day() {
+        for text in ["", "?"] {
+            assert_eq!(function_log_bounds(text).unwrap_err().kind(), ErrorKind::EmptyRql);
+        }
+        for text in [
+            "ge(eventTimestamp,2026-01-31)",
+            "le(eventTimestamp,2026-01-31)",
+            "limit(5)",
+            "ge(eventTimestamp,2026-01-31)&le(eventTimestamp,2026-02-01T00:00:00.001Z)",
+            "ge(eventTimestamp,2026-01-31)&le(eventTimestamp,2026-02-01)&like(message,x)",
+            "or(ge(eventTimestamp,2026-01-31),le(eventTimestamp,2026-02-01))",
+        ] {
+            assert_eq!(function_log_bounds(text).expect_err(text).kind(), ErrorKind::InvalidRql, "{text}");
+        }
+    }
+}

@@ -27,6 +27,9 @@ pub use value::Value;
 
 use crate::model;
 
+#[cfg(test)]
+mod tests;
+
 /// How many records a page holds when the query does not say (contract §3).
 pub const DEFAULT_LIMIT: u64 = 20;
 /// How many records a page holds at most (contract §3): a larger `limit` is answered with this many, and the page's
