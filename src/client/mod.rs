@@ -1,1 +1,38 @@
-//! The service's HTTP API, from the outside.
+//! The service's HTTP API from the outside: typed, signed, patient.
+//!
+//! [`Client`] has a method an endpoint. It authenticates with a bearer token or signs with OAuth 1.0a, tries reads again
+//! when the service is briefly away, and turns every failure into a [`ClientError`] that a person can read.
+
+mod api_requests;
+mod credential;
+mod credentials;
+mod error;
+mod functions;
+mod host;
+mod listing;
+mod logs;
+mod oauth1;
+mod query;
+mod record;
+mod schedules;
+mod stored;
+mod tasks;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+pub use credential::{Credential, OAuth1Keys, Secret};
+pub use credentials::{CreatedCredential, CredentialSummary, NewCredential};
+pub use error::{ClientError, ServiceError};
+pub use functions::{Executed, FunctionBody, FunctionDetails, OptionsBody, Variable};
+pub use host::{BaseUrl, InvalidHost};
+pub use listing::{HowMany, Listing};
+pub use logs::LogSource;
+pub use query::Query;
+pub use record::Record;
+pub use schedules::NewScheduleBody;
+pub use stored::{IncompleteCredentials, StoredCredentials};
+pub use tasks::NewTaskBody;
+pub use transport::Client;

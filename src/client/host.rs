@@ -1,0 +1,118 @@
+//! From `API_HOST` to the address that is called.
+
+use std::{fmt, net::IpAddr};
+
+use reqwest::Url;
+
+/// Where the service is: what stands before `/tasks/v1`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BaseUrl(Url);
+
+/// Why a text is no host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{host}' is not a host of the service: {reason}")]
+pub struct InvalidHost {
+    host: String,
+    reason: String,
+}
+
+impl BaseUrl {
+    /// Understands a host as the official SDK does (contract §7): one that contains `localhost` is used as it is, any
+    /// other becomes `https://api.<host>`, whatever scheme it is given. An address of the machine itself, such as
+    /// `http://127.0.0.1:4000`, is used as it is too.
+    ///
+    /// # Errors
+    /// When no URL comes of it.
+    pub fn from_host(host: &str) -> Result<Self, InvalidHost> {
+        let invalid = |reason: String| InvalidHost { host: host.to_owned(), reason };
+        let trimmed = host.trim().trim_end_matches('/');
+        let bare = trimmed.strip_prefix("https://").or_else(|| trimmed.strip_prefix("http://")).unwrap_or(trimmed);
+        if bare.is_empty() {
+            return Err(invalid("it is empty".to_owned()));
+        }
+        if bare.contains('@') {
+            return Err(invalid("a user or password in it would not be used".to_owned()));
+        }
+        let text = if bare.contains("localhost") || is_loopback(bare) {
+            if bare.len() == trimmed.len() { format!("http://{bare}") } else { trimmed.to_owned() }
+        } else {
+            let bare = bare.strip_prefix("api.").unwrap_or(bare);
+            format!("https://api.{}", bare.strip_prefix("apx.").unwrap_or(bare))
+        };
+        let url = Url::parse(&text).map_err(|e| invalid(e.to_string()))?;
+        match (url.scheme(), url.query(), url.fragment()) {
+            ("http" | "https", None, None) => Ok(Self(url)),
+            _ => Err(invalid("expected a name such as example.com, or a URL such as http://localhost:4000".to_owned())),
+        }
+    }
+
+    /// The URL of a path of the service.
+    pub(super) fn join(&self, path: &str, query: Option<&str>) -> Url {
+        let mut url = self.0.clone();
+        url.set_path(&format!("{}{path}", self.0.path().trim_end_matches('/')));
+        url.set_query(query.filter(|query| !query.is_empty()));
+        url
+    }
+
+    /// Whether it is this machine: no proxy stands in between then.
+    pub fn is_local(&self) -> bool {
+        self.0.host_str().is_some_and(|host| host == "localhost" || host.ends_with(".localhost") || is_loopback(host))
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+impl fmt::Debug for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// `host[:port][/path]`, with brackets around an IPv6 address.
+fn is_loopback(host: &str) -> bool {
+    let host = host.split('/').next().unwrap_or(host);
+    let address = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => host.split(':').next().unwrap_or(host),
+    };
+    address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_mean_what_they_mean_to_the_official_sdk() {
+        for (host, base) in [
+            ("http://localhost:4000", "http://localhost:4000"),
+            ("https://localhost:4000/", "https://localhost:4000"),
+            ("localhost:4000", "http://localhost:4000"),
+            ("http://localhost:4000/stage", "http://localhost:4000/stage"),
+            ("http://127.0.0.1:4000", "http://127.0.0.1:4000"),
+            ("127.0.0.1:4000", "http://127.0.0.1:4000"),
+            ("http://[::1]:4000", "http://[::1]:4000"),
+            ("example.com", "https://api.example.com"),
+            ("http://example.com:8080/", "https://api.example.com:8080"),
+            ("https://api.example.com", "https://api.example.com"),
+            ("apx.example.com", "https://api.example.com"),
+        ] {
+            assert_eq!(BaseUrl::from_host(host).map(|base| base.to_string()), Ok(base.to_owned()), "{host}");
+        }
+        for host in ["", "/", "exa mple.com", "http://user:s3cret@localhost", "example.com?x", "localhost#x", "10.0.0.1"] {
+            assert!(BaseUrl::from_host(host).is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn paths_follow_the_base() {
+        let join = |host: &str, query| BaseUrl::from_host(host).unwrap().join("/tasks/v1/", query).to_string();
+        assert_eq!(join("localhost:1", None), "http://localhost:1/tasks/v1/");
+        assert_eq!(join("localhost:1", Some("")), "http://localhost:1/tasks/v1/");
+        assert_eq!(join("localhost:1/stage", Some("eq(a,b c)")), "http://localhost:1/stage/tasks/v1/?eq(a,b%20c)");
+    }
+}

@@ -1,0 +1,75 @@
+//! Lists that are longer than a page.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{Client, ClientError, Query, Record};
+use crate::model::ObjectId;
+
+/// How much of a list is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HowMany {
+    /// The first so many.
+    First(u64),
+    /// All of it.
+    All,
+}
+
+/// A part of a list, or all of it.
+#[derive(Clone, Debug)]
+pub struct Listing<T> {
+    /// The records.
+    pub records: Vec<Record<T>>,
+    /// How many there are in all, when the service said so.
+    pub total: Option<u64>,
+    /// Whether `total` is exact, or there may be more.
+    pub total_is_exact: bool,
+}
+
+/// The most that the service puts on a page (contract §3).
+pub(super) const PAGE: u64 = 50;
+
+#[derive(Deserialize)]
+struct Id {
+    id: ObjectId,
+}
+
+impl Client {
+    /// Reads page after page until there are enough. A query that limits itself is asked once, as it is.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: Query,
+        how_many: HowMany,
+    ) -> Result<Listing<T>, ClientError> {
+        let wanted = match how_many {
+            HowMany::First(count) => count,
+            HowMany::All => u64::MAX,
+        };
+        let mut listing = Listing { records: Vec::new(), total: None, total_is_exact: true };
+        // While we page, new records push old ones onto the next page, where they must not be read again.
+        let mut seen = HashSet::new();
+        let mut offset = 0;
+        loop {
+            let asked = PAGE.min(wanted - listing.records.len() as u64);
+            let rql = if query.has_limit() { query.clone() } else { query.clone().limit(asked, offset) };
+            let page = self.page::<T>(path, rql.as_rql()).await?;
+            let count = page.data.len() as u64;
+            listing.total = page.page.total;
+            listing.total_is_exact = page.page.total_is_exact.unwrap_or(true);
+            for record in page.data {
+                let id = serde_json::from_str::<Id>(record.json.as_str()).map(|record| record.id);
+                if id.is_ok_and(|id| seen.insert(id)) {
+                    listing.records.push(record);
+                }
+            }
+            offset += count;
+            let is_last =
+                count < asked || (listing.total_is_exact && listing.total.is_some_and(|total| offset >= total));
+            if query.has_limit() || is_last || listing.records.len() as u64 >= wanted {
+                return Ok(listing);
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What Functions logged.
+
+use serde::Deserialize;
+
+use super::{Client, ClientError, Query, listing::PAGE, transport::Call};
+use crate::{
+    model::{ObjectId, Timestamp},
+    ports::LogLine,
+};
+
+/// Whose lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogSource {
+    /// The run of a Task.
+    Task(ObjectId),
+    /// The run of an API Request.
+    ApiRequest(ObjectId),
+}
+
+impl LogSource {
+    fn path(self) -> String {
+        match self {
+            Self::Task(id) => format!("/tasks/v1/{id}/logs"),
+            Self::ApiRequest(id) => format!("/tasks/v1/apiRequests/{id}/logs"),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct LogPage {
+    page: Window,
+    data: Vec<LogLine>,
+}
+
+#[derive(Deserialize)]
+struct Window {
+    limit: u64,
+}
+
+/// The code of "no lines were found yet".
+const NO_LOGS_YET: u16 = 1408;
+
+impl Client {
+    /// Every line of a run from `from` on, oldest first; none when none were found yet.
+    ///
+    /// # Errors
+    /// 27 when the Task has not run, besides what every request may end with.
+    pub async fn logs(&self, source: LogSource, from: Option<Timestamp>) -> Result<Vec<LogLine>, ClientError> {
+        let mut lines: Vec<LogLine> = Vec::new();
+        loop {
+            let query = from.map_or_else(Query::new, |from| Query::new().ge("timestamp", from));
+            let query = query.limit(PAGE, lines.len() as u64);
+            let page = match self.call::<LogPage>(Call::get(source.path()).query(query.as_rql())).await {
+                Ok(page) => page.value,
+                Err(e) if e.code() == Some(NO_LOGS_YET) => return Ok(lines),
+                Err(e) => return Err(e),
+            };
+            let count = page.data.len() as u64;
+            lines.extend(page.data);
+            if count == 0 || count < page.page.limit {
+                return Ok(lines);
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! RQL as a query string.
+
+use std::fmt::Display;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Conditions and orders that all hold, as `eq(status,new)&sort(-creationTimestamp)`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query(Vec<String>);
+
+impl Query {
+    /// Everything, in the service's own order.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only what has this value in the field.
+    #[must_use]
+    pub fn eq(self, field: &str, value: impl Display) -> Self {
+        self.condition("eq", field, value)
+    }
+
+    /// Only what has this value or a greater one in the field.
+    #[must_use]
+    pub fn ge(self, field: &str, value: impl Display) -> Self {
+        self.condition("ge", field, value)
+    }
+
+    /// RQL as somebody wrote it, with or without a leading `?`.
+    #[must_use]
+    pub fn and(mut self, rql: &str) -> Self {
+        let rql = rql.trim().trim_start_matches('?').trim_matches('&');
+        if !rql.is_empty() {
+            self.0.push(rql.to_owned());
+        }
+        self
+    }
+
+    /// In this order, unless the query names one already: `-creationTimestamp` is newest first.
+    #[must_use]
+    pub fn sort_by_default(self, order: &str) -> Self {
+        if self.calls("sort(") { self } else { self.and(&format!("sort({order})")) }
+    }
+
+    /// Whether somebody's RQL pages by itself.
+    pub fn has_limit(&self) -> bool {
+        self.calls("limit(")
+    }
+
+    /// `count` records at most, after the first `offset`.
+    #[must_use]
+    pub fn limit(self, count: u64, offset: u64) -> Self {
+        if offset == 0 { self.and(&format!("limit({count})")) } else { self.and(&format!("limit({count},{offset})")) }
+    }
+
+    /// The query string, without a `?`.
+    pub fn as_rql(&self) -> String {
+        self.0.join("&")
+    }
+
+    fn condition(mut self, operator: &str, field: &str, value: impl Display) -> Self {
+        // The service decodes values twice (contract §8), once as a query string and once as RQL.
+        let once = utf8_percent_encode(&value.to_string(), UNRESERVED).to_string();
+        let twice = utf8_percent_encode(&once, UNRESERVED);
+        self.0.push(format!("{operator}({field},{twice})"));
+        self
+    }
+
+    /// Whether the operator stands at the top of the query; its name inside of a value has something before it.
+    fn calls(&self, operator: &str) -> bool {
+        self.0.iter().flat_map(|part| part.split('&')).any(|part| part.trim_start().starts_with(operator))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_survive_being_decoded_twice() {
+        assert_eq!(Query::new().eq("name", "a b)%").as_rql(), "eq(name,a%2520b%2529%2525)");
+        assert_eq!(Query::new().eq("status", "new").as_rql(), "eq(status,new)");
+    }
+
+    #[test]
+    fn somebodys_own_order_and_limit_are_theirs() {
+        let mine = Query::new().eq("status", "new").sort_by_default("-x");
+        assert_eq!(mine.as_rql(), "eq(status,new)&sort(-x)");
+        let theirs = Query::new().and("?gt(priority,1)&sort(+priority)&").sort_by_default("-x");
+        assert_eq!(theirs.as_rql(), "gt(priority,1)&sort(+priority)");
+        assert!(Query::new().and("limit(3)").has_limit());
+        assert!(!Query::new().and("eq(data.text,limit%28)").has_limit());
+    }
+}

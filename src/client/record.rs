@@ -1,0 +1,22 @@
+//! An answer of the service, understood and as it was written.
+
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+use crate::model::Json;
+
+/// A record of the service: its parts for people, its text for programs, which may know fields that we do not.
+#[derive(Clone, Debug)]
+pub struct Record<T> {
+    /// The parts.
+    pub value: T,
+    /// The text.
+    pub json: Json,
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Record<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = Json::deserialize(deserializer)?;
+        let value = serde_json::from_str(json.as_str()).map_err(serde::de::Error::custom)?;
+        Ok(Self { value, json })
+    }
+}

@@ -1,0 +1,45 @@
+//! Schedules (contract §3).
+
+use reqwest::Method;
+use serde::Serialize;
+
+use super::{Client, ClientError, HowMany, Listing, Query, Record, functions::json, transport::Call};
+use crate::model::{AffectedRecords, FunctionName, Interval, Json, ObjectId, Priority, Schedule, Timestamp};
+
+/// What `POST /schedules` sends.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewScheduleBody {
+    /// Seconds between two Tasks.
+    pub interval: Interval,
+    /// The Function that runs.
+    pub function_name: FunctionName,
+    /// The input of each Task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Json>,
+    /// The priority of each Task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// When the first Task is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_timestamp: Option<Timestamp>,
+}
+
+const SCHEDULES: &str = "/tasks/v1/schedules";
+
+impl Client {
+    /// Schedules that a query matches.
+    pub async fn schedules(&self, query: Query, how_many: HowMany) -> Result<Listing<Schedule>, ClientError> {
+        self.list(SCHEDULES, query, how_many).await
+    }
+
+    /// Creates a Schedule.
+    pub async fn create_schedule(&self, body: &NewScheduleBody) -> Result<Record<Schedule>, ClientError> {
+        self.call(Call::post(SCHEDULES).body(json(body)?)).await
+    }
+
+    /// Deletes a Schedule; the Tasks that it created stay.
+    pub async fn delete_schedule(&self, id: ObjectId) -> Result<Record<AffectedRecords>, ClientError> {
+        self.call(Call::new(Method::DELETE, format!("{SCHEDULES}/{id}"))).await
+    }
+}

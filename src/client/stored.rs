@@ -1,0 +1,168 @@
+//! Credentials files: `NAME=value` lines, the same names as in the environment.
+
+use std::fmt;
+
+use super::{Credential, OAuth1Keys, Secret};
+
+/// What a credentials file, or the environment, says. The official SDK and CLI read the same lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredCredentials {
+    /// `API_HOST`.
+    pub host: Option<String>,
+    /// `API_OAUTH_CONSUMER_KEY`.
+    pub consumer_key: Option<String>,
+    /// `API_OAUTH_CONSUMER_SECRET`.
+    pub consumer_secret: Option<Secret>,
+    /// `API_OAUTH_TOKEN`.
+    pub token: Option<String>,
+    /// `API_OAUTH_TOKEN_SECRET`.
+    pub token_secret: Option<Secret>,
+    /// `API_ACCESS_TOKEN`.
+    pub access_token: Option<Secret>,
+}
+
+/// Some of OAuth's values are there, and some are missing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} {} missing", missing.join(", "), if missing.len() == 1 { "is" } else { "are" })]
+pub struct IncompleteCredentials {
+    /// Their names.
+    pub missing: Vec<&'static str>,
+}
+
+const HOST: &str = "API_HOST";
+const CONSUMER_KEY: &str = "API_OAUTH_CONSUMER_KEY";
+const CONSUMER_SECRET: &str = "API_OAUTH_CONSUMER_SECRET";
+const TOKEN: &str = "API_OAUTH_TOKEN";
+const TOKEN_SECRET: &str = "API_OAUTH_TOKEN_SECRET";
+const ACCESS_TOKEN: &str = "API_ACCESS_TOKEN";
+
+impl StoredCredentials {
+    /// Reads a file's text. Blank lines, `#` comments and names that are not ours are passed over.
+    pub fn parse(text: &str) -> Self {
+        let pairs: Vec<_> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.trim(), value.trim()))
+            .collect();
+        // The last line of a name counts, as when the official SDK reads the file.
+        Self::from_lookup(|wanted| {
+            pairs.iter().rev().find(|(name, _)| *name == wanted).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    /// Looks each name up; an empty value counts as none.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let text = |name| lookup(name).filter(|value| !value.is_empty());
+        let secret = |name| text(name).map(Secret::new);
+        Self {
+            host: text(HOST),
+            consumer_key: text(CONSUMER_KEY),
+            consumer_secret: secret(CONSUMER_SECRET),
+            token: text(TOKEN),
+            token_secret: secret(TOKEN_SECRET),
+            access_token: secret(ACCESS_TOKEN),
+        }
+    }
+
+    /// The file's text, secrets and all: for a file that only its owner reads, or for whoever just created them.
+    pub fn to_lines(&self) -> String {
+        let mut lines = String::new();
+        let mut line = |name: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                // Writing to a `String` cannot fail.
+                let _ = fmt::Write::write_fmt(&mut lines, format_args!("{name}={value}\n"));
+            }
+        };
+        line(HOST, self.host.as_deref());
+        line(CONSUMER_KEY, self.consumer_key.as_deref());
+        line(CONSUMER_SECRET, self.consumer_secret.as_ref().map(Secret::expose));
+        line(TOKEN, self.token.as_deref());
+        line(TOKEN_SECRET, self.token_secret.as_ref().map(Secret::expose));
+        line(ACCESS_TOKEN, self.access_token.as_ref().map(Secret::expose));
+        lines
+    }
+
+    /// The credential in it, if there is one: the access token before OAuth.
+    ///
+    /// # Errors
+    /// When there is only a part of one.
+    pub fn credential(&self) -> Result<Option<Credential>, IncompleteCredentials> {
+        if let Some(token) = &self.access_token {
+            return Ok(Some(Credential::Bearer(token.clone())));
+        }
+        let token = match (&self.token, &self.token_secret) {
+            (Some(token), Some(secret)) => Some((token.clone(), secret.clone())),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(self.incomplete()),
+        };
+        match (&self.consumer_key, &self.consumer_secret) {
+            (Some(key), Some(secret)) => Ok(Some(Credential::OAuth1(OAuth1Keys {
+                consumer_key: key.clone(),
+                consumer_secret: secret.clone(),
+                token,
+            }))),
+            (None, None) if token.is_none() => Ok(None),
+            _ => Err(self.incomplete()),
+        }
+    }
+
+    fn incomplete(&self) -> IncompleteCredentials {
+        let missing = [
+            (CONSUMER_KEY, self.consumer_key.is_none()),
+            (CONSUMER_SECRET, self.consumer_secret.is_none()),
+            (TOKEN, self.token.is_none()),
+            (TOKEN_SECRET, self.token_secret.is_none()),
+        ];
+        IncompleteCredentials { missing: missing.into_iter().filter(|(_, gone)| *gone).map(|(name, _)| name).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "API_HOST=http://localhost:4000\nAPI_OAUTH_CONSUMER_KEY=ck\nAPI_OAUTH_CONSUMER_SECRET=cs\n\
+                        API_OAUTH_TOKEN=t\nAPI_OAUTH_TOKEN_SECRET=ts\nAPI_ACCESS_TOKEN=at\n";
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let stored = StoredCredentials::parse(FILE);
+        assert_eq!(stored.to_lines(), FILE);
+        assert_eq!(StoredCredentials::parse(&stored.to_lines()), stored);
+        let untidy = FILE.replace('\n', "\r\n").replace("API_HOST=", "# mine\r\n\r\nOTHER=x\r\n API_HOST = ");
+        assert_eq!(StoredCredentials::parse(&untidy), stored);
+    }
+
+    #[test]
+    fn the_access_token_comes_before_oauth() {
+        let mut stored = StoredCredentials::parse(FILE);
+        assert_eq!(stored.credential(), Ok(Some(Credential::Bearer(Secret::new("at")))));
+        stored.access_token = None;
+        let Ok(Some(Credential::OAuth1(keys))) = stored.credential() else { panic!("no OAuth") };
+        assert_eq!((keys.consumer_key.as_str(), keys.token.unwrap().0.as_str()), ("ck", "t"));
+        assert_eq!(StoredCredentials::parse("API_HOST=x").credential(), Ok(None));
+    }
+
+    #[test]
+    fn a_part_of_a_credential_is_told_from_none() {
+        let missing = |text: &str| StoredCredentials::parse(text).credential().unwrap_err().to_string();
+        assert_eq!(
+            missing("API_OAUTH_CONSUMER_KEY=a\nAPI_OAUTH_TOKEN=b\nAPI_OAUTH_TOKEN_SECRET=c"),
+            "API_OAUTH_CONSUMER_SECRET is missing"
+        );
+        assert_eq!(
+            missing("API_OAUTH_TOKEN=b\nAPI_OAUTH_TOKEN_SECRET="),
+            "API_OAUTH_CONSUMER_KEY, API_OAUTH_CONSUMER_SECRET, API_OAUTH_TOKEN_SECRET are missing"
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let stored = StoredCredentials::parse(FILE);
+        for shown in [format!("{stored:?}"), format!("{:?}", stored.credential())] {
+            assert!(!shown.contains("\"cs\"") && !shown.contains("\"ts\"") && !shown.contains("\"at\""), "{shown}");
+        }
+    }
+}

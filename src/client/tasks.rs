@@ -1,0 +1,55 @@
+//! Tasks (contract §3, §4).
+
+use serde::Serialize;
+
+use super::{Client, ClientError, HowMany, Listing, Query, Record, functions::json, transport::Call};
+use crate::model::{AffectedRecords, FunctionName, Json, ObjectId, Priority, Tags, Task, Timestamp};
+
+/// What `POST /` sends.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewTaskBody {
+    /// The Function that runs.
+    pub function_name: FunctionName,
+    /// Its input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Json>,
+    /// When it is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_timestamp: Option<Timestamp>,
+    /// The higher runs first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// Words to find it by.
+    #[serde(skip_serializing_if = "no_tags")]
+    pub tags: Tags,
+}
+
+fn no_tags(tags: &Tags) -> bool {
+    tags.as_slice().is_empty()
+}
+
+const TASKS: &str = "/tasks/v1/";
+
+impl Client {
+    /// Tasks that a query matches.
+    pub async fn tasks(&self, query: Query, how_many: HowMany) -> Result<Listing<Task>, ClientError> {
+        self.list(TASKS, query, how_many).await
+    }
+
+    /// One Task, or `None` when there is none of that id.
+    pub async fn find_task(&self, id: ObjectId) -> Result<Option<Record<Task>>, ClientError> {
+        let page = self.page(TASKS, Query::new().eq("id", id).as_rql()).await?;
+        Ok(page.data.into_iter().next())
+    }
+
+    /// Creates a Task.
+    pub async fn create_task(&self, body: &NewTaskBody) -> Result<Record<Task>, ClientError> {
+        self.call(Call::post(TASKS).body(json(body)?)).await
+    }
+
+    /// Cancels a Task that has not begun.
+    pub async fn cancel_task(&self, id: ObjectId) -> Result<Record<AffectedRecords>, ClientError> {
+        self.call(Call::post(format!("{TASKS}{id}/cancel")).body("{}".to_owned())).await
+    }
+}

@@ -1,0 +1,179 @@
+//! One request and its answer.
+
+use std::time::Duration;
+
+use reqwest::{
+    Method, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
+use serde::de::DeserializeOwned;
+
+use super::{BaseUrl, ClientError, Credential, Record, ServiceError, error::root_cause, oauth1};
+use crate::model::{Json, Page};
+
+/// A client of one service, as one caller.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: BaseUrl,
+    credential: Credential,
+    retry_delays: Vec<Duration>,
+}
+
+/// How long an answer may take that the service has at hand.
+pub(super) const QUICK: Duration = Duration::from_secs(30);
+/// How long an answer may take that a Function makes: 30 s of it, and its cold start.
+pub(super) const EXECUTION: Duration = Duration::from_secs(90);
+/// How long an upload may take, and what the service does with it.
+pub(super) const UPLOAD: Duration = Duration::from_secs(600);
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const RETRY_DELAYS: [Duration; 3] =
+    [Duration::from_millis(200), Duration::from_millis(600), Duration::from_millis(1800)];
+
+/// What is asked.
+pub(super) struct Call {
+    method: Method,
+    path: String,
+    query: Option<String>,
+    body: Option<String>,
+    timeout: Duration,
+}
+
+impl Call {
+    pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), query: None, body: None, timeout: QUICK }
+    }
+
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    pub(super) fn post(path: impl Into<String>) -> Self {
+        Self::new(Method::POST, path)
+    }
+
+    pub(super) fn query(mut self, rql: String) -> Self {
+        self.query = Some(rql);
+        self
+    }
+
+    pub(super) fn body(mut self, json: String) -> Self {
+        self.body = Some(json);
+        self
+    }
+
+    pub(super) fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+}
+
+impl Client {
+    /// A client of the service at `base`.
+    ///
+    /// # Errors
+    /// When this machine has nothing to check certificates with.
+    pub fn new(base: BaseUrl, credential: Credential) -> Result<Self, ClientError> {
+        // reqwest asks for the process's provider. Whoever installed one before us has our blessing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("tasklane/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            // The service never redirects, and a signature would not fit the new address.
+            .redirect(reqwest::redirect::Policy::none());
+        if base.is_local() {
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(|e| ClientError::Setup(root_cause(&e)))?;
+        Ok(Self { http, base, credential, retry_delays: RETRY_DELAYS.to_vec() })
+    }
+
+    /// Where the service is.
+    pub fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_retry_delays(mut self, delays: &[Duration]) -> Self {
+        self.retry_delays = delays.to_vec();
+        self
+    }
+
+    /// Asks, and understands the answer. A read is asked again when the service is briefly away; nothing else is,
+    /// because it may have been done.
+    pub(super) async fn call<T: DeserializeOwned>(&self, call: Call) -> Result<Record<T>, ClientError> {
+        let text = self.text(&call).await?;
+        let not_ours =
+            |e: serde_json::Error| ClientError::NotTheService { base: self.base.clone(), what: e.to_string() };
+        let json = Json::parse(text).map_err(not_ours)?;
+        let value = serde_json::from_str(json.as_str()).map_err(not_ours)?;
+        Ok(Record { value, json })
+    }
+
+    /// Asks for a page of a list.
+    pub(super) async fn page<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        rql: String,
+    ) -> Result<Page<Record<T>>, ClientError> {
+        Ok(self.call(Call::get(path).query(rql)).await?.value)
+    }
+
+    async fn text(&self, call: &Call) -> Result<String, ClientError> {
+        let mut delays = self.retry_delays.iter();
+        loop {
+            match self.once(call).await {
+                Err(e) if call.method == Method::GET && e.is_passing() => match delays.next() {
+                    Some(delay) => tokio::time::sleep(*delay).await,
+                    None => return Err(e),
+                },
+                result => return result,
+            }
+        }
+    }
+
+    async fn once(&self, call: &Call) -> Result<String, ClientError> {
+        let url = self.base.join(&call.path, call.query.as_deref());
+        let authorization = match &self.credential {
+            Credential::Bearer(token) => format!("Bearer {}", token.expose()),
+            Credential::OAuth1(keys) => {
+                let now = jiff::Timestamp::now().as_second();
+                oauth1::authorization(keys, &call.method, &url, &nonce()?, now)
+            }
+        };
+        let mut request = self.http.request(call.method.clone(), url).timeout(call.timeout);
+        request = request.header(AUTHORIZATION, authorization);
+        if let Some(body) = &call.body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
+        }
+        let broken = |e: reqwest::Error| ClientError::from_transport(&self.base, &e);
+        let answer = request.send().await.map_err(broken)?;
+        let status = answer.status();
+        let bytes = answer.bytes().await.map_err(broken)?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if status.is_success() { Ok(text) } else { Err(self.refusal(status, &text)) }
+    }
+
+    fn refusal(&self, status: StatusCode, text: &str) -> ClientError {
+        match serde_json::from_str::<ServiceError>(text) {
+            Ok(error) => ServiceError { status: status.as_u16(), ..error }.into(),
+            // Something between us and the service spoke: a gateway, a proxy.
+            Err(_) if status.is_server_error() => ServiceError {
+                status: status.as_u16(),
+                code: None,
+                name: format!("HTTP {status}"),
+                message: "the service is not available".to_owned(),
+                details: serde_json::Map::new(),
+            }
+            .into(),
+            Err(_) => ClientError::NotTheService { base: self.base.clone(), what: format!("HTTP {status}") },
+        }
+    }
+}
+
+fn nonce() -> Result<String, ClientError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|e| ClientError::Setup(format!("no random numbers: {e}")))?;
+    Ok(hex::encode(bytes))
+}
