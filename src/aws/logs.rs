@@ -26,8 +26,11 @@ const ACTION: &str = "read log lines from CloudWatch Logs";
 /// How far Lambda's clock may be from the one that a Task's times come from.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
-/// How long before a run the process that makes it may have started: Lambda gives it 10 s.
+/// How long before a run's first line its process may have started: Lambda gives it 10 s.
 const START_UP: Duration = Duration::from_secs(10);
+
+/// How long before any of its lines a run may have begun: the longest time limit, and the start-up.
+const LONGEST_RUN: Duration = Duration::from_secs(300 + 10);
 
 /// How long after a run's end its REPORT line is waited for. A process that died with its machine never wrote one.
 const REPORT_OVERDUE: Duration = Duration::from_secs(120);
@@ -120,19 +123,24 @@ impl CloudWatchLogs {
 
     async fn run_lines(&self, query: &RunLogQuery<'_>, request_id: &str) -> Result<Vec<LogLine>, PortError> {
         let group = self.group(query.function);
-        let from = query.from.saturating_sub(CLOCK_SKEW);
-        let marks = self.find(&group, Some(request_id), from, query.to.saturating_add(CLOCK_SKEW), usize::MAX).await?;
+        // The caller's bound may lie in the middle of the run; its first and last lines tell where it begins and ends.
+        let earliest = query.from.saturating_sub(LONGEST_RUN + CLOCK_SKEW);
+        let latest = query.to.saturating_add(CLOCK_SKEW);
+        let marks = self.find(&group, Some(request_id), earliest, latest, usize::MAX).await?;
         let is_complete = marks.iter().any(|mark| is_platform_line(mark.message(), "REPORT", request_id));
         if !is_complete && self.clock.now().since(query.to) < REPORT_OVERDUE {
             return Ok(Vec::new());
         }
-        let Some(start) = marks.first() else { return Ok(Vec::new()) };
-        let Some(stream) = start.log_stream_name() else { return Ok(Vec::new()) };
-        let last =
-            marks.iter().filter(|mark| mark.log_stream_name() == Some(stream)).filter_map(|mark| mark.timestamp).max();
-        let to = last.map_or(query.to, Timestamp::saturating_from_millis);
-        let events = self.stream(&group, stream, from.saturating_sub(START_UP), to).await?;
-        Ok(cut_out(events, request_id))
+        let Some(stream) = marks.first().and_then(|mark| mark.log_stream_name()) else { return Ok(Vec::new()) };
+        let times =
+            || marks.iter().filter(|mark| mark.log_stream_name() == Some(stream)).filter_map(|mark| mark.timestamp);
+        let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(Vec::new()) };
+        let first = Timestamp::saturating_from_millis(first);
+        let last = Timestamp::saturating_from_millis(last);
+        let lines = cut_out(self.stream(&group, stream, first.saturating_sub(START_UP), last).await?, request_id);
+        // A bound at the run's own beginning cuts nothing off, whatever the two clocks say.
+        let cuts = query.from.since(first) > CLOCK_SKEW;
+        Ok(lines.into_iter().filter(|line| !cuts || line.timestamp >= query.from).collect())
     }
 }
 

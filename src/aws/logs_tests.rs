@@ -10,11 +10,17 @@ const FILTER: &str = "Logs_20140328.FilterLogEvents";
 const GET: &str = "Logs_20140328.GetLogEvents";
 const RUN: &str = "8f507cfc-xmpl-4697-b07a-ac58fc914c95";
 
+/// An event this many milliseconds after the run began.
 fn event(millis: i64, message: &str) -> Value {
-    json!({ "timestamp": millis, "message": message, "logStreamName": "2026/01/31/[3]abc" })
+    let began: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();
+    json!({ "timestamp": began.as_millis() + millis, "message": message, "logStreamName": "2026/01/31/[3]abc" })
 }
 
 async fn lines_of_run(replies: Vec<Reply>, request_id: Option<&str>, now: &str) -> (Vec<String>, Wire) {
+    lines_since("2026-01-31T08:00:00Z", replies, request_id, now).await
+}
+
+async fn lines_since(from: &str, replies: Vec<Reply>, request_id: Option<&str>, now: &str) -> (Vec<String>, Wire) {
     let wire = Wire::replaying(replies);
     let logs = CloudWatchLogs::new(&wire.sdk_config(), "dev", SleeplessClock::at(now));
     let lines = logs
@@ -22,7 +28,7 @@ async fn lines_of_run(replies: Vec<Reply>, request_id: Option<&str>, now: &str) 
             function: &FunctionName::parse("hello").unwrap(),
             correlation: ObjectId::first_at(Timestamp::EPOCH),
             request_id,
-            from: "2026-01-31T08:00:00Z".parse().unwrap(),
+            from: from.parse().unwrap(),
             to: "2026-01-31T08:00:03Z".parse().unwrap(),
             page: LogPage { offset: 0, limit: 100 },
         })
@@ -87,6 +93,17 @@ async fn a_run_whose_report_has_not_arrived_has_no_lines_yet() {
     let stream = json!({ "events": [event(5, &format!("START RequestId: {RUN} Version: 3"))] });
     let (lines, _) = lines_of_run(vec![started(), Reply::ok(stream)], Some(RUN), "2026-01-31T08:10:00Z").await;
     assert_eq!(lines.len(), 1);
+}
+
+#[tokio::test]
+async fn lines_from_the_middle_of_a_run_on_are_the_end_of_it() {
+    let start = format!("START RequestId: {RUN} Version: 3");
+    let report = format!("REPORT RequestId: {RUN}\tDuration: 250000 ms");
+    let events = json!([event(0, &start), event(100_000, "before"), event(200_000, "after"), event(250_000, &report)]);
+    let marks = json!({ "events": [event(0, &start), event(250_000, &report)] });
+    let replies = vec![Reply::ok(marks), Reply::ok(json!({ "events": events }))];
+    let (lines, _) = lines_since("2026-01-31T08:03:00Z", replies, Some(RUN), "2026-01-31T09:00:00Z").await;
+    assert_eq!(lines, ["after", report.as_str()]);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod events;
 mod fault;
 mod lambda;
 mod logs;
+mod secrets;
 mod wakeups;
 #[cfg(test)]
 mod wire;
@@ -15,4 +16,5 @@ mod wire;
 pub use events::EventBridgeEvents;
 pub use lambda::{AwsLambda, LambdaSettings};
 pub use logs::CloudWatchLogs;
+pub use secrets::KmsSecretBox;
 pub use wakeups::SqsWakeups;

@@ -20,7 +20,11 @@ pub struct LocalWakeups {
 
 impl Wakeups for LocalWakeups {
     fn wake<'a>(&'a self, delay: Duration) -> PortFuture<'a, Result<(), PortError>> {
-        if delay.is_zero() { self.dispatcher.notify_one() } else { self.ticker.notify_one() }
+        if delay.is_zero() {
+            self.dispatcher.notify_one()
+        } else {
+            self.ticker.notify_one()
+        }
         Box::pin(async { Ok(()) })
     }
 }

@@ -97,11 +97,11 @@ fn numbered(version: &FunctionConfiguration) -> Option<(u64, Option<Timestamp>)>
     Some((number, version.last_modified().and_then(|text| text.parse().ok())))
 }
 
-/// The versions that nobody can be running any more: older than `kept`, and not the one before it, whose record somebody
-/// may hold right now; and the one that followed them is past its grace.
+/// The versions that nobody can be running any more: older than `kept`, and followed by another one so long ago that
+/// whoever read the older record has long started its run, and the run has ended.
 fn disposable(versions: &[(u64, Option<Timestamp>)], kept: u64, now: Timestamp) -> Vec<u64> {
-    let older: Vec<_> = versions.iter().filter(|(number, _)| *number < kept).collect();
-    older
+    let up_to_kept: Vec<_> = versions.iter().filter(|(number, _)| *number <= kept).collect();
+    up_to_kept
         .windows(2)
         .filter(|pair| pair[1].1.is_some_and(|followed_at| now.since(followed_at) > GRACE))
         .map(|pair| pair[0].0)
@@ -125,14 +125,10 @@ mod tests {
             (3, at("2026-01-31T11:50:00Z")),
             (4, at("2026-01-31T11:59:00Z")),
         ];
-        // 1 was followed by 2 an hour ago; 2 by 3 ten minutes ago, too lately; 3 is the one before the kept.
-        assert_eq!(disposable(&versions, 4, now), [1]);
+        // 1 was followed by 2 an hour ago; 2 by 3 ten minutes ago, too lately; 4 is newer than the kept.
+        assert_eq!(disposable(&versions, 3, now), [1]);
         assert_eq!(disposable(&versions, 1, now), [0; 0]);
-        assert_eq!(
-            disposable(&[(1, at("2020-01-01T00:00:00Z")), (2, None), (3, None)], 3, now),
-            [0; 0],
-            "an unknown age"
-        );
+        assert_eq!(disposable(&[(1, at("2020-01-01T00:00:00Z")), (2, None)], 2, now), [0; 0], "an unknown age");
     }
 
     #[test]
