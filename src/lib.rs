@@ -5,6 +5,8 @@
 //! are named only where the parts are put together. `docs/architecture.md` has the picture.
 
 pub mod auth;
+#[cfg(feature = "aws")]
+pub mod aws;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]

@@ -1,0 +1,120 @@
+//! Events to an EventBridge bus.
+
+use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
+
+use super::fault::port_error;
+use crate::ports::{Events, PortError, PortFuture, TaskFailedEvent};
+
+/// The `source` of every event: what rules match on, with the bus.
+const SOURCE: &str = "tasklane";
+
+/// How long an error's message may be: an entry ends at 256 KB, a thrown error can carry 6 MB, and JSON may write one byte
+/// as six.
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html>
+const LONGEST_MESSAGE: usize = 32 * 1024;
+
+const ACTION: &str = "publish an event to EventBridge";
+
+/// [`Events`] on an EventBridge bus: `source` is `tasklane`, `detail-type` the event's type, `detail` the event, whose
+/// `id` stays the same when it is published again.
+#[derive(Clone, Debug)]
+pub struct EventBridgeEvents {
+    client: Client,
+    bus: String,
+}
+
+impl EventBridgeEvents {
+    /// On the bus of this name or ARN.
+    pub fn new(config: &aws_config::SdkConfig, bus: impl Into<String>) -> Self {
+        Self { client: Client::new(config), bus: bus.into() }
+    }
+}
+
+impl Events for EventBridgeEvents {
+    fn publish<'a>(&'a self, event: &'a TaskFailedEvent) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async move {
+            let entry = PutEventsRequestEntry::builder()
+                .event_bus_name(&self.bus)
+                .source(SOURCE)
+                .detail_type("task_failed")
+                .detail(detail(event).map_err(|error| PortError::new(ACTION, error))?)
+                .build();
+            let answer =
+                self.client.put_events().entries(entry).send().await.map_err(|error| port_error(ACTION, error))?;
+            // The call succeeds even when the bus took nothing.
+            if answer.failed_entry_count() == 0 {
+                return Ok(());
+            }
+            let refusal = answer.entries().first();
+            let code = refusal.and_then(|entry| entry.error_code()).unwrap_or("no code");
+            let message = refusal.and_then(|entry| entry.error_message()).unwrap_or("no message");
+            Err(PortError::new(ACTION, format!("the bus {} refused it: {code}: {message}", self.bus)))
+        })
+    }
+}
+
+fn detail(event: &TaskFailedEvent) -> Result<String, serde_json::Error> {
+    if event.content.error.message.len() <= LONGEST_MESSAGE {
+        return serde_json::to_string(event);
+    }
+    let mut shortened = event.clone();
+    let message = &mut shortened.content.error.message;
+    let end = (0..=LONGEST_MESSAGE).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
+    message.truncate(end);
+    message.push('…');
+    serde_json::to_string(&shortened)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        aws::wire::{Reply, Wire},
+        model::{FunctionName, ObjectId, TaskError, TaskErrorKind, Timestamp},
+    };
+
+    fn event(message: &str) -> TaskFailedEvent {
+        TaskFailedEvent::new(
+            ObjectId::first_at(Timestamp::EPOCH),
+            FunctionName::parse("invoices").unwrap(),
+            TaskError { kind: TaskErrorKind::Runtime, name: "Error".into(), message: message.into() },
+        )
+    }
+
+    #[tokio::test]
+    async fn the_detail_is_the_event_with_an_id_that_stays() {
+        let wire = Wire::replaying([Reply::ok(json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "e" }] }))]);
+        EventBridgeEvents::new(&wire.sdk_config(), "bus").publish(&event("boom")).await.unwrap();
+        let bodies = wire.bodies("AWSEvents.PutEvents");
+        let entry = &bodies[0]["Entries"][0];
+        assert_eq!(
+            (&entry["Source"], &entry["DetailType"], &entry["EventBusName"]),
+            (&json!("tasklane"), &json!("task_failed"), &json!("bus"))
+        );
+        let detail: serde_json::Value = serde_json::from_str(entry["Detail"].as_str().unwrap()).unwrap();
+        assert_eq!(
+            detail,
+            json!({ "id": "000000000000000000000000", "type": "task_failed", "content": {
+                "id": "000000000000000000000000", "functionName": "invoices",
+                "error": { "type": "runtime", "name": "Error", "message": "boom" } } })
+        );
+    }
+
+    #[tokio::test]
+    async fn an_event_that_the_bus_refused_was_not_published() {
+        let refused = json!({ "FailedEntryCount": 1, "Entries": [{ "ErrorCode": "InternalFailure", "ErrorMessage": "try again" }] });
+        let wire = Wire::replaying([Reply::ok(refused)]);
+        let error = EventBridgeEvents::new(&wire.sdk_config(), "bus").publish(&event("boom")).await.unwrap_err();
+        assert!(error.to_string().contains("InternalFailure: try again"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_huge_error_message_still_fits_on_the_bus() {
+        let wire = Wire::replaying([Reply::ok(json!({ "FailedEntryCount": 0, "Entries": [] }))]);
+        EventBridgeEvents::new(&wire.sdk_config(), "bus").publish(&event(&"é".repeat(200_000))).await.unwrap();
+        let detail = wire.bodies("AWSEvents.PutEvents")[0]["Entries"][0]["Detail"].as_str().unwrap().len();
+        assert!(detail < 100_000, "{detail}");
+    }
+}

@@ -1,0 +1,368 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    aws::{
+        lambda::LambdaSettings,
+        wire::{Reply, SleeplessClock, Wire},
+    },
+    model::{EntryPoint, Environment, FunctionName, MemoryLimit, Runtime, TimeLimit},
+};
+
+const LATEST: &str = "GET /2015-03-31/functions/dev-hello/configuration";
+const VERSION_2: &str = "GET /2015-03-31/functions/dev-hello/configuration?Qualifier=2";
+const VERSION_3: &str = "GET /2015-03-31/functions/dev-hello/configuration?Qualifier=3";
+const FUNCTION: &str = "GET /2015-03-31/functions/dev-hello";
+const CODE_OF_2: &str = "GET /2015-03-31/functions/dev-hello?Qualifier=2";
+const CREATE: &str = "POST /2015-03-31/functions";
+const UPDATE_CODE: &str = "PUT /2015-03-31/functions/dev-hello/code";
+const UPDATE_CONFIG: &str = "PUT /2015-03-31/functions/dev-hello/configuration";
+const PUBLISH: &str = "POST /2015-03-31/functions/dev-hello/versions";
+const GET_ALIAS: &str = "GET /2015-03-31/functions/dev-hello/aliases/live";
+const PUT_ALIAS: &str = "PUT /2015-03-31/functions/dev-hello/aliases/live";
+const CREATE_ALIAS: &str = "POST /2015-03-31/functions/dev-hello/aliases";
+const DELETE: &str = "DELETE /2015-03-31/functions/dev-hello";
+const CREATE_GROUP: &str = "Logs_20140328.CreateLogGroup";
+const RETENTION: &str = "Logs_20140328.PutRetentionPolicy";
+
+const ZIP: &[u8] = b"PK new";
+const OLD_ZIP: &[u8] = b"PK old";
+
+fn spec() -> FunctionSpec {
+    FunctionSpec {
+        name: FunctionName::parse("hello").unwrap(),
+        description: None,
+        entry_point: EntryPoint::parse("index.handler").unwrap(),
+        runtime: Runtime::new("nodejs22.x"),
+        time_limit: TimeLimit::default(),
+        memory_limit: MemoryLimit::default(),
+        environment: Environment::parse(BTreeMap::from([("GREETING".to_owned(), "hi".to_owned())])).unwrap(),
+    }
+}
+
+/// What Lambda holds of `hello`, all as wanted except for what `changes` says.
+fn held(code: &[u8], changes: Value) -> Value {
+    let mut held = json!({
+        "FunctionName": "dev-hello", "Runtime": "nodejs22.x", "Role": "arn:aws:iam::1:role/functions",
+        "Handler": "index.handler", "Description": "", "Timeout": 30, "MemorySize": 128,
+        "Environment": { "Variables": { "GREETING": "hi" } }, "Architectures": ["arm64"],
+        "CodeSha256": code_sha256(code), "RevisionId": "rev-1", "State": "Active", "LastUpdateStatus": "Successful",
+    });
+    for (field, value) in changes.as_object().unwrap() {
+        held[field] = value.clone();
+    }
+    held
+}
+
+fn stands(code: &[u8]) -> Reply {
+    Reply::ok(held(code, json!({})))
+}
+
+fn with(code: &[u8], changes: Value) -> Reply {
+    Reply::ok(held(code, changes))
+}
+
+fn missing() -> Reply {
+    Reply::error(404, "ResourceNotFoundException", "Function not found")
+}
+
+fn tagged(prefix: &str) -> Reply {
+    Reply::ok(json!({ "Tags": { PREFIX_TAG: prefix } }))
+}
+
+fn published(version: &str) -> [Reply; 4] {
+    [
+        with(ZIP, json!({ "Version": version })),
+        with(ZIP, json!({ "Version": version })),
+        Reply::ok(json!({ "Name": "live", "FunctionVersion": "1" })),
+        Reply::ok(json!({ "Name": "live", "FunctionVersion": version })),
+    ]
+}
+
+fn current() -> Deployment {
+    Deployment { version: "2".into(), code_sha256: code_sha256(OLD_ZIP) }
+}
+
+struct Deployed {
+    result: Result<Deployment, DeployError>,
+    wire: Wire,
+    waited: Duration,
+}
+
+async fn deploy(
+    replies: impl IntoIterator<Item = Reply>,
+    code: Option<&'static [u8]>,
+    current: Option<Deployment>,
+) -> Deployed {
+    let wire = Wire::replaying(replies);
+    let started = "2026-01-31T08:00:00Z";
+    let clock = SleeplessClock::at(started);
+    let settings = LambdaSettings {
+        prefix: "dev".into(),
+        execution_role: "arn:aws:iam::1:role/functions".into(),
+        architecture: aws_sdk_lambda::types::Architecture::Arm64,
+        log_retention_days: Some(30),
+        code_bucket: None,
+    };
+    let downloads = aws_smithy_runtime_api::client::http::SharedHttpConnector::new(wire.clone());
+    let adapter = AwsLambda::new(&wire.sdk_config(), downloads, settings, clock.clone());
+    let result = adapter.bring_about(&spec(), code.map(Bytes::from_static), current.as_ref()).await;
+    wire.assert_used_up();
+    use crate::ports::Clock as _;
+    Deployed { result, wire, waited: clock.now().since(started.parse().unwrap()) }
+}
+
+#[tokio::test]
+async fn a_new_function_is_waited_for_published_and_live() {
+    let replies = [
+        missing(),
+        Reply::ok(json!({})),
+        Reply::ok(json!({})),
+        Reply::ok(json!({ "State": "Pending" })),
+        with(ZIP, json!({ "State": "Pending", "StateReason": "The function is being created." })),
+        stands(ZIP),
+        with(ZIP, json!({ "Version": "3" })),
+        with(ZIP, json!({ "Version": "3", "State": "Pending" })),
+        with(ZIP, json!({ "Version": "3" })),
+        Reply::error(404, "ResourceNotFoundException", "no alias"),
+        Reply::ok(json!({ "Name": "live" })),
+    ];
+    let done = deploy(replies, Some(ZIP), None).await;
+    assert_eq!(done.result.unwrap(), Deployment { version: "3".into(), code_sha256: code_sha256(ZIP) });
+    assert_eq!(
+        done.wire.asked(),
+        [
+            LATEST,
+            CREATE_GROUP,
+            RETENTION,
+            CREATE,
+            LATEST,
+            LATEST,
+            PUBLISH,
+            VERSION_3,
+            VERSION_3,
+            GET_ALIAS,
+            CREATE_ALIAS
+        ]
+    );
+    assert!(done.waited < Duration::from_secs(1), "looks before it waits: {:?}", done.waited);
+    assert_eq!(
+        done.wire.bodies(CREATE)[0],
+        json!({
+            "FunctionName": "dev-hello", "Runtime": "nodejs22.x", "Role": "arn:aws:iam::1:role/functions",
+            "Handler": "index.handler", "Description": "", "Timeout": 30, "MemorySize": 128, "Architectures": ["arm64"],
+            "Environment": { "Variables": { "GREETING": "hi" } }, "Code": { "ZipFile": "UEsgbmV3" },
+            "Tags": { "tasklane:prefix": "dev" },
+        })
+    );
+    assert_eq!(
+        done.wire.bodies(RETENTION)[0],
+        json!({ "logGroupName": "/aws/lambda/dev-hello", "retentionInDays": 30 })
+    );
+    assert_eq!(done.wire.bodies(PUBLISH)[0], json!({ "CodeSha256": code_sha256(ZIP), "RevisionId": "rev-1" }));
+}
+
+#[tokio::test]
+async fn nothing_is_written_when_nothing_changed() {
+    let done = deploy([stands(OLD_ZIP)], Some(OLD_ZIP), Some(current())).await;
+    assert_eq!(done.result.unwrap(), current());
+    assert_eq!(done.wire.asked(), [VERSION_2]);
+    let done = deploy([stands(OLD_ZIP)], None, Some(current())).await;
+    assert_eq!(done.result.unwrap(), current());
+}
+
+#[tokio::test]
+async fn each_half_of_a_change_is_written_only_when_it_changed() {
+    let other = json!({ "Timeout": 3, "RevisionId": "rev-2" });
+    let replies = [
+        with(OLD_ZIP, other.clone()),
+        with(OLD_ZIP, other.clone()),
+        Reply::ok(json!({})),
+        with(ZIP, other),
+        Reply::ok(json!({})),
+        stands(ZIP),
+    ];
+    let done = deploy(replies.into_iter().chain(published("3")), Some(ZIP), Some(current())).await;
+    assert_eq!(done.result.unwrap().version, "3");
+    assert_eq!(
+        done.wire.asked(),
+        [VERSION_2, LATEST, UPDATE_CODE, LATEST, UPDATE_CONFIG, LATEST, PUBLISH, VERSION_3, GET_ALIAS, PUT_ALIAS]
+    );
+    assert_eq!(done.wire.bodies(UPDATE_CODE)[0]["RevisionId"], "rev-2");
+
+    let replies = [stands(OLD_ZIP), stands(OLD_ZIP), Reply::ok(json!({})), stands(ZIP)];
+    let done = deploy(replies.into_iter().chain(published("3")), Some(ZIP), Some(current())).await;
+    assert!(!done.wire.asked().contains(&UPDATE_CONFIG.to_owned()));
+}
+
+#[tokio::test]
+async fn an_update_in_progress_is_waited_for() {
+    let busy = || with(ZIP, json!({ "LastUpdateStatus": "InProgress" }));
+    let replies = [stands(OLD_ZIP), stands(OLD_ZIP), Reply::ok(json!({})), busy(), busy(), stands(ZIP)];
+    let done = deploy(replies.into_iter().chain(published("3")), Some(ZIP), Some(current())).await;
+    assert_eq!(done.result.unwrap().version, "3");
+    assert_eq!(done.waited, Duration::from_millis(300));
+}
+
+#[tokio::test]
+async fn a_deployment_by_somebody_else_in_between_is_seen_and_not_mixed_with() {
+    let replies = [
+        stands(OLD_ZIP),
+        stands(OLD_ZIP),
+        Reply::error(409, "ResourceConflictException", "An update is in progress"),
+        // Somebody else's code and configuration.
+        with(b"PK other", json!({ "Handler": "other.handler", "RevisionId": "rev-9" })),
+        Reply::error(412, "PreconditionFailedException", "The RevisionId provided does not match"),
+        with(b"PK other", json!({ "Handler": "other.handler", "RevisionId": "rev-10" })),
+        Reply::ok(json!({})),
+        with(ZIP, json!({ "Handler": "other.handler", "RevisionId": "rev-11" })),
+        Reply::ok(json!({})),
+        stands(ZIP),
+        Reply::error(412, "PreconditionFailedException", "The RevisionId provided does not match"),
+        stands(ZIP),
+    ];
+    let done = deploy(replies.into_iter().chain(published("3")), Some(ZIP), Some(current())).await;
+    assert_eq!(done.result.unwrap().version, "3");
+    let revisions: Vec<_> = done.wire.bodies(UPDATE_CODE).iter().map(|body| body["RevisionId"].clone()).collect();
+    assert_eq!(revisions, ["rev-1", "rev-9", "rev-10"]);
+}
+
+#[tokio::test]
+async fn a_creation_that_fails_says_why_and_leaves_nothing() {
+    let replies = [
+        missing(),
+        Reply::error(400, "ResourceAlreadyExistsException", "The specified log group already exists"),
+        Reply::ok(json!({})),
+        Reply::ok(json!({ "State": "Pending" })),
+        with(
+            ZIP,
+            json!({ "State": "Failed", "StateReasonCode": "InvalidZipFileException", "StateReason": "Lambda could not unzip it." }),
+        ),
+        Reply::Answer(204, vec![], String::new()),
+    ];
+    let done = deploy(replies, Some(ZIP), None).await;
+    assert!(
+        matches!(done.result, Err(DeployError::InvalidCode(message)) if message.contains("Lambda could not unzip it"))
+    );
+    assert_eq!(done.wire.asked().last().unwrap(), DELETE);
+}
+
+#[tokio::test]
+async fn an_update_that_fails_says_why_and_keeps_the_function() {
+    let failed = json!({ "LastUpdateStatus": "Failed", "LastUpdateStatusReasonCode": "InvalidConfiguration", "LastUpdateStatusReason": "No." });
+    let replies = [stands(OLD_ZIP), stands(OLD_ZIP), Reply::ok(json!({})), with(ZIP, failed)];
+    let done = deploy(replies, Some(ZIP), Some(current())).await;
+    assert!(matches!(done.result, Err(DeployError::InvalidConfiguration(message)) if message.contains("No")));
+    assert!(!done.wire.asked().contains(&DELETE.to_owned()));
+}
+
+#[tokio::test]
+async fn a_half_made_function_is_taken_up_where_it_was_left() {
+    // Created, never published; then one whose last update had failed.
+    let done = deploy([stands(ZIP), tagged("dev")].into_iter().chain(published("3")), Some(ZIP), None).await;
+    assert_eq!(done.result.unwrap().version, "3");
+    assert_eq!(done.wire.asked(), [LATEST, FUNCTION, PUBLISH, VERSION_3, GET_ALIAS, PUT_ALIAS]);
+
+    let broken = with(ZIP, json!({ "LastUpdateStatus": "Failed" }));
+    let replies = [broken, tagged("dev"), Reply::ok(json!({})), stands(ZIP)];
+    let done = deploy(replies.into_iter().chain(published("3")), Some(ZIP), None).await;
+    assert_eq!(done.wire.asked()[2], UPDATE_CODE);
+    assert!(done.result.is_ok());
+}
+
+#[tokio::test]
+async fn a_strangers_function_of_that_name_is_left_alone() {
+    let done = deploy([stands(ZIP), tagged("other")], Some(ZIP), None).await;
+    assert!(matches!(done.result, Err(DeployError::InvalidConfiguration(message)) if message.contains("did not make")));
+}
+
+#[tokio::test]
+async fn code_that_a_dead_deployment_left_behind_does_not_slip_in_with_a_configuration() {
+    let replies = [
+        // The version that runs has another time limit; and $LATEST has code that never was published.
+        with(OLD_ZIP, json!({ "Timeout": 3 })),
+        with(b"PK unpublished", json!({ "Timeout": 3 })),
+        Reply::ok(json!({ "Code": { "Location": "https://bucket.s3.eu-west-1.amazonaws.com/code.zip" } })),
+        Reply::Answer(200, vec![], "PK old".to_owned()),
+        Reply::ok(json!({})),
+        with(OLD_ZIP, json!({ "Timeout": 3 })),
+        Reply::ok(json!({})),
+        stands(OLD_ZIP),
+        with(OLD_ZIP, json!({ "Version": "3" })),
+        with(OLD_ZIP, json!({ "Version": "3" })),
+        Reply::ok(json!({ "FunctionVersion": "2" })),
+        Reply::ok(json!({})),
+    ];
+    let done = deploy(replies, None, Some(current())).await;
+    assert_eq!(done.result.unwrap(), Deployment { version: "3".into(), code_sha256: code_sha256(OLD_ZIP) });
+    assert_eq!(done.wire.asked()[2..5], [CODE_OF_2, "GET /code.zip", UPDATE_CODE]);
+}
+
+#[tokio::test]
+async fn a_role_that_was_made_a_moment_ago_is_waited_for() {
+    let replies = [
+        missing(),
+        Reply::ok(json!({})),
+        Reply::ok(json!({})),
+        Reply::error(
+            400,
+            "InvalidParameterValueException",
+            "The role defined for the function cannot be assumed by Lambda.",
+        ),
+        missing(),
+        Reply::ok(json!({})),
+        Reply::ok(json!({})),
+        Reply::ok(json!({ "State": "Active" })),
+        stands(ZIP),
+    ];
+    let done = deploy(replies.into_iter().chain(published("3")), Some(ZIP), None).await;
+    assert_eq!(done.result.unwrap().version, "3");
+}
+
+#[tokio::test]
+async fn throttling_of_the_control_plane_is_ridden_out_then_reported_with_its_request() {
+    let throttled = || Reply::error(429, "TooManyRequestsException", "Rate exceeded");
+    let done = deploy([throttled(), stands(OLD_ZIP)], Some(OLD_ZIP), Some(current())).await;
+    assert_eq!(done.result.unwrap(), current());
+
+    let done = deploy([throttled(), throttled(), throttled()], Some(OLD_ZIP), Some(current())).await;
+    let Err(DeployError::Port(error)) = done.result else { panic!("no caller's fault") };
+    assert!(error.to_string().contains("Rate exceeded") && error.to_string().contains("req-error"), "{error}");
+}
+
+#[tokio::test]
+async fn a_change_that_takes_too_long_is_given_up_before_the_gateway_does() {
+    let busy = || {
+        with(
+            OLD_ZIP,
+            json!({ "LastUpdateStatus": "InProgress", "LastUpdateStatusReason": "The function is being updated." }),
+        )
+    };
+    let replies = std::iter::once(with(OLD_ZIP, json!({ "Timeout": 3 }))).chain(std::iter::repeat_with(busy).take(28));
+    let done = deploy(replies, None, Some(current())).await;
+    let Err(DeployError::Port(error)) = done.result else { panic!("no caller's fault") };
+    assert!(error.to_string().contains("has not finished in time"), "{error}");
+    assert!(done.waited >= PATIENCE && done.waited < PATIENCE + Duration::from_secs(2), "{:?}", done.waited);
+}
+
+#[tokio::test]
+async fn a_name_too_long_for_the_prefix_asks_nothing() {
+    let wire = Wire::replaying([]);
+    let mut spec = spec();
+    spec.name = FunctionName::parse("a".repeat(61)).unwrap();
+    let settings = LambdaSettings {
+        prefix: "dev".into(),
+        execution_role: String::new(),
+        architecture: aws_sdk_lambda::types::Architecture::Arm64,
+        log_retention_days: None,
+        code_bucket: None,
+    };
+    let downloads = aws_smithy_runtime_api::client::http::SharedHttpConnector::new(wire.clone());
+    let adapter = AwsLambda::new(&wire.sdk_config(), downloads, settings, SleeplessClock::at("2026-01-31T08:00:00Z"));
+    assert!(matches!(
+        adapter.bring_about(&spec, Some(Bytes::from_static(ZIP)), None).await,
+        Err(DeployError::InvalidConfiguration(_))
+    ));
+}

@@ -1,0 +1,72 @@
+//! What Lambda should hold of a Function, and whether it does.
+
+use std::collections::HashMap;
+
+use aws_sdk_lambda::{
+    operation::get_function_configuration::GetFunctionConfigurationOutput,
+    types::{Architecture, Environment, Runtime},
+};
+
+use super::LambdaSettings;
+use crate::ports::FunctionSpec;
+
+/// What Lambda should hold, in Lambda's words.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub lambda_name: String,
+    pub description: String,
+    pub handler: String,
+    pub runtime: Runtime,
+    pub timeout: i32,
+    pub memory_size: i32,
+    pub role: String,
+    pub architecture: Architecture,
+    pub code_sha256: String,
+    variables: HashMap<String, String>,
+}
+
+impl Wanted {
+    pub fn new(spec: &FunctionSpec, settings: &LambdaSettings, code_sha256: String) -> Self {
+        Self {
+            lambda_name: spec.name.in_lambda(&settings.prefix),
+            description: spec.description.clone().unwrap_or_default(),
+            handler: spec.entry_point.as_str().to_owned(),
+            runtime: Runtime::from(spec.runtime.as_str()),
+            timeout: i32::from(spec.time_limit.get()),
+            memory_size: i32::from(spec.memory_limit.get()),
+            role: settings.execution_role.clone(),
+            architecture: settings.architecture.clone(),
+            code_sha256,
+            variables: spec.environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        }
+    }
+
+    /// Always sent whole: an absent environment would leave the old one in place.
+    pub fn environment(&self) -> Environment {
+        Environment::builder().set_variables(Some(self.variables.clone())).build()
+    }
+
+    /// Whether Lambda holds this code, for this architecture: one call changes both.
+    pub fn code_stands(&self, held: &GetFunctionConfigurationOutput) -> bool {
+        // Lambda's default, and what a function from before there was a choice says.
+        let architecture = held.architectures().first().unwrap_or(&Architecture::X8664);
+        held.code_sha256() == Some(&self.code_sha256) && *architecture == self.architecture
+    }
+
+    /// Whether Lambda holds this configuration.
+    pub fn configuration_stands(&self, held: &GetFunctionConfigurationOutput) -> bool {
+        let variables = held.environment().and_then(|environment| environment.variables());
+        held.description().unwrap_or_default() == self.description
+            && held.handler() == Some(&self.handler)
+            && held.runtime() == Some(&self.runtime)
+            && held.timeout() == Some(self.timeout)
+            && held.memory_size() == Some(self.memory_size)
+            && held.role() == Some(&self.role)
+            && variables.map_or(self.variables.is_empty(), |held| *held == self.variables)
+    }
+
+    /// Whether Lambda holds all of it.
+    pub fn stands(&self, held: &GetFunctionConfigurationOutput) -> bool {
+        self.code_stands(held) && self.configuration_stands(held)
+    }
+}

@@ -1,0 +1,130 @@
+//! One run of a Function.
+
+use std::time::Duration;
+
+use aws_sdk_lambda::{
+    config::{Builder, StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig},
+    operation::{RequestId, invoke::InvokeOutput},
+    primitives::Blob,
+};
+use bytes::Bytes;
+
+use super::AwsLambda;
+use crate::{
+    aws::fault::{Fault, Reach},
+    ports::{FunctionError, Invocation, InvokeError, InvokeRequest, Outcome},
+};
+
+/// The largest payload that Lambda takes or gives: 6 MB.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+const MAX_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
+
+/// What an answer may take beyond the time limit: up to 10 s of starting the process, which the time limit does not
+/// count, and the way there and back.
+const SLACK: Duration = Duration::from_secs(20);
+
+impl AwsLambda {
+    pub(super) async fn run(&self, request: InvokeRequest<'_>) -> Result<Invocation, InvokeError> {
+        if request.payload.len() > MAX_PAYLOAD_BYTES {
+            return Err(InvokeError::Refused {
+                name: "RequestEntityTooLargeException".to_owned(),
+                message: format!(
+                    "{} byte payload is too large for the Invoke operation (limit {MAX_PAYLOAD_BYTES} bytes)",
+                    request.payload.len()
+                ),
+            });
+        }
+        let answer = self
+            .lambda
+            .invoke()
+            .function_name(self.lambda_name(request.function))
+            .qualifier(&request.deployment.version)
+            .payload(Blob::new(request.payload.to_vec()))
+            .customize()
+            .config_override(once_and_within(request.time_limit.as_duration() + SLACK))
+            .send()
+            .await;
+        match answer.map_err(Fault::from) {
+            Ok(answer) => Ok(invocation(answer)),
+            Err(fault) => Err(not_run(fault)),
+        }
+    }
+}
+
+/// The SDK would send a request again whose answer was lost, and the Function would run twice.
+fn once_and_within(limit: Duration) -> Builder {
+    Builder::new()
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::builder().operation_timeout(limit).build())
+        // A run that takes its time is no stalled stream.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+}
+
+fn invocation(answer: InvokeOutput) -> Invocation {
+    let request_id = answer.request_id().unwrap_or_default().to_owned();
+    let failed = answer.function_error.is_some();
+    let payload = Bytes::from(answer.payload.map(Blob::into_inner).unwrap_or_default());
+    let outcome =
+        if failed { Outcome::Failed(function_error(&payload, &request_id)) } else { Outcome::Returned(payload) };
+    Invocation { request_id, outcome }
+}
+
+/// The error in a payload: `{errorType, errorMessage, trace}`, as the runtime or Lambda itself wrote it.
+fn function_error(payload: &[u8], request_id: &str) -> FunctionError {
+    let mut error = serde_json::from_slice::<FunctionError>(payload).unwrap_or_else(|_| FunctionError {
+        name: String::new(),
+        message: String::from_utf8_lossy(payload).into_owned(),
+        trace: Vec::new(),
+    });
+    error.message = without_run(&error.message, request_id).to_owned();
+    if error.name.is_empty() {
+        // Older runtimes report a time-out or an exit by its message alone.
+        let name = if error.message.starts_with("Task timed out after") {
+            "Sandbox.Timedout"
+        } else if error.message.contains("exited") {
+            "Runtime.ExitError"
+        } else {
+            "Error"
+        };
+        name.clone_into(&mut error.name);
+    }
+    error
+}
+
+/// What Lambda itself reports starts with the run's id ("RequestId: 1b… Error: Task timed out after 3.00 seconds", or
+/// "2026-01-31T08:15:30.123Z 1b… Task timed out …"). The run is known, and without it equal errors read equal.
+fn without_run<'a>(message: &'a str, request_id: &str) -> &'a str {
+    if request_id.is_empty() {
+        return message;
+    }
+    match message.split_once(request_id) {
+        Some(("RequestId: ", after)) => {
+            let after = after.trim_start();
+            after.strip_prefix("Error: ").unwrap_or(after)
+        }
+        Some((before, after)) if before.trim_end().parse::<crate::model::Timestamp>().is_ok() => after.trim_start(),
+        _ => message,
+    }
+}
+
+fn not_run(fault: Fault) -> InvokeError {
+    match fault.reach {
+        Reach::NotSent => InvokeError::Refused { name: "NotSent".to_owned(), message: fault.message },
+        Reach::Unknown => InvokeError::OutcomeUnknown(fault.to_string()),
+        Reach::Answered => match (fault.code.as_str(), fault.status) {
+            ("TooManyRequestsException" | "EC2ThrottledException" | "ThrottlingException", _) => {
+                InvokeError::Throttled(fault.to_string())
+            }
+            // Something inside Lambda or in front of it failed, and nobody says before or after the run. Every other
+            // 5xx that Lambda names is about getting the process started: a network interface, a key, a file system.
+            ("ServiceException" | "InternalFailure" | "ServiceUnavailableException" | "", Some(500..)) => {
+                InvokeError::OutcomeUnknown(fault.to_string())
+            }
+            (name, _) => InvokeError::Refused { name: name.to_owned(), message: fault.message },
+        },
+    }
+}
+
+#[cfg(test)]
+#[path = "invoke_tests.rs"]
+mod tests;

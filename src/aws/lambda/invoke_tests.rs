@@ -1,0 +1,158 @@
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+use crate::{
+    aws::{
+        lambda::LambdaSettings,
+        wire::{Reply, SleeplessClock, Wire},
+    },
+    model::{Deployment, FunctionName, ObjectId, TimeLimit, Timestamp},
+};
+
+fn adapter(wire: &Wire) -> AwsLambda {
+    let settings = LambdaSettings {
+        prefix: "dev".into(),
+        execution_role: "arn:aws:iam::1:role/functions".into(),
+        architecture: aws_sdk_lambda::types::Architecture::Arm64,
+        log_retention_days: None,
+        code_bucket: None,
+    };
+    let downloads = aws_smithy_runtime_api::client::http::SharedHttpConnector::new(wire.clone());
+    AwsLambda::new(&wire.sdk_config(), downloads, settings, SleeplessClock::at("2026-01-31T08:00:00Z"))
+}
+
+async fn run(wire: &Wire, payload: &str) -> Result<Invocation, InvokeError> {
+    let function = FunctionName::parse("hello").unwrap();
+    let deployment = Deployment { version: "7".into(), code_sha256: String::new() };
+    adapter(wire)
+        .run(InvokeRequest {
+            function: &function,
+            deployment: &deployment,
+            payload: Bytes::from(payload.to_owned()),
+            correlation: ObjectId::first_at(Timestamp::EPOCH),
+            time_limit: TimeLimit::new(3).unwrap(),
+        })
+        .await
+}
+
+fn answer(error: Option<&str>, payload: &str) -> Reply {
+    let mut headers = vec![("x-amzn-requestid", "run-1".to_owned())];
+    headers.extend(error.map(|error| ("x-amz-function-error", error.to_owned())));
+    Reply::Answer(200, headers, payload.to_owned())
+}
+
+async fn failure(payload: &str) -> FunctionError {
+    let wire = Wire::replaying([answer(Some("Unhandled"), payload)]);
+    match run(&wire, "{}").await.unwrap().outcome {
+        Outcome::Failed(error) => error,
+        Outcome::Returned(_) => panic!("it failed"),
+    }
+}
+
+#[tokio::test]
+async fn a_run_names_the_version_and_keeps_the_id() {
+    let wire = Wire::replaying([answer(None, "{\"a\":1.0}")]);
+    let run = run(&wire, "{\"x\":1}").await.unwrap();
+    assert_eq!(run.request_id, "run-1");
+    assert!(matches!(run.outcome, Outcome::Returned(body) if body == "{\"a\":1.0}"));
+    assert_eq!(wire.asked(), ["POST /2015-03-31/functions/dev-hello/invocations?Qualifier=7"]);
+    assert_eq!(wire.bodies("POST /2015-03-31/functions/dev-hello/invocations?Qualifier=7"), [json!({ "x": 1 })]);
+}
+
+#[tokio::test]
+async fn what_the_code_threw_is_passed_on() {
+    let error =
+        failure(r#"{"errorType":"RangeError","errorMessage":"too far","trace":["RangeError: too far","    at x"]}"#)
+            .await;
+    assert_eq!((error.name.as_str(), error.message.as_str(), error.trace.len()), ("RangeError", "too far", 2));
+    let error =
+        failure(r#"{"errorType":"KeyError","errorMessage":"'a'","stackTrace":["  File"],"requestId":"run-1"}"#).await;
+    assert_eq!((error.name.as_str(), error.message.as_str(), error.trace.len()), ("KeyError", "'a'", 1));
+}
+
+#[tokio::test]
+async fn what_lambda_reports_reads_the_same_for_every_run() {
+    for payload in [
+        r#"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: run-1 Error: Task timed out after 3.00 seconds"}"#,
+        r#"{"errorMessage":"2026-01-31T08:15:30.123Z run-1 Task timed out after 3.00 seconds"}"#,
+    ] {
+        let error = failure(payload).await;
+        assert_eq!(
+            (error.name.as_str(), error.message.as_str()),
+            ("Sandbox.Timedout", "Task timed out after 3.00 seconds")
+        );
+    }
+    let error = failure(r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: run-1 Error: Runtime exited with error: exit status 1"}"#).await;
+    assert_eq!(error.message, "Runtime exited with error: exit status 1");
+    // A user's own message that mentions the run is left alone.
+    assert_eq!(failure(r#"{"errorType":"E","errorMessage":"run-1 is my id"}"#).await.message, "run-1 is my id");
+    // Not JSON at all.
+    assert_eq!(failure("oops").await.message, "oops");
+}
+
+#[tokio::test]
+async fn throttling_is_told_apart_and_asked_once() {
+    let wire = Wire::replaying([Reply::error(429, "TooManyRequestsException", "Rate Exceeded.")]);
+    assert!(matches!(run(&wire, "{}").await, Err(InvokeError::Throttled(_))));
+    assert_eq!(wire.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_lambdas_name_for_it() {
+    for (status, name) in [
+        (404, "ResourceNotFoundException"),
+        (413, "RequestTooLargeException"),
+        (409, "ResourceConflictException"),
+        (502, "KMSDisabledException"),
+        (403, "AccessDeniedException"),
+    ] {
+        let wire = Wire::replaying([Reply::error(status, name, "because")]);
+        match run(&wire, "{}").await {
+            Err(InvokeError::Refused { name: given, message }) => {
+                assert_eq!((given.as_str(), message.as_str()), (name, "because"))
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_payload_that_lambda_would_refuse_is_not_sent() {
+    let wire = Wire::replaying([]);
+    let payload = format!("\"{}\"", "a".repeat(MAX_PAYLOAD_BYTES));
+    assert!(
+        matches!(run(&wire, &payload).await, Err(InvokeError::Refused { name, .. }) if name == "RequestEntityTooLargeException")
+    );
+}
+
+/// The one test that matters most: the code may have run, so nothing is sent again and nobody says that it did not.
+#[tokio::test]
+async fn a_lost_answer_is_never_asked_for_again() {
+    for reply in [
+        Reply::Broken,
+        Reply::error(500, "ServiceException", "internal"),
+        Reply::error(503, "", "no server"),
+        answer_cut_short(),
+    ] {
+        let wire = Wire::replaying([reply]);
+        assert!(matches!(run(&wire, "{}").await, Err(InvokeError::OutcomeUnknown(_))));
+        assert_eq!(wire.asked().len(), 1);
+    }
+}
+
+/// Headers and half a body.
+fn answer_cut_short() -> Reply {
+    Reply::Cut
+}
+
+#[tokio::test]
+async fn waiting_for_an_answer_ends_with_the_time_limit_and_some_slack() {
+    let wire = Wire::replaying([Reply::Silence]);
+    // Three seconds and SLACK of real time are too long for a test: the override itself is looked at.
+    let config = once_and_within(Duration::from_millis(20));
+    let answer = adapter(&wire).lambda.invoke().function_name("x").customize().config_override(config).send().await;
+    assert!(matches!(not_run(Fault::from(answer.unwrap_err())), InvokeError::OutcomeUnknown(_)));
+    assert_eq!(wire.asked().len(), 1);
+}

@@ -1,0 +1,113 @@
+//! The Lambda port on AWS Lambda.
+//!
+//! A Function is the Lambda function `<prefix>-<name>`. Every deployment ends in a published version, whose number is
+//! [`Deployment::version`]; runs name that number, never `$LATEST` and never an alias. So a caller runs the code and
+//! configuration of the Function record that they read, and never a mixture, however long Lambda takes to change
+//! over. The alias `live` follows the newest version, for people and their tools.
+
+mod deploy;
+mod difference;
+mod invoke;
+mod log_group;
+mod package;
+mod refusal;
+mod settle;
+mod versions;
+
+pub(in crate::aws) use log_group::log_group_of;
+
+use std::{fmt, sync::Arc};
+
+use aws_sdk_lambda::{Client, types::Architecture};
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use bytes::Bytes;
+
+use crate::{
+    model::{Deployment, FunctionName},
+    ports::{Clock, DeployError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, PortError, PortFuture},
+};
+
+/// The alias that follows the newest version.
+pub const LIVE_ALIAS: &str = "live";
+
+/// The tag that says which deployment of tasklane a Lambda function belongs to.
+pub const PREFIX_TAG: &str = "tasklane:prefix";
+
+/// What a deployment decides about its Lambda functions.
+#[derive(Clone, Debug)]
+pub struct LambdaSettings {
+    /// `<prefix>-<name>` is the Lambda function's name.
+    pub prefix: String,
+    /// The ARN of the role that Functions run as.
+    pub execution_role: String,
+    /// What Functions run on.
+    pub architecture: Architecture,
+    /// How long their log lines are kept, in days; for ever when absent.
+    pub log_retention_days: Option<i32>,
+    /// Where a zip above Lambda's direct-upload limit goes on its way; such zips are refused when absent.
+    pub code_bucket: Option<String>,
+}
+
+/// [`Lambda`] on AWS Lambda.
+#[derive(Clone)]
+pub struct AwsLambda {
+    lambda: Client,
+    logs: aws_sdk_cloudwatchlogs::Client,
+    s3: aws_sdk_s3::Client,
+    /// Fetches what Lambda's presigned URLs lead to.
+    downloads: SharedHttpConnector,
+    settings: Arc<LambdaSettings>,
+    clock: Arc<dyn Clock>,
+}
+
+impl AwsLambda {
+    /// With clients of this configuration. `downloads` fetches presigned URLs.
+    pub fn new(
+        config: &aws_config::SdkConfig,
+        downloads: SharedHttpConnector,
+        settings: LambdaSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            lambda: Client::new(config),
+            logs: aws_sdk_cloudwatchlogs::Client::new(config),
+            s3: aws_sdk_s3::Client::new(config),
+            downloads,
+            settings: Arc::new(settings),
+            clock,
+        }
+    }
+
+    fn lambda_name(&self, function: &FunctionName) -> String {
+        function.in_lambda(&self.settings.prefix)
+    }
+}
+
+impl fmt::Debug for AwsLambda {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsLambda").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Lambda for AwsLambda {
+    fn deploy<'a>(
+        &'a self,
+        spec: &'a FunctionSpec,
+        code: Option<Bytes>,
+        current: Option<&'a Deployment>,
+    ) -> PortFuture<'a, Result<Deployment, DeployError>> {
+        Box::pin(self.bring_about(spec, code, current))
+    }
+
+    fn retire<'a>(&'a self, function: &'a FunctionName, keep: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(self.delete_old_versions(function, keep))
+    }
+
+    fn remove<'a>(&'a self, function: &'a FunctionName) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(self.delete_function(function))
+    }
+
+    fn invoke<'a>(&'a self, request: InvokeRequest<'a>) -> PortFuture<'a, Result<Invocation, InvokeError>> {
+        Box::pin(self.run(request))
+    }
+}

@@ -1,0 +1,93 @@
+//! How a zip gets to Lambda and, when only Lambda still has it, back.
+
+use aws_sdk_lambda::{primitives::Blob, types::FunctionCode};
+use aws_smithy_runtime_api::client::{http::HttpConnector, orchestrator::HttpRequest};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use sha2::{Digest, Sha256};
+
+use super::AwsLambda;
+use crate::{
+    aws::fault::{Fault, port_error},
+    model::Deployment,
+    ports::{DeployError, PortError},
+};
+
+/// The largest zip that Lambda takes in a request: 50 MB.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+const DIRECT_UPLOAD_MAX_BYTES: usize = 50 * 1024 * 1024;
+
+/// A zip on its way to Lambda.
+#[derive(Debug)]
+pub(super) enum Package {
+    /// In the request itself.
+    Direct(Bytes),
+    /// By way of S3.
+    Stored { bucket: String, key: String },
+}
+
+/// The SHA-256 of a zip, as Lambda's `CodeSha256` gives it.
+pub(super) fn code_sha256(code: &[u8]) -> String {
+    BASE64_STANDARD.encode(Sha256::digest(code))
+}
+
+impl Package {
+    /// As CreateFunction takes it.
+    pub fn function_code(&self) -> FunctionCode {
+        let builder = FunctionCode::builder();
+        match self {
+            Self::Direct(code) => builder.zip_file(Blob::new(code.to_vec())).build(),
+            Self::Stored { bucket, key } => builder.s3_bucket(bucket).s3_key(key).build(),
+        }
+    }
+}
+
+impl AwsLambda {
+    /// Makes a zip ready to be named in a request; above the direct-upload limit that means: uploads it to S3. What was
+    /// uploaded is left to the bucket's lifecycle rule.
+    pub(super) async fn package(&self, lambda_name: &str, code: Bytes) -> Result<Package, DeployError> {
+        if code.len() <= DIRECT_UPLOAD_MAX_BYTES {
+            return Ok(Package::Direct(code));
+        }
+        let Some(bucket) = &self.settings.code_bucket else {
+            return Err(DeployError::InvalidCode(
+                "The zip is larger than 50 MB, and this deployment has no bucket for larger ones.".to_owned(),
+            ));
+        };
+        let key = format!("code/{lambda_name}/{}.zip", hex::encode(Sha256::digest(&code)));
+        self.s3
+            .put_object()
+            .bucket(bucket)
+            .key(&key)
+            .body(code.into())
+            .send()
+            .await
+            .map_err(|error| port_error("upload code to S3", error))?;
+        Ok(Package::Stored { bucket: bucket.clone(), key })
+    }
+
+    /// The zip of a published version. `None` when there is no such version any more.
+    pub(super) async fn code_of(&self, lambda_name: &str, version: &Deployment) -> Result<Option<Bytes>, PortError> {
+        const ACTION: &str = "fetch a published version's code";
+        let answer = self.lambda.get_function().function_name(lambda_name).qualifier(&version.version).send().await;
+        let function = match answer.map_err(Fault::from) {
+            Ok(function) => function,
+            Err(fault) if fault.is("ResourceNotFoundException") => return Ok(None),
+            Err(fault) => return Err(port_error(ACTION, fault)),
+        };
+        let Some(url) = function.code().and_then(|code| code.location()) else { return Ok(None) };
+        let request = HttpRequest::get(url).map_err(|error| PortError::new(ACTION, error))?;
+        let response = self.downloads.call(request).await.map_err(|error| PortError::new(ACTION, error))?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(PortError::new(ACTION, format!("HTTP {}", status.as_u16())));
+        }
+        let body = response.into_body().collect().await.map_err(|error| PortError::new(ACTION, error))?;
+        let code = body.to_bytes();
+        if code_sha256(&code) != version.code_sha256 {
+            return Err(PortError::new(ACTION, "the downloaded code is not the version's: its SHA-256 differs"));
+        }
+        Ok(Some(code))
+    }
+}

@@ -1,0 +1,141 @@
+//! The versions of a Lambda function: which is live, which can go, and all of them at once.
+
+use std::time::Duration;
+
+use aws_sdk_lambda::types::FunctionConfiguration;
+
+use super::{AwsLambda, LIVE_ALIAS, settle::PATIENCE};
+use crate::{
+    aws::fault::{Fault, port_error},
+    model::{Deployment, FunctionName, Timestamp},
+    ports::PortError,
+};
+
+/// How long a version stays after a newer one came: longer than whoever read the older record takes to start a run
+/// with it, plus the longest run (300 s).
+const GRACE: Duration = Duration::from_secs(15 * 60);
+
+const PAUSE: Duration = Duration::from_millis(500);
+
+impl AwsLambda {
+    /// Points the alias `live` at a version.
+    pub(super) async fn point_live_at(&self, lambda_name: &str, version: &str) -> Result<(), PortError> {
+        const ACTION: &str = "move the alias live";
+        let alias = self.lambda.get_alias().function_name(lambda_name).name(LIVE_ALIAS).send().await;
+        match alias.map_err(Fault::from) {
+            Ok(alias) if alias.function_version() == Some(version) => Ok(()),
+            Ok(_) => {
+                let update = self.lambda.update_alias().function_name(lambda_name).name(LIVE_ALIAS);
+                update.function_version(version).send().await.map_err(|error| port_error(ACTION, error))?;
+                Ok(())
+            }
+            Err(fault) if fault.is("ResourceNotFoundException") => {
+                let create = self.lambda.create_alias().function_name(lambda_name).name(LIVE_ALIAS);
+                match create.function_version(version).send().await.map_err(Fault::from) {
+                    // Another deployment made it in between; the newest one has the last word anyway.
+                    Err(fault) if !fault.is("ResourceConflictException") => Err(port_error(ACTION, fault)),
+                    Ok(_) | Err(_) => Ok(()),
+                }
+            }
+            Err(fault) => Err(port_error(ACTION, fault)),
+        }
+    }
+
+    pub(super) async fn delete_old_versions(
+        &self,
+        function: &FunctionName,
+        keep: &Deployment,
+    ) -> Result<(), PortError> {
+        let lambda_name = self.lambda_name(function);
+        let Ok(kept) = keep.version.parse::<u64>() else { return Ok(()) };
+        let versions = self.numbered_versions(&lambda_name).await?;
+        for version in disposable(&versions, kept, self.clock.now()) {
+            let request = self.lambda.delete_function().function_name(&lambda_name).qualifier(version.to_string());
+            match request.send().await.map_err(Fault::from) {
+                Ok(_) => tracing::info!(lambda = lambda_name, version, "deleted an old version"),
+                Err(fault) if fault.is("ResourceNotFoundException") => {}
+                Err(fault) => return Err(port_error("delete an old version", fault)),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn delete_function(&self, function: &FunctionName) -> Result<(), PortError> {
+        let lambda_name = self.lambda_name(function);
+        let deadline = self.clock.now().saturating_add(PATIENCE);
+        loop {
+            let answer = self.lambda.delete_function().function_name(&lambda_name).send().await;
+            match answer.map_err(Fault::from) {
+                Ok(_) => return Ok(()),
+                Err(fault) if fault.is("ResourceNotFoundException") => return Ok(()),
+                // A change of it is under way.
+                Err(fault) if fault.is("ResourceConflictException") && self.clock.now() < deadline => {
+                    self.clock.sleep(PAUSE).await;
+                }
+                Err(fault) => return Err(port_error("delete a Lambda function", fault)),
+            }
+        }
+    }
+
+    /// The published versions with the time that each was made, lowest first.
+    async fn numbered_versions(&self, lambda_name: &str) -> Result<Vec<(u64, Option<Timestamp>)>, PortError> {
+        let mut versions = Vec::new();
+        let mut pages =
+            self.lambda.list_versions_by_function().function_name(lambda_name).into_paginator().items().send();
+        while let Some(version) = pages.next().await {
+            let version = version.map_err(|error| port_error("list the versions of a Lambda function", error))?;
+            versions.extend(numbered(&version));
+        }
+        versions.sort_unstable_by_key(|(number, _)| *number);
+        Ok(versions)
+    }
+}
+
+/// `None` for `$LATEST`.
+fn numbered(version: &FunctionConfiguration) -> Option<(u64, Option<Timestamp>)> {
+    let number = version.version()?.parse().ok()?;
+    Some((number, version.last_modified().and_then(|text| text.parse().ok())))
+}
+
+/// The versions that nobody can be running any more: older than `kept`, and followed by another one so long ago that
+/// whoever read the older record has long started its run, and the run has ended.
+fn disposable(versions: &[(u64, Option<Timestamp>)], kept: u64, now: Timestamp) -> Vec<u64> {
+    let up_to_kept: Vec<_> = versions.iter().filter(|(number, _)| *number <= kept).collect();
+    up_to_kept
+        .windows(2)
+        .filter(|pair| pair[1].1.is_some_and(|followed_at| now.since(followed_at) > GRACE))
+        .map(|pair| pair[0].0)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Option<Timestamp> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn a_version_goes_only_when_nobody_can_be_running_it() {
+        let now = "2026-01-31T12:00:00Z".parse().unwrap();
+        let versions = [
+            (1, at("2026-01-30T12:00:00Z")),
+            (2, at("2026-01-31T11:00:00Z")),
+            (3, at("2026-01-31T11:50:00Z")),
+            (4, at("2026-01-31T11:59:00Z")),
+        ];
+        // 1 was followed by 2 an hour ago; 2 by 3 ten minutes ago, too lately; 4 is newer than the kept.
+        assert_eq!(disposable(&versions, 3, now), [1]);
+        assert_eq!(disposable(&versions, 1, now), [0; 0]);
+        assert_eq!(disposable(&[(1, at("2020-01-01T00:00:00Z")), (2, None)], 2, now), [0; 0], "an unknown age");
+    }
+
+    #[test]
+    fn lambdas_own_way_of_writing_time_is_read() {
+        let version =
+            FunctionConfiguration::builder().version("7").last_modified("2026-01-31T08:15:30.123+0000").build();
+        assert_eq!(numbered(&version), Some((7, at("2026-01-31T08:15:30.123Z"))));
+        assert_eq!(numbered(&FunctionConfiguration::builder().version("$LATEST").build()), None);
+    }
+}

@@ -1,0 +1,133 @@
+//! Secrets sealed by KMS.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use aws_sdk_kms::{Client, primitives::Blob};
+
+use super::fault::port_error;
+use crate::{
+    auth::{Sealed, SecretBox},
+    ports::{PortError, PortFuture},
+};
+
+/// The name, in KMS's encryption context, of what a secret belongs to. CloudTrail shows it with each use of the key.
+const CONTEXT: &str = "tasklane:secret";
+
+/// How many opened secrets are remembered: each signed request needs two, and KMS takes 5 ms and money for each.
+const MOST_REMEMBERED: usize = 1_000;
+
+/// Secrets by what was sealed and its context.
+type Opened = HashMap<(Vec<u8>, String), Vec<u8>>;
+
+/// [`SecretBox`] with a KMS key that never leaves KMS. What was opened once is remembered in this process; a revoked
+/// credential is not found any more, so what is remembered of it opens nothing.
+#[derive(Clone)]
+pub struct KmsSecretBox {
+    client: Client,
+    key: String,
+    opened: Arc<Mutex<Opened>>,
+}
+
+impl KmsSecretBox {
+    /// With the key of this id, ARN or alias.
+    pub fn new(config: &aws_config::SdkConfig, key: impl Into<String>) -> Self {
+        Self { client: Client::new(config), key: key.into(), opened: Arc::default() }
+    }
+}
+
+impl fmt::Debug for KmsSecretBox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KmsSecretBox").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl SecretBox for KmsSecretBox {
+    fn seal<'a>(&'a self, secret: &'a [u8], context: &'a str) -> PortFuture<'a, Result<Sealed, PortError>> {
+        const ACTION: &str = "seal a secret with KMS";
+        Box::pin(async move {
+            let answer = self
+                .client
+                .encrypt()
+                .key_id(&self.key)
+                .plaintext(Blob::new(secret))
+                .encryption_context(CONTEXT, context)
+                .send()
+                .await
+                .map_err(|error| port_error(ACTION, error))?;
+            let sealed = answer.ciphertext_blob.ok_or_else(|| PortError::new(ACTION, "KMS answered nothing"))?;
+            Ok(Sealed::from_bytes(sealed.into_inner()))
+        })
+    }
+
+    fn open<'a>(&'a self, sealed: &'a Sealed, context: &'a str) -> PortFuture<'a, Result<Vec<u8>, PortError>> {
+        const ACTION: &str = "open a secret with KMS";
+        Box::pin(async move {
+            let name = (sealed.as_bytes().to_vec(), context.to_owned());
+            if let Some(secret) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
+                return Ok(secret.clone());
+            }
+            let answer = self
+                .client
+                .decrypt()
+                // Named, so that a ciphertext of somebody else's key is refused.
+                .key_id(&self.key)
+                .ciphertext_blob(Blob::new(sealed.as_bytes()))
+                .encryption_context(CONTEXT, context)
+                .send()
+                .await
+                .map_err(|error| port_error(ACTION, error))?;
+            let secret = answer.plaintext.ok_or_else(|| PortError::new(ACTION, "KMS answered nothing"))?.into_inner();
+            let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            if opened.len() >= MOST_REMEMBERED {
+                opened.clear();
+            }
+            opened.insert(name, secret.clone());
+            Ok(secret)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::aws::wire::{Reply, Wire};
+
+    const DECRYPT: &str = "TrentService.Decrypt";
+
+    #[tokio::test]
+    async fn a_secret_is_bound_to_its_context_and_opened_once() {
+        let opened = || Reply::ok(json!({ "Plaintext": "czNjcmV0", "KeyId": "key" }));
+        let wire =
+            Wire::replaying([Reply::ok(json!({ "CiphertextBlob": "c2VhbGVk", "KeyId": "key" })), opened(), opened()]);
+        let secrets = KmsSecretBox::new(&wire.sdk_config(), "key");
+        let sealed = secrets.seal(b"s3cret", "consumer-secret/a").await.unwrap();
+        assert_eq!(sealed.as_bytes(), b"sealed");
+        for _ in 0..3 {
+            assert_eq!(secrets.open(&sealed, "consumer-secret/a").await.unwrap(), b"s3cret");
+        }
+        // The same bytes in another context are another question, and KMS's to refuse.
+        secrets.open(&sealed, "consumer-secret/b").await.unwrap();
+        let contexts: Vec<_> = wire.bodies(DECRYPT).iter().map(|body| body["EncryptionContext"].clone()).collect();
+        assert_eq!(contexts, [json!({ CONTEXT: "consumer-secret/a" }), json!({ CONTEXT: "consumer-secret/b" })]);
+        assert!(!format!("{secrets:?}").contains("s3cret"));
+        wire.assert_used_up();
+    }
+
+    #[tokio::test]
+    async fn what_kms_refuses_to_open_is_not_remembered() {
+        let refused = || Reply::error(400, "InvalidCiphertextException", "");
+        let wire = Wire::replaying([refused(), refused()]);
+        let secrets = KmsSecretBox::new(&wire.sdk_config(), "key");
+        let sealed = Sealed::from_bytes(b"forged".to_vec());
+        for _ in 0..2 {
+            assert!(secrets.open(&sealed, "token-secret/a").await.is_err());
+        }
+        wire.assert_used_up();
+    }
+}

@@ -1,0 +1,83 @@
+//! Wake-ups by SQS: one message each, delayed to the second.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+
+use super::fault::port_error;
+use crate::ports::{PortError, PortFuture, Wakeups};
+
+/// SQS's longest delay of a message.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-timers.html>
+const LONGEST_DELAY: Duration = Duration::from_secs(900);
+
+/// [`Wakeups`] through a queue that starts the dispatcher.
+#[derive(Clone, Debug)]
+pub struct SqsWakeups {
+    client: Client,
+    queue_url: String,
+}
+
+impl SqsWakeups {
+    /// Through the queue at this URL.
+    pub fn new(config: &aws_config::SdkConfig, queue_url: impl Into<String>) -> Self {
+        Self { client: Client::new(config), queue_url: queue_url.into() }
+    }
+}
+
+impl Wakeups for SqsWakeups {
+    fn wake<'a>(&'a self, delay: Duration) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async move {
+            if delay > LONGEST_DELAY {
+                return Ok(());
+            }
+            // Rounded up: a message that comes early finds the Task not yet due and is wasted.
+            let seconds = i32::try_from(delay.as_millis().div_ceil(1000)).unwrap_or(0);
+            self.client
+                .send_message()
+                .queue_url(&self.queue_url)
+                .delay_seconds(seconds)
+                // A body is required; what is due stands in the table.
+                .message_body("wake")
+                .send()
+                .await
+                .map_err(|error| port_error("wake a dispatcher through SQS", error))?;
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::aws::wire::{Reply, Wire};
+
+    fn sent(message: &str) -> Reply {
+        let digest = message; // the SDK checks no digest unless the answer carries one
+        Reply::ok(json!({ "MessageId": digest }))
+    }
+
+    #[tokio::test]
+    async fn a_wake_up_comes_after_its_moment_never_before() {
+        let wire = Wire::replaying([sent("1"), sent("2"), sent("3")]);
+        let wakeups = SqsWakeups::new(&wire.sdk_config(), "https://sqs.eu-west-1.amazonaws.com/1/q");
+        for delay in [Duration::ZERO, Duration::from_millis(1001), LONGEST_DELAY] {
+            wakeups.wake(delay).await.unwrap();
+        }
+        wakeups.wake(LONGEST_DELAY + Duration::from_millis(1)).await.unwrap();
+        let delays: Vec<_> =
+            wire.bodies("AmazonSQS.SendMessage").iter().map(|body| body["DelaySeconds"].clone()).collect();
+        assert_eq!(delays, [json!(0), json!(2), json!(900)]);
+        wire.assert_used_up();
+    }
+
+    #[tokio::test]
+    async fn a_refusal_names_the_request_for_the_log() {
+        let wire = Wire::replaying([Reply::error(400, "QueueDoesNotExist", "no such queue")]);
+        let wakeups = SqsWakeups::new(&wire.sdk_config(), "https://sqs.eu-west-1.amazonaws.com/1/q");
+        let text = wakeups.wake(Duration::ZERO).await.unwrap_err().to_string();
+        assert!(text.contains("no such queue") && text.contains("req-error"), "{text}");
+    }
+}
