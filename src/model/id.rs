@@ -23,6 +23,9 @@ pub struct InvalidObjectId;
 const MILLIS_SHIFT: u32 = 54;
 
 impl ObjectId {
+    /// The largest id there can be.
+    pub const LAST: Self = Self([0xff; 12]);
+
     /// The id of something created at `time`, told apart from others of that millisecond by `chance`.
     pub fn new(time: Timestamp, chance: u64) -> Self {
         let secs = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);

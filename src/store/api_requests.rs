@@ -1,27 +1,75 @@
 //! API Requests.
 
-use crate::model::{ApiRequest, ObjectId, Page, Timestamp};
-use crate::rql;
+use std::{sync::Arc, time::Duration};
 
-use super::StoreError;
+use serde_json::Value;
+
+use crate::{
+    model::{ApiRequest, ObjectId, Page, Timestamp},
+    ports::Clock,
+    rql::Query,
+};
+
+use super::{
+    StoreError,
+    change::Condition,
+    days::Days,
+    list::{Budgets, Layout, Listed, Plan, page, public},
+    row::{EXPIRES, NewRow, Row, json, number, text},
+    table::{Table, Written},
+};
 
 /// The table of API Requests.
 #[derive(Clone)]
-pub struct ApiRequests {}
+pub struct ApiRequests {
+    pub(super) table: Table,
+    pub(super) days: Days,
+    pub(super) budgets: Budgets,
+    pub(super) retention: Option<Duration>,
+    pub(super) clock: Arc<dyn Clock>,
+}
 
 impl ApiRequests {
-    /// Adds one.
+    /// Adds one. Adding the same one twice is adding it once.
     pub async fn put(&self, request: &ApiRequest) -> Result<(), StoreError> {
-        todo!()
+        let (partition, _) = self.days.partition_for(request.id).await?;
+        let mut row = NewRow::new(partition, request.id);
+        row.set("function", text(request.function_name.as_str()));
+        row.set("record", json(request));
+        row.set_some("requestId", request.request_id.as_deref().map(text));
+        let expiry = self.retention.map(|retention| request.timestamp.saturating_add(retention));
+        row.set_some(EXPIRES, expiry.map(|expiry| number(expiry.as_secs())));
+        match self.table.put("add the API request", row, Condition::new("")).await? {
+            Written::Done(_) | Written::Refused(_) => Ok(()),
+        }
     }
 
     /// Reads one, strongly consistent.
     pub async fn get(&self, id: ObjectId) -> Result<Option<ApiRequest>, StoreError> {
-        todo!()
+        let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(None) };
+        match self.table.get("read the API request", &partition, &id.to_string()).await? {
+            Some(row) if !row.is_expired(self.clock.now()) => Ok(Some(read(&row)?)),
+            Some(_) | None => Ok(None),
+        }
     }
 
-    /// The records that meet the query, as callers see them.
-    pub async fn list(&self, query: &rql::Query, now: Timestamp) -> Result<Page<serde_json::Value>, StoreError> {
-        todo!()
+    /// The API Requests that meet the query, as callers see them.
+    pub async fn list(&self, query: &Query, now: Timestamp) -> Result<Page<Value>, StoreError> {
+        let listed = Listed {
+            action: "list the API requests",
+            table: self.table.clone(),
+            layout: Layout::ByDay(self.days.clone()),
+            time_field: "timestamp",
+            decode: |row| public(row, &read(row)?),
+            budgets: self.budgets.clone(),
+            clock: Arc::clone(&self.clock),
+        };
+        page(&listed, &Plan::new(query, listed.time_field), query, now).await
     }
+}
+
+fn read(row: &Row) -> Result<ApiRequest, StoreError> {
+    let mut request: ApiRequest = row.json("record")?;
+    request.request_id = row.optional_text("requestId")?.map(str::to_owned);
+    Ok(request)
 }

@@ -1,12 +1,31 @@
 //! Functions.
 
-use crate::model::{Function, FunctionName};
+use std::{collections::BTreeMap, fmt};
 
-use super::StoreError;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Deployment, EntryPoint, Environment, ExecutionOptions, Function, FunctionName, Lane, MemoryLimit, RetryPolicy,
+    Runtime, TimeLimit, Timestamp,
+};
+
+use super::{
+    StoreError,
+    calls::CallTokens,
+    change::Condition,
+    row::{NewRow, Row, json, number, text},
+    table::{Table, Written},
+};
+
+/// The partition of every Function: there are hundreds, not millions, and lists of them are by name.
+const ALL: &str = "function";
 
 /// The table of Functions.
 #[derive(Clone)]
-pub struct Functions {}
+pub struct Functions {
+    pub(super) table: Table,
+    pub(super) calls: CallTokens,
+}
 
 /// A value as it was read, with what an update must find unchanged.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,26 +43,117 @@ pub struct Revision(u64);
 impl Functions {
     /// Reads one, strongly consistent.
     pub async fn get(&self, name: &FunctionName) -> Result<Option<Versioned<Function>>, StoreError> {
-        todo!()
+        let row = self.table.get("read the function", ALL, name.as_str()).await?;
+        row.map(|row| Ok(Versioned { value: read(&row)?, revision: Revision(row.number("revision")?) })).transpose()
     }
 
     /// All of them by name, strongly consistent.
     pub async fn list(&self) -> Result<Vec<Function>, StoreError> {
-        todo!()
+        self.table.all_of("list the functions", ALL).await?.iter().map(read).collect()
     }
 
     /// Adds one. `false`: the name is taken.
     pub async fn create(&self, function: &Function) -> Result<bool, StoreError> {
-        todo!()
+        self.write("add the function", function, Revision(1), Condition::absent()).await
     }
 
     /// Replaces one that is still at `expected`. `false`: it is not, or gone.
     pub async fn update(&self, function: &Function, expected: Revision) -> Result<bool, StoreError> {
-        todo!()
+        let unchanged = Condition::new("#revision = :expected").with("expected", number(expected.0));
+        self.write("update the function", function, Revision(expected.0 + 1), unchanged).await
     }
 
     /// Removes one. `false`: there is none.
     pub async fn delete(&self, name: &FunctionName) -> Result<bool, StoreError> {
-        todo!()
+        const ACTION: &str = "delete the function";
+        // Read first: a deletion whose answer was lost finds nothing the second time, and did happen.
+        if self.table.get(ACTION, ALL, name.as_str()).await?.is_none() {
+            return Ok(false);
+        }
+        self.table.delete(ACTION, ALL, name.as_str()).await?;
+        Ok(true)
+    }
+
+    async fn write(
+        &self,
+        action: &'static str,
+        function: &Function,
+        revision: Revision,
+        condition: Condition,
+    ) -> Result<bool, StoreError> {
+        let call = self.calls.next();
+        let mut row = NewRow::new(ALL, &function.name);
+        row.set("record", json(&Record::from(function)));
+        row.set("revision", number(revision.0));
+        row.set("writtenBy", text(&call));
+        match self.table.put(action, row, condition).await? {
+            Written::Done(_) => Ok(true),
+            Written::Refused(Some(row)) => Ok(row.optional_text("writtenBy")? == Some(&call)),
+            Written::Refused(None) => Ok(false),
+        }
+    }
+}
+
+fn read(row: &Row) -> Result<Function, StoreError> {
+    let record: Record = row.json("record")?;
+    let name = FunctionName::parse(row.text("sk")?).map_err(|error| row.corrupt(error))?;
+    record.into_function(name).map_err(|why| row.corrupt(why))
+}
+
+/// A Function as it is stored. The environment holds the user's secrets, so this has no `Debug`.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    description: Option<String>,
+    entry_point: EntryPoint,
+    runtime: Runtime,
+    time_limit: TimeLimit,
+    memory_limit: MemoryLimit,
+    environment: BTreeMap<String, String>,
+    retry_policy: RetryPolicy,
+    execution_options: ExecutionOptions,
+    enabled: bool,
+    update_timestamp: Timestamp,
+    deployment: Deployment,
+    lane: Lane,
+}
+
+impl From<&Function> for Record {
+    fn from(function: &Function) -> Self {
+        Self {
+            description: function.description.clone(),
+            entry_point: function.entry_point.clone(),
+            runtime: function.runtime.clone(),
+            time_limit: function.time_limit,
+            memory_limit: function.memory_limit,
+            environment: function.environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            retry_policy: function.retry_policy.clone(),
+            execution_options: function.execution_options.clone(),
+            enabled: function.enabled,
+            update_timestamp: function.update_timestamp,
+            deployment: function.deployment.clone(),
+            lane: function.lane,
+        }
+    }
+}
+
+impl Record {
+    fn into_function(self, name: FunctionName) -> Result<Function, impl fmt::Display> {
+        Environment::parse(self.environment).map(|environment| Function {
+            name,
+            description: self.description,
+            entry_point: self.entry_point,
+            runtime: self.runtime,
+            time_limit: self.time_limit,
+            memory_limit: self.memory_limit,
+            environment,
+            retry_policy: self.retry_policy,
+            execution_options: self.execution_options,
+            enabled: self.enabled,
+            update_timestamp: self.update_timestamp,
+            deployment: self.deployment,
+            lane: self.lane,
+        })
     }
 }

@@ -5,17 +5,28 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::ports::Clock;
+use aws_sdk_dynamodb::Client;
+use futures::future::try_join_all;
+
+use crate::ports::{Chance as _, Clock, SystemChance};
 
 pub mod api_requests;
+mod calls;
+mod change;
 pub mod credentials;
+mod days;
 pub mod error;
 pub mod functions;
 pub mod lanes;
+mod list;
 pub mod nonces;
+mod own_lanes;
+mod row;
 pub mod run;
 pub mod schedules;
+mod schema;
 pub mod slots;
+mod table;
 pub mod tasks;
 
 pub use api_requests::ApiRequests;
@@ -28,6 +39,13 @@ pub use run::{AttemptToken, Run, RunnerId};
 pub use schedules::Schedules;
 pub use slots::{SlotLedger, SlotScope};
 pub use tasks::{CancelOutcome, Candidate, TaskRecord, Tasks};
+
+use calls::CallTokens;
+use days::Days;
+use list::Budgets;
+use own_lanes::OwnLanes;
+use schema::{FUNCTION, SCHEDULE_LANES, TASK_LANES};
+use table::Table;
 
 /// Every table, for all that need one. Cheap to clone.
 #[derive(Clone)]
@@ -79,14 +97,59 @@ impl StoreConfig {
 
 impl Store {
     /// The tables that `client` reaches. Makes no call.
-    pub fn new(client: aws_sdk_dynamodb::Client, config: StoreConfig, clock: Arc<dyn Clock>) -> Self {
-        let _ = (client, config, clock);
-        todo!()
+    pub fn new(client: Client, config: StoreConfig, clock: Arc<dyn Clock>) -> Self {
+        let table = |name: &str| Table::new(&client, &config.table_prefix, name, &clock);
+        let control = table("control");
+        let days = |name: &str| Days::new(&control, name, config.shards);
+        let mut process = [0; 8];
+        SystemChance.fill(&mut process);
+        let calls = CallTokens::new(process);
+        let budgets = Budgets { query: config.query_budget, count: config.count_budget };
+        let tasks = Tasks {
+            table: table("tasks"),
+            days: days("tasks"),
+            own_lanes: OwnLanes::new(&control),
+            calls: calls.clone(),
+            budgets: budgets.clone(),
+            retention: config.retention,
+            clock: Arc::clone(&clock),
+        };
+        Self {
+            functions: Functions { table: table("functions"), calls: calls.clone() },
+            schedules: Schedules {
+                table: table("schedules"),
+                tasks: tasks.clone(),
+                calls: calls.clone(),
+                budgets: budgets.clone(),
+                clock: Arc::clone(&clock),
+            },
+            tasks,
+            api_requests: ApiRequests {
+                table: table("api-requests"),
+                days: days("api-requests"),
+                budgets,
+                retention: config.retention,
+                clock: Arc::clone(&clock),
+            },
+            credentials: Credentials { table: table("credentials") },
+            slots: SlotLedger { control: control.clone(), clock: Arc::clone(&clock) },
+            nonces: Nonces { control, calls, clock },
+        }
     }
 
     /// Creates the tables that are not there yet and waits until they can be used, with TTL on. For one machine and
     /// for tests: on AWS the SAM template makes them.
     pub async fn create_tables(&self) -> Result<(), StoreError> {
-        todo!()
+        let shape = |table: &Table, indexes, ttl| schema::Shape { table: table.clone(), indexes, ttl };
+        let shapes = [
+            shape(&self.tasks.table, &[TASK_LANES, FUNCTION], true),
+            shape(&self.api_requests.table, &[FUNCTION], true),
+            shape(&self.schedules.table, &[SCHEDULE_LANES], false),
+            shape(&self.functions.table, &[], false),
+            shape(&self.credentials.table, &[], false),
+            shape(&self.nonces.control, &[], true),
+        ];
+        try_join_all(shapes.iter().map(schema::ensure)).await?;
+        Ok(())
     }
 }

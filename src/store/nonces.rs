@@ -1,15 +1,30 @@
 //! The OAuth nonces seen before (contract §7: 110).
 
-use crate::model::Timestamp;
+use sha2::{Digest as _, Sha256};
 
-use super::StoreError;
+use std::sync::Arc;
+
+use crate::{model::Timestamp, ports::Clock};
+
+use super::{
+    StoreError,
+    calls::CallTokens,
+    change::Condition,
+    row::{EXPIRES, NewRow, number, text, time},
+    table::{Table, Written},
+};
 
 /// Remembers nonces until the time stamps that they came with are out of their window.
 #[derive(Clone)]
-pub struct Nonces {}
+pub struct Nonces {
+    pub(super) control: Table,
+    pub(super) calls: CallTokens,
+    pub(super) clock: Arc<dyn Clock>,
+}
 
 impl Nonces {
-    /// Remembers a nonce until `expires`. `false`: it was seen before.
+    /// Remembers a nonce until `expires`. `false`: it was seen before, with this time stamp, from this consumer
+    /// (RFC 5849 §3.3).
     pub async fn remember(
         &self,
         consumer_key: &str,
@@ -17,6 +32,27 @@ impl Nonces {
         timestamp: i64,
         expires: Timestamp,
     ) -> Result<bool, StoreError> {
-        todo!()
+        let call = self.calls.next();
+        let mut row = NewRow::new(partition(consumer_key, nonce, timestamp), "-");
+        row.set("until", time(expires));
+        row.set(EXPIRES, number(expires.as_secs() + 1));
+        row.set("writtenBy", text(&call));
+        let unseen = Condition::new("attribute_not_exists(#pk) OR #until <= :now").with("now", time(self.clock.now()));
+        match self.control.put("remember the nonce", row, unseen).await? {
+            Written::Done(_) => Ok(true),
+            Written::Refused(Some(row)) => Ok(row.optional_text("writtenBy")? == Some(&call)),
+            Written::Refused(None) => Ok(false),
+        }
     }
+}
+
+/// What clients send is of any length; a key of DynamoDB is not.
+fn partition(consumer_key: &str, nonce: &str, timestamp: i64) -> String {
+    let mut hash = Sha256::new();
+    for part in [consumer_key, nonce] {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    hash.update(timestamp.to_be_bytes());
+    format!("nonce:{}", hex::encode(hash.finalize()))
 }

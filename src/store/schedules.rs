@@ -1,38 +1,106 @@
 //! Schedules.
 
-use crate::model::{Lane, ObjectId, Page, Schedule, Task, Timestamp};
-use crate::rql;
+use std::sync::Arc;
 
-use super::StoreError;
+use serde_json::Value;
+
+use crate::{
+    model::{Lane, ObjectId, Page, Schedule, Task, Timestamp},
+    ports::Clock,
+    rql::Query,
+};
+
+use super::{
+    StoreError, Tasks,
+    calls::{CallTokens, transaction_token},
+    change::{Change, Condition},
+    lanes::{time_key, time_of, timed},
+    list::{Budgets, Layout, Listed, Plan, page, public},
+    row::{NewRow, Row, json, text, time},
+    table::{Partition, Refusal, Table, Transacted, Written, failed},
+    tasks::row::of_new_task,
+};
+
+/// The partition of every Schedule.
+const ALL: &str = "schedule";
+/// The partition of the index, which orders them by their next occurrence.
+const BY_NEXT: &str = "next";
 
 /// The table of Schedules.
 #[derive(Clone)]
-pub struct Schedules {}
+pub struct Schedules {
+    pub(super) table: Table,
+    pub(super) tasks: Tasks,
+    pub(super) calls: CallTokens,
+    pub(super) budgets: Budgets,
+    pub(super) clock: Arc<dyn Clock>,
+}
 
 impl Schedules {
-    /// Adds one.
+    /// Adds one. Adding the same one twice is adding it once.
     pub async fn create(&self, schedule: &Schedule) -> Result<(), StoreError> {
-        todo!()
+        let mut row = NewRow::new(ALL, schedule.id);
+        row.set("record", json(schedule));
+        row.set("next", time(schedule.next_timestamp));
+        row.set("updated", time(schedule.update_timestamp));
+        row.set("lane", text(BY_NEXT));
+        row.set("laneKey", text(timed(schedule.next_timestamp, schedule.id)));
+        match self.table.put("add the schedule", row, Condition::absent()).await? {
+            // Ids are never drawn twice, so a row that is there is our own, whose answer was lost.
+            Written::Done(_) | Written::Refused(_) => Ok(()),
+        }
     }
 
     /// Reads one, strongly consistent.
     pub async fn get(&self, id: ObjectId) -> Result<Option<Schedule>, StoreError> {
-        todo!()
+        let row = self.table.get("read the schedule", ALL, &id.to_string()).await?;
+        row.as_ref().map(read).transpose()
     }
 
     /// Removes one. `false`: there is none.
     pub async fn delete(&self, id: ObjectId) -> Result<bool, StoreError> {
-        todo!()
+        // Read first: a deletion whose answer was lost finds nothing the second time, and did happen.
+        if self.get(id).await?.is_none() {
+            return Ok(false);
+        }
+        self.table.delete("delete the schedule", ALL, &id.to_string()).await?;
+        Ok(true)
+    }
+
+    /// The Schedules that meet the query, as callers see them.
+    pub async fn list(&self, query: &Query, now: Timestamp) -> Result<Page<Value>, StoreError> {
+        let listed = Listed {
+            action: "list the schedules",
+            table: self.table.clone(),
+            layout: Layout::One(ALL),
+            time_field: "creationTimestamp",
+            decode: |row| public(row, &read(row)?),
+            budgets: self.budgets.clone(),
+            clock: Arc::clone(&self.clock),
+        };
+        page(&listed, &Plan::new(query, listed.time_field), query, now).await
     }
 
     /// Schedules whose next occurrence is due, the earliest first, at most `limit`.
     pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Schedule>, StoreError> {
-        todo!()
+        let keys = self.by_next(Some(&format!("{}/", time_key(now))), limit).await?;
+        let keys = keys.iter().map(|row| Ok((ALL.to_owned(), row.text("sk")?.to_owned())));
+        let keys = keys.collect::<Result<Vec<_>, StoreError>>()?;
+        let rows = self.table.get_all("read the schedules", keys).await?;
+        let mut schedules = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        // The index lags behind the rows: the rows count.
+        schedules.retain(|schedule| schedule.next_timestamp <= now);
+        schedules.sort_by_key(|schedule| (schedule.next_timestamp, schedule.id));
+        Ok(schedules)
     }
 
     /// When the first occurrence of any of them is due.
     pub async fn earliest(&self) -> Result<Option<Timestamp>, StoreError> {
-        todo!()
+        let rows = self.by_next(None, 1).await?;
+        let first = rows
+            .first()
+            .map(|row| time_of(row.text("laneKey")?).ok_or_else(|| row.corrupt("its place in the index is no time")));
+        first.transpose()
     }
 
     /// Adds the Task of an occurrence and moves the Schedule on to `next`, in one transaction. `false`: somebody else
@@ -45,16 +113,73 @@ impl Schedules {
         queue: Lane,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        todo!()
+        const ACTION: &str = "create the task of the schedule";
+        self.tasks.own_lanes.register(queue, &task.function_name).await?;
+        let place = self.tasks.days.partition_for(task.id).await?;
+        let task_id = task.id.to_string();
+        let change = moved(schedule, next, now).set("lastTask", text(&task_id));
+        let parts = vec![
+            self.table.to_update(ACTION, ALL, &schedule.id.to_string(), change)?,
+            self.tasks.table.to_put_new(ACTION, of_new_task(&place, task, queue, now))?,
+        ];
+        let token = transaction_token(&[
+            &schedule.id.to_string(),
+            &schedule.next_timestamp.to_string(),
+            &task_id,
+            &now.to_string(),
+        ]);
+        match self.table.transact(ACTION, &token, parts).await? {
+            Transacted::Done => Ok(true),
+            Transacted::Refused(refusals) => match refusals.into_iter().next().flatten() {
+                Some(Refusal { row: Some(row) }) => Ok(row.optional_text("lastTask")? == Some(&task_id)),
+                Some(Refusal { row: None }) => Ok(false),
+                None => Err(StoreError::Corrupt {
+                    table: self.tasks.table.name().to_string(),
+                    key: task_id,
+                    why: "another task has the id of this occurrence".to_owned(),
+                }),
+            },
+        }
     }
 
     /// Moves the Schedule on to `next` without a Task. `false`: somebody else moved it, or it is gone.
     pub async fn skip_to(&self, schedule: &Schedule, next: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
-        todo!()
+        let call = self.calls.next();
+        let change = moved(schedule, next, now).set("skippedBy", text(&call));
+        match self.table.update("move the schedule on", ALL, &schedule.id.to_string(), change).await? {
+            Written::Done(_) => Ok(true),
+            Written::Refused(Some(row)) => Ok(row.optional_text("skippedBy")? == Some(&call)),
+            Written::Refused(None) => Ok(false),
+        }
     }
 
-    /// The records that meet the query, as callers see them.
-    pub async fn list(&self, query: &rql::Query, now: Timestamp) -> Result<Page<serde_json::Value>, StoreError> {
-        todo!()
+    async fn by_next(&self, below: Option<&str>, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let query = self.table.query(&Partition { index: Some("lane"), key: "lane", value: BY_NEXT });
+        let query = match below {
+            None => query.key_condition_expression("#partition = :partition"),
+            Some(below) => query
+                .key_condition_expression("#partition = :partition AND laneKey < :below")
+                .expression_attribute_values(":below", text(below)),
+        };
+        // Rows of the index are small: what a ticker asks for fits one answer of 1 MB, and it asks again.
+        let page = query.limit(i32::try_from(limit.max(1)).unwrap_or(i32::MAX)).send().await;
+        let items = page.map_err(|error| failed("find the due schedules", &error))?.items.unwrap_or_default();
+        Ok(items.into_iter().map(|item| Row::projected(self.table.name(), item)).collect())
     }
+}
+
+/// The Schedule's next occurrence is still the one that was read; then it is `next`.
+fn moved(schedule: &Schedule, next: Timestamp, now: Timestamp) -> Change {
+    Change::new()
+        .set("next", time(next))
+        .set("updated", time(now))
+        .set("laneKey", text(timed(next, schedule.id)))
+        .when(Condition::new("#next = :read").with("read", time(schedule.next_timestamp)))
+}
+
+fn read(row: &Row) -> Result<Schedule, StoreError> {
+    let mut schedule: Schedule = row.json("record")?;
+    schedule.next_timestamp = row.time("next")?;
+    schedule.update_timestamp = row.time("updated")?;
+    Ok(schedule)
 }

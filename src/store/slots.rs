@@ -1,14 +1,36 @@
 //! Slots: what limits how many Tasks run at once, without a counter per Task.
+//!
+//! Each scope is one row that names its holders, how many slots each holds, and until when. It is read, changed and
+//! written back on condition that nobody else wrote it meanwhile.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use crate::model::{FunctionName, Timestamp};
+use serde::{Deserialize, Serialize};
 
-use super::{RunnerId, StoreError};
+use crate::{
+    model::{FunctionName, Timestamp},
+    ports::Clock,
+};
+
+use super::{
+    RunnerId, StoreError,
+    change::Condition,
+    row::{NewRow, Row, json, number},
+    table::{Table, Written},
+};
+
+/// How often a write that lost a race is tried in all. The winner of each race is done, so this is about how many
+/// holders can change the same scope at once.
+const TRIES: u32 = 50;
+/// The sort key of each scope's row.
+const ONE: &str = "-";
 
 /// Who holds how many slots of each scope.
 #[derive(Clone)]
-pub struct SlotLedger {}
+pub struct SlotLedger {
+    pub(super) control: Table,
+    pub(super) clock: Arc<dyn Clock>,
+}
 
 /// What a limit is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,11 +50,24 @@ impl fmt::Display for SlotScope {
     }
 }
 
+/// What one holder holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Held {
+    slots: u16,
+    until: Timestamp,
+}
+
+/// The holders of a scope, and the revision of their row; no row is revision 0.
+struct Ledger {
+    holders: BTreeMap<String, Held>,
+    revision: u64,
+}
+
 impl SlotLedger {
     /// Sets what `holder` holds of the scope's slots until `expires`: `wanted`, or what the others leave of `limit`
     /// when that is less. 0 releases. Answers what the holder now holds.
     ///
-    /// Exact whoever races: the slots of unexpired holders never exceed the limit that the last writer gave.
+    /// Exact whoever races: the slots of unexpired holders never exceed the limit, as long as all give the same.
     pub async fn lease(
         &self,
         scope: &SlotScope,
@@ -42,11 +77,77 @@ impl SlotLedger {
         expires: Timestamp,
         now: Timestamp,
     ) -> Result<u16, StoreError> {
-        todo!()
+        const ACTION: &str = "lease slots";
+        for tries in 1..=TRIES {
+            let Ledger { mut holders, revision } = self.read(ACTION, scope).await?;
+            holders.retain(|_, held| held.until > now);
+            let others = holders.iter().filter(|(name, _)| *name != holder.as_str());
+            let others: u32 = others.map(|(_, held)| u32::from(held.slots)).sum();
+            let free = u32::from(limit).saturating_sub(others);
+            let granted = wanted.min(u16::try_from(free).unwrap_or(u16::MAX));
+            let held = (granted > 0).then_some(Held { slots: granted, until: expires });
+            if holders.get(holder.as_str()).copied() == held {
+                return Ok(granted);
+            }
+            match held {
+                Some(held) => holders.insert(holder.as_str().to_owned(), held),
+                None => holders.remove(holder.as_str()),
+            };
+            if self.write(ACTION, scope, &holders, revision).await? {
+                return Ok(granted);
+            }
+            // Lost the race, or our own answer was lost: the next reading tells, and what we set is set only once.
+            self.clock.sleep(pause(holder, tries)).await;
+        }
+        Err(StoreError::Throttled { action: ACTION })
     }
 
     /// How many slots of the scope are held by anybody.
     pub async fn held(&self, scope: &SlotScope, now: Timestamp) -> Result<u16, StoreError> {
-        todo!()
+        let Ledger { holders, .. } = self.read("count the slots", scope).await?;
+        let slots = holders.values().filter(|held| held.until > now).map(|held| held.slots);
+        Ok(slots.fold(0, u16::saturating_add))
     }
+
+    async fn read(&self, action: &'static str, scope: &SlotScope) -> Result<Ledger, StoreError> {
+        match self.control.get(action, &partition(scope), ONE).await? {
+            None => Ok(Ledger { holders: BTreeMap::new(), revision: 0 }),
+            Some(row) => read(&row),
+        }
+    }
+
+    async fn write(
+        &self,
+        action: &'static str,
+        scope: &SlotScope,
+        holders: &BTreeMap<String, Held>,
+        revision: u64,
+    ) -> Result<bool, StoreError> {
+        let mut row = NewRow::new(partition(scope), ONE);
+        row.set("holders", json(holders));
+        row.set("revision", number(revision + 1));
+        let unchanged = match revision {
+            0 => Condition::absent(),
+            _ => Condition::new("#revision = :read").with("read", number(revision)),
+        };
+        match self.control.put(action, row, unchanged).await? {
+            Written::Done(_) => Ok(true),
+            Written::Refused(_) => Ok(false),
+        }
+    }
+}
+
+fn read(row: &Row) -> Result<Ledger, StoreError> {
+    Ok(Ledger { holders: row.json("holders")?, revision: row.number("revision")? })
+}
+
+fn partition(scope: &SlotScope) -> String {
+    format!("slots:{scope}")
+}
+
+/// Longer each time, and not the same for every holder, so that those who met once do not meet again.
+fn pause(holder: &RunnerId, tries: u32) -> Duration {
+    let own =
+        holder.as_str().bytes().fold(u64::from(tries), |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    Duration::from_millis(1 + own % (u64::from(tries.min(20)) * 5))
 }

@@ -1,13 +1,38 @@
 //! Tasks, and the queue that they are.
+//!
+//! A Task is one row for all its life. Its lane (see [`super::lanes`]) says which part of its life it is in; each move
+//! from one to the next is one conditional write.
 
-use crate::model::{FunctionName, Lane, ObjectId, Page, Task, TaskError, TaskStatus, Timestamp};
-use crate::rql;
+mod create;
+mod list;
+mod outcome;
+mod queue;
+pub(super) mod row;
+mod watch;
 
-use super::{AttemptToken, QueueLane, ReadyKey, Run, RunnerId, StoreError};
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    model::{FunctionName, Lane, ObjectId, Task, TaskStatus, Timestamp},
+    ports::Clock,
+};
+
+use super::{
+    QueueLane, ReadyKey, Run, StoreError, calls::CallTokens, days::Days, list::Budgets, own_lanes::OwnLanes,
+    row::number, table::Table,
+};
 
 /// The table of Tasks.
 #[derive(Clone)]
-pub struct Tasks {}
+pub struct Tasks {
+    pub(super) table: Table,
+    pub(super) days: Days,
+    pub(super) own_lanes: OwnLanes,
+    pub(super) calls: CallTokens,
+    pub(super) budgets: Budgets,
+    pub(super) retention: Option<Duration>,
+    pub(super) clock: Arc<dyn Clock>,
+}
 
 /// A Task with what callers do not see of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,123 +72,23 @@ pub enum CancelOutcome {
 }
 
 impl Tasks {
-    /// Adds a `new` Task: to the waiting lane when its start lies after `now`, else to its ready lane.
-    pub async fn create(&self, task: &Task, queue: Lane, now: Timestamp) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Adds a Task that is `inProgress` from the first: a direct execution.
-    pub async fn create_running(&self, task: &Task, run: &Run) -> Result<(), StoreError> {
-        todo!()
-    }
-
     /// Reads one, strongly consistent.
     pub async fn get(&self, id: ObjectId) -> Result<Option<TaskRecord>, StoreError> {
-        todo!()
+        let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(None) };
+        match self.table.get("read the task", &partition, &id.to_string()).await? {
+            Some(row) if !row.is_expired(self.clock.now()) => Ok(Some(row::read(&row)?)),
+            Some(_) | None => Ok(None),
+        }
     }
 
-    /// `new → canceled`.
-    pub async fn cancel(&self, id: ObjectId, now: Timestamp) -> Result<CancelOutcome, StoreError> {
-        todo!()
-    }
-
-    /// The first due Tasks of these lanes together, at most `limit`, best first. On AWS the index may lag behind by
-    /// some milliseconds: a candidate may be gone, a fresh Task may not show yet.
-    pub async fn heads(&self, lanes: &[QueueLane], limit: usize) -> Result<Vec<Candidate>, StoreError> {
-        todo!()
-    }
-
-    /// `new → inProgress`, by `run`. `None`: somebody else has it, or it left this lane.
-    pub async fn claim(
-        &self,
-        candidate: &Candidate,
-        run: &Run,
-        now: Timestamp,
-    ) -> Result<Option<TaskRecord>, StoreError> {
-        todo!()
-    }
-
-    /// Moves a due Task from the shared lane to its Function's own. `false`: it is no longer there.
-    pub async fn move_to_own_lane(&self, candidate: &Candidate) -> Result<bool, StoreError> {
-        todo!()
-    }
-
-    /// The Functions that have, or had, a lane of their own: also those that were deleted since.
+    /// The Functions that have, or had, a ready lane of their own: also those that were deleted since, or that have
+    /// no Task there now.
     pub async fn own_lanes(&self) -> Result<Vec<FunctionName>, StoreError> {
-        todo!()
+        self.own_lanes.all().await
     }
 
-    /// `inProgress → complete`. `false`: the Task is no longer this attempt's.
-    pub async fn complete(
-        &self,
-        id: ObjectId,
-        attempt: &AttemptToken,
-        request_id: Option<&str>,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        todo!()
-    }
-
-    /// `inProgress → failed`, its event not published yet. `false`: the Task is no longer this attempt's.
-    pub async fn fail(
-        &self,
-        id: ObjectId,
-        attempt: &AttemptToken,
-        error: &TaskError,
-        request_id: Option<&str>,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        todo!()
-    }
-
-    /// `inProgress → retried`, and adds `next`, in one transaction. `false`: the Task is no longer this attempt's.
-    #[allow(clippy::too_many_arguments)]
-    pub async fn retry(
-        &self,
-        id: ObjectId,
-        attempt: &AttemptToken,
-        error: &TaskError,
-        request_id: Option<&str>,
-        next: &Task,
-        queue: Lane,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        todo!()
-    }
-
-    /// Moves Tasks that came due from the waiting lane to their ready lanes, the earliest first, at most `limit`.
-    /// Answers how many it looked at and moved; fewer than `limit`: no more were due.
-    pub async fn promote_due(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        todo!()
-    }
-
-    /// When the first of the waiting Tasks is due.
-    pub async fn earliest_waiting(&self) -> Result<Option<Timestamp>, StoreError> {
-        todo!()
-    }
-
-    /// Tasks in progress whose lease is over, the oldest first, at most `limit`.
-    pub async fn expired_runs(&self, now: Timestamp, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
-        todo!()
-    }
-
-    /// The Tasks in progress of one runner.
-    pub async fn runs_of(&self, runner: &RunnerId) -> Result<Vec<TaskRecord>, StoreError> {
-        todo!()
-    }
-
-    /// Failed Tasks whose event was not acknowledged yet, the oldest first, at most `limit`.
-    pub async fn unpublished(&self, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
-        todo!()
-    }
-
-    /// Notes that the event of a failed Task was acknowledged.
-    pub async fn mark_published(&self, id: ObjectId) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// The records that meet the query, as callers see them.
-    pub async fn list(&self, query: &rql::Query, now: Timestamp) -> Result<Page<serde_json::Value>, StoreError> {
-        todo!()
+    /// The `expires` of a Task that ended at `now`.
+    fn expiry(&self, now: Timestamp) -> Option<aws_sdk_dynamodb::types::AttributeValue> {
+        self.retention.map(|retention| number(now.saturating_add(retention).as_secs()))
     }
 }

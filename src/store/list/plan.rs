@@ -1,0 +1,178 @@
+//! Which part of a table a query needs to look at.
+
+use std::{ops::Bound, time::Duration};
+
+use crate::{
+    model::{FunctionName, ObjectId, Timestamp},
+    rql::{Filter, Query, SortKey},
+};
+
+/// How much later than its record an id may be drawn: a clock that was set back does not set ids back.
+const SLACK: Duration = Duration::from_secs(3600);
+
+/// What a list reads.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::store) struct Plan {
+    /// Where it looks.
+    pub(in crate::store) source: Source,
+    /// Between which ids, both included.
+    pub(in crate::store) ids: (ObjectId, ObjectId),
+    /// In which order.
+    pub(in crate::store) order: Order,
+}
+
+/// Where a list looks. Whatever it finds there, the filter has the last word.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::store) enum Source {
+    /// These records and no others, ascending.
+    Ids(Vec<ObjectId>),
+    /// The records of these Functions.
+    Functions(Vec<FunctionName>),
+    /// All records.
+    Everything,
+}
+
+/// In which order a list reads.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::store) enum Order {
+    /// In the order of their ids, which is the order of their creation.
+    Ids {
+        /// The latest first.
+        descending: bool,
+    },
+    /// In another: everything is read first.
+    Keys,
+}
+
+impl Plan {
+    /// The plan of a query. `time_field` says when a record was created.
+    pub(in crate::store) fn new(query: &Query, time_field: &str) -> Self {
+        let filter = query.filter.as_ref();
+        let source = match filter {
+            None => Source::Everything,
+            Some(filter) => match (filter.required_ids(), filter.required_values("functionName")) {
+                (Some(ids), _) => Source::Ids(ids),
+                (None, Some(names)) => {
+                    // A text that is no name is the name of no Function.
+                    Source::Functions(names.into_iter().filter_map(|name| FunctionName::parse(name).ok()).collect())
+                }
+                (None, None) => Source::Everything,
+            },
+        };
+        let ids = filter.map_or_else(everything, |filter| id_range(filter, time_field));
+        Self { source, ids, order: order(&query.sort, time_field) }
+    }
+
+    /// These records, ascending.
+    pub(in crate::store) fn of_ids(ids: Vec<ObjectId>) -> Self {
+        Self { source: Source::Ids(ids), ids: everything(), order: Order::Ids { descending: false } }
+    }
+
+    /// Whether an id lies in the plan's range.
+    pub(in crate::store) fn covers(&self, id: ObjectId) -> bool {
+        (self.ids.0..=self.ids.1).contains(&id)
+    }
+}
+
+fn everything() -> (ObjectId, ObjectId) {
+    (ObjectId::first_at(Timestamp::EPOCH), ObjectId::LAST)
+}
+
+/// The ids that a record which meets the filter can have, a little more at the ends.
+fn id_range(filter: &Filter, time_field: &str) -> (ObjectId, ObjectId) {
+    let (after, before) = filter.required_range(time_field);
+    let (from, to) = filter.required_id_range();
+    let earliest = match after {
+        Bound::Included(time) | Bound::Excluded(time) => ObjectId::first_at(time),
+        Bound::Unbounded => everything().0,
+    };
+    let latest = match before {
+        Bound::Included(time) | Bound::Excluded(time) => ObjectId::first_at(time.saturating_add(SLACK)),
+        Bound::Unbounded => everything().1,
+    };
+    let from = match from {
+        Bound::Included(id) | Bound::Excluded(id) => id,
+        Bound::Unbounded => everything().0,
+    };
+    let to = match to {
+        Bound::Included(id) | Bound::Excluded(id) => id,
+        Bound::Unbounded => everything().1,
+    };
+    (earliest.max(from), latest.min(to))
+}
+
+fn order(sort: &[SortKey], time_field: &str) -> Order {
+    match sort {
+        [] => Order::Ids { descending: false },
+        // Ids are unique: what comes after has nothing left to decide.
+        [first, ..] if first.field.is("id") => Order::Ids { descending: first.descending },
+        [first] if first.field.is(time_field) => Order::Ids { descending: first.descending },
+        [first, second, ..]
+            if first.field.is(time_field) && second.field.is("id") && first.descending == second.descending =>
+        {
+            Order::Ids { descending: first.descending }
+        }
+        _ => Order::Keys,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rql::{Comparison, FieldPath, Value};
+
+    fn query(filter: Option<Filter>) -> Query {
+        Query { filter, ..Query::everything() }
+    }
+
+    fn compare(field: &str, op: Comparison, value: Value) -> Filter {
+        Filter::Compare { field: FieldPath::new([field]), op, value }
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis).unwrap()
+    }
+
+    #[test]
+    fn ids_are_better_than_functions_and_functions_than_everything() {
+        let id = ObjectId::new(at(5000), 1);
+        let by_id = compare("id", Comparison::Eq, Value::Id(id));
+        let by_function = compare("functionName", Comparison::Eq, Value::Text("f".into()));
+        let by_priority = compare("priority", Comparison::Gt, Value::Number(3.into()));
+        let source = |filters: &[&Filter]| {
+            Plan::new(&query(Some(Filter::And(filters.iter().copied().cloned().collect()))), "creationTimestamp").source
+        };
+        assert_eq!(source(&[&by_priority, &by_function, &by_id]), Source::Ids(vec![id]));
+        assert_eq!(source(&[&by_priority, &by_function]), Source::Functions(vec![FunctionName::parse("f").unwrap()]));
+        assert_eq!(source(&[&by_priority]), Source::Everything);
+    }
+
+    #[test]
+    fn a_bound_on_the_creation_bounds_the_ids_with_slack_for_a_clock_set_back() {
+        let filter = Filter::And(vec![
+            compare("creationTimestamp", Comparison::Ge, Value::Time(at(1_000_000), None)),
+            compare("creationTimestamp", Comparison::Lt, Value::Time(at(2_000_000), None)),
+        ]);
+        let plan = Plan::new(&query(Some(filter)), "creationTimestamp");
+        assert!(!plan.covers(ObjectId::new(at(999_999), u64::MAX)));
+        assert!(plan.covers(ObjectId::new(at(1_000_000), 0)));
+        assert!(plan.covers(ObjectId::new(at(2_000_000), u64::MAX)));
+        assert!(!plan.covers(ObjectId::new(at(2_000_001 + 3_600_000), 0)));
+    }
+
+    #[test]
+    fn only_the_order_of_creation_needs_no_sorting() {
+        let key = |field: &str, descending| SortKey { field: FieldPath::new([field]), descending };
+        for (sort, expected) in [
+            (vec![], Order::Ids { descending: false }),
+            (vec![key("id", true), key("priority", false)], Order::Ids { descending: true }),
+            (vec![key("creationTimestamp", true)], Order::Ids { descending: true }),
+            (vec![key("creationTimestamp", true), key("id", true)], Order::Ids { descending: true }),
+            (vec![key("creationTimestamp", true), key("id", false)], Order::Keys),
+            (vec![key("creationTimestamp", false), key("priority", false)], Order::Keys),
+            (vec![key("priority", false)], Order::Keys),
+        ] {
+            assert_eq!(order(&sort, "creationTimestamp"), expected, "{sort:?}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Reading records in the order of their ids, across partitions.
+
+use std::collections::VecDeque;
+
+use aws_sdk_dynamodb::types::Select;
+use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
+
+use crate::{
+    model::{ObjectId, Timestamp},
+    store::{
+        StoreError,
+        row::{Attributes, Row, number, text},
+        table::{Partition, failed},
+    },
+};
+
+use super::{Layout, Listed, Plan, Source, plan::Order};
+
+/// How many records are looked up by their keys at once.
+const LOOK_UP: usize = 100;
+/// How many partitions are counted at once.
+const COUNT_AT_ONCE: usize = 8;
+
+/// Reads the records of a plan, batch by batch, in order.
+pub(super) struct Walk<'a> {
+    listed: &'a Listed,
+    descending: bool,
+    range: (String, String),
+    rest: Rest,
+}
+
+/// What is still to be read.
+enum Rest {
+    /// Records to look up.
+    Ids(VecDeque<ObjectId>),
+    /// Records that an index names.
+    Keys(Merge),
+    /// Records in groups of partitions, one group after the other.
+    Groups { current: Option<Merge>, groups: VecDeque<Vec<String>> },
+}
+
+/// Partitions that are read side by side.
+struct Merge(Vec<Cursor>);
+
+/// A place in a partition.
+struct Cursor {
+    index: Option<&'static str>,
+    key: &'static str,
+    partition: String,
+    buffer: VecDeque<Row>,
+    start: Option<Attributes>,
+    done: bool,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) async fn new(listed: &'a Listed, plan: &Plan) -> Result<Self, StoreError> {
+        let descending = match plan.order {
+            Order::Ids { descending } => descending,
+            Order::Keys => false,
+        };
+        let rest = match (&plan.source, &listed.layout) {
+            (Source::Ids(ids), _) => {
+                let mut ids: Vec<_> = ids.iter().copied().filter(|id| plan.covers(*id)).collect();
+                if descending {
+                    ids.reverse();
+                }
+                Rest::Ids(ids.into())
+            }
+            (Source::Functions(names), Layout::ByDay(_)) => Rest::Keys(Merge(
+                names.iter().map(|name| Cursor::new(Some("function"), "function", name.to_string())).collect(),
+            )),
+            (Source::Everything, Layout::ByDay(days)) => {
+                let range = (plan.ids.0.time().day(), plan.ids.1.time().day());
+                let days = days.all().await?.into_iter().filter(|day| (&range.0..=&range.1).contains(&&day.day));
+                let mut groups: VecDeque<_> = days.map(|day| day.partitions().collect()).collect();
+                if descending {
+                    groups.make_contiguous().reverse();
+                }
+                Rest::Groups { current: None, groups }
+            }
+            (Source::Functions(_) | Source::Everything, Layout::One(partition)) => {
+                Rest::Groups { current: None, groups: [vec![(*partition).to_owned()]].into() }
+            }
+        };
+        Ok(Self { listed, descending, range: (plan.ids.0.to_string(), plan.ids.1.to_string()), rest })
+    }
+
+    /// The next records, about `hint` of them; `None` at the end. A batch may be empty before that.
+    pub(super) async fn next(&mut self, hint: usize) -> Result<Option<Vec<Row>>, StoreError> {
+        let listed = self.listed;
+        match &mut self.rest {
+            Rest::Ids(ids) => {
+                if ids.is_empty() {
+                    return Ok(None);
+                }
+                let batch: Vec<_> = ids.drain(..ids.len().min(LOOK_UP)).collect();
+                let mut keys = Vec::with_capacity(batch.len());
+                for id in batch {
+                    let partition = match &listed.layout {
+                        Layout::ByDay(days) => days.partition_of(id).await?.map(|(partition, _)| partition),
+                        Layout::One(partition) => Some((*partition).to_owned()),
+                    };
+                    keys.extend(partition.map(|partition| (partition, id.to_string())));
+                }
+                self.look_up(keys).await.map(Some)
+            }
+            Rest::Keys(merge) => {
+                let Some(found) = merge.next(listed, &self.range, self.descending, hint.clamp(1, LOOK_UP)).await?
+                else {
+                    return Ok(None);
+                };
+                let keys = found.iter().map(|row| Ok((row.text("pk")?.to_owned(), row.text("sk")?.to_owned())));
+                let keys = keys.collect::<Result<Vec<_>, StoreError>>()?;
+                self.look_up(keys).await.map(Some)
+            }
+            Rest::Groups { current, groups } => {
+                let merge = match current {
+                    Some(merge) => merge,
+                    None => match groups.pop_front() {
+                        None => return Ok(None),
+                        Some(partitions) => current.insert(Merge::of(partitions)),
+                    },
+                };
+                let found = merge.next(listed, &self.range, self.descending, hint).await?;
+                if found.is_none() {
+                    *current = None;
+                }
+                Ok(Some(found.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// Counts what is left without reading it, until `deadline`: how many there are, and whether that is all.
+    /// `None`: what is left can only be counted by reading it.
+    pub(super) async fn count_rest(self, deadline: Timestamp) -> Result<Option<(u64, bool)>, StoreError> {
+        let Rest::Groups { current, groups } = self.rest else { return Ok(None) };
+        let listed = self.listed;
+        let now = listed.clock.now();
+        let current = current.map(|merge| merge.0).unwrap_or_default();
+        let read: Vec<&Row> = current.iter().flat_map(|cursor| &cursor.buffer).collect();
+        let read = read.into_iter().filter(|row| !row.is_expired(now)).count();
+        let left =
+            current.into_iter().chain(groups.into_iter().flatten().map(|partition| Cursor::new(None, "pk", partition)));
+        let counts = stream::iter(left)
+            .map(|cursor| cursor.count(listed, &self.range, self.descending, deadline))
+            .buffer_unordered(COUNT_AT_ONCE);
+        let (count, complete) = counts
+            .try_fold((0, true), async |(sum, all), (count, complete)| Ok((sum + count, all && complete)))
+            .await?;
+        Ok(Some((count + u64::try_from(read).unwrap_or(u64::MAX), complete)))
+    }
+
+    async fn look_up(&self, keys: Vec<(String, String)>) -> Result<Vec<Row>, StoreError> {
+        let mut rows = self.listed.table.get_all(self.listed.action, keys).await?;
+        rows.sort_by(|a, b| a.text("sk").ok().cmp(&b.text("sk").ok()));
+        if self.descending {
+            rows.reverse();
+        }
+        Ok(rows)
+    }
+}
+
+impl Merge {
+    fn of(partitions: Vec<String>) -> Self {
+        Self(partitions.into_iter().map(|partition| Cursor::new(None, "pk", partition)).collect())
+    }
+
+    /// The next rows in order: as many as can be told without reading more of any partition.
+    async fn next(
+        &mut self,
+        listed: &Listed,
+        range: &(String, String),
+        descending: bool,
+        hint: usize,
+    ) -> Result<Option<Vec<Row>>, StoreError> {
+        let fills = self.0.iter_mut().map(|cursor| cursor.fill(listed, range, descending, hint));
+        try_join_all(fills).await?;
+        self.0.retain(|cursor| !(cursor.done && cursor.buffer.is_empty()));
+        let mut batch = Vec::new();
+        while !self.0.is_empty() && self.0.iter().all(|cursor| !cursor.buffer.is_empty() || cursor.done) {
+            let head = |cursor: &Cursor| cursor.buffer.front().and_then(|row| row.text("sk").ok().map(str::to_owned));
+            let heads = self.0.iter_mut().filter(|cursor| !cursor.buffer.is_empty());
+            let next = if descending {
+                heads.max_by_key(|cursor| head(cursor))
+            } else {
+                heads.min_by_key(|cursor| head(cursor))
+            };
+            match next.and_then(|cursor| cursor.buffer.pop_front()) {
+                Some(row) => batch.push(row),
+                None => break,
+            }
+        }
+        Ok(if batch.is_empty() && self.0.is_empty() { None } else { Some(batch) })
+    }
+}
+
+impl Cursor {
+    fn new(index: Option<&'static str>, key: &'static str, partition: String) -> Self {
+        Self { index, key, partition, buffer: VecDeque::new(), start: None, done: false }
+    }
+
+    async fn fill(
+        &mut self,
+        listed: &Listed,
+        range: &(String, String),
+        descending: bool,
+        hint: usize,
+    ) -> Result<(), StoreError> {
+        if self.done || !self.buffer.is_empty() {
+            return Ok(());
+        }
+        let page = self
+            .query(listed, range, descending)
+            .limit(i32::try_from(hint.max(1)).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| failed(listed.action, &error))?;
+        for item in page.items.unwrap_or_default() {
+            self.buffer.push_back(match self.index {
+                None => listed.table.row(item)?,
+                Some(_) => Row::projected(listed.table.name(), item),
+            });
+        }
+        self.start = page.last_evaluated_key.filter(|key| !key.is_empty());
+        self.done = self.start.is_none();
+        Ok(())
+    }
+
+    async fn count(
+        mut self,
+        listed: &Listed,
+        range: &(String, String),
+        descending: bool,
+        deadline: Timestamp,
+    ) -> Result<(u64, bool), StoreError> {
+        let mut sum = 0;
+        while !self.done {
+            if listed.clock.now() >= deadline {
+                return Ok((sum, false));
+            }
+            let page = self
+                .query(listed, range, descending)
+                .select(Select::Count)
+                .filter_expression("attribute_not_exists(expires) OR expires > :now")
+                .expression_attribute_values(":now", number(listed.clock.now().as_secs()))
+                .send()
+                .await
+                .map_err(|error| failed(listed.action, &error))?;
+            sum += u64::try_from(page.count).unwrap_or(0);
+            self.start = page.last_evaluated_key.filter(|key| !key.is_empty());
+            self.done = self.start.is_none();
+        }
+        Ok((sum, true))
+    }
+
+    fn query(
+        &self,
+        listed: &Listed,
+        range: &(String, String),
+        descending: bool,
+    ) -> aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder {
+        listed
+            .table
+            .query(&Partition { index: self.index, key: self.key, value: &self.partition })
+            .key_condition_expression("#partition = :partition AND sk BETWEEN :from AND :to")
+            .expression_attribute_values(":from", text(&range.0))
+            .expression_attribute_values(":to", text(&range.1))
+            .scan_index_forward(!descending)
+            .set_exclusive_start_key(self.start.clone())
+    }
+}

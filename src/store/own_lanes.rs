@@ -1,0 +1,53 @@
+//! Which Functions have, or had, a ready lane of their own.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::model::{FunctionName, Lane};
+
+use super::{
+    StoreError,
+    change::Condition,
+    row::NewRow,
+    table::{Table, Written},
+};
+
+const LIST: &str = "own-lanes";
+
+/// The register of own lanes. A lane is written down before its first Task goes there, so that whoever looks through
+/// all lanes misses none, whatever became of the Function.
+#[derive(Clone)]
+pub(super) struct OwnLanes {
+    control: Table,
+    known: Arc<Mutex<BTreeSet<FunctionName>>>,
+}
+
+impl OwnLanes {
+    pub(super) fn new(control: &Table) -> Self {
+        Self { control: control.clone(), known: Arc::default() }
+    }
+
+    /// Before a Task goes into this lane.
+    pub(super) async fn register(&self, queue: Lane, function: &FunctionName) -> Result<(), StoreError> {
+        match queue {
+            Lane::Shared => return Ok(()),
+            Lane::Own if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(function) => return Ok(()),
+            Lane::Own => {}
+        }
+        const ACTION: &str = "write down the lane";
+        if self.control.get(ACTION, LIST, function.as_str()).await?.is_none() {
+            match self.control.put(ACTION, NewRow::new(LIST, function), Condition::new("")).await? {
+                Written::Done(_) | Written::Refused(_) => {}
+            }
+        }
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(function.clone());
+        Ok(())
+    }
+
+    pub(super) async fn all(&self) -> Result<Vec<FunctionName>, StoreError> {
+        let rows = self.control.all_of("list the lanes", LIST).await?;
+        rows.iter().map(|row| FunctionName::parse(row.text("sk")?).map_err(|error| row.corrupt(error))).collect()
+    }
+}

@@ -1,0 +1,164 @@
+//! Rows: attribute values in and out, with errors that name the row.
+
+use std::{collections::HashMap, fmt, str::FromStr, sync::Arc};
+
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+
+use crate::model::Timestamp;
+
+use super::StoreError;
+
+/// The attributes of a row.
+pub(super) type Attributes = HashMap<String, AttributeValue>;
+
+/// The version of the format of every row, in its attribute `v`. A reader refuses a row of a later one.
+const FORMAT: u32 = 1;
+
+/// The attribute that DynamoDB's TTL looks at, in seconds since the epoch.
+pub(super) const EXPIRES: &str = "expires";
+
+/// A row as it was read.
+#[derive(Clone)]
+pub(super) struct Row {
+    table: Arc<str>,
+    attributes: Attributes,
+}
+
+impl Row {
+    /// A row of this table; refuses one that a later version wrote.
+    pub(super) fn read(table: &Arc<str>, attributes: Attributes) -> Result<Self, StoreError> {
+        let row = Self { table: Arc::clone(table), attributes };
+        let format: u32 = row.number("v")?;
+        if format > FORMAT {
+            return Err(row.corrupt(format!("it was written by a later version (format {format}); update this one")));
+        }
+        Ok(row)
+    }
+
+    /// What an index holds of a row: keys and a few attributes, without the format.
+    pub(super) fn projected(table: &Arc<str>, attributes: Attributes) -> Self {
+        Self { table: Arc::clone(table), attributes }
+    }
+
+    /// Whether the row's time is over: TTL removes it some time later.
+    pub(super) fn is_expired(&self, now: Timestamp) -> bool {
+        matches!(self.optional_number::<i64>(EXPIRES), Ok(Some(expires)) if expires <= now.as_secs())
+    }
+
+    /// This row contradicts what the store wrote.
+    pub(super) fn corrupt(&self, why: impl fmt::Display) -> StoreError {
+        let key = ["pk", "sk"].iter().filter_map(|name| self.attributes.get(*name)?.as_s().ok()).cloned();
+        StoreError::Corrupt {
+            table: self.table.to_string(),
+            key: key.collect::<Vec<_>>().join("/"),
+            why: why.to_string(),
+        }
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<&str, StoreError> {
+        self.optional_text(name)?.ok_or_else(|| self.corrupt(format!("'{name}' is missing")))
+    }
+
+    pub(super) fn optional_text(&self, name: &str) -> Result<Option<&str>, StoreError> {
+        match self.attributes.get(name) {
+            None => Ok(None),
+            Some(AttributeValue::S(text)) => Ok(Some(text)),
+            Some(_) => Err(self.corrupt(format!("'{name}' is no text"))),
+        }
+    }
+
+    pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<T, StoreError> {
+        self.optional_number(name)?.ok_or_else(|| self.corrupt(format!("'{name}' is missing")))
+    }
+
+    pub(super) fn optional_number<T: FromStr>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        match self.attributes.get(name) {
+            None => Ok(None),
+            Some(AttributeValue::N(text)) => {
+                text.parse().map(Some).map_err(|_| self.corrupt(format!("'{name}' is out of its range")))
+            }
+            Some(_) => Err(self.corrupt(format!("'{name}' is no number"))),
+        }
+    }
+
+    pub(super) fn bytes(&self, name: &str) -> Result<&[u8], StoreError> {
+        match self.attributes.get(name) {
+            Some(AttributeValue::B(bytes)) => Ok(bytes.as_ref()),
+            _ => Err(self.corrupt(format!("'{name}' is missing or no bytes"))),
+        }
+    }
+
+    pub(super) fn time(&self, name: &str) -> Result<Timestamp, StoreError> {
+        self.optional_time(name)?.ok_or_else(|| self.corrupt(format!("'{name}' is missing")))
+    }
+
+    pub(super) fn optional_time(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
+        let millis: Option<i64> = self.optional_number(name)?;
+        millis.map(|millis| Timestamp::from_millis(millis).map_err(|error| self.corrupt(error))).transpose()
+    }
+
+    /// A text that names a value.
+    pub(super) fn parse<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<T, StoreError> {
+        self.text(name)?.parse().map_err(|error| self.corrupt(format!("'{name}' is {error}")))
+    }
+
+    /// A text that holds JSON.
+    pub(super) fn json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, StoreError> {
+        self.optional_json(name)?.ok_or_else(|| self.corrupt(format!("'{name}' is missing")))
+    }
+
+    pub(super) fn optional_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        self.optional_text(name)?
+            .map(|text| serde_json::from_str(text).map_err(|error| self.corrupt(format!("'{name}' is {error}"))))
+            .transpose()
+    }
+}
+
+/// A row to be written.
+pub(super) struct NewRow(Attributes);
+
+impl NewRow {
+    /// A row with this key.
+    pub(super) fn new(pk: impl Into<String>, sk: impl fmt::Display) -> Self {
+        let mut row = Self(Attributes::new());
+        row.set("pk", text(pk));
+        row.set("sk", text(sk.to_string()));
+        row.set("v", number(FORMAT));
+        row
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: AttributeValue) {
+        self.0.insert(name.to_owned(), value);
+    }
+
+    pub(super) fn set_some(&mut self, name: &str, value: Option<AttributeValue>) {
+        if let Some(value) = value {
+            self.set(name, value);
+        }
+    }
+
+    pub(super) fn into_attributes(self) -> Attributes {
+        self.0
+    }
+}
+
+pub(super) fn text(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+pub(super) fn number(number: impl fmt::Display) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+pub(super) fn time(time: Timestamp) -> AttributeValue {
+    number(time.as_millis())
+}
+
+pub(super) fn bytes(bytes: impl Into<Vec<u8>>) -> AttributeValue {
+    AttributeValue::B(Blob::new(bytes))
+}
+
+/// A value as JSON text. What the model's types hold always prints as JSON.
+pub(super) fn json<T: serde::Serialize>(value: &T) -> AttributeValue {
+    text(serde_json::to_string(value).unwrap_or_default())
+}

@@ -1,0 +1,91 @@
+//! How Tasks come to be, and how they are called off.
+
+use crate::{
+    model::{Lane, ObjectId, Task, TaskStatus, Timestamp},
+    store::{
+        CancelOutcome, Run, StoreError, Tasks,
+        change::{Change, Condition},
+        lanes::{IndexLane, timed},
+        row::{EXPIRES, NewRow, Row, text, time},
+        table::Written,
+    },
+};
+
+use super::row;
+
+impl Tasks {
+    /// Adds a `new` Task: to the waiting lane when its start lies after `now`, else to its ready lane. Adding the same
+    /// Task twice is adding it once.
+    pub async fn create(&self, task: &Task, queue: Lane, now: Timestamp) -> Result<(), StoreError> {
+        self.own_lanes.register(queue, &task.function_name).await?;
+        let place = self.days.partition_for(task.id).await?;
+        self.add(task, row::of_new_task(&place, task, queue, now)).await
+    }
+
+    /// Adds a Task that is `inProgress` from the first: a direct execution. Adding the same Task twice is adding it
+    /// once.
+    pub async fn create_running(&self, task: &Task, run: &Run) -> Result<(), StoreError> {
+        let (partition, shard) = self.days.partition_for(task.id).await?;
+        let mut new = row::of_task(&partition, task, Lane::Shared);
+        for (name, value) in running(shard, task.id, run) {
+            new.set(name, value);
+        }
+        self.add(task, new).await
+    }
+
+    /// `new → canceled`.
+    pub async fn cancel(&self, id: ObjectId, now: Timestamp) -> Result<CancelOutcome, StoreError> {
+        let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(CancelOutcome::Unknown) };
+        let call = self.calls.next();
+        let change = Change::new()
+            .set("status", text(TaskStatus::Canceled.as_str()))
+            .set("statusChanged", time(now))
+            .set("updated", time(now))
+            .set("canceledBy", text(&call))
+            .set_some(EXPIRES, self.expiry(now))
+            .remove("lane")
+            .remove("laneKey")
+            .when(Condition::new("#status = :new").with("new", text(TaskStatus::New.as_str())));
+        match self.table.update("cancel the task", &partition, &id.to_string(), change).await? {
+            Written::Done(_) => Ok(CancelOutcome::Canceled),
+            Written::Refused(None) => Ok(CancelOutcome::Unknown),
+            Written::Refused(Some(row)) if row.optional_text("canceledBy")? == Some(&call) => {
+                Ok(CancelOutcome::Canceled)
+            }
+            Written::Refused(Some(row)) if row.is_expired(now) => Ok(CancelOutcome::Unknown),
+            Written::Refused(Some(row)) => Ok(CancelOutcome::NotNew(row.parse("status")?)),
+        }
+    }
+
+    async fn add(&self, task: &Task, new: NewRow) -> Result<(), StoreError> {
+        match self.table.put("add the task", new, Condition::absent()).await? {
+            Written::Done(_) | Written::Refused(None) => Ok(()),
+            // Ids are never drawn twice, so this is our own write whose answer was lost.
+            Written::Refused(Some(row)) if is_of(&row, task)? => Ok(()),
+            Written::Refused(Some(row)) => Err(row.corrupt("another task has this id")),
+        }
+    }
+}
+
+/// What a row holds while its Task is in progress.
+pub(super) fn running(
+    shard: u8,
+    id: ObjectId,
+    run: &Run,
+) -> [(&'static str, aws_sdk_dynamodb::types::AttributeValue); 6] {
+    [
+        ("lane", text(IndexLane::Running.partition(shard))),
+        ("laneKey", text(timed(run.lease_expires, id))),
+        ("attempt", text(run.attempt.as_str())),
+        ("runner", text(run.runner.as_str())),
+        ("started", time(run.started)),
+        ("lease", time(run.lease_expires)),
+    ]
+}
+
+/// Whether the row is of this Task, whatever became of it since.
+pub(in crate::store) fn is_of(row: &Row, task: &Task) -> Result<bool, StoreError> {
+    Ok(row.text("function")? == task.function_name.as_str()
+        && row.time("created")? == task.creation_timestamp
+        && row.time("start")? == task.start_timestamp)
+}

@@ -1,0 +1,83 @@
+//! Lists of Tasks.
+
+use futures::future::try_join_all;
+use serde_json::Value;
+
+use crate::{
+    model::{ObjectId, Page, TaskStatus, Timestamp},
+    rql::Query,
+    store::{
+        QueueLane, StoreError, Tasks,
+        lanes::IndexLane,
+        list::{Layout, Listed, Plan, Source, page, public},
+        row::Row,
+    },
+};
+
+use super::row;
+
+/// How many Tasks of the lanes are gathered at most: past that the days or the Function's index are walked.
+const GATHERED: usize = 5_000;
+
+impl Tasks {
+    /// The Tasks that meet the query, as callers see them.
+    pub async fn list(&self, query: &Query, now: Timestamp) -> Result<Page<Value>, StoreError> {
+        let listed = Listed {
+            action: "list the tasks",
+            table: self.table.clone(),
+            layout: Layout::ByDay(self.days.clone()),
+            time_field: "creationTimestamp",
+            decode,
+            budgets: self.budgets.clone(),
+            clock: std::sync::Arc::clone(&self.clock),
+        };
+        let mut plan = Plan::new(query, listed.time_field);
+        if let Source::Everything | Source::Functions(_) = plan.source
+            && let Some(statuses) = unfinished_only(query)
+            && let Some(ids) = self.gather(&statuses).await?
+        {
+            plan.source = Source::Ids(ids);
+        }
+        page(&listed, &plan, query, now).await
+    }
+
+    /// The ids of the Tasks in these states, ascending, by the lanes that they are in; `None`: too many.
+    async fn gather(&self, statuses: &[TaskStatus]) -> Result<Option<Vec<ObjectId>>, StoreError> {
+        let own: Vec<_> = self.own_lanes().await?.into_iter().map(QueueLane::Own).collect();
+        let mut lanes = Vec::new();
+        if statuses.contains(&TaskStatus::InProgress) {
+            lanes.push(IndexLane::Running);
+        }
+        if statuses.contains(&TaskStatus::New) {
+            lanes.extend([IndexLane::Waiting, IndexLane::Ready(&QueueLane::Shared)]);
+            lanes.extend(own.iter().map(IndexLane::Ready));
+        }
+        let limit = GATHERED + 1;
+        let rows = try_join_all(lanes.iter().map(|lane| self.lane_rows(lane, None, Some(limit)))).await?;
+        if rows.iter().map(Vec::len).sum::<usize>() >= limit {
+            return Ok(None);
+        }
+        let mut ids = rows.iter().flatten().map(row::id).collect::<Result<Vec<_>, _>>()?;
+        ids.sort();
+        // One that moved on while the lanes were read may be in two of them.
+        ids.dedup();
+        Ok(Some(ids))
+    }
+}
+
+/// The states that the query asks for, when Tasks in them are all in lanes.
+fn unfinished_only(query: &Query) -> Option<Vec<TaskStatus>> {
+    let names = query.filter.as_ref()?.required_values("status")?;
+    // A text that is no state is the state of no Task.
+    let statuses: Vec<TaskStatus> = names.into_iter().filter_map(|name| name.parse().ok()).collect();
+    statuses.iter().all(|status| !status.is_final()).then_some(statuses)
+}
+
+fn decode(row: &Row) -> Result<Value, StoreError> {
+    let mut task = row::read(row)?.task;
+    public(row, &task).or_else(|_| {
+        // A user's JSON may hold what a `Value` cannot, such as 1e999. That must not take the whole list away.
+        task.data = Some(Value::Null.into());
+        public(row, &task)
+    })
+}

@@ -1,0 +1,123 @@
+//! How runs end. Only the attempt that a Task belongs to can end it.
+
+use crate::{
+    model::{Lane, ObjectId, Task, TaskError, TaskStatus, Timestamp},
+    store::{
+        AttemptToken, StoreError, Tasks,
+        calls::transaction_token,
+        change::{Change, Condition},
+        lanes::{IndexLane, timed},
+        row::{EXPIRES, Row, json, text, time},
+        table::{Refusal, Transacted, Written},
+    },
+};
+
+use super::row;
+
+impl Tasks {
+    /// `inProgress → complete`. `false`: the Task is no longer this attempt's.
+    pub async fn complete(
+        &self,
+        id: ObjectId,
+        attempt: &AttemptToken,
+        request_id: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(false) };
+        let change = ended(TaskStatus::Complete, attempt, request_id, now)
+            .set_some(EXPIRES, self.expiry(now))
+            .remove("lane")
+            .remove("laneKey");
+        match self.table.update("complete the task", &partition, &id.to_string(), change).await? {
+            Written::Done(_) => Ok(true),
+            Written::Refused(Some(row)) => is_ours(&row, attempt, TaskStatus::Complete),
+            Written::Refused(None) => Ok(false),
+        }
+    }
+
+    /// `inProgress → failed`, its event not published yet. `false`: the Task is no longer this attempt's.
+    pub async fn fail(
+        &self,
+        id: ObjectId,
+        attempt: &AttemptToken,
+        error: &TaskError,
+        request_id: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(false) };
+        let change = ended(TaskStatus::Failed, attempt, request_id, now)
+            .set("error", json(error))
+            .set("lane", text(IndexLane::Unpublished.partition(shard)))
+            .set("laneKey", text(timed(now, id)));
+        match self.table.update("fail the task", &partition, &id.to_string(), change).await? {
+            Written::Done(_) => Ok(true),
+            // The reaper fails a Task by the same attempt, with an error of its own: then this was not our write.
+            Written::Refused(Some(row)) => Ok(is_ours(&row, attempt, TaskStatus::Failed)?
+                && row.optional_json::<TaskError>("error")?.as_ref() == Some(error)),
+            Written::Refused(None) => Ok(false),
+        }
+    }
+
+    /// `inProgress → retried`, and adds `next`, in one transaction. `false`: the Task is no longer this attempt's.
+    #[allow(clippy::too_many_arguments)] // one transaction, one call
+    pub async fn retry(
+        &self,
+        id: ObjectId,
+        attempt: &AttemptToken,
+        error: &TaskError,
+        request_id: Option<&str>,
+        next: &Task,
+        queue: Lane,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const ACTION: &str = "retry the task";
+        let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(false) };
+        self.own_lanes.register(queue, &next.function_name).await?;
+        let place = self.days.partition_for(next.id).await?;
+        let change = ended(TaskStatus::Retried, attempt, request_id, now)
+            .set("error", json(error))
+            .set("retriedBy", text(next.id.to_string()))
+            .set_some(EXPIRES, self.expiry(now))
+            .remove("lane")
+            .remove("laneKey");
+        let parts = vec![
+            self.table.to_update(ACTION, &partition, &id.to_string(), change)?,
+            self.table.to_put_new(ACTION, row::of_new_task(&place, next, queue, now))?,
+        ];
+        // The moment is part of it: a caller's second try is another transaction, and the rows say what became of the
+        // first.
+        let token = transaction_token(&[attempt.as_str(), &next.id.to_string(), &now.to_string()]);
+        match self.table.transact(ACTION, &token, parts).await? {
+            Transacted::Done => Ok(true),
+            Transacted::Refused(refusals) => match refusals.into_iter().next().flatten() {
+                Some(Refusal { row: Some(row) }) => Ok(is_ours(&row, attempt, TaskStatus::Retried)?
+                    && row.optional_text("retriedBy")? == Some(&next.id.to_string())),
+                Some(Refusal { row: None }) => Ok(false),
+                None => Err(StoreError::Corrupt {
+                    table: self.table.name().to_string(),
+                    key: next.id.to_string(),
+                    why: "another task has the id of this retry".to_owned(),
+                }),
+            },
+        }
+    }
+}
+
+/// What every end of a run has in common.
+fn ended(status: TaskStatus, attempt: &AttemptToken, request_id: Option<&str>, now: Timestamp) -> Change {
+    Change::new()
+        .set("status", text(status.as_str()))
+        .set("statusChanged", time(now))
+        .set("updated", time(now))
+        .set_some("requestId", request_id.map(text))
+        .when(
+            Condition::new("#status = :running AND #attempt = :attempt")
+                .with("running", text(TaskStatus::InProgress.as_str()))
+                .with("attempt", text(attempt.as_str())),
+        )
+}
+
+/// Whether the row ended that way by this attempt: our own write, whose answer was lost.
+fn is_ours(row: &Row, attempt: &AttemptToken, status: TaskStatus) -> Result<bool, StoreError> {
+    Ok(row::attempt(row)?.as_ref() == Some(attempt) && row.parse::<TaskStatus>("status")? == status)
+}

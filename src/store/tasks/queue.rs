@@ -1,0 +1,147 @@
+//! The queue: which Task is next, and who gets it.
+
+use futures::future::try_join_all;
+
+use crate::{
+    model::{Lane, TaskStatus, Timestamp},
+    store::{
+        Candidate, QueueLane, ReadyKey, Run, StoreError, TaskRecord, Tasks,
+        change::{Change, Condition},
+        lanes::IndexLane,
+        row::{Row, text, time},
+        table::{Partition, Written, failed},
+    },
+};
+
+use super::{create::running, row};
+
+impl Tasks {
+    /// The first due Tasks of these lanes together, at most `limit`, best first. On AWS the index may lag behind by
+    /// some milliseconds: a candidate may be gone, a fresh Task may not show yet.
+    pub async fn heads(&self, lanes: &[QueueLane], limit: usize) -> Result<Vec<Candidate>, StoreError> {
+        let heads = lanes.iter().map(async |lane| {
+            let rows = self.lane_rows(&IndexLane::Ready(lane), None, Some(limit)).await?;
+            rows.iter().map(|row| candidate(lane, row)).collect::<Result<Vec<_>, StoreError>>()
+        });
+        let mut candidates: Vec<_> = try_join_all(heads).await?.into_iter().flatten().collect();
+        candidates.sort_by(|a, b| a.key.cmp(&b.key));
+        candidates.truncate(limit);
+        Ok(candidates)
+    }
+
+    /// `new → inProgress`, by `run`. `None`: somebody else has it, or it left this lane.
+    pub async fn claim(
+        &self,
+        candidate: &Candidate,
+        run: &Run,
+        now: Timestamp,
+    ) -> Result<Option<TaskRecord>, StoreError> {
+        let Some((partition, shard)) = self.days.partition_of(candidate.id).await? else { return Ok(None) };
+        let mut change = Change::new()
+            .set("status", text(TaskStatus::InProgress.as_str()))
+            .set("statusChanged", time(now))
+            .set("updated", time(now))
+            .when(in_lane(&IndexLane::Ready(&candidate.lane), shard));
+        for (name, value) in running(shard, candidate.id, run) {
+            change = change.set(name, value);
+        }
+        match self.table.update("claim the task", &partition, &candidate.id.to_string(), change).await? {
+            Written::Done(Some(row)) => Ok(Some(row::read(&row)?)),
+            Written::Refused(Some(row)) if row::attempt(&row)?.as_ref() == Some(&run.attempt) => {
+                Ok(Some(row::read(&row)?))
+            }
+            Written::Done(None) | Written::Refused(_) => Ok(None),
+        }
+    }
+
+    /// Moves a due Task from the shared lane to its Function's own. `false`: it is no longer in the shared lane.
+    pub async fn move_to_own_lane(&self, candidate: &Candidate) -> Result<bool, StoreError> {
+        let Some((partition, shard)) = self.days.partition_of(candidate.id).await? else { return Ok(false) };
+        self.own_lanes.register(Lane::Own, &candidate.function).await?;
+        let own = QueueLane::Own(candidate.function.clone());
+        let lane = IndexLane::Ready(&own).partition(shard);
+        let change = Change::new()
+            .set("lane", text(&lane))
+            .set("queue", text(row::queue_name(Lane::Own)))
+            .when(in_lane(&IndexLane::Ready(&QueueLane::Shared), shard));
+        match self.table.update("move the task to its own lane", &partition, &candidate.id.to_string(), change).await? {
+            Written::Done(_) => Ok(true),
+            Written::Refused(Some(row)) => Ok(row.optional_text("lane")? == Some(&lane)),
+            Written::Refused(None) => Ok(false),
+        }
+    }
+
+    /// What the index holds of a lane, all shards together, in the lane's order: the first `limit`, or all of it;
+    /// only what stands before `below`, when that is given.
+    pub(super) async fn lane_rows(
+        &self,
+        lane: &IndexLane<'_>,
+        below: Option<&str>,
+        limit: Option<usize>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let shards = self.days.lane_shards().await?;
+        let parts = (0..shards).map(|shard| self.lane_shard_rows(lane.partition(shard), below, limit));
+        let mut parts = try_join_all(parts).await?;
+        let mut rows = match parts.len() {
+            1 => parts.remove(0),
+            _ => {
+                let mut rows: Vec<_> = parts.into_iter().flatten().collect();
+                rows.sort_by(|a, b| a.text("laneKey").ok().cmp(&b.text("laneKey").ok()));
+                rows
+            }
+        };
+        rows.truncate(limit.unwrap_or(usize::MAX));
+        Ok(rows)
+    }
+
+    async fn lane_shard_rows(
+        &self,
+        partition: String,
+        below: Option<&str>,
+        limit: Option<usize>,
+    ) -> Result<Vec<Row>, StoreError> {
+        const ACTION: &str = "read the queue";
+        let base = || {
+            let query = self.table.query(&Partition { index: Some("lane"), key: "lane", value: &partition });
+            match below {
+                None => query.key_condition_expression("#partition = :partition"),
+                Some(below) => query
+                    .key_condition_expression("#partition = :partition AND laneKey < :below")
+                    .expression_attribute_values(":below", text(below)),
+            }
+        };
+        let (mut rows, mut start) = (Vec::new(), None);
+        loop {
+            let wanted = limit.map(|limit| limit - rows.len());
+            if wanted == Some(0) {
+                return Ok(rows);
+            }
+            let query = base()
+                .set_limit(wanted.map(|wanted| i32::try_from(wanted).unwrap_or(i32::MAX)))
+                .set_exclusive_start_key(start);
+            let page = query.send().await.map_err(|error| failed(ACTION, &error))?;
+            let items = page.items.unwrap_or_default();
+            rows.extend(items.into_iter().map(|item| Row::projected(self.table.name(), item)));
+            match page.last_evaluated_key {
+                Some(key) if !key.is_empty() => start = Some(key),
+                _ => return Ok(rows),
+            }
+        }
+    }
+}
+
+/// The Task is `new` and in this lane.
+pub(super) fn in_lane(lane: &IndexLane<'_>, shard: u8) -> Condition {
+    Condition::new("#status = :new AND #lane = :lane")
+        .with("new", text(TaskStatus::New.as_str()))
+        .with("lane", text(lane.partition(shard)))
+}
+
+fn candidate(lane: &QueueLane, row: &Row) -> Result<Candidate, StoreError> {
+    Ok(Candidate {
+        id: row::id(row)?,
+        function: row::function(row)?,
+        lane: lane.clone(),
+        key: ReadyKey::from_row(row.text("laneKey")?.to_owned()),
+    })
+}

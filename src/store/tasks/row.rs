@@ -1,0 +1,123 @@
+//! A Task as a row.
+
+use crate::{
+    model::{FunctionName, Json, Lane, ObjectId, Tags, Task, TaskError, TaskOrigin},
+    store::{
+        AttemptToken, QueueLane, ReadyKey, Run, RunnerId, StoreError, TaskRecord,
+        lanes::{IndexLane, timed},
+        row::{NewRow, Row, json, number, text, time},
+    },
+};
+
+/// A Task's row, but for its lane and its run.
+pub(in crate::store) fn of_task(partition: &str, task: &Task, queue: Lane) -> NewRow {
+    let mut row = NewRow::new(partition, task.id);
+    row.set("function", text(task.function_name.as_str()));
+    row.set("status", text(task.status.as_str()));
+    row.set("statusChanged", time(task.status_changed_timestamp));
+    row.set_some("data", task.data.as_ref().map(|data| text(data.as_str())));
+    if !task.tags.as_slice().is_empty() {
+        row.set("tags", json(&task.tags));
+    }
+    row.set("start", time(task.start_timestamp));
+    row.set("priority", number(task.priority));
+    row.set_some("user", task.origin.created_by_user_id.as_ref().map(|id| text(id.as_str())));
+    row.set_some("application", task.origin.created_by_application_id.as_ref().map(|id| text(id.as_str())));
+    row.set("created", time(task.creation_timestamp));
+    row.set("updated", time(task.update_timestamp));
+    if !task.retry_for_task_ids.is_empty() {
+        row.set("retryFor", json(&task.retry_for_task_ids));
+    }
+    row.set_some("retriedBy", task.retried_by_task_id.map(|id| text(id.to_string())));
+    row.set_some("error", task.error.as_ref().map(json));
+    row.set("queue", text(queue_name(queue)));
+    row
+}
+
+/// A `new` Task's row, in the waiting lane or in its ready lane.
+pub(in crate::store) fn of_new_task(
+    (partition, shard): &(String, u8),
+    task: &Task,
+    queue: Lane,
+    now: crate::model::Timestamp,
+) -> NewRow {
+    let mut row = of_task(partition, task, queue);
+    let (lane, key) = if task.start_timestamp > now {
+        (IndexLane::Waiting.partition(*shard), timed(task.start_timestamp, task.id))
+    } else {
+        let lane = QueueLane::of(queue, &task.function_name);
+        let key = ReadyKey::new(task.priority, task.start_timestamp, task.id);
+        (IndexLane::Ready(&lane).partition(*shard), key.as_str().to_owned())
+    };
+    row.set("lane", text(lane));
+    row.set("laneKey", text(key));
+    row
+}
+
+pub(in crate::store) fn read(row: &Row) -> Result<TaskRecord, StoreError> {
+    let task = Task {
+        id: id(row)?,
+        function_name: function(row)?,
+        status: row.parse("status")?,
+        status_changed_timestamp: row.time("statusChanged")?,
+        data: row
+            .optional_text("data")?
+            .map(|data| Json::parse(data.to_owned()).map_err(|error| row.corrupt(format!("'data' is {error}"))))
+            .transpose()?,
+        tags: row.optional_json::<Tags>("tags")?.unwrap_or_default(),
+        start_timestamp: row.time("start")?,
+        priority: crate::model::Priority::new(row.number("priority")?).map_err(|error| row.corrupt(error))?,
+        origin: TaskOrigin {
+            created_by_user_id: read_name(row, "user")?,
+            created_by_application_id: read_name(row, "application")?,
+        },
+        creation_timestamp: row.time("created")?,
+        update_timestamp: row.time("updated")?,
+        retry_for_task_ids: row.optional_json("retryFor")?.unwrap_or_default(),
+        retried_by_task_id: row.optional_text("retriedBy")?.map(|_| row.parse("retriedBy")).transpose()?,
+        error: row.optional_json::<TaskError>("error")?,
+    };
+    let run = match attempt(row)? {
+        None => None,
+        Some(attempt) => Some(Run {
+            attempt,
+            runner: RunnerId::new(row.text("runner")?),
+            started: row.time("started")?,
+            lease_expires: row.time("lease")?,
+        }),
+    };
+    Ok(TaskRecord { task, queue: queue(row)?, run, request_id: row.optional_text("requestId")?.map(str::to_owned) })
+}
+
+pub(super) fn id(row: &Row) -> Result<ObjectId, StoreError> {
+    row.parse("sk")
+}
+
+pub(super) fn function(row: &Row) -> Result<FunctionName, StoreError> {
+    FunctionName::parse(row.text("function")?).map_err(|error| row.corrupt(format!("'function' {error}")))
+}
+
+pub(super) fn attempt(row: &Row) -> Result<Option<AttemptToken>, StoreError> {
+    Ok(row.optional_text("attempt")?.map(|attempt| AttemptToken::from_row(attempt.to_owned())))
+}
+
+pub(super) fn queue(row: &Row) -> Result<Lane, StoreError> {
+    match row.text("queue")? {
+        "shared" => Ok(Lane::Shared),
+        "own" => Ok(Lane::Own),
+        other => Err(row.corrupt(format!("'queue' is '{other}'"))),
+    }
+}
+
+pub(super) fn queue_name(queue: Lane) -> &'static str {
+    match queue {
+        Lane::Shared => "shared",
+        Lane::Own => "own",
+    }
+}
+
+fn read_name<T: TryFrom<String, Error: std::fmt::Display>>(row: &Row, name: &str) -> Result<Option<T>, StoreError> {
+    row.optional_text(name)?
+        .map(|text| T::try_from(text.to_owned()).map_err(|error| row.corrupt(format!("'{name}' {error}"))))
+        .transpose()
+}

@@ -1,0 +1,121 @@
+//! What the ticker watches: Tasks that come due, runs whose lease is over, failures whose event is not out yet.
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::{
+    model::{ObjectId, Priority, TaskStatus, Timestamp},
+    store::{
+        QueueLane, ReadyKey, RunnerId, StoreError, TaskRecord, Tasks,
+        change::{Change, Condition},
+        lanes::{IndexLane, time_key, time_of},
+        row::{EXPIRES, Row, text},
+        table::Written,
+    },
+};
+
+use super::{queue::in_lane, row};
+
+/// How many rows are moved at once.
+const AT_ONCE: usize = 8;
+
+impl Tasks {
+    /// Moves Tasks that came due from the waiting lane to their ready lanes, the earliest first. Looks at `limit` of
+    /// them at most and answers how many it moved; another ticker may have moved some meanwhile.
+    pub async fn promote_due(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        let rows = self.lane_rows(&IndexLane::Waiting, Some(&first_after(now)), Some(limit)).await?;
+        let moved = stream::iter(&rows).map(|row| self.promote(row)).buffer_unordered(AT_ONCE);
+        moved.try_fold(0, async |sum, moved| Ok(sum + usize::from(moved))).await
+    }
+
+    /// When the first of the waiting Tasks is due.
+    pub async fn earliest_waiting(&self) -> Result<Option<Timestamp>, StoreError> {
+        let rows = self.lane_rows(&IndexLane::Waiting, None, Some(1)).await?;
+        rows.first().map(lane_time).transpose()
+    }
+
+    /// Tasks in progress whose lease is over, the oldest first, at most `limit`.
+    pub async fn expired_runs(&self, now: Timestamp, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
+        let rows = self.lane_rows(&IndexLane::Running, Some(&first_after(now)), Some(limit)).await?;
+        let mut records = self.records_of(&rows).await?;
+        let lease = |record: &TaskRecord| record.run.as_ref().map(|run| run.lease_expires);
+        // The index lags behind the rows: the rows count.
+        records.retain(|record| {
+            record.task.status == TaskStatus::InProgress && lease(record).is_some_and(|lease| lease <= now)
+        });
+        records.sort_by_key(|record| (lease(record), record.task.id));
+        Ok(records)
+    }
+
+    /// The Tasks in progress of one runner, by id.
+    pub async fn runs_of(&self, runner: &RunnerId) -> Result<Vec<TaskRecord>, StoreError> {
+        let mut rows = self.lane_rows(&IndexLane::Running, None, None).await?;
+        rows.retain(|row| row.optional_text("runner").ok().flatten() == Some(runner.as_str()));
+        let mut records = self.records_of(&rows).await?;
+        records.retain(|record| {
+            record.task.status == TaskStatus::InProgress && record.run.as_ref().is_some_and(|run| run.runner == *runner)
+        });
+        records.sort_by_key(|record| record.task.id);
+        Ok(records)
+    }
+
+    /// Failed Tasks whose event was not acknowledged yet, the oldest first, at most `limit`.
+    pub async fn unpublished(&self, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
+        let rows = self.lane_rows(&IndexLane::Unpublished, None, Some(limit)).await?;
+        let mut read = self.rows_of(&rows).await?;
+        read.retain(|row| row.optional_text("lane").ok().flatten().is_some());
+        let mut records = read.iter().map(row::read).collect::<Result<Vec<_>, _>>()?;
+        records.retain(|record| record.task.status == TaskStatus::Failed);
+        records.sort_by_key(|record| (record.task.status_changed_timestamp, record.task.id));
+        Ok(records)
+    }
+
+    /// Notes that the event of a failed Task was acknowledged. Noting it twice is noting it once.
+    pub async fn mark_published(&self, id: ObjectId) -> Result<(), StoreError> {
+        let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(()) };
+        let change = Change::new()
+            // Only now: a record must not expire before its event is out.
+            .set_some(EXPIRES, self.expiry(self.clock.now()))
+            .remove("lane")
+            .remove("laneKey")
+            .when(Condition::new("#lane = :lane").with("lane", text(IndexLane::Unpublished.partition(shard))));
+        match self.table.update("note the published event", &partition, &id.to_string(), change).await? {
+            Written::Done(_) | Written::Refused(_) => Ok(()),
+        }
+    }
+
+    async fn promote(&self, waiting: &Row) -> Result<bool, StoreError> {
+        let (id, function, queue) = (row::id(waiting)?, row::function(waiting)?, row::queue(waiting)?);
+        let priority = Priority::new(waiting.number("priority")?).map_err(|error| waiting.corrupt(error))?;
+        let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(false) };
+        let lane = QueueLane::of(queue, &function);
+        self.own_lanes.register(queue, &function).await?;
+        let key = ReadyKey::new(priority, lane_time(waiting)?, id);
+        let change = Change::new()
+            .set("lane", text(IndexLane::Ready(&lane).partition(shard)))
+            .set("laneKey", text(key.as_str()))
+            .when(in_lane(&IndexLane::Waiting, shard));
+        match self.table.update("promote the task", &partition, &id.to_string(), change).await? {
+            Written::Done(_) => Ok(true),
+            Written::Refused(_) => Ok(false),
+        }
+    }
+
+    async fn records_of(&self, rows: &[Row]) -> Result<Vec<TaskRecord>, StoreError> {
+        self.rows_of(rows).await?.iter().map(row::read).collect()
+    }
+
+    /// The rows that the index points at, strongly consistent.
+    async fn rows_of(&self, rows: &[Row]) -> Result<Vec<Row>, StoreError> {
+        let keys = rows.iter().map(|row| Ok((row.text("pk")?.to_owned(), row.text("sk")?.to_owned())));
+        self.table.get_all("read the tasks", keys.collect::<Result<Vec<_>, StoreError>>()?).await
+    }
+}
+
+/// What stands before every place of a later time, and after every place of this one.
+fn first_after(now: Timestamp) -> String {
+    format!("{}/", time_key(now))
+}
+
+fn lane_time(row: &Row) -> Result<Timestamp, StoreError> {
+    time_of(row.text("laneKey")?).ok_or_else(|| row.corrupt("its place in its lane is no time"))
+}
