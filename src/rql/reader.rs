@@ -163,12 +163,13 @@ fn holds_text(kind: FieldKind) -> bool {
     }
 }
 
-/// A dotted path; a dot within a field's name is written encoded.
+/// A dotted path; a dot within a field's name is written encoded. Spaces around it are passed over: the platform's
+/// documentation writes `select(field1, field2)`.
 fn path(word: Word<'_>) -> Result<FieldPath, Fault> {
     let steps = word
         .text
         .split('.')
-        .map(|step| literal::decode(Word { at: word.at, text: step }))
+        .map(|step| literal::decode(Word { at: word.at, text: step }).map(|step| step.trim().to_owned()))
         .collect::<Result<Vec<_>, _>>()?;
     if steps.iter().any(String::is_empty) || steps.len() > MAX_DEPTH {
         return Err(Fault::new(word.at, "expected the name of a field, its parts parted by single dots"));
@@ -179,6 +180,7 @@ fn path(word: Word<'_>) -> Result<FieldPath, Fault> {
 fn sort_key(word: Word<'_>) -> Result<SortKey, Fault> {
     const SIGNS: [(&str, bool); 6] =
         [("+", false), ("-", true), ("%2B", false), ("%2b", false), ("%2D", true), ("%2d", true)];
+    let word = Word { text: word.text.trim_start_matches("%20").trim_start(), ..word };
     let signed = SIGNS.into_iter().find_map(|(sign, descending)| Some((word.text.strip_prefix(sign)?, descending)));
     let (text, descending) = signed.unwrap_or((word.text, false));
     Ok(SortKey { field: path(Word { at: word.at, text })?, descending })
@@ -213,7 +215,7 @@ mod tests {
     #[test]
     fn the_last_of_each_directive_counts_and_they_may_stand_in_an_and() {
         let query = query(
-            "limit(5)&and(sort(-priority,+data.x,id),eq(status,new))&select(id,data.key)&limit(7,30)&skipCount()",
+            "limit(5)&and(sort(-priority,%20+data.x,%20id),eq(status,new))&select(id,data.key)&limit(7,30)&skipCount()",
         );
         assert_eq!(query.window, Window { limit: 7, offset: 30 });
         let keys: Vec<_> = query.sort.iter().map(|key| (key.field.to_string(), key.descending)).collect();

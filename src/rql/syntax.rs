@@ -3,7 +3,8 @@
 //! A word runs to the next of `( ) & | ,` and is kept percent-encoded, so that every encoded character is data. What
 //! follows persvr/rql beyond the obvious: `&`, `|` and `,` part conditions, and so does nothing at all after a `)` (the
 //! SDK's builder can swallow a separator when it replaces a `limit`); empty conditions are passed over; `&` and `|`
-//! do not mix within a group; `%3C` and `%3E` are `<` and `>` where an operator can stand, for clients encode them.
+//! do not mix within a group; `%3C`, `%3E` and `%7C` are `<`, `>` and `|` where those can stand, for clients encode
+//! them (the SDK's own does).
 //! Left out: arrays by slashes, `$1` parameters.
 
 use winnow::{
@@ -143,7 +144,6 @@ struct Group<'a> {
 fn conditions<'a>(input: &mut Input<'a>, fixed: Option<Join>, place: Place) -> Parsed<Group<'a>> {
     let mut join = fixed;
     let mut terms = Vec::new();
-    let mut after_call = false;
     loop {
         let at = input.current_token_start();
         let separator = match input.peek_token() {
@@ -151,7 +151,7 @@ fn conditions<'a>(input: &mut Input<'a>, fixed: Option<Join>, place: Place) -> P
             Some(',') => Some(None),
             Some('&') => Some(Some(Join::And)),
             Some('|') => Some(Some(Join::Or)),
-            Some('%') if after_call && starts_with_escape(input, "7C") => {
+            Some('%') if starts_with_pipe(input) => {
                 // The `|` itself is taken below; first the two digits more of its encoded form.
                 input.next_slice(2);
                 Some(Some(Join::Or))
@@ -168,13 +168,8 @@ fn conditions<'a>(input: &mut Input<'a>, fixed: Option<Join>, place: Place) -> P
                     ));
                 }
                 join = join.or(wanted);
-                after_call = false;
             }
-            None => {
-                let before: &'a str = *input.input;
-                terms.push(term(input, place)?);
-                after_call = before[..before.len() - input.input.len()].ends_with(')');
-            }
+            None => terms.push(term(input, place)?),
         }
     }
 }
@@ -269,7 +264,7 @@ fn shorthand<'a>(input: &mut Input<'a>, field: Word<'a>) -> Parsed<Term<'a>> {
                 ("in" | "out", _) => {
                     return Ok(Term::In { field, values: array_or_value(input)?, negated: name == "out" });
                 }
-                ("like", _) => return Ok(Term::Like { field, value: value(input)? }),
+                ("like", _) => return Ok(Term::Like { field, value: shorthand_value(input)? }),
                 _ => {
                     let name = shorten(name);
                     return Err(Fault::new(
@@ -281,7 +276,20 @@ fn shorthand<'a>(input: &mut Input<'a>, field: Word<'a>) -> Parsed<Term<'a>> {
         },
         None => return Err(Fault::new(at, "expected one of the operators = == != < <= > >=")),
     };
-    Ok(Term::Compare { field, op, value: value(input)? })
+    Ok(Term::Compare { field, op, value: shorthand_value(input)? })
+}
+
+/// A value that nothing encloses: an encoded `|` ends it as a plain one does, for the SDK's HTTP client encodes them.
+fn shorthand_value<'a>(input: &mut Input<'a>) -> Parsed<Word<'a>> {
+    let start = input.checkpoint();
+    let word = value(input)?;
+    match ["%7C", "%7c"].into_iter().filter_map(|pipe| word.text.find(pipe)).min() {
+        Some(end) => {
+            input.reset(&start);
+            Ok(Word { at: word.at, text: input.next_slice(end) })
+        }
+        None => Ok(word),
+    }
 }
 
 /// The longest of the signs that stands here.
@@ -373,7 +381,7 @@ fn array_or_list<'a>(input: &mut Input<'a>) -> Parsed<Vec<Word<'a>>> {
 
 /// `(a,b)` or `a`.
 fn array_or_value<'a>(input: &mut Input<'a>) -> Parsed<Vec<Word<'a>>> {
-    if input.peek_token() == Some('(') { nested(input, array) } else { value(input).map(|value| vec![value]) }
+    if input.peek_token() == Some('(') { nested(input, array) } else { shorthand_value(input).map(|value| vec![value]) }
 }
 
 fn array<'a>(input: &mut Input<'a>) -> Parsed<Vec<Word<'a>>> {
@@ -404,7 +412,7 @@ fn name<'a>(input: &mut Input<'a>) -> Parsed<Word<'a>> {
     let ends = |(at, c): &(usize, char)| match c {
         '(' | ')' | '&' | '|' | ',' | '=' | '<' | '>' => true,
         '!' => rest[*at..].starts_with("!="),
-        '%' => ["%3C", "%3c", "%3E", "%3e"].iter().any(|sign| rest[*at..].starts_with(sign)),
+        '%' => ["%3C", "%3c", "%3E", "%3e", "%7C", "%7c"].iter().any(|sign| rest[*at..].starts_with(sign)),
         _ => false,
     };
     let length = rest.char_indices().find(ends).map_or(rest.len(), |(at, _)| at);
@@ -419,9 +427,9 @@ fn count(input: &mut Input<'_>) -> Parsed<()> {
     Err(Fault::new(input.current_token_start(), format!("more than {MAX_TERMS} conditions and values")))
 }
 
-fn starts_with_escape(input: &Input<'_>, digits: &str) -> bool {
+fn starts_with_pipe(input: &Input<'_>) -> bool {
     let rest: &str = &input.input;
-    rest.get(1..3).is_some_and(|found| found.eq_ignore_ascii_case(digits))
+    rest.get(..3).is_some_and(|found| found.eq_ignore_ascii_case("%7C"))
 }
 
 fn next_char(input: &Input<'_>) -> String {

@@ -63,7 +63,9 @@ fn groups_nest_and_join() {
         ("or(a=1|b=2,c=3)", "or(eq(a,1),eq(b,2),eq(c,3))"),
         ("eq(a,1)%7Ceq(b,2)", "or(eq(a,1),eq(b,2))"),
         ("eq(a,1)%7cb=2", "or(eq(a,1),eq(b,2))"),
-        ("a=1%7Cb", "eq(a,1%7cb)"),
+        ("a=1%7Cb%3E2%7cc=in=3", "or(eq(a,1),gt(b,2),in(c,3))"),
+        ("eq(a,1%7Cb)", "eq(a,1%7cb)"),
+        ("a=1%257Cb", "eq(a,1%257cb)"),
         ("contains(a)", "contains(a:)"),
         ("contains(a,b>1,c<2)&excludes(d,and(x))", "contains(a:gt(b,1),lt(c,2)) excludes(d:and(x))"),
     ] {
