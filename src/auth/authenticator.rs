@@ -37,8 +37,8 @@ pub struct AuthSettings {
 
 const MOST_KEPT: Duration = Duration::from_secs(5);
 
-/// What of a request tells who sent it.
-#[derive(Clone, Copy, Debug)]
+/// What of a request tells who sent it. It has no `Debug`: the headers hold the credential.
+#[derive(Clone, Copy)]
 pub struct RequestParts<'a> {
     /// The HTTP method.
     pub method: &'a str,

@@ -41,6 +41,8 @@ pub(super) fn parameters(query: &str) -> Option<Vec<(String, String)>> {
         let (name, value) = split(part);
         flat.put(decode(name), Value::Text(decode(value)), combine);
     }
+    // JavaScript walks through an object's indices first, ascending, then through its names as they came.
+    flat.entries.sort_by_key(|(name, _)| index_of(name).map_or((true, 0), |index| (false, index)));
     let mut root = Value::Object(Object::default());
     for (name, value) in flat.entries {
         if let Some(folded) = fold(&name, value) {
@@ -151,7 +153,7 @@ fn fold(name: &str, value: Value) -> Option<Value> {
             };
         }
         let bare = segment.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
-        let index = bare.and_then(|inner| inner.parse::<usize>().ok().filter(|index| index.to_string() == inner));
+        let index = bare.and_then(index_of);
         let name = bare.unwrap_or(&segment).to_owned();
         match index {
             Some(index) if index < ARRAY_LIMIT => {
@@ -164,6 +166,11 @@ fn fold(name: &str, value: Value) -> Option<Value> {
             None => Value::Object(Object { entries: vec![(name, leaf)], overflow: None }),
         }
     }))
+}
+
+/// The number, when the text is one as JavaScript prints it.
+fn index_of(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|index: &usize| index.to_string() == text)
 }
 
 /// `a[b][c]` → `a`, `[b]`, `[c]`. `None`: qs leaves the parameter out.
@@ -324,6 +331,8 @@ mod tests {
             ("a[b][]=1&a[b][]=2", vec!["a[b]=1,2"]),
             ("a[1]=x&a[0]=y", vec!["a=x", "a=y"]),
             ("toString=1&a=2", vec!["a=2"]),
+            // An index goes before a name, so that the array begins with it.
+            ("0[a]&0[a][30]=1&0=", vec!["0[0]=", "0[1]=[object Object]", "0[a]=[object Object]"]),
         ] {
             assert_eq!(signed(query), expected, "{query}");
         }
