@@ -1,7 +1,20 @@
 //! Who is calling: OAuth 1.0a signatures and opaque tokens → [`Caller`](crate::model::Caller) (contract §7).
 
+mod access_token;
+mod authenticator;
+mod cache;
+mod credential;
+mod key_file;
+mod nonces;
+mod oauth1;
 mod sealed;
 mod source;
+#[cfg(test)]
+mod tests;
 
+pub use authenticator::{AuthSettings, Authenticator, RequestParts};
+pub use credential::{NewCredential, Secret, issue};
+pub use key_file::{KeyFile, KeyFileError};
+pub use nonces::{MemoryNonces, NonceMemory, Sighting};
 pub use sealed::{Sealed, SecretBox};
 pub use source::{CredentialSource, StoredCredential};

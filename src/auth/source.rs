@@ -31,6 +31,13 @@ pub struct StoredCredential {
     pub expires: Option<Timestamp>,
 }
 
+impl StoredCredential {
+    /// Whether it has stopped to count.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+}
+
 /// Looks credentials up. A revoked one is not found.
 pub trait CredentialSource: Send + Sync {
     /// The credential of this OAuth consumer key.

@@ -1,0 +1,215 @@
+//! From a request's `Authorization` header to its caller.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, header::AUTHORIZATION};
+use subtle::ConstantTimeEq;
+
+use super::{
+    CredentialSource, NonceMemory, SecretBox, Sighting, StoredCredential, access_token,
+    cache::Cache,
+    credential::{consumer_secret_context, token_secret_context},
+    nonces::WINDOW_SECS,
+    oauth1::{self, OAuthHeader},
+};
+use crate::{
+    model::{ApplicationId, Caller, Error, ErrorKind, Result, Timestamp},
+    ports::{Clock, PortError},
+};
+
+/// Knows callers by their credentials.
+pub struct Authenticator {
+    source: Arc<dyn CredentialSource>,
+    secrets: Arc<dyn SecretBox>,
+    nonces: Arc<dyn NonceMemory>,
+    clock: Arc<dyn Clock>,
+    consumers: Cache<String, Consumer>,
+    tokens: Cache<[u8; 32], StoredCredential>,
+}
+
+/// How an [`Authenticator`] is set up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AuthSettings {
+    /// How long a credential that was found counts without another look, so how long after its revocation it may
+    /// still count. At most 5 seconds are taken; zero looks every time. It saves a read and two decryptions a request.
+    pub keep_credentials: Duration,
+}
+
+const MOST_KEPT: Duration = Duration::from_secs(5);
+
+/// What of a request tells who sent it. It has no `Debug`: the headers hold the credential.
+#[derive(Clone, Copy)]
+pub struct RequestParts<'a> {
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The absolute URL as the client saw it, its path and query untouched: OAuth 1.0a signs it.
+    pub url: &'a str,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+}
+
+/// A credential with what its signatures are checked by.
+struct Consumer {
+    credential: StoredCredential,
+    consumer_secret: Vec<u8>,
+    token_secret: Vec<u8>,
+}
+
+impl Authenticator {
+    /// Looks credentials up in `source`, opens their secrets with `secrets`, and remembers signatures in `nonces`.
+    pub fn new(
+        source: Arc<dyn CredentialSource>,
+        secrets: Arc<dyn SecretBox>,
+        nonces: Arc<dyn NonceMemory>,
+        clock: Arc<dyn Clock>,
+        settings: AuthSettings,
+    ) -> Self {
+        let keep = settings.keep_credentials.min(MOST_KEPT);
+        Self { source, secrets, nonces, clock, consumers: Cache::new(keep), tokens: Cache::new(keep) }
+    }
+
+    /// Who sent the request: [`Caller::Nobody`] when it carries no credential, an error when it carries a bad one.
+    ///
+    /// - OAuth 1.0a, checked in this order: 109 when the header is no OAuth header, 107 for an unknown consumer (that
+    ///   of a revoked credential is unknown), 108 for a token that is not its consumer's or has expired, 109 for a
+    ///   signature that does not fit, 110 for a time stamp out of its window or a nonce seen before. The last comes
+    ///   last so that only who holds the secrets can learn of it, or fill the memory of nonces.
+    /// - Bearer: 117 for a token that is unknown, revoked or none of ours, 118 for one that has expired.
+    /// - Another scheme, or two credentials at once: 104.
+    pub async fn authenticate(&self, request: RequestParts<'_>) -> Result<Caller> {
+        let mut credentials = request.headers.get_all(AUTHORIZATION).iter();
+        let credential = match (credentials.next(), credentials.next()) {
+            (None, _) => return Ok(Caller::Nobody),
+            (Some(credential), None) => credential.to_str().map_err(|_| not_understood())?,
+            (Some(_), Some(_)) => {
+                return Err(Error::new(
+                    ErrorKind::UserNotAuthenticated,
+                    "The request carries more than one Authorization header; send one.",
+                ));
+            }
+        };
+        let (scheme, rest) = credential.trim().split_once([' ', '\t']).unwrap_or((credential.trim(), ""));
+        if scheme.eq_ignore_ascii_case("OAuth") {
+            self.by_signature(&request, rest).await
+        } else if scheme.eq_ignore_ascii_case("Bearer") {
+            self.by_access_token(rest.trim()).await
+        } else {
+            Err(not_understood())
+        }
+    }
+
+    async fn by_access_token(&self, token: &str) -> Result<Caller> {
+        let unknown = || Error::new(ErrorKind::AccessTokenUnknown, "The access token is unknown, or was revoked.");
+        let hash = access_token::hash(token).ok_or_else(unknown)?;
+        let now = self.clock.now();
+        let credential = match self.tokens.get(&hash, now) {
+            Some(credential) => credential,
+            None => {
+                let found = self.source.by_access_token_hash(&hash).await.map_err(Error::internal)?;
+                let credential = Arc::new(found.ok_or_else(unknown)?);
+                self.tokens.put(hash, credential.clone(), now);
+                credential
+            }
+        };
+        if !bool::from(credential.access_token_hash.ct_eq(&hash)) {
+            return Err(unknown());
+        }
+        if credential.has_expired(now) {
+            return Err(Error::new(ErrorKind::AccessTokenExpired, "The access token has expired."));
+        }
+        Ok(Caller::User(credential.identity.clone()))
+    }
+
+    async fn by_signature(&self, request: &RequestParts<'_>, header: &str) -> Result<Caller> {
+        let header = OAuthHeader::parse(header).map_err(|wrong| {
+            Error::new(ErrorKind::OauthSignature, format!("The OAuth header cannot be read: {wrong}."))
+        })?;
+        let now = self.clock.now();
+        let unknown_consumer = || Error::new(ErrorKind::OauthKey, "The OAuth consumer key is unknown, or was revoked.");
+        let consumer = self.consumer(&header.consumer_key, now).await?.ok_or_else(unknown_consumer)?;
+        let credential = &consumer.credential;
+        let token_secret = match &header.token {
+            Some(token) if *token == credential.token && !credential.has_expired(now) => &consumer.token_secret[..],
+            Some(_) => {
+                return Err(Error::new(
+                    ErrorKind::OauthToken,
+                    "The OAuth token is not one of this consumer, or has expired.",
+                ));
+            }
+            None if credential.has_expired(now) => return Err(unknown_consumer()),
+            None => &[],
+        };
+        let secrets = oauth1::Secrets { consumer: &consumer.consumer_secret, token: token_secret };
+        if !oauth1::verify(request.method, request.url, &header, &secrets) {
+            return Err(Error::new(
+                ErrorKind::OauthSignature,
+                "The OAuth signature does not fit the request: check the secrets, and that the URL that was signed is \
+                 the one that reaches the service.",
+            ));
+        }
+        self.count_once(&header, now).await?;
+        if header.token.is_some() {
+            return Ok(Caller::User(credential.identity.clone()));
+        }
+        match &credential.identity.application_id {
+            Some(application) => Ok(Caller::Application(application.clone())),
+            // A consumer that belongs to no application is one of its own.
+            None => {
+                ApplicationId::parse(credential.consumer_key.as_str()).map(Caller::Application).map_err(Error::internal)
+            }
+        }
+    }
+
+    /// 110 when the time stamp is out of its window, or the request was seen before.
+    async fn count_once(&self, header: &OAuthHeader, now: Timestamp) -> Result<()> {
+        if now.as_secs().abs_diff(header.timestamp) > WINDOW_SECS.unsigned_abs() {
+            return Err(Error::new(
+                ErrorKind::DuplicateRequest,
+                format!(
+                    "oauth_timestamp is more than {WINDOW_SECS} seconds from the service's clock, which says {now}."
+                ),
+            ));
+        }
+        // The whole second after the window's last one.
+        let expires = Timestamp::saturating_from_millis((header.timestamp + WINDOW_SECS + 1).saturating_mul(1000));
+        let sighting =
+            Sighting { consumer_key: &header.consumer_key, nonce: &header.nonce, timestamp: header.timestamp, expires };
+        if self.nonces.remember(sighting).await.map_err(Error::internal)? {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::DuplicateRequest, "A request with this oauth_nonce was seen before."))
+        }
+    }
+
+    async fn consumer(&self, key: &str, now: Timestamp) -> Result<Option<Arc<Consumer>>> {
+        let key = key.to_owned();
+        if let Some(consumer) = self.consumers.get(&key, now) {
+            return Ok(Some(consumer));
+        }
+        match self.look_up(&key).await.map_err(Error::internal)? {
+            Some(consumer) => {
+                let consumer = Arc::new(consumer);
+                self.consumers.put(key, consumer.clone(), now);
+                Ok(Some(consumer))
+            }
+            None => Ok(None),
+        }
+    }
+
+    async fn look_up(&self, key: &str) -> Result<Option<Consumer>, PortError> {
+        let Some(credential) = self.source.by_consumer_key(key).await? else { return Ok(None) };
+        let (consumer, token) = (consumer_secret_context(credential.id), token_secret_context(credential.id));
+        let (consumer_secret, token_secret) = futures::try_join!(
+            self.secrets.open(&credential.consumer_secret, &consumer),
+            self.secrets.open(&credential.token_secret, &token),
+        )?;
+        Ok(Some(Consumer { credential, consumer_secret, token_secret }))
+    }
+}
+
+fn not_understood() -> Error {
+    Error::new(
+        ErrorKind::UserNotAuthenticated,
+        "The Authorization header is none that the service understands: it takes OAuth 1.0a and Bearer.",
+    )
+}

@@ -1,0 +1,148 @@
+//! Making credentials.
+
+use std::fmt;
+
+use super::{SecretBox, StoredCredential, access_token};
+use crate::{
+    model::{Identity, ObjectId, Timestamp},
+    ports::{Ids, PortError},
+};
+
+/// A text that nobody but its owner may see: it prints as `[secret]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text, to be handed over to its owner.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// A credential as its owner sees it, once: the service cannot show its secrets again.
+#[derive(Clone, Debug)]
+pub struct NewCredential {
+    /// Its id: what revokes it.
+    pub id: ObjectId,
+    /// Who it stands for.
+    pub identity: Identity,
+    /// The OAuth consumer key.
+    pub consumer_key: String,
+    /// The OAuth consumer secret.
+    pub consumer_secret: Secret,
+    /// The OAuth token.
+    pub token: String,
+    /// The OAuth token secret.
+    pub token_secret: Secret,
+    /// The access token, for `Authorization: Bearer`.
+    pub access_token: Secret,
+    /// When it was created.
+    pub creation_timestamp: Timestamp,
+    /// When it stops to count; `None`: when it is revoked.
+    pub expires: Option<Timestamp>,
+}
+
+/// Makes a credential: what its owner gets, and what is stored.
+pub async fn issue(
+    identity: Identity,
+    expires: Option<Timestamp>,
+    now: Timestamp,
+    ids: &Ids,
+    secrets: &dyn SecretBox,
+) -> Result<(NewCredential, StoredCredential), PortError> {
+    let id = ids.next(now);
+    let new = NewCredential {
+        id,
+        identity,
+        consumer_key: hex::encode(ids.secret::<16>()),
+        consumer_secret: Secret(hex::encode(ids.secret::<32>())),
+        token: hex::encode(ids.secret::<16>()),
+        token_secret: Secret(hex::encode(ids.secret::<32>())),
+        access_token: Secret(access_token::token_of(ids.secret())),
+        creation_timestamp: now,
+        expires,
+    };
+    let consumer_secret = secrets.seal(new.consumer_secret.0.as_bytes(), &consumer_secret_context(id)).await?;
+    let token_secret = secrets.seal(new.token_secret.0.as_bytes(), &token_secret_context(id)).await?;
+    let access_token_hash = access_token::hash(&new.access_token.0)
+        .ok_or_else(|| PortError::new("issue an access token", "it does not have the form of one"))?;
+    let stored = StoredCredential {
+        id,
+        identity: new.identity.clone(),
+        consumer_key: new.consumer_key.clone(),
+        consumer_secret,
+        token: new.token.clone(),
+        token_secret,
+        access_token_hash,
+        creation_timestamp: now,
+        expires,
+    };
+    Ok((new, stored))
+}
+
+/// What a consumer secret is sealed for.
+pub(super) fn consumer_secret_context(credential: ObjectId) -> String {
+    format!("credential/{credential}/consumer-secret")
+}
+
+/// What a token secret is sealed for.
+pub(super) fn token_secret_context(credential: ObjectId) -> String {
+    format!("credential/{credential}/token-secret")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        auth::KeyFile,
+        model::{Permissions, UserId},
+        ports::SystemChance,
+    };
+
+    #[tokio::test]
+    async fn no_secret_is_printed_or_stored_as_it_is() {
+        let key = KeyFile::ephemeral();
+        let identity =
+            Identity { user_id: UserId::parse("ada").unwrap(), application_id: None, permissions: Permissions::none() };
+        let ids = Ids::new(Arc::new(SystemChance));
+        let (new, stored) = issue(identity, None, Timestamp::EPOCH, &ids, &key).await.unwrap();
+        let secrets = [&new.consumer_secret, &new.token_secret, &new.access_token];
+        let printed = format!("{new:?} {stored:?}");
+        for secret in secrets {
+            assert!(!printed.contains(secret.expose()));
+            assert!(
+                !stored.consumer_secret.as_bytes().windows(8).any(|part| secret.expose().as_bytes().starts_with(part))
+            );
+            assert!(
+                !stored.token_secret.as_bytes().windows(8).any(|part| secret.expose().as_bytes().starts_with(part))
+            );
+        }
+        assert!(printed.contains("[secret]") && printed.contains(&new.consumer_key));
+        let opened = key.open(&stored.token_secret, &token_secret_context(new.id)).await.unwrap();
+        assert_eq!(opened, new.token_secret.expose().as_bytes());
+        // Bound to its record and its place in it.
+        key.open(&stored.token_secret, &consumer_secret_context(new.id)).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn no_two_credentials_share_anything() {
+        let (key, ids) = (KeyFile::ephemeral(), Ids::new(Arc::new(SystemChance)));
+        let identity =
+            Identity { user_id: UserId::parse("ada").unwrap(), application_id: None, permissions: Permissions::none() };
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..20 {
+            let (new, _) = issue(identity.clone(), None, Timestamp::EPOCH, &ids, &key).await.unwrap();
+            let secrets = [&new.consumer_secret, &new.token_secret, &new.access_token].map(|s| s.expose().to_owned());
+            let all = [new.id.to_string(), new.consumer_key, new.token].into_iter().chain(secrets);
+            assert!(all.into_iter().all(|text| seen.insert(text)));
+        }
+    }
+}

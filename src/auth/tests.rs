@@ -1,0 +1,377 @@
+//! Whole requests through the [`Authenticator`]: as the official SDK signed and sent them, as RFC 5849 prints them,
+//! and with one thing wrong each.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::HeaderValue;
+use serde::Deserialize;
+
+use super::{credential::*, *};
+use crate::{
+    model::{ApplicationId, Caller, ErrorKind, Identity, ObjectId, Permissions, Result, Timestamp, UserId},
+    ports::{Clock, PortError, PortFuture},
+};
+
+/// Made by the SDK itself: tests/vectors/oauth1.mjs says how.
+#[derive(Deserialize)]
+struct Recorded {
+    keys: Keys,
+    requests: Vec<Request>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Keys {
+    consumer_key: String,
+    consumer_secret: String,
+    token: String,
+    token_secret: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Request {
+    method: String,
+    host: String,
+    target: String,
+    authorization: String,
+}
+
+impl Request {
+    fn url(&self) -> String {
+        format!("http://{}{}", self.host, self.target)
+    }
+
+    fn sent_at(&self) -> Timestamp {
+        let timestamp = self.authorization.split("oauth_timestamp=\"").nth(1).unwrap().split('"').next().unwrap();
+        Timestamp::from_millis(timestamp.parse::<i64>().unwrap() * 1000).unwrap()
+    }
+}
+
+fn recorded() -> Recorded {
+    serde_json::from_str(include_str!("../../tests/vectors/oauth1.json")).unwrap()
+}
+
+struct SetClock(Mutex<Timestamp>);
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+
+    fn sleep<'a>(&'a self, _: Duration) -> PortFuture<'a, ()> {
+        Box::pin(async {})
+    }
+}
+
+#[derive(Default)]
+struct Listed(Mutex<Vec<StoredCredential>>);
+
+impl Listed {
+    fn find(
+        &self,
+        is_it: impl Fn(&StoredCredential) -> bool,
+    ) -> std::result::Result<Option<StoredCredential>, PortError> {
+        Ok(self.0.lock().unwrap().iter().find(|credential| is_it(credential)).cloned())
+    }
+}
+
+impl CredentialSource for Listed {
+    fn by_consumer_key<'a>(
+        &'a self,
+        key: &'a str,
+    ) -> PortFuture<'a, std::result::Result<Option<StoredCredential>, PortError>> {
+        Box::pin(async move { self.find(|credential| credential.consumer_key == key) })
+    }
+
+    fn by_token<'a>(
+        &'a self,
+        token: &'a str,
+    ) -> PortFuture<'a, std::result::Result<Option<StoredCredential>, PortError>> {
+        Box::pin(async move { self.find(|credential| credential.token == token) })
+    }
+
+    fn by_access_token_hash<'a>(
+        &'a self,
+        hash: &'a [u8; 32],
+    ) -> PortFuture<'a, std::result::Result<Option<StoredCredential>, PortError>> {
+        Box::pin(async move { self.find(|credential| credential.access_token_hash == *hash) })
+    }
+}
+
+/// A service with one credential.
+struct World {
+    authenticator: Authenticator,
+    source: Arc<Listed>,
+    clock: Arc<SetClock>,
+}
+
+const ACCESS_TOKEN: [u8; 32] = [7; 32];
+
+impl World {
+    async fn new(keys: &Keys, now: Timestamp) -> Self {
+        Self::keeping(keys, now, Duration::ZERO).await
+    }
+
+    async fn keeping(keys: &Keys, now: Timestamp, keep_credentials: Duration) -> Self {
+        let secrets = KeyFile::ephemeral();
+        let id = ObjectId::first_at(Timestamp::EPOCH);
+        let seal = async |secret: &str, context: String| secrets.seal(secret.as_bytes(), &context).await.unwrap();
+        let credential = StoredCredential {
+            id,
+            identity: Identity {
+                user_id: UserId::parse("ada").unwrap(),
+                application_id: Some(ApplicationId::parse("app").unwrap()),
+                permissions: Permissions::none(),
+            },
+            consumer_key: keys.consumer_key.clone(),
+            consumer_secret: seal(&keys.consumer_secret, consumer_secret_context(id)).await,
+            token: keys.token.clone(),
+            token_secret: seal(&keys.token_secret, token_secret_context(id)).await,
+            access_token_hash: access_token::hash(&access_token::token_of(ACCESS_TOKEN)).unwrap(),
+            creation_timestamp: Timestamp::EPOCH,
+            expires: None,
+        };
+        let source = Arc::new(Listed(Mutex::new(vec![credential])));
+        let clock = Arc::new(SetClock(Mutex::new(now)));
+        let authenticator = Authenticator::new(
+            source.clone(),
+            Arc::new(secrets),
+            Arc::new(MemoryNonces::default()),
+            clock.clone(),
+            AuthSettings { keep_credentials },
+        );
+        Self { authenticator, source, clock }
+    }
+
+    async fn send(&self, method: &str, url: &str, authorization: &[&str]) -> Result<Caller> {
+        let mut headers = http::HeaderMap::new();
+        for one in authorization {
+            headers.append(http::header::AUTHORIZATION, HeaderValue::from_bytes(one.as_bytes()).unwrap());
+        }
+        self.authenticator.authenticate(RequestParts { method, url, headers: &headers }).await
+    }
+
+    async fn send_recorded(&self, request: &Request) -> Result<Caller> {
+        self.send(&request.method, &request.url(), &[&request.authorization]).await
+    }
+
+    fn expire_at(&self, at: Timestamp) {
+        self.source.0.lock().unwrap()[0].expires = Some(at);
+    }
+
+    fn set_clock(&self, millis: i64) {
+        *self.clock.0.lock().unwrap() = Timestamp::from_millis(millis).unwrap();
+    }
+}
+
+fn kind(result: Result<Caller>) -> Option<ErrorKind> {
+    result.err().map(|error| error.kind())
+}
+
+async fn one_recorded() -> (World, Request) {
+    let recorded = recorded();
+    let request = recorded.requests.iter().find(|request| request.target.contains("a=1&b=2")).unwrap().clone();
+    (World::new(&recorded.keys, request.sent_at()).await, request)
+}
+
+#[tokio::test]
+async fn every_request_that_the_sdk_signed_is_its_users() {
+    let recorded = recorded();
+    assert!(recorded.requests.len() > 80);
+    let world = World::new(&recorded.keys, recorded.requests[0].sent_at()).await;
+    for request in &recorded.requests {
+        let caller = world.send_recorded(request).await.unwrap_or_else(|error| panic!("{}: {error}", request.target));
+        let expected = if request.authorization.contains("oauth_token=") {
+            caller.user_id().map(UserId::as_str) == Some("ada")
+        } else {
+            caller == Caller::Application(ApplicationId::parse("app").unwrap())
+        };
+        assert!(expected, "{}: {caller:?}", request.target);
+    }
+}
+
+#[tokio::test]
+async fn the_request_that_rfc_5849_prints_is_good() {
+    let keys = Keys {
+        consumer_key: "dpf43f3p2l4k3l03".to_owned(),
+        consumer_secret: "kd94hf93k423kf44".to_owned(),
+        token: "nnch734d00sl2jdk".to_owned(),
+        token_secret: "pfkkdhi9sl3r4s00".to_owned(),
+    };
+    let world = World::new(&keys, Timestamp::from_millis(137_131_200_000).unwrap()).await;
+    let header = "OAuth realm=\"Photos\", oauth_consumer_key=\"dpf43f3p2l4k3l03\", oauth_token=\"nnch734d00sl2jdk\", \
+                  oauth_signature_method=\"HMAC-SHA1\", oauth_timestamp=\"137131202\", oauth_nonce=\"chapoH\", \
+                  oauth_signature=\"MdpQcU8iPSUjWoN%2FUDMsK2sui9I%3D\"";
+    let url = "http://photos.example.net/photos?file=vacation.jpg&size=original";
+    assert!(world.send("GET", url, &[header]).await.unwrap().user_id().is_some());
+}
+
+#[tokio::test]
+async fn nothing_of_a_signed_request_can_be_changed() {
+    let (world, request) = one_recorded().await;
+    let url = request.url();
+    let edited = |from: &str, to: &str| {
+        assert!(request.authorization.contains(from), "{from}");
+        request.authorization.replace(from, to)
+    };
+    let nonce = request.authorization.split("oauth_nonce=\"").nth(1).unwrap()[..8].to_owned();
+    let signature = request.authorization.split("oauth_signature=\"").nth(1).unwrap()[..8].to_owned();
+    let timestamp = (request.sent_at().as_secs()).to_string();
+    let later = (request.sent_at().as_secs() + 1).to_string();
+    for (method, url, authorization) in [
+        ("POST", url.clone(), request.authorization.clone()),
+        ("GET", url.replace("http://", "https://"), request.authorization.clone()),
+        ("GET", url.replace("localhost", "127.0.0.1"), request.authorization.clone()),
+        ("GET", url.replace(&request.host, "localhost"), request.authorization.clone()),
+        ("GET", url.replace("/items", "/item"), request.authorization.clone()),
+        ("GET", url.replace("a=1", "a=2"), request.authorization.clone()),
+        ("GET", format!("{url}&c=3"), request.authorization.clone()),
+        ("GET", url.replace("?a=1&b=2", ""), request.authorization.clone()),
+        ("GET", url.clone(), edited(&nonce, "AAAAAAAA")),
+        ("GET", url.clone(), edited(&signature, "AAAAAAAA")),
+        ("GET", url.clone(), edited(&timestamp, &later)),
+        ("GET", url.clone(), edited(", oauth_version=\"1.0\"", "")),
+        ("GET", url.clone(), edited("oauth_version=\"1.0\"", "oauth_version=\"1.0\", extra=\"1\"")),
+        // Without its token the request would be the application's.
+        ("GET", url.clone(), edited("oauth_token=\"token%2B1\", ", "")),
+        ("GET", url.clone(), edited("oauth_token=\"token%2B1\"", "oauth_token=\"\"")),
+    ] {
+        let result = world.send(method, &url, &[&authorization]).await;
+        assert_eq!(kind(result), Some(ErrorKind::OauthSignature), "{method} {url} {authorization}");
+    }
+    world.send_recorded(&request).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_order_of_parameters_and_the_case_of_the_host_make_no_difference() {
+    let (world, request) = one_recorded().await;
+    let url = request.url().replace("a=1&b=2", "b=2&a=1").replace("localhost", "LOCALHOST");
+    world.send("get", &url, &[&request.authorization.replace("OAuth ", "oauth  ")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_consumer_is_told_before_a_wrong_token_and_that_before_a_wrong_signature() {
+    let (world, request) = one_recorded().await;
+    let edit = |edits: &[(&str, &str)]| {
+        edits.iter().fold(request.authorization.clone(), |text, (from, to)| text.replace(from, to))
+    };
+    let (consumer, token, signature) = (
+        ("oauth_consumer_key=\"", "oauth_consumer_key=\"x"),
+        ("oauth_token=\"", "oauth_token=\"x"),
+        ("oauth_signature=\"", "oauth_signature=\"x"),
+    );
+    for (edits, expected) in [
+        (vec![consumer, token, signature], ErrorKind::OauthKey),
+        (vec![token, signature], ErrorKind::OauthToken),
+        (vec![signature], ErrorKind::OauthSignature),
+        (vec![("HMAC-SHA1", "PLAINTEXT"), consumer], ErrorKind::OauthSignature),
+    ] {
+        let result = world.send("GET", &request.url(), &[&edit(&edits)]).await;
+        assert_eq!(kind(result), Some(expected));
+    }
+}
+
+#[tokio::test]
+async fn a_request_counts_once() {
+    let (world, request) = one_recorded().await;
+    // Nothing is learned of a nonce, and none is remembered, before the signature is known to be good.
+    let forged = request.authorization.replace("oauth_signature=\"", "oauth_signature=\"x");
+    assert_eq!(kind(world.send("GET", &request.url(), &[&forged]).await), Some(ErrorKind::OauthSignature));
+    world.send_recorded(&request).await.unwrap();
+    assert_eq!(kind(world.send_recorded(&request).await), Some(ErrorKind::DuplicateRequest));
+    assert_eq!(kind(world.send("GET", &request.url(), &[&forged]).await), Some(ErrorKind::OauthSignature));
+}
+
+#[tokio::test]
+async fn a_request_counts_within_five_minutes_of_our_clock() {
+    let (world, request) = one_recorded().await;
+    let sent = request.sent_at().as_millis();
+    for off in [-301_000, 301_000] {
+        world.set_clock(sent + off);
+        assert_eq!(kind(world.send_recorded(&request).await), Some(ErrorKind::DuplicateRequest), "{off}");
+    }
+    world.set_clock(sent + 300_999);
+    world.send_recorded(&request).await.unwrap();
+    // Remembered to the end of the window, and out of it afterwards.
+    assert_eq!(kind(world.send_recorded(&request).await), Some(ErrorKind::DuplicateRequest));
+}
+
+#[tokio::test]
+async fn an_expired_credential_is_told_apart_by_how_it_is_shown() {
+    let (world, request) = one_recorded().await;
+    let bearer = format!("Bearer {}", access_token::token_of(ACCESS_TOKEN));
+    assert!(world.send("GET", "http://h/", &[&bearer]).await.unwrap().user_id().is_some());
+    world.expire_at(request.sent_at());
+    assert_eq!(kind(world.send("GET", "http://h/", &[&bearer]).await), Some(ErrorKind::AccessTokenExpired));
+    assert_eq!(kind(world.send_recorded(&request).await), Some(ErrorKind::OauthToken));
+    let recorded = recorded();
+    let of_application = recorded.requests.last().unwrap();
+    assert_eq!(kind(world.send_recorded(of_application).await), Some(ErrorKind::OauthKey));
+}
+
+#[tokio::test]
+async fn a_revoked_credential_is_unknown() {
+    let (world, request) = one_recorded().await;
+    let bearer = format!("bearer  {}", access_token::token_of(ACCESS_TOKEN));
+    world.send("GET", "http://h/", &[&bearer]).await.unwrap();
+    world.source.0.lock().unwrap().clear();
+    assert_eq!(kind(world.send("GET", "http://h/", &[&bearer]).await), Some(ErrorKind::AccessTokenUnknown));
+    assert_eq!(kind(world.send_recorded(&request).await), Some(ErrorKind::OauthKey));
+}
+
+#[tokio::test]
+async fn a_kept_credential_counts_for_five_seconds_at_most() {
+    let recorded = recorded();
+    let now = recorded.requests[0].sent_at();
+    let world = World::keeping(&recorded.keys, now, Duration::from_secs(3600)).await;
+    let bearer = format!("Bearer {}", access_token::token_of(ACCESS_TOKEN));
+    world.send("GET", "http://h/", &[&bearer]).await.unwrap();
+    world.send_recorded(&recorded.requests[0]).await.unwrap();
+    world.source.0.lock().unwrap().clear();
+    world.set_clock(now.as_millis() + 4_999);
+    world.send("GET", "http://h/", &[&bearer]).await.unwrap();
+    world.send_recorded(&recorded.requests[1]).await.unwrap();
+    world.set_clock(now.as_millis() + 5_000);
+    assert_eq!(kind(world.send("GET", "http://h/", &[&bearer]).await), Some(ErrorKind::AccessTokenUnknown));
+    assert_eq!(kind(world.send_recorded(&recorded.requests[2]).await), Some(ErrorKind::OauthKey));
+}
+
+#[tokio::test]
+async fn no_credential_is_nobody_and_a_strange_one_an_error() {
+    let (world, request) = one_recorded().await;
+    assert_eq!(world.send("GET", "http://h/", &[]).await.unwrap(), Caller::Nobody);
+    let good = access_token::token_of(ACCESS_TOKEN);
+    let other = access_token::token_of([8; 32]);
+    for (headers, expected) in [
+        (vec![""], ErrorKind::UserNotAuthenticated),
+        (vec!["Basic YTpi"], ErrorKind::UserNotAuthenticated),
+        (vec!["Bearér x"], ErrorKind::UserNotAuthenticated),
+        (vec![good.as_str()], ErrorKind::UserNotAuthenticated),
+        (vec![request.authorization.as_str(), "Bearer x"], ErrorKind::UserNotAuthenticated),
+        (vec!["Bearer"], ErrorKind::AccessTokenUnknown),
+        (vec!["Bearer tl_x"], ErrorKind::AccessTokenUnknown),
+        (vec![&*format!("Bearer {other}")], ErrorKind::AccessTokenUnknown),
+        (vec![&*format!("Bearer {good} ,")], ErrorKind::AccessTokenUnknown),
+        (vec!["OAuth"], ErrorKind::OauthSignature),
+        (vec!["OAuth x=y"], ErrorKind::OauthSignature),
+    ] {
+        assert_eq!(kind(world.send("GET", "http://h/", &headers).await), Some(expected), "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_error_quotes_a_credential() {
+    let (world, request) = one_recorded().await;
+    let other = access_token::token_of([8; 32]);
+    let shown = [format!("Bearer {other}"), request.authorization.replace("GET", "x"), format!("Token {other}")];
+    for authorization in &shown {
+        let error = world.send("PUT", "http://h/", &[authorization]).await.unwrap_err();
+        let printed = format!("{error} {error:?}");
+        for part in authorization.split(['"', ' ']).filter(|part| part.len() > 10 && !part.starts_with("oauth_")) {
+            assert!(!printed.contains(part), "{printed}");
+        }
+    }
+}
