@@ -1,0 +1,4 @@
+//! The engine against real child processes of this machine's node and python.
+
+mod harness;
+mod node;
