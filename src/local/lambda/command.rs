@@ -63,17 +63,34 @@ impl Start<'_> {
             // As Lambda's own bootstrap divides the memory: a tenth for the young generation's two halves.
             let memory = self.version.memory_limit.get();
             let young = memory / 10;
-            vec![
+            let mut arguments = vec![
                 "--expose-gc".to_owned(),
                 format!("--max-semi-space-size={}", young / 2),
                 format!("--max-old-space-size={}", memory - young),
-                bootstraps.node().display().to_string(),
-            ]
+            ];
+            arguments.extend(self.disabled_features(interpreter).map(|name| format!("--no-experimental-{name}")));
+            arguments.push(bootstraps.node().display().to_string());
+            arguments
         } else {
             // Nothing that was printed may wait in a buffer when the run ends.
             vec!["-u".to_owned(), bootstraps.python().display().to_string()]
         };
         (interpreter.program.clone(), arguments)
+    }
+
+    /// What newer releases of Node.js 20 and 22 do by themselves and Lambda keeps them from, unless `NODE_OPTIONS` asks
+    /// for it. <https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html>
+    fn disabled_features<'a>(&self, interpreter: &'a Interpreter) -> impl Iterator<Item = &'a str> {
+        let disabled: &[&str] = match self.version.runtime.as_str() {
+            "nodejs20.x" => &["require-module"],
+            "nodejs22.x" => &["require-module", "detect-module"],
+            _ => &[],
+        };
+        let options = self.version.environment.iter().find(|(name, _)| *name == "NODE_OPTIONS");
+        let options = options.map_or("", |(_, value)| value).to_owned();
+        let asked_for = move |name: &str| options.contains(&format!("--experimental-{name}"));
+        let known = interpreter.flags.iter().map(String::as_str);
+        known.filter(|name| disabled.contains(name)).filter(move |name| !asked_for(name))
     }
 
     /// What Lambda sets, then what the Function's configuration sets; nothing of the server's own.

@@ -39,6 +39,8 @@ pub struct Interpreter {
     pub program: PathBuf,
     /// What it calls itself, e.g. `Node.js 20.20.2`.
     pub version: String,
+    /// Those of the flags asked about that it knows.
+    pub flags: Vec<String>,
 }
 
 impl Support {
@@ -134,7 +136,11 @@ impl Runtimes {
 /// stand-in, which needs an environment that Functions do not get.
 async fn probe(name: &str, language: &str) -> Option<Interpreter> {
     let question = match language {
-        "Node.js" => ["-p", "process.execPath + '\\n' + process.versions.node"],
+        "Node.js" => [
+            "-p",
+            "const knows = (name) => process.allowedNodeEnvironmentFlags.has('--experimental-' + name);
+             [process.execPath, process.versions.node, ...['require-module', 'detect-module'].filter(knows)].join('\\n')",
+        ],
         _ => ["-c", "import platform, sys; print(sys.executable); print(platform.python_version())"],
     };
     let output = tokio::process::Command::new(name)
@@ -146,7 +152,8 @@ async fn probe(name: &str, language: &str) -> Option<Interpreter> {
     let text = String::from_utf8(output.stdout).ok()?;
     let mut lines = text.lines();
     let (program, version) = (PathBuf::from(lines.next()?), lines.next()?);
-    program.is_absolute().then(|| Interpreter { program, version: format!("{language} {version}") })
+    let flags = lines.map(str::to_owned).collect();
+    program.is_absolute().then(|| Interpreter { program, version: format!("{language} {version}"), flags })
 }
 
 #[cfg(test)]

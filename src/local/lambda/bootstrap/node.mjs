@@ -81,7 +81,7 @@ function serialize(value) {
 
 // --- Log -------------------------------------------------------------------------------------------------------------
 
-let currentRequestId;
+let currentRequestId = HAS_CALLBACKS ? "undefined" : "-";
 
 function log(level, message, ...params) {
   const line = [new Date().toISOString(), currentRequestId, level, util.format(message, ...params)].join("\t");
@@ -105,10 +105,10 @@ function logError(what, thrown) {
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 
-function request(method, route, body, headers) {
+function request(method, route, options) {
   return new Promise((resolve, reject) => {
-    const options = { host: HOST, port: PORT, method, path: API + route, agent, headers };
-    const sent = http.request(options, (response) => {
+    const { body, ...rest } = options;
+    const sent = http.request({ host: HOST, port: PORT, method, path: API + route, ...rest }, (response) => {
       const chunks = [];
       response.on("data", (chunk) => chunks.push(chunk));
       response.on("error", reject);
@@ -123,7 +123,7 @@ async function postInitError(error) {
   const body = JSON.stringify(describe(error));
   const type = describe(error).errorType;
   const headers = { "Content-Type": "application/json", "Lambda-Runtime-Function-Error-Type": encodeURI(type) };
-  await request("POST", "/init/error", body, headers);
+  await request("POST", "/init/error", { body, headers });
 }
 
 /**
@@ -301,7 +301,7 @@ function contextOf(headers, extra) {
 
 /** Waits for the next invocation and everything that answering it needs. */
 async function next() {
-  const { headers, body } = await request("GET", "/invocation/next");
+  const { headers, body } = await request("GET", "/invocation/next", { agent });
   currentRequestId = headers["lambda-runtime-aws-request-id"];
   const answer = await Answer.prepare(currentRequestId);
   onCrash = (error, code) => {
@@ -445,7 +445,8 @@ defineGlobals();
 try {
   const handler = await loadHandler();
   const invoke = handler[STREAMING] ? invokeStreaming : HAS_CALLBACKS ? invokeWithCallbacks : invokeAwaited;
-  invoke(handler).catch(crashed);
+  // A promise that was lost while loading is noticed first, and is an error of the initialisation.
+  setImmediate(() => invoke(handler).catch(crashed));
 } catch (error) {
   logError(HAS_CALLBACKS ? "Uncaught Exception" : "Init Error", error);
   onCrash(error, HAS_CALLBACKS ? 129 : 1);

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -54,6 +55,13 @@ impl World {
         config.prefix = "test".to_owned();
         change(&mut config);
         let lambda = LocalLambda::new(config).unwrap();
+        // Another `index.mjs` and `bootstrap.py` in place of ours: those that start AWS's own runtime clients, so that
+        // the expectations of these tests can be held against them.
+        if let Ok(other) = std::env::var("TASKLANE_TEST_RUNTIME_DIR") {
+            for file in std::fs::read_dir(other).unwrap().map(Result::unwrap) {
+                std::fs::copy(file.path(), folder.path().join("lambda/runtime").join(file.file_name())).unwrap();
+            }
+        }
         Self { lambda, logs, ids: Ids::new(Arc::new(SystemChance)), folder }
     }
 
@@ -117,6 +125,15 @@ impl World {
         self.logs.of_run(query).await.unwrap().into_iter().map(|line| line.message).collect()
     }
 
+    /// `text` with the Function's folder shown as `TASK` and the bootstraps' as `RUNTIME`.
+    pub(super) fn shown(&self, function: &Deployed, text: &str) -> String {
+        let lambda = self.folder.path().canonicalize().unwrap().join("lambda");
+        let code = base64::prelude::BASE64_STANDARD.decode(&function.deployment.code_sha256).unwrap();
+        let task = lambda.join("code").join(hex::encode(code));
+        let runtime = lambda.join("runtime");
+        text.replace(&task.display().to_string(), "TASK").replace(&runtime.display().to_string(), "RUNTIME")
+    }
+
     pub(super) fn new_id(&self) -> ObjectId {
         self.ids.next(SystemClock.now())
     }
@@ -150,7 +167,10 @@ impl Ran {
         let id = self.request_id();
         let platform = ["START ", "END ", "REPORT ", "INIT_REPORT "];
         let own = self.log.iter().filter(|line| !platform.iter().any(|start| line.starts_with(start)));
-        own.map(|line| without_times(&line.replace(id, "R"))).collect()
+        own.map(|line| without_times(&line.replace(id, "R")))
+            // A hint of AWS's Python client about updates of the runtime, which do not happen here.
+            .filter(|line| !line.contains("LAMBDA_WARNING: Unhandled exception."))
+            .collect()
     }
 }
 
