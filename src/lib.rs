@@ -15,6 +15,7 @@ pub mod dispatch;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod model;
+pub mod package;
 pub mod ports;
 pub mod rql;
 pub mod service;

@@ -1,5 +1,7 @@
-//! The service on one machine: what stands in for AWS.
+//! The service on one machine: what stands in for AWS there.
 
 pub mod database;
 pub mod events;
+pub mod lambda;
+pub mod logs;
 pub mod wakeups;

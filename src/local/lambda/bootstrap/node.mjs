@@ -1,0 +1,453 @@
+// Runs a Function's handler under Node.js, as AWS's runtime client does (npm aws-lambda-ric: 3.x for nodejs18.x to
+// nodejs22.x, 4.x from nodejs24.x on): the same ways to find a handler, names of errors, context and log lines.
+
+import { createRequire } from "node:module";
+import fs from "node:fs";
+import http from "node:http";
+import net from "node:net";
+import path from "node:path";
+import util from "node:util";
+import { Writable } from "node:stream";
+import { pathToFileURL } from "node:url";
+
+const require = createRequire(import.meta.url);
+const { AWS_LAMBDA_RUNTIME_API, LAMBDA_TASK_ROOT, _HANDLER, AWS_EXECUTION_ENV = "" } = process.env;
+const [HOST, PORT] = AWS_LAMBDA_RUNTIME_API.split(":");
+const API = "/2018-06-01/runtime";
+// From nodejs24.x on there are no callbacks, and a response does not wait for the event loop.
+const HAS_CALLBACKS = Number(/nodejs(\d+)/.exec(AWS_EXECUTION_ENV)?.[1] ?? 0) < 24;
+const STREAMING = Symbol.for("aws.lambda.runtime.handler.streaming");
+
+// --- Errors ----------------------------------------------------------------------------------------------------------
+
+class RuntimeError extends Error {
+  constructor(kind, message, fields = {}) {
+    super(message);
+    Object.assign(this, fields);
+    // Not an own enumerable property: those are printed with an error.
+    Object.defineProperty(this, "name", { value: `Runtime.${kind}` });
+  }
+}
+
+function looksLikeError(value) {
+  const text = (field) => typeof value[field] === "string" && value[field] !== "";
+  return util.types.isNativeError(value) || (value && text("name") && text("message") && text("stack"));
+}
+
+/** What the Runtime API is told of an error, whatever was thrown. */
+function describe(error) {
+  const clean = (text) => text?.replace(/\x7F/g, "%7F");
+  try {
+    if (!looksLikeError(error)) {
+      return { errorType: typeof error, errorMessage: error.toString(), trace: [] };
+    }
+    return { errorType: clean(error.name), errorMessage: clean(error.message), trace: clean(error.stack).split("\n") };
+  } catch {
+    return {
+      errorType: "handled",
+      errorMessage:
+        "callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack",
+    };
+  }
+}
+
+/** What the log is told of an error: its own fields too, and those of its causes. */
+function printable(error) {
+  const expand = (_key, value) => {
+    if (!(value instanceof Error)) return value;
+    const shown = { errorType: value.name, errorMessage: value.message, code: value.code, ...value };
+    if (typeof value.stack === "string") shown.stack = value.stack.split("\n");
+    return shown;
+  };
+  try {
+    return JSON.stringify(error, expand);
+  } catch {
+    return JSON.stringify(describe(error));
+  }
+}
+
+function serialize(value) {
+  let text;
+  try {
+    text = JSON.stringify(value === undefined ? null : value);
+  } catch {
+    if (HAS_CALLBACKS) throw new Error("Unable to stringify response body");
+    throw new RuntimeError("JSONStringifyError", "Unable to stringify response body");
+  }
+  // A function or a symbol has no JSON form at all.
+  if (text === undefined) throw new TypeError("Wrong arguments");
+  return text;
+}
+
+// --- Log -------------------------------------------------------------------------------------------------------------
+
+let currentRequestId = HAS_CALLBACKS ? "undefined" : "-";
+
+function log(level, message, ...params) {
+  const line = [new Date().toISOString(), currentRequestId, level, util.format(message, ...params)].join("\t");
+  // One call is one entry of the log, however many lines it has: whoever reads the pipe turns \r back.
+  process.stdout.write(line.replace(/\n/g, "\r") + "\n");
+}
+
+function patchConsole() {
+  for (const level of ["trace", "debug", "info", "warn", "error", "fatal"]) {
+    console[level] = (message, ...params) => log(level.toUpperCase(), message, ...params);
+  }
+  console.log = console.info;
+}
+
+function logError(what, thrown) {
+  const error = thrown instanceof Error ? thrown : new Error(thrown);
+  log("ERROR", what, `\t${printable(error)}`);
+}
+
+// --- Runtime API -----------------------------------------------------------------------------------------------------
+
+const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+
+function request(method, route, options) {
+  return new Promise((resolve, reject) => {
+    const { body, ...rest } = options;
+    const sent = http.request({ host: HOST, port: PORT, method, path: API + route, ...rest }, (response) => {
+      const chunks = [];
+      response.on("data", (chunk) => chunks.push(chunk));
+      response.on("error", reject);
+      response.on("end", () => resolve({ headers: response.headers, body: Buffer.concat(chunks).toString("utf8") }));
+    });
+    sent.on("error", reject);
+    sent.end(body);
+  });
+}
+
+async function postInitError(error) {
+  const body = JSON.stringify(describe(error));
+  const type = describe(error).errorType;
+  const headers = { "Content-Type": "application/json", "Lambda-Runtime-Function-Error-Type": encodeURI(type) };
+  await request("POST", "/init/error", { body, headers });
+}
+
+/**
+ * One POST, finished when it returns: code that exits right after its callback has answered all the same. So the
+ * socket is written and read with blocking calls, past the event loop; it is connected while nothing else happens.
+ */
+class Answer {
+  static async prepare(requestId) {
+    const socket = net.connect(Number(PORT), HOST);
+    await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+    socket.on("error", () => {});
+    socket.unref();
+    socket.pause();
+    return new Answer(requestId, socket);
+  }
+
+  constructor(requestId, socket) {
+    this.requestId = requestId;
+    this.socket = socket;
+  }
+
+  respond(text) {
+    this.#post("response", text);
+  }
+
+  fail(error) {
+    this.#post("error", JSON.stringify(describe(error)), describe(error).errorType);
+  }
+
+  #post(what, text, errorType) {
+    const body = Buffer.isBuffer(text) ? text : Buffer.from(text, "utf8");
+    const head = [
+      `POST ${API}/invocation/${encodeURIComponent(this.requestId)}/${what} HTTP/1.1`,
+      `Host: ${HOST}:${PORT}`,
+      "Connection: close",
+      "Content-Type: application/json",
+      `Content-Length: ${body.length}`,
+      ...(errorType === undefined ? [] : [`Lambda-Runtime-Function-Error-Type: ${encodeURI(errorType)}`]),
+    ];
+    const fd = this.socket._handle.fd;
+    const bytes = Buffer.concat([Buffer.from(head.join("\r\n") + "\r\n\r\n"), body]);
+    for (let sent = 0; sent < bytes.length; ) {
+      sent += retry(() => fs.writeSync(fd, bytes, sent));
+    }
+    // The answer is short, and the server closes after it.
+    const sink = Buffer.alloc(1024);
+    while (retry(() => fs.readSync(fd, sink)) > 0);
+    this.socket.destroy();
+  }
+}
+
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+function retry(call) {
+  for (;;) {
+    try {
+      return call();
+    } catch (error) {
+      if (error.code !== "EAGAIN") throw error;
+      Atomics.wait(pause, 0, 0, 1);
+    }
+  }
+}
+
+// --- Handler ---------------------------------------------------------------------------------------------------------
+
+function isModulePackage(folder) {
+  if (folder.endsWith("/node_modules")) return false;
+  const manifest = path.join(folder, "package.json");
+  if (fs.existsSync(manifest)) {
+    try {
+      return JSON.parse(fs.readFileSync(manifest, "utf8"))?.type === "module";
+    } catch (error) {
+      console.warn(`${manifest} cannot be read, it will be ignored for ES module detection purposes.`, error);
+      return false;
+    }
+  }
+  return folder === "/" ? false : isModulePackage(path.dirname(folder));
+}
+
+async function loadModule(folder, name) {
+  const file = path.resolve(LAMBDA_TASK_ROOT, folder, name);
+  const exists = (extension) => fs.existsSync(file + extension);
+  const imported = (extension) => import(pathToFileURL(file + extension).href);
+  // A module whose exports are falsy is passed over, as if its file were not there.
+  if (exists("")) {
+    const loaded = require(file);
+    if (loaded) return loaded;
+  }
+  if (exists(".js")) {
+    const loaded = isModulePackage(path.dirname(file)) ? await imported(".js") : require(file + ".js");
+    if (loaded) return loaded;
+  }
+  if (exists(".mjs")) return imported(".mjs");
+  if (exists(".cjs")) {
+    const loaded = require(file + ".cjs");
+    if (loaded) return loaded;
+  }
+  return require(require.resolve(name, { paths: [LAMBDA_TASK_ROOT, folder] }));
+}
+
+async function loadHandler() {
+  if (_HANDLER.includes("..")) {
+    const rule = "Use absolute paths when specifying root directories in handler names.";
+    throw new RuntimeError("MalformedHandlerName", `'${_HANDLER}' is not a valid handler name. ${rule}`);
+  }
+  const base = path.basename(_HANDLER);
+  const folder = _HANDLER.substring(0, _HANDLER.indexOf(base));
+  const [, name, route] = /^([^.]*)\.(.*)$/.exec(base) ?? [];
+  if (name === undefined) throw new RuntimeError("MalformedHandlerName", "Bad handler");
+
+  let loaded;
+  try {
+    loaded = await loadModule(folder, name);
+  } catch (error) {
+    if (error instanceof SyntaxError) {
+      throw Object.assign(new RuntimeError("UserCodeSyntaxError", String(error)), { stack: error.stack });
+    }
+    if (error?.code === "MODULE_NOT_FOUND") throw new RuntimeError("ImportModuleError", String(error));
+    throw error;
+  }
+  const handler = route.split(".").reduce((object, key) => object && object[key], loaded);
+  if (!handler) throw new RuntimeError("HandlerNotFound", `${_HANDLER} is undefined or not exported`);
+  if (typeof handler !== "function") throw new RuntimeError("HandlerNotFound", `${_HANDLER} is not a function`);
+  if (!HAS_CALLBACKS && handler.length >= 3 && !handler[STREAMING]) {
+    const advice =
+      "You need to modify this function to use a supported handler signature to use Node.js 24 or later. For more information see https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.";
+    const message = `ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. ${advice}`;
+    throw new RuntimeError("CallbackHandlerDeprecated", message);
+  }
+  return handler;
+}
+
+/** `awslambda`, which handlers that stream their response find. Here the stream is collected and sent as a whole. */
+function defineGlobals() {
+  globalThis.awslambda = {
+    streamifyResponse: (handler) => Object.assign(handler, { [STREAMING]: "response" }),
+    HttpResponseStream: {
+      from(stream, prelude) {
+        stream.setContentType("application/vnd.awslambda.http-integration-response");
+        stream.write(JSON.stringify(prelude));
+        stream.write(new Uint8Array(8));
+        return stream;
+      },
+    },
+  };
+}
+
+// --- Invocations -----------------------------------------------------------------------------------------------------
+
+const NOTHING = () => {};
+let whenIdle = NOTHING;
+let onCrash = (error, code) => postInitError(error).finally(() => process.exit(code));
+
+function contextOf(headers, extra) {
+  const traceId = headers["lambda-runtime-trace-id"];
+  if (traceId) process.env._X_AMZN_TRACE_ID = traceId;
+  else delete process.env._X_AMZN_TRACE_ID;
+  const parsed = (name) => (headers[name] === undefined ? undefined : JSON.parse(headers[name]));
+  const deadline = Number(headers["lambda-runtime-deadline-ms"]);
+  return Object.assign(extra, {
+    functionVersion: process.env.AWS_LAMBDA_FUNCTION_VERSION,
+    functionName: process.env.AWS_LAMBDA_FUNCTION_NAME,
+    memoryLimitInMB: process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+    logGroupName: process.env.AWS_LAMBDA_LOG_GROUP_NAME,
+    logStreamName: process.env.AWS_LAMBDA_LOG_STREAM_NAME,
+    clientContext: parsed("lambda-runtime-client-context"),
+    identity: parsed("lambda-runtime-cognito-identity"),
+    invokedFunctionArn: headers["lambda-runtime-invoked-function-arn"],
+    awsRequestId: headers["lambda-runtime-aws-request-id"],
+    tenantId: headers["lambda-runtime-aws-tenant-id"],
+    getRemainingTimeInMillis: () => deadline - Date.now(),
+  });
+}
+
+/** Waits for the next invocation and everything that answering it needs. */
+async function next() {
+  const { headers, body } = await request("GET", "/invocation/next", { agent });
+  currentRequestId = headers["lambda-runtime-aws-request-id"];
+  const answer = await Answer.prepare(currentRequestId);
+  onCrash = (error, code) => {
+    answer.fail(error);
+    process.exit(code);
+  };
+  return { headers, event: body, answer };
+}
+
+/** The handlers of nodejs18.x to nodejs22.x: a promise, a callback, or neither. */
+async function invokeWithCallbacks(handler) {
+  const { headers, event, answer } = await next();
+  const proceed = () => setImmediate(() => invokeWithCallbacks(handler).catch(crashed));
+  let waitsForEmptyEventLoop = true;
+  let responded = false;
+  let finished = false;
+
+  const fail = (error) => {
+    logError("Invoke Error", error);
+    answer.fail(error);
+    proceed();
+  };
+  const complete = (result) => {
+    if (responded) {
+      console.error(
+        "Invocation has already been reported as done. Cannot call complete more than once per invocation.",
+      );
+      return;
+    }
+    responded = true;
+    answer.respond(serialize(result));
+    proceed();
+  };
+  // The first answer counts. One that cannot be given (no JSON form) has not been given.
+  const once = (answerWith) => (...args) => {
+    if (finished) return;
+    whenIdle = NOTHING;
+    answerWith(...args);
+    finished = true;
+  };
+  const isGiven = (error) => error !== undefined && error !== null;
+  const callback = once((error, result) => {
+    if (isGiven(error)) fail(error);
+    else if (!waitsForEmptyEventLoop) complete(result);
+    else {
+      whenIdle = () => {
+        whenIdle = NOTHING;
+        setImmediate(() => complete(result));
+      };
+    }
+  });
+  const done = once((error, result) => (isGiven(error) ? fail(error) : complete(result)));
+  const context = {
+    get callbackWaitsForEmptyEventLoop() {
+      return waitsForEmptyEventLoop;
+    },
+    set callbackWaitsForEmptyEventLoop(value) {
+      waitsForEmptyEventLoop = value;
+    },
+    succeed: once((result) => complete(result)),
+    fail: once((error) => fail(isGiven(error) ? error : "handled")),
+    done,
+  };
+  // A handler that neither returns a promise nor calls back is over when nothing is left to do.
+  whenIdle = () => {
+    whenIdle = NOTHING;
+    responded = true;
+    answer.respond("null");
+    proceed();
+  };
+  try {
+    const result = handler(JSON.parse(event), contextOf(headers, context), callback);
+    if (result && typeof result.then === "function") {
+      result.then(context.succeed, context.fail).catch(context.fail);
+    }
+  } catch (error) {
+    callback(error);
+  }
+}
+
+/** The handlers of nodejs24.x and later: what they return, awaited. */
+async function invokeAwaited(handler) {
+  for (;;) {
+    const { headers, event, answer } = await next();
+    let result;
+    try {
+      result = serialize(await handler(JSON.parse(event), contextOf(headers, {})));
+    } catch (error) {
+      logError("Invoke Error", error);
+      answer.fail(error);
+      continue;
+    }
+    answer.respond(result);
+  }
+}
+
+async function invokeStreaming(handler) {
+  for (;;) {
+    const { headers, event, answer } = await next();
+    const chunks = [];
+    const stream = new Writable({
+      decodeStrings: false,
+      objectMode: true,
+      write(chunk, encoding, done) {
+        const text = typeof chunk === "string" || chunk instanceof Uint8Array ? chunk : JSON.stringify(chunk);
+        chunks.push(typeof text === "string" ? Buffer.from(text, encoding === "buffer" ? "utf8" : encoding) : text);
+        done();
+      },
+    });
+    stream.setContentType = NOTHING;
+    const closed = new Promise((resolve) => stream.once("finish", resolve));
+    try {
+      const result = handler(JSON.parse(event), stream, contextOf(headers, {}));
+      if (typeof result?.then !== "function") throw new Error("Streaming does not support non-async handlers.");
+      if ((await result) !== undefined) console.warn("Streaming handlers ignore return values.");
+      if (!stream.writableEnded) throw new Error("Response stream is not finished.");
+      await closed;
+    } catch (error) {
+      logError("Invoke Error", error);
+      answer.fail(error);
+      continue;
+    }
+    answer.respond(Buffer.concat(chunks));
+  }
+}
+
+function crashed(error) {
+  logError("Uncaught Exception", error);
+  onCrash(error, 129);
+}
+
+patchConsole();
+process.on("uncaughtException", crashed);
+process.on("unhandledRejection", (reason, promise) => {
+  const error = new RuntimeError("UnhandledPromiseRejection", reason, { reason, promise });
+  logError("Unhandled Promise Rejection", error);
+  onCrash(error, 128);
+});
+process.on("beforeExit", () => whenIdle());
+defineGlobals();
+try {
+  const handler = await loadHandler();
+  const invoke = handler[STREAMING] ? invokeStreaming : HAS_CALLBACKS ? invokeWithCallbacks : invokeAwaited;
+  // A promise that was lost while loading is noticed first, and is an error of the initialisation.
+  setImmediate(() => invoke(handler).catch(crashed));
+} catch (error) {
+  logError(HAS_CALLBACKS ? "Uncaught Exception" : "Init Error", error);
+  onCrash(error, HAS_CALLBACKS ? 129 : 1);
+}

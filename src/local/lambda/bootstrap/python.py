@@ -1,0 +1,263 @@
+"""Runs a Function's handler under Python, as AWS's runtime client does (PyPI awslambdaric): the same ways to find a
+handler, names of errors, context and log lines."""
+
+import decimal
+import importlib
+import json
+import logging
+import math
+import os
+import re
+import socket
+import sys
+import time
+import traceback
+
+_API = "/2018-06-01/runtime"
+_HOST, _PORT = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
+_ENSURE_ASCII = os.environ.get("AWS_EXECUTION_ENV") in {
+    "AWS_Lambda_python" + version for version in ("3.8", "3.9", "3.10", "3.11")
+}
+
+
+class Fault(Exception):
+    """An error that has a name of Lambda's own."""
+
+    def __init__(self, name, message, trace=None):
+        super().__init__(message)
+        self.name = "Runtime." + name
+        self.message = message
+        self.trace = trace or []
+
+
+# --- Runtime API ------------------------------------------------------------------------------------------------------
+# A client of its own, because http.client would import half of the standard library before the Function starts.
+
+
+def _call(method, route, body=b"", headers=()):
+    with socket.create_connection((_HOST, int(_PORT))) as connection:
+        head = [
+            "%s %s%s HTTP/1.1" % (method, _API, route),
+            "Host: %s:%s" % (_HOST, _PORT),
+            "Connection: close",
+            "Content-Length: %d" % len(body),
+            *("%s: %s" % header for header in headers),
+        ]
+        connection.sendall("\r\n".join(head).encode("utf-8") + b"\r\n\r\n" + body)
+        with connection.makefile("rb") as response:
+            response.readline()
+            found = {}
+            for line in iter(response.readline, b"\r\n"):
+                if not line:
+                    raise ConnectionError("the Runtime API closed the connection")
+                name, _, value = line.decode("latin-1").partition(":")
+                found[name.strip().lower()] = value.strip()
+            return found, response.read(int(found.get("content-length", 0)))
+
+
+def _post_error(route, error):
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Lambda-Runtime-Function-Error-Type", error["errorType"].encode("ascii", "replace").decode()),
+    ]
+    _call("POST", route, _to_json(error).encode("utf-8", "surrogatepass"), headers)
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------------
+# AWS's client encodes with simplejson, which knows some types that the standard library's encoder does not: decimals
+# keep their digits, named tuples are objects, and bytes are text.
+
+_DECIMAL = "\0decimal:" + os.urandom(8).hex() + ":"
+_DECIMALS = re.compile(r'"\\u0000decimal:' + _DECIMAL.split(":")[1] + r':([^"]*)"')
+
+
+def _plain(value):
+    kind = type(value)
+    if kind is str or kind is int or kind is float or kind is bool or value is None:
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if isinstance(value, decimal.Decimal):
+        return math.nan if value.is_nan() else _DECIMAL + str(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple) and callable(getattr(value, "_asdict", None)):
+        return {key: _plain(item) for key, item in value._asdict().items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _to_json(value):
+    try:
+        plain = _plain(value)
+    except RecursionError:
+        # Most likely a list that holds itself; the encoder says so in the words that AWS's users know.
+        plain = value
+    text = json.dumps(plain, ensure_ascii=_ENSURE_ASCII)
+    return _DECIMALS.sub(r"\1", text) if "decimal:" in text else text
+
+
+# --- Log --------------------------------------------------------------------------------------------------------------
+
+_request_id = None
+
+
+class _LogHandler(logging.Handler):
+    log_sink = sys.stdout
+
+    def emit(self, record):
+        # One call is one entry of the log, however many lines it has: whoever reads the pipe turns \r back.
+        sys.stdout.write(self.format(record).replace("\n", "\r") + "\n")
+
+
+class _RequestIdFilter(logging.Filter):
+    def filter(self, record):
+        record.aws_request_id = _request_id or ""
+        return True
+
+
+def _set_up_logging():
+    logging.Formatter.converter = time.gmtime
+    handler = _LogHandler()
+    layout = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s"
+    handler.setFormatter(logging.Formatter(layout, "%Y-%m-%dT%H:%M:%S"))
+    handler.addFilter(_RequestIdFilter())
+    logging.getLogger().addHandler(handler)
+
+
+def _log_error(error):
+    parts = [part for part in (error["errorType"], error["errorMessage"]) if part]
+    lines = [" ".join(["[ERROR]", ": ".join(parts)]).rstrip(), "Traceback (most recent call last):"]
+    for element in error["stackTrace"]:
+        for line in element.splitlines():
+            indent = len(line) - len(line.lstrip(" "))
+            # The log's viewers drop plain spaces at the start of a line.
+            lines.append("\u00a0" * indent + line[indent:])
+    sys.stdout.write("\r".join(lines).replace("\n", "\r") + "\n")
+
+
+# --- Errors -----------------------------------------------------------------------------------------------------------
+
+
+def _describe(error, request_id=""):
+    if isinstance(error, Fault):
+        name, message, trace = error.name, error.message, error.trace
+    else:
+        frames = traceback.extract_tb(error.__traceback__)
+        # Where the Function's own code begins; an error that never got there keeps ours.
+        own = next((at for at, frame in enumerate(frames) if frame.filename != __file__), 0)
+        name, message, trace = type(error).__name__, str(error), traceback.format_list(frames[own:])
+    return {"errorMessage": message, "errorType": name, "requestId": request_id, "stackTrace": trace}
+
+
+# --- Handler ----------------------------------------------------------------------------------------------------------
+
+
+def _load_handler(handler):
+    try:
+        module_name, function_name = handler.rsplit(".", 1)
+    except ValueError as error:
+        raise Fault("MalformedHandlerName", "Bad handler '%s': %s" % (handler, error))
+    if module_name.split(".")[0] in sys.builtin_module_names:
+        message = "Cannot use built-in module %s as a handler module" % module_name
+        raise Fault("BuiltInModuleConflict", message)
+    try:
+        module = importlib.import_module(module_name.replace("/", "."))
+    except ImportError as error:
+        raise Fault("ImportModuleError", "Unable to import module '%s': %s" % (module_name, error))
+    except SyntaxError as error:
+        trace = ['  File "%s" Line %s\n    %s' % (error.filename, error.lineno, error.text)]
+        raise Fault("UserCodeSyntaxError", "Syntax error in module '%s': %s" % (module_name, error), trace)
+    try:
+        return getattr(module, function_name)
+    except AttributeError:
+        raise Fault("HandlerNotFound", "Handler '%s' missing on module '%s'" % (function_name, module_name))
+
+
+class CognitoIdentity:
+    """`context.identity`: nobody's, as in every call that is not made through Cognito."""
+
+    __slots__ = ["cognito_identity_id", "cognito_identity_pool_id"]
+
+    def __init__(self):
+        self.cognito_identity_id = None
+        self.cognito_identity_pool_id = None
+
+
+class LambdaContext:
+    """What a handler is told of its invocation."""
+
+    def __init__(self, headers):
+        self.aws_request_id = headers["lambda-runtime-aws-request-id"]
+        self.log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
+        self.log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
+        self.function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
+        self.memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        self.function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+        self.invoked_function_arn = headers["lambda-runtime-invoked-function-arn"]
+        self.tenant_id = None
+        self.client_context = None
+        self.identity = CognitoIdentity()
+        self._epoch_deadline_time_in_ms = int(headers["lambda-runtime-deadline-ms"])
+
+    def get_remaining_time_in_millis(self):
+        """Milliseconds until the time limit, never below zero."""
+        return max(0, self._epoch_deadline_time_in_ms - int(time.time() * 1000))
+
+    def log(self, message):
+        """Writes to the log as it is."""
+        sys.stdout.write(str(message))
+
+
+# --- Invocations ------------------------------------------------------------------------------------------------------
+
+
+def _marshal(response):
+    if isinstance(response, bytes):
+        return response, "application/unknown"
+    try:
+        return _to_json(response).encode("utf-8"), "application/json"
+    except Exception as error:
+        raise Fault("MarshalError", "Unable to marshal response: %s" % error)
+
+
+def _invoke(handler, headers, body):
+    try:
+        event = json.loads(body)
+    except Exception as error:
+        raise Fault("UnmarshalError", "Unable to unmarshal input: %s" % error)
+    return _marshal(handler(event, LambdaContext(headers)))
+
+
+def _main():
+    global _request_id
+    _set_up_logging()
+    try:
+        handler = _load_handler(os.environ["_HANDLER"])
+    except Exception as error:
+        described = _describe(error)
+        _log_error(described)
+        _post_error("/init/error", described)
+        sys.exit(1)
+
+    while True:
+        headers, body = _call("GET", "/invocation/next")
+        _request_id = headers["lambda-runtime-aws-request-id"]
+        os.environ["_X_AMZN_TRACE_ID"] = headers.get("lambda-runtime-trace-id", "")
+        try:
+            result, content_type = _invoke(handler, headers, body)
+        except Exception as error:
+            described = _describe(error, _request_id)
+            _log_error(described)
+            _post_error("/invocation/%s/error" % _request_id, described)
+        else:
+            _call("POST", "/invocation/%s/response" % _request_id, result, [("Content-Type", content_type)])
+
+
+# The Function's folder stands where Python put this file's.
+sys.path[0] = os.environ["LAMBDA_TASK_ROOT"]
+# Python sets it for itself where the machine lacks the locale that Lambda has.
+if os.environ.get("LC_CTYPE") == "C.UTF-8":
+    del os.environ["LC_CTYPE"]
+_main()

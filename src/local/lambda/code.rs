@@ -1,0 +1,150 @@
+//! Packages on disk: one read-only folder each, named after the package's hash.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use sha2::{Digest, Sha256};
+
+use super::config::create_private;
+use crate::package::{self, UnpackError};
+
+/// The folder of all packages.
+#[derive(Clone, Debug)]
+pub(super) struct CodeStore {
+    folder: PathBuf,
+}
+
+/// A package's name: its SHA-256, in the base64 that Lambda's `CodeSha256` uses.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct CodeHash([u8; 32]);
+
+impl CodeHash {
+    pub(super) fn of(code: &[u8]) -> Self {
+        Self(Sha256::digest(code).into())
+    }
+
+    pub(super) fn from_base64(text: &str) -> Option<Self> {
+        BASE64_STANDARD.decode(text).ok()?.try_into().ok().map(Self)
+    }
+
+    pub(super) fn to_base64(&self) -> String {
+        BASE64_STANDARD.encode(self.0)
+    }
+
+    fn folder_name(&self) -> String {
+        hex::encode(self.0)
+    }
+}
+
+impl CodeStore {
+    /// Opens the folder, dropping what a killed server had not finished.
+    pub(super) fn open(folder: PathBuf) -> io::Result<Self> {
+        create_private(&folder)?;
+        let store = Self { folder };
+        for entry in fs::read_dir(&store.folder)? {
+            let path = entry?.path();
+            if path.extension().is_some() {
+                let _ = remove_read_only(&path);
+            }
+        }
+        Ok(store)
+    }
+
+    /// Where the package's files are, once [`CodeStore::add`] put them there.
+    pub(super) fn path(&self, hash: &CodeHash) -> PathBuf {
+        self.folder.join(hash.folder_name())
+    }
+
+    pub(super) fn contains(&self, hash: &CodeHash) -> bool {
+        self.path(hash).is_dir()
+    }
+
+    /// Unpacks a package, unless it is there. Whole or not at all, whenever the server is killed.
+    pub(super) fn add(&self, code: &[u8]) -> Result<CodeHash, UnpackError> {
+        let hash = CodeHash::of(code);
+        if self.contains(&hash) {
+            return Ok(hash);
+        }
+        let unfinished =
+            tempfile::Builder::new().prefix(&hash.folder_name()).suffix(".unfinished").tempdir_in(&self.folder)?;
+        let unfinished = unfinished.keep();
+        let unpacked = package::unpack(code, &unfinished).and_then(|()| {
+            fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o755))?;
+            fs::rename(&unfinished, self.path(&hash))?;
+            fs::set_permissions(self.path(&hash), fs::Permissions::from_mode(0o555))?;
+            Ok(())
+        });
+        if let Err(error) = unpacked {
+            let _ = remove_read_only(&unfinished);
+            // Another deployment of the same package may have been quicker.
+            return if self.contains(&hash) { Ok(hash) } else { Err(error) };
+        }
+        Ok(hash)
+    }
+
+    /// Removes every package but these.
+    pub(super) fn keep_only(&self, used: &BTreeSet<CodeHash>) -> io::Result<()> {
+        let used: BTreeSet<String> = used.iter().map(CodeHash::folder_name).collect();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if entry.path().extension().is_none() && name.to_str().is_some_and(|name| !used.contains(name)) {
+                remove_read_only(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes a folder whose folders nobody may write to.
+fn remove_read_only(folder: &Path) -> io::Result<()> {
+    for entry in walkdir::WalkDir::new(folder) {
+        let entry = entry.map_err(io::Error::from)?;
+        if entry.file_type().is_dir() {
+            fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o755))?;
+        }
+    }
+    fs::remove_dir_all(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::testing;
+
+    #[test]
+    fn a_package_is_unpacked_once_and_removed_when_nothing_uses_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = CodeStore::open(folder.path().join("code")).unwrap();
+        let a = store.add(&testing::zip(&[("lib/a.js", "1")])).unwrap();
+        let again = store.add(&testing::zip(&[("lib/a.js", "1")])).unwrap();
+        let b = store.add(&testing::zip(&[("b.js", "2")])).unwrap();
+        assert_eq!(a, again);
+        assert_eq!(CodeHash::from_base64(&a.to_base64()), Some(a.clone()));
+        store.keep_only(&BTreeSet::from([b.clone()])).unwrap();
+        assert!(!store.contains(&a) && store.contains(&b));
+    }
+
+    #[test]
+    fn what_a_killed_server_left_unfinished_is_gone_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let unfinished = folder.path().join("abc.unfinished");
+        fs::create_dir_all(unfinished.join("lib")).unwrap();
+        fs::set_permissions(unfinished.join("lib"), fs::Permissions::from_mode(0o555)).unwrap();
+        CodeStore::open(folder.path().to_owned()).unwrap();
+        assert!(!unfinished.exists());
+    }
+
+    #[test]
+    fn a_refused_package_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = CodeStore::open(folder.path().to_owned()).unwrap();
+        assert!(store.add(&testing::zip_with_link("up", "..", &[("a", "")])).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

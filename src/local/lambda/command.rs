@@ -1,0 +1,178 @@
+//! The command line and the environment of a child process: the one place that decides what a Function's process is
+//! started with, and so the place where a jail goes around it.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, PipeWriter},
+    net::SocketAddr,
+    path::Path,
+    process::Stdio,
+};
+
+use tokio::process::Command;
+
+use super::{
+    Engine,
+    runtimes::{Interpreter, Support},
+    versions::Version,
+};
+use crate::model::RuntimeFamily;
+
+/// The account that Functions are told they run in: nobody's.
+pub(super) const ACCOUNT: &str = "000000000000";
+
+/// Where in Lambda layers would be. There are none, but paths name it as Lambda's do.
+const LAYERS: &str = "/opt";
+
+/// What a process is started with.
+pub(super) struct Start<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) version: &'a Version,
+    pub(super) support: &'a Support,
+    /// The Runtime API's listener for this process.
+    pub(super) api: SocketAddr,
+    /// Its own temporary folder.
+    pub(super) scratch: &'a Path,
+    /// The name of its log stream.
+    pub(super) log_stream: &'a str,
+}
+
+impl Start<'_> {
+    /// The command, or what is missing to have one.
+    pub(super) fn command(&self, output: PipeWriter) -> io::Result<Command> {
+        let (program, arguments) = match self.support {
+            Support::Exact(interpreter) | Support::OtherVersion(interpreter) => self.interpreted(interpreter),
+            Support::Bootstrap => (self.version.code_path.join("bootstrap"), Vec::new()),
+            Support::Missing(what) => return Err(io::Error::new(io::ErrorKind::Unsupported, what.clone())),
+        };
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(self.environment())
+            .current_dir(&self.version.code_path)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        Ok(command)
+    }
+
+    fn interpreted(&self, interpreter: &Interpreter) -> (std::path::PathBuf, Vec<String>) {
+        let bootstraps = &self.engine.bootstraps;
+        let arguments = if self.version.runtime.family() == RuntimeFamily::Node {
+            // As Lambda's own bootstrap divides the memory: a tenth for the young generation's two halves.
+            let memory = self.version.memory_limit.get();
+            let young = memory / 10;
+            let mut arguments = vec![
+                "--expose-gc".to_owned(),
+                format!("--max-semi-space-size={}", young / 2),
+                format!("--max-old-space-size={}", memory - young),
+            ];
+            arguments.extend(self.disabled_features(interpreter).map(|name| format!("--no-experimental-{name}")));
+            arguments.push(bootstraps.node().display().to_string());
+            arguments
+        } else {
+            // Nothing that was printed may wait in a buffer when the run ends.
+            vec!["-u".to_owned(), bootstraps.python().display().to_string()]
+        };
+        (interpreter.program.clone(), arguments)
+    }
+
+    /// What newer releases of Node.js 20 and 22 do by themselves and Lambda keeps them from, unless `NODE_OPTIONS` asks
+    /// for it. <https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html>
+    fn disabled_features<'a>(&self, interpreter: &'a Interpreter) -> impl Iterator<Item = &'a str> {
+        let disabled: &[&str] = match self.version.runtime.as_str() {
+            "nodejs20.x" => &["require-module"],
+            "nodejs22.x" => &["require-module", "detect-module"],
+            _ => &[],
+        };
+        let options = self.version.environment.iter().find(|(name, _)| *name == "NODE_OPTIONS");
+        let options = options.map_or("", |(_, value)| value).to_owned();
+        let asked_for = move |name: &str| options.contains(&format!("--experimental-{name}"));
+        let known = interpreter.flags.iter().map(String::as_str);
+        known.filter(|name| disabled.contains(name)).filter(move |name| !asked_for(name))
+    }
+
+    /// What Lambda sets, then what the Function's configuration sets; nothing of the server's own.
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
+    ///
+    /// Lambda's fixed folders are this machine's: `/var/task` is the package's folder, `/var/runtime` the bootstraps'.
+    /// `TMPDIR` is added, because `/tmp` is not the process's own here. The credentials are no credentials: an SDK that
+    /// finds none goes looking for some, and hangs.
+    fn environment(&self) -> BTreeMap<String, String> {
+        let Self { engine, version, api, scratch, log_stream, .. } = self;
+        let function = version.function.in_lambda(&engine.config.prefix);
+        let task = version.code_path.display().to_string();
+        let runtime_dir = engine.bootstraps.folder().display().to_string();
+        let region = engine.config.region.as_str();
+        let mut environment: BTreeMap<String, String> = [
+            ("_HANDLER", version.entry_point.as_str()),
+            ("AWS_REGION", region),
+            ("AWS_DEFAULT_REGION", region),
+            ("AWS_LAMBDA_FUNCTION_NAME", function.as_str()),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream),
+            ("AWS_ACCESS_KEY_ID", "LOCALLOCALLOCALLOCAL"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("AWS_SESSION_TOKEN", "local"),
+            ("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR"),
+            ("AWS_XRAY_DAEMON_ADDRESS", "169.254.79.129:2000"),
+            ("_AWS_XRAY_DAEMON_ADDRESS", "169.254.79.129"),
+            ("_AWS_XRAY_DAEMON_PORT", "2000"),
+            ("LANG", "en_US.UTF-8"),
+            ("LAMBDA_TASK_ROOT", task.as_str()),
+            ("LAMBDA_RUNTIME_DIR", runtime_dir.as_str()),
+            ("TZ", ":UTC"),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+        environment.extend([
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE".to_owned(), version.memory_limit.to_string()),
+            ("AWS_LAMBDA_LOG_GROUP_NAME".to_owned(), format!("/aws/lambda/{function}")),
+            ("AWS_LAMBDA_RUNTIME_API".to_owned(), api.to_string()),
+            ("LD_LIBRARY_PATH".to_owned(), format!("{runtime_dir}:{task}:{task}/lib:{LAYERS}/lib")),
+            ("PATH".to_owned(), self.path()),
+            ("PWD".to_owned(), task.clone()),
+            ("TMPDIR".to_owned(), scratch.display().to_string()),
+        ]);
+        let execution = format!("AWS_Lambda_{}", version.runtime);
+        match version.runtime.family() {
+            RuntimeFamily::Node => {
+                let major = version.runtime.as_str().trim_start_matches("nodejs").trim_end_matches(".x");
+                let modules = format!(
+                    "{LAYERS}/nodejs/node{major}/node_modules:{LAYERS}/nodejs/node_modules:{runtime_dir}/node_modules:{runtime_dir}:{task}"
+                );
+                environment.insert("NODE_PATH".to_owned(), modules);
+                environment.insert("AWS_EXECUTION_ENV".to_owned(), execution);
+            }
+            RuntimeFamily::Python => {
+                environment.insert("PYTHONPATH".to_owned(), runtime_dir);
+                environment.insert("AWS_EXECUTION_ENV".to_owned(), execution);
+            }
+            // Lambda sets no AWS_EXECUTION_ENV for these.
+            RuntimeFamily::Provided
+            | RuntimeFamily::Java
+            | RuntimeFamily::Dotnet
+            | RuntimeFamily::Ruby
+            | RuntimeFamily::Other => {}
+        }
+        let configured = version.environment.iter();
+        environment.extend(configured.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        environment
+    }
+
+    /// Lambda's `PATH`, with the interpreter's folder where Lambda has `/var/lang/bin`.
+    fn path(&self) -> String {
+        let system = format!("/usr/local/bin:/usr/bin/:/bin:{LAYERS}/bin");
+        let interpreter = match self.support {
+            Support::Exact(interpreter) | Support::OtherVersion(interpreter) => interpreter.program.parent(),
+            Support::Bootstrap | Support::Missing(_) => None,
+        };
+        match interpreter {
+            Some(folder) => format!("{}:{system}", folder.display()),
+            None => system,
+        }
+    }
+}

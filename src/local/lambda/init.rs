@@ -1,0 +1,107 @@
+//! Bringing a process to where it waits for its first invocation.
+//!
+//! Lambda gives that ten seconds of its own. When it fails, it is done once more within the run that it is for, on that
+//! run's time; then it is that run's failure.
+//! <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    Engine,
+    output::LogTarget,
+    report::{self, Status},
+    runtimes::Support,
+    sandbox::{Happening, Sandbox},
+    versions::Version,
+};
+use crate::ports::FunctionError;
+
+const INIT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a process is not ready.
+#[derive(Debug)]
+pub(super) enum NotReady {
+    /// It failed; the line that Lambda logs about it, if any.
+    Failed(FunctionError, Option<String>),
+    TimedOut,
+    Aborted,
+}
+
+impl NotReady {
+    pub(super) fn status(&self) -> Status {
+        match self {
+            Self::Failed(error, _) => Status::Error(error.name.clone()),
+            Self::TimedOut => Status::Timeout,
+            Self::Aborted => Status::Unremarkable,
+        }
+    }
+}
+
+/// A process on its way, and for which run.
+pub(super) struct Initialisation<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) version: &'a Arc<Version>,
+    pub(super) support: &'a Support,
+    pub(super) target: &'a LogTarget,
+}
+
+impl Initialisation<'_> {
+    /// The first attempt, before the run's own time begins; how long it took.
+    pub(super) async fn before_run(&self) -> (Result<Sandbox, NotReady>, Duration) {
+        self.attempt("init", Instant::now() + INIT_LIMIT).await
+    }
+
+    /// The second attempt, on the run's time.
+    pub(super) async fn within_run(&self, deadline: Instant) -> Result<Sandbox, NotReady> {
+        self.attempt("invoke", deadline).await.0
+    }
+
+    async fn attempt(&self, phase: &str, deadline: Instant) -> (Result<Sandbox, NotReady>, Duration) {
+        let begun = Instant::now();
+        let outcome = self.initialise(deadline).await;
+        let took = begun.elapsed();
+        if let Err(failure) = &outcome {
+            let logs = &self.engine.config.logs;
+            self.target.log(logs, report::init_report(took, phase, &failure.status())).await;
+        }
+        (outcome, took)
+    }
+
+    async fn initialise(&self, deadline: Instant) -> Result<Sandbox, NotReady> {
+        let Self { engine, version, support, target } = self;
+        let request_id = &target.request_id;
+        let mut sandbox = match Sandbox::start(engine, version, support, (*target).clone()).await {
+            Ok(sandbox) => sandbox,
+            Err(error) => {
+                let error = report::not_started(request_id, &error);
+                let line = report::exit_line(&error);
+                return Err(NotReady::Failed(error, Some(line)));
+            }
+        };
+        let failure = loop {
+            match sandbox.next(deadline).await {
+                Happening::Ready => return Ok(sandbox),
+                Happening::InitError(error) => break NotReady::Failed(error, None),
+                Happening::Exited(status) => {
+                    let error = report::exited(request_id, status);
+                    let line = report::exit_line(&error);
+                    break NotReady::Failed(error, Some(line));
+                }
+                Happening::OutOfMemory => {
+                    let error = report::out_of_memory(request_id);
+                    let line = report::exit_line(&error);
+                    break NotReady::Failed(error, Some(line));
+                }
+                Happening::Deadline => break NotReady::TimedOut,
+                Happening::Aborted => break NotReady::Aborted,
+                // There is nothing yet that it could answer; the Runtime API refused it.
+                Happening::Answered(_) => {}
+            }
+        };
+        sandbox.kill().await;
+        sandbox.output.flush().await;
+        Err(failure)
+    }
+}

@@ -1,0 +1,155 @@
+//! A process and everything that it started, found in `/proc`: what memory it takes, and how to stop all of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use nix::{
+    sys::signal::{Signal, kill, killpg},
+    unistd::Pid,
+};
+
+/// The tree below one process that leads its process group and adopts its orphans (see [`super::isolation`]).
+#[derive(Debug)]
+pub(super) struct ProcessTree {
+    root: i32,
+    /// Every process ever seen in the tree with its start time, so that those which outlive the root are known.
+    seen: Mutex<BTreeMap<i32, u64>>,
+}
+
+impl ProcessTree {
+    /// The tree below this process.
+    pub(super) fn new(root: i32) -> Self {
+        Self { root, seen: Mutex::default() }
+    }
+
+    /// How many bytes of memory the tree takes: what is resident, pages that several processes share counted once.
+    ///
+    /// Exact only when it matters, that is above `limit`: telling shared pages apart costs milliseconds.
+    pub(super) fn memory(&self, limit: u64) -> u64 {
+        let pids = self.observe();
+        let resident: u64 = pids.iter().filter_map(|pid| resident_bytes(*pid)).sum();
+        if resident <= limit || pids.len() == 1 {
+            return resident;
+        }
+        pids.iter().filter_map(|pid| proportional_bytes(*pid).or_else(|| resident_bytes(*pid))).sum()
+    }
+
+    /// Stops every process until [`ProcessTree::thaw`], as Lambda does between two runs.
+    pub(super) fn freeze(&self) {
+        self.stop_all();
+    }
+
+    /// Lets every process go on.
+    pub(super) fn thaw(&self) {
+        for pid in self.observe() {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
+        }
+    }
+
+    /// Kills every process: those in the tree, those seen in it before, those in the root's process group, and those
+    /// whose environment still holds `mark`, in whatever session they are.
+    pub(super) fn kill(&self, mark: &Path) {
+        // Stopped first, so that none can start another while the others are being killed.
+        let mut doomed = self.stop_all();
+        doomed.extend(self.survivors());
+        doomed.extend(marked(mark));
+        for pid in &doomed {
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        }
+        let _ = killpg(Pid::from_raw(self.root), Signal::SIGKILL);
+    }
+
+    fn stop_all(&self) -> BTreeSet<i32> {
+        let mut stopped = BTreeSet::new();
+        loop {
+            let fresh: Vec<i32> = self.observe().into_iter().filter(|pid| !stopped.contains(pid)).collect();
+            if fresh.is_empty() {
+                return stopped;
+            }
+            for pid in fresh {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
+                stopped.insert(pid);
+            }
+        }
+    }
+
+    /// The living processes of the tree, remembered.
+    fn observe(&self) -> Vec<i32> {
+        let mut found = Vec::new();
+        let mut next = vec![self.root];
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(pid) = next.pop() {
+            let Some(started) = start_time(pid) else { continue };
+            seen.insert(pid, started);
+            found.push(pid);
+            next.extend(children(pid));
+        }
+        found
+    }
+
+    fn survivors(&self) -> Vec<i32> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // A number that came round again belongs to somebody else, and started at another time.
+        seen.iter().filter(|(pid, started)| start_time(**pid) == Some(**started)).map(|(pid, _)| *pid).collect()
+    }
+}
+
+/// Whether a process of this number lives.
+pub(super) fn is_alive(pid: i32) -> bool {
+    match kill(Pid::from_raw(pid), None) {
+        Ok(()) => true,
+        Err(errno) => errno == nix::errno::Errno::EPERM,
+    }
+}
+
+/// The processes whose environment held `mark` when they started.
+fn marked(mark: &Path) -> Vec<i32> {
+    let mark = mark.as_os_str().as_encoded_bytes();
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let holds = |pid: &i32| {
+        fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| environ.windows(mark.len()).any(|w| w == mark))
+    };
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    pids.filter(|pid| *pid != own).filter(holds).collect()
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let of_thread = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+    threads
+        .filter_map(Result::ok)
+        .flat_map(|thread| of_thread(thread).split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+/// When a process started, in clock ticks since the machine did; absent for one that is gone or a zombie.
+fn start_time(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the name in parentheses, which may hold anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X") { None } else { fields.nth(18)?.parse().ok() }
+}
+
+fn resident_bytes(pid: i32) -> Option<u64> {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * page_size())
+}
+
+fn proportional_bytes(pid: i32) -> Option<u64> {
+    let smaps = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = smaps.lines().find(|line| line.starts_with("Pss:"))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+fn page_size() -> u64 {
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
+    size.and_then(|size| u64::try_from(size).ok()).unwrap_or(4096)
+}

@@ -1,0 +1,304 @@
+//! One run, from the request to its REPORT line.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{
+    Engine, MAX_REQUEST_BYTES,
+    command::ACCOUNT,
+    init::{Initialisation, NotReady},
+    output::LogTarget,
+    pool::{Checkout, Slot},
+    report::{self, Status, Usage},
+    runtime_api::{Answer, Delivery},
+    runtimes::Support,
+    sandbox::{Happening, Sandbox},
+    versions::Version,
+};
+use crate::{
+    model::FunctionName,
+    ports::{Chance, Clock, FunctionError, Invocation, InvokeError, InvokeRequest, Outcome, SystemChance, SystemClock},
+};
+
+/// How long the caller waits, once the answer is there, for the process to be done: then the run's last lines are in
+/// the log and the process is ready for the next call. A process that takes longer is finished without the caller.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// See [`crate::ports::Lambda::invoke`].
+pub(super) async fn invoke(engine: &Arc<Engine>, request: InvokeRequest<'_>) -> Result<Invocation, InvokeError> {
+    let InvokeRequest { function, deployment, payload, correlation, time_limit: _ } = request;
+    let bytes = payload.len();
+    if bytes > MAX_REQUEST_BYTES {
+        return Err(refused(
+            "RequestEntityTooLargeException",
+            format!(
+                "{bytes} byte payload is too large for the RequestResponse invocation type (limit {MAX_REQUEST_BYTES} bytes)"
+            ),
+        ));
+    }
+    let version = engine
+        .versions
+        .find(function, &deployment.version)
+        .map_err(|error| refused("ServiceException", format!("the deployed version cannot be read: {error}")))?;
+    let Some(version) = version else {
+        let message = format!("Function not found: {}", arn(engine, function));
+        return Err(refused("ResourceNotFoundException", message));
+    };
+    let support = engine.runtimes.support(&version.runtime).await;
+    if let Support::Missing(what) = &support {
+        let message = format!("the runtime {} cannot run on this machine: {what}", version.runtime);
+        return Err(refused("InvalidRuntimeException", message));
+    }
+    let checkout = engine.pool.check_out(&version);
+    let place = match checkout {
+        Checkout::Warm(sandbox, slot) => Place { slot, warm: Some(sandbox), evicted: None },
+        Checkout::Cold(slot, evicted) => Place { slot, warm: None, evicted },
+        Checkout::Full => {
+            let max = engine.pool.max();
+            return Err(InvokeError::Throttled(format!("Rate Exceeded: all {max} processes are busy")));
+        }
+        Checkout::Closed => return Err(InvokeError::Throttled("the server is stopping".to_owned())),
+    };
+    engine.pool.busy(&version.code);
+    let request_id: Arc<str> = uuid().into();
+    let target = LogTarget { function: function.clone(), correlation, request_id };
+    let (answer, answered) = oneshot::channel();
+    let run = Run { engine: engine.clone(), version, support, target, answer: Some(answer) };
+    // A task of its own: the code runs to its end whether or not the caller stays.
+    engine.runs.spawn(run.drive(place, payload));
+    answered.await.unwrap_or_else(|_| Err(InvokeError::OutcomeUnknown("the run was lost".to_owned())))
+}
+
+/// Where a run takes place.
+struct Place {
+    slot: Slot,
+    warm: Option<Sandbox>,
+    /// An idle process that has to go first.
+    evicted: Option<Sandbox>,
+}
+
+struct Run {
+    engine: Arc<Engine>,
+    version: Arc<Version>,
+    support: Support,
+    target: LogTarget,
+    /// Taken when the caller is answered.
+    answer: Option<oneshot::Sender<Result<Invocation, InvokeError>>>,
+}
+
+/// How a run ended.
+struct Ending {
+    outcome: Result<Outcome, InvokeError>,
+    status: Status,
+    /// The process, when it is ready for its next run.
+    reusable: Option<Sandbox>,
+    peak_megabytes: u64,
+    /// What Lambda logs about the ending itself.
+    line: Option<String>,
+}
+
+impl Run {
+    async fn drive(mut self, place: Place, payload: Bytes) {
+        let Place { slot, warm, evicted } = place;
+        if let Some(mut evicted) = evicted {
+            evicted.kill().await;
+        }
+        let (sandbox, init) = match warm {
+            Some(sandbox) => {
+                sandbox.output.retarget(self.target.clone());
+                sandbox.thaw();
+                (Ok(sandbox), None)
+            }
+            None => {
+                let (sandbox, took) = self.initialisation().before_run().await;
+                let ready = sandbox.is_ok();
+                (sandbox, ready.then_some(took))
+            }
+        };
+        let begun = Instant::now();
+        let deadline = begun + self.version.time_limit.as_duration();
+        let sandbox = match sandbox {
+            Err(NotReady::Failed(..) | NotReady::TimedOut) => self.initialisation().within_run(deadline).await,
+            ready_or_aborted => ready_or_aborted,
+        };
+        self.log(report::start(&self.target.request_id)).await;
+        let ending = match sandbox {
+            Ok(sandbox) => self.invoke(sandbox, payload, deadline).await,
+            Err(failure) => self.not_ready(failure),
+        };
+        let duration = begun.elapsed().min(self.version.time_limit.as_duration());
+        let usage = Usage {
+            duration,
+            init,
+            memory_limit: self.version.memory_limit.get(),
+            peak_megabytes: ending.peak_megabytes,
+        };
+        self.conclude(ending, &usage, slot).await;
+    }
+
+    fn initialisation(&self) -> Initialisation<'_> {
+        let Self { engine, version, support, target, .. } = self;
+        Initialisation { engine, version, support, target }
+    }
+
+    fn not_ready(&self, failure: NotReady) -> Ending {
+        let status = failure.status();
+        let request_id = &self.target.request_id;
+        let (outcome, line) = match failure {
+            NotReady::Failed(error, line) => (Ok(Outcome::Failed(error)), line),
+            NotReady::TimedOut => (
+                Ok(Outcome::Failed(report::timed_out(request_id, self.version.time_limit))),
+                Some(report::timeout_line(SystemClock.now(), request_id, self.version.time_limit)),
+            ),
+            NotReady::Aborted => (Err(aborted()), None),
+        };
+        Ending { outcome, status, reusable: None, peak_megabytes: 0, line }
+    }
+
+    /// Hands the event over and waits until the process is done with it, one way or another.
+    async fn invoke(&mut self, mut sandbox: Sandbox, payload: Bytes, deadline: Instant) -> Ending {
+        let request_id = self.target.request_id.clone();
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        sandbox
+            .deliver(Delivery {
+                request_id: request_id.clone(),
+                deadline_millis: SystemClock.now().saturating_add(remaining).as_millis(),
+                function_arn: arn(&self.engine, &self.version.function),
+                trace_id: trace_id(),
+                payload,
+            })
+            .await;
+        let mut outcome: Option<Outcome> = None;
+        let mut settled: Option<Instant> = None;
+        let (status, line, failure) = loop {
+            // Until the caller has its answer, stop to give it when the process takes long to be done.
+            let until = settled.filter(|_| self.answer.is_some()).map_or(deadline, |settled| settled.min(deadline));
+            match sandbox.next(until).await {
+                Happening::Answered(answer) => {
+                    outcome = Some(outcome_of(answer));
+                    settled = Some(Instant::now() + SETTLE);
+                }
+                Happening::Ready if outcome.is_some() => break (Status::Unremarkable, None, None),
+                // The process asks for more before it answered; it gets nothing, and its time runs.
+                Happening::Ready | Happening::InitError(_) => {}
+                Happening::Deadline if until < deadline => {
+                    sandbox.output.flush().await;
+                    self.engine.config.logs.flush().await;
+                    if let Some(outcome) = &outcome {
+                        self.answer(Ok(outcome.clone()));
+                    }
+                }
+                Happening::Deadline => {
+                    let limit = self.version.time_limit;
+                    let line = report::timeout_line(SystemClock.now(), &request_id, limit);
+                    break (Status::Timeout, Some(line), Some(Ok(report::timed_out(&request_id, limit))));
+                }
+                Happening::Exited(status) => {
+                    let error = report::exited(&request_id, status);
+                    break ended(error, "Runtime.ExitError");
+                }
+                Happening::OutOfMemory => break ended(report::out_of_memory(&request_id), "Runtime.OutOfMemory"),
+                Happening::Aborted => break (Status::Unremarkable, None, Some(Err(aborted()))),
+            }
+        };
+        let peak_megabytes = sandbox.peak_megabytes();
+        let reusable = failure.is_none();
+        // What was answered stands, however the process ended afterwards.
+        let answered = outcome.is_some();
+        let outcome = match (outcome, failure) {
+            (Some(outcome), _) => Ok(outcome),
+            (None, Some(failure)) => failure.map(Outcome::Failed),
+            (None, None) => Err(InvokeError::OutcomeUnknown("the process gave no answer".to_owned())),
+        };
+        if !reusable {
+            sandbox.kill().await;
+        }
+        sandbox.output.flush().await;
+        let (status, line) =
+            if answered && status != Status::Timeout { (Status::Unremarkable, None) } else { (status, line) };
+        Ending { outcome, status, reusable: reusable.then_some(sandbox), peak_megabytes, line }
+    }
+
+    /// Logs the last lines, gives the process back, and answers the caller unless that has been done.
+    async fn conclude(mut self, ending: Ending, usage: &Usage, slot: Slot) {
+        let Ending { outcome, status, reusable, peak_megabytes: _, line } = ending;
+        if let Some(line) = line {
+            self.log(line).await;
+        }
+        self.log(report::end(&self.target.request_id)).await;
+        self.log(report::report(&self.target.request_id, usage, &status)).await;
+        self.engine.config.logs.flush().await;
+        match reusable {
+            Some(sandbox) => self.engine.pool.rest(sandbox, slot),
+            None => {
+                self.engine.pool.gone(&self.version.code);
+                drop(slot);
+            }
+        }
+        self.answer(outcome);
+    }
+
+    fn answer(&mut self, outcome: Result<Outcome, InvokeError>) {
+        if let Some(answer) = self.answer.take() {
+            let request_id = self.target.request_id.to_string();
+            // A caller who is gone does not want to know.
+            let _ = answer.send(outcome.map(|outcome| Invocation { request_id, outcome }));
+        }
+    }
+
+    async fn log(&self, line: String) {
+        self.target.log(&self.engine.config.logs, line).await;
+    }
+}
+
+type EndOfLoop = (Status, Option<String>, Option<Result<FunctionError, InvokeError>>);
+
+fn ended(error: FunctionError, status: &str) -> EndOfLoop {
+    (Status::Error(status.to_owned()), Some(report::exit_line(&error)), Some(Ok(error)))
+}
+
+fn outcome_of(answer: Answer) -> Outcome {
+    match answer {
+        Answer::Returned(result) => Outcome::Returned(result),
+        Answer::TooLarge => Outcome::Failed(report::response_too_large()),
+        Answer::Failed(error) => Outcome::Failed(error),
+    }
+}
+
+fn refused(name: &str, message: String) -> InvokeError {
+    InvokeError::Refused { name: name.to_owned(), message }
+}
+
+fn aborted() -> InvokeError {
+    InvokeError::OutcomeUnknown("the server stopped while the Function ran".to_owned())
+}
+
+fn arn(engine: &Engine, function: &FunctionName) -> String {
+    let (region, name) = (&engine.config.region, function.in_lambda(&engine.config.prefix));
+    format!("arn:aws:lambda:{region}:{ACCOUNT}:function:{name}")
+}
+
+/// An X-Ray trace id: nothing collects them here, but code reads them.
+fn trace_id() -> String {
+    let (time, root, parent) = (SystemClock.now().as_secs(), random_hex::<12>(), random_hex::<8>());
+    format!("Root=1-{time:08x}-{root};Parent={parent};Sampled=0")
+}
+
+/// A random UUID, as Lambda's request ids are.
+fn uuid() -> String {
+    let mut bytes = [0; 16];
+    SystemChance.fill(&mut bytes);
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let text = hex::encode(bytes);
+    [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-")
+}
+
+/// `N` random bytes in hex.
+pub(super) fn random_hex<const N: usize>() -> String {
+    let mut bytes = [0; N];
+    SystemChance.fill(&mut bytes);
+    hex::encode(bytes)
+}

@@ -1,0 +1,233 @@
+//! The Lambda Runtime API (2018-06-01), for one process: a listener on loopback that only this process is told of.
+//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::mpsc, task::AbortHandle};
+
+use super::MAX_RESPONSE_BYTES;
+use crate::ports::FunctionError;
+
+const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+const ERROR_BODY: &str = "lambda-runtime-function-error-body";
+
+/// What the process told us.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// It waits for an invocation.
+    Ready,
+    /// Its invocation is over.
+    Answered(Answer),
+    /// It cannot run invocations.
+    InitError(FunctionError),
+}
+
+/// How an invocation ended.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Returned(Bytes),
+    TooLarge,
+    Failed(FunctionError),
+}
+
+/// An invocation on its way to the process.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) request_id: Arc<str>,
+    pub(super) deadline_millis: i64,
+    pub(super) function_arn: String,
+    pub(super) trace_id: String,
+    pub(super) payload: Bytes,
+}
+
+/// The listener of one process. Closes when dropped.
+#[derive(Debug)]
+pub(super) struct RuntimeApi {
+    pub(super) address: SocketAddr,
+    deliveries: mpsc::Sender<Delivery>,
+    server: AbortHandle,
+}
+
+struct Shared {
+    deliveries: tokio::sync::Mutex<mpsc::Receiver<Delivery>>,
+    events: mpsc::UnboundedSender<Event>,
+    /// The invocation that has no answer yet.
+    current: Mutex<Option<Arc<str>>>,
+}
+
+impl RuntimeApi {
+    /// Listens; what the process says comes out of the receiver, in its order.
+    pub(super) async fn listen() -> io::Result<(Self, mpsc::UnboundedReceiver<Event>)> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (deliveries, queue) = mpsc::channel(1);
+        let (events, told) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared { deliveries: tokio::sync::Mutex::new(queue), events, current: Mutex::default() });
+        let router = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{request_id}/response", post(response))
+            .route("/2018-06-01/runtime/invocation/{request_id}/error", post(error))
+            .route("/2018-06-01/runtime/init/error", post(init_error))
+            .with_state(shared);
+        let server = tokio::spawn(async move {
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok((Self { address, deliveries, server: server.abort_handle() }, told))
+    }
+
+    /// Hands an invocation over, to the `next` call that waits for it.
+    pub(super) async fn deliver(&self, delivery: Delivery) {
+        // Fails only when the listener is gone; the process's exit is noticed by whoever waits for the answer.
+        let _ = self.deliveries.send(delivery).await;
+    }
+}
+
+impl Drop for RuntimeApi {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Shared {
+    fn current(&self) -> std::sync::MutexGuard<'_, Option<Arc<str>>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the answer to the current invocation, and no second one.
+    fn answered(&self, request_id: &str, answer: Answer) -> Response {
+        let mut current = self.current();
+        if current.as_deref() != Some(request_id) {
+            return refusal(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID");
+        }
+        *current = None;
+        let too_large = matches!(answer, Answer::TooLarge);
+        let _ = self.events.send(Event::Answered(answer));
+        if too_large {
+            let message = format!("Exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes).");
+            return refusal(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message);
+        }
+        accepted()
+    }
+}
+
+async fn next(State(shared): State<Arc<Shared>>) -> Response {
+    let _ = shared.events.send(Event::Ready);
+    let Some(delivery) = shared.deliveries.lock().await.recv().await else {
+        return refusal(StatusCode::FORBIDDEN, "InvalidStateTransition", "The process is about to end");
+    };
+    let Delivery { request_id, deadline_millis, function_arn, trace_id, payload } = delivery;
+    *shared.current() = Some(request_id.clone());
+    let mut response = Body::from(payload).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for (name, value) in [
+        ("lambda-runtime-aws-request-id", request_id.to_string()),
+        ("lambda-runtime-deadline-ms", deadline_millis.to_string()),
+        ("lambda-runtime-invoked-function-arn", function_arn),
+        ("lambda-runtime-trace-id", trace_id),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}
+
+async fn response(State(shared): State<Arc<Shared>>, Path(request_id): Path<String>, body: Body) -> Response {
+    let answer = match read(body).await {
+        Ok(Content { failure: Some(failure), .. }) => Answer::Failed(failure),
+        Ok(Content { bytes: Some(bytes), .. }) => Answer::Returned(bytes),
+        Ok(Content { bytes: None, .. }) => Answer::TooLarge,
+        // The process broke off: either it died, which is noticed elsewhere, or it tries again.
+        Err(_) => return refusal(StatusCode::BAD_REQUEST, "TruncatedBody", "The body was not complete"),
+    };
+    shared.answered(&request_id, answer)
+}
+
+async fn error(
+    State(shared): State<Arc<Shared>>,
+    Path(request_id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let answer = match read(body).await {
+        Ok(Content { bytes: Some(bytes), .. }) => Answer::Failed(reported(&headers, &bytes)),
+        Ok(Content { bytes: None, .. }) => Answer::TooLarge,
+        Err(_) => return refusal(StatusCode::BAD_REQUEST, "TruncatedBody", "The body was not complete"),
+    };
+    shared.answered(&request_id, answer)
+}
+
+async fn init_error(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Response {
+    let bytes = read(body).await.ok().and_then(|content| content.bytes).unwrap_or_default();
+    let _ = shared.events.send(Event::InitError(reported(&headers, &bytes)));
+    accepted()
+}
+
+struct Content {
+    /// Absent when there were too many.
+    bytes: Option<Bytes>,
+    /// What a streamed response that broke off said in its trailers.
+    failure: Option<FunctionError>,
+}
+
+async fn read(mut body: Body) -> Result<Content, axum::Error> {
+    let mut bytes = BytesMut::new();
+    let mut fits = true;
+    let mut failure = None;
+    while let Some(frame) = body.frame().await.transpose()? {
+        match frame.into_data() {
+            // What is too large is read all the same: a client that is still writing would not hear the answer.
+            Ok(data) if bytes.len() + data.len() > MAX_RESPONSE_BYTES => fits = false,
+            Ok(data) if fits => bytes.extend_from_slice(&data),
+            Ok(_) => {}
+            Err(frame) => {
+                if let Ok(trailers) = frame.into_trailers()
+                    && trailers.contains_key(ERROR_TYPE)
+                {
+                    let body = trailers.get(ERROR_BODY).and_then(|body| BASE64_STANDARD.decode(body).ok());
+                    failure = Some(reported(&trailers, &body.unwrap_or_default()));
+                }
+            }
+        }
+    }
+    Ok(Content { bytes: fits.then(|| bytes.freeze()), failure })
+}
+
+/// An error as runtimes report it: JSON that names and explains it, or else its name in a header.
+fn reported(headers: &HeaderMap, body: &[u8]) -> FunctionError {
+    let parsed: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let field = |name: &str| parsed.get(name).filter(|value| !value.is_null()).map(text);
+    let in_header = || headers.get(ERROR_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let trace = parsed.get("stackTrace").or_else(|| parsed.get("trace")).and_then(Value::as_array);
+    FunctionError {
+        name: field("errorType").or_else(in_header).unwrap_or_else(|| "Runtime.Unknown".to_owned()),
+        message: field("errorMessage").unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()),
+        trace: trace.map(|lines| lines.iter().map(text).collect()).unwrap_or_default(),
+    }
+}
+
+fn accepted() -> Response {
+    (StatusCode::ACCEPTED, axum::Json(json!({"status": "OK"}))).into_response()
+}
+
+fn refusal(status: StatusCode, kind: &str, message: &str) -> Response {
+    (status, axum::Json(json!({"errorType": kind, "errorMessage": message}))).into_response()
+}

@@ -1,0 +1,177 @@
+//! Which runtimes this machine has.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+
+use tokio::sync::OnceCell;
+
+use crate::model::{Runtime, RuntimeFamily};
+
+/// A runtime and what this machine makes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeSupport {
+    /// The runtime.
+    pub runtime: Runtime,
+    /// What this machine makes of it.
+    pub support: Support,
+}
+
+/// What this machine makes of a runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// Runs, with the same version.
+    Exact(Interpreter),
+    /// Runs, with another version.
+    OtherVersion(Interpreter),
+    /// Runs the package's own `bootstrap`.
+    Bootstrap,
+    /// Does not run; this is missing.
+    Missing(String),
+}
+
+/// A program that runs code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interpreter {
+    /// The program.
+    pub program: PathBuf,
+    /// What it calls itself, e.g. `Node.js 20.20.2`.
+    pub version: String,
+    /// Those of the flags asked about that it knows.
+    pub flags: Vec<String>,
+}
+
+impl Support {
+    /// Refuses, in words, whatever is not exactly the runtime.
+    pub(super) fn require_exact(&self, runtime: &Runtime) -> Result<(), String> {
+        match self {
+            Self::Exact(_) | Self::Bootstrap => Ok(()),
+            Self::OtherVersion(Interpreter { version, .. }) => {
+                Err(format!("the runtime {runtime} is missing: this machine has {version} (strict runtimes)"))
+            }
+            Self::Missing(what) => Err(format!("the runtime {runtime} cannot run here: {what}")),
+        }
+    }
+}
+
+/// What the machine has, asked when it is first needed.
+#[derive(Debug, Default)]
+pub(super) struct Runtimes {
+    interpreters: tokio::sync::Mutex<BTreeMap<String, std::sync::Arc<OnceCell<Option<Interpreter>>>>>,
+    noticed: Mutex<BTreeSet<String>>,
+}
+
+impl Runtimes {
+    /// Every runtime that Lambda offers.
+    pub(super) async fn all(&self) -> Vec<RuntimeSupport> {
+        let mut all = Vec::new();
+        for name in Runtime::offered() {
+            let runtime = Runtime::new(*name);
+            let support = self.support(&runtime).await;
+            all.push(RuntimeSupport { runtime, support });
+        }
+        all
+    }
+
+    pub(super) async fn support(&self, runtime: &Runtime) -> Support {
+        match runtime.family() {
+            RuntimeFamily::Node => {
+                let wanted = runtime.as_str().trim_start_matches("nodejs").trim_end_matches(".x");
+                self.interpreted(&["node".to_owned()], "Node.js", wanted).await
+            }
+            RuntimeFamily::Python => {
+                let wanted = runtime.as_str().trim_start_matches("python");
+                self.interpreted(&[format!("python{wanted}"), "python3".to_owned()], "Python", wanted).await
+            }
+            RuntimeFamily::Provided => Support::Bootstrap,
+            RuntimeFamily::Java | RuntimeFamily::Dotnet | RuntimeFamily::Ruby | RuntimeFamily::Other => {
+                let families = "nodejs, python and provided";
+                Support::Missing(format!("on one machine only {families} runtimes run; deploy it to AWS to run it"))
+            }
+        }
+    }
+
+    /// What to tell the operator about a runtime, the first time that it is used.
+    pub(super) fn first_notice(&self, runtime: &Runtime, support: &Support) -> Option<String> {
+        let text = match support {
+            Support::Exact(_) | Support::Bootstrap => return None,
+            Support::OtherVersion(Interpreter { version, .. }) => {
+                format!(
+                    "{runtime} Functions run with this machine's {version}: what the two do differently shows only on AWS"
+                )
+            }
+            Support::Missing(what) => format!("{runtime} Functions can be deployed but not run here: {what}"),
+        };
+        let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+        noticed.insert(runtime.to_string()).then_some(text)
+    }
+
+    async fn interpreted(&self, candidates: &[String], language: &str, wanted: &str) -> Support {
+        let mut other = None;
+        for candidate in candidates {
+            let Some(found) = self.interpreter(candidate, language).await else { continue };
+            let version = found.version.rsplit(' ').next().unwrap_or_default();
+            if version == wanted || version.starts_with(&format!("{wanted}.")) {
+                return Support::Exact(found);
+            }
+            other.get_or_insert(found);
+        }
+        match other {
+            Some(found) => Support::OtherVersion(found),
+            None => {
+                Support::Missing(format!("no {} on the PATH; install {language} {wanted}", candidates.join(" or ")))
+            }
+        }
+    }
+
+    async fn interpreter(&self, name: &str, language: &str) -> Option<Interpreter> {
+        let cell = self.interpreters.lock().await.entry(name.to_owned()).or_default().clone();
+        cell.get_or_init(|| probe(name, language)).await.clone()
+    }
+}
+
+/// Asks a program where it really is and which version it has. What stands on the PATH may be a version manager's
+/// stand-in, which needs an environment that Functions do not get.
+async fn probe(name: &str, language: &str) -> Option<Interpreter> {
+    let question = match language {
+        "Node.js" => [
+            "-p",
+            "const knows = (name) => process.allowedNodeEnvironmentFlags.has('--experimental-' + name);
+             [process.execPath, process.versions.node, ...['require-module', 'detect-module'].filter(knows)].join('\\n')",
+        ],
+        _ => ["-c", "import platform, sys; print(sys.executable); print(platform.python_version())"],
+    };
+    let output = tokio::process::Command::new(name)
+        .args(question)
+        .stdin(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(std::time::Duration::from_secs(10), output).await.ok()?.ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut lines = text.lines();
+    let (program, version) = (PathBuf::from(lines.next()?), lines.next()?);
+    let flags = lines.map(str::to_owned).collect();
+    program.is_absolute().then(|| Interpreter { program, version: format!("{language} {version}"), flags })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn another_version_runs_with_one_notice_and_an_unknown_language_does_not_run() {
+        let runtimes = Runtimes::default();
+        let old = Runtime::new("python3.4");
+        let support = runtimes.support(&old).await;
+        assert!(matches!(support, Support::OtherVersion(_)), "{support:?}");
+        assert!(runtimes.first_notice(&old, &support).unwrap().contains("this machine's Python 3."));
+        assert_eq!(runtimes.first_notice(&old, &support), None);
+        assert!(support.require_exact(&old).unwrap_err().contains("python3.4"));
+
+        let java = runtimes.support(&Runtime::new("java21")).await;
+        assert!(matches!(java, Support::Missing(_)) && java.require_exact(&Runtime::new("java21")).is_err());
+        assert_eq!(runtimes.support(&Runtime::new("provided.al2023")).await, Support::Bootstrap);
+    }
+}

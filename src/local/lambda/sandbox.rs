@@ -1,0 +1,226 @@
+//! One process of a Function: what Lambda calls an execution environment.
+
+use std::{collections::BTreeMap, fs, io, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Engine,
+    command::Start,
+    config::create_private,
+    output::{LogTarget, Output},
+    process_tree::ProcessTree,
+    runtime_api::{Answer, Delivery, Event, RuntimeApi},
+    runtimes::Support,
+    versions::Version,
+};
+use crate::ports::FunctionError;
+
+/// How often a busy process's memory is looked at.
+const MEMORY_CHECK: Duration = Duration::from_millis(50);
+/// How long after a process's exit its last words may still be on their way through the socket.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// A running process. Dropping it kills it and everything that it started.
+#[derive(Debug)]
+pub(super) struct Sandbox {
+    pub(super) version: Arc<Version>,
+    pub(super) output: Output,
+    pub(super) log_stream: String,
+    api: RuntimeApi,
+    events: mpsc::UnboundedReceiver<Event>,
+    exit: watch::Receiver<Option<ExitStatus>>,
+    tree: ProcessTree,
+    scratch: PathBuf,
+    abort: CancellationToken,
+    peak_bytes: u64,
+}
+
+/// What a busy process is waited for.
+#[derive(Debug)]
+pub(super) enum Happening {
+    /// It waits for its next invocation.
+    Ready,
+    /// It answered its invocation.
+    Answered(Answer),
+    /// It cannot be initialised.
+    InitError(FunctionError),
+    /// It ended by itself.
+    Exited(ExitStatus),
+    /// It took more memory than it may.
+    OutOfMemory,
+    /// The time is over.
+    Deadline,
+    /// The server stops.
+    Aborted,
+}
+
+/// Why no process came about.
+#[derive(Debug)]
+pub(super) enum StartError {
+    /// The package has no program that can be started; Lambda's words for it.
+    InvalidEntrypoint(String),
+    /// The machine is at fault.
+    Io(io::Error),
+}
+
+impl Sandbox {
+    /// Starts a process; it is not initialised yet. Its first lines belong to `target`.
+    pub(super) async fn start(
+        engine: &Engine,
+        version: &Arc<Version>,
+        support: &Support,
+        target: LogTarget,
+    ) -> Result<Self, StartError> {
+        let stream = super::run::random_hex::<16>();
+        let scratch = engine.scratch.path().join(&stream);
+        create_private(&scratch).map_err(StartError::Io)?;
+        let (api, events) = RuntimeApi::listen().await.map_err(StartError::Io)?;
+        let (writer, output) = Output::start(engine.config.logs.clone(), target).map_err(StartError::Io)?;
+        let day = jiff::Timestamp::now().strftime("%Y/%m/%d").to_string();
+        let log_stream = format!("{day}/[$LATEST]{stream}");
+        let start = Start { engine, version, support, api: api.address, scratch: &scratch, log_stream: &log_stream };
+        let command = start.command(writer).map_err(StartError::Io)?;
+        let mut child = match engine.launcher.spawn(command).await {
+            Ok(child) => child,
+            Err(error) => {
+                let _ = fs::remove_dir_all(&scratch);
+                return Err(not_started(version, support, error));
+            }
+        };
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(i32::MAX);
+        let (exited, exit) = watch::channel(None);
+        tokio::spawn(async move {
+            if let Ok(status) = child.wait().await {
+                let _ = exited.send(Some(status));
+            }
+        });
+        Ok(Self {
+            version: version.clone(),
+            output,
+            log_stream,
+            api,
+            events,
+            exit,
+            tree: ProcessTree::new(pid),
+            scratch,
+            abort: engine.abort.clone(),
+            peak_bytes: 0,
+        })
+    }
+
+    /// Waits for the next thing to happen, until `deadline`.
+    pub(super) async fn next(&mut self, deadline: Instant) -> Happening {
+        loop {
+            let memory_check = tokio::time::sleep(MEMORY_CHECK);
+            tokio::select! {
+                // What a process said counts before that it ended.
+                biased;
+                Some(event) = self.events.recv() => return event.into(),
+                () = self.abort.cancelled() => return Happening::Aborted,
+                () = tokio::time::sleep_until(deadline) => return Happening::Deadline,
+                status = exit_of(&mut self.exit) => {
+                    return match tokio::time::timeout(LAST_WORDS, self.events.recv()).await {
+                        Ok(Some(event)) => event.into(),
+                        Ok(None) | Err(_) => Happening::Exited(status),
+                    };
+                }
+                () = memory_check => {
+                    if self.measure_memory() > self.memory_limit() {
+                        return Happening::OutOfMemory;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the process ended.
+    pub(super) fn has_exited(&self) -> bool {
+        self.exit.borrow().is_some()
+    }
+
+    /// Hands an invocation over.
+    pub(super) async fn deliver(&self, delivery: Delivery) {
+        self.api.deliver(delivery).await;
+    }
+
+    /// The most memory that it took so far, in MB as Lambda reports it.
+    pub(super) fn peak_megabytes(&mut self) -> u64 {
+        self.measure_memory();
+        self.peak_bytes.min(self.memory_limit()).div_ceil(1024 * 1024)
+    }
+
+    /// Stops it until the next run, as Lambda does.
+    pub(super) fn freeze(&self) {
+        self.tree.freeze();
+    }
+
+    /// Lets it run again.
+    pub(super) fn thaw(&self) {
+        self.tree.thaw();
+    }
+
+    /// Kills it with everything that it started, and waits until it is gone.
+    pub(super) async fn kill(&mut self) {
+        self.tree.kill(&self.scratch);
+        exit_of(&mut self.exit).await;
+    }
+
+    fn measure_memory(&mut self) -> u64 {
+        let bytes = self.tree.memory(self.memory_limit());
+        self.peak_bytes = self.peak_bytes.max(bytes);
+        bytes
+    }
+
+    fn memory_limit(&self) -> u64 {
+        u64::from(self.version.memory_limit.get()) * 1024 * 1024
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.tree.kill(&self.scratch);
+        let _ = fs::remove_dir_all(&self.scratch);
+    }
+}
+
+impl From<Event> for Happening {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::Ready => Self::Ready,
+            Event::Answered(answer) => Self::Answered(answer),
+            Event::InitError(error) => Self::InitError(error),
+        }
+    }
+}
+
+async fn exit_of(exit: &mut watch::Receiver<Option<ExitStatus>>) -> ExitStatus {
+    match exit.wait_for(Option::is_some).await.map(|status| *status) {
+        Ok(Some(status)) => status,
+        // The task that waits for the process is gone, and with it the runtime: nobody will wait for this either.
+        Ok(None) | Err(_) => std::future::pending().await,
+    }
+}
+
+fn not_started(version: &Version, support: &Support, error: io::Error) -> StartError {
+    if *support != Support::Bootstrap {
+        return StartError::Io(error);
+    }
+    let why: BTreeMap<_, _> = [
+        (io::ErrorKind::PermissionDenied, "permission denied"),
+        (io::ErrorKind::NotFound, "no such file or directory"),
+    ]
+    .into();
+    // A `bootstrap` that is there but whose interpreter is not ends in the same error as one that is not there.
+    if !version.code_path.join("bootstrap").exists() {
+        return StartError::InvalidEntrypoint(
+            "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]".to_owned(),
+        );
+    }
+    let why = why.get(&error.kind()).copied().unwrap_or("exec format error");
+    StartError::InvalidEntrypoint(format!("fork/exec /var/task/bootstrap: {why}"))
+}

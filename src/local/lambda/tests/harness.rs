@@ -1,0 +1,209 @@
+//! A local Lambda in a folder of its own, and Functions in it.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use base64::Engine as _;
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::{
+    local::{
+        lambda::{LocalLambda, LocalLambdaConfig},
+        logs::{DEFAULT_RETENTION, LocalLogs},
+    },
+    model::{Deployment, EntryPoint, Environment, FunctionName, MemoryLimit, ObjectId, Runtime, TimeLimit, Timestamp},
+    package::testing,
+    ports::{
+        Clock, FunctionError, FunctionSpec, Ids, Invocation, InvokeError, InvokeRequest, Lambda, LogPage, Logs,
+        Outcome, RunLogQuery, SystemChance, SystemClock,
+    },
+};
+
+/// A local Lambda.
+pub(super) struct World {
+    pub(super) lambda: Arc<LocalLambda>,
+    pub(super) logs: LocalLogs,
+    ids: Ids,
+    pub(super) folder: tempfile::TempDir,
+}
+
+/// A deployed Function.
+pub(super) struct Deployed {
+    pub(super) spec: FunctionSpec,
+    pub(super) deployment: Deployment,
+}
+
+/// A run and what it logged.
+#[derive(Debug)]
+pub(super) struct Ran {
+    pub(super) result: Result<Invocation, InvokeError>,
+    pub(super) log: Vec<String>,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(super) fn with(change: impl FnOnce(&mut LocalLambdaConfig)) -> Self {
+        Self::on(tempfile::tempdir().unwrap(), change)
+    }
+
+    pub(super) fn on(folder: tempfile::TempDir, change: impl FnOnce(&mut LocalLambdaConfig)) -> Self {
+        let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION, None).unwrap();
+        let mut config = LocalLambdaConfig::new(folder.path(), logs.writer().clone());
+        config.prefix = "test".to_owned();
+        change(&mut config);
+        let lambda = LocalLambda::new(config).unwrap();
+        // Another `index.mjs` and `bootstrap.py` in place of ours: those that start AWS's own runtime clients, so that
+        // the expectations of these tests can be held against them.
+        if let Ok(other) = std::env::var("TASKLANE_TEST_RUNTIME_DIR") {
+            for file in std::fs::read_dir(other).unwrap().map(Result::unwrap) {
+                std::fs::copy(file.path(), folder.path().join("lambda/runtime").join(file.file_name())).unwrap();
+            }
+        }
+        Self { lambda, logs, ids: Ids::new(Arc::new(SystemChance)), folder }
+    }
+
+    /// Deploys files; `runtime` `nodejs20.x` and entry point `index.handler` unless `change` says otherwise.
+    pub(super) async fn deploy(&self, files: &[(&str, &str)], change: impl FnOnce(&mut FunctionSpec)) -> Deployed {
+        self.deploy_zip(testing::zip(files), change).await
+    }
+
+    pub(super) async fn deploy_zip(&self, zip: Vec<u8>, change: impl FnOnce(&mut FunctionSpec)) -> Deployed {
+        let mut spec = spec("f");
+        change(&mut spec);
+        let deployment = self.lambda.deploy(&spec, Some(zip.into()), None).await.unwrap();
+        Deployed { spec, deployment }
+    }
+
+    /// One file, one handler.
+    pub(super) async fn node(&self, code: &str) -> Deployed {
+        self.deploy(&[("index.js", code)], |_| {}).await
+    }
+
+    pub(super) async fn python(&self, code: &str) -> Deployed {
+        self.deploy(&[("index.py", code)], |spec| spec.runtime = Runtime::new("python3.11")).await
+    }
+
+    pub(super) async fn run(&self, function: &Deployed, event: Value) -> Ran {
+        self.run_bytes(function, event.to_string().into()).await
+    }
+
+    pub(super) async fn run_bytes(&self, function: &Deployed, payload: Bytes) -> Ran {
+        let correlation = self.ids.next(SystemClock.now());
+        let result = self.invoke(function, payload, correlation).await;
+        let log = self.log_of(function, correlation).await;
+        Ran { result, log }
+    }
+
+    pub(super) async fn invoke(
+        &self,
+        function: &Deployed,
+        payload: Bytes,
+        correlation: ObjectId,
+    ) -> Result<Invocation, InvokeError> {
+        let request = InvokeRequest {
+            function: &function.spec.name,
+            deployment: &function.deployment,
+            payload,
+            correlation,
+            time_limit: function.spec.time_limit,
+        };
+        self.lambda.invoke(request).await
+    }
+
+    pub(super) async fn log_of(&self, function: &Deployed, correlation: ObjectId) -> Vec<String> {
+        let query = RunLogQuery {
+            function: &function.spec.name,
+            correlation,
+            request_id: None,
+            from: Timestamp::EPOCH,
+            to: Timestamp::LATEST,
+            page: LogPage { offset: 0, limit: 100_000 },
+        };
+        self.logs.of_run(query).await.unwrap().into_iter().map(|line| line.message).collect()
+    }
+
+    /// `text` with the Function's folder shown as `TASK` and the bootstraps' as `RUNTIME`.
+    pub(super) fn shown(&self, function: &Deployed, text: &str) -> String {
+        let lambda = self.folder.path().canonicalize().unwrap().join("lambda");
+        let code = base64::prelude::BASE64_STANDARD.decode(&function.deployment.code_sha256).unwrap();
+        let task = lambda.join("code").join(hex::encode(code));
+        let runtime = lambda.join("runtime");
+        text.replace(&task.display().to_string(), "TASK").replace(&runtime.display().to_string(), "RUNTIME")
+    }
+
+    pub(super) fn new_id(&self) -> ObjectId {
+        self.ids.next(SystemClock.now())
+    }
+}
+
+impl Ran {
+    /// The JSON that the run returned.
+    #[track_caller]
+    pub(super) fn returned(&self) -> Value {
+        match &self.result {
+            Ok(Invocation { outcome: Outcome::Returned(bytes), .. }) => serde_json::from_slice(bytes).unwrap(),
+            other => panic!("not returned: {other:?}\n{}", self.log.join("\n")),
+        }
+    }
+
+    /// The error that the run failed with.
+    #[track_caller]
+    pub(super) fn failed(&self) -> &FunctionError {
+        match &self.result {
+            Ok(Invocation { outcome: Outcome::Failed(error), .. }) => error,
+            other => panic!("not failed: {other:?}\n{}", self.log.join("\n")),
+        }
+    }
+
+    pub(super) fn request_id(&self) -> &str {
+        &self.result.as_ref().unwrap().request_id
+    }
+
+    /// The log without Lambda's own lines, times replaced by `T` and the request id by `R`.
+    pub(super) fn own_lines(&self) -> Vec<String> {
+        let id = self.request_id();
+        let platform = ["START ", "END ", "REPORT ", "INIT_REPORT "];
+        let own = self.log.iter().filter(|line| !platform.iter().any(|start| line.starts_with(start)));
+        own.map(|line| without_times(&line.replace(id, "R")))
+            // A hint of AWS's Python client about updates of the runtime, which do not happen here.
+            .filter(|line| !line.contains("LAMBDA_WARNING: Unhandled exception."))
+            .collect()
+    }
+}
+
+/// Replaces ISO times by `T`.
+fn without_times(line: &str) -> String {
+    let fields = line.split('\t').map(|field| if field.parse::<Timestamp>().is_ok() { "T" } else { field });
+    fields.collect::<Vec<_>>().join("\t")
+}
+
+/// A Function of this name, nodejs20.x, `index.handler`, 10 seconds, 256 MB.
+pub(super) fn spec(name: &str) -> FunctionSpec {
+    FunctionSpec {
+        name: FunctionName::parse(name).unwrap(),
+        description: None,
+        entry_point: EntryPoint::parse("index.handler").unwrap(),
+        runtime: Runtime::new("nodejs20.x"),
+        time_limit: TimeLimit::new(10).unwrap(),
+        memory_limit: MemoryLimit::new(256).unwrap(),
+        environment: Environment::default(),
+    }
+}
+
+/// An environment of these variables.
+pub(super) fn environment(variables: &[(&str, &str)]) -> Environment {
+    let variables: BTreeMap<_, _> = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    Environment::parse(variables).unwrap()
+}
+
+/// Waits until `condition` holds, for ten seconds at most.
+pub(super) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,220 @@
+//! What was deployed: one file a version, written once, so that a restart can still run it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{
+    code::{CodeHash, CodeStore},
+    config::create_private,
+};
+use crate::{
+    model::{Deployment, EntryPoint, Environment, FunctionName, MemoryLimit, Runtime, TimeLimit},
+    package::UnpackError,
+    ports::{DeployError, FunctionSpec, PortError},
+};
+
+/// One version of a Function: everything that a run needs to know.
+#[derive(Clone)]
+pub(super) struct Version {
+    pub(super) function: FunctionName,
+    /// What [`Deployment::version`] says.
+    pub(super) id: String,
+    pub(super) code: CodeHash,
+    /// Where its files are.
+    pub(super) code_path: PathBuf,
+    pub(super) entry_point: EntryPoint,
+    pub(super) runtime: Runtime,
+    pub(super) time_limit: TimeLimit,
+    pub(super) memory_limit: MemoryLimit,
+    pub(super) environment: Environment,
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Version").field("function", &self.function).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// A version's file. Its environment holds secrets: the folder is its owner's alone.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stored {
+    code_sha256: String,
+    entry_point: EntryPoint,
+    runtime: Runtime,
+    time_limit: TimeLimit,
+    memory_limit: MemoryLimit,
+    description: Option<String>,
+    environment: BTreeMap<String, String>,
+}
+
+/// Every version of every Function.
+#[derive(Debug)]
+pub(super) struct Versions {
+    folder: PathBuf,
+    code: CodeStore,
+    loaded: Mutex<BTreeMap<(FunctionName, String), Arc<Version>>>,
+    /// Held while packages come and go, so that none is swept away between its unpacking and its version's file.
+    packages: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Versions {
+    pub(super) fn open(folder: &Path) -> io::Result<Self> {
+        let code = CodeStore::open(folder.join("code"))?;
+        let folder = folder.join("versions");
+        create_private(&folder)?;
+        Ok(Self { folder, code, loaded: Mutex::default(), packages: Arc::default() })
+    }
+
+    /// See [`crate::ports::Lambda::deploy`].
+    pub(super) async fn deploy(
+        &self,
+        spec: &FunctionSpec,
+        code: Option<Bytes>,
+        current: Option<&Deployment>,
+    ) -> Result<Deployment, DeployError> {
+        let _packages = self.packages.lock().await;
+        let hash = match code {
+            Some(code) => {
+                let store = self.code.clone();
+                let unpacked = tokio::task::spawn_blocking(move || store.add(&code)).await;
+                unpacked.map_err(|error| PortError::new("unpack the code", error))?.map_err(|error| match error {
+                    UnpackError::Invalid(invalid) => DeployError::InvalidCode(invalid.to_string()),
+                    UnpackError::Io(error) => PortError::new("unpack the code", error).into(),
+                })?
+            }
+            None => current
+                .and_then(|current| CodeHash::from_base64(&current.code_sha256))
+                .filter(|hash| self.code.contains(hash))
+                .ok_or_else(|| {
+                    PortError::new("deploy the configuration", "the Function's code is not here any more")
+                })?,
+        };
+        let stored = Stored {
+            code_sha256: hash.to_base64(),
+            entry_point: spec.entry_point.clone(),
+            runtime: spec.runtime.clone(),
+            time_limit: spec.time_limit,
+            memory_limit: spec.memory_limit,
+            description: spec.description.clone(),
+            environment: spec.environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        };
+        let text = serde_json::to_vec_pretty(&stored).map_err(|error| PortError::new("write the version", error))?;
+        let version = hex::encode(&Sha256::digest(&text)[..16]);
+        let file = self.file(&spec.name, &version);
+        if !file.exists() {
+            write_private(&file, &text).map_err(|error| PortError::new("write the version", error))?;
+        }
+        Ok(Deployment { version, code_sha256: stored.code_sha256 })
+    }
+
+    /// The version, when it was deployed and not removed.
+    pub(super) fn find(&self, function: &FunctionName, id: &str) -> io::Result<Option<Arc<Version>>> {
+        let key = (function.clone(), id.to_owned());
+        if let Some(version) = self.loaded().get(&key) {
+            return Ok(Some(version.clone()));
+        }
+        // The id comes from the Function's record; one that is no hash names no file.
+        if !id.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        let text = match fs::read(self.file(function, id)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let stored: Stored = serde_json::from_slice(&text)?;
+        let code = CodeHash::from_base64(&stored.code_sha256).ok_or_else(|| io::Error::other("not a hash"))?;
+        let version = Arc::new(Version {
+            function: function.clone(),
+            id: id.to_owned(),
+            code_path: self.code.path(&code),
+            code,
+            entry_point: stored.entry_point,
+            runtime: stored.runtime,
+            time_limit: stored.time_limit,
+            memory_limit: stored.memory_limit,
+            environment: Environment::parse(stored.environment).map_err(io::Error::other)?,
+        });
+        self.loaded().insert(key, version.clone());
+        Ok(Some(version))
+    }
+
+    /// The versions of a Function that are there beside `keep`.
+    pub(super) async fn others(&self, function: &FunctionName, keep: &str) -> Result<Vec<String>, PortError> {
+        let ids = self.ids(function).map_err(|error| PortError::new("list the versions", error))?;
+        Ok(ids.into_iter().filter(|id| id != keep).collect())
+    }
+
+    /// Forgets one version of a Function, or all of them.
+    pub(super) async fn remove(&self, function: &FunctionName, id: Option<&str>) -> Result<(), PortError> {
+        let _packages = self.packages.lock().await;
+        self.loaded().retain(|(name, version), _| name != function || id.is_some_and(|id| id != version));
+        let removed = match id {
+            Some(id) => fs::remove_file(self.file(function, id)),
+            None => fs::remove_dir_all(self.folder.join(function.as_str())),
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PortError::new("remove the version", error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the packages that neither a version nor a running process needs.
+    pub(super) async fn sweep_code(&self, running: &BTreeSet<CodeHash>) -> Result<(), PortError> {
+        let _packages = self.packages.lock().await;
+        let swept = self.used_code().and_then(|mut used| {
+            used.extend(running.iter().cloned());
+            self.code.keep_only(&used)
+        });
+        swept.map_err(|error| PortError::new("remove unused code", error))
+    }
+
+    fn used_code(&self) -> io::Result<BTreeSet<CodeHash>> {
+        let mut used = BTreeSet::new();
+        for folder in fs::read_dir(&self.folder)? {
+            for file in fs::read_dir(folder?.path())? {
+                let stored: Stored = serde_json::from_slice(&fs::read(file?.path())?)?;
+                used.extend(CodeHash::from_base64(&stored.code_sha256));
+            }
+        }
+        Ok(used)
+    }
+
+    fn ids(&self, function: &FunctionName) -> io::Result<Vec<String>> {
+        let files = match fs::read_dir(self.folder.join(function.as_str())) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let id = |entry: fs::DirEntry| Some(entry.path().file_stem()?.to_str()?.to_owned());
+        Ok(files.filter_map(Result::ok).filter_map(id).collect())
+    }
+
+    fn file(&self, function: &FunctionName, id: &str) -> PathBuf {
+        self.folder.join(function.as_str()).join(format!("{id}.json"))
+    }
+
+    fn loaded(&self) -> std::sync::MutexGuard<'_, BTreeMap<(FunctionName, String), Arc<Version>>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn write_private(file: &Path, text: &[u8]) -> io::Result<()> {
+    let folder = file.parent().ok_or_else(|| io::Error::other("no folder"))?;
+    create_private(folder)?;
+    // `NamedTempFile` has mode 0600. Its name has no `.json`, but it is gone before anybody looks unless the server
+    // was killed; beside the folder, so that nothing takes it for a version.
+    let unfinished = tempfile::NamedTempFile::new_in(folder.parent().and_then(Path::parent).unwrap_or(folder))?;
+    fs::write(unfinished.path(), text)?;
+    unfinished.persist(file).map_err(|error| error.error)?;
+    Ok(())
+}

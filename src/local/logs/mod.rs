@@ -1,0 +1,189 @@
+//! The Logs port on one machine: the lines of every run in `<data-dir>/logs.sqlite`.
+//!
+//! Lines are found by the Task or API Request that they were logged for, from the moment they are logged. They outlive
+//! their Function and expire after a retention.
+
+mod store;
+mod writer;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rusqlite::Connection;
+
+use crate::{
+    model::{FunctionName, ObjectId, Timestamp},
+    ports::{LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery},
+};
+
+pub use writer::LogWriter;
+
+/// How long lines are kept unless told otherwise: two weeks.
+pub const DEFAULT_RETENTION: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// One line and the run it belongs to.
+#[derive(Clone, Debug)]
+pub struct LoggedLine {
+    /// The Function that ran.
+    pub function: FunctionName,
+    /// The Task or API Request that it ran for.
+    pub correlation: ObjectId,
+    /// Lambda's id of the run.
+    pub request_id: Arc<str>,
+    /// The line.
+    pub line: LogLine,
+}
+
+/// Shows lines as they are logged, on the thread that writes them down: it should be quick.
+pub type LiveLog = Arc<dyn Fn(&LoggedLine) + Send + Sync>;
+
+/// The store of log lines. Cloning is cheap and shares it.
+#[derive(Clone)]
+pub struct LocalLogs {
+    reader: Arc<Mutex<Connection>>,
+    writer: LogWriter,
+}
+
+impl LocalLogs {
+    /// Opens or creates `logs.sqlite` in `data_dir`, which must exist, and starts the thread that writes to it.
+    /// Every line is also given to `live`, in the order of the store.
+    pub fn open(data_dir: &Path, retention: Duration, live: Option<LiveLog>) -> Result<Self, PortError> {
+        let file = data_dir.join("logs.sqlite");
+        let failed = |error| PortError::new("open the log store", error);
+        let writer = LogWriter::start(store::open(&file).map_err(failed)?, retention, live)
+            .map_err(|error| PortError::new("start the log writer", error))?;
+        let reader = store::open(&file).map_err(failed)?;
+        Ok(Self { reader: Arc::new(Mutex::new(reader)), writer })
+    }
+
+    /// Where lines go in.
+    pub fn writer(&self) -> &LogWriter {
+        &self.writer
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let reader = self.reader.clone();
+        let run = move || query(&reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| PortError::new("read log lines", error);
+        tokio::task::spawn_blocking(run)
+            .await
+            .map_err(|error| failed(error.into()))?
+            .map_err(|error| failed(error.into()))
+    }
+}
+
+impl Logs for LocalLogs {
+    fn of_run<'a>(&'a self, query: RunLogQuery<'a>) -> PortFuture<'a, Result<Vec<LogLine>, PortError>> {
+        let RunLogQuery { function: _, correlation, request_id, from, to, page } = query;
+        let request_id = request_id.map(str::to_owned);
+        Box::pin(self.read(move |db| store::of_run(db, correlation, request_id.as_deref(), from, to, page)))
+    }
+
+    fn of_function<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        from: Timestamp,
+        to: Timestamp,
+        page: LogPage,
+    ) -> PortFuture<'a, Result<Vec<LogLine>, PortError>> {
+        let function = function.clone();
+        Box::pin(self.read(move |db| store::of_function(db, &function, from, to, page)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: LogPage = LogPage { offset: 0, limit: 1000 };
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000 + millis).unwrap()
+    }
+
+    fn line(function: &str, run: u64, millis: i64, message: &str) -> LoggedLine {
+        LoggedLine {
+            function: FunctionName::parse(function).unwrap(),
+            correlation: ObjectId::new(at(0), run),
+            request_id: format!("request-{run}").into(),
+            line: LogLine { timestamp: at(millis), message: message.to_owned() },
+        }
+    }
+
+    fn messages(lines: Vec<LogLine>) -> Vec<String> {
+        lines.into_iter().map(|line| line.message).collect()
+    }
+
+    fn of_run(function: &FunctionName, run: u64, page: LogPage) -> RunLogQuery<'_> {
+        let correlation = ObjectId::new(at(0), run);
+        RunLogQuery { function, correlation, request_id: None, from: Timestamp::EPOCH, to: Timestamp::LATEST, page }
+    }
+
+    #[tokio::test]
+    async fn a_run_finds_its_lines_in_the_order_they_were_logged_and_no_other_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION * 1000, None).unwrap();
+        let function = FunctionName::parse("f").unwrap();
+        for (run, millis, message) in [(1, 0, "a"), (2, 1, "other"), (1, 1, "b"), (1, 1, "c\nd"), (1, 2, "e")] {
+            logs.writer().write(line("f", run, millis, message)).await;
+        }
+        logs.writer().flush().await;
+        assert_eq!(messages(logs.of_run(of_run(&function, 1, ALL)).await.unwrap()), ["a", "b", "c\nd", "e"]);
+        let page = LogPage { offset: 1, limit: 2 };
+        assert_eq!(messages(logs.of_run(of_run(&function, 1, page)).await.unwrap()), ["b", "c\nd"]);
+        let since = RunLogQuery { from: at(1), ..of_run(&function, 1, ALL) };
+        assert_eq!(messages(logs.of_run(since).await.unwrap()), ["b", "c\nd", "e"]);
+        let other_request = RunLogQuery { request_id: Some("request-2"), ..of_run(&function, 1, ALL) };
+        assert_eq!(logs.of_run(other_request).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_function_finds_the_lines_of_all_its_runs_by_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION * 1000, None).unwrap();
+        for (function, run, millis, message) in
+            [("f", 1, 5, "late"), ("f", 2, 1, "early"), ("g", 3, 2, "other"), ("f", 1, 9, "too late")]
+        {
+            logs.writer().write(line(function, run, millis, message)).await;
+        }
+        logs.writer().flush().await;
+        let found = logs.of_function(&FunctionName::parse("f").unwrap(), at(1), at(5), ALL).await.unwrap();
+        assert_eq!(messages(found), ["early", "late"]);
+    }
+
+    #[tokio::test]
+    async fn lines_survive_a_restart_until_their_retention_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let function = FunctionName::parse("f").unwrap();
+        let now = crate::ports::Clock::now(&crate::ports::SystemClock);
+        let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION, None).unwrap();
+        let mut fresh = line("f", 1, 0, "fresh");
+        fresh.line.timestamp = now;
+        logs.writer().write(line("f", 1, 0, "from 2023")).await;
+        logs.writer().write(fresh).await;
+        logs.writer().flush().await;
+        drop(logs);
+        let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION, None).unwrap();
+        logs.writer().flush().await;
+        assert_eq!(messages(logs.of_run(of_run(&function, 1, ALL)).await.unwrap()), ["fresh"]);
+    }
+
+    #[tokio::test]
+    async fn whoever_watches_sees_every_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink = seen.clone();
+        let live: LiveLog = Arc::new(move |line| sink.lock().unwrap().push(line.line.message.clone()));
+        let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION, Some(live)).unwrap();
+        logs.writer().write(line("f", 1, 0, "a")).await;
+        logs.writer().write(line("f", 1, 0, "b")).await;
+        logs.writer().flush().await;
+        assert_eq!(*seen.lock().unwrap(), ["a", "b"]);
+    }
+}

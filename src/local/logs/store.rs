@@ -1,0 +1,103 @@
+//! The table of lines, and every statement on it.
+
+use std::path::Path;
+
+use rusqlite::{Connection, params};
+
+use super::LoggedLine;
+use crate::{
+    model::{FunctionName, ObjectId, Timestamp},
+    ports::{LogLine, LogPage},
+};
+
+/// Opens the database, creating the table when it is not there.
+pub(super) fn open(file: &Path) -> rusqlite::Result<Connection> {
+    // What Functions log may be anybody's secret.
+    let _ = std::os::unix::fs::OpenOptionsExt::mode(std::fs::OpenOptions::new().create(true).append(true), 0o600)
+        .open(file);
+    let db = Connection::open(file)?;
+    db.busy_timeout(std::time::Duration::from_secs(10))?;
+    // A reader never waits for the writer, and a commit costs no fsync: a power cut may take the last lines, a crash
+    // of the process does not.
+    db.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = NORMAL;
+         CREATE TABLE IF NOT EXISTS lines (
+             id INTEGER PRIMARY KEY,
+             correlation BLOB NOT NULL,
+             request_id TEXT NOT NULL,
+             function TEXT NOT NULL,
+             time INTEGER NOT NULL,
+             message TEXT NOT NULL
+         );
+         CREATE INDEX IF NOT EXISTS lines_by_run ON lines (correlation, request_id);
+         CREATE INDEX IF NOT EXISTS lines_by_function ON lines (function, time);
+         CREATE INDEX IF NOT EXISTS lines_by_time ON lines (time);",
+    )?;
+    Ok(db)
+}
+
+/// Writes the lines down, all or none.
+pub(super) fn insert(db: &mut Connection, lines: &[LoggedLine]) -> rusqlite::Result<()> {
+    let transaction = db.transaction()?;
+    {
+        let mut insert = transaction.prepare_cached(
+            "INSERT INTO lines (correlation, request_id, function, time, message) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        for LoggedLine { function, correlation, request_id, line } in lines {
+            let time = line.timestamp.as_millis();
+            insert.execute(params![correlation.as_bytes(), &**request_id, function.as_str(), time, line.message])?;
+        }
+    }
+    transaction.commit()
+}
+
+/// Drops what is older than `before`.
+pub(super) fn prune(db: &Connection, before: Timestamp) -> rusqlite::Result<usize> {
+    db.execute("DELETE FROM lines WHERE time < ?1", [before.as_millis()])
+}
+
+pub(super) fn of_run(
+    db: &Connection,
+    correlation: ObjectId,
+    request_id: Option<&str>,
+    from: Timestamp,
+    to: Timestamp,
+    page: LogPage,
+) -> rusqlite::Result<Vec<LogLine>> {
+    let mut select = db.prepare_cached(
+        "SELECT time, message FROM lines
+         WHERE correlation = ?1 AND (?2 IS NULL OR request_id = ?2) AND time BETWEEN ?3 AND ?4
+         ORDER BY id LIMIT ?5 OFFSET ?6",
+    )?;
+    let (limit, offset) = bounds(page);
+    let rows = select.query_map(
+        params![correlation.as_bytes(), request_id, from.as_millis(), to.as_millis(), limit, offset],
+        line,
+    )?;
+    rows.collect()
+}
+
+pub(super) fn of_function(
+    db: &Connection,
+    function: &FunctionName,
+    from: Timestamp,
+    to: Timestamp,
+    page: LogPage,
+) -> rusqlite::Result<Vec<LogLine>> {
+    let mut select = db.prepare_cached(
+        "SELECT time, message FROM lines WHERE function = ?1 AND time BETWEEN ?2 AND ?3
+         ORDER BY time, id LIMIT ?4 OFFSET ?5",
+    )?;
+    let (limit, offset) = bounds(page);
+    let rows = select.query_map(params![function.as_str(), from.as_millis(), to.as_millis(), limit, offset], line)?;
+    rows.collect()
+}
+
+fn bounds(page: LogPage) -> (i64, i64) {
+    (i64::try_from(page.limit).unwrap_or(i64::MAX), i64::try_from(page.offset).unwrap_or(i64::MAX))
+}
+
+fn line(row: &rusqlite::Row<'_>) -> rusqlite::Result<LogLine> {
+    Ok(LogLine { timestamp: Timestamp::saturating_from_millis(row.get(0)?), message: row.get(1)? })
+}

@@ -1,0 +1,260 @@
+//! The archive's directory, read and judged.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{Cursor, Read},
+    path::PathBuf,
+};
+
+use zip::{CompressionMethod, ZipArchive};
+
+use super::{InvalidPackage, MAX_RATIO, MAX_UNPACKED_BYTES, RATIO_FREE_BYTES};
+
+/// One entry that keeps to the rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it belongs, relative, without `.` and `..`.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Where it stands in the archive.
+    pub(super) index: usize,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A folder.
+    Folder,
+    /// A file of this many bytes.
+    File {
+        /// Its size, as declared.
+        size: u64,
+        /// Whether it may be executed.
+        executable: bool,
+    },
+    /// A symbolic link that stays inside.
+    Link {
+        /// Where it leads, as written.
+        target: String,
+    },
+}
+
+const MAX_NAME_BYTES: usize = 255;
+const MAX_PATH_BYTES: usize = 1024;
+const MAX_LINK_BYTES: u64 = 1024;
+
+const TYPE_BITS: u32 = 0o170_000;
+const TYPE_FILE: u32 = 0o100_000;
+const TYPE_FOLDER: u32 = 0o040_000;
+const TYPE_LINK: u32 = 0o120_000;
+
+/// Reads the directory of an archive of `packed` bytes.
+pub(super) fn read(archive: &mut ZipArchive<Cursor<&[u8]>>, packed: usize) -> Result<Vec<Entry>, InvalidPackage> {
+    let mut entries = Vec::with_capacity(archive.len());
+    let mut unpacked: u64 = 0;
+    for index in 0..archive.len() {
+        let entry = entry(archive, index)?;
+        if let EntryKind::File { size, .. } = entry.kind {
+            unpacked = unpacked.saturating_add(size);
+        }
+        entries.push(entry);
+    }
+    if unpacked > MAX_UNPACKED_BYTES {
+        return Err(InvalidPackage::TooLarge);
+    }
+    let packed = u64::try_from(packed).unwrap_or(u64::MAX);
+    let overlaps = archive.has_overlapping_entries().map_err(|error| InvalidPackage::NotAZip(error.to_string()))?;
+    if overlaps || (unpacked > RATIO_FREE_BYTES && unpacked / packed.max(1) >= MAX_RATIO) {
+        return Err(InvalidPackage::Bomb);
+    }
+    refuse_conflicts(&entries)?;
+    if entries.iter().all(|entry| entry.kind == EntryKind::Folder) {
+        return Err(InvalidPackage::Empty);
+    }
+    Ok(entries)
+}
+
+fn entry(archive: &mut ZipArchive<Cursor<&[u8]>>, index: usize) -> Result<Entry, InvalidPackage> {
+    let damaged = |error: zip::result::ZipError| InvalidPackage::NotAZip(error.to_string());
+    let data = archive.by_index_data(index).map_err(damaged)?;
+    let shown = String::from_utf8_lossy(data.name_raw()).into_owned();
+    let name = std::str::from_utf8(data.name_raw()).map_err(|_| InvalidPackage::BadPath(shown.clone()))?;
+    let path = safe_path(name)?;
+    let readable = matches!(data.compression(), CompressionMethod::Stored | CompressionMethod::Deflated);
+    if data.encrypted() || !readable {
+        return Err(InvalidPackage::Unreadable(shown));
+    }
+    let mode = data.unix_mode().unwrap_or(0);
+    let size = data.size();
+    let kind = match mode & TYPE_BITS {
+        // Archives made without Unix modes tell folders by the slash.
+        _ if data.is_dir() => EntryKind::Folder,
+        TYPE_FOLDER => EntryKind::Folder,
+        0 | TYPE_FILE => EntryKind::File { size, executable: mode & 0o111 != 0 },
+        TYPE_LINK if size > MAX_LINK_BYTES => return Err(InvalidPackage::OddEntry(shown)),
+        TYPE_LINK => {
+            let mut target = String::new();
+            let mut content = archive.by_index(index).map_err(damaged)?.take(MAX_LINK_BYTES);
+            content.read_to_string(&mut target).map_err(|_| InvalidPackage::OddEntry(shown.clone()))?;
+            if !stays_inside(&path, &target) {
+                return Err(InvalidPackage::UnsafeLink { entry: shown, target });
+            }
+            EntryKind::Link { target }
+        }
+        _ => return Err(InvalidPackage::OddEntry(shown)),
+    };
+    Ok(Entry { path, kind, index })
+}
+
+/// The entry's path without its `.` components.
+fn safe_path(name: &str) -> Result<PathBuf, InvalidPackage> {
+    let unsafe_path = || InvalidPackage::UnsafePath(name.to_owned());
+    // A backslash is a character of a name here, but an unpacker elsewhere reads it as a separator: what leads out
+    // by either reading is refused.
+    let drive = name.as_bytes().get(1) == Some(&b':') && name.as_bytes()[0].is_ascii_alphabetic();
+    if name.starts_with(['/', '\\']) || drive || name.split(['/', '\\']).any(|part| part == "..") {
+        return Err(unsafe_path());
+    }
+    let parts: Vec<&str> = name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let fits = !parts.is_empty()
+        && name.len() <= MAX_PATH_BYTES
+        && parts.iter().all(|part| part.len() <= MAX_NAME_BYTES)
+        && !name.chars().any(char::is_control);
+    if fits { Ok(parts.iter().collect()) } else { Err(InvalidPackage::BadPath(name.to_owned())) }
+}
+
+/// Whether a link at `link` that leads to `target` leads to a place inside of the folder.
+///
+/// `..` counts only at the start of the target: behind a name it would climb out of wherever that name leads, which
+/// may be another link. Entries are never below a link (see [`refuse_conflicts`]), so the climb starts at a real folder,
+/// and whatever links it meets on its way down keep to the same rule.
+fn stays_inside(link: &std::path::Path, target: &str) -> bool {
+    if target.is_empty() || target.starts_with('/') || target.contains(['\\', '\0']) {
+        return false;
+    }
+    let parts: Vec<&str> = target.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let climbs = parts.iter().take_while(|part| **part == "..").count();
+    let depth = link.components().count() - 1;
+    climbs <= depth && parts[climbs..].iter().all(|part| *part != "..")
+}
+
+/// One entry a path, and nothing below a file or a link.
+fn refuse_conflicts(entries: &[Entry]) -> Result<(), InvalidPackage> {
+    let mut leaves = BTreeMap::new();
+    let mut folders = BTreeSet::new();
+    for entry in entries {
+        let fresh = match &entry.kind {
+            EntryKind::Folder => folders.insert(entry.path.as_path()) || !leaves.contains_key(entry.path.as_path()),
+            EntryKind::File { .. } | EntryKind::Link { .. } => leaves.insert(entry.path.as_path(), ()).is_none(),
+        };
+        if !fresh {
+            return Err(InvalidPackage::Conflict(entry.path.display().to_string()));
+        }
+        folders.extend(entry.path.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()));
+    }
+    match folders.into_iter().find(|folder| leaves.contains_key(folder)) {
+        Some(both) => Err(InvalidPackage::Conflict(both.display().to_string())),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::package::{check, testing};
+
+    #[test]
+    fn paths_that_lead_out_are_refused_whichever_way_they_are_read() {
+        for name in ["../a", "a/../../b", "/etc/passwd", "\\a", "a\\..\\..\\b", "C:/a", "C:\\a", ".."] {
+            assert!(matches!(check(&raw_named(name)), Err(InvalidPackage::UnsafePath(_))), "{name}");
+        }
+        for name in ["./a", "a//b", "a..b/c", "..a"] {
+            assert_eq!(check(&raw_named(name)), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn links_may_lead_anywhere_inside_and_nowhere_else() {
+        for (link, target, stays) in [
+            ("node_modules/.bin/tsc", "../typescript/bin/tsc", true),
+            ("a", "b/c", true),
+            ("a", ".", true),
+            ("a", "..", false),
+            ("a/b", "..", true),
+            ("a/b", "../..", false),
+            ("a", "/etc/passwd", false),
+            ("a", "", false),
+            // Lexically inside, but `p/q/up` may itself lead to the top.
+            ("b", "p/q/up/..", false),
+        ] {
+            assert_eq!(stays_inside(Path::new(link), target), stays, "{link} -> {target}");
+        }
+        assert_eq!(check(&testing::zip_with_link("a/b", "../c", &[("c", "")])), Ok(()));
+        let outside = check(&testing::zip_with_link("a", "../c", &[("c", "")]));
+        assert!(matches!(outside, Err(InvalidPackage::UnsafeLink { .. })), "{outside:?}");
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link_or_over_another_entry() {
+        let through_link = check(&testing::zip_with_link("a", "b", &[("a/x", ""), ("b/y", "")]));
+        assert!(matches!(through_link, Err(InvalidPackage::Conflict(_))), "{through_link:?}");
+        for files in [[("a", ""), ("./a", "")], [("a", ""), ("a/b", "")], [("a/b", ""), ("a", "")]] {
+            assert!(matches!(check(&testing::zip(&files)), Err(InvalidPackage::Conflict(_))), "{files:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_zip_or_holds_no_file_is_refused() {
+        assert!(matches!(check(b"hello"), Err(InvalidPackage::NotAZip(_))));
+        assert!(matches!(check(b""), Err(InvalidPackage::NotAZip(_))));
+        assert_eq!(check(&testing::zip(&[])), Err(InvalidPackage::Empty));
+    }
+
+    #[test]
+    fn devices_and_pipes_are_refused() {
+        for kind in [0o010_000, 0o020_000, 0o060_000, 0o140_000] {
+            let mut zip = testing::zip(&[("odd", "")]);
+            patch_mode(&mut zip, kind | 0o644);
+            assert_eq!(check(&zip), Err(InvalidPackage::OddEntry("odd".into())), "{kind:o}");
+        }
+    }
+
+    #[test]
+    fn bombs_and_giants_are_refused_by_what_they_declare() {
+        let zeros = vec![0; 11 * 1024 * 1024];
+        assert_eq!(check(&testing::zip_with_modes(&[("zeros", 0o644, &zeros)])), Err(InvalidPackage::Bomb));
+        assert_eq!(check(&testing::zip_with_modes(&[("zeros", 0o644, &zeros[..1024 * 1024])])), Ok(()));
+        let mut giant = testing::zip(&[("a", "abc")]);
+        patch_size(&mut giant, 300_000_000);
+        assert_eq!(check(&giant), Err(InvalidPackage::TooLarge));
+    }
+
+    /// A zip whose entry is named exactly so, as no well-meaning tool would write it.
+    fn raw_named(name: &str) -> Vec<u8> {
+        let stand_in = "x".repeat(name.len());
+        let mut zip = testing::zip(&[(stand_in.as_str(), "content")]);
+        let positions: Vec<_> =
+            zip.windows(name.len()).enumerate().filter(|(_, w)| *w == stand_in.as_bytes()).map(|(at, _)| at).collect();
+        for at in positions {
+            zip[at..at + name.len()].copy_from_slice(name.as_bytes());
+        }
+        zip
+    }
+
+    fn central_directory(zip: &[u8]) -> usize {
+        zip.windows(4).position(|w| w == b"PK\x01\x02").unwrap()
+    }
+
+    fn patch_mode(zip: &mut [u8], mode: u32) {
+        let at = central_directory(zip) + 38;
+        zip[at..at + 4].copy_from_slice(&(mode << 16).to_le_bytes());
+    }
+
+    pub(super) fn patch_size(zip: &mut [u8], size: u32) {
+        let at = central_directory(zip) + 24;
+        zip[at..at + 4].copy_from_slice(&size.to_le_bytes());
+    }
+}

@@ -1,0 +1,134 @@
+//! Zip packages: what a Function's code comes in, and the rules that it is taken in by.
+//!
+//! Everything about a package is decided from its directory before the first byte is unpacked, and what is unpacked
+//! is held to what the directory declared. Reads nothing and writes nothing but the folder that it is given.
+
+mod entries;
+mod unpack;
+
+pub use entries::{Entry, EntryKind};
+pub use unpack::{UnpackError, unpack};
+
+use std::io::Cursor;
+
+use zip::ZipArchive;
+
+/// The most that a package may unpack to: Lambda's 250 MB.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+pub const MAX_UNPACKED_BYTES: u64 = 262_144_000;
+
+/// The most entries that a package may hold. Lambda names no number; this one bounds what a package of empty files
+/// can do to a file system.
+pub const MAX_ENTRIES: usize = 100_000;
+
+/// Past [`RATIO_FREE_BYTES`], a package that unpacks to more than this many times its own size is a bomb. Code packs
+/// to a third or a tenth; only repetition packs better than this.
+pub const MAX_RATIO: u64 = 100;
+
+/// What a package may unpack to whatever its ratio: a fixture full of zeros harms nobody at this size.
+pub const RATIO_FREE_BYTES: u64 = 10 * 1024 * 1024;
+
+/// Why a package is not taken. The messages are for whoever made the package.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPackage {
+    /// Not a zip at all, or a damaged one.
+    #[error("the code is not a readable zip archive: {0}")]
+    NotAZip(String),
+    /// No file in it.
+    #[error("the zip archive holds no file")]
+    Empty,
+    /// An entry that would land outside of the folder.
+    #[error("the zip entry '{0}' has a path that leads out of the Function's folder")]
+    UnsafePath(String),
+    /// An entry whose path cannot be written down.
+    #[error("the zip entry '{0}' has a path that is empty, not UTF-8, too long or holds a control character")]
+    BadPath(String),
+    /// A link that would lead outside of the folder.
+    #[error("the zip entry '{entry}' is a link to '{target}', which leads out of the Function's folder")]
+    UnsafeLink {
+        /// The link.
+        entry: String,
+        /// Where it leads.
+        target: String,
+    },
+    /// An entry that is neither a file, nor a folder, nor a link.
+    #[error("the zip entry '{0}' is neither a file, a folder nor a symbolic link")]
+    OddEntry(String),
+    /// Two entries of one name.
+    #[error("the zip archive holds two entries of the same name")]
+    DuplicateName,
+    /// Two entries for one path, or an entry inside of a file or a link.
+    #[error("the zip archive holds '{0}' twice, or once as a folder and once as something else")]
+    Conflict(String),
+    /// An entry that is encrypted or packed in a way that Lambda does not read.
+    #[error("the zip entry '{0}' is encrypted or uses a compression method other than deflate")]
+    Unreadable(String),
+    /// Too many entries.
+    #[error("the zip archive holds more than {MAX_ENTRIES} entries")]
+    TooManyEntries,
+    /// More than [`MAX_UNPACKED_BYTES`].
+    #[error("unzipped size must be smaller than {MAX_UNPACKED_BYTES} bytes")]
+    TooLarge,
+    /// A bomb.
+    #[error(
+        "the zip archive unpacks to more than {MAX_RATIO} times its size, or packs several entries into the same bytes"
+    )]
+    Bomb,
+    /// An entry holds more or less than the archive's directory says.
+    #[error("the zip entry '{0}' does not hold what the archive's directory says")]
+    Inconsistent(String),
+}
+
+/// Looks at a package without unpacking it: whether it is a zip, whether it holds anything, and whether every entry
+/// keeps to the rules as far as the archive's directory says. [`unpack`] holds the contents to that directory.
+pub fn check(code: &[u8]) -> Result<(), InvalidPackage> {
+    let mut archive = open(code)?;
+    entries::read(&mut archive, code.len()).map(drop)
+}
+
+fn open(code: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, InvalidPackage> {
+    let archive = ZipArchive::new(Cursor::new(code)).map_err(|error| InvalidPackage::NotAZip(error.to_string()))?;
+    if archive.len() > MAX_ENTRIES {
+        return Err(InvalidPackage::TooManyEntries);
+    }
+    if archive.has_duplicate_names() {
+        return Err(InvalidPackage::DuplicateName);
+    }
+    Ok(archive)
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Zip archives for tests, well formed and not.
+
+    use std::io::{Cursor, Write};
+
+    use zip::{ZipWriter, write::SimpleFileOptions};
+
+    /// A zip of these files, each `(path, mode, content)`.
+    pub(crate) fn zip_with_modes(files: &[(&str, u32, &[u8])]) -> Vec<u8> {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        for (path, mode, content) in files {
+            writer.start_file(*path, SimpleFileOptions::default().unix_permissions(*mode)).unwrap();
+            writer.write_all(content).unwrap();
+        }
+        writer.finish().unwrap().into_inner()
+    }
+
+    /// A zip of these files, each `(path, content)`.
+    pub(crate) fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+        let files: Vec<_> = files.iter().map(|(path, content)| (*path, 0o644, content.as_bytes())).collect();
+        zip_with_modes(&files)
+    }
+
+    /// A zip with a symbolic link beside these files.
+    pub(crate) fn zip_with_link(link: &str, target: &str, files: &[(&str, &str)]) -> Vec<u8> {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        for (path, content) in files {
+            writer.start_file(*path, SimpleFileOptions::default()).unwrap();
+            writer.write_all(content.as_bytes()).unwrap();
+        }
+        writer.add_symlink(link, target, SimpleFileOptions::default()).unwrap();
+        writer.finish().unwrap().into_inner()
+    }
+}

@@ -1,0 +1,146 @@
+//! Writing a package's files down.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink},
+    path::Path,
+};
+
+use super::{EntryKind, InvalidPackage, entries};
+
+/// Why a package was not unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// The package is at fault.
+    #[error(transparent)]
+    Invalid(#[from] InvalidPackage),
+    /// The disk is.
+    #[error("could not write the package's files: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Unpacks a package into `folder`, which must exist and be empty; on an error it is left half full.
+///
+/// Nothing is written when the package breaks a rule that its directory shows. Files become readable by everybody and
+/// writable by nobody, and keep whether they may be executed, as in Lambda's `/var/task`; so do folders.
+pub fn unpack(code: &[u8], folder: &Path) -> Result<(), UnpackError> {
+    let mut archive = super::open(code)?;
+    let entries = entries::read(&mut archive, code.len())?;
+    let mut folders = BTreeSet::new();
+    for entry in &entries {
+        folders.extend(entry.path.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()));
+        let path = folder.join(&entry.path);
+        if let Some(parent) = path.parent() {
+            create_folder(parent)?;
+        }
+        match &entry.kind {
+            EntryKind::Folder => {
+                folders.insert(&entry.path);
+                create_folder(&path)?;
+            }
+            EntryKind::File { size, executable } => {
+                let inconsistent = || InvalidPackage::Inconsistent(entry.path.display().to_string());
+                let content = archive.by_index(entry.index).map_err(|_| inconsistent())?;
+                let mode = if *executable { 0o555 } else { 0o444 };
+                let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
+                // One byte more than declared is enough to know that the archive lies.
+                let written = copy(&mut content.take(size + 1), &mut file).map_err(|fault| match fault {
+                    Fault::Read => UnpackError::Invalid(inconsistent()),
+                    Fault::Write(error) => UnpackError::Io(error),
+                })?;
+                if written != *size {
+                    return Err(inconsistent().into());
+                }
+                file.set_permissions(Permissions::from_mode(mode))?;
+            }
+            EntryKind::Link { target } => symlink(target, &path)?,
+        }
+    }
+    // The deepest first: a folder that nobody may write to any more could still be entered, but not filled.
+    for path in folders.iter().rev() {
+        fs::set_permissions(folder.join(path), Permissions::from_mode(0o555))?;
+    }
+    Ok(())
+}
+
+fn create_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(path)
+}
+
+enum Fault {
+    Read,
+    Write(io::Error),
+}
+
+/// Tells the archive's faults from the disk's, which `io::copy` does not.
+fn copy(from: &mut impl Read, to: &mut File) -> Result<u64, Fault> {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut written = 0;
+    loop {
+        let read = match from.read(&mut buffer) {
+            Ok(0) => return Ok(written),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return Err(Fault::Read),
+        };
+        to.write_all(&buffer[..read]).map_err(Fault::Write)?;
+        written += u64::try_from(read).unwrap_or(u64::MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::testing;
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn files_keep_their_content_and_whether_they_may_be_executed_and_lose_every_write_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let zip = testing::zip_with_modes(&[
+            ("bootstrap", 0o775, b"#!/bin/sh\n"),
+            ("lib/secret.txt", 0o600, b"text"),
+            ("setuid", 0o4755, b""),
+        ]);
+        unpack(&zip, folder.path()).unwrap();
+        assert_eq!(fs::read(folder.path().join("lib/secret.txt")).unwrap(), b"text");
+        assert_eq!(mode(&folder.path().join("bootstrap")), 0o555);
+        assert_eq!(mode(&folder.path().join("lib/secret.txt")), 0o444);
+        assert_eq!(mode(&folder.path().join("setuid")), 0o555);
+        assert_eq!(mode(&folder.path().join("lib")), 0o555);
+    }
+
+    #[test]
+    fn links_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        unpack(&testing::zip_with_link("bin/tool", "../lib/tool.js", &[("lib/tool.js", "1")]), folder.path()).unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("bin/tool")).unwrap(), "1");
+    }
+
+    #[test]
+    fn a_package_that_breaks_a_rule_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let zip = testing::zip_with_link("up", "..", &[("fine.txt", "fine")]);
+        assert!(matches!(unpack(&zip, folder.path()), Err(UnpackError::Invalid(_))));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_entry_that_holds_more_than_declared_is_cut_off_and_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut zip = testing::zip_with_modes(&[("zeros", 0o644, &vec![0; 1024 * 1024])]);
+        for signature in [&b"PK\x01\x02"[..], b"PK\x03\x04"] {
+            let at = zip.windows(4).position(|w| w == signature).unwrap();
+            let size_at = at + if signature == b"PK\x01\x02" { 24 } else { 22 };
+            zip[size_at..size_at + 4].copy_from_slice(&10_u32.to_le_bytes());
+        }
+        let refused = unpack(&zip, folder.path());
+        assert!(matches!(refused, Err(UnpackError::Invalid(InvalidPackage::Inconsistent(_)))), "{refused:?}");
+        assert!(fs::metadata(folder.path().join("zeros")).unwrap().len() <= 11);
+    }
+}
