@@ -26,7 +26,7 @@ pub(super) struct Args {
     name: FunctionName,
 
     /// What the Function finds in event.data: JSON, @FILE, or - for stdin
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
     data: Option<JsonSource>,
 }
 

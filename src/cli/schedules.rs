@@ -39,7 +39,7 @@ pub(super) struct CreateArgs {
     interval: Interval,
 
     /// What the Function finds in event.data: JSON, @FILE, or - for stdin
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
     data: Option<JsonSource>,
 
     /// When the first Task is due: 2026-01-31T08:15:30Z, or +90s, +5m, +2h, +30d [default: now]
