@@ -8,20 +8,40 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod api_requests;
+mod completions;
+mod connect;
+mod credentials;
 pub mod dev;
+mod execute;
 mod exit;
+mod functions;
 pub mod input;
+mod logs;
 pub mod output;
 pub mod run;
+mod schedules;
+mod session;
+mod sync;
+mod table;
+mod tasks;
 
 pub use exit::{Outcome, Verdict};
 
+use self::session::Remote;
+
 const AFTER_HELP: &str = "\
-Exit codes: 0 all went well; 1 the answer is no (`sync --plan` found differences, the Function failed); 2 an error.
+Exit codes: 0 all went well; 1 the answer is no (`sync --plan` found differences, the Function
+failed); 2 an error.
 
 Examples:
-  tasklane run examples/hello-js --data '{\"name\":\"Ada\"}'    run a Function once, here, without a service
-  tasklane dev examples                                     serve the whole service here, with these Functions";
+  Run a Function once, here, without a service:
+    tasklane run examples/hello-js --data '{\"name\":\"Ada\"}'
+  Serve the whole service here, with these Functions:
+    tasklane dev examples
+  Then, in another terminal:
+    tasklane execute hello-js --data '{\"name\":\"Ada\"}'
+    tasklane tasks create hello-js --start +10s";
 
 /// A self-hosted task service: run Functions, queue Tasks, call Functions over HTTP.
 #[derive(Debug, Parser)]
@@ -35,6 +55,22 @@ pub struct Cli {
 enum Command {
     Run(run::Args),
     Dev(dev::Args),
+    Sync(Box<Remote<sync::Args>>),
+    List(Remote<functions::ListArgs>),
+    Get(Remote<functions::GetArgs>),
+    Delete(Remote<functions::DeleteArgs>),
+    Enable(Remote<functions::EnableArgs>),
+    Disable(Remote<functions::DisableArgs>),
+    Execute(Remote<execute::Args>),
+    #[command(subcommand)]
+    Tasks(tasks::Command),
+    #[command(subcommand)]
+    Schedules(schedules::Command),
+    #[command(subcommand)]
+    ApiRequests(api_requests::Command),
+    #[command(subcommand)]
+    Credentials(credentials::Command),
+    Completions(completions::Args),
 }
 
 /// Runs the command that the process was started with.
@@ -55,6 +91,18 @@ impl Command {
         match self {
             Self::Run(args) => run::run(args).await,
             Self::Dev(args) => dev::run(args).await,
+            Self::Sync(remote) => remote.run(sync::run).await,
+            Self::List(remote) => remote.run(functions::list).await,
+            Self::Get(remote) => remote.run(functions::get).await,
+            Self::Delete(remote) => remote.run(functions::delete).await,
+            Self::Enable(remote) => remote.run(functions::enable).await,
+            Self::Disable(remote) => remote.run(functions::disable).await,
+            Self::Execute(remote) => remote.run(execute::run).await,
+            Self::Tasks(command) => command.run().await,
+            Self::Schedules(command) => command.run().await,
+            Self::ApiRequests(command) => command.run().await,
+            Self::Credentials(command) => command.run().await,
+            Self::Completions(args) => completions::run(&args),
         }
     }
 }

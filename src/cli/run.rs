@@ -19,7 +19,7 @@ pub struct Args {
     pub path: PathBuf,
 
     /// What the Function finds in event.data: JSON, @FILE, or - for stdin
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
     pub data: Option<JsonSource>,
 
     /// The whole event instead of a Task: JSON, @FILE, or - for stdin. Given more than once, the Function is called with one after the other

@@ -103,7 +103,9 @@ mod tests {
         ] {
             assert_eq!(BaseUrl::from_host(host).map(|base| base.to_string()), Ok(base.to_owned()), "{host}");
         }
-        for host in ["", "/", "exa mple.com", "http://user:s3cret@localhost", "example.com?x", "localhost#x", "10.0.0.1"] {
+        for host in
+            ["", "/", "exa mple.com", "http://user:s3cret@localhost", "example.com?x", "localhost#x", "10.0.0.1"]
+        {
             assert!(BaseUrl::from_host(host).is_err(), "{host}");
         }
     }

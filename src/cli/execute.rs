@@ -1,0 +1,59 @@
+//! `tasklane execute`: a Function at once.
+
+use super::{
+    Outcome, Verdict, functions,
+    input::JsonSource,
+    output,
+    session::{Session, indented_json},
+};
+use crate::{
+    client::{ClientError, ServiceError},
+    model::FunctionName,
+};
+
+/// Execute a Function at once and wait for its result, past the queue.
+///
+/// The result goes to stdout as JSON; with --json the whole finished Task does.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 the Function returned; 1 it failed (its error is on stderr); 2 it could not be run.
+
+Example:
+  tasklane execute hello-js --data '{\"name\":\"Ada\"}'")]
+pub(super) struct Args {
+    /// The Function's name
+    #[arg(value_parser = functions::name)]
+    name: FunctionName,
+
+    /// What the Function finds in event.data: JSON, @FILE, or - for stdin
+    #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
+    data: Option<JsonSource>,
+}
+
+/// The code of "the code threw".
+const RUNTIME_ERROR: u16 = 1406;
+
+pub(super) async fn run(session: Session, args: Args) -> Outcome {
+    let data = args.data.map(|source| source.read()).transpose()?;
+    match session.client.execute(&args.name, data.as_ref()).await {
+        Ok(answer) if session.json => session.show_json(&answer.json)?,
+        Ok(answer) => output::data(&indented_json(&answer.value.result))?,
+        Err(ClientError::Service(error)) if error.code == Some(RUNTIME_ERROR) => {
+            output::note(&failure(&error));
+            return Ok(Verdict::No);
+        }
+        Err(e) => return Err(e.into()),
+    }
+    Ok(Verdict::Yes)
+}
+
+fn failure(error: &ServiceError) -> String {
+    let part = |value: Option<&serde_json::Value>| value.and_then(|value| value.as_str()).map(str::to_owned);
+    let thrown = error.details.get("runtimeError");
+    let name = part(thrown.and_then(|thrown| thrown.get("name"))).unwrap_or_else(|| error.name.clone());
+    let message = part(thrown.and_then(|thrown| thrown.get("message"))).unwrap_or_else(|| error.message.clone());
+    match part(error.details.get("taskId")) {
+        Some(task) => format!("{name}: {message}\nsee what it logged: tasklane tasks logs {task}"),
+        None => format!("{name}: {message}"),
+    }
+}

@@ -1,0 +1,223 @@
+//! `tasklane list`, `get`, `delete`, `enable`, `disable`: Functions.
+
+use serde_json::Value;
+
+use super::{
+    Outcome, Verdict,
+    session::Session,
+    table::{Layout, cell, optional},
+};
+use crate::{
+    client::{FunctionDetails, HowMany, Listing, Record},
+    model::{FunctionName, FunctionSummary},
+};
+
+/// List the Functions of the service.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  tasklane list --json | jq -r '.[].name'")]
+pub(super) struct ListArgs {}
+
+/// Show a Function: its configuration, and whether it is enabled.
+///
+/// The values of its environment variables are hidden.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  tasklane get hello-js")]
+pub(super) struct GetArgs {
+    /// The Function's name
+    #[arg(value_parser = name)]
+    name: FunctionName,
+
+    /// Show the values of environment variables too
+    #[arg(long)]
+    show_secrets: bool,
+}
+
+/// Delete a Function. Its Tasks, API Requests and logs stay readable.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  tasklane delete hello-js")]
+pub(super) struct DeleteArgs {
+    /// The Function's name
+    #[arg(value_parser = name)]
+    name: FunctionName,
+}
+
+/// Let a disabled Function run again. Its waiting Tasks run then.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  tasklane enable hello-js")]
+pub(super) struct EnableArgs {
+    /// The Function's name
+    #[arg(value_parser = name)]
+    name: FunctionName,
+}
+
+/// Stop a Function from running. Its Tasks wait until it is enabled again.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  tasklane disable hello-js")]
+pub(super) struct DisableArgs {
+    /// The Function's name
+    #[arg(value_parser = name)]
+    name: FunctionName,
+}
+
+/// Reads a Function's name from the command line.
+pub(super) fn name(text: &str) -> Result<FunctionName, String> {
+    FunctionName::parse(text).map_err(|e| e.to_string())
+}
+
+pub(super) async fn list(session: Session, _: ListArgs) -> Outcome {
+    let records = session.client.functions().await?;
+    let listing = Listing { total: None, total_is_exact: true, records };
+    session.show_list(&listing, "Functions", |records| summaries(session.layout, records))?;
+    Ok(Verdict::Yes)
+}
+
+pub(super) async fn get(session: Session, args: GetArgs) -> Outcome {
+    let function = session.client.function(&args.name).await?;
+    if session.json {
+        let mut json = function.json.to_value();
+        if !args.show_secrets {
+            hide_values(&mut json);
+        }
+        session.show_json(&json)?;
+    } else {
+        session.show(&function, |function| details(session.layout, function, args.show_secrets))?;
+    }
+    Ok(Verdict::Yes)
+}
+
+pub(super) async fn delete(session: Session, args: DeleteArgs) -> Outcome {
+    let answer = session.client.delete_function(&args.name).await?;
+    session.done(&answer, &format!("{}: deleted", args.name))?;
+    Ok(Verdict::Yes)
+}
+
+pub(super) async fn enable(session: Session, args: EnableArgs) -> Outcome {
+    let answer = session.client.set_function_enabled(&args.name, true).await?;
+    session.done(&answer, &format!("{}: enabled", args.name))?;
+    Ok(Verdict::Yes)
+}
+
+pub(super) async fn disable(session: Session, args: DisableArgs) -> Outcome {
+    let answer = session.client.set_function_enabled(&args.name, false).await?;
+    session.done(&answer, &format!("{}: disabled", args.name))?;
+    Ok(Verdict::Yes)
+}
+
+/// What stands for a value that is not shown.
+const HIDDEN: &str = "••••";
+
+fn summaries(layout: Layout, records: &[Record<FunctionSummary>]) -> String {
+    layout.list(
+        &["NAME", "DESCRIPTION", "UPDATED"],
+        records.iter().map(|Record { value, .. }| {
+            vec![cell(&value.name), optional(value.description.as_ref()), cell(value.update_timestamp)]
+        }),
+    )
+}
+
+fn details(layout: Layout, function: &FunctionDetails, show_secrets: bool) -> String {
+    let environment: Vec<_> = function
+        .environment_variables
+        .iter()
+        .map(|(name, variable)| format!("{name}={}", if show_secrets { &variable.value } else { HIDDEN }))
+        .collect();
+    let retry = match (&function.retry_policy.enabled, function.retry_policy.errors_to_retry.as_slice()) {
+        (false, _) => "no".to_owned(),
+        (true, []) => "every error".to_owned(),
+        (true, names) => names.join(", "),
+    };
+    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    layout.details([
+        ("Name", function.name.to_string()),
+        ("Description", or_dash(function.description.clone())),
+        ("Enabled", if function.enabled { "yes" } else { "no" }.to_owned()),
+        ("Runtime", function.runtime.clone()),
+        ("Entry point", function.entry_point.clone()),
+        ("Time limit", or_dash(function.time_limit.map(|seconds| format!("{seconds} s")))),
+        ("Memory limit", or_dash(function.memory_limit.map(|megabytes| format!("{megabytes} MB")))),
+        ("Executed by", or_dash(function.execution_options.permission_mode.clone())),
+        ("Default priority", or_dash(function.execution_options.default_priority.map(|priority| priority.to_string()))),
+        ("Retries", retry),
+        ("Environment", if environment.is_empty() { "-".to_owned() } else { environment.join("\n") }),
+        ("Code SHA-256", or_dash(function.code_sha256.clone())),
+        ("Updated", or_dash(function.update_timestamp.map(|moment| moment.to_string()))),
+    ])
+}
+
+fn hide_values(function: &mut Value) {
+    let variables = function.get_mut("environmentVariables").and_then(Value::as_object_mut);
+    for variable in variables.into_iter().flat_map(|variables| variables.values_mut()) {
+        *variable = serde_json::json!({ "value": HIDDEN });
+    }
+}
+
+/// How much of a list is wanted.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct HowManyArgs {
+    /// How many to show at most
+    #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: u64,
+
+    /// Show all there are
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+}
+
+impl From<HowManyArgs> for HowMany {
+    fn from(args: HowManyArgs) -> Self {
+        if args.all { Self::All } else { Self::First(args.limit) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn function() -> Value {
+        json!({
+            "name": "hello-js", "description": "Says\u{1b}[31m hello", "entryPoint": "index.handler", "runtime": "nodejs22.x",
+            "timeLimit": 30, "memoryLimit": 128, "environmentVariables": { "API_KEY": { "value": "s3cret" }, "B2": { "value": "" } },
+            "retryPolicy": { "enabled": true, "errorsToRetry": ["A", "B"] }, "enabled": true,
+            "executionOptions": { "permissionMode": "allUsers", "defaultPriority": 3 },
+            "updateTimestamp": "2026-01-31T08:15:30.123Z", "codeSha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        })
+    }
+
+    #[test]
+    fn the_values_of_the_environment_are_hidden_until_asked_for() {
+        let details = |show| details(Layout::PLAIN, &serde_json::from_value(function()).unwrap(), show);
+        insta::assert_snapshot!(details(false), @"
+        Name              hello-js
+        Description       Says [31m hello
+        Enabled           yes
+        Runtime           nodejs22.x
+        Entry point       index.handler
+        Time limit        30 s
+        Memory limit      128 MB
+        Executed by       allUsers
+        Default priority  3
+        Retries           A, B
+        Environment       API_KEY=••••
+                          B2=••••
+        Code SHA-256      47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=
+        Updated           2026-01-31T08:15:30.123Z
+        ");
+        assert!(details(true).contains("API_KEY=s3cret"));
+        let mut json = function();
+        hide_values(&mut json);
+        assert_eq!(json["environmentVariables"]["API_KEY"], json!({ "value": HIDDEN }));
+        assert!(!json.to_string().contains("s3cret"));
+    }
+}

@@ -1,0 +1,217 @@
+//! `tasklane tasks logs` and `tasklane api-requests logs`: what Functions logged.
+
+use std::time::Duration;
+
+use anyhow::bail;
+
+use super::{Outcome, Verdict, output, session::Session};
+use crate::{
+    client::{Client, ClientError, LogSource},
+    model::{ObjectId, TaskStatus, Timestamp},
+    ports::LogLine,
+};
+
+/// Show what the run of a Task logged.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 all went well; 1 with --follow, the Task failed; 2 an error.
+
+Example:
+  tasklane tasks logs 0123456789abcdef01234567 --follow")]
+pub(super) struct TaskLogsArgs {
+    /// The Task's id
+    id: ObjectId,
+
+    /// Go on showing new lines until the Task has come to its end
+    #[arg(long, short)]
+    follow: bool,
+}
+
+/// Show what the run for an API Request logged.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  tasklane api-requests logs 0123456789abcdef01234567")]
+pub(super) struct ApiRequestLogsArgs {
+    /// The API Request's id
+    id: ObjectId,
+}
+
+pub(super) async fn of_task(session: Session, args: TaskLogsArgs) -> Outcome {
+    if args.follow {
+        let json = session.json;
+        let status = follow(&session.client, args.id, Pace::DEFAULT, |line| print(line, json)).await?;
+        return Ok(match status {
+            TaskStatus::Failed => Verdict::No,
+            TaskStatus::New
+            | TaskStatus::InProgress
+            | TaskStatus::Complete
+            | TaskStatus::Retried
+            | TaskStatus::Canceled => Verdict::Yes,
+        });
+    }
+    show(&session, LogSource::Task(args.id)).await
+}
+
+pub(super) async fn of_api_request(session: Session, args: ApiRequestLogsArgs) -> Outcome {
+    show(&session, LogSource::ApiRequest(args.id)).await
+}
+
+async fn show(session: &Session, source: LogSource) -> Outcome {
+    let lines = session.client.logs(source, None).await?;
+    if session.json {
+        session.show_json(&lines)?;
+    } else if lines.is_empty() {
+        output::note("nothing was logged yet");
+    } else {
+        for line in &lines {
+            print(line, false)?;
+        }
+    }
+    Ok(Verdict::Yes)
+}
+
+/// One line; with `json` one JSON object, so that a program can read them as they come.
+fn print(line: &LogLine, json: bool) -> anyhow::Result<()> {
+    let text = if json {
+        serde_json::to_string(line)?
+    } else {
+        // Colours that a Function logs on purpose are the reader's to enjoy.
+        format!("{}  {}", line.timestamp, line.message.trim_end())
+    };
+    Ok(output::data(&text)?)
+}
+
+/// How patiently lines are waited for.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// Between two looks.
+    between: Duration,
+    /// How often to look once more after the Task ended: logs may come later than the end does.
+    looks_after_end: u32,
+}
+
+impl Pace {
+    const DEFAULT: Self = Self { between: Duration::from_secs(1), looks_after_end: 15 };
+}
+
+/// "Not in this state": the Task has not run yet.
+const NOT_RUN: u16 = 27;
+
+/// Hands each new line over, until the Task has ended and its last line was seen. Answers how it ended.
+async fn follow(
+    client: &Client,
+    id: ObjectId,
+    pace: Pace,
+    mut each: impl FnMut(&LogLine) -> anyhow::Result<()>,
+) -> anyhow::Result<TaskStatus> {
+    let mut from: Option<Timestamp> = None;
+    // How many lines of the moment `from` were handed over: `ge` brings them again.
+    let mut seen_at_from = 0;
+    let mut reported = false;
+    let mut looks_left = pace.looks_after_end;
+    loop {
+        // The status first: lines that were logged before the end are then sure to be looked for after it.
+        let Some(task) = client.find_task(id).await? else { bail!("there is no Task {id}") };
+        let lines = match client.logs(LogSource::Task(id), from).await {
+            Ok(lines) => lines,
+            Err(ClientError::Service(error)) if error.code == Some(NOT_RUN) => Vec::new(),
+            Err(e) => return Err(e.into()),
+        };
+        for line in lines.iter().skip(seen_at_from) {
+            each(line)?;
+            // Lambda's own last line about a run.
+            reported |= line.message.starts_with("REPORT RequestId:");
+        }
+        if let Some(last) = lines.last() {
+            seen_at_from = lines.iter().rev().take_while(|line| line.timestamp == last.timestamp).count();
+            from = Some(last.timestamp);
+        }
+        let status = task.value.status;
+        if status.is_final() {
+            // What was canceled never ran; what has its report has no more to say.
+            if reported || status == TaskStatus::Canceled || looks_left == 0 {
+                return Ok(status);
+            }
+            looks_left -= 1;
+        }
+        tokio::time::sleep(pace.between).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::client::testing::{Seen, Server};
+
+    const ID: &str = "0123456789abcdef01234567";
+
+    fn moment(second: usize) -> String {
+        format!("2026-01-31T08:15:{second:02}.000Z")
+    }
+
+    /// A Task that stands at `statuses[look]` and has logged `lines[..count[look]]` at each look.
+    async fn followed(
+        statuses: &'static [&str],
+        lines: &'static [(usize, &str)],
+        counts: &'static [usize],
+    ) -> (Vec<String>, TaskStatus) {
+        let look = AtomicUsize::new(0);
+        let server = Server::start(move |seen: &Seen| {
+            if !seen.target.contains("/logs") {
+                let status = statuses[look.fetch_add(1, Ordering::SeqCst).min(statuses.len() - 1)];
+                let task = json!({
+                    "id": ID, "functionName": "hello", "status": status, "statusChangedTimestamp": moment(0), "tags": [],
+                    "startTimestamp": moment(0), "priority": 0, "creationTimestamp": moment(0), "updateTimestamp": moment(0),
+                });
+                return (200, json!({ "query": "", "page": { "total": 1, "offset": 0, "limit": 20 }, "data": [task] }));
+            }
+            let look = look.load(Ordering::SeqCst) - 1;
+            if statuses[look.min(statuses.len() - 1)] == "new" {
+                return (400, json!({ "code": 27, "name": "ILLEGAL_STATE_EXCEPTION", "message": "not yet" }));
+            }
+            let from = seen.target.split_once("ge(timestamp,").map(|(_, rest)| {
+                rest.split(')').next().unwrap().replace("%253A", ":")
+            });
+            let count = counts[look.min(counts.len() - 1)];
+            let data: Vec<Value> = lines[..count]
+                .iter()
+                .filter(|(second, _)| from.as_ref().is_none_or(|from| moment(*second) >= *from))
+                .map(|(second, message)| json!({ "timestamp": moment(*second), "message": message }))
+                .collect();
+            (200, json!({ "page": { "offset": 0, "limit": 50 }, "data": data }))
+        })
+        .await;
+        let mut printed = Vec::new();
+        let pace = Pace { between: Duration::ZERO, looks_after_end: 2 };
+        let status = follow(&server.client(), ID.parse().unwrap(), pace, |line| {
+            printed.push(line.message.clone());
+            Ok(())
+        })
+        .await
+        .unwrap();
+        (printed, status)
+    }
+
+    #[tokio::test]
+    async fn following_shows_each_line_once_and_ends_with_the_report() {
+        let lines = &[(1, "a"), (1, "b"), (1, "c"), (2, "d"), (2, "d"), (3, "REPORT RequestId: x")];
+        // The report comes two looks after the end of the Task.
+        let (printed, status) =
+            followed(&["new", "inProgress", "inProgress", "complete"], lines, &[0, 2, 4, 5, 5, 6]).await;
+        assert_eq!(printed, ["a", "b", "c", "d", "d", "REPORT RequestId: x"]);
+        assert_eq!(status, TaskStatus::Complete);
+    }
+
+    #[tokio::test]
+    async fn following_ends_when_no_report_ever_comes() {
+        let (printed, status) = followed(&["inProgress", "failed"], &[(1, "a")], &[1]).await;
+        assert_eq!((printed, status), (vec!["a".to_owned()], TaskStatus::Failed));
+        let (printed, status) = followed(&["new", "canceled"], &[], &[0]).await;
+        assert_eq!((printed, status), (vec![], TaskStatus::Canceled));
+    }
+}

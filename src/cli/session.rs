@@ -1,0 +1,174 @@
+//! A subcommand that talks to a service: what it talks through, and how it shows what it hears.
+
+use serde::Serialize;
+
+use super::{Outcome, connect::ConnectArgs, output, table::Layout};
+use crate::{
+    client::{Client, Listing, Record},
+    model::Json,
+};
+
+// No doc comment: clap would show it in the place of the subcommand's own.
+#[derive(Debug, clap::Args)]
+pub(super) struct Remote<T: clap::Args> {
+    #[command(flatten)]
+    args: T,
+
+    /// Print JSON, for programs
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+impl<T: clap::Args> Remote<T> {
+    pub(super) async fn run(self, command: impl AsyncFnOnce(Session, T) -> Outcome) -> Outcome {
+        let session = Session { client: self.connect.client()?, json: self.json, layout: Layout::of_stdout() };
+        command(session, self.args).await
+    }
+}
+
+/// What a subcommand works with.
+pub(super) struct Session {
+    /// The service.
+    pub(super) client: Client,
+    /// Whether a program reads along.
+    pub(super) json: bool,
+    /// How tables are laid out.
+    pub(super) layout: Layout,
+}
+
+impl Session {
+    /// Shows one record: its JSON as the service wrote it, or what `people` makes of it.
+    pub(super) fn show<T>(&self, record: &Record<T>, people: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+        if self.json { self.show_json(&record.json) } else { Ok(output::data(&people(&record.value))?) }
+    }
+
+    /// Shows any JSON, indented.
+    pub(super) fn show_json(&self, value: &impl Serialize) -> anyhow::Result<()> {
+        Ok(output::data(&indented(value)?)?)
+    }
+
+    /// Shows records: as a JSON array, or as a table with a word about what it leaves out.
+    pub(super) fn show_list<T>(
+        &self,
+        listing: &Listing<T>,
+        what: &str,
+        people: impl FnOnce(&[Record<T>]) -> String,
+    ) -> anyhow::Result<()> {
+        let records = &listing.records;
+        if self.json {
+            return self.show_json(&records.iter().map(|record| &record.json).collect::<Vec<_>>());
+        }
+        if records.is_empty() {
+            output::note(&format!("no {what}"));
+            return Ok(());
+        }
+        output::data(&people(records))?;
+        let shown = records.len() as u64;
+        if let Some(total) = listing.total.filter(|total| *total > shown) {
+            let at_least = if listing.total_is_exact { "" } else { "at least " };
+            output::note(&format!("{shown} of {at_least}{total} {what}; --limit N or --all shows more"));
+        }
+        Ok(())
+    }
+
+    /// Tells what a change did: its JSON on stdout, or a sentence on stderr.
+    pub(super) fn done<T>(&self, record: &Record<T>, sentence: &str) -> anyhow::Result<()> {
+        if self.json {
+            return self.show_json(&record.json);
+        }
+        output::note(sentence);
+        Ok(())
+    }
+}
+
+/// JSON on several lines, its numbers and its order of names as they were written.
+pub(super) fn indented(value: &impl Serialize) -> anyhow::Result<String> {
+    let compact = serde_json::to_string(value)?;
+    // Through a `Value` the numbers would be rounded; the text itself only needs white space.
+    Ok(indent(&compact))
+}
+
+/// `data` or a result, on several lines.
+pub(super) fn indented_json(json: &Json) -> String {
+    indent(json.as_str())
+}
+
+fn indent(json: &str) -> String {
+    let mut pretty = String::with_capacity(json.len() * 2);
+    let mut depth = 0_usize;
+    let mut characters = json.chars().peekable();
+    let mut in_text = false;
+    let line = |pretty: &mut String, depth: usize| {
+        pretty.push('\n');
+        pretty.extend(std::iter::repeat_n("  ", depth));
+    };
+    while let Some(c) = characters.next() {
+        if in_text {
+            pretty.push(c);
+            match c {
+                '\\' => pretty.extend(characters.next()),
+                '"' => in_text = false,
+                _ => {}
+            }
+            continue;
+        }
+        match c {
+            '"' => {
+                in_text = true;
+                pretty.push(c);
+            }
+            '{' | '[' => {
+                pretty.push(c);
+                while characters.next_if(char::is_ascii_whitespace).is_some() {}
+                match characters.next_if(|next| matches!(next, '}' | ']')) {
+                    Some(end) => pretty.push(end),
+                    None => {
+                        depth += 1;
+                        line(&mut pretty, depth);
+                    }
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                line(&mut pretty, depth);
+                pretty.push(c);
+            }
+            ',' => {
+                pretty.push(c);
+                line(&mut pretty, depth);
+            }
+            ':' => pretty.push_str(": "),
+            c if c.is_ascii_whitespace() => {}
+            c => pretty.push(c),
+        }
+    }
+    pretty
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indenting_changes_white_space_only() {
+        let json =
+            Json::parse(r#"{ "b":[1.50,{},[ ],"a,{\"b\":\\" ], "a":null,"n":12345678901234567890123}"#.to_owned())
+                .unwrap();
+        insta::assert_snapshot!(indented_json(&json), @r#"
+        {
+          "b": [
+            1.50,
+            {},
+            [],
+            "a,{\"b\":\\"
+          ],
+          "a": null,
+          "n": 12345678901234567890123
+        }
+        "#);
+        assert_eq!(indented_json(&Json::parse("\"x\"".to_owned()).unwrap()), "\"x\"");
+    }
+}

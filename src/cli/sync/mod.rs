@@ -1,0 +1,224 @@
+//! `tasklane sync`: Functions on the service become what their folders say.
+
+mod plan;
+mod progress;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, io, path::PathBuf};
+
+use anyhow::{Context, bail};
+
+use self::{plan::Plan, progress::Progress, report::Report};
+use super::{Outcome, Verdict, session::Session};
+use crate::{
+    client::Client,
+    task_config::{self, ConfigError, Draft, TaskConfig, pack},
+};
+
+/// Create Functions, or update them to what their folders say.
+///
+/// Reads task-config.json files, packs each code folder, and writes what differs: nothing where code and configuration
+/// are the same. A property that a file does not name keeps its value. Flags override the file; without --path they say
+/// everything. A Function that cannot be synced does not keep the others from it.
+#[derive(Debug, Default, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 all is in sync; 1 with --plan, something differs; 2 an error with any of them.
+
+Examples:
+  tasklane sync --path examples                one Function from each folder in examples/
+  tasklane sync --path examples/hello-js --plan
+  tasklane sync --name hello-js --code dist --entryPoint index.handler --runtime nodejs22.x")]
+pub(super) struct Args {
+    /// A task-config.json, its folder, or a folder whose sub-folders each hold one
+    #[arg(long, value_name = "PATH")]
+    path: Option<PathBuf>,
+
+    /// Show field by field what would change, and change nothing
+    #[arg(long)]
+    plan: bool,
+
+    /// The Function's name
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// The folder that holds the code
+    #[arg(long, value_name = "DIR")]
+    code: Option<PathBuf>,
+
+    /// What is called in the code, e.g. index.handler
+    #[arg(long = "entryPoint", alias = "entry-point", value_name = "HANDLER")]
+    entry_point: Option<String>,
+
+    /// What runs it, e.g. nodejs22.x, python3.13, provided.al2023
+    #[arg(long, value_name = "RUNTIME")]
+    runtime: Option<String>,
+
+    /// What it is for
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+
+    /// How long one run may take, 3 to 300 seconds
+    #[arg(long = "timeLimit", alias = "time-limit", value_name = "SECONDS")]
+    time_limit: Option<i64>,
+
+    /// How much memory one run may take, 128 to 10240 MB
+    #[arg(long = "memoryLimit", alias = "memory-limit", value_name = "MB")]
+    memory_limit: Option<i64>,
+
+    /// Who may execute it: permissionRequired, allUsers, public
+    #[arg(long = "executionPermission", alias = "execution-permission", value_name = "MODE")]
+    execution_permission: Option<String>,
+
+    /// The priority of its Tasks when nobody says otherwise
+    #[arg(long = "defaultPriority", alias = "default-priority", value_name = "N", allow_negative_numbers = true)]
+    default_priority: Option<i64>,
+
+    /// An environment variable, beside those of the file or in the place of one; may be given more than once
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
+    variables: Vec<(String, String)>,
+}
+
+pub(super) async fn run(session: Session, args: Args) -> Outcome {
+    let lookup = |name: &str| std::env::var(name).ok();
+    let tell = |report: &Report| if session.json { Ok(()) } else { report.tell() };
+    let reports = sync_all(&session.client, &args, &lookup, tell).await?;
+    if session.json {
+        session.show_json(&reports)?;
+    }
+    let failed = reports.iter().filter(|report| report.is_failure()).count();
+    if failed > 0 {
+        bail!("{failed} of {} could not be synced", reports.len());
+    }
+    let differs = args.plan && reports.iter().any(Report::differs);
+    Ok(if differs { Verdict::No } else { Verdict::Yes })
+}
+
+/// Syncs one Function after the other, and tells what became of each as soon as that is known.
+async fn sync_all(
+    client: &Client,
+    args: &Args,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    tell: impl Fn(&Report) -> io::Result<()>,
+) -> anyhow::Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    let mut names = BTreeSet::new();
+    for (place, draft) in args.drafts(lookup)? {
+        let report = match draft.and_then(Draft::finish) {
+            Ok(config) if !names.insert(config.name.clone()) => {
+                let taken =
+                    anyhow::anyhow!("another {} before it has the name '{}'", task_config::FILE_NAME, config.name);
+                Report::failed(&place, &taken)
+            }
+            Ok(config) => sync(client, config, args.plan).await,
+            Err(e) => Report::failed(&place, &e.into()),
+        };
+        tell(&report)?;
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+impl Args {
+    /// What the files and the flags say, one draft a Function, with the place it comes from.
+    fn drafts(
+        &self,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Vec<(String, Result<Draft, ConfigError>)>> {
+        let Some(path) = &self.path else {
+            let missing = self.missing_flags();
+            if !missing.is_empty() {
+                bail!("without --path these flags are needed too: {}", missing.join(", "));
+            }
+            let mut draft = Draft::empty();
+            self.override_in(&mut draft);
+            return Ok(vec![("the command line".to_owned(), Ok(draft))]);
+        };
+        let files = task_config::find_for_sync(path)?;
+        if files.len() > 1 && (self.name.is_some() || self.code.is_some()) {
+            bail!("--name and --code are one Function's, but {} holds {}", path.display(), files.len());
+        }
+        let draft = |file: PathBuf| {
+            let draft = Draft::read(&file, lookup).map(|mut draft| {
+                self.override_in(&mut draft);
+                draft
+            });
+            (file.display().to_string(), draft)
+        };
+        Ok(files.into_iter().map(draft).collect())
+    }
+
+    fn missing_flags(&self) -> Vec<&'static str> {
+        let flags = [
+            ("--name", self.name.is_none()),
+            ("--code", self.code.is_none()),
+            ("--entryPoint", self.entry_point.is_none()),
+            ("--runtime", self.runtime.is_none()),
+        ];
+        flags.into_iter().filter(|(_, missing)| *missing).map(|(flag, _)| flag).collect()
+    }
+
+    fn override_in(&self, draft: &mut Draft) {
+        let texts = [
+            ("name", &self.name),
+            ("entryPoint", &self.entry_point),
+            ("runtime", &self.runtime),
+            ("description", &self.description),
+            ("executionPermission", &self.execution_permission),
+        ];
+        for (property, value) in texts {
+            if let Some(value) = value {
+                draft.set(property, value.as_str());
+            }
+        }
+        let numbers = [
+            ("timeLimit", self.time_limit),
+            ("memoryLimit", self.memory_limit),
+            ("defaultPriority", self.default_priority),
+        ];
+        for (property, value) in numbers {
+            if let Some(value) = value {
+                draft.set(property, value);
+            }
+        }
+        if let Some(code) = &self.code {
+            draft.set_code_dir(code);
+        }
+        for (name, value) in &self.variables {
+            draft.set_variable(name, value);
+        }
+    }
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// Syncs one Function, or only looks what that would change.
+async fn sync(client: &Client, config: TaskConfig, only_plan: bool) -> Report {
+    let name = config.name.clone();
+    match try_sync(client, config, only_plan).await {
+        Ok(report) => report,
+        Err(e) => Report::failed(name.as_str(), &e),
+    }
+}
+
+async fn try_sync(client: &Client, config: TaskConfig, only_plan: bool) -> anyhow::Result<Report> {
+    let progress = Progress::start(&config.name);
+    progress.step("packing");
+    let dir = config.code_dir.clone();
+    let package = tokio::task::spawn_blocking(move || pack(&dir)).await.context("packing was interrupted")??;
+    progress.step("comparing");
+    let current = client.find_function(&config.name).await?;
+    let plan = Plan::new(&config, &package, current.as_ref().map(|function| &function.value));
+    let report = Report::of(config.name.as_str(), &plan, only_plan);
+    if !only_plan {
+        progress.step(&plan.describe_upload(&package));
+        plan.apply(client, &config.name).await?;
+    }
+    Ok(report)
+}

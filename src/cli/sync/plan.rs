@@ -1,0 +1,198 @@
+//! What differs between a configuration and the Function on the service, and the write that makes them the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::bail;
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    client::{Client, FunctionBody, FunctionDetails, OptionsBody, Variable},
+    model::{Environment, FunctionName, PermissionMode, RetryPolicy},
+    task_config::{Package, TaskConfig},
+};
+
+/// The differences of one Function.
+pub(super) struct Plan {
+    pub(super) action: Action,
+    pub(super) changes: Vec<Change>,
+    body: FunctionBody,
+}
+
+/// What a plan comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Create,
+    Update,
+    Nothing,
+}
+
+/// One field that differs. What an environment variable holds is nobody's business, so it has no values.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Change {
+    /// The field's path as the service names it, e.g. `executionOptions.permissionMode`.
+    pub(super) field: String,
+    pub(super) change: Kind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) from: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) to: Option<Value>,
+}
+
+/// How a field differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Kind {
+    Added,
+    Changed,
+    Removed,
+}
+
+impl Plan {
+    /// Compares what the configuration names; what it leaves open keeps its value.
+    pub(super) fn new(config: &TaskConfig, package: &Package, current: Option<&FunctionDetails>) -> Self {
+        let mut compare = Compare { current, changes: Vec::new() };
+        let now = |read: fn(&FunctionDetails) -> Option<Value>| current.and_then(read);
+
+        let code_differs = compare.field("code", now(|f| Some(json!(f.code_sha256))), Some(json!(package.code_sha256)));
+        let entry_point = config.entry_point.as_str();
+        let runtime = config.runtime.as_str();
+        let body = FunctionBody {
+            name: current.is_none().then(|| config.name.clone()),
+            code: code_differs.then(|| BASE64.encode(&package.zip)),
+            entry_point: compare
+                .field("entryPoint", now(|f| Some(json!(f.entry_point))), Some(json!(entry_point)))
+                .then(|| entry_point.to_owned()),
+            runtime: compare
+                .field("runtime", now(|f| Some(json!(f.runtime))), Some(json!(runtime)))
+                .then(|| runtime.to_owned()),
+            description: compare
+                .field(
+                    "description",
+                    now(|f| f.description.as_ref().map(|text| json!(text))),
+                    config.description.as_ref().map(|text| json!(text)),
+                )
+                .then(|| config.description.clone())
+                .flatten(),
+            time_limit: compare.number("timeLimit", |f| f.time_limit, config.time_limit.map(i64::from)),
+            memory_limit: compare.number("memoryLimit", |f| f.memory_limit, config.memory_limit.map(i64::from)),
+            environment_variables: config.environment.as_ref().and_then(|wanted| compare.environment(wanted)),
+            retry_policy: config.retry_policy.as_ref().and_then(|wanted| compare.retry_policy(wanted)),
+            execution_options: compare.execution_options(config),
+        };
+        let action = match current {
+            None => Action::Create,
+            Some(_) if compare.changes.is_empty() => Action::Nothing,
+            Some(_) => Action::Update,
+        };
+        Self { action, changes: compare.changes, body }
+    }
+
+    /// What is being done, for whoever waits for it.
+    pub(super) fn describe_upload(&self, package: &Package) -> String {
+        match &self.body.code {
+            Some(_) => format!("uploading {} KB and deploying", package.zip.len().div_ceil(1024)),
+            None => "updating".to_owned(),
+        }
+    }
+
+    /// Writes what differs, in one call; nothing when nothing does.
+    pub(super) async fn apply(self, client: &Client, name: &FunctionName) -> anyhow::Result<()> {
+        match self.action {
+            Action::Nothing => {}
+            Action::Create => {
+                client.create_function(&self.body).await?;
+            }
+            Action::Update => {
+                let answer = client.update_function(name, &self.body).await?;
+                if answer.value.affected_records == 0 {
+                    bail!("the service says that it updated nothing");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Compare<'a> {
+    current: Option<&'a FunctionDetails>,
+    changes: Vec<Change>,
+}
+
+impl Compare<'_> {
+    /// Notes a difference and answers whether there is one. A field that the configuration leaves open has none.
+    fn field(&mut self, field: &str, from: Option<Value>, to: Option<Value>) -> bool {
+        let from = from.filter(|value| !value.is_null());
+        if to.is_none() || from == to {
+            return false;
+        }
+        let change = if from.is_none() { Kind::Added } else { Kind::Changed };
+        self.changes.push(Change { field: field.to_owned(), change, from, to });
+        true
+    }
+
+    fn number(&mut self, field: &str, read: fn(&FunctionDetails) -> Option<i64>, wanted: Option<i64>) -> Option<i64> {
+        let from = self.current.and_then(read).map(Value::from);
+        if self.field(field, from, wanted.map(Value::from)) { wanted } else { None }
+    }
+
+    /// The service takes an environment whole, so one difference sends all of it.
+    fn environment(&mut self, wanted: &Environment) -> Option<BTreeMap<String, Variable>> {
+        let none = BTreeMap::new();
+        let current = self.current.map_or(&none, |function| &function.environment_variables);
+        let wanted: BTreeMap<_, _> =
+            wanted.iter().map(|(name, value)| (name.to_owned(), Variable { value: value.to_owned() })).collect();
+        let names: BTreeSet<_> = current.keys().chain(wanted.keys()).collect();
+        let before = self.changes.len();
+        for name in names {
+            let change = match (current.get(name), wanted.get(name)) {
+                (None, _) => Kind::Added,
+                (Some(_), None) => Kind::Removed,
+                (Some(from), Some(to)) if from != to => Kind::Changed,
+                (Some(_), Some(_)) => continue,
+            };
+            self.changes.push(Change { field: format!("environmentVariables.{name}"), change, from: None, to: None });
+        }
+        (self.changes.len() > before).then_some(wanted)
+    }
+
+    fn retry_policy(&mut self, wanted: &RetryPolicy) -> Option<RetryPolicy> {
+        let current = self.current.map(|function| &function.retry_policy);
+        let before = self.changes.len();
+        self.field("retryPolicy.enabled", current.map(|policy| json!(policy.enabled)), Some(json!(wanted.enabled)));
+        // The order of names means nothing, and no name is the same as no list.
+        let names = |policy: &RetryPolicy| policy.errors_to_retry.iter().cloned().collect::<BTreeSet<_>>();
+        let from = current.map(names).unwrap_or_default();
+        if from != names(wanted) {
+            let from = (!from.is_empty()).then(|| json!(from));
+            self.field("retryPolicy.errorsToRetry", from, Some(json!(names(wanted))));
+        }
+        (self.changes.len() > before).then(|| wanted.clone())
+    }
+
+    /// Sent with both fields, so that a service that replaces the whole keeps what we leave open.
+    fn execution_options(&mut self, config: &TaskConfig) -> Option<OptionsBody> {
+        let current = self.current.map(|function| function.execution_options.clone()).unwrap_or_default();
+        let mode = config.permission_mode.map(mode_name);
+        let priority = config.default_priority.map(i64::from);
+        let before = self.changes.len();
+        let text = |mode: Option<String>| mode.map(Value::from);
+        self.field("executionOptions.permissionMode", text(current.permission_mode.clone()), text(mode.clone()));
+        let from = current.default_priority.map(Value::from);
+        self.field("executionOptions.defaultPriority", from, priority.map(Value::from));
+        (self.changes.len() > before).then(|| OptionsBody {
+            permission_mode: mode.or(current.permission_mode),
+            default_priority: priority.or(current.default_priority),
+        })
+    }
+}
+
+fn mode_name(mode: PermissionMode) -> String {
+    match mode {
+        PermissionMode::PermissionRequired => "permissionRequired",
+        PermissionMode::AllUsers => "allUsers",
+        PermissionMode::Public => "public",
+    }
+    .to_owned()
+}

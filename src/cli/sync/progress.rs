@@ -1,0 +1,31 @@
+//! What is going on, for whoever watches a terminal.
+
+use std::{borrow::Cow, time::Duration};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::model::FunctionName;
+
+/// A line on stderr that moves while it is kept; nothing when stderr is no terminal.
+pub(super) struct Progress(ProgressBar);
+
+impl Progress {
+    pub(super) fn start(name: &FunctionName) -> Self {
+        let bar = ProgressBar::new_spinner().with_prefix(Cow::Owned(name.to_string()));
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}: {msg} ({elapsed})") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self(bar)
+    }
+
+    pub(super) fn step(&self, what: &str) {
+        self.0.set_message(what.to_owned());
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,103 @@
+//! Tables for people.
+
+use std::io::{self, IsTerminal};
+
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets::NOTHING};
+
+use super::output;
+use crate::model::TaskStatus;
+
+/// How a table is laid out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout {
+    /// Whether cells break to fit the terminal; in a pipe every record stays on its line.
+    fit: bool,
+    colors: bool,
+}
+
+impl Layout {
+    /// As stdout likes it.
+    pub(super) fn of_stdout() -> Self {
+        Self { fit: io::stdout().is_terminal(), colors: output::stdout_has_colors() }
+    }
+
+    /// A line a record, without colours.
+    #[cfg(test)]
+    pub(super) const PLAIN: Self = Self { fit: false, colors: false };
+
+    /// A table with a heading.
+    pub(super) fn list(self, heading: &[&str], rows: impl IntoIterator<Item = Vec<Cell>>) -> String {
+        let mut table = self.table();
+        table.set_header(heading.iter().map(|title| self.bold(title)));
+        table.add_rows(rows);
+        self.print(&mut table)
+    }
+
+    /// A line a property.
+    pub(super) fn details(self, rows: impl IntoIterator<Item = (&'static str, String)>) -> String {
+        let mut table = self.table();
+        table.add_rows(rows.into_iter().map(|(name, value)| vec![self.bold(name), text(value)]));
+        self.print(&mut table)
+    }
+
+    /// A status in its colour.
+    pub(super) fn status(self, status: TaskStatus) -> Cell {
+        let color = match status {
+            TaskStatus::New => Color::Blue,
+            TaskStatus::InProgress | TaskStatus::Retried => Color::Yellow,
+            TaskStatus::Complete => Color::Green,
+            TaskStatus::Failed => Color::Red,
+            TaskStatus::Canceled => Color::DarkGrey,
+        };
+        let cell = Cell::new(status);
+        if self.colors { cell.fg(color) } else { cell }
+    }
+
+    fn bold(self, title: &str) -> Cell {
+        let cell = Cell::new(title);
+        if self.colors { cell.add_attribute(Attribute::Bold) } else { cell }
+    }
+
+    fn table(self) -> Table {
+        let mut table = Table::new();
+        table.load_style(NOTHING);
+        table.set_content_arrangement(if self.fit {
+            ContentArrangement::Dynamic
+        } else {
+            ContentArrangement::Disabled
+        });
+        if self.colors {
+            table.enforce_styling();
+        } else {
+            table.force_no_tty();
+        }
+        table
+    }
+
+    fn print(self, table: &mut Table) -> String {
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        table.trim_fmt()
+    }
+}
+
+/// A cell of text that came from somewhere else: nothing in it can break the line or move the cursor.
+pub(super) fn cell(text: impl std::fmt::Display) -> Cell {
+    Cell::new(plain(&text.to_string()))
+}
+
+/// A cell for what may be absent.
+pub(super) fn optional(value: Option<impl std::fmt::Display>) -> Cell {
+    value.map_or_else(|| Cell::new("-"), cell)
+}
+
+/// Text without control characters, which a terminal would act upon.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Like [`plain`], keeping line breaks.
+fn text(text: String) -> Cell {
+    Cell::new(text.lines().map(plain).collect::<Vec<_>>().join("\n"))
+}
