@@ -1,0 +1,223 @@
+//! A `tasklane dev` process of a test's own: a free port, a data folder, nothing shared.
+
+use std::{
+    collections::HashMap,
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, ExitStatus, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::{Value, json};
+
+use super::{command, wait::PATIENCE};
+
+/// A running `tasklane dev`. Dropping it kills it.
+pub struct Dev {
+    child: Child,
+    base_url: String,
+    data_dir: PathBuf,
+    stderr: Arc<Mutex<String>>,
+    http: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// An answer: its status and its JSON.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Value,
+}
+
+impl Dev {
+    /// Starts it with its data in `home/data` and waits until it says where it is.
+    pub fn start<S: AsRef<std::ffi::OsStr>>(home: &Path, args: impl IntoIterator<Item = S>) -> Self {
+        let data_dir = home.join("data");
+        let mut child = command::tasklane(home)
+            .args(["dev", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(&data_dir)
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("tasklane starts");
+        let stderr = Arc::new(Mutex::new(String::new()));
+        collect(child.stderr.take().expect("stderr is piped"), stderr.clone());
+        let first_line = first_line_of(child.stdout.take().expect("stdout is piped"));
+        let Ok(line) = first_line.recv_timeout(PATIENCE) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("tasklane dev printed no address\n--- stderr\n{}", stderr.lock().unwrap());
+        };
+        let base_url = line.trim().to_owned();
+        assert!(base_url.starts_with("http://localhost:"), "the first line is the address, and it is '{line}'");
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { child, base_url, data_dir, stderr, http, runtime }
+    }
+
+    /// The address that it printed.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The file that holds an administrator's credentials.
+    pub fn credentials_file(&self) -> PathBuf {
+        self.data_dir.join("credentials")
+    }
+
+    /// What that file says.
+    pub fn credentials(&self) -> HashMap<String, String> {
+        let text = fs::read_to_string(self.credentials_file()).expect("the credentials are there once it is ready");
+        text.lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    /// What it wrote to stderr so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// Asks, as the administrator.
+    pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let url = format!("{}{path}", self.base_url);
+        let mut request = self
+            .http
+            .request(method.parse().unwrap(), url)
+            .bearer_auth(&self.credentials()["API_ACCESS_TOKEN"])
+            .timeout(PATIENCE);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        self.runtime.block_on(async {
+            let response = request.send().await.expect("the service answers");
+            let status = response.status().as_u16();
+            let text = response.text().await.expect("the answer comes whole");
+            Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+        })
+    }
+
+    /// Reads; panics unless it is answered with 200.
+    pub fn get(&self, path: &str) -> Value {
+        self.ask("GET", path, None).ok()
+    }
+
+    /// Creates a Task of this Function, with more of what a Task takes.
+    pub fn create_task(&self, function: &str, more: Value) -> Value {
+        let mut body = json!({ "functionName": function });
+        merge(&mut body, more);
+        self.ask("POST", "/tasks/v1/", Some(&body)).ok()
+    }
+
+    /// The Tasks that this RQL takes.
+    pub fn tasks(&self, rql: &str) -> Vec<Value> {
+        match self.get(&format!("/tasks/v1/?{rql}"))["data"].take() {
+            Value::Array(tasks) => tasks,
+            other => panic!("no list of Tasks: {other}"),
+        }
+    }
+
+    /// The Task of this id.
+    pub fn task(&self, id: &str) -> Value {
+        self.tasks(&format!("eq(id,{id})")).pop().unwrap_or_else(|| panic!("there is no Task {id}"))
+    }
+
+    /// The signal of Ctrl-C.
+    pub fn interrupt(&self) {
+        kill(self.pid(), Signal::SIGINT).expect("it is still running");
+    }
+
+    /// Kills it at once, with no chance to tidy up, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it is still running");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Waits until it ended by itself; panics when it does not.
+    pub fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not end\n--- stderr\n{}", self.stderr());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Ctrl-C, and wait until it has ended well.
+    pub fn stop(mut self) {
+        self.interrupt();
+        let status = self.ended();
+        assert!(status.success(), "it ended with {status}\n--- stderr\n{}", self.stderr());
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("--- stderr of tasklane dev\n{}", self.stderr());
+        }
+        // A chance to end its Functions' processes; a test that failed may have left it in any state.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = kill(self.pid(), Signal::SIGINT);
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(20));
+            }
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Answer {
+    /// The body of an answer that is a 200.
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.body);
+        self.body
+    }
+}
+
+fn merge(into: &mut Value, more: Value) {
+    if let (Value::Object(into), Value::Object(more)) = (into, more) {
+        into.extend(more);
+    }
+}
+
+fn collect(stream: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let mut text = into.lock().unwrap();
+            text.push_str(&line);
+            text.push('\n');
+        }
+    });
+}
+
+/// The first line; what follows is read too, so that its writer never waits.
+fn first_line_of(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    receiver
+}

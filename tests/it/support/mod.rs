@@ -1,0 +1,7 @@
+//! What the tests of the whole share: a `tasklane dev` of their own, the command, and the packages of npm.
+
+pub mod command;
+pub mod dev;
+pub mod packages;
+pub mod project;
+pub mod wait;

@@ -1,0 +1,21 @@
+//! Waiting for what happens when it happens.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long anything that a test waits for may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks until there is an answer. Panics with what was waited for once patience is at its end.
+pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain until {what}");
+        thread::sleep(Duration::from_millis(30));
+    }
+}

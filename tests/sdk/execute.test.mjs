@@ -1,0 +1,155 @@
+// exh.tasks.functions.execute: a Function that runs at once while its caller waits.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { refused, refusedRaw } from './support/errors.mjs';
+import { ECHO, THROW, deploy } from './support/functions.mjs';
+import { administrator, exh, logins, request } from './support/service.mjs';
+import { ACTOR, openStage } from './support/stage.mjs';
+import { finished } from './support/wait.mjs';
+
+for (const [kind, login] of Object.entries(logins)) {
+  describe(`execute, logged in with ${kind}`, () => {
+    const { tasks } = login(administrator);
+
+    test('answers the finished Task and what the Function returned', async t => {
+      const name = await deploy(t, ECHO, { executionOptions: { defaultPriority: 12 } });
+      const data = { snake_case: { timestamp: '2026-01-31T08:15:30.123Z' }, list: [1, 'é 🚀'] };
+      const answer = await tasks.functions.execute(name, data);
+      const { result, ...task } = answer;
+      assert.equal(task.status, 'complete');
+      assert.equal(task.functionName, name);
+      assert.equal(task.priority, 12);
+      assert.deepEqual(task.data, data);
+      assert.equal(result.event.id, task.id);
+      assert.deepEqual(result.event.data, data);
+      for (const field of ['creationTimestamp', 'updateTimestamp', 'statusChangedTimestamp', 'startTimestamp']) {
+        assert.ok(task[field] instanceof Date, field);
+      }
+      assert.deepEqual(await tasks.findById(task.id), task, 'the Task is stored, its result is not');
+    });
+  });
+}
+
+describe('execute', () => {
+  const execute = exh.tasks.functions.execute.bind(exh.tasks.functions);
+
+  test('takes no data, and no body at all', async t => {
+    const name = await deploy(t, ECHO);
+    assert.equal((await execute(name)).result.event.data ?? null, null);
+    const path = `/tasks/v1/functions/${name}/execute`;
+    for (const options of [{}, { body: '{}', headers: { 'content-type': 'application/json' } }]) {
+      const response = await request(path, { method: 'POST', as: administrator, ...options });
+      assert.equal(response.status, 200);
+      assert.equal((await response.json()).status, 'complete');
+    }
+    await refusedRaw(22, await request(path, { method: 'POST', as: administrator, body: '{' }));
+  });
+
+  test('hands every kind of result through', async t => {
+    const name = await deploy(t, `exports.handler = async ({ data }) => data.result;`);
+    for (const result of [null, false, 0, '', 'é 🚀', [], {}, { snake_case: { updateTimestamp: 'text' } }, 1e21]) {
+      assert.deepEqual((await execute(name, { result })).result, result);
+    }
+    assert.equal((await execute(name, {})).result, null);
+  });
+
+  test('code that throws is 1406, with the Task and the error in it', async t => {
+    const name = await deploy(t, THROW, { retryPolicy: { enabled: true } });
+    const error = await refused(1406, () => execute(name, { name: 'MY_ERROR', message: 'no “luck”' }));
+    assert.deepEqual(error.response.runtimeError, { name: 'MY_ERROR', message: 'no “luck”' });
+    const task = await exh.tasks.findById(error.response.taskId);
+    assert.equal(task.status, 'failed', 'its caller has the answer: the policy does not retry it');
+    assert.deepEqual(task.error, { type: 'runtime', name: 'MY_ERROR', message: 'no “luck”' });
+    assert.equal((await exh.tasks.find({ rql: `?eq(functionName,${name})` })).page.total, 1);
+  });
+
+  test('names errors as Lambda does', async t => {
+    const cases = {
+      Error: `exports.handler = async () => { throw new Error('m'); };`,
+      TypeError: `exports.handler = async () => null.x;`,
+      Custom: `class Custom extends Error {}; exports.handler = async () => { throw new Custom('m'); };`,
+      'Runtime.ExitError': `exports.handler = async () => process.exit(1);`,
+      'Runtime.ImportModuleError': `require('no-such-module');`,
+      'Runtime.HandlerNotFound': `exports.other = 1;`,
+      'Runtime.UserCodeSyntaxError': `exports.handler = (`,
+      'Runtime.UnhandledPromiseRejection':
+        `exports.handler = () => new Promise(() => { Promise.reject(new Error('m')); setTimeout(() => {}, 1000); });`,
+    };
+    for (const [expected, source] of Object.entries(cases)) {
+      const name = await deploy(t, source);
+      const error = await refused(1406, () => execute(name), expected);
+      assert.equal(error.response.runtimeError.name, expected === 'Custom' ? 'Custom' : expected, JSON.stringify(error.response));
+    }
+  });
+
+  test('a Function that failed runs well the next time', async t => {
+    const name = await deploy(t, `
+      exports.handler = async ({ data }) => data === 'exit' ? process.exit(1) : data === 'hang' ? new Promise(r => setTimeout(r, 99999)) : data;
+    `, { timeLimit: 3 });
+    for (const [data, expected] of [['exit', 'Runtime.ExitError'], ['hang', 'Sandbox.Timedout']]) {
+      const error = await refused(1406, () => execute(name, data));
+      assert.equal(error.response.runtimeError.name, expected);
+      assert.equal((await execute(name, 'well')).result, 'well');
+    }
+  });
+
+  test('a time limit above 30 s is 1404', async t => {
+    const name = await deploy(t, ECHO, { timeLimit: 31 });
+    await refused(1404, () => execute(name));
+    await exh.tasks.functions.update(name, { timeLimit: 30 });
+    await execute(name);
+  });
+
+  test('no free slot of the Function is 1403, and a Task waits instead', async t => {
+    const stage = await openStage(t);
+    const name = await deploy(t, ACTOR, {
+      environmentVariables: stage.environmentVariables, executionOptions: { concurrencyLimit: 1 },
+    });
+    const running = execute(name, 'first');
+    const run = await stage.run(1);
+    await refused(1403, () => execute(name, 'second'));
+    const task = await exh.tasks.create({ functionName: name });
+    run.release('done');
+    assert.equal((await running).result, 'done');
+    (await stage.run(2)).release();
+    assert.equal((await finished(task.id)).status, 'complete');
+    assert.equal(stage.runs.length, 2, 'what was refused did not run');
+  });
+
+  test('goes past the queue', async t => {
+    const stage = await openStage(t);
+    const blocked = await deploy(t, ACTOR, {
+      environmentVariables: stage.environmentVariables, executionOptions: { concurrencyLimit: 2 },
+    });
+    const first = await exh.tasks.create({ functionName: blocked, data: 1 });
+    await stage.run(1);
+    const running = execute(blocked, 'direct');
+    const direct = await stage.run(2);
+    assert.equal(direct.event.data, 'direct');
+    stage.runs.forEach(run => run.release());
+    await running;
+    await finished(first.id);
+  });
+
+  test('keeps module state between warm calls', async t => {
+    const name = await deploy(t, `let calls = 0; exports.handler = async () => (calls += 1);`);
+    const counted = [];
+    for (let call = 0; call < 3; call += 1) {
+      counted.push((await execute(name)).result);
+    }
+    assert.deepEqual(counted, [1, 2, 3]);
+  });
+
+  test('runs Functions of other runtimes and forms', async t => {
+    const { zipped } = await import('./support/functions.mjs');
+    const esm = await deploy(t, '', { code: zipped({ 'index.mjs': `export const handler = async ({ data }) => data + 1;` }) });
+    assert.equal((await execute(esm, 1)).result, 2);
+    const callback = await deploy(t, `exports.handler = (event, context, done) => done(null, event.data + 1);`);
+    assert.equal((await execute(callback, 1)).result, 2);
+    const python = await deploy(t, '', {
+      code: zipped({ 'main.py': `def handler(event, context):\n    return {'sum': event['data'] + 1}\n` }),
+      entryPoint: 'main.handler', runtime: 'python3.11',
+    });
+    assert.deepEqual((await execute(python, 1)).result, { sum: 2 });
+  });
+});

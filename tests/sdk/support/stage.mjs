@@ -1,0 +1,45 @@
+// Where the runs of a Function report to the test that watches them, and wait there until it lets them go on.
+import { createServer } from 'node:http';
+import { until } from './wait.mjs';
+
+/**
+ * The code of a Function whose runs come to the stage. A run reports its event, waits for its answer from the test,
+ * and returns it.
+ */
+export const ACTOR = `
+exports.handler = async event => {
+  const response = await fetch(process.env.STAGE, { method: 'POST', body: JSON.stringify(event) });
+  return response.json();
+};`;
+
+/** Opens a stage for the time of the test. */
+export async function openStage(t) {
+  const runs = [];
+  const server = createServer(async (request, response) => {
+    const chunks = [];
+    for await (const chunk of request) {
+      chunks.push(chunk);
+    }
+    const event = JSON.parse(Buffer.concat(chunks).toString());
+    runs.push({
+      event,
+      at: Date.now(),
+      /** Lets the run return `result`. */
+      release: (result = null) => response.end(JSON.stringify(result)),
+    });
+  });
+  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    runs.forEach(run => run.release());
+    server.closeAllConnections();
+    server.close();
+  });
+  return {
+    /** The environment that an actor needs. */
+    environmentVariables: { STAGE: { value: `http://127.0.0.1:${server.address().port}` } },
+    /** Every run that came so far, in order. */
+    runs,
+    /** The run that comes `nth` (from 1), once it is there. */
+    run: (nth, seconds) => until(`${nth} run(s) came to the stage`, () => runs[nth - 1], seconds),
+  };
+}

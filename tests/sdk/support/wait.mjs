@@ -1,0 +1,42 @@
+// Waiting for what happens when it happens: no test sleeps for a time it hopes is long enough.
+import { setTimeout as pause } from 'node:timers/promises';
+import { exh } from './service.mjs';
+
+const FINAL = ['complete', 'failed', 'retried', 'canceled'];
+
+/** Asks until the answer is something, and returns it; an error that says what was waited for after `seconds`. */
+export async function until(what, ask, seconds = 60) {
+  const deadline = Date.now() + seconds * 1000;
+  for (;;) {
+    const answer = await ask();
+    if (answer) {
+      return answer;
+    }
+    if (Date.now() > deadline) {
+      throw new Error(`waited ${seconds} s in vain until ${what}`);
+    }
+    await pause(50);
+  }
+}
+
+/** The Task once it has come to an end. */
+export function finished(taskId, seconds = 60) {
+  return until(`task ${taskId} has ended`, async () => {
+    const task = await exh.tasks.findById(taskId);
+    return FINAL.includes(task.status) && task;
+  }, seconds);
+}
+
+/** The log lines that `find` asks for, once there are any: lines may arrive a moment after the run. */
+export function logged(find) {
+  return until('there are log lines', async () => {
+    try {
+      return await find();
+    } catch (error) {
+      if (error.response?.code === 1408) {
+        return undefined;
+      }
+      throw error;
+    }
+  });
+}
