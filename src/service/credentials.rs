@@ -1,11 +1,16 @@
 //! Credentials: create, list, revoke (contract §7).
 
 use serde::{Deserialize, Serialize};
+use tracing::info;
 use utoipa::ToSchema;
 
 use super::Service;
-use crate::model::{
-    AffectedRecords, ApplicationId, Caller, Error, ObjectId, Page, Permission, Permissions, Result, Timestamp, UserId,
+use crate::{
+    auth::{self, StoredCredential},
+    model::{
+        AffectedRecords, ApplicationId, Caller, Error, Identity, ObjectId, Page, PageWindow, Permission, Permissions,
+        Result, Timestamp, UserId,
+    },
 };
 
 /// What a caller gives to create a credential.
@@ -83,29 +88,68 @@ impl NewCredential {
 }
 
 impl Service {
-    /// Creates a credential; 10 when it would hold a permission that the caller does not.
+    /// Creates a credential; 10 when it would hold a permission that the caller does not, 15 when it would have
+    /// expired already.
     pub async fn create_credential(&self, caller: &Caller, new: NewCredential) -> Result<CreatedCredential> {
         new.check_grants(caller)?;
-        Err(Error::internal("not built yet"))
+        let now = self.inner.ports.clock.now();
+        if new.expires_timestamp.is_some_and(|expires| expires <= now) {
+            return Err(Error::field_format("expiresTimestamp", "must lie in the future"));
+        }
+        let identity =
+            Identity { user_id: new.user_id, application_id: new.application_id, permissions: new.permissions };
+        let (ids, secrets) = (&self.inner.ports.ids, &*self.inner.secrets);
+        let issued = auth::issue(identity, new.expires_timestamp, now, ids, secrets).await;
+        let (shown, stored) = issued.map_err(Error::internal)?;
+        self.inner.store.credentials.put(&stored).await?;
+        info!(credential = %stored.id, user = %stored.identity.user_id, by = ?caller.user_id(), "credential created");
+        Ok(CreatedCredential {
+            credential: stored.into(),
+            consumer_secret: shown.consumer_secret.expose().to_owned(),
+            token_secret: shown.token_secret.expose().to_owned(),
+            access_token: shown.access_token.expose().to_owned(),
+        })
     }
 
-    /// Every credential that counts, by creation, in one page; `query` is echoed and otherwise ignored.
+    /// Every credential that is not revoked, by creation, expired ones too, in one page; `query` is echoed and
+    /// otherwise ignored.
     pub async fn list_credentials(&self, query: &str) -> Result<Page<Credential>> {
-        let _ = query;
-        Err(Error::internal("not built yet"))
+        let stored = self.inner.store.credentials.list().await?;
+        let data: Vec<_> = stored.into_iter().map(Credential::from).collect();
+        let total = data.len() as u64;
+        let page = PageWindow { total: Some(total), total_is_exact: None, offset: 0, limit: total };
+        Ok(Page { query: query.to_owned(), page, data })
     }
 
     /// Revokes a credential: from then on it is unknown. 16 when there is none.
     pub async fn revoke_credential(&self, id: ObjectId) -> Result<AffectedRecords> {
-        let _ = id;
-        Err(Error::internal("not built yet"))
+        if !self.inner.store.credentials.revoke(id).await? {
+            return Err(Error::unknown("credential", id));
+        }
+        info!(credential = %id, "credential revoked");
+        Ok(AffectedRecords::ONE)
+    }
+}
+
+impl From<StoredCredential> for Credential {
+    fn from(stored: StoredCredential) -> Self {
+        Self {
+            id: stored.id,
+            user_id: stored.identity.user_id,
+            application_id: stored.identity.application_id,
+            permissions: stored.identity.permissions,
+            consumer_key: stored.consumer_key,
+            token: stored.token,
+            creation_timestamp: stored.creation_timestamp,
+            expires_timestamp: stored.expires,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ErrorKind, Identity};
+    use crate::model::ErrorKind;
 
     #[test]
     fn nobody_gives_away_more_than_they_hold() {
