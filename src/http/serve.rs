@@ -92,8 +92,7 @@ pub async fn handle<M, H: Handler<M>>(
 
 async fn authenticate(shared: &Shared, parts: &Parts) -> Result<Caller> {
     let url = client_url(parts, &shared.config);
-    let authorization = parts.headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    let request = RequestParts { method: parts.method.as_str(), url: &url, authorization };
+    let request = RequestParts { method: parts.method.as_str(), url: &url, headers: &parts.headers };
     shared.authenticator.authenticate(request).await
 }
 

@@ -1,4 +1,4 @@
-//! A router and a client for it, in one process and without a socket.
+//! A router on a service of its own, and a client for it, in one process and without a socket.
 
 use std::sync::Arc;
 
@@ -9,12 +9,15 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::{
-    auth::Authenticator,
+    auth::{AuthSettings, Authenticator, MemoryNonces, NewCredential, issue},
     http::{HttpConfig, router, serve::Shared},
+    model::{Identity, Permissions, Timestamp, UserId},
+    ports::{Ids, SystemChance},
     testing::World,
 };
 
 /// What was answered.
+#[derive(Debug)]
 pub struct Answered {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -37,38 +40,88 @@ impl Answered {
     }
 }
 
-/// Asks for `target`, as `GET /tasks/v1`, with an Authorization header and a body where they are not empty.
-pub async fn ask(target: &str, authorization: &str, body: impl Into<Body>) -> Answered {
-    ask_with(HttpConfig::default(), target, &[("authorization", authorization)], body).await
+/// A service and the router in front of it.
+pub struct Kit {
+    pub world: World,
+    pub router: Router,
 }
 
+impl Kit {
+    pub async fn new() -> Self {
+        Self::with(HttpConfig::default()).await
+    }
+
+    pub async fn with(config: HttpConfig) -> Self {
+        let world = World::at_rest(5).await;
+        let shared = shared(&world, config);
+        Self { router: router(shared.service, shared.authenticator, shared.config), world }
+    }
+
+    /// A credential of Ada's with these permissions.
+    pub async fn credential(&self, permissions: &[&str], expires: Option<Timestamp>) -> NewCredential {
+        let identity = Identity {
+            user_id: UserId::parse("ada").unwrap(),
+            application_id: None,
+            permissions: Permissions::parse(permissions.iter().copied()).unwrap(),
+        };
+        let ids = Ids::new(Arc::new(SystemChance));
+        let (shown, stored) = issue(identity, expires, self.world.now(), &ids, &*self.world.secrets).await.unwrap();
+        self.world.store.credentials.put(&stored).await.unwrap();
+        shown
+    }
+
+    /// Asks for `target`, as `GET /tasks/v1`. `who` is the Authorization header, nobody when it is empty;
+    /// `may A,B` stands for Ada with these permissions.
+    pub async fn ask(&self, target: &str, who: &str, body: impl Into<Body>) -> Answered {
+        self.ask_with(target, &[("authorization", who)], body).await
+    }
+
+    pub async fn ask_with(&self, target: &str, headers: &[(&'static str, &str)], body: impl Into<Body>) -> Answered {
+        let (method, path) = target.split_once(' ').unwrap();
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost:4000");
+        for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+            let value = match value.strip_prefix("may ") {
+                Some(permissions) => {
+                    let names = permissions.split(',').filter(|name| !name.is_empty()).collect::<Vec<_>>();
+                    format!("Bearer {}", self.credential(&names, None).await.access_token.expose())
+                }
+                None => (*value).to_owned(),
+            };
+            request = request.header(HeaderName::from_static(name), value);
+        }
+        self.send(request.body(body.into()).unwrap()).await
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answered {
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let text = String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()).into_owned();
+        Answered { status: parts.status, headers: parts.headers, text }
+    }
+}
+
+/// One request to a service of its own.
+pub async fn ask(target: &str, who: &str, body: impl Into<Body>) -> Answered {
+    Kit::new().await.ask(target, who, body).await
+}
+
+/// One request to a service of its own.
 pub async fn ask_with(
     config: HttpConfig,
     target: &str,
     headers: &[(&'static str, &str)],
     body: impl Into<Body>,
 ) -> Answered {
-    let (method, path) = target.split_once(' ').unwrap();
-    let mut request = Request::builder().method(method).uri(path).header("host", "localhost:4000");
-    for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
-        request = request.header(HeaderName::from_static(name), *value);
-    }
-    send(router_with(config).await, request.body(body.into()).unwrap()).await
+    Kit::with(config).await.ask_with(target, headers, body).await
 }
 
-pub async fn send(router: Router, request: Request<Body>) -> Answered {
-    let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
-    let text = String::from_utf8(body.collect().await.unwrap().to_bytes().into()).unwrap();
-    Answered { status: parts.status, headers: parts.headers, text }
-}
-
-pub async fn router_with(config: HttpConfig) -> Router {
-    let shared = shared(config).await;
-    router(shared.service, shared.authenticator, shared.config)
-}
-
-/// Everything that handlers work with, on a database of its own.
-pub async fn shared(config: HttpConfig) -> Shared {
-    let service = World::at_rest(5).await.service.clone();
-    Shared { service, authenticator: Arc::new(Authenticator), config }
+/// Everything that handlers work with.
+pub fn shared(world: &World, config: HttpConfig) -> Shared {
+    let authenticator = Authenticator::new(
+        Arc::new(world.store.credentials.clone()),
+        world.secrets.clone(),
+        Arc::new(MemoryNonces::default()),
+        world.clock.clone(),
+        AuthSettings::default(),
+    );
+    Shared { service: world.service.clone(), authenticator: Arc::new(authenticator), config }
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use http::StatusCode;
 use serde_json::json;
 
-use super::kit::{ask, ask_with};
+use super::kit::{Kit, ask, ask_with};
 use crate::http::{HttpConfig, api_document, endpoints};
 
 const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "PURGE"];
 
 #[tokio::test]
 async fn exactly_the_documented_methods_of_the_documented_paths_exist_with_and_without_a_slash() {
+    let kit = Kit::new().await;
     let document = json!(api_document());
     let paths = document["paths"].as_object().unwrap();
     assert_eq!(paths.len(), endpoints::all().iter().map(|endpoint| endpoint.path).collect::<BTreeSet<_>>().len());
@@ -21,7 +22,7 @@ async fn exactly_the_documented_methods_of_the_documented_paths_exist_with_and_w
             // Every GET endpoint takes HEAD too.
             let documented = item.get(&key).is_some() || (method == "HEAD" && item.get("get").is_some());
             for path in [filled(template), filled(template) + "/"] {
-                let answered = ask(&format!("{method} {path}"), "", "").await;
+                let answered = kit.ask(&format!("{method} {path}"), "", "").await;
                 if method == "HEAD" {
                     assert_eq!(answered.status != StatusCode::NOT_FOUND, documented, "{method} {path}");
                 } else {
@@ -40,6 +41,7 @@ fn filled(template: &str) -> String {
 
 #[tokio::test]
 async fn an_unknown_endpoint_is_404_without_a_code_and_before_any_credential_is_looked_at() {
+    let kit = Kit::new().await;
     for target in [
         "GET /",
         "GET /tasks",
@@ -53,7 +55,7 @@ async fn an_unknown_endpoint_is_404_without_a_code_and_before_any_credential_is_
         "GET /tasks/v1/functions/hello/execute",
     ] {
         for authorization in ["", "Bearer wrong"] {
-            let answered = ask(target, authorization, "").await;
+            let answered = kit.ask(target, authorization, "").await;
             assert_eq!(answered.status, StatusCode::NOT_FOUND, "{target}");
             assert_eq!(answered.name(), "ENDPOINT_EXCEPTION", "{target}");
             assert!(answered.json().get("code").is_none(), "{target}");
@@ -63,8 +65,9 @@ async fn an_unknown_endpoint_is_404_without_a_code_and_before_any_credential_is_
 
 #[tokio::test]
 async fn names_of_endpoints_can_be_names_of_functions() {
+    let kit = Kit::new().await;
     for name in ["functions", "logs", "api", "schedules", "execute"] {
-        assert_eq!(ask(&format!("GET /tasks/v1/functions/{name}"), "", "").await.code(), 104, "{name}");
+        assert_eq!(kit.ask(&format!("GET /tasks/v1/functions/{name}"), "", "").await.code(), 104, "{name}");
     }
 }
 
