@@ -12,6 +12,7 @@ pub mod cli;
 #[cfg(feature = "cli")]
 pub mod client;
 pub mod dispatch;
+pub mod http;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod model;

@@ -13,6 +13,7 @@ use std::{
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::model::{
     Deployment, EntryPoint, Environment, FunctionName, MemoryLimit, ObjectId, Runtime, TaskError, TimeLimit, Timestamp,
@@ -289,7 +290,7 @@ pub struct LogPage {
 }
 
 /// One line that a Function logged, or that Lambda logged about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogLine {
     /// When.
     pub timestamp: Timestamp,

@@ -16,11 +16,11 @@ use super::ObjectId;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 macro_rules! error_kinds {
-    ($($(#[$doc:meta])* $kind:ident = $code:expr, $status:literal, $name:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $kind:ident = $code:expr, $status:literal, $name:literal;)*) => {
         /// The rows of the contract's error table (§9).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum ErrorKind {
-            $($(#[$doc])* $kind,)*
+            $($(#[doc = $doc])* $kind,)*
         }
 
         impl ErrorKind {
@@ -35,6 +35,11 @@ macro_rules! error_kinds {
             /// The HTTP status.
             pub fn status(self) -> u16 {
                 match self { $(Self::$kind => $status,)* }
+            }
+
+            /// What it means, in one sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$kind => concat!($($doc),*).trim_ascii_start(),)* }
             }
 
             /// The name that clients show.

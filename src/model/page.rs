@@ -1,10 +1,18 @@
 //! What lists answer with.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        Ref, RefOr,
+        schema::{ArrayBuilder, ObjectBuilder, Schema, Type},
+    },
+};
 
 /// A page of a list: `{query, page: {total, offset, limit}, data}` (contract §3).
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Page<T> {
     /// The RQL that was asked, without its leading `?`.
     pub query: String,
@@ -12,6 +20,34 @@ pub struct Page<T> {
     pub page: PageWindow,
     /// The records.
     pub data: Vec<T>,
+}
+
+/// By hand, because derived schemas of one generic type all bear the same name.
+impl<T: ToSchema> PartialSchema for Page<T> {
+    fn schema() -> RefOr<Schema> {
+        let query = ObjectBuilder::new().schema_type(Type::String).description(Some("The RQL that was asked."));
+        ObjectBuilder::new()
+            .description(Some("A page of a list."))
+            .property("query", query)
+            .property("page", Ref::from_schema_name(PageWindow::name()))
+            .property("data", ArrayBuilder::new().items(Ref::from_schema_name(T::name())))
+            .required("query")
+            .required("page")
+            .required("data")
+            .into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for Page<T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}Page", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((PageWindow::name().into_owned(), PageWindow::schema()));
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
 }
 
 /// Where in a list a page lies.

@@ -1,6 +1,7 @@
 //! Direct execution: a Task that runs at once, past the queue, while its caller waits (contract §4).
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Service, access::must_be_enabled, tasks::check_data_size};
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// A finished Task and what its Function returned.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Executed {
     /// The Task, complete.
     #[serde(flatten)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Service;
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// The answer of a logs endpoint: `{page: {offset, limit}, data: [{message, timestamp}]}`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct LogsAnswer {
     /// Where in the lines this page lies.
     pub page: PageWindow,

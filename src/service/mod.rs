@@ -9,6 +9,7 @@ mod api_answer;
 mod api_event;
 mod api_functions;
 mod api_requests;
+mod credentials;
 mod execute;
 mod functions;
 mod logs;
@@ -17,6 +18,7 @@ mod settings;
 mod tasks;
 
 pub use api_functions::{ApiAnswer, ApiCall};
+pub use credentials::{CreatedCredential, Credential, NewCredential};
 pub use execute::Executed;
 pub use functions::{FunctionChange, FunctionOptions, NewFunction};
 pub use logs::LogsAnswer;
@@ -29,6 +31,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::{
+    auth::SecretBox,
     dispatch::{FunctionDirectory, Runner, Slots},
     ports::Ports,
     store::Store,
@@ -46,6 +49,7 @@ struct Inner {
     settings: Settings,
     functions: Arc<FunctionDirectory>,
     slots: Arc<Slots>,
+    secrets: Arc<dyn SecretBox>,
     runner: Runner,
     api_slots: Arc<Semaphore>,
     /// What goes on after its caller was answered or went away.
@@ -53,18 +57,21 @@ struct Inner {
 }
 
 impl Service {
-    /// Serves with these. `slots` and `functions` are shared with the dispatcher of the same process, if there is one.
+    /// Serves with these. `slots` and `functions` are shared with the dispatcher of the same process, if there is one;
+    /// `secrets` seals what credentials are checked by.
     pub fn new(
         store: Store,
         ports: Ports,
         settings: Settings,
         slots: Arc<Slots>,
         functions: Arc<FunctionDirectory>,
+        secrets: Arc<dyn SecretBox>,
     ) -> Self {
         let runner = Runner::new(store.clone(), ports.clone());
         let api_slots = Arc::new(Semaphore::new(usize::from(settings.api_concurrency)));
         let background = TaskTracker::new();
-        Self { inner: Arc::new(Inner { store, ports, settings, functions, slots, runner, api_slots, background }) }
+        let inner = Inner { store, ports, settings, functions, slots, secrets, runner, api_slots, background };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Waits for everything that goes on after its caller was answered or went away.

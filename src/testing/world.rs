@@ -9,6 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{TestClock, TestEvents, TestLambda};
 use crate::{
+    auth::KeyFile,
     dispatch::{Dispatcher, FunctionDirectory, SlotPolicy, Slots, Ticker},
     local::{database, wakeups::LocalWakeups},
     model::{
@@ -29,6 +30,8 @@ pub struct World {
     pub lambda: Arc<TestLambda>,
     /// The events.
     pub events: Arc<TestEvents>,
+    /// What seals the secrets of credentials.
+    pub secrets: Arc<KeyFile>,
     /// The clock.
     pub clock: Arc<TestClock>,
     /// The ticker, for tests that tick by hand.
@@ -77,6 +80,7 @@ impl World {
     fn on(store: Store, clock: Arc<TestClock>, task_concurrency: u16, runner: &str) -> Self {
         let lambda = Arc::new(TestLambda::new(clock.clone()));
         let events = Arc::new(TestEvents::default());
+        let secrets = Arc::new(KeyFile::ephemeral());
         let wakeups = LocalWakeups::default();
         let ports = Ports {
             lambda: lambda.clone(),
@@ -94,7 +98,14 @@ impl World {
             SlotPolicy::Shared,
             task_concurrency,
         ));
-        let service = Service::new(store.clone(), ports.clone(), Settings::default(), slots.clone(), functions.clone());
+        let service = Service::new(
+            store.clone(),
+            ports.clone(),
+            Settings::default(),
+            slots.clone(),
+            functions.clone(),
+            secrets.clone(),
+        );
         Self {
             service,
             dispatcher: Dispatcher::new(store.clone(), ports.clone(), slots, functions.clone()),
@@ -103,6 +114,7 @@ impl World {
             lambda,
             events,
             clock,
+            secrets,
             woken: wakeups.dispatcher,
             changed: wakeups.ticker,
             stop: CancellationToken::new(),

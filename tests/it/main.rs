@@ -1,4 +1,5 @@
 //! Tests of the whole.
 
+mod openapi;
 mod sdk;
 mod support;

@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn times_need_an_offset() {
-        let fields = Fields::parse(br#"{"a": "2026-01-31T08:15:30.123Z", "b": "2026-01-31T08:15:30", "c": 17}"#).unwrap();
+        let fields =
+            Fields::parse(br#"{"a": "2026-01-31T08:15:30.123Z", "b": "2026-01-31T08:15:30", "c": 17}"#).unwrap();
         assert!(fields.required::<Timestamp>("a").is_ok());
         assert_eq!(kind_of(fields.required::<Timestamp>("b")), ErrorKind::FieldFormat);
         assert_eq!(kind_of(fields.required::<Timestamp>("c")), ErrorKind::FieldFormat);

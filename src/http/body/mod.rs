@@ -11,7 +11,7 @@ use http::{HeaderMap, header::CONTENT_LENGTH};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 pub use fields::Fields;
-pub use values::{Code, Description, FromField};
+pub use values::{Code, Description};
 
 use crate::model::{Error, ErrorKind, Result};
 

@@ -1,0 +1,187 @@
+//! Who is let in: each endpoint names its rule in the type of its handler's argument, so that a handler cannot be
+//! written without the check (contract §3, §6).
+
+use std::marker::PhantomData;
+
+use crate::model::{Caller, Error, Identity, Permission, Result};
+
+/// A caller who met a rule. Values of these types are made by [`Access::admit`] only.
+pub trait Access: Sized + Send + 'static {
+    /// The rule, for the API document.
+    const RULE: AccessRule;
+
+    /// Lets the caller in, or says why not.
+    fn admit(caller: Caller) -> Result<Self>;
+}
+
+/// Which callers an endpoint lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessRule {
+    /// Anybody whose credential, if they show one, is a good one.
+    Anybody,
+    /// Whoever is logged in.
+    LoggedIn,
+    /// Whoever holds the global permission.
+    Permission(Permission),
+    /// Whoever the Function's permission mode lets in: whoever holds the permission, globally or for that Function,
+    /// when it asks for one. Checked by the service, which knows the Function.
+    PermissionMode(Permission),
+}
+
+/// A permission as a type, so that a handler's signature can name it.
+pub trait PermissionType: Send + Sync + 'static {
+    /// The permission.
+    const PERMISSION: Permission;
+}
+
+macro_rules! permission_types {
+    ($($name:ident),* $(,)?) => {
+        /// Every permission as a type.
+        pub mod permission {
+            $(
+                #[doc = concat!("[`Permission::", stringify!($name), "`](crate::model::Permission::", stringify!($name), ").")]
+                #[derive(Debug)]
+                pub enum $name {}
+                impl super::PermissionType for $name {
+                    const PERMISSION: crate::model::Permission = crate::model::Permission::$name;
+                }
+            )*
+        }
+    };
+}
+
+permission_types!(
+    ViewTasks,
+    CreateTasks,
+    CancelTasks,
+    ViewTaskLogs,
+    ViewTaskFunctions,
+    CreateTaskFunction,
+    ViewTaskFunctionDetails,
+    UpdateTaskFunction,
+    DeleteTaskFunction,
+    ExecuteTaskFunction,
+    ViewTaskFunctionLogs,
+    ExecuteApiFunction,
+    ViewApiFunctionRequests,
+    ViewApiFunctionRequestLogs,
+    ViewTaskSchedules,
+    CreateTaskSchedule,
+    DeleteTaskSchedule,
+    ViewCredentials,
+    CreateCredentials,
+    DeleteCredentials,
+);
+
+/// Anybody.
+#[derive(Debug)]
+pub struct Anybody(());
+
+/// A logged-in user.
+#[derive(Debug)]
+pub struct LoggedIn(Identity);
+
+/// A caller who holds the permission `P`.
+#[derive(Debug)]
+pub struct Allowed<P> {
+    caller: Caller,
+    permission: PhantomData<fn() -> P>,
+}
+
+/// Any caller, to be checked by the service against the Function's permission mode and `P`.
+#[derive(Debug)]
+pub struct ByPermissionMode<P> {
+    caller: Caller,
+    permission: PhantomData<fn() -> P>,
+}
+
+impl LoggedIn {
+    /// Who.
+    pub fn identity(&self) -> &Identity {
+        &self.0
+    }
+}
+
+impl<P> Allowed<P> {
+    /// Who.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+impl<P> ByPermissionMode<P> {
+    /// Who.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+impl Access for Anybody {
+    const RULE: AccessRule = AccessRule::Anybody;
+
+    fn admit(_: Caller) -> Result<Self> {
+        Ok(Self(()))
+    }
+}
+
+impl Access for LoggedIn {
+    const RULE: AccessRule = AccessRule::LoggedIn;
+
+    fn admit(caller: Caller) -> Result<Self> {
+        match caller {
+            Caller::User(identity) => Ok(Self(identity)),
+            Caller::Nobody | Caller::Application(_) => Err(Error::not_authenticated()),
+        }
+    }
+}
+
+impl<P: PermissionType> Access for Allowed<P> {
+    const RULE: AccessRule = AccessRule::Permission(P::PERMISSION);
+
+    fn admit(caller: Caller) -> Result<Self> {
+        let identity = caller.identity().ok_or_else(Error::not_authenticated)?;
+        if !identity.permissions.hold(P::PERMISSION) {
+            return Err(Error::no_permission(P::PERMISSION));
+        }
+        Ok(Self { caller, permission: PhantomData })
+    }
+}
+
+impl<P: PermissionType> Access for ByPermissionMode<P> {
+    const RULE: AccessRule = AccessRule::PermissionMode(P::PERMISSION);
+
+    fn admit(caller: Caller) -> Result<Self> {
+        Ok(Self { caller, permission: PhantomData })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{permission::ViewTasks, *};
+    use crate::model::{ApplicationId, ErrorKind, Permissions, UserId};
+
+    fn user(permissions: &[&str]) -> Caller {
+        Caller::User(Identity {
+            user_id: UserId::parse("ada").unwrap(),
+            application_id: None,
+            permissions: Permissions::parse(permissions.iter().copied()).unwrap(),
+        })
+    }
+
+    #[test]
+    fn a_permission_lets_in_its_holders_and_tells_the_others_what_they_lack() {
+        let refused = |caller| Allowed::<ViewTasks>::admit(caller).unwrap_err().kind();
+        assert_eq!(refused(Caller::Nobody), ErrorKind::UserNotAuthenticated);
+        let application = Caller::Application(ApplicationId::parse("app").unwrap());
+        assert_eq!(refused(application), ErrorKind::UserNotAuthenticated);
+        assert_eq!(refused(user(&[])), ErrorKind::NoPermission);
+        assert_eq!(refused(user(&["CREATE_TASKS", "VIEW_TASKS:invoices", "view_tasks"])), ErrorKind::NoPermission);
+        assert!(Allowed::<ViewTasks>::admit(user(&["VIEW_TASKS"])).is_ok());
+    }
+
+    #[test]
+    fn an_application_alone_is_not_logged_in() {
+        assert!(LoggedIn::admit(Caller::Application(ApplicationId::parse("app").unwrap())).is_err());
+        assert!(LoggedIn::admit(user(&[])).is_ok());
+    }
+}

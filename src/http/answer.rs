@@ -1,0 +1,104 @@
+//! What handlers answer with.
+
+use std::marker::PhantomData;
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        ContentBuilder,
+        response::{Response as ResponseDoc, ResponseBuilder},
+        schema::{ObjectBuilder, Type},
+    },
+};
+
+use super::openapi::{Schemas, reference};
+use crate::{
+    model::{Error, Result},
+    service::ApiAnswer,
+};
+
+/// Something that a handler answers with.
+pub trait Answer: Send + 'static {
+    /// The response; an error when it cannot be written down.
+    fn into_response(self) -> Result<Response>;
+
+    /// How the API document describes it.
+    fn response(schemas: &mut Schemas) -> ResponseDoc;
+}
+
+/// `T` as JSON. `D` is what the API document shows of it: another type where `T` says less than is known of it.
+#[derive(Debug)]
+pub struct Json<T, D = T>(T, PhantomData<fn() -> D>);
+
+impl<T, D> Json<T, D> {
+    /// Answers `value`.
+    pub fn of(value: T) -> Self {
+        Self(value, PhantomData)
+    }
+}
+
+/// A page to read.
+#[derive(Debug)]
+pub struct Html(pub &'static str);
+
+impl<T: Serialize + Send + 'static, D: ToSchema + 'static> Answer for Json<T, D> {
+    fn into_response(self) -> Result<Response> {
+        let body = serde_json::to_vec(&self.0).map_err(Error::internal)?;
+        Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    }
+
+    fn response(schemas: &mut Schemas) -> ResponseDoc {
+        let content = ContentBuilder::new().schema(Some(reference::<D>(schemas))).build();
+        ResponseBuilder::new().description("Done.").content("application/json", content).build()
+    }
+}
+
+impl Answer for Html {
+    fn into_response(self) -> Result<Response> {
+        let headers = [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+        ];
+        Ok((headers, self.0).into_response())
+    }
+
+    fn response(_: &mut Schemas) -> ResponseDoc {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        let content = ContentBuilder::new().schema(Some(text)).build();
+        ResponseBuilder::new().description("The page.").content("text/html", content).build()
+    }
+}
+
+impl Answer for ApiAnswer {
+    fn into_response(self) -> Result<Response> {
+        let mut response = Response::new(Body::from(self.body));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        // How the bytes travel is the server's own business (contract §5), whoever built the answer.
+        for name in [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
+            response.headers_mut().remove(name);
+        }
+        Ok(response)
+    }
+
+    fn response(_: &mut Schemas) -> ResponseDoc {
+        ResponseBuilder::new()
+            .description("Whatever the Function answers: its own status (200–499), headers and body.")
+            .content("*/*", ContentBuilder::new().build())
+            .build()
+    }
+}
+
+/// The answer that an error becomes: its status, and `{code, name, message, …}`.
+pub fn error_response(error: &Error) -> Response {
+    let status = StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_vec(&error.to_body()).unwrap_or_default();
+    let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+    (status, headers, body).into_response()
+}

@@ -1,0 +1,176 @@
+//! `/tasks/v1/api/{functionName}/…`: API Functions (contract §5). What follows the name is the Function's own: it is
+//! passed on byte for byte.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use percent_encoding::percent_decode_str;
+use utoipa::openapi::{
+    ContentBuilder, Required,
+    path::{Parameter, ParameterBuilder, ParameterIn},
+    request_body::{RequestBody, RequestBodyBuilder},
+    schema::{ObjectBuilder, Type},
+};
+
+use crate::{
+    http::{
+        access::{ByPermissionMode, permission::ExecuteApiFunction},
+        config::BodyLimits,
+        endpoint::Endpoint,
+        head::Head,
+        input::Input,
+        openapi::Schemas,
+        params::{Name, Params},
+    },
+    model::{Error, ErrorKind, Method as ApiMethod, Result},
+    service::{ApiAnswer, ApiCall, Service},
+};
+
+/// Where API Functions begin.
+const BASE: &str = "/tasks/v1/api/";
+
+/// What this file serves.
+pub fn endpoints() -> Vec<Endpoint> {
+    let methods = [
+        (Method::GET, "callApiFunctionByGet"),
+        (Method::POST, "callApiFunctionByPost"),
+        (Method::PUT, "callApiFunctionByPut"),
+        (Method::DELETE, "callApiFunctionByDelete"),
+        (Method::PATCH, "callApiFunctionByPatch"),
+        (Method::OPTIONS, "callApiFunctionByOptions"),
+        (Method::HEAD, "callApiFunctionByHead"),
+    ];
+    let endpoint = |(method, id): (Method, &str)| {
+        Endpoint::new(method.clone(), "/tasks/v1/api/{functionName}/{path}", id, call)
+            .routed_as("/tasks/v1/api/{*target}")
+            .tag("API Functions")
+            .summary(format!("Call a Function by {method}"))
+            .about(
+                "The Function gets the request as an event of API Gateway's payload version 2.0, and answers \
+                 `{statusCode, headers?, body?, isBase64Encoded?}`. Each call leaves an API Request.",
+            )
+            .fails(&[
+                ErrorKind::IllegalState,
+                ErrorKind::LambdaInvocation,
+                ErrorKind::LambdaRuntime,
+                ErrorKind::InvalidApiFunctionResult,
+                ErrorKind::ApiFunctionMaximumTimeLimit,
+                ErrorKind::ConcurrentApiFunctionLimit,
+            ])
+    };
+    methods.into_iter().map(endpoint).collect()
+}
+
+async fn call(
+    service: Service,
+    access: ByPermissionMode<ExecuteApiFunction>,
+    target: Target,
+    input: Passed,
+) -> Result<ApiAnswer> {
+    let call = ApiCall {
+        method: input.method,
+        raw_path: target.raw_path,
+        raw_query: target.raw_query,
+        headers: input.headers,
+        body: input.body,
+    };
+    service.call_api_function(access.caller(), &target.function, call).await
+}
+
+/// What a call is meant for.
+#[derive(Debug)]
+pub struct Target {
+    function: String,
+    raw_path: String,
+    raw_query: Option<String>,
+}
+
+impl Params for Target {
+    fn read(head: &Head) -> Result<Self> {
+        let rest = head.uri.path().strip_prefix(BASE).unwrap_or_default();
+        let (name, raw_path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        Ok(Self {
+            function: percent_decode_str(name).decode_utf8_lossy().into_owned(),
+            raw_path: if raw_path.is_empty() { "/".to_owned() } else { raw_path.to_owned() },
+            raw_query: head.uri.query().map(str::to_owned),
+        })
+    }
+
+    fn parameters(path_name: &str) -> Vec<Parameter> {
+        let path = ParameterBuilder::new()
+            .name("path")
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .description(Some("Whatever the Function makes of it: any number of segments, none too."))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .build();
+        [Name::parameters(path_name), vec![path]].concat()
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![]
+    }
+}
+
+/// What is passed on of a request besides its target.
+#[derive(Debug)]
+pub struct Passed {
+    method: ApiMethod,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Input for Passed {
+    fn limit(limits: &BodyLimits) -> Option<usize> {
+        Some(limits.api_call)
+    }
+
+    fn read(head: &Head, body: Bytes) -> Result<Self> {
+        let method =
+            head.method.as_str().parse().map_err(|rule| Error::internal(format!("{}: {rule}", head.method)))?;
+        Ok(Self { method, headers: head.headers.clone(), body })
+    }
+
+    fn request_body(_: &mut Schemas) -> Option<RequestBody> {
+        let any = RequestBodyBuilder::new().content("*/*", ContentBuilder::new().build());
+        Some(any.description(Some("Anything, at most 6 MB.")).required(Some(Required::False)).build())
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![ErrorKind::PayloadTooLarge]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Uri;
+
+    use super::*;
+
+    #[test]
+    fn what_follows_the_name_is_passed_on_byte_for_byte() {
+        for (target, function, path, query) in [
+            ("hello", "hello", "/", None),
+            ("hello/", "hello", "/", None),
+            ("hello?", "hello", "/", Some("")),
+            ("hello/a//b/./../c%2Fd%20e/?x=%20&y=a+b&z", "hello", "/a//b/./../c%2Fd%20e/", Some("x=%20&y=a+b&z")),
+            ("hello//", "hello", "//", None),
+            ("hel%6Co/%C3%A9%FF", "hello", "/%C3%A9%FF", None),
+            ("Hello", "Hello", "/", None),
+        ] {
+            let uri = Uri::try_from(format!("{BASE}{target}")).unwrap();
+            let head = Head::new(Method::GET, uri, HeaderMap::new(), "");
+            let read = Target::read(&head).unwrap();
+            assert_eq!((read.function.as_str(), read.raw_path.as_str()), (function, path), "{target}");
+            assert_eq!(read.raw_query.as_deref(), query, "{target}");
+        }
+    }
+
+    #[test]
+    fn every_method_that_api_functions_take_has_its_endpoint() {
+        let mut served: Vec<_> = endpoints().iter().map(|endpoint| endpoint.method.to_string()).collect();
+        let mut taken = ApiMethod::ALL.map(|method| method.as_str().to_owned()).to_vec();
+        served.sort();
+        taken.sort();
+        assert_eq!(served, taken);
+    }
+}

@@ -1,0 +1,57 @@
+//! `/tasks/v1/apiRequests`: the records that calls of API Functions leave (contract §5).
+
+use http::Method;
+use serde_json::Value;
+
+use crate::{
+    http::{
+        access::{
+            Allowed,
+            permission::{ViewApiFunctionRequestLogs, ViewApiFunctionRequests},
+        },
+        answer::Json,
+        endpoint::Endpoint,
+        params::{Id, Listed, Rql, RunLogRql},
+    },
+    model::{ApiRequest, ErrorKind, Page, Result},
+    rql::Schema,
+    service::{LogsAnswer, Service},
+};
+
+/// What this file serves.
+pub fn endpoints() -> Vec<Endpoint> {
+    let endpoints = vec![
+        Endpoint::new(Method::GET, "/tasks/v1/apiRequests", "listApiRequests", list)
+            .summary("List API Requests")
+            .about("Without a `sort`, the youngest come first.")
+            .fails(&[ErrorKind::LongQuery]),
+        Endpoint::new(Method::GET, "/tasks/v1/apiRequests/{apiRequestId}/logs", "getApiRequestLogs", logs)
+            .summary("Read what an API Request's run logged")
+            .fails(&[ErrorKind::ResourceUnknown, ErrorKind::NoTaskLogsFound]),
+    ];
+    endpoints.into_iter().map(|endpoint| endpoint.tag("API Functions")).collect()
+}
+
+/// The list of API Requests.
+#[derive(Debug)]
+pub enum ApiRequests {}
+
+impl Listed for ApiRequests {
+    const SCHEMA: Schema = Schema::API_REQUESTS;
+}
+
+async fn list(
+    service: Service,
+    _: Allowed<ViewApiFunctionRequests>,
+    rql: Rql<ApiRequests>,
+) -> Result<Json<Page<Value>, Page<ApiRequest>>> {
+    service.list_api_requests(&rql.query).await.map(Json::of)
+}
+
+async fn logs(
+    service: Service,
+    _: Allowed<ViewApiFunctionRequestLogs>,
+    (Id(request), RunLogRql(bounds)): (Id, RunLogRql),
+) -> Result<Json<LogsAnswer>> {
+    service.api_request_logs(request, &bounds).await.map(Json::of)
+}

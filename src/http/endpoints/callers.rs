@@ -1,0 +1,46 @@
+//! `/users/v1/me`: who is calling. The official SDK and CLI check their credentials with it.
+
+use http::Method;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    http::{access::LoggedIn, answer::Json, endpoint::Endpoint},
+    model::{ApplicationId, Identity, Permissions, Result, UserId},
+    service::Service,
+};
+
+/// What this file serves.
+pub fn endpoints() -> Vec<Endpoint> {
+    vec![Endpoint::new(Method::GET, "/users/v1/me", "getMe", me).tag("Callers").summary("Who am I?")]
+}
+
+async fn me(_: Service, access: LoggedIn) -> Result<Json<Me>> {
+    Ok(Json::of(access.identity().into()))
+}
+
+/// Whoever is calling.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Me {
+    /// The user's id.
+    id: UserId,
+    /// The user's id again: what the official CLI's `whoami` shows.
+    email: UserId,
+    /// The application that they are logged in through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application_id: Option<ApplicationId>,
+    /// What they may do.
+    permissions: Permissions,
+}
+
+impl From<&Identity> for Me {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            id: identity.user_id.clone(),
+            email: identity.user_id.clone(),
+            application_id: identity.application_id.clone(),
+            permissions: identity.permissions.clone(),
+        }
+    }
+}

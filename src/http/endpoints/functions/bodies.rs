@@ -1,0 +1,232 @@
+//! What clients send to create, change and execute Functions.
+
+use std::collections::BTreeMap;
+
+use utoipa::ToSchema;
+
+use crate::{
+    http::{
+        body::{Code, Description, Fields},
+        config::BodyLimits,
+        input::FromFields,
+    },
+    model::{
+        ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, FunctionName, Json, MemoryLimit, PermissionMode,
+        Priority, Result, RetryPolicy, Runtime, TimeLimit,
+    },
+    service::{FunctionChange, FunctionOptions, NewFunction},
+};
+
+/// A Function to create.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct FunctionCreation {
+    /// Unique among all Functions.
+    name: FunctionName,
+    /// The zip, in base64.
+    code: Code,
+    /// What Lambda calls.
+    entry_point: EntryPoint,
+    /// What runs it.
+    runtime: Runtime,
+    #[schema(inline)]
+    #[serde(flatten)]
+    options: Options,
+}
+
+/// A change of a Function: what is absent keeps its value.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct FunctionUpdate {
+    /// The name in the path again, if at all.
+    pub(super) name: Option<String>,
+    /// The zip, in base64.
+    code: Option<Code>,
+    /// What Lambda calls.
+    entry_point: Option<EntryPoint>,
+    /// What runs it.
+    runtime: Option<Runtime>,
+    #[schema(inline)]
+    #[serde(flatten)]
+    options: Options,
+}
+
+/// What has a default.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct Options {
+    /// What it is for; an empty one or `null` takes it away.
+    #[schema(value_type = Option<Description>)]
+    description: Option<Option<Description>>,
+    /// How long one run may take, in seconds; default 30.
+    time_limit: Option<TimeLimit>,
+    /// How much memory one run may take, in MB; default 128.
+    memory_limit: Option<MemoryLimit>,
+    /// What its process finds in its environment, by name; replaced as a whole. At most 4096 bytes.
+    #[schema(value_type = Option<BTreeMap<String, super::details::EnvironmentVariable>>)]
+    environment_variables: Option<Environment>,
+    /// What happens after a run failed; replaced as a whole. Default: nothing.
+    retry_policy: Option<RetryPolicy>,
+    /// Who may run it, and how.
+    execution_options: Option<ExecutionOptionsUpdate>,
+}
+
+/// Who may run a Function, and how: what is absent keeps its value.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct ExecutionOptionsUpdate {
+    /// Who may execute it directly or call it as an API Function; default `permissionRequired`.
+    permission_mode: Option<PermissionMode>,
+    /// The priority of its Tasks when nobody says otherwise; default 0.
+    default_priority: Option<Priority>,
+    /// How many of its runs may be in progress at once; `null` takes it away.
+    #[schema(value_type = Option<ConcurrencyLimit>)]
+    concurrency_limit: Option<Option<ConcurrencyLimit>>,
+}
+
+/// The input of a direct execution.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct ExecutionInput {
+    /// The Function's input: any JSON, at most 250 KB.
+    pub(super) data: Option<Json>,
+}
+
+impl FromFields for FunctionCreation {
+    fn from_fields(fields: &Fields<'_>) -> Result<Self> {
+        fields.require(&["name", "code", "entryPoint", "runtime"])?;
+        Ok(Self {
+            name: fields.required("name")?,
+            entry_point: fields.required("entryPoint")?,
+            runtime: fields.required("runtime")?,
+            options: Options::from_fields(fields)?,
+            // Last: it is the one that takes work to read.
+            code: fields.required("code")?,
+        })
+    }
+
+    fn limit(limits: &BodyLimits) -> usize {
+        limits.function
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![ErrorKind::InvalidFunctionCode, ErrorKind::InvalidFunctionConfiguration]
+    }
+}
+
+impl FromFields for FunctionUpdate {
+    fn from_fields(fields: &Fields<'_>) -> Result<Self> {
+        Ok(Self {
+            name: fields.optional("name")?,
+            entry_point: fields.optional("entryPoint")?,
+            runtime: fields.optional("runtime")?,
+            options: Options::from_fields(fields)?,
+            code: fields.optional("code")?,
+        })
+    }
+
+    fn limit(limits: &BodyLimits) -> usize {
+        limits.function
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        FunctionCreation::errors()
+    }
+}
+
+impl FromFields for ExecutionInput {
+    fn from_fields(fields: &Fields<'_>) -> Result<Self> {
+        Ok(Self { data: fields.optional("data")? })
+    }
+
+    fn limit(limits: &BodyLimits) -> usize {
+        limits.task
+    }
+}
+
+impl Options {
+    fn from_fields(fields: &Fields<'_>) -> Result<Self> {
+        Ok(Self {
+            description: fields.clearable("description")?,
+            time_limit: fields.optional("timeLimit")?,
+            memory_limit: fields.optional("memoryLimit")?,
+            environment_variables: environment(fields)?,
+            retry_policy: retry_policy(fields)?,
+            execution_options: execution_options(fields)?,
+        })
+    }
+}
+
+fn environment(fields: &Fields<'_>) -> Result<Option<Environment>> {
+    let Some(variables) = fields.object("environmentVariables")? else { return Ok(None) };
+    let mut values = BTreeMap::new();
+    for name in variables.names() {
+        let variable = variables
+            .object(name)?
+            .ok_or_else(|| Error::field_format(&variables.path_of(name), "must be an object with a 'value'"))?;
+        values.insert(name.to_owned(), variable.required("value")?);
+    }
+    // Lambda itself would refuse it, so this is 1402 and not 15.
+    let refused =
+        |rule| Error::new(ErrorKind::InvalidFunctionConfiguration, format!("In 'environmentVariables', {rule}."));
+    Environment::parse(values).map(Some).map_err(refused)
+}
+
+fn retry_policy(fields: &Fields<'_>) -> Result<Option<RetryPolicy>> {
+    let Some(policy) = fields.object("retryPolicy")? else { return Ok(None) };
+    Ok(Some(RetryPolicy {
+        enabled: policy.optional("enabled")?.unwrap_or_default(),
+        errors_to_retry: policy.optional("errorsToRetry")?.unwrap_or_default(),
+    }))
+}
+
+fn execution_options(fields: &Fields<'_>) -> Result<Option<ExecutionOptionsUpdate>> {
+    let Some(options) = fields.object("executionOptions")? else { return Ok(None) };
+    Ok(Some(ExecutionOptionsUpdate {
+        permission_mode: options.optional("permissionMode")?,
+        default_priority: options.optional("defaultPriority")?,
+        concurrency_limit: options.clearable("concurrencyLimit")?,
+    }))
+}
+
+impl From<FunctionCreation> for NewFunction {
+    fn from(body: FunctionCreation) -> Self {
+        Self {
+            name: body.name,
+            code: body.code.0,
+            entry_point: body.entry_point,
+            runtime: body.runtime,
+            options: body.options.into(),
+        }
+    }
+}
+
+impl From<FunctionUpdate> for FunctionChange {
+    fn from(body: FunctionUpdate) -> Self {
+        Self {
+            code: body.code.map(|code| code.0),
+            entry_point: body.entry_point,
+            runtime: body.runtime,
+            options: body.options.into(),
+        }
+    }
+}
+
+impl From<Options> for FunctionOptions {
+    fn from(options: Options) -> Self {
+        let (permission_mode, default_priority, concurrency_limit) = match options.execution_options {
+            Some(options) => (options.permission_mode, options.default_priority, options.concurrency_limit),
+            None => (None, None, None),
+        };
+        Self {
+            description: options.description.map(|text| text.map_or_else(String::new, |Description(text)| text)),
+            time_limit: options.time_limit,
+            memory_limit: options.memory_limit,
+            environment: options.environment_variables,
+            retry_policy: options.retry_policy,
+            permission_mode,
+            default_priority,
+            concurrency_limit,
+        }
+    }
+}

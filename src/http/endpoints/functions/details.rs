@@ -1,0 +1,98 @@
+//! How Functions and their log lines are shown.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    model::{
+        EntryPoint, ExecutionOptions, Function, FunctionName, MemoryLimit, RetryPolicy, Runtime, TimeLimit, Timestamp,
+    },
+    ports::LogLine,
+};
+
+/// A Function, without its code.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FunctionDetails {
+    /// Its name.
+    name: FunctionName,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    /// What Lambda calls.
+    entry_point: EntryPoint,
+    /// What runs it.
+    runtime: Runtime,
+    /// How long one run may take.
+    time_limit: TimeLimit,
+    /// How much memory one run may take.
+    memory_limit: MemoryLimit,
+    /// What its process finds in its environment, by name.
+    environment_variables: BTreeMap<String, EnvironmentVariable>,
+    /// What happens after a run failed.
+    retry_policy: RetryPolicy,
+    /// Who may run it, and how.
+    execution_options: ExecutionOptions,
+    /// A disabled Function runs nothing, and its waiting Tasks wait.
+    enabled: bool,
+    /// When a caller last changed it.
+    update_timestamp: Timestamp,
+    /// The code's SHA-256 in base64: what a client compares with its own zip's to know whether there is anything to
+    /// upload.
+    code_sha256: String,
+}
+
+/// The value of an environment variable.
+#[derive(Serialize, ToSchema)]
+pub struct EnvironmentVariable {
+    /// The value.
+    value: String,
+}
+
+impl From<Function> for FunctionDetails {
+    fn from(function: Function) -> Self {
+        let environment_variables = function
+            .environment
+            .iter()
+            .map(|(name, value)| (name.to_owned(), EnvironmentVariable { value: value.to_owned() }))
+            .collect();
+        Self {
+            name: function.name,
+            description: function.description,
+            entry_point: function.entry_point,
+            runtime: function.runtime,
+            time_limit: function.time_limit,
+            memory_limit: function.memory_limit,
+            environment_variables,
+            retry_policy: function.retry_policy,
+            execution_options: function.execution_options,
+            enabled: function.enabled,
+            update_timestamp: function.update_timestamp,
+            code_sha256: function.deployment.code_sha256,
+        }
+    }
+}
+
+/// The lines that a Function logged, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(transparent)]
+pub struct FunctionLogLines(Vec<FunctionLogLine>);
+
+/// A line that a Function logged.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FunctionLogLine {
+    /// What, without its line end.
+    message: String,
+    /// When.
+    event_timestamp: Timestamp,
+}
+
+impl From<Vec<LogLine>> for FunctionLogLines {
+    fn from(lines: Vec<LogLine>) -> Self {
+        let shown = |line: LogLine| FunctionLogLine { message: line.message, event_timestamp: line.timestamp };
+        Self(lines.into_iter().map(shown).collect())
+    }
+}

@@ -1,0 +1,140 @@
+//! `/tasks/v1/functions`: Functions (contract §2).
+
+mod bodies;
+mod details;
+
+use http::Method;
+
+use bodies::{ExecutionInput, FunctionCreation, FunctionUpdate};
+use details::{FunctionDetails, FunctionLogLines};
+
+use crate::{
+    http::{
+        access::{
+            Allowed, ByPermissionMode,
+            permission::{
+                CreateTaskFunction, DeleteTaskFunction, ExecuteTaskFunction, UpdateTaskFunction,
+                ViewTaskFunctionDetails, ViewTaskFunctionLogs, ViewTaskFunctions,
+            },
+        },
+        answer::Json,
+        endpoint::Endpoint,
+        input::{JsonBody, OptionalJsonBody},
+        params::{FunctionLogRql, Name, UnreadQuery},
+    },
+    model::{AffectedRecords, Error, ErrorKind, FunctionSummary, Page, Result},
+    service::{Executed, Service},
+};
+
+/// What this file serves.
+pub fn endpoints() -> Vec<Endpoint> {
+    const ONE: &str = "/tasks/v1/functions/{functionName}";
+    let endpoints = vec![
+        Endpoint::new(Method::GET, "/tasks/v1/functions", "listFunctions", list)
+            .summary("List Functions")
+            .about("All of them in one page; RQL is ignored."),
+        Endpoint::new(Method::POST, "/tasks/v1/functions", "createFunction", create)
+            .summary("Create a Function")
+            .fails(&[ErrorKind::ResourceAlreadyExists]),
+        Endpoint::new(Method::GET, ONE, "getFunction", get)
+            .summary("Read a Function")
+            .about("Everything but its code.")
+            .fails(&[ErrorKind::ResourceUnknown]),
+        Endpoint::new(Method::PUT, ONE, "updateFunction", update)
+            .summary("Change a Function")
+            .about(
+                "What is absent keeps its value. A call that comes in meanwhile sees the old code with the old \
+                 configuration, or the new with the new.",
+            )
+            .fails(&[ErrorKind::ResourceUnknown, ErrorKind::IllegalArgument]),
+        Endpoint::new(Method::DELETE, ONE, "deleteFunction", delete)
+            .summary("Delete a Function")
+            .about("Its Tasks, API Requests and logs stay readable.")
+            .fails(&[ErrorKind::ResourceUnknown]),
+        Endpoint::new(Method::POST, "/tasks/v1/functions/{functionName}/enable", "enableFunction", enable)
+            .summary("Enable a Function")
+            .fails(&[ErrorKind::ResourceUnknown]),
+        Endpoint::new(Method::POST, "/tasks/v1/functions/{functionName}/disable", "disableFunction", disable)
+            .summary("Disable a Function")
+            .about("It runs nothing until it is enabled; its waiting Tasks wait.")
+            .fails(&[ErrorKind::ResourceUnknown]),
+        Endpoint::new(Method::POST, "/tasks/v1/functions/{functionName}/execute", "executeFunction", execute)
+            .summary("Execute a Function and wait for its result")
+            .about("Creates a Task and runs it at once, past the queue. The result is answered and not stored.")
+            .fails(&[
+                ErrorKind::IllegalState,
+                ErrorKind::ConcurrentExecutionLimit,
+                ErrorKind::TimeLimitExceedsDirectExecutionMaximum,
+                ErrorKind::LambdaInvocation,
+                ErrorKind::LambdaRuntime,
+            ]),
+        Endpoint::new(Method::GET, "/tasks/v1/functions/{functionName}/logs", "getFunctionLogs", logs)
+            .summary("Read what a Function logged")
+            .about("Read a Task's or an API Request's logs instead.")
+            .deprecated()
+            .fails(&[ErrorKind::ResourceUnknown]),
+    ];
+    endpoints.into_iter().map(|endpoint| endpoint.tag("Functions")).collect()
+}
+
+async fn list(
+    service: Service,
+    _: Allowed<ViewTaskFunctions>,
+    UnreadQuery(query): UnreadQuery,
+) -> Result<Json<Page<FunctionSummary>>> {
+    service.list_functions(&query).await.map(Json::of)
+}
+
+async fn create(
+    service: Service,
+    _: Allowed<CreateTaskFunction>,
+    JsonBody(body): JsonBody<FunctionCreation>,
+) -> Result<Json<FunctionDetails>> {
+    service.create_function(body.into()).await.map(|function| Json::of(function.into()))
+}
+
+async fn get(service: Service, _: Allowed<ViewTaskFunctionDetails>, Name(name): Name) -> Result<Json<FunctionDetails>> {
+    service.get_function(&name).await.map(|function| Json::of(function.into()))
+}
+
+async fn update(
+    service: Service,
+    _: Allowed<UpdateTaskFunction>,
+    Name(name): Name,
+    JsonBody(body): JsonBody<FunctionUpdate>,
+) -> Result<Json<AffectedRecords>> {
+    if body.name.as_ref().is_some_and(|other| *other != name) {
+        let message = "The field 'name' differs from the name in the path: a Function cannot be renamed.";
+        return Err(Error::new(ErrorKind::IllegalArgument, message));
+    }
+    service.update_function(&name, body.into()).await.map(Json::of)
+}
+
+async fn delete(service: Service, _: Allowed<DeleteTaskFunction>, Name(name): Name) -> Result<Json<AffectedRecords>> {
+    service.delete_function(&name).await.map(Json::of)
+}
+
+async fn enable(service: Service, _: Allowed<UpdateTaskFunction>, Name(name): Name) -> Result<Json<AffectedRecords>> {
+    service.set_function_enabled(&name, true).await.map(Json::of)
+}
+
+async fn disable(service: Service, _: Allowed<UpdateTaskFunction>, Name(name): Name) -> Result<Json<AffectedRecords>> {
+    service.set_function_enabled(&name, false).await.map(Json::of)
+}
+
+async fn execute(
+    service: Service,
+    access: ByPermissionMode<ExecuteTaskFunction>,
+    Name(name): Name,
+    OptionalJsonBody(body): OptionalJsonBody<ExecutionInput>,
+) -> Result<Json<Executed>> {
+    service.execute(access.caller(), &name, body.and_then(|body| body.data)).await.map(Json::of)
+}
+
+async fn logs(
+    service: Service,
+    _: Allowed<ViewTaskFunctionLogs>,
+    (Name(name), FunctionLogRql(bounds)): (Name, FunctionLogRql),
+) -> Result<Json<FunctionLogLines>> {
+    service.function_logs(&name, &bounds).await.map(|lines| Json::of(lines.into()))
+}

@@ -1,0 +1,117 @@
+//! `/tasks/v1/schedules`: Schedules.
+
+use http::Method;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{
+    http::{
+        access::{
+            Allowed,
+            permission::{CreateTaskSchedule, DeleteTaskSchedule, ViewTaskSchedules},
+        },
+        answer::Json,
+        body::Fields,
+        config::BodyLimits,
+        endpoint::Endpoint,
+        input::{FromFields, JsonBody},
+        params::{Id, Listed, Rql},
+    },
+    model::{
+        AffectedRecords, ErrorKind, FunctionName, Interval, Json as AnyJson, NewSchedule, Page, Priority, Result,
+        Schedule, Timestamp,
+    },
+    rql::Schema,
+    service::Service,
+};
+
+/// What this file serves.
+pub fn endpoints() -> Vec<Endpoint> {
+    let endpoints = vec![
+        Endpoint::new(Method::GET, "/tasks/v1/schedules", "listSchedules", list)
+            .summary("List Schedules")
+            .fails(&[ErrorKind::LongQuery]),
+        Endpoint::new(Method::POST, "/tasks/v1/schedules", "createSchedule", create)
+            .summary("Create a Schedule")
+            .about("Its occurrences lie whole intervals after `startTimestamp`. Those missed during a stop are made up for by one Task.")
+            .fails(&[ErrorKind::ResourceUnknown]),
+        Endpoint::new(Method::DELETE, "/tasks/v1/schedules/{scheduleId}", "deleteSchedule", delete)
+            .summary("Delete a Schedule")
+            .about("Tasks that it created already stay.")
+            .fails(&[ErrorKind::ResourceUnknown]),
+    ];
+    endpoints.into_iter().map(|endpoint| endpoint.tag("Schedules")).collect()
+}
+
+/// The list of Schedules.
+#[derive(Debug)]
+pub enum Schedules {}
+
+impl Listed for Schedules {
+    const SCHEMA: Schema = Schema::SCHEDULES;
+}
+
+async fn list(
+    service: Service,
+    _: Allowed<ViewTaskSchedules>,
+    rql: Rql<Schedules>,
+) -> Result<Json<Page<Value>, Page<Schedule>>> {
+    service.list_schedules(&rql.query).await.map(Json::of)
+}
+
+async fn create(
+    service: Service,
+    access: Allowed<CreateTaskSchedule>,
+    JsonBody(body): JsonBody<ScheduleCreation>,
+) -> Result<Json<Schedule>> {
+    service.create_schedule(access.caller(), body.into()).await.map(Json::of)
+}
+
+async fn delete(service: Service, _: Allowed<DeleteTaskSchedule>, Id(schedule): Id) -> Result<Json<AffectedRecords>> {
+    service.delete_schedule(schedule).await.map(Json::of)
+}
+
+/// A Schedule to create.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct ScheduleCreation {
+    /// Seconds between two occurrences.
+    interval: Interval,
+    /// The Function that runs.
+    function_name: FunctionName,
+    /// The `data` that each Task gets: any JSON, at most 250 KB.
+    data: Option<AnyJson>,
+    /// The priority that each Task gets; default the Function's own.
+    priority: Option<Priority>,
+    /// The first occurrence; default now.
+    start_timestamp: Option<Timestamp>,
+}
+
+impl FromFields for ScheduleCreation {
+    fn from_fields(fields: &Fields<'_>) -> Result<Self> {
+        fields.require(&["interval", "functionName"])?;
+        Ok(Self {
+            interval: fields.required("interval")?,
+            function_name: fields.required("functionName")?,
+            data: fields.optional("data")?,
+            priority: fields.optional("priority")?,
+            start_timestamp: fields.optional("startTimestamp")?,
+        })
+    }
+
+    fn limit(limits: &BodyLimits) -> usize {
+        limits.task
+    }
+}
+
+impl From<ScheduleCreation> for NewSchedule {
+    fn from(body: ScheduleCreation) -> Self {
+        Self {
+            interval: body.interval,
+            function_name: body.function_name,
+            data: body.data,
+            priority: body.priority,
+            start_timestamp: body.start_timestamp,
+        }
+    }
+}

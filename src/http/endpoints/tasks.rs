@@ -1,0 +1,124 @@
+//! `/tasks/v1` and `/tasks/v1/{taskId}/…`: Tasks (contract §4).
+
+use http::Method;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{
+    http::{
+        access::{
+            Allowed,
+            permission::{CancelTasks, CreateTasks, ViewTaskLogs, ViewTasks},
+        },
+        answer::Json,
+        body::Fields,
+        config::BodyLimits,
+        endpoint::Endpoint,
+        input::{FromFields, JsonBody},
+        params::{Id, Listed, Rql, RunLogRql},
+    },
+    model::{
+        AffectedRecords, ErrorKind, FunctionName, Json as AnyJson, NewTask, Page, Priority, Result, Tags, Task,
+        Timestamp,
+    },
+    rql::Schema,
+    service::{LogsAnswer, Service},
+};
+
+/// What this file serves.
+pub fn endpoints() -> Vec<Endpoint> {
+    let endpoints = vec![
+        Endpoint::new(Method::GET, "/tasks/v1", "listTasks", list)
+            .summary("List Tasks")
+            .about("Without a `sort`, the youngest Tasks come first.")
+            .fails(&[ErrorKind::LongQuery]),
+        Endpoint::new(Method::POST, "/tasks/v1", "createTask", create)
+            .summary("Create a Task")
+            .about("It runs when its `startTimestamp` has come and its turn is there: the higher `priority` first, then the earlier start.")
+            .fails(&[ErrorKind::ResourceUnknown]),
+        Endpoint::new(Method::POST, "/tasks/v1/{taskId}/cancel", "cancelTask", cancel)
+            .summary("Cancel a Task")
+            .about("Only a Task that is still `new` can be canceled.")
+            .fails(&[ErrorKind::ResourceUnknown, ErrorKind::IllegalState]),
+        Endpoint::new(Method::GET, "/tasks/v1/{taskId}/logs", "getTaskLogs", logs)
+            .summary("Read what a Task's run logged")
+            .fails(&[ErrorKind::ResourceUnknown, ErrorKind::IllegalState, ErrorKind::NoTaskLogsFound]),
+    ];
+    endpoints.into_iter().map(|endpoint| endpoint.tag("Tasks")).collect()
+}
+
+/// The list of Tasks.
+#[derive(Debug)]
+pub enum Tasks {}
+
+impl Listed for Tasks {
+    const SCHEMA: Schema = Schema::TASKS;
+}
+
+async fn list(service: Service, _: Allowed<ViewTasks>, rql: Rql<Tasks>) -> Result<Json<Page<Value>, Page<Task>>> {
+    service.list_tasks(&rql.query).await.map(Json::of)
+}
+
+async fn create(
+    service: Service,
+    access: Allowed<CreateTasks>,
+    JsonBody(body): JsonBody<TaskCreation>,
+) -> Result<Json<Task>> {
+    service.create_task(access.caller(), body.into()).await.map(Json::of)
+}
+
+async fn cancel(service: Service, _: Allowed<CancelTasks>, Id(task): Id) -> Result<Json<AffectedRecords>> {
+    service.cancel_task(task).await.map(Json::of)
+}
+
+async fn logs(
+    service: Service,
+    _: Allowed<ViewTaskLogs>,
+    (Id(task), RunLogRql(bounds)): (Id, RunLogRql),
+) -> Result<Json<LogsAnswer>> {
+    service.task_logs(task, &bounds).await.map(Json::of)
+}
+
+/// A Task to create.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct TaskCreation {
+    /// The Function that runs.
+    function_name: FunctionName,
+    /// The Function's input: any JSON, at most 250 KB. Kept exactly as it is written.
+    data: Option<AnyJson>,
+    /// When it is due; default now.
+    start_timestamp: Option<Timestamp>,
+    /// The higher runs first; default the Function's own.
+    priority: Option<Priority>,
+    /// Words to find it by: at most 50, of 1 to 256 characters.
+    tags: Option<Tags>,
+}
+
+impl FromFields for TaskCreation {
+    fn from_fields(fields: &Fields<'_>) -> Result<Self> {
+        Ok(Self {
+            function_name: fields.required("functionName")?,
+            data: fields.optional("data")?,
+            start_timestamp: fields.optional("startTimestamp")?,
+            priority: fields.optional("priority")?,
+            tags: fields.optional("tags")?,
+        })
+    }
+
+    fn limit(limits: &BodyLimits) -> usize {
+        limits.task
+    }
+}
+
+impl From<TaskCreation> for NewTask {
+    fn from(body: TaskCreation) -> Self {
+        Self {
+            function_name: body.function_name,
+            data: body.data,
+            start_timestamp: body.start_timestamp,
+            priority: body.priority,
+            tags: body.tags.unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What handlers read out of a request's body.
+
+use bytes::Bytes;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        ContentBuilder, Required,
+        request_body::{RequestBody, RequestBodyBuilder},
+    },
+};
+
+use super::{
+    body::Fields,
+    config::BodyLimits,
+    head::Head,
+    openapi::{Schemas, reference},
+};
+use crate::model::{ErrorKind, Result};
+
+/// Something that is read out of a request's body.
+pub trait Input: Sized + Send + 'static {
+    /// How many bytes of a body are taken; `None` leaves the body unread.
+    fn limit(limits: &BodyLimits) -> Option<usize>;
+
+    /// Reads it.
+    fn read(head: &Head, body: Bytes) -> Result<Self>;
+
+    /// How the API document describes it.
+    fn request_body(schemas: &mut Schemas) -> Option<RequestBody>;
+
+    /// The errors that reading it can end with.
+    fn errors() -> Vec<ErrorKind>;
+}
+
+/// What the JSON object of a body is read into, by `Fields`; the same type describes it in the API document.
+pub trait FromFields: ToSchema + Sized + Send + 'static {
+    /// Reads it: 14 when fields are missing, 15 when one breaks its rule.
+    fn from_fields(fields: &Fields<'_>) -> Result<Self>;
+
+    /// How many bytes of a body are taken.
+    fn limit(limits: &BodyLimits) -> usize {
+        limits.default
+    }
+
+    /// What reading it can end with besides 14 and 15.
+    fn errors() -> Vec<ErrorKind> {
+        vec![]
+    }
+}
+
+/// A body that must be a JSON object (13, 22).
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
+
+/// A body that may be left out, and is a JSON object otherwise (22).
+#[derive(Debug)]
+pub struct OptionalJsonBody<T>(pub Option<T>);
+
+/// A body that is not looked at: clients send `{}` or nothing.
+impl Input for () {
+    fn limit(_: &BodyLimits) -> Option<usize> {
+        None
+    }
+
+    fn read(_: &Head, _: Bytes) -> Result<Self> {
+        Ok(())
+    }
+
+    fn request_body(_: &mut Schemas) -> Option<RequestBody> {
+        None
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![]
+    }
+}
+
+impl<T: FromFields> Input for JsonBody<T> {
+    fn limit(limits: &BodyLimits) -> Option<usize> {
+        Some(T::limit(limits))
+    }
+
+    fn read(_: &Head, body: Bytes) -> Result<Self> {
+        T::from_fields(&Fields::parse(&body)?).map(Self)
+    }
+
+    fn request_body(schemas: &mut Schemas) -> Option<RequestBody> {
+        Some(json_body::<T>(schemas, Required::True))
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        let mut errors = <OptionalJsonBody<T> as Input>::errors();
+        errors.push(ErrorKind::EmptyBody);
+        errors
+    }
+}
+
+impl<T: FromFields> Input for OptionalJsonBody<T> {
+    fn limit(limits: &BodyLimits) -> Option<usize> {
+        Some(T::limit(limits))
+    }
+
+    fn read(_: &Head, body: Bytes) -> Result<Self> {
+        Fields::parse_optional(&body)?.map(|fields| T::from_fields(&fields)).transpose().map(Self)
+    }
+
+    fn request_body(schemas: &mut Schemas) -> Option<RequestBody> {
+        Some(json_body::<T>(schemas, Required::False))
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        let mut errors = vec![
+            ErrorKind::BodyFormat,
+            ErrorKind::MissingRequiredFields,
+            ErrorKind::FieldFormat,
+            ErrorKind::PayloadTooLarge,
+        ];
+        errors.extend(T::errors());
+        errors
+    }
+}
+
+fn json_body<T: ToSchema>(schemas: &mut Schemas, required: Required) -> RequestBody {
+    let content = ContentBuilder::new().schema(Some(reference::<T>(schemas))).build();
+    RequestBodyBuilder::new().content("application/json", content).required(Some(required)).build()
+}

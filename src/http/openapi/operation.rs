@@ -1,0 +1,158 @@
+//! What the API document says of one endpoint.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use utoipa::openapi::{
+    ContentBuilder, Deprecated, Ref, RefOr, ResponseBuilder,
+    example::{Example, ExampleBuilder},
+    extensions::ExtensionsBuilder,
+    path::{Operation, OperationBuilder, Parameter},
+    request_body::RequestBody,
+    response::Response,
+    security::SecurityRequirement,
+};
+
+use super::{BEARER, OAUTH1};
+use crate::{
+    http::access::AccessRule,
+    model::{Error, ErrorKind},
+};
+
+/// What the API document says of one endpoint.
+#[derive(Clone)]
+pub struct Description {
+    /// What generated clients call it.
+    pub id: String,
+    /// Who is let in.
+    pub access: AccessRule,
+    /// What is read from the path and the query.
+    pub parameters: Vec<Parameter>,
+    /// What is read from the body.
+    pub request_body: Option<RequestBody>,
+    /// What is answered.
+    pub response: Response,
+    /// What can go wrong, besides what its access brings along.
+    pub errors: Vec<ErrorKind>,
+    /// In a few words, what it does.
+    pub summary: String,
+    /// More of that.
+    pub about: Option<String>,
+    /// Its group.
+    pub tag: &'static str,
+    /// Whether nobody should begin to use it.
+    pub deprecated: bool,
+}
+
+impl Description {
+    /// As OpenAPI has it.
+    pub fn operation(&self) -> Operation {
+        let mut operation = OperationBuilder::new()
+            .tag(self.tag)
+            .operation_id(Some(self.id.as_str()))
+            .summary(Some(self.summary.as_str()))
+            .description(Some(self.text()))
+            .request_body(self.request_body.clone())
+            .response("200", self.response.clone())
+            .securities(Some(self.securities()))
+            .extensions(Some(ExtensionsBuilder::new().add("x-access", self.access_extension()).build()));
+        if !self.parameters.is_empty() {
+            operation = operation.parameters(Some(self.parameters.clone()));
+        }
+        if self.deprecated {
+            operation = operation.deprecated(Some(Deprecated::True));
+        }
+        for (status, kinds) in self.errors_by_status() {
+            operation = operation.response(status.to_string(), error_response(&kinds));
+        }
+        operation.build()
+    }
+
+    fn text(&self) -> String {
+        let access = match self.access {
+            AccessRule::Anybody => "Anybody may call it.".to_owned(),
+            AccessRule::LoggedIn => "Whoever is logged in may call it.".to_owned(),
+            AccessRule::Permission(permission) => format!("Needs the permission `{permission}`."),
+            AccessRule::PermissionMode(permission) => format!(
+                "By the Function's permission mode: `permissionRequired` needs `{permission}` or \
+                 `{permission}:<name of the Function>`, `allUsers` a logged-in user, `public` nothing."
+            ),
+        };
+        self.about.as_ref().map_or(access.clone(), |about| format!("{about}\n\n{access}"))
+    }
+
+    fn securities(&self) -> Vec<SecurityRequirement> {
+        let none: [&str; 0] = [];
+        let mut either = vec![SecurityRequirement::new(OAUTH1, none), SecurityRequirement::new(BEARER, none)];
+        match self.access {
+            AccessRule::Anybody | AccessRule::PermissionMode(_) => either.insert(0, SecurityRequirement::default()),
+            AccessRule::LoggedIn | AccessRule::Permission(_) => {}
+        }
+        either
+    }
+
+    /// For programs: generated consoles, and the test that calls every endpoint as every kind of caller.
+    fn access_extension(&self) -> Value {
+        match self.access {
+            AccessRule::Anybody => json!({"rule": "anybody"}),
+            AccessRule::LoggedIn => json!({"rule": "loggedIn"}),
+            AccessRule::Permission(permission) => json!({"rule": "permission", "permission": permission.as_str()}),
+            AccessRule::PermissionMode(permission) => {
+                json!({"rule": "permissionMode", "permission": permission.as_str()})
+            }
+        }
+    }
+
+    fn errors_by_status(&self) -> BTreeMap<u16, Vec<ErrorKind>> {
+        use ErrorKind as Kind;
+        let mut kinds = vec![
+            Kind::OauthKey,
+            Kind::OauthToken,
+            Kind::OauthSignature,
+            Kind::DuplicateRequest,
+            Kind::AccessTokenUnknown,
+            Kind::AccessTokenExpired,
+            Kind::Server,
+        ];
+        match self.access {
+            AccessRule::Anybody => {}
+            AccessRule::LoggedIn => kinds.push(Kind::UserNotAuthenticated),
+            AccessRule::Permission(_) => kinds.extend([Kind::UserNotAuthenticated, Kind::NoPermission]),
+            AccessRule::PermissionMode(_) => {
+                kinds.extend([Kind::UserNotAuthenticated, Kind::NoPermission, Kind::ResourceUnknown]);
+            }
+        }
+        kinds.extend(&self.errors);
+        let mut by_status = BTreeMap::<u16, BTreeSet<_>>::new();
+        for kind in kinds {
+            by_status.entry(kind.status()).or_default().insert((kind.code(), kind.name(), kind as usize));
+        }
+        by_status
+            .into_iter()
+            .map(|(status, rows)| (status, rows.into_iter().map(|(.., row)| ErrorKind::ALL[row]).collect()))
+            .collect()
+    }
+}
+
+/// What an error of this kind looks like.
+pub fn error_example(kind: ErrorKind) -> Example {
+    let error = Error::new(kind, kind.meaning());
+    ExampleBuilder::new().summary(kind.meaning()).value(Some(json!(error.to_body()))).build()
+}
+
+/// One response for all errors of a status: an example each.
+fn error_response(kinds: &[ErrorKind]) -> Response {
+    let examples = kinds
+        .iter()
+        .map(|kind| (kind.name(), RefOr::<Example>::Ref(Ref::new(format!("#/components/examples/{}", kind.name())))));
+    let names = kinds.iter().map(|kind| match kind.code() {
+        Some(code) => format!("{code} {}", kind.name()),
+        None => kind.name().to_owned(),
+    });
+    let content =
+        ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).examples_from_iter(examples).build();
+    ResponseBuilder::new()
+        .description(names.collect::<Vec<_>>().join(", "))
+        .content("application/json", content)
+        .build()
+}

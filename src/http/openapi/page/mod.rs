@@ -1,0 +1,180 @@
+//! The API document as a page for people: plain HTML without scripts, so that it reads anywhere and loads nothing.
+
+mod html;
+mod schema;
+
+use std::fmt::{self, Write};
+
+use serde_json::{Map, Value};
+
+use html::{Escaped, Paragraphs, Text};
+
+/// The page of this document.
+pub fn render(document: &Value) -> String {
+    let mut page = String::new();
+    // Writing into a `String` cannot fail.
+    let _ = write_page(&mut page, document);
+    page
+}
+
+fn write_page(page: &mut String, document: &Value) -> fmt::Result {
+    let (title, version) = (text(&document["info"]["title"]), text(&document["info"]["version"]));
+    write!(
+        page,
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>{0}: the API</title><style>{2}</style><h1>{0} <small>{1}</small></h1>{3}\
+         <p>For programs: <a href=\"/tasks/v1/openapi.json\">openapi.json</a>.</p>",
+        Escaped(title),
+        Escaped(version),
+        include_str!("style.css"),
+        Paragraphs(text(&document["info"]["description"])),
+    )?;
+    page.push_str("<nav><ul>");
+    for tag in list(&document["tags"]) {
+        let name = text(&tag["name"]);
+        write!(page, "<li><a href=\"#{0}\">{1}</a></li>", anchor(name), Escaped(name))?;
+    }
+    page.push_str("<li><a href=\"#Credentials-sent\">How credentials are sent</a></li><li><a href=\"#Records\">Records</a></li></ul></nav>");
+    for tag in list(&document["tags"]) {
+        let name = text(&tag["name"]);
+        write!(page, "<h2 id=\"{}\">{}</h2>{}", anchor(name), Escaped(name), Paragraphs(text(&tag["description"])))?;
+        for (path, method, operation) in operations(document) {
+            if list(&operation["tags"]).iter().any(|tag| tag == name) {
+                write_operation(page, document, path, method, operation)?;
+            }
+        }
+    }
+    page.push_str("<h2 id=\"Credentials-sent\">How credentials are sent</h2>");
+    for (name, scheme) in object(&document["components"]["securitySchemes"]) {
+        write!(page, "<p><code>{}</code>: {}</p>", Escaped(name), Text(text(&scheme["description"])))?;
+    }
+    page.push_str("<h2 id=\"Records\">Records</h2>");
+    for (name, record) in object(&document["components"]["schemas"]) {
+        write!(page, "<h3 id=\"record-{0}\">{0}</h3>", Escaped(name))?;
+        schema::write_record(page, record)?;
+    }
+    page.push_str("</html>");
+    Ok(())
+}
+
+fn write_operation(page: &mut String, document: &Value, path: &str, method: &str, operation: &Value) -> fmt::Result {
+    let old = if operation["deprecated"] == true { " class=\"old\"" } else { "" };
+    write!(
+        page,
+        "<details id=\"{}\"{old}><summary><span class=\"method\">{}</span><code>{}</code> <span class=\"what\">{}</span></summary>{}",
+        Escaped(text(&operation["operationId"])),
+        method.to_uppercase(),
+        Escaped(path),
+        Text(text(&operation["summary"])),
+        Paragraphs(text(&operation["description"])),
+    )?;
+    let parameters = list(&operation["parameters"]);
+    if !parameters.is_empty() {
+        page.push_str("<h4>Parameters</h4><table>");
+        for parameter in parameters {
+            write!(
+                page,
+                "<tr><td><code>{}</code> in the {}<td>",
+                Escaped(text(&parameter["name"])),
+                Escaped(text(&parameter["in"]))
+            )?;
+            schema::write_type(page, &parameter["schema"])?;
+            write!(page, "<td>{}", Text(text(&parameter["description"])))?;
+            if let Some(example) = parameter["example"].as_str() {
+                write!(page, " <code>{}</code>", Escaped(example))?;
+            }
+            page.push_str("</tr>");
+        }
+        page.push_str("</table>");
+    }
+    if let Some(body) = operation.get("requestBody") {
+        page.push_str("<h4>Body</h4><p>");
+        write_content(page, body)?;
+        page.push_str(if body["required"] == true { "" } else { " It may be left out." });
+        page.push_str("</p>");
+    }
+    page.push_str("<h4>Answers</h4><table>");
+    for (status, response) in object(&operation["responses"]) {
+        write!(page, "<tr><td><code>{}</code><td>", Escaped(status))?;
+        let examples = object(&response["content"]["application/json"]["examples"]).collect::<Vec<_>>();
+        if examples.is_empty() {
+            write_content(page, response)?;
+        }
+        for (name, _) in examples {
+            let example = &document["components"]["examples"][name];
+            let code = example["value"]["code"].as_u64().map(|code| format!("{code} ")).unwrap_or_default();
+            write!(page, "<code>{code}{}</code> {}<br>", Escaped(name), Text(text(&example["summary"])))?;
+        }
+        page.push_str("</tr>");
+    }
+    page.push_str("</table></details>");
+    Ok(())
+}
+
+fn write_content(page: &mut String, described: &Value) -> fmt::Result {
+    write!(page, "{} ", Text(text(&described["description"])))?;
+    for (kind, content) in object(&described["content"]) {
+        write!(page, "<code>{}</code> ", Escaped(kind))?;
+        schema::write_type(page, &content["schema"])?;
+    }
+    Ok(())
+}
+
+fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
+    object(&document["paths"]).flat_map(|(path, item)| {
+        object(item)
+            .filter(|(_, operation)| operation.get("operationId").is_some())
+            .map(move |(method, operation)| (path, method, operation))
+    })
+}
+
+fn anchor(name: &str) -> String {
+    name.replace(' ', "-")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn object(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    value.as_object().into_iter().flat_map(Map::iter).map(|(name, value)| (name.as_str(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_and_every_record_is_on_the_page_once() {
+        let document = serde_json::json!(crate::http::api_document());
+        let page = render(&document);
+        assert!(operations(&document).count() > 20);
+        for (path, method, operation) in operations(&document) {
+            let mark = format!("<details id=\"{}\"", text(&operation["operationId"]));
+            assert_eq!(page.matches(&mark).count(), 1, "{method} {path} has a tag that no group of the page shows");
+        }
+        for (name, _) in object(&document["components"]["schemas"]) {
+            assert_eq!(page.matches(&format!("id=\"record-{name}\"")).count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_link_on_the_page_leads_somewhere() {
+        let page = render(&serde_json::json!(crate::http::api_document()));
+        for target in page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(page.contains(&format!("id=\"{target}\"")), "#{target}");
+        }
+    }
+
+    #[test]
+    fn the_page_loads_nothing() {
+        let page = render(&serde_json::json!(crate::http::api_document()));
+        for part in ["<script", "src=", "http://", "https://", "@import", "url("] {
+            assert!(!page.contains(part), "{part}");
+        }
+    }
+}

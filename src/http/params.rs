@@ -1,0 +1,206 @@
+//! What handlers read out of a request's path and query.
+
+use std::marker::PhantomData;
+
+use utoipa::{
+    PartialSchema,
+    openapi::{
+        RefOr, Required,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+        schema::{ObjectBuilder, Schema, Type},
+    },
+};
+
+use super::head::Head;
+use crate::{
+    model::{Error, ErrorKind, FunctionName, ObjectId, Result},
+    rql::{self, FunctionLogBounds, Query, RunLogBounds},
+};
+
+/// Something that is read out of a request's head.
+pub trait Params: Sized + Send + 'static {
+    /// Reads it.
+    fn read(head: &Head) -> Result<Self>;
+
+    /// How the API document describes it; `path_name` is what the endpoint's template calls its path value.
+    fn parameters(path_name: &str) -> Vec<Parameter>;
+
+    /// The errors that reading it can end with.
+    fn errors() -> Vec<ErrorKind>;
+}
+
+/// The id in the path (12).
+#[derive(Debug)]
+pub struct Id(pub ObjectId);
+
+/// The Function's name in the path. Whether there is such a Function is the service's to say.
+#[derive(Debug)]
+pub struct Name(pub String);
+
+/// A list of records whose fields RQL may name.
+pub trait Listed: Send + 'static {
+    /// Its fields.
+    const SCHEMA: rql::Schema;
+}
+
+/// The RQL of a list (19).
+#[derive(Debug)]
+pub struct Rql<L> {
+    /// What was asked.
+    pub query: Query,
+    list: PhantomData<fn() -> L>,
+}
+
+/// The RQL of a run's logs (19).
+#[derive(Debug)]
+pub struct RunLogRql(pub RunLogBounds);
+
+/// The RQL of a Function's logs (19, 20).
+#[derive(Debug)]
+pub struct FunctionLogRql(pub FunctionLogBounds);
+
+/// A query that is only repeated in the answer.
+#[derive(Debug)]
+pub struct UnreadQuery(pub String);
+
+impl Params for () {
+    fn read(_: &Head) -> Result<Self> {
+        Ok(())
+    }
+
+    fn parameters(_: &str) -> Vec<Parameter> {
+        vec![]
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![]
+    }
+}
+
+impl<A: Params, B: Params> Params for (A, B) {
+    fn read(head: &Head) -> Result<Self> {
+        Ok((A::read(head)?, B::read(head)?))
+    }
+
+    fn parameters(path_name: &str) -> Vec<Parameter> {
+        [A::parameters(path_name), B::parameters(path_name)].concat()
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        [A::errors(), B::errors()].concat()
+    }
+}
+
+impl Params for Id {
+    fn read(head: &Head) -> Result<Self> {
+        let text = head.path_value();
+        text.parse().map(Self).map_err(|_| Error::id_format(text))
+    }
+
+    fn parameters(path_name: &str) -> Vec<Parameter> {
+        vec![in_path(path_name, "Its id.", ObjectId::schema())]
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![ErrorKind::IdFormat]
+    }
+}
+
+impl Params for Name {
+    fn read(head: &Head) -> Result<Self> {
+        Ok(Self(head.path_value().to_owned()))
+    }
+
+    fn parameters(path_name: &str) -> Vec<Parameter> {
+        vec![in_path(path_name, "The Function's name.", FunctionName::schema())]
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![]
+    }
+}
+
+impl<L: Listed> Params for Rql<L> {
+    fn read(head: &Head) -> Result<Self> {
+        Query::parse(head.query(), &L::SCHEMA).map(|query| Self { query, list: PhantomData })
+    }
+
+    fn parameters(_: &str) -> Vec<Parameter> {
+        let about = "RQL, the whole query string: conditions such as `eq(status,failed)` or `status=failed`, \
+                     `sort(-creationTimestamp)`, `limit(20,40)`, `select(id,status)`, `skipCount()`, joined by `&`. \
+                     A page holds 20 records when it does not say, at most 50.";
+        vec![query_string(about, false, "eq(status,failed)&sort(-creationTimestamp)&limit(10)")]
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![ErrorKind::InvalidRql]
+    }
+}
+
+impl Params for RunLogRql {
+    fn read(head: &Head) -> Result<Self> {
+        rql::run_log_bounds(head.query()).map(Self)
+    }
+
+    fn parameters(_: &str) -> Vec<Parameter> {
+        let about = "RQL, the whole query string: at most `ge(timestamp,…)` and `limit(…)`.";
+        vec![query_string(about, false, "ge(timestamp,2026-01-31T08:15:30.123Z)&limit(50)")]
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![ErrorKind::InvalidRql]
+    }
+}
+
+impl Params for FunctionLogRql {
+    fn read(head: &Head) -> Result<Self> {
+        rql::function_log_bounds(head.query()).map(Self)
+    }
+
+    fn parameters(_: &str) -> Vec<Parameter> {
+        let about = "RQL, the whole query string: `eventTimestamp` bounded on both sides, at most 24 hours apart, \
+                     and a `limit(…)` if you like.";
+        let example = "ge(eventTimestamp,2026-01-31T08:00:00.000Z)&le(eventTimestamp,2026-01-31T09:00:00.000Z)";
+        vec![query_string(about, true, example)]
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![ErrorKind::InvalidRql, ErrorKind::EmptyRql]
+    }
+}
+
+impl Params for UnreadQuery {
+    fn read(head: &Head) -> Result<Self> {
+        Ok(Self(head.query().to_owned()))
+    }
+
+    fn parameters(_: &str) -> Vec<Parameter> {
+        vec![]
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![]
+    }
+}
+
+fn in_path(name: &str, about: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(about))
+        .schema(Some(schema))
+        .build()
+}
+
+/// RQL is the query string itself, not the value of a name in it; OpenAPI 3.1 can say only the latter.
+fn query_string(about: &str, required: bool, example: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name("rql")
+        .parameter_in(ParameterIn::Query)
+        .required(if required { Required::True } else { Required::False })
+        .description(Some(format!("{about} It stands right after the `?`, without `rql=`.")))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .example(Some(example.into()))
+        .build()
+}

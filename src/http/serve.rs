@@ -1,0 +1,162 @@
+//! How a request is answered, from its arrival to the line that the log keeps of it.
+
+use std::{any::Any, error::Error as StdError, sync::Arc, time::Instant};
+
+use axum::{body::Body, response::Response};
+use http::{HeaderName, HeaderValue, Request, Uri, header, request::Parts};
+use tracing::{Instrument, Span, field};
+
+use super::{
+    access::Access,
+    answer::{Answer, error_response},
+    body,
+    config::HttpConfig,
+    endpoint::{Endpoint, Handler},
+    head::Head,
+    input::Input,
+    params::Params,
+};
+use crate::{
+    auth::{Authenticator, RequestParts},
+    model::{Caller, Error, ErrorKind, Result},
+    service::Service,
+};
+
+/// Names one request, in the log and to its client.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What every handler works with.
+pub struct Shared {
+    /// The service.
+    pub service: Service,
+    /// Knows callers by their credentials.
+    pub authenticator: Arc<Authenticator>,
+    /// The settings.
+    pub config: HttpConfig,
+}
+
+/// The URL of a request as its client wrote it, for an entry point to put into the request's extensions when it had
+/// to change the path (API Gateway puts a stage before it): OAuth 1.0a signs what the client wrote.
+#[derive(Clone, Debug)]
+pub struct ClientUri(pub Uri);
+
+/// Answers a request that was routed to `endpoint`, and logs it.
+///
+/// The work is a task of its own: a client that hangs up, or whose patience ends, does not stop half-way what it
+/// began, and a panic ends one request only.
+pub async fn answer(shared: Arc<Shared>, endpoint: &Endpoint, request: Request<Body>) -> Response {
+    let (span, id) = request_span(request.method(), endpoint.path);
+    let started = Instant::now();
+    let patience = shared.config.answer_patience;
+    let in_flight = shared.config.in_flight.clone();
+    let work = in_flight.spawn(endpoint.serve(shared, request).instrument(span.clone()));
+    let result = match tokio::time::timeout(patience, work).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(ended)) => Err(Error::internal(match ended.try_into_panic() {
+            Ok(panic) => format!("the handler panicked: {}", panic_message(panic.as_ref())),
+            Err(ended) => ended.to_string(),
+        })),
+        Err(_) => Err(Error::internal(format!("no answer within {} seconds", patience.as_secs()))),
+    };
+    span.in_scope(|| finish(result, started, id))
+}
+
+/// Answers a request that no endpoint is meant by. Its credential is not looked at: there is nothing to let it in to.
+pub async fn no_endpoint(request: Request<Body>) -> Response {
+    let (span, id) = request_span(request.method(), "");
+    let path: String = request.uri().path().chars().take(128).collect();
+    let message = format!("There is no endpoint {} {path}.", request.method());
+    span.in_scope(|| finish(Err(Error::new(ErrorKind::Endpoint, message)), Instant::now(), id))
+}
+
+/// Does what the handler's signature says, in this order: who calls, whether they are let in, the path and the
+/// query, the body, and then the service.
+pub async fn handle<M, H: Handler<M>>(
+    shared: &Shared,
+    request: Request<Body>,
+    template: &str,
+    handler: H,
+) -> Result<Response> {
+    let (parts, body) = request.into_parts();
+    let caller = authenticate(shared, &parts).await?;
+    let access = H::Access::admit(caller)?;
+    let head = Head::new(parts.method, parts.uri, parts.headers, template);
+    let params = H::Params::read(&head)?;
+    let body = match H::Input::limit(&shared.config.limits) {
+        Some(limit) => body::read(body, &head.headers, limit, shared.config.body_patience).await?,
+        None => bytes::Bytes::new(),
+    };
+    let input = H::Input::read(&head, body)?;
+    handler.call(shared.service.clone(), access, params, input).await?.into_response()
+}
+
+async fn authenticate(shared: &Shared, parts: &Parts) -> Result<Caller> {
+    let url = client_url(parts, &shared.config);
+    let request = RequestParts { method: parts.method.as_str(), url: &url, headers: &parts.headers };
+    shared.authenticator.authenticate(request).await
+}
+
+/// The URL as the client wrote it.
+fn client_url(parts: &Parts, config: &HttpConfig) -> String {
+    let uri = parts.extensions.get::<ClientUri>().map_or(&parts.uri, |seen| &seen.0);
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    match &config.public_url {
+        Some(public) => format!("{}://{}{target}", public.scheme(), public.authority()),
+        None => {
+            let scheme = uri.scheme_str().unwrap_or("http");
+            let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            let authority = uri.authority().map(|authority| authority.as_str()).or(host).unwrap_or("localhost");
+            format!("{scheme}://{authority}{target}")
+        }
+    }
+}
+
+/// Neither headers nor queries nor bodies are part of it: they carry credentials and people's data.
+fn request_span(method: &http::Method, route: &str) -> (Span, String) {
+    let mut random = [0; 8];
+    // An id only tells lines of the log apart: when there is no chance, they are harder to tell apart, no more.
+    let _ = getrandom::fill(&mut random);
+    let id = hex::encode(random);
+    let span = tracing::info_span!("request", %method, route, request_id = id, status = field::Empty);
+    (span, id)
+}
+
+fn finish(result: Result<Response>, started: Instant, id: String) -> Response {
+    let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let mut response = match result {
+        Ok(response) => {
+            tracing::info!(status = response.status().as_u16(), millis, "answered");
+            response
+        }
+        Err(error) => {
+            let (status, name) = (error.kind().status(), error.kind().name());
+            let cause = error.cause().map(|cause| with_sources(cause));
+            if status >= 500 {
+                tracing::error!(status, millis, error = name, cause, "answered with a fault of ours");
+            } else {
+                tracing::info!(status, millis, error = name, cause, "answered with an error");
+            }
+            error_response(&error)
+        }
+    };
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+fn with_sources(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}

@@ -1,0 +1,127 @@
+//! A router on a service of its own, and a client for it, in one process and without a socket.
+
+use std::sync::Arc;
+
+use axum::{Router, body::Body};
+use http::{HeaderMap, HeaderName, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use crate::{
+    auth::{AuthSettings, Authenticator, MemoryNonces, NewCredential, issue},
+    http::{HttpConfig, router, serve::Shared},
+    model::{Identity, Permissions, Timestamp, UserId},
+    ports::{Ids, SystemChance},
+    testing::World,
+};
+
+/// What was answered.
+#[derive(Debug)]
+pub struct Answered {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answered {
+    /// The error's code, or 0 where it has none.
+    pub fn code(&self) -> u64 {
+        self.json()["code"].as_u64().unwrap_or_default()
+    }
+
+    /// The error's name.
+    pub fn name(&self) -> String {
+        self.json()["name"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+}
+
+/// A service and the router in front of it.
+pub struct Kit {
+    pub world: World,
+    pub router: Router,
+}
+
+impl Kit {
+    pub async fn new() -> Self {
+        Self::with(HttpConfig::default()).await
+    }
+
+    pub async fn with(config: HttpConfig) -> Self {
+        let world = World::at_rest(5).await;
+        let shared = shared(&world, config);
+        Self { router: router(shared.service, shared.authenticator, shared.config), world }
+    }
+
+    /// A credential of Ada's with these permissions.
+    pub async fn credential(&self, permissions: &[&str], expires: Option<Timestamp>) -> NewCredential {
+        let identity = Identity {
+            user_id: UserId::parse("ada").unwrap(),
+            application_id: None,
+            permissions: Permissions::parse(permissions.iter().copied()).unwrap(),
+        };
+        let ids = Ids::new(Arc::new(SystemChance));
+        let (shown, stored) = issue(identity, expires, self.world.now(), &ids, &*self.world.secrets).await.unwrap();
+        self.world.store.credentials.put(&stored).await.unwrap();
+        shown
+    }
+
+    /// Asks for `target`, as `GET /tasks/v1`. `who` is the Authorization header, nobody when it is empty;
+    /// `may A,B` stands for Ada with these permissions.
+    pub async fn ask(&self, target: &str, who: &str, body: impl Into<Body>) -> Answered {
+        self.ask_with(target, &[("authorization", who)], body).await
+    }
+
+    pub async fn ask_with(&self, target: &str, headers: &[(&'static str, &str)], body: impl Into<Body>) -> Answered {
+        let (method, path) = target.split_once(' ').unwrap();
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost:4000");
+        for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+            let value = match value.strip_prefix("may ") {
+                Some(permissions) => {
+                    let names = permissions.split(',').filter(|name| !name.is_empty()).collect::<Vec<_>>();
+                    format!("Bearer {}", self.credential(&names, None).await.access_token.expose())
+                }
+                None => (*value).to_owned(),
+            };
+            request = request.header(HeaderName::from_static(name), value);
+        }
+        self.send(request.body(body.into()).unwrap()).await
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answered {
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let text = String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()).into_owned();
+        Answered { status: parts.status, headers: parts.headers, text }
+    }
+}
+
+/// One request to a service of its own.
+pub async fn ask(target: &str, who: &str, body: impl Into<Body>) -> Answered {
+    Kit::new().await.ask(target, who, body).await
+}
+
+/// One request to a service of its own.
+pub async fn ask_with(
+    config: HttpConfig,
+    target: &str,
+    headers: &[(&'static str, &str)],
+    body: impl Into<Body>,
+) -> Answered {
+    Kit::with(config).await.ask_with(target, headers, body).await
+}
+
+/// Everything that handlers work with.
+pub fn shared(world: &World, config: HttpConfig) -> Shared {
+    let authenticator = Authenticator::new(
+        Arc::new(world.store.credentials.clone()),
+        world.secrets.clone(),
+        Arc::new(MemoryNonces::default()),
+        world.clock.clone(),
+        AuthSettings::default(),
+    );
+    Shared { service: world.service.clone(), authenticator: Arc::new(authenticator), config }
+}

@@ -1,0 +1,18 @@
+//! The API document in `docs/` is the one that the service serves.
+
+use std::{env, fs, path::Path};
+
+#[test]
+fn the_document_in_docs_is_the_one_that_the_code_makes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
+    let made = serde_json::to_string_pretty(tasklane::http::api_document()).unwrap() + "\n";
+    if env::var_os("UPDATE_OPENAPI").is_some() {
+        fs::write(&path, &made).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == made,
+        "docs/openapi.json is not what the code describes any more.\n\
+         If the change of the API is meant, write it anew: UPDATE_OPENAPI=1 cargo test --test it openapi"
+    );
+}
