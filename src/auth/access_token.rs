@@ -15,7 +15,7 @@ pub(super) fn token_of(random: [u8; BYTES]) -> String {
 /// What is stored of a token, and looked up. `None`: this was never a token of ours.
 ///
 /// A plain hash is enough: nobody guesses 256 random bits, so nothing is gained by making guesses slow.
-pub(super) fn hash(token: &str) -> Option<[u8; 32]> {
+pub fn hash(token: &str) -> Option<[u8; 32]> {
     let random = BASE64_URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFIX)?).ok()?;
     (random.len() == BYTES).then(|| Sha256::digest(token.as_bytes()).into())
 }

@@ -12,6 +12,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use access_token::hash as access_token_hash;
 pub use authenticator::{AuthSettings, Authenticator, RequestParts};
 pub use credential::{NewCredential, Secret, issue};
 pub use key_file::{KeyFile, KeyFileError};

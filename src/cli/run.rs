@@ -1,8 +1,23 @@
 //! `tasklane run`: one Function, once, here.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use super::{Outcome, input::JsonSource};
+use anyhow::Context;
+
+use super::{Outcome as CommandOutcome, Verdict, input::JsonSource, output};
+use crate::{
+    local::{
+        lambda::{LocalLambda, LocalLambdaConfig},
+        logs::{DEFAULT_RETENTION, LocalLogs},
+    },
+    model::{Json, ObjectId, Tags, Task, TaskOrigin, TaskStatus},
+    ports::{Clock, FunctionSpec, InvokeRequest, Lambda, Outcome, SystemClock},
+    task_config::{FILE_NAME, TaskConfig, pack},
+};
 
 /// Run a Function once on this machine, without a service.
 ///
@@ -28,6 +43,86 @@ pub struct Args {
 }
 
 /// Runs it.
-pub(super) async fn run(_args: Args) -> Outcome {
-    anyhow::bail!("`tasklane run` is not built yet")
+pub(super) async fn run(args: Args) -> CommandOutcome {
+    let config = TaskConfig::load(&config_file(&args.path), &|name| std::env::var(name).ok())?;
+    let package = pack(&config.code_dir)?;
+    let events = match (&args.data, args.events.as_slice()) {
+        (data, []) => vec![task_event(&config, data.as_ref().map(JsonSource::read).transpose()?)?],
+        (_, events) => events.iter().map(JsonSource::read).collect::<anyhow::Result<_>>()?,
+    };
+
+    let folder = tempfile::tempdir().context("no temporary folder can be made")?;
+    let logs =
+        LocalLogs::open(folder.path(), DEFAULT_RETENTION, Some(Arc::new(|logged| output::note(&logged.line.message))))?;
+    let mut lambda_config = LocalLambdaConfig::new(folder.path(), logs.writer().clone());
+    lambda_config.notice = Arc::new(output::note);
+    let lambda = LocalLambda::new(lambda_config)?;
+    let spec = spec_of(&config);
+    let deployment = lambda.deploy(&spec, Some(package.zip), None).await?;
+
+    let mut verdict = Verdict::Yes;
+    for event in events {
+        let request = InvokeRequest {
+            function: &spec.name,
+            deployment: &deployment,
+            payload: event.as_str().to_owned().into(),
+            correlation: ObjectId::new(SystemClock.now(), 0),
+            time_limit: spec.time_limit,
+        };
+        let invocation = tokio::select! {
+            invocation = lambda.invoke(request) => invocation?,
+            _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+        };
+        // What the Function logged comes before what it returned, also where both go to one terminal.
+        logs.writer().flush().await;
+        match invocation.outcome {
+            Outcome::Returned(json) => output::data(&String::from_utf8_lossy(&json))?,
+            Outcome::Failed(error) => {
+                output::note(&format!("{}: {}", error.name, error.message));
+                error.trace.iter().for_each(|line| output::note(line));
+                verdict = Verdict::No;
+            }
+        }
+    }
+    lambda.shutdown(Duration::ZERO).await;
+    Ok(verdict)
+}
+
+/// The Function's configuration: the path itself, or the file in that folder.
+fn config_file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() }
+}
+
+/// The event that a queued Task would be: the code reads its `data`.
+fn task_event(config: &TaskConfig, data: Option<Json>) -> anyhow::Result<Json> {
+    let now = SystemClock.now();
+    let task = Task {
+        id: ObjectId::new(now, 0),
+        function_name: config.name.clone(),
+        status: TaskStatus::InProgress,
+        status_changed_timestamp: now,
+        data,
+        tags: Tags::default(),
+        start_timestamp: now,
+        priority: config.default_priority.unwrap_or_default(),
+        origin: TaskOrigin::default(),
+        creation_timestamp: now,
+        update_timestamp: now,
+        retry_for_task_ids: Vec::new(),
+        retried_by_task_id: None,
+        error: None,
+    };
+    Ok(Json::parse(serde_json::to_string(&task)?)?)
+}
+
+fn spec_of(config: &TaskConfig) -> FunctionSpec {
+    FunctionSpec {
+        name: config.name.clone(),
+        description: config.description.clone(),
+        entry_point: config.entry_point.clone(),
+        runtime: config.runtime.clone(),
+        time_limit: config.time_limit.unwrap_or_default(),
+        memory_limit: config.memory_limit.unwrap_or_default(),
+        environment: config.environment.clone().unwrap_or_default(),
+    }
 }

@@ -1,7 +1,10 @@
 //! The service on one machine: what stands in for AWS there.
 
+pub mod administrator;
 pub mod database;
 pub mod events;
 pub mod lambda;
 pub mod logs;
+pub mod machine;
+pub mod server;
 pub mod wakeups;

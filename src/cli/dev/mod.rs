@@ -1,0 +1,165 @@
+//! `tasklane dev`: the whole service, here.
+
+mod sync;
+mod watch;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::broadcast::error::RecvError,
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{sync::Synced, watch::Watch};
+use super::{Outcome, Verdict, output};
+use crate::{
+    http::{self, CorsOrigins, HttpConfig},
+    local::{
+        administrator,
+        machine::{Machine, MachineConfig},
+        server::Server,
+    },
+    model::ConcurrencyLimit,
+    ports::TaskFailedContent,
+    service::Settings,
+};
+
+/// Serve the whole service on this machine.
+///
+/// Syncs every task-config.json under the paths and syncs again whenever something changes there. Everything is kept in
+/// the data folder, with an administrator's credentials in its file `credentials`, which the other commands find by
+/// themselves. Ctrl-C stops it and lets what runs come to its end.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  tasklane dev examples --listen 127.0.0.1:0    serve the examples on a free port")]
+pub struct Args {
+    /// Folders to search for task-config.json files, or such files
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Where to listen; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4000")]
+    pub listen: SocketAddr,
+
+    /// Where everything is kept
+    #[arg(long, value_name = "DIR", default_value = ".tasklane")]
+    pub data_dir: PathBuf,
+
+    /// Refuse Functions whose runtime is not exactly the version of node or python that this machine has
+    #[arg(long)]
+    pub strict_runtimes: bool,
+
+    /// Post every task_failed event to this URL too
+    #[arg(long, value_name = "URL")]
+    pub webhook: Option<String>,
+
+    /// How many Tasks may run at once
+    #[arg(long, value_name = "N", default_value = "5", value_parser = concurrency)]
+    pub concurrency: ConcurrencyLimit,
+
+    /// What stands before a Function's name in AWS_LAMBDA_FUNCTION_NAME
+    #[arg(long, value_name = "PREFIX", default_value = "tasklane")]
+    pub prefix: String,
+}
+
+/// Serves until Ctrl-C.
+pub(super) async fn run(args: Args) -> Outcome {
+    // Asked for before anything can run: a signal that comes early is waited for like any other.
+    let mut signals = Signals::listen()?;
+    let machine = Machine::start(MachineConfig {
+        data_dir: args.data_dir.clone(),
+        prefix: args.prefix,
+        task_concurrency: args.concurrency.get(),
+        api_concurrency: Settings::default().api_concurrency,
+        strict_runtimes: args.strict_runtimes,
+        webhook: args.webhook,
+        live_log: Some(Arc::new(|logged| output::note(&format!("{} | {}", logged.function, logged.line.message)))),
+    })
+    .await?;
+    let shown = show_events(&machine);
+    let server = Server::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    let url = server.url();
+    let credentials = args.data_dir.join("credentials");
+    administrator::ensure(&credentials, &url, &machine.store, &machine.ports, &*machine.secrets).await?;
+
+    // The Functions first: whoever reads that the service is ready finds them there.
+    let mut watch = Watch::start(&args.paths, &args.data_dir);
+    let mut synced = Synced::default();
+    synced.sync(&machine.service, &args.paths).await;
+
+    let stop = CancellationToken::new();
+    let config = HttpConfig { cors: CorsOrigins::Localhost, ..HttpConfig::default() };
+    let in_flight = config.in_flight.clone();
+    let router = http::router(machine.service.clone(), machine.authenticator.clone(), config);
+    let serving = tokio::spawn(server.serve(router, stop.clone()));
+    output::note(&format!("an administrator's credentials are in {}", credentials.display()));
+    output::note("Functions run as you, with your rights: sync only code that you would run yourself");
+    output::data(&url)?;
+
+    loop {
+        tokio::select! {
+            () = watch.changed() => synced.sync(&machine.service, &args.paths).await,
+            () = signals.next() => break,
+        }
+    }
+    output::note("stopping: what runs gets its time; once more ends it at once");
+    stop.cancel();
+    let drained = async {
+        let served = serving.await;
+        in_flight.close();
+        in_flight.wait().await;
+        machine.drain().await;
+        served
+    };
+    tokio::select! {
+        served = drained => served.context("the HTTP server failed")?.context("the HTTP server failed")?,
+        () = signals.next() => anyhow::bail!("stopped before everything had ended"),
+    }
+    shown.abort();
+    Ok(Verdict::Yes)
+}
+
+/// Shows every `task_failed` event on stderr.
+fn show_events(machine: &Machine) -> tokio::task::JoinHandle<()> {
+    let mut events = machine.events.watch();
+    tokio::spawn(async move {
+        loop {
+            match events.recv().await {
+                Ok(event) => {
+                    let TaskFailedContent { id, function_name, error } = event.content;
+                    output::note(&format!("task_failed | {function_name} {id}: {}: {}", error.name, error.message));
+                }
+                Err(RecvError::Lagged(missed)) => output::note(&format!("task_failed | {missed} more")),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    })
+}
+
+/// What people and supervisors stop a process with.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+fn concurrency(text: &str) -> Result<ConcurrencyLimit, String> {
+    let number = text.parse().map_err(|_| "must be a whole number".to_owned())?;
+    ConcurrencyLimit::new(number).map_err(|e| e.to_string())
+}

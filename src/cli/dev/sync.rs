@@ -1,0 +1,122 @@
+//! Makes the service hold what the `task-config.json` files say.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    cli::output,
+    model::{Error, ErrorKind},
+    service::{FunctionChange, FunctionOptions, NewFunction, Service},
+    task_config::{self, Package, TaskConfig, pack},
+};
+
+/// What was synced last from each file, so that a save that changes nothing says nothing.
+#[derive(Default)]
+pub struct Synced {
+    files: BTreeMap<PathBuf, State>,
+}
+
+#[derive(PartialEq)]
+enum State {
+    Holds(Box<TaskConfig>, String),
+    Broken(String),
+}
+
+impl Synced {
+    /// Syncs every `task-config.json` under the paths. One that is broken is told, and what the service holds of its
+    /// Function stays as it is.
+    pub async fn sync(&mut self, service: &Service, paths: &[PathBuf]) {
+        let files = match task_config::find(paths) {
+            Ok(files) => files,
+            Err(error) => return output::note(&format!("error: {error}")),
+        };
+        // A Function whose file went away stays: deleting one is something that people say, not something that happens.
+        self.files.retain(|file, _| files.contains(file));
+        for file in files {
+            self.sync_file(service, file).await;
+        }
+    }
+
+    async fn sync_file(&mut self, service: &Service, file: PathBuf) {
+        let read = read(&file).await;
+        let state = match &read {
+            Ok((config, package)) => State::Holds(Box::new(config.clone()), package.code_sha256.clone()),
+            Err(why) => State::Broken(why.clone()),
+        };
+        if self.files.get(&file) == Some(&state) {
+            return;
+        }
+        let told = match read {
+            Ok((config, package)) => {
+                let name = config.name.clone();
+                match apply(service, config, package).await {
+                    Ok(Applied::Created) => Ok(format!("{name}: created from {}", file.display())),
+                    Ok(Applied::Updated) => Ok(format!("{name}: updated from {}", file.display())),
+                    Ok(Applied::Unchanged) => Ok(format!("{name}: unchanged")),
+                    Err(error) => Err(error.message().to_owned()),
+                }
+            }
+            Err(why) => Err(why),
+        };
+        match told {
+            Ok(line) => {
+                output::note(&line);
+                self.files.insert(file, state);
+            }
+            Err(why) => {
+                output::note(&format!("error: {} is not synced, what was there stays: {why}", file.display()));
+                self.files.insert(file, State::Broken(why));
+            }
+        }
+    }
+}
+
+enum Applied {
+    Created,
+    Updated,
+    Unchanged,
+}
+
+async fn read(file: &Path) -> Result<(TaskConfig, Package), String> {
+    let config = TaskConfig::load(file, &|name| std::env::var(name).ok()).map_err(|error| error.to_string())?;
+    let folder = config.code_dir.clone();
+    let packed = tokio::task::spawn_blocking(move || pack(&folder)).await.map_err(|error| error.to_string())?;
+    Ok((config, packed.map_err(|error| error.to_string())?))
+}
+
+async fn apply(service: &Service, config: TaskConfig, package: Package) -> Result<Applied, Error> {
+    let options = FunctionOptions {
+        description: config.description,
+        time_limit: config.time_limit,
+        memory_limit: config.memory_limit,
+        environment: config.environment,
+        retry_policy: config.retry_policy,
+        permission_mode: config.permission_mode,
+        default_priority: config.default_priority,
+        concurrency_limit: None,
+    };
+    match service.get_function(config.name.as_str()).await {
+        Ok(before) => {
+            let code = (before.deployment.code_sha256 != package.code_sha256).then_some(package.zip);
+            let change =
+                FunctionChange { code, entry_point: Some(config.entry_point), runtime: Some(config.runtime), options };
+            service.update_function(config.name.as_str(), change).await?;
+            let after = service.get_function(config.name.as_str()).await?;
+            Ok(if after == before { Applied::Unchanged } else { Applied::Updated })
+        }
+        Err(error) if error.kind() == ErrorKind::ResourceUnknown => {
+            let new = NewFunction {
+                name: config.name,
+                code: package.zip,
+                entry_point: config.entry_point,
+                runtime: config.runtime,
+                options,
+            };
+            service.create_function(new).await?;
+            Ok(Applied::Created)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,186 @@
+//! The whole service in one process: every part put together on one machine.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use super::{
+    database::{self, DatabaseError},
+    events::{EventsError, LocalEvents},
+    lambda::{LocalLambda, LocalLambdaConfig, RuntimeSupport},
+    logs::{DEFAULT_RETENTION, LiveLog, LocalLogs},
+    wakeups::LocalWakeups,
+};
+use crate::{
+    auth::{AuthSettings, Authenticator, KeyFile, KeyFileError, MemoryNonces},
+    dispatch::{Dispatcher, FunctionDirectory, SlotPolicy, Slots, Ticker},
+    ports::{Ids, PortError, Ports, SystemChance, SystemClock},
+    service::{Service, Settings},
+    store::{RunnerId, Store, StoreConfig, StoreError},
+};
+
+/// What a machine is started with.
+#[derive(Clone)]
+pub struct MachineConfig {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// What stands before a Function's name in Lambda.
+    pub prefix: String,
+    /// How many Tasks may run at once.
+    pub task_concurrency: u16,
+    /// How many API Functions may run at once.
+    pub api_concurrency: u16,
+    /// Refuse Functions whose runtime is not exactly what this machine has.
+    pub strict_runtimes: bool,
+    /// Where events are posted to, besides the events file.
+    pub webhook: Option<String>,
+    /// Shown every line that a Function logs.
+    pub live_log: Option<LiveLog>,
+}
+
+/// The running service.
+pub struct Machine {
+    /// What callers can do.
+    pub service: Service,
+    /// The tables.
+    pub store: Store,
+    /// The ports, for what is put together outside.
+    pub ports: Ports,
+    /// Knows callers by their credentials.
+    pub authenticator: Arc<Authenticator>,
+    /// Seals what must be kept and not be readable.
+    pub secrets: Arc<KeyFile>,
+    /// The events, for whoever shows them.
+    pub events: Arc<LocalEvents>,
+    lambda: Arc<LocalLambda>,
+    stop: CancellationToken,
+    loops: TaskTracker,
+}
+
+/// Why a machine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// The data folder cannot be made.
+    #[error("the data folder {path} cannot be used: {cause}", path = .path.display())]
+    DataDir {
+        /// The folder.
+        path: PathBuf,
+        /// What the file system said.
+        cause: std::io::Error,
+    },
+    /// The database does not open.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The tables cannot be made or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The local Lambda or its logs do not start.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// The key that seals secrets cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// Events cannot be published.
+    #[error(transparent)]
+    Events(#[from] EventsError),
+}
+
+/// The name under which this process holds runs and slots. The database belongs to one process at a time, so whatever
+/// an earlier one held under this name is this one's to clean up.
+const RUNNER: &str = "local";
+
+/// How long runs get that nobody waits for any more: there should be none.
+const LAST_GRACE: Duration = Duration::from_secs(1);
+
+impl Machine {
+    /// Starts everything but the HTTP server. Tasks that an earlier process left running end as zombies, and Tasks
+    /// that came due meanwhile run.
+    pub async fn start(config: MachineConfig) -> Result<Self, MachineError> {
+        make_private_dir(&config.data_dir)?;
+        let clock = Arc::new(SystemClock);
+        let client = database::open(&config.data_dir.join("database.sqlite"))?;
+        let store = Store::new(client, StoreConfig::new(&config.prefix), clock.clone());
+        store.create_tables().await?;
+
+        let logs = LocalLogs::open(&config.data_dir, DEFAULT_RETENTION, config.live_log)?;
+        let mut lambda = LocalLambdaConfig::new(&config.data_dir, logs.writer().clone());
+        lambda.prefix.clone_from(&config.prefix);
+        lambda.max_processes = usize::from(config.task_concurrency) + usize::from(config.api_concurrency);
+        lambda.strict_runtimes = config.strict_runtimes;
+        let lambda = LocalLambda::new(lambda)?;
+        let events = Arc::new(LocalEvents::open(&config.data_dir, config.webhook.as_deref())?);
+        let wakeups = LocalWakeups::default();
+        let ports = Ports {
+            lambda: lambda.clone(),
+            wakeups: Arc::new(wakeups.clone()),
+            events: events.clone(),
+            logs: Arc::new(logs),
+            clock: clock.clone(),
+            ids: Arc::new(Ids::new(Arc::new(SystemChance))),
+        };
+
+        let functions = Arc::new(FunctionDirectory::new(store.clone(), clock.clone()));
+        let slots = Arc::new(Slots::new(
+            store.slots.clone(),
+            RunnerId::new(RUNNER),
+            clock,
+            SlotPolicy::Alone,
+            config.task_concurrency,
+        ));
+        let settings =
+            Settings { prefix: config.prefix, api_concurrency: config.api_concurrency, record_before_answer: false };
+        let secrets = Arc::new(KeyFile::open_or_create(&config.data_dir.join("key"))?);
+        let authenticator = Arc::new(Authenticator::new(
+            Arc::new(store.credentials.clone()),
+            secrets.clone(),
+            Arc::new(MemoryNonces::default()),
+            ports.clock.clone(),
+            // One process on one machine: a look-up costs little, and a revocation counts at once.
+            AuthSettings::default(),
+        ));
+        let service =
+            Service::new(store.clone(), ports.clone(), settings, slots.clone(), functions.clone(), secrets.clone());
+        let dispatcher = Dispatcher::new(store.clone(), ports.clone(), slots, functions.clone());
+        let ticker = Ticker::new(store.clone(), ports.clone(), functions);
+
+        let buried = ticker.bury(&RunnerId::new(RUNNER)).await?;
+        if buried > 0 {
+            warn!(tasks = buried, "tasks were running when the service last stopped; their outcome is unknown");
+        }
+        let stop = CancellationToken::new();
+        let loops = TaskTracker::new();
+        let (stopped, woken) = (stop.clone(), wakeups.dispatcher);
+        loops.spawn(async move { dispatcher.run_until(&stopped, &woken).await });
+        let (stopped, changed) = (stop.clone(), wakeups.ticker);
+        loops.spawn(async move { ticker.run_until(&stopped, &changed).await });
+        Ok(Self { service, store, ports, authenticator, secrets, events, lambda, stop, loops })
+    }
+
+    /// What this machine can run, and what is missing for the rest.
+    pub async fn runtimes(&self) -> Vec<RuntimeSupport> {
+        self.lambda.runtimes().await
+    }
+
+    /// Starts no more runs, and waits for those that are in progress: each has its own time limit. Nothing is lost:
+    /// what has not started waits in the store.
+    pub async fn drain(&self) {
+        self.stop.cancel();
+        self.loops.close();
+        self.loops.wait().await;
+        self.service.drain().await;
+        self.lambda.shutdown(LAST_GRACE).await;
+        info!("everything that was running has ended");
+    }
+}
+
+/// Secrets are kept there: nobody else may look in.
+fn make_private_dir(path: &Path) -> Result<(), MachineError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|cause| MachineError::DataDir { path: path.to_owned(), cause })
+}
