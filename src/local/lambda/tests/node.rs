@@ -16,7 +16,7 @@ enum Ends {
 use Ends::{Failing, In};
 
 /// What it is about, the files, the entry point, what it ends in.
-type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str, Ends);
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, Ends);
 
 async fn check(world: &World, name: &str, function: &Deployed, ends: &Ends) {
     let ran = world.run(function, json!({"name": "Ada"})).await;
@@ -153,7 +153,7 @@ async fn handlers_are_found_where_lambda_finds_them() {
     let world = World::new();
     let esm = "export const handler = async () => 'esm'";
     let cjs = "exports.handler = async () => 'cjs'";
-    let cases: &[Case] = &[
+    let cases: &[Case<'_>] = &[
         ("folder", &[("src/api/index.js", cjs)], "src/api/index.handler", In(json!("cjs"))),
         ("nested export", &[("a.js", "exports.v1 = { get: async () => 'get' }")], "a.v1.get", In(json!("get"))),
         (

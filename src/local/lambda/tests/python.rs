@@ -13,7 +13,7 @@ enum Ends {
 use Ends::{Failing, In};
 
 /// What it is about, the files, the entry point, what it ends in.
-type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str, Ends);
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, Ends);
 
 async fn check(world: &World, name: &str, function: &Deployed, ends: &Ends) {
     let ran = world.run(function, json!({"name": "Ada"})).await;
@@ -139,7 +139,7 @@ async fn whatever_is_raised_has_the_name_and_the_message_that_lambda_gives_it() 
 async fn handlers_are_found_where_lambda_finds_them() {
     let world = World::new();
     let code = "def handler(event, context):\n    return __name__\n";
-    let cases: &[Case] = &[
+    let cases: &[Case<'_>] = &[
         ("file", &[("index.py", code)], "index.handler", In(json!("index"))),
         ("package", &[("src/api.py", code), ("src/__init__.py", "")], "src.api.handler", In(json!("src.api"))),
         ("folder", &[("src/api.py", code)], "src/api.handler", In(json!("src.api"))),
