@@ -99,6 +99,11 @@ impl LocalLambda {
         self.engine.runtimes.all().await
     }
 
+    /// How many processes are at work.
+    pub fn busy_processes(&self) -> usize {
+        self.engine.pool.busy_count()
+    }
+
     /// Takes no more runs, gives those under way `grace` to end, then kills every process.
     pub async fn shutdown(&self, grace: Duration) {
         self.engine.pool.close();

@@ -72,13 +72,13 @@ impl Pool {
         }
         let same =
             |idle: &Idle| idle.sandbox.version.id == version.id && idle.sandbox.version.function == version.function;
-        while let Some(at) = state.idle.iter().rposition(same) {
+        if let Some(at) = state.idle.iter().rposition(same) {
             let Idle { sandbox, slot, .. } = state.idle.remove(at);
-            if !sandbox.has_exited() {
-                return Checkout::Warm(sandbox, slot);
-            }
-            // Somebody else killed it while it slept. Its slot serves for a fresh one.
-            return Checkout::Cold(slot, Some(sandbox));
+            // One that somebody else killed while it slept leaves its slot to a fresh one.
+            return match sandbox.has_exited() {
+                false => Checkout::Warm(sandbox, slot),
+                true => Checkout::Cold(slot, Some(sandbox)),
+            };
         }
         if state.taken < self.max {
             state.taken += 1;
@@ -108,6 +108,11 @@ impl Pool {
             return;
         }
         state.idle.push(Idle { sandbox, slot, since: Instant::now() });
+    }
+
+    /// How many processes are busy.
+    pub(super) fn busy_count(&self) -> usize {
+        lock(&self.state).busy.len()
     }
 
     /// Notes that a busy process is no more.
@@ -143,6 +148,14 @@ impl State {
         if let Some(at) = self.busy.iter().position(|busy| busy == code) {
             self.busy.swap_remove(at);
         }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // The slots of idle processes hold the state, and the state holds them: without this neither ever went.
+        let idle = std::mem::take(&mut lock(&self.state).idle);
+        drop(idle);
     }
 }
 

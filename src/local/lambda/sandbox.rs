@@ -1,6 +1,13 @@
 //! One process of a Function: what Lambda calls an execution environment.
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -30,7 +37,6 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 pub(super) struct Sandbox {
     pub(super) version: Arc<Version>,
     pub(super) output: Output,
-    pub(super) log_stream: String,
     api: RuntimeApi,
     events: mpsc::UnboundedReceiver<Event>,
     exit: watch::Receiver<Option<ExitStatus>>,
@@ -76,6 +82,9 @@ impl Sandbox {
         support: &Support,
         target: LogTarget,
     ) -> Result<Self, StartError> {
+        if *support == Support::Bootstrap {
+            check_bootstrap(&version.code_path.join("bootstrap"))?;
+        }
         let stream = super::run::random_hex::<16>();
         let scratch = engine.scratch.path().join(&stream);
         create_private(&scratch).map_err(StartError::Io)?;
@@ -89,7 +98,7 @@ impl Sandbox {
             Ok(child) => child,
             Err(error) => {
                 let _ = fs::remove_dir_all(&scratch);
-                return Err(not_started(version, support, error));
+                return Err(not_started(support, error));
             }
         };
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(i32::MAX);
@@ -102,7 +111,6 @@ impl Sandbox {
         Ok(Self {
             version: version.clone(),
             output,
-            log_stream,
             api,
             events,
             exit,
@@ -206,21 +214,41 @@ async fn exit_of(exit: &mut watch::Receiver<Option<ExitStatus>>) -> ExitStatus {
     }
 }
 
-fn not_started(version: &Version, support: &Support, error: io::Error) -> StartError {
-    if *support != Support::Bootstrap {
-        return StartError::Io(error);
+/// Why a package's own `bootstrap` cannot be started, as far as that shows before it is tried.
+///
+/// The format is looked at here because `exec` would not fail for one that the machine does not know: it would hand the
+/// file to a shell.
+fn check_bootstrap(bootstrap: &Path) -> Result<(), StartError> {
+    let invalid = |why: &str| Err(StartError::InvalidEntrypoint(why.to_owned()));
+    let mut head = [0; 20];
+    let read = match fs::File::open(bootstrap).map(|file| file.take(20).read(&mut head)) {
+        Ok(Ok(read)) => read,
+        Ok(Err(error)) => return Err(StartError::Io(error)),
+        Err(_) => return invalid("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"),
+    };
+    let machine = u16::from_le_bytes([head[18], head[19]]);
+    let here = match std::env::consts::ARCH {
+        "x86_64" => Some(62),
+        "aarch64" => Some(183),
+        _ => None,
+    };
+    let is_script = head.starts_with(b"#!");
+    let is_program = read == head.len() && head.starts_with(b"\x7fELF") && here.is_none_or(|here| here == machine);
+    if is_script || is_program || !cfg!(target_os = "linux") {
+        return Ok(());
     }
-    let why: BTreeMap<_, _> = [
-        (io::ErrorKind::PermissionDenied, "permission denied"),
-        (io::ErrorKind::NotFound, "no such file or directory"),
-    ]
-    .into();
-    // A `bootstrap` that is there but whose interpreter is not ends in the same error as one that is not there.
-    if !version.code_path.join("bootstrap").exists() {
-        return StartError::InvalidEntrypoint(
-            "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]".to_owned(),
-        );
+    invalid("fork/exec /var/task/bootstrap: exec format error")
+}
+
+fn not_started(support: &Support, error: io::Error) -> StartError {
+    match (support, error.kind()) {
+        (Support::Bootstrap, io::ErrorKind::PermissionDenied) => {
+            StartError::InvalidEntrypoint("fork/exec /var/task/bootstrap: permission denied".to_owned())
+        }
+        // The file is there: what is not is the program that its first line names.
+        (Support::Bootstrap, io::ErrorKind::NotFound) => {
+            StartError::InvalidEntrypoint("fork/exec /var/task/bootstrap: no such file or directory".to_owned())
+        }
+        _ => StartError::Io(error),
     }
-    let why = why.get(&error.kind()).copied().unwrap_or("exec format error");
-    StartError::InvalidEntrypoint(format!("fork/exec /var/task/bootstrap: {why}"))
 }

@@ -1,1 +1,135 @@
+//! What deploying, retiring and removing leave behind.
 
+use serde_json::json;
+
+use super::harness::{Deployed, World, environment, spec};
+use crate::{
+    model::Runtime,
+    package::testing,
+    ports::{DeployError, InvokeError, Lambda},
+};
+
+fn code_folders(world: &World) -> usize {
+    std::fs::read_dir(world.folder.path().join("lambda/code")).unwrap().count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_old_version_runs_until_it_is_retired_and_the_new_one_beside_it() {
+    let world = World::new();
+    let old = world.node("exports.handler = async () => process.env.STAGE + ' 1'").await;
+    let mut spec = old.spec.clone();
+    spec.environment = environment(&[("STAGE", "b")]);
+    let configured = world.lambda.deploy(&spec, None, Some(&old.deployment)).await.unwrap();
+    assert_eq!(configured.code_sha256, old.deployment.code_sha256);
+    assert_ne!(configured.version, old.deployment.version);
+    let new = Deployed { spec, deployment: configured };
+    assert_eq!(world.run(&old, json!({})).await.returned(), json!("undefined 1"));
+    assert_eq!(world.run(&new, json!({})).await.returned(), json!("b 1"));
+    assert_eq!(world.run(&old, json!({})).await.returned(), json!("undefined 1"));
+    assert_eq!(code_folders(&world), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deploying_the_same_again_changes_nothing() {
+    let world = World::new();
+    let first = world.node("exports.handler = async () => 1").await;
+    let again = world.node("exports.handler = async () => 1").await;
+    assert_eq!(first.deployment, again.deployment);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_survives_a_restart() {
+    let world = World::new();
+    let function = world.deploy(&[("index.js", "exports.handler = async () => process.env.SECRET")], |spec| {
+        spec.environment = environment(&[("SECRET", "s3cret")]);
+    });
+    let function = function.await;
+    let World { lambda, logs, folder, .. } = world;
+    drop((lambda, logs));
+    let world = World::on(folder, |config| config.prefix = "test".to_owned());
+    assert_eq!(world.run(&function, json!({})).await.returned(), json!("s3cret"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_for_the_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    world.deploy(&[("index.js", "")], |spec| spec.environment = environment(&[("SECRET", "s3cret")])).await;
+    let versions = world.folder.path().join("lambda/versions/f");
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&versions), 0o700);
+    for file in std::fs::read_dir(&versions).unwrap() {
+        assert_eq!(mode(&file.unwrap().path()), 0o600);
+    }
+    assert_eq!(mode(&world.folder.path().join("logs.sqlite")), 0o600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_function_is_gone_with_its_code_but_not_its_logs() {
+    let world = World::new();
+    let function = world.node("exports.handler = async () => console.log('kept')").await;
+    let correlation = world.new_id();
+    world.invoke(&function, "{}".into(), correlation).await.unwrap();
+    world.lambda.remove(&function.spec.name).await.unwrap();
+    world.lambda.remove(&function.spec.name).await.unwrap();
+    assert_eq!(code_folders(&world), 0);
+    match world.invoke(&function, "{}".into(), world.new_id()).await {
+        Err(InvokeError::Refused { name, message }) => {
+            assert_eq!(name, "ResourceNotFoundException");
+            assert_eq!(message, "Function not found: arn:aws:lambda:us-east-1:000000000000:function:test-f");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(world.log_of(&function, correlation).await.iter().any(|line| line.ends_with("\tkept")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn code_that_is_no_package_is_refused_and_the_disk_stays_clean() {
+    let world = World::new();
+    for code in [b"no zip".to_vec(), testing::zip(&[]), testing::zip_with_link("a", "/etc", &[("b", "")])] {
+        let refused = world.lambda.deploy(&spec("f"), Some(code.into()), None).await;
+        assert!(matches!(refused, Err(DeployError::InvalidCode(_))), "{refused:?}");
+    }
+    assert_eq!(code_folders(&world), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_machine_cannot_run_deploys_with_a_notice_unless_runtimes_are_strict() {
+    let notices = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = notices.clone();
+    let world = World::with(|config| {
+        config.notice = std::sync::Arc::new(move |text| told.lock().unwrap().push(text.to_owned()))
+    });
+    for name in ["a", "b"] {
+        let java = world
+            .deploy(&[("x.class", "")], |spec| {
+                spec.name = name.to_owned().try_into().unwrap();
+                spec.runtime = Runtime::new("java21");
+            })
+            .await;
+        match world.run(&java, json!({})).await.result {
+            Err(InvokeError::Refused { name, message }) => {
+                assert_eq!(name, "InvalidRuntimeException");
+                assert!(message.contains("java21"), "{message}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // Runs all the same, with one notice: this machine's Python is another one.
+    let python =
+        world.deploy(&[("index.py", "def handler(e, c): return 1")], |spec| spec.runtime = Runtime::new("python3.4"));
+    assert_eq!(world.run(&python.await, json!({})).await.returned(), json!(1));
+    let notices = notices.lock().unwrap().clone();
+    assert_eq!(notices.len(), 2, "{notices:?}");
+
+    let strict = World::with(|config| config.strict_runtimes = true);
+    for runtime in ["java21", "python3.4"] {
+        let mut spec = spec("f");
+        spec.runtime = Runtime::new(runtime);
+        let refused = strict.lambda.deploy(&spec, Some(testing::zip(&[("x", "")]).into()), None).await;
+        assert!(
+            matches!(&refused, Err(DeployError::InvalidConfiguration(text)) if text.contains(runtime)),
+            "{refused:?}"
+        );
+    }
+}

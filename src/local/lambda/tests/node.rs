@@ -15,6 +15,9 @@ enum Ends {
 }
 use Ends::{Failing, In};
 
+/// What it is about, the files, the entry point, what it ends in.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, Ends);
+
 async fn check(world: &World, name: &str, function: &Deployed, ends: &Ends) {
     let ran = world.run(function, json!({"name": "Ada"})).await;
     match ends {
@@ -150,7 +153,7 @@ async fn handlers_are_found_where_lambda_finds_them() {
     let world = World::new();
     let esm = "export const handler = async () => 'esm'";
     let cjs = "exports.handler = async () => 'cjs'";
-    let cases: &[(&str, &[(&str, &str)], &str, Ends)] = &[
+    let cases: &[Case<'_>] = &[
         ("folder", &[("src/api/index.js", cjs)], "src/api/index.handler", In(json!("cjs"))),
         ("nested export", &[("a.js", "exports.v1 = { get: async () => 'get' }")], "a.v1.get", In(json!("get"))),
         (

@@ -1,1 +1,284 @@
+//! How processes live: warm, at once, replaced, idle, ended.
 
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+
+use super::harness::{Deployed, World, environment, eventually};
+use crate::ports::{InvokeError, Lambda, Outcome};
+
+const COUNTER: &str = "let n = 0; exports.handler = async (event) => {
+    n += 1;
+    if (event.exit) process.exit(1);
+    if (event.hang) await new Promise((r) => setTimeout(r, event.hang));
+    return { n, pid: process.pid };
+}";
+
+fn is_alive(pid: &Value) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn state_survives_between_warm_runs_and_errors_but_not_a_crash() {
+    let world = World::new();
+    let function = world.node(COUNTER).await;
+    let first = world.run(&function, json!({})).await.returned();
+    let second = world.run(&function, json!({})).await.returned();
+    assert_eq!((&second["n"], &second["pid"]), (&json!(2), &first["pid"]));
+    assert_eq!(world.run(&function, json!({"exit": true})).await.failed().name, "Runtime.ExitError");
+    let fresh = world.run(&function, json!({})).await.returned();
+    assert_eq!(fresh["n"], json!(1));
+    assert_ne!(fresh["pid"], first["pid"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_at_once_have_a_process_each_up_to_the_limit() {
+    let world = Arc::new(World::with(|config| config.max_processes = 3));
+    let function = Arc::new(world.node(COUNTER).await);
+    let runs: Vec<_> = (0..3)
+        .map(|_| {
+            let (world, function) = (world.clone(), function.clone());
+            tokio::spawn(async move { world.run(&function, json!({"hang": 1000})).await.returned()["pid"].clone() })
+        })
+        .collect();
+    eventually("all three run", || world.lambda.busy_processes() == 3).await;
+    let fourth = world.run(&function, json!({})).await.result;
+    assert!(matches!(fourth, Err(InvokeError::Throttled(_))), "{fourth:?}");
+    let mut pids = Vec::new();
+    for run in runs {
+        pids.push(run.await.unwrap().to_string());
+    }
+    pids.sort();
+    pids.dedup();
+    assert_eq!(pids.len(), 3);
+
+    // All three are idle now; a Function without one gets the place of the one that was idle longest.
+    let other = world.deploy(&[("index.js", COUNTER)], |spec| spec.name = "other".to_owned().try_into().unwrap()).await;
+    assert_eq!(world.run(&other, json!({})).await.returned()["n"], json!(1));
+    let alive = pids.iter().filter(|pid| is_alive(&pid.parse().unwrap())).count();
+    assert_eq!(alive, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_processes_are_frozen_and_end_after_a_while() {
+    let world = World::with(|config| config.idle_after = Duration::from_millis(600));
+    let code =
+        "let ticks = 0; setInterval(() => ticks++, 10); exports.handler = async () => ({ ticks, pid: process.pid })";
+    let function = world.node(code).await;
+    let before = world.run(&function, json!({})).await.returned();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let after = world.run(&function, json!({})).await.returned();
+    assert_eq!(before["pid"], after["pid"]);
+    let ticks = after["ticks"].as_i64().unwrap() - before["ticks"].as_i64().unwrap();
+    assert!(ticks < 20, "it ticked {ticks} times while nothing ran");
+    eventually("the process ended", || !is_alive(&after["pid"])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopping_server_lets_runs_end_and_then_kills() {
+    let world = Arc::new(World::new());
+    let function = Arc::new(world.node(COUNTER).await);
+    let run = |event: Value| {
+        let (world, function) = (world.clone(), function.clone());
+        tokio::spawn(async move { world.run(&function, event).await.result })
+    };
+    let (short, long) = (run(json!({"hang": 300})), run(json!({"hang": 8000})));
+    eventually("both run", || world.lambda.busy_processes() == 2).await;
+    world.lambda.shutdown(Duration::from_millis(1500)).await;
+    let short = short.await.unwrap().unwrap();
+    assert!(matches!(short.outcome, Outcome::Returned(_)), "{short:?}");
+    let long = long.await.unwrap();
+    assert!(matches!(long, Err(InvokeError::OutcomeUnknown(_))), "{long:?}");
+    let late = world.run(&function, json!({})).await.result;
+    assert!(matches!(late, Err(InvokeError::Throttled(_))), "{late:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_leaves_does_not_stop_the_run() {
+    let world = Arc::new(World::new());
+    let function = Arc::new(
+        world
+            .node("exports.handler = async () => { await new Promise((r) => setTimeout(r, 300)); console.log('done') }")
+            .await,
+    );
+    let correlation = world.new_id();
+    let call = {
+        let (world, function) = (world.clone(), function.clone());
+        tokio::spawn(async move { world.invoke(&function, "{}".into(), correlation).await })
+    };
+    eventually("it runs", || world.lambda.busy_processes() == 1).await;
+    call.abort();
+    eventually("it ended", || world.lambda.busy_processes() == 0).await;
+    let log = world.log_of(&function, correlation).await;
+    assert!(
+        log.iter().any(|line| line.ends_with("\tINFO\tdone")) && log.last().unwrap().starts_with("REPORT "),
+        "{log:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_can_be_read_while_the_run_goes_on() {
+    let world = Arc::new(World::new());
+    let function = Arc::new(
+        world
+            .node(
+                "exports.handler = async () => { console.log('early'); await new Promise((r) => setTimeout(r, 2000)) }",
+            )
+            .await,
+    );
+    let correlation = world.new_id();
+    let call = {
+        let (world, function) = (world.clone(), function.clone());
+        tokio::spawn(async move { world.invoke(&function, "{}".into(), correlation).await })
+    };
+    let begun = std::time::Instant::now();
+    while !world.log_of(&function, correlation).await.iter().any(|line| line.ends_with("\tINFO\tearly")) {
+        assert!(begun.elapsed() < Duration::from_secs(10) && !call.is_finished(), "the line never came");
+        tokio::task::yield_now().await;
+    }
+    assert!(!call.is_finished());
+    call.await.unwrap().unwrap();
+}
+
+async fn environment_of(world: &World, function: &Deployed) -> Vec<String> {
+    let ran = world.run(function, json!({})).await.returned();
+    let shown = |(name, value): (&String, &Value)| format!("{name}={}", world.shown(function, value.as_str().unwrap()));
+    let data_dir = world.folder.path().canonicalize().unwrap().display().to_string();
+    ran.as_object().unwrap().iter().map(shown).map(|line| line.replace(&data_dir, "DATA")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_environment_is_what_lambda_gives_and_nothing_of_the_servers() {
+    let world = World::new();
+    // The server has a PATH, a HOME and cargo's variables; none may pass.
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some() && std::env::var_os("PATH").is_some());
+    let configured = environment(&[("CLIENT_ID", "abc"), ("TZ", "Europe/Brussels")]);
+    let node = world.node("exports.handler = async () => process.env").await;
+    let python_code = [("index.py", "import os\ndef handler(e, c):\n    return dict(os.environ)")];
+    let python = world
+        .deploy(&python_code, |spec| {
+            spec.runtime = crate::model::Runtime::new("python3.11");
+            spec.environment = configured.clone();
+        })
+        .await;
+    let common = [
+        "AWS_ACCESS_KEY_ID=LOCALLOCALLOCALLOCAL",
+        "AWS_DEFAULT_REGION=us-east-1",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256",
+        "AWS_LAMBDA_FUNCTION_NAME=test-f",
+        "AWS_LAMBDA_FUNCTION_VERSION=$LATEST",
+        "AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/test-f",
+        "AWS_LAMBDA_LOG_STREAM_NAME=*",
+        "AWS_LAMBDA_RUNTIME_API=*",
+        "AWS_REGION=us-east-1",
+        "AWS_SECRET_ACCESS_KEY=local",
+        "AWS_SESSION_TOKEN=local",
+        "AWS_XRAY_CONTEXT_MISSING=LOG_ERROR",
+        "AWS_XRAY_DAEMON_ADDRESS=169.254.79.129:2000",
+        "LAMBDA_RUNTIME_DIR=RUNTIME",
+        "LAMBDA_TASK_ROOT=TASK",
+        "LANG=en_US.UTF-8",
+        "LD_LIBRARY_PATH=RUNTIME:TASK:TASK/lib:/opt/lib",
+        "PATH=*",
+        "PWD=TASK",
+        "TMPDIR=*",
+        "_AWS_XRAY_DAEMON_ADDRESS=169.254.79.129",
+        "_AWS_XRAY_DAEMON_PORT=2000",
+        "_HANDLER=index.handler",
+        "_X_AMZN_TRACE_ID=*",
+    ];
+    let own: [(&Deployed, &[&str]); 2] = [
+        (
+            &node,
+            &[
+                "AWS_EXECUTION_ENV=AWS_Lambda_nodejs20.x",
+                "NODE_PATH=/opt/nodejs/node20/node_modules:/opt/nodejs/node_modules:RUNTIME/node_modules:RUNTIME:TASK",
+                "TZ=:UTC",
+            ],
+        ),
+        (
+            &python,
+            &["AWS_EXECUTION_ENV=AWS_Lambda_python3.11", "CLIENT_ID=abc", "PYTHONPATH=RUNTIME", "TZ=Europe/Brussels"],
+        ),
+    ];
+    for (function, own) in own {
+        let varying = ["AWS_LAMBDA_LOG_STREAM_NAME", "AWS_LAMBDA_RUNTIME_API", "PATH", "TMPDIR", "_X_AMZN_TRACE_ID"];
+        let mut found: Vec<_> = environment_of(&world, function)
+            .await
+            .into_iter()
+            .map(|line| match line.split_once('=') {
+                Some((name, _)) if varying.contains(&name) => format!("{name}=*"),
+                _ => line,
+            })
+            .collect();
+        found.sort();
+        let mut expected: Vec<_> = common.iter().chain(own).map(|line| (*line).to_owned()).collect();
+        expected.sort();
+        assert_eq!(found, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_starts_in_its_folder_and_has_a_temporary_one_of_its_own() {
+    let world = World::new();
+    let function = world
+        .node("const fs = require('fs'), os = require('os'); exports.handler = async (event) => { fs.writeFileSync(os.tmpdir() + '/x', 'x'); return { cwd: process.cwd(), root: process.env.LAMBDA_TASK_ROOT, tmp: os.tmpdir(), files: fs.readdirSync('.'), pid: process.pid } }")
+        .await;
+    let ran = world.run(&function, json!({})).await.returned();
+    assert_eq!((&ran["cwd"], &ran["files"]), (&ran["root"], &json!(["index.js"])));
+    let tmp = std::path::PathBuf::from(ran["tmp"].as_str().unwrap());
+    assert!(tmp.join("x").exists());
+    world.lambda.remove(&function.spec.name).await.unwrap();
+    assert!(!tmp.exists() && !is_alive(&ran["pid"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_lives_on_when_the_engine_is_dropped() {
+    let world = World::new();
+    let function = world
+        .node("const { spawn } = require('child_process'); exports.handler = async () => [process.pid, spawn('sleep', ['86421'], { detached: true, stdio: 'ignore' }).pid]")
+        .await;
+    let pids = world.run(&function, json!({})).await.returned();
+    assert!(is_alive(&pids[0]) && is_alive(&pids[1]));
+    drop(world);
+    eventually("both are gone", || !is_alive(&pids[0]) && !is_alive(&pids[1])).await;
+}
+
+/// The server of the test below, in a process of its own.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "started by nothing_lives_on_when_the_server_is_killed"]
+async fn server_to_be_killed() {
+    let Some(folder) = std::env::var_os("TASKLANE_TEST_FOLDER") else { return };
+    let world = World::on(tempfile::TempDir::new_in(folder).unwrap(), |_| {});
+    let code = "const { spawn, execSync } = require('child_process'), fs = require('fs');
+exports.handler = async (event) => {
+    const child = spawn('sleep', ['86431'], { detached: true, stdio: 'ignore' });
+    execSync('(setsid sleep 86432 > /dev/null 2>&1 &)');
+    fs.writeFileSync(event.tell, JSON.stringify([process.pid, child.pid]));
+    await new Promise((r) => setTimeout(r, 60000));
+}";
+    let function = world.node(code).await;
+    world.run(&function, json!({"tell": std::env::var("TASKLANE_TEST_TELL").unwrap()})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_lives_on_when_the_server_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("pids");
+    let mut server = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "local::lambda::tests::processes::server_to_be_killed"])
+        .env("TASKLANE_TEST_FOLDER", folder.path())
+        .env("TASKLANE_TEST_TELL", &told)
+        .stdout(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let pids = || serde_json::from_slice::<Value>(&std::fs::read(&told).unwrap_or_default()).ok();
+    eventually("the Function runs", || pids().is_some()).await;
+    let pids = pids().unwrap();
+    assert!(is_alive(&pids[0]) && is_alive(&pids[1]));
+    server.kill().await.unwrap();
+    eventually("the process and its child are gone", || !is_alive(&pids[0]) && !is_alive(&pids[1])).await;
+    eventually("its orphan is gone", || !super::limits::is_running("86432")).await;
+}

@@ -12,6 +12,9 @@ enum Ends {
 }
 use Ends::{Failing, In};
 
+/// What it is about, the files, the entry point, what it ends in.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, Ends);
+
 async fn check(world: &World, name: &str, function: &Deployed, ends: &Ends) {
     let ran = world.run(function, json!({"name": "Ada"})).await;
     match ends {
@@ -136,7 +139,7 @@ async fn whatever_is_raised_has_the_name_and_the_message_that_lambda_gives_it() 
 async fn handlers_are_found_where_lambda_finds_them() {
     let world = World::new();
     let code = "def handler(event, context):\n    return __name__\n";
-    let cases: &[(&str, &[(&str, &str)], &str, Ends)] = &[
+    let cases: &[Case<'_>] = &[
         ("file", &[("index.py", code)], "index.handler", In(json!("index"))),
         ("package", &[("src/api.py", code), ("src/__init__.py", "")], "src.api.handler", In(json!("src.api"))),
         ("folder", &[("src/api.py", code)], "src/api.handler", In(json!("src.api"))),
