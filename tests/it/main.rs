@@ -1,5 +1,9 @@
 //! Tests of the whole.
 
+mod cli;
+mod dev;
 mod openapi;
+mod restart;
+mod run;
 mod sdk;
 mod support;

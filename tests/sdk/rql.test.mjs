@@ -12,7 +12,7 @@ const AWKWARD = [
   'two words', ' ', 'a  b ', "single ' quote", "'quoted'", 'double " quote', '"quoted"', ')', '(', 'a)b(c', 'eq(a,b)',
   '%', '100%', '%20', '%2520', '%zz', '&', 'a&b=c', ',', 'a,b', 'é', 'e\u0301', '日本語', '🚀', '+', 'a+b', '/', 'a/b', '\\',
   ';', ':', 'string:5', 'number:5', '=', 'a==b', '!=', '<', '>', '|', '*', '?', '#', '$1', '-', '_', '.', '~', "!*'()",
-  '\n', '\t', 'x'.repeat(500), '-dash', '+plus', '[a]', '{a}', 'null and void', 'truely',
+  '\n', '\t', 'x'.repeat(250), '-dash', '+plus', '[a]', '{a}', 'null and void', 'truely',
 ];
 
 let functionName;
@@ -100,14 +100,12 @@ describe('types', () => {
     const [first] = records.numbered;
     const at = first.startTimestamp;
     assert.deepEqual(numbers(await find('numbered', rqlBuilder().eq('startTimestamp', at.toISOString()).build())), [1]);
-    // encodeURIComponent makes of a Date what its String says.
-    const second = new Date(Math.floor(at.getTime() / 1000) * 1000);
-    assert.equal((await find('numbered', rqlBuilder().ge('startTimestamp', second.toISOString()).build())).length, 5);
     const epoch = `gt(startTimestamp,epoch:${at.getTime()})`;
     assert.deepEqual(numbers(await find('numbered', epoch)).sort(), [2, 3, 4, 5]);
     const offset = new Date(at.getTime() + 3_600_000).toISOString().replace('Z', '+01:00');
     assert.deepEqual(numbers(await find('numbered', rqlBuilder().eq('startTimestamp', offset).build())), [1]);
-    assert.equal((await find('numbered', rqlBuilder().gt('startTimestamp', 'isodate:2999').build()).catch(() => [])).length, 0);
+    assert.equal((await find('numbered', 'gt(startTimestamp,isodate:2999)')).length, 0);
+    assert.equal((await find('numbered', 'gt(startTimestamp,isodate:2001-01)')).length, 5);
   });
 });
 

@@ -39,9 +39,9 @@ pub struct Answer {
 }
 
 impl Dev {
-    /// Starts it with its data in `home/data` and waits until it says where it is.
+    /// Starts it with its data in `home/.tasklane`, where the other commands find its credentials, and waits until it says where it is.
     pub fn start<S: AsRef<std::ffi::OsStr>>(home: &Path, args: impl IntoIterator<Item = S>) -> Self {
-        let data_dir = home.join("data");
+        let data_dir = home.join(".tasklane");
         let mut child = command::tasklane(home)
             .args(["dev", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(&data_dir)
@@ -145,6 +145,11 @@ impl Dev {
         self.child.wait().expect("it ends");
     }
 
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Waits until it ended by itself; panics when it does not.
     pub fn ended(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
@@ -175,10 +180,10 @@ impl Drop for Dev {
             eprintln!("--- stderr of tasklane dev\n{}", self.stderr());
         }
         // A chance to end its Functions' processes; a test that failed may have left it in any state.
-        if matches!(self.child.try_wait(), Ok(None)) {
+        if self.is_running() {
             let _ = kill(self.pid(), Signal::SIGINT);
             let deadline = Instant::now() + Duration::from_secs(5);
-            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            while self.is_running() && Instant::now() < deadline {
                 thread::sleep(Duration::from_millis(20));
             }
             let _ = self.child.kill();

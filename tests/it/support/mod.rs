@@ -4,4 +4,5 @@ pub mod command;
 pub mod dev;
 pub mod packages;
 pub mod project;
+pub mod stage;
 pub mod wait;

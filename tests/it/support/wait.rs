@@ -5,8 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long anything that a test waits for may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything that a test waits for may take on a busy machine. A Task whose runner died is given up after a
+/// minute and its time limit.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Asks until there is an answer. Panics with what was waited for once patience is at its end.
 pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {

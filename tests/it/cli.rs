@@ -1,0 +1,156 @@
+//! The other commands, against a `tasklane dev`.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    command::{Ended, run, tasklane},
+    dev::Dev,
+    project::write_function,
+};
+
+const ECHO: &str = "
+exports.handler = async event => {
+  console.log('a line of', event.id);
+  if (event.data === 'throw') { const e = new Error('why'); e.name = 'MINE'; throw e; }
+  return { got: event.data };
+};";
+
+struct Shell<'a>(&'a Path);
+
+impl Shell<'_> {
+    fn run(&self, args: &[&str]) -> Ended {
+        run(self.0, args)
+    }
+
+    /// Stdout as JSON of a command that ends well.
+    fn json(&self, args: &[&str]) -> Value {
+        self.run(&[args, &["--json"]].concat()).expect(0).json()
+    }
+}
+
+#[test]
+fn sync_plans_writes_what_differs_and_nothing_else() {
+    let home = tempfile::tempdir().unwrap();
+    let dev = Dev::start::<&str>(home.path(), []);
+    let shell = Shell(home.path());
+    let folder = home.path().join("functions");
+    write_function(&folder, "one", ECHO, &json!({ "environment": { "SECRET": "do-not-print" } }));
+    write_function(&folder, "two", ECHO, &json!({ "description": "the second" }));
+    let path = folder.to_str().unwrap();
+
+    let planned = shell.run(&["sync", "--path", path, "--plan"]).expect(1);
+    assert!(planned.stdout.contains("one") && planned.stdout.contains("two"), "{}", planned.stdout);
+    assert!(!planned.stdout.contains("do-not-print") && !planned.stderr.contains("do-not-print"));
+    assert_eq!(shell.json(&["list"]), json!([]), "a plan changes nothing");
+
+    shell.run(&["sync", "--path", path]).expect(0);
+    shell.run(&["sync", "--path", path, "--plan"]).expect(0);
+    let names: Vec<_> = shell.json(&["list"]).as_array().unwrap().iter().map(|f| f["name"].clone()).collect();
+    assert_eq!(names, ["one", "two"]);
+
+    let before = shell.json(&["get", "two"]);
+    assert_eq!(before["description"], "the second");
+    shell.run(&["sync", "--path", path]).expect(0);
+    assert_eq!(shell.json(&["get", "two"]), before, "what is the same is not written again");
+
+    write_function(&folder, "two", ECHO, &json!({ "description": "the second", "timeLimit": 7 }));
+    let planned = shell.run(&["sync", "--path", path, "--plan"]).expect(1);
+    assert!(planned.stdout.contains("timeLimit: 30 -> 7"), "{}", planned.stdout);
+    shell.run(&["sync", "--path", path]).expect(0);
+    assert_eq!(shell.json(&["get", "two"])["timeLimit"], 7);
+
+    fs::write(folder.join("one/task-config.json"), "{ \"name\": \"one\", \"surprise\": 1 }").unwrap();
+    let broken = shell.run(&["sync", "--path", path, "--plan"]).expect(2);
+    assert!(broken.stderr.contains("surprise"), "{}", broken.stderr);
+
+    let code = folder.join("two/code");
+    let flags = ["--code", code.to_str().unwrap(), "--entryPoint=index.handler", "--runtime=nodejs20.x"];
+    shell.run(&[&["sync", "--name=three"][..], &flags].concat()).expect(0);
+    assert_eq!(shell.json(&["execute", "three", "--data", "3"])["result"], json!({ "got": 3 }));
+    dev.stop();
+}
+
+#[test]
+fn functions_tasks_and_schedules_make_the_round() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("functions");
+    write_function(&folder, "echo", ECHO, &json!({}));
+    let dev = Dev::start(home.path(), [&folder]);
+    let shell = Shell(home.path());
+
+    let executed = shell.run(&["execute", "echo", "--data", r#"{"a":[1,"é"]}"#]).expect(0);
+    assert_eq!(executed.json(), json!({ "got": { "a": [1, "é"] } }));
+    let failed = shell.run(&["execute", "echo", "--data", "\"throw\""]).expect(1);
+    assert!(failed.stderr.contains("MINE") && failed.stderr.contains("why"), "{}", failed.stderr);
+
+    let task = shell.json(&["tasks", "create", "echo", "--data", "5", "--tag", "mine", "--priority", "-3"]);
+    let id = task["id"].as_str().unwrap();
+    let logs = shell.run(&["tasks", "logs", id, "--follow"]).expect(0);
+    assert!(logs.stdout.contains(&format!("a line of {id}")), "{}", logs.stdout);
+    let task = shell.json(&["tasks", "get", id]);
+    assert_eq!((&task["status"], &task["priority"], &task["tags"]), (&json!("complete"), &json!(-3), &json!(["mine"])));
+    let listed = shell.json(&["tasks", "list", "--rql", "eq(tags,mine)"]);
+    assert_eq!(listed, json!([task]));
+
+    let throwing = shell.json(&["tasks", "create", "echo", "--data", "\"throw\""]);
+    shell.run(&["tasks", "logs", throwing["id"].as_str().unwrap(), "--follow"]).expect(1);
+
+    let later = shell.json(&["tasks", "create", "echo", "--start", "+1h"]);
+    shell.run(&["tasks", "cancel", later["id"].as_str().unwrap()]).expect(0);
+    assert_eq!(shell.json(&["tasks", "get", later["id"].as_str().unwrap()])["status"], "canceled");
+    shell.run(&["tasks", "cancel", later["id"].as_str().unwrap()]).expect(2);
+
+    let schedule = shell.json(&["schedules", "create", "echo", "--interval", "1h", "--start", "+1h"]);
+    assert_eq!(shell.json(&["schedules", "list"]), json!([schedule]));
+    shell.run(&["schedules", "delete", schedule["id"].as_str().unwrap()]).expect(0);
+    assert_eq!(shell.json(&["schedules", "list"]), json!([]));
+
+    assert_eq!(dev.ask("GET", "/tasks/v1/api/echo/x", None).status, 400, "what it returns is no API answer");
+    let request = shell.json(&["api-requests", "list"])[0].clone();
+    assert_eq!((&request["path"], &request["error"]["type"]), (&json!("x"), &json!("response")));
+    let logs = shell.run(&["api-requests", "logs", request["id"].as_str().unwrap()]).expect(0);
+    assert!(logs.stdout.contains("a line of"), "{}", logs.stdout);
+
+    shell.run(&["disable", "echo"]).expect(0);
+    assert_eq!(shell.json(&["get", "echo"])["enabled"], false);
+    shell.run(&["execute", "echo"]).expect(2);
+    shell.run(&["enable", "echo"]).expect(0);
+    shell.run(&["delete", "echo"]).expect(0);
+    shell.run(&["get", "echo"]).expect(2);
+    dev.stop();
+}
+
+#[test]
+fn a_new_credential_opens_what_it_may_and_nothing_once_it_is_revoked() {
+    let home = tempfile::tempdir().unwrap();
+    let dev = Dev::start::<&str>(home.path(), []);
+    let shell = Shell(home.path());
+    let created = shell.run(&["credentials", "create", "--user", "ada", "--permission", "VIEW_TASKS"]).expect(0);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("credentials");
+    fs::write(&file, &created.stdout).unwrap();
+    let theirs = |args: &[&str]| Ended::of(tasklane(elsewhere.path()).args(args).arg("--credentials").arg(&file));
+    theirs(&["tasks", "list"]).expect(0);
+    let refused = theirs(&["list"]).expect(2);
+    assert!(refused.stderr.contains("VIEW_TASK_FUNCTIONS"), "{}", refused.stderr);
+
+    let listed = shell.json(&["credentials", "list"]);
+    let ada = listed.as_array().unwrap().iter().find(|credential| credential["userId"] == "ada").unwrap();
+    for line in created.stdout.lines().filter(|line| line.contains("SECRET") || line.contains("ACCESS")) {
+        let secret = line.split_once('=').unwrap().1;
+        assert!(!listed.to_string().contains(secret), "a secret is listed");
+    }
+    shell.run(&["credentials", "revoke", ada["id"].as_str().unwrap()]).expect(0);
+    theirs(&["tasks", "list"]).expect(2);
+    dev.stop();
+}
+
+#[test]
+fn without_credentials_it_says_where_they_were_looked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let ended = run(home.path(), ["list"]).expect(2);
+    assert!(ended.stderr.contains(".exh/credentials") && ended.stderr.contains("tasklane dev"), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "");
+}

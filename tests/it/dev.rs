@@ -1,0 +1,118 @@
+//! `tasklane dev`: what it says, what it syncs, what it publishes.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use serde_json::json;
+
+use crate::support::{
+    dev::Dev,
+    project::{write_function, write_source},
+    stage::Stage,
+    wait::until,
+};
+
+#[test]
+fn it_says_where_it_is_and_keeps_the_credentials_to_their_owner() {
+    let home = tempfile::tempdir().unwrap();
+    let dev = Dev::start::<&str>(home.path(), []);
+    let credentials = dev.credentials();
+    let mut names: Vec<_> = credentials.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "API_ACCESS_TOKEN",
+            "API_HOST",
+            "API_OAUTH_CONSUMER_KEY",
+            "API_OAUTH_CONSUMER_SECRET",
+            "API_OAUTH_TOKEN",
+            "API_OAUTH_TOKEN_SECRET"
+        ]
+    );
+    assert_eq!(credentials["API_HOST"], dev.base_url());
+    let mode = fs::metadata(dev.credentials_file()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(dev.get("/users/v1/me")["id"].is_string());
+    for secret in ["API_ACCESS_TOKEN", "API_OAUTH_CONSUMER_SECRET", "API_OAUTH_TOKEN_SECRET"] {
+        assert!(!dev.stderr().contains(&credentials[secret]), "{secret} was logged");
+    }
+    dev.stop();
+}
+
+#[test]
+fn a_change_is_synced_and_a_broken_one_keeps_what_worked() {
+    let home = tempfile::tempdir().unwrap();
+    let functions = home.path().join("functions");
+    write_function(&functions, "greeter", "exports.handler = async () => 'first';", &json!({}));
+    let dev = Dev::start(home.path(), [&functions]);
+    let execute = || dev.ask("POST", "/tasks/v1/functions/greeter/execute", None).ok()["result"].clone();
+    assert_eq!(execute(), "first");
+
+    write_source(&functions, "greeter", "exports.handler = async () => 'second';");
+    until("the change is synced", || (execute() == "second").then_some(()));
+
+    let config = functions.join("greeter/task-config.json");
+    let good = fs::read_to_string(&config).unwrap();
+    fs::write(&config, good.replace("index.handler", "index.handler\", \"surprise\": \"x")).unwrap();
+    until("the broken file is told of", || dev.stderr().contains("surprise").then_some(()));
+    assert_eq!(execute(), "second");
+
+    write_source(&functions, "greeter", "exports.handler = async () => 'third';");
+    fs::write(&config, good).unwrap();
+    until("the repaired file is synced", || (execute() == "third").then_some(()));
+
+    write_function(&functions, "newcomer", "exports.handler = async () => 'here';", &json!({}));
+    until("the new Function is synced", || {
+        let answer = dev.ask("POST", "/tasks/v1/functions/newcomer/execute", None);
+        (answer.status == 200).then(|| assert_eq!(answer.body["result"], "here"))
+    });
+    dev.stop();
+}
+
+#[test]
+fn a_broken_function_does_not_keep_the_others_from_being_served() {
+    let home = tempfile::tempdir().unwrap();
+    let functions = home.path().join("functions");
+    write_function(&functions, "good", "exports.handler = async () => 'good';", &json!({}));
+    write_function(&functions, "bad", "", &json!({ "timeLimit": 2 }));
+    let dev = Dev::start(home.path(), [&functions]);
+    assert_eq!(dev.ask("POST", "/tasks/v1/functions/good/execute", None).ok()["result"], "good");
+    let stderr = until("the broken one is told of", || {
+        let stderr = dev.stderr();
+        stderr.contains("timeLimit").then_some(stderr)
+    });
+    assert!(stderr.contains("bad"), "{stderr}");
+    dev.stop();
+}
+
+#[test]
+fn a_failed_task_is_published_once_to_the_log_and_to_the_webhook() {
+    let home = tempfile::tempdir().unwrap();
+    let functions = home.path().join("functions");
+    let source = "exports.handler = async () => { const e = new Error('why'); e.name = 'MINE'; throw e; };";
+    write_function(&functions, "failing", source, &json!({}));
+    let webhook = Stage::open();
+    let dev = Dev::start(home.path(), ["--webhook".as_ref(), webhook.url().as_ref(), functions.as_os_str()]);
+    let task = dev.create_task("failing", json!({}));
+    let error = json!({ "type": "runtime", "name": "MINE", "message": "why" });
+
+    let event = webhook.arrived(1).remove(0);
+    webhook.release_all();
+    assert_eq!(event["type"], "task_failed");
+    assert_eq!(event["content"], json!({ "id": task["id"], "functionName": "failing", "error": error }));
+    let id = task["id"].as_str().unwrap();
+    until("the event is shown", || dev.stderr().contains("task_failed").then_some(()));
+    assert!(dev.stderr().contains(id));
+    assert_eq!(dev.task(id)["status"], "failed");
+    dev.stop();
+    assert_eq!(webhook.bodies().len(), 1);
+}
+
+#[test]
+fn a_port_that_is_taken_is_an_error_that_names_it() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let home = tempfile::tempdir().unwrap();
+    let ended = crate::support::command::run(home.path(), ["dev", "--listen", &address]).expect(2);
+    assert!(ended.stderr.contains(&address), "{}", ended.stderr);
+}
