@@ -62,7 +62,7 @@ async fn priority_goes_before_time_and_time_before_id() {
 async fn a_task_waits_for_its_time_and_then_starts_at_once() {
     let world = World::running(5).await;
     world.function("hello", FunctionOptions::default()).await;
-    let start = world.now().saturating_add(Duration::from_secs(3600));
+    let start = world.now().saturating_add(Duration::from_secs(1200));
     let task = world.task_with("hello", 0, Some(start)).await;
     world.finished(task.id).await;
     let at = world.lambda.calls()[0].at;
@@ -186,7 +186,7 @@ async fn a_disabled_functions_tasks_wait_and_run_once_it_is_enabled() {
     let waiting = world.task_with("off", 10, None).await;
     let running = world.task_with("on", 0, None).await;
     world.finished(running.id).await;
-    tokio::time::sleep(Duration::from_secs(3600)).await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
     assert_eq!(world.get(waiting.id).await.status, TaskStatus::New);
     world.service.set_function_enabled("off", true).await.unwrap();
     assert_eq!(world.finished(waiting.id).await.status, TaskStatus::Complete);
@@ -360,7 +360,7 @@ async fn a_disabled_functions_occurrences_are_skipped_and_not_piled_up() {
     world.function("hello", FunctionOptions::default()).await;
     world.service.set_function_enabled("hello", false).await.unwrap();
     schedule(&world, 60).await;
-    tokio::time::sleep(Duration::from_secs(3600)).await;
+    tokio::time::sleep(Duration::from_secs(290)).await;
     world.service.set_function_enabled("hello", true).await.unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(world.lambda.calls().len(), 0);

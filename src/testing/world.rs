@@ -168,13 +168,15 @@ impl World {
 
     /// Waits until the Task's state is one of those.
     pub async fn when(&self, id: ObjectId, meets: impl Fn(TaskStatus) -> bool) -> Task {
+        let mut pause = std::time::Duration::from_millis(1);
         loop {
             let task = self.get(id).await;
             if meets(task.status) {
                 return task;
             }
             // The clock jumps: this costs no time, and lets everything else go on.
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(std::time::Duration::from_secs(1));
         }
     }
 
