@@ -56,9 +56,14 @@ pub trait Lambda: Send + Sync {
         current: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>>;
 
-    /// Lets go of what was deployed before `keep`, once nothing that was started with it can still be running.
-    /// A failure here costs storage, never correctness.
-    fn retire<'a>(&'a self, function: &'a FunctionName, keep: &'a Deployment) -> PortFuture<'a, Result<(), PortError>>;
+    /// Lets go of `replaced`, which no record names any more, and of what was deployed before it, once nothing that
+    /// was started with it can still be running; callers who read the record a moment ago still start it. What is
+    /// deployed again meanwhile stays. A failure here costs storage, never correctness.
+    fn retire<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        replaced: &'a Deployment,
+    ) -> PortFuture<'a, Result<(), PortError>>;
 
     /// Removes the Lambda function; its logs stay. Removing what is not there is no error.
     fn remove<'a>(&'a self, function: &'a FunctionName) -> PortFuture<'a, Result<(), PortError>>;

@@ -7,5 +7,5 @@ mod world;
 
 pub use clock::TestClock;
 pub use events::TestEvents;
-pub use lambda::{TestCall, TestLambda};
+pub use lambda::TestLambda;
 pub use world::World;

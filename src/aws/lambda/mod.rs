@@ -99,8 +99,8 @@ impl Lambda for AwsLambda {
         Box::pin(self.bring_about(spec, code, current))
     }
 
-    fn retire<'a>(&'a self, function: &'a FunctionName, keep: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {
-        Box::pin(self.delete_old_versions(function, keep))
+    fn retire<'a>(&'a self, function: &'a FunctionName, replaced: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(self.delete_old_versions(function, replaced))
     }
 
     fn remove<'a>(&'a self, function: &'a FunctionName) -> PortFuture<'a, Result<(), PortError>> {

@@ -142,18 +142,24 @@ impl Lambda for LocalLambda {
         })
     }
 
-    fn retire<'a>(&'a self, function: &'a FunctionName, keep: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {
+    fn retire<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        replaced: &'a Deployment,
+    ) -> PortFuture<'a, Result<(), PortError>> {
         Box::pin(async move {
-            let (engine, function, keep) = (Arc::downgrade(&self.engine), function.clone(), keep.version.clone());
-            for version in self.engine.versions.others(&function, &keep).await? {
-                let (engine, function) = (engine.clone(), function.clone());
-                tokio::spawn(async move {
-                    tokio::time::sleep(RETIRE_AFTER).await;
-                    if let Some(engine) = engine.upgrade() {
-                        engine.drop_version(&function, &version).await;
-                    }
-                });
-            }
+            let (engine, function, version) =
+                (Arc::downgrade(&self.engine), function.clone(), replaced.version.clone());
+            let deployed = self.engine.versions.deployed_at(&function, &version);
+            tokio::spawn(async move {
+                tokio::time::sleep(RETIRE_AFTER).await;
+                let Some(engine) = engine.upgrade() else { return };
+                // A version is named by what it holds: going back to it deploys the same one again.
+                let again = engine.versions.deployed_at(&function, &version) != deployed;
+                if !again && !engine.versions.is_newest(&function, &version) {
+                    engine.drop_version(&function, &version).await;
+                }
+            });
             Ok(())
         })
     }

@@ -5,6 +5,7 @@ use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -110,9 +111,8 @@ impl Versions {
         let text = serde_json::to_vec_pretty(&stored).map_err(|error| PortError::new("write the version", error))?;
         let version = hex::encode(&Sha256::digest(&text)[..16]);
         let file = self.file(&spec.name, &version);
-        if !file.exists() {
-            write_private(&file, &text).map_err(|error| PortError::new("write the version", error))?;
-        }
+        // Written again when it is there already: the file's time is when the version was deployed last.
+        write_private(&file, &text).map_err(|error| PortError::new("write the version", error))?;
         Ok(Deployment { version, code_sha256: stored.code_sha256 })
     }
 
@@ -148,10 +148,15 @@ impl Versions {
         Ok(Some(version))
     }
 
-    /// The versions of a Function that are there beside `keep`.
-    pub(super) async fn others(&self, function: &FunctionName, keep: &str) -> Result<Vec<String>, PortError> {
-        let ids = self.ids(function).map_err(|error| PortError::new("list the versions", error))?;
-        Ok(ids.into_iter().filter(|id| id != keep).collect())
+    /// When the version was deployed last; `None` when it is not there.
+    pub(super) fn deployed_at(&self, function: &FunctionName, id: &str) -> Option<SystemTime> {
+        fs::metadata(self.file(function, id)).and_then(|file| file.modified()).ok()
+    }
+
+    /// Whether no version of the Function was deployed after this one.
+    pub(super) fn is_newest(&self, function: &FunctionName, id: &str) -> bool {
+        let ids = self.ids(function).unwrap_or_default();
+        ids.into_iter().max_by_key(|other| self.deployed_at(function, other)).is_some_and(|newest| newest == id)
     }
 
     /// Forgets one version of a Function, or all of them.
