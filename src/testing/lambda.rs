@@ -24,8 +24,6 @@ use crate::{
 /// One invocation that was made.
 #[derive(Clone, Debug)]
 pub struct TestCall {
-    /// The Function.
-    pub function: FunctionName,
     /// The Task or API Request.
     pub correlation: ObjectId,
     /// The event.
@@ -139,7 +137,6 @@ impl Lambda for TestLambda {
     fn invoke<'a>(&'a self, request: InvokeRequest<'a>) -> PortFuture<'a, Result<Invocation, InvokeError>> {
         Box::pin(async move {
             let call = TestCall {
-                function: request.function.clone(),
                 correlation: request.correlation,
                 event: serde_json::from_slice(&request.payload).expect("an event is JSON"),
                 at: self.clock.now(),
