@@ -345,3 +345,131 @@ impl DynoxideClock for ClockOf {
         self.0.now().as_millis() as f64 / 1000.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write as _};
+
+    use aws_sdk_dynamodb::types::{
+        AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+    };
+
+    use super::*;
+
+    async fn create_table(client: &Client) {
+        client
+            .create_table()
+            .table_name("things")
+            .billing_mode(BillingMode::PayPerRequest)
+            .key_schema(KeySchemaElement::builder().attribute_name("pk").key_type(KeyType::Hash).build().unwrap())
+            .attribute_definitions(
+                AttributeDefinition::builder()
+                    .attribute_name("pk")
+                    .attribute_type(ScalarAttributeType::S)
+                    .build()
+                    .unwrap(),
+            )
+            .send()
+            .await
+            .unwrap();
+    }
+
+    async fn put(client: &Client, pk: &str) {
+        client.put_item().table_name("things").item("pk", AttributeValue::S(pk.into())).send().await.unwrap();
+    }
+
+    async fn has(client: &Client, pk: &str) -> bool {
+        let answer = client.get_item().table_name("things").key("pk", AttributeValue::S(pk.into())).send().await;
+        answer.unwrap().item.is_some()
+    }
+
+    /// A database with something in it, closed again.
+    async fn filled(path: &Path) {
+        let client = open(path).unwrap();
+        create_table(&client).await;
+        for n in 0..50 {
+            put(&client, &n.to_string()).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tasklane.db");
+        filled(&path).await;
+        let client = open(&path).unwrap();
+        assert!(has(&client, "49").await);
+        assert!(!has(&client, "50").await);
+    }
+
+    #[tokio::test]
+    async fn one_process_at_a_time_has_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tasklane.db");
+        let client = open(&path).unwrap();
+        let error = open(&path).unwrap_err();
+        assert!(matches!(error, DatabaseError::InUse(_)), "{error}");
+        assert!(error.to_string().contains("another process"), "{error}");
+        drop(client);
+        open(&path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn memories_share_nothing() {
+        let (a, b) = (memory(), memory());
+        create_table(&a).await;
+        create_table(&b).await;
+        put(&a, "x").await;
+        assert!(has(&a, "x").await);
+        assert!(!has(&b, "x").await);
+    }
+
+    #[tokio::test]
+    async fn files_that_are_no_database_are_refused_and_left_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tasklane.db");
+        for content in [&b""[..], b"SQLite", b"a text that somebody put here, longer than a header"] {
+            fs::write(&path, content).unwrap();
+            let error = open(&path).unwrap_err();
+            assert!(matches!(error, DatabaseError::Unusable { .. }), "{error}");
+            assert!(error.to_string().contains("tasklane.db"), "{error}");
+            assert_eq!(fs::read(&path).unwrap(), content);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_cut_short_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tasklane.db");
+        filled(&path).await;
+        let whole = fs::read(&path).unwrap();
+        for keep in [whole.len() / 2, 4096, 100] {
+            let cut = &whole[..keep];
+            fs::write(&path, cut).unwrap();
+            let error = open(&path).unwrap_err();
+            assert!(matches!(error, DatabaseError::Unusable { .. }), "{keep} bytes: {error}");
+            assert_eq!(fs::read(&path).unwrap(), cut, "{keep} bytes");
+        }
+        // Put right again, it opens again.
+        fs::write(&path, &whole).unwrap();
+        assert!(has(&open(&path).unwrap(), "49").await);
+    }
+
+    #[tokio::test]
+    async fn a_log_whose_database_is_gone_is_not_thrown_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tasklane.db");
+        let log = folder.path().join("tasklane.db-wal");
+        File::create(&log).unwrap().write_all(b"what was written last").unwrap();
+        let error = open(&path).unwrap_err();
+        assert!(error.to_string().contains("-wal"), "{error}");
+        assert!(log.exists() && !path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_file_in_a_folder_that_is_not_there_is_an_error_of_the_file_system() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = open(&folder.path().join("nowhere/tasklane.db")).unwrap_err();
+        assert!(matches!(error, DatabaseError::Io { .. }), "{error}");
+    }
+}

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::model::{
     Deployment, EntryPoint, Environment, ExecutionOptions, Function, FunctionName, Lane, MemoryLimit, RetryPolicy,
@@ -13,7 +14,7 @@ use super::{
     StoreError,
     calls::CallTokens,
     change::Condition,
-    row::{NewRow, Row, json, number, text},
+    row::{NewRow, Row, json, number},
     table::{Table, Written},
 };
 
@@ -36,9 +37,17 @@ pub struct Versioned<T> {
     pub revision: Revision,
 }
 
-/// Counts the writes of a row.
+/// Tells one write of a row from every other, also of a row of the same key that was there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revision(u64);
+
+impl Revision {
+    /// The revision that a call makes.
+    fn of_call(call: &str) -> Self {
+        let hash = Sha256::digest(call);
+        Self(hash[..8].iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
+    }
+}
 
 impl Functions {
     /// Reads one, strongly consistent.
@@ -54,13 +63,13 @@ impl Functions {
 
     /// Adds one. `false`: the name is taken.
     pub async fn create(&self, function: &Function) -> Result<bool, StoreError> {
-        self.write("add the function", function, Revision(1), Condition::absent()).await
+        self.write("add the function", function, Condition::absent()).await
     }
 
     /// Replaces one that is still at `expected`. `false`: it is not, or gone.
     pub async fn update(&self, function: &Function, expected: Revision) -> Result<bool, StoreError> {
         let unchanged = Condition::new("#revision = :expected").with("expected", number(expected.0));
-        self.write("update the function", function, Revision(expected.0 + 1), unchanged).await
+        self.write("update the function", function, unchanged).await
     }
 
     /// Removes one. `false`: there is none.
@@ -74,21 +83,14 @@ impl Functions {
         Ok(true)
     }
 
-    async fn write(
-        &self,
-        action: &'static str,
-        function: &Function,
-        revision: Revision,
-        condition: Condition,
-    ) -> Result<bool, StoreError> {
-        let call = self.calls.next();
+    async fn write(&self, action: &'static str, function: &Function, condition: Condition) -> Result<bool, StoreError> {
+        let revision = Revision::of_call(&self.calls.next());
         let mut row = NewRow::new(ALL, &function.name);
         row.set("record", json(&Record::from(function)));
         row.set("revision", number(revision.0));
-        row.set("writtenBy", text(&call));
         match self.table.put(action, row, condition).await? {
             Written::Done(_) => Ok(true),
-            Written::Refused(Some(row)) => Ok(row.optional_text("writtenBy")? == Some(&call)),
+            Written::Refused(Some(row)) => Ok(row.number::<u64>("revision")? == revision.0),
             Written::Refused(None) => Ok(false),
         }
     }

@@ -6,4 +6,5 @@ mod openapi;
 mod restart;
 mod run;
 mod sdk;
+mod store;
 mod support;

@@ -1,6 +1,6 @@
 //! What the ticker watches: Tasks that come due, runs whose lease is over, failures whose event is not out yet.
 
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
     model::{ObjectId, Priority, TaskStatus, Timestamp},
@@ -23,10 +23,9 @@ impl Tasks {
     /// them at most and answers how many it moved; another ticker may have moved some meanwhile.
     pub async fn promote_due(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let rows = self.lane_rows(&IndexLane::Waiting, Some(&first_after(now)), Some(limit)).await?;
-        // Boxed, or the compiler cannot tell that the future may change threads.
-        let moves: Vec<_> = rows.iter().map(|row| self.promote(row).boxed()).collect();
-        let moved: Vec<bool> = stream::iter(moves).buffer_unordered(AT_ONCE).try_collect().await?;
-        Ok(moved.into_iter().filter(|moved| *moved).count())
+        let moves = rows.into_iter().map(|row| async move { self.promote(&row).await });
+        let moved = stream::iter(moves).buffer_unordered(AT_ONCE);
+        moved.try_fold(0, async |sum, moved| Ok(sum + usize::from(moved))).await
     }
 
     /// When the first of the waiting Tasks is due.

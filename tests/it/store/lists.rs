@@ -1,0 +1,247 @@
+//! Lists: pages, totals, budgets, and which part of the table they read.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tasklane::{
+    model::{Lane, ObjectId, Page, Priority, Tags, TaskStatus},
+    rql::{Query, Schema},
+    store::StoreError,
+};
+
+use super::{World, boom, run_of};
+
+async fn list(world: &World, query: &str) -> Page<Value> {
+    let query = Query::parse(query, &Schema::TASKS).unwrap();
+    world.store.tasks.list(&query, world.now()).await.unwrap()
+}
+
+fn ids(page: &Page<Value>) -> Vec<ObjectId> {
+    page.data.iter().map(|task| task["id"].as_str().unwrap().parse().unwrap()).collect()
+}
+
+/// Tasks on three days, the priorities 0 to 29, of the Functions `even` and `odd`.
+async fn thirty(world: &World) -> Vec<ObjectId> {
+    let mut created = Vec::new();
+    for n in 0..30_i64 {
+        let mut task = world.task_of(if n % 2 == 0 { "even" } else { "odd" });
+        task.priority = Priority::new(n).unwrap();
+        task.tags = Tags::try_from(vec![format!("n{n}")]).unwrap();
+        created.push(world.create(&task).await);
+        world.clock.advance(Duration::from_secs(2 * 3600));
+    }
+    created
+}
+
+#[tokio::test]
+async fn an_unfiltered_list_is_paged_in_the_order_of_creation_with_an_exact_total() {
+    let world = World::new().await;
+    let page = list(&world, "").await;
+    assert_eq!((page.data.len(), page.page.total, page.page.total_is_exact), (0, Some(0), None));
+    let created = thirty(&world).await;
+    let page = list(&world, "").await;
+    assert_eq!(ids(&page), created[..20]);
+    assert_eq!((page.page.total, page.page.offset, page.page.limit), (Some(30), 0, 20));
+    let page = list(&world, "limit(7,20)").await;
+    assert_eq!(ids(&page), created[20..27]);
+    assert_eq!((page.page.total, page.page.offset, page.page.limit), (Some(30), 20, 7));
+    let page = list(&world, "limit(20,25)").await;
+    assert_eq!((ids(&page), page.page.total), (created[25..].to_vec(), Some(30)));
+    let page = list(&world, "limit(20,100)").await;
+    assert_eq!((page.data.len(), page.page.total), (0, Some(30)));
+    let page = list(&world, "limit(0)").await;
+    assert_eq!((page.data.len(), page.page.total), (0, Some(30)));
+    let page = list(&world, "limit(3)&skipCount()").await;
+    assert_eq!((ids(&page), page.page.total, page.page.total_is_exact), (created[..3].to_vec(), None, None));
+    assert_eq!(page.query, "limit(3)&skipCount()");
+}
+
+#[tokio::test]
+async fn what_a_list_shows_is_the_public_record() {
+    let world = World::new().await;
+    let id = world.create(&world.task()).await;
+    let page = list(&world, "").await;
+    assert_eq!(page.data[0], serde_json::to_value(world.get(id).await.task).unwrap());
+    let page = list(&world, "select(status)").await;
+    assert_eq!(page.data[0], serde_json::json!({"id": id.to_string(), "status": "new"}));
+}
+
+#[tokio::test]
+async fn data_that_no_parser_holds_does_not_take_the_list_away() {
+    let world = World::new().await;
+    let mut task = world.task();
+    task.data = Some(tasklane::model::Json::parse("{\"a\": 1e999}".into()).unwrap());
+    world.create(&task).await;
+    assert_eq!(ids(&list(&world, "").await), [task.id]);
+}
+
+#[tokio::test]
+async fn filters_see_every_record_and_totals_count_what_matches() {
+    let world = World::new().await;
+    let created = thirty(&world).await;
+    let page = list(&world, "priority>=10&limit(5)").await;
+    assert_eq!((ids(&page), page.page.total), (created[10..15].to_vec(), Some(20)));
+    let page = list(&world, "priority>=10&limit(5,18)").await;
+    assert_eq!((ids(&page), page.page.total), (created[28..].to_vec(), Some(20)));
+    let page = list(&world, "tags=n7").await;
+    assert_eq!((ids(&page), page.page.total), (vec![created[7]], Some(1)));
+    let page = list(&world, "data.n=1&limit(1)").await;
+    assert_eq!(page.page.total, Some(30));
+}
+
+#[tokio::test]
+async fn lists_are_sorted_by_what_was_asked_for() {
+    let world = World::new().await;
+    let created = thirty(&world).await;
+    let reversed: Vec<_> = created.iter().rev().copied().collect();
+    for query in ["sort(-id)", "sort(-creationTimestamp)", "sort(-priority)", "sort(-startTimestamp)", "sort(-tags,id)"]
+    {
+        let page = list(&world, &format!("{query}&limit(4,1)")).await;
+        if query != "sort(-tags,id)" {
+            assert_eq!((ids(&page), page.page.total), (reversed[1..5].to_vec(), Some(30)), "{query}");
+        }
+        assert_eq!(page.page.total, Some(30), "{query}");
+    }
+    let page = list(&world, "sort(functionName,-priority)&limit(3)").await;
+    assert_eq!(ids(&page), [created[28], created[26], created[24]]);
+    // Equal keys stand in the order of creation.
+    let page = list(&world, "sort(status)&limit(3)").await;
+    assert_eq!(ids(&page), created[..3]);
+}
+
+#[tokio::test]
+async fn ids_are_looked_up_and_nothing_else_is_read() {
+    let world = World::new().await;
+    let created = thirty(&world).await;
+    world.wire.forget();
+    let page = list(&world, &format!("in(id,{},{},{})", created[9], created[3], world.id())).await;
+    assert_eq!((ids(&page), page.page.total), (vec![created[3], created[9]], Some(2)));
+    assert_eq!(world.wire.calls("Query"), 0);
+    let page = list(&world, &format!("id={}&priority=4", created[3])).await;
+    assert_eq!((page.data.len(), page.page.total), (0, Some(0)));
+    let page = list(&world, &format!("in(id,{},{})&sort(-id)", created[9], created[3])).await;
+    assert_eq!(ids(&page), [created[9], created[3]]);
+}
+
+#[tokio::test]
+async fn a_functions_tasks_are_found_by_its_index() {
+    let world = World::new().await;
+    let created = thirty(&world).await;
+    let odd: Vec<_> = created.iter().skip(1).step_by(2).copied().collect();
+    world.wire.forget();
+    let page = list(&world, "functionName=odd&limit(4,2)").await;
+    assert_eq!((ids(&page), page.page.total), (odd[2..6].to_vec(), Some(15)));
+    assert!(world.wire.calls("Query") <= 2, "{} queries", world.wire.calls("Query"));
+    let page = list(&world, "functionName=odd&sort(-id)&limit(2)").await;
+    assert_eq!((ids(&page), page.page.total), (vec![odd[14], odd[13]], Some(15)));
+    let page = list(&world, "in(functionName,odd,even)&limit(50)").await;
+    assert_eq!((ids(&page), page.page.total), (created, Some(30)));
+    let page = list(&world, "functionName=nobody").await;
+    assert_eq!((page.data.len(), page.page.total), (0, Some(0)));
+    let page = list(&world, "functionName=not%20a%20name").await;
+    assert_eq!((page.data.len(), page.page.total), (0, Some(0)));
+}
+
+#[tokio::test]
+async fn bounds_on_the_creation_leave_the_other_days_alone() {
+    let world = World::new().await;
+    let created = thirty(&world).await;
+    let (from, to) = (created[13].time(), created[15].time());
+    world.wire.forget();
+    let page = list(&world, &format!("ge(creationTimestamp,{from})&le(creationTimestamp,{to})")).await;
+    assert_eq!((ids(&page), page.page.total), (created[13..=15].to_vec(), Some(3)));
+    // One lists the days; the three Tasks lie on one or two of them.
+    assert!(world.wire.calls("Query") <= 5, "{} queries", world.wire.calls("Query"));
+    let page = list(&world, &format!("gt(id,{})&sort(-id)", created[26])).await;
+    assert_eq!(ids(&page), [created[29], created[28], created[27]]);
+}
+
+#[tokio::test]
+async fn unfinished_tasks_are_found_among_any_number_of_finished_ones_by_their_lanes() {
+    let world = World::new().await;
+    let tasks = &world.store.tasks;
+    for _ in 0..10 {
+        let (id, run) = world.running().await;
+        tasks.complete(id, &run.attempt, None, world.now()).await.unwrap();
+        world.clock.advance(Duration::from_secs(86_400));
+    }
+    let (running, _) = world.running().await;
+    let ready = world.create(&world.task()).await;
+    let mut waiting = world.task();
+    waiting.start_timestamp = world.now().saturating_add(Duration::from_secs(60));
+    world.create(&waiting).await;
+    let held = world.task_of("held");
+    tasks.create(&held, Lane::Own, world.now()).await.unwrap();
+    let failed = {
+        let task = world.task_of("failing");
+        world.create(&task).await;
+        let candidate = world.candidates().await.into_iter().find(|c| c.id == task.id).unwrap();
+        let run = run_of(world.now(), "r");
+        tasks.claim(&candidate, &run, world.now()).await.unwrap().unwrap();
+        tasks.fail(task.id, &run.attempt, &boom(), None, world.now()).await.unwrap();
+        task.id
+    };
+
+    world.wire.forget();
+    let page = list(&world, "status=inProgress").await;
+    assert_eq!((ids(&page), page.page.total), (vec![running], Some(1)));
+    let page = list(&world, "status=new").await;
+    assert_eq!((ids(&page), page.page.total), (vec![ready, waiting.id, held.id], Some(3)));
+    let page = list(&world, "in(status,new,inProgress)&limit(2,1)").await;
+    assert_eq!((ids(&page), page.page.total), (vec![ready, waiting.id], Some(4)));
+    // Fewer than the days.
+    assert!(world.wire.calls("Query") < 20, "{} queries", world.wire.calls("Query"));
+    let page = list(&world, "status=failed").await;
+    assert_eq!(ids(&page), [failed]);
+    assert_eq!(page.data[0]["error"]["name"], "Boom");
+    assert_eq!(list(&world, "status=complete").await.page.total, Some(10));
+    assert_eq!(list(&world, "in(status,complete,new)").await.page.total, Some(13));
+    let page = list(&world, "status=nonsense").await;
+    assert_eq!((page.data.len(), page.page.total), (0, Some(0)));
+    assert_eq!(world.status(running).await, TaskStatus::InProgress);
+}
+
+#[tokio::test]
+async fn counting_stops_at_its_budget_and_says_so() {
+    let world = World::with(|config| config.count_budget = Duration::ZERO).await;
+    let created = thirty(&world).await;
+    for query in ["limit(5)", "priority>=0&limit(5)", "functionName=even&limit(5)"] {
+        let page = list(&world, query).await;
+        assert_eq!(page.data.len(), 5, "{query}");
+        assert_eq!(page.page.total_is_exact, Some(false), "{query}");
+        // More than is on the page, so that whoever pages goes on; no more than there is.
+        assert!((6..=30).contains(&page.page.total.unwrap()), "{query}: {:?}", page.page.total);
+    }
+    // Whoever pages to the end sees everything, and the end.
+    let (mut seen, mut offset) = (Vec::new(), 0);
+    loop {
+        let page = list(&world, &format!("priority>=0&limit(7,{offset})")).await;
+        seen.extend(ids(&page));
+        offset += 7;
+        if page.page.total.unwrap() <= offset {
+            break;
+        }
+    }
+    assert_eq!(seen, created);
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_found_in_time_is_an_error_of_its_own() {
+    let world = World::with(|config| config.query_budget = Duration::from_secs(5)).await;
+    thirty(&world).await;
+    // A second passes with every query.
+    let clock = world.clock.clone();
+    world.wire.on_call(move |_| clock.advance(Duration::from_secs(2)));
+    for query in ["priority<0", "sort(priority)", "limit(5,29)"] {
+        let query = Query::parse(query, &Schema::TASKS).unwrap();
+        let error = world.store.tasks.list(&query, world.now()).await;
+        match error {
+            Err(StoreError::QueryBudget { .. }) => {}
+            other => panic!("{}: {other:?}", query.text),
+        }
+    }
+    let error = StoreError::QueryBudget { budget_millis: 5000 };
+    assert_eq!(tasklane::model::Error::from(error).kind().code(), Some(21));
+    // What lies at the beginning is found in time.
+    assert_eq!(list(&world, "priority=0&limit(1)&skipCount()").await.data.len(), 1);
+}

@@ -1,0 +1,199 @@
+//! A write that happened and whose answer was lost: the SDK sends it again, and must not be told that somebody else
+//! was faster. When the caller sends it again, because the SDK gave up, it is the same.
+
+use std::time::Duration;
+
+use tasklane::{
+    model::{Lane, TaskStatus},
+    store::{CancelOutcome, QueueLane, RunnerId, SlotScope, StoreError},
+};
+
+use super::{World, boom, function, records};
+
+/// The SDK tries three times in all.
+const GIVES_UP: usize = 3;
+
+#[tokio::test]
+async fn a_claim_is_ours_though_its_answer_was_lost() {
+    let world = World::new().await;
+    world.create(&world.task()).await;
+    let (candidate, run) = (world.candidates().await.remove(0), world.run());
+    world.wire.lose_answers("UpdateItem", 1);
+    let claimed = world.store.tasks.claim(&candidate, &run, world.now()).await.unwrap();
+    assert_eq!(claimed.unwrap().run, Some(run));
+    assert_eq!(world.wire.calls("UpdateItem"), 2);
+}
+
+#[tokio::test]
+async fn a_claim_that_gave_up_can_be_made_again_by_the_same_run_and_by_no_other() {
+    let world = World::new().await;
+    world.create(&world.task()).await;
+    let (candidate, run) = (world.candidates().await.remove(0), world.run());
+    world.wire.lose_answers("UpdateItem", GIVES_UP);
+    let error = world.store.tasks.claim(&candidate, &run, world.now()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+    assert_eq!(world.store.tasks.claim(&candidate, &world.run(), world.now()).await.unwrap(), None);
+    assert!(world.store.tasks.claim(&candidate, &run, world.now()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn outcomes_are_ours_though_their_answers_were_lost() {
+    let world = World::new().await;
+    let tasks = &world.store.tasks;
+
+    let (id, run) = world.running().await;
+    world.wire.lose_answers("UpdateItem", 1);
+    assert!(tasks.complete(id, &run.attempt, None, world.now()).await.unwrap());
+
+    let (id, run) = world.running().await;
+    world.wire.lose_answers("UpdateItem", 1);
+    assert!(tasks.fail(id, &run.attempt, &boom(), None, world.now()).await.unwrap());
+
+    let (id, run) = world.running().await;
+    let next = world.task();
+    world.wire.lose_answers("TransactWriteItems", 1);
+    assert!(tasks.retry(id, &run.attempt, &boom(), None, &next, Lane::Shared, world.now()).await.unwrap());
+    assert_eq!(world.get(id).await.task.retried_by_task_id, Some(next.id));
+}
+
+#[tokio::test]
+async fn a_retry_that_gave_up_is_finished_by_the_callers_own_second_try() {
+    let world = World::new().await;
+    let tasks = &world.store.tasks;
+    let (id, run) = world.running().await;
+    let next = world.task();
+    world.wire.lose_answers("TransactWriteItems", GIVES_UP);
+    tasks.retry(id, &run.attempt, &boom(), None, &next, Lane::Shared, world.now()).await.unwrap_err();
+    world.clock.advance(Duration::from_secs(1));
+    assert!(tasks.retry(id, &run.attempt, &boom(), None, &next, Lane::Shared, world.now()).await.unwrap());
+    // Not with another Task: the first one is there.
+    let other = world.task();
+    assert!(!tasks.retry(id, &run.attempt, &boom(), None, &other, Lane::Shared, world.now()).await.unwrap());
+    assert_eq!(tasks.get(other.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_reapers_failure_is_not_taken_for_the_runs_own() {
+    let world = World::new().await;
+    let tasks = &world.store.tasks;
+    let (id, run) = world.running().await;
+    let mut zombie = boom();
+    zombie.name = tasklane::model::task::ZOMBIE_ERROR_NAME.to_owned();
+    assert!(tasks.fail(id, &run.attempt, &zombie, None, world.now()).await.unwrap());
+    assert!(!tasks.fail(id, &run.attempt, &boom(), None, world.now()).await.unwrap());
+    assert_eq!(world.get(id).await.task.error, Some(zombie));
+}
+
+#[tokio::test]
+async fn what_was_created_is_created_though_the_answer_was_lost() {
+    let world = World::new().await;
+    let id = world.create(&world.task()).await;
+    world.wire.lose_answers("PutItem", 1);
+    let task = world.task();
+    world.create(&task).await;
+    assert_eq!(world.heads().await, [id, task.id]);
+
+    let mut direct = world.task();
+    direct.status = TaskStatus::InProgress;
+    world.wire.lose_answers("PutItem", 1);
+    world.store.tasks.create_running(&direct, &world.run()).await.unwrap();
+
+    world.wire.lose_answers("PutItem", 1);
+    assert!(world.store.functions.create(&records::a_function(&world, "f")).await.unwrap());
+    world.wire.lose_answers("PutItem", 1);
+    world.store.schedules.create(&records::schedule(&world)).await.unwrap();
+    world.wire.lose_answers("TransactWriteItems", 1);
+    world.store.credentials.put(&records::credential(&world, "a")).await.unwrap();
+    world.wire.lose_answers("PutItem", 1);
+    world.store.api_requests.put(&records::api_request(&world, "f")).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_first_task_of_a_day_is_found_though_the_answer_about_the_day_was_lost() {
+    let world = World::new().await;
+    world.wire.lose_answers("PutItem", 1);
+    let id = world.create(&world.task()).await;
+    assert!(world.store.tasks.get(id).await.unwrap().is_some());
+    assert!(world.another_store(|_| {}).tasks.get(id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_cancellation_is_ours_though_its_answer_was_lost_but_not_twice() {
+    let world = World::new().await;
+    let id = world.create(&world.task()).await;
+    world.wire.lose_answers("UpdateItem", 1);
+    assert_eq!(world.store.tasks.cancel(id, world.now()).await.unwrap(), CancelOutcome::Canceled);
+    let again = world.store.tasks.cancel(id, world.now()).await.unwrap();
+    assert_eq!(again, CancelOutcome::NotNew(TaskStatus::Canceled));
+}
+
+#[tokio::test]
+async fn changes_of_functions_are_ours_though_their_answers_were_lost() {
+    let world = World::new().await;
+    let functions = &world.store.functions;
+    let mut f = records::a_function(&world, "f");
+    functions.create(&f).await.unwrap();
+    let read = functions.get(&f.name).await.unwrap().unwrap();
+    f.enabled = false;
+    world.wire.lose_answers("PutItem", 1);
+    assert!(functions.update(&f, read.revision).await.unwrap());
+    assert!(!functions.update(&f, read.revision).await.unwrap());
+    world.wire.lose_answers("DeleteItem", 1);
+    assert!(functions.delete(&f.name).await.unwrap());
+    assert!(!functions.delete(&f.name).await.unwrap());
+}
+
+#[tokio::test]
+async fn changes_of_schedules_are_ours_though_their_answers_were_lost() {
+    let world = World::new().await;
+    let schedules = &world.store.schedules;
+    let schedule = records::schedule(&world);
+    schedules.create(&schedule).await.unwrap();
+    let next = schedule.occurrence_after(world.now());
+    let task = world.task();
+    world.wire.lose_answers("TransactWriteItems", 1);
+    assert!(schedules.materialise(&schedule, next, &task, Lane::Shared, world.now()).await.unwrap());
+    // The caller's second try, a moment later.
+    world.clock.advance(Duration::from_millis(1));
+    assert!(schedules.materialise(&schedule, next, &task, Lane::Shared, world.now()).await.unwrap());
+    assert_eq!(world.heads().await, [task.id]);
+
+    let moved = schedules.get(schedule.id).await.unwrap().unwrap();
+    world.clock.advance(Duration::from_secs(3600));
+    let next = moved.occurrence_after(world.now());
+    world.wire.lose_answers("UpdateItem", 1);
+    assert!(schedules.skip_to(&moved, next, world.now()).await.unwrap());
+    assert!(!schedules.skip_to(&moved, next, world.now()).await.unwrap());
+    world.wire.lose_answers("DeleteItem", 1);
+    assert!(schedules.delete(schedule.id).await.unwrap());
+}
+
+#[tokio::test]
+async fn moves_within_the_queue_are_ours_though_their_answers_were_lost() {
+    let world = World::new().await;
+    let id = world.create(&world.task()).await;
+    let candidate = world.candidates().await.remove(0);
+    world.wire.lose_answers("UpdateItem", 1);
+    assert!(world.store.tasks.move_to_own_lane(&candidate).await.unwrap());
+    let own = world.store.tasks.heads(&[QueueLane::Own(function("f"))], 10).await.unwrap();
+    assert_eq!(own[0].id, id);
+}
+
+#[tokio::test]
+async fn slots_are_held_once_though_the_answer_was_lost() {
+    let world = World::new().await;
+    let (slots, now) = (&world.store.slots, world.now());
+    let until = now.saturating_add(Duration::from_secs(60));
+    world.wire.lose_answers("PutItem", 1);
+    assert_eq!(slots.lease(&SlotScope::Tasks, &RunnerId::new("a"), 3, 5, until, now).await.unwrap(), 3);
+    assert_eq!(slots.held(&SlotScope::Tasks, now).await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_nonce_is_new_though_the_answer_was_lost() {
+    let world = World::new().await;
+    let until = world.now().saturating_add(Duration::from_secs(60));
+    world.wire.lose_answers("PutItem", 1);
+    assert!(world.store.nonces.remember("key", "nonce", 1, until).await.unwrap());
+    assert!(!world.store.nonces.remember("key", "nonce", 1, until).await.unwrap());
+}

@@ -1,0 +1,282 @@
+//! Functions, Schedules, API Requests, credentials and nonces.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tasklane::{
+    auth::{CredentialSource as _, Sealed, StoredCredential},
+    model::{
+        ApiRequest, ApiRequestError, ApiRequestErrorKind, ApplicationId, ConcurrencyLimit, Deployment, EntryPoint,
+        Environment, ExecutionOptions, Function, Identity, Interval, Json, Lane, MemoryLimit, Method, PermissionMode,
+        Permissions, Priority, RetryPolicy, Runtime, Schedule, TimeLimit, UserId,
+    },
+    rql::{Query, Schema},
+};
+
+use super::{World, function};
+
+pub fn a_function(world: &World, name: &str) -> Function {
+    Function {
+        name: function(name),
+        description: Some("what it is for".into()),
+        entry_point: EntryPoint::parse("index.handler").unwrap(),
+        runtime: Runtime::new("nodejs22.x"),
+        time_limit: TimeLimit::new(17).unwrap(),
+        memory_limit: MemoryLimit::new(256).unwrap(),
+        environment: Environment::parse(BTreeMap::from([("SECRET_KEY".into(), "s3cret".into())])).unwrap(),
+        retry_policy: RetryPolicy { enabled: true, errors_to_retry: vec!["Boom".into()] },
+        execution_options: ExecutionOptions {
+            permission_mode: PermissionMode::AllUsers,
+            default_priority: Priority::MAX,
+            concurrency_limit: Some(ConcurrencyLimit::new(3).unwrap()),
+        },
+        enabled: true,
+        update_timestamp: world.now(),
+        deployment: Deployment { version: "7".into(), code_sha256: "abc=".into() },
+        lane: Lane::Own,
+    }
+}
+
+pub fn schedule(world: &World) -> Schedule {
+    Schedule {
+        id: world.id(),
+        interval: Interval::from_secs(60).unwrap(),
+        function_name: function("f"),
+        data: Some(Json::parse(r#"{"a":  1.0}"#.into()).unwrap()),
+        priority: None,
+        start_timestamp: world.now(),
+        next_timestamp: world.now(),
+        creation_timestamp: world.now(),
+        update_timestamp: world.now(),
+        created_by_user_id: Some(UserId::parse("ada").unwrap()),
+        created_by_application_id: None,
+    }
+}
+
+pub fn api_request(world: &World, name: &str) -> ApiRequest {
+    ApiRequest {
+        id: world.id(),
+        function_name: function(name),
+        method: Method::Get,
+        path: "a/b?c=d".into(),
+        user_id: None,
+        application_id: None,
+        status_code: 400,
+        timestamp: world.now(),
+        duration: 0.25,
+        error: Some(ApiRequestError { kind: ApiRequestErrorKind::Response, name: "N".into(), message: "m".into() }),
+        request_id: Some("request-1".into()),
+    }
+}
+
+pub fn credential(world: &World, name: &str) -> StoredCredential {
+    let mut access_token_hash = [0; 32];
+    access_token_hash[..name.len()].copy_from_slice(name.as_bytes());
+    StoredCredential {
+        id: world.id(),
+        identity: Identity {
+            user_id: UserId::parse(name).unwrap(),
+            application_id: Some(ApplicationId::parse("app").unwrap()),
+            permissions: Permissions::parse(["VIEW_TASKS", "EXECUTE_TASK_FUNCTION:f"]).unwrap(),
+        },
+        consumer_key: format!("consumer-{name}"),
+        consumer_secret: Sealed::from_bytes(vec![1, 2, 3]),
+        token: format!("token-{name}"),
+        token_secret: Sealed::from_bytes(vec![4, 5, 6]),
+        access_token_hash,
+        creation_timestamp: world.now(),
+        expires: Some(world.now().saturating_add(Duration::from_secs(60))),
+    }
+}
+
+#[tokio::test]
+async fn a_function_is_read_back_as_it_was_written_and_listed_by_name() {
+    let world = World::new().await;
+    let functions = &world.store.functions;
+    let (b, a) = (a_function(&world, "b"), a_function(&world, "a"));
+    assert!(functions.create(&b).await.unwrap());
+    assert!(functions.create(&a).await.unwrap());
+    assert!(!functions.create(&a).await.unwrap());
+    assert_eq!(functions.get(&b.name).await.unwrap().unwrap().value, b);
+    assert_eq!(functions.get(&function("c")).await.unwrap(), None);
+    assert_eq!(functions.list().await.unwrap(), [a, b.clone()]);
+    assert!(functions.delete(&b.name).await.unwrap());
+    assert!(!functions.delete(&b.name).await.unwrap());
+    assert_eq!(functions.get(&b.name).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_update_that_somebody_else_overtook_is_refused() {
+    let world = World::new().await;
+    let functions = &world.store.functions;
+    let mut f = a_function(&world, "f");
+    functions.create(&f).await.unwrap();
+    let read = functions.get(&f.name).await.unwrap().unwrap();
+    f.description = Some("first".into());
+    assert!(functions.update(&f, read.revision).await.unwrap());
+    f.description = Some("second".into());
+    assert!(!functions.update(&f, read.revision).await.unwrap());
+    let read = functions.get(&f.name).await.unwrap().unwrap();
+    assert_eq!(read.value.description.as_deref(), Some("first"));
+    assert!(functions.update(&f, read.revision).await.unwrap());
+    functions.delete(&f.name).await.unwrap();
+    let read = functions.get(&f.name).await.unwrap();
+    assert_eq!(read, None);
+}
+
+#[tokio::test]
+async fn a_function_deleted_and_created_anew_is_not_the_one_that_was_read() {
+    let world = World::new().await;
+    let functions = &world.store.functions;
+    let f = a_function(&world, "f");
+    functions.create(&f).await.unwrap();
+    let read = functions.get(&f.name).await.unwrap().unwrap();
+    functions.delete(&f.name).await.unwrap();
+    assert!(!functions.update(&f, read.revision).await.unwrap());
+    functions.create(&f).await.unwrap();
+    assert!(!functions.update(&f, read.revision).await.unwrap());
+}
+
+#[tokio::test]
+async fn schedules_come_due_in_order_and_move_on() {
+    let world = World::new().await;
+    let schedules = &world.store.schedules;
+    let first = schedule(&world);
+    let mut second = schedule(&world);
+    second.next_timestamp = world.now().saturating_add(Duration::from_secs(30));
+    assert_eq!(schedules.earliest().await.unwrap(), None);
+    schedules.create(&second).await.unwrap();
+    schedules.create(&first).await.unwrap();
+    schedules.create(&first).await.unwrap();
+    assert_eq!(schedules.earliest().await.unwrap(), Some(first.next_timestamp));
+    let read = schedules.get(first.id).await.unwrap().unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), serde_json::to_string(&first).unwrap());
+
+    let ids = |schedules: Vec<Schedule>| schedules.iter().map(|schedule| schedule.id).collect::<Vec<_>>();
+    assert_eq!(ids(schedules.due(world.now(), 10).await.unwrap()), [first.id]);
+    world.clock.advance(Duration::from_secs(30));
+    assert_eq!(ids(schedules.due(world.now(), 10).await.unwrap()), [first.id, second.id]);
+    assert_eq!(ids(schedules.due(world.now(), 1).await.unwrap()), [first.id]);
+
+    let (next, task) = (first.occurrence_after(world.now()), world.task());
+    assert!(schedules.materialise(&first, next, &task, Lane::Shared, world.now()).await.unwrap());
+    let moved = schedules.get(first.id).await.unwrap().unwrap();
+    assert_eq!((moved.next_timestamp, moved.update_timestamp), (next, world.now()));
+    assert_eq!(world.heads().await, [task.id]);
+    assert_eq!(ids(schedules.due(world.now(), 10).await.unwrap()), [second.id]);
+    // From what was read before, nothing happens any more.
+    let other = world.task();
+    assert!(!schedules.materialise(&first, next, &other, Lane::Shared, world.now()).await.unwrap());
+    assert!(!schedules.skip_to(&first, next, world.now()).await.unwrap());
+    assert_eq!(world.store.tasks.get(other.id).await.unwrap(), None);
+
+    assert!(schedules.skip_to(&second, next, world.now()).await.unwrap());
+    assert_eq!(schedules.due(world.now(), 10).await.unwrap().len(), 0);
+
+    assert!(schedules.delete(first.id).await.unwrap());
+    assert!(!schedules.delete(first.id).await.unwrap());
+    assert!(!schedules.materialise(&moved, next, &other, Lane::Shared, world.now()).await.unwrap());
+    assert_eq!(schedules.earliest().await.unwrap(), Some(next));
+}
+
+#[tokio::test]
+async fn schedules_are_listed_by_query() {
+    let world = World::new().await;
+    for interval in [10, 20, 30] {
+        let mut schedule = schedule(&world);
+        schedule.interval = Interval::from_secs(interval).unwrap();
+        world.store.schedules.create(&schedule).await.unwrap();
+    }
+    let query = Query::parse("interval>15&sort(-interval)", &Schema::SCHEDULES).unwrap();
+    let page = world.store.schedules.list(&query, world.now()).await.unwrap();
+    let intervals: Vec<_> = page.data.iter().map(|schedule| schedule["interval"].as_i64().unwrap()).collect();
+    assert_eq!((intervals, page.page.total), (vec![30, 20], Some(2)));
+}
+
+#[tokio::test]
+async fn api_requests_are_read_back_and_listed_without_what_is_ours() {
+    let world = World::new().await;
+    let requests = &world.store.api_requests;
+    let (f, g) = (api_request(&world, "f"), api_request(&world, "g"));
+    requests.put(&f).await.unwrap();
+    requests.put(&f).await.unwrap();
+    requests.put(&g).await.unwrap();
+    let read = requests.get(f.id).await.unwrap().unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), serde_json::to_value(&f).unwrap());
+    assert_eq!(read.request_id.as_deref(), Some("request-1"));
+    assert!(requests.get(world.id()).await.unwrap().is_none());
+
+    let page = requests.list(&Query::everything(), world.now()).await.unwrap();
+    assert_eq!(page.data, [serde_json::to_value(&f).unwrap(), serde_json::to_value(&g).unwrap()]);
+    assert_eq!(page.data[0].get("requestId"), None);
+    let query = Query::parse("functionName=g", &Schema::API_REQUESTS).unwrap();
+    let page = requests.list(&query, world.now()).await.unwrap();
+    assert_eq!((page.data.len(), page.page.total), (1, Some(1)));
+}
+
+#[tokio::test]
+async fn a_credential_is_found_by_each_of_its_parts_until_it_is_revoked() {
+    let world = World::new().await;
+    let credentials = &world.store.credentials;
+    let (a, b) = (credential(&world, "a"), credential(&world, "b"));
+    credentials.put(&a).await.unwrap();
+    credentials.put(&a).await.unwrap();
+    credentials.put(&b).await.unwrap();
+    let same = |found: Option<StoredCredential>| {
+        let found = found.unwrap();
+        assert_eq!(format!("{found:?}"), format!("{a:?}"));
+        assert_eq!((found.consumer_secret, found.token_secret), (a.consumer_secret.clone(), a.token_secret.clone()));
+        assert_eq!((found.access_token_hash, found.expires), (a.access_token_hash, a.expires));
+    };
+    same(credentials.by_consumer_key("consumer-a").await.unwrap());
+    same(credentials.by_token("token-a").await.unwrap());
+    same(credentials.by_access_token_hash(&a.access_token_hash).await.unwrap());
+    // A token is no consumer key.
+    assert!(credentials.by_consumer_key("token-a").await.unwrap().is_none());
+    assert!(credentials.by_token(&"x".repeat(5000)).await.unwrap().is_none());
+    let ids = async || credentials.list().await.unwrap().iter().map(|c| c.id).collect::<Vec<_>>();
+    assert_eq!(ids().await, [a.id, b.id]);
+    // An expired one is still found: that is another error than an unknown one.
+    world.clock.advance(Duration::from_secs(120));
+    assert!(credentials.by_token("token-a").await.unwrap().is_some());
+
+    assert!(credentials.revoke(a.id).await.unwrap());
+    assert!(!credentials.revoke(a.id).await.unwrap());
+    assert!(credentials.by_consumer_key("consumer-a").await.unwrap().is_none());
+    assert!(credentials.by_token("token-a").await.unwrap().is_none());
+    assert!(credentials.by_access_token_hash(&a.access_token_hash).await.unwrap().is_none());
+    assert_eq!(ids().await, [b.id]);
+}
+
+#[tokio::test]
+async fn two_credentials_never_share_a_key() {
+    let world = World::new().await;
+    let (a, mut b) = (credential(&world, "a"), credential(&world, "b"));
+    world.store.credentials.put(&a).await.unwrap();
+    b.consumer_key = a.consumer_key.clone();
+    world.store.credentials.put(&b).await.unwrap_err();
+    assert!(world.store.credentials.by_token("token-b").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_nonce_is_seen_once_for_each_consumer_and_time_stamp_until_it_is_forgotten() {
+    let world = World::new().await;
+    let nonces = &world.store.nonces;
+    let until = world.now().saturating_add(Duration::from_secs(60));
+    assert!(nonces.remember("key", "nonce", 1, until).await.unwrap());
+    assert!(!nonces.remember("key", "nonce", 1, until).await.unwrap());
+    assert!(nonces.remember("key", "nonce", 2, until).await.unwrap());
+    assert!(nonces.remember("other", "nonce", 1, until).await.unwrap());
+    assert!(nonces.remember("keyn", "once", 1, until).await.unwrap());
+    world.clock.advance(Duration::from_secs(60));
+    let until = world.now().saturating_add(Duration::from_secs(60));
+    assert!(nonces.remember("key", "nonce", 1, until).await.unwrap());
+}
+
+#[tokio::test]
+async fn tables_are_created_once_and_kept() {
+    let world = World::new().await;
+    let id = world.create(&world.task()).await;
+    world.store.create_tables().await.unwrap();
+    world.another_store(|_| {}).create_tables().await.unwrap();
+    assert!(world.store.tasks.get(id).await.unwrap().is_some());
+}

@@ -1,0 +1,72 @@
+//! Finished records go away when retention is set, and nobody sees them in between.
+
+use std::time::Duration;
+
+use tasklane::{model::TaskStatus, rql::Query, store::CancelOutcome};
+
+use super::{World, boom, records};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+async fn listed(world: &World) -> u64 {
+    let page = world.store.tasks.list(&Query::everything(), world.now()).await.unwrap();
+    assert_eq!(page.page.total, Some(page.data.len() as u64));
+    page.page.total.unwrap()
+}
+
+#[tokio::test]
+async fn a_finished_task_is_hidden_from_the_moment_its_time_is_over() {
+    let world = World::with(|config| config.retention = Some(DAY)).await;
+    let tasks = &world.store.tasks;
+    let (completed, run) = world.running().await;
+    assert!(tasks.complete(completed, &run.attempt, None, world.now()).await.unwrap());
+    let canceled = world.create(&world.task()).await;
+    assert_eq!(tasks.cancel(canceled, world.now()).await.unwrap(), CancelOutcome::Canceled);
+    let open = world.create(&world.task()).await;
+
+    world.clock.advance(DAY - Duration::from_secs(1));
+    assert_eq!(listed(&world).await, 3);
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(listed(&world).await, 1);
+    assert_eq!(tasks.get(completed).await.unwrap(), None);
+    assert_eq!(tasks.cancel(canceled, world.now()).await.unwrap(), CancelOutcome::Unknown);
+    assert_eq!(world.status(open).await, TaskStatus::New);
+}
+
+#[tokio::test]
+async fn a_failure_stays_until_its_event_is_out() {
+    let world = World::with(|config| config.retention = Some(DAY)).await;
+    let tasks = &world.store.tasks;
+    let (id, run) = world.running().await;
+    assert!(tasks.fail(id, &run.attempt, &boom(), None, world.now()).await.unwrap());
+    world.clock.advance(10 * DAY);
+    assert_eq!(tasks.unpublished(10).await.unwrap().len(), 1);
+    tasks.mark_published(id).await.unwrap();
+    assert_eq!(world.status(id).await, TaskStatus::Failed);
+    world.clock.advance(DAY);
+    assert_eq!(tasks.get(id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn without_retention_everything_stays() {
+    let world = World::new().await;
+    let (id, run) = world.running().await;
+    assert!(world.store.tasks.complete(id, &run.attempt, None, world.now()).await.unwrap());
+    let request = records::api_request(&world, "f");
+    world.store.api_requests.put(&request).await.unwrap();
+    world.clock.advance(5000 * DAY);
+    assert_eq!(world.status(id).await, TaskStatus::Complete);
+    assert!(world.store.api_requests.get(request.id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn api_requests_go_away_too() {
+    let world = World::with(|config| config.retention = Some(DAY)).await;
+    let request = records::api_request(&world, "f");
+    world.store.api_requests.put(&request).await.unwrap();
+    assert!(world.store.api_requests.get(request.id).await.unwrap().is_some());
+    world.clock.advance(DAY);
+    assert!(world.store.api_requests.get(request.id).await.unwrap().is_none());
+    let page = world.store.api_requests.list(&Query::everything(), world.now()).await.unwrap();
+    assert_eq!((page.data.len(), page.page.total), (0, Some(0)));
+}

@@ -1,0 +1,91 @@
+//! What a Task's life costs, recounted from ConsumedCapacity and compared with the table in docs/access-patterns.md.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tasklane::model::{Lane, TaskStatus};
+
+use super::{World, boom};
+
+#[tokio::test]
+async fn the_documented_write_units_are_what_dynamodb_counts() {
+    let mut counted = BTreeMap::new();
+    let mut count = |what: &str, world: &World| {
+        counted.insert(what.to_owned(), world.wire.write_units());
+        world.wire.forget();
+    };
+    let world = World::new().await;
+    // The first Task of a day also writes the day down; that is counted apart.
+    world.create(&world.task()).await;
+    count("the first task of a day", &world);
+    let candidate = world.candidates().await.remove(0);
+    world.store.tasks.claim(&candidate, &world.run(), world.now()).await.unwrap().unwrap();
+    world.wire.forget();
+
+    world.create(&world.task()).await;
+    count("create", &world);
+    let (candidate, run) = (world.candidates().await.remove(0), world.run());
+    world.store.tasks.claim(&candidate, &run, world.now()).await.unwrap().unwrap();
+    count("claim", &world);
+    assert!(world.store.tasks.complete(candidate.id, &run.attempt, Some("request"), world.now()).await.unwrap());
+    count("complete", &world);
+
+    let mut later = world.task();
+    later.start_timestamp = later.start_timestamp.saturating_add(Duration::from_secs(60));
+    world.create(&later).await;
+    count("create, to start later", &world);
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!(world.store.tasks.promote_due(world.now(), 10).await.unwrap(), 1);
+    count("promote", &world);
+    world.store.tasks.cancel(later.id, world.now()).await.unwrap();
+    count("cancel", &world);
+
+    let (id, run) = world.running().await;
+    world.wire.forget();
+    assert!(world.store.tasks.fail(id, &run.attempt, &boom(), Some("request"), world.now()).await.unwrap());
+    count("fail", &world);
+    world.store.tasks.mark_published(id).await.unwrap();
+    count("note the published event", &world);
+
+    let (id, run) = world.running().await;
+    world.wire.forget();
+    let mut next = world.task();
+    next.start_timestamp = next.start_timestamp.saturating_add(Duration::from_secs(2));
+    next.retry_for_task_ids = vec![id];
+    assert!(
+        world
+            .store
+            .tasks
+            .retry(id, &run.attempt, &boom(), Some("request"), &next, Lane::Shared, world.now())
+            .await
+            .unwrap()
+    );
+    count("retry, the next task with it", &world);
+
+    let mut direct = world.task();
+    direct.status = TaskStatus::InProgress;
+    let run = world.run();
+    world.store.tasks.create_running(&direct, &run).await.unwrap();
+    count("create, running from the first", &world);
+
+    let documented = documented();
+    for (what, units) in &counted {
+        println!("| {what} | {units} |");
+    }
+    assert_eq!(counted, documented, "docs/access-patterns.md has other numbers than DynamoDB counts");
+
+    let life = |steps: &[&str]| steps.iter().map(|step| counted[*step]).sum::<f64>();
+    assert_eq!(life(&["create", "claim", "complete"]), 8.0);
+    assert_eq!(life(&["create, to start later", "promote", "claim", "complete"]), 11.0);
+    assert_eq!(life(&["create, running from the first", "complete"]), 5.0);
+}
+
+/// The rows of the table under "Write units".
+fn documented() -> BTreeMap<String, f64> {
+    let page = include_str!("../../../docs/access-patterns.md");
+    let section = page.split("## Write units").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        Some((cells.next()?.to_owned(), cells.next()?.trim_end_matches(" |").parse().ok()?))
+    });
+    rows.collect()
+}
