@@ -10,6 +10,7 @@ use super::{ApplicationId, FunctionName, ObjectId, Timestamp, UserId};
 /// One call of a Function as an HTTP endpoint (contract §5). Losing one never fails the call.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(description = "One call of a Function as an HTTP endpoint. Losing one never fails the call.")]
 pub struct ApiRequest {
     /// Its id.
     pub id: ObjectId,
@@ -66,6 +67,7 @@ pub enum ApiRequestErrorKind {
 /// The methods that API Functions take (contract §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
+#[schema(description = "The methods that API Functions take.")]
 #[allow(missing_docs)]
 pub enum Method {
     Get,

@@ -95,7 +95,7 @@ pub enum Lane {
 /// [`FunctionName::fits_prefix`] checks).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schema(value_type = String, pattern = "^[A-Za-z0-9_-]+$", min_length = 1, max_length = 64, example = "invoices")]
+#[schema(description = "A Function's name.", value_type = String, pattern = "^[A-Za-z0-9_-]+$", min_length = 1, max_length = 64, example = "invoices")]
 pub struct FunctionName(String);
 
 /// Why a text is no [`FunctionName`].
@@ -412,7 +412,7 @@ pub struct ExecutionOptions {
     /// The priority of its Tasks when nobody says otherwise.
     #[serde(default)]
     pub default_priority: Priority,
-    /// How many of its runs may be in progress at once, within the deployment's own limit (decided, contract §4).
+    /// How many of its runs may be in progress at once, within the deployment's own limit.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub concurrency_limit: Option<ConcurrencyLimit>,
 }
@@ -420,6 +420,7 @@ pub struct ExecutionOptions {
 /// Who may execute a Function directly or call it as an API Function (contract §6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(description = "Who may execute a Function directly or call it as an API Function.")]
 pub enum PermissionMode {
     /// Whoever holds the permission.
     #[default]

@@ -12,7 +12,7 @@ use super::Timestamp;
 /// Twelve bytes, big-endian: seconds since the epoch (4, as in a MongoDB ObjectId, so that tools which read the
 /// creation time out of one still can), milliseconds within the second (10 bits), then 54 bits of chance.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
-#[schema(value_type = String, pattern = "^[0-9a-f]{24}$", example = "697db9a2c5f0a1b2c3d4e5f6")]
+#[schema(description = "24 hex digits, ordered by time.", value_type = String, pattern = "^[0-9a-f]{24}$", example = "697db9a2c5f0a1b2c3d4e5f6")]
 pub struct ObjectId([u8; 12]);
 
 /// Why a text is no [`ObjectId`].

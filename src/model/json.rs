@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 /// numbers, key order and escapes are not ours to change.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
-#[schema(value_type = serde_json::Value)]
+#[schema(description = "Any JSON, kept exactly as it was written.", value_type = serde_json::Value)]
 pub struct Json(Box<RawValue>);
 
 impl Json {

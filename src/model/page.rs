@@ -57,7 +57,7 @@ pub struct PageWindow {
     /// How many records match; left out by `skipCount()`, a lower bound when `total_is_exact` is `Some(false)`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub total: Option<u64>,
-    /// `false` when counting took longer than its budget (contract §8, decided); absent otherwise.
+    /// `false` when counting took longer than its budget and `total` is a lower bound; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub total_is_exact: Option<bool>,
     /// How many matching records lie before this page.

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 /// still list; [`Runtime::is_offered`] says whether a Function may be created with it today.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
-#[schema(value_type = String, example = "nodejs22.x")]
+#[schema(description = "A runtime identifier of AWS Lambda.", value_type = String, example = "nodejs22.x")]
 pub struct Runtime(String);
 
 /// What kind of process runs the code.

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 ///
 /// Limited to the years 1970–9999, so that the printed form always has the same width and sorts as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
-#[schema(value_type = String, format = DateTime, example = "2026-01-31T08:15:30.123Z")]
+#[schema(description = "A point in time, to the millisecond, in UTC.", value_type = String, format = DateTime, example = "2026-01-31T08:15:30.123Z")]
 pub struct Timestamp(i64);
 
 const LATEST_MILLIS: i64 = 253_402_300_799_999;

@@ -61,11 +61,9 @@ pub fn html() -> &'static str {
     &PAGE
 }
 
-/// An error: `{code, name, message}`, and for some a little more.
-///
-/// This type describes what [`crate::model::Error`] writes.
+/// What [`crate::model::Error`] writes.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Error)]
+#[schema(as = Error, description = "An error: what went wrong, where, and what to do.")]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorDescription {
     /// What clients tell errors apart by; ENDPOINT_EXCEPTION and PAYLOAD_TOO_LARGE_EXCEPTION have none.

@@ -105,7 +105,9 @@ impl Description {
 
     fn errors_by_status(&self) -> BTreeMap<u16, Vec<ErrorKind>> {
         use ErrorKind as Kind;
+        // A credential that cannot be read is 104, and a bad one is an error on every endpoint.
         let mut kinds = vec![
+            Kind::UserNotAuthenticated,
             Kind::OauthKey,
             Kind::OauthToken,
             Kind::OauthSignature,
@@ -115,12 +117,9 @@ impl Description {
             Kind::Server,
         ];
         match self.access {
-            AccessRule::Anybody => {}
-            AccessRule::LoggedIn => kinds.push(Kind::UserNotAuthenticated),
-            AccessRule::Permission(_) => kinds.extend([Kind::UserNotAuthenticated, Kind::NoPermission]),
-            AccessRule::PermissionMode(_) => {
-                kinds.extend([Kind::UserNotAuthenticated, Kind::NoPermission, Kind::ResourceUnknown]);
-            }
+            AccessRule::Anybody | AccessRule::LoggedIn => {}
+            AccessRule::Permission(_) => kinds.push(Kind::NoPermission),
+            AccessRule::PermissionMode(_) => kinds.extend([Kind::NoPermission, Kind::ResourceUnknown]),
         }
         kinds.extend(&self.errors);
         let mut by_status = BTreeMap::<u16, BTreeSet<_>>::new();
