@@ -91,7 +91,10 @@ impl Command {
         match self {
             Self::Run(args) => run::run(args).await,
             Self::Dev(args) => dev::run(args).await,
-            Self::Sync(remote) => remote.run(sync::run).await,
+            Self::Sync(remote) => {
+                remote.args().check()?;
+                remote.run(sync::run).await
+            }
             Self::List(remote) => remote.run(functions::list).await,
             Self::Get(remote) => remote.run(functions::get).await,
             Self::Delete(remote) => remote.run(functions::delete).await,
@@ -116,5 +119,67 @@ mod tests {
     #[test]
     fn the_arguments_contradict_each_other_nowhere() {
         Cli::command().debug_assert();
+    }
+
+    /// Every command that does something, with its full name.
+    fn leaves(command: &clap::Command, name: &str, found: &mut Vec<(String, String)>) {
+        if command.has_subcommands() {
+            for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+                leaves(command, &format!("{name} {}", command.get_name()), found);
+            }
+        } else {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            found.push((name.to_owned(), help));
+        }
+    }
+
+    #[test]
+    fn every_command_shows_an_example_that_can_be_typed() {
+        let mut found = Vec::new();
+        leaves(&Cli::command(), "tasklane", &mut found);
+        assert!(found.len() > 20, "{found:?}");
+        for (name, help) in found {
+            let (_, examples) = help.split_once("Example").unwrap_or_else(|| panic!("{name} has no example"));
+            let examples = examples.replace("\\\n", " ");
+            let mut typed = 0;
+            for line in examples.lines().map(str::trim).filter(|line| line.starts_with("tasklane ")) {
+                // Pipes and redirections are the shell's, as its quotes are.
+                let line = line.split(" | ").next().and_then(|line| line.split(" > ").next()).unwrap_or(line);
+                let words = line.split_whitespace().map(|word| word.trim_matches('\''));
+                let parsed = Cli::try_parse_from(words);
+                assert!(parsed.is_ok(), "{line}: {}", parsed.err().map(|e| e.to_string()).unwrap_or_default());
+                assert!(line.starts_with(&name), "{line} is no example of {name}");
+                typed += 1;
+            }
+            assert!(typed > 0, "{name} has no example");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in [
+            "tasklane",
+            "tasklane sing",
+            "tasklane get",
+            "tasklane get ../x",
+            "tasklane tasks get 1",
+            "tasklane tasks list --status running",
+            "tasklane tasks list --limit 0",
+            "tasklane tasks list --limit 5 --all",
+            "tasklane tasks create hello --start tomorrow",
+            "tasklane tasks create hello --priority 1.5",
+            "tasklane schedules create hello",
+            "tasklane schedules create hello --interval 0",
+            "tasklane schedules create hello --interval 500ms",
+            "tasklane credentials create --permission VIEW_TASKS",
+            "tasklane credentials create --user ada --expires 30",
+            "tasklane sync --env NAME",
+            "tasklane run hello --data {} --event {}",
+            "tasklane dev --listen 4000",
+            "tasklane dev --concurrency 0",
+            "tasklane completions cmd",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
     }
 }

@@ -23,6 +23,11 @@ pub(super) struct Remote<T: clap::Args> {
 }
 
 impl<T: clap::Args> Remote<T> {
+    /// What was asked, to be looked at before a service is looked for.
+    pub(super) fn args(&self) -> &T {
+        &self.args
+    }
+
     pub(super) async fn run(self, command: impl AsyncFnOnce(Session, T) -> Outcome) -> Outcome {
         let session = Session { client: self.connect.client()?, json: self.json, layout: Layout::of_stdout() };
         command(session, self.args).await

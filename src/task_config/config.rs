@@ -39,7 +39,7 @@ impl TaskConfig {
     /// Reads the file at `path`; `variables` looks up the `$NAME` values.
     ///
     /// # Errors
-    /// All that is wrong with it, at once. No value that came out of a variable is quoted.
+    /// All that is wrong with it, at once. Of what came out of a variable only a path is shown.
     pub fn load(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         Draft::read(path, variables)?.finish()
     }

@@ -34,7 +34,8 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  tasklane dev examples --listen 127.0.0.1:0    serve the examples on a free port")]
+  Serve the examples, on whatever port is free:
+    tasklane dev examples --listen 127.0.0.1:0")]
 pub struct Args {
     /// Folders to search for task-config.json files, or such files
     #[arg(value_name = "PATH")]

@@ -27,9 +27,12 @@ use crate::{
 Exit codes: 0 all is in sync; 1 with --plan, something differs; 2 an error with any of them.
 
 Examples:
-  tasklane sync --path examples                one Function from each folder in examples/
-  tasklane sync --path examples/hello-js --plan
-  tasklane sync --name hello-js --code dist --entryPoint index.handler --runtime nodejs22.x")]
+  One Function from each folder in examples/:
+    tasklane sync --path examples
+  What would change:
+    tasklane sync --path examples/hello-js --plan
+  Without a task-config.json:
+    tasklane sync --name hello-js --code dist --entryPoint index.handler --runtime nodejs22.x")]
 pub(super) struct Args {
     /// A task-config.json, its folder, or a folder whose sub-folders each hold one
     #[arg(long, value_name = "PATH")]
@@ -121,16 +124,25 @@ async fn sync_all(
 }
 
 impl Args {
+    /// Whether it can be meant at all.
+    ///
+    /// # Errors
+    /// When neither a path nor everything else is given.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let missing = self.missing_flags();
+        if self.path.is_none() && !missing.is_empty() {
+            bail!("without --path these flags are needed too: {}", missing.join(", "));
+        }
+        Ok(())
+    }
+
     /// What the files and the flags say, one draft a Function, with the place it comes from.
     fn drafts(
         &self,
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> anyhow::Result<Vec<(String, Result<Draft, ConfigError>)>> {
+        self.check()?;
         let Some(path) = &self.path else {
-            let missing = self.missing_flags();
-            if !missing.is_empty() {
-                bail!("without --path these flags are needed too: {}", missing.join(", "));
-            }
             let mut draft = Draft::empty();
             self.override_in(&mut draft);
             return Ok(vec![("the command line".to_owned(), Ok(draft))]);
