@@ -1,7 +1,7 @@
 // Who the service takes a caller for, with each credential that the SDK can show.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { refused, refusedRaw } from './support/errors.mjs';
+import { refused, refusedRaw, refusedWithOneOf } from './support/errors.mjs';
 import { ECHO, deploy, uniqueName } from './support/functions.mjs';
 import { sdk } from './support/packages.mjs';
 import {
@@ -40,7 +40,7 @@ describe('a valid credential', () => {
 
   test('oauth1: signs every method, with queries that repeat and nest a name', async t => {
     const name = await deploy(t, `exports.handler = async event => ({ statusCode: 200, body: event.rawQueryString });`);
-    const query = '?a=1&a=2&b[c]=3&d=&e=%20%26%3D%2B&f=é';
+    const query = '?a=1&a=2&b[c]=3&d=&e=%20%26%3D%2B&f=%C3%A9';
     for (const method of ['get', 'delete', 'post', 'put', 'patch']) {
       const path = `/asked${query}`;
       const answer = await (['get', 'delete'].includes(method) ?
@@ -101,8 +101,7 @@ describe('a bad credential', () => {
     await oauth1(credential).tasks.find();
     await bearer(credential).tasks.find();
     await revokeCredential(credential);
-    const error = await oauth1(credential).tasks.find().then(() => assert.fail('revoked, and still let in'), e => e);
-    assert.ok([107, 108].includes(error.response.code), error.stack);
+    await refusedWithOneOf([107, 108], () => oauth1(credential).tasks.find());
     await refusedRaw(117, await request('/tasks/v1/', { as: credential }));
   });
 
@@ -115,8 +114,7 @@ describe('a bad credential', () => {
     });
     assert.ok(Date.now() >= Date.parse(expiresTimestamp), 'it was refused before its time');
     await refusedRaw(118, response);
-    const error = await oauth1(credential).tasks.find().then(() => assert.fail('expired, and still let in'), e => e);
-    assert.ok([107, 108].includes(error.response.code), error.stack);
+    await refusedWithOneOf([107, 108], () => oauth1(credential).tasks.find());
   });
 
   test('it is an error on a public Function too', async t => {

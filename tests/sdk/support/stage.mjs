@@ -24,8 +24,8 @@ export async function openStage(t) {
     runs.push({
       event,
       at: Date.now(),
-      /** Lets the run return `result`. */
-      release: (result = null) => response.end(JSON.stringify(result)),
+      /** Lets the run return `result`; the first one counts. */
+      release: (result = null) => response.writableEnded || response.end(JSON.stringify(result)),
     });
   });
   await new Promise(resolve => server.listen(0, '127.0.0.1', resolve));
