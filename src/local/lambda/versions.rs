@@ -56,12 +56,21 @@ struct Stored {
     environment: BTreeMap<String, String>,
 }
 
+/// A version that another one took the place of.
+#[derive(Clone, Debug)]
+pub(super) struct Superseded {
+    pub(super) id: String,
+    times_deployed: u64,
+}
+
 /// Every version of every Function.
 #[derive(Debug)]
 pub(super) struct Versions {
     folder: PathBuf,
     code: CodeStore,
     loaded: Mutex<BTreeMap<(FunctionName, String), Arc<Version>>>,
+    /// How many times each version was deployed: one that is deployed again while it waits to be dropped stays.
+    deployed: Mutex<BTreeMap<(FunctionName, String), u64>>,
     /// Held while packages come and go, so that none is swept away between its unpacking and its version's file.
     packages: Arc<tokio::sync::Mutex<()>>,
 }
@@ -71,7 +80,7 @@ impl Versions {
         let code = CodeStore::open(folder.join("code"))?;
         let folder = folder.join("versions");
         create_private(&folder)?;
-        Ok(Self { folder, code, loaded: Mutex::default(), packages: Arc::default() })
+        Ok(Self { folder, code, loaded: Mutex::default(), deployed: Mutex::default(), packages: Arc::default() })
     }
 
     /// See [`crate::ports::Lambda::deploy`].
@@ -113,6 +122,7 @@ impl Versions {
         if !file.exists() {
             write_private(&file, &text).map_err(|error| PortError::new("write the version", error))?;
         }
+        *self.deployed().entry((spec.name.clone(), version.clone())).or_default() += 1;
         Ok(Deployment { version, code_sha256: stored.code_sha256 })
     }
 
@@ -148,24 +158,28 @@ impl Versions {
         Ok(Some(version))
     }
 
-    /// The versions of a Function that are there beside `keep`.
-    pub(super) async fn others(&self, function: &FunctionName, keep: &str) -> Result<Vec<String>, PortError> {
+    /// The versions of a Function that are there beside `keep`, as they stand now.
+    pub(super) fn others(&self, function: &FunctionName, keep: &str) -> Result<Vec<Superseded>, PortError> {
         let ids = self.ids(function).map_err(|error| PortError::new("list the versions", error))?;
-        Ok(ids.into_iter().filter(|id| id != keep).collect())
+        let others = ids.into_iter().filter(|id| id != keep);
+        Ok(others.map(|id| Superseded { times_deployed: self.times_deployed(function, &id), id }).collect())
     }
 
-    /// Forgets one version of a Function, or all of them.
-    pub(super) async fn remove(&self, function: &FunctionName, id: Option<&str>) -> Result<(), PortError> {
+    /// Forgets a version, unless it was deployed again since; whether it did.
+    pub(super) async fn drop_superseded(&self, function: &FunctionName, old: &Superseded) -> Result<bool, PortError> {
         let _packages = self.packages.lock().await;
-        self.loaded().retain(|(name, version), _| name != function || id.is_some_and(|id| id != version));
-        let removed = match id {
-            Some(id) => fs::remove_file(self.file(function, id)),
-            None => fs::remove_dir_all(self.folder.join(function.as_str())),
-        };
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PortError::new("remove the version", error)),
-            _ => Ok(()),
+        if self.times_deployed(function, &old.id) != old.times_deployed {
+            return Ok(false);
         }
+        self.loaded().retain(|(name, id), _| name != function || *id != old.id);
+        removed(fs::remove_file(self.file(function, &old.id))).map(|()| true)
+    }
+
+    /// Forgets a Function.
+    pub(super) async fn remove(&self, function: &FunctionName) -> Result<(), PortError> {
+        let _packages = self.packages.lock().await;
+        self.loaded().retain(|(name, _), _| name != function);
+        removed(fs::remove_dir_all(self.folder.join(function.as_str())))
     }
 
     /// Removes the packages that neither a version nor a running process needs.
@@ -203,8 +217,24 @@ impl Versions {
         self.folder.join(function.as_str()).join(format!("{id}.json"))
     }
 
+    fn times_deployed(&self, function: &FunctionName, id: &str) -> u64 {
+        self.deployed().get(&(function.clone(), id.to_owned())).copied().unwrap_or_default()
+    }
+
+    fn deployed(&self) -> std::sync::MutexGuard<'_, BTreeMap<(FunctionName, String), u64>> {
+        self.deployed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn loaded(&self) -> std::sync::MutexGuard<'_, BTreeMap<(FunctionName, String), Arc<Version>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was not there to be removed is removed.
+fn removed(result: io::Result<()>) -> Result<(), PortError> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PortError::new("remove the version", error)),
+        Err(_) | Ok(()) => Ok(()),
     }
 }
 
