@@ -99,7 +99,11 @@ impl Lambda for AwsLambda {
         Box::pin(self.bring_about(spec, code, current))
     }
 
-    fn retire<'a>(&'a self, function: &'a FunctionName, replaced: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {
+    fn retire<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        replaced: &'a Deployment,
+    ) -> PortFuture<'a, Result<(), PortError>> {
         Box::pin(self.delete_old_versions(function, replaced))
     }
 
