@@ -276,7 +276,11 @@ function defineGlobals() {
 
 const NOTHING = () => {};
 let whenIdle = NOTHING;
-let onCrash = (error, code) => postInitError(error).finally(() => process.exit(code));
+let initFailed = false;
+let onCrash = (error, code) => {
+  initFailed = true;
+  return postInitError(error).finally(() => process.exit(code));
+};
 
 function contextOf(headers, extra) {
   const traceId = headers["lambda-runtime-trace-id"];
@@ -445,8 +449,9 @@ defineGlobals();
 try {
   const handler = await loadHandler();
   const invoke = handler[STREAMING] ? invokeStreaming : HAS_CALLBACKS ? invokeWithCallbacks : invokeAwaited;
-  // A promise that was lost while loading is noticed first, and is an error of the initialisation.
-  setImmediate(() => invoke(handler).catch(crashed));
+  // A promise that was lost while loading is noticed first, and is an error of the initialisation: asking for an event
+  // while that is being told would make it one of a run.
+  setImmediate(() => initFailed || invoke(handler).catch(crashed));
 } catch (error) {
   logError(HAS_CALLBACKS ? "Uncaught Exception" : "Init Error", error);
   onCrash(error, HAS_CALLBACKS ? 129 : 1);
