@@ -304,7 +304,7 @@ fn answer(database: &dynoxide::Database, operation: &str, body: &[u8]) -> Answer
     }
 }
 
-/// The operations that the store uses.
+/// The operations that the store uses, and a look at a whole table.
 fn dispatch(database: &dynoxide::Database, operation: &str, body: &[u8]) -> dynoxide::Result<String> {
     match operation {
         "BatchGetItem" => call(body, |request| database.batch_get_item(request)),
@@ -315,6 +315,7 @@ fn dispatch(database: &dynoxide::Database, operation: &str, body: &[u8]) -> dyno
         "GetItem" => call(body, |request| database.get_item(request)),
         "PutItem" => call(body, |request| database.put_item(request)),
         "Query" => call(body, |request| database.query(request)),
+        "Scan" => call(body, |request| database.scan(request)),
         "TransactWriteItems" => call(body, |request| database.transact_write_items(request)),
         "UpdateItem" => call(body, |request| database.update_item(request)),
         "UpdateTimeToLive" => call(body, |request| database.update_time_to_live(request)),

@@ -15,7 +15,7 @@ use super::{
     change::Condition,
     days::Days,
     list::{Budgets, Layout, Listed, Plan, page, public},
-    row::{EXPIRES, NewRow, Row, json, number, text},
+    row::{EXPIRES, NewRow, Row, cut_error, json, number, text},
     table::{Table, Written},
 };
 
@@ -30,12 +30,17 @@ pub struct ApiRequests {
 }
 
 impl ApiRequests {
-    /// Adds one. Adding the same one twice is adding it once.
+    /// Adds one. Adding the same one twice is adding it once. Of an error's message longer than 32 KB its beginning is
+    /// kept.
     pub async fn put(&self, request: &ApiRequest) -> Result<(), StoreError> {
         let (partition, _) = self.days.partition_for(request.id).await?;
         let mut row = NewRow::new(partition, request.id);
         row.set("function", text(request.function_name.as_str()));
-        row.set("record", json(request));
+        let mut record = request.clone();
+        if let Some(error) = &mut record.error {
+            (error.name, error.message) = cut_error(&error.name, &error.message);
+        }
+        row.set("record", json(&record));
         row.set_some("requestId", request.request_id.as_deref().map(text));
         let expiry = self.retention.map(|retention| request.timestamp.saturating_add(retention));
         row.set_some(EXPIRES, expiry.map(|expiry| number(expiry.as_secs())));

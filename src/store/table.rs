@@ -1,6 +1,11 @@
 //! One table: the calls that the store makes, with their errors told apart.
 
-use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    future::Future,
+    sync::Arc,
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -84,7 +89,9 @@ impl Table {
         action: &'static str,
         keys: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Vec<Row>, StoreError> {
-        let mut keys: Vec<Attributes> = keys.into_iter().map(|(pk, sk)| key(&pk, &sk)).collect();
+        // A batch must not name a row twice.
+        let keys: BTreeSet<_> = keys.into_iter().collect();
+        let mut keys: Vec<Attributes> = keys.iter().map(|(pk, sk)| key(pk, sk)).collect();
         let mut rows = Vec::with_capacity(keys.len());
         let mut tries = 0;
         while !keys.is_empty() {
@@ -329,6 +336,8 @@ impl Table {
                         Ok(None)
                     } else if code("ThrottlingError") || code("ProvisionedThroughputExceeded") {
                         Err(StoreError::Throttled { action })
+                    } else if reasons.iter().filter_map(|reason| reason.message()).any(is_about_size) {
+                        Err(StoreError::TooLarge { action })
                     } else {
                         let what: Vec<_> = reasons.iter().filter_map(|reason| reason.message()).collect();
                         Err(StoreError::unavailable(action, format!("the transaction was canceled: {}", what.join("; "))))
@@ -392,7 +401,7 @@ where
         if THROTTLED.contains(&code) {
             return StoreError::Throttled { action };
         }
-        if code == "ValidationException" && message.contains("tem size") && message.contains("exceed") {
+        if code == "ValidationException" && is_about_size(message) {
             return StoreError::TooLarge { action };
         }
         return StoreError::unavailable(action, format!("{code}: {message}"));
@@ -404,6 +413,11 @@ where
         cause = inner.source();
     }
     StoreError::unavailable(action, text)
+}
+
+/// "Item size has exceeded …", "Item size to update has exceeded …".
+fn is_about_size(message: &str) -> bool {
+    message.contains("Item size") && message.contains("exceeded")
 }
 
 fn some(text: &str) -> Option<String> {

@@ -19,7 +19,11 @@ use super::{Layout, Listed, Plan, Source, plan::Order};
 /// How many records are looked up by their keys at once.
 const LOOK_UP: usize = 100;
 /// How many partitions are counted at once.
-const COUNT_AT_ONCE: usize = 8;
+const COUNT_AT_ONCE: usize = 32;
+/// How many days are read side by side at most, once days turn out to be empty.
+const DAYS_AT_ONCE: usize = 32;
+/// After how many records counting looks at the clock.
+const COUNT_STEP: i32 = 1000;
 
 /// Reads the records of a plan, batch by batch, in order.
 pub(super) struct Walk<'a> {
@@ -35,8 +39,8 @@ enum Rest {
     Ids(VecDeque<ObjectId>),
     /// Records that an index names.
     Keys(Merge),
-    /// Records in groups of partitions, one group after the other.
-    Groups { current: Option<Merge>, groups: VecDeque<Vec<String>> },
+    /// Records in groups of partitions, one group after the other; `width` groups at once.
+    Groups { current: Option<Merge>, groups: VecDeque<Vec<String>>, width: usize },
 }
 
 /// Partitions that are read side by side.
@@ -76,10 +80,10 @@ impl<'a> Walk<'a> {
                 if descending {
                     groups.make_contiguous().reverse();
                 }
-                Rest::Groups { current: None, groups }
+                Rest::Groups { current: None, groups, width: 1 }
             }
             (Source::Functions(_) | Source::Everything, Layout::One(partition)) => {
-                Rest::Groups { current: None, groups: [vec![(*partition).to_owned()]].into() }
+                Rest::Groups { current: None, groups: [vec![(*partition).to_owned()]].into(), width: 1 }
             }
         };
         Ok(Self { listed, descending, range: (plan.ids.0.to_string(), plan.ids.1.to_string()), rest })
@@ -113,19 +117,27 @@ impl<'a> Walk<'a> {
                 let keys = keys.collect::<Result<Vec<_>, StoreError>>()?;
                 self.look_up(keys).await.map(Some)
             }
-            Rest::Groups { current, groups } => {
+            Rest::Groups { current, groups, width } => {
                 let merge = match current {
                     Some(merge) => merge,
-                    None => match groups.pop_front() {
-                        None => return Ok(None),
-                        Some(partitions) => current.insert(Merge::of(partitions)),
-                    },
+                    None if groups.is_empty() => return Ok(None),
+                    None => {
+                        let next = groups.drain(..groups.len().min(*width)).flatten().collect();
+                        // Where retention has emptied days, hundreds of them may lie in a row.
+                        *width = (*width * 2).min(DAYS_AT_ONCE);
+                        current.insert(Merge::of(next))
+                    }
                 };
-                let found = merge.next(listed, &self.range, self.descending, hint).await?;
-                if found.is_none() {
-                    *current = None;
+                match merge.next(listed, &self.range, self.descending, hint).await? {
+                    Some(found) => {
+                        *width = 1;
+                        Ok(Some(found))
+                    }
+                    None => {
+                        *current = None;
+                        Ok(Some(Vec::new()))
+                    }
                 }
-                Ok(Some(found.unwrap_or_default()))
             }
         }
     }
@@ -133,7 +145,7 @@ impl<'a> Walk<'a> {
     /// Counts what is left without reading it, until `deadline`: how many there are, and whether that is all.
     /// `None`: what is left can only be counted by reading it.
     pub(super) async fn count_rest(self, deadline: Timestamp) -> Result<Option<(u64, bool)>, StoreError> {
-        let Rest::Groups { current, groups } = self.rest else { return Ok(None) };
+        let Rest::Groups { current, groups, .. } = self.rest else { return Ok(None) };
         let listed = self.listed;
         let now = listed.clock.now();
         let current = current.map(|merge| merge.0).unwrap_or_default();
@@ -241,6 +253,7 @@ impl Cursor {
             let page = self
                 .query(listed, range, descending)
                 .select(Select::Count)
+                .limit(COUNT_STEP)
                 .filter_expression("attribute_not_exists(expires) OR expires > :now")
                 .expression_attribute_values(":now", number(listed.clock.now().as_secs()))
                 .send()

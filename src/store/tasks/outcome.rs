@@ -7,7 +7,7 @@ use crate::{
         calls::transaction_token,
         change::{Change, Condition},
         lanes::{IndexLane, timed},
-        row::{EXPIRES, Row, json, text, time},
+        row::{EXPIRES, Row, cut_error, json, text, time},
         table::{Refusal, Transacted, Written},
     },
 };
@@ -35,7 +35,7 @@ impl Tasks {
         }
     }
 
-    /// `inProgress → failed`, its event not published yet. `false`: the Task is no longer this attempt's.
+    /// `inProgress → failed`, its event not published yet. Of a message longer than 32 KB its beginning is kept. `false`: the Task is no longer this attempt's.
     pub async fn fail(
         &self,
         id: ObjectId,
@@ -45,15 +45,18 @@ impl Tasks {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(false) };
+        let error = stored(error);
         let change = ended(TaskStatus::Failed, attempt, request_id, now)
-            .set("error", json(error))
+            .set("error", json(&error))
             .set("lane", text(IndexLane::Unpublished.partition(shard)))
             .set("laneKey", text(timed(now, id)));
         match self.table.update("fail the task", &partition, &id.to_string(), change).await? {
             Written::Done(_) => Ok(true),
             // The reaper fails a Task by the same attempt, with an error of its own: then this was not our write.
-            Written::Refused(Some(row)) => Ok(is_ours(&row, attempt, TaskStatus::Failed)?
-                && row.optional_json::<TaskError>("error")?.as_ref() == Some(error)),
+            Written::Refused(Some(row)) => {
+                Ok(is_ours(&row, attempt, TaskStatus::Failed)?
+                    && row.optional_json::<TaskError>("error")? == Some(error))
+            }
             Written::Refused(None) => Ok(false),
         }
     }
@@ -75,7 +78,7 @@ impl Tasks {
         self.own_lanes.register(queue, &next.function_name).await?;
         let place = self.days.partition_for(next.id).await?;
         let change = ended(TaskStatus::Retried, attempt, request_id, now)
-            .set("error", json(error))
+            .set("error", json(&stored(error)))
             .set("retriedBy", text(next.id.to_string()))
             .set_some(EXPIRES, self.expiry(now))
             .remove("lane")
@@ -101,6 +104,12 @@ impl Tasks {
             },
         }
     }
+}
+
+/// What is stored of an error: a Function may throw more than a row holds.
+fn stored(error: &TaskError) -> TaskError {
+    let (name, message) = cut_error(&error.name, &error.message);
+    TaskError { kind: error.kind, name, message }
 }
 
 /// What every end of a run has in common.

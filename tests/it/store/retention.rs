@@ -70,3 +70,33 @@ async fn api_requests_go_away_too() {
     let page = world.store.api_requests.list(&Query::everything(), world.now()).await.unwrap();
     assert_eq!((page.data.len(), page.page.total), (0, Some(0)));
 }
+
+#[tokio::test]
+async fn lists_pass_over_the_days_that_retention_has_emptied() {
+    let world = World::new().await;
+    for _ in 0..200 {
+        world.create(&world.task()).await;
+        world.clock.advance(DAY);
+    }
+    let table = format!("{}-tasks", world.prefix);
+    let page = world.client.scan().table_name(&table).send().await.unwrap();
+    for item in page.items() {
+        let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone()));
+        world.client.delete_item().table_name(&table).set_key(Some(key.into())).send().await.unwrap();
+    }
+    let mut expected = Vec::new();
+    for _ in 0..3 {
+        expected.push(world.create(&world.task()).await);
+        world.clock.advance(DAY);
+    }
+    for (text, sort) in [("skipCount()", false), ("skipCount()&sort(-id)&limit(50)", true)] {
+        let query = Query::parse(text, &tasklane::rql::Schema::TASKS).unwrap();
+        let page = world.store.tasks.list(&query, world.now()).await.unwrap();
+        let ids: Vec<_> = page.data.iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect();
+        let mut expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
+        if sort {
+            expected.reverse();
+        }
+        assert_eq!(ids, expected, "{text}");
+    }
+}

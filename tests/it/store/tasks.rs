@@ -192,3 +192,26 @@ async fn runs_are_found_by_their_runner_and_by_the_end_of_their_lease() {
     assert_eq!(of(tasks.expired_runs(world.now(), 10).await.unwrap()), [ids[1], ids[2]]);
     assert_eq!(of(tasks.expired_runs(world.now(), 1).await.unwrap()), [ids[1]]);
 }
+
+#[tokio::test]
+async fn an_outcome_can_be_written_however_much_the_function_threw() {
+    let world = World::new().await;
+    let tasks = &world.store.tasks;
+    let mut error = boom();
+    error.message = "é".repeat(1_000_000);
+    let mut task = world.task();
+    task.data = Some(Json::parse(format!("\"{}\"", "x".repeat(tasklane::model::task::MAX_DATA_BYTES - 2))).unwrap());
+    task.tags = Tags::try_from(vec!["€".repeat(256); 50]).unwrap();
+    world.create(&task).await;
+    let (candidate, run) = (world.candidates().await.remove(0), world.run());
+    tasks.claim(&candidate, &run, world.now()).await.unwrap().unwrap();
+    world.wire.lose_answers("UpdateItem", 1);
+    assert!(tasks.fail(task.id, &run.attempt, &error, None, world.now()).await.unwrap());
+    let written = world.get(task.id).await.task.error.unwrap();
+    assert_eq!(written.name, "Boom");
+    assert!(written.message.len() <= 32 * 1024 && written.message.starts_with("éé"));
+
+    let mut request = super::records::api_request(&world, "f");
+    request.error.as_mut().unwrap().message = error.message;
+    world.store.api_requests.put(&request).await.unwrap();
+}

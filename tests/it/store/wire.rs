@@ -30,9 +30,11 @@ struct Inner {
     state: Mutex<State>,
 }
 
+type OnCall = Box<dyn FnMut(&str) + Send>;
+
 #[derive(Default)]
 struct State {
-    on_call: Option<Box<dyn FnMut(&str) + Send>>,
+    on_call: Option<OnCall>,
     calls: HashMap<String, usize>,
     units: f64,
     lose: HashMap<String, usize>,
