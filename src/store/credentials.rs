@@ -13,7 +13,6 @@ use crate::{
 
 use super::{
     StoreError,
-    calls::transaction_token,
     row::{NewRow, Row, bytes, json, text, time},
     table::{Table, Transacted},
 };
@@ -35,8 +34,7 @@ impl Credentials {
         const ACTION: &str = "add the credential";
         let parts = keys(credential).map(|(pk, sk)| self.table.to_put_new(ACTION, new_row(pk, sk, credential)));
         let parts = parts.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let token = transaction_token(&["put", &credential.id.to_string(), &credential.consumer_key]);
-        match self.table.transact(ACTION, &token, parts).await? {
+        match self.table.transact(ACTION, parts).await? {
             Transacted::Done => Ok(()),
             Transacted::Refused(refusals) => {
                 let id = credential.id.to_string();
@@ -60,7 +58,7 @@ impl Credentials {
         let Some(row) = self.table.get(ACTION, ALL, &id.to_string()).await? else { return Ok(false) };
         let parts = keys(&read(&row)?).map(|(pk, sk)| self.table.to_delete(ACTION, &pk, &sk));
         let parts: Vec<TransactWriteItem> = parts.into_iter().collect::<Result<_, _>>()?;
-        match self.table.transact(ACTION, &transaction_token(&["revoke", &id.to_string()]), parts).await? {
+        match self.table.transact(ACTION, parts).await? {
             Transacted::Done | Transacted::Refused(_) => Ok(true),
         }
     }
@@ -98,8 +96,7 @@ fn keys(credential: &StoredCredential) -> [(String, String); 4] {
     ]
 }
 
-// What a request names is of any length; a key of DynamoDB is not. The token of a transaction is a hash too, and this
-// is the longer one.
+// What a request names is of any length; a key of DynamoDB is not.
 fn by_consumer_key(key: &str) -> String {
     format!("consumer:{}", digest(key))
 }

@@ -98,12 +98,12 @@ impl StoreConfig {
 impl Store {
     /// The tables that `client` reaches. Makes no call.
     pub fn new(client: Client, config: StoreConfig, clock: Arc<dyn Clock>) -> Self {
-        let table = |name: &str| Table::new(&client, &config.table_prefix, name, &clock);
-        let control = table("control");
-        let days = |name: &str| Days::new(&control, name, config.shards);
         let mut process = [0; 8];
         SystemChance.fill(&mut process);
         let calls = CallTokens::new(process);
+        let table = |name: &str| Table::new(&client, format!("{}-{name}", config.table_prefix), &clock, &calls);
+        let control = table("control");
+        let days = |name: &str| Days::new(&control, name, config.shards);
         let budgets = Budgets { query: config.query_budget, count: config.count_budget };
         let tasks = Tasks {
             table: table("tasks"),

@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     StoreError, Tasks,
-    calls::{CallTokens, transaction_token},
+    calls::CallTokens,
     change::{Change, Condition},
     lanes::{time_key, time_of, timed},
     list::{Budgets, Layout, Listed, Plan, page, public},
@@ -122,13 +122,7 @@ impl Schedules {
             self.table.to_update(ACTION, ALL, &schedule.id.to_string(), change)?,
             self.tasks.table.to_put_new(ACTION, of_new_task(&place, task, queue, now))?,
         ];
-        let token = transaction_token(&[
-            &schedule.id.to_string(),
-            &schedule.next_timestamp.to_string(),
-            &task_id,
-            &now.to_string(),
-        ]);
-        match self.table.transact(ACTION, &token, parts).await? {
+        match self.table.transact(ACTION, parts).await? {
             Transacted::Done => Ok(true),
             Transacted::Refused(refusals) => match refusals.into_iter().next().flatten() {
                 Some(Refusal { row: Some(row) }) => Ok(row.optional_text("lastTask")? == Some(&task_id)),

@@ -20,6 +20,7 @@ use crate::ports::Clock;
 
 use super::{
     StoreError,
+    calls::CallTokens,
     change::{Change, Condition},
     row::{Attributes, NewRow, Row, text},
 };
@@ -35,6 +36,7 @@ pub(super) struct Table {
     client: Client,
     name: Arc<str>,
     clock: Arc<dyn Clock>,
+    calls: CallTokens,
 }
 
 /// What became of a write with a condition.
@@ -60,8 +62,8 @@ pub(super) struct Refusal {
 }
 
 impl Table {
-    pub(super) fn new(client: &Client, prefix: &str, name: &str, clock: &Arc<dyn Clock>) -> Self {
-        Self { client: client.clone(), name: format!("{prefix}-{name}").into(), clock: Arc::clone(clock) }
+    pub(super) fn new(client: &Client, name: String, clock: &Arc<dyn Clock>, calls: &CallTokens) -> Self {
+        Self { client: client.clone(), name: name.into(), clock: Arc::clone(clock), calls: calls.clone() }
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
@@ -295,18 +297,19 @@ impl Table {
         Ok(TransactWriteItem::builder().delete(delete).build())
     }
 
-    /// Writes all of the parts or none. `token` makes a repetition of the same call a repetition of the same write.
+    /// Writes all of the parts or none. When the SDK, or a conflict, makes this send them again, DynamoDB knows them by
+    /// their token; when the caller does, the conditions tell.
     pub(super) async fn transact(
         &self,
         action: &'static str,
-        token: &str,
         parts: Vec<TransactWriteItem>,
     ) -> Result<Transacted, StoreError> {
+        let token = self.calls.next();
         self.through_conflicts(async || {
             let sent = self
                 .client
                 .transact_write_items()
-                .client_request_token(token)
+                .client_request_token(&token)
                 .set_transact_items(Some(parts.clone()))
                 .send()
                 .await;

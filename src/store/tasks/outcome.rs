@@ -4,7 +4,6 @@ use crate::{
     model::{Lane, ObjectId, Task, TaskError, TaskStatus, Timestamp},
     store::{
         AttemptToken, StoreError, Tasks,
-        calls::transaction_token,
         change::{Change, Condition},
         lanes::{IndexLane, timed},
         row::{EXPIRES, Row, cut_error, json, text, time},
@@ -87,10 +86,7 @@ impl Tasks {
             self.table.to_update(ACTION, &partition, &id.to_string(), change)?,
             self.table.to_put_new(ACTION, row::of_new_task(&place, next, queue, now))?,
         ];
-        // The moment is part of it: a caller's second try is another transaction, and the rows say what became of the
-        // first.
-        let token = transaction_token(&[attempt.as_str(), &next.id.to_string(), &now.to_string()]);
-        match self.table.transact(ACTION, &token, parts).await? {
+        match self.table.transact(ACTION, parts).await? {
             Transacted::Done => Ok(true),
             Transacted::Refused(refusals) => match refusals.into_iter().next().flatten() {
                 Some(Refusal { row: Some(row) }) => Ok(is_ours(&row, attempt, TaskStatus::Retried)?
