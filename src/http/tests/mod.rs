@@ -9,4 +9,5 @@ mod log;
 mod order;
 mod passed_on;
 mod routes;
+mod sockets;
 mod work;

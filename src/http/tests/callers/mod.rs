@@ -119,7 +119,8 @@ async fn check(fixture: &Fixture, operation: &Operation, target: Target, who: Wh
     let authorization = who.authorization(&fixture.kit, shown, operation, function, &asked.path).await;
     let request = format!("{} {}", operation.method, asked.path);
     let answered = fixture.kit.ask(&request, &authorization, asked.body).await;
-    let case = format!("{} on {target:?} by {who:?}, {shown:?}: {} {}", operation.id, answered.status, answered.text);
+    let case =
+        format!("{} on {target:?} by {who:?}, {shown:?}: {} {:.300}", operation.id, answered.status, answered.text);
 
     let refused = operation.refusal(who, shown, target);
     let code = refused.unwrap_or(asked.ends_with);
