@@ -1,4 +1,7 @@
-//! The HTTP side against its contract, as far as it is decided before the service is asked.
+//! The HTTP side against its contract, through the router and, where it makes a difference, a real connection.
+
+// What goes wrong in the helpers of a test is a failed test.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[cfg(feature = "cli")]
 mod callers;
