@@ -11,7 +11,7 @@ mod functions;
 mod host;
 mod listing;
 mod logs;
-mod oauth1;
+pub(crate) mod oauth1;
 mod query;
 mod record;
 mod schedules;

@@ -15,7 +15,7 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove
 
 /// The value of the `Authorization` header for one request. `timestamp` is in seconds since the Unix epoch, and no
 /// other request of that second may have the same `nonce`.
-pub(super) fn authorization(keys: &OAuth1Keys, method: &Method, url: &Url, nonce: &str, timestamp: i64) -> String {
+pub(crate) fn authorization(keys: &OAuth1Keys, method: &Method, url: &Url, nonce: &str, timestamp: i64) -> String {
     let timestamp = timestamp.to_string();
     let mut oauth = vec![
         ("oauth_consumer_key", keys.consumer_key.as_str()),

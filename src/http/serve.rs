@@ -3,13 +3,14 @@
 use std::{any::Any, error::Error as StdError, sync::Arc, time::Instant};
 
 use axum::{body::Body, response::Response};
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Uri, header, request::Parts};
 use tracing::{Instrument, Span, field};
 
 use super::{
     access::Access,
     answer::{Answer, error_response},
-    body,
+    body::Incoming,
     config::HttpConfig,
     endpoint::{Endpoint, Handler},
     head::Head,
@@ -64,8 +65,10 @@ pub async fn answer(shared: Arc<Shared>, endpoint: &Endpoint, request: Request<B
 /// Answers a request that no endpoint is meant by. Its credential is not looked at: there is nothing to let it in to.
 pub async fn no_endpoint(request: Request<Body>) -> Response {
     let (span, id) = request_span(request.method(), "");
-    let path: String = request.uri().path().chars().take(128).collect();
-    let message = format!("There is no endpoint {} {path}.", request.method());
+    let (parts, body) = request.into_parts();
+    drop(Incoming::new(body, &parts.headers));
+    let path: String = parts.uri.path().chars().take(128).collect();
+    let message = format!("There is no endpoint {} {path}.", parts.method);
     span.in_scope(|| finish(Err(Error::new(ErrorKind::Endpoint, message)), Instant::now(), id))
 }
 
@@ -78,13 +81,14 @@ pub async fn handle<M, H: Handler<M>>(
     handler: H,
 ) -> Result<Response> {
     let (parts, body) = request.into_parts();
+    let body = Incoming::new(body, &parts.headers);
     let caller = authenticate(shared, &parts).await?;
     let access = H::Access::admit(caller)?;
     let head = Head::new(parts.method, parts.uri, parts.headers, template);
     let params = H::Params::read(&head)?;
     let body = match H::Input::limit(&shared.config.limits) {
-        Some(limit) => body::read(body, &head.headers, limit, shared.config.body_patience).await?,
-        None => bytes::Bytes::new(),
+        Some(limit) => body.read(limit, shared.config.body_patience).await?,
+        None => Bytes::new(),
     };
     let input = H::Input::read(&head, body)?;
     handler.call(shared.service.clone(), access, params, input).await?.into_response()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Router, body::Body};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -93,9 +94,13 @@ impl Kit {
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answered {
+        let (status, headers, body) = self.respond(request).await;
+        Answered { status, headers, text: String::from_utf8(body.into()).unwrap() }
+    }
+
+    pub async fn respond(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Bytes) {
         let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
-        let text = String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()).into_owned();
-        Answered { status: parts.status, headers: parts.headers, text }
+        (parts.status, parts.headers, body.collect().await.unwrap().to_bytes())
     }
 }
 

@@ -1,8 +1,16 @@
-//! The HTTP side against its contract, as far as it is decided before the service is asked.
+//! The HTTP side against its contract, through the router and, where it makes a difference, a real connection.
 
+// What goes wrong in the helpers of a test is a failed test.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[cfg(feature = "cli")]
+mod callers;
 mod cors;
+mod document;
 mod kit;
 mod log;
 mod order;
+mod passed_on;
 mod routes;
+mod sockets;
 mod work;

@@ -1,0 +1,71 @@
+//! What of a call reaches an API Function, and what of its answer reaches the client (contract §5).
+
+use std::sync::{Arc, Mutex};
+
+use http::Request;
+use serde_json::Value;
+
+use super::kit::Kit;
+use crate::{model::PermissionMode, service::FunctionOptions, testing::TestLambda};
+
+/// A public Function that answers `answer`, and the event that it got.
+async fn answering(answer: &'static str) -> (Kit, Arc<Mutex<Value>>) {
+    let kit = Kit::new().await;
+    let options = FunctionOptions { permission_mode: Some(PermissionMode::Public), ..FunctionOptions::default() };
+    kit.world.function("web", options).await;
+    let event = Arc::new(Mutex::new(Value::Null));
+    let kept = event.clone();
+    kit.world.lambda.behave("web", move |call| {
+        *kept.lock().unwrap() = call.event;
+        async move { Ok(TestLambda::returned(answer)) }
+    });
+    (kit, event)
+}
+
+#[tokio::test]
+async fn the_path_the_query_and_the_method_reach_the_function_untouched() {
+    let (kit, event) = answering(r#"{"statusCode":200}"#).await;
+    for (target, path, query) in [
+        ("web", "/", ""),
+        ("web/", "/", ""),
+        ("web//a/../b%2Fc%20d/./?x=%20&y=a+b&&z", "//a/../b%2Fc%20d/./", "?x=%20&y=a+b&&z"),
+        ("web/tasks/v1/functions", "/tasks/v1/functions", ""),
+    ] {
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"] {
+            let answered = kit.ask(&format!("{method} /tasks/v1/api/{target}"), "", "").await;
+            assert_eq!(answered.status, 200, "{method} {target}: {}", answered.text);
+            let event = event.lock().unwrap().clone();
+            assert_eq!((event["rawPath"].as_str(), event["rawQueryString"].as_str()), (Some(path), Some(query)));
+            assert_eq!(event["requestContext"]["http"]["method"], method);
+        }
+    }
+}
+
+#[tokio::test]
+async fn binary_bodies_survive_both_ways() {
+    // "/wAB" is ff 00 01 in base64.
+    let answer = r#"{"statusCode":201,"headers":{"content-type":"image/x"},"body":"/wAB","isBase64Encoded":true}"#;
+    let (kit, event) = answering(answer).await;
+    let request = Request::post("/tasks/v1/api/web/image").header("content-type", "image/x");
+    let response = kit.respond(request.body(vec![0xff_u8, 0, 1].into()).unwrap()).await;
+    assert_eq!((response.0.as_u16(), &response.1["content-type"]), (201, &"image/x".parse().unwrap()));
+    assert_eq!(&response.2[..], [0xff, 0, 1]);
+    let event = event.lock().unwrap().clone();
+    assert_eq!((event["body"].as_str(), event["isBase64Encoded"].as_bool()), (Some("/wAB"), Some(true)));
+}
+
+#[tokio::test]
+async fn how_bytes_travel_is_not_the_functions_to_say_and_head_has_no_body() {
+    let answer = r#"{"statusCode":404,"headers":{"Content-Length":"999","Connection":"upgrade",
+        "Transfer-Encoding":"chunked","X-Own":"kept"},"body":"hello"}"#;
+    let (kit, _) = answering(answer).await;
+    let answered = kit.ask("GET /tasks/v1/api/web", "", "").await;
+    assert_eq!((answered.status.as_u16(), answered.text.as_str()), (404, "hello"));
+    assert_eq!(
+        (&answered.headers["x-own"], &answered.headers["content-length"]),
+        (&"kept".parse().unwrap(), &"5".parse().unwrap())
+    );
+    assert!(!answered.headers.contains_key("connection") && !answered.headers.contains_key("transfer-encoding"));
+    let head = kit.ask("HEAD /tasks/v1/api/web", "", "").await;
+    assert_eq!((head.status.as_u16(), head.text.as_str()), (404, ""));
+}

@@ -1,0 +1,42 @@
+//! What a client sees over a real connection.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::kit::Kit;
+
+/// Sends a request with a body of this many bytes, all of it, and only then reads the answer.
+async fn post(target: &str, bytes: usize) -> String {
+    let kit = Kit::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(axum::serve(listener, kit.router.clone()).into_future());
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let head =
+        format!("POST {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {bytes}\r\n\r\n");
+    client.write_all(head.as_bytes()).await.unwrap();
+    let part = vec![b'x'; 1 << 16];
+    for _ in 0..bytes / part.len() {
+        client.write_all(&part).await.unwrap();
+        // A client on the other side of the world: the answer is there long before the body is.
+        tokio::time::sleep(Duration::from_micros(100)).await;
+    }
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    server.abort();
+    answer
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_is_still_sending() {
+    let answer = post("/tasks/v1/api/hello/upload", 16 << 20).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    let answer = post("/tasks/v1/functions", 16 << 20).await;
+    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("USER_NOT_AUTHENTICATED_EXCEPTION"), "{answer}");
+    let answer = post("/nowhere", 16 << 20).await;
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+}
