@@ -55,7 +55,7 @@ async fn list(session: Session, args: ListArgs) -> Outcome {
     }
     query = query.and(args.rql.as_deref().unwrap_or_default()).sort_by_default("-timestamp");
     let requests = session.client.api_requests(query, args.how_many.into()).await?;
-    session.show_list(&requests, "API Requests", |requests| table(session.layout, requests))?;
+    session.show_listing(&requests, "API Requests", |requests| table(session.layout, requests))?;
     Ok(Verdict::Yes)
 }
 

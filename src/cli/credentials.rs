@@ -10,7 +10,7 @@ use super::{
     table::{Layout, cell, optional},
 };
 use crate::{
-    client::{CreatedCredential, CredentialSummary, Listing, NewCredential, Record, StoredCredentials},
+    client::{CreatedCredential, CredentialSummary, NewCredential, Record, StoredCredentials},
     model::{ApplicationId, ObjectId, Permission, Permissions, UserId},
     ports::{Clock, SystemClock},
 };
@@ -107,8 +107,7 @@ async fn create(session: Session, args: CreateArgs) -> Outcome {
 
 async fn list(session: Session, _: ListArgs) -> Outcome {
     let records = session.client.credentials().await?;
-    let listing = Listing { total: None, total_is_exact: true, records };
-    session.show_list(&listing, "credentials", |credentials| table(session.layout, credentials))?;
+    session.show_records(&records, "credentials", |credentials| table(session.layout, credentials))?;
     Ok(Verdict::Yes)
 }
 

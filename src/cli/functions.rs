@@ -8,7 +8,7 @@ use super::{
     table::{Layout, cell, optional},
 };
 use crate::{
-    client::{FunctionDetails, HowMany, Listing, Record},
+    client::{FunctionDetails, HowMany, Record},
     model::{FunctionName, FunctionSummary},
 };
 
@@ -76,8 +76,7 @@ pub(super) fn name(text: &str) -> Result<FunctionName, String> {
 
 pub(super) async fn list(session: Session, _: ListArgs) -> Outcome {
     let records = session.client.functions().await?;
-    let listing = Listing { total: None, total_is_exact: true, records };
-    session.show_list(&listing, "Functions", |records| summaries(session.layout, records))?;
+    session.show_records(&records, "Functions", |records| summaries(session.layout, records))?;
     Ok(Verdict::Yes)
 }
 

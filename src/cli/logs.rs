@@ -7,7 +7,7 @@ use anyhow::bail;
 use super::{Outcome, Verdict, output, session::Session};
 use crate::{
     client::{Client, ClientError, LogSource},
-    model::{ObjectId, TaskStatus, Timestamp},
+    model::{ObjectId, Task, TaskStatus, Timestamp},
     ports::LogLine,
 };
 
@@ -40,21 +40,32 @@ pub(super) struct ApiRequestLogsArgs {
 pub(super) async fn of_task(session: Session, args: TaskLogsArgs) -> Outcome {
     if args.follow {
         let json = session.json;
-        let status = follow(&session.client, args.id, Pace::DEFAULT, |line| print(line, json)).await?;
-        return Ok(match status {
-            TaskStatus::Failed => Verdict::No,
-            TaskStatus::New
-            | TaskStatus::InProgress
-            | TaskStatus::Complete
-            | TaskStatus::Retried
-            | TaskStatus::Canceled => Verdict::Yes,
-        });
+        let task = follow(&session.client, args.id, Pace::DEFAULT, |line| print(line, json)).await?;
+        return Ok(conclude(&task));
     }
     show(&session, LogSource::Task(args.id)).await
 }
 
 pub(super) async fn of_api_request(session: Session, args: ApiRequestLogsArgs) -> Outcome {
     show(&session, LogSource::ApiRequest(args.id)).await
+}
+
+/// Tells how a Task ended, when its lines alone do not.
+fn conclude(task: &Task) -> Verdict {
+    if let Some(error) = &task.error {
+        output::note(&format!("{}: {}", error.name, error.message));
+    }
+    match task.status {
+        TaskStatus::Failed => return Verdict::No,
+        TaskStatus::Retried => {
+            if let Some(next) = task.retried_by_task_id {
+                output::note(&format!("it is tried again: tasklane tasks logs {next} --follow"));
+            }
+        }
+        TaskStatus::Canceled => output::note("the Task was canceled: it never ran"),
+        TaskStatus::New | TaskStatus::InProgress | TaskStatus::Complete => {}
+    }
+    Verdict::Yes
 }
 
 async fn show(session: &Session, source: LogSource) -> Outcome {
@@ -98,13 +109,13 @@ impl Pace {
 /// "Not in this state": the Task has not run yet.
 const NOT_RUN: u16 = 27;
 
-/// Hands each new line over, until the Task has ended and its last line was seen. Answers how it ended.
+/// Hands each new line over, until the Task has ended and its last line was seen. Answers the ended Task.
 async fn follow(
     client: &Client,
     id: ObjectId,
     pace: Pace,
     mut each: impl FnMut(&LogLine) -> anyhow::Result<()>,
-) -> anyhow::Result<TaskStatus> {
+) -> anyhow::Result<Task> {
     let mut from: Option<Timestamp> = None;
     // How many lines of the moment `from` were handed over: `ge` brings them again.
     let mut seen_at_from = 0;
@@ -131,7 +142,7 @@ async fn follow(
         if status.is_final() {
             // What was canceled never ran; what has its report has no more to say.
             if reported || status == TaskStatus::Canceled || looks_left == 0 {
-                return Ok(status);
+                return Ok(task.value);
             }
             looks_left -= 1;
         }
@@ -188,13 +199,13 @@ mod tests {
         .await;
         let mut printed = Vec::new();
         let pace = Pace { between: Duration::ZERO, looks_after_end: 2 };
-        let status = follow(&server.client(), ID.parse().unwrap(), pace, |line| {
+        let task = follow(&server.client(), ID.parse().unwrap(), pace, |line| {
             printed.push(line.message.clone());
             Ok(())
         })
         .await
         .unwrap();
-        (printed, status)
+        (printed, task.status)
     }
 
     #[tokio::test]

@@ -117,7 +117,7 @@ async fn list(session: Session, args: ListArgs) -> Outcome {
     }
     query = query.and(args.rql.as_deref().unwrap_or_default()).sort_by_default("-creationTimestamp");
     let schedules = session.client.schedules(query, args.how_many.into()).await?;
-    session.show_list(&schedules, "Schedules", |schedules| table(session.layout, schedules))?;
+    session.show_listing(&schedules, "Schedules", |schedules| table(session.layout, schedules))?;
     Ok(Verdict::Yes)
 }
 

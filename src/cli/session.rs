@@ -1,6 +1,6 @@
 //! A subcommand that talks to a service: what it talks through, and how it shows what it hears.
 
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Outcome, connect::ConnectArgs, output, table::Layout};
 use crate::{
@@ -55,14 +55,13 @@ impl Session {
         Ok(output::data(&indented(value)?)?)
     }
 
-    /// Shows records: as a JSON array, or as a table with a word about what it leaves out.
-    pub(super) fn show_list<T>(
+    /// Shows records: as a JSON array, or as a table.
+    pub(super) fn show_records<T>(
         &self,
-        listing: &Listing<T>,
+        records: &[Record<T>],
         what: &str,
         people: impl FnOnce(&[Record<T>]) -> String,
     ) -> anyhow::Result<()> {
-        let records = &listing.records;
         if self.json {
             return self.show_json(&records.iter().map(|record| &record.json).collect::<Vec<_>>());
         }
@@ -70,9 +69,23 @@ impl Session {
             output::note(&format!("no {what}"));
             return Ok(());
         }
-        output::data(&people(records))?;
-        let shown = records.len() as u64;
-        if let Some(total) = listing.total.filter(|total| *total > shown) {
+        Ok(output::data(&people(records))?)
+    }
+
+    /// Shows a part of a list, with a word to people about what it leaves out.
+    pub(super) fn show_listing<T: DeserializeOwned>(
+        &self,
+        listing: &Listing<T>,
+        what: &str,
+        people: impl FnOnce(&[Record<T>]) -> String,
+    ) -> anyhow::Result<()> {
+        match listing.parse() {
+            Ok(records) if !self.json => self.show_records(&records, what, people)?,
+            // For a program, or records of which the query selected a part: no table fits those.
+            Ok(_) | Err(_) => self.show_json(&listing.records)?,
+        }
+        let shown = listing.records.len() as u64;
+        if let Some(total) = listing.total.filter(|total| *total > shown && !self.json) {
             let at_least = if listing.total_is_exact { "" } else { "at least " };
             output::note(&format!("{shown} of {at_least}{total} {what}; --limit N or --all shows more"));
         }

@@ -136,7 +136,7 @@ async fn create(session: Session, args: CreateArgs) -> Outcome {
 
 async fn list(session: Session, args: ListArgs) -> Outcome {
     let tasks = session.client.tasks(args.query(), args.how_many.into()).await?;
-    session.show_list(&tasks, "Tasks", |tasks| table(session.layout, tasks))?;
+    session.show_listing(&tasks, "Tasks", |tasks| table(session.layout, tasks))?;
     Ok(Verdict::Yes)
 }
 

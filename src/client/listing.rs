@@ -1,11 +1,11 @@
 //! Lists that are longer than a page.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, marker::PhantomData};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{Client, ClientError, Query, Record};
-use crate::model::ObjectId;
+use crate::model::{Json, ObjectId};
 
 /// How much of a list is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,15 +16,27 @@ pub enum HowMany {
     All,
 }
 
-/// A part of a list, or all of it.
+/// A part of a list, or all of it. Its records are understood only when asked for: a query that selects some of their
+/// fields leaves nothing that could be.
 #[derive(Clone, Debug)]
 pub struct Listing<T> {
-    /// The records.
-    pub records: Vec<Record<T>>,
+    /// The records, as the service wrote them.
+    pub records: Vec<Json>,
     /// How many there are in all, when the service said so.
     pub total: Option<u64>,
     /// Whether `total` is exact, or there may be more.
     pub total_is_exact: bool,
+    of: PhantomData<T>,
+}
+
+impl<T: DeserializeOwned> Listing<T> {
+    /// The records, understood.
+    ///
+    /// # Errors
+    /// When they are not whole.
+    pub fn parse(&self) -> serde_json::Result<Vec<Record<T>>> {
+        self.records.iter().map(|json| serde_json::from_str(json.as_str())).collect()
+    }
 }
 
 /// The most that the service puts on a page (contract §3).
@@ -37,30 +49,25 @@ struct Id {
 
 impl Client {
     /// Reads page after page until there are enough. A query that limits itself is asked once, as it is.
-    pub(super) async fn list<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: Query,
-        how_many: HowMany,
-    ) -> Result<Listing<T>, ClientError> {
+    pub(super) async fn list<T>(&self, path: &str, query: Query, how_many: HowMany) -> Result<Listing<T>, ClientError> {
         let wanted = match how_many {
             HowMany::First(count) => count,
             HowMany::All => u64::MAX,
         };
-        let mut listing = Listing { records: Vec::new(), total: None, total_is_exact: true };
+        let mut listing = Listing { records: Vec::new(), total: None, total_is_exact: true, of: PhantomData };
         // While we page, new records push old ones onto the next page, where they must not be read again.
         let mut seen = HashSet::new();
         let mut offset = 0;
         loop {
             let asked = PAGE.min(wanted - listing.records.len() as u64);
             let rql = if query.has_limit() { query.clone() } else { query.clone().limit(asked, offset) };
-            let page = self.page::<T>(path, rql.as_rql()).await?;
+            let page = self.page::<Json>(path, rql.as_rql()).await?;
             let count = page.data.len() as u64;
             listing.total = page.page.total;
             listing.total_is_exact = page.page.total_is_exact.unwrap_or(true);
             for record in page.data {
-                let id = serde_json::from_str::<Id>(record.json.as_str()).map(|record| record.id);
-                if id.is_ok_and(|id| seen.insert(id)) {
+                let id = serde_json::from_str::<Id>(record.as_str()).map(|record| record.id);
+                if id.map_or(true, |id| seen.insert(id)) {
                     listing.records.push(record);
                 }
             }

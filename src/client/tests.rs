@@ -171,13 +171,19 @@ async fn lists_go_on_to_the_last_page() {
     })
     .await;
     let all = server.client().tasks(Query::new().and("eq(status,new)"), HowMany::All).await.unwrap();
-    let ids: Vec<_> = all.records.iter().map(|task| task.value.id).collect();
+    let ids: Vec<_> = all.parse().unwrap().iter().map(|task| task.value.id).collect();
     assert_eq!(ids.len(), 120);
     assert!(ids.is_sorted_by(|a, b| a < b));
     assert_eq!(server.lines()[1], "GET /tasks/v1/?eq(status,new)&limit(50,50)");
 
     let some = server.client().tasks(Query::new(), HowMany::First(60)).await.unwrap();
     assert_eq!((some.records.len(), some.total), (60, Some(120)));
+
+    let server =
+        Server::start(|_| (200, page(&[json!({ "status": "new" }), json!({ "status": "new" })], 2, 0, 50))).await;
+    let partial = server.client().tasks(Query::new().and("select(status)"), HowMany::All).await.unwrap();
+    assert_eq!(partial.records.len(), 2);
+    assert!(partial.parse().is_err());
 }
 
 #[tokio::test]

@@ -112,11 +112,7 @@ impl Client {
     }
 
     /// Asks for a page of a list.
-    pub(super) async fn page<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        rql: String,
-    ) -> Result<Page<Record<T>>, ClientError> {
+    pub(super) async fn page<T: DeserializeOwned>(&self, path: &str, rql: String) -> Result<Page<T>, ClientError> {
         Ok(self.call(Call::get(path).query(rql)).await?.value)
     }
 
