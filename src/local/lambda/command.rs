@@ -72,8 +72,8 @@ impl Start<'_> {
             arguments.push(bootstraps.node().display().to_string());
             arguments
         } else {
-            // Nothing that was printed may wait in a buffer when the run ends.
-            vec!["-u".to_owned(), bootstraps.python().display().to_string()]
+            // Nothing that was printed may wait in a buffer when the run ends, and nothing is written beside the code.
+            vec!["-u".to_owned(), "-B".to_owned(), bootstraps.python().display().to_string()]
         };
         (interpreter.program.clone(), arguments)
     }

@@ -13,7 +13,7 @@ use super::{
     output::LogTarget,
     report::{self, Status},
     runtimes::Support,
-    sandbox::{Happening, Sandbox},
+    sandbox::{Happening, Sandbox, StartError},
     versions::Version,
 };
 use crate::ports::FunctionError;
@@ -26,6 +26,8 @@ pub(super) enum NotReady {
     /// It failed; the line that Lambda logs about it, if any.
     Failed(FunctionError, Option<String>),
     TimedOut,
+    /// This machine could not start it; no code ran.
+    Broken(std::io::Error),
     Aborted,
 }
 
@@ -34,7 +36,7 @@ impl NotReady {
         match self {
             Self::Failed(error, _) => Status::Error(error.name.clone()),
             Self::TimedOut => Status::Timeout,
-            Self::Aborted => Status::Unremarkable,
+            Self::Broken(_) | Self::Aborted => Status::Unremarkable,
         }
     }
 }
@@ -74,11 +76,12 @@ impl Initialisation<'_> {
         let request_id = &target.request_id;
         let mut sandbox = match Sandbox::start(engine, version, support, (*target).clone()).await {
             Ok(sandbox) => sandbox,
-            Err(error) => {
-                let error = report::not_started(request_id, &error);
+            Err(StartError::InvalidEntrypoint(why)) => {
+                let error = report::invalid_entrypoint(request_id, &why);
                 let line = report::exit_line(&error);
                 return Err(NotReady::Failed(error, Some(line)));
             }
+            Err(StartError::Io(error)) => return Err(NotReady::Broken(error)),
         };
         let failure = loop {
             match sandbox.next(deadline).await {

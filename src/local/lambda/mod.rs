@@ -26,7 +26,10 @@ mod watchdog;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -153,11 +156,8 @@ impl Lambda for LocalLambda {
             let deployed = self.engine.versions.deployed_at(&function, &version);
             tokio::spawn(async move {
                 tokio::time::sleep(RETIRE_AFTER).await;
-                let Some(engine) = engine.upgrade() else { return };
-                // A version is named by what it holds: going back to it deploys the same one again.
-                let again = engine.versions.deployed_at(&function, &version) != deployed;
-                if !again && !engine.versions.is_newest(&function, &version) {
-                    engine.drop_version(&function, &version).await;
+                if let Some(engine) = engine.upgrade() {
+                    engine.drop_replaced(&function, &version, deployed).await;
                 }
             });
             Ok(())
@@ -166,7 +166,7 @@ impl Lambda for LocalLambda {
 
     fn remove<'a>(&'a self, function: &'a FunctionName) -> PortFuture<'a, Result<(), PortError>> {
         Box::pin(async move {
-            self.engine.versions.remove(function, None).await?;
+            self.engine.versions.remove(function).await?;
             self.engine.pool.end_idle(|version| version.function == *function).await;
             self.engine.versions.sweep_code(&self.engine.pool.code_in_use()).await
         })
@@ -179,11 +179,13 @@ impl Lambda for LocalLambda {
 
 impl Engine {
     /// Forgets a version that was retired, unless it was deployed again meanwhile.
-    async fn drop_version(&self, function: &FunctionName, version: &str) {
+    async fn drop_replaced(&self, function: &FunctionName, version: &str, deployed: Option<SystemTime>) {
         let dropped = async {
-            self.versions.remove(function, Some(version)).await?;
-            self.pool.end_idle(|idle| idle.function == *function && idle.id == version).await;
-            self.versions.sweep_code(&self.pool.code_in_use()).await
+            if self.versions.drop_replaced(function, version, deployed).await? {
+                self.pool.end_idle(|idle| idle.function == *function && idle.id == version).await;
+                self.versions.sweep_code(&self.pool.code_in_use()).await?;
+            }
+            Ok::<_, PortError>(())
         };
         if let Err(error) = dropped.await {
             tracing::warn!(%function, version, "could not drop version {version} of {function}: {error}");

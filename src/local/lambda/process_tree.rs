@@ -16,14 +16,16 @@ use nix::{
 #[derive(Debug)]
 pub(super) struct ProcessTree {
     root: i32,
+    /// When the root started: its number alone may come round to a stranger.
+    started: Option<u64>,
     /// Every process ever seen in the tree with its start time, so that those which outlive the root are known.
     seen: Mutex<BTreeMap<i32, u64>>,
 }
 
 impl ProcessTree {
-    /// The tree below this process.
+    /// The tree below this process, which was just started.
     pub(super) fn new(root: i32) -> Self {
-        Self { root, seen: Mutex::default() }
+        Self { root, started: start_time(root), seen: Mutex::default() }
     }
 
     /// How many bytes of memory the tree takes: what is resident, pages that several processes share counted once.
@@ -80,7 +82,10 @@ impl ProcessTree {
     /// The living processes of the tree, remembered.
     fn observe(&self) -> Vec<i32> {
         let mut found = Vec::new();
-        let mut next = vec![self.root];
+        let mut next = Vec::new();
+        if self.started.is_some() && start_time(self.root) == self.started {
+            next.push(self.root);
+        }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(pid) = next.pop() {
             let Some(started) = start_time(pid) else { continue };

@@ -2,7 +2,7 @@
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
-use super::{MAX_RESPONSE_BYTES, sandbox::StartError};
+use super::MAX_RESPONSE_BYTES;
 use crate::{
     model::{TimeLimit, Timestamp},
     ports::FunctionError,
@@ -99,16 +99,8 @@ pub(super) fn response_too_large() -> FunctionError {
     platform("Function.ResponseSizeTooLarge", message)
 }
 
-pub(super) fn not_started(request_id: &str, error: &StartError) -> FunctionError {
-    match error {
-        StartError::InvalidEntrypoint(why) => {
-            platform("Runtime.InvalidEntrypoint", format!("RequestId: {request_id} Error: {why}"))
-        }
-        StartError::Io(error) => platform(
-            "Sandbox.Failure",
-            format!("RequestId: {request_id} Error: the process could not be started: {error}"),
-        ),
-    }
+pub(super) fn invalid_entrypoint(request_id: &str, why: &str) -> FunctionError {
+    platform("Runtime.InvalidEntrypoint", format!("RequestId: {request_id} Error: {why}"))
 }
 
 fn platform(name: &str, message: String) -> FunctionError {

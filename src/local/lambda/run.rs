@@ -120,7 +120,9 @@ impl Run {
         let begun = Instant::now();
         let deadline = begun + self.version.time_limit.as_duration();
         let sandbox = match sandbox {
-            Err(NotReady::Failed(..) | NotReady::TimedOut) => self.initialisation().within_run(deadline).await,
+            Err(NotReady::Failed(..) | NotReady::TimedOut | NotReady::Broken(_)) => {
+                self.initialisation().within_run(deadline).await
+            }
             ready_or_aborted => ready_or_aborted,
         };
         self.log(report::start(&self.target.request_id)).await;
@@ -152,6 +154,10 @@ impl Run {
                 Ok(Outcome::Failed(report::timed_out(request_id, self.version.time_limit))),
                 Some(report::timeout_line(SystemClock.now(), request_id, self.version.time_limit)),
             ),
+            NotReady::Broken(error) => {
+                let message = format!("the Function's process could not be started: {error}");
+                (Err(refused("ServiceException", message)), None)
+            }
             NotReady::Aborted => (Err(aborted()), None),
         };
         Ending { outcome, status, reusable: None, peak_megabytes: 0, line }

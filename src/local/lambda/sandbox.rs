@@ -44,6 +44,7 @@ pub(super) struct Sandbox {
     scratch: PathBuf,
     abort: CancellationToken,
     peak_bytes: u64,
+    killed: bool,
 }
 
 /// What a busy process is waited for.
@@ -118,6 +119,7 @@ impl Sandbox {
             scratch,
             abort: engine.abort.clone(),
             peak_bytes: 0,
+            killed: false,
         })
     }
 
@@ -175,6 +177,7 @@ impl Sandbox {
     /// Kills it with everything that it started, and waits until it is gone.
     pub(super) async fn kill(&mut self) {
         self.tree.kill(&self.scratch);
+        self.killed = true;
         exit_of(&mut self.exit).await;
     }
 
@@ -191,7 +194,9 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        self.tree.kill(&self.scratch);
+        if !self.killed {
+            self.tree.kill(&self.scratch);
+        }
         let _ = fs::remove_dir_all(&self.scratch);
     }
 }

@@ -153,24 +153,27 @@ impl Versions {
         fs::metadata(self.file(function, id)).and_then(|file| file.modified()).ok()
     }
 
-    /// Whether no version of the Function was deployed after this one.
-    pub(super) fn is_newest(&self, function: &FunctionName, id: &str) -> bool {
-        let ids = self.ids(function).unwrap_or_default();
-        ids.into_iter().max_by_key(|other| self.deployed_at(function, other)).is_some_and(|newest| newest == id)
+    /// Forgets a version that was `deployed` then; whether it did. One that was deployed again since stays, and so does
+    /// the newest: a version is named by what it holds, and going back to it deploys the same one again.
+    pub(super) async fn drop_replaced(
+        &self,
+        function: &FunctionName,
+        id: &str,
+        deployed: Option<SystemTime>,
+    ) -> Result<bool, PortError> {
+        let _packages = self.packages.lock().await;
+        if self.deployed_at(function, id) != deployed || self.is_newest(function, id) {
+            return Ok(false);
+        }
+        self.loaded().retain(|(name, version), _| name != function || version != id);
+        removed(fs::remove_file(self.file(function, id))).map(|()| true)
     }
 
-    /// Forgets one version of a Function, or all of them.
-    pub(super) async fn remove(&self, function: &FunctionName, id: Option<&str>) -> Result<(), PortError> {
+    /// Forgets a Function.
+    pub(super) async fn remove(&self, function: &FunctionName) -> Result<(), PortError> {
         let _packages = self.packages.lock().await;
-        self.loaded().retain(|(name, version), _| name != function || id.is_some_and(|id| id != version));
-        let removed = match id {
-            Some(id) => fs::remove_file(self.file(function, id)),
-            None => fs::remove_dir_all(self.folder.join(function.as_str())),
-        };
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PortError::new("remove the version", error)),
-            _ => Ok(()),
-        }
+        self.loaded().retain(|(name, _), _| name != function);
+        removed(fs::remove_dir_all(self.folder.join(function.as_str())))
     }
 
     /// Removes the packages that neither a version nor a running process needs.
@@ -194,6 +197,11 @@ impl Versions {
         Ok(used)
     }
 
+    fn is_newest(&self, function: &FunctionName, id: &str) -> bool {
+        let ids = self.ids(function).unwrap_or_default();
+        ids.into_iter().max_by_key(|other| self.deployed_at(function, other)).is_some_and(|newest| newest == id)
+    }
+
     fn ids(&self, function: &FunctionName) -> io::Result<Vec<String>> {
         let files = match fs::read_dir(self.folder.join(function.as_str())) {
             Ok(files) => files,
@@ -210,6 +218,14 @@ impl Versions {
 
     fn loaded(&self) -> std::sync::MutexGuard<'_, BTreeMap<(FunctionName, String), Arc<Version>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was not there to be removed is removed.
+fn removed(result: io::Result<()>) -> Result<(), PortError> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PortError::new("remove the version", error)),
+        Err(_) | Ok(()) => Ok(()),
     }
 }
 

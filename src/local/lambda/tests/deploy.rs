@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::harness::{Deployed, World, environment, spec};
 use crate::{
+    local::lambda::RETIRE_AFTER,
     model::Runtime,
     package::testing,
     ports::{DeployError, InvokeError, Lambda},
@@ -132,4 +133,22 @@ async fn what_the_machine_cannot_run_deploys_with_a_notice_unless_runtimes_are_s
             "{refused:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_retired_version_is_dropped_after_a_while_unless_it_was_deployed_again() {
+    let world = World::new();
+    let old = world.node("exports.handler = async () => 1").await;
+    let new = world.node("exports.handler = async () => 2").await;
+    world.lambda.retire(&old.spec.name, &old.deployment).await.unwrap();
+    assert_eq!(world.run(&old, json!({})).await.returned(), json!(1));
+    // Back to the old one before its time has come.
+    world.node("exports.handler = async () => 1").await;
+    world.lambda.retire(&new.spec.name, &new.deployment).await.unwrap();
+    tokio::time::pause();
+    tokio::time::sleep(RETIRE_AFTER * 2).await;
+    tokio::time::resume();
+    super::harness::eventually("the second is gone", || code_folders(&world) == 1).await;
+    assert_eq!(world.run(&old, json!({})).await.returned(), json!(1));
+    assert!(matches!(world.run(&new, json!({})).await.result, Err(InvokeError::Refused { .. })));
 }

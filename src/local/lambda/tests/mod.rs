@@ -6,6 +6,7 @@
 //! `lambda_runtime_marshaller.py`). Set `TASKLANE_TEST_RUNTIME_DIR` to do that again.
 
 mod deploy;
+mod examples;
 mod harness;
 mod limits;
 mod node;
