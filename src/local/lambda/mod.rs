@@ -26,7 +26,10 @@ mod watchdog;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -148,12 +151,13 @@ impl Lambda for LocalLambda {
         replaced: &'a Deployment,
     ) -> PortFuture<'a, Result<(), PortError>> {
         Box::pin(async move {
-            let superseded = self.engine.versions.superseded(function, &replaced.version);
-            let (engine, function) = (Arc::downgrade(&self.engine), function.clone());
+            let (engine, function, version) =
+                (Arc::downgrade(&self.engine), function.clone(), replaced.version.clone());
+            let deployed = self.engine.versions.deployed_at(&function, &version);
             tokio::spawn(async move {
                 tokio::time::sleep(RETIRE_AFTER).await;
                 if let Some(engine) = engine.upgrade() {
-                    engine.drop_superseded(&function, &superseded).await;
+                    engine.drop_replaced(&function, &version, deployed).await;
                 }
             });
             Ok(())
@@ -175,16 +179,16 @@ impl Lambda for LocalLambda {
 
 impl Engine {
     /// Forgets a version that was retired, unless it was deployed again meanwhile.
-    async fn drop_superseded(&self, function: &FunctionName, old: &versions::Superseded) {
+    async fn drop_replaced(&self, function: &FunctionName, version: &str, deployed: Option<SystemTime>) {
         let dropped = async {
-            if self.versions.drop_superseded(function, old).await? {
-                self.pool.end_idle(|idle| idle.function == *function && idle.id == old.id).await;
+            if self.versions.drop_replaced(function, version, deployed).await? {
+                self.pool.end_idle(|idle| idle.function == *function && idle.id == version).await;
                 self.versions.sweep_code(&self.pool.code_in_use()).await?;
             }
             Ok::<_, PortError>(())
         };
         if let Err(error) = dropped.await {
-            tracing::warn!(%function, version = old.id, "could not drop version {} of {function}: {error}", old.id);
+            tracing::warn!(%function, version, "could not drop version {version} of {function}: {error}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -56,21 +57,12 @@ struct Stored {
     environment: BTreeMap<String, String>,
 }
 
-/// A version that another one took the place of.
-#[derive(Clone, Debug)]
-pub(super) struct Superseded {
-    pub(super) id: String,
-    turn: u64,
-}
-
 /// Every version of every Function.
 #[derive(Debug)]
 pub(super) struct Versions {
     folder: PathBuf,
     code: CodeStore,
     loaded: Mutex<BTreeMap<(FunctionName, String), Arc<Version>>>,
-    /// When each version was deployed last, counted in deployments: one that is deployed again while it waits to be dropped stays.
-    deployed: Mutex<BTreeMap<(FunctionName, String), u64>>,
     /// Held while packages come and go, so that none is swept away between its unpacking and its version's file.
     packages: Arc<tokio::sync::Mutex<()>>,
 }
@@ -80,7 +72,7 @@ impl Versions {
         let code = CodeStore::open(folder.join("code"))?;
         let folder = folder.join("versions");
         create_private(&folder)?;
-        Ok(Self { folder, code, loaded: Mutex::default(), deployed: Mutex::default(), packages: Arc::default() })
+        Ok(Self { folder, code, loaded: Mutex::default(), packages: Arc::default() })
     }
 
     /// See [`crate::ports::Lambda::deploy`].
@@ -119,13 +111,8 @@ impl Versions {
         let text = serde_json::to_vec_pretty(&stored).map_err(|error| PortError::new("write the version", error))?;
         let version = hex::encode(&Sha256::digest(&text)[..16]);
         let file = self.file(&spec.name, &version);
-        if !file.exists() {
-            write_private(&file, &text).map_err(|error| PortError::new("write the version", error))?;
-        }
-        let mut deployed = self.deployed();
-        let turn = deployed.values().max().map_or(1, |last| last + 1);
-        deployed.insert((spec.name.clone(), version.clone()), turn);
-        drop(deployed);
+        // Written again when it is there already: the file's time is when the version was deployed last.
+        write_private(&file, &text).map_err(|error| PortError::new("write the version", error))?;
         Ok(Deployment { version, code_sha256: stored.code_sha256 })
     }
 
@@ -161,20 +148,25 @@ impl Versions {
         Ok(Some(version))
     }
 
-    /// The version as it stands now: another one took its place.
-    pub(super) fn superseded(&self, function: &FunctionName, id: &str) -> Superseded {
-        Superseded { id: id.to_owned(), turn: self.turn(function, id) }
+    /// When the version was deployed last; `None` when it is not there.
+    pub(super) fn deployed_at(&self, function: &FunctionName, id: &str) -> Option<SystemTime> {
+        fs::metadata(self.file(function, id)).and_then(|file| file.modified()).ok()
     }
 
-    /// Forgets a version, unless it was deployed again since; whether it did.
-    pub(super) async fn drop_superseded(&self, function: &FunctionName, old: &Superseded) -> Result<bool, PortError> {
+    /// Forgets a version that was `deployed` then; whether it did. One that was deployed again since stays, and so does
+    /// the newest: a version is named by what it holds, and going back to it deploys the same one again.
+    pub(super) async fn drop_replaced(
+        &self,
+        function: &FunctionName,
+        id: &str,
+        deployed: Option<SystemTime>,
+    ) -> Result<bool, PortError> {
         let _packages = self.packages.lock().await;
-        // The newest is in use, or about to be, also when it was retired a moment after it had been deployed again.
-        if self.turn(function, &old.id) != old.turn || self.is_newest(function, &old.id) {
+        if self.deployed_at(function, id) != deployed || self.is_newest(function, id) {
             return Ok(false);
         }
-        self.loaded().retain(|(name, id), _| name != function || *id != old.id);
-        removed(fs::remove_file(self.file(function, &old.id))).map(|()| true)
+        self.loaded().retain(|(name, version), _| name != function || version != id);
+        removed(fs::remove_file(self.file(function, id))).map(|()| true)
     }
 
     /// Forgets a Function.
@@ -205,23 +197,23 @@ impl Versions {
         Ok(used)
     }
 
+    fn is_newest(&self, function: &FunctionName, id: &str) -> bool {
+        let ids = self.ids(function).unwrap_or_default();
+        ids.into_iter().max_by_key(|other| self.deployed_at(function, other)).is_some_and(|newest| newest == id)
+    }
+
+    fn ids(&self, function: &FunctionName) -> io::Result<Vec<String>> {
+        let files = match fs::read_dir(self.folder.join(function.as_str())) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let id = |entry: fs::DirEntry| Some(entry.path().file_stem()?.to_str()?.to_owned());
+        Ok(files.filter_map(Result::ok).filter_map(id).collect())
+    }
+
     fn file(&self, function: &FunctionName, id: &str) -> PathBuf {
         self.folder.join(function.as_str()).join(format!("{id}.json"))
-    }
-
-    /// When the version was deployed last, counted in deployments; 0 for one of an earlier start of the server.
-    fn turn(&self, function: &FunctionName, id: &str) -> u64 {
-        self.deployed().get(&(function.clone(), id.to_owned())).copied().unwrap_or_default()
-    }
-
-    fn is_newest(&self, function: &FunctionName, id: &str) -> bool {
-        let deployed = self.deployed();
-        let of_function = deployed.iter().filter(|((name, _), _)| name == function);
-        of_function.max_by_key(|(_, turn)| **turn).is_none_or(|((_, newest), _)| newest == id)
-    }
-
-    fn deployed(&self) -> std::sync::MutexGuard<'_, BTreeMap<(FunctionName, String), u64>> {
-        self.deployed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn loaded(&self) -> std::sync::MutexGuard<'_, BTreeMap<(FunctionName, String), Arc<Version>>> {

