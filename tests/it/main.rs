@@ -1,5 +1,8 @@
 //! Tests of the whole.
 
+// In a test, what cannot go on says so by panicking, and what it saw goes to stderr.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
 mod cli;
 mod dev;
 mod openapi;
