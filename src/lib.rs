@@ -23,6 +23,5 @@ pub mod service;
 pub mod store;
 #[cfg(feature = "cli")]
 pub mod task_config;
-#[cfg(test)]
-#[cfg(feature = "local")]
+#[cfg(all(test, feature = "local"))]
 mod testing;

@@ -6,15 +6,26 @@
 pub mod config;
 mod events;
 mod fault;
+pub mod gateway;
 mod lambda;
+pub mod logging;
 mod logs;
+pub mod metrics;
+mod minute;
 mod secrets;
+mod settings;
+mod shift;
+mod stack;
 mod wakeups;
 #[cfg(test)]
 mod wire;
 
 pub use events::EventBridgeEvents;
-pub use lambda::{AwsLambda, LambdaSettings};
+pub use lambda::{AwsLambda, LIVE_ALIAS, LambdaSettings, PREFIX_TAG};
 pub use logs::CloudWatchLogs;
+pub use minute::{MinuteError, work_minute};
 pub use secrets::KmsSecretBox;
-pub use wakeups::SqsWakeups;
+pub use settings::{InvalidSetting, StackSettings};
+pub use shift::work_shift;
+pub use stack::Stack;
+pub use wakeups::{BatchAnswer, SqsWakeups, WakeupBatch};

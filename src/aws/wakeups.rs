@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
+use serde::{Deserialize, Serialize};
 
 use super::fault::port_error;
 use crate::ports::{PortError, PortFuture, Wakeups};
@@ -10,6 +11,9 @@ use crate::ports::{PortError, PortFuture, Wakeups};
 /// SQS's longest delay of a message.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-timers.html>
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
+
+/// The body of a wake-up: one is required, and what is due stands in the table.
+const WAKE: &str = "wake";
 
 /// [`Wakeups`] through a queue that starts the dispatcher.
 #[derive(Clone, Debug)]
@@ -37,13 +41,70 @@ impl Wakeups for SqsWakeups {
                 .send_message()
                 .queue_url(&self.queue_url)
                 .delay_seconds(seconds)
-                // A body is required; what is due stands in the table.
-                .message_body("wake")
+                .message_body(WAKE)
                 .send()
                 .await
                 .map_err(|error| port_error("wake a dispatcher through SQS", error))?;
             Ok(())
         })
+    }
+}
+
+/// Some wake-ups, as Lambda hands them to the dispatcher.
+#[derive(Debug, Deserialize)]
+pub struct WakeupBatch {
+    #[serde(rename = "Records")]
+    records: Vec<Message>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Message {
+    message_id: String,
+    body: String,
+}
+
+/// Which messages of a batch should come again (`ReportBatchItemFailures`).
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchAnswer {
+    batch_item_failures: Vec<ItemFailure>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ItemFailure {
+    item_identifier: String,
+}
+
+impl WakeupBatch {
+    /// Whether there is a wake-up among the messages.
+    pub fn wakes(&self) -> bool {
+        self.records.iter().any(Message::is_wakeup)
+    }
+
+    /// The answer when the wake-ups did what they came for: only what is no wake-up comes again, and in the end to the
+    /// dead letters, where somebody can look at it.
+    pub fn done(&self) -> BatchAnswer {
+        self.answer(|message| !message.is_wakeup())
+    }
+
+    /// The answer when nothing could be done: all of them come again.
+    pub fn failed(&self) -> BatchAnswer {
+        self.answer(|_| true)
+    }
+
+    fn answer(&self, comes_again: impl Fn(&Message) -> bool) -> BatchAnswer {
+        let again = self.records.iter().filter(|message| comes_again(message));
+        let failure = |message: &Message| ItemFailure { item_identifier: message.message_id.clone() };
+        BatchAnswer { batch_item_failures: again.map(failure).collect() }
+    }
+}
+
+impl Message {
+    fn is_wakeup(&self) -> bool {
+        self.body == WAKE
     }
 }
 
@@ -71,6 +132,18 @@ mod tests {
             wire.bodies("AmazonSQS.SendMessage").iter().map(|body| body["DelaySeconds"].clone()).collect();
         assert_eq!(delays, [json!(0), json!(2), json!(900)]);
         wire.assert_used_up();
+    }
+
+    #[test]
+    fn a_poisoned_message_comes_again_alone() {
+        let batch: WakeupBatch = serde_json::from_value(json!({ "Records": [
+            { "messageId": "1", "body": "wake" }, { "messageId": "2", "body": "{\"poison\":1}" }, { "messageId": "3", "body": "wake" },
+        ] }))
+        .unwrap();
+        assert!(batch.wakes());
+        let answer = serde_json::to_value(batch.done()).unwrap();
+        assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": "2" }] }));
+        assert_eq!(batch.failed().batch_item_failures.len(), 3);
     }
 
     #[tokio::test]

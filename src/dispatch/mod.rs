@@ -12,12 +12,11 @@ mod functions;
 mod retry;
 mod run;
 mod slots;
-#[cfg(test)]
-#[cfg(feature = "local")]
+#[cfg(all(test, feature = "local"))]
 mod tests;
 mod ticker;
 
-pub use dispatcher::{Claimed, Dispatcher};
+pub use dispatcher::{Claimed, Dispatcher, ENDED_RUNS};
 pub use events::publish_failure;
 pub use functions::FunctionDirectory;
 pub use retry::delay_before_retry;

@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use tracing::warn;
+
 use crate::{
     model::{ConcurrencyLimit, Function, TimeLimit, Timestamp},
     ports::Clock,
@@ -133,6 +135,19 @@ impl Slots {
             self.ledger.lease(&scope, &self.holder, count.used, u16::MAX, count.expires, self.clock.now()).await?;
         }
         Ok(())
+    }
+
+    /// Gives back what is leased and not used when others lease too. A slot that stays leased is lost to them until
+    /// its lease ends: that costs time, never the limit, so an error is not worth more than a line of the log.
+    pub async fn give_back_idle(&self) {
+        match self.policy {
+            SlotPolicy::Alone => {}
+            SlotPolicy::Shared => {
+                if let Err(error) = self.settle().await {
+                    warn!(%error, "unused slots were not given back; they come back when their lease ends");
+                }
+            }
+        }
     }
 
     async fn acquire_within(

@@ -18,8 +18,7 @@ mod openapi;
 mod params;
 mod router;
 mod serve;
-#[cfg(test)]
-#[cfg(feature = "local")]
+#[cfg(all(test, feature = "local"))]
 mod tests;
 
 pub use config::{BodyLimits, CorsOrigins, HttpConfig, InvalidPublicUrl, PublicUrl};

@@ -132,8 +132,12 @@ impl Machine {
             SlotPolicy::Alone,
             config.task_concurrency,
         ));
-        let settings =
-            Settings { prefix: config.prefix, api_concurrency: config.api_concurrency, record_before_answer: false };
+        let settings = Settings {
+            prefix: config.prefix,
+            api_concurrency: config.api_concurrency,
+            record_before_answer: false,
+            answer_within: None,
+        };
         let secrets = Arc::new(KeyFile::open_or_create(&config.data_dir.join("key"))?);
         let authenticator = Arc::new(Authenticator::new(
             Arc::new(store.credentials.clone()),

@@ -59,7 +59,7 @@ impl Service {
         let caller = caller.clone();
         // A caller who goes away must not take the record along.
         let work = async move { this.call_and_record(&caller, &function, &call).await };
-        self.inner.background.spawn(work).await.map_err(Error::internal)?
+        self.answer_of(self.inner.background.spawn(work), still_running).await
     }
 
     async fn call_and_record(&self, caller: &Caller, function: &Arc<Function>, call: &ApiCall) -> Result<ApiAnswer> {
@@ -207,6 +207,14 @@ fn read_answer(result: &Bytes) -> Result<ApiAnswer, Failed> {
 fn no_slot() -> Error {
     let message = "As many API functions are running as may run at once. Try again later.";
     Error::new(ErrorKind::ConcurrentApiFunctionLimit, message)
+}
+
+fn still_running(patience: Duration) -> Error {
+    let text = format!(
+        "The function has not answered within {} seconds, and nobody here can wait longer. Its answer is lost.",
+        patience.as_secs()
+    );
+    Error::new(ErrorKind::LambdaInvocation, text)
 }
 
 /// The path of the record: without its leading slash, with the query, cut where it would not fit a record.

@@ -1,5 +1,7 @@
 //! Direct execution: a Task that runs at once, past the queue, while its caller waits (contract §4).
 
+use std::time::Duration;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -7,7 +9,7 @@ use super::{Service, access::must_be_enabled, tasks::check_data_size};
 use crate::{
     dispatch::{Acquired, Ended, Slot, new_run},
     model::{
-        Caller, Error, ErrorKind, Function, Json, Permission, Result, Tags, Task, TaskErrorKind, TaskOrigin,
+        Caller, Error, ErrorKind, Function, Json, ObjectId, Permission, Result, Tags, Task, TaskErrorKind, TaskOrigin,
         TaskStatus, TimeLimit,
     },
     store::SlotScope,
@@ -42,23 +44,10 @@ impl Service {
             Acquired::Granted(slot) => slot,
             Acquired::Full(scope) => return Err(no_slot(&scope)),
         };
-        let origin = TaskOrigin::from(caller);
-        let this = self.clone();
-        // A caller who goes away must not take the run's outcome along: the Task ends in a true state all the same.
-        let run = self.inner.background.spawn(async move { this.run_directly(&function, data, origin, slot).await });
-        run.await.map_err(Error::internal)?
-    }
-
-    async fn run_directly(
-        &self,
-        function: &Function,
-        data: Option<Json>,
-        origin: TaskOrigin,
-        slot: Slot,
-    ) -> Result<Executed> {
         let now = self.inner.ports.clock.now();
+        let id = self.inner.ports.ids.next(now);
         let task = Task {
-            id: self.inner.ports.ids.next(now),
+            id,
             function_name: function.name.clone(),
             status: TaskStatus::InProgress,
             status_changed_timestamp: now,
@@ -66,13 +55,20 @@ impl Service {
             tags: Tags::default(),
             start_timestamp: now,
             priority: function.execution_options.default_priority,
-            origin,
+            origin: TaskOrigin::from(caller),
             creation_timestamp: now,
             update_timestamp: now,
             retry_for_task_ids: Vec::new(),
             retried_by_task_id: None,
             error: None,
         };
+        let this = self.clone();
+        // A caller who goes away must not take the run's outcome along: the Task ends in a true state all the same.
+        let run = self.inner.background.spawn(async move { this.run_directly(&function, task, slot).await });
+        self.answer_of(run, |patience| still_running(patience, id)).await
+    }
+
+    async fn run_directly(&self, function: &Function, task: Task, slot: Slot) -> Result<Executed> {
         let run = new_run(&self.inner.ports, self.inner.slots.holder(), function.time_limit);
         self.inner.store.tasks.create_running(&task, &run).await?;
         let id = task.id;
@@ -86,7 +82,8 @@ impl Service {
             });
         } else {
             drop(slot);
-            self.wake(std::time::Duration::ZERO).await;
+            self.inner.slots.give_back_idle().await;
+            self.wake(Duration::ZERO).await;
         }
         match ended {
             Ended::Complete(task, result) => Ok(Executed { task, result }),
@@ -113,7 +110,15 @@ fn no_slot(scope: &SlotScope) -> Error {
     Error::new(ErrorKind::ConcurrentExecutionLimit, message)
 }
 
-fn not_invoked(name: &str, message: &str, task: crate::model::ObjectId) -> Error {
+fn still_running(patience: Duration, task: ObjectId) -> Error {
+    let text = format!(
+        "The function has not ended within {} seconds, and nobody here can wait longer. It runs on: its task tells how it ends.",
+        patience.as_secs()
+    );
+    Error::new(ErrorKind::LambdaInvocation, text).with("taskId", serde_json::Value::String(task.to_string()))
+}
+
+fn not_invoked(name: &str, message: &str, task: ObjectId) -> Error {
     let text = format!("The function could not be invoked: {name}: {message}");
     Error::new(ErrorKind::LambdaInvocation, text).with("taskId", serde_json::Value::String(task.to_string()))
 }

@@ -26,13 +26,14 @@ pub use settings::Settings;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::{
     auth::SecretBox,
     dispatch::{FunctionDirectory, Runner, Slots},
+    model::{Error, Result},
     ports::Ports,
     store::Store,
 };
@@ -79,6 +80,15 @@ impl Service {
         self.inner.background.close();
         self.inner.background.wait().await;
         self.inner.background.reopen();
+    }
+
+    /// Waits for work whose caller waits, as long as there is somebody to answer; then answers `late`. The work goes on.
+    async fn answer_of<T>(&self, work: JoinHandle<Result<T>>, late: impl FnOnce(Duration) -> Error) -> Result<T> {
+        let Some(patience) = self.inner.settings.answer_within else { return work.await.map_err(Error::internal)? };
+        tokio::select! {
+            done = work => done.map_err(Error::internal)?,
+            () = self.inner.ports.clock.sleep(patience) => Err(late(patience)),
+        }
     }
 
     /// Asks that a dispatcher look for due Tasks after `delay`. The ticker finds what no wake-up was sent for.

@@ -39,6 +39,11 @@ impl ReadyKey {
         Self(format!("{inverted:017}.{}", timed(start, id)))
     }
 
+    /// When the Task was due.
+    pub fn start(&self) -> Option<Timestamp> {
+        self.0.split_once('.').and_then(|(_, timed)| time_of(timed))
+    }
+
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -128,6 +133,7 @@ mod tests {
         fn timed_keys_sort_by_time_then_id_and_give_the_time_back(a in places(), b in places()) {
             prop_assert_eq!(timed(a.1, a.2).cmp(&timed(b.1, b.2)), (a.1, a.2).cmp(&(b.1, b.2)));
             prop_assert_eq!(time_of(&timed(a.1, a.2)), Some(a.1));
+            prop_assert_eq!(ReadyKey::new(a.0, a.1, a.2).start(), Some(a.1));
         }
     }
 

@@ -4,7 +4,11 @@ use sha2::{Digest as _, Sha256};
 
 use std::sync::Arc;
 
-use crate::{model::Timestamp, ports::Clock};
+use crate::{
+    auth::{NonceMemory, Sighting},
+    model::Timestamp,
+    ports::{Clock, PortError, PortFuture},
+};
 
 use super::{
     StoreError,
@@ -43,6 +47,16 @@ impl Nonces {
             Written::Refused(Some(row)) => Ok(row.optional_text("writtenBy")? == Some(&call)),
             Written::Refused(None) => Ok(false),
         }
+    }
+}
+
+impl NonceMemory for Nonces {
+    fn remember<'a>(&'a self, sighting: Sighting<'a>) -> PortFuture<'a, Result<bool, PortError>> {
+        Box::pin(async move {
+            let Sighting { consumer_key, nonce, timestamp, expires } = sighting;
+            let first = Self::remember(self, consumer_key, nonce, timestamp, expires).await;
+            first.map_err(|error| PortError::new("remember a nonce", error))
+        })
     }
 }
 

@@ -1,0 +1,51 @@
+//! What goes on after an answer: a run that its caller no longer waits for, versions to be retired, slots to be given back.
+//!
+//! Lambda freezes a process as soon as its runtime asks for the next event and every extension does too. So this
+//! process is an extension of itself: the answer leaves at once, and the process stays awake until its work is done.
+//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>
+
+use std::sync::Arc;
+
+use lambda_extension::{Error, Extension, LambdaEvent, NextEvent, service_fn};
+use tasklane::{aws::Stack, service::Service};
+use tokio::sync::Notify;
+
+/// Told of each answer.
+#[derive(Clone)]
+pub struct Answered(Arc<Notify>);
+
+impl Answered {
+    /// An answer is on its way.
+    pub fn tell(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Has what goes on after each answer go on. Where there are no extensions (emulators run without), nothing freezes
+/// either.
+pub async fn each_answer(stack: Arc<Stack>, service: Service) -> Answered {
+    let answered = Answered(Arc::new(Notify::new()));
+    let told = Arc::clone(&answered.0);
+    let processor = service_fn(move |event: LambdaEvent| {
+        let (told, stack, service) = (Arc::clone(&told), Arc::clone(&stack), service.clone());
+        async move {
+            if let NextEvent::Invoke(_) = event.next {
+                told.notified().await;
+                stack.drain(&service).await;
+            }
+            Ok::<(), Error>(())
+        }
+    });
+    let extension = Extension::new().with_extension_name("after-answers").with_events(&["INVOKE"]);
+    match extension.with_events_processor(processor).register().await {
+        Ok(registered) => {
+            tokio::spawn(async move {
+                if let Err(error) = registered.run().await {
+                    tracing::error!(%error, "work after answers is no longer waited for");
+                }
+            });
+        }
+        Err(error) => tracing::warn!(%error, "there are no extensions here: work after answers is not waited for"),
+    }
+    answered
+}

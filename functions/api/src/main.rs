@@ -1,0 +1,38 @@
+//! What API Gateway calls: the one router, under AWS Lambda.
+
+// The futures of a whole service are deeper than the compiler's default.
+#![recursion_limit = "256"]
+
+mod after;
+
+use std::sync::Arc;
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use tasklane::aws::{
+    Stack, StackSettings, config,
+    gateway::{self, GatewayEvent},
+    logging,
+};
+use tracing::{Instrument, info_span};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let settings = StackSettings::from_environment()?;
+    logging::start(&settings.prefix);
+    let stack = Arc::new(Stack::new(&config::sdk_config().await, settings));
+    let service = stack.service();
+    let router = stack.router(service.clone());
+    let answered = after::each_answer(stack, service).await;
+
+    let handler = service_fn(|event: LambdaEvent<GatewayEvent>| {
+        let span = info_span!("invocation", aws_request_id = event.context.request_id);
+        let (router, answered) = (router.clone(), answered.clone());
+        let work = async move {
+            let answer = gateway::answer(router, event.payload).await;
+            answered.tell();
+            answer.map_err(Error::from)
+        };
+        work.instrument(span)
+    });
+    lambda_runtime::run(handler).await
+}

@@ -1,0 +1,47 @@
+//! What SQS wakes: claims due Tasks and runs their Functions, many at once, until nothing is due.
+
+// The futures of a whole service are deeper than the compiler's default.
+#![recursion_limit = "256"]
+
+use std::sync::Arc;
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use tasklane::{
+    aws::{BatchAnswer, Stack, StackSettings, WakeupBatch, config, logging, work_shift},
+    dispatch::Dispatcher,
+    model::Timestamp,
+};
+use tracing::{Instrument, error, info_span};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let settings = StackSettings::from_environment()?;
+    logging::start(&settings.prefix);
+    let stack = Arc::new(Stack::new(&config::sdk_config().await, settings));
+    let dispatcher = stack.dispatcher();
+
+    let handler = service_fn(|event: LambdaEvent<WakeupBatch>| {
+        let span = info_span!("invocation", aws_request_id = event.context.request_id);
+        let ends = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
+        let (stack, dispatcher) = (Arc::clone(&stack), dispatcher.clone());
+        let work = async move {
+            let ends = Timestamp::saturating_from_millis(ends);
+            Ok::<_, Error>(work_off(&stack, &dispatcher, &event.payload, ends).await)
+        };
+        work.instrument(span)
+    });
+    lambda_runtime::run(handler).await
+}
+
+async fn work_off(stack: &Stack, dispatcher: &Dispatcher, batch: &WakeupBatch, ends: Timestamp) -> BatchAnswer {
+    if !batch.wakes() {
+        return batch.done();
+    }
+    match work_shift(dispatcher, &stack.slots, &stack.ports, ends).await {
+        Ok(()) => batch.done(),
+        Err(error) => {
+            error!(%error, "nothing could be claimed; the wake-ups come again");
+            batch.failed()
+        }
+    }
+}

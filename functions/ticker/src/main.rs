@@ -1,0 +1,29 @@
+//! What EventBridge Scheduler calls each minute: Tasks that come due, schedules, dead runs, unacknowledged events.
+
+// The futures of a whole service are deeper than the compiler's default.
+#![recursion_limit = "256"]
+
+use std::sync::Arc;
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use tasklane::aws::{Stack, StackSettings, config, logging, work_minute};
+use tracing::{Instrument, error, info_span};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let settings = StackSettings::from_environment()?;
+    logging::start(&settings.prefix);
+    let stack = Arc::new(Stack::new(&config::sdk_config().await, settings));
+
+    // What the schedule sends says nothing that the clock does not.
+    let handler = service_fn(|event: LambdaEvent<serde_json::Value>| {
+        let span = info_span!("invocation", aws_request_id = event.context.request_id);
+        let stack = Arc::clone(&stack);
+        let work = async move {
+            let done = work_minute(&stack).await;
+            done.inspect_err(|error| error!(%error, "the minute's work was not done")).map_err(Error::from)
+        };
+        work.instrument(span)
+    });
+    lambda_runtime::run(handler).await
+}

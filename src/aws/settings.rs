@@ -1,0 +1,145 @@
+//! What a deployed stack tells its handlers, through their environment.
+
+use std::{str::FromStr, time::Duration};
+
+use crate::http::{CorsOrigins, InvalidPublicUrl, PublicUrl};
+
+/// The settings of one stack. `template.yaml` writes them into the environment of each handler.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StackSettings {
+    /// What the names of its tables and Functions begin with.
+    pub prefix: String,
+    /// How many Tasks may run at once.
+    pub task_concurrency: u16,
+    /// Into how many partitions each day of Tasks is divided.
+    pub shards: u8,
+    /// How long finished Tasks and API Requests are kept; for ever when absent.
+    pub retention: Option<Duration>,
+    /// The queue that starts dispatchers.
+    pub wakeup_queue_url: String,
+    /// The bus that `task_failed` goes to.
+    pub event_bus: String,
+    /// The KMS key of the OAuth secrets.
+    pub secrets_key: String,
+    /// What Functions run as.
+    pub execution_role: String,
+    /// What Functions run on, as Lambda names it.
+    pub function_architecture: String,
+    /// How long Functions' log lines are kept, in days; for ever when absent.
+    pub log_retention_days: Option<i32>,
+    /// Where large zips pass through.
+    pub code_bucket: Option<String>,
+    /// Where clients find the service, when that is not what API Gateway calls it.
+    pub public_url: Option<PublicUrl>,
+    /// Which web pages may read answers.
+    pub cors_origins: CorsOrigins,
+}
+
+/// A setting that is missing or makes no sense.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the environment variable {name} {why}; template.yaml sets it")]
+pub struct InvalidSetting {
+    name: String,
+    why: String,
+}
+
+impl StackSettings {
+    /// From this process's environment.
+    pub fn from_environment() -> Result<Self, InvalidSetting> {
+        Self::read(|name| std::env::var(name).ok())
+    }
+
+    /// From any environment, e.g. that of a handler as Lambda tells it.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
+        let optional = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let text = |name: &str| optional(name).ok_or_else(|| invalid(name, "is not set"));
+        let days: u16 = number(&optional, "TASKLANE_RETENTION_DAYS", 0)?;
+        let log_days: i32 = number(&optional, "TASKLANE_LOG_RETENTION_DAYS", 0)?;
+        Ok(Self {
+            prefix: text("TASKLANE_PREFIX")?,
+            task_concurrency: number(&optional, "TASKLANE_TASK_CONCURRENCY", 5)?,
+            shards: number(&optional, "TASKLANE_SHARDS", 1)?,
+            retention: (days > 0).then(|| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
+            wakeup_queue_url: text("TASKLANE_WAKEUP_QUEUE_URL")?,
+            event_bus: text("TASKLANE_EVENT_BUS")?,
+            secrets_key: text("TASKLANE_SECRETS_KEY")?,
+            execution_role: text("TASKLANE_EXECUTION_ROLE")?,
+            function_architecture: optional("TASKLANE_FUNCTION_ARCHITECTURE").unwrap_or_else(|| "x86_64".to_owned()),
+            log_retention_days: (log_days > 0).then_some(log_days),
+            code_bucket: optional("TASKLANE_CODE_BUCKET"),
+            public_url: optional("TASKLANE_PUBLIC_URL")
+                .map(|url| url.parse())
+                .transpose()
+                .map_err(|error: InvalidPublicUrl| invalid("TASKLANE_PUBLIC_URL", error.to_string()))?,
+            cors_origins: origins(&optional("TASKLANE_CORS_ORIGINS").unwrap_or_default()),
+        })
+    }
+}
+
+/// Origins with commas in between; `*` for every one of them.
+fn origins(text: &str) -> CorsOrigins {
+    let origins: Vec<_> = text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).collect();
+    match origins.as_slice() {
+        [] => CorsOrigins::None,
+        ["*"] => CorsOrigins::Any,
+        origins => CorsOrigins::Listed(origins.iter().map(|origin| (*origin).to_owned()).collect()),
+    }
+}
+
+fn number<T: FromStr<Err: std::fmt::Display>>(
+    optional: &impl Fn(&str) -> Option<String>,
+    name: &str,
+    default: T,
+) -> Result<T, InvalidSetting> {
+    let Some(value) = optional(name) else { return Ok(default) };
+    value.parse().map_err(|error| invalid(name, format!("is '{value}': {error}")))
+}
+
+fn invalid(name: &str, why: impl Into<String>) -> InvalidSetting {
+    InvalidSetting { name: name.to_owned(), why: why.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: [(&str, &str); 5] = [
+        ("TASKLANE_PREFIX", "dev"),
+        ("TASKLANE_WAKEUP_QUEUE_URL", "https://sqs/q"),
+        ("TASKLANE_EVENT_BUS", "dev"),
+        ("TASKLANE_SECRETS_KEY", "key"),
+        ("TASKLANE_EXECUTION_ROLE", "role"),
+    ];
+
+    fn read(more: &[(&str, &str)]) -> Result<StackSettings, InvalidSetting> {
+        let variables: Vec<_> = more.iter().chain(&LEAST).collect();
+        StackSettings::read(|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn empty_and_zero_stand_for_nothing() {
+        let settings = read(&[("TASKLANE_RETENTION_DAYS", "0"), ("TASKLANE_PUBLIC_URL", "")]).unwrap();
+        assert_eq!((settings.retention, settings.public_url, settings.task_concurrency), (None, None, 5));
+        let settings = read(&[("TASKLANE_RETENTION_DAYS", "2"), ("TASKLANE_LOG_RETENTION_DAYS", "30")]).unwrap();
+        assert_eq!(settings.retention, Some(Duration::from_secs(2 * 86_400)));
+        assert_eq!(settings.log_retention_days, Some(30));
+    }
+
+    #[test]
+    fn origins_are_parted_by_commas() {
+        let read = |text: &str| read(&[("TASKLANE_CORS_ORIGINS", text)]).unwrap().cors_origins;
+        assert_eq!((read(""), read("*")), (CorsOrigins::None, CorsOrigins::Any));
+        let listed = vec!["https://a.example".to_owned(), "https://b.example".to_owned()];
+        assert_eq!(read("https://a.example, https://b.example"), CorsOrigins::Listed(listed));
+    }
+
+    #[test]
+    fn a_missing_or_senseless_setting_is_named() {
+        let error = StackSettings::read(|_| None).unwrap_err();
+        assert!(error.to_string().contains("TASKLANE_PREFIX is not set"), "{error}");
+        let error = read(&[("TASKLANE_SHARDS", "many")]).unwrap_err();
+        assert!(error.to_string().contains("TASKLANE_SHARDS is 'many'"), "{error}");
+    }
+}

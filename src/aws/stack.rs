@@ -1,0 +1,140 @@
+//! A deployed stack, put together: the tables, the ports on AWS, and what works with them.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_config::SdkConfig;
+use aws_sdk_lambda::types::Architecture;
+use axum::Router;
+use tokio_util::task::TaskTracker;
+
+use super::{
+    AwsLambda, CloudWatchLogs, EventBridgeEvents, KmsSecretBox, LambdaSettings, SqsWakeups, StackSettings, config,
+};
+use crate::{
+    auth::{AuthSettings, Authenticator},
+    dispatch::{Dispatcher, FunctionDirectory, SlotPolicy, Slots, Ticker},
+    http::{self, HttpConfig},
+    ports::{Clock, Ids, Ports, SystemChance, SystemClock},
+    service::{Service, Settings},
+    store::{RunnerId, Store, StoreConfig},
+};
+
+/// Everything of one stack that a process on AWS works with.
+pub struct Stack {
+    /// What the template decided.
+    pub settings: StackSettings,
+    /// The tables.
+    pub store: Store,
+    /// The ports.
+    pub ports: Ports,
+    /// The OAuth secrets.
+    pub secrets: KmsSecretBox,
+    /// The slots of this process.
+    pub slots: Arc<Slots>,
+    functions: Arc<FunctionDirectory>,
+    in_flight: TaskTracker,
+}
+
+/// API Gateway gives up after 30 s, not all of which are ours: the handler may have had to start first.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>
+const ANSWER_WITHIN: Duration = Duration::from_secs(27);
+
+/// How long a credential counts without another look, in one process: with it, most requests cost no read.
+const KEEP_CREDENTIALS: Duration = Duration::from_secs(3);
+
+impl Stack {
+    /// With clients of this configuration. Makes no call.
+    pub fn new(sdk: &SdkConfig, settings: StackSettings) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ids = Arc::new(Ids::new(Arc::new(SystemChance)));
+        let lambda = LambdaSettings {
+            prefix: settings.prefix.clone(),
+            execution_role: settings.execution_role.clone(),
+            architecture: Architecture::from(settings.function_architecture.as_str()),
+            log_retention_days: settings.log_retention_days,
+            code_bucket: settings.code_bucket.clone(),
+        };
+        let ports = Ports {
+            lambda: Arc::new(AwsLambda::new(sdk, config::downloads(), lambda, Arc::clone(&clock))),
+            wakeups: Arc::new(SqsWakeups::new(sdk, &settings.wakeup_queue_url)),
+            events: Arc::new(EventBridgeEvents::new(sdk, &settings.event_bus)),
+            logs: Arc::new(CloudWatchLogs::new(sdk, &settings.prefix, Arc::clone(&clock))),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+        };
+        let tables = StoreConfig {
+            shards: settings.shards,
+            retention: settings.retention,
+            ..StoreConfig::new(&settings.prefix)
+        };
+        let store = Store::new(aws_sdk_dynamodb::Client::new(sdk), tables, Arc::clone(&clock));
+        let functions = Arc::new(FunctionDirectory::new(store.clone(), Arc::clone(&clock)));
+        // No two processes are ever one holder: a frozen one that wakes up must find only its own.
+        let holder = RunnerId::new(format!("aws-{}", hex::encode(ids.secret::<8>())));
+        let slots = Slots::new(store.slots.clone(), holder, clock, SlotPolicy::Shared, settings.task_concurrency);
+        let secrets = KmsSecretBox::new(sdk, &settings.secrets_key);
+        Self { settings, store, ports, secrets, slots: Arc::new(slots), functions, in_flight: TaskTracker::new() }
+    }
+
+    /// What callers can do.
+    pub fn service(&self) -> Service {
+        let settings = Settings {
+            prefix: self.settings.prefix.clone(),
+            // One environment of a Lambda function works on one request at a time, so this never holds one back: how many
+            // run at once is Lambda's to limit.
+            api_concurrency: 20,
+            record_before_answer: true,
+            answer_within: Some(ANSWER_WITHIN),
+        };
+        Service::new(
+            self.store.clone(),
+            self.ports.clone(),
+            settings,
+            Arc::clone(&self.slots),
+            Arc::clone(&self.functions),
+            Arc::new(self.secrets.clone()),
+        )
+    }
+
+    /// The HTTP side of the service.
+    pub fn router(&self, service: Service) -> Router {
+        let authenticator = Authenticator::new(
+            Arc::new(self.store.credentials.clone()),
+            Arc::new(self.secrets.clone()),
+            Arc::new(self.store.nonces.clone()),
+            Arc::clone(&self.ports.clock),
+            AuthSettings { keep_credentials: KEEP_CREDENTIALS },
+        );
+        let config = HttpConfig {
+            public_url: self.settings.public_url.clone(),
+            cors: self.settings.cors_origins.clone(),
+            in_flight: self.in_flight.clone(),
+            ..HttpConfig::default()
+        };
+        http::router(service, Arc::new(authenticator), config)
+    }
+
+    /// Waits for what goes on after its caller was answered.
+    pub async fn drain(&self, service: &Service) {
+        self.in_flight.close();
+        self.in_flight.wait().await;
+        self.in_flight.reopen();
+        service.drain().await;
+        self.slots.give_back_idle().await;
+    }
+
+    /// Runs Tasks.
+    pub fn dispatcher(&self) -> Dispatcher {
+        Dispatcher::new(self.store.clone(), self.ports.clone(), Arc::clone(&self.slots), Arc::clone(&self.functions))
+    }
+
+    /// Does what time does.
+    pub fn ticker(&self) -> Ticker {
+        Ticker::new(self.store.clone(), self.ports.clone(), Arc::clone(&self.functions))
+    }
+
+    /// The Functions, as the hot paths see them.
+    pub fn functions(&self) -> &FunctionDirectory {
+        &self.functions
+    }
+}
