@@ -23,5 +23,6 @@ pub mod service;
 pub mod store;
 #[cfg(feature = "cli")]
 pub mod task_config;
-#[cfg(all(test, feature = "local"))]
+#[cfg(test)]
+#[cfg(feature = "local")]
 mod testing;

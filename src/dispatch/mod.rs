@@ -12,7 +12,8 @@ mod functions;
 mod retry;
 mod run;
 mod slots;
-#[cfg(all(test, feature = "local"))]
+#[cfg(test)]
+#[cfg(feature = "local")]
 mod tests;
 mod ticker;
 

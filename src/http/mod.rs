@@ -18,7 +18,8 @@ mod openapi;
 mod params;
 mod router;
 mod serve;
-#[cfg(all(test, feature = "local"))]
+#[cfg(test)]
+#[cfg(feature = "local")]
 mod tests;
 
 pub use config::{BodyLimits, CorsOrigins, HttpConfig, InvalidPublicUrl, PublicUrl};
