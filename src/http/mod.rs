@@ -1,8 +1,8 @@
 //! HTTP: one router for the local server and for AWS Lambda.
 //!
-//! [`endpoints`] lists every endpoint once. The router, the API document and the endpoint × caller test are all made
-//! of that list. An endpoint's handler is an async function whose arguments say who is let in ([`access`]), what is
-//! read from the path and the query ([`params`]) and what is read from the body ([`input`]); [`serve`] reads them in
+//! `endpoints` lists every endpoint once. The router, the API document and the endpoint × caller test are all made
+//! of that list. An endpoint's handler is an async function whose arguments say who is let in (`access`), what is
+//! read from the path and the query (`params`) and what is read from the body (`input`); `serve` reads them in
 //! that order and stops at the first that is not good.
 
 mod access;
