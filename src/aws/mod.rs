@@ -14,7 +14,6 @@ pub mod metrics;
 mod minute;
 mod secrets;
 mod settings;
-mod shift;
 mod stack;
 mod wakeups;
 #[cfg(test)]
@@ -26,6 +25,5 @@ pub use logs::CloudWatchLogs;
 pub use minute::{MinuteError, work_minute};
 pub use secrets::KmsSecretBox;
 pub use settings::{InvalidSetting, StackSettings};
-pub use shift::work_shift;
 pub use stack::Stack;
 pub use wakeups::{BatchAnswer, SqsWakeups, WakeupBatch};

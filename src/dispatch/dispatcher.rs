@@ -16,6 +16,9 @@ use crate::{
 /// How many heads of the queue are read at once: some may be taken by others, or wait for their Function's own limit.
 const HEADS: usize = 16;
 
+/// How many Tasks are made ready at once.
+const PROMOTED: usize = 100;
+
 /// How often heads are read again when others took all of them. The index lags behind the rows, so the same heads may
 /// come back for a moment.
 const LOST_ROUNDS: usize = 3;
@@ -64,6 +67,13 @@ impl Dispatcher {
         Self { store, ports, slots, functions, runner, running: TaskTracker::new() }
     }
 
+    /// Makes Tasks ready whose time has come. A local ticker does this by itself, to the millisecond; the one on AWS comes
+    /// each minute, and the wake-ups that are delayed to a Task's start reach a dispatcher.
+    pub async fn promote_due(&self) -> Result<(), StoreError> {
+        while self.store.tasks.promote_due(self.ports.clock.now(), PROMOTED).await? == PROMOTED {}
+        Ok(())
+    }
+
     /// Claims until nothing more can be started now; never answers [`Claimed::Started`]. `slot_freed` is told whenever
     /// a run has ended.
     pub async fn claim_all(&self, slot_freed: &Arc<Notify>) -> Result<Claimed, StoreError> {
@@ -89,6 +99,7 @@ impl Dispatcher {
                 }
             };
             tokio::select! {
+                biased;
                 () = wake_up => {}
                 () = self.ports.clock.sleep(PAUSE), if look_again => {}
                 () = stop.cancelled() => {}

@@ -11,6 +11,7 @@ mod events;
 mod functions;
 mod retry;
 mod run;
+mod shift;
 mod slots;
 #[cfg(test)]
 #[cfg(feature = "local")]
@@ -22,5 +23,6 @@ pub use events::publish_failure;
 pub use functions::FunctionDirectory;
 pub use retry::delay_before_retry;
 pub use run::{Ended, Runner, new_run};
+pub use shift::work_shift;
 pub use slots::{Acquired, Slot, SlotPolicy, Slots};
 pub use ticker::{Ticked, Ticker};

@@ -5,7 +5,7 @@
 //! before the last Task that was started on it can have ended.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -40,7 +40,7 @@ pub struct Slots {
     clock: Arc<dyn Clock>,
     policy: SlotPolicy,
     task_limit: u16,
-    counts: Arc<Mutex<HashMap<SlotScope, Count>>>,
+    counts: Arc<Mutex<BTreeMap<SlotScope, Count>>>,
     /// One conversation with the ledger at a time: two would each ask for what the other was just granted.
     leasing: tokio::sync::Mutex<()>,
 }
@@ -63,7 +63,7 @@ pub enum Acquired {
 /// The right to run one Task, given back when it is dropped.
 pub struct Slot {
     scopes: Vec<SlotScope>,
-    counts: Arc<Mutex<HashMap<SlotScope, Count>>>,
+    counts: Arc<Mutex<BTreeMap<SlotScope, Count>>>,
 }
 
 impl Slots {
@@ -206,7 +206,7 @@ impl Slots {
         Slot { scopes: vec![scope], counts: Arc::clone(&self.counts) }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SlotScope, Count>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<SlotScope, Count>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -225,7 +225,7 @@ impl Drop for Slot {
     }
 }
 
-fn give_back(counts: &Mutex<HashMap<SlotScope, Count>>, scopes: &[SlotScope]) {
+fn give_back(counts: &Mutex<BTreeMap<SlotScope, Count>>, scopes: &[SlotScope]) {
     let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
     for scope in scopes {
         if let Some(count) = counts.get_mut(scope) {

@@ -100,8 +100,9 @@ impl Ticker {
                 }
             };
             tokio::select! {
-                () = self.ports.clock.sleep(sleep) => {}
+                biased;
                 () = changed => {}
+                () = self.ports.clock.sleep(sleep) => {}
                 () = stop.cancelled() => {}
             }
         }

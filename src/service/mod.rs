@@ -86,6 +86,7 @@ impl Service {
     async fn answer_of<T>(&self, work: JoinHandle<Result<T>>, late: impl FnOnce(Duration) -> Error) -> Result<T> {
         let Some(patience) = self.inner.settings.answer_within else { return work.await.map_err(Error::internal)? };
         tokio::select! {
+            biased;
             done = work => done.map_err(Error::internal)?,
             () = self.inner.ports.clock.sleep(patience) => Err(late(patience)),
         }

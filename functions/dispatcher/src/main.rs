@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use tasklane::{
-    aws::{BatchAnswer, Stack, StackSettings, WakeupBatch, config, logging, work_shift},
-    dispatch::Dispatcher,
+    aws::{BatchAnswer, Stack, StackSettings, WakeupBatch, config, logging},
+    dispatch::{Dispatcher, work_shift},
     model::Timestamp,
 };
 use tracing::{Instrument, error, info_span};

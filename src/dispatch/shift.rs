@@ -5,12 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use crate::{
-    dispatch::{Claimed, Dispatcher, Slots},
-    model::Timestamp,
-    ports::Ports,
-    store::StoreError,
-};
+use super::{Claimed, Dispatcher, Slots};
+use crate::{model::Timestamp, ports::Ports, store::StoreError};
 
 /// How long before its end a shift claims nothing more: the longest run (300 s), the grace of its lease (30 s), and
 /// what it takes to write outcomes down.
@@ -42,7 +38,7 @@ pub async fn work_shift(
         }
         // Registered before the look at the queue, so that a slot freed in between is not missed.
         let slot_freed = freed.notified();
-        match dispatcher.claim_all(&freed).await {
+        match look(dispatcher, &freed).await {
             Ok(Claimed::Nothing) if dispatcher.running() == 0 => break false,
             Ok(Claimed::Full) if dispatcher.running() == 0 => {
                 if looked_twice {
@@ -55,6 +51,7 @@ pub async fn work_shift(
                 slots.give_back_idle().await;
                 let rest = last_claim.since(ports.clock.now());
                 tokio::select! {
+                    biased;
                     () = slot_freed => {}
                     () = ports.clock.sleep(rest) => {}
                 }
@@ -79,4 +76,10 @@ pub async fn work_shift(
         }
     }
     Ok(())
+}
+
+/// What woke this may have been sent for a Task that was not due until now.
+async fn look(dispatcher: &Dispatcher, freed: &Arc<Notify>) -> Result<Claimed, StoreError> {
+    dispatcher.promote_due().await?;
+    dispatcher.claim_all(freed).await
 }
