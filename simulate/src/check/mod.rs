@@ -1,0 +1,82 @@
+//! The promises of the design, checked from what the database did and what Lambda was asked.
+
+mod order;
+mod records;
+mod runs;
+mod schedules;
+mod slots;
+mod zombies;
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use tasklane::{model::TaskStatus, store::Store};
+
+use crate::{row::TaskRow, world::World};
+
+pub use runs::at_begin_of_run;
+
+/// How long the work may take to come to its end once nothing goes wrong any more: the leases of dead processes end
+/// (420 s), and what waited for their slots runs.
+const LONGEST_QUIET: i64 = 900_000;
+
+/// Waits until every Task has ended, or waits for its Function to be enabled.
+pub async fn until_quiet(world: &Arc<World>, store: &Store) {
+    let from = world.elapsed();
+    loop {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let stopped = stop_schedules(world, store).await;
+        let open = open_tasks(world);
+        if stopped && open.is_empty() {
+            return;
+        }
+        if world.elapsed() - from > LONGEST_QUIET && !open.is_empty() {
+            let (ids, first) = (open.iter().map(|row| row.id).collect::<Vec<_>>(), open[0].to_string());
+            return world.violated(ids, format!("tasks do not come to an end, such as this one: {first}"));
+        }
+    }
+}
+
+/// Deletes the schedules that callers know nothing of, because nobody told them that they were created.
+async fn stop_schedules(world: &World, store: &Store) -> bool {
+    let page = store.schedules.list(&tasklane::rql::Query::everything(), world.now()).await;
+    let Ok(page) = page else { return false };
+    for id in page.data.iter().filter_map(|schedule| schedule["id"].as_str()?.parse().ok()) {
+        // What is not deleted now is found again.
+        let _ = store.schedules.delete(id).await;
+    }
+    page.data.is_empty()
+}
+
+fn open_tasks(world: &World) -> Vec<TaskRow> {
+    let running = world.cloud.lock().unwrap_or_else(PoisonError::into_inner).in_flight().next().map(|run| run.task);
+    let journal = world.journal();
+    let last = journal.rows.values().filter_map(|versions| versions.last()).map(|version| &version.row);
+    let open = last.filter(|row| {
+        let disabled = journal.functions.get(&row.function).and_then(|states| states.last());
+        let waits = disabled.is_some_and(|(_, state)| state.as_ref().is_some_and(|state| !state.enabled));
+        let ended = match row.status {
+            TaskStatus::New => waits,
+            TaskStatus::InProgress => false,
+            TaskStatus::Complete | TaskStatus::Failed | TaskStatus::Retried | TaskStatus::Canceled => row.lane.is_none(),
+        };
+        !ended || running == Some(row.id)
+    });
+    open.cloned().collect()
+}
+
+/// Checks everything that can be told from the end.
+pub async fn at_the_end(world: &Arc<World>, store: &Store) {
+    records::stored(world, store).await;
+    records::acknowledged(world);
+    records::chains(world);
+    records::events(world);
+    runs::each_once_and_for_a_reason(world);
+    runs::in_time(world);
+    order::priorities(world);
+    schedules::occurrences(world);
+    zombies::explained(world);
+    slots::given_back(world, store).await;
+}

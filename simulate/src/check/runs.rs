@@ -1,0 +1,118 @@
+//! What Lambda was asked.
+
+use std::{collections::BTreeSet, sync::PoisonError};
+
+use tasklane::model::TaskStatus;
+
+use super::records::{last_rows, says_that_it_ran};
+use crate::{journal::Journal, lambda::Run, world::World};
+
+/// How long it may take from the look at a Function to the claim of its Task.
+const LOOK_TO_CLAIM: i64 = 40_000;
+
+/// How late a Task may start that nothing stands in the way of, in milliseconds.
+const PROMPT: i64 = 3000;
+
+/// Checks a run that begins now: a Task runs once, while it is in progress, within every limit.
+pub fn at_begin_of_run(world: &World, number: usize) {
+    let runs = world.cloud.lock().unwrap_or_else(PoisonError::into_inner).runs.clone();
+    let run = &runs[number];
+    if runs[..number].iter().any(|earlier| earlier.task == run.task) {
+        world.violated([run.task], "a task is invoked a second time");
+    }
+    let status = world.journal().last(run.task).map(|row| row.status);
+    if status != Some(TaskStatus::InProgress) {
+        let status = status.map_or("does not exist", TaskStatus::as_str);
+        world.violated([run.task], format!("a task is invoked that is not in progress: {status}"));
+    }
+    if run.event["status"] != "inProgress" || run.event["id"] != run.task.to_string().as_str() {
+        world.violated([run.task], "a function is called with another event than its task");
+    }
+    let in_flight: Vec<&Run> = runs.iter().filter(|run| run.ended.is_none()).collect();
+    if in_flight.len() > usize::from(world.plan.task_limit) {
+        let tasks: Vec<_> = in_flight.iter().map(|run| run.task).collect();
+        world.violated(tasks, format!("{} tasks run at once; the limit is {}", in_flight.len(), world.plan.task_limit));
+    }
+    own_limit(world, run, &in_flight);
+}
+
+/// What the Function was when somebody may have looked at it to claim this Task.
+fn when_claimed(world: &World, journal: &Journal, run: &Run) -> Vec<Option<crate::journal::FunctionState>> {
+    let faults = &world.plan.faults;
+    let longest_freeze = if faults.freeze_every > 0 { i64::try_from(faults.longest_freeze).unwrap_or(0) } else { 0 };
+    let claimed = journal.claimed(run.task).map_or(run.began, |version| version.at);
+    journal.function_between(&run.function, claimed - LOOK_TO_CLAIM - longest_freeze, claimed)
+}
+
+fn own_limit(world: &World, run: &Run, in_flight: &[&Run]) {
+    let broken = {
+        let journal = world.journal();
+        let states = when_claimed(world, &journal, run);
+        let disabled = !states.is_empty() && states.iter().all(|state| state.as_ref().is_some_and(|state| !state.enabled));
+        // Runs that began while there was no limit are not counted against one that came later.
+        let limit_of = |run: &Run| -> Option<u16> {
+            let states = when_claimed(world, &journal, run);
+            let limits: Option<Vec<u16>> = states.iter().map(|state| state.as_ref().and_then(|state| state.limit)).collect();
+            limits?.into_iter().max()
+        };
+        let counted: Vec<(&Run, u16)> = in_flight
+            .iter()
+            .filter(|other| other.function == run.function)
+            .filter_map(|other| Some((*other, limit_of(other)?)))
+            .collect();
+        let limit = counted.iter().map(|(_, limit)| usize::from(*limit)).max();
+        let over = limit_of(run).is_some() && limit.is_some_and(|limit| counted.len() > limit);
+        let tasks: Vec<_> = counted.iter().map(|(run, _)| run.task).collect();
+        (disabled, over.then_some((tasks, limit.unwrap_or(0))))
+    };
+    if broken.0 {
+        world.violated([run.task], format!("{} runs and is disabled", run.function));
+    }
+    if let Some((tasks, limit)) = broken.1 {
+        let count = tasks.len();
+        world.violated(tasks, format!("{count} runs of {} are in progress; its own limit is {limit}", run.function));
+    }
+}
+
+/// Each Task ran once at most, canceled ones never, and whatever says that it ran did.
+pub fn each_once_and_for_a_reason(world: &World) {
+    let runs = world.cloud.lock().unwrap_or_else(PoisonError::into_inner).runs.clone();
+    let ran: BTreeSet<_> = crate::lambda::ran(&runs);
+    for row in last_rows(world) {
+        if row.status == TaskStatus::Canceled && ran.contains(&row.id) {
+            world.violated([row.id], "a canceled task was invoked");
+        }
+        if says_that_it_ran(&row) && !ran.contains(&row.id) {
+            world.violated([row.id], format!("a task is {} and was never invoked", row.status));
+        }
+    }
+}
+
+/// Where nothing goes wrong, a Task that has everything to itself starts soon after it is due: the table is the queue,
+/// but somebody has to look at it.
+pub fn in_time(world: &World) {
+    if world.plan.faults.any() {
+        return;
+    }
+    let skew = world.plan.skews.iter().map(|skew| skew.abs()).max().unwrap_or(0);
+    let runs = world.cloud.lock().unwrap_or_else(PoisonError::into_inner).runs.clone();
+    let mut late = Vec::new();
+    {
+        let journal = world.journal();
+        for run in &runs {
+            let Some(first) = journal.rows.get(&run.task).and_then(|versions| versions.first()) else { continue };
+            let due = World::since_start(first.row.start).max(first.at);
+            let alone = !runs.iter().any(|other| {
+                other.task != run.task && other.began <= run.began && other.ended.is_none_or(|ended| ended >= due - 1000)
+            });
+            let scheduled = first.row.data.as_ref().is_some_and(|data| data.contains("schedule"));
+            let constant = run.function == world.plan.functions[0].name;
+            if alone && constant && !scheduled && run.began - due > PROMPT + 2 * skew {
+                late.push((run.task, run.began - due));
+            }
+        }
+    }
+    for (task, millis) in late {
+        world.violated([task], format!("a task starts {millis} ms after it was due, and nothing stood in its way"));
+    }
+}

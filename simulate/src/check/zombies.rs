@@ -1,0 +1,55 @@
+//! A Task whose outcome cannot be known fails as a zombie: only then, and in time.
+
+use std::sync::PoisonError;
+
+use tasklane::model::{TaskStatus, task::ZOMBIE_ERROR_NAME};
+
+use crate::{journal::Version, plan::Shape, world::World};
+
+/// An outcome that is told this long before the lease ends can be written: a few tries, seconds apart.
+const TIME_TO_WRITE: i64 = 12_000;
+
+/// Each zombie has its reason, and none lies longer than it may.
+pub fn explained(world: &World) {
+    let runs = world.cloud.lock().unwrap_or_else(PoisonError::into_inner).runs.clone();
+    let mut broken = Vec::new();
+    {
+        let journal = world.journal();
+        for (id, versions) in &journal.rows {
+            let zombie = versions.iter().find(|version| {
+                version.row.status == TaskStatus::Failed
+                    && version.row.error.as_ref().is_some_and(|error| error.name == ZOMBIE_ERROR_NAME)
+            });
+            let (Some(zombie), Some(claimed)) = (zombie, journal.claimed(*id)) else { continue };
+            let lease = World::since_start(claimed.row.lease.unwrap_or(0));
+            let run = runs.iter().find(|run| run.task == *id);
+            let troubled = journal.troubled(claimed.by, claimed.at - 5000, zombie.at);
+            // It was told in time, or is still to be told.
+            let known = run.and_then(|run| run.told).is_some_and(|told| told < lease - TIME_TO_WRITE);
+            let running = run.is_some_and(|run| run.ended.is_none_or(|ended| ended >= zombie.at));
+            if !troubled && (known || running) {
+                broken.push((*id, "a task became a zombie though its runner was well".to_owned()));
+            }
+            if let Some(late) = too_late(world, claimed, zombie, lease) {
+                broken.push((*id, format!("a zombie was cleaned {late} ms after its lease")));
+            }
+        }
+    }
+    for (id, what) in broken {
+        world.violated([id], what);
+    }
+}
+
+/// While nothing goes wrong, the first tick after the lease finds it.
+fn too_late(world: &World, claimed: &Version, zombie: &Version, lease: i64) -> Option<i64> {
+    let calm = world.calm_since()?;
+    let tick = match world.plan.shape {
+        Shape::Machine => 5000,
+        Shape::Cloud => i64::try_from(world.plan.tick_every.as_millis()).unwrap_or(0),
+    };
+    let skew = world.plan.skews.iter().map(|skew| skew.abs()).max().unwrap_or(0);
+    let from = lease.max(calm + 10_000).max(claimed.at);
+    let late = zombie.at - from;
+    // Two clocks may be wrong the opposite way; a process that dies last is back after 8 s.
+    (late > tick + 2 * skew + 10_000).then_some(late)
+}

@@ -1,0 +1,254 @@
+//! What happened: every version of every Task's row, every run, every event, in the order in which they came about.
+//!
+//! The journal stands outside of the product: it sees what the database did and what Lambda was asked, not what the
+//! product believes.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde_json::Value;
+use tasklane::{
+    model::{ObjectId, Task},
+    ports::TaskFailedEvent,
+};
+
+use crate::row::TaskRow;
+
+/// How many lines of the trace are kept.
+const TRACE: usize = 20_000;
+
+/// One process from its start to its death.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LifeId {
+    /// Which process.
+    pub process: usize,
+    /// Which of its lives.
+    pub number: u32,
+}
+
+impl std::fmt::Display for LifeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "p{}.{}", self.process, self.number)
+    }
+}
+
+/// One line of the trace.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Milliseconds since the start.
+    pub at: i64,
+    /// Who did it.
+    pub by: Option<LifeId>,
+    /// To which Task.
+    pub task: Option<ObjectId>,
+    /// What.
+    pub what: String,
+}
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let by = self.by.map_or_else(|| "-".to_owned(), |life| life.to_string());
+        let task = self.task.map_or_else(String::new, |task| format!(" [{task}]"));
+        write!(f, "{:>9} ms {by:>6}{task} {}", self.at, self.what)
+    }
+}
+
+/// A Task's row as a write left it.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// Its place among all writes.
+    pub seq: u64,
+    /// Milliseconds since the start.
+    pub at: i64,
+    /// Who wrote it.
+    pub by: LifeId,
+    /// The row.
+    pub row: TaskRow,
+}
+
+/// A claim, with what its dispatcher had seen of the queue.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The place of the write.
+    pub seq: u64,
+    /// What was claimed.
+    pub task: ObjectId,
+    /// When each partition of the shared lane was read last, as places among the writes.
+    pub heads: BTreeMap<String, u64>,
+}
+
+/// A Function as its row says, from some moment on; `None`: there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionState {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// Its own limit.
+    pub limit: Option<u16>,
+}
+
+/// A promise that was broken.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// Milliseconds since the start.
+    pub at: i64,
+    /// The Tasks that it is about.
+    pub tasks: Vec<ObjectId>,
+    /// What was promised, and what happened.
+    pub what: String,
+}
+
+/// A moment at which the trouble of a life explains what came of its runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Trouble {
+    /// Milliseconds since the start.
+    pub at: i64,
+    /// Whose.
+    pub life: LifeId,
+}
+
+/// Everything that happened.
+#[derive(Default)]
+pub struct Journal {
+    /// How many writes there were.
+    pub seq: u64,
+    /// Every Task's versions, in order.
+    pub rows: BTreeMap<ObjectId, Vec<Version>>,
+    /// Every claim, in order.
+    pub claims: Vec<Claim>,
+    /// Each Function's states, with the moments from which they held.
+    pub functions: BTreeMap<String, Vec<(i64, Option<FunctionState>)>>,
+    /// What is on the wire.
+    pub events: Vec<(i64, TaskFailedEvent)>,
+    /// Tasks whose creation was acknowledged.
+    pub acknowledged: Vec<Task>,
+    /// Tasks whose cancellation was acknowledged.
+    pub canceled: BTreeSet<ObjectId>,
+    /// Tasks whose direct execution was answered with a result.
+    pub executed: BTreeSet<ObjectId>,
+    /// Schedules whose creation was acknowledged.
+    pub schedules: Vec<tasklane::model::Schedule>,
+    /// What explains zombies.
+    pub troubles: Vec<Trouble>,
+    /// Broken promises, in the order in which they were noticed.
+    pub violations: Vec<Violation>,
+    lines: VecDeque<Line>,
+    hash: u64,
+    /// How many lines there were.
+    pub written: u64,
+}
+
+impl Journal {
+    /// A line of the trace.
+    pub fn note(&mut self, line: Line) {
+        // FNV-1a over everything that happened: two runs of a seed must agree to the last line.
+        let mut hash = if self.written == 0 { 0xcbf2_9ce4_8422_2325 } else { self.hash };
+        let text = format!("{}|{:?}|{:?}|{}\n", line.at, line.by, line.task, line.what);
+        for byte in text.bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        self.hash = hash;
+        self.written += 1;
+        if self.lines.len() == TRACE {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+
+    /// What tells this history from every other.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// A promise was broken.
+    pub fn violated(&mut self, at: i64, tasks: impl Into<Vec<ObjectId>>, what: impl Into<String>) {
+        let violation = Violation { at, tasks: tasks.into(), what: what.into() };
+        self.note(Line { at, by: None, task: violation.tasks.first().copied(), what: format!("!! {}", violation.what) });
+        self.violations.push(violation);
+    }
+
+    /// A row of a Task as it is after a write.
+    pub fn saw_row(&mut self, at: i64, clock: i64, by: LifeId, item: &Value, heads: &BTreeMap<String, u64>) {
+        let row = match TaskRow::read(item) {
+            Ok(row) => row,
+            Err(why) => return self.violated(at, [], format!("a task's row that nobody can read: {why}")),
+        };
+        let id = row.id;
+        let before = self.rows.get(&id).and_then(|versions| versions.last()).map(|version| version.row.clone());
+        if before.as_ref() == Some(&row) {
+            return;
+        }
+        self.seq += 1;
+        self.note(Line { at, by: Some(by), task: Some(id), what: format!("row: {row}") });
+        if let Some(why) = row.cannot_follow(before.as_ref(), clock) {
+            self.violated(at, [id], why);
+        }
+        let is_claim = row.status == tasklane::model::TaskStatus::InProgress
+            && before.as_ref().is_some_and(|before| before.status == tasklane::model::TaskStatus::New);
+        if is_claim {
+            self.claims.push(Claim { seq: self.seq, task: id, heads: heads.clone() });
+        }
+        let next = row.retried_by;
+        self.rows.entry(id).or_default().push(Version { seq: self.seq, at, by, row });
+        if let Some(next) = next
+            && !self.rows.contains_key(&next)
+        {
+            self.violated(at, [id, next], "a retried task names a next one that does not exist");
+        }
+    }
+
+    /// A Function's row as it is after a write.
+    pub fn saw_function(&mut self, at: i64, by: LifeId, name: &str, state: Option<FunctionState>) {
+        self.seq += 1;
+        self.note(Line { at, by: Some(by), task: None, what: format!("function {name}: {state:?}") });
+        self.functions.entry(name.to_owned()).or_default().push((at, state));
+    }
+
+    /// The states that a Function was in at some time between two moments.
+    pub fn function_between(&self, name: &str, from: i64, to: i64) -> Vec<Option<FunctionState>> {
+        let Some(states) = self.functions.get(name) else { return vec![None] };
+        let before = states.iter().rev().find(|(at, _)| *at <= from).map_or(None, |(_, state)| state.clone());
+        let within = states.iter().filter(|(at, _)| *at > from && *at <= to).map(|(_, state)| state.clone());
+        std::iter::once(before).chain(within).collect()
+    }
+
+    /// The Task's row as it is now.
+    pub fn last(&self, id: ObjectId) -> Option<&TaskRow> {
+        self.rows.get(&id)?.last().map(|version| &version.row)
+    }
+
+    /// When the Task came to be in progress, and by whom.
+    pub fn claimed(&self, id: ObjectId) -> Option<&Version> {
+        self.rows.get(&id)?.iter().find(|version| version.row.status == tasklane::model::TaskStatus::InProgress)
+    }
+
+    /// Whether something happened to this life between two moments that explains a run without an outcome.
+    pub fn troubled(&self, life: LifeId, from: i64, to: i64) -> bool {
+        self.troubles.iter().any(|trouble| trouble.life == life && (from..=to).contains(&trouble.at))
+    }
+
+    /// The trace, or as much of it as is kept.
+    pub fn lines(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter()
+    }
+
+    /// The lines that tell how a violation came about: those of its Tasks, and the last of all before it.
+    pub fn lines_about(&self, violation: &Violation, most: usize, around: usize) -> Vec<&Line> {
+        let end = self.lines.iter().rposition(|line| line.at <= violation.at).map_or(0, |index| index + 1);
+        let lives: BTreeSet<_> = self.lines.iter().filter(|line| concerns(line, violation)).filter_map(|line| line.by).collect();
+        let mut chosen: Vec<usize> = (0..self.lines.len())
+            .filter(|index| {
+                let line = &self.lines[*index];
+                let fate = line.task.is_none()
+                    && line.by.is_some_and(|life| lives.contains(&life))
+                    && (line.what.starts_with("dies") || line.what.starts_with("freezes") || line.what.starts_with("starts"));
+                concerns(line, violation) || fate || (*index < end && *index + around >= end)
+            })
+            .collect();
+        let skip = chosen.len().saturating_sub(most);
+        chosen.drain(..skip);
+        chosen.into_iter().map(|index| &self.lines[index]).collect()
+    }
+}
+
+fn concerns(line: &Line, violation: &Violation) -> bool {
+    line.task.is_some_and(|task| violation.tasks.contains(&task))
+}

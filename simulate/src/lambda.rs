@@ -1,0 +1,244 @@
+//! Lambda: runs go on whatever becomes of whoever asked for them, and each is written down.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use serde_json::Value;
+use tasklane::{
+    model::{Deployment, FunctionName, ObjectId},
+    ports::{
+        DeployError, FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, Outcome, PortError,
+        PortFuture,
+    },
+};
+use tokio::sync::oneshot;
+
+use crate::{
+    Bug,
+    journal::LifeId,
+    life::Life,
+    plan::FunctionPlan,
+    world::World,
+};
+
+/// How long an adapter waits for an outcome past the time limit.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What Lambda knows.
+#[derive(Default)]
+pub struct Cloud {
+    /// The Functions that are deployed, with how many times they were.
+    pub deployed: BTreeMap<String, u64>,
+    /// Every run, in the order in which they began.
+    pub runs: Vec<Run>,
+}
+
+/// One run of a Function.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The Task that it is for.
+    pub task: ObjectId,
+    /// The Function.
+    pub function: String,
+    /// Who asked for it.
+    pub by: LifeId,
+    /// When it began, in milliseconds since the start.
+    pub began: i64,
+    /// When it ended.
+    pub ended: Option<i64>,
+    /// When whoever asked for it was told how it ended.
+    pub told: Option<i64>,
+    /// The Task as the Function saw it.
+    pub event: Value,
+}
+
+impl Cloud {
+    /// The runs in progress.
+    pub fn in_flight(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| run.ended.is_none())
+    }
+
+    /// Ends the runs that are child processes of this life.
+    pub fn kill(&mut self, life: LifeId, at: i64) {
+        for run in self.runs.iter_mut().filter(|run| run.by == life && run.ended.is_none()) {
+            run.ended = Some(at);
+        }
+    }
+}
+
+/// Lambda as one process reaches it.
+pub struct LambdaPort {
+    /// The process.
+    pub life: Arc<Life>,
+}
+
+impl LambdaPort {
+    fn cloud<T>(&self, with: impl FnOnce(&mut Cloud) -> T) -> T {
+        with(&mut self.life.world.cloud.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn run(&self, request: InvokeRequest<'_>) -> Result<Invocation, InvokeError> {
+        let (life, world) = (&self.life, &self.life.world);
+        let (task, function) = (request.correlation, request.function.to_string());
+        life.may_die_but_not_freeze("before an invocation").await;
+        if world.befalls(|faults| faults.throttled) {
+            return Err(InvokeError::Throttled("simulated".to_owned()));
+        }
+        if world.befalls(|faults| faults.refused) {
+            return Err(refused("KMSAccessDeniedException"));
+        }
+        if !self.cloud(|cloud| cloud.deployed.contains_key(&function)) {
+            return Err(refused("ResourceNotFoundException"));
+        }
+        if world.befalls(|faults| faults.invoke_lost) {
+            world.note(Some(life.id), Some(task), "the request never reaches Lambda");
+            return Err(InvokeError::OutcomeUnknown("the connection broke".to_owned()));
+        }
+        let way = world.draw(|rng| rng.below(40));
+        tokio::time::sleep(Duration::from_millis(way)).await;
+        if !life.is_alive() && world.draw(|rng| rng.odds(500)) {
+            std::future::pending::<()>().await;
+        }
+        let event = serde_json::from_slice(&request.payload).unwrap_or_default();
+        let ends = begin(world, life.id, task, &function, request.time_limit.as_duration(), event);
+        life.may_die("while its function runs").await;
+        if world.befalls(|faults| faults.invoke_answer_lost) {
+            let after = world.draw(|rng| rng.below(request.time_limit.as_duration().as_millis() as u64));
+            tokio::time::sleep(Duration::from_millis(after)).await;
+            world.note(Some(life.id), Some(task), "the connection to Lambda breaks");
+            life.may_die("with a broken connection to Lambda").await;
+            return Err(InvokeError::OutcomeUnknown("the connection broke".to_owned()));
+        }
+        let ended = tokio::time::timeout(request.time_limit.as_duration() + PATIENCE, ends).await;
+        let Ok(Ok((number, outcome))) = ended else {
+            return Err(InvokeError::OutcomeUnknown("no answer came".to_owned()));
+        };
+        if world.befalls(|faults| faults.invoke_answer_late) {
+            let late = world.draw(|rng| rng.within(100..=45_000));
+            world.note(Some(life.id), Some(task), format!("the answer of Lambda comes {late} ms late"));
+            tokio::time::sleep(Duration::from_millis(late)).await;
+        }
+        life.may_die("with an answer of Lambda").await;
+        let at = world.elapsed();
+        self.cloud(|cloud| cloud.runs[number].told = Some(at));
+        Ok(Invocation { request_id: format!("r{number}"), outcome })
+    }
+}
+
+type Ends = oneshot::Receiver<(usize, Outcome)>;
+
+/// Begins a run that nothing can stop but its own end.
+fn begin(world: &Arc<World>, by: LifeId, task: ObjectId, function: &str, time_limit: Duration, event: Value) -> Ends {
+    let behaviour = world.plan.functions.iter().find(|known| known.name == function).cloned();
+    let (takes, outcome) = match behaviour {
+        Some(function) => world.draw(|rng| draw_run(&function, rng)),
+        None => (Duration::from_millis(10), Outcome::Returned(Bytes::from_static(b"null"))),
+    };
+    let (takes, outcome) = if takes >= time_limit { (time_limit, timed_out()) } else { (takes, outcome) };
+    let began = world.elapsed();
+    let number = {
+        let mut cloud = world.cloud.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ended, told) = (None, None);
+        cloud.runs.push(Run { task, function: function.to_owned(), by, began, ended, told, event });
+        cloud.runs.len() - 1
+    };
+    world.note(Some(by), Some(task), format!("run r{number} of {function} begins, takes {} ms", takes.as_millis()));
+    crate::check::at_begin_of_run(world, number);
+    let (tell, ends) = oneshot::channel();
+    let world = Arc::clone(world);
+    tokio::spawn(async move {
+        tokio::time::sleep(takes).await;
+        let at = world.elapsed();
+        let goes_on = {
+            let mut cloud = world.cloud.lock().unwrap_or_else(PoisonError::into_inner);
+            let run = &mut cloud.runs[number];
+            let goes_on = run.ended.is_none();
+            run.ended = run.ended.or(Some(at));
+            goes_on
+        };
+        if goes_on {
+            let how = if let Outcome::Failed(error) = &outcome { error.name.clone() } else { "returns".to_owned() };
+            world.note(Some(by), Some(task), format!("run r{number} ends: {how}"));
+            // Nobody may be waiting any more.
+            let _ = tell.send((number, outcome));
+        }
+    });
+    ends
+}
+
+fn draw_run(function: &FunctionPlan, rng: &mut crate::chance::Rng) -> (Duration, Outcome) {
+    if rng.odds(function.hangs) {
+        return (Duration::MAX, timed_out());
+    }
+    let takes = Duration::from_millis(rng.within(function.takes.0..=function.takes.1));
+    let outcome = if rng.odds(function.throws) {
+        let name = rng.pick(&["Flaky", "Flaky", "TypeError"]);
+        Outcome::Failed(FunctionError { name: name.to_owned(), message: "thrown".to_owned(), trace: Vec::new() })
+    } else {
+        Outcome::Returned(Bytes::from_static(b"{\"done\":true}"))
+    };
+    (takes, outcome)
+}
+
+fn timed_out() -> Outcome {
+    let message = "Task timed out".to_owned();
+    Outcome::Failed(FunctionError { name: "Sandbox.Timedout".to_owned(), message, trace: Vec::new() })
+}
+
+fn refused(name: &str) -> InvokeError {
+    InvokeError::Refused { name: name.to_owned(), message: "simulated".to_owned() }
+}
+
+impl Lambda for LambdaPort {
+    fn deploy<'a>(
+        &'a self,
+        spec: &'a FunctionSpec,
+        _code: Option<Bytes>,
+        _current: Option<&'a Deployment>,
+    ) -> PortFuture<'a, Result<Deployment, DeployError>> {
+        Box::pin(async move {
+            self.life.may_die("before a deployment").await;
+            let version = self.cloud(|cloud| {
+                let version = cloud.deployed.entry(spec.name.to_string()).or_default();
+                *version += 1;
+                *version
+            });
+            self.life.may_die("after a deployment").await;
+            Ok(Deployment { version: version.to_string(), code_sha256: "code".to_owned() })
+        })
+    }
+
+    fn retire<'a>(&'a self, _: &'a FunctionName, _: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn remove<'a>(&'a self, function: &'a FunctionName) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async move {
+            self.life.may_die("before a removal").await;
+            self.cloud(|cloud| cloud.deployed.remove(function.as_str()));
+            Ok(())
+        })
+    }
+
+    fn invoke<'a>(&'a self, request: InvokeRequest<'a>) -> PortFuture<'a, Result<Invocation, InvokeError>> {
+        Box::pin(async move {
+            let answer = self.run(request.clone()).await;
+            match answer {
+                // What the SDK's own retries, or Lambda's asynchronous ones, would do.
+                Err(InvokeError::OutcomeUnknown(_)) if self.life.world.bug == Some(Bug::InvocationSentAgain) => {
+                    self.run(request).await
+                }
+                answer => answer,
+            }
+        })
+    }
+}
+
+/// The Tasks that ran, each once.
+pub fn ran(runs: &[Run]) -> BTreeSet<ObjectId> {
+    runs.iter().map(|run| run.task).collect()
+}

@@ -1,0 +1,140 @@
+//! A seeded simulation of the queue: the real `dispatch`, `service` and `store`, on one thread, with a clock that
+//! jumps, and with faults at every await.
+//!
+//! Everything random comes from the seed, so a seed is a whole history: the same one each time. `docs/simulation.md`
+//! says what is promised, what goes wrong, and how to replay a seed.
+
+mod chance;
+mod check;
+mod journal;
+mod lambda;
+mod life;
+mod load;
+mod outside;
+mod plan;
+mod planted;
+mod process;
+mod row;
+mod wire;
+mod world;
+
+use std::{sync::Arc, time::Duration};
+
+pub use journal::Violation;
+pub use plan::Plan;
+pub use planted::Bug;
+
+use load::Load;
+use process::Processes;
+use world::{TrueClock, World};
+
+/// What came of a seed.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// Tells this history from every other.
+    pub hash: u64,
+    /// How many Tasks there were.
+    pub tasks: usize,
+    /// How many runs there were.
+    pub runs: usize,
+    /// How many lines the whole trace has.
+    pub lines: u64,
+    /// Broken promises; none: all is well.
+    pub violations: Vec<String>,
+    /// How the first of them came about.
+    pub trace: Vec<String>,
+    /// The whole trace, or as much of it as is kept.
+    pub whole: Vec<String>,
+}
+
+/// How many lines of the trace a failure shows.
+const SHOWN: usize = 80;
+/// How many lines of others before it.
+const AROUND: usize = 12;
+
+/// Runs a seed, with a bug planted or without.
+///
+/// # Panics
+/// When there is no runtime to be had.
+pub fn run(seed: u64, bug: Option<Bug>) -> Report {
+    #[allow(clippy::expect_used)] // without a runtime there is no simulation
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    let report = runtime.block_on(simulate(Plan::of(seed), bug));
+    runtime.shutdown_background();
+    report
+}
+
+async fn simulate(plan: Plan, bug: Option<Bug>) -> Report {
+    let world = World::new(plan, bug);
+    let clock: Arc<TrueClock> = Arc::new(TrueClock(Arc::clone(&world)));
+    let database = tasklane::local::database::memory_connector(Some(clock.clone()));
+    let store = process::store_of(database.clone(), clock, world.plan.shards);
+    if let Err(error) = store.create_tables().await {
+        world.violated([], format!("the tables could not be made: {error}"));
+    }
+    let processes = Processes::new(Arc::clone(&world), database);
+    processes.start();
+    let mut load = Load::new(Arc::clone(&world), Arc::clone(&processes));
+    load.prepare().await;
+
+    world.set_calm(false);
+    let chaos = tokio::spawn(chaos(Arc::clone(&world), Arc::clone(&processes)));
+    load.run().await;
+    chaos.abort();
+    world.set_calm(true);
+    load.end().await;
+    check::until_quiet(&world, &store).await;
+    check::at_the_end(&world, &store).await;
+    report(&world)
+}
+
+/// Processes die and freeze at any moment.
+async fn chaos(world: Arc<World>, processes: Arc<Processes>) {
+    let (crash, freeze) = (world.plan.faults.crash_every, world.plan.faults.freeze_every);
+    if crash == 0 && freeze == 0 {
+        return;
+    }
+    loop {
+        let step = world.draw(|rng| rng.within(1..=1000));
+        tokio::time::sleep(Duration::from_millis(step)).await;
+        // On average half a second goes by each time.
+        let hits = |world: &World, every: u64| every > 0 && world.draw(|rng| rng.below(2 * every) == 0);
+        if hits(&world, crash)
+            && let Some(process) = processes.any()
+        {
+            process.life.die("at a random moment");
+        }
+        if hits(&world, freeze)
+            && let Some(process) = processes.any()
+        {
+            let millis = world.draw(|rng| rng.within(100..=world.plan.faults.longest_freeze.max(100)));
+            process.life.freeze(Duration::from_millis(millis));
+        }
+    }
+}
+
+fn report(world: &World) -> Report {
+    let runs = world.cloud.lock().unwrap_or_else(std::sync::PoisonError::into_inner).runs.len();
+    let journal = world.journal();
+    let told = |violation: &Violation| {
+        let tasks: Vec<_> = violation.tasks.iter().map(ToString::to_string).collect();
+        format!("at {} ms: {} {}", violation.at, violation.what, tasks.join(" "))
+    };
+    let trace = journal.violations.first().map_or_else(Vec::new, |violation| {
+        let lines = journal.lines_about(violation, SHOWN, AROUND);
+        lines.into_iter().map(ToString::to_string).collect()
+    });
+    Report {
+        seed: world.plan.seed,
+        hash: journal.hash(),
+        tasks: journal.rows.len(),
+        runs,
+        lines: journal.written,
+        violations: journal.violations.iter().map(told).collect(),
+        trace,
+        whole: journal.lines().map(ToString::to_string).collect(),
+    }
+}

@@ -1,0 +1,137 @@
+//! One process from its start to its death, and what its death means: nothing that it awaits ever comes about again.
+//!
+//! A process acts on the world only through its ports and its way to the database. So a process that dies is one whose
+//! calls never return any more: what it would have done after the await at which it died never happens, and the memory
+//! it leaves behind is never looked at again.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tasklane::{
+    model::Timestamp,
+    ports::{Clock, PortFuture},
+};
+use tokio::{sync::Notify, time::Instant};
+
+use crate::{
+    journal::{LifeId, Trouble},
+    plan::Shape,
+    world::World,
+};
+
+/// One life of a process.
+pub struct Life {
+    /// Which.
+    pub id: LifeId,
+    /// Where it takes place.
+    pub world: Arc<World>,
+    /// Told when it ends.
+    pub died: Notify,
+    /// When it read each partition of the shared ready lane last, as places among the writes.
+    pub heads: Mutex<BTreeMap<String, u64>>,
+    skew: i64,
+    alive: AtomicBool,
+    frozen_until: Mutex<Option<Instant>>,
+}
+
+impl Life {
+    /// A life that begins now.
+    pub fn new(id: LifeId, world: Arc<World>) -> Arc<Self> {
+        let skew = world.plan.skews.get(id.process).copied().unwrap_or(0);
+        Arc::new(Self {
+            id,
+            world,
+            died: Notify::new(),
+            heads: Mutex::default(),
+            skew,
+            alive: AtomicBool::new(true),
+            frozen_until: Mutex::default(),
+        })
+    }
+
+    /// Whether it goes on.
+    pub fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::SeqCst)
+    }
+
+    /// Ends it.
+    pub fn die(&self, why: &str) {
+        if !self.alive.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        self.world.note(Some(self.id), None, format!("dies {why}"));
+        self.trouble();
+        if self.world.plan.shape == Shape::Machine {
+            // Its Functions are its child processes.
+            let at = self.world.elapsed();
+            self.world.cloud.lock().unwrap_or_else(PoisonError::into_inner).kill(self.id, at);
+        }
+        self.died.notify_one();
+    }
+
+    /// Stands still for a while.
+    pub fn freeze(&self, duration: Duration) {
+        self.world.note(Some(self.id), None, format!("freezes for {} ms", duration.as_millis()));
+        self.trouble();
+        *self.frozen_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + duration);
+    }
+
+    /// Something happens to it that explains a run without an outcome.
+    pub fn trouble(&self) {
+        let trouble = Trouble { at: self.world.elapsed(), life: self.id };
+        self.world.journal().troubles.push(trouble);
+    }
+
+    /// Goes on when it is alive and not frozen; never, when it is dead.
+    pub async fn pass(&self) {
+        loop {
+            if !self.is_alive() {
+                std::future::pending::<()>().await;
+            }
+            let until = *self.frozen_until.lock().unwrap_or_else(PoisonError::into_inner);
+            match until {
+                Some(until) if until > Instant::now() => tokio::time::sleep_until(until).await,
+                _ => return,
+            }
+        }
+    }
+
+    /// A point at which it may die, but does not stand still: between the last look at a lease and what depends on it
+    /// nothing can keep a process from being late, only short.
+    pub async fn may_die_but_not_freeze(&self, at: &str) {
+        if self.is_alive() && self.world.befalls(|faults| faults.crash_at_await) {
+            self.die(at);
+        }
+        if !self.is_alive() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// A point at which it may die.
+    pub async fn may_die(&self, at: &str) {
+        self.pass().await;
+        if self.world.befalls(|faults| faults.crash_at_await) {
+            self.die(at);
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Clock for Life {
+    fn now(&self) -> Timestamp {
+        Timestamp::saturating_from_millis(self.world.now().as_millis() + self.skew)
+    }
+
+    fn sleep<'a>(&'a self, duration: Duration) -> PortFuture<'a, ()> {
+        Box::pin(async move {
+            tokio::time::sleep(duration).await;
+            self.may_die("in its sleep").await;
+        })
+    }
+}

@@ -1,0 +1,240 @@
+//! What callers do: they create, cancel, execute, schedule, and change Functions under the feet of their Tasks.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde_json::json;
+use tasklane::{
+    model::{
+        Caller, ConcurrencyLimit, EntryPoint, Error, FunctionName, Interval, Json, NewSchedule, NewTask, ObjectId,
+        PermissionMode, Priority, RetryPolicy, Runtime, Tags, TimeLimit, Timestamp,
+    },
+    service::{FunctionChange, FunctionOptions, NewFunction, Service},
+};
+
+use crate::{chance::Rng, plan::FunctionPlan, process::Processes, world::World};
+
+/// The callers of a run.
+pub struct Load {
+    world: Arc<World>,
+    processes: Arc<Processes>,
+    rng: Rng,
+    number: u64,
+}
+
+impl Load {
+    /// Callers of these.
+    pub fn new(world: Arc<World>, processes: Arc<Processes>) -> Self {
+        let rng = Rng::new(world.plan.seed.wrapping_mul(131).wrapping_add(3));
+        Self { world, processes, rng, number: 0 }
+    }
+
+    /// Creates the Functions, while nothing goes wrong.
+    pub async fn prepare(&self) {
+        for function in &self.world.plan.functions {
+            self.insist("create a function", async |service| create(&service, function).await).await;
+        }
+    }
+
+    /// Calls until the plan's time is over.
+    pub async fn run(&mut self) {
+        let plan = self.world.plan.clone();
+        let gap = u64::try_from(plan.load.as_millis()).unwrap_or(0) / plan.calls.max(1);
+        for _ in 0..plan.calls {
+            tokio::time::sleep(Duration::from_millis(self.rng.below(2 * gap + 1))).await;
+            let times = if self.rng.odds(150) { self.rng.within(2..=6) } else { 1 };
+            let what = self.rng.below(1000);
+            for _ in 0..times {
+                self.call(what);
+            }
+        }
+    }
+
+    /// Deletes the schedules, so that the work has an end.
+    pub async fn end(&self) {
+        let schedules: Vec<ObjectId> = self.all_schedules();
+        for id in schedules {
+            self.insist("delete a schedule", async |service| match service.delete_schedule(id).await {
+                Err(error) if error.kind() == tasklane::model::ErrorKind::ResourceUnknown => Ok(()),
+                other => other.map(|_| ()),
+            })
+            .await;
+        }
+    }
+
+    fn all_schedules(&self) -> Vec<ObjectId> {
+        self.world.journal().schedules.iter().map(|schedule| schedule.id).collect()
+    }
+
+    /// Calls until it works: only while nothing goes wrong.
+    async fn insist<F: Future<Output = Result<(), Error>>>(&self, what: &str, call: impl Fn(Service) -> F) {
+        for _ in 0..60 {
+            if let Some(process) = self.processes.any() {
+                match call(process.service).await {
+                    Ok(()) => return,
+                    Err(error) => self.world.note(None, None, format!("could not {what}: {error}")),
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        self.world.violated([], format!("it was impossible to {what} though nothing went wrong"));
+    }
+
+    fn call(&mut self, what: u64) {
+        let Some(process) = self.processes.any() else { return };
+        let (world, service) = (Arc::clone(&self.world), process.service);
+        let functions = self.world.plan.functions.clone();
+        let index = usize::try_from(self.rng.below(functions.len() as u64)).unwrap_or(0);
+        let function = functions[index].clone();
+        // The first Function stays as it is: promises about it have no exceptions.
+        let other = functions[1 + usize::try_from(self.rng.below(functions.len() as u64 - 1)).unwrap_or(0)].clone();
+        self.number += 1;
+        let number = self.number;
+        match what {
+            0..560 => {
+                let new = self.new_task(&function, number);
+                spawn(&world, "create a task", async move |world| {
+                    let task = service.create_task(&Caller::Nobody, new).await?;
+                    world.note(None, Some(task.id), "its creation is acknowledged");
+                    world.journal().acknowledged.push(task);
+                    Ok(())
+                });
+            }
+            560..660 => {
+                let ids: Vec<ObjectId> = self.world.journal().rows.keys().copied().collect();
+                if ids.is_empty() {
+                    return;
+                }
+                // The youngest are the likeliest to be `new` still.
+                let back = self.rng.below(6.min(ids.len() as u64));
+                let id = ids[ids.len() - 1 - usize::try_from(back).unwrap_or(0)];
+                spawn(&world, "cancel a task", async move |world| {
+                    service.cancel_task(id).await?;
+                    world.note(None, Some(id), "its cancellation is acknowledged");
+                    world.journal().canceled.insert(id);
+                    Ok(())
+                });
+            }
+            660..740 => spawn(&world, "execute a function", async move |world| {
+                let executed = service.execute(&Caller::Nobody, &function.name, None).await?;
+                world.note(None, Some(executed.task.id), "its execution is answered");
+                world.journal().executed.insert(executed.task.id);
+                Ok(())
+            }),
+            740..800 => {
+                let new = self.new_schedule(&function, number);
+                spawn(&world, "create a schedule", async move |world| {
+                    let schedule = service.create_schedule(&Caller::Nobody, new).await?;
+                    let what = format!("schedule {} every {} s", schedule.id, schedule.interval.as_duration().as_secs());
+                    world.note(None, None, what);
+                    world.journal().schedules.push(schedule);
+                    Ok(())
+                });
+            }
+            800..840 => spawn(&world, "disable a function", async move |_| {
+                service.set_function_enabled(&other.name, false).await.map(|_| ())
+            }),
+            840..890 => spawn(&world, "enable a function", async move |_| {
+                service.set_function_enabled(&other.name, true).await.map(|_| ())
+            }),
+            890..940 => {
+                let limit = self.rng.pick(&[None, Some(1), Some(1), Some(2), Some(3)]);
+                let limit = limit.and_then(|limit| ConcurrencyLimit::new(limit).ok());
+                spawn(&world, "limit a function", async move |_| {
+                    let options = FunctionOptions { concurrency_limit: Some(limit), ..FunctionOptions::default() };
+                    let change = FunctionChange { options, ..FunctionChange::default() };
+                    service.update_function(&other.name, change).await.map(|_| ())
+                });
+            }
+            940..960 => spawn(&world, "change the time limit of a function", async move |_| {
+                let options = FunctionOptions { time_limit: TimeLimit::new(7).ok(), ..FunctionOptions::default() };
+                let change = FunctionChange { options, ..FunctionChange::default() };
+                service.update_function(&other.name, change).await.map(|_| ())
+            }),
+            960..975 => spawn(&world, "delete a function", async move |_| {
+                service.delete_function(&other.name).await.map(|_| ())
+            }),
+            _ => spawn(&world, "create a function again", async move |_| create(&service, &other).await),
+        }
+    }
+
+    fn new_task(&mut self, function: &FunctionPlan, number: u64) -> NewTask {
+        let now = self.world.now();
+        let start = match self.rng.below(10) {
+            0..6 => None,
+            6 => Some(now.saturating_sub(Duration::from_millis(self.rng.below(20_000)))),
+            _ => Some(now.saturating_add(Duration::from_millis(self.rng.below(30_000)))),
+        };
+        NewTask {
+            function_name: name_of(function),
+            data: Some(Json::from(json!({ "n": number }))),
+            start_timestamp: start,
+            priority: Priority::new(self.rng.pick(&[0, 0, 0, 1, 5, -3, 9_007_199_254_740_991])).ok(),
+            tags: Tags::try_from(vec![format!("tag{number}")]).unwrap_or_default(),
+        }
+    }
+
+    fn new_schedule(&mut self, function: &FunctionPlan, number: u64) -> NewSchedule {
+        let now: Timestamp = self.world.now();
+        let start = match self.rng.below(3) {
+            0 => None,
+            1 => Some(now.saturating_sub(Duration::from_millis(self.rng.below(100_000)))),
+            _ => Some(now.saturating_add(Duration::from_millis(self.rng.below(10_000)))),
+        };
+        #[allow(clippy::expect_used)] // a constant of the simulation
+        let interval = Interval::from_secs(self.rng.pick(&[3, 7, 20])).expect("an interval");
+        NewSchedule {
+            interval,
+            function_name: name_of(function),
+            data: Some(Json::from(json!({ "schedule": number }))),
+            priority: None,
+            start_timestamp: start,
+        }
+    }
+}
+
+fn name_of(function: &FunctionPlan) -> FunctionName {
+    #[allow(clippy::expect_used)] // a constant of the simulation
+    FunctionName::parse(&function.name).expect("a function's name")
+}
+
+/// A caller who may wait for ever: a process that dies never answers.
+fn spawn<F>(world: &Arc<World>, what: &'static str, call: impl FnOnce(Arc<World>) -> F)
+where
+    F: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    let call = call(Arc::clone(world));
+    let world = Arc::clone(world);
+    tokio::spawn(async move {
+        if let Err(error) = call.await {
+            world.note(None, None, format!("could not {what}: {error}"));
+        }
+    });
+}
+
+async fn create(service: &Service, function: &FunctionPlan) -> Result<(), Error> {
+    let retry_policy = function.retries.map(|some_only| RetryPolicy {
+        enabled: true,
+        errors_to_retry: if some_only { vec!["Flaky".to_owned()] } else { Vec::new() },
+    });
+    let options = FunctionOptions {
+        time_limit: TimeLimit::new(i64::from(function.time_limit)).ok(),
+        retry_policy,
+        permission_mode: Some(PermissionMode::Public),
+        concurrency_limit: function.limit.map(|limit| ConcurrencyLimit::new(i64::from(limit)).ok()),
+        ..FunctionOptions::default()
+    };
+    #[allow(clippy::expect_used)] // a constant of the simulation
+    let entry_point = EntryPoint::parse("index.handler").expect("an entry point");
+    let new = NewFunction {
+        name: name_of(function),
+        code: Bytes::from_static(b"zip"),
+        entry_point,
+        runtime: Runtime::new("nodejs22.x"),
+        options,
+    };
+    match service.create_function(new).await {
+        Err(error) if error.kind() == tasklane::model::ErrorKind::ResourceAlreadyExists => Ok(()),
+        other => other.map(|_| ()),
+    }
+}

@@ -1,0 +1,179 @@
+//! The other ports: wake-ups, events, and those that no promise depends on.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tasklane::{
+    auth::{SecretBox, Sealed},
+    model::{FunctionName, Timestamp},
+    ports::{
+        Events, LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery, TaskFailedEvent, Wakeups,
+    },
+};
+use tokio::sync::Notify;
+
+use crate::{Bug, life::Life, world::World};
+
+// --- Wake-ups -------------------------------------------------------------------------------------------------------
+
+/// A queue as SQS: at least once, late, to whichever process has its hands free.
+#[derive(Clone)]
+pub struct WakeupQueue {
+    world: Arc<World>,
+    /// A dispatcher of each process, while it waits for a message.
+    idle: Arc<Mutex<Vec<(Arc<Life>, Arc<Notify>)>>>,
+}
+
+impl WakeupQueue {
+    /// An empty queue.
+    pub fn new(world: Arc<World>) -> Self {
+        Self { world, idle: Arc::default() }
+    }
+
+    /// Waits for a message.
+    pub async fn receive(&self, life: &Arc<Life>) {
+        let message = Arc::new(Notify::new());
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push((Arc::clone(life), Arc::clone(&message)));
+        message.notified().await;
+        life.pass().await;
+    }
+
+    /// Delivers a message after `delay`.
+    pub fn send(&self, delay: Duration) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            // A message that no dispatcher has its hands free for comes again.
+            while !this.deliver() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+    }
+
+    fn deliver(&self) -> bool {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(life, _)| life.is_alive());
+        if idle.is_empty() {
+            return false;
+        }
+        let index = self.world.draw(|rng| rng.below(idle.len() as u64));
+        let (_, message) = idle.swap_remove(usize::try_from(index).unwrap_or(0));
+        message.notify_one();
+        true
+    }
+}
+
+/// The queue as one process sends to it.
+pub struct WakeupsPort {
+    /// The queue.
+    pub queue: WakeupQueue,
+    /// The process.
+    pub life: Arc<Life>,
+}
+
+impl Wakeups for WakeupsPort {
+    fn wake<'a>(&'a self, delay: Duration) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async move {
+            let world = &self.life.world;
+            self.life.may_die("before a wake-up").await;
+            if delay > Duration::from_secs(900) {
+                return Ok(());
+            }
+            if world.befalls(|faults| faults.wake_refused) {
+                return Err(PortError::new("wake a dispatcher", "simulated"));
+            }
+            // SQS delays by whole seconds.
+            let mut delay = Duration::from_secs(delay.as_millis().div_ceil(1000) as u64);
+            if world.befalls(|faults| faults.wake_late) {
+                delay += Duration::from_millis(world.draw(|rng| rng.below(20_000)));
+            }
+            if world.befalls(|faults| faults.wake_lost) {
+                world.note(Some(self.life.id), None, "a wake-up is lost");
+            } else {
+                self.queue.send(delay + Duration::from_millis(world.draw(|rng| rng.below(30))));
+            }
+            if world.befalls(|faults| faults.wake_doubled) {
+                self.queue.send(delay + Duration::from_millis(world.draw(|rng| rng.below(3000))));
+            }
+            self.life.may_die("after a wake-up").await;
+            Ok(())
+        })
+    }
+}
+
+// --- Events ---------------------------------------------------------------------------------------------------------
+
+/// The wire as one process publishes on it.
+pub struct EventsPort {
+    /// The process.
+    pub life: Arc<Life>,
+}
+
+impl EventsPort {
+    async fn put(&self, event: &TaskFailedEvent) -> Result<(), PortError> {
+        let world = &self.life.world;
+        self.life.may_die("before an event").await;
+        tokio::time::sleep(Duration::from_millis(world.draw(|rng| rng.below(20)))).await;
+        self.life.may_die("with an event under way").await;
+        if world.befalls(|faults| faults.event_refused) {
+            return Err(PortError::new("publish an event", "refused"));
+        }
+        world.note(Some(self.life.id), Some(event.id), "its event is on the wire");
+        let at = world.elapsed();
+        world.journal().events.push((at, event.clone()));
+        self.life.may_die("after an event").await;
+        if world.befalls(|faults| faults.event_answer_lost) {
+            return Err(PortError::new("publish an event", "the acknowledgement was lost"));
+        }
+        Ok(())
+    }
+}
+
+impl Events for EventsPort {
+    fn publish<'a>(&'a self, event: &'a TaskFailedEvent) -> PortFuture<'a, Result<(), PortError>> {
+        if self.life.world.bug == Some(Bug::EventMarkedBeforeItIsSent) {
+            let (this, event) = (Self { life: Arc::clone(&self.life) }, event.clone());
+            return Box::pin(async move {
+                tokio::spawn(async move { this.put(&event).await });
+                Ok(())
+            });
+        }
+        Box::pin(self.put(event))
+    }
+}
+
+// --- What no promise depends on -------------------------------------------------------------------------------------
+
+/// Finds no log lines.
+pub struct NoLogs;
+
+impl Logs for NoLogs {
+    fn of_run<'a>(&'a self, _: RunLogQuery<'a>) -> PortFuture<'a, Result<Vec<LogLine>, PortError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn of_function<'a>(
+        &'a self,
+        _: &'a FunctionName,
+        _: Timestamp,
+        _: Timestamp,
+        _: LogPage,
+    ) -> PortFuture<'a, Result<Vec<LogLine>, PortError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
+/// Seals nothing: no credentials are made here.
+pub struct NoSecrets;
+
+impl SecretBox for NoSecrets {
+    fn seal<'a>(&'a self, _: &'a [u8], _: &'a str) -> PortFuture<'a, Result<Sealed, PortError>> {
+        Box::pin(async { Err(PortError::new("seal a secret", "the simulation has none")) })
+    }
+
+    fn open<'a>(&'a self, _: &'a Sealed, _: &'a str) -> PortFuture<'a, Result<Vec<u8>, PortError>> {
+        Box::pin(async { Err(PortError::new("open a secret", "the simulation has none")) })
+    }
+}

@@ -1,0 +1,211 @@
+//! What a seed stands for: the shape of the deployment, its Functions, what goes wrong and how often.
+
+use std::time::Duration;
+
+use crate::chance::Rng;
+
+/// What the product is deployed as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// `tasklane dev`: one process that owns its database, with loops that run until it dies. Its runs die with it.
+    Machine,
+    /// On AWS: several processes that come and go, dispatchers woken by a queue, a tick now and then.
+    Cloud,
+}
+
+/// Everything about a run that is decided before it starts.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// The shape.
+    pub shape: Shape,
+    /// How many processes there are at once.
+    pub processes: usize,
+    /// By how much each process's clock is wrong, in milliseconds.
+    pub skews: Vec<i64>,
+    /// How many Tasks may run at once.
+    pub task_limit: u16,
+    /// Into how many partitions the lanes are divided.
+    pub shards: u8,
+    /// The Functions. The first is never changed.
+    pub functions: Vec<FunctionPlan>,
+    /// How long callers keep calling.
+    pub load: Duration,
+    /// How many calls they make.
+    pub calls: u64,
+    /// How often a tick comes in the [`Shape::Cloud`].
+    pub tick_every: Duration,
+    /// What goes wrong.
+    pub faults: Faults,
+}
+
+/// A Function, and how it behaves.
+#[derive(Clone, Debug)]
+pub struct FunctionPlan {
+    /// Its name.
+    pub name: String,
+    /// How long a run may take, in seconds.
+    pub time_limit: u16,
+    /// How long it takes when nothing goes wrong, in milliseconds.
+    pub takes: (u64, u64),
+    /// How often it throws, per mille.
+    pub throws: u64,
+    /// How often it runs until it is stopped, per mille.
+    pub hangs: u64,
+    /// Whether failures are retried; `Some(true)`: only those named `Flaky`.
+    pub retries: Option<bool>,
+    /// Its own limit at first.
+    pub limit: Option<u16>,
+}
+
+/// How often what goes wrong, per mille of the occasions, and how badly.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// A process dies at an await point.
+    pub crash_at_await: u64,
+    /// Mean seconds between two deaths at any moment; 0: none.
+    pub crash_every: u64,
+    /// Mean seconds between two freezes of a process; 0: none.
+    pub freeze_every: u64,
+    /// The longest freeze, in milliseconds.
+    pub longest_freeze: u64,
+    /// A call of the store fails and has no effect.
+    pub store_fails: u64,
+    /// The answer of the store is lost.
+    pub store_answer_lost: u64,
+    /// The answer of the store is lost and the SDK sends the call again.
+    pub store_repeats: u64,
+    /// The longest way to the store and back, in milliseconds.
+    pub store_latency: u64,
+    /// A call of the store takes seconds.
+    pub store_slow: u64,
+    /// An index answers what it held a moment ago.
+    pub stale_index: u64,
+    /// Lambda has no capacity.
+    pub throttled: u64,
+    /// Lambda refuses.
+    pub refused: u64,
+    /// The connection breaks before Lambda has the request.
+    pub invoke_lost: u64,
+    /// The connection breaks after Lambda has it.
+    pub invoke_answer_lost: u64,
+    /// The answer of a run comes late, maybe after the lease.
+    pub invoke_answer_late: u64,
+    /// An event is refused.
+    pub event_refused: u64,
+    /// An event is on the wire and its acknowledgement is lost.
+    pub event_answer_lost: u64,
+    /// A wake-up is refused.
+    pub wake_refused: u64,
+    /// A wake-up is lost.
+    pub wake_lost: u64,
+    /// A wake-up comes twice.
+    pub wake_doubled: u64,
+    /// A wake-up comes late.
+    pub wake_late: u64,
+    /// A tick is left out.
+    pub tick_missed: u64,
+    /// Two ticks come at once.
+    pub tick_doubled: u64,
+}
+
+impl Plan {
+    /// What this seed stands for.
+    pub fn of(seed: u64) -> Self {
+        let rng = &mut Rng::new(seed);
+        let shape = if rng.odds(250) { Shape::Machine } else { Shape::Cloud };
+        let processes = match shape {
+            Shape::Machine => 1,
+            Shape::Cloud => usize::try_from(rng.within(1..=4)).unwrap_or(1),
+        };
+        let skewed = shape == Shape::Cloud && rng.odds(500);
+        let skews = (0..processes).map(|_| if skewed { skew(rng) } else { 0 }).collect();
+        let functions = (0..rng.within(2..=4)).map(|n| FunctionPlan::draw(n, rng)).collect();
+        Self {
+            seed,
+            shape,
+            processes,
+            skews,
+            task_limit: rng.pick(&[1, 2, 2, 3, 5]),
+            shards: rng.pick(&[1, 1, 1, 2]),
+            functions,
+            load: Duration::from_secs(rng.within(10..=90)),
+            calls: rng.within(8..=32),
+            tick_every: Duration::from_secs(rng.pick(&[5, 10, 30, 60])),
+            faults: Faults::draw(shape, rng),
+        }
+    }
+}
+
+fn skew(rng: &mut Rng) -> i64 {
+    i64::try_from(rng.below(6001)).unwrap_or(0) - 3000
+}
+
+impl FunctionPlan {
+    fn draw(number: u64, rng: &mut Rng) -> Self {
+        let slowest = rng.pick(&[50, 400, 3000, 9000]);
+        Self {
+            name: format!("f{number}"),
+            time_limit: rng.pick(&[3, 5, 10, 20]),
+            takes: (slowest / 10, slowest),
+            throws: rng.pick(&[0, 100, 400, 800, 1000]),
+            hangs: rng.pick(&[0, 0, 0, 50, 200]),
+            retries: rng.pick(&[None, Some(false), Some(false), Some(true)]),
+            limit: if number > 0 && rng.odds(400) { Some(rng.pick(&[1, 1, 2])) } else { None },
+        }
+    }
+}
+
+impl Faults {
+    /// Whether anything goes wrong at all.
+    pub fn any(&self) -> bool {
+        let calm = Self { store_latency: self.store_latency, ..Self::default() };
+        *self != calm
+    }
+
+    /// One seed in ten sees none. The others see about half of the kinds, each often or seldom.
+    fn draw(shape: Shape, rng: &mut Rng) -> Self {
+        let store_latency = rng.pick(&[0, 5, 20, 100]);
+        if rng.odds(100) {
+            return Self { store_latency, ..Self::default() };
+        }
+        let mut some = |of: &[u64]| if rng.odds(500) { rng.pick(of) } else { 0 };
+        let mut faults = Self {
+            crash_at_await: some(&[2, 5, 15]),
+            crash_every: some(&[8, 20, 60]),
+            freeze_every: some(&[8, 20]),
+            longest_freeze: 0,
+            store_fails: some(&[5, 30, 120]),
+            store_answer_lost: some(&[5, 20, 60]),
+            store_repeats: some(&[5, 30, 120]),
+            store_latency,
+            store_slow: some(&[5, 20]),
+            stale_index: some(&[50, 300]),
+            throttled: some(&[50, 300]),
+            refused: some(&[30, 100]),
+            invoke_lost: some(&[30, 100]),
+            invoke_answer_lost: some(&[30, 100]),
+            invoke_answer_late: some(&[30, 150]),
+            event_refused: some(&[100, 400]),
+            event_answer_lost: some(&[100, 400]),
+            wake_refused: some(&[50, 300]),
+            wake_lost: some(&[50, 300]),
+            wake_doubled: some(&[50, 300]),
+            wake_late: some(&[50, 300]),
+            tick_missed: some(&[100, 300]),
+            tick_doubled: some(&[200, 600]),
+        };
+        match shape {
+            Shape::Cloud if faults.freeze_every > 0 => faults.longest_freeze = rng.pick(&[2_000, 10_000, 90_000]),
+            Shape::Cloud => {}
+            Shape::Machine => {
+                // One process has its database to itself: nobody looks at it from outside while it stands still, its
+                // wake-ups and its index are its own memory.
+                faults.freeze_every = 0;
+                faults.stale_index = 0;
+            }
+        }
+        faults
+    }
+}

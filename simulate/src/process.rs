@@ -1,0 +1,226 @@
+//! A process: the real service, dispatcher and ticker, put together as the product puts them together.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use tasklane::{
+    dispatch::{Dispatcher, FunctionDirectory, SlotPolicy, Slots, Ticker, work_shift},
+    local::{database, wakeups::LocalWakeups},
+    ports::{Clock, Ids, Ports, Wakeups},
+    service::{Service, Settings},
+    store::{RunnerId, Store, StoreConfig, StoreError},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    chance::{Rng, SeededChance},
+    journal::LifeId,
+    lambda::LambdaPort,
+    life::Life,
+    outside::{EventsPort, NoLogs, NoSecrets, WakeupQueue, WakeupsPort},
+    plan::Shape,
+    wire::{PREFIX, Wire},
+    world::World,
+};
+
+/// How long a dispatcher's Lambda function may take.
+const SHIFT: Duration = Duration::from_secs(900);
+
+/// All processes of a run.
+pub struct Processes {
+    world: Arc<World>,
+    database: SharedHttpClient,
+    queue: WakeupQueue,
+    living: Mutex<BTreeMap<usize, Process>>,
+}
+
+/// A living process, for those who call it.
+#[derive(Clone)]
+pub struct Process {
+    /// Its life.
+    pub life: Arc<Life>,
+    /// What callers reach.
+    pub service: Service,
+    tick: Option<Arc<Tick>>,
+}
+
+struct Tick {
+    ticker: Ticker,
+    functions: Arc<FunctionDirectory>,
+    store: Store,
+    ports: Ports,
+}
+
+/// The store as a process with this clock reaches it.
+pub fn store_of(client: SharedHttpClient, clock: Arc<dyn Clock>, shards: u8) -> Store {
+    let client = aws_sdk_dynamodb::Client::from_conf(database::client_config(client).build());
+    Store::new(client, StoreConfig { shards, ..StoreConfig::new(PREFIX) }, clock)
+}
+
+impl Processes {
+    /// None yet.
+    pub fn new(world: Arc<World>, database: SharedHttpClient) -> Arc<Self> {
+        let queue = WakeupQueue::new(Arc::clone(&world));
+        Arc::new(Self { world, database, queue, living: Mutex::default() })
+    }
+
+    /// Starts every process, again and again whenever it dies, and lets ticks come.
+    pub fn start(self: &Arc<Self>) {
+        for process in 0..self.world.plan.processes {
+            let this = Arc::clone(self);
+            tokio::spawn(async move {
+                for number in 0.. {
+                    let life = Life::new(LifeId { process, number }, Arc::clone(&this.world));
+                    this.live(&life).await;
+                    this.living.lock().unwrap_or_else(PoisonError::into_inner).remove(&process);
+                    let pause = this.world.draw(|rng| rng.within(50..=8000));
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                }
+            });
+        }
+        if self.world.plan.shape == Shape::Cloud {
+            let this = Arc::clone(self);
+            tokio::spawn(async move { this.tick_again_and_again().await });
+        }
+    }
+
+    /// One of those who live; `None`: all are dead.
+    pub fn any(&self) -> Option<Process> {
+        let living = self.living.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = self.world.draw(|rng| rng.below(living.len().max(1) as u64));
+        living.values().nth(usize::try_from(index).unwrap_or(0)).cloned()
+    }
+
+    async fn live(&self, life: &Arc<Life>) {
+        self.world.note(Some(life.id), None, "starts");
+        match self.world.plan.shape {
+            Shape::Machine => self.run_machine(life).await,
+            Shape::Cloud => self.run_in_cloud(life).await,
+        }
+        life.died.notified().await;
+    }
+
+    fn ports(&self, life: &Arc<Life>, wakeups: Arc<dyn Wakeups>) -> Ports {
+        let salt = (life.id.process as u64) << 32 | u64::from(life.id.number);
+        let rng = Rng::new(self.world.plan.seed ^ salt.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        Ports {
+            lambda: Arc::new(LambdaPort { life: Arc::clone(life) }),
+            wakeups,
+            events: Arc::new(EventsPort { life: Arc::clone(life) }),
+            logs: Arc::new(NoLogs),
+            clock: Arc::clone(life) as Arc<dyn Clock>,
+            ids: Arc::new(Ids::new(Arc::new(SeededChance::new(rng)))),
+        }
+    }
+
+    fn store(&self, life: &Arc<Life>) -> Store {
+        let wire = Wire { database: self.database.clone(), life: Arc::clone(life) };
+        store_of(SharedHttpClient::new(wire), Arc::clone(life) as Arc<dyn Clock>, self.world.plan.shards)
+    }
+
+    fn join(&self, life: &Arc<Life>, service: Service, tick: Option<Arc<Tick>>) {
+        let process = Process { life: Arc::clone(life), service, tick };
+        self.living.lock().unwrap_or_else(PoisonError::into_inner).insert(life.id.process, process);
+    }
+
+    /// As `local::machine` does it.
+    async fn run_machine(&self, life: &Arc<Life>) {
+        let store = self.store(life);
+        let wakeups = LocalWakeups::default();
+        let ports = self.ports(life, Arc::new(wakeups.clone()));
+        let functions = Arc::new(FunctionDirectory::new(store.clone(), ports.clock.clone()));
+        let runner = RunnerId::new("local");
+        let limit = self.world.plan.task_limit;
+        let slots =
+            Arc::new(Slots::new(store.slots.clone(), runner.clone(), ports.clock.clone(), SlotPolicy::Alone, limit));
+        let settings = Settings { record_before_answer: false, ..Settings::default() };
+        let service = Service::new(
+            store.clone(),
+            ports.clone(),
+            settings,
+            Arc::clone(&slots),
+            Arc::clone(&functions),
+            Arc::new(NoSecrets),
+        );
+        let dispatcher = Dispatcher::new(store.clone(), ports.clone(), slots, Arc::clone(&functions));
+        let ticker = Ticker::new(store, ports, functions);
+        let buried = tokio::select! {
+            biased;
+            buried = ticker.bury(&runner) => buried,
+            () = life.died.notified() => return life.died.notify_one(),
+        };
+        if let Err(error) = buried {
+            return life.die(&format!("at its start: {error}"));
+        }
+        let (stop, woken, changed) = (CancellationToken::new(), wakeups.dispatcher, wakeups.ticker);
+        let stopped = stop.clone();
+        tokio::spawn(async move { dispatcher.run_until(&stopped, &woken).await });
+        tokio::spawn(async move { ticker.run_until(&stop, &changed).await });
+        self.join(life, service, None);
+    }
+
+    /// As the Lambda functions do it.
+    async fn run_in_cloud(&self, life: &Arc<Life>) {
+        let store = self.store(life);
+        let wakeups = WakeupsPort { queue: self.queue.clone(), life: Arc::clone(life) };
+        let ports = self.ports(life, Arc::new(wakeups));
+        let functions = Arc::new(FunctionDirectory::new(store.clone(), ports.clock.clone()));
+        let runner = RunnerId::new(life.id.to_string());
+        let limit = self.world.plan.task_limit;
+        let slots = Arc::new(Slots::new(store.slots.clone(), runner, ports.clock.clone(), SlotPolicy::Shared, limit));
+        let service = Service::new(
+            store.clone(),
+            ports.clone(),
+            Settings::default(),
+            Arc::clone(&slots),
+            Arc::clone(&functions),
+            Arc::new(NoSecrets),
+        );
+        let dispatcher = Dispatcher::new(store.clone(), ports.clone(), Arc::clone(&slots), Arc::clone(&functions));
+        let ticker = Ticker::new(store.clone(), ports.clone(), Arc::clone(&functions));
+        let (queue, shift_of, of) = (self.queue.clone(), Arc::clone(life), ports.clone());
+        tokio::spawn(async move {
+            loop {
+                queue.receive(&shift_of).await;
+                let ends = of.clock.now().saturating_add(SHIFT);
+                if work_shift(&dispatcher, &slots, &of, ends).await.is_err() {
+                    queue.send(Duration::from_secs(1));
+                }
+            }
+        });
+        self.join(life, service, Some(Arc::new(Tick { ticker, functions, store, ports })));
+    }
+
+    async fn tick_again_and_again(&self) {
+        loop {
+            tokio::time::sleep(self.world.plan.tick_every).await;
+            if self.world.befalls(|faults| faults.tick_missed) {
+                continue;
+            }
+            let times = if self.world.befalls(|faults| faults.tick_doubled) { 3 } else { 1 };
+            for tick in (0..times).filter_map(|_| self.any()?.tick) {
+                tokio::spawn(async move {
+                    // The next tick does what this one could not.
+                    let _ = tick.tick().await;
+                });
+            }
+        }
+    }
+}
+
+impl Tick {
+    /// As `aws::work_minute` does it.
+    async fn tick(&self) -> Result<(), StoreError> {
+        self.ticker.tick().await?;
+        let lanes = self.functions.lanes().await?;
+        if !self.store.tasks.heads(&lanes, 1).await?.is_empty() {
+            // A wake-up that was not sent is sent by the next tick.
+            let _ = self.ports.wakeups.wake(Duration::ZERO).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! A Task's row as the database holds it, and which row may follow which.
+
+use std::fmt;
+
+use serde_json::Value;
+use tasklane::model::{ObjectId, TaskError, TaskStatus};
+
+/// A Task's row, as far as promises depend on it. Read by the simulation itself: the product's own reader is under test.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskRow {
+    /// `sk`.
+    pub id: ObjectId,
+    /// `function`.
+    pub function: String,
+    /// `status`.
+    pub status: TaskStatus,
+    /// `statusChanged`, in milliseconds.
+    pub status_changed: i64,
+    /// `start`, in milliseconds.
+    pub start: i64,
+    /// `created`, in milliseconds.
+    pub created: i64,
+    /// `priority`.
+    pub priority: i64,
+    /// `lane`.
+    pub lane: Option<String>,
+    /// `attempt`.
+    pub attempt: Option<String>,
+    /// `started`, in milliseconds.
+    pub started: Option<i64>,
+    /// `lease`, in milliseconds.
+    pub lease: Option<i64>,
+    /// `error`.
+    pub error: Option<TaskError>,
+    /// `retryFor`.
+    pub retry_for: Vec<ObjectId>,
+    /// `retriedBy`.
+    pub retried_by: Option<ObjectId>,
+    /// `data`.
+    pub data: Option<String>,
+    /// `tags`.
+    pub tags: Option<String>,
+    /// `user`.
+    pub user: Option<String>,
+}
+
+impl TaskRow {
+    /// Reads DynamoDB's JSON.
+    pub fn read(item: &Value) -> Result<Self, String> {
+        let text = |name: &str| item[name]["S"].as_str();
+        let number = |name: &str| item[name]["N"].as_str().and_then(|text| text.parse::<i64>().ok());
+        let missing = |name: &str| format!("'{name}' is missing or wrong in {item}");
+        let must = |name: &str| text(name).ok_or_else(|| missing(name));
+        let count = |name: &str| number(name).ok_or_else(|| missing(name));
+        let retry_for = text("retryFor").map(serde_json::from_str).transpose().map_err(|_| missing("retryFor"))?;
+        Ok(Self {
+            id: must("sk")?.parse().map_err(|_| missing("sk"))?,
+            function: must("function")?.to_owned(),
+            status: must("status")?.parse().map_err(|_| missing("status"))?,
+            status_changed: count("statusChanged")?,
+            start: count("start")?,
+            created: count("created")?,
+            priority: count("priority")?,
+            lane: text("lane").map(str::to_owned),
+            attempt: text("attempt").map(str::to_owned),
+            started: number("started"),
+            lease: number("lease"),
+            error: text("error").map(serde_json::from_str).transpose().map_err(|_| missing("error"))?,
+            retry_for: retry_for.unwrap_or_default(),
+            retried_by: text("retriedBy").and_then(|text| text.parse().ok()),
+            data: text("data").map(str::to_owned),
+            tags: text("tags").map(str::to_owned),
+            user: text("user").map(str::to_owned),
+        })
+    }
+
+    /// Whether it waits in the ready lane that all Functions share.
+    pub fn is_in_shared_lane(&self) -> bool {
+        self.lane.as_ref().is_some_and(|lane| lane.starts_with("ready#"))
+    }
+
+    /// Why this row cannot come after that one, when `clock` is what its writer takes for now.
+    pub fn cannot_follow(&self, before: Option<&Self>, clock: i64) -> Option<String> {
+        use TaskStatus::{Canceled, Complete, Failed, InProgress, New, Retried};
+        let was = before.map(|before| before.status);
+        let moves = match (was, self.status) {
+            (None, New) => self.attempt.is_none(),
+            (None, InProgress) => self.retry_for.is_empty(),
+            (Some(New), New | InProgress | Canceled) | (Some(InProgress), Complete | Failed | Retried) => true,
+            (Some(Complete), Complete) | (Some(Failed), Failed) | (Some(Retried), Retried) | (Some(Canceled), Canceled) => {
+                before.is_some_and(|before| *before == Self { lane: before.lane.clone(), ..self.clone() })
+            }
+            (None, Complete | Failed | Retried | Canceled)
+            | (Some(New), Complete | Failed | Retried)
+            | (Some(InProgress), New | InProgress | Canceled)
+            | (Some(Complete | Failed | Retried | Canceled), _) => false,
+        };
+        if !moves {
+            let was = was.map_or("nothing", TaskStatus::as_str);
+            return Some(format!("a task went from {was} to {}: no such move is possible", self.status));
+        }
+        let becomes_ready = self.lane.as_ref().is_some_and(|lane| lane.starts_with("ready"))
+            && before.is_none_or(|before| before.lane != self.lane);
+        if becomes_ready && self.start > clock {
+            return Some(format!("a task was made ready {} ms before its time", self.start - clock));
+        }
+        let same = before.is_none_or(|before| {
+            (&before.function, before.start, before.created, before.priority, &before.data, &before.tags)
+                == (&self.function, self.start, self.created, self.priority, &self.data, &self.tags)
+                && before.retry_for == self.retry_for
+        });
+        (!same).then(|| "what a task was created with has changed".to_owned())
+    }
+}
+
+impl fmt::Display for TaskRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} in {}", self.function, self.status, self.lane.as_deref().unwrap_or("no lane"))?;
+        write!(f, ", start {}, priority {}", self.start % 100_000_000, self.priority)?;
+        if let Some(lease) = self.lease {
+            write!(f, ", lease {}", lease % 100_000_000)?;
+        }
+        if let Some(error) = &self.error {
+            write!(f, ", error {}", error.name)?;
+        }
+        if let Some(next) = self.retried_by {
+            write!(f, ", retried by {next}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,276 @@
+//! The way from a process to the database: calls fail, answers are lost and come late, and the journal sees every write.
+
+use std::{
+    fmt,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents};
+use aws_smithy_runtime_api::{
+    client::{
+        http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+        orchestrator::{HttpRequest, HttpResponse},
+        result::ConnectorError,
+    },
+    http::StatusCode,
+};
+use aws_smithy_types::body::SdkBody;
+use serde_json::{Value, json};
+use tasklane::ports::Clock as _;
+
+use crate::{Bug, journal::FunctionState, life::Life, planted};
+
+/// The prefix of the tables.
+pub const PREFIX: &str = "sim";
+
+/// For how long an index may go on answering what it held.
+const INDEX_LAG: i64 = 800;
+
+/// The SDK's HTTP client of one process.
+pub struct Wire {
+    /// The database.
+    pub database: SharedHttpClient,
+    /// The process.
+    pub life: Arc<Life>,
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Wire of {}", self.life.id)
+    }
+}
+
+impl HttpClient for Wire {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let database = self.database.http_connector(settings, components);
+        SharedHttpConnector::new(Calls(Arc::new(Way { database, life: Arc::clone(&self.life) })))
+    }
+}
+
+struct Calls(Arc<Way>);
+
+impl fmt::Debug for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Calls of {}", self.0.life.id)
+    }
+}
+
+impl HttpConnector for Calls {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let body: Value = request.body().bytes().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+        let way = Arc::clone(&self.0);
+        HttpConnectorFuture::new(async move { way.call(&operation, body).await })
+    }
+}
+
+struct Way {
+    database: SharedHttpConnector,
+    life: Arc<Life>,
+}
+
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+}
+
+impl Way {
+    async fn call(&self, operation: &str, mut body: Value) -> Result<HttpResponse, ConnectorError> {
+        let (life, world) = (&self.life, &self.life.world);
+        life.may_die("before a call of the store").await;
+        self.travel().await;
+        // What is under way when a process dies may still arrive.
+        if !life.is_alive() && world.draw(|rng| rng.odds(500)) {
+            std::future::pending::<()>().await;
+        }
+        if world.befalls(|faults| faults.store_fails) {
+            life.trouble();
+            world.note(Some(life.id), None, format!("{operation} fails"));
+            return respond(throttled());
+        }
+        if let Some(bug) = world.bug {
+            planted::rewrite_request(bug, operation, &mut body, life.now().as_millis());
+        }
+        let mut answer = self.deliver(operation, &body).await;
+        life.may_die("after a call of the store").await;
+        if world.befalls(|faults| faults.store_answer_lost) {
+            life.trouble();
+            world.note(Some(life.id), None, format!("the answer to {operation} is lost"));
+            self.travel().await;
+            return Err(ConnectorError::timeout("the answer was lost".into()));
+        }
+        if world.befalls(|faults| faults.store_repeats) {
+            world.note(Some(life.id), None, format!("{operation} is sent again"));
+            self.travel().await;
+            life.pass().await;
+            answer = self.deliver(operation, &body).await;
+        }
+        if let Some(bug) = world.bug {
+            planted::rewrite_answer(bug, operation, &body, &mut answer.body);
+        }
+        self.travel().await;
+        life.may_die("with an answer of the store").await;
+        respond(answer)
+    }
+
+    async fn travel(&self) {
+        let world = &self.life.world;
+        if world.befalls(|faults| faults.store_slow) {
+            self.life.trouble();
+            let millis = world.draw(|rng| rng.within(500..=4000));
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+        } else if world.plan.faults.store_latency > 0 {
+            let millis = world.draw(|rng| rng.below(world.plan.faults.store_latency + 1));
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+        }
+    }
+
+    async fn deliver(&self, operation: &str, body: &Value) -> Answer {
+        let world = &self.life.world;
+        if operation == "TransactWriteItems" && world.bug == Some(Bug::RetryOutsideItsTransaction) {
+            return self.deliver_in_parts(body).await;
+        }
+        if operation == "Query" && body["IndexName"].is_string() {
+            return self.ask_index(body).await;
+        }
+        let answer = self.send(operation, body).await;
+        if answer.status == 200 {
+            self.observe(operation, body, &answer).await;
+        }
+        answer
+    }
+
+    /// The parts of a transaction, one after another.
+    async fn deliver_in_parts(&self, body: &Value) -> Answer {
+        for part in body["TransactItems"].as_array().into_iter().flatten() {
+            for (kind, part) in part.as_object().into_iter().flatten() {
+                let operation = if kind == "Put" { "PutItem" } else { "UpdateItem" };
+                let mut single = part.clone();
+                if operation == "UpdateItem" {
+                    single["ReturnValues"] = json!("ALL_NEW");
+                }
+                let answer = self.send(operation, &single).await;
+                if answer.status != 200 {
+                    return answer;
+                }
+                self.observe(operation, &single, &answer).await;
+                self.life.may_die("between the parts of a transaction").await;
+            }
+        }
+        Answer { status: 200, body: b"{}".to_vec() }
+    }
+
+    /// Indexes lag behind the rows.
+    async fn ask_index(&self, body: &Value) -> Answer {
+        let world = &self.life.world;
+        // Not the whole body: the SDK writes maps in any order.
+        let values = &body["ExpressionAttributeValues"];
+        let key = [&body["TableName"], &values[":partition"], &values[":below"], &body["Limit"], &body["ExclusiveStartKey"]["sk"]];
+        let (now, key) = (world.elapsed(), format!("{key:?}"));
+        let partition = body["ExpressionAttributeValues"][":partition"]["S"].as_str().unwrap_or_default();
+        let old = world.index_answers.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let (seq, answer) = match old {
+            Some((at, seq, body)) if now - at <= INDEX_LAG && world.befalls(|faults| faults.stale_index) => {
+                (seq, Answer { status: 200, body })
+            }
+            _ => {
+                let answer = self.send("Query", body).await;
+                let seq = world.journal().seq;
+                if answer.status == 200 && world.plan.faults.stale_index > 0 {
+                    let answers = &mut *world.index_answers.lock().unwrap_or_else(PoisonError::into_inner);
+                    answers.insert(key, (now, seq, answer.body.clone()));
+                }
+                (seq, answer)
+            }
+        };
+        // What a dispatcher reads, and not a ticker that only looks whether there is anything.
+        if partition.starts_with("ready#") && body["Limit"] == 16 {
+            self.life.heads.lock().unwrap_or_else(PoisonError::into_inner).insert(partition.to_owned(), seq);
+        }
+        answer
+    }
+
+    async fn send(&self, operation: &str, body: &Value) -> Answer {
+        let mut request = HttpRequest::new(SdkBody::from(body.to_string()));
+        request.headers_mut().insert("x-amz-target", format!("DynamoDB_20120810.{operation}"));
+        match self.database.call(request).await {
+            Ok(response) => {
+                let body = response.body().bytes().unwrap_or_default().to_vec();
+                Answer { status: response.status().as_u16(), body }
+            }
+            Err(error) => Answer { status: 500, body: error.to_string().into_bytes() },
+        }
+    }
+
+    async fn observe(&self, operation: &str, body: &Value, answer: &Answer) {
+        let tables = |name: &str| format!("{PREFIX}-{name}");
+        let table = body["TableName"].as_str().unwrap_or_default();
+        if operation == "TransactWriteItems" {
+            let parts = body["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object);
+            // What is added is seen before what names it: the transaction made them one.
+            let mut keys: Vec<_> = parts.flatten().filter(|(_, part)| part["TableName"] == tables("tasks").as_str()).collect();
+            keys.sort_by_key(|(kind, _)| *kind != "Put");
+            for (kind, part) in keys {
+                let key = match kind.as_str() {
+                    "Put" => json!({ "pk": part["Item"]["pk"], "sk": part["Item"]["sk"] }),
+                    _ => part["Key"].clone(),
+                };
+                let get = json!({ "TableName": part["TableName"], "Key": key, "ConsistentRead": true });
+                let found = self.send("GetItem", &get).await;
+                let found: Value = serde_json::from_slice(&found.body).unwrap_or_default();
+                self.saw_task(&found["Item"]);
+            }
+        } else if table == tables("tasks") {
+            match operation {
+                "PutItem" => self.saw_task(&body["Item"]),
+                "UpdateItem" => {
+                    let answered: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+                    self.saw_task(&answered["Attributes"]);
+                }
+                _ => {}
+            }
+        } else if table == tables("functions") {
+            let (name, state) = match operation {
+                "PutItem" => (&body["Item"]["sk"], body["Item"]["record"]["S"].as_str().map(function_state)),
+                "DeleteItem" => (&body["Key"]["sk"], None),
+                _ => return,
+            };
+            let at = self.life.world.elapsed();
+            let name = name["S"].as_str().unwrap_or_default();
+            self.life.world.journal().saw_function(at, self.life.id, name, state);
+        } else if operation == "PutItem" && body["Item"]["holders"].is_object() {
+            let (scope, holders) = (&body["Item"]["pk"]["S"], &body["Item"]["holders"]["S"]);
+            let what = format!("{}: {}", scope.as_str().unwrap_or_default(), holders.as_str().unwrap_or_default());
+            self.life.world.note(Some(self.life.id), None, what);
+        }
+    }
+
+    fn saw_task(&self, item: &Value) {
+        let (life, world) = (&self.life, &self.life.world);
+        let heads = life.heads.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        world.journal().saw_row(world.elapsed(), life.now().as_millis(), life.id, item, &heads);
+    }
+}
+
+fn function_state(record: &str) -> FunctionState {
+    let record: Value = serde_json::from_str(record).unwrap_or_default();
+    let limit = record["executionOptions"]["concurrencyLimit"].as_u64();
+    FunctionState { enabled: record["enabled"] == true, limit: limit.and_then(|limit| u16::try_from(limit).ok()) }
+}
+
+fn throttled() -> Answer {
+    let body = json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+        "message": "simulated",
+    });
+    Answer { status: 400, body: body.to_string().into_bytes() }
+}
+
+fn respond(answer: Answer) -> Result<HttpResponse, ConnectorError> {
+    let status = StatusCode::try_from(answer.status).map_err(|error| ConnectorError::other(error.into(), None))?;
+    let mut response = HttpResponse::new(status, SdkBody::from(answer.body));
+    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    Ok(response)
+}

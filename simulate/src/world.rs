@@ -1,0 +1,133 @@
+//! What all processes of a run share: time, chance, the database, Lambda, the wire.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tasklane::{
+    model::{ObjectId, Timestamp},
+    ports::{Clock, PortFuture},
+};
+use tokio::time::Instant;
+
+use crate::{
+    Bug,
+    chance::Rng,
+    journal::{Journal, LifeId, Line},
+    lambda::Cloud,
+    plan::{Faults, Plan},
+};
+
+/// 2026-01-31T23:58:00Z: the first minutes of every run cross the end of a day, by which the tables are partitioned.
+const START: i64 = 1_769_903_880_000;
+
+/// What the processes of a run share.
+pub struct World {
+    /// What the seed stands for.
+    pub plan: Plan,
+    /// The bug that was planted.
+    pub bug: Option<Bug>,
+    /// Lambda.
+    pub cloud: Mutex<Cloud>,
+    /// What indexes answered last: the time, the place among the writes, the answer.
+    pub index_answers: Mutex<BTreeMap<String, (i64, u64, Vec<u8>)>>,
+    journal: Mutex<Journal>,
+    rng: Mutex<Rng>,
+    calm: AtomicBool,
+    calm_since: Mutex<Option<i64>>,
+    started: Instant,
+}
+
+impl World {
+    /// A world at its start, in which nothing goes wrong yet.
+    pub fn new(plan: Plan, bug: Option<Bug>) -> Arc<Self> {
+        let rng = Rng::new(plan.seed.wrapping_mul(31).wrapping_add(7));
+        Arc::new(Self {
+            plan,
+            bug,
+            cloud: Mutex::default(),
+            index_answers: Mutex::default(),
+            journal: Mutex::default(),
+            rng: Mutex::new(rng),
+            calm: AtomicBool::new(true),
+            calm_since: Mutex::default(),
+            started: Instant::now(),
+        })
+    }
+
+    /// Milliseconds since the start.
+    pub fn elapsed(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// What a right clock shows.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::saturating_from_millis(START + self.elapsed())
+    }
+
+    /// From what a right clock shows to milliseconds since the start.
+    pub fn since_start(millis: i64) -> i64 {
+        millis - START
+    }
+
+    /// Whether nothing goes wrong now.
+    pub fn is_calm(&self) -> bool {
+        self.calm.load(Ordering::SeqCst)
+    }
+
+    /// From now on things go wrong, or nothing does.
+    pub fn set_calm(&self, calm: bool) {
+        self.calm.store(calm, Ordering::SeqCst);
+        *self.calm_since.lock().unwrap_or_else(PoisonError::into_inner) = calm.then(|| self.elapsed());
+        self.note(None, None, if calm { "calm from here" } else { "faults from here" });
+    }
+
+    /// Since when nothing goes wrong any more, in milliseconds since the start.
+    pub fn calm_since(&self) -> Option<i64> {
+        *self.calm_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this fault happens now.
+    pub fn befalls(&self, fault: impl FnOnce(&Faults) -> u64) -> bool {
+        !self.is_calm() && self.draw(|rng| rng.odds(fault(&self.plan.faults)))
+    }
+
+    /// Something random.
+    pub fn draw<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
+        draw(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The history.
+    pub fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A line of the trace.
+    pub fn note(&self, by: Option<LifeId>, task: Option<ObjectId>, what: impl Into<String>) {
+        let line = Line { at: self.elapsed(), by, task, what: what.into() };
+        self.journal().note(line);
+    }
+
+    /// A promise was broken.
+    pub fn violated(&self, tasks: impl Into<Vec<ObjectId>>, what: impl Into<String>) {
+        self.journal().violated(self.elapsed(), tasks, what);
+    }
+}
+
+/// The right time.
+pub struct TrueClock(pub Arc<World>);
+
+impl Clock for TrueClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn sleep<'a>(&'a self, duration: Duration) -> PortFuture<'a, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
