@@ -124,11 +124,20 @@ impl Dispatcher {
     pub async fn claim_next(&self, slot_freed: &Arc<Notify>) -> Result<Claimed, StoreError> {
         let Acquired::Granted(mut slot) = self.slots.acquire().await? else { return Ok(Claimed::Full) };
         let mut lanes = self.functions.lanes().await?;
+        let mut seen = Some(lanes.clone());
         let mut lost_rounds = 0;
         loop {
             let heads = self.store.tasks.heads(&lanes, HEADS).await?;
             if heads.is_empty() {
-                return Ok(Claimed::Nothing);
+                // Nobody may come back to look: what this was woken for may stand in a lane that is younger than what is
+                // remembered of them.
+                let Some(seen) = seen.take() else { return Ok(Claimed::Nothing) };
+                lanes = self.functions.lanes_now().await?;
+                lanes.retain(|lane| !seen.contains(lane));
+                if lanes.is_empty() {
+                    return Ok(Claimed::Nothing);
+                }
+                continue;
             }
             let mut all_lost = true;
             for head in &heads {

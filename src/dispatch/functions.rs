@@ -67,20 +67,23 @@ impl FunctionDirectory {
         Ok(function)
     }
 
-    /// Every lane that due Tasks may stand in, those of deleted Functions included.
+    /// Every lane that due Tasks may stand in, those of deleted Functions included, as it was at most two seconds ago.
     pub async fn lanes(&self) -> Result<Vec<QueueLane>, StoreError> {
         let now = self.clock.now();
         let remembered = self.lock().own_lanes.clone().filter(|(read, _)| is_fresh(*read, now));
-        let own_lanes = match remembered {
-            Some((_, names)) => names,
-            None => {
-                let names: Arc<[FunctionName]> = self.store.tasks.own_lanes().await?.into();
-                self.lock().own_lanes = Some((now, Arc::clone(&names)));
-                names
-            }
-        };
-        let own = own_lanes.iter().cloned().map(QueueLane::Own);
-        Ok(std::iter::once(QueueLane::Shared).chain(own).collect())
+        match remembered {
+            Some((_, names)) => Ok(lanes_of(&names)),
+            None => self.lanes_now().await,
+        }
+    }
+
+    /// Every lane that due Tasks may stand in, as it is now: a Task that was just put in a lane of its own may be the
+    /// first that ever stood there.
+    pub async fn lanes_now(&self) -> Result<Vec<QueueLane>, StoreError> {
+        let now = self.clock.now();
+        let names: Arc<[FunctionName]> = self.store.tasks.own_lanes().await?.into();
+        self.lock().own_lanes = Some((now, Arc::clone(&names)));
+        Ok(lanes_of(&names))
     }
 
     /// Forgets what is remembered of a Function: it was just changed.
@@ -93,6 +96,10 @@ impl FunctionDirectory {
     fn lock(&self) -> std::sync::MutexGuard<'_, Remembered> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn lanes_of(own: &[FunctionName]) -> Vec<QueueLane> {
+    std::iter::once(QueueLane::Shared).chain(own.iter().cloned().map(QueueLane::Own)).collect()
 }
 
 fn is_fresh(read: Timestamp, now: Timestamp) -> bool {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
+use super::{Claimed, work_shift};
 use crate::{
     model::{
         Caller, ConcurrencyLimit, ErrorKind, Interval, Json, NewSchedule, ObjectId, RetryPolicy, TaskErrorKind,
@@ -450,4 +453,34 @@ async fn a_change_that_changes_nothing_deploys_nothing() {
     let after = world.service.get_function("hello").await.unwrap();
     assert_eq!(after.deployment, before.deployment);
     assert!(after.retry_policy.enabled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_up_at_its_time_is_all_that_a_delayed_task_needs() {
+    let world = World::at_rest(1).await;
+    world.function("hello", FunctionOptions::default()).await;
+    let start = world.now().saturating_add(Duration::from_secs(2));
+    let task = world.task_with("hello", 0, Some(start)).await;
+    let shift = async || {
+        let ends = world.now().saturating_add(Duration::from_secs(900));
+        work_shift(&world.dispatcher, &world.slots, &world.ports, ends).await.unwrap();
+    };
+    shift().await;
+    assert_eq!(world.get(task.id).await.status, TaskStatus::New);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    shift().await;
+    assert_eq!(world.get(task.id).await.status, TaskStatus::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_in_a_lane_that_was_not_there_a_moment_ago_is_found() {
+    let world = World::at_rest(1).await;
+    let freed = std::sync::Arc::new(Notify::new());
+    assert_eq!(world.dispatcher.claim_all(&freed).await.unwrap(), Claimed::Nothing);
+    let other = world.beside(1, "another");
+    other.function("apart", limited(1)).await;
+    let task = other.task("apart").await;
+    assert_eq!(world.dispatcher.claim_all(&freed).await.unwrap(), Claimed::Full);
+    world.finished(task.id).await;
+    assert_eq!(world.lambda.calls().len(), 1);
 }

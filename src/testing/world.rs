@@ -38,6 +38,10 @@ pub struct World {
     pub ticker: Ticker,
     /// The dispatcher, for tests that claim by hand.
     pub dispatcher: Dispatcher,
+    /// Its slots.
+    pub slots: Arc<Slots>,
+    /// Its ports.
+    pub ports: Ports,
     /// Told when there may be work.
     pub woken: Arc<Notify>,
     changed: Arc<Notify>,
@@ -108,8 +112,10 @@ impl World {
         );
         Self {
             service,
-            dispatcher: Dispatcher::new(store.clone(), ports.clone(), slots, functions.clone()),
-            ticker: Ticker::new(store.clone(), ports, functions),
+            dispatcher: Dispatcher::new(store.clone(), ports.clone(), slots.clone(), functions.clone()),
+            ticker: Ticker::new(store.clone(), ports.clone(), functions),
+            slots,
+            ports,
             store,
             lambda,
             events,
