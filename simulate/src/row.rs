@@ -99,8 +99,8 @@ impl TaskRow {
             let was = was.map_or("nothing", TaskStatus::as_str);
             return Some(format!("a task went from {was} to {}: no such move is possible", self.status));
         }
-        let becomes_ready = self.lane.as_ref().is_some_and(|lane| lane.starts_with("ready"))
-            && before.is_none_or(|before| before.lane != self.lane);
+        let is_ready = |row: &Self| row.lane.as_ref().is_some_and(|lane| lane.starts_with("ready"));
+        let becomes_ready = is_ready(self) && !before.is_some_and(is_ready);
         if becomes_ready && self.start > clock {
             return Some(format!("a task was made ready {} ms before its time", self.start - clock));
         }

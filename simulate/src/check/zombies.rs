@@ -48,7 +48,9 @@ fn too_late(world: &World, claimed: &Version, zombie: &Version, lease: i64) -> O
         Shape::Cloud => i64::try_from(world.plan.tick_every.as_millis()).unwrap_or(0),
     };
     let skew = world.plan.skews.iter().map(|skew| skew.abs()).max().unwrap_or(0);
-    let from = lease.max(calm + 10_000).max(claimed.at);
+    // What was frozen when calm came stands still a while longer.
+    let frozen = i64::try_from(world.plan.faults.longest_freeze).unwrap_or(0);
+    let from = lease.max(calm + frozen + 10_000).max(claimed.at);
     let late = zombie.at - from;
     // Two clocks may be wrong the opposite way; a process that dies last is back after 8 s.
     (late > tick + 2 * skew + 10_000).then_some(late)
