@@ -49,6 +49,8 @@ pub struct Slots {
 struct Count {
     leased: u16,
     used: u16,
+    /// The limit that they were leased under.
+    limit: u16,
     expires: Timestamp,
 }
 
@@ -132,7 +134,8 @@ impl Slots {
             })
             .collect();
         for (scope, count) in idle {
-            self.ledger.lease(&scope, &self.holder, count.used, u16::MAX, count.expires, self.clock.now()).await?;
+            let in_use = count.used..=count.used;
+            self.ledger.lease(&scope, &self.holder, in_use, u16::MAX, count.expires, self.clock.now()).await?;
         }
         Ok(())
     }
@@ -174,11 +177,16 @@ impl Slots {
             SlotPolicy::Shared => used + 1,
         };
         let expires = now.saturating_add(LEASE);
-        let leased = self.ledger.lease(&scope, &self.holder, wanted, limit, expires, now).await?;
+        // Lowered here first: what is idle may have to be given back, and nobody must take it meanwhile.
+        if let Some(count) = self.lock().get_mut(&scope) {
+            count.leased = count.used;
+        }
+        let leased = self.ledger.lease(&scope, &self.holder, used..=wanted, limit, expires, now).await?;
         let used = {
             let mut counts = self.lock();
-            let count = counts.entry(scope.clone()).or_insert(Count { leased, used: 0, expires });
+            let count = counts.entry(scope.clone()).or_insert(Count { leased, used: 0, limit, expires });
             count.leased = leased;
+            count.limit = limit;
             count.expires = expires;
             if count.used < leased {
                 count.used += 1;
@@ -190,11 +198,12 @@ impl Slots {
         Ok(if used { Acquired::Granted(self.slot(scope)) } else { Acquired::Full(scope) })
     }
 
-    /// Takes a slot that is leased already, if one is free and its lease outlasts the run.
+    /// Takes a slot that is leased already, if one is free and its lease outlasts the run. What was leased under a higher
+    /// limit is no right to run under a lower one: the ledger says how many of all holders' slots are left of it.
     fn take_leased(&self, scope: &SlotScope, limit: u16, until: Timestamp) -> bool {
         let mut counts = self.lock();
         match counts.get_mut(scope) {
-            Some(count) if count.used < count.leased.min(limit) && count.expires >= until => {
+            Some(count) if count.used < count.leased && count.limit <= limit && count.expires >= until => {
                 count.used += 1;
                 true
             }

@@ -3,7 +3,7 @@
 //! Each scope is one row that names its holders, how many slots each holds, and until when. It is read, changed and
 //! written back on condition that nobody else wrote it meanwhile.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -64,15 +64,17 @@ struct Ledger {
 }
 
 impl SlotLedger {
-    /// Sets what `holder` holds of the scope's slots until `expires`: `wanted`, or what the others leave of `limit`
-    /// when that is less. 0 releases. Answers what the holder now holds.
+    /// Sets what `holder` holds of the scope's slots until `expires`: the most of `wanted`, or what the others leave of
+    /// `limit` when that is less, and never less than the least of `wanted`: those are in use. `0..=0` releases.
+    /// Answers what the holder now holds.
     ///
-    /// Exact whoever races: the slots of unexpired holders never exceed the limit, as long as all give the same.
+    /// Exact whoever races: the slots of unexpired holders never exceed the limit, but by what was in use already when
+    /// the limit was lowered.
     pub async fn lease(
         &self,
         scope: &SlotScope,
         holder: &RunnerId,
-        wanted: u16,
+        wanted: RangeInclusive<u16>,
         limit: u16,
         expires: Timestamp,
         now: Timestamp,
@@ -84,7 +86,7 @@ impl SlotLedger {
             let others = holders.iter().filter(|(name, _)| *name != holder.as_str());
             let others: u32 = others.map(|(_, held)| u32::from(held.slots)).sum();
             let free = u32::from(limit).saturating_sub(others);
-            let granted = wanted.min(u16::try_from(free).unwrap_or(u16::MAX));
+            let granted = (*wanted.end()).min(u16::try_from(free).unwrap_or(u16::MAX)).max(*wanted.start());
             let held = (granted > 0).then_some(Held { slots: granted, until: expires });
             if holders.get(holder.as_str()).copied() == held {
                 return Ok(granted);
