@@ -48,6 +48,10 @@ enum Decided {
     Unknown(String),
 }
 
+/// How long before its lease ends a run must have ended at the latest: what it takes to record it, and by how much the
+/// clocks of two processes may differ.
+const TIME_TO_RECORD: Duration = Duration::from_secs(15);
+
 /// How long to wait between two tries of a call that did not come about.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -93,9 +97,15 @@ impl Runner {
             Ok(json) => Bytes::from(json),
             Err(error) => return Decided::Failed(None, invocation_error("SerializationError", error.to_string())),
         };
-        let latest_start = run.lease_expires.saturating_sub(function.time_limit.as_duration());
+        let latest_start = run.lease_expires.saturating_sub(function.time_limit.as_duration() + TIME_TO_RECORD);
         let mut pause = FIRST_PAUSE;
         loop {
+            // A process that stood still after its claim must not start what others may have given up for dead, past the
+            // lease of its slot too.
+            if self.ports.clock.now() > latest_start {
+                let why = "Whatever was to run it could not start it in time.".to_owned();
+                return Decided::Failed(None, invocation_error("StartedTooLate", why));
+            }
             let request = InvokeRequest {
                 function: &function.name,
                 deployment: &function.deployment,

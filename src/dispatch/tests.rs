@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Claimed, work_shift};
+use super::{Claimed, Ended, Runner, new_run, work_shift};
 use crate::{
     model::{
         Caller, ConcurrencyLimit, ErrorKind, Interval, Json, NewSchedule, ObjectId, RetryPolicy, TaskErrorKind,
@@ -506,4 +506,22 @@ async fn a_lowered_limit_holds_for_processes_that_leased_under_the_higher_one() 
     let first = world.slots.acquire_for(&after).await.unwrap();
     assert!(matches!(first, crate::dispatch::Acquired::Granted(_)));
     assert!(!acquired(&other, &after).await, "two runs under a limit of one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_stood_still_after_its_claim_does_not_start_the_run() {
+    let world = World::at_rest(1).await;
+    world.function("hello", FunctionOptions::default()).await;
+    let task = world.task("hello").await;
+    let function = world.store.functions.get(&task.function_name).await.unwrap().unwrap().value;
+    let head = world.store.tasks.heads(&[crate::store::QueueLane::Shared], 1).await.unwrap().remove(0);
+    let run = new_run(&world.ports, &RunnerId::new("runner"), function.time_limit);
+    let claimed = world.store.tasks.claim(&head, &run, run.started).await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    world.ticker.tick().await.unwrap();
+    let runner = Runner::new(world.store.clone(), world.ports.clone());
+    let ended = runner.run_queued(claimed.task, &function, &run, claimed.queue).await;
+    assert!(matches!(ended, Ended::Unknown(_)), "{ended:?}");
+    assert_eq!(world.lambda.calls().len(), 0);
+    assert_eq!(world.get(task.id).await.error.unwrap().name, "zombieTaskCleaned");
 }
