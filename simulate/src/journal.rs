@@ -161,7 +161,12 @@ impl Journal {
     /// A promise was broken.
     pub fn violated(&mut self, at: i64, tasks: impl Into<Vec<ObjectId>>, what: impl Into<String>) {
         let violation = Violation { at, tasks: tasks.into(), what: what.into() };
-        self.note(Line { at, by: None, task: violation.tasks.first().copied(), what: format!("!! {}", violation.what) });
+        self.note(Line {
+            at,
+            by: None,
+            task: violation.tasks.first().copied(),
+            what: format!("!! {}", violation.what),
+        });
         self.violations.push(violation);
     }
 
@@ -233,13 +238,16 @@ impl Journal {
     /// The lines that tell how a violation came about: those of its Tasks, and the last of all before it.
     pub fn lines_about(&self, violation: &Violation, most: usize, around: usize) -> Vec<&Line> {
         let end = self.lines.iter().rposition(|line| line.at <= violation.at).map_or(0, |index| index + 1);
-        let lives: BTreeSet<_> = self.lines.iter().filter(|line| concerns(line, violation)).filter_map(|line| line.by).collect();
+        let lives: BTreeSet<_> =
+            self.lines.iter().filter(|line| concerns(line, violation)).filter_map(|line| line.by).collect();
         let mut chosen: Vec<usize> = (0..self.lines.len())
             .filter(|index| {
                 let line = &self.lines[*index];
                 let fate = line.task.is_none()
                     && line.by.is_some_and(|life| lives.contains(&life))
-                    && (line.what.starts_with("dies") || line.what.starts_with("freezes") || line.what.starts_with("starts"));
+                    && (line.what.starts_with("dies")
+                        || line.what.starts_with("freezes")
+                        || line.what.starts_with("starts"));
                 concerns(line, violation) || fate || (*index < end && *index + around >= end)
             })
             .collect();

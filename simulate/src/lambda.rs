@@ -17,13 +17,7 @@ use tasklane::{
 };
 use tokio::sync::oneshot;
 
-use crate::{
-    Bug,
-    journal::LifeId,
-    life::Life,
-    plan::FunctionPlan,
-    world::World,
-};
+use crate::{Bug, journal::LifeId, life::Life, plan::FunctionPlan, world::World};
 
 /// How long an adapter waits for an outcome past the time limit.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -125,7 +125,8 @@ impl Load {
                 let new = self.new_schedule(&function, number);
                 spawn(&world, "create a schedule", async move |world| {
                     let schedule = service.create_schedule(&Caller::Nobody, new).await?;
-                    let what = format!("schedule {} every {} s", schedule.id, schedule.interval.as_duration().as_secs());
+                    let what =
+                        format!("schedule {} every {} s", schedule.id, schedule.interval.as_duration().as_secs());
                     world.note(None, None, what);
                     world.journal().schedules.push(schedule);
                     Ok(())

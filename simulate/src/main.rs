@@ -59,7 +59,9 @@ fn main() -> ExitCode {
                     }
                     let mut report = run(seed, args.bug);
                     if args.twice && run(seed, args.bug).hash != report.hash {
-                        report.violations.push("two runs of this seed differ: the simulation is not deterministic".to_owned());
+                        report
+                            .violations
+                            .push("two runs of this seed differ: the simulation is not deterministic".to_owned());
                     }
                     tasks.fetch_add(report.tasks as u64, Ordering::Relaxed);
                     runs.fetch_add(report.runs as u64, Ordering::Relaxed);
@@ -80,7 +82,12 @@ fn main() -> ExitCode {
     let each = took.as_secs_f64() * 1000.0 / args.seeds.max(1) as f64;
     println!(
         "{} seeds from {}: {} tasks, {} runs, {:.1} s ({each:.1} ms a seed); {} broke a promise",
-        args.seeds, args.start, tasks.into_inner(), runs.into_inner(), took.as_secs_f64(), failed.len(),
+        args.seeds,
+        args.start,
+        tasks.into_inner(),
+        runs.into_inner(),
+        took.as_secs_f64(),
+        failed.len(),
     );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

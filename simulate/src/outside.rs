@@ -6,11 +6,9 @@ use std::{
 };
 
 use tasklane::{
-    auth::{SecretBox, Sealed},
+    auth::{Sealed, SecretBox},
     model::{FunctionName, Timestamp},
-    ports::{
-        Events, LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery, TaskFailedEvent, Wakeups,
-    },
+    ports::{Events, LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery, TaskFailedEvent, Wakeups},
 };
 use tokio::sync::Notify;
 

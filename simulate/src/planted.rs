@@ -79,7 +79,11 @@ impl FromStr for Bug {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let known = || Self::ALL.iter().map(|bug| bug.as_str()).collect::<Vec<_>>().join(", ");
-        Self::ALL.iter().copied().find(|bug| bug.as_str() == text).ok_or_else(|| format!("no such bug; there are: {}", known()))
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|bug| bug.as_str() == text)
+            .ok_or_else(|| format!("no such bug; there are: {}", known()))
     }
 }
 
@@ -267,7 +271,8 @@ fn requeue_zombie(body: &mut Value) {
     if !value(body, ":set_error").is_some_and(|error| error.contains("zombieTaskCleaned")) {
         return;
     }
-    let shard = value(body, ":set_lane").and_then(|lane| lane.split_once('#')).map_or("0", |(_, shard)| shard).to_owned();
+    let shard =
+        value(body, ":set_lane").and_then(|lane| lane.split_once('#')).map_or("0", |(_, shard)| shard).to_owned();
     let place = value(body, ":set_laneKey").unwrap_or_default().to_owned();
     let values = &mut body["ExpressionAttributeValues"];
     values[":set_status"]["S"] = json!("new");

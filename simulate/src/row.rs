@@ -87,7 +87,10 @@ impl TaskRow {
             (None, New) => self.attempt.is_none(),
             (None, InProgress) => self.retry_for.is_empty(),
             (Some(New), New | InProgress | Canceled) | (Some(InProgress), Complete | Failed | Retried) => true,
-            (Some(Complete), Complete) | (Some(Failed), Failed) | (Some(Retried), Retried) | (Some(Canceled), Canceled) => {
+            (Some(Complete), Complete)
+            | (Some(Failed), Failed)
+            | (Some(Retried), Retried)
+            | (Some(Canceled), Canceled) => {
                 before.is_some_and(|before| *before == Self { lane: before.lane.clone(), ..self.clone() })
             }
             (None, Complete | Failed | Retried | Canceled)

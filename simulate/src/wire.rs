@@ -167,7 +167,13 @@ impl Way {
         let world = &self.life.world;
         // Not the whole body: the SDK writes maps in any order.
         let values = &body["ExpressionAttributeValues"];
-        let key = [&body["TableName"], &values[":partition"], &values[":below"], &body["Limit"], &body["ExclusiveStartKey"]["sk"]];
+        let key = [
+            &body["TableName"],
+            &values[":partition"],
+            &values[":below"],
+            &body["Limit"],
+            &body["ExclusiveStartKey"]["sk"],
+        ];
         let (now, key) = (world.elapsed(), format!("{key:?}"));
         let partition = body["ExpressionAttributeValues"][":partition"]["S"].as_str().unwrap_or_default();
         let old = world.index_answers.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
@@ -210,7 +216,8 @@ impl Way {
         if operation == "TransactWriteItems" {
             let parts = body["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object);
             // What is added is seen before what names it: the transaction made them one.
-            let mut keys: Vec<_> = parts.flatten().filter(|(_, part)| part["TableName"] == tables("tasks").as_str()).collect();
+            let mut keys: Vec<_> =
+                parts.flatten().filter(|(_, part)| part["TableName"] == tables("tasks").as_str()).collect();
             keys.sort_by_key(|(kind, _)| *kind != "Put");
             for (kind, part) in keys {
                 let key = match kind.as_str() {

@@ -490,7 +490,9 @@ async fn a_lowered_limit_holds_for_processes_that_leased_under_the_higher_one() 
     let world = World::at_rest(5).await;
     world.function("narrow", limited(2)).await;
     let other = world.beside(5, "another");
-    let function = async || world.store.functions.get(&crate::model::FunctionName::parse("narrow").unwrap()).await.unwrap().unwrap().value;
+    let function = async || {
+        world.store.functions.get(&crate::model::FunctionName::parse("narrow").unwrap()).await.unwrap().unwrap().value
+    };
     let before = function().await;
     let acquired = async |world: &World, function| {
         matches!(world.slots.acquire_for(function).await.unwrap(), crate::dispatch::Acquired::Granted(_))

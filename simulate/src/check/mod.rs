@@ -25,6 +25,8 @@ const LONGEST_QUIET: i64 = 900_000;
 /// Waits until every Task has ended, or waits for its Function to be enabled.
 pub async fn until_quiet(world: &Arc<World>, store: &Store) {
     let from = world.elapsed();
+    // What was frozen when calm came, callers among it, acts once it thaws.
+    tokio::time::sleep(Duration::from_millis(world.plan.faults.longest_freeze)).await;
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let stopped = stop_schedules(world, store).await;
@@ -60,7 +62,9 @@ fn open_tasks(world: &World) -> Vec<TaskRow> {
         let ended = match row.status {
             TaskStatus::New => waits,
             TaskStatus::InProgress => false,
-            TaskStatus::Complete | TaskStatus::Failed | TaskStatus::Retried | TaskStatus::Canceled => row.lane.is_none(),
+            TaskStatus::Complete | TaskStatus::Failed | TaskStatus::Retried | TaskStatus::Canceled => {
+                row.lane.is_none()
+            }
         };
         !ended || running == Some(row.id)
     });

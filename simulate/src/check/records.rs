@@ -19,7 +19,10 @@ pub async fn stored(world: &World, store: &Store) {
         match store.tasks.get(row.id).await {
             Ok(Some(record)) if record.task.status == row.status => {}
             Ok(Some(record)) => {
-                world.violated([row.id], format!("the store says {}, the last write {}", record.task.status, row.status));
+                world.violated(
+                    [row.id],
+                    format!("the store says {}, the last write {}", record.task.status, row.status),
+                );
             }
             Ok(None) => world.violated([row.id], "a task is gone"),
             Err(error) => world.violated([row.id], format!("a task cannot be read: {error}")),

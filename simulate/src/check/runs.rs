@@ -48,11 +48,13 @@ fn own_limit(world: &World, run: &Run, in_flight: &[&Run]) {
     let broken = {
         let journal = world.journal();
         let states = when_claimed(world, &journal, run);
-        let disabled = !states.is_empty() && states.iter().all(|state| state.as_ref().is_some_and(|state| !state.enabled));
+        let disabled =
+            !states.is_empty() && states.iter().all(|state| state.as_ref().is_some_and(|state| !state.enabled));
         // Runs that began while there was no limit are not counted against one that came later.
         let limit_of = |run: &Run| -> Option<u16> {
             let states = when_claimed(world, &journal, run);
-            let limits: Option<Vec<u16>> = states.iter().map(|state| state.as_ref().and_then(|state| state.limit)).collect();
+            let limits: Option<Vec<u16>> =
+                states.iter().map(|state| state.as_ref().and_then(|state| state.limit)).collect();
             limits?.into_iter().max()
         };
         let counted: Vec<(&Run, u16)> = in_flight
@@ -91,10 +93,10 @@ pub fn each_once_and_for_a_reason(world: &World) {
 /// Where nothing goes wrong, a Task that has everything to itself starts soon after it is due: the table is the queue,
 /// but somebody has to look at it.
 pub fn in_time(world: &World) {
-    if world.plan.faults.any() {
+    // To a clock that is late a wake-up comes early, and is wasted: then the next tick finds the Task.
+    if world.plan.faults.any() || world.plan.skews.iter().any(|skew| *skew != 0) {
         return;
     }
-    let skew = world.plan.skews.iter().map(|skew| skew.abs()).max().unwrap_or(0);
     let runs = world.cloud.lock().unwrap_or_else(PoisonError::into_inner).runs.clone();
     let mut late = Vec::new();
     {
@@ -103,11 +105,13 @@ pub fn in_time(world: &World) {
             let Some(first) = journal.rows.get(&run.task).and_then(|versions| versions.first()) else { continue };
             let due = World::since_start(first.row.start).max(first.at);
             let alone = !runs.iter().any(|other| {
-                other.task != run.task && other.began <= run.began && other.ended.is_none_or(|ended| ended >= due - 1000)
+                other.task != run.task
+                    && other.began <= run.began
+                    && other.ended.is_none_or(|ended| ended >= due - 1000)
             });
             let scheduled = first.row.data.as_ref().is_some_and(|data| data.contains("schedule"));
             let constant = run.function == world.plan.functions[0].name;
-            if alone && constant && !scheduled && run.began - due > PROMPT + 2 * skew {
+            if alone && constant && !scheduled && run.began - due > PROMPT {
                 late.push((run.task, run.began - due));
             }
         }

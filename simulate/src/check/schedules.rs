@@ -21,13 +21,17 @@ pub fn occurrences(world: &World) {
                 world.violated([pair[0].id, pair[1].id], "an occurrence of a schedule became two tasks");
             }
         }
-        let known = schedules.iter().find(|schedule| schedule.data.as_ref().is_some_and(|known| known.as_str() == data));
+        let known =
+            schedules.iter().find(|schedule| schedule.data.as_ref().is_some_and(|known| known.as_str() == data));
         let Some(schedule) = known else { continue };
         let interval = i64::try_from(schedule.interval.as_duration().as_millis()).unwrap_or(1);
         for row in rows {
             let off = row.start - schedule.start_timestamp.as_millis();
             if off < 0 || off % interval != 0 {
-                world.violated([row.id], format!("an occurrence lies {off} ms after the schedule's start, every {interval} ms"));
+                world.violated(
+                    [row.id],
+                    format!("an occurrence lies {off} ms after the schedule's start, every {interval} ms"),
+                );
             }
         }
     }

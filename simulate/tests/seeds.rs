@@ -1,0 +1,24 @@
+//! Every promise holds for a sample of seeds, and a seed is the same history each time. `.ci/run` runs many more.
+
+use simulate::run;
+
+#[test]
+fn no_seed_breaks_a_promise() {
+    for seed in 0..40 {
+        let report = run(seed, None);
+        assert!(report.violations.is_empty(), "seed {seed}: {:#?}\n{}", report.violations, report.trace.join("\n"));
+        assert!(report.tasks > 0, "seed {seed} created no task");
+    }
+}
+
+#[test]
+fn a_seed_is_the_same_history_each_time() {
+    for seed in 100..110 {
+        assert_eq!(run(seed, None).hash, run(seed, None).hash, "seed {seed}");
+    }
+}
+
+#[test]
+fn two_seeds_are_two_histories() {
+    assert_ne!(run(1, None).hash, run(2, None).hash);
+}
