@@ -12,6 +12,7 @@ pub mod logging;
 mod logs;
 pub mod metrics;
 mod minute;
+pub mod operator;
 mod secrets;
 mod settings;
 mod stack;

@@ -29,6 +29,8 @@ pub struct StackSettings {
     pub log_retention_days: Option<i32>,
     /// Where large zips pass through.
     pub code_bucket: Option<String>,
+    /// What API Gateway calls the service.
+    pub gateway_url: Option<String>,
     /// Where clients find the service, when that is not what API Gateway calls it.
     pub public_url: Option<PublicUrl>,
     /// Which web pages may read answers.
@@ -49,6 +51,12 @@ impl StackSettings {
         Self::read(|name| std::env::var(name).ok())
     }
 
+    /// Where clients find the service.
+    pub fn url(&self) -> Option<String> {
+        let public = self.public_url.as_ref().map(|url| format!("{}://{}", url.scheme(), url.authority()));
+        public.or_else(|| self.gateway_url.clone())
+    }
+
     /// From any environment, e.g. that of a handler as Lambda tells it.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
         let optional = |name: &str| variable(name).filter(|value| !value.is_empty());
@@ -67,6 +75,7 @@ impl StackSettings {
             function_architecture: optional("TASKLANE_FUNCTION_ARCHITECTURE").unwrap_or_else(|| "x86_64".to_owned()),
             log_retention_days: (log_days > 0).then_some(log_days),
             code_bucket: optional("TASKLANE_CODE_BUCKET"),
+            gateway_url: optional("TASKLANE_GATEWAY_URL"),
             public_url: optional("TASKLANE_PUBLIC_URL")
                 .map(|url| url.parse())
                 .transpose()

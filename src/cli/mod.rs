@@ -8,11 +8,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "aws")]
+mod admin;
 mod api_requests;
 mod completions;
 mod connect;
 mod credentials;
 pub mod dev;
+#[cfg(feature = "aws")]
+mod doctor;
 mod execute;
 mod exit;
 mod functions;
@@ -70,6 +74,11 @@ enum Command {
     ApiRequests(api_requests::Command),
     #[command(subcommand)]
     Credentials(credentials::Command),
+    #[cfg(feature = "aws")]
+    #[command(subcommand)]
+    Admin(admin::Command),
+    #[cfg(feature = "aws")]
+    Doctor(doctor::Args),
     Completions(completions::Args),
 }
 
@@ -105,6 +114,10 @@ impl Command {
             Self::Schedules(command) => command.run().await,
             Self::ApiRequests(command) => command.run().await,
             Self::Credentials(command) => command.run().await,
+            #[cfg(feature = "aws")]
+            Self::Admin(command) => command.run().await,
+            #[cfg(feature = "aws")]
+            Self::Doctor(args) => doctor::run(args).await,
             Self::Completions(args) => completions::run(&args),
         }
     }

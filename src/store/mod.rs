@@ -140,16 +140,26 @@ impl Store {
     /// Creates the tables that are not there yet and waits until they can be used, with TTL on. For one machine and
     /// for tests: on AWS the SAM template makes them.
     pub async fn create_tables(&self) -> Result<(), StoreError> {
+        let shapes = self.shapes();
+        try_join_all(shapes.iter().map(schema::ensure)).await?;
+        Ok(())
+    }
+
+    /// The tables that there must be: their names, and the names of their indexes.
+    pub fn tables(&self) -> Vec<(String, Vec<&'static str>)> {
+        let names = |shape: &schema::Shape| shape.indexes.iter().map(schema::Index::name).collect();
+        self.shapes().iter().map(|shape| (shape.table.name().to_string(), names(shape))).collect()
+    }
+
+    fn shapes(&self) -> [schema::Shape; 6] {
         let shape = |table: &Table, indexes, ttl| schema::Shape { table: table.clone(), indexes, ttl };
-        let shapes = [
+        [
             shape(&self.tasks.table, &[TASK_LANES, FUNCTION], true),
             shape(&self.api_requests.table, &[FUNCTION], true),
             shape(&self.schedules.table, &[SCHEDULE_LANES], false),
             shape(&self.functions.table, &[], false),
             shape(&self.credentials.table, &[], false),
             shape(&self.nonces.control, &[], true),
-        ];
-        try_join_all(shapes.iter().map(schema::ensure)).await?;
-        Ok(())
+        ]
     }
 }

@@ -44,6 +44,13 @@ pub(super) const SCHEDULE_LANES: Index = Index { name: "lane", partition: "lane"
 /// Records by their Function, then their id.
 pub(super) const FUNCTION: Index = Index { name: "function", partition: "function", sort: "sk", projected: &[] };
 
+impl Index {
+    /// Its name.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
 /// Creates the table if it is not there, and waits until it can be used.
 pub(super) async fn ensure(shape: &Shape) -> Result<(), StoreError> {
     let (client, name) = (shape.table.client(), &**shape.table.name());
