@@ -210,7 +210,7 @@ impl Journal {
     /// The states that a Function was in at some time between two moments.
     pub fn function_between(&self, name: &str, from: i64, to: i64) -> Vec<Option<FunctionState>> {
         let Some(states) = self.functions.get(name) else { return vec![None] };
-        let before = states.iter().rev().find(|(at, _)| *at <= from).map_or(None, |(_, state)| state.clone());
+        let before = states.iter().rev().find(|(at, _)| *at <= from).and_then(|(_, state)| state.clone());
         let within = states.iter().filter(|(at, _)| *at > from && *at <= to).map(|(_, state)| state.clone());
         std::iter::once(before).chain(within).collect()
     }

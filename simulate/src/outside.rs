@@ -16,12 +16,15 @@ use crate::{Bug, life::Life, world::World};
 
 // --- Wake-ups -------------------------------------------------------------------------------------------------------
 
+/// A dispatcher that waits for a message: whose it is, and what wakes it.
+type IdleDispatcher = (Arc<Life>, Arc<Notify>);
+
 /// A queue as SQS: at least once, late, to whichever process has its hands free.
 #[derive(Clone)]
 pub struct WakeupQueue {
     world: Arc<World>,
     /// A dispatcher of each process, while it waits for a message.
-    idle: Arc<Mutex<Vec<(Arc<Life>, Arc<Notify>)>>>,
+    idle: Arc<Mutex<Vec<IdleDispatcher>>>,
 }
 
 impl WakeupQueue {

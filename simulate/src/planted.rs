@@ -133,10 +133,8 @@ pub fn rewrite_request(bug: Bug, operation: &str, body: &mut Value, now: i64) {
                 let from_update = value(part, ":set_lane").map(|lane| (lane.starts_with("ready"), false));
                 match from_item.or(from_update) {
                     Some((true, true)) => invert(&mut part["Item"]["laneKey"]),
-                    Some((true, false)) => {
-                        if part["ExpressionAttributeValues"][":set_laneKey"].is_object() {
-                            invert(&mut part["ExpressionAttributeValues"][":set_laneKey"]);
-                        }
+                    Some((true, false)) if part["ExpressionAttributeValues"][":set_laneKey"].is_object() => {
+                        invert(&mut part["ExpressionAttributeValues"][":set_laneKey"]);
                     }
                     _ => {}
                 }

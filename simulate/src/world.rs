@@ -26,6 +26,9 @@ use crate::{
 /// 2026-01-31T23:58:00Z: the first minutes of every run cross the end of a day, by which the tables are partitioned.
 const START: i64 = 1_769_903_880_000;
 
+/// What an index answered: the time, the place among the writes, the answer.
+type IndexAnswer = (i64, u64, Vec<u8>);
+
 /// What the processes of a run share.
 pub struct World {
     /// What the seed stands for.
@@ -34,8 +37,8 @@ pub struct World {
     pub bug: Option<Bug>,
     /// Lambda.
     pub cloud: Mutex<Cloud>,
-    /// What indexes answered last: the time, the place among the writes, the answer.
-    pub index_answers: Mutex<BTreeMap<String, (i64, u64, Vec<u8>)>>,
+    /// What indexes answered last.
+    pub index_answers: Mutex<BTreeMap<String, IndexAnswer>>,
     journal: Mutex<Journal>,
     rng: Mutex<Rng>,
     calm: AtomicBool,

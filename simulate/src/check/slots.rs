@@ -18,7 +18,7 @@ pub async fn given_back(world: &Arc<World>, store: &Store) {
     // A quarter of the seeds pays for the wait. Where Tasks wait for their Function to be enabled, dispatchers go on
     // looking at them, with a slot in their hand.
     let waiting = last_rows(world).iter().any(|row| !row.status.is_final());
-    if world.plan.seed % 4 != 0 || waiting {
+    if !world.plan.seed.is_multiple_of(4) || waiting {
         return;
     }
     tokio::time::sleep(LEASE + Duration::from_secs(10)).await;
