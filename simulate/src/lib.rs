@@ -62,39 +62,33 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Report {
     #[allow(clippy::expect_used)] // without a runtime there is no simulation
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
-    let report = runtime.block_on(async {
-        let world = World::new(Plan::of(seed), bug);
-        tokio::select! {
-            biased;
-            () = world.overrun() => world.violated([], "it goes on and on"),
-            () = simulate(&world) => {}
-        }
-        report(&world)
-    });
+    let report = runtime.block_on(simulate(Plan::of(seed), bug));
     runtime.shutdown_background();
     report
 }
 
-async fn simulate(world: &Arc<World>) {
-    let clock: Arc<TrueClock> = Arc::new(TrueClock(Arc::clone(world)));
+async fn simulate(plan: Plan, bug: Option<Bug>) -> Report {
+    let world = World::new(plan, bug);
+    let clock: Arc<TrueClock> = Arc::new(TrueClock(Arc::clone(&world)));
     let database = tasklane::local::database::memory_connector(Some(clock.clone()));
     let store = process::store_of(database.clone(), clock, world.plan.shards);
     if let Err(error) = store.create_tables().await {
         world.violated([], format!("the tables could not be made: {error}"));
     }
-    let processes = Processes::new(Arc::clone(world), database);
+    let processes = Processes::new(Arc::clone(&world), database);
     processes.start();
-    let mut load = Load::new(Arc::clone(world), Arc::clone(&processes));
+    let mut load = Load::new(Arc::clone(&world), Arc::clone(&processes));
     load.prepare().await;
 
     world.set_calm(false);
-    let chaos = tokio::spawn(chaos(Arc::clone(world), Arc::clone(&processes)));
+    let chaos = tokio::spawn(chaos(Arc::clone(&world), Arc::clone(&processes)));
     load.run().await;
     chaos.abort();
     world.set_calm(true);
     load.end().await;
-    check::until_quiet(world, &store).await;
-    check::at_the_end(world, &store).await;
+    check::until_quiet(&world, &store).await;
+    check::at_the_end(&world, &store).await;
+    report(&world)
 }
 
 /// Processes die and freeze at any moment.

@@ -13,7 +13,7 @@ use tasklane::{
     model::{ObjectId, Timestamp},
     ports::{Clock, PortFuture},
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     Bug,
@@ -43,13 +43,8 @@ pub struct World {
     rng: Mutex<Rng>,
     calm: AtomicBool,
     calm_since: Mutex<Option<i64>>,
-    overrun: Notify,
     started: Instant,
 }
-
-/// How long a history may become, in lines of its trace: the longest of an unbroken product are far below it, and a broken
-/// one may go on for ever.
-const LONGEST_HISTORY: u64 = 200_000;
 
 impl World {
     /// A world at its start, in which nothing goes wrong yet.
@@ -64,7 +59,6 @@ impl World {
             rng: Mutex::new(rng),
             calm: AtomicBool::new(true),
             calm_since: Mutex::default(),
-            overrun: Notify::new(),
             started: Instant::now(),
         })
     }
@@ -119,16 +113,7 @@ impl World {
     /// A line of the trace.
     pub fn note(&self, by: Option<LifeId>, task: Option<ObjectId>, what: impl Into<String>) {
         let line = Line { at: self.elapsed(), by, task, what: what.into() };
-        let mut journal = self.journal();
-        journal.note(line);
-        if journal.written >= LONGEST_HISTORY {
-            self.overrun.notify_one();
-        }
-    }
-
-    /// Resolves once the history is longer than any that makes sense.
-    pub async fn overrun(&self) {
-        self.overrun.notified().await;
+        self.journal().note(line);
     }
 
     /// A promise was broken.

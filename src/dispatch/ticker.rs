@@ -24,6 +24,9 @@ const BEING_PUBLISHED: Duration = Duration::from_secs(10);
 /// The longest that the local ticker sleeps: it looks for dead runs and unacknowledged events at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
+/// How long the local ticker leaves something alone that is due and could not be done.
+const STUCK_SLEEP: Duration = Duration::from_secs(1);
+
 /// Does what time does. Everything in it is safe to do twice, and beside another ticker.
 #[derive(Clone)]
 pub struct Ticker {
@@ -52,13 +55,17 @@ impl Ticker {
     }
 
     /// Does everything that is due now, and wakes a dispatcher when a Task became ready.
+    ///
+    /// # Errors
+    /// The first one. What does not hang together goes on: a row that cannot be read among the schedules does not keep
+    /// Tasks from coming due.
     pub async fn tick(&self) -> Result<Ticked, StoreError> {
-        let ticked = Ticked {
-            scheduled: self.materialise_schedules().await?,
-            promoted: self.promote_due().await?,
-            zombies: self.clean_expired_runs().await?,
-            republished: self.republish().await?,
-        };
+        let scheduled = self.materialise_schedules().await;
+        let promoted = self.promote_due().await;
+        let zombies = self.clean_expired_runs().await;
+        let republished = self.republish().await;
+        let ticked =
+            Ticked { scheduled: scheduled?, promoted: promoted?, zombies: zombies?, republished: republished? };
         if ticked != Ticked::default() {
             info!(?ticked, "ticked");
         }
@@ -96,7 +103,7 @@ impl Ticker {
                 Ok(next) => next,
                 Err(error) => {
                     warn!(%error, "a tick did not come through; trying again");
-                    Duration::from_secs(1)
+                    STUCK_SLEEP
                 }
             };
             tokio::select! {
@@ -109,10 +116,16 @@ impl Ticker {
     }
 
     async fn tick_and_look_ahead(&self) -> Result<Duration, StoreError> {
-        self.tick().await?;
+        let began = self.ports.clock.now();
+        let ticked = self.tick().await?;
         let waiting = self.store.tasks.earliest_waiting().await?;
         let schedule = self.store.schedules.earliest().await?;
         let next = waiting.into_iter().chain(schedule).min();
+        if ticked == Ticked::default() && next.is_some_and(|next| next <= began) {
+            // Something is due and this tick could not do it. It may be another ticker's by now; at once again and
+            // again would only be a busy loop.
+            return Ok(STUCK_SLEEP);
+        }
         let now = self.ports.clock.now();
         // A millisecond more than is left: waking before the time would only mean looking again.
         Ok(next.map_or(LONGEST_SLEEP, |next| (next.since(now) + Duration::from_millis(1)).min(LONGEST_SLEEP)))

@@ -31,25 +31,33 @@ pub async fn until_quiet(world: &Arc<World>, store: &Store) {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let stopped = stop_schedules(world, store).await;
         let open = open_tasks(world);
-        if stopped && open.is_empty() {
+        if stopped.is_ok() && open.is_empty() {
             return;
         }
-        if world.elapsed() - from > LONGEST_QUIET && !open.is_empty() {
+        if world.elapsed() - from <= LONGEST_QUIET {
+            continue;
+        }
+        if let Err(why) = stopped {
+            return world
+                .violated([], format!("schedules cannot be listed and deleted though nothing goes wrong: {why}"));
+        }
+        if !open.is_empty() {
             let (ids, first) = (open.iter().map(|row| row.id).collect::<Vec<_>>(), open[0].to_string());
             return world.violated(ids, format!("tasks do not come to an end, such as this one: {first}"));
         }
     }
 }
 
-/// Deletes the schedules that callers know nothing of, because nobody told them that they were created.
-async fn stop_schedules(world: &World, store: &Store) -> bool {
+/// Deletes the schedules that callers know nothing of, because nobody told them that they were created. An error while
+/// there may be more.
+async fn stop_schedules(world: &World, store: &Store) -> Result<(), String> {
     let page = store.schedules.list(&tasklane::rql::Query::everything(), world.now()).await;
-    let Ok(page) = page else { return false };
+    let page = page.map_err(|error| error.to_string())?;
     for id in page.data.iter().filter_map(|schedule| schedule["id"].as_str()?.parse().ok()) {
         // What is not deleted now is found again.
         let _ = store.schedules.delete(id).await;
     }
-    page.data.is_empty()
+    if page.data.is_empty() { Ok(()) } else { Err(format!("{} were left", page.data.len())) }
 }
 
 fn open_tasks(world: &World) -> Vec<TaskRow> {
