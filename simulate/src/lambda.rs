@@ -17,7 +17,13 @@ use tasklane::{
 };
 use tokio::sync::oneshot;
 
-use crate::{Bug, journal::LifeId, life::Life, plan::FunctionPlan, world::World};
+use crate::{
+    Bug,
+    journal::LifeId,
+    life::Life,
+    plan::{FunctionPlan, Shape},
+    world::World,
+};
 
 /// How long an adapter waits for an outcome past the time limit.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -94,7 +100,8 @@ impl LambdaPort {
         }
         let way = world.draw(|rng| rng.below(40));
         tokio::time::sleep(Duration::from_millis(way)).await;
-        if !life.is_alive() && world.draw(|rng| rng.odds(500)) {
+        // What is on its way to Lambda may arrive after the death of who sent it; a machine's Functions die with it.
+        if !life.is_alive() && (world.plan.shape == Shape::Machine || world.draw(|rng| rng.odds(500))) {
             std::future::pending::<()>().await;
         }
         let event = serde_json::from_slice(&request.payload).unwrap_or_default();

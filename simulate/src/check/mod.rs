@@ -53,7 +53,7 @@ pub async fn until_quiet(world: &Arc<World>, store: &Store) {
 async fn stop_schedules(world: &World, store: &Store) -> Result<(), String> {
     let page = store.schedules.list(&tasklane::rql::Query::everything(), world.now()).await;
     let page = page.map_err(|error| error.to_string())?;
-    for id in page.data.iter().filter_map(|schedule| schedule["id"].as_str()?.parse().ok()) {
+    for id in page.data.iter().filter_map(|schedule| schedule.to_value()["id"].as_str()?.parse().ok()) {
         // What is not deleted now is found again.
         let _ = store.schedules.delete(id).await;
     }
@@ -90,5 +90,6 @@ pub async fn at_the_end(world: &Arc<World>, store: &Store) {
     order::priorities(world);
     schedules::occurrences(world);
     zombies::explained(world);
+    zombies::started_in_time(world);
     slots::given_back(world, store).await;
 }

@@ -1,4 +1,5 @@
-//! A Task whose outcome cannot be known fails as a zombie: only then, and in time.
+//! A Task whose outcome cannot be known fails as a zombie: only then, and in time. One that could not be started in
+//! time fails without a run: only when something held its runner up.
 
 use std::sync::PoisonError;
 
@@ -8,6 +9,11 @@ use crate::{journal::Version, plan::Shape, world::World};
 
 /// An outcome that is told this long before the lease ends can be written: a few tries, seconds apart.
 const TIME_TO_WRITE: i64 = 12_000;
+
+/// What the error of a Task is named that could not be started in time.
+const STARTED_TOO_LATE: &str = "StartedTooLate";
+/// A runner that was well has this long to start a Task that it claimed.
+const TIME_TO_START: i64 = 10_000;
 
 /// Each zombie has its reason, and none lies longer than it may.
 pub fn explained(world: &World) {
@@ -37,6 +43,28 @@ pub fn explained(world: &World) {
     }
     for (id, what) in broken {
         world.violated([id], what);
+    }
+}
+
+/// No Task is refused as started too late by a runner that was well, and that nothing kept waiting.
+pub fn started_in_time(world: &World) {
+    let mut broken = Vec::new();
+    {
+        let journal = world.journal();
+        for (id, versions) in &journal.rows {
+            let refused = versions.iter().find(|version| {
+                let error = version.row.error.as_ref().filter(|_| version.row.status.is_final());
+                error.is_some_and(|error| error.name == STARTED_TOO_LATE)
+            });
+            let (Some(refused), Some(claimed)) = (refused, journal.claimed(*id)) else { continue };
+            let held_up = journal.troubled(claimed.by, claimed.at - 5000, refused.at);
+            if !held_up && refused.at - claimed.at < TIME_TO_START {
+                broken.push(*id);
+            }
+        }
+    }
+    for id in broken {
+        world.violated([id], "a task was not started although its runner was well");
     }
 }
 
