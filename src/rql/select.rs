@@ -1,25 +1,24 @@
 //! Cutting records down to the selected fields.
 
-use serde_json::{Map, Value as Json};
+use crate::model::{Json, json::Parts};
 
 use super::FieldPath;
 
-/// The record with the selected fields only, and its `id`. Fields that it lacks stay absent; an array on the way to
-/// a field keeps those of its elements that are objects, each cut down by itself.
-pub fn project(select: &[FieldPath], record: Json) -> Json {
+/// The record with the selected fields only, and its `id`, each exactly as it was written. Fields that it lacks stay
+/// absent; an array on the way to a field keeps those of its elements that are objects, each cut down by itself.
+pub fn project(select: &[FieldPath], record: &Json) -> Json {
     let id = ["id".to_owned()];
     let paths: Vec<&[String]> = select.iter().map(FieldPath::steps).chain([id.as_slice()]).collect();
     cut(&paths, record)
 }
 
-fn cut(paths: &[&[String]], value: Json) -> Json {
+fn cut(paths: &[&[String]], value: &Json) -> Json {
     if paths.iter().any(|path| path.is_empty()) {
-        return value;
+        return value.clone();
     }
-    match value {
-        Json::Object(object) => {
-            let mut kept = Map::new();
-            for (name, below) in object {
+    match value.parts() {
+        Parts::Object(fields) => {
+            let kept = fields.into_iter().filter_map(|(name, below)| {
                 let rest: Vec<&[String]> = paths
                     .iter()
                     .filter_map(|path| path.split_first())
@@ -27,20 +26,19 @@ fn cut(paths: &[&[String]], value: Json) -> Json {
                     .map(|(_, rest)| rest)
                     .collect();
                 if rest.is_empty() {
-                    continue;
+                    return None;
                 }
                 // A scalar where the path goes on has nothing that was selected.
-                let leads_on = below.is_object() || below.is_array() || rest.iter().any(|path| path.is_empty());
-                if leads_on {
-                    kept.insert(name, cut(&rest, below));
-                }
-            }
-            Json::Object(kept)
+                let leads_on = !below.is_scalar() || rest.iter().any(|path| path.is_empty());
+                leads_on.then(|| (name, cut(&rest, &below)))
+            });
+            Parts::Object(kept.collect()).join()
         }
-        Json::Array(elements) => {
-            Json::Array(elements.into_iter().filter(Json::is_object).map(|element| cut(paths, element)).collect())
+        Parts::Array(elements) => {
+            let objects = elements.iter().filter(|element| element.is_object());
+            Parts::Array(objects.map(|element| cut(paths, element)).collect()).join()
         }
-        scalar @ (Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_)) => scalar,
+        Parts::Scalar => value.clone(),
     }
 }
 
@@ -61,7 +59,7 @@ mod tests {
             (vec![vec!["tags"]], json!({"id": "1", "tags": ["x"]})),
         ] {
             let select: Vec<FieldPath> = select.into_iter().map(FieldPath::new).collect();
-            assert_eq!(project(&select, record.clone()), expected);
+            assert_eq!(project(&select, &record.clone().into()).to_value(), expected);
         }
     }
 
@@ -69,8 +67,18 @@ mod tests {
     fn reaches_into_the_objects_of_an_array() {
         let record = json!({"id": "1", "data": {"items": [{"sku": 1, "n": 2}, 7, {"n": 3}]}});
         assert_eq!(
-            project(&[FieldPath::new(["data", "items", "sku"])], record),
+            project(&[FieldPath::new(["data", "items", "sku"])], &record.into()).to_value(),
             json!({"id": "1", "data": {"items": [{"sku": 1}, {}]}})
         );
+    }
+
+    #[test]
+    fn leaves_numbers_and_names_as_they_were_written() {
+        let record = r#"{"data":{"n":1.50,"big":123456789012345678901234567890,"a\"b":[1e999]},"id":"1","x":2}"#;
+        let record = Json::parse(record.to_owned()).unwrap();
+        let kept = project(&[FieldPath::new(["data", "n"]), FieldPath::new(["data", "a\"b"])], &record);
+        assert_eq!(kept.as_str(), r#"{"data":{"n":1.50,"a\"b":[1e999]},"id":"1"}"#);
+        let kept = project(&[FieldPath::new(["data", "big"])], &record);
+        assert_eq!(kept.as_str(), r#"{"data":{"big":123456789012345678901234567890},"id":"1"}"#);
     }
 }

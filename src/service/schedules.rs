@@ -1,17 +1,16 @@
 //! Schedules: create, list, delete (contract §3).
 
-use serde_json::Value;
 use tracing::info;
 
 use super::{Service, tasks::check_data_size};
 use crate::{
-    model::{AffectedRecords, Caller, Error, NewSchedule, ObjectId, Page, Result, Schedule},
+    model::{AffectedRecords, Caller, Error, Json, NewSchedule, ObjectId, Page, Result, Schedule},
     rql::Query,
 };
 
 impl Service {
     /// A page of Schedules.
-    pub async fn list_schedules(&self, query: &Query) -> Result<Page<Value>> {
+    pub async fn list_schedules(&self, query: &Query) -> Result<Page<Json>> {
         Ok(self.inner.store.schedules.list(query, self.inner.ports.clock.now()).await?)
     }
 

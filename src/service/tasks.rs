@@ -1,6 +1,5 @@
 //! Tasks: create, list, cancel (contract §4).
 
-use serde_json::Value;
 use tracing::info;
 
 use super::Service;
@@ -15,7 +14,7 @@ use crate::{
 
 impl Service {
     /// A page of Tasks.
-    pub async fn list_tasks(&self, query: &Query) -> Result<Page<Value>> {
+    pub async fn list_tasks(&self, query: &Query) -> Result<Page<Json>> {
         Ok(self.inner.store.tasks.list(query, self.inner.ports.clock.now()).await?)
     }
 

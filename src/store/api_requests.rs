@@ -2,10 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::Value;
-
 use crate::{
-    model::{ApiRequest, ObjectId, Page, Timestamp},
+    model::{ApiRequest, Json, ObjectId, Page, Timestamp},
     ports::Clock,
     rql::Query,
 };
@@ -59,7 +57,7 @@ impl ApiRequests {
     }
 
     /// The API Requests that meet the query, as callers see them.
-    pub async fn list(&self, query: &Query, now: Timestamp) -> Result<Page<Value>, StoreError> {
+    pub async fn list(&self, query: &Query, now: Timestamp) -> Result<Page<Json>, StoreError> {
         let listed = Listed {
             action: "list the API requests",
             table: self.table.clone(),

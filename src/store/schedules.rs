@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::{
-    model::{Lane, ObjectId, Page, Schedule, Task, Timestamp},
+    model::{Json, Lane, ObjectId, Page, Schedule, Task, Timestamp},
     ports::Clock,
     rql::Query,
 };
@@ -68,7 +66,7 @@ impl Schedules {
     }
 
     /// The Schedules that meet the query, as callers see them.
-    pub async fn list(&self, query: &Query, now: Timestamp) -> Result<Page<Value>, StoreError> {
+    pub async fn list(&self, query: &Query, now: Timestamp) -> Result<Page<Json>, StoreError> {
         let listed = Listed {
             action: "list the schedules",
             table: self.table.clone(),

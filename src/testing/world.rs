@@ -189,7 +189,11 @@ impl World {
     /// Every Task, by id.
     pub async fn all_tasks(&self) -> BTreeMap<String, Value> {
         let page = self.service.list_tasks(&crate::rql::Query::everything()).await.expect("the store answers");
-        page.data.into_iter().map(|task| (task["id"].as_str().unwrap_or_default().to_owned(), task)).collect()
+        page.data
+            .iter()
+            .map(crate::model::Json::to_value)
+            .map(|task| (task["id"].as_str().unwrap_or_default().to_owned(), task))
+            .collect()
     }
 }
 

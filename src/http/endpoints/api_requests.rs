@@ -1,7 +1,6 @@
 //! `/tasks/v1/apiRequests`: the records that calls of API Functions leave (contract §5).
 
 use http::Method;
-use serde_json::Value;
 
 use crate::{
     http::{
@@ -13,7 +12,7 @@ use crate::{
         endpoint::Endpoint,
         params::{Id, Listed, Rql, RunLogRql},
     },
-    model::{ApiRequest, ErrorKind, Page, Result},
+    model::{ApiRequest, ErrorKind, Json as AnyJson, Page, Result},
     rql::Schema,
     service::{LogsAnswer, Service},
 };
@@ -44,7 +43,7 @@ async fn list(
     service: Service,
     _: Allowed<ViewApiFunctionRequests>,
     rql: Rql<ApiRequests>,
-) -> Result<Json<Page<Value>, Page<ApiRequest>>> {
+) -> Result<Json<Page<AnyJson>, Page<ApiRequest>>> {
     service.list_api_requests(&rql.query).await.map(Json::of)
 }
 

@@ -1,7 +1,6 @@
 //! `/tasks/v1/schedules`: Schedules.
 
 use http::Method;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
@@ -55,7 +54,7 @@ async fn list(
     service: Service,
     _: Allowed<ViewTaskSchedules>,
     rql: Rql<Schedules>,
-) -> Result<Json<Page<Value>, Page<Schedule>>> {
+) -> Result<Json<Page<AnyJson>, Page<Schedule>>> {
     service.list_schedules(&rql.query).await.map(Json::of)
 }
 

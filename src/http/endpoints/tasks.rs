@@ -1,7 +1,6 @@
 //! `/tasks/v1` and `/tasks/v1/{taskId}/…`: Tasks (contract §4).
 
 use http::Method;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
@@ -55,7 +54,7 @@ impl Listed for Tasks {
     const SCHEMA: Schema = Schema::TASKS;
 }
 
-async fn list(service: Service, _: Allowed<ViewTasks>, rql: Rql<Tasks>) -> Result<Json<Page<Value>, Page<Task>>> {
+async fn list(service: Service, _: Allowed<ViewTasks>, rql: Rql<Tasks>) -> Result<Json<Page<AnyJson>, Page<Task>>> {
     service.list_tasks(&rql.query).await.map(Json::of)
 }
 

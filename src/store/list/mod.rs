@@ -9,9 +9,7 @@ mod walk;
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::Value;
-
-use crate::ports::Clock;
+use crate::{model::Json, ports::Clock};
 
 use super::{StoreError, days::Days, row::Row, table::Table};
 
@@ -39,7 +37,7 @@ pub(super) struct Listed {
     /// The field that says when a record was created: within the slack of its id's time.
     pub(super) time_field: &'static str,
     /// The record as callers see it.
-    pub(super) decode: fn(&Row) -> Result<Value, StoreError>,
+    pub(super) decode: fn(&Row) -> Result<Json, StoreError>,
     pub(super) budgets: Budgets,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -53,7 +51,7 @@ pub(super) enum Layout {
     One(&'static str),
 }
 
-/// A value of the model as callers see it.
-pub(super) fn public<T: serde::Serialize>(row: &Row, record: &T) -> Result<Value, StoreError> {
-    serde_json::to_value(record).map_err(|error| row.corrupt(error))
+/// A value of the model as callers see it, with the user's own JSON in it as it was written.
+pub(super) fn public<T: serde::Serialize>(row: &Row, record: &T) -> Result<Json, StoreError> {
+    Json::of(record).map_err(|error| row.corrupt(error))
 }

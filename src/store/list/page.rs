@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    model::{ObjectId, Page, PageWindow, Timestamp},
+    model::{Json, ObjectId, Page, PageWindow, Timestamp},
     rql::{self, Query, SortKey},
     store::{StoreError, row::Row},
 };
@@ -25,13 +25,13 @@ pub(in crate::store) async fn page(
     plan: &Plan,
     query: &Query,
     now: Timestamp,
-) -> Result<Page<Value>, StoreError> {
+) -> Result<Page<Json>, StoreError> {
     let found = match plan.order {
         Order::Ids { .. } => in_order(listed, plan, query, now).await?,
         Order::Keys => sorted(listed, plan, query, now).await?,
     };
     let cut = |record| match &query.select {
-        Some(select) => rql::project(select, record),
+        Some(select) => rql::project(select, &record),
         None => record,
     };
     let window = query.window;
@@ -48,7 +48,7 @@ pub(in crate::store) async fn page(
 }
 
 struct Found {
-    records: Vec<Value>,
+    records: Vec<Json>,
     total: Total,
 }
 
@@ -100,7 +100,7 @@ async fn in_order(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -
                 continue;
             }
             let record = (listed.decode)(row)?;
-            if query.matches(&record) {
+            if query.filter.is_none() || query.matches(&record.to_value()) {
                 if in_window {
                     records.push(record);
                 }
@@ -128,9 +128,9 @@ async fn sorted(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -> 
         check_budget(listed, began)?;
         for row in rows.iter().filter(|row| !row.is_expired(now)) {
             let record = (listed.decode)(row)?;
-            if query.matches(&record) {
+            if query.filter.is_none() || query.matches(&record.to_value()) {
                 matched += 1;
-                best.offer(id_of(row)?, rql::project(&fields, record));
+                best.offer(id_of(row)?, rql::project(&fields, &record).to_value());
             }
         }
         if best.bytes > SORT_BYTES {
@@ -185,7 +185,7 @@ fn size(record: &Value) -> usize {
 }
 
 /// The records of these ids, in this order. One that is gone since it was found is left out.
-async fn by_ids(listed: &Listed, ids: &[ObjectId]) -> Result<Vec<Value>, StoreError> {
+async fn by_ids(listed: &Listed, ids: &[ObjectId]) -> Result<Vec<Json>, StoreError> {
     let mut ascending = ids.to_vec();
     ascending.sort();
     let plan = Plan::of_ids(ascending);

@@ -1,10 +1,9 @@
 //! Lists of Tasks.
 
 use futures::future::try_join_all;
-use serde_json::Value;
 
 use crate::{
-    model::{ObjectId, Page, TaskStatus, Timestamp},
+    model::{Json, ObjectId, Page, TaskStatus, Timestamp},
     rql::Query,
     store::{
         QueueLane, StoreError, Tasks,
@@ -21,7 +20,7 @@ const GATHERED: usize = 5_000;
 
 impl Tasks {
     /// The Tasks that meet the query, as callers see them.
-    pub async fn list(&self, query: &Query, now: Timestamp) -> Result<Page<Value>, StoreError> {
+    pub async fn list(&self, query: &Query, now: Timestamp) -> Result<Page<Json>, StoreError> {
         let listed = Listed {
             action: "list the tasks",
             table: self.table.clone(),
@@ -73,11 +72,6 @@ fn unfinished_only(query: &Query) -> Option<Vec<TaskStatus>> {
     statuses.iter().all(|status| !status.is_final()).then_some(statuses)
 }
 
-fn decode(row: &Row) -> Result<Value, StoreError> {
-    let mut task = row::read(row)?.task;
-    public(row, &task).or_else(|_| {
-        // A user's JSON may hold what a `Value` cannot, such as 1e999. That must not take the whole list away.
-        task.data = Some(Value::Null.into());
-        public(row, &task)
-    })
+fn decode(row: &Row) -> Result<Json, StoreError> {
+    public(row, &row::read(row)?.task)
 }

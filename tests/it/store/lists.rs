@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tasklane::{
-    model::{Lane, ObjectId, Page, Priority, Tags, TaskStatus},
+    model::{Json, Lane, ObjectId, Page, Priority, Tags, TaskStatus},
     rql::{Query, Schema},
     store::StoreError,
 };
@@ -13,7 +13,8 @@ use super::{World, boom, run_of};
 
 async fn list(world: &World, query: &str) -> Page<Value> {
     let query = Query::parse(query, &Schema::TASKS).unwrap();
-    world.store.tasks.list(&query, world.now()).await.unwrap()
+    let page = world.store.tasks.list(&query, world.now()).await.unwrap();
+    Page { query: page.query, page: page.page, data: page.data.iter().map(Json::to_value).collect() }
 }
 
 fn ids(page: &Page<Value>) -> Vec<ObjectId> {
@@ -244,4 +245,23 @@ async fn a_page_that_is_not_found_in_time_is_an_error_of_its_own() {
     assert_eq!(tasklane::model::Error::from(error).kind().code(), Some(21));
     // What lies at the beginning is found in time.
     assert_eq!(list(&world, "priority=0&limit(1)&skipCount()").await.data.len(), 1);
+}
+
+#[tokio::test]
+async fn a_list_shows_the_users_own_json_as_it_was_written() {
+    let world = World::new().await;
+    let written = r#"{"z":1.50,"id":123456789012345678901234567890,"huge":1e999,"a":[]}"#;
+    let mut task = world.task_of("f");
+    task.data = Some(Json::parse(written.to_owned()).unwrap());
+    let id = world.create(&task).await;
+    let of = async |query: &str| {
+        let query = Query::parse(query, &Schema::TASKS).unwrap();
+        let page = world.store.tasks.list(&query, world.now()).await.unwrap();
+        page.data.iter().map(|task| task.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    for query in ["", &format!("eq(id,{id})"), "eq(data.z,1.5)", "sort(priority)"] {
+        let listed = of(query).await;
+        assert!(listed.len() == 1 && listed[0].contains(&format!(r#""data":{written}"#)), "{query}: {listed:?}");
+    }
+    assert_eq!(of("select(data.z)").await, [format!(r#"{{"id":"{id}","data":{{"z":1.50}}}}"#)]);
 }
