@@ -1,11 +1,16 @@
 //! How the clients of AWS are made.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
+
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::{
     Connector,
     tls::{Provider, rustls_provider::CryptoMode},
 };
-use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector};
+use aws_smithy_runtime_api::client::{
+    dns::{DnsFuture, ResolveDns, ResolveDnsError},
+    http::{SharedHttpClient, SharedHttpConnector},
+};
 
 /// The behaviour of the SDK that everything here was written and tested against.
 pub fn behavior_version() -> BehaviorVersion {
@@ -20,10 +25,47 @@ pub async fn sdk_config() -> SdkConfig {
 
 /// One client, and so one pool of connections and one set of root certificates, for all services.
 pub fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_with_resolver(Resolver)
 }
 
 /// Fetches presigned URLs.
 pub fn downloads() -> SharedHttpConnector {
-    SharedHttpConnector::new(Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring)).build())
+    let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    SharedHttpConnector::new(connector.build_with_resolver(Resolver))
+}
+
+/// The machine's own resolver, and `*.localhost`, which is this machine (RFC 6761 §6.3) and which few resolvers know: an
+/// emulator's gateways and buckets have such names.
+#[derive(Clone, Copy, Debug)]
+struct Resolver;
+
+impl ResolveDns for Resolver {
+    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
+        if name.ends_with(".localhost") {
+            return DnsFuture::ready(Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]));
+        }
+        let name = name.to_owned();
+        DnsFuture::new(async move {
+            // The machine's resolver may wait for the network.
+            let looked_up = tokio::task::spawn_blocking(move || -> std::io::Result<Vec<IpAddr>> {
+                Ok((name.as_str(), 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+            });
+            looked_up.await.map_err(ResolveDnsError::new)?.map_err(ResolveDnsError::new)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn names_below_localhost_are_this_machine() {
+        for name in ["localhost", "0a1b2c3d.execute-api.localhost"] {
+            let addresses = Resolver.resolve_dns(name).await.unwrap();
+            assert!(!addresses.is_empty() && addresses.iter().all(IpAddr::is_loopback), "{name}: {addresses:?}");
+        }
+    }
 }

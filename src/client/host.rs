@@ -19,7 +19,7 @@ pub struct InvalidHost {
 impl BaseUrl {
     /// Understands a host as the official SDK does (contract §7): one that contains `localhost` is used as it is, any
     /// other becomes `https://api.<host>`, whatever scheme it is given. An address of the machine itself, such as
-    /// `http://127.0.0.1:4000`, is used as it is too.
+    /// `http://127.0.0.1:4000`, is used as it is too, and so is API Gateway's own name for a stack without a domain.
     ///
     /// # Errors
     /// When no URL comes of it.
@@ -35,6 +35,8 @@ impl BaseUrl {
         }
         let text = if bare.contains("localhost") || is_loopback(bare) {
             if bare.len() == trimmed.len() { format!("http://{bare}") } else { trimmed.to_owned() }
+        } else if is_gateway(bare) {
+            format!("https://{bare}")
         } else {
             let bare = bare.strip_prefix("api.").unwrap_or(bare);
             format!("https://api.{}", bare.strip_prefix("apx.").unwrap_or(bare))
@@ -56,7 +58,13 @@ impl BaseUrl {
 
     /// Whether it is this machine: no proxy stands in between then.
     pub fn is_local(&self) -> bool {
-        self.0.host_str().is_some_and(|host| host == "localhost" || host.ends_with(".localhost") || is_loopback(host))
+        self.name_below_localhost().is_some()
+            || self.0.host_str().is_some_and(|host| host == "localhost" || is_loopback(host))
+    }
+
+    /// Its name, when that is one below `localhost`: an emulator's gateway has one.
+    pub(super) fn name_below_localhost(&self) -> Option<&str> {
+        self.0.host_str().filter(|host| host.ends_with(".localhost"))
     }
 }
 
@@ -70,6 +78,13 @@ impl fmt::Debug for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// `<id>.execute-api.<region>.amazonaws.com[.cn][/path]`: nobody can put an `api.` in front of it.
+fn is_gateway(host: &str) -> bool {
+    let host = host.split('/').next().unwrap_or(host);
+    let ours = host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"));
+    ours.is_some_and(|name| name.split('.').nth(1) == Some("execute-api"))
 }
 
 /// `host[:port][/path]`, with brackets around an IPv6 address.
@@ -100,6 +115,9 @@ mod tests {
             ("http://example.com:8080/", "https://api.example.com:8080"),
             ("https://api.example.com", "https://api.example.com"),
             ("apx.example.com", "https://api.example.com"),
+            ("https://a1.execute-api.eu-west-1.amazonaws.com", "https://a1.execute-api.eu-west-1.amazonaws.com"),
+            ("a1.execute-api.cn-north-1.amazonaws.com.cn/v1", "https://a1.execute-api.cn-north-1.amazonaws.com.cn/v1"),
+            ("execute-api.example.com", "https://api.execute-api.example.com"),
         ] {
             assert_eq!(BaseUrl::from_host(host).map(|base| base.to_string()), Ok(base.to_owned()), "{host}");
         }

@@ -1,6 +1,9 @@
 //! One request and its answer.
 
-use std::time::Duration;
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 use reqwest::{
     Method, StatusCode,
@@ -84,6 +87,11 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none());
         if base.is_local() {
             builder = builder.no_proxy();
+        }
+        if let Some(name) = base.name_below_localhost() {
+            // This machine (RFC 6761 §6.3), which few resolvers know. Port 0 leaves the URL's.
+            builder =
+                builder.resolve_to_addrs(name, &[(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()]);
         }
         let http = builder.build().map_err(|e| ClientError::Setup(root_cause(&e)))?;
         Ok(Self { http, base, credential, retry_delays: RETRY_DELAYS.to_vec() })

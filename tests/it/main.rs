@@ -9,5 +9,6 @@ mod openapi;
 mod restart;
 mod run;
 mod sdk;
+mod stack;
 mod store;
 mod support;

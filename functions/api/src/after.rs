@@ -21,21 +21,22 @@ impl Answered {
     }
 }
 
-/// Has what goes on after each answer go on. Where there are no extensions (emulators run without), nothing freezes
-/// either.
+/// Has what goes on after each answer go on, and then gives back what the process need not keep.
 pub async fn each_answer(stack: Arc<Stack>, service: Service) -> Answered {
     let answered = Answered(Arc::new(Notify::new()));
-    let told = Arc::clone(&answered.0);
-    let processor = service_fn(move |event: LambdaEvent| {
-        let (told, stack, service) = (Arc::clone(&told), Arc::clone(&stack), service.clone());
-        async move {
-            if let NextEvent::Invoke(_) = event.next {
-                told.notified().await;
-                stack.drain(&service).await;
+    let after = After { answered: answered.clone(), stack, service };
+    let processor = {
+        let after = after.clone();
+        service_fn(move |event: LambdaEvent| {
+            let after = after.clone();
+            async move {
+                if let NextEvent::Invoke(_) = event.next {
+                    after.next_answer().await;
+                }
+                Ok::<(), Error>(())
             }
-            Ok::<(), Error>(())
-        }
-    });
+        })
+    };
     let extension = Extension::new().with_extension_name("after-answers").with_events(&["INVOKE"]);
     match extension.with_events_processor(processor).register().await {
         Ok(registered) => {
@@ -45,7 +46,29 @@ pub async fn each_answer(stack: Arc<Stack>, service: Service) -> Answered {
                 }
             });
         }
-        Err(error) => tracing::warn!(%error, "there are no extensions here: work after answers is not waited for"),
+        // Emulators run without extensions, and nothing freezes there either.
+        Err(error) => {
+            tracing::warn!(%error, "there are no extensions here: what is frozen after an answer goes on with the next");
+            tokio::spawn(async move {
+                loop {
+                    after.next_answer().await;
+                }
+            });
+        }
     }
     answered
+}
+
+#[derive(Clone)]
+struct After {
+    answered: Answered,
+    stack: Arc<Stack>,
+    service: Service,
+}
+
+impl After {
+    async fn next_answer(&self) {
+        self.answered.0.notified().await;
+        self.stack.drain(&self.service).await;
+    }
 }

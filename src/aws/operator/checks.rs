@@ -94,7 +94,8 @@ async fn tables(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) -> 
                 }
                 let active = |index: &&str| {
                     table.global_secondary_indexes().iter().any(|found| {
-                        found.index_name() == Some(index) && found.index_status() == Some(&IndexStatus::Active)
+                        found.index_name() == Some(index)
+                            && found.index_status().is_none_or(|status| *status == IndexStatus::Active)
                     })
                 };
                 let missing: Vec<_> = indexes.iter().filter(|index| !active(index)).copied().collect();

@@ -1,0 +1,61 @@
+"""Starts MiniStack on GATEWAY_PORT, with one fault mended. Ends, with all that it runs, when its stdin does.
+
+On AWS the answer to Invoke carries the id of the run, the one that its log lines carry too: it is how a Task's lines are
+found. MiniStack makes up two ids. Here the answer gets the run's.
+"""
+
+import contextvars
+import os
+import signal
+import sys
+import threading
+
+from ministack import app
+from ministack.services import lambda_svc
+
+_run = contextvars.ContextVar("run", default=None)
+
+
+class _WithRunId(dict):
+    """Headers whose request id stays when the emulator writes its own over them."""
+
+    def update(self, other):
+        super().update({name: value for name, value in other.items() if name != "x-amzn-requestid"})
+
+
+_dispatch = lambda_svc._execute_function_dispatch
+
+
+def _dispatch_and_tell(func, config, event, request_id, started):
+    run = _run.get()
+    if run is not None:
+        run.setdefault("id", request_id)
+    return _dispatch(func, config, event, request_id, started)
+
+
+_invoke = lambda_svc._invoke
+
+
+async def _invoke_and_tell(*args, **kwargs):
+    run = {}
+    _run.set(run)
+    status, headers, body = await _invoke(*args, **kwargs)
+    if "id" in run:
+        headers = _WithRunId({**headers, "x-amzn-requestid": run["id"]})
+    return status, headers, body
+
+
+lambda_svc._execute_function_dispatch = _dispatch_and_tell
+lambda_svc._invoke = _invoke_and_tell
+
+
+
+def _end_with_stdin():
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    app.main()

@@ -1,0 +1,190 @@
+//! The stack under test: template.yaml, deployed by CloudFormation into an emulator, and what a test does with it.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{emulator::Emulator, python};
+use crate::support::{
+    command::{Ended, tasklane},
+    project::repository,
+    wait::{PATIENCE, until},
+};
+
+/// A deployed stack, and an operator's shell in an empty home.
+pub struct Deployed<'a> {
+    /// Where it is deployed.
+    pub emulator: &'a Emulator,
+    /// What CloudFormation calls it.
+    pub name: String,
+    /// What the names of everything in it begin with.
+    pub prefix: String,
+    outputs: Value,
+    home: TempDir,
+    http: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// What the gateway answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: reqwest::header::HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body of a 200 as JSON.
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
+        self.json()
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+    }
+}
+
+impl<'a> Deployed<'a> {
+    /// Deploys the handlers in `zips`.
+    pub fn deploy(emulator: &'a Emulator, zips: &Path) -> Self {
+        // Of its own in an emulator that is not: a stack of this name may be there already.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is set").as_micros();
+        let prefix = format!("t{now:x}");
+        let name = format!("stack-{prefix}");
+        let outputs = stack_py(emulator, [OsStr::new("deploy"), name.as_ref(), prefix.as_ref(), zips.as_os_str()]);
+        let url: reqwest::Url = outputs["Url"].as_str().expect("an output").parse().expect("a URL");
+        let host = url.host_str().expect("a host");
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut http = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
+        if host.ends_with(".localhost") {
+            http = http.resolve(host, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        }
+        Self {
+            emulator,
+            name,
+            prefix,
+            home: tempfile::tempdir().expect("there is room for a home"),
+            http: http.build().expect("a client"),
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"),
+            outputs,
+        }
+    }
+
+    /// An output of the stack.
+    pub fn output(&self, name: &str) -> &str {
+        self.outputs[name].as_str().unwrap_or_else(|| panic!("there is no output {name}: {}", self.outputs))
+    }
+
+    /// Deletes the stack.
+    pub fn delete(&self) {
+        stack_py(self.emulator, ["delete", &self.name, &self.prefix]);
+    }
+
+    /// What exists that belongs to the stack, by kind.
+    pub fn left(&self) -> Value {
+        stack_py(self.emulator, ["left", &self.prefix])
+    }
+
+    /// Calls one operation of an AWS API, as boto3 names service and operation.
+    pub fn aws(&self, service: &str, operation: &str, arguments: &Value) -> Value {
+        stack_py(self.emulator, ["ask", service, operation, &arguments.to_string()])
+    }
+
+    /// The folder that the operator works in.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// `tasklane <args>`, run to its end, with AWS credentials in the environment and those of the service where
+    /// [`Deployed::keep_credentials`] put them.
+    pub fn run(&self, args: &[&str]) -> Ended {
+        Ended::of(tasklane(self.home()).args(args).envs(self.emulator.environment()))
+    }
+
+    /// What the command that ends well says as JSON.
+    pub fn json(&self, args: &[&str]) -> Value {
+        self.run(&[args, &["--json"]].concat()).expect(0).json()
+    }
+
+    /// Where the service's credentials are.
+    pub fn credentials_file(&self) -> std::path::PathBuf {
+        self.home().join(".tasklane/credentials")
+    }
+
+    /// Puts an administrator's credentials where the command looks for them.
+    pub fn keep_credentials(&self, lines: &str) {
+        let file = self.credentials_file();
+        fs::create_dir_all(file.parent().expect("a folder")).expect("home can be written to");
+        fs::write(file, lines).expect("home can be written to");
+    }
+
+    /// Asks the gateway, as the administrator or as nobody.
+    pub fn ask(&self, method: &str, path: &str, body: Option<(&str, Vec<u8>)>, administrator: bool) -> Answer {
+        let url = format!("{}{path}", self.output("Url"));
+        let mut request = self.http.request(method.parse().expect("a method"), url);
+        if administrator {
+            request = request.bearer_auth(self.token());
+        }
+        if let Some((kind, body)) = body {
+            request = request.header("content-type", kind).body(body);
+        }
+        self.runtime.block_on(async {
+            let response = request.send().await.expect("the gateway answers");
+            let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            Answer { status, headers, body: response.bytes().await.expect("the answer comes whole").to_vec() }
+        })
+    }
+
+    /// Queues a Task and answers its id.
+    pub fn queue(&self, function: &str, more: &[&str]) -> String {
+        let task = self.json(&[&["tasks", "create", function], more].concat());
+        task["id"].as_str().expect("a Task has an id").to_owned()
+    }
+
+    /// The Task as it is now.
+    pub fn task(&self, id: &str) -> Value {
+        let mut page = self.ask("GET", &format!("/tasks/v1/?eq(id,{id})"), None, true).ok();
+        page["data"][0].take()
+    }
+
+    /// The Task once it has come to an end.
+    pub fn ended(&self, id: &str) -> Value {
+        until(&format!("Task {id} has come to an end"), || {
+            let task = self.task(id);
+            let goes_on = task["status"] == "new" || task["status"] == "inProgress";
+            (!goes_on).then_some(task)
+        })
+    }
+
+    fn token(&self) -> String {
+        let lines = fs::read_to_string(self.credentials_file()).expect("the administrator has credentials");
+        let token = lines.lines().find_map(|line| line.strip_prefix("API_ACCESS_TOKEN="));
+        token.expect("there is a token among them").to_owned()
+    }
+}
+
+fn stack_py<S: AsRef<OsStr>>(emulator: &Emulator, args: impl IntoIterator<Item = S>) -> Value {
+    let mut command = Command::new(python::install());
+    let output = command
+        .arg(repository().join("infra/python/stack.py"))
+        .args(args)
+        .envs(emulator.environment())
+        .output()
+        .expect("python starts");
+    assert!(output.status.success(), "{command:?} failed\n{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("it prints JSON")
+}

@@ -1,0 +1,109 @@
+//! Functions: deployed by the command, executed, changed, and called over HTTP.
+
+use serde_json::json;
+
+use super::deployed::Deployed;
+use crate::support::project::{repository, write_function, write_source};
+
+/// Answers what it was asked, and the bytes of its body reversed.
+const MIRROR: &str = "
+exports.handler = async event => {
+  console.log('mirroring', event.rawPath);
+  const bytes = Buffer.from(event.body ?? '', event.isBase64Encoded ? 'base64' : 'utf8').reverse();
+  return {
+    statusCode: 201,
+    headers: {
+      'content-type': 'application/octet-stream', 'x-path': event.rawPath, 'x-query': event.rawQueryString,
+      'x-method': event.requestContext.http.method, 'x-user': event.headers['x-exh-requesting-user-id'] ?? 'nobody',
+    },
+    body: bytes.toString('base64'),
+    isBase64Encoded: true,
+  };
+};";
+
+pub fn are_synced(stack: &Deployed<'_>) {
+    for example in ["hello-js", "hello-py"] {
+        let folder = repository().join("examples").join(example);
+        stack.run(&["sync", "--path", folder.to_str().expect("a path")]).expect(0);
+    }
+    let own = stack.home().join("functions");
+    write_function(&own, "mirror", MIRROR, &json!({ "executionPermission": "allUsers" }));
+    write_function(
+        &own,
+        "version",
+        "exports.handler = async () => 'old ' + process.env.MARK;",
+        &json!({
+            "environment": { "MARK": "old" },
+        }),
+    );
+    stack.run(&["sync", "--path", own.to_str().expect("a path")]).expect(0);
+    let planned = stack.run(&["sync", "--plan", "--path", own.to_str().expect("a path")]);
+    planned.expect(0);
+    let listed = stack.json(&["list"]);
+    let names: Vec<_> = listed.as_array().expect("a list").iter().map(|function| &function["name"]).collect();
+    assert_eq!(names, ["hello-js", "hello-py", "mirror", "version"]);
+    let lambda = stack.left()["functions"].to_string();
+    assert!(lambda.contains(&format!("\"{}-hello-py\"", stack.prefix)), "{lambda}");
+}
+
+pub fn are_executed(stack: &Deployed<'_>) {
+    for name in ["hello-js", "hello-py"] {
+        let executed = stack.json(&["execute", name, "--data", r#"{"name":"Zoë 🚀"}"#]);
+        assert_eq!(executed["result"], json!({ "message": "Hello, Zoë 🚀!" }), "{name}");
+        assert_eq!(executed["status"], "complete");
+        let logs = stack.run(&["tasks", "logs", executed["id"].as_str().expect("an id")]).expect(0).stdout;
+        // Python's `print` writes no request id beside it.
+        assert!(logs.contains("Saying hello to Zoë 🚀"), "{logs}");
+        assert!(logs.contains("START RequestId") && logs.contains("REPORT RequestId"), "{logs}");
+    }
+    let refused = stack.ask("POST", "/tasks/v1/functions/hello-js/execute", None, false);
+    assert_eq!((refused.status, refused.json()["code"].clone()), (401, json!(104)));
+    let unknown = stack.ask("POST", "/tasks/v1/functions/nowhere/execute", None, true);
+    assert_eq!((unknown.status, unknown.json()["code"].clone()), (404, json!(16)));
+}
+
+pub fn answer_http(stack: &Deployed<'_>) {
+    let bytes: Vec<u8> = (0..=255).collect();
+    let body = Some(("application/octet-stream", bytes.clone()));
+    let answer = stack.ask("PATCH", "/tasks/v1/api/mirror/a/path?x=1&y=%C3%A9", body, true);
+    let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+    assert_eq!(header("content-type"), "application/octet-stream");
+    assert_eq!((header("x-method"), header("x-path"), header("x-query")), ("PATCH", "/a/path", "?x=1&y=%C3%A9"));
+    assert_eq!(header("x-user"), "administrator");
+    assert_eq!(answer.body, bytes.into_iter().rev().collect::<Vec<_>>(), "bytes go through unchanged");
+
+    let record = stack.json(&["api-requests", "list"])[0].clone();
+    assert_eq!(
+        (&record["functionName"], &record["statusCode"], &record["path"]),
+        (&json!("mirror"), &json!(201), &json!("a/path?x=1&y=%C3%A9"))
+    );
+    let logs = stack.run(&["api-requests", "logs", record["id"].as_str().expect("an id")]).expect(0).stdout;
+    assert!(logs.contains("mirroring /a/path"), "{logs}");
+
+    let nobody = stack.ask("GET", "/tasks/v1/api/mirror/", None, false);
+    assert_eq!((nobody.status, nobody.json()["code"].clone()), (401, json!(104)));
+}
+
+/// The answers while it changes are the old code with the old configuration, or the new with the new.
+pub fn change_at_once(stack: &Deployed<'_>) {
+    let result = || stack.json(&["execute", "version"])["result"].clone();
+    assert_eq!(result(), "old old");
+    let own = stack.home().join("functions");
+    write_function(&own, "version", "", &json!({ "environment": { "MARK": "new" } }));
+    write_source(&own, "version", "exports.handler = async () => 'new ' + process.env.MARK;");
+    let path = own.join("version");
+    std::thread::scope(|scope| {
+        let sync = scope.spawn(|| stack_sync(stack, &path));
+        while !sync.is_finished() {
+            let seen = result();
+            assert!(seen == "old old" || seen == "new new", "a mixture ran: {seen}");
+        }
+        sync.join().expect("it is synced");
+    });
+    assert_eq!(result(), "new new");
+}
+
+fn stack_sync(stack: &Deployed<'_>, path: &std::path::Path) {
+    stack.run(&["sync", "--path", path.to_str().expect("a path")]).expect(0);
+}

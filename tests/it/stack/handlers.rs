@@ -1,0 +1,55 @@
+//! The three handlers as the stack deploys them: a zip each, with a `bootstrap` in it.
+
+use std::{
+    env,
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+use crate::support::project::repository;
+
+/// The handlers, by the names of their crates.
+const HANDLERS: [&str; 3] = ["api", "dispatcher", "ticker"];
+
+/// A folder that holds the three binaries already, e.g. target/lambda after `cargo build --profile lambda -p api
+/// -p dispatcher -p ticker`.
+const BUILT: &str = "TASKLANE_TEST_HANDLERS";
+
+/// A folder with `api.zip`, `dispatcher.zip` and `ticker.zip`: of the binaries in the folder that
+/// `TASKLANE_TEST_HANDLERS` names, or of this tree's code, built for this machine.
+pub fn zips() -> TempDir {
+    let binaries = env::var_os(BUILT).map_or_else(build, |folder| repository().join(folder));
+    let folder = tempfile::tempdir().expect("there is room for the zips");
+    for handler in HANDLERS {
+        let binary = fs::read(binaries.join(handler))
+            .unwrap_or_else(|error| panic!("there is no handler {}: {error}", binaries.join(handler).display()));
+        let file = File::create(folder.path().join(format!("{handler}.zip"))).expect("a zip can be written");
+        let mut zip = ZipWriter::new(file);
+        // Packing it tight would take longer than everything that is done with it.
+        let options =
+            SimpleFileOptions::default().compression_method(CompressionMethod::Stored).unix_permissions(0o755);
+        zip.start_file("bootstrap", options).expect("a zip can be written");
+        zip.write_all(&binary).expect("a zip can be written");
+        zip.finish().expect("a zip can be written");
+    }
+    folder
+}
+
+/// Builds them with a profile of their own, so in a folder of their own: the cargo that runs this test waits for nothing
+/// of it, nor this one for that.
+fn build() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in target/");
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--locked", "--quiet", "--profile", "stack"]).arg("--target-dir").arg(target);
+    for handler in HANDLERS {
+        cargo.args(["-p", handler]);
+    }
+    let output = cargo.current_dir(repository()).output().expect("cargo starts");
+    assert!(output.status.success(), "the handlers do not build\n{}", String::from_utf8_lossy(&output.stderr));
+    target.join("stack")
+}

@@ -1,0 +1,51 @@
+//! The whole stack, as somebody deploys it: template.yaml by CloudFormation, in an emulator of AWS.
+//!
+//! MiniStack runs the real handlers and real Functions. What it cannot do is asserted around, and said where that is:
+//! the errors that code throws arrive under another name, and nothing but time freezes a process.
+
+mod deployed;
+mod emulator;
+mod handlers;
+mod python;
+
+mod bus;
+mod functions;
+mod operator;
+mod queue;
+mod sdk;
+mod zombie;
+
+use deployed::Deployed;
+use emulator::Emulator;
+
+#[test]
+fn a_deployed_stack_does_what_one_machine_does() {
+    let emulator = Emulator::start();
+    let zips = handlers::zips();
+    let stack = Deployed::deploy(&emulator, zips.path());
+
+    operator::makes_the_first_administrator(&stack);
+    let failures = bus::Listener::on(&stack);
+    functions::are_synced(&stack);
+    queue::runs_a_task_and_keeps_a_poisoned_message(&stack);
+    // What takes until the next minute begins here and is looked at last.
+    let schedule = queue::Scheduled::begin(&stack);
+    let zombie = zombie::Zombie::make(&stack);
+
+    functions::are_executed(&stack);
+    functions::answer_http(&stack);
+    functions::change_at_once(&stack);
+    queue::starts_a_task_not_before_its_time(&stack);
+    queue::retries(&stack);
+    let failed = queue::fails_for_good(&stack);
+    sdk::works_through_the_gateway(&stack);
+
+    failures.hear_of(&failed);
+    schedule.has_created_one_task(&stack);
+    if let Some(zombie) = zombie {
+        failures.hear_of(&zombie.is_cleaned(&stack));
+    }
+    operator::finds_nothing_wrong(&stack);
+    failures.stop();
+    operator::takes_all_away(&stack);
+}

@@ -1,0 +1,65 @@
+//! What an operator does, with AWS credentials alone.
+
+use serde_json::{Value, json};
+
+use super::deployed::Deployed;
+use crate::support::wait::until;
+
+pub fn makes_the_first_administrator(stack: &Deployed<'_>) {
+    let lines = stack.run(&["admin", "bootstrap", "--stack", &stack.name]).expect(0).stdout;
+    assert!(lines.starts_with(&format!("API_HOST={}\n", stack.output("Url"))), "{lines}");
+    stack.keep_credentials(&lines);
+    assert_eq!(stack.json(&["list"]), json!([]), "an empty service answers its administrator");
+    stack.run(&["admin", "bootstrap", "--stack", "another"]).expect(2);
+}
+
+/// The ticker comes once a minute, and until it came for the first time it is what is wrong.
+pub fn finds_nothing_wrong(stack: &Deployed<'_>) {
+    let all_is_well = |by: &str| {
+        until("the doctor finds nothing wrong", || {
+            let found = stack.run(&["doctor", "--stack", by]);
+            let wrong: Vec<_> = found.stdout.lines().filter(|line| !line.starts_with("ok ")).collect();
+            assert!(
+                wrong.iter().all(|line| line.starts_with("WRONG  the ticker:")),
+                "{}{}",
+                found.stdout,
+                found.stderr
+            );
+            (found.code == 0).then_some(found.stdout)
+        })
+    };
+    let found = all_is_well(&stack.name);
+    for looked_at in
+        ["handler", "table", "the wake-up queue", "the ticker", "Function hello-js", "the gateway", "clock"]
+    {
+        assert!(found.contains(looked_at), "nobody looked at {looked_at}:\n{found}");
+    }
+    assert_eq!(all_is_well(&stack.prefix), found, "a stack is found by its prefix too");
+}
+
+/// What holds records and what opens them stays; so do the lines that Functions logged.
+pub fn takes_all_away(stack: &Deployed<'_>) {
+    let listed = stack.json(&["list"]);
+    let names = listed.as_array().expect("a list").iter().map(|function| function["name"].as_str().expect("a name"));
+    for name in names {
+        stack.run(&["delete", name]).expect(0);
+    }
+    assert_eq!(stack.json(&["list"]), json!([]));
+    let handlers = ["api", "dispatcher", "ticker"].map(|handler| format!("handler-{}-{handler}", stack.prefix));
+    assert_eq!(stack.left()["functions"], json!(handlers), "a deleted Function's Lambda function goes with it");
+
+    stack.delete();
+    let key = stack.aws("kms", "describe_key", &json!({ "KeyId": stack.output("SecretsKeyArn") }));
+    assert_eq!(key["KeyMetadata"]["KeyState"], "Enabled", "nothing that it sealed could be opened");
+    let mut left = stack.left();
+    let table = |name: &str| format!("{}-{name}", stack.prefix);
+    let tables = ["api-requests", "control", "credentials", "functions", "schedules", "tasks"].map(table);
+    assert_eq!(left["tables"].take(), json!(tables));
+    for group in left["logs"].take().as_array().expect("a list") {
+        let kept = format!("/aws/lambda/{}-", stack.prefix);
+        assert!(group.as_str().expect("a name").starts_with(&kept), "{group} is left");
+    }
+    for (kind, names) in left.as_object().expect("kinds") {
+        assert!(*names == Value::Null || *names == json!([]), "{kind} are left: {names}");
+    }
+}
