@@ -57,5 +57,7 @@ def _end_with_stdin():
 
 
 if __name__ == "__main__":
+    # What it runs stays in this group, and nobody else is in it.
+    os.setpgrp()
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     app.main()

@@ -1,9 +1,9 @@
 """Deploys template.yaml into an emulator of AWS, looks into it, and takes it away again.
 
-    stack.py deploy NAME PREFIX FOLDER   deploys FOLDER/{api,dispatcher,ticker}.zip; prints the outputs as JSON
-    stack.py delete NAME PREFIX          deletes the stack, and the bucket that its handlers came through
-    stack.py left PREFIX                 prints what exists with this prefix, as JSON
-    stack.py ask SERVICE OPERATION JSON  calls one operation of an AWS API and prints its answer as JSON
+    stack.py deploy NAME FOLDER PARAMETER=VALUE …   deploys FOLDER/{api,dispatcher,ticker}.zip; prints the outputs as JSON
+    stack.py delete NAME                            deletes the stack, and the bucket that its handlers came through
+    stack.py left PREFIX                            prints what exists with this prefix, as JSON
+    stack.py ask SERVICE OPERATION JSON             calls one operation of an AWS API and prints its answer as JSON
 
 The endpoint and the credentials are those of the environment, as for every AWS tool. `sam deploy` does more than this
 (it builds, and asks); what CloudFormation gets is the same.
@@ -23,9 +23,9 @@ HANDLERS = ("api", "dispatcher", "ticker")
 PATIENCE = 120
 
 
-def deploy(name, prefix, folder):
+def deploy(name, folder, *parameters):
     s3, cloudformation = boto3.client("s3"), boto3.client("cloudformation")
-    bucket = artifacts(prefix)
+    bucket = artifacts(name)
     region = os.environ["AWS_REGION"]
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
     template = (ROOT / "template.yaml").read_text()
@@ -39,8 +39,7 @@ def deploy(name, prefix, folder):
         TemplateBody=template,
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         Parameters=[
-            {"ParameterKey": "Prefix", "ParameterValue": prefix},
-            {"ParameterKey": "TaskConcurrency", "ParameterValue": "4"},
+            {"ParameterKey": key, "ParameterValue": value} for key, value in (text.split("=", 1) for text in parameters)
         ],
     )
     stack = settled(cloudformation, name)
@@ -55,20 +54,20 @@ def deploy(name, prefix, folder):
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
-def delete(name, prefix):
+def delete(name):
     cloudformation, s3 = boto3.client("cloudformation"), boto3.client("s3")
     cloudformation.delete_stack(StackName=name)
     stack = settled(cloudformation, name)
     if stack and stack["StackStatus"] != "DELETE_COMPLETE":
         sys.exit(f"{stack['StackStatus']}: {stack.get('StackStatusReason')}")
-    bucket = artifacts(prefix)
+    bucket = artifacts(name)
     for handler in HANDLERS:
         s3.delete_object(Bucket=bucket, Key=f"{handler}.zip")
     s3.delete_bucket(Bucket=bucket)
 
 
-def artifacts(prefix):
-    return f"{prefix}-artifacts"
+def artifacts(name):
+    return f"{name}-artifacts"
 
 
 def settled(cloudformation, name):

@@ -77,6 +77,7 @@ impl AwsLambda {
             && broken(&held).is_none()
             && attempt.wanted.stands(&held)
         {
+            self.point_live_at(&attempt.wanted.lambda_name, &current.version).await?;
             return Ok(current.clone());
         }
         let result = self.converge(&mut attempt).await;

@@ -166,11 +166,20 @@ async fn a_new_function_is_waited_for_published_and_live() {
 
 #[tokio::test]
 async fn nothing_is_written_when_nothing_changed() {
-    let done = deploy([stands(OLD_ZIP)], Some(OLD_ZIP), Some(current())).await;
+    let live = || Reply::ok(json!({ "Name": "live", "FunctionVersion": "2" }));
+    let done = deploy([stands(OLD_ZIP), live()], Some(OLD_ZIP), Some(current())).await;
     assert_eq!(done.result.unwrap(), current());
-    assert_eq!(done.wire.asked(), [VERSION_2]);
-    let done = deploy([stands(OLD_ZIP)], None, Some(current())).await;
+    assert_eq!(done.wire.asked(), [VERSION_2, GET_ALIAS]);
+    let done = deploy([stands(OLD_ZIP), live()], None, Some(current())).await;
     assert_eq!(done.result.unwrap(), current());
+}
+
+#[tokio::test]
+async fn an_alias_that_somebody_took_away_comes_back_with_the_next_deployment() {
+    let replies = [stands(OLD_ZIP), missing(), Reply::ok(json!({ "Name": "live", "FunctionVersion": "2" }))];
+    let done = deploy(replies, Some(OLD_ZIP), Some(current())).await;
+    assert_eq!(done.result.unwrap(), current());
+    assert_eq!(done.wire.asked(), [VERSION_2, GET_ALIAS, CREATE_ALIAS]);
 }
 
 #[tokio::test]

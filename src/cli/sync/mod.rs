@@ -42,6 +42,10 @@ pub(super) struct Args {
     #[arg(long)]
     plan: bool,
 
+    /// Write the code even where it is the same: what mends a Function that `tasklane doctor` finds broken in Lambda
+    #[arg(long, conflicts_with = "plan")]
+    anew: bool,
+
     /// The Function's name
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -114,7 +118,7 @@ async fn sync_all(
                     anyhow::anyhow!("another {} before it has the name '{}'", task_config::FILE_NAME, config.name);
                 Report::failed(&place, &taken)
             }
-            Ok(config) => sync(client, config, args.plan).await,
+            Ok(config) => sync(client, config, args).await,
             Err(e) => Report::failed(&place, &e.into()),
         };
         tell(&report)?;
@@ -211,24 +215,24 @@ fn variable(text: &str) -> Result<(String, String), String> {
 }
 
 /// Syncs one Function, or only looks what that would change.
-async fn sync(client: &Client, config: TaskConfig, only_plan: bool) -> Report {
+async fn sync(client: &Client, config: TaskConfig, args: &Args) -> Report {
     let name = config.name.clone();
-    match try_sync(client, config, only_plan).await {
+    match try_sync(client, config, args).await {
         Ok(report) => report,
         Err(e) => Report::failed(name.as_str(), &e),
     }
 }
 
-async fn try_sync(client: &Client, config: TaskConfig, only_plan: bool) -> anyhow::Result<Report> {
+async fn try_sync(client: &Client, config: TaskConfig, args: &Args) -> anyhow::Result<Report> {
     let progress = Progress::start(&config.name);
     progress.step("packing");
     let dir = config.code_dir.clone();
     let package = tokio::task::spawn_blocking(move || pack(&dir)).await.context("packing was interrupted")??;
     progress.step("comparing");
     let current = client.find_function(&config.name).await?;
-    let plan = Plan::new(&config, &package, current.as_ref().map(|function| &function.value));
-    let report = Report::of(config.name.as_str(), &plan, only_plan);
-    if !only_plan {
+    let plan = Plan::new(&config, &package, current.as_ref().map(|function| &function.value), args.anew);
+    let report = Report::of(config.name.as_str(), &plan, args.plan);
+    if !args.plan {
         progress.step(&plan.describe_upload(&package));
         plan.apply(client, &config.name).await?;
     }

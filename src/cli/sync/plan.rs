@@ -50,8 +50,9 @@ pub(super) enum Kind {
 }
 
 impl Plan {
-    /// Compares what the configuration names; what it leaves open keeps its value.
-    pub(super) fn new(config: &TaskConfig, package: &Package, current: Option<&FunctionDetails>) -> Self {
+    /// Compares what the configuration names; what it leaves open keeps its value. With `anew` the code is written even
+    /// where it is the same, so that the service looks whether Lambda has it.
+    pub(super) fn new(config: &TaskConfig, package: &Package, current: Option<&FunctionDetails>, anew: bool) -> Self {
         let mut compare = Compare { current, changes: Vec::new() };
         let now = |read: fn(&FunctionDetails) -> Option<Value>| current.and_then(read);
 
@@ -60,7 +61,7 @@ impl Plan {
         let runtime = config.runtime.as_str();
         let body = FunctionBody {
             name: current.is_none().then(|| config.name.clone()),
-            code: code_differs.then(|| BASE64.encode(&package.zip)),
+            code: (code_differs || anew).then(|| BASE64.encode(&package.zip)),
             entry_point: compare
                 .field("entryPoint", now(|f| Some(json!(f.entry_point))), Some(json!(entry_point)))
                 .then(|| entry_point.to_owned()),
@@ -83,7 +84,7 @@ impl Plan {
         };
         let action = match current {
             None => Action::Create,
-            Some(_) if compare.changes.is_empty() => Action::Nothing,
+            Some(_) if compare.changes.is_empty() && !anew => Action::Nothing,
             Some(_) => Action::Update,
         };
         Self { action, changes: compare.changes, body }

@@ -79,6 +79,7 @@ impl Report {
                 }
             }
             Done::Created => format!("{name}: created"),
+            Done::Updated if self.changes.is_empty() => format!("{name}: written anew"),
             Done::Updated => format!("{name}: updated ({})", self.fields().join(", ")),
             Done::Unchanged => format!("{name}: unchanged"),
             Done::Create => format!("{name}: would be created{}", self.differences()),

@@ -109,6 +109,16 @@ async fn syncing_twice_writes_once() {
 }
 
 #[tokio::test]
+async fn what_is_the_same_is_written_once_more_when_that_is_asked_for() {
+    let (server, _) = service(&[]).await;
+    let dir = folder(&[("a", json!({}))]);
+    assert_eq!(told(&server, &args(&dir, false)).await, "a: created");
+    let anew = Args { anew: true, ..args(&dir, false) };
+    assert_eq!(told(&server, &anew).await, "a: written anew");
+    assert_eq!(writes(&server), ["POST /tasks/v1/functions", "PUT /tasks/v1/functions/a"]);
+}
+
+#[tokio::test]
 async fn a_plan_shows_each_field_and_writes_nothing() {
     let current = json!({
         "name": "a", "entryPoint": "main.handler", "runtime": "nodejs22.x", "timeLimit": 30, "memoryLimit": 128, "codeSha256": "x",

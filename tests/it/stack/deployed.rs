@@ -19,6 +19,9 @@ use crate::support::{
     wait::{PATIENCE, until},
 };
 
+/// How many Tasks of a stack may run at once.
+pub const TASK_CONCURRENCY: usize = 4;
+
 /// A deployed stack, and an operator's shell in an empty home.
 pub struct Deployed<'a> {
     /// Where it is deployed.
@@ -65,7 +68,9 @@ impl<'a> Deployed<'a> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is set").as_micros();
         let prefix = format!("t{now:x}");
         let name = format!("stack-{prefix}");
-        let outputs = stack_py(emulator, [OsStr::new("deploy"), name.as_ref(), prefix.as_ref(), zips.as_os_str()]);
+        let parameters = [format!("Prefix={prefix}"), format!("TaskConcurrency={TASK_CONCURRENCY}")];
+        let zips = zips.to_str().expect("a path");
+        let outputs = stack_py(emulator, ["deploy", &name, zips, &parameters[0], &parameters[1]]);
         let url: reqwest::Url = outputs["Url"].as_str().expect("an output").parse().expect("a URL");
         let host = url.host_str().expect("a host");
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -91,7 +96,7 @@ impl<'a> Deployed<'a> {
 
     /// Deletes the stack.
     pub fn delete(&self) {
-        stack_py(self.emulator, ["delete", &self.name, &self.prefix]);
+        stack_py(self.emulator, ["delete", &self.name]);
     }
 
     /// What exists that belongs to the stack, by kind.

@@ -108,7 +108,6 @@ impl Own {
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a file handle"))
             .stderr(log);
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command.spawn().expect("python starts");
         Self { child, home }
     }

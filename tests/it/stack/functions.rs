@@ -85,7 +85,8 @@ pub fn answer_http(stack: &Deployed<'_>) {
     assert_eq!((nobody.status, nobody.json()["code"].clone()), (401, json!(104)));
 }
 
-/// The answers while it changes are the old code with the old configuration, or the new with the new.
+/// The answers while it changes are the old code with the old configuration, or the new with the new; afterwards they
+/// are new, whichever process of the service gives them.
 pub fn change_at_once(stack: &Deployed<'_>) {
     let result = || stack.json(&["execute", "version"])["result"].clone();
     assert_eq!(result(), "old old");

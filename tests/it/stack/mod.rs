@@ -13,6 +13,7 @@ mod functions;
 mod operator;
 mod queue;
 mod sdk;
+mod slots;
 mod zombie;
 
 use deployed::Deployed;
@@ -28,6 +29,7 @@ fn a_deployed_stack_does_what_one_machine_does() {
     let failures = bus::Listener::on(&stack);
     functions::are_synced(&stack);
     queue::runs_a_task_and_keeps_a_poisoned_message(&stack);
+    slots::hold_back_what_is_too_many(&stack);
     // What takes until the next minute begins here and is looked at last.
     let schedule = queue::Scheduled::begin(&stack);
     let zombie = zombie::Zombie::make(&stack);
@@ -46,6 +48,7 @@ fn a_deployed_stack_does_what_one_machine_does() {
         failures.hear_of(&zombie.is_cleaned(&stack));
     }
     operator::finds_nothing_wrong(&stack);
+    operator::mends_what_the_doctor_finds(&stack);
     failures.stop();
     operator::takes_all_away(&stack);
 }

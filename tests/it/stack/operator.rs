@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::deployed::Deployed;
-use crate::support::wait::until;
+use crate::support::{project::repository, wait::until};
 
 pub fn makes_the_first_administrator(stack: &Deployed<'_>) {
     let lines = stack.run(&["admin", "bootstrap", "--stack", &stack.name]).expect(0).stdout;
@@ -35,6 +35,23 @@ pub fn finds_nothing_wrong(stack: &Deployed<'_>) {
         assert!(found.contains(looked_at), "nobody looked at {looked_at}:\n{found}");
     }
     assert_eq!(all_is_well(&stack.prefix), found, "a stack is found by its prefix too");
+}
+
+/// What the doctor says is what mends it.
+pub fn mends_what_the_doctor_finds(stack: &Deployed<'_>) {
+    let lambda = |function: &str| format!("{}-{function}", stack.prefix);
+    stack.aws("lambda", "delete_alias", &json!({ "FunctionName": lambda("hello-js"), "Name": "live" }));
+    stack.aws("lambda", "delete_function", &json!({ "FunctionName": lambda("hello-py") }));
+    let found = stack.run(&["doctor", "--stack", &stack.name]).expect(1).stdout;
+    let wrong: Vec<_> = found.lines().filter(|line| line.starts_with("WRONG")).collect();
+    assert_eq!(wrong.len(), 2, "{found}");
+    for (line, function) in wrong.iter().zip(["hello-js", "hello-py"]) {
+        assert!(line.contains(&format!("Function {function}:")) && line.contains("--anew"), "{line}");
+        let folder = repository().join("examples").join(function);
+        stack.run(&["sync", "--anew", "--path", folder.to_str().expect("a path")]).expect(0);
+    }
+    stack.run(&["doctor", "--stack", &stack.name]).expect(0);
+    assert_eq!(stack.json(&["execute", "hello-py"])["result"]["message"], "Hello, world!");
 }
 
 /// What holds records and what opens them stays; so do the lines that Functions logged.
