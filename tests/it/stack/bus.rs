@@ -43,8 +43,15 @@ impl<'a> Listener<'a> {
         assert_eq!(detail["content"], content);
     }
 
-    /// Takes the rule and its queue away again: a bus goes only when it has no rules.
-    pub fn stop(self) {
+    /// Takes the rule and its queue away again: a bus goes only when it has no rules. Nothing was heard of other Tasks
+    /// than these, such as those that were retried.
+    pub fn stop_having_heard_only_of(self, tasks: &[Value]) {
+        for event in self.heard.borrow().iter() {
+            assert!(
+                tasks.iter().any(|task| task["id"] == event["detail"]["content"]["id"]),
+                "it did not fail: {event}"
+            );
+        }
         let bus = self.stack.output("EventBusName");
         self.stack.aws("events", "remove_targets", &json!({ "Rule": RULE, "EventBusName": bus, "Ids": [TARGET] }));
         self.stack.aws("events", "delete_rule", &json!({ "Name": RULE, "EventBusName": bus }));

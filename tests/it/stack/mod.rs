@@ -42,13 +42,14 @@ fn a_deployed_stack_does_what_one_machine_does() {
     let failed = queue::fails_for_good(&stack);
     sdk::works_through_the_gateway(&stack);
 
-    failures.hear_of(&failed);
     schedule.has_created_one_task(&stack);
-    if let Some(zombie) = zombie {
-        failures.hear_of(&zombie.is_cleaned(&stack));
+    let failed =
+        [Some(failed), zombie.map(|zombie| zombie.once_cleaned(&stack))].into_iter().flatten().collect::<Vec<_>>();
+    for task in &failed {
+        failures.hear_of(task);
     }
     operator::finds_nothing_wrong(&stack);
     operator::mends_what_the_doctor_finds(&stack);
-    failures.stop();
+    failures.stop_having_heard_only_of(&failed);
     operator::takes_all_away(&stack);
 }

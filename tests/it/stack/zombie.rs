@@ -35,7 +35,7 @@ impl Zombie {
     }
 
     /// Waits until a tick has found it; it was run once and is not run again. Answers the Task.
-    pub fn is_cleaned(self, stack: &Deployed<'_>) -> Value {
+    pub fn once_cleaned(self, stack: &Deployed<'_>) -> Value {
         let task = until("the ticker has cleaned up", || {
             let task = stack.task(&self.id);
             (task["status"] != "inProgress").then_some(task)
