@@ -81,6 +81,11 @@ fn published(version: &str) -> [Reply; 4] {
     ]
 }
 
+/// The alias, where [`current`] wants it.
+fn live() -> Reply {
+    Reply::ok(json!({ "Name": "live", "FunctionVersion": "2" }))
+}
+
 fn current() -> Deployment {
     Deployment { version: "2".into(), code_sha256: code_sha256(OLD_ZIP) }
 }
@@ -166,7 +171,6 @@ async fn a_new_function_is_waited_for_published_and_live() {
 
 #[tokio::test]
 async fn nothing_is_written_when_nothing_changed() {
-    let live = || Reply::ok(json!({ "Name": "live", "FunctionVersion": "2" }));
     let done = deploy([stands(OLD_ZIP), live()], Some(OLD_ZIP), Some(current())).await;
     assert_eq!(done.result.unwrap(), current());
     assert_eq!(done.wire.asked(), [VERSION_2, GET_ALIAS]);
@@ -176,7 +180,7 @@ async fn nothing_is_written_when_nothing_changed() {
 
 #[tokio::test]
 async fn an_alias_that_somebody_took_away_comes_back_with_the_next_deployment() {
-    let replies = [stands(OLD_ZIP), missing(), Reply::ok(json!({ "Name": "live", "FunctionVersion": "2" }))];
+    let replies = [stands(OLD_ZIP), missing(), live()];
     let done = deploy(replies, Some(OLD_ZIP), Some(current())).await;
     assert_eq!(done.result.unwrap(), current());
     assert_eq!(done.wire.asked(), [VERSION_2, GET_ALIAS, CREATE_ALIAS]);
@@ -333,7 +337,7 @@ async fn a_role_that_was_made_a_moment_ago_is_waited_for() {
 #[tokio::test]
 async fn throttling_of_the_control_plane_is_ridden_out_then_reported_with_its_request() {
     let throttled = || Reply::error(429, "TooManyRequestsException", "Rate exceeded");
-    let done = deploy([throttled(), stands(OLD_ZIP)], Some(OLD_ZIP), Some(current())).await;
+    let done = deploy([throttled(), stands(OLD_ZIP), live()], Some(OLD_ZIP), Some(current())).await;
     assert_eq!(done.result.unwrap(), current());
 
     let done = deploy([throttled(), throttled(), throttled()], Some(OLD_ZIP), Some(current())).await;
