@@ -51,5 +51,6 @@ fn a_deployed_stack_does_what_one_machine_does() {
     operator::finds_nothing_wrong(&stack);
     operator::mends_what_the_doctor_finds(&stack);
     failures.stop_having_heard_only_of(&failed);
+    operator::reads_of_no_error(&stack);
     operator::takes_all_away(&stack);
 }

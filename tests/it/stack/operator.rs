@@ -54,6 +54,24 @@ pub fn mends_what_the_doctor_finds(stack: &Deployed<'_>) {
     assert_eq!(stack.json(&["execute", "hello-py"])["result"]["message"], "Hello, world!");
 }
 
+/// Whatever users did and whoever died: none of it is an error of a handler.
+pub fn reads_of_no_error(stack: &Deployed<'_>) {
+    for handler in ["api", "dispatcher", "ticker"] {
+        let group = format!("/aws/lambda/handler-{}-{handler}", stack.prefix);
+        let lines = |term: &str| {
+            let found =
+                stack.aws("logs", "filter_log_events", &json!({ "logGroupName": group, "filterPattern": term }));
+            let events = found["events"].as_array().expect("a list").clone();
+            events.into_iter().map(|event| event["message"].as_str().expect("a line").to_owned()).collect::<Vec<_>>()
+        };
+        assert!(!lines("REPORT").is_empty(), "{group} has no lines");
+        // MiniStack finds a term in any case, and names of errors are told of by INFO.
+        let errors = lines("ERROR").into_iter().filter(|line| line.contains(r#""level":"ERROR""#));
+        let trouble: Vec<_> = errors.chain(lines("panicked")).collect();
+        assert!(trouble.is_empty(), "{group} tells of {trouble:#?}");
+    }
+}
+
 /// What holds records and what opens them stays; so do the lines that Functions logged.
 pub fn takes_all_away(stack: &Deployed<'_>) {
     let listed = stack.json(&["list"]);
