@@ -92,7 +92,7 @@ async fn lists_pass_over_the_days_that_retention_has_emptied() {
     for (text, sort) in [("skipCount()", false), ("skipCount()&sort(-id)&limit(50)", true)] {
         let query = Query::parse(text, &tasklane::rql::Schema::TASKS).unwrap();
         let page = world.store.tasks.list(&query, world.now()).await.unwrap();
-        let ids: Vec<_> = page.data.iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect();
+        let ids: Vec<_> = page.data.iter().map(|task| task.to_value()["id"].as_str().unwrap().to_owned()).collect();
         let mut expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
         if sort {
             expected.reverse();

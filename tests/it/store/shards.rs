@@ -15,7 +15,7 @@ async fn all(store: &Store, world: &World) -> Vec<ObjectId> {
     query.window.limit = 50;
     let page = store.tasks.list(&query, world.now()).await.unwrap();
     assert_eq!(page.page.total, Some(page.data.len() as u64));
-    page.data.iter().map(|task| task["id"].as_str().unwrap().parse().unwrap()).collect()
+    page.data.iter().map(|task| task.to_value()["id"].as_str().unwrap().parse().unwrap()).collect()
 }
 
 #[tokio::test]
@@ -29,13 +29,14 @@ async fn shards_are_merged_into_one_order_everywhere() {
     assert_eq!(all(&world.store, &world).await, created);
     let mut backwards = Query::parse("sort(-id)&limit(50)", &tasklane::rql::Schema::TASKS).unwrap();
     let page = world.store.tasks.list(&backwards, world.now()).await.unwrap();
-    let ids: Vec<ObjectId> = page.data.iter().map(|task| task["id"].as_str().unwrap().parse().unwrap()).collect();
+    let ids: Vec<ObjectId> =
+        page.data.iter().map(|task| task.to_value()["id"].as_str().unwrap().parse().unwrap()).collect();
     assert!(ids.iter().eq(created.iter().rev()));
     backwards.window.limit = 7;
     backwards.window.offset = 9;
     let page = world.store.tasks.list(&backwards, world.now()).await.unwrap();
     assert_eq!((page.data.len(), page.page.total), (7, Some(30)));
-    assert_eq!(page.data[0]["id"], created[20].to_string());
+    assert_eq!(page.data[0].to_value()["id"], created[20].to_string());
     for id in created {
         assert!(world.store.tasks.get(id).await.unwrap().is_some());
     }
