@@ -1,16 +1,18 @@
 //! From a request's `Authorization` header to its caller.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderMap, header::AUTHORIZATION};
 use subtle::ConstantTimeEq;
 
 use super::{
-    CredentialSource, NonceMemory, SecretBox, Sighting, StoredCredential, access_token,
+    CredentialSource, GuessSettings, NonceMemory, SecretBox, Sighting, StoredCredential, access_token,
     cache::Cache,
     credential::{consumer_secret_context, token_secret_context},
+    guesses::Guesses,
     nonces::WINDOW_SECS,
     oauth1::{self, OAuthHeader},
+    oidc::{self, Issuer},
 };
 use crate::{
     model::{ApplicationId, Caller, Error, ErrorKind, Result, Timestamp},
@@ -25,6 +27,8 @@ pub struct Authenticator {
     clock: Arc<dyn Clock>,
     consumers: Cache<String, Consumer>,
     tokens: Cache<[u8; 32], StoredCredential>,
+    issuer: Option<Arc<Issuer>>,
+    guesses: Guesses,
 }
 
 /// How an [`Authenticator`] is set up.
@@ -33,6 +37,8 @@ pub struct AuthSettings {
     /// How long a credential that was found counts without another look, so how long after its revocation it may
     /// still count. At most 5 seconds are taken; zero looks every time. It saves a read and two decryptions a request.
     pub keep_credentials: Duration,
+    /// How much later than others wrong credentials are answered.
+    pub guesses: GuessSettings,
 }
 
 const MOST_KEPT: Duration = Duration::from_secs(5);
@@ -46,6 +52,15 @@ pub struct RequestParts<'a> {
     pub url: &'a str,
     /// The headers.
     pub headers: &'a HeaderMap,
+    /// Where it came from, as somebody knows who cannot be lied to (never a header): guesses are counted by it.
+    pub address: Option<IpAddr>,
+}
+
+/// What a request shows of its sender.
+enum Shown<'a> {
+    Nothing,
+    Signature(OAuthHeader),
+    Token(&'a str),
 }
 
 /// A credential with what its signatures are checked by.
@@ -65,7 +80,23 @@ impl Authenticator {
         settings: AuthSettings,
     ) -> Self {
         let keep = settings.keep_credentials.min(MOST_KEPT);
-        Self { source, secrets, nonces, clock, consumers: Cache::new(keep), tokens: Cache::new(keep) }
+        Self {
+            source,
+            secrets,
+            nonces,
+            clock,
+            consumers: Cache::new(keep),
+            tokens: Cache::new(keep),
+            issuer: None,
+            guesses: Guesses::new(settings.guesses),
+        }
+    }
+
+    /// Takes JWTs of this issuer too.
+    #[must_use]
+    pub fn trusting(mut self, issuer: Option<Arc<Issuer>>) -> Self {
+        self.issuer = issuer;
+        self
     }
 
     /// Who sent the request: [`Caller::Nobody`] when it carries no credential, an error when it carries a bad one.
@@ -74,27 +105,47 @@ impl Authenticator {
     ///   of a revoked credential is unknown), 108 for a token that is not its consumer's or has expired, 109 for a
     ///   signature that does not fit, 110 for a time stamp out of its window or a nonce seen before. The last comes
     ///   last so that only who holds the secrets can learn of it, or fill the memory of nonces.
-    /// - Bearer: 117 for a token that is unknown, revoked or none of ours, 118 for one that has expired.
+    /// - Bearer, an opaque token: 117 for one that is unknown, revoked or none of ours, 118 for one that has expired.
+    /// - Bearer, a JWT, where there is an issuer: see [`Issuer::identify`].
     /// - Another scheme, or two credentials at once: 104.
+    ///
+    /// Whoever shows many wrong ones waits for the answer; see [`GuessSettings`].
     pub async fn authenticate(&self, request: RequestParts<'_>) -> Result<Caller> {
-        let mut credentials = request.headers.get_all(AUTHORIZATION).iter();
-        let credential = match (credentials.next(), credentials.next()) {
-            (None, _) => return Ok(Caller::Nobody),
-            (Some(credential), None) => credential.to_str().map_err(|_| not_understood())?,
-            (Some(_), Some(_)) => {
-                return Err(Error::new(
-                    ErrorKind::UserNotAuthenticated,
-                    "The request carries more than one Authorization header; send one.",
-                ));
-            }
+        let shown = Shown::by(request.headers)?;
+        let result = match &shown {
+            Shown::Nothing => Ok(Caller::Nobody),
+            Shown::Signature(header) => self.by_signature(&request, header).await,
+            Shown::Token(token) => self.by_token(token).await,
         };
-        let (scheme, rest) = credential.trim().split_once([' ', '\t']).unwrap_or((credential.trim(), ""));
-        if scheme.eq_ignore_ascii_case("OAuth") {
-            self.by_signature(&request, rest).await
-        } else if scheme.eq_ignore_ascii_case("Bearer") {
-            self.by_access_token(rest.trim()).await
-        } else {
-            Err(not_understood())
+        if let Err(error) = &result {
+            self.count_guess(error.kind(), &shown, request.address).await;
+        }
+        result
+    }
+
+    /// A credential that is not what it says may be a guess. One that was good once (110, 118), or that nobody could
+    /// check (1), is none.
+    async fn count_guess(&self, kind: ErrorKind, shown: &Shown<'_>, address: Option<IpAddr>) {
+        let consumer = match shown {
+            Shown::Signature(header) => Some(header.consumer_key.as_str()),
+            Shown::Nothing | Shown::Token(_) => None,
+        };
+        match kind {
+            // Whoever guesses consumers, too, is counted by where they are.
+            ErrorKind::OauthKey | ErrorKind::AccessTokenUnknown => {
+                self.guesses.count(address, None, &*self.clock).await
+            }
+            ErrorKind::OauthToken | ErrorKind::OauthSignature => {
+                self.guesses.count(address, consumer, &*self.clock).await;
+            }
+            _ => {}
+        }
+    }
+
+    async fn by_token(&self, token: &str) -> Result<Caller> {
+        match &self.issuer {
+            Some(issuer) if oidc::looks_like_one(token) => issuer.identify(token).await.map(Caller::User),
+            Some(_) | None => self.by_access_token(token).await,
         }
     }
 
@@ -120,10 +171,7 @@ impl Authenticator {
         Ok(Caller::User(credential.identity.clone()))
     }
 
-    async fn by_signature(&self, request: &RequestParts<'_>, header: &str) -> Result<Caller> {
-        let header = OAuthHeader::parse(header).map_err(|wrong| {
-            Error::new(ErrorKind::OauthSignature, format!("The OAuth header cannot be read: {wrong}."))
-        })?;
+    async fn by_signature(&self, request: &RequestParts<'_>, header: &OAuthHeader) -> Result<Caller> {
         let now = self.clock.now();
         let unknown_consumer = || Error::new(ErrorKind::OauthKey, "The OAuth consumer key is unknown, or was revoked.");
         let consumer = self.consumer(&header.consumer_key, now).await?.ok_or_else(unknown_consumer)?;
@@ -140,14 +188,14 @@ impl Authenticator {
             None => &[],
         };
         let secrets = oauth1::Secrets { consumer: &consumer.consumer_secret, token: token_secret };
-        if !oauth1::verify(request.method, request.url, &header, &secrets) {
+        if !oauth1::verify(request.method, request.url, header, &secrets) {
             return Err(Error::new(
                 ErrorKind::OauthSignature,
                 "The OAuth signature does not fit the request: check the secrets, and that the URL that was signed is \
                  the one that reaches the service.",
             ));
         }
-        self.count_once(&header, now).await?;
+        self.count_once(header, now).await?;
         if header.token.is_some() {
             return Ok(Caller::User(credential.identity.clone()));
         }
@@ -204,6 +252,32 @@ impl Authenticator {
             self.secrets.open(&credential.token_secret, &token),
         )?;
         Ok(Some(Consumer { credential, consumer_secret, token_secret }))
+    }
+}
+
+impl<'a> Shown<'a> {
+    fn by(headers: &'a HeaderMap) -> Result<Self> {
+        let mut credentials = headers.get_all(AUTHORIZATION).iter();
+        let credential = match (credentials.next(), credentials.next()) {
+            (None, _) => return Ok(Self::Nothing),
+            (Some(credential), None) => credential.to_str().map_err(|_| not_understood())?,
+            (Some(_), Some(_)) => {
+                return Err(Error::new(
+                    ErrorKind::UserNotAuthenticated,
+                    "The request carries more than one Authorization header; send one.",
+                ));
+            }
+        };
+        let (scheme, rest) = credential.trim().split_once([' ', '\t']).unwrap_or((credential.trim(), ""));
+        if scheme.eq_ignore_ascii_case("OAuth") {
+            OAuthHeader::parse(rest).map(Self::Signature).map_err(|wrong| {
+                Error::new(ErrorKind::OauthSignature, format!("The OAuth header cannot be read: {wrong}."))
+            })
+        } else if scheme.eq_ignore_ascii_case("Bearer") {
+            Ok(Self::Token(rest.trim()))
+        } else {
+            Err(not_understood())
+        }
     }
 }
 

@@ -1,12 +1,15 @@
-//! Who is calling: OAuth 1.0a signatures and opaque tokens → [`Caller`](crate::model::Caller) (contract §7).
+//! Who is calling: OAuth 1.0a signatures, opaque tokens and JWTs of an OIDC issuer → [`Caller`](crate::model::Caller)
+//! (contract §7).
 
 mod access_token;
 mod authenticator;
 mod cache;
 mod credential;
+mod guesses;
 mod key_file;
 mod nonces;
 mod oauth1;
+pub mod oidc;
 mod sealed;
 mod source;
 #[cfg(test)]
@@ -15,7 +18,8 @@ mod tests;
 pub use access_token::hash as access_token_hash;
 pub use authenticator::{AuthSettings, Authenticator, RequestParts};
 pub use credential::{NewCredential, Secret, issue};
+pub use guesses::GuessSettings;
 pub use key_file::{KeyFile, KeyFileError};
-pub use nonces::{MemoryNonces, NonceMemory, Sighting};
+pub use nonces::{NonceMemory, Sighting};
 pub use sealed::{Sealed, SecretBox};
 pub use source::{CredentialSource, StoredCredential};

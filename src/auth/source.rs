@@ -42,8 +42,6 @@ impl StoredCredential {
 pub trait CredentialSource: Send + Sync {
     /// The credential of this OAuth consumer key.
     fn by_consumer_key<'a>(&'a self, key: &'a str) -> PortFuture<'a, Result<Option<StoredCredential>, PortError>>;
-    /// The credential of this OAuth token.
-    fn by_token<'a>(&'a self, token: &'a str) -> PortFuture<'a, Result<Option<StoredCredential>, PortError>>;
     /// The credential whose access token has this SHA-256.
     fn by_access_token_hash<'a>(
         &'a self,

@@ -2,6 +2,8 @@
 //! and with one thing wrong each.
 
 use std::{
+    collections::BTreeSet,
+    net::IpAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -54,14 +56,18 @@ fn recorded() -> Recorded {
     serde_json::from_str(include_str!("../../tests/vectors/oauth1.json")).unwrap()
 }
 
-struct SetClock(Mutex<Timestamp>);
+struct SetClock {
+    now: Mutex<Timestamp>,
+    slept: Mutex<Vec<Duration>>,
+}
 
 impl Clock for SetClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
+        *self.now.lock().unwrap()
     }
 
-    fn sleep<'a>(&'a self, _: Duration) -> PortFuture<'a, ()> {
+    fn sleep<'a>(&'a self, duration: Duration) -> PortFuture<'a, ()> {
+        self.slept.lock().unwrap().push(duration);
         Box::pin(async {})
     }
 }
@@ -86,18 +92,24 @@ impl CredentialSource for Listed {
         Box::pin(async move { self.find(|credential| credential.consumer_key == key) })
     }
 
-    fn by_token<'a>(
-        &'a self,
-        token: &'a str,
-    ) -> PortFuture<'a, std::result::Result<Option<StoredCredential>, PortError>> {
-        Box::pin(async move { self.find(|credential| credential.token == token) })
-    }
-
     fn by_access_token_hash<'a>(
         &'a self,
         hash: &'a [u8; 32],
     ) -> PortFuture<'a, std::result::Result<Option<StoredCredential>, PortError>> {
         Box::pin(async move { self.find(|credential| credential.access_token_hash == *hash) })
+    }
+}
+
+/// Remembers every request.
+#[derive(Default)]
+struct Seen(Mutex<BTreeSet<(String, String, i64)>>);
+
+impl NonceMemory for Seen {
+    fn remember<'a>(&'a self, sighting: Sighting<'a>) -> PortFuture<'a, std::result::Result<bool, PortError>> {
+        // A window later, out of it: until then it must be kept.
+        assert!(sighting.expires.as_secs() > sighting.timestamp + 300);
+        let request = (sighting.consumer_key.to_owned(), sighting.nonce.to_owned(), sighting.timestamp);
+        Box::pin(async move { Ok(self.0.lock().unwrap().insert(request)) })
     }
 }
 
@@ -135,23 +147,33 @@ impl World {
             expires: None,
         };
         let source = Arc::new(Listed(Mutex::new(vec![credential])));
-        let clock = Arc::new(SetClock(Mutex::new(now)));
+        let clock = Arc::new(SetClock { now: Mutex::new(now), slept: Mutex::default() });
         let authenticator = Authenticator::new(
             source.clone(),
             Arc::new(secrets),
-            Arc::new(MemoryNonces::default()),
+            Arc::new(Seen::default()),
             clock.clone(),
-            AuthSettings { keep_credentials },
+            AuthSettings { keep_credentials, ..AuthSettings::default() },
         );
         Self { authenticator, source, clock }
     }
 
     async fn send(&self, method: &str, url: &str, authorization: &[&str]) -> Result<Caller> {
+        self.send_from(None, method, url, authorization).await
+    }
+
+    async fn send_from(
+        &self,
+        address: Option<IpAddr>,
+        method: &str,
+        url: &str,
+        authorization: &[&str],
+    ) -> Result<Caller> {
         let mut headers = http::HeaderMap::new();
         for one in authorization {
             headers.append(http::header::AUTHORIZATION, HeaderValue::from_bytes(one.as_bytes()).unwrap());
         }
-        self.authenticator.authenticate(RequestParts { method, url, headers: &headers }).await
+        self.authenticator.authenticate(RequestParts { method, url, headers: &headers, address }).await
     }
 
     async fn send_recorded(&self, request: &Request) -> Result<Caller> {
@@ -163,7 +185,7 @@ impl World {
     }
 
     fn set_clock(&self, millis: i64) {
-        *self.clock.0.lock().unwrap() = Timestamp::from_millis(millis).unwrap();
+        *self.clock.now.lock().unwrap() = Timestamp::from_millis(millis).unwrap();
     }
 }
 
@@ -337,6 +359,71 @@ async fn a_kept_credential_counts_for_five_seconds_at_most() {
     world.set_clock(now.as_millis() + 5_000);
     assert_eq!(kind(world.send("GET", "http://h/", &[&bearer]).await), Some(ErrorKind::AccessTokenUnknown));
     assert_eq!(kind(world.send_recorded(&recorded.requests[2]).await), Some(ErrorKind::OauthKey));
+}
+
+#[tokio::test]
+async fn who_guesses_waits_longer_and_longer_and_nobody_else_does() {
+    let recorded = recorded();
+    let world = World::new(&recorded.keys, recorded.requests[0].sent_at()).await;
+    let here = Some(IpAddr::from([192, 0, 2, 1]));
+    let slept = || std::mem::take(&mut *world.clock.slept.lock().unwrap());
+    let guess = async |request: &Request, authorization: &str| {
+        kind(world.send_from(here, &request.method, &request.url(), &[authorization]).await)
+    };
+    let forged = |request: &Request| request.authorization.replace("oauth_signature=\"", "oauth_signature=\"x");
+
+    let first = &recorded.requests[0];
+    for _ in 0..20 {
+        assert_eq!(guess(first, &forged(first)).await, Some(ErrorKind::OauthSignature));
+    }
+    assert!(slept().is_empty());
+    for n in 0..100_u8 {
+        let token = access_token::token_of([n; 32]);
+        if n != ACCESS_TOKEN[0] {
+            assert_eq!(guess(first, &format!("Bearer {token}")).await, Some(ErrorKind::AccessTokenUnknown));
+        }
+        assert_eq!(guess(first, &forged(first)).await, Some(ErrorKind::OauthSignature));
+        let strange = first.authorization.replace("oauth_consumer_key=\"", "oauth_consumer_key=\"x");
+        assert_eq!(guess(first, &strange).await, Some(ErrorKind::OauthKey));
+    }
+    let waits = slept();
+    assert!(waits.len() > 250 && waits.is_sorted(), "{waits:?}");
+    assert_eq!((waits.first(), waits.last()), (Some(&Duration::from_millis(100)), Some(&Duration::from_secs(2))));
+
+    // From the same address and for the same consumer, what is good is answered at once.
+    let bearer = format!("Bearer {}", access_token::token_of(ACCESS_TOKEN));
+    for request in &recorded.requests {
+        assert_eq!(guess(request, &request.authorization).await, None);
+        assert_eq!(guess(request, &bearer).await, None);
+        assert_eq!(kind(world.send_from(here, "GET", "http://h/", &[]).await), None);
+    }
+    // What was good once is no guess either.
+    assert_eq!(guess(first, &first.authorization).await, Some(ErrorKind::DuplicateRequest));
+    world.expire_at(first.sent_at());
+    assert_eq!(guess(first, &bearer).await, Some(ErrorKind::AccessTokenExpired));
+    assert!(slept().is_empty());
+
+    // From elsewhere, only guesses at that consumer wait.
+    let elsewhere = Some(IpAddr::from([192, 0, 2, 2]));
+    let unknown = format!("Bearer {}", access_token::token_of([8; 32]));
+    assert!(world.send_from(elsewhere, "GET", "http://h/", &[&unknown]).await.is_err());
+    assert!(slept().is_empty());
+    assert!(world.send_from(elsewhere, &first.method, &first.url(), &[&forged(first)]).await.is_err());
+    assert_eq!(slept(), [Duration::from_secs(2)]);
+}
+
+#[tokio::test]
+async fn two_headers_that_a_gateway_joined_are_no_credential() {
+    let (world, request) = one_recorded().await;
+    let bearer = format!("Bearer {}", access_token::token_of(ACCESS_TOKEN));
+    for (joined, expected) in [
+        (format!("{bearer},{bearer}"), ErrorKind::AccessTokenUnknown),
+        (format!("{bearer}, {}", request.authorization), ErrorKind::AccessTokenUnknown),
+        (format!("{}, {bearer}", request.authorization), ErrorKind::OauthSignature),
+        (format!("{},{}", request.authorization, request.authorization), ErrorKind::OauthSignature),
+    ] {
+        assert_eq!(kind(world.send("GET", &request.url(), &[&joined]).await), Some(expected), "{joined}");
+    }
 }
 
 #[tokio::test]

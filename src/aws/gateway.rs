@@ -5,7 +5,10 @@
 //! path is made a path again and nothing else is touched, as far as can be: `%2F` has become `/` for good.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
 
 use axum::{Router, body::Body};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -15,7 +18,10 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use tower::ServiceExt;
 
-use crate::model::{Error, ErrorKind, ObjectId};
+use crate::{
+    http::{ClientAddress, ClientUri},
+    model::{Error, ErrorKind, ObjectId},
+};
 
 /// What Lambda passes on of an answer, all of it as JSON: 6 MB, and a little less to be on the safe side.
 const MAX_ANSWER_BYTES: usize = 6 * 1024 * 1024 - 16 * 1024;
@@ -64,8 +70,11 @@ struct RequestContext {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct HttpContext {
     method: String,
+    /// Of the connection to the gateway. No header can change it.
+    source_ip: Option<String>,
 }
 
 /// An answer as an HTTP API takes it.
@@ -98,23 +107,35 @@ pub async fn answer(router: Router, event: GatewayEvent) -> Result<GatewayAnswer
 pub struct NoRequest(String);
 
 impl GatewayEvent {
-    /// The request that the client made. Its URI is absolute, as the client wrote it (OAuth 1.0a signs that), but for
-    /// the name of a stage, which is taken away.
+    /// The request that the client made. Its URI is absolute, as the client wrote it, but for the name of a stage, which
+    /// is taken away; where the client wrote it too, there is a [`ClientUri`] that has it (OAuth 1.0a signs it).
     pub fn into_request(self) -> Result<Request<Bytes>, NoRequest> {
         let no_request = |error: &dyn std::fmt::Display| NoRequest(error.to_string());
         let method = Method::from_bytes(self.request_context.http.method.as_bytes()).map_err(|e| no_request(&e))?;
         let host = self.headers.get("host").or(self.request_context.domain_name.as_ref());
         let host = host.ok_or_else(|| no_request(&"it names no host"))?;
-        let path = encode_path(without_stage(&self.raw_path, &self.request_context.stage));
         let query =
             if self.raw_query_string.is_empty() { String::new() } else { format!("?{}", self.raw_query_string) };
-        let uri = Uri::try_from(format!("{}://{host}{path}{query}", scheme(&self.headers, host)));
+        let uri = |path: &str| {
+            let path = encode_path(path);
+            Uri::try_from(format!("{}://{host}{path}{query}", scheme(&self.headers, host))).map_err(|e| no_request(&e))
+        };
+        let path = without_stage(&self.raw_path, &self.request_context.stage);
+        let (inner, whole) = (uri(path)?, uri(&self.raw_path)?);
         let body = match self.body {
             Some(body) if self.is_base64_encoded => BASE64_STANDARD.decode(body).map_err(|e| no_request(&e))?.into(),
             Some(body) => Bytes::from(body),
             None => Bytes::new(),
         };
-        let mut request = Request::builder().method(method).uri(uri.map_err(|e| no_request(&e))?);
+        let mut request = Request::builder().method(method).uri(inner);
+        // The gateway puts the stage before the path behind a custom domain too, whose clients do not.
+        let domain = self.request_context.domain_name.as_deref().unwrap_or(host);
+        if path != self.raw_path && domain.contains(".execute-api.") {
+            request = request.extension(ClientUri(whole));
+        }
+        if let Some(address) = self.request_context.http.source_ip.and_then(|text| text.parse::<IpAddr>().ok()) {
+            request = request.extension(ClientAddress(address));
+        }
         for (name, value) in &self.headers {
             request = request.header(name, HeaderValue::from_bytes(value.as_bytes()).map_err(|e| no_request(&e))?);
         }
@@ -204,9 +225,10 @@ fn too_large(path: &str, body: &str) -> Error {
 }
 
 /// API Gateway says how the client came. Where nobody says, there is only an emulator, on this machine.
-fn scheme<'a>(headers: &'a HashMap<String, String>, host: &str) -> &'a str {
-    match headers.get("x-forwarded-proto").map(String::as_str) {
-        Some(scheme @ ("http" | "https")) => scheme,
+fn scheme(headers: &HashMap<String, String>, host: &str) -> &'static str {
+    match headers.get("x-forwarded-proto").map(|scheme| scheme.to_ascii_lowercase()).as_deref() {
+        Some("http") => "http",
+        Some("https") => "https",
         _ if host.contains("localhost") || host.starts_with("127.0.0.1") => "http",
         _ => "https",
     }

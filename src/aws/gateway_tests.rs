@@ -40,6 +40,43 @@ fn a_stages_name_is_no_part_of_the_path() {
 }
 
 #[test]
+fn a_stage_that_the_client_wrote_is_what_was_signed() {
+    let path = |domain: &str, stage: &str, path: &str| {
+        let context = json!({ "stage": stage, "domainName": domain, "http": { "method": "GET" } });
+        let headers = json!({ "host": domain, "x-forwarded-proto": "HTTPS" });
+        let event =
+            event(json!({ "rawPath": path, "rawQueryString": "a", "headers": headers, "requestContext": context }));
+        let request = event.into_request().unwrap();
+        (request.uri().to_string(), request.extensions().get::<ClientUri>().map(|seen| seen.0.to_string()))
+    };
+    let own = "0a1b2c3d4e.execute-api.eu-west-1.amazonaws.com";
+    assert_eq!(
+        path(own, "prod", "/prod/tasks/v1/"),
+        (format!("https://{own}/tasks/v1/?a"), Some(format!("https://{own}/prod/tasks/v1/?a")))
+    );
+    // Behind a domain of one's own the gateway adds the stage, and the client does not know of it.
+    let custom = "https://api.example.com/tasks/v1/?a".to_owned();
+    assert_eq!(path("api.example.com", "prod", "/prod/tasks/v1/"), (custom.clone(), None));
+    assert_eq!(path("api.example.com", "$default", "/tasks/v1/"), (custom, None));
+    assert_eq!(path(own, "$default", "/tasks/v1/"), (format!("https://{own}/tasks/v1/?a"), None));
+}
+
+#[test]
+fn the_address_is_the_connections_and_no_headers() {
+    let address = |context: Value| {
+        let headers = json!({ "host": "a.example", "x-forwarded-for": "203.0.113.9", "forwarded": "for=203.0.113.9" });
+        let request = event(json!({ "headers": headers, "requestContext": context })).into_request().unwrap();
+        request.extensions().get::<ClientAddress>().map(|address| address.0.to_string())
+    };
+    assert_eq!(address(json!({ "http": { "method": "GET", "sourceIp": "192.0.2.7" } })).as_deref(), Some("192.0.2.7"));
+    assert_eq!(
+        address(json!({ "http": { "method": "GET", "sourceIp": "2001:db8::7" } })).as_deref(),
+        Some("2001:db8::7")
+    );
+    assert_eq!(address(json!({ "http": { "method": "GET" } })), None);
+}
+
+#[test]
 fn binary_bodies_come_through_unchanged_both_ways() {
     let bytes: Vec<u8> = (0..=255).collect();
     let event = event(json!({ "body": BASE64_STANDARD.encode(&bytes), "isBase64Encoded": true }));

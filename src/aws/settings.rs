@@ -2,7 +2,10 @@
 
 use std::{str::FromStr, time::Duration};
 
-use crate::http::{CorsOrigins, InvalidPublicUrl, PublicUrl};
+use crate::{
+    auth::oidc::{InvalidOidcConfig, OidcConfig},
+    http::{CorsOrigins, InvalidPublicUrl, PublicUrl},
+};
 
 /// The settings of one stack. `template.yaml` writes them into the environment of each handler.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +38,8 @@ pub struct StackSettings {
     pub public_url: Option<PublicUrl>,
     /// Which web pages may read answers.
     pub cors_origins: CorsOrigins,
+    /// Whose JWTs are taken; none when absent.
+    pub oidc: Option<OidcConfig>,
 }
 
 /// A setting that is missing or makes no sense.
@@ -80,19 +85,24 @@ impl StackSettings {
                 .map(|url| url.parse())
                 .transpose()
                 .map_err(|error: InvalidPublicUrl| invalid("TASKLANE_PUBLIC_URL", error.to_string()))?,
-            cors_origins: origins(&optional("TASKLANE_CORS_ORIGINS").unwrap_or_default()),
+            cors_origins: optional("TASKLANE_CORS_ORIGINS").unwrap_or_default().split(',').collect(),
+            oidc: oidc(&optional)?,
         })
     }
 }
 
-/// Origins with commas in between; `*` for every one of them.
-fn origins(text: &str) -> CorsOrigins {
-    let origins: Vec<_> = text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).collect();
-    match origins.as_slice() {
-        [] => CorsOrigins::None,
-        ["*"] => CorsOrigins::Any,
-        origins => CorsOrigins::Listed(origins.iter().map(|origin| (*origin).to_owned()).collect()),
+fn oidc(optional: &impl Fn(&str) -> Option<String>) -> Result<Option<OidcConfig>, InvalidSetting> {
+    const ISSUER: &str = "TASKLANE_OIDC_ISSUER";
+    const AUDIENCE: &str = "TASKLANE_OIDC_AUDIENCE";
+    let Some(issuer) = optional(ISSUER) else { return Ok(None) };
+    let issuer = issuer.parse().map_err(|error: InvalidOidcConfig| invalid(ISSUER, error.to_string()))?;
+    let audiences = optional(AUDIENCE).unwrap_or_default();
+    let mut config = OidcConfig::new(issuer, audiences.split(',').map(str::trim))
+        .map_err(|error| invalid(AUDIENCE, error.to_string()))?;
+    if let Some(claim) = optional("TASKLANE_OIDC_PERMISSIONS_CLAIM") {
+        config = config.with_permissions_claim(claim);
     }
+    Ok(Some(config.with_permissions_prefix(optional("TASKLANE_OIDC_PERMISSIONS_PREFIX").unwrap_or_default())))
 }
 
 fn number<T: FromStr<Err: std::fmt::Display>>(
@@ -142,6 +152,25 @@ mod tests {
         assert_eq!((read(""), read("*")), (CorsOrigins::None, CorsOrigins::Any));
         let listed = vec!["https://a.example".to_owned(), "https://b.example".to_owned()];
         assert_eq!(read("https://a.example, https://b.example"), CorsOrigins::Listed(listed));
+    }
+
+    #[test]
+    fn an_issuer_needs_an_audience() {
+        let issuer = ("TASKLANE_OIDC_ISSUER", "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Ab1");
+        assert_eq!(read(&[]).unwrap().oidc, None);
+        assert_eq!(read(&[("TASKLANE_OIDC_ISSUER", ""), ("TASKLANE_OIDC_AUDIENCE", "a")]).unwrap().oidc, None);
+        let settings =
+            read(&[issuer, ("TASKLANE_OIDC_AUDIENCE", "a, b"), ("TASKLANE_OIDC_PERMISSIONS_CLAIM", "scope")]);
+        let oidc = settings.unwrap().oidc.unwrap();
+        assert_eq!(
+            (oidc.issuer().as_str(), oidc.permissions_claim(), oidc.permissions_prefix()),
+            (issuer.1, "scope", "")
+        );
+        assert_eq!(oidc.audiences(), ["a", "b"]);
+        let error = read(&[issuer]).unwrap_err().to_string();
+        assert!(error.contains("TASKLANE_OIDC_AUDIENCE"), "{error}");
+        let error = read(&[("TASKLANE_OIDC_ISSUER", "http://issuer.example")]).unwrap_err().to_string();
+        assert!(error.contains("TASKLANE_OIDC_ISSUER"), "{error}");
     }
 
     #[test]

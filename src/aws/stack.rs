@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::types::Architecture;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
 use tokio_util::task::TaskTracker;
 
@@ -11,7 +12,10 @@ use super::{
     AwsLambda, CloudWatchLogs, EventBridgeEvents, KmsSecretBox, LambdaSettings, SqsWakeups, StackSettings, config,
 };
 use crate::{
-    auth::{AuthSettings, Authenticator},
+    auth::{
+        AuthSettings, Authenticator, GuessSettings,
+        oidc::{HttpDocuments, Issuer},
+    },
     dispatch::{Dispatcher, FunctionDirectory, SlotPolicy, Slots, Ticker},
     http::{self, HttpConfig},
     ports::{Clock, Ids, Ports, SystemChance, SystemClock},
@@ -32,6 +36,7 @@ pub struct Stack {
     /// The slots of this process.
     pub slots: Arc<Slots>,
     functions: Arc<FunctionDirectory>,
+    downloads: SharedHttpConnector,
     in_flight: TaskTracker,
 }
 
@@ -41,6 +46,10 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(27);
 
 /// How long a credential counts without another look, in one process: with it, most requests cost no read.
 const KEEP_CREDENTIALS: Duration = Duration::from_secs(3);
+
+/// How long the answer to a wrong credential waits at most. A process that waits serves nobody else and is paid for, so
+/// a longer wait would let whoever guesses use up the account's concurrency with few requests.
+const GUESSES_WAIT_AT_MOST: Duration = Duration::from_millis(300);
 
 impl Stack {
     /// With clients of this configuration. Makes no call.
@@ -54,8 +63,9 @@ impl Stack {
             log_retention_days: settings.log_retention_days,
             code_bucket: settings.code_bucket.clone(),
         };
+        let downloads = config::downloads();
         let ports = Ports {
-            lambda: Arc::new(AwsLambda::new(sdk, config::downloads(), lambda, Arc::clone(&clock))),
+            lambda: Arc::new(AwsLambda::new(sdk, downloads.clone(), lambda, Arc::clone(&clock))),
             wakeups: Arc::new(SqsWakeups::new(sdk, &settings.wakeup_queue_url)),
             events: Arc::new(EventBridgeEvents::new(sdk, &settings.event_bus)),
             logs: Arc::new(CloudWatchLogs::new(sdk, &settings.prefix, Arc::clone(&clock))),
@@ -73,7 +83,16 @@ impl Stack {
         let holder = RunnerId::new(format!("aws-{}", hex::encode(ids.secret::<8>())));
         let slots = Slots::new(store.slots.clone(), holder, clock, SlotPolicy::Shared, settings.task_concurrency);
         let secrets = KmsSecretBox::new(sdk, &settings.secrets_key);
-        Self { settings, store, ports, secrets, slots: Arc::new(slots), functions, in_flight: TaskTracker::new() }
+        Self {
+            settings,
+            store,
+            ports,
+            secrets,
+            slots: Arc::new(slots),
+            functions,
+            downloads,
+            in_flight: TaskTracker::new(),
+        }
     }
 
     /// What callers can do.
@@ -103,15 +122,19 @@ impl Stack {
             Arc::new(self.secrets.clone()),
             Arc::new(self.store.nonces.clone()),
             Arc::clone(&self.ports.clock),
-            AuthSettings { keep_credentials: KEEP_CREDENTIALS },
+            AuthSettings { keep_credentials: KEEP_CREDENTIALS, guesses: GuessSettings { most: GUESSES_WAIT_AT_MOST } },
         );
+        let issuer = self.settings.oidc.clone().map(|config| {
+            let documents = HttpDocuments::new(self.downloads.clone());
+            Arc::new(Issuer::new(config, Arc::new(documents), Arc::clone(&self.ports.clock)))
+        });
         let config = HttpConfig {
             public_url: self.settings.public_url.clone(),
             cors: self.settings.cors_origins.clone(),
             in_flight: self.in_flight.clone(),
             ..HttpConfig::default()
         };
-        http::router(service, Arc::new(authenticator), config)
+        http::router(service, Arc::new(authenticator.trusting(issuer)), config)
     }
 
     /// Waits for what goes on after its caller was answered.

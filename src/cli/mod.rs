@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "aws")]
 mod admin;
 mod api_requests;
+pub mod callers;
 mod completions;
 mod connect;
 mod credentials;

@@ -75,6 +75,19 @@ pub enum CorsOrigins {
     Any,
 }
 
+impl<'a> FromIterator<&'a str> for CorsOrigins {
+    /// Of the origins themselves, `*` being every one. Empty ones are passed over.
+    fn from_iter<I: IntoIterator<Item = &'a str>>(origins: I) -> Self {
+        let origins: Vec<_> =
+            origins.into_iter().map(str::trim).filter(|o| !o.is_empty()).map(ToOwned::to_owned).collect();
+        match origins.as_slice() {
+            [] => Self::None,
+            _ if origins.iter().any(|origin| origin == "*") => Self::Any,
+            _ => Self::Listed(origins),
+        }
+    }
+}
+
 /// The scheme and authority by which clients reach the service, as `https://api.example.com`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl {

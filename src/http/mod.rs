@@ -25,4 +25,4 @@ mod tests;
 pub use config::{BodyLimits, CorsOrigins, HttpConfig, InvalidPublicUrl, PublicUrl};
 pub use openapi::document as api_document;
 pub use router::router;
-pub use serve::ClientUri;
+pub use serve::{ClientAddress, ClientUri};

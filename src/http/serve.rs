@@ -1,6 +1,6 @@
 //! How a request is answered, from its arrival to the line that the log keeps of it.
 
-use std::{any::Any, error::Error as StdError, sync::Arc, time::Instant};
+use std::{any::Any, error::Error as StdError, net::IpAddr, sync::Arc, time::Instant};
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
@@ -40,6 +40,11 @@ pub struct Shared {
 /// to change the path (API Gateway puts a stage before it): OAuth 1.0a signs what the client wrote.
 #[derive(Clone, Debug)]
 pub struct ClientUri(pub Uri);
+
+/// Where a request came from, for an entry point to put into the request's extensions: as the connection or API Gateway
+/// says, never as a header of the client's does. Behind a proxy it is the proxy's address.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddress(pub IpAddr);
 
 /// Answers a request that was routed to `endpoint`, and logs it.
 ///
@@ -96,7 +101,12 @@ pub async fn handle<M, H: Handler<M>>(
 
 async fn authenticate(shared: &Shared, parts: &Parts) -> Result<Caller> {
     let url = client_url(parts, &shared.config);
-    let request = RequestParts { method: parts.method.as_str(), url: &url, headers: &parts.headers };
+    let request = RequestParts {
+        method: parts.method.as_str(),
+        url: &url,
+        headers: &parts.headers,
+        address: parts.extensions.get::<ClientAddress>().map(|address| address.0),
+    };
     shared.authenticator.authenticate(request).await
 }
 

@@ -17,7 +17,10 @@ use super::{
     wakeups::LocalWakeups,
 };
 use crate::{
-    auth::{AuthSettings, Authenticator, KeyFile, KeyFileError, MemoryNonces},
+    auth::{
+        AuthSettings, Authenticator, KeyFile, KeyFileError,
+        oidc::{HttpDocuments, Issuer, OidcConfig},
+    },
     dispatch::{Dispatcher, FunctionDirectory, SlotPolicy, Slots, Ticker},
     ports::{Ids, PortError, Ports, SystemChance, SystemClock},
     service::{Service, Settings},
@@ -41,6 +44,8 @@ pub struct MachineConfig {
     pub webhook: Option<String>,
     /// Shown every line that a Function logs.
     pub live_log: Option<LiveLog>,
+    /// Whose JWTs are taken; none when absent.
+    pub oidc: Option<OidcConfig>,
 }
 
 /// The running service.
@@ -53,6 +58,8 @@ pub struct Machine {
     pub ports: Ports,
     /// Knows callers by their credentials.
     pub authenticator: Arc<Authenticator>,
+    /// Knows the callers that an OIDC issuer vouches for.
+    pub issuer: Option<Arc<Issuer>>,
     /// Seals what must be kept and not be readable.
     pub secrets: Arc<KeyFile>,
     /// The events, for whoever shows them.
@@ -139,14 +146,19 @@ impl Machine {
             answer_within: None,
         };
         let secrets = Arc::new(KeyFile::open_or_create(&config.data_dir.join("key"))?);
-        let authenticator = Arc::new(Authenticator::new(
+        let issuer = config
+            .oidc
+            .map(|oidc| Arc::new(Issuer::new(oidc, Arc::new(HttpDocuments::over_tls()), ports.clock.clone())));
+        let authenticator = Authenticator::new(
             Arc::new(store.credentials.clone()),
             secrets.clone(),
-            Arc::new(MemoryNonces::default()),
+            // In the store, so that what was seen before a restart does not count again after it.
+            Arc::new(store.nonces.clone()),
             ports.clock.clone(),
             // One process on one machine: a look-up costs little, and a revocation counts at once.
             AuthSettings::default(),
-        ));
+        );
+        let authenticator = Arc::new(authenticator.trusting(issuer.clone()));
         let service =
             Service::new(store.clone(), ports.clone(), settings, slots.clone(), functions.clone(), secrets.clone());
         let dispatcher = Dispatcher::new(store.clone(), ports.clone(), slots, functions.clone());
@@ -162,7 +174,7 @@ impl Machine {
         loops.spawn(async move { dispatcher.run_until(&stopped, &woken).await });
         let (stopped, changed) = (stop.clone(), wakeups.ticker);
         loops.spawn(async move { ticker.run_until(&stopped, &changed).await });
-        Ok(Self { service, store, ports, authenticator, secrets, events, lambda, stop, loops })
+        Ok(Self { service, store, ports, authenticator, issuer, secrets, events, lambda, stop, loops })
     }
 
     /// What this machine can run, and what is missing for the rest.

@@ -5,10 +5,17 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use axum::Router;
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request},
+    middleware::{self, Next},
+    response::Response,
+};
 use futures::future;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use crate::http::ClientAddress;
 
 /// Sockets that are bound and not served yet: what connects meanwhile waits.
 pub struct Server {
@@ -43,10 +50,17 @@ impl Server {
 
     /// Serves until `stop`, then lets the requests in progress come to their end.
     pub async fn serve(self, router: Router, stop: CancellationToken) -> io::Result<()> {
+        let router = router.layer(middleware::from_fn(note_address));
         let servers = self.listeners.into_iter().map(|listener| {
             let stopped = stop.clone().cancelled_owned();
-            axum::serve(listener, router.clone()).with_graceful_shutdown(stopped).into_future()
+            let service = router.clone().into_make_service_with_connect_info::<SocketAddr>();
+            axum::serve(listener, service).with_graceful_shutdown(stopped).into_future()
         });
         future::try_join_all(servers).await.map(|_| ())
     }
+}
+
+async fn note_address(ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(ClientAddress(peer.ip()));
+    next.run(request).await
 }

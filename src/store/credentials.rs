@@ -1,7 +1,7 @@
 //! Credentials, sealed or hashed.
 //!
-//! A credential is four rows: one by its id, for lists, and one by each thing that a request names, so that checking
-//! a request is one point read. They are written, and removed, in one transaction.
+//! A credential is three rows: one by its id, for lists, and one by each thing that a request finds it by, so that
+//! checking a request is one point read. They are written, and removed, in one transaction.
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
@@ -41,7 +41,7 @@ impl Credentials {
                 let ours = |row: &Row| row.text("id").is_ok_and(|own| own == id);
                 match refusals.into_iter().flatten().filter_map(|refusal| refusal.row).find(|row| !ours(row)) {
                     None => Ok(()),
-                    Some(other) => Err(other.corrupt("another credential has this key, token or id")),
+                    Some(other) => Err(other.corrupt("another credential has this key, access token or id")),
                 }
             }
         }
@@ -75,10 +75,6 @@ impl CredentialSource for Credentials {
         Box::pin(self.find(by_consumer_key(key)))
     }
 
-    fn by_token<'a>(&'a self, token: &'a str) -> PortFuture<'a, Result<Option<StoredCredential>, PortError>> {
-        Box::pin(self.find(by_token(token)))
-    }
-
     fn by_access_token_hash<'a>(
         &'a self,
         hash: &'a [u8; 32],
@@ -87,31 +83,22 @@ impl CredentialSource for Credentials {
     }
 }
 
-fn keys(credential: &StoredCredential) -> [(String, String); 4] {
+fn keys(credential: &StoredCredential) -> [(String, String); 3] {
     [
         (ALL.to_owned(), credential.id.to_string()),
         (by_consumer_key(&credential.consumer_key), ONE.to_owned()),
-        (by_token(&credential.token), ONE.to_owned()),
         (by_access_token_hash(&credential.access_token_hash), ONE.to_owned()),
     ]
 }
 
 // What a request names is of any length; a key of DynamoDB is not.
 fn by_consumer_key(key: &str) -> String {
-    format!("consumer:{}", digest(key))
-}
-
-fn by_token(token: &str) -> String {
-    format!("token:{}", digest(token))
+    use sha2::Digest as _;
+    format!("consumer:{}", hex::encode(sha2::Sha256::digest(key)))
 }
 
 fn by_access_token_hash(hash: &[u8; 32]) -> String {
     format!("access:{}", hex::encode(hash))
-}
-
-fn digest(text: &str) -> String {
-    use sha2::Digest as _;
-    hex::encode(sha2::Sha256::digest(text))
 }
 
 fn new_row(pk: String, sk: String, credential: &StoredCredential) -> NewRow {

@@ -5,6 +5,7 @@
 
 mod cli;
 mod dev;
+mod identity;
 mod openapi;
 mod restart;
 mod run;

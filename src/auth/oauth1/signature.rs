@@ -31,9 +31,23 @@ pub(in crate::auth) fn verify(method: &str, url: &str, header: &OAuthHeader, sec
     let readings = query::readings(url.query, &header.signed);
     let candidates = url.bases.iter().flat_map(|base| readings.iter().map(move |parameters| (base, parameters)));
     let fits = candidates.fold(Choice::from(0), |fits, (base, parameters)| {
-        fits | sign(&base_string(method, base, parameters), secrets).as_slice().ct_eq(&given)
+        fits | Signature::of(&base_string(method, base, parameters), secrets).is(&given)
     });
     fits.into()
+}
+
+/// A signature that would fit. It can be compared in one way only: one that takes the same time wherever the other
+/// differs.
+struct Signature([u8; 20]);
+
+impl Signature {
+    fn of(base_string: &str, secrets: &Secrets<'_>) -> Self {
+        Self(sign(base_string, secrets))
+    }
+
+    fn is(&self, given: &[u8]) -> Choice {
+        self.0.as_slice().ct_eq(given)
+    }
 }
 
 fn sign(base_string: &str, secrets: &Secrets<'_>) -> [u8; 20] {
@@ -92,6 +106,31 @@ impl<'a> SignedUrl<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Does not compile when a [`Signature`] can be compared by `==`, which stops at the first byte that differs.
+    #[test]
+    fn a_signature_cannot_be_compared_in_a_time_that_tells() {
+        trait OneWay<Marker> {
+            fn there_is_one_way() {}
+        }
+        struct ByEquality;
+        impl<T> OneWay<()> for T {}
+        impl<T: PartialEq> OneWay<ByEquality> for T {}
+        <Signature as OneWay<_>>::there_is_one_way();
+
+        let secrets = Secrets { consumer: b"c", token: b"t" };
+        let signature = Signature::of("base", &secrets);
+        let good = sign("base", &secrets);
+        assert!(bool::from(signature.is(&good)));
+        for wrong in [&good[..19], &[], &[good.as_slice(), &[0]].concat()] {
+            assert!(!bool::from(signature.is(wrong)));
+        }
+        for at in 0..good.len() {
+            let mut other = good;
+            other[at] ^= 1;
+            assert!(!bool::from(signature.is(&other)));
+        }
+    }
 
     #[test]
     fn the_base_url_is_what_rfc_5849_makes_of_it() {

@@ -13,9 +13,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{sync::Synced, watch::Watch};
-use super::{Outcome, Verdict, output};
+use super::{Outcome, Verdict, callers::CallerArgs, output};
 use crate::{
-    http::{self, CorsOrigins, HttpConfig},
+    auth::oidc::Issuer,
+    http::{self, CorsOrigins},
     local::{
         administrator,
         machine::{Machine, MachineConfig},
@@ -64,12 +65,17 @@ pub struct Args {
     /// What stands before a Function's name in AWS_LAMBDA_FUNCTION_NAME
     #[arg(long, value_name = "PREFIX", default_value = "tasklane")]
     pub prefix: String,
+
+    /// Who calls, and by which address
+    #[command(flatten)]
+    pub callers: CallerArgs,
 }
 
 /// Serves until Ctrl-C.
 pub(super) async fn run(args: Args) -> Outcome {
     // Asked for before anything can run: a signal that comes early is waited for like any other.
     let mut signals = Signals::listen()?;
+    let config = args.callers.http_config(CorsOrigins::Localhost);
     let machine = Machine::start(MachineConfig {
         data_dir: args.data_dir.clone(),
         prefix: args.prefix,
@@ -78,9 +84,13 @@ pub(super) async fn run(args: Args) -> Outcome {
         strict_runtimes: args.strict_runtimes,
         webhook: args.webhook,
         live_log: Some(Arc::new(|logged| output::note(&format!("{} | {}", logged.function, logged.line.message)))),
+        oidc: args.callers.oidc()?,
     })
     .await?;
     let shown = show_events(&machine);
+    if let Some(issuer) = machine.issuer.clone() {
+        try_issuer(issuer);
+    }
     let server = Server::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let url = server.url();
     let credentials = args.data_dir.join("credentials");
@@ -92,7 +102,6 @@ pub(super) async fn run(args: Args) -> Outcome {
     synced.sync(&machine.service, &args.paths).await;
 
     let stop = CancellationToken::new();
-    let config = HttpConfig { cors: CorsOrigins::Localhost, ..HttpConfig::default() };
     let in_flight = config.in_flight.clone();
     let router = http::router(machine.service.clone(), machine.authenticator.clone(), config);
     let serving = tokio::spawn(server.serve(router, stop.clone()));
@@ -138,6 +147,15 @@ fn show_events(machine: &Machine) -> tokio::task::JoinHandle<()> {
             }
         }
     })
+}
+
+/// Fetches the issuer's keys ahead of the first token, so that a mistake in its name shows now.
+fn try_issuer(issuer: Arc<Issuer>) {
+    tokio::spawn(async move {
+        if let Err(error) = issuer.fetch().await {
+            output::note(&format!("nobody gets in with a token of the OIDC issuer yet: {error}"));
+        }
+    });
 }
 
 /// What people and supervisors stop a process with.

@@ -110,9 +110,10 @@ fn document_of(endpoints: &[Endpoint]) -> OpenApi {
         "OAuth 1.0a with HMAC-SHA1 in the Authorization header. The query takes part in the signature, RQL too; \
          scheme, host, port and path are those that the client sees.",
     ));
-    let bearer = Http::builder()
-        .scheme(HttpAuthScheme::Bearer)
-        .description(Some("An access token of this service in the Authorization header."));
+    let bearer = Http::builder().scheme(HttpAuthScheme::Bearer).description(Some(
+        "An access token in the Authorization header: one of this service, or a JWT of the OIDC issuer that this \
+             deployment trusts.",
+    ));
     let errors = ErrorKind::ALL.iter().fold(ComponentsBuilder::new(), |components, kind| {
         components.example(kind.name(), operation::error_example(*kind))
     });

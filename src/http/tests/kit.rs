@@ -10,7 +10,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::{
-    auth::{AuthSettings, Authenticator, MemoryNonces, NewCredential, issue},
+    auth::{AuthSettings, Authenticator, NewCredential, issue},
     http::{HttpConfig, router, serve::Shared},
     model::{Identity, Permissions, Timestamp, UserId},
     ports::{Ids, SystemChance},
@@ -124,7 +124,7 @@ pub fn shared(world: &World, config: HttpConfig) -> Shared {
     let authenticator = Authenticator::new(
         Arc::new(world.store.credentials.clone()),
         world.secrets.clone(),
-        Arc::new(MemoryNonces::default()),
+        Arc::new(world.store.nonces.clone()),
         world.clock.clone(),
         AuthSettings::default(),
     );

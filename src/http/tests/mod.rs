@@ -11,6 +11,12 @@ mod kit;
 mod log;
 mod order;
 mod passed_on;
+#[cfg(feature = "cli")]
+mod revocation;
 mod routes;
+#[cfg(feature = "cli")]
+mod signed_url;
+#[cfg(feature = "cli")]
+mod signer;
 mod sockets;
 mod work;

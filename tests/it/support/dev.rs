@@ -92,12 +92,14 @@ impl Dev {
 
     /// Asks, as the administrator.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        self.ask_as(&format!("Bearer {}", self.credentials()["API_ACCESS_TOKEN"]), method, path, body)
+    }
+
+    /// Asks, as whoever this Authorization header says.
+    pub fn ask_as(&self, authorization: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let url = format!("{}{path}", self.base_url);
-        let mut request = self
-            .http
-            .request(method.parse().unwrap(), url)
-            .bearer_auth(&self.credentials()["API_ACCESS_TOKEN"])
-            .timeout(PATIENCE);
+        let mut request =
+            self.http.request(method.parse().unwrap(), url).header("authorization", authorization).timeout(PATIENCE);
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }

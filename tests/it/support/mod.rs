@@ -2,7 +2,9 @@
 
 pub mod command;
 pub mod dev;
+pub mod issuer;
 pub mod packages;
 pub mod project;
+pub mod signed;
 pub mod stage;
 pub mod wait;

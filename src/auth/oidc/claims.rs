@@ -1,0 +1,110 @@
+//! What a token says of its owner (RFC 7519 §4), and what that comes to here.
+
+use serde_json::{Map, Value};
+
+use super::{OidcConfig, token::InvalidToken};
+use crate::model::{ApplicationId, Identity, Permissions, Timestamp, UserId};
+
+/// How far the issuer's clock may be ahead of ours, in seconds. A token ends when it says, by our clock.
+const LEEWAY_SECS: f64 = 30.0;
+
+/// A token's claims.
+pub struct Claims(Map<String, Value>);
+
+/// Why a token whose signature is good does not count.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its time is over.
+    Expired,
+    /// Anything else.
+    Invalid(InvalidToken),
+}
+
+impl Claims {
+    /// Of a token's payload.
+    pub fn new(claims: Map<String, Value>) -> Self {
+        Self(claims)
+    }
+
+    /// Who says that they made the token.
+    pub fn issuer(&self) -> Option<&str> {
+        self.text("iss")
+    }
+
+    /// Whom the token stands for at `now`, once its signature and its issuer are known to be good.
+    pub fn identity(&self, config: &OidcConfig, now: Timestamp) -> Result<Identity, Refusal> {
+        let invalid = |why| Refusal::Invalid(InvalidToken(why));
+        if !self.is_for_one_of(config.audiences()) {
+            return Err(invalid("is for another audience"));
+        }
+        // Whole milliseconds of today fit a float with room to spare.
+        let now = now.as_millis() as f64 / 1000.0;
+        let expires = self.seconds("exp")?.ok_or(invalid("says no time of expiry (exp)"))?;
+        if expires <= now {
+            return Err(Refusal::Expired);
+        }
+        for start in ["nbf", "iat"] {
+            if self.seconds(start)?.is_some_and(|start| start > now + LEEWAY_SECS) {
+                return Err(invalid("does not count yet, or was made by a clock that is ahead"));
+            }
+        }
+        if self.0.contains_key("cnf") {
+            return Err(invalid("is bound to a key (cnf) whose proof is not understood"));
+        }
+        let user_id = self.text("sub").and_then(|sub| UserId::parse(sub).ok());
+        let user_id = user_id.ok_or(invalid("names no subject (sub) of 1 to 128 visible ASCII characters"))?;
+        let application = self.text("client_id").or_else(|| self.text("azp"));
+        Ok(Identity {
+            user_id,
+            application_id: application.and_then(|id| ApplicationId::parse(id).ok()),
+            permissions: self.permissions(config),
+        })
+    }
+
+    /// As API Gateway's JWT authorizers have it: `client_id` stands in where there is no `aud`, because Cognito's access
+    /// tokens have none.
+    /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html>
+    fn is_for_one_of(&self, audiences: &[String]) -> bool {
+        let is_ours = |audience: &Value| audience.as_str().is_some_and(|name| audiences.iter().any(|own| own == name));
+        match self.0.get("aud").or_else(|| self.0.get("client_id")) {
+            Some(Value::Array(several)) => several.iter().any(is_ours),
+            Some(one) => is_ours(one),
+            None => false,
+        }
+    }
+
+    /// What the configured claim lists: an array of names, or a text of names with blanks in between (as `scope` is).
+    /// What cannot be a permission's name is passed over: the claim may list groups or roles of other services too.
+    fn permissions(&self, config: &OidcConfig) -> Permissions {
+        let names: Vec<&str> = match self.find(config.permissions_claim()) {
+            Some(Value::String(text)) => text.split_ascii_whitespace().collect(),
+            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+            Some(_) | None => Vec::new(),
+        };
+        let ours = names.into_iter().filter_map(|name| name.strip_prefix(config.permissions_prefix()));
+        Permissions::parse(ours.filter(|name| Permissions::parse([*name]).is_ok())).unwrap_or_default()
+    }
+
+    /// The claim of this name, or else the one that its dots lead to, as `realm_access.roles`.
+    fn find(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).or_else(|| {
+            let (first, rest) = name.split_once('.')?;
+            rest.split('.').try_fold(self.0.get(first)?, |value, step| value.get(step))
+        })
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+
+    /// A NumericDate: seconds since 1970, with fractions if need be. One that is no number must not count as absent.
+    fn seconds(&self, name: &str) -> Result<Option<f64>, Refusal> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(value) => value
+                .as_f64()
+                .map(Some)
+                .ok_or(Refusal::Invalid(InvalidToken("has a time (exp, nbf or iat) that is no number"))),
+        }
+    }
+}

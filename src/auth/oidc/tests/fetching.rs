@@ -1,0 +1,180 @@
+//! When an issuer's documents are fetched, and what becomes of tokens when they cannot be.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::kit::{DESCRIPTION, ISSUER, KEYS, World, claims, recorded, sign_as, token};
+use crate::model::ErrorKind;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn unknown(n: usize) -> String {
+    sign_as("p256", &json!({ "alg": "ES256", "kid": format!("unknown-{n}") }), &claims())
+}
+
+fn of_rsa_1() -> String {
+    sign_as("rsa-1", &json!({ "alg": "RS256", "kid": "rsa-1" }), &claims())
+}
+
+#[tokio::test]
+async fn keys_are_fetched_once_for_many_tokens() {
+    let world = World::new();
+    for _ in 0..10 {
+        assert_eq!(world.outcome(&token(&claims())).await, Ok("ada".to_owned()));
+        assert_eq!(world.outcome(&of_rsa_1()).await, Ok("ada".to_owned()));
+    }
+    assert_eq!(world.published.fetched(), [DESCRIPTION, KEYS]);
+}
+
+#[tokio::test]
+async fn a_flood_of_unknown_keys_causes_one_fetch_in_half_a_minute() {
+    let world = World::new();
+    assert_eq!(world.outcome(&token(&claims())).await, Ok("ada".to_owned()));
+    let begin = world.published.fetches();
+    // 200 s of flood, with a good token now and then.
+    for n in 0..1_000 {
+        assert_eq!(world.outcome(&unknown(n)).await, Err(ErrorKind::AccessTokenUnknown));
+        if n % 5 == 0 {
+            world.later(SECOND);
+            assert_eq!(world.outcome(&token(&claims())).await, Ok("ada".to_owned()));
+        }
+    }
+    assert_eq!(world.published.fetches() - begin, 200 / 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_come_at_once_wait_for_one_fetch() {
+    let world = World::new();
+    *world.published.delay.lock().unwrap() = SECOND;
+    let (good, odd) = (token(&claims()), unknown(0));
+    let several = (0..50).map(|n| world.outcome(if n % 2 == 0 { &good } else { &odd }));
+    let outcomes = futures::future::join_all(several).await;
+    assert!(outcomes.iter().step_by(2).all(|outcome| outcome.is_ok()), "{outcomes:?}");
+    assert_eq!(world.published.fetches(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn known_keys_do_not_wait_for_a_fetch_that_others_cause() {
+    let world = World::new();
+    assert_eq!(world.outcome(&token(&claims())).await, Ok("ada".to_owned()));
+    *world.published.delay.lock().unwrap() = MINUTE;
+    for age in [MINUTE, 11 * MINUTE] {
+        world.later(age);
+        let odd = unknown(0);
+        let slow = world.outcome(&odd);
+        tokio::pin!(slow);
+        // It has begun its fetch, and hangs.
+        assert!(futures::poll!(&mut slow).is_pending());
+        let began = tokio::time::Instant::now();
+        let good = tokio::time::timeout(SECOND, async { world.outcome(&token(&claims())).await }).await;
+        assert_eq!(good, Ok(Ok("ada".to_owned())), "it waited");
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        assert_eq!(slow.await, Err(ErrorKind::AccessTokenUnknown));
+    }
+}
+
+#[tokio::test]
+async fn a_new_key_counts_at_once_and_a_withdrawn_one_ten_minutes_at_most() {
+    let world = World::new();
+    let (first, second) = (recorded().key("p256").jwk.clone(), recorded().key("rsa-1").jwk.clone());
+    world.published.put(KEYS, &json!({ "keys": [first] }));
+    assert_eq!(world.outcome(&token(&claims())).await, Ok("ada".to_owned()));
+
+    // The issuer rotates: first both keys, then the new one alone.
+    world.later(MINUTE);
+    world.published.put(KEYS, &json!({ "keys": [first, second] }));
+    assert_eq!(world.outcome(&of_rsa_1()).await, Ok("ada".to_owned()));
+    assert_eq!(world.outcome(&token(&claims())).await, Ok("ada".to_owned()));
+    world.published.put(KEYS, &json!({ "keys": [second] }));
+    world.later(10 * MINUTE - SECOND);
+    assert_eq!(world.outcome(&token(&claims())).await, Ok("ada".to_owned()));
+    world.later(SECOND);
+    assert_eq!(world.outcome(&token(&claims())).await, Err(ErrorKind::AccessTokenUnknown));
+    assert_eq!(world.outcome(&of_rsa_1()).await, Ok("ada".to_owned()));
+    assert_eq!(world.published.fetches(), 3);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_away_keeps_nobody_out_for_six_hours() {
+    let world = World::new();
+    assert_eq!(world.outcome(&token(&claims())).await, Ok("ada".to_owned()));
+    world.published.fail(DESCRIPTION);
+    let lasting = token(&super::kit::claims_with(json!({ "exp": 4_000_000_000_u64 })));
+    for _ in 0..35 {
+        world.later(10 * MINUTE);
+        assert_eq!(world.outcome(&lasting).await, Ok("ada".to_owned()));
+    }
+    assert_eq!(world.published.fetches(), 36, "each time it is tried anew");
+    world.later(10 * MINUTE);
+    assert_eq!(world.outcome(&lasting).await, Err(ErrorKind::Server));
+    world.published.put(DESCRIPTION, &json!({ "issuer": ISSUER, "jwks_uri": KEYS }));
+    world.later(5 * SECOND);
+    assert_eq!(world.outcome(&lasting).await, Ok("ada".to_owned()));
+}
+
+#[tokio::test]
+async fn an_issuer_that_was_never_reached_is_a_fault_of_ours_and_is_asked_every_five_seconds() {
+    let world = World::new();
+    world.published.fail(KEYS);
+    for _ in 0..100 {
+        assert_eq!(world.outcome(&token(&claims())).await, Err(ErrorKind::Server));
+    }
+    assert_eq!(world.published.fetches(), 1);
+    world.later(5 * SECOND - Duration::from_millis(1));
+    assert_eq!(world.outcome(&token(&claims())).await, Err(ErrorKind::Server));
+    assert_eq!(world.published.fetches(), 1);
+    world.later(Duration::from_millis(1));
+    world.published.put(KEYS, &recorded().jwks());
+    assert_eq!(world.outcome(&token(&claims())).await, Ok("ada".to_owned()));
+}
+
+#[tokio::test]
+async fn documents_that_are_not_the_issuers_are_not_believed() {
+    for description in [
+        json!({ "issuer": "https://evil.example", "jwks_uri": KEYS }),
+        json!({ "issuer": "https://issuer.example/", "jwks_uri": KEYS }),
+        json!({ "jwks_uri": KEYS }),
+        json!({ "issuer": ISSUER }),
+        json!({ "issuer": ISSUER, "jwks_uri": "http://keys.example/jwks" }),
+        json!({ "issuer": ISSUER, "jwks_uri": "http://169.254.169.254/latest/meta-data/" }),
+        json!({ "issuer": ISSUER, "jwks_uri": "http://localhost/jwks" }),
+        json!({ "issuer": ISSUER, "jwks_uri": "file:///etc/passwd" }),
+        json!([]),
+    ] {
+        let world = World::new();
+        world.published.put(DESCRIPTION, &description);
+        assert_eq!(world.outcome(&token(&claims())).await, Err(ErrorKind::Server), "{description}");
+        assert_eq!(world.published.fetched(), [DESCRIPTION], "{description}");
+    }
+    let world = World::new();
+    world.published.put(KEYS, &json!({ "error": "not here" }));
+    assert_eq!(world.outcome(&token(&claims())).await, Err(ErrorKind::Server));
+}
+
+#[tokio::test]
+async fn an_issuer_may_withdraw_all_its_keys() {
+    let world = World::new();
+    assert_eq!(world.outcome(&token(&claims())).await, Ok("ada".to_owned()));
+    world.published.put(KEYS, &json!({ "keys": [] }));
+    world.later(10 * MINUTE);
+    assert_eq!(world.outcome(&token(&claims())).await, Err(ErrorKind::AccessTokenUnknown));
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_costs_a_fetch_and_no_more() {
+    let world = World::new();
+    let lasting = token(&super::kit::claims_with(json!({ "exp": 4_000_000_000_u64 })));
+    assert_eq!(world.outcome(&lasting).await, Ok("ada".to_owned()));
+    world.earlier(1_000 * MINUTE);
+    for _ in 0..10 {
+        assert_eq!(world.outcome(&lasting).await, Ok("ada".to_owned()));
+    }
+    assert_eq!(world.published.fetches(), 2);
+    world.later(100_000 * MINUTE);
+    for _ in 0..10 {
+        assert_eq!(world.outcome(&lasting).await, Ok("ada".to_owned()));
+    }
+    assert_eq!(world.published.fetches(), 3);
+}

@@ -1,0 +1,118 @@
+//! Who calls, and by which address: the flags of every command that serves.
+
+use crate::{
+    auth::oidc::{InvalidOidcConfig, IssuerUrl, OidcConfig},
+    http::{CorsOrigins, HttpConfig, PublicUrl},
+};
+
+/// Flags to flatten into a command's own.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Callers")]
+pub struct CallerArgs {
+    /// The scheme and host by which clients reach the service, when a proxy stands before it: OAuth 1.0a signs them
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<PublicUrl>,
+
+    /// A web page's origin that may read answers, instead of those of this machine; * for every one. May be repeated
+    #[arg(long = "cors-origin", value_name = "ORIGIN", value_parser = origin)]
+    pub cors_origins: Vec<String>,
+
+    /// Take the JWTs of this OIDC issuer: its URL, as its tokens spell it
+    #[arg(long, value_name = "URL", requires = "oidc_audiences")]
+    pub oidc_issuer: Option<IssuerUrl>,
+
+    /// Whom such a token must be for: its aud, or its client_id where it has no aud. May be repeated
+    #[arg(long = "oidc-audience", value_name = "NAME", requires = "oidc_issuer")]
+    pub oidc_audiences: Vec<String>,
+
+    /// The claim that lists its permissions, with dots into objects
+    #[arg(long, value_name = "CLAIM", default_value = "permissions", requires = "oidc_issuer")]
+    pub oidc_permissions_claim: String,
+
+    /// What stands before each permission there; names without it are passed over
+    #[arg(long, value_name = "TEXT", default_value = "", requires = "oidc_issuer")]
+    pub oidc_permissions_prefix: String,
+}
+
+impl CallerArgs {
+    /// The HTTP side's settings; `otherwise` may read answers when no origin is given.
+    pub fn http_config(&self, otherwise: CorsOrigins) -> HttpConfig {
+        let cors = match self.cors_origins.iter().map(String::as_str).collect() {
+            CorsOrigins::None => otherwise,
+            given => given,
+        };
+        HttpConfig { public_url: self.public_url.clone(), cors, ..HttpConfig::default() }
+    }
+
+    /// Whose JWTs are taken.
+    pub fn oidc(&self) -> Result<Option<OidcConfig>, InvalidOidcConfig> {
+        let Some(issuer) = &self.oidc_issuer else { return Ok(None) };
+        let config = OidcConfig::new(issuer.clone(), &self.oidc_audiences)?
+            .with_permissions_claim(&self.oidc_permissions_claim)
+            .with_permissions_prefix(&self.oidc_permissions_prefix);
+        Ok(Some(config))
+    }
+}
+
+/// Browsers send an origin without anything after the host, and it is compared letter for letter.
+fn origin(text: &str) -> Result<String, String> {
+    let is_one = text == "*" || text.parse::<PublicUrl>().is_ok() && !text.ends_with('/');
+    if is_one { Ok(text.to_owned()) } else { Err("expected an origin as https://console.example.com, or *".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        callers: CallerArgs,
+    }
+
+    fn read(line: &str) -> Result<CallerArgs, clap::Error> {
+        Command::try_parse_from(line.split(' ').filter(|word| !word.is_empty())).map(|command| command.callers)
+    }
+
+    #[test]
+    fn without_flags_there_is_no_issuer_and_the_default_pages_read() {
+        let args = read("serve").unwrap();
+        assert_eq!(args.oidc().unwrap(), None);
+        let config = args.http_config(CorsOrigins::Localhost);
+        assert_eq!((config.public_url, config.cors), (None, CorsOrigins::Localhost));
+    }
+
+    #[test]
+    fn flags_reach_the_settings() {
+        let args = read(
+            "serve --public-url https://api.example.com --cors-origin https://a.example --cors-origin http://b.example:1 \
+             --oidc-issuer https://issuer.example/ --oidc-audience x --oidc-audience y --oidc-permissions-claim scope \
+             --oidc-permissions-prefix tasklane/",
+        );
+        let args = args.unwrap();
+        let config = args.http_config(CorsOrigins::Localhost);
+        assert_eq!(config.public_url, Some("https://api.example.com".parse().unwrap()));
+        assert_eq!(config.cors, CorsOrigins::Listed(vec!["https://a.example".into(), "http://b.example:1".into()]));
+        let oidc = args.oidc().unwrap().unwrap();
+        assert_eq!((oidc.issuer().as_str(), oidc.audiences().len()), ("https://issuer.example/", 2));
+        assert_eq!((oidc.permissions_claim(), oidc.permissions_prefix()), ("scope", "tasklane/"));
+        assert_eq!(read("serve --cors-origin *").unwrap().http_config(CorsOrigins::None).cors, CorsOrigins::Any);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in [
+            "serve --oidc-issuer https://issuer.example",
+            "serve --oidc-audience x",
+            "serve --oidc-permissions-claim scope",
+            "serve --oidc-issuer http://issuer.example --oidc-audience x",
+            "serve --public-url api.example.com",
+            "serve --cors-origin https://a.example/",
+            "serve --cors-origin a.example",
+        ] {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
+}

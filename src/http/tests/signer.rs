@@ -1,0 +1,34 @@
+//! Signs requests as clients do.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::Method;
+
+use crate::{
+    auth::NewCredential,
+    client::{OAuth1Keys, Secret, oauth1},
+    model::Timestamp,
+};
+
+/// The keys of a credential, and nonces that never come twice.
+pub struct Signer {
+    keys: OAuth1Keys,
+    nonce: AtomicU64,
+}
+
+impl Signer {
+    pub fn of(credential: &NewCredential) -> Self {
+        let keys = OAuth1Keys {
+            consumer_key: credential.consumer_key.clone(),
+            consumer_secret: Secret::new(credential.consumer_secret.expose()),
+            token: Some((credential.token.clone(), Secret::new(credential.token_secret.expose()))),
+        };
+        Self { keys, nonce: AtomicU64::new(0) }
+    }
+
+    /// The Authorization header of a GET.
+    pub fn get(&self, url: &str, now: Timestamp) -> String {
+        let nonce = format!("n{}", self.nonce.fetch_add(1, Ordering::Relaxed));
+        oauth1::authorization(&self.keys, &Method::GET, &url.parse().unwrap(), &nonce, now.as_secs())
+    }
+}
