@@ -11,3 +11,4 @@ mod run;
 mod sdk;
 mod store;
 mod support;
+mod template;
