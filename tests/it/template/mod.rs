@@ -1,5 +1,6 @@
 //! `template.yaml`, held against the code that it deploys.
 
+mod bill;
 mod roles;
 mod tables;
 mod yaml;
