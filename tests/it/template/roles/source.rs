@@ -128,8 +128,8 @@ impl Reader<'_> {
                 Item::Fn(item) if is_built(&item.attrs) => {
                     self.function(file, module, &[], &Generics::default(), &item.sig, Body::Block(*item.block));
                 }
-                Item::Const(item) => self.constant(file, module, &item.ident.to_string(), &item.ty, item.expr),
-                Item::Static(item) => self.constant(file, module, &item.ident.to_string(), &item.ty, item.expr),
+                Item::Const(item) => self.constant(file, module, &item.ident.to_string(), &item.ty, *item.expr),
+                Item::Static(item) => self.constant(file, module, &item.ident.to_string(), &item.ty, *item.expr),
                 Item::Struct(item) => self.fields(file, &item.ident.to_string(), &item.fields),
                 Item::Enum(item) => {
                     for variant in &item.variants {
@@ -151,7 +151,7 @@ impl Reader<'_> {
                             self.function(
                                 file,
                                 module,
-                                &[name.clone()],
+                                std::slice::from_ref(&name),
                                 &item.generics,
                                 &method.sig,
                                 Body::Block(block),
@@ -232,7 +232,7 @@ impl Reader<'_> {
         });
     }
 
-    fn constant(&mut self, file: &str, module: &str, name: &str, kind: &Type, value: Box<Expr>) {
+    fn constant(&mut self, file: &str, module: &str, name: &str, kind: &Type, value: Expr) {
         let output = self.types(file, kind, &[]);
         self.sources.functions.push(Function {
             file: file.to_owned(),
@@ -243,7 +243,7 @@ impl Reader<'_> {
             parameters: Vec::new(),
             output,
             generics: HashMap::new(),
-            body: Body::Value(*value),
+            body: Body::Value(value),
             called_unseen: false,
         });
     }
