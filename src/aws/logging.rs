@@ -1,25 +1,201 @@
-//! What the handlers log: one JSON object a line.
+//! What the handlers log: one JSON object a line, with everything that is known of the moment at its top: the fields of
+//! the event, and of every span around it. So `task`, `function`, `request_id` and `aws_request_id` (the handler's own
+//! invocation) are where a query of CloudWatch Logs Insights looks for them, however deep in the code a line was written.
 
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use std::{fmt, io::Write as _, sync::Arc};
+
+use serde_json::{Map, Value};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+    span,
+};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterExt, filter_fn},
+    layer::{Context, SubscriberExt},
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
 
 use super::metrics::RunMetrics;
+use crate::{dispatch::ENDED_RUNS, model::Timestamp};
+
+/// Where lines go.
+pub type Lines = Arc<dyn Fn(&Value) + Send + Sync>;
+
+/// The crates whose spans are known by their fields, however little is logged: the handlers' and this one.
+const OURS: [&str; 4] = ["api", "dispatcher", "tasklane", "ticker"];
 
 /// Sends everything that is logged to stdout, where Lambda picks it up, and reports runs as metrics of the stack with
-/// this prefix. `TASKLANE_LOG` says how much: a level, or filters as `tasklane=debug,warn`.
+/// this prefix. `TASKLANE_LOG` says how much: a level, or filters as `tasklane=debug,warn`. Metrics are reported either
+/// way.
 pub fn start(prefix: &str) {
     let wanted = std::env::var("TASKLANE_LOG").unwrap_or_default();
-    let filter = match wanted.as_str() {
+    // Only a second start in one process fails, and then the first one counts.
+    let _ = subscriber(prefix, &wanted, stdout()).try_init();
+}
+
+fn subscriber(prefix: &str, wanted: &str, lines: Lines) -> impl Subscriber + Send + Sync {
+    let filter = match wanted {
         "" => "tasklane=info,warn".to_owned(),
         // The crates below say too much at the levels where this one says what is needed.
         "error" | "warn" | "info" | "debug" | "trace" => format!("tasklane={wanted},warn"),
         filters => filters.to_owned(),
     };
-    let lines =
-        tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
-    // Only a second start in one process fails, and then the first one counts.
-    let _ = tracing_subscriber::registry()
-        .with(EnvFilter::new(filter))
-        .with(lines)
-        .with(RunMetrics::new(prefix))
-        .try_init();
+    let spans = filter_fn(|metadata| metadata.is_span() && OURS.contains(&crate_of(metadata.target())));
+    let of_runs = filter_fn(|metadata| metadata.is_event() && metadata.target() == ENDED_RUNS);
+    tracing_subscriber::registry()
+        .with(JsonLines { lines: Arc::clone(&lines) }.with_filter(EnvFilter::new(filter).or(spans)))
+        .with(RunMetrics::new(prefix, lines).with_filter(of_runs))
+}
+
+fn crate_of(target: &str) -> &str {
+    target.split("::").next().unwrap_or(target)
+}
+
+/// Lines to stdout, each whole.
+pub fn stdout() -> Lines {
+    Arc::new(|line| {
+        // A line that cannot be written is not worth an error, and there is nobody to tell.
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    })
+}
+
+/// Writes each event as one JSON object.
+struct JsonLines {
+    lines: Lines,
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JsonLines {
+    fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        span.extensions_mut().insert(fields);
+    }
+
+    fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        if let Some(fields) = span.extensions_mut().get_mut::<Fields>() {
+            values.record(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+            if let Some(of_span) = span.extensions().get::<Fields>() {
+                fields.0.extend(of_span.0.clone());
+            }
+        }
+        event.record(&mut fields);
+        let metadata = event.metadata();
+        let now = Timestamp::saturating_from_millis(jiff::Timestamp::now().as_millisecond());
+        let mut line = Map::new();
+        line.insert("timestamp".to_owned(), Value::String(now.to_string()));
+        line.insert("level".to_owned(), Value::String(metadata.level().to_string()));
+        line.insert("target".to_owned(), Value::String(metadata.target().to_owned()));
+        line.insert("message".to_owned(), fields.0.remove("message").unwrap_or_default());
+        for (name, value) in fields.0 {
+            line.entry(name).or_insert(value);
+        }
+        (self.lines)(&Value::Object(line));
+    }
+}
+
+/// The fields of an event or a span, by name.
+#[derive(Clone, Default)]
+pub(super) struct Fields(pub(super) Map<String, Value>);
+
+impl Visit for Fields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name().to_owned(), format!("{value:?}").into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tracing::{field, info, info_span, warn};
+
+    use super::*;
+
+    fn logged(wanted: &str, log: impl FnOnce()) -> Vec<Value> {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let keep = Arc::clone(&kept);
+        let lines: Lines = Arc::new(move |line| keep.lock().unwrap().push(line.clone()));
+        tracing::subscriber::with_default(subscriber("dev", wanted, lines), || {
+            // Other threads of the tests may have switched these lines off when they met them.
+            tracing::callsite::rebuild_interest_cache();
+            log();
+        });
+        kept.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn a_line_tells_the_task_the_function_and_both_requests_however_deep_it_was_written() {
+        let lines = logged("info", || {
+            let _invocation = info_span!(target: "dispatcher", "invocation", aws_request_id = "handler-1").entered();
+            let run = info_span!("run", task = %"6589a42a", function = "invoices", status = field::Empty).entered();
+            run.record("status", 200);
+            info!(request_id = "run-1", delay_s = 5_u64, direct = true, "task complete");
+        });
+        assert_eq!(lines.len(), 1);
+        let line = &lines[0];
+        for (name, value) in [
+            ("level", "INFO"),
+            ("message", "task complete"),
+            ("aws_request_id", "handler-1"),
+            ("task", "6589a42a"),
+            ("function", "invoices"),
+            ("request_id", "run-1"),
+        ] {
+            assert_eq!(line[name], value, "{name} of {line}");
+        }
+        assert_eq!((&line["status"], &line["delay_s"], &line["direct"]), (&200.into(), &5.into(), &true.into()));
+        assert!(line["timestamp"].as_str().unwrap().parse::<Timestamp>().is_ok(), "{line}");
+    }
+
+    #[test]
+    fn the_innermost_of_two_fields_counts_and_none_takes_the_place_of_the_level() {
+        let lines = logged("info", || {
+            let _outer = info_span!("request", request_id = "outer", level = "none").entered();
+            warn!(request_id = "inner", "careful");
+        });
+        assert_eq!((&lines[0]["request_id"], &lines[0]["level"]), (&"inner".into(), &"WARN".into()));
+    }
+
+    #[test]
+    fn runs_are_counted_and_lines_tell_their_task_however_little_is_logged() {
+        let lines = logged("error", || {
+            let _run = info_span!("run", task = "6589a42a").entered();
+            info!(target: ENDED_RUNS, outcome = "complete", run_ms = 5_u64, "run ended");
+            tracing::error!("no good");
+        });
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert_eq!(lines[0]["_aws"]["CloudWatchMetrics"][0]["Namespace"], "tasklane");
+        assert_eq!((&lines[1]["message"], &lines[1]["task"]), (&"no good".into(), &"6589a42a".into()));
+    }
 }

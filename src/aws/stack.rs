@@ -40,9 +40,14 @@ pub struct Stack {
     in_flight: TaskTracker,
 }
 
-/// API Gateway gives up after 30 s, not all of which are ours: the handler may have had to start first.
+/// How long a caller is kept waiting for a Function before they are told that it runs on. API Gateway gives up after 30 s,
+/// not all of which are ours: the handler may have had to start first, and to find out who calls.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>
 const ANSWER_WITHIN: Duration = Duration::from_secs(27);
+
+/// How long any request may take, from its arrival: whatever it is that does not come to an end, the contract's error
+/// comes before the gateway's.
+const ANSWER_ANYTHING_WITHIN: Duration = Duration::from_secs(29);
 
 /// How long a credential counts without another look, in one process: with it, most requests cost no read.
 const KEEP_CREDENTIALS: Duration = Duration::from_secs(3);
@@ -132,6 +137,7 @@ impl Stack {
             public_url: self.settings.public_url.clone(),
             cors: self.settings.cors_origins.clone(),
             in_flight: self.in_flight.clone(),
+            answer_patience: ANSWER_ANYTHING_WITHIN,
             ..HttpConfig::default()
         };
         http::router(service, Arc::new(authenticator.trusting(issuer)), config)

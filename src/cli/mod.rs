@@ -170,6 +170,18 @@ mod tests {
     }
 
     #[test]
+    fn what_the_way_to_aws_says_can_be_typed() {
+        let page = include_str!("../../docs/deploy.md");
+        let lines: Vec<_> = page.lines().filter(|line| line.starts_with("tasklane ")).collect();
+        assert!(lines.len() >= 6, "{lines:?}");
+        for line in lines {
+            let typed = line.split(" > ").next().unwrap_or(line);
+            let parsed = Cli::try_parse_from(typed.split_whitespace().map(|word| word.trim_matches('\'')));
+            assert!(parsed.is_ok(), "{line}: {}", parsed.err().map(|e| e.to_string()).unwrap_or_default());
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for line in [
             "tasklane",

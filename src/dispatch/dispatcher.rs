@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, info_span, warn};
 
-use super::{Acquired, Ended, FunctionDirectory, Runner, Slot, Slots, new_run};
+use super::{Acquired, Ended, FunctionDirectory, Runner, Slot, Slots, new_run, tell_of};
 use crate::{
-    model::{Function, Lane, TaskError, TaskErrorKind, TaskStatus, TimeLimit},
+    model::{Function, Lane, TaskError, TaskErrorKind, TimeLimit},
     ports::Ports,
     store::{Candidate, QueueLane, Store, StoreError, TaskRecord},
 };
@@ -208,11 +208,11 @@ impl Dispatcher {
         };
         let this = self.clone();
         let span = info_span!("run", task = %record.task.id, function = %function.name);
-        let late = run.started.since(record.task.start_timestamp);
+        let (id, late) = (record.task.id, run.started.since(record.task.start_timestamp));
         let work = async move {
             let ended = this.runner.run_queued(record.task, &function, &run, record.queue).await;
             let took = this.ports.clock.now().since(run.started);
-            tell_of(&ended, &function, late, took);
+            tell_of(id, &function.name, &ended, Some(late), took);
             if let Ended::Unknown(why) = ended {
                 warn!(why, "the outcome of a run is unknown; its task is cleaned up when its lease ends");
                 // The code may still be running: until it cannot, its slot is taken.
@@ -224,23 +224,4 @@ impl Dispatcher {
         };
         self.running.spawn(work.instrument(span));
     }
-}
-
-/// The target of the log line that each queued run ends with: `task`, `function`, `outcome`, `late_ms` (how long after
-/// it was due it started) and `run_ms`. Metrics are made of it.
-pub const ENDED_RUNS: &str = "tasklane::runs";
-
-fn tell_of(ended: &Ended, function: &Function, late: Duration, took: Duration) {
-    let (task, outcome) = match ended {
-        Ended::Complete(task, _) => (Some(task.id), "complete"),
-        Ended::Failed(task, _) if task.status == TaskStatus::Retried => (Some(task.id), "retried"),
-        Ended::Failed(task, _) => (Some(task.id), "failed"),
-        Ended::Unknown(_) => (None, "unknown"),
-    };
-    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    info!(
-        target: ENDED_RUNS,
-        task = task.map(tracing::field::display), function = function.name.as_str(), outcome,
-        late_ms = millis(late), run_ms = millis(took), "run ended"
-    );
 }

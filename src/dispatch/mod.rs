@@ -7,6 +7,7 @@
 //! All of it is safe to do twice, and beside another dispatcher or ticker.
 
 mod dispatcher;
+mod ended;
 mod events;
 mod functions;
 mod retry;
@@ -18,7 +19,9 @@ mod slots;
 mod tests;
 mod ticker;
 
-pub use dispatcher::{Claimed, Dispatcher, ENDED_RUNS};
+pub use dispatcher::{Claimed, Dispatcher};
+pub use ended::ENDED_RUNS;
+pub(crate) use ended::tell_of;
 pub use events::publish_failure;
 pub use functions::FunctionDirectory;
 pub use retry::delay_before_retry;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use tracing::{Instrument, info_span};
 use utoipa::ToSchema;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
     tasks::check_data_size,
 };
 use crate::{
-    dispatch::{Acquired, Ended, Slot, new_run},
+    dispatch::{Acquired, Ended, Slot, new_run, tell_of},
     model::{
         Caller, Error, ErrorKind, Function, Json, ObjectId, Permission, Result, Tags, Task, TaskErrorKind, TaskOrigin,
         TaskStatus, TimeLimit,
@@ -68,7 +69,9 @@ impl Service {
         };
         let this = self.clone();
         // A caller who goes away must not take the run's outcome along: the Task ends in a true state all the same.
-        let run = self.inner.background.spawn(async move { this.run_directly(&function, task, slot).await });
+        let span = info_span!("run", task = %id, function = %function.name);
+        let run = async move { this.run_directly(&function, task, slot).await };
+        let run = self.inner.background.spawn(run.instrument(span));
         self.answer_of(run, |patience| still_running(patience, id)).await
     }
 
@@ -77,6 +80,7 @@ impl Service {
         self.inner.store.tasks.create_running(&task, &run).await?;
         let id = task.id;
         let ended = self.inner.runner.run_direct(task, function, &run).await;
+        tell_of(id, &function.name, &ended, None, self.inner.ports.clock.now().since(run.started));
         if let Ended::Unknown(_) = ended {
             // The code may still be running: until it cannot, its slot is taken.
             let (clock, left) = (self.inner.ports.clock.clone(), run.lease_expires.since(self.inner.ports.clock.now()));

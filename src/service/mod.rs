@@ -16,6 +16,9 @@ mod logs;
 mod schedules;
 mod settings;
 mod tasks;
+#[cfg(test)]
+#[cfg(feature = "local")]
+mod tests;
 
 pub use api_functions::{ApiAnswer, ApiCall};
 pub use credentials::{CreatedCredential, Credential, NewCredential};

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::row::{FORMAT, number};
+
 /// A change of one row. Attributes are named `#name` in conditions, so that no reserved word gets in the way.
 #[derive(Clone, Default)]
 pub(super) struct Change {
@@ -39,8 +41,15 @@ impl Change {
         self
     }
 
-    /// The update expression, the condition, and what their placeholders stand for.
-    pub(super) fn into_expressions(self) -> Expressions {
+    /// The update expression, the condition, and what their placeholders stand for. A row that a later version wrote is
+    /// never changed: it comes back with the refusal, and reading it says so.
+    pub(super) fn into_expressions(mut self) -> Expressions {
+        let known = "#v <= :format";
+        self.condition.text = match self.condition.text.as_str() {
+            "" => known.to_owned(),
+            text => format!("({text}) AND {known}"),
+        };
+        self.condition = self.condition.with("format", number(FORMAT));
         let mut values = self.condition.values;
         let mut parts = Vec::new();
         if !self.set.is_empty() {
@@ -110,7 +119,7 @@ pub(super) fn names_in(expressions: &[&str]) -> HashMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::row::{number, text};
+    use crate::store::row::text;
 
     #[test]
     fn a_change_names_each_attribute_once_and_leaves_no_name_unused() {
@@ -121,12 +130,12 @@ mod tests {
         );
         let expressions = change.into_expressions();
         assert_eq!(expressions.update, "SET #status = :set_status REMOVE #lane");
-        assert_eq!(expressions.condition, "#status = :was AND #attempt = :attempt");
+        assert_eq!(expressions.condition, "(#status = :was AND #attempt = :attempt) AND #v <= :format");
         let mut names: Vec<_> = expressions.names.values().map(String::as_str).collect();
         names.sort_unstable();
-        assert_eq!(names, ["attempt", "lane", "status"]);
+        assert_eq!(names, ["attempt", "lane", "status", "v"]);
         let mut values: Vec<_> = expressions.values.keys().map(String::as_str).collect();
         values.sort_unstable();
-        assert_eq!(values, [":attempt", ":set_status", ":was"]);
+        assert_eq!(values, [":attempt", ":format", ":set_status", ":was"]);
     }
 }

@@ -12,7 +12,7 @@ use super::StoreError;
 pub(super) type Attributes = HashMap<String, AttributeValue>;
 
 /// The version of the format of every row, in its attribute `v`. A reader refuses a row of a later one.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// The attribute that DynamoDB's TTL looks at, in seconds since the epoch.
 pub(super) const EXPIRES: &str = "expires";

@@ -13,3 +13,4 @@ mod sdk;
 mod stack;
 mod store;
 mod support;
+mod template;

@@ -25,7 +25,9 @@ async fn main() -> Result<(), Error> {
     let answered = after::each_answer(stack, service).await;
 
     let handler = service_fn(|event: LambdaEvent<GatewayEvent>| {
-        let span = info_span!("invocation", aws_request_id = event.context.request_id);
+        let context = &event.context;
+        let span =
+            info_span!("invocation", aws_request_id = context.request_id, trace = context.xray_trace_id.as_deref());
         let (router, answered) = (router.clone(), answered.clone());
         let work = async move {
             let answer = gateway::answer(router, event.payload).await;

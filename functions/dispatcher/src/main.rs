@@ -21,7 +21,9 @@ async fn main() -> Result<(), Error> {
     let dispatcher = stack.dispatcher();
 
     let handler = service_fn(|event: LambdaEvent<WakeupBatch>| {
-        let span = info_span!("invocation", aws_request_id = event.context.request_id);
+        let context = &event.context;
+        let span =
+            info_span!("invocation", aws_request_id = context.request_id, trace = context.xray_trace_id.as_deref());
         let ends = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
         let (stack, dispatcher) = (Arc::clone(&stack), dispatcher.clone());
         let work = async move {

@@ -17,7 +17,9 @@ async fn main() -> Result<(), Error> {
 
     // What the schedule sends says nothing that the clock does not.
     let handler = service_fn(|event: LambdaEvent<serde_json::Value>| {
-        let span = info_span!("invocation", aws_request_id = event.context.request_id);
+        let context = &event.context;
+        let span =
+            info_span!("invocation", aws_request_id = context.request_id, trace = context.xray_trace_id.as_deref());
         let stack = Arc::clone(&stack);
         let work = async move {
             let done = work_minute(&stack).await;

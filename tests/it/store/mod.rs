@@ -12,6 +12,7 @@ mod retention;
 mod shards;
 mod slots;
 mod tasks;
+mod upgrades;
 mod wire;
 mod write_units;
 

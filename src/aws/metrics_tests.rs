@@ -1,0 +1,142 @@
+use std::sync::{Arc, Mutex};
+
+use tracing::info;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use super::*;
+
+/// What CloudWatch takes for a unit.
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html>
+const UNITS: [&str; 27] = [
+    "Seconds",
+    "Microseconds",
+    "Milliseconds",
+    "Bytes",
+    "Kilobytes",
+    "Megabytes",
+    "Gigabytes",
+    "Terabytes",
+    "Bits",
+    "Kilobits",
+    "Megabits",
+    "Gigabits",
+    "Terabits",
+    "Percent",
+    "Count",
+    "Bytes/Second",
+    "Kilobytes/Second",
+    "Megabytes/Second",
+    "Gigabytes/Second",
+    "Terabytes/Second",
+    "Bits/Second",
+    "Kilobits/Second",
+    "Megabits/Second",
+    "Gigabits/Second",
+    "Terabits/Second",
+    "Count/Second",
+    "None",
+];
+
+#[test]
+fn a_quiet_tick_reports_that_it_came_and_nothing_else() {
+    let now = "2026-01-31T08:00:30Z".parse().unwrap();
+    assert_eq!(of_tick(&Ticked::default(), 0, None, now), [Metric::seconds("OldestDueTask", Duration::ZERO)]);
+    let ticked = Ticked { zombies: 2, ..Ticked::default() };
+    let due = "2026-01-31T08:00:00Z".parse().unwrap();
+    assert_eq!(
+        of_tick(&ticked, 3, Some(due), now),
+        [
+            Metric::seconds("OldestDueTask", Duration::from_secs(30)),
+            Metric::count("QueueDepth", 3),
+            Metric::count("Zombies", 2)
+        ]
+    );
+}
+
+#[test]
+fn each_run_that_ended_is_counted_by_its_outcome_with_how_late_it_was_and_how_long_it_took() {
+    for (outcome, counted) in
+        [("complete", "Completed"), ("failed", "Failed"), ("retried", "Retried"), ("unknown", "Unknown")]
+    {
+        let line = &reported(|| {
+            let (late_ms, run_ms) = (1500_u64, 20_u64);
+            info!(target: ENDED_RUNS, task = "6589a42a", function = "invoices", outcome, late_ms, run_ms, "run ended");
+            info!(target: "tasklane::elsewhere", outcome, "no run ended here");
+        });
+        let [line] = line.as_slice() else { panic!("one run is one line: {line:?}") };
+        assert_is_embedded_metric_format(line);
+        assert_eq!(measured(line), [(counted, 1.0), ("Lateness", 1.5), ("RunTime", 0.02)]);
+        // Not a dimension, which would cost a metric for each, but found by a query.
+        assert_eq!((&line["task"], &line["function"]), (&json!("6589a42a"), &json!("invoices")));
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["Prefix"]]));
+        assert_eq!(line["Prefix"], "dev");
+    }
+}
+
+#[test]
+fn a_direct_execution_is_never_late() {
+    let lines = reported(|| info!(target: ENDED_RUNS, outcome = "complete", run_ms = 20_u64, "run ended"));
+    assert_eq!(measured(&lines[0]), [("Completed", 1.0), ("RunTime", 0.02)]);
+}
+
+#[test]
+fn what_a_tick_reports_is_what_cloudwatch_reads() {
+    let ticked = Ticked { promoted: 1, scheduled: 2, zombies: 3, republished: 4 };
+    let now = "2026-01-31T08:00:00Z".parse().unwrap();
+    let line = embedded("dev", &of_tick(&ticked, 5, Some(now), now), &Map::new(), now);
+    assert_is_embedded_metric_format(&line);
+    assert_eq!(line["_aws"]["Timestamp"], 1_769_846_400_000_i64);
+    let counts = [("QueueDepth", 5.0), ("Zombies", 3.0), ("Promoted", 1.0), ("Scheduled", 2.0)];
+    assert_eq!(measured(&line)[1..], counts);
+}
+
+fn reported(run: impl FnOnce()) -> Vec<Value> {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let keep = Arc::clone(&kept);
+    let lines: Lines = Arc::new(move |line| keep.lock().unwrap().push(line.clone()));
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(RunMetrics::new("dev", lines)), || {
+        // Other threads of the tests may have switched these lines off when they met them.
+        tracing::callsite::rebuild_interest_cache();
+        run();
+    });
+    kept.lock().unwrap().clone()
+}
+
+/// The metrics of a line, by name.
+fn measured(line: &Value) -> Vec<(&str, f64)> {
+    let definitions = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap().iter();
+    definitions.map(|it| it["Name"].as_str().unwrap()).map(|name| (name, line[name].as_f64().unwrap())).collect()
+}
+
+/// The schema and the rules of AWS's page on the format; a line that breaks one is dropped without a word.
+fn assert_is_embedded_metric_format(line: &Value) {
+    let members = line.as_object().unwrap();
+    assert!(!line.to_string().contains('\n') && line.to_string().len() <= 1024 * 1024, "one event of at most 1 MB");
+    assert!(line["_aws"]["Timestamp"].is_u64(), "milliseconds since the epoch: {line}");
+    let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap();
+    assert!(!directives.is_empty(), "{line}");
+    let text = |value: &Value, longest: usize| {
+        let text = value.as_str().unwrap_or_else(|| panic!("{value} is no text in {line}")).to_owned();
+        assert!((1..=longest).contains(&text.len()), "{text} is too long or nothing");
+        text
+    };
+    for directive in directives {
+        text(&directive["Namespace"], 1024);
+        for set in directive["Dimensions"].as_array().unwrap() {
+            let set = set.as_array().unwrap();
+            assert!((1..=30).contains(&set.len()), "{line}");
+            for dimension in set {
+                // Its value is a text at the root.
+                text(&members[&text(dimension, 250)], 1024);
+            }
+        }
+        let metrics = directive["Metrics"].as_array().unwrap();
+        assert!((1..=100).contains(&metrics.len()), "{line}");
+        for metric in metrics {
+            let name = text(&metric["Name"], 1024);
+            assert!(members[&name].is_number(), "{name} has no number at the root of {line}");
+            assert!(UNITS.contains(&metric["Unit"].as_str().unwrap()), "{metric} has no unit of CloudWatch's");
+            assert!(metric.get("StorageResolution").is_none_or(|it| *it == 1 || *it == 60), "{metric}");
+        }
+    }
+}

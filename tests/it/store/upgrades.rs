@@ -1,0 +1,364 @@
+//! Rows of the first version stay readable, and rows of a version that is not known yet are refused and left alone.
+//!
+//! `tests/vectors/rows-v1.json` holds rows of every kind as the first version wrote them, in DynamoDB's JSON, and what
+//! they mean. It is never written anew: when a row's form has to change, raise `FORMAT` in `src/store/row.rs`, teach the
+//! readers both forms, and put `rows-v2.json` beside it.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::{Map, Value, json};
+use tasklane::{
+    auth::{CredentialSource as _, StoredCredential},
+    model::{
+        ApplicationId, ExecutionOptions, Function, Json, Lane, ObjectId, Priority, RetryPolicy, TaskStatus, Timestamp,
+        UserId,
+    },
+    store::{AttemptToken, QueueLane, Run, RunnerId, SlotScope, StoreError, TaskRecord},
+};
+
+use super::{
+    World, boom, function,
+    records::{a_function, api_request, credential, schedule},
+};
+
+/// What is made up anew for each write, and means nothing to whoever reads it later.
+const MADE_UP: [&str; 4] = ["revision", "canceledBy", "skippedBy", "writtenBy"];
+
+const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+#[tokio::test]
+async fn rows_of_the_first_version_are_read_whole() {
+    let world = World::new().await;
+    put(&world, &kept()["rows"]).await;
+    assert_eq!(read(&world).await, kept()["read"]);
+}
+
+#[tokio::test]
+async fn rows_of_the_first_version_live_on() {
+    let world = World::new().await;
+    put(&world, &kept()["rows"]).await;
+    let tasks = &world.store.tasks;
+    let own = QueueLane::Own(function("own"));
+    for candidate in tasks.heads(&[QueueLane::Shared, own], 100).await.unwrap() {
+        let run = run(200);
+        let claimed = tasks.claim(&candidate, &run, world.now()).await.unwrap().unwrap();
+        assert!(tasks.complete(claimed.task.id, &run.attempt, None, world.now()).await.unwrap());
+    }
+    for unpublished in tasks.unpublished(100).await.unwrap() {
+        tasks.mark_published(unpublished.task.id).await.unwrap();
+    }
+    assert_eq!(tasks.unpublished(100).await.unwrap().len(), 0);
+    world.clock.advance(Duration::from_secs(600));
+    // The retry and the one that was to start later.
+    assert_eq!(tasks.promote_due(world.now(), 100).await.unwrap(), 2);
+    for expired in tasks.expired_runs(world.now(), 100).await.unwrap() {
+        assert!(tasks.fail(expired.task.id, &expired.run.unwrap().attempt, &boom(), None, world.now()).await.unwrap());
+    }
+    for schedule in world.store.schedules.due(world.now(), 100).await.unwrap() {
+        let next = schedule.occurrence_after(world.now());
+        assert!(world.store.schedules.skip_to(&schedule, next, world.now()).await.unwrap());
+    }
+    for listed in world.store.functions.list().await.unwrap() {
+        let Some(found) = world.store.functions.get(&listed.name).await.unwrap() else { panic!("{}", listed.name) };
+        assert!(world.store.functions.update(&found.value, found.revision).await.unwrap());
+    }
+    for credential in world.store.credentials.list().await.unwrap() {
+        assert!(world.store.credentials.revoke(credential.id).await.unwrap());
+    }
+}
+
+/// What the first version writes is in the file as it writes it, so whoever changes the form of a row hears of it here.
+#[tokio::test]
+async fn this_version_writes_the_rows_that_are_kept() {
+    let world = World::with(|config| (config.shards, config.retention) = (2, Some(MONTH))).await;
+    write(&world).await;
+    let rows = rows_of(&world).await;
+    let path = path();
+    if !path.exists() {
+        let kept = json!({ "rows": rows, "read": read(&world).await });
+        fs::write(&path, serde_json::to_string_pretty(&kept).unwrap() + "\n").unwrap();
+    }
+    assert_eq!(alike(&rows), alike(&kept()["rows"]), "rows have another form than they had: see the top of this file");
+}
+
+#[tokio::test]
+async fn rows_of_a_later_version_are_refused_and_left_alone() {
+    let world = World::new().await;
+    let mut rows = kept()["rows"].clone();
+    for row in rows.as_object_mut().unwrap().values_mut().flat_map(|rows| rows.as_array_mut().unwrap()) {
+        // Days are what everything else is found by; with them refused, nothing else would be looked at.
+        if !row["pk"]["S"].as_str().unwrap().starts_with("days:") {
+            row["v"] = json!({ "N": "2" });
+        }
+    }
+    put(&world, &rows).await;
+    let (tasks, functions) = (&world.store.tasks, &world.store.functions);
+    let heads = tasks.heads(&[QueueLane::Shared], 100).await.unwrap();
+    let (id, now) = (heads[0].id, world.now());
+    let attempt = run(1).attempt;
+
+    refused("a Task", tasks.get(id).await);
+    refused("a claim", tasks.claim(&heads[0], &run(200), now).await);
+    refused("an outcome", tasks.complete(running(&rows), &attempt, None, now).await);
+    refused("a failure", tasks.fail(running(&rows), &attempt, &boom(), None, now).await);
+    let mut next = world.task();
+    next.id = ObjectId::new(now, u64::MAX);
+    refused("a retry", tasks.retry(running(&rows), &attempt, &boom(), None, &next, Lane::Shared, now).await);
+    refused("a cancellation", tasks.cancel(id, now).await);
+    refused("a promotion", tasks.promote_due(now.saturating_add(Duration::from_secs(600)), 100).await);
+    refused("failures", tasks.unpublished(100).await);
+    refused("a Function", functions.get(&function("f")).await);
+    refused("Functions", functions.list().await);
+    refused("a changed Function", functions.update(&a_function(&world, "f"), revision(&world).await).await);
+    refused("Schedules", world.store.schedules.due(now.saturating_add(MONTH), 100).await);
+    refused("credentials", world.store.credentials.list().await);
+    let held = world.store.slots.lease(&SlotScope::Tasks, &RunnerId::new("r"), 0..=1, 5, now, now).await;
+    refused("slots", held);
+    let found = world.store.credentials.by_consumer_key("consumer-ada").await.unwrap_err().to_string();
+    assert!(found.contains("later version (format 2)"), "{found}");
+    assert_eq!(rows_of(&world).await, rows, "a row of a later version was changed");
+}
+
+fn refused<T: std::fmt::Debug>(what: &str, answer: Result<T, StoreError>) {
+    let error = answer.err().unwrap_or_else(|| panic!("{what} of a later version was taken")).to_string();
+    assert!(error.contains("it was written by a later version (format 2); update this one"), "{what}: {error}");
+}
+
+fn running(rows: &Value) -> ObjectId {
+    let tasks = rows["tasks"].as_array().unwrap();
+    let row = tasks.iter().find(|row| row["status"]["S"] == "inProgress" && row["attempt"]["S"] == "01".repeat(12));
+    row.unwrap()["sk"]["S"].as_str().unwrap().parse().unwrap()
+}
+
+/// The revision of another Function: what is tried with it fails either way, and must fail for the right reason.
+async fn revision(world: &World) -> tasklane::store::Revision {
+    let other = a_function(world, "other");
+    assert!(world.store.functions.create(&other).await.unwrap());
+    let revision = world.store.functions.get(&other.name).await.unwrap().unwrap().revision;
+    assert!(world.store.functions.delete(&other.name).await.unwrap());
+    revision
+}
+
+// --- What the first version wrote -----------------------------------------------------------------------------------
+
+fn run(number: u8) -> Run {
+    let started: Timestamp = "2026-01-31T08:15:30Z".parse().unwrap();
+    Run {
+        attempt: AttemptToken::new([number; 12]),
+        runner: RunnerId::new("runner"),
+        started,
+        lease_expires: started.saturating_add(Duration::from_secs(60)),
+    }
+}
+
+/// Rows of every kind, in every state.
+async fn write(world: &World) {
+    let (tasks, now) = (&world.store.tasks, world.now());
+    let claimed = async |number: u8| {
+        let id = world.create(&world.task()).await;
+        let head = world.candidates().await.into_iter().find(|candidate| candidate.id == id).unwrap();
+        tasks.claim(&head, &run(number), now).await.unwrap().unwrap();
+        (id, run(number).attempt)
+    };
+    claimed(1).await;
+    let (complete, attempt) = claimed(2).await;
+    assert!(tasks.complete(complete, &attempt, Some("request-2"), now).await.unwrap());
+    let (failed, attempt) = claimed(3).await;
+    assert!(tasks.fail(failed, &attempt, &boom(), Some("request-3"), now).await.unwrap());
+    let (published, attempt) = claimed(4).await;
+    assert!(tasks.fail(published, &attempt, &boom(), None, now).await.unwrap());
+    tasks.mark_published(published).await.unwrap();
+    let (retried, attempt) = claimed(5).await;
+    let mut next = world.task();
+    next.retry_for_task_ids = vec![retried];
+    next.start_timestamp = now.saturating_add(Duration::from_secs(2));
+    assert!(tasks.retry(retried, &attempt, &boom(), Some("request-5"), &next, Lane::Shared, now).await.unwrap());
+    let canceled = world.create(&world.task()).await;
+    tasks.cancel(canceled, now).await.unwrap();
+    let mut direct = world.task();
+    direct.status = TaskStatus::InProgress;
+    tasks.create_running(&direct, &run(6)).await.unwrap();
+
+    let mut waiting = world.task();
+    waiting.start_timestamp = now.saturating_add(Duration::from_secs(60));
+    waiting.priority = Priority::new(-5).unwrap();
+    waiting.tags = serde_json::from_value(json!(["a", "b"])).unwrap();
+    waiting.data = Some(Json::parse(r#"{"n": 1.0, "ü": [1e2, "…"]}"#.to_owned()).unwrap());
+    waiting.origin.created_by_user_id = Some(UserId::parse("ada").unwrap());
+    waiting.origin.created_by_application_id = Some(ApplicationId::parse("app").unwrap());
+    world.create(&waiting).await;
+    let mut bare = world.task();
+    bare.data = None;
+    world.create(&bare).await;
+    tasks.create(&world.task_of("own"), Lane::Own, now).await.unwrap();
+
+    assert!(world.store.functions.create(&a_function(world, "f")).await.unwrap());
+    let bare = Function {
+        description: None,
+        environment: Default::default(),
+        retry_policy: RetryPolicy::default(),
+        execution_options: ExecutionOptions::default(),
+        enabled: false,
+        lane: Lane::Shared,
+        ..a_function(world, "bare")
+    };
+    assert!(world.store.functions.create(&bare).await.unwrap());
+
+    let schedules = &world.store.schedules;
+    let [fresh, moved, skipped] = [schedule(world), schedule(world), schedule(world)];
+    for schedule in [&fresh, &moved, &skipped] {
+        schedules.create(schedule).await.unwrap();
+    }
+    let next = now.saturating_add(Duration::from_secs(60));
+    assert!(schedules.materialise(&moved, next, &world.task(), Lane::Shared, now).await.unwrap());
+    assert!(schedules.skip_to(&skipped, next, now).await.unwrap());
+
+    let mut fine = api_request(world, "f");
+    (fine.error, fine.request_id, fine.user_id) = (None, None, Some(UserId::parse("ada").unwrap()));
+    for request in [&api_request(world, "f"), &fine] {
+        world.store.api_requests.put(request).await.unwrap();
+    }
+    world.store.credentials.put(&credential(world, "ada")).await.unwrap();
+    let until = now.saturating_add(Duration::from_secs(300));
+    for scope in [SlotScope::Tasks, SlotScope::Function(function("f"))] {
+        let held = world.store.slots.lease(&scope, &RunnerId::new("runner"), 0..=2, 5, until, now).await;
+        assert_eq!(held.unwrap(), 2);
+    }
+    assert!(world.store.nonces.remember("consumer-ada", "nonce", now.as_secs(), until).await.unwrap());
+}
+
+// --- What rows mean -------------------------------------------------------------------------------------------------
+
+async fn read(world: &World) -> Value {
+    let store = &world.store;
+    let mut tasks = Map::new();
+    for id in ids(world, "tasks").await {
+        tasks.insert(id.to_string(), shown(world.get(id).await));
+    }
+    let mut requests = Map::new();
+    for id in ids(world, "api-requests").await {
+        let request = store.api_requests.get(id).await.unwrap().unwrap();
+        requests.insert(id.to_string(), json!({ "record": request, "requestId": request.request_id }));
+    }
+    let mut schedules = Map::new();
+    for id in ids(world, "schedules").await {
+        schedules.insert(id.to_string(), json!(store.schedules.get(id).await.unwrap().unwrap()));
+    }
+    let functions = store.functions.list().await.unwrap();
+    let function_of = |it: &Function| json!({ "record": format!("{it:?}"), "environment": it.environment.iter().collect::<BTreeMap<_, _>>() });
+    let credentials: Vec<_> = store.credentials.list().await.unwrap().iter().map(credential_shown).collect();
+    let hash = store.credentials.list().await.unwrap()[0].access_token_hash;
+    for found in [
+        store.credentials.by_consumer_key("consumer-ada").await,
+        store.credentials.by_access_token_hash(&hash).await,
+    ] {
+        assert_eq!(credential_shown(&found.unwrap().unwrap()), credentials[0]);
+    }
+    let seen = store.nonces.remember("consumer-ada", "nonce", world.now().as_secs(), world.now()).await.unwrap();
+    let lanes = [QueueLane::Shared, QueueLane::Own(function("own"))];
+    let heads = store.tasks.heads(&lanes, 100).await.unwrap();
+    json!({
+        "tasks": tasks,
+        "apiRequests": requests,
+        "schedules": schedules,
+        "functions": functions.iter().map(function_of).collect::<Vec<_>>(),
+        "credentials": credentials,
+        "ready": heads.iter().map(|head| head.id).collect::<Vec<_>>(),
+        "unpublished": store.tasks.unpublished(100).await.unwrap().iter().map(|it| it.task.id).collect::<Vec<_>>(),
+        "ownLanes": store.tasks.own_lanes().await.unwrap(),
+        "slots": store.slots.held(&SlotScope::Tasks, world.now()).await.unwrap(),
+        "slotsOfF": store.slots.held(&SlotScope::Function(function("f")), world.now()).await.unwrap(),
+        "nonceSeen": !seen,
+    })
+}
+
+fn shown(TaskRecord { task, queue, run, request_id }: TaskRecord) -> Value {
+    let run = run.map(|run| {
+        json!({
+            "attempt": run.attempt.as_str(), "runner": run.runner.as_str(),
+            "started": run.started, "leaseExpires": run.lease_expires,
+        })
+    });
+    json!({ "task": task, "queue": format!("{queue:?}"), "run": run, "requestId": request_id })
+}
+
+fn credential_shown(it: &StoredCredential) -> Value {
+    json!({
+        "record": format!("{it:?}"),
+        "consumerSecret": it.consumer_secret.as_bytes(),
+        "tokenSecret": it.token_secret.as_bytes(),
+    })
+}
+
+async fn ids(world: &World, table: &str) -> Vec<ObjectId> {
+    let rows = rows_of(world).await;
+    rows[table].as_array().unwrap().iter().map(|row| row["sk"]["S"].as_str().unwrap().parse().unwrap()).collect()
+}
+
+// --- Rows as DynamoDB's JSON ------------------------------------------------------------------------------------------
+
+fn path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/rows-v1.json")
+}
+
+fn kept() -> Value {
+    serde_json::from_str(&fs::read_to_string(path()).unwrap()).unwrap()
+}
+
+/// Without what is made up for each write.
+fn alike(rows: &Value) -> Value {
+    let mut rows = rows.clone();
+    for row in rows.as_object_mut().unwrap().values_mut().flat_map(|rows| rows.as_array_mut().unwrap()) {
+        let row = row.as_object_mut().unwrap();
+        MADE_UP.iter().filter(|name| row.contains_key(**name)).collect::<Vec<_>>().into_iter().for_each(|name| {
+            row[*name] = json!("made up");
+        });
+    }
+    rows
+}
+
+/// All rows of all tables, by table without its prefix, then by key.
+async fn rows_of(world: &World) -> Value {
+    let mut tables = Map::new();
+    for (name, _) in world.store.tables() {
+        let items = world.client.scan().table_name(&name).send().await.unwrap().items.unwrap_or_default();
+        let mut rows: Vec<Value> = items.into_iter().map(to_json).collect();
+        rows.sort_by_key(|row| format!("{} {}", row["pk"]["S"], row["sk"]["S"]));
+        tables.insert(name.trim_start_matches(&format!("{}-", world.prefix)).to_owned(), Value::Array(rows));
+    }
+    Value::Object(tables)
+}
+
+async fn put(world: &World, rows: &Value) {
+    for (table, rows) in rows.as_object().unwrap() {
+        for row in rows.as_array().unwrap() {
+            let item = row.as_object().unwrap().iter().map(|(name, value)| (name.clone(), from_json(value))).collect();
+            let name = format!("{}-{table}", world.prefix);
+            world.client.put_item().table_name(name).set_item(Some(item)).send().await.unwrap();
+        }
+    }
+}
+
+fn to_json(item: std::collections::HashMap<String, AttributeValue>) -> Value {
+    let item: BTreeMap<_, _> = item.into_iter().collect();
+    let value = |value: AttributeValue| match value {
+        AttributeValue::S(text) => json!({ "S": text }),
+        AttributeValue::N(number) => json!({ "N": number }),
+        AttributeValue::B(bytes) => json!({ "B": BASE64_STANDARD.encode(bytes.as_ref()) }),
+        other => panic!("no row holds a value like {other:?}"),
+    };
+    Value::Object(item.into_iter().map(|(name, it)| (name, value(it))).collect())
+}
+
+fn from_json(value: &Value) -> AttributeValue {
+    let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
+    let text = value.as_str().unwrap().to_owned();
+    match kind.as_str() {
+        "S" => AttributeValue::S(text),
+        "N" => AttributeValue::N(text),
+        "B" => AttributeValue::B(Blob::new(BASE64_STANDARD.decode(text).unwrap())),
+        kind => panic!("no row holds a value of the kind {kind}"),
+    }
+}

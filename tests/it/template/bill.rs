@@ -1,0 +1,89 @@
+//! The idle bill of docs/cost.md is the template's.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{resources, template, text_of};
+
+/// What costs nothing while nothing is stored in it and nobody calls it.
+const FREE_AT_REST: [&str; 18] = [
+    "AWS::ApiGatewayV2::Api",
+    "AWS::ApiGatewayV2::ApiMapping",
+    "AWS::ApiGatewayV2::DomainName",
+    "AWS::ApiGatewayV2::Integration",
+    "AWS::ApiGatewayV2::Route",
+    "AWS::ApiGatewayV2::Stage",
+    "AWS::DynamoDB::Table",
+    "AWS::Events::EventBus",
+    "AWS::IAM::ManagedPolicy",
+    "AWS::IAM::Role",
+    "AWS::KMS::Alias",
+    "AWS::Lambda::Permission",
+    "AWS::Logs::LogGroup",
+    // In a hosted zone that is there, and pays for itself, already.
+    "AWS::Route53::RecordSet",
+    "AWS::S3::Bucket",
+    "AWS::SQS::Queue",
+    // Its ticker and its pollers have lines of their own.
+    "AWS::Serverless::Function",
+    // The first three of an account.
+    "AWS::CloudWatch::Dashboard",
+];
+
+#[test]
+fn the_idle_bill_names_whatever_costs_and_stays_below_three_dollars() {
+    let template = template();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for resource in template["Resources"].as_object().unwrap().values() {
+        *counts.entry(resource["Type"].as_str().unwrap()).or_default() += 1;
+    }
+    counts.retain(|kind, _| !FREE_AT_REST.contains(kind));
+    assert_eq!(
+        counts,
+        BTreeMap::from([("AWS::CloudWatch::Alarm", 6), ("AWS::KMS::Key", 1)]),
+        "the template has something else that costs, or another number of it: docs/cost.md has to say so"
+    );
+    let bill = bill();
+    let line = |name: &str| bill.iter().find(|(line, _, _)| line.starts_with(name)).unwrap();
+    assert_eq!(line("alarms").1, "6 × $0.10");
+    assert_eq!(line("key").1, "1 × $1.00");
+    let cents: f64 = bill.iter().filter(|(line, ..)| !line.starts_with("**")).map(|(.., price)| price * 100.0).sum();
+    assert_eq!(cents.round(), (line("**together**").2 * 100.0).round(), "the lines do not add up");
+    assert!(cents <= 300.0, "{cents}");
+}
+
+#[test]
+fn an_alarm_costs_what_a_plain_one_costs() {
+    for (name, alarm) in resources(&template(), "AWS::CloudWatch::Alarm") {
+        let properties = &alarm["Properties"];
+        // Below a minute, and with an expression over several metrics, it costs more.
+        assert!(properties["Period"].as_u64().unwrap() >= 60, "{name}");
+        assert_eq!(properties["Metrics"], Value::Null, "{name}");
+    }
+}
+
+#[test]
+fn nothing_is_paid_for_by_the_hour() {
+    let template = template();
+    for (name, table) in resources(&template, "AWS::DynamoDB::Table") {
+        assert_eq!(table["Properties"]["BillingMode"], "PAY_PER_REQUEST", "{name}");
+    }
+    for (name, function) in resources(&template, "AWS::Serverless::Function") {
+        for by_the_hour in ["ProvisionedConcurrencyConfig", "VpcConfig", "SnapStart"] {
+            assert_eq!(function["Properties"][by_the_hour], Value::Null, "{name}");
+        }
+    }
+}
+
+/// The lines of the idle bill: what, how many, and the price.
+fn bill() -> Vec<(String, String, f64)> {
+    let text = text_of("docs/cost.md");
+    let section = text.split("\n## ").find(|section| section.starts_with("A stack that does nothing")).unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| ")).skip(1);
+    rows.map(|row| {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        (cells[0].to_owned(), cells[1].to_owned(), cells[2].trim_matches('*').parse().unwrap())
+    })
+    .collect()
+}

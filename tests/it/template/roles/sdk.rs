@@ -1,0 +1,126 @@
+//! The operations that the SDK's clients have, as the SDK's own sources list them, and the IAM actions behind those that
+//! are used here.
+
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+/// An operation of AWS, as the SDK's client calls it: `put_item` of `aws_sdk_dynamodb`. The parts of a DynamoDB
+/// transaction count as operations too, for IAM asks for them and not for the transaction: `Put` of `aws_sdk_dynamodb`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Operation {
+    /// The crate.
+    pub sdk: String,
+    /// The method of its client.
+    pub name: String,
+}
+
+/// What a transaction of DynamoDB is made of.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html>
+const TRANSACTION_PARTS: [&str; 4] = ["Put", "Update", "Delete", "ConditionCheck"];
+
+/// All operations of all SDKs that this package is built with.
+pub struct Sdk(BTreeSet<Operation>);
+
+impl Sdk {
+    /// From the sources of the SDK's crates, in the versions that `Cargo.lock` names.
+    pub fn read(root: &Path) -> Self {
+        let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap();
+        let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+        let mut operations = BTreeSet::new();
+        for package in lock.split("[[package]]") {
+            let value = |key: &str| {
+                package.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"'))
+            };
+            let (Some(name), Some(version)) = (value("name"), value("version")) else { continue };
+            // Others are within `aws-config`, for the credentials of people: no role of ours has a part in that.
+            if !name.starts_with("aws-sdk-") || !manifest.contains(&format!("\n{name} = ")) {
+                continue;
+            }
+            let folder = sources_of(&format!("{name}-{version}")).join("src/operation");
+            for entry in fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_some_and(|extension| extension == "rs") {
+                    let operation = path.file_stem().unwrap().to_str().unwrap().to_owned();
+                    operations.insert(Operation { sdk: name.replace('-', "_"), name: operation });
+                }
+            }
+        }
+        assert!(operations.len() > 100, "the SDK's sources name no operations where they used to: {operations:?}");
+        Self(operations)
+    }
+
+    /// The operations of this name, of any SDK.
+    pub fn operations(&self, name: &str) -> impl Iterator<Item = Operation> {
+        self.0.iter().filter(move |operation| operation.name == name).cloned()
+    }
+
+    /// What the path `qualifier::name` carries out: a method of a client, or the making of a transaction's part.
+    pub fn of_path(&self, qualifier: &str, name: &str) -> Option<Operation> {
+        let (sdk, of) = qualifier.split_once("::")?;
+        let operation = Operation { sdk: sdk.to_owned(), name: if of == "Client" { name } else { of }.to_owned() };
+        let is_part = sdk == "aws_sdk_dynamodb" && TRANSACTION_PARTS.contains(&of) && name == "builder";
+        (is_part || self.0.contains(&operation)).then_some(operation)
+    }
+}
+
+/// Where cargo keeps the sources of a crate.
+fn sources_of(package: &str) -> PathBuf {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.unwrap_or_else(|| PathBuf::from(env::var_os("HOME").unwrap()).join(".cargo"));
+    let registries = home.join("registry/src");
+    let found = fs::read_dir(&registries).into_iter().flatten().flatten().map(|entry| entry.path().join(package));
+    found.into_iter().find(|path| path.is_dir()).unwrap_or_else(|| {
+        panic!(
+            "there is no {package} below {}: this test reads the sources of the SDK, as cargo unpacks them",
+            registries.display()
+        )
+    })
+}
+
+/// The IAM actions that an operation needs of whoever calls it.
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>
+pub fn actions(operation: &Operation) -> &'static [&'static str] {
+    match (operation.sdk.as_str(), operation.name.as_str()) {
+        ("aws_sdk_cloudwatchlogs", "create_log_group") => &["logs:CreateLogGroup", "logs:TagResource"],
+        ("aws_sdk_cloudwatchlogs", "filter_log_events") => &["logs:FilterLogEvents"],
+        ("aws_sdk_cloudwatchlogs", "get_log_events") => &["logs:GetLogEvents"],
+        ("aws_sdk_cloudwatchlogs", "put_retention_policy") => &["logs:PutRetentionPolicy"],
+        ("aws_sdk_dynamodb", "batch_get_item") => &["dynamodb:BatchGetItem"],
+        ("aws_sdk_dynamodb", "delete_item" | "Delete") => &["dynamodb:DeleteItem"],
+        ("aws_sdk_dynamodb", "get_item") => &["dynamodb:GetItem"],
+        ("aws_sdk_dynamodb", "put_item" | "Put") => &["dynamodb:PutItem"],
+        ("aws_sdk_dynamodb", "query") => &["dynamodb:Query"],
+        ("aws_sdk_dynamodb", "transact_write_items") => &[],
+        ("aws_sdk_dynamodb", "update_item" | "Update") => &["dynamodb:UpdateItem"],
+        ("aws_sdk_dynamodb", "ConditionCheck") => &["dynamodb:ConditionCheckItem"],
+        ("aws_sdk_eventbridge", "put_events") => &["events:PutEvents"],
+        ("aws_sdk_kms", "decrypt") => &["kms:Decrypt"],
+        ("aws_sdk_kms", "encrypt") => &["kms:Encrypt"],
+        ("aws_sdk_lambda", "create_alias") => &["lambda:CreateAlias"],
+        // It hands over a role, tags, and sometimes code in S3, which Lambda fetches in the caller's name.
+        ("aws_sdk_lambda", "create_function") => {
+            &["iam:PassRole", "lambda:CreateFunction", "lambda:TagResource", "s3:GetObject"]
+        }
+        ("aws_sdk_lambda", "delete_function") => &["lambda:DeleteFunction"],
+        ("aws_sdk_lambda", "get_alias") => &["lambda:GetAlias"],
+        // The tags are left out of the answer, without an error, where ListTags is not allowed.
+        ("aws_sdk_lambda", "get_function") => &["lambda:GetFunction", "lambda:ListTags"],
+        ("aws_sdk_lambda", "get_function_configuration") => &["lambda:GetFunctionConfiguration"],
+        ("aws_sdk_lambda", "invoke") => &["lambda:InvokeFunction"],
+        ("aws_sdk_lambda", "list_versions_by_function") => &["lambda:ListVersionsByFunction"],
+        ("aws_sdk_lambda", "publish_version") => &["lambda:PublishVersion"],
+        ("aws_sdk_lambda", "update_alias") => &["lambda:UpdateAlias"],
+        ("aws_sdk_lambda", "update_function_code") => &["lambda:UpdateFunctionCode", "s3:GetObject"],
+        ("aws_sdk_lambda", "update_function_configuration") => &["iam:PassRole", "lambda:UpdateFunctionConfiguration"],
+        ("aws_sdk_s3", "put_object") => &["s3:PutObject"],
+        ("aws_sdk_sqs", "send_message") => &["sqs:SendMessage"],
+        (sdk, name) => panic!(
+            "the code of a handler calls {name} of {sdk}: say here which IAM actions that needs (AWS's service \
+             authorization reference lists them), give them to the handler's role in template.yaml, and write \
+             infra/iam.md anew"
+        ),
+    }
+}

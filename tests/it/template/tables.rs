@@ -1,0 +1,120 @@
+//! The tables of `template.yaml` are those that the store makes for itself.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use aws_sdk_dynamodb::{
+    Client,
+    types::{KeySchemaElement, Projection},
+};
+use serde_json::{Value, json};
+use tasklane::{
+    local::database,
+    ports::SystemClock,
+    store::{Store, StoreConfig},
+};
+
+use super::{resources, template};
+
+const PREFIX: &str = "tasklane";
+
+#[tokio::test]
+async fn the_tables_of_the_template_are_those_of_the_store() {
+    let client = database::memory();
+    let store = Store::new(client.clone(), StoreConfig::new(PREFIX), Arc::new(SystemClock));
+    store.create_tables().await.unwrap();
+    let mut made = BTreeMap::new();
+    for (name, _) in store.tables() {
+        let shape = described(&client, &name).await;
+        made.insert(name, shape);
+    }
+    assert_eq!(in_template(), made, "left: template.yaml, right: src/store/schema.rs");
+}
+
+#[test]
+fn what_tables_hold_outlives_the_stack_and_its_mistakes() {
+    for (name, table) in resources(&template(), "AWS::DynamoDB::Table") {
+        assert_eq!(table["DeletionPolicy"], "Retain", "{name}");
+        assert_eq!(table["UpdateReplacePolicy"], "Retain", "{name}");
+        let recovery = &table["Properties"]["PointInTimeRecoverySpecification"];
+        assert_eq!(recovery["PointInTimeRecoveryEnabled"], true, "{name}");
+    }
+}
+
+/// The shapes of the template's tables, by their names in a stack with this prefix.
+fn in_template() -> BTreeMap<String, Value> {
+    let tables = resources(&template(), "AWS::DynamoDB::Table");
+    let shape = |table: &Value| {
+        let properties = &table["Properties"];
+        let name = properties["TableName"]["Fn::Sub"].as_str().unwrap().replace("${Prefix}", PREFIX);
+        let attributes = properties["AttributeDefinitions"].as_array().unwrap().iter();
+        let attributes: BTreeMap<_, _> =
+            attributes.map(|it| (it["AttributeName"].as_str().unwrap(), &it["AttributeType"])).collect();
+        let indexes = properties["GlobalSecondaryIndexes"].as_array().into_iter().flatten();
+        let indexes: BTreeMap<_, _> = indexes
+            .map(|index| {
+                let projection = &index["Projection"];
+                let others = projection["NonKeyAttributes"].as_array().cloned().unwrap_or_default();
+                let shape = json!({
+                    "keys": index["KeySchema"],
+                    "projects": projection["ProjectionType"],
+                    "others": sorted(others),
+                });
+                (index["IndexName"].as_str().unwrap(), shape)
+            })
+            .collect();
+        let ttl = &properties["TimeToLiveSpecification"];
+        assert_ne!(ttl["Enabled"], false, "{name}: a TTL that is not enabled is none");
+        let shape = json!({
+            "billing": properties["BillingMode"],
+            "keys": properties["KeySchema"],
+            "attributes": attributes,
+            "indexes": indexes,
+            "expires by": ttl["AttributeName"],
+        });
+        (name, shape)
+    };
+    tables.values().map(shape).collect()
+}
+
+async fn described(client: &Client, name: &str) -> Value {
+    let table = client.describe_table().table_name(name).send().await.unwrap().table.unwrap();
+    let attributes: BTreeMap<_, _> =
+        table.attribute_definitions().iter().map(|it| (it.attribute_name(), it.attribute_type().as_str())).collect();
+    let indexes: BTreeMap<_, _> = table
+        .global_secondary_indexes()
+        .iter()
+        .map(|index| {
+            let projection = index.projection().unwrap();
+            let shape = json!({
+                "keys": keys(index.key_schema()),
+                "projects": projection.projection_type().unwrap().as_str(),
+                "others": others(projection),
+            });
+            (index.index_name().unwrap(), shape)
+        })
+        .collect();
+    let ttl = client.describe_time_to_live().table_name(name).send().await.unwrap().time_to_live_description;
+    json!({
+        "billing": table.billing_mode_summary().unwrap().billing_mode().unwrap().as_str(),
+        "keys": keys(table.key_schema()),
+        "attributes": attributes,
+        "indexes": indexes,
+        "expires by": ttl.and_then(|ttl| ttl.attribute_name),
+    })
+}
+
+fn keys(schema: &[KeySchemaElement]) -> Value {
+    schema
+        .iter()
+        .map(|key| json!({ "AttributeName": key.attribute_name(), "KeyType": key.key_type().as_str() }))
+        .collect()
+}
+
+fn others(projection: &Projection) -> Value {
+    sorted(projection.non_key_attributes().iter().map(|name| json!(name)).collect())
+}
+
+fn sorted(mut names: Vec<Value>) -> Value {
+    names.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+    Value::Array(names)
+}
