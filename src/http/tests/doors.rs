@@ -109,7 +109,9 @@ async fn a_body_that_announces_too_much_is_refused_before_any_of_it_comes() {
     for length in ["6291457", "1099511627776", "18446744073709551615"] {
         let head = format!("POST /tasks/v1/api/web HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
         let answer = house.raw(head).await;
-        assert!(answer.starts_with("HTTP/1.1 413 ") || answer.starts_with("HTTP/1.1 400 "), "{length}: {answer}");
+        // A length that no number holds is refused with the head that says it.
+        let refused = ["413 ", "431 "].iter().any(|status| answer.starts_with(&format!("HTTP/1.1 {status}")));
+        assert!(refused, "{length}: {answer}");
     }
     assert_eq!(house.called(), Vec::<String>::new());
 }
@@ -218,8 +220,8 @@ async fn queries_that_are_deep_or_dear_are_refused_or_answered_soon() {
         "limit(99999999999999999999999)".to_owned(),
         "limit(50,18446744073709551615)".to_owned(),
     ] {
-        let ask = kit.ask(&format!("GET /tasks/v1?{query}"), "may VIEW_TASKS", "");
-        let answered = tokio::time::timeout(Duration::from_secs(20), ask).await;
+        let target = format!("GET /tasks/v1?{query}");
+        let answered = tokio::time::timeout(Duration::from_secs(20), kit.ask(&target, "may VIEW_TASKS", "")).await;
         let shown: String = query.chars().take(60).collect();
         let answered = answered.unwrap_or_else(|_| panic!("no answer to {shown}"));
         let status = answered.status.as_u16();
