@@ -8,6 +8,7 @@ mod dev;
 mod openapi;
 mod restart;
 mod run;
+mod schemathesis;
 mod sdk;
 mod stack;
 mod store;

@@ -4,5 +4,6 @@ pub mod command;
 pub mod dev;
 pub mod packages;
 pub mod project;
+pub mod python;
 pub mod stage;
 pub mod wait;
