@@ -6,7 +6,7 @@ use std::{fmt, io::Write as _, sync::Arc};
 
 use serde_json::{Map, Value};
 use tracing::{
-    Event, Subscriber,
+    Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span,
 };
@@ -44,10 +44,17 @@ fn subscriber(prefix: &str, wanted: &str, lines: Lines) -> impl Subscriber + Sen
         filters => filters.to_owned(),
     };
     let spans = filter_fn(|metadata| metadata.is_span() && OURS.contains(&crate_of(metadata.target())));
+    let secretless = filter_fn(holds_no_secret);
     let of_runs = filter_fn(|metadata| metadata.is_event() && metadata.target() == ENDED_RUNS);
     tracing_subscriber::registry()
-        .with(JsonLines { lines: Arc::clone(&lines) }.with_filter(EnvFilter::new(filter).or(spans)))
+        .with(JsonLines { lines: Arc::clone(&lines) }.with_filter(EnvFilter::new(filter).or(spans).and(secretless)))
         .with(RunMetrics::new(prefix, lines).with_filter(of_runs))
+}
+
+/// Whether lines like this one may be logged, whatever was asked for: not those in which the AWS SDK and the crates below
+/// it print whole requests and answers, with the records in them, which is at the level of traces.
+pub fn holds_no_secret(line: &Metadata<'_>) -> bool {
+    OURS.contains(&crate_of(line.target())) || *line.level() <= Level::DEBUG
 }
 
 fn crate_of(target: &str) -> &str {

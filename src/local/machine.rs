@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::{
     database::{self, DatabaseError},
     events::{EventsError, LocalEvents},
-    lambda::{LocalLambda, LocalLambdaConfig, RuntimeSupport},
+    lambda::{JailMode, LocalLambda, LocalLambdaConfig, RuntimeSupport},
     logs::{DEFAULT_RETENTION, LiveLog, LocalLogs},
     wakeups::LocalWakeups,
 };
@@ -40,6 +40,8 @@ pub struct MachineConfig {
     pub api_concurrency: u16,
     /// Refuse Functions whose runtime is not exactly what this machine has.
     pub strict_runtimes: bool,
+    /// Whether Functions run in a jail.
+    pub jail: JailMode,
     /// Where events are posted to, besides the events file.
     pub webhook: Option<String>,
     /// Shown every line that a Function logs.
@@ -119,6 +121,7 @@ impl Machine {
         lambda.prefix.clone_from(&config.prefix);
         lambda.max_processes = usize::from(config.task_concurrency) + usize::from(config.api_concurrency);
         lambda.strict_runtimes = config.strict_runtimes;
+        lambda.jail = config.jail;
         let lambda = LocalLambda::new(lambda)?;
         let events = Arc::new(LocalEvents::open(&config.data_dir, config.webhook.as_deref())?);
         let wakeups = LocalWakeups::default();
@@ -175,6 +178,11 @@ impl Machine {
         let (stopped, changed) = (stop.clone(), wakeups.ticker);
         loops.spawn(async move { ticker.run_until(&stopped, &changed).await });
         Ok(Self { service, store, ports, authenticator, issuer, secrets, events, lambda, stop, loops })
+    }
+
+    /// Why Functions run without a jail, where they do: then they have the rights of the user who runs the service.
+    pub fn unjailed(&self) -> Option<&str> {
+        self.lambda.unjailed()
     }
 
     /// What this machine can run, and what is missing for the rest.

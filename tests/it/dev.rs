@@ -116,3 +116,23 @@ fn a_port_that_is_taken_is_an_error_that_names_it() {
     let ended = crate::support::command::run(home.path(), ["dev", "--listen", &address]).expect(2);
     assert!(ended.stderr.contains(&address), "{}", ended.stderr);
 }
+
+#[test]
+fn without_a_jail_it_says_so_and_listens_on_this_machine_only() {
+    let home = tempfile::tempdir().unwrap();
+    let dev = Dev::start(home.path(), ["--jail", "off"]);
+    assert!(dev.stderr().contains("without a jail, as you, with your rights"), "{}", dev.stderr());
+    dev.stop();
+    let args = ["dev", "--jail", "off", "--listen", "0.0.0.0:0"];
+    let ended = crate::support::command::run(home.path(), args).expect(2);
+    assert!(ended.stderr.contains("without a jail it listens on this machine only"), "{}", ended.stderr);
+    // A bubblewrap that does not work, as on a machine that forbids namespaces.
+    let bin = home.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("bwrap"), "#!/bin/sh\necho no namespaces here >&2\nexit 1\n").unwrap();
+    fs::set_permissions(bin.join("bwrap"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut command = crate::support::command::tasklane(home.path());
+    let ended = crate::support::command::Ended::of(command.args(["dev", "--listen", "0.0.0.0:0"]).env("PATH", path));
+    assert!(ended.expect(2).stderr.contains("bubblewrap does not work on this machine: no namespaces here"));
+}

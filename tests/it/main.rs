@@ -9,6 +9,7 @@ mod identity;
 mod openapi;
 mod restart;
 mod run;
+mod schemathesis;
 mod sdk;
 mod stack;
 mod store;

@@ -19,6 +19,7 @@ use crate::{
     http::{self, CorsOrigins},
     local::{
         administrator,
+        lambda::JailMode,
         machine::{Machine, MachineConfig},
         server::Server,
     },
@@ -54,6 +55,11 @@ pub struct Args {
     #[arg(long)]
     pub strict_runtimes: bool,
 
+    /// Whether each Function runs in a jail made by bubblewrap: auto, on or off. auto runs them without one where
+    /// there can be none, and says so
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub jail: JailMode,
+
     /// Post every task_failed event to this URL too
     #[arg(long, value_name = "URL")]
     pub webhook: Option<String>,
@@ -82,11 +88,16 @@ pub(super) async fn run(args: Args) -> Outcome {
         task_concurrency: args.concurrency.get(),
         api_concurrency: Settings::default().api_concurrency,
         strict_runtimes: args.strict_runtimes,
+        jail: jail_for(args.listen, args.jail)?,
         webhook: args.webhook,
         live_log: Some(Arc::new(|logged| output::note(&format!("{} | {}", logged.function, logged.line.message)))),
         oidc: args.callers.oidc()?,
     })
     .await?;
+    if let Some(why) = machine.unjailed() {
+        output::note(&format!("Functions run without a jail, as you, with your rights ({why})"));
+        output::note("sync and create only Functions whose code you would run yourself");
+    }
     let shown = show_events(&machine);
     if let Some(issuer) = machine.issuer.clone() {
         try_issuer(issuer);
@@ -106,7 +117,6 @@ pub(super) async fn run(args: Args) -> Outcome {
     let router = http::router(machine.service.clone(), machine.authenticator.clone(), config);
     let serving = tokio::spawn(server.serve(router, stop.clone()));
     output::note(&format!("an administrator's credentials are in {}", credentials.display()));
-    output::note("Functions run as you, with your rights: sync only code that you would run yourself");
     output::data(&url)?;
 
     loop {
@@ -175,6 +185,19 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+}
+
+/// Whoever reaches this machine from another may be a stranger, and without a jail a Function may do what the server's
+/// user may.
+fn jail_for(listen: SocketAddr, asked: JailMode) -> anyhow::Result<JailMode> {
+    match asked {
+        _ if listen.ip().is_loopback() => Ok(asked),
+        JailMode::Auto | JailMode::On => Ok(JailMode::On),
+        JailMode::Off => anyhow::bail!(
+            "without a jail it listens on this machine only: leave --jail off away, or listen on a loopback address \
+             instead of {listen}"
+        ),
     }
 }
 

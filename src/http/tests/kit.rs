@@ -1,6 +1,6 @@
 //! A router on a service of its own, and a client for it, in one process and without a socket.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
@@ -45,6 +45,8 @@ impl Answered {
 pub struct Kit {
     pub world: World,
     pub router: Router,
+    /// Every secret of every credential that it issued.
+    pub issued: Mutex<Vec<String>>,
 }
 
 impl Kit {
@@ -55,7 +57,8 @@ impl Kit {
     pub async fn with(config: HttpConfig) -> Self {
         let world = World::at_rest(5).await;
         let shared = shared(&world, config);
-        Self { router: router(shared.service, shared.authenticator, shared.config), world }
+        let router = router(shared.service, shared.authenticator, shared.config);
+        Self { router, world, issued: Mutex::default() }
     }
 
     /// A credential of Ada's with these permissions.
@@ -68,6 +71,8 @@ impl Kit {
         let ids = Ids::new(Arc::new(SystemChance));
         let (shown, stored) = issue(identity, expires, self.world.now(), &ids, &*self.world.secrets).await.unwrap();
         self.world.store.credentials.put(&stored).await.unwrap();
+        let secrets = [&shown.access_token, &shown.consumer_secret, &shown.token_secret];
+        self.issued.lock().unwrap().extend(secrets.map(|secret| secret.expose().to_owned()));
         shown
     }
 

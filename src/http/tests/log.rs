@@ -10,8 +10,16 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::kit::Kit;
 
+/// What was logged.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
+pub struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Kept {
+    /// All of it so far, and forgets it.
+    pub fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+    }
+}
 
 impl io::Write for Kept {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -46,7 +54,7 @@ async fn a_line_tells_route_status_and_time_and_keeps_secrets_and_data_out() {
     assert_eq!(answered.code(), 15);
     kit.ask("GET /tasks/v1/private-path/logs", "Bearer private-token", "").await;
     drop(guard);
-    let log = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+    let log = kept.take();
     for part in
         ["\"route\":\"/tasks/v1\"", "\"method\":\"POST\"", "\"status\":400", "\"millis\":", "FIELD_FORMAT_EXCEPTION"]
     {

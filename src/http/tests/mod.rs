@@ -7,6 +7,7 @@
 mod callers;
 mod cors;
 mod document;
+mod doors;
 mod kit;
 mod log;
 mod order;

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     io::{self, PipeWriter},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
 };
 
@@ -13,6 +13,9 @@ use tokio::process::Command;
 
 use super::{
     Engine,
+    bootstraps::Bootstraps,
+    isolation::{Launch, Limits},
+    jail::{self, Cell, Jail},
     runtimes::{Interpreter, Support},
     versions::Version,
 };
@@ -24,6 +27,9 @@ pub(super) const ACCOUNT: &str = "000000000000";
 /// Where in Lambda layers would be. There are none, but paths name it as Lambda's do.
 const LAYERS: &str = "/opt";
 
+/// Where our bootstraps find the socket of their jail.
+const SOCKET_VARIABLE: &str = "_TASKLANE_RUNTIME_SOCKET";
+
 /// What a process is started with.
 pub(super) struct Start<'a> {
     pub(super) engine: &'a Engine,
@@ -31,34 +37,61 @@ pub(super) struct Start<'a> {
     pub(super) support: &'a Support,
     /// The Runtime API's listener for this process.
     pub(super) api: SocketAddr,
-    /// Its own temporary folder.
+    /// A folder of its own: its temporary files, or with a jail what the jail needs.
     pub(super) scratch: &'a Path,
     /// The name of its log stream.
     pub(super) log_stream: &'a str,
 }
 
 impl Start<'_> {
-    /// The command, or what is missing to have one.
-    pub(super) fn command(&self, output: PipeWriter) -> io::Result<Command> {
+    /// What to start, or what is missing to start it.
+    pub(super) fn launch(&self, output: PipeWriter) -> io::Result<Launch> {
         let (program, arguments) = match self.support {
             Support::Exact(interpreter) | Support::OtherVersion(interpreter) => self.interpreted(interpreter),
-            Support::Bootstrap => (self.version.code_path.join("bootstrap"), Vec::new()),
+            Support::Bootstrap => (self.task().join("bootstrap"), Vec::new()),
             Support::Missing(what) => return Err(io::Error::new(io::ErrorKind::Unsupported, what.clone())),
         };
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .env_clear()
-            .envs(self.environment())
-            .current_dir(&self.version.code_path)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output);
-        Ok(command)
+        let mut launch = match &self.engine.jail {
+            Ok(jail) => self.jailed(jail, &program, &arguments)?,
+            Err(_) => self.unjailed(&program, &arguments),
+        };
+        launch.command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        Ok(launch)
     }
 
-    fn interpreted(&self, interpreter: &Interpreter) -> (std::path::PathBuf, Vec<String>) {
-        let bootstraps = &self.engine.bootstraps;
+    fn unjailed(&self, program: &Path, arguments: &[String]) -> Launch {
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().envs(self.environment()).current_dir(&self.version.code_path);
+        Launch { command, inherited: None, limits: Limits::default() }
+    }
+
+    fn jailed(&self, jail: &Jail, program: &Path, arguments: &[String]) -> io::Result<Launch> {
+        let files = match self.support {
+            Support::Exact(interpreter) | Support::OtherVersion(interpreter) => interpreter.files.as_slice(),
+            Support::Bootstrap | Support::Missing(_) => &[],
+        };
+        let cell = Cell {
+            code: &self.version.code_path,
+            runtime: self.engine.bootstraps.folder(),
+            folder: self.scratch,
+            files,
+            environment: &self.environment(),
+            memory: u64::from(self.version.memory_limit.get()) * 1024 * 1024,
+        };
+        jail.launch(&cell, program, arguments)
+    }
+
+    /// The folder of the Function's code, as its process sees it.
+    fn task(&self) -> &Path {
+        if self.engine.jail.is_ok() { Path::new(jail::TASK) } else { &self.version.code_path }
+    }
+
+    /// The folder of the bootstraps, as the process sees it.
+    fn runtime(&self) -> &Path {
+        if self.engine.jail.is_ok() { Path::new(jail::RUNTIME) } else { self.engine.bootstraps.folder() }
+    }
+
+    fn interpreted(&self, interpreter: &Interpreter) -> (PathBuf, Vec<String>) {
         let arguments = if self.version.runtime.family() == RuntimeFamily::Node {
             // As Lambda's own bootstrap divides the memory: a tenth for the young generation's two halves.
             let memory = self.version.memory_limit.get();
@@ -69,11 +102,12 @@ impl Start<'_> {
                 format!("--max-old-space-size={}", memory - young),
             ];
             arguments.extend(self.disabled_features(interpreter).map(|name| format!("--no-experimental-{name}")));
-            arguments.push(bootstraps.node().display().to_string());
+            arguments.push(self.runtime().join(Bootstraps::NODE).display().to_string());
             arguments
         } else {
             // Nothing that was printed may wait in a buffer when the run ends, and nothing is written beside the code.
-            vec!["-u".to_owned(), "-B".to_owned(), bootstraps.python().display().to_string()]
+            let bootstrap = self.runtime().join(Bootstraps::PYTHON);
+            vec!["-u".to_owned(), "-B".to_owned(), bootstrap.display().to_string()]
         };
         (interpreter.program.clone(), arguments)
     }
@@ -96,14 +130,15 @@ impl Start<'_> {
     /// What Lambda sets, then what the Function's configuration sets; nothing of the server's own.
     /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
     ///
-    /// Lambda's fixed folders are this machine's: `/var/task` is the package's folder, `/var/runtime` the bootstraps'.
-    /// `TMPDIR` is added, because `/tmp` is not the process's own here. The credentials are no credentials: an SDK that
-    /// finds none goes looking for some, and hangs.
+    /// Without a jail Lambda's fixed folders are this machine's: `/var/task` is the package's folder, `/var/runtime` the
+    /// bootstraps', and `TMPDIR` is added, because `/tmp` is not the process's own. With one, our bootstraps are told of
+    /// their socket, and do not pass that on. The credentials are no credentials: an SDK that finds none goes looking
+    /// for some, and hangs.
     fn environment(&self) -> BTreeMap<String, String> {
         let Self { engine, version, api, scratch, log_stream, .. } = self;
         let function = version.function.in_lambda(&engine.config.prefix);
-        let task = version.code_path.display().to_string();
-        let runtime_dir = engine.bootstraps.folder().display().to_string();
+        let task = self.task().display().to_string();
+        let runtime_dir = self.runtime().display().to_string();
         let region = engine.config.region.as_str();
         let mut environment: BTreeMap<String, String> = [
             ("_HANDLER", version.entry_point.as_str()),
@@ -135,8 +170,11 @@ impl Start<'_> {
             ("LD_LIBRARY_PATH".to_owned(), format!("{runtime_dir}:{task}:{task}/lib:{LAYERS}/lib")),
             ("PATH".to_owned(), self.path()),
             ("PWD".to_owned(), task.clone()),
-            ("TMPDIR".to_owned(), scratch.display().to_string()),
         ]);
+        if engine.jail.is_err() {
+            environment.insert("TMPDIR".to_owned(), scratch.display().to_string());
+        }
+        let socket = engine.jail.is_ok().then(|| (SOCKET_VARIABLE.to_owned(), jail::SOCKET.to_owned()));
         let execution = format!("AWS_Lambda_{}", version.runtime);
         match version.runtime.family() {
             RuntimeFamily::Node => {
@@ -146,10 +184,12 @@ impl Start<'_> {
                 );
                 environment.insert("NODE_PATH".to_owned(), modules);
                 environment.insert("AWS_EXECUTION_ENV".to_owned(), execution);
+                environment.extend(socket);
             }
             RuntimeFamily::Python => {
                 environment.insert("PYTHONPATH".to_owned(), runtime_dir);
                 environment.insert("AWS_EXECUTION_ENV".to_owned(), execution);
+                environment.extend(socket);
             }
             // Lambda sets no AWS_EXECUTION_ENV for these.
             RuntimeFamily::Provided

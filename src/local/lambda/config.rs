@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use super::jail::JailMode;
 use crate::local::logs::LogWriter;
 
 /// Tells the operator something worth knowing once, e.g. that a runtime's version is another one than the machine's.
@@ -30,6 +31,8 @@ pub struct LocalLambdaConfig {
     pub idle_after: Duration,
     /// Refuses Functions whose runtime is not exactly one of the machine's.
     pub strict_runtimes: bool,
+    /// Whether Functions run in a jail.
+    pub jail: JailMode,
     /// Where log lines go.
     pub logs: LogWriter,
     /// Where the operator is told things.
@@ -37,7 +40,8 @@ pub struct LocalLambdaConfig {
 }
 
 impl LocalLambdaConfig {
-    /// The usual setting: prefix `tasklane`, region `us-east-1`, 64 processes, five minutes idle, notices to `tracing`.
+    /// The usual setting: prefix `tasklane`, region `us-east-1`, 64 processes, five minutes idle, a jail where there
+    /// can be one, notices to `tracing`.
     pub fn new(data_dir: impl Into<PathBuf>, logs: LogWriter) -> Self {
         Self {
             data_dir: data_dir.into(),
@@ -46,6 +50,7 @@ impl LocalLambdaConfig {
             max_processes: 64,
             idle_after: Duration::from_secs(300),
             strict_runtimes: false,
+            jail: JailMode::Auto,
             logs,
             notice: Arc::new(|text| tracing::warn!("{text}")),
         }
@@ -69,6 +74,7 @@ impl fmt::Debug for LocalLambdaConfig {
             .field("max_processes", &self.max_processes)
             .field("idle_after", &self.idle_after)
             .field("strict_runtimes", &self.strict_runtimes)
+            .field("jail", &self.jail)
             .finish_non_exhaustive()
     }
 }

@@ -92,8 +92,8 @@ impl Initialisation<'_> {
                     let line = report::exit_line(&error);
                     break NotReady::Failed(error, Some(line));
                 }
-                Happening::OutOfMemory => {
-                    let error = report::out_of_memory(request_id);
+                Happening::OutOfMemory | Happening::OutOfProcesses => {
+                    let error = report::killed(request_id);
                     let line = report::exit_line(&error);
                     break NotReady::Failed(error, Some(line));
                 }

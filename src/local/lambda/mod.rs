@@ -4,7 +4,8 @@
 //! one; `node` and `python` are started with small bootstraps that behave as AWS's runtime clients do, `provided.*` with
 //! the package's own. Between runs a process is frozen, as Lambda freezes it, and after a while without work it ends.
 //!
-//! Functions run as the user who runs the server: what they may do to the machine is not limited here.
+//! Where the machine has bubblewrap, each process is in a jail of its own ([`jail`]). Without one, Functions run as the
+//! user who runs the server, and what they may do to the machine is not limited.
 
 mod bootstraps;
 mod code;
@@ -12,7 +13,9 @@ mod command;
 mod config;
 mod init;
 mod isolation;
+mod jail;
 mod output;
+mod peers;
 mod pool;
 mod process_tree;
 mod report;
@@ -27,6 +30,7 @@ mod watchdog;
 mod tests;
 
 use std::{
+    io,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -40,6 +44,7 @@ use crate::{
 };
 
 pub use config::{LocalLambdaConfig, Notice};
+pub use jail::JailMode;
 pub use runtimes::{RuntimeSupport, Support};
 
 /// The most bytes that a request may have: Lambda's 6 MB.
@@ -66,6 +71,8 @@ struct Engine {
     runtimes: runtimes::Runtimes,
     bootstraps: bootstraps::Bootstraps,
     launcher: isolation::Launcher,
+    /// Or why there is none.
+    jail: Result<jail::Jail, String>,
     pool: pool::Pool,
     /// Where processes have their temporary files; a folder of this start of the server alone.
     scratch: tempfile::TempDir,
@@ -81,11 +88,20 @@ impl LocalLambda {
         let failed = |error| PortError::new("set the local Lambda's folder up", error);
         let folder = config.prepare_folder().map_err(failed)?;
         let scratch = config::scratch_folder(&folder).map_err(failed)?;
+        let bootstraps = bootstraps::Bootstraps::write(&folder).map_err(failed)?;
+        let jail = match config.jail {
+            JailMode::Off => Err("it is switched off".to_owned()),
+            JailMode::Auto | JailMode::On => jail::Jail::find(&config.data_dir, bootstraps.folder(), scratch.path()),
+        };
+        if let (JailMode::On, Err(why)) = (config.jail, &jail) {
+            return Err(PortError::new("jail Functions", io::Error::other(why.clone())));
+        }
         let engine = Arc::new(Engine {
             versions: versions::Versions::open(&folder).map_err(failed)?,
-            bootstraps: bootstraps::Bootstraps::write(&folder).map_err(failed)?,
+            bootstraps,
             runtimes: runtimes::Runtimes::default(),
             launcher: isolation::Launcher::start().map_err(failed)?,
+            jail,
             pool: pool::Pool::new(config.max_processes),
             runs: TaskTracker::new(),
             abort: CancellationToken::new(),
@@ -100,6 +116,11 @@ impl LocalLambda {
     /// What this machine can run, and what is missing for the rest. Asks the machine's own `node` and `python3` once.
     pub async fn runtimes(&self) -> Vec<RuntimeSupport> {
         self.engine.runtimes.all().await
+    }
+
+    /// Why Functions run without a jail, where they do: then they have the rights of the user who runs the server.
+    pub fn unjailed(&self) -> Option<&str> {
+        self.engine.jail.as_ref().err().map(String::as_str)
     }
 
     /// How many processes are at work.

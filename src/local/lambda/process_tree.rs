@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 use nix::{
@@ -20,12 +20,39 @@ pub(super) struct ProcessTree {
     started: Option<u64>,
     /// Every process ever seen in the tree with its start time, so that those which outlive the root are known.
     seen: Mutex<BTreeMap<i32, u64>>,
+    jail: Option<JailInit>,
 }
+
+/// The first process of a jail, once it is there: a child of the root, with its start time. It adopts every orphan in
+/// the jail, and the kernel kills all the others when it dies.
+type JailInit = OnceLock<(i32, u64)>;
 
 impl ProcessTree {
     /// The tree below this process, which was just started.
     pub(super) fn new(root: i32) -> Self {
-        Self { root, started: start_time(root), seen: Mutex::default() }
+        Self { root, started: start_time(root), seen: Mutex::default(), jail: None }
+    }
+
+    /// The tree in the jail that this process, which was just started, makes and watches over. The two processes that
+    /// are the jail itself are no part of it.
+    pub(super) fn jailed(root: i32) -> Self {
+        Self { jail: Some(OnceLock::new()), ..Self::new(root) }
+    }
+
+    /// Whether there are more processes than this, of a number that they cannot reach by chance: where there is no
+    /// jail, nothing else stops one that starts others without end.
+    pub(super) fn has_more_than(&self, most: usize) -> bool {
+        self.observe_at_most(most + 1).len() > most
+    }
+
+    /// Whether one of the processes holds the socket of this number.
+    pub(super) fn holds_socket(&self, inode: u64) -> bool {
+        let name = format!("socket:[{inode}]");
+        let holds = |pid: i32| {
+            let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+            files.filter_map(Result::ok).any(|file| fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == &*name))
+        };
+        self.observe().into_iter().any(holds)
     }
 
     /// How many bytes of memory the tree takes: what is resident, pages that several processes share counted once.
@@ -55,6 +82,15 @@ impl ProcessTree {
     /// Kills every process: those in the tree, those seen in it before, those in the root's process group, and those
     /// whose environment still holds `mark`, in whatever session they are.
     pub(super) fn kill(&self, mark: &Path) {
+        if let Some(jail) = &self.jail {
+            match self.init_of(jail) {
+                // The root waits for it, and ends once all are gone.
+                Some(init) => _ = kill(Pid::from_raw(init), Signal::SIGKILL),
+                // Before there is one, whatever there is belongs to the root's group.
+                None => _ = killpg(Pid::from_raw(self.root), Signal::SIGKILL),
+            }
+            return;
+        }
         // Stopped first, so that none can start another while the others are being killed.
         let mut doomed = self.stop_all();
         doomed.extend(self.survivors());
@@ -81,19 +117,42 @@ impl ProcessTree {
 
     /// The living processes of the tree, remembered.
     fn observe(&self) -> Vec<i32> {
+        self.observe_at_most(usize::MAX)
+    }
+
+    fn observe_at_most(&self, most: usize) -> Vec<i32> {
         let mut found = Vec::new();
         let mut next = Vec::new();
-        if self.started.is_some() && start_time(self.root) == self.started {
-            next.push(self.root);
+        match &self.jail {
+            Some(jail) => next.extend(self.init_of(jail).into_iter().flat_map(children)),
+            None if self.is_rooted() => next.push(self.root),
+            None => {}
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(pid) = next.pop() {
             let Some(started) = start_time(pid) else { continue };
             seen.insert(pid, started);
             found.push(pid);
+            if found.len() >= most {
+                break;
+            }
             next.extend(children(pid));
         }
         found
+    }
+
+    /// Whether the root lives.
+    fn is_rooted(&self) -> bool {
+        self.started.is_some() && start_time(self.root) == self.started
+    }
+
+    /// The first process of the jail, if it lives.
+    fn init_of(&self, jail: &JailInit) -> Option<i32> {
+        if jail.get().is_none() && self.is_rooted() {
+            let first = children(self.root).first().and_then(|pid| Some((*pid, start_time(*pid)?)));
+            first.map(|found| jail.get_or_init(|| found));
+        }
+        jail.get().filter(|(pid, started)| start_time(*pid) == Some(*started)).map(|(pid, _)| *pid)
     }
 
     fn survivors(&self) -> Vec<i32> {

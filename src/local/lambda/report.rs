@@ -89,8 +89,8 @@ pub(super) fn exited(request_id: &str, status: ExitStatus) -> FunctionError {
     platform("Runtime.ExitError", format!("RequestId: {request_id} Error: {how}"))
 }
 
-/// A process that took too much memory is killed, and that is how it ends.
-pub(super) fn out_of_memory(request_id: &str) -> FunctionError {
+/// A process that took too much is killed, and that is how it ends.
+pub(super) fn killed(request_id: &str) -> FunctionError {
     exited(request_id, ExitStatus::from_raw(nix::libc::SIGKILL))
 }
 

@@ -205,7 +205,8 @@ impl Run {
                     let error = report::exited(&request_id, status);
                     break ended(error, "Runtime.ExitError");
                 }
-                Happening::OutOfMemory => break ended(report::out_of_memory(&request_id), "Runtime.OutOfMemory"),
+                Happening::OutOfMemory => break ended(report::killed(&request_id), "Runtime.OutOfMemory"),
+                Happening::OutOfProcesses => break ended(report::killed(&request_id), "Runtime.ExitError"),
                 Happening::Aborted => break (Status::Unremarkable, None, Some(Err(aborted()))),
             }
         };

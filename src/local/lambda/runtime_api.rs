@@ -1,9 +1,15 @@
 //! The Lambda Runtime API (2018-06-01), for one process: a listener on loopback that only this process is told of.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
+//!
+//! Where processes are jailed there is also a socket in the process's own jail, which our bootstraps use, and the
+//! listener on loopback, which every jail sees, answers nobody but the process ([`super::peers`]).
 
 use std::{
+    fs::{self, File},
     io,
     net::{Ipv4Addr, SocketAddr},
+    os::{fd::AsRawFd, unix::fs::PermissionsExt},
+    path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -19,9 +25,13 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::mpsc, task::AbortHandle};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::{SetOnce, mpsc},
+    task::AbortHandle,
+};
 
-use super::MAX_RESPONSE_BYTES;
+use super::{MAX_RESPONSE_BYTES, peers::OwnProcesses, process_tree::ProcessTree};
 use crate::ports::FunctionError;
 
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
@@ -56,12 +66,13 @@ pub(super) struct Delivery {
     pub(super) payload: Bytes,
 }
 
-/// The listener of one process. Closes when dropped.
+/// The listeners of one process. They close when it is dropped.
 #[derive(Debug)]
 pub(super) struct RuntimeApi {
     pub(super) address: SocketAddr,
     deliveries: mpsc::Sender<Delivery>,
-    server: AbortHandle,
+    owner: Arc<SetOnce<Arc<ProcessTree>>>,
+    servers: Vec<AbortHandle>,
 }
 
 struct Shared {
@@ -72,8 +83,9 @@ struct Shared {
 }
 
 impl RuntimeApi {
-    /// Listens; what the process says comes out of the receiver, in its order.
-    pub(super) async fn listen() -> io::Result<(Self, mpsc::UnboundedReceiver<Event>)> {
+    /// Listens; what the process says comes out of the receiver, in its order. With the file of a `socket` it listens
+    /// there too, and on loopback to nobody but the processes of [`RuntimeApi::belongs_to`].
+    pub(super) async fn listen(socket: Option<&path::Path>) -> io::Result<(Self, mpsc::UnboundedReceiver<Event>)> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (deliveries, queue) = mpsc::channel(1);
@@ -85,10 +97,21 @@ impl RuntimeApi {
             .route("/2018-06-01/runtime/invocation/{request_id}/error", post(error))
             .route("/2018-06-01/runtime/init/error", post(init_error))
             .with_state(shared);
-        let server = tokio::spawn(async move {
-            let _ = axum::serve(listener, router).await;
-        });
-        Ok((Self { address, deliveries, server: server.abort_handle() }, told))
+        let owner = Arc::new(SetOnce::new());
+        let servers = match socket.map(bind).transpose()? {
+            None => vec![serve(listener, router)],
+            Some(private) => {
+                let guarded = OwnProcesses { listener, owner: owner.clone() };
+                vec![serve(private, router.clone()), serve(guarded, router)]
+            }
+        };
+        Ok((Self { address, deliveries, owner, servers }, told))
+    }
+
+    /// Says whose API this is.
+    pub(super) fn belongs_to(&self, owner: &Arc<ProcessTree>) {
+        // Said once; a second time would change nothing.
+        let _ = self.owner.set(owner.clone());
     }
 
     /// Hands an invocation over, to the `next` call that waits for it.
@@ -100,8 +123,31 @@ impl RuntimeApi {
 
 impl Drop for RuntimeApi {
     fn drop(&mut self) {
-        self.server.abort();
+        self.servers.iter().for_each(AbortHandle::abort);
     }
+}
+
+fn serve<L: axum::serve::Listener>(listener: L, router: Router) -> AbortHandle
+where
+    L::Addr: std::fmt::Debug,
+{
+    let server = tokio::spawn(async move {
+        let _ = axum::serve(listener, router).await;
+    });
+    server.abort_handle()
+}
+
+/// Listens on a socket file that whoever sees it may use.
+fn bind(socket: &path::Path) -> io::Result<UnixListener> {
+    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    };
+    // Through the open folder, because a socket's path must be short and the data folder's may be long.
+    let folder = File::open(folder)?;
+    let short = path::Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+    let listener = UnixListener::bind(&short)?;
+    fs::set_permissions(&short, fs::Permissions::from_mode(0o666))?;
+    Ok(listener)
 }
 
 impl Shared {

@@ -41,6 +41,8 @@ pub struct Interpreter {
     pub version: String,
     /// Those of the flags asked about that it knows.
     pub flags: Vec<String>,
+    /// What it reads to run: itself, its libraries, its standard library.
+    pub files: Vec<PathBuf>,
 }
 
 impl Support {
@@ -139,9 +141,18 @@ async fn probe(name: &str, language: &str) -> Option<Interpreter> {
         "Node.js" => [
             "-p",
             "const knows = (name) => process.allowedNodeEnvironmentFlags.has('--experimental-' + name);
-             [process.execPath, process.versions.node, ...['require-module', 'detect-module'].filter(knows)].join('\\n')",
+             [process.execPath, process.versions.node, ...['require-module', 'detect-module'].filter(knows)].join('\\n')
+             + '\\n\\n' + process.report.getReport().sharedObjects.join('\\n')",
         ],
-        _ => ["-c", "import platform, sys; print(sys.executable); print(platform.python_version())"],
+        _ => [
+            "-c",
+            "import os, platform, sys, sysconfig
+print(sys.executable, platform.python_version(), '', sep='\\n')
+print(*(sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')), sep='\\n')
+if os.path.exists(sys.prefix + '/pyvenv.cfg'): print(sys.prefix)
+if os.path.exists('/proc/self/maps'): 
+    print(*(line.split(maxsplit=5)[5].strip() for line in open('/proc/self/maps') if '/' in line), sep='\\n')",
+        ],
     };
     let output = tokio::process::Command::new(name)
         .args(question)
@@ -152,8 +163,17 @@ async fn probe(name: &str, language: &str) -> Option<Interpreter> {
     let text = String::from_utf8(output.stdout).ok()?;
     let mut lines = text.lines();
     let (program, version) = (PathBuf::from(lines.next()?), lines.next()?);
-    let flags = lines.map(str::to_owned).collect();
-    program.is_absolute().then(|| Interpreter { program, version: format!("{language} {version}"), flags })
+    // An empty line stands between the flags and the files.
+    let flags = lines.by_ref().take_while(|line| !line.is_empty()).map(str::to_owned).collect();
+    let named: BTreeSet<_> = lines.map(PathBuf::from).chain(program.canonicalize()).chain([program.clone()]).collect();
+    let mut files: Vec<PathBuf> = Vec::new();
+    for file in named.into_iter().filter(|file| file.is_absolute() && file.exists()) {
+        // A folder stands before what is in it.
+        if !files.iter().any(|folder| file.starts_with(folder)) {
+            files.push(file);
+        }
+    }
+    program.is_absolute().then(|| Interpreter { program, version: format!("{language} {version}"), flags, files })
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    io::{self, Read},
+    io::{self, BufRead, BufReader, Read},
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::ExitStatus,
     sync::Arc,
@@ -19,6 +20,7 @@ use super::{
     Engine,
     command::Start,
     config::create_private,
+    jail::{Cell, Jail, MAX_PROCESSES},
     output::{LogTarget, Output},
     process_tree::ProcessTree,
     runtime_api::{Answer, Delivery, Event, RuntimeApi},
@@ -40,7 +42,7 @@ pub(super) struct Sandbox {
     api: RuntimeApi,
     events: mpsc::UnboundedReceiver<Event>,
     exit: watch::Receiver<Option<ExitStatus>>,
-    tree: ProcessTree,
+    tree: Arc<ProcessTree>,
     scratch: PathBuf,
     abort: CancellationToken,
     peak_bytes: u64,
@@ -60,6 +62,8 @@ pub(super) enum Happening {
     Exited(ExitStatus),
     /// It took more memory than it may.
     OutOfMemory,
+    /// It started more processes than it may.
+    OutOfProcesses,
     /// The time is over.
     Deadline,
     /// The server stops.
@@ -83,19 +87,21 @@ impl Sandbox {
         support: &Support,
         target: LogTarget,
     ) -> Result<Self, StartError> {
+        let jail = engine.jail.as_ref().ok();
         if *support == Support::Bootstrap {
-            check_bootstrap(&version.code_path.join("bootstrap"))?;
+            check_bootstrap(&version.code_path.join("bootstrap"), jail)?;
         }
         let stream = super::run::random_hex::<16>();
         let scratch = engine.scratch.path().join(&stream);
         create_private(&scratch).map_err(StartError::Io)?;
-        let (api, events) = RuntimeApi::listen().await.map_err(StartError::Io)?;
+        let socket = jail.map(|_| Cell::socket(&scratch));
+        let (api, events) = RuntimeApi::listen(socket.as_deref()).await.map_err(StartError::Io)?;
         let (writer, output) = Output::start(engine.config.logs.clone(), target).map_err(StartError::Io)?;
         let day = jiff::Timestamp::now().strftime("%Y/%m/%d").to_string();
         let log_stream = format!("{day}/[$LATEST]{stream}");
         let start = Start { engine, version, support, api: api.address, scratch: &scratch, log_stream: &log_stream };
-        let command = start.command(writer).map_err(StartError::Io)?;
-        let mut child = match engine.launcher.spawn(command).await {
+        let launch = start.launch(writer).map_err(StartError::Io)?;
+        let mut child = match engine.launcher.spawn(launch).await {
             Ok(child) => child,
             Err(error) => {
                 let _ = fs::remove_dir_all(&scratch);
@@ -104,18 +110,21 @@ impl Sandbox {
         };
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(i32::MAX);
         let (exited, exit) = watch::channel(None);
+        let is_jailed = jail.is_some();
         tokio::spawn(async move {
             if let Ok(status) = child.wait().await {
-                let _ = exited.send(Some(status));
+                let _ = exited.send(Some(if is_jailed { within_jail(status) } else { status }));
             }
         });
+        let tree = Arc::new(if is_jailed { ProcessTree::jailed(pid) } else { ProcessTree::new(pid) });
+        api.belongs_to(&tree);
         Ok(Self {
             version: version.clone(),
             output,
             api,
             events,
             exit,
-            tree: ProcessTree::new(pid),
+            tree,
             scratch,
             abort: engine.abort.clone(),
             peak_bytes: 0,
@@ -140,6 +149,9 @@ impl Sandbox {
                     };
                 }
                 () = memory_check => {
+                    if self.tree.has_more_than(MAX_PROCESSES) {
+                        return Happening::OutOfProcesses;
+                    }
                     if self.measure_memory() > self.memory_limit() {
                         return Happening::OutOfMemory;
                     }
@@ -219,11 +231,19 @@ async fn exit_of(exit: &mut watch::Receiver<Option<ExitStatus>>) -> ExitStatus {
     }
 }
 
+/// How the program ended, from how bubblewrap did: as shells do, it adds 128 to the number of a signal.
+fn within_jail(status: ExitStatus) -> ExitStatus {
+    match status.code() {
+        Some(code @ 129..=192) => ExitStatus::from_raw(code - 128),
+        Some(_) | None => status,
+    }
+}
+
 /// Why a package's own `bootstrap` cannot be started, as far as that shows before it is tried.
 ///
 /// The format is looked at here because `exec` would not fail for one that the machine does not know: it would hand the
-/// file to a shell.
-fn check_bootstrap(bootstrap: &Path) -> Result<(), StartError> {
+/// file to a shell. The rest is, because with a jail it is bubblewrap that fails.
+fn check_bootstrap(bootstrap: &Path, jail: Option<&Jail>) -> Result<(), StartError> {
     let invalid = |why: &str| Err(StartError::InvalidEntrypoint(why.to_owned()));
     let mut head = [0; 20];
     let read = match fs::File::open(bootstrap).map(|file| file.take(20).read(&mut head)) {
@@ -237,12 +257,29 @@ fn check_bootstrap(bootstrap: &Path) -> Result<(), StartError> {
         "aarch64" => Some(183),
         _ => None,
     };
+    if fs::metadata(bootstrap).is_ok_and(|found| found.permissions().mode() & 0o111 == 0) {
+        return invalid("fork/exec /var/task/bootstrap: permission denied");
+    }
     let is_script = head.starts_with(b"#!");
+    if let (true, Some(jail)) = (is_script, jail)
+        && !interpreter_of(bootstrap).is_some_and(|interpreter| jail.sees(&interpreter))
+    {
+        return invalid("fork/exec /var/task/bootstrap: no such file or directory");
+    }
     let is_program = read == head.len() && head.starts_with(b"\x7fELF") && here.is_none_or(|here| here == machine);
     if is_script || is_program || !cfg!(target_os = "linux") {
         return Ok(());
     }
     invalid("fork/exec /var/task/bootstrap: exec format error")
+}
+
+/// The program that the first line of a script names.
+fn interpreter_of(script: &Path) -> Option<PathBuf> {
+    let mut line = Vec::new();
+    // The kernel looks no further either.
+    BufReader::new(fs::File::open(script).ok()?.take(256)).read_until(b'\n', &mut line).ok()?;
+    let line = String::from_utf8(line).ok()?;
+    line.strip_prefix("#!")?.split_whitespace().next().map(PathBuf::from)
 }
 
 fn not_started(support: &Support, error: io::Error) -> StartError {

@@ -5,6 +5,7 @@ pub mod dev;
 pub mod issuer;
 pub mod packages;
 pub mod project;
+pub mod python;
 pub mod signed;
 pub mod stage;
 pub mod wait;

@@ -4,6 +4,8 @@
 //! those who are let in, stands in `rows`.
 
 mod rows;
+#[cfg(feature = "aws")]
+mod secrets;
 mod who;
 
 use std::collections::BTreeSet;

@@ -13,6 +13,10 @@ import { pathToFileURL } from "node:url";
 const require = createRequire(import.meta.url);
 const { AWS_LAMBDA_RUNTIME_API, LAMBDA_TASK_ROOT, _HANDLER, AWS_EXECUTION_ENV = "" } = process.env;
 const [HOST, PORT] = AWS_LAMBDA_RUNTIME_API.split(":");
+// Where the process is jailed: the same API, in its own jail.
+const SOCKET = process.env._TASKLANE_RUNTIME_SOCKET;
+delete process.env._TASKLANE_RUNTIME_SOCKET;
+const PLACE = SOCKET === undefined ? { host: HOST, port: Number(PORT) } : { path: SOCKET };
 const API = "/2018-06-01/runtime";
 // From nodejs24.x on there are no callbacks, and a response does not wait for the event loop.
 const HAS_CALLBACKS = Number(/nodejs(\d+)/.exec(AWS_EXECUTION_ENV)?.[1] ?? 0) < 24;
@@ -108,7 +112,8 @@ const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 function request(method, route, options) {
   return new Promise((resolve, reject) => {
     const { body, ...rest } = options;
-    const sent = http.request({ host: HOST, port: PORT, method, path: API + route, ...rest }, (response) => {
+    const place = SOCKET === undefined ? PLACE : { socketPath: SOCKET };
+    const sent = http.request({ ...place, method, path: API + route, ...rest }, (response) => {
       const chunks = [];
       response.on("data", (chunk) => chunks.push(chunk));
       response.on("error", reject);
@@ -132,7 +137,7 @@ async function postInitError(error) {
  */
 class Answer {
   static async prepare(requestId) {
-    const socket = net.connect(Number(PORT), HOST);
+    const socket = net.connect(PLACE);
     await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
     socket.on("error", () => {});
     socket.unref();

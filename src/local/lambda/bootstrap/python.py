@@ -15,6 +15,8 @@ import traceback
 
 _API = "/2018-06-01/runtime"
 _HOST, _PORT = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
+# Where the process is jailed: the same API, in its own jail.
+_SOCKET = os.environ.pop("_TASKLANE_RUNTIME_SOCKET", None)
 _ENSURE_ASCII = os.environ.get("AWS_EXECUTION_ENV") in {
     "AWS_Lambda_python" + version for version in ("3.8", "3.9", "3.10", "3.11")
 }
@@ -34,8 +36,16 @@ class Fault(Exception):
 # A client of its own, because http.client would import half of the standard library before the Function starts.
 
 
+def _connect():
+    if _SOCKET is None:
+        return socket.create_connection((_HOST, int(_PORT)))
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(_SOCKET)
+    return connection
+
+
 def _call(method, route, body=b"", headers=()):
-    with socket.create_connection((_HOST, int(_PORT))) as connection:
+    with _connect() as connection:
         head = [
             "%s %s%s HTTP/1.1" % (method, _API, route),
             "Host: %s:%s" % (_HOST, _PORT),

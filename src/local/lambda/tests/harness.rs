@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     local::{
-        lambda::{LocalLambda, LocalLambdaConfig},
+        lambda::{JailMode, LocalLambda, LocalLambdaConfig, jail},
         logs::{DEFAULT_RETENTION, LocalLogs},
     },
     model::{Deployment, EntryPoint, Environment, FunctionName, MemoryLimit, ObjectId, Runtime, TimeLimit, Timestamp},
@@ -18,6 +18,9 @@ use crate::{
         Outcome, RunLogQuery, SystemChance, SystemClock,
     },
 };
+
+/// Other bootstraps than ours to test against; what those load no jail shows.
+const OTHER_RUNTIME_DIR: &str = "TASKLANE_TEST_RUNTIME_DIR";
 
 /// A local Lambda.
 pub(super) struct World {
@@ -45,6 +48,11 @@ impl World {
         Self::with(|_| {})
     }
 
+    /// One whose Functions are not jailed.
+    pub(super) fn unjailed() -> Self {
+        Self::with(|config| config.jail = JailMode::Off)
+    }
+
     pub(super) fn with(change: impl FnOnce(&mut LocalLambdaConfig)) -> Self {
         Self::on(tempfile::tempdir().unwrap(), change)
     }
@@ -53,11 +61,15 @@ impl World {
         let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION, None).unwrap();
         let mut config = LocalLambdaConfig::new(folder.path(), logs.writer().clone());
         config.prefix = "test".to_owned();
+        config.jail = if std::env::var_os(OTHER_RUNTIME_DIR).is_some() { JailMode::Off } else { JailMode::On };
         change(&mut config);
+        if config.jail != JailMode::Off {
+            install_bubblewrap();
+        }
         let lambda = LocalLambda::new(config).unwrap();
         // Another `index.mjs` and `bootstrap.py` in place of ours: those that start AWS's own runtime clients, so that
         // the expectations of these tests can be held against them.
-        if let Ok(other) = std::env::var("TASKLANE_TEST_RUNTIME_DIR") {
+        if let Ok(other) = std::env::var(OTHER_RUNTIME_DIR) {
             for file in std::fs::read_dir(other).unwrap().map(Result::unwrap) {
                 std::fs::copy(file.path(), folder.path().join("lambda/runtime").join(file.file_name())).unwrap();
             }
@@ -131,7 +143,8 @@ impl World {
         let code = base64::prelude::BASE64_STANDARD.decode(&function.deployment.code_sha256).unwrap();
         let task = lambda.join("code").join(hex::encode(code));
         let runtime = lambda.join("runtime");
-        text.replace(&task.display().to_string(), "TASK").replace(&runtime.display().to_string(), "RUNTIME")
+        let text = text.replace(&task.display().to_string(), "TASK").replace(&runtime.display().to_string(), "RUNTIME");
+        text.replace(jail::TASK, "TASK").replace(jail::RUNTIME, "RUNTIME")
     }
 
     pub(super) fn new_id(&self) -> ObjectId {
@@ -197,6 +210,16 @@ pub(super) fn spec(name: &str) -> FunctionSpec {
 pub(super) fn environment(variables: &[(&str, &str)]) -> Environment {
     let variables: BTreeMap<_, _> = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     Environment::parse(variables).unwrap()
+}
+
+/// Jails need it; `infra/debian` says which.
+pub(super) fn install_bubblewrap() {
+    static INSTALLED: std::sync::Once = std::sync::Once::new();
+    INSTALLED.call_once(|| {
+        let install = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("infra/debian/install");
+        let output = std::process::Command::new(install).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    });
 }
 
 /// Waits until `condition` holds, for half a minute at most.

@@ -5,9 +5,11 @@
 //! `CallbackContext.js`, `LogPatch.js`, `Runtime.js`) and 4.0.2, PyPI `awslambdaric` 4.2.2 (`bootstrap.py`,
 //! `lambda_runtime_marshaller.py`). Set `TASKLANE_TEST_RUNTIME_DIR` to do that again.
 
+mod cost;
 mod deploy;
 mod examples;
 mod harness;
+mod jail;
 mod limits;
 mod node;
 mod processes;

@@ -4,14 +4,21 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::harness::{Deployed, World, environment, eventually};
-use crate::ports::{InvokeError, Lambda, Outcome};
+use super::{
+    harness::{Deployed, World, environment, eventually},
+    limits::is_running,
+};
+use crate::{
+    local::lambda::JailMode,
+    ports::{InvokeError, Lambda, Outcome},
+};
 
-const COUNTER: &str = "let n = 0, fs = require('fs'); exports.handler = async (event) => {
+const COUNTER: &str =
+    "let n = 0, fs = require('fs'), id = require('crypto').randomUUID(); exports.handler = async (event) => {
     n += 1;
     if (event.exit) process.exit(1);
     while (event.until && !fs.existsSync(event.until)) await new Promise((r) => setTimeout(r, 10));
-    return { n, pid: process.pid };
+    return { n, pid: process.pid, id };
 }";
 
 fn is_alive(pid: &Value) -> bool {
@@ -20,20 +27,25 @@ fn is_alive(pid: &Value) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn state_survives_between_warm_runs_and_errors_but_not_a_crash() {
-    let world = World::new();
-    let function = world.node(COUNTER).await;
-    let first = world.run(&function, json!({})).await.returned();
-    let second = world.run(&function, json!({})).await.returned();
-    assert_eq!((&second["n"], &second["pid"]), (&json!(2), &first["pid"]));
-    assert_eq!(world.run(&function, json!({"exit": true})).await.failed().name, "Runtime.ExitError");
-    let fresh = world.run(&function, json!({})).await.returned();
-    assert_eq!(fresh["n"], json!(1));
-    assert_ne!(fresh["pid"], first["pid"]);
+    for world in [World::new(), World::unjailed()] {
+        let function = world.node(COUNTER).await;
+        let first = world.run(&function, json!({})).await.returned();
+        let second = world.run(&function, json!({})).await.returned();
+        assert_eq!((&second["n"], &second["id"]), (&json!(2), &first["id"]));
+        assert_eq!(world.run(&function, json!({"exit": true})).await.failed().name, "Runtime.ExitError");
+        let fresh = world.run(&function, json!({})).await.returned();
+        assert_eq!(fresh["n"], json!(1));
+        assert_ne!(fresh["id"], first["id"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_at_once_have_a_process_each_up_to_the_limit() {
-    let world = Arc::new(World::with(|config| config.max_processes = 3));
+    let world = Arc::new(World::with(|config| {
+        config.max_processes = 3;
+        // Its files and its processes' numbers are the machine's.
+        config.jail = JailMode::Off;
+    }));
     let function = Arc::new(world.node(COUNTER).await);
     let release = world.folder.path().join("release");
     let runs: Vec<_> = (0..3)
@@ -63,22 +75,29 @@ async fn runs_at_once_have_a_process_each_up_to_the_limit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_processes_are_frozen_and_end_after_a_while() {
-    let world = World::with(|config| config.idle_after = Duration::from_millis(600));
-    let code =
-        "let ticks = 0; setInterval(() => ticks++, 10); exports.handler = async () => ({ ticks, pid: process.pid })";
-    let function = world.node(code).await;
-    let before = world.run(&function, json!({})).await.returned();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let after = world.run(&function, json!({})).await.returned();
-    assert_eq!(before["pid"], after["pid"]);
-    let ticks = after["ticks"].as_i64().unwrap() - before["ticks"].as_i64().unwrap();
-    assert!(ticks < 20, "it ticked {ticks} times while nothing ran");
-    eventually("the process ended", || !is_alive(&after["pid"])).await;
+    for (jail, mark) in [(JailMode::On, "86441.5"), (JailMode::Off, "86442.5")] {
+        let world = World::with(|config| {
+            config.idle_after = Duration::from_millis(600);
+            config.jail = jail;
+        });
+        let code = format!(
+            "require('child_process').spawn('sleep', ['{mark}'], {{ detached: true }});
+             let ticks = 0; setInterval(() => ticks++, 10); exports.handler = async () => ticks"
+        );
+        let function = world.node(&code).await;
+        let before = world.run(&function, json!({})).await.returned();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let after = world.run(&function, json!({})).await.returned();
+        assert!(is_running(mark), "it is the same process");
+        let ticks = after.as_i64().unwrap() - before.as_i64().unwrap();
+        assert!(ticks < 20, "it ticked {ticks} times while nothing ran");
+        eventually("the process ended", || !is_running(mark)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopping_server_lets_runs_end_and_then_kills() {
-    let world = Arc::new(World::new());
+    let world = Arc::new(World::unjailed());
     let function = Arc::new(world.node(COUNTER).await);
     let run = |event: Value| {
         let (world, function) = (world.clone(), function.clone());
@@ -157,7 +176,11 @@ async fn environment_of(world: &World, function: &Deployed) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_environment_is_what_lambda_gives_and_nothing_of_the_servers() {
-    let world = World::new();
+    check_environment(&World::new(), &[]).await;
+    check_environment(&World::unjailed(), &["TMPDIR=*"]).await;
+}
+
+async fn check_environment(world: &World, here: &[&str]) {
     // The server has a PATH, a HOME and cargo's variables; none may pass.
     assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some() && std::env::var_os("PATH").is_some());
     let configured = environment(&[("CLIENT_ID", "abc"), ("TZ", "Europe/Brussels")]);
@@ -190,7 +213,6 @@ async fn the_environment_is_what_lambda_gives_and_nothing_of_the_servers() {
         "LD_LIBRARY_PATH=RUNTIME:TASK:TASK/lib:/opt/lib",
         "PATH=*",
         "PWD=TASK",
-        "TMPDIR=*",
         "_AWS_XRAY_DAEMON_ADDRESS=169.254.79.129",
         "_AWS_XRAY_DAEMON_PORT=2000",
         "_HANDLER=index.handler",
@@ -212,7 +234,7 @@ async fn the_environment_is_what_lambda_gives_and_nothing_of_the_servers() {
     ];
     for (function, own) in own {
         let varying = ["AWS_LAMBDA_LOG_STREAM_NAME", "AWS_LAMBDA_RUNTIME_API", "PATH", "TMPDIR", "_X_AMZN_TRACE_ID"];
-        let mut found: Vec<_> = environment_of(&world, function)
+        let mut found: Vec<_> = environment_of(world, function)
             .await
             .into_iter()
             .map(|line| match line.split_once('=') {
@@ -221,7 +243,7 @@ async fn the_environment_is_what_lambda_gives_and_nothing_of_the_servers() {
             })
             .collect();
         found.sort();
-        let mut expected: Vec<_> = common.iter().chain(own).map(|line| (*line).to_owned()).collect();
+        let mut expected: Vec<_> = common.iter().chain(own).chain(here).map(|line| (*line).to_owned()).collect();
         expected.sort();
         assert_eq!(found, expected);
     }
@@ -229,7 +251,7 @@ async fn the_environment_is_what_lambda_gives_and_nothing_of_the_servers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_starts_in_its_folder_and_has_a_temporary_one_of_its_own() {
-    let world = World::new();
+    let world = World::unjailed();
     let function = world
         .node("const fs = require('fs'), os = require('os'); exports.handler = async (event) => { fs.writeFileSync(os.tmpdir() + '/x', 'x'); return { cwd: process.cwd(), root: process.env.LAMBDA_TASK_ROOT, tmp: os.tmpdir(), files: fs.readdirSync('.'), pid: process.pid } }")
         .await;
@@ -243,14 +265,18 @@ async fn a_process_starts_in_its_folder_and_has_a_temporary_one_of_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_lives_on_when_the_engine_is_dropped() {
-    let world = World::new();
-    let function = world
-        .node("const { spawn } = require('child_process'); exports.handler = async () => [process.pid, spawn('sleep', ['86421'], { detached: true, stdio: 'ignore' }).pid]")
-        .await;
-    let pids = world.run(&function, json!({})).await.returned();
-    assert!(is_alive(&pids[0]) && is_alive(&pids[1]));
-    drop(world);
-    eventually("both are gone", || !is_alive(&pids[0]) && !is_alive(&pids[1])).await;
+    for (world, mark) in [(World::new(), "86421.5"), (World::unjailed(), "86422.5")] {
+        let code = format!(
+            "require('child_process').spawn('sleep', ['{mark}'], {{ detached: true, stdio: 'ignore' }});
+             exports.handler = async () => process.pid"
+        );
+        let function = world.node(&code).await;
+        let pid = world.run(&function, json!({})).await.returned();
+        assert!(is_running(mark));
+        let was_jailed = world.lambda.unjailed().is_none();
+        drop(world);
+        eventually("both are gone", || !is_running(mark) && (was_jailed || !is_alive(&pid))).await;
+    }
 }
 
 /// The server of the test below, in a process of its own.
@@ -258,35 +284,39 @@ async fn nothing_lives_on_when_the_engine_is_dropped() {
 #[ignore = "started by nothing_lives_on_when_the_server_is_killed"]
 async fn server_to_be_killed() {
     let Some(folder) = std::env::var_os("TASKLANE_TEST_FOLDER") else { return };
-    let world = World::on(tempfile::TempDir::new_in(folder).unwrap(), |_| {});
-    let code = "const { spawn, execSync } = require('child_process'), fs = require('fs');
-exports.handler = async (event) => {
-    const child = spawn('sleep', ['86431'], { detached: true, stdio: 'ignore' });
-    execSync('(setsid sleep 86432 > /dev/null 2>&1 &)');
-    fs.writeFileSync(event.tell, JSON.stringify([process.pid, child.pid]));
+    let mark = std::env::var("TASKLANE_TEST_MARK").unwrap();
+    let jail: JailMode = std::env::var("TASKLANE_TEST_JAIL").unwrap().parse().unwrap();
+    let world = World::on(tempfile::TempDir::new_in(folder).unwrap(), |config| config.jail = jail);
+    let code = format!(
+        "const {{ spawn, execSync }} = require('child_process');
+exports.handler = async (event) => {{
+    process.title = 'node {mark}1';
+    spawn('sleep', ['{mark}2'], {{ detached: true, stdio: 'ignore' }});
+    execSync('(setsid sleep {mark}3 > /dev/null 2>&1 &)');
     await new Promise((r) => setTimeout(r, 60000));
-}";
-    let function = world.node(code).await;
-    world.run(&function, json!({"tell": std::env::var("TASKLANE_TEST_TELL").unwrap()})).await;
+}}"
+    );
+    let function = world.node(&code).await;
+    world.run(&function, json!({})).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_lives_on_when_the_server_is_killed() {
-    let folder = tempfile::tempdir().unwrap();
-    let told = folder.path().join("pids");
-    let mut server = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "local::lambda::tests::processes::server_to_be_killed"])
-        .env("TASKLANE_TEST_FOLDER", folder.path())
-        .env("TASKLANE_TEST_TELL", &told)
-        .stdout(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let pids = || serde_json::from_slice::<Value>(&std::fs::read(&told).unwrap_or_default()).ok();
-    eventually("the Function runs", || pids().is_some()).await;
-    let pids = pids().unwrap();
-    assert!(is_alive(&pids[0]) && is_alive(&pids[1]));
-    server.kill().await.unwrap();
-    eventually("the process and its child are gone", || !is_alive(&pids[0]) && !is_alive(&pids[1])).await;
-    eventually("its orphan is gone", || !super::limits::is_running("86432")).await;
+    for (jail, mark) in [("on", "86431.5"), ("off", "86432.5")] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = tokio::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "local::lambda::tests::processes::server_to_be_killed"])
+            .env("TASKLANE_TEST_FOLDER", folder.path())
+            .env("TASKLANE_TEST_MARK", mark)
+            .env("TASKLANE_TEST_JAIL", jail)
+            .stdout(std::process::Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        // The process, its child and its orphan.
+        let running = || (1..=3).filter(|which| is_running(&format!("{mark}{which}"))).count();
+        eventually("the Function runs", || running() == 3).await;
+        server.kill().await.unwrap();
+        eventually("all are gone", || running() == 0).await;
+    }
 }

@@ -22,8 +22,8 @@ const SHELL: &str = r#"#!/bin/sh
 set -eu
 api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime"
 while true; do
-    event=$(curl -sS -D "$TMPDIR/headers" "$api/invocation/next")
-    id=$(grep -Fi Lambda-Runtime-Aws-Request-Id "$TMPDIR/headers" | tr -d '[:space:]' | cut -d: -f2)
+    event=$(curl -sS -D /tmp/headers "$api/invocation/next")
+    id=$(grep -Fi Lambda-Runtime-Aws-Request-Id /tmp/headers | tr -d '[:space:]' | cut -d: -f2)
     echo "handling $_HANDLER" >&2
     case $event in
         *fail*) curl -sS -X POST "$api/invocation/$id/error" -H 'Lambda-Runtime-Function-Error-Type: Shell.Failed' -d '{"errorMessage":"as asked","errorType":"Shell.Failed","stackTrace":["a"]}' >/dev/null ;;

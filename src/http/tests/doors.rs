@@ -1,0 +1,282 @@
+//! Requests that nobody sends by accident: over a real connection where it makes a difference.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::kit::Kit;
+use crate::{local::server::Server, model::PermissionMode, service::FunctionOptions, testing::TestLambda};
+
+/// How long a head may take in these tests.
+const HEAD_PATIENCE: Duration = Duration::from_millis(700);
+
+/// A server with a public Function `web`, and the paths that it was called with.
+struct House {
+    address: SocketAddr,
+    called: Arc<Mutex<Vec<String>>>,
+    _kit: Kit,
+    _stop: DropGuard,
+}
+
+impl House {
+    async fn open(answer: &'static str) -> Self {
+        let kit = Kit::new().await;
+        let options = FunctionOptions { permission_mode: Some(PermissionMode::Public), ..FunctionOptions::default() };
+        kit.world.function("web", options).await;
+        let called = Arc::new(Mutex::new(Vec::new()));
+        let paths = called.clone();
+        kit.world.lambda.behave("web", move |call| {
+            paths.lock().unwrap().push(call.event["rawPath"].as_str().unwrap_or_default().to_owned());
+            async move { Ok(TestLambda::returned(answer)) }
+        });
+        let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap().head_patience(HEAD_PATIENCE);
+        let (address, stop) = (server.address(), CancellationToken::new());
+        tokio::spawn(server.serve(kit.router.clone(), stop.clone()));
+        Self { address, called, _kit: kit, _stop: stop.drop_guard() }
+    }
+
+    /// Sends these bytes, and all that comes back until the connection ends or nothing has come for a while.
+    async fn raw(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut client = TcpStream::connect(self.address).await.unwrap();
+        client.write_all(bytes.as_ref()).await.unwrap();
+        let mut answer = Vec::new();
+        let mut part = [0; 4096];
+        while let Ok(Ok(read @ 1..)) = tokio::time::timeout(Duration::from_secs(2), client.read(&mut part)).await {
+            answer.extend_from_slice(&part[..read]);
+        }
+        String::from_utf8(answer).unwrap()
+    }
+
+    fn called(&self) -> Vec<String> {
+        self.called.lock().unwrap().clone()
+    }
+}
+
+const FINE: &str = r#"{"statusCode":200,"body":"fine"}"#;
+
+/// Each is one request to whoever reads its length one way, and two to whoever reads it the other.
+#[tokio::test]
+async fn a_request_whose_length_can_be_read_in_two_ways_does_not_bring_a_second_one_in() {
+    let house = House::open(FINE).await;
+    let hidden = "GET /tasks/v1/api/web/smuggled HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let (short, long) = ("content-length: 0", format!("content-length: {}", hidden.len()));
+    let chunked_end = format!("0\r\n\r\n{hidden}");
+    let covering = format!("content-length: {}", chunked_end.len());
+    let cases = [
+        (format!("{short}\r\n{long}"), hidden),
+        (format!("{long}\r\n{short}"), hidden),
+        ("content-length: 0, 60".to_owned(), hidden),
+        ("content-length: +0".to_owned(), hidden),
+        ("content-length: 0x0".to_owned(), hidden),
+        ("content-length : 0".to_owned(), hidden),
+        (format!("x: y\r\n content-length: 0\r\n{long}"), hidden),
+        (format!("{covering}\r\ntransfer-encoding: chunked"), &chunked_end),
+        (format!("transfer-encoding: chunked\r\n{covering}"), &chunked_end),
+        (format!("{covering}\r\ntransfer-encoding: chunked\r\ntransfer-encoding: identity"), &chunked_end),
+        (format!("{covering}\r\ntransfer-encoding: xchunked"), &chunked_end),
+        (format!("{covering}\r\ntransfer-encoding : chunked"), &chunked_end),
+        (format!("{covering}\r\ntransfer-encoding: \x0bchunked"), &chunked_end),
+    ];
+    for (headers, body) in cases {
+        let head = format!("POST /tasks/v1/api/web/first HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n\r\n");
+        let answer = house.raw(format!("{head}{body}")).await;
+        assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{headers}\n{answer}");
+        assert!(!house.called().contains(&"/smuggled".to_owned()), "{headers}\n{answer}");
+    }
+    // The hidden request is a good one: sent by itself it is answered.
+    assert!(house.raw(hidden).await.ends_with("fine"));
+}
+
+#[tokio::test]
+async fn a_body_in_chunks_is_taken() {
+    let house = House::open(FINE).await;
+    let head = "POST /tasks/v1/api/web/chunks HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
+    let answer = house.raw(format!("{head}3\r\nabc\r\n0\r\n\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("fine"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_announces_too_much_is_refused_before_any_of_it_comes() {
+    let house = House::open(FINE).await;
+    for length in ["6291457", "1099511627776", "18446744073709551615"] {
+        let head = format!("POST /tasks/v1/api/web HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
+        let answer = house.raw(head).await;
+        // A length that no number holds is refused with the head that says it.
+        let refused = ["413 ", "431 "].iter().any(|status| answer.starts_with(&format!("HTTP/1.1 {status}")));
+        assert!(refused, "{length}: {answer}");
+    }
+    assert_eq!(house.called(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn clients_that_send_their_heads_byte_by_byte_hold_nobody_and_not_for_long() {
+    let house = House::open(FINE).await;
+    let mut slow = Vec::new();
+    for _ in 0..200 {
+        let mut client = TcpStream::connect(house.address).await.unwrap();
+        client.write_all(b"GET /healthz HTTP/1.1\r\nhost: local").await.unwrap();
+        slow.push(client);
+    }
+    let answer = house.raw("GET /tasks/v1/api/web HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    for client in &mut slow {
+        let _ = client.write_all(b"h").await;
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(HEAD_PATIENCE * 20, client.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "the connection is still open");
+        assert!(!String::from_utf8_lossy(&rest).contains(" 200 "));
+    }
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_refused() {
+    let house = House::open(FINE).await;
+    let many: String = (0..5000).map(|n| format!("x-{n}: y\r\n")).collect();
+    let long = format!("x: {}\r\n", "y".repeat(2 << 20));
+    let uri = "x".repeat(100_000);
+    for (target, headers) in [("", many), ("", long), (uri.as_str(), String::new())] {
+        let mut client = TcpStream::connect(house.address).await.unwrap();
+        let head = format!("GET /healthz?{target} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
+        // The server may hang up before it has all of it.
+        let _ = client.write_all(head.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = client.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_function_cannot_add_headers_by_line_breaks_or_steer_the_connection() {
+    for (answer, status) in [
+        (r#"{"statusCode":200,"headers":{"x":"a\r\nset-cookie: injected=1"}}"#, "400"),
+        (r#"{"statusCode":200,"headers":{"x\r\nset-cookie":"injected=1"}}"#, "400"),
+        (r#"{"statusCode":200,"headers":{"x":"a\nset-cookie: injected=1"}}"#, "400"),
+        (r#"{"statusCode":200,"headers":{"x":"a\u0000set-cookie: injected=1"}}"#, "400"),
+        (r#"{"statusCode":200,"cookies":["a=1\r\nset-cookie: injected=1"]}"#, "400"),
+        (
+            r#"{"statusCode":200,"body":"hello","headers":{"Connection":"upgrade","Upgrade":"h2c","Keep-Alive":"timeout=999",
+            "Proxy-Connection":"keep-alive","TE":"trailers","Trailer":"x","Transfer-Encoding":"chunked","Content-Length":"1"}}"#,
+            "200",
+        ),
+    ] {
+        let house = House::open(answer).await;
+        let text = house.raw("GET /tasks/v1/api/web HTTP/1.1\r\nhost: localhost\r\n\r\n").await.to_lowercase();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{answer}\n{text}");
+        let injected = head.lines().any(|line| line.starts_with("set-cookie"));
+        assert!(!injected, "{answer}\n{text}");
+        for ours in ["upgrade", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"] {
+            assert!(!head.lines().any(|line| line.starts_with(&format!("{ours}:"))), "{ours}: {text}");
+        }
+        if status == "200" {
+            assert!(head.contains("content-length: 5") && body == "hello", "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn deep_json_is_an_error_and_not_the_end() {
+    let kit = Kit::new().await;
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        for depth in [1_000, 100_000] {
+            let deep = format!("{}1{}", open.repeat(depth), close.repeat(depth));
+            for (target, who, body) in [
+                ("POST /tasks/v1", "may CREATE_TASKS", format!("{{\"functionName\":\"web\",\"data\":{deep}}}")),
+                ("POST /tasks/v1", "may CREATE_TASKS", deep.clone()),
+                ("POST /tasks/v1/functions", "may CREATE_TASK_FUNCTION", format!("{{\"name\":{deep}}}")),
+                ("POST /tasks/v1/schedules", "may CREATE_TASK_SCHEDULE", format!("{{\"interval\":{deep}}}")),
+            ] {
+                let answered = kit.ask(target, who, body).await;
+                assert!((400..500).contains(&answered.status.as_u16()), "{target} {depth}: {}", answered.text);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn queries_that_are_deep_or_dear_are_refused_or_answered_soon() {
+    let kit = Kit::new().await;
+    let deep = |depth: usize, name: &str| format!("{}eq(id,1){}", format!("{name}(").repeat(depth), ")".repeat(depth));
+    for query in [
+        deep(5_000, "and"),
+        deep(5_000, "not"),
+        deep(5_000, "contains"),
+        "(".repeat(20_000),
+        format!("in(functionName,{})", vec!["a"; 20_000].join(",")),
+        vec!["eq(functionName,a)"; 3_000].join("&"),
+        format!("like(functionName,{})", "*a".repeat(10_000)),
+        format!("sort({})", vec!["+id"; 10_000].join(",")),
+        format!("select({})", vec!["data.a"; 8_000].join(",")),
+        format!("eq(data.{},1)", vec!["a"; 20_000].join(".")),
+        "limit(99999999999999999999999)".to_owned(),
+        "limit(50,18446744073709551615)".to_owned(),
+    ] {
+        let target = format!("GET /tasks/v1?{query}");
+        let answered = tokio::time::timeout(Duration::from_secs(20), kit.ask(&target, "may VIEW_TASKS", "")).await;
+        let shown: String = query.chars().take(60).collect();
+        let answered = answered.unwrap_or_else(|_| panic!("no answer to {shown}"));
+        let status = answered.status.as_u16();
+        assert!(status == 200 || (400..500).contains(&status), "{shown}: {status} {}", answered.text);
+    }
+}
+
+#[tokio::test]
+async fn names_and_ids_are_no_paths() {
+    let kit = Kit::new().await;
+    let every = "may VIEW_TASK_FUNCTION_DETAILS,VIEW_TASK_FUNCTION_LOGS,VIEW_TASK_LOGS,CANCEL_TASKS,DELETE_TASK_FUNCTION,\
+                 EXECUTE_TASK_FUNCTION,EXECUTE_API_FUNCTION,DELETE_TASK_SCHEDULE,VIEW_API_FUNCTION_REQUEST_LOGS,DELETE_CREDENTIALS";
+    let long = "a".repeat(5_000);
+    let tricks = [
+        "..",
+        ".",
+        "%2e%2e",
+        "..%2f..%2fetc%2fpasswd",
+        "%2fetc%2fpasswd",
+        "a%00b",
+        "%00",
+        "a%2fb",
+        "a%5cb",
+        "%ff%fe",
+        "%",
+        "%zz",
+        "a%0d%0ab",
+        "a;b",
+        "..;",
+        "%252e%252e%252f",
+        "C:%5c",
+        "~root",
+        "$(id)",
+        "'%20or%201=1",
+        "%F0%9F%92%A9",
+        &long,
+    ];
+    for trick in tricks {
+        for target in [
+            format!("GET /tasks/v1/functions/{trick}"),
+            format!("GET /tasks/v1/functions/{trick}/logs"),
+            format!("DELETE /tasks/v1/functions/{trick}"),
+            format!("POST /tasks/v1/functions/{trick}/execute"),
+            format!("GET /tasks/v1/api/{trick}/x"),
+            format!("GET /tasks/v1/{trick}/logs"),
+            format!("POST /tasks/v1/{trick}/cancel"),
+            format!("GET /tasks/v1/apiRequests/{trick}/logs"),
+            format!("DELETE /tasks/v1/schedules/{trick}"),
+            format!("DELETE /tasklane/v1/credentials/{trick}"),
+        ] {
+            if target.split_once(' ').unwrap().1.parse::<http::Uri>().is_err() {
+                continue;
+            }
+            let answered = kit.ask(&target, every, "").await;
+            assert!((400..500).contains(&answered.status.as_u16()), "{target}: {} {}", answered.status, answered.text);
+        }
+    }
+}

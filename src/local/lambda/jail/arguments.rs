@@ -1,0 +1,138 @@
+//! What bubblewrap is told. It does what it is told in the order in which it is told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{Cell, RUNTIME, SOCKET, TASK, machine};
+
+/// Lambda's `/tmp`, and shared memory, which Lambda has none of and some libraries cannot do without.
+const TMP_BYTES: &str = "536870912";
+const SHARED_MEMORY_BYTES: &str = "67108864";
+
+/// Files of `/proc` that change the whole machine, for whoever its root is.
+const DANGEROUS: &[&str] = &["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/scsi"];
+
+/// Arguments in the making.
+#[derive(Default)]
+pub(super) struct Arguments {
+    all: Vec<Vec<u8>>,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Arguments {
+    /// Of a server that is an ordinary user.
+    pub(super) fn of_user_namespace(&mut self, uid: u32, gid: u32) {
+        // Without further namespaces a Function cannot make itself root of one, where the kernel has more doors.
+        self.push(&["--unshare-user", "--disable-userns", "--uid", &uid.to_string(), "--gid", &gid.to_string()]);
+    }
+
+    /// Of a server that is root: what is left is needed to become another user, who keeps nothing of it.
+    pub(super) fn of_root(&mut self) {
+        self.push(&["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]);
+    }
+
+    pub(super) fn of_every_jail(&mut self) {
+        self.push(&["--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try", "--die-with-parent"]);
+        // Without it a Function could type into the server's terminal.
+        self.push(&["--new-session"]);
+    }
+
+    /// Programs, libraries, devices, and temporary folders of its own.
+    pub(super) fn system(&mut self) {
+        for folder in machine::SYSTEM {
+            match fs::read_link(folder) {
+                Ok(target) => self.push_paths("--symlink", &target, Path::new(folder)),
+                Err(_) if Path::new(folder).is_dir() => self.show(Path::new(folder), Path::new(folder)),
+                Err(_) => {}
+            }
+        }
+        for file in machine::CONFIGURATION {
+            if Path::new(file).exists() {
+                self.show(Path::new(file), Path::new(file));
+            }
+        }
+        self.push(&["--proc", "/proc"]);
+        for file in DANGEROUS {
+            self.push(&["--ro-bind-try", file, file]);
+        }
+        self.push(&["--dev", "/dev"]);
+        self.push(&["--perms", "1777", "--size", SHARED_MEMORY_BYTES, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]);
+        self.push(&["--perms", "1777", "--size", TMP_BYTES, "--tmpfs", "/tmp"]);
+        // Where layers would be.
+        self.folder(Path::new("/opt"));
+    }
+
+    /// Hides a folder where it lies in one that is shown.
+    pub(super) fn hide(&mut self, folder: &Path) {
+        if machine::is_visible(folder) {
+            self.push_path("--tmpfs", folder);
+            self.push_path("--remount-ro", folder);
+        }
+    }
+
+    /// What is this process's own.
+    pub(super) fn cell(&mut self, cell: &Cell<'_>) {
+        self.show(&cell.folder.join("passwd"), Path::new("/etc/passwd"));
+        self.show(&cell.folder.join("group"), Path::new("/etc/group"));
+        for file in cell.files.iter().filter(|file| !machine::is_visible(file)) {
+            self.show(file, file);
+        }
+        self.show(cell.code, Path::new(TASK));
+        self.show(cell.runtime, Path::new(RUNTIME));
+        self.show(&Cell::socket(cell.folder), Path::new(SOCKET));
+        self.push(&["--remount-ro", "/", "--chdir", TASK]);
+    }
+
+    pub(super) fn environment(&mut self, environment: &BTreeMap<String, String>) {
+        self.push(&["--clearenv"]);
+        for (name, value) in environment {
+            self.push(&["--setenv", name, value]);
+        }
+    }
+
+    pub(super) fn finish(self) -> Vec<Vec<u8>> {
+        self.all
+    }
+
+    /// Shows a file or folder of the machine, read-only.
+    fn show(&mut self, from: &Path, to: &Path) {
+        if let Some(parent) = to.parent() {
+            self.folder(parent);
+        }
+        self.push_paths("--ro-bind", from, to);
+    }
+
+    /// Makes a folder that everybody may enter, with those above it: what bubblewrap makes by itself only its maker may.
+    fn folder(&mut self, folder: &Path) {
+        let mut missing: Vec<_> = folder.ancestors().filter(|folder| folder.parent().is_some()).collect();
+        missing.reverse();
+        for folder in missing {
+            if !machine::is_visible(folder) && self.folders.insert(folder.to_owned()) {
+                self.push(&["--perms", "0755"]);
+                self.push_path("--dir", folder);
+            }
+        }
+    }
+
+    fn push(&mut self, arguments: &[&str]) {
+        self.all.extend(arguments.iter().map(|argument| argument.as_bytes().to_owned()));
+    }
+
+    fn push_path(&mut self, option: &str, path: &Path) {
+        self.push(&[option]);
+        self.all.push(bytes(path.as_os_str()));
+    }
+
+    fn push_paths(&mut self, option: &str, first: &Path, second: &Path) {
+        self.push_path(option, first);
+        self.all.push(bytes(second.as_os_str()));
+    }
+}
+
+fn bytes(text: &OsStr) -> Vec<u8> {
+    text.as_encoded_bytes().to_owned()
+}
