@@ -31,6 +31,7 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::body::SdkBody;
 use dynoxide::{DynoxideError, storage_backend::Clock as DynoxideClock};
+use rusqlite::{ErrorCode, OpenFlags};
 use tokio::sync::oneshot;
 
 use crate::ports::Clock;
@@ -143,8 +144,8 @@ fn lock(path: &Path) -> Result<File, DatabaseError> {
     }
 }
 
-/// Refuses what SQLite would take for a new database and overwrite. What it can tell itself (no database, pages
-/// missing), it does when it opens the file, before it writes.
+/// Refuses what SQLite would take for a new database and overwrite, and what it would only trip over later: a damaged
+/// page is found when it is read, and by then others have been written.
 fn check(path: &Path) -> Result<(), DatabaseError> {
     const MAGIC: &[u8] = b"SQLite format 3\0";
     let log = beside(path, "-wal");
@@ -160,12 +161,29 @@ fn check(path: &Path) -> Result<(), DatabaseError> {
     };
     let mut start = [0; MAGIC.len()];
     match file.read_exact(&mut start) {
-        Ok(()) if start == MAGIC => Ok(()),
+        Ok(()) if start == MAGIC => check_pages(path),
         Ok(()) => Err(unusable(path, "it is not a SQLite database")),
         Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
             Err(unusable(path, "it is empty or cut short; to start anew, move it and what lies beside it away"))
         }
         Err(cause) => Err(DatabaseError::Io { path: path.to_owned(), cause }),
+    }
+}
+
+/// Reads every page, about a second for a gigabyte. This connection can write nothing, not even what is in the
+/// write-ahead log.
+fn check_pages(path: &Path) -> Result<(), DatabaseError> {
+    let damaged = |why: &dyn fmt::Display| unusable(path, &format!("it is damaged or cut short ({why})"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let found = rusqlite::Connection::open_with_flags(path, flags)
+        .and_then(|file| file.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)));
+    match found {
+        Ok(found) if found == "ok" => Ok(()),
+        Ok(found) => Err(damaged(&found)),
+        Err(error) => match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Err(damaged(&error)),
+            _ => Err(unusable(path, &format!("it cannot be read ({error}); is there room on its disk?"))),
+        },
     }
 }
 
@@ -454,6 +472,28 @@ mod tests {
         // Put right again, it opens again.
         fs::write(&path, &whole).unwrap();
         assert!(has(&open(&path).unwrap(), "49").await);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_was_written_over_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tasklane.db");
+        filled(&path).await;
+        let whole = fs::read(&path).unwrap();
+        assert_eq!(whole.len() % 4096, 0);
+        // Every page that holds something, the one with the magic but for the magic itself.
+        for page in 0..whole.len() / 4096 {
+            let mut damaged = whole.clone();
+            let start = page * 4096 + if page == 0 { 100 } else { 0 };
+            if damaged[start..start + 100].iter().all(|byte| *byte == 0) {
+                continue;
+            }
+            damaged[start..(page + 1) * 4096].fill(0xa5);
+            fs::write(&path, &damaged).unwrap();
+            let error = open(&path).err().unwrap_or_else(|| panic!("page {page} was written over, and it opens"));
+            assert!(matches!(error, DatabaseError::Unusable { .. }), "page {page}: {error}");
+            assert!(fs::read(&path).unwrap() == damaged, "page {page} was changed further");
+        }
     }
 
     #[tokio::test]

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod cli;
+mod damage;
 mod dev;
+mod kill;
 mod openapi;
 mod restart;
 mod run;

@@ -2,7 +2,9 @@
 
 pub mod command;
 pub mod dev;
+pub mod journal;
 pub mod packages;
 pub mod project;
+pub mod random;
 pub mod stage;
 pub mod wait;
