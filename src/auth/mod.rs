@@ -17,5 +17,8 @@ pub use authenticator::{AuthSettings, Authenticator, RequestParts};
 pub use credential::{NewCredential, Secret, issue};
 pub use key_file::{KeyFile, KeyFileError};
 pub use nonces::{MemoryNonces, NonceMemory, Sighting};
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(feature = "cli")]
+pub(crate) use oauth1::fuzz;
 pub use sealed::{Sealed, SecretBox};
 pub use source::{CredentialSource, StoredCredential};
