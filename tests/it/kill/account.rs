@@ -38,6 +38,13 @@ impl Account {
         }
     }
 
+    /// The Tasks that have not ended, but those of this Function and those that are due tomorrow.
+    pub fn unfinished_but_of(&self, function: &str) -> Vec<&Value> {
+        let unfinished = |task: &&Value| ["new", "inProgress"].contains(&text(task, "status"));
+        let counts = |task: &&Value| text(task, "functionName") != function && task["data"]["far"] != true;
+        self.tasks.values().filter(unfinished).filter(counts).collect()
+    }
+
     /// Each Task ended in a true state, and its code ran once at most.
     pub fn check_tasks(&self) {
         for id in self.runs.keys() {

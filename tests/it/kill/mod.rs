@@ -12,6 +12,7 @@ mod ledger;
 mod load;
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
@@ -117,14 +118,14 @@ impl Service<'_> {
     fn finish(&self, dev: Dev, ledger: &Ledger, kills: u64, tasks: usize) {
         dev.ask("POST", "/tasks/v1/functions/switched/enable", None).ok();
         ledger.delete_schedules(&dev);
-        let unfinished = |rql: &str| {
-            let path = format!("/tasks/v1/?in(status,new,inProgress)&{rql}&limit(1)");
-            dev.get(&path)["page"]["total"].as_u64().unwrap()
-        };
-        while !self.has_ended(|| unfinished("ne(functionName,parked)&ne(data.far,true)") == 0) {}
-        assert_eq!(unfinished("eq(functionName,parked)"), 3, "Tasks of a disabled Function did not wait");
+        while !self.has_ended(|| Account::take(&dev, BTreeMap::new()).unfinished_but_of("parked").is_empty()) {}
+        let parked = || dev.tasks("eq(functionName,parked)");
+        let waits = |task: &Value| task["status"] == "new";
+        assert_eq!(parked().len(), 3);
+        assert!(parked().iter().all(waits), "Tasks of a disabled Function did not wait: {:?}", parked());
         dev.ask("POST", "/tasks/v1/functions/parked/enable", None).ok();
-        until("the parked Tasks have ended", || (unfinished("eq(functionName,parked)") == 0).then_some(()));
+        let complete = |task: &Value| task["status"] == "complete";
+        until("the parked Tasks have ended", || parked().iter().all(complete).then_some(()));
 
         let account = Account::take(&dev, self.journal.runs());
         let events = dev.data_dir().join("events.jsonl");
@@ -148,7 +149,7 @@ impl Service<'_> {
         let start = self.journal.lines();
         let (mut lines, mut still) = (start, 0);
         until("the Tasks go on, or have all ended", || {
-            // Counting them is work for the service: not while it has better to do.
+            // Listing them is work for the service: not while it has better to do.
             let now = self.journal.lines();
             still = if now == lines { still + 1 } else { 0 };
             lines = now;
