@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aws_sdk_dynamodb::{
@@ -38,6 +38,11 @@ use crate::ports::Clock;
 
 /// How often records past their time to live are removed. Readers hide them from the first moment anyway.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+
+/// How long to wait for the lock of a process that was killed: a child that it was just starting holds it until it
+/// has become another program.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a database does not open.
 #[derive(Debug, thiserror::Error)]
@@ -137,10 +142,14 @@ fn lock(path: &Path) -> Result<File, DatabaseError> {
     let io_error = |cause| DatabaseError::Io { path: path.to_owned(), cause };
     let file =
         File::options().create(true).write(true).truncate(false).open(beside(path, ".lock")).map_err(io_error)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(DatabaseError::InUse(path.to_owned())),
-        Err(TryLockError::Error(cause)) => Err(io_error(cause)),
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_PATIENCE => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(DatabaseError::InUse(path.to_owned())),
+            Err(TryLockError::Error(cause)) => return Err(io_error(cause)),
+        }
     }
 }
 
@@ -431,6 +440,19 @@ mod tests {
         assert!(error.to_string().contains("another process"), "{error}");
         drop(client);
         open(&path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_outlives_its_process_for_a_moment_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tasklane.db");
+        let left_behind = lock(&path).unwrap();
+        let opening = thread::spawn(move || open(&path).map(drop));
+        // It is held for a moment, not for ever; whoever tries once only finds it held.
+        thread::sleep(LOCK_PAUSE * 5);
+        assert!(!opening.is_finished());
+        drop(left_behind);
+        opening.join().unwrap().unwrap();
     }
 
     #[tokio::test]
