@@ -12,6 +12,9 @@ pub mod cli;
 #[cfg(feature = "cli")]
 pub mod client;
 pub mod dispatch;
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(feature = "cli")]
+pub mod fuzzing;
 pub mod http;
 #[cfg(feature = "local")]
 pub mod local;

@@ -21,5 +21,8 @@ pub use credential::{NewCredential, Secret, issue};
 pub use guesses::GuessSettings;
 pub use key_file::{KeyFile, KeyFileError};
 pub use nonces::{NonceMemory, Sighting};
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(feature = "cli")]
+pub(crate) use oauth1::fuzz;
 pub use sealed::{Sealed, SecretBox};
 pub use source::{CredentialSource, StoredCredential};

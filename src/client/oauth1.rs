@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hmac::{Hmac, KeyInit, Mac};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 use reqwest::{Method, Url};
 use sha1::Sha1;
 
@@ -42,8 +42,12 @@ pub(crate) fn authorization(keys: &OAuth1Keys, method: &Method, url: &Url, nonce
 /// RFC 5849 §3.4.1: the method, the URL without its query, and all parameters, those of the query among them.
 fn base_string(method: &Method, url: &Url, oauth: &[(&str, &str)]) -> String {
     let mut parameters: Vec<(String, String)> = url
-        .query_pairs()
-        .map(|(name, value)| (encode(&name), encode(&value)))
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (encode_bytes(&decode(name)), encode_bytes(&decode(value))))
         .chain(oauth.iter().map(|(name, value)| (encode(name), encode(value))))
         .collect();
     parameters.sort();
@@ -51,7 +55,7 @@ fn base_string(method: &Method, url: &Url, oauth: &[(&str, &str)]) -> String {
     let mut address = url.clone();
     address.set_query(None);
     address.set_fragment(None);
-    format!("{method}&{}&{}", encode(address.as_str()), encode(&parameters.join("&")))
+    [method.as_str(), address.as_str(), &parameters.join("&")].map(encode).join("&")
 }
 
 fn sign(keys: &OAuth1Keys, base_string: &str) -> String {
@@ -63,8 +67,17 @@ fn sign(keys: &OAuth1Keys, base_string: &str) -> String {
     BASE64.encode(mac.finalize().into_bytes())
 }
 
+/// A part of a query as `application/x-www-form-urlencoded`. Bytes, for a query may hold escapes that are no text.
+fn decode(text: &str) -> Vec<u8> {
+    percent_decode(text.replace('+', " ").as_bytes()).collect()
+}
+
 fn encode(text: &str) -> String {
-    utf8_percent_encode(text, UNRESERVED).to_string()
+    encode_bytes(text.as_bytes())
+}
+
+fn encode_bytes(bytes: &[u8]) -> String {
+    percent_encode(bytes, UNRESERVED).to_string()
 }
 
 #[cfg(test)]
@@ -94,6 +107,12 @@ mod tests {
     fn an_application_alone_signs_without_a_token() {
         let url = Url::parse("http://localhost:4000/tasks/v1/").unwrap();
         assert!(!authorization(&keys(None), &Method::GET, &url, "n", 1).contains("oauth_token"));
+    }
+
+    #[test]
+    fn escapes_that_are_no_text_are_signed_as_the_bytes_that_they_are() {
+        let url = Url::parse("http://localhost:4000/?a+b=%FF").unwrap();
+        assert_eq!(base_string(&Method::GET, &url, &[]), "GET&http%3A%2F%2Flocalhost%3A4000%2F&a%2520b%3D%25FF");
     }
 
     #[test]

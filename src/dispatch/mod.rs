@@ -6,6 +6,9 @@
 //! Tasks due, materialises schedules, ends Tasks whose runner died, and publishes events that were not acknowledged.
 //! All of it is safe to do twice, and beside another dispatcher or ticker.
 
+#[cfg(test)]
+#[cfg(feature = "local")]
+mod clock_tests;
 mod dispatcher;
 mod ended;
 mod events;

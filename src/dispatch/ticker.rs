@@ -226,7 +226,9 @@ impl Ticker {
         let mut republished = 0;
         let now = self.ports.clock.now();
         for record in self.store.tasks.unpublished(BATCH).await? {
-            if now.since(record.task.status_changed_timestamp) < BEING_PUBLISHED {
+            // A failure of a later time than now is no fresh one: the clock was set back.
+            let failed = record.task.status_changed_timestamp;
+            if failed <= now && now.since(failed) < BEING_PUBLISHED {
                 continue;
             }
             if !publish_failure(&self.store, &self.ports, &record.task).await {

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aws_sdk_dynamodb::{
@@ -31,12 +31,18 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::body::SdkBody;
 use dynoxide::{DynoxideError, storage_backend::Clock as DynoxideClock};
+use rusqlite::{ErrorCode, OpenFlags};
 use tokio::sync::oneshot;
 
 use crate::ports::Clock;
 
 /// How often records past their time to live are removed. Readers hide them from the first moment anyway.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+
+/// How long to wait for the lock of a process that was killed: a child that it was just starting holds it until it
+/// has become another program.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a database does not open.
 #[derive(Debug, thiserror::Error)]
@@ -136,15 +142,19 @@ fn lock(path: &Path) -> Result<File, DatabaseError> {
     let io_error = |cause| DatabaseError::Io { path: path.to_owned(), cause };
     let file =
         File::options().create(true).write(true).truncate(false).open(beside(path, ".lock")).map_err(io_error)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(DatabaseError::InUse(path.to_owned())),
-        Err(TryLockError::Error(cause)) => Err(io_error(cause)),
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_PATIENCE => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(DatabaseError::InUse(path.to_owned())),
+            Err(TryLockError::Error(cause)) => return Err(io_error(cause)),
+        }
     }
 }
 
-/// Refuses what SQLite would take for a new database and overwrite. What it can tell itself (no database, pages
-/// missing), it does when it opens the file, before it writes.
+/// Refuses what SQLite would take for a new database and overwrite, and what it would only trip over later: a damaged
+/// page is found when it is read, and by then others have been written.
 fn check(path: &Path) -> Result<(), DatabaseError> {
     const MAGIC: &[u8] = b"SQLite format 3\0";
     let log = beside(path, "-wal");
@@ -160,12 +170,29 @@ fn check(path: &Path) -> Result<(), DatabaseError> {
     };
     let mut start = [0; MAGIC.len()];
     match file.read_exact(&mut start) {
-        Ok(()) if start == MAGIC => Ok(()),
+        Ok(()) if start == MAGIC => check_pages(path),
         Ok(()) => Err(unusable(path, "it is not a SQLite database")),
         Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
             Err(unusable(path, "it is empty or cut short; to start anew, move it and what lies beside it away"))
         }
         Err(cause) => Err(DatabaseError::Io { path: path.to_owned(), cause }),
+    }
+}
+
+/// Reads every page, about a second for a gigabyte. This connection can write nothing, not even what is in the
+/// write-ahead log.
+fn check_pages(path: &Path) -> Result<(), DatabaseError> {
+    let damaged = |why: &dyn fmt::Display| unusable(path, &format!("it is damaged or cut short ({why})"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let found = rusqlite::Connection::open_with_flags(path, flags)
+        .and_then(|file| file.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)));
+    match found {
+        Ok(found) if found == "ok" => Ok(()),
+        Ok(found) => Err(damaged(&found)),
+        Err(error) => match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Err(damaged(&error)),
+            _ => Err(unusable(path, &format!("it cannot be read ({error}); is there room on its disk?"))),
+        },
     }
 }
 
@@ -416,6 +443,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_lock_that_outlives_its_process_for_a_moment_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tasklane.db");
+        let left_behind = lock(&path).unwrap();
+        let opening = thread::spawn(move || open(&path).map(drop));
+        // It is held for a moment, not for ever; whoever tries once only finds it held.
+        thread::sleep(LOCK_PAUSE * 5);
+        assert!(!opening.is_finished());
+        drop(left_behind);
+        opening.join().unwrap().unwrap();
+    }
+
+    #[tokio::test]
     async fn memories_share_nothing() {
         let (a, b) = (memory(), memory());
         create_table(&a).await;
@@ -454,6 +494,28 @@ mod tests {
         // Put right again, it opens again.
         fs::write(&path, &whole).unwrap();
         assert!(has(&open(&path).unwrap(), "49").await);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_was_written_over_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tasklane.db");
+        filled(&path).await;
+        let whole = fs::read(&path).unwrap();
+        assert_eq!(whole.len() % 4096, 0);
+        // Every page that holds something, the one with the magic but for the magic itself.
+        for page in 0..whole.len() / 4096 {
+            let mut damaged = whole.clone();
+            let start = page * 4096 + if page == 0 { 100 } else { 0 };
+            if damaged[start..start + 100].iter().all(|byte| *byte == 0) {
+                continue;
+            }
+            damaged[start..(page + 1) * 4096].fill(0xa5);
+            fs::write(&path, &damaged).unwrap();
+            let error = open(&path).err().unwrap_or_else(|| panic!("page {page} was written over, and it opens"));
+            assert!(matches!(error, DatabaseError::Unusable { .. }), "page {page}: {error}");
+            assert!(fs::read(&path).unwrap() == damaged, "page {page} was changed further");
+        }
     }
 
     #[tokio::test]

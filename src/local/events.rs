@@ -1,7 +1,8 @@
 //! Events on one machine: a file of JSON lines, and a webhook for whoever wants them pushed.
 
 use std::{
-    io::{self, Write},
+    fs::File,
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -20,7 +21,7 @@ const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// it is published again, with the same id.
 pub struct LocalEvents {
     path: PathBuf,
-    file: Arc<Mutex<std::fs::File>>,
+    lines: Arc<Mutex<Lines>>,
     watchers: broadcast::Sender<TaskFailedEvent>,
     webhook: Option<Webhook>,
 }
@@ -53,10 +54,9 @@ impl LocalEvents {
     /// Publishes to `<data_dir>/events.jsonl`, and to `webhook`.
     pub fn open(data_dir: &Path, webhook: Option<&str>) -> Result<Self, EventsError> {
         let path = data_dir.join("events.jsonl");
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
-        let file = file.map_err(|cause| EventsError::File { path: path.clone(), cause })?;
+        let lines = Lines::open(&path).map_err(|cause| EventsError::File { path: path.clone(), cause })?;
         let webhook = webhook.map(Webhook::new).transpose()?;
-        Ok(Self { path, file: Arc::new(Mutex::new(file)), watchers: broadcast::channel(256).0, webhook })
+        Ok(Self { path, lines: Arc::new(Mutex::new(lines)), watchers: broadcast::channel(256).0, webhook })
     }
 
     /// Every event from now on. A watcher who falls behind misses some; the file has them all.
@@ -73,15 +73,10 @@ impl LocalEvents {
 impl Events for LocalEvents {
     fn publish<'a>(&'a self, event: &'a TaskFailedEvent) -> PortFuture<'a, Result<(), PortError>> {
         Box::pin(async move {
-            let mut line = serde_json::to_vec(event).map_err(|e| PortError::new("write an event", e))?;
-            line.push(b'\n');
-            let file = Arc::clone(&self.file);
-            let written = tokio::task::spawn_blocking(move || {
-                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-                // One write for the whole line: a crash may cut it short, and never mixes two.
-                file.write_all(&line)?;
-                file.sync_data()
-            });
+            let line = serde_json::to_vec(event).map_err(|e| PortError::new("write an event", e))?;
+            let lines = Arc::clone(&self.lines);
+            let written =
+                tokio::task::spawn_blocking(move || lines.lock().unwrap_or_else(PoisonError::into_inner).append(&line));
             written
                 .await
                 .map_err(|e| PortError::new("write an event", e))?
@@ -93,6 +88,38 @@ impl Events for LocalEvents {
                 None => Ok(()),
             }
         })
+    }
+}
+
+/// A file of lines. A crash or a full disk may cut one short; the next one begins on a line of its own all the same.
+struct Lines {
+    file: File,
+    /// Whether the last line may have no end.
+    torn: bool,
+}
+
+impl Lines {
+    fn open(path: &Path) -> io::Result<Self> {
+        let mut file = File::options().create(true).append(true).read(true).open(path)?;
+        let torn = match file.seek(SeekFrom::End(-1)) {
+            Ok(_) => {
+                let mut last = [0];
+                file.read_exact(&mut last)?;
+                last != *b"\n"
+            }
+            // It is empty.
+            Err(_) => false,
+        };
+        Ok(Self { file, torn })
+    }
+
+    fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        let before: &[u8] = if self.torn { b"\n" } else { b"" };
+        self.torn = true;
+        // One write for the whole line, so that none is mixed with another's.
+        self.file.write_all(&[before, line, b"\n"].concat())?;
+        self.torn = false;
+        self.file.sync_data()
     }
 }
 
@@ -156,6 +183,20 @@ mod tests {
             })
         );
         assert_eq!(watcher.try_recv().unwrap(), event());
+    }
+
+    #[tokio::test]
+    async fn an_event_that_was_cut_short_does_not_take_the_next_one_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        std::fs::write(&path, "{\"id\":\"cut sh").unwrap();
+        for _ in 0..2 {
+            LocalEvents::open(dir.path(), None).unwrap().publish(&event()).await.unwrap();
+        }
+        let text = std::fs::read_to_string(path).unwrap();
+        let whole = |line: &&str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+        assert_eq!(text.lines().filter(whole).count(), 2, "{text}");
+        assert_eq!(text.lines().count(), 3, "{text}");
     }
 
     #[tokio::test]

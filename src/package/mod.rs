@@ -4,6 +4,9 @@
 //! is held to what the directory declared. Reads nothing and writes nothing but the folder that it is given.
 
 mod entries;
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(feature = "cli")]
+pub(crate) mod fuzz;
 mod unpack;
 
 pub use entries::{Entry, EntryKind};

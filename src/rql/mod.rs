@@ -7,6 +7,9 @@
 
 mod facts;
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(feature = "cli")]
+pub(crate) mod fuzz;
 mod literal;
 mod logs;
 mod path;

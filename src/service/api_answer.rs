@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::ApiAnswer;
 
 /// Headers that speak of the connection: they are the server's, whatever a Function says (RFC 9110 §7.6.1).
-const OURS: [HeaderName; 8] = [
+pub(super) const OURS: [HeaderName; 8] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
     HeaderName::from_static("keep-alive"),

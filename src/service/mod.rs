@@ -12,6 +12,9 @@ mod api_requests;
 mod credentials;
 mod execute;
 mod functions;
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(feature = "cli")]
+pub(crate) mod fuzz;
 mod logs;
 mod schedules;
 mod settings;

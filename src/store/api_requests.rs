@@ -71,7 +71,7 @@ impl ApiRequests {
     }
 }
 
-fn read(row: &Row) -> Result<ApiRequest, StoreError> {
+pub(super) fn read(row: &Row) -> Result<ApiRequest, StoreError> {
     let mut request: ApiRequest = row.json("record")?;
     request.request_id = row.optional_text("requestId")?.map(str::to_owned);
     Ok(request)

@@ -118,7 +118,7 @@ fn new_row(pk: String, sk: String, credential: &StoredCredential) -> NewRow {
     row
 }
 
-fn read(row: &Row) -> Result<StoredCredential, StoreError> {
+pub(super) fn read(row: &Row) -> Result<StoredCredential, StoreError> {
     let application = row.optional_text("application")?;
     let application = application.map(|id| ApplicationId::parse(id).map_err(|error| row.corrupt(error))).transpose()?;
     Ok(StoredCredential {

@@ -124,7 +124,7 @@ impl Days {
     }
 }
 
-fn read_day(row: &Row) -> Result<DayShards, StoreError> {
+pub(super) fn read_day(row: &Row) -> Result<DayShards, StoreError> {
     Ok(DayShards { day: row.text("sk")?.to_owned(), shards: row.number("shards")? })
 }
 

@@ -96,8 +96,8 @@ impl Functions {
     }
 }
 
-fn read(row: &Row) -> Result<Function, StoreError> {
-    let record: Record = row.json("record")?;
+pub(super) fn read(row: &Row) -> Result<Function, StoreError> {
+    let record: Record = row.secret_json("record")?;
     let name = FunctionName::parse(row.text("sk")?).map_err(|error| row.corrupt(error))?;
     record.into_function(name).map_err(|why| row.corrupt(why))
 }

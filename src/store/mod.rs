@@ -17,6 +17,9 @@ pub mod credentials;
 mod days;
 pub mod error;
 pub mod functions;
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(feature = "cli")]
+pub(crate) mod fuzz;
 pub mod lanes;
 mod list;
 pub mod nonces;

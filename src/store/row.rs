@@ -107,6 +107,14 @@ impl Row {
         self.optional_json(name)?.ok_or_else(|| self.corrupt(format!("'{name}' is missing")))
     }
 
+    /// A text that holds JSON with secrets in it: what is wrong with it is told without quoting it.
+    pub(super) fn secret_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, StoreError> {
+        serde_json::from_str(self.text(name)?).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            self.corrupt(format!("'{name}' is not the JSON that belongs there, at line {line} column {column}"))
+        })
+    }
+
     pub(super) fn optional_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
         self.optional_text(name)?
             .map(|text| serde_json::from_str(text).map_err(|error| self.corrupt(format!("'{name}' is {error}"))))

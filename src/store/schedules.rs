@@ -169,7 +169,7 @@ fn moved(schedule: &Schedule, next: Timestamp, now: Timestamp) -> Change {
         .when(Condition::new("#next = :read").with("read", time(schedule.next_timestamp)))
 }
 
-fn read(row: &Row) -> Result<Schedule, StoreError> {
+pub(super) fn read(row: &Row) -> Result<Schedule, StoreError> {
     let mut schedule: Schedule = row.json("record")?;
     schedule.next_timestamp = row.time("next")?;
     schedule.update_timestamp = row.time("updated")?;

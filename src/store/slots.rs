@@ -58,7 +58,7 @@ struct Held {
 }
 
 /// The holders of a scope, and the revision of their row; no row is revision 0.
-struct Ledger {
+pub(super) struct Ledger {
     holders: BTreeMap<String, Held>,
     revision: u64,
 }
@@ -139,7 +139,7 @@ impl SlotLedger {
     }
 }
 
-fn read(row: &Row) -> Result<Ledger, StoreError> {
+pub(super) fn read(row: &Row) -> Result<Ledger, StoreError> {
     Ok(Ledger { holders: row.json("holders")?, revision: row.number("revision")? })
 }
 

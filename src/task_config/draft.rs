@@ -47,18 +47,27 @@ impl Draft {
     pub fn read(path: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let place = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|e| ConfigError::new(&place, Problem::Unreadable(e)))?;
+        Self::parse(&place, path.parent().unwrap_or(Path::new("")), &text, lookup)
+    }
+
+    /// What a file holds: one at `place`, whose folder is `base`.
+    pub(super) fn parse(
+        place: &str,
+        base: &Path,
+        text: &str,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
         // Editors on Windows put a byte order mark there, which is no JSON.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let value: Value = serde_json::from_str(text).map_err(|e| ConfigError::new(&place, Problem::NotJson(e)))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let value: Value = serde_json::from_str(text).map_err(|e| ConfigError::new(place, Problem::NotJson(e)))?;
         let Value::Object(mut properties) = value else {
-            return Err(ConfigError::new(&place, Problem::NotAnObject));
+            return Err(ConfigError::new(place, Problem::NotAnObject));
         };
         let (from_variables, problems) = variables::substitute(&mut properties, lookup);
         if !problems.is_empty() {
-            return Err(ConfigError { place, problems });
+            return Err(ConfigError { place: place.to_owned(), problems });
         }
-        let base = path.parent().unwrap_or(Path::new("")).to_owned();
-        Ok(Self { place, base, properties, from_variables })
+        Ok(Self { place: place.to_owned(), base: base.to_owned(), properties, from_variables })
     }
 
     /// Nothing yet: everything comes from the command line.

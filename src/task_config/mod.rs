@@ -7,6 +7,8 @@ mod config;
 mod draft;
 mod error;
 mod find;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod pack;
 #[cfg(test)]
 mod tests;

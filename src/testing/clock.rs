@@ -1,6 +1,9 @@
 //! Time that passes only while everybody waits for it.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use crate::{
     model::Timestamp,
@@ -8,22 +11,29 @@ use crate::{
 };
 
 /// Follows tokio's clock: with `start_paused`, it jumps to the next timer as soon as nothing else can go on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct TestClock {
     base: Timestamp,
     started: tokio::time::Instant,
+    jumped_millis: AtomicI64,
 }
 
 impl TestClock {
     /// Starts at this moment.
     pub fn at(base: Timestamp) -> Self {
-        Self { base, started: tokio::time::Instant::now() }
+        Self { base, started: tokio::time::Instant::now(), jumped_millis: AtomicI64::new(0) }
+    }
+
+    /// Is set so many seconds forward, or back. Who sleeps does not notice.
+    pub fn jump(&self, seconds: i64) {
+        self.jumped_millis.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        self.base.saturating_add(self.started.elapsed())
+        let now = self.base.saturating_add(self.started.elapsed());
+        Timestamp::saturating_from_millis(now.as_millis() + self.jumped_millis.load(Ordering::SeqCst))
     }
 
     fn sleep<'a>(&'a self, duration: Duration) -> PortFuture<'a, ()> {

@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod cli;
+mod damage;
 mod dev;
 mod identity;
+mod kill;
 mod openapi;
 mod restart;
 mod run;

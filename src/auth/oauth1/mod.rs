@@ -2,6 +2,9 @@
 //!
 //! Bodies take no part in the signature, form-encoded ones either: the official clients sign none.
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(feature = "cli")]
+pub(crate) mod fuzz;
 mod header;
 mod qs;
 mod query;

@@ -50,7 +50,7 @@ impl Signature {
     }
 }
 
-fn sign(base_string: &str, secrets: &Secrets<'_>) -> [u8; 20] {
+pub(super) fn sign(base_string: &str, secrets: &Secrets<'_>) -> [u8; 20] {
     let key = format!("{}&{}", encode(secrets.consumer), encode(secrets.token));
     // A key of any length will do for an HMAC.
     let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(key.as_bytes()) else { return [0; 20] };
@@ -58,7 +58,7 @@ fn sign(base_string: &str, secrets: &Secrets<'_>) -> [u8; 20] {
     mac.finalize().into_bytes().into()
 }
 
-fn base_string(method: &str, base_url: &str, parameters: &[Parameter]) -> String {
+pub(super) fn base_string(method: &str, base_url: &str, parameters: &[Parameter]) -> String {
     let mut pairs: Vec<_> = parameters.iter().map(|(name, value)| (encode(name), encode(value))).collect();
     pairs.sort();
     let normalized = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
@@ -71,16 +71,16 @@ fn encode(bytes: &[u8]) -> String {
 }
 
 /// A URL, as far as a signature goes.
-struct SignedUrl<'a> {
+pub(super) struct SignedUrl<'a> {
     /// Scheme, host, port unless it is the scheme's own, and path (RFC 5849 §3.4.1.2). Two, when Node's HTTP clients
     /// may have signed another path than they sent: they sign `'`, `|` and `^` as they stand, and send them encoded.
-    bases: Vec<String>,
+    pub(super) bases: Vec<String>,
     /// The query, as it stood there.
-    query: &'a str,
+    pub(super) query: &'a str,
 }
 
 impl<'a> SignedUrl<'a> {
-    fn parse(url: &'a str) -> Option<Self> {
+    pub(super) fn parse(url: &'a str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
         let rest = rest.split('#').next().unwrap_or_default();
         let (target, query) = rest.split_once('?').unwrap_or((rest, ""));

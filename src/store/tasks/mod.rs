@@ -6,7 +6,7 @@
 mod create;
 mod list;
 mod outcome;
-mod queue;
+pub(in crate::store) mod queue;
 pub(super) mod row;
 mod watch;
 

@@ -137,7 +137,7 @@ pub(super) fn in_lane(lane: &IndexLane<'_>, shard: u8) -> Condition {
         .with("lane", text(lane.partition(shard)))
 }
 
-fn candidate(lane: &QueueLane, row: &Row) -> Result<Candidate, StoreError> {
+pub(in crate::store) fn candidate(lane: &QueueLane, row: &Row) -> Result<Candidate, StoreError> {
     Ok(Candidate {
         id: row::id(row)?,
         function: row::function(row)?,

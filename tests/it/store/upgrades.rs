@@ -250,10 +250,9 @@ async fn read(world: &World) -> Value {
     let function_of = |it: &Function| json!({ "record": format!("{it:?}"), "environment": it.environment.iter().collect::<BTreeMap<_, _>>() });
     let credentials: Vec<_> = store.credentials.list().await.unwrap().iter().map(credential_shown).collect();
     let hash = store.credentials.list().await.unwrap()[0].access_token_hash;
-    for found in [
-        store.credentials.by_consumer_key("consumer-ada").await,
-        store.credentials.by_access_token_hash(&hash).await,
-    ] {
+    for found in
+        [store.credentials.by_consumer_key("consumer-ada").await, store.credentials.by_access_token_hash(&hash).await]
+    {
         assert_eq!(credential_shown(&found.unwrap().unwrap()), credentials[0]);
     }
     let seen = store.nonces.remember("consumer-ada", "nonce", world.now().as_secs(), world.now()).await.unwrap();

@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
@@ -38,32 +38,83 @@ pub struct Answer {
     pub body: Value,
 }
 
-impl Dev {
-    /// Starts it with its data in `home/.tasklane`, where the other commands find its credentials, and waits until it says where it is.
-    pub fn start<S: AsRef<std::ffi::OsStr>>(home: &Path, args: impl IntoIterator<Item = S>) -> Self {
-        let data_dir = home.join(".tasklane");
-        let mut child = command::tasklane(home)
-            .args(["dev", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(&data_dir)
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("tasklane starts");
+/// A `tasklane dev` that was started and has not said yet where it is. Dropping it kills it.
+pub struct Starting {
+    child: Option<Child>,
+    data_dir: PathBuf,
+    stderr: Arc<Mutex<String>>,
+    first_line: mpsc::Receiver<String>,
+}
+
+impl Starting {
+    /// Starts it with its data in `home/.tasklane`, where the other commands find its credentials.
+    pub fn new<S: AsRef<std::ffi::OsStr>>(home: &Path, args: impl IntoIterator<Item = S>) -> Self {
+        let mut command = command::tasklane(home);
+        command.args(Self::arguments(home)).args(args);
+        Self::spawn(home, command)
+    }
+
+    /// What every `tasklane dev` of a test is started with.
+    pub fn arguments(home: &Path) -> [std::ffi::OsString; 5] {
+        let data_dir = home.join(".tasklane").into_os_string();
+        ["dev".into(), "--listen".into(), "127.0.0.1:0".into(), "--data-dir".into(), data_dir]
+    }
+
+    /// Starts this command, which starts a `tasklane dev` with [`Starting::arguments`].
+    pub fn spawn(home: &Path, mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tasklane starts");
         let stderr = Arc::new(Mutex::new(String::new()));
         collect(child.stderr.take().expect("stderr is piped"), stderr.clone());
         let first_line = first_line_of(child.stdout.take().expect("stdout is piped"));
-        let Ok(line) = first_line.recv_timeout(PATIENCE) else {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("tasklane dev printed no address\n--- stderr\n{}", stderr.lock().unwrap());
+        Self { child: Some(child), data_dir: home.join(".tasklane"), stderr, first_line }
+    }
+
+    /// Waits until it says where it is.
+    pub fn ready(mut self) -> Dev {
+        let Ok(line) = self.first_line.recv_timeout(PATIENCE) else {
+            self.end();
+            panic!("tasklane dev printed no address\n--- stderr\n{}", self.stderr.lock().unwrap());
         };
         let base_url = line.trim().to_owned();
         assert!(base_url.starts_with("http://localhost:"), "the first line is the address, and it is '{line}'");
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = http_client();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { child, base_url, data_dir, stderr, http, runtime }
+        let child = self.child.take().expect("it has not been taken before");
+        Dev { child, base_url, data_dir: self.data_dir.clone(), stderr: self.stderr.clone(), http, runtime }
+    }
+
+    /// Waits until it ended without having said where it is, and answers what it wrote to stderr.
+    pub fn refused(mut self) -> (ExitStatus, String) {
+        let child = self.child.as_mut().expect("it has not been taken before");
+        let status = super::wait::until("tasklane dev ends", || child.try_wait().expect("it can be waited for"));
+        let said = self.first_line.recv_timeout(PATIENCE);
+        assert!(said.is_err(), "it was ready: {said:?}");
+        (status, self.stderr.lock().unwrap().clone())
+    }
+
+    /// Kills it at once, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Dev {
+    /// Starts it with its data in `home/.tasklane`, where the other commands find its credentials, and waits until it says where it is.
+    pub fn start<S: AsRef<std::ffi::OsStr>>(home: &Path, args: impl IntoIterator<Item = S>) -> Self {
+        Starting::new(home, args).ready()
     }
 
     /// The address that it printed.
@@ -90,25 +141,40 @@ impl Dev {
         self.stderr.lock().unwrap().clone()
     }
 
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its data folder.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Asks, as the administrator, on whatever runtime it is used on first: its connections live there.
+    pub fn asker(&self) -> Asker {
+        self.asker_with(http_client())
+    }
+
+    fn asker_with(&self, http: reqwest::Client) -> Asker {
+        let authorization = format!("Bearer {}", self.credentials()["API_ACCESS_TOKEN"]);
+        Asker { http, base_url: self.base_url.clone(), authorization }
+    }
+
     /// Asks, as the administrator.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        self.ask_as(&format!("Bearer {}", self.credentials()["API_ACCESS_TOKEN"]), method, path, body)
+        self.answered(self.asker_with(self.http.clone()), method, path, body)
     }
 
     /// Asks, as whoever this Authorization header says.
     pub fn ask_as(&self, authorization: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        let url = format!("{}{path}", self.base_url);
-        let mut request =
-            self.http.request(method.parse().unwrap(), url).header("authorization", authorization).timeout(PATIENCE);
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
-        }
-        self.runtime.block_on(async {
-            let response = request.send().await.expect("the service answers");
-            let status = response.status().as_u16();
-            let text = response.text().await.expect("the answer comes whole");
-            Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
-        })
+        let authorization = authorization.to_owned();
+        let asker = Asker { http: self.http.clone(), base_url: self.base_url.clone(), authorization };
+        self.answered(asker, method, path, body)
+    }
+
+    fn answered(&self, asker: Asker, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        self.runtime.block_on(asker.ask(method, path, body)).expect("the service answers")
     }
 
     /// Reads; panics unless it is answered with 200.
@@ -194,12 +260,41 @@ impl Drop for Dev {
     }
 }
 
+/// Asks a service, as its administrator.
+#[derive(Clone)]
+pub struct Asker {
+    http: reqwest::Client,
+    base_url: String,
+    authorization: String,
+}
+
+impl Asker {
+    /// Asks; an error when no whole answer came.
+    pub async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> reqwest::Result<Answer> {
+        let url = format!("{}{path}", self.base_url);
+        let request = self.http.request(method.parse().unwrap(), url);
+        let mut request = request.header("authorization", &self.authorization).timeout(PATIENCE);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let response = request.send().await?;
+        let status = response.status().as_u16();
+        let text = response.text().await?;
+        Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
+    }
+}
+
 impl Answer {
     /// The body of an answer that is a 200.
     pub fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.body);
         self.body
     }
+}
+
+fn http_client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 fn merge(into: &mut Value, more: Value) {

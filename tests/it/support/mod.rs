@@ -3,9 +3,11 @@
 pub mod command;
 pub mod dev;
 pub mod issuer;
+pub mod journal;
 pub mod packages;
 pub mod project;
 pub mod python;
+pub mod random;
 pub mod signed;
 pub mod stage;
 pub mod wait;

@@ -1,0 +1,75 @@
+//! OAuth headers, URLs and signatures as strangers send them.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use reqwest::{Method, Url};
+
+use super::{
+    OAuthHeader, Secrets, query,
+    signature::{SignedUrl, base_string, sign},
+    verify,
+};
+use crate::client::{OAuth1Keys, Secret, oauth1::authorization};
+
+const SECRETS: Secrets<'_> = Secrets { consumer: b"kd94hf93k423kf44", token: b"pfkkdhi9sl3r4s00" };
+const OTHERS: Secrets<'_> = Secrets { consumer: b"kd94hf93k423kf44", token: b"pfkkdhi9sl3r4s01" };
+
+/// Reads the bytes as three lines: a method, an absolute URL, and what follows `OAuth ` in the header.
+///
+/// Whoever knows the secrets can sign whatever is taken; a signature fits no other secret, nonce, method, path or
+/// query; and what our own client signs is taken.
+pub fn oauth1(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut lines = text.splitn(3, '\n');
+    let (Some(method), Some(url)) = (lines.next(), lines.next()) else { return };
+    if let Some(Ok(header)) = lines.next().map(OAuthHeader::parse) {
+        let _ = verify(method, url, &header, &SECRETS);
+        check(method, url, header);
+    }
+    check_client(method, url);
+}
+
+fn check(method: &str, url: &str, mut header: OAuthHeader) {
+    let Some(signed) = SignedUrl::parse(url) else { return };
+    let readings = query::readings(signed.query, &header.signed);
+    for (base, reading) in signed.bases.iter().flat_map(|base| readings.iter().map(move |reading| (base, reading))) {
+        header.signature = BASE64_STANDARD.encode(sign(&base_string(method, base, reading), &SECRETS));
+        assert!(verify(method, url, &header, &SECRETS), "a good signature does not fit {method} {url}");
+        assert!(!verify(method, url, &header, &OTHERS), "it fits other secrets: {method} {url}");
+        assert!(!verify(&format!("{method}X"), url, &header, &SECRETS), "it fits another method: {method} {url}");
+        if !url.contains(['?', '#']) {
+            assert!(!verify(method, &format!("{url}/x"), &header, &SECRETS), "it fits another path: {method} {url}");
+        }
+        // What the header names too the clients leave out of the query, and brackets hide what is below them.
+        if !header.signed.iter().any(|(name, _)| name == "zz") && !url.contains(['#', '[', ']', '%']) {
+            let joint = if url.contains('?') { '&' } else { '?' };
+            let more = format!("{url}{joint}zz=1");
+            assert!(!verify(method, &more, &header, &SECRETS), "it fits another query: {method} {url}");
+        }
+    }
+    let nonce = header.signed.iter_mut().find(|(name, _)| name == "oauth_nonce");
+    if let Some((_, nonce)) = nonce {
+        nonce.push('0');
+        assert!(!verify(method, url, &header, &SECRETS), "it fits another nonce: {method} {url}");
+    }
+}
+
+fn check_client(method: &str, url: &str) {
+    // Methods are told apart by case, signatures tell none; clients write them in capitals.
+    if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return;
+    }
+    let (Ok(method), Ok(url)) = (method.parse::<Method>(), Url::parse(url)) else { return };
+    if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
+        return;
+    }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let keys = OAuth1Keys {
+        consumer_key: "dpf43f3p2l4k3l03".to_owned(),
+        consumer_secret: Secret::new(text(SECRETS.consumer)),
+        token: Some(("nnch734d00sl2jdk".to_owned(), Secret::new(text(SECRETS.token)))),
+    };
+    let value = authorization(&keys, &method, &url, "kllo9940pd9333jh", 1_191_242_096);
+    let header = value.strip_prefix("OAuth ").map(OAuthHeader::parse);
+    let Some(Ok(header)) = header else { panic!("the client's header cannot be read: {value}") };
+    assert!(verify(method.as_str(), url.as_str(), &header, &SECRETS), "the client's own signature: {method} {url}");
+}

@@ -1,0 +1,172 @@
+//! Packages as strangers make them.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Component, Path},
+};
+
+use super::{Entry, EntryKind, MAX_ENTRIES, MAX_UNPACKED_BYTES, UnpackError, check, entries, open, unpack};
+
+/// What declares more than this is judged and not unpacked: that a disk can be written to is not the question.
+const MOST_UNPACKED: u64 = 1 << 20;
+
+/// Takes the bytes as a package: as they are, or, when they begin with `# `, as a list of entries to make a package
+/// of, one a line: an octal mode, a name, and after a tab its content.
+///
+/// What [`check`] refuses writes nothing; what is unpacked lies inside of the folder, no link leads out, nothing can be
+/// written to, and it holds no more than was declared.
+pub fn zip_intake(data: &[u8]) {
+    match data.strip_prefix(b"# ") {
+        Some(list) => take(&package_of(list)),
+        None => take(data),
+    }
+}
+
+fn take(code: &[u8]) {
+    let checked = check(code);
+    let declared = open(code).and_then(|mut archive| entries::read(&mut archive, code.len()));
+    assert_eq!(checked.as_ref().err(), declared.as_ref().err());
+    let declared = declared.unwrap_or_default();
+    assert!(declared.len() <= MAX_ENTRIES);
+    let size: u64 = declared.iter().map(declared_size).sum();
+    assert!(size <= MAX_UNPACKED_BYTES, "{size} bytes were taken");
+    if size > MOST_UNPACKED {
+        return;
+    }
+    let Ok(around) = tempfile::tempdir() else { return };
+    let folder = around.path().join("function");
+    if fs::create_dir(&folder).is_err() {
+        return;
+    }
+    let unpacked = unpack(code, &folder);
+    let names: Vec<_> = fs::read_dir(around.path()).into_iter().flatten().flatten().map(|e| e.file_name()).collect();
+    assert_eq!(names, ["function"], "something was written beside the folder");
+    match (&checked, &unpacked) {
+        (Err(refused), Err(UnpackError::Invalid(again))) => {
+            assert_eq!(refused, again);
+            assert_eq!(fs::read_dir(&folder).map(Iterator::count).ok(), Some(0), "{refused}: and yet it was unpacked");
+        }
+        (Err(refused), other) => panic!("refused ({refused}), and then {other:?}"),
+        (Ok(()), _) => {
+            let (held, count) = walk(&folder, &folder, unpacked.is_ok());
+            // One byte more tells that an entry lies; then it is refused.
+            let spare = u64::from(unpacked.is_err());
+            assert!(held <= size + spare, "{held} bytes of {size} declared");
+            assert!(unpacked.is_err() || count > 0, "nothing came of it");
+        }
+    }
+    make_removable(&folder);
+}
+
+fn declared_size(entry: &Entry) -> u64 {
+    match entry.kind {
+        EntryKind::File { size, .. } => size,
+        EntryKind::Folder | EntryKind::Link { .. } => 0,
+    }
+}
+
+/// How many bytes and how many leaves are there.
+fn walk(folder: &Path, top: &Path, whole: bool) -> (u64, u64) {
+    let (mut bytes, mut leaves) = (0, 0);
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let Ok(metadata) = path.symlink_metadata() else { panic!("{} cannot be looked at", path.display()) };
+        let mode = metadata.permissions().mode();
+        if metadata.is_symlink() {
+            leaves += 1;
+            check_link(&path, top);
+            continue;
+        }
+        assert_eq!(mode & 0o7000, 0, "{} has mode {mode:o}", path.display());
+        if whole {
+            assert_eq!(mode & 0o222, 0, "{} can be written to: {mode:o}", path.display());
+        }
+        if metadata.is_dir() {
+            let (more, below) = walk(&path, top, whole);
+            bytes += more;
+            leaves += below;
+        } else {
+            assert!(metadata.is_file(), "{} is no file", path.display());
+            bytes += metadata.len();
+            leaves += 1;
+        }
+    }
+    (bytes, leaves)
+}
+
+/// Where the link leads, by its text and really, lies inside.
+fn check_link(link: &Path, top: &Path) {
+    let Ok(target) = fs::read_link(link) else { panic!("{} cannot be read", link.display()) };
+    let inside = target.components().all(|part| !matches!(part, Component::RootDir | Component::Prefix(_)));
+    assert!(inside, "{} leads to {}", link.display(), target.display());
+    if let (Ok(real), Ok(top)) = (fs::canonicalize(link), fs::canonicalize(top)) {
+        assert!(real.starts_with(&top), "{} leads out, to {}", link.display(), real.display());
+    }
+}
+
+/// An ordinary user cannot remove what lies in a folder that cannot be written to.
+fn make_removable(folder: &Path) {
+    let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o755));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            make_removable(&entry.path());
+        }
+    }
+}
+
+/// A package that stores these entries, whatever they are called.
+fn package_of(list: &[u8]) -> Vec<u8> {
+    let (mut files, mut directory, mut count) = (Vec::new(), Vec::new(), 0_u16);
+    for line in list.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(64) {
+        let mut parts = line.splitn(2, |byte| *byte == b' ');
+        let (mode, rest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let mode = std::str::from_utf8(mode).ok().and_then(|text| u32::from_str_radix(text, 8).ok()).unwrap_or(0);
+        let mut parts = rest.splitn(2, |byte| *byte == b'\t');
+        let (name, content) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let Ok(offset) = u32::try_from(files.len()) else { break };
+        let common = common_header(name, content);
+        files.extend_from_slice(b"PK\x03\x04");
+        files.extend_from_slice(&common);
+        files.extend_from_slice(name);
+        files.extend_from_slice(content);
+        // Made by Unix (3), so that the mode counts.
+        directory.extend_from_slice(b"PK\x01\x02\x14\x03");
+        directory.extend_from_slice(&common);
+        // No comment, the first disk, no internal attributes.
+        directory.extend_from_slice(&[0; 6]);
+        directory.extend_from_slice(&(mode << 16).to_le_bytes());
+        directory.extend_from_slice(&offset.to_le_bytes());
+        directory.extend_from_slice(name);
+        count += 1;
+    }
+    let (offset, length) = (files.len(), directory.len());
+    files.append(&mut directory);
+    files.extend_from_slice(b"PK\x05\x06\0\0\0\0");
+    for number in [count, count] {
+        files.extend_from_slice(&number.to_le_bytes());
+    }
+    for number in [length, offset] {
+        files.extend_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
+    }
+    files.extend_from_slice(&[0; 2]);
+    files
+}
+
+/// What an entry's two headers have in common: version 2.0, names in UTF-8, stored.
+fn common_header(name: &[u8], content: &[u8]) -> Vec<u8> {
+    let mut header = vec![20, 0, 0, 8, 0, 0, 0, 0, 0x21, 0];
+    let length = u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes();
+    header.extend_from_slice(&crc32(content).to_le_bytes());
+    header.extend_from_slice(&length);
+    header.extend_from_slice(&length);
+    header.extend_from_slice(&u16::try_from(name.len()).unwrap_or(u16::MAX).to_le_bytes());
+    header.extend_from_slice(&[0; 2]);
+    header
+}
+
+fn crc32(content: &[u8]) -> u32 {
+    !content.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+    })
+}

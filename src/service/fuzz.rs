@@ -1,0 +1,29 @@
+//! What API Functions answer, when they may answer anything.
+
+use http::header;
+
+use super::api_answer::{OURS, answer_of};
+use crate::model::Json;
+
+/// The longest reason that a caller is given.
+const LONGEST_REASON: usize = 1000;
+
+/// Reads the bytes as what an API Function returned.
+///
+/// What is taken keeps to contract §5: a status from 200 to 499, a content type, no header of the connection's, none
+/// that could end the head early. What is refused is refused in a sentence of bounded length.
+pub fn api_answer(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match answer_of(text) {
+        Ok(answer) => {
+            assert!(Json::parse(text.to_owned()).is_ok(), "it was taken and is no JSON");
+            assert!((200..=499).contains(&answer.status.as_u16()), "{}", answer.status);
+            assert!(answer.headers.contains_key(header::CONTENT_TYPE));
+            for (name, value) in &answer.headers {
+                assert!(!OURS.contains(name), "{name} came through");
+                assert!(!value.as_bytes().iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)), "{name}: {value:?}");
+            }
+        }
+        Err(why) => assert!(why.len() <= LONGEST_REASON, "{} bytes of reason", why.len()),
+    }
+}

@@ -1,0 +1,96 @@
+//! Rows as another version, another tool or a fault may leave them in the tables.
+
+use std::{collections::HashMap, sync::Arc};
+
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::Value as Json;
+
+use super::{
+    QueueLane, StoreError, api_requests, credentials, days, functions,
+    list::public,
+    row::{Attributes, Row},
+    schedules, slots,
+    tasks::{queue, row as task},
+};
+
+/// What an environment and a sealed secret hold in the kept inputs. No error may quote it.
+const SECRET: &str = "c2VhbGVkIHNlY3JldA==";
+
+/// Reads the bytes as two lines: what kind of row it is, and the row in DynamoDB's JSON.
+///
+/// A row is read, or is an error that names the table. What was read of a Task is written as a row that reads the same, so
+/// that an older row survives every change; and what callers see of it is JSON.
+pub fn rows(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Some((kind, json)) = text.split_once('\n') else { return };
+    let Ok(Json::Object(json)) = serde_json::from_str::<Json>(json) else { return };
+    let attributes: Attributes =
+        json.iter().filter_map(|(name, value)| Some((name.clone(), attribute(value, 0)?))).collect();
+    let table: Arc<str> = Arc::from("fuzz-table");
+    let projected = Row::projected(&table, attributes.clone());
+    let _ = queue::candidate(&QueueLane::Shared, &projected).map_err(|error| check_error(kind, &error));
+    let Ok(row) = Row::read(&table, attributes).map_err(|error| check_error(kind, &error)) else { return };
+    let error = match kind {
+        "task" => read_task(&table, &row).err(),
+        "function" => functions::read(&row).err(),
+        "schedule" => schedules::read(&row).and_then(|read| public(&row, &read)).err(),
+        "api-request" => api_requests::read(&row).and_then(|read| public(&row, &read)).err(),
+        "credential" => credentials::read(&row).map(|read| assert!(!format!("{read:?}").contains(SECRET))).err(),
+        "slots" => slots::read(&row).err(),
+        "day" => days::read_day(&row).map(|read| read.partitions().count()).err(),
+        _ => None,
+    };
+    error.iter().for_each(|error| check_error(kind, error));
+}
+
+fn read_task(table: &Arc<str>, row: &Row) -> Result<(), StoreError> {
+    let read = task::read(row)?;
+    public(row, &read.task)?;
+    let written = task::of_task("2026-01-01#0", &read.task, read.queue).into_attributes();
+    let again = Row::read(table, written).and_then(|row| task::read(&row));
+    match again {
+        Ok(again) => assert_eq!((again.task, again.queue), (read.task, read.queue)),
+        Err(error) => panic!("{:?} was read, and what is written of it cannot be: {error}", read.task),
+    }
+    Ok(())
+}
+
+fn check_error(kind: &str, error: &StoreError) {
+    match error {
+        StoreError::Corrupt { table, why, .. } => {
+            assert_eq!(table, "fuzz-table");
+            assert!(kind != "function" || !why.contains(SECRET), "it quotes an environment: {error}");
+        }
+        StoreError::Unavailable { .. }
+        | StoreError::Throttled { .. }
+        | StoreError::TooLarge { .. }
+        | StoreError::QueryBudget { .. } => panic!("a row that was read ends in: {error}"),
+    }
+}
+
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html>
+fn attribute(value: &Json, depth: usize) -> Option<AttributeValue> {
+    if depth > 32 {
+        return None;
+    }
+    let (kind, value) = value.as_object()?.iter().next()?;
+    let bytes = |value: &Json| BASE64_STANDARD.decode(value.as_str()?).ok().map(Blob::new);
+    let texts = || value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>();
+    Some(match kind.as_str() {
+        "S" => AttributeValue::S(value.as_str()?.to_owned()),
+        "N" => AttributeValue::N(value.as_str()?.to_owned()),
+        "B" => AttributeValue::B(bytes(value)?),
+        "BOOL" => AttributeValue::Bool(value.as_bool()?),
+        "NULL" => AttributeValue::Null(true),
+        "SS" => AttributeValue::Ss(texts()?),
+        "NS" => AttributeValue::Ns(texts()?),
+        "L" => AttributeValue::L(value.as_array()?.iter().filter_map(|value| attribute(value, depth + 1)).collect()),
+        "M" => {
+            let fields = value.as_object()?.iter();
+            let fields = fields.filter_map(|(name, value)| Some((name.clone(), attribute(value, depth + 1)?)));
+            AttributeValue::M(fields.collect::<HashMap<_, _>>())
+        }
+        _ => return None,
+    })
+}

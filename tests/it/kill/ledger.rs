@@ -1,0 +1,159 @@
+//! What was asked of the service, and what it acknowledged.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{dev::Dev, random::Random};
+
+/// What a Task was created with. `n` is the only one of its kind, so a Task is known by it though its id never came.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Tells it from everything else that was sent.
+    pub n: u64,
+    /// Its Function.
+    pub function: String,
+    /// How many runs of its chain throw.
+    pub failures: u64,
+    /// How long each takes, in milliseconds.
+    pub takes: u64,
+    /// Whether it is due so late that it only ends by being canceled.
+    pub far: bool,
+}
+
+impl Sent {
+    /// The Task's `data`.
+    pub fn data(&self) -> Value {
+        json!({ "n": self.n, "failures": self.failures, "takes": self.takes, "far": self.far })
+    }
+}
+
+/// A switch of the service, as far as its answers tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Acknowledged.
+    Is(bool),
+    /// A request was cut off.
+    Unknown,
+}
+
+#[derive(Default)]
+pub struct Book {
+    pub sent: Vec<Sent>,
+    /// Creations, by the Task's id.
+    pub created: BTreeMap<String, Sent>,
+    /// Results of direct executions, by the Task's id.
+    pub executed: BTreeMap<String, Sent>,
+    /// Direct executions that threw.
+    pub threw: BTreeMap<String, Sent>,
+    /// Direct executions for which there was no slot.
+    pub refused: BTreeSet<u64>,
+    pub canceled: BTreeSet<String>,
+    /// Tasks that a cut-off request may have canceled.
+    pub maybe_canceled: BTreeSet<String>,
+    /// Schedules by id, with the `n` of their Tasks, and whether they are there.
+    pub schedules: BTreeMap<String, (u64, Known)>,
+    pub switched: Option<Known>,
+    /// Final records as they were seen at some restart.
+    pub seen_final: BTreeMap<String, Value>,
+}
+
+/// The book, for all who write to it.
+#[derive(Default)]
+pub struct Ledger(Mutex<Book>);
+
+impl Ledger {
+    /// The book itself.
+    pub fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap()
+    }
+
+    /// Writes down what is about to be sent.
+    pub fn next(&self, function: &str, failures: u64) -> Sent {
+        let mut book = self.book();
+        let n = u64::try_from(book.sent.len()).unwrap();
+        let sent = Sent { n, function: function.to_owned(), failures, takes: 0, far: false };
+        book.sent.push(sent.clone());
+        sent
+    }
+
+    /// A creation was acknowledged.
+    pub fn created(&self, task: &Value, sent: &Sent) {
+        let id = task["id"].as_str().expect("a Task has an id").to_owned();
+        assert_eq!(task["status"], "new", "{task}");
+        let before = self.book().created.insert(id, sent.clone());
+        assert!(before.is_none(), "an id was given twice: {before:?}");
+    }
+
+    /// How many Tasks were acknowledged.
+    pub fn acknowledged(&self) -> usize {
+        let book = self.book();
+        book.created.len() + book.executed.len() + book.threw.len()
+    }
+
+    /// What was acknowledged is still so, and what had ended is as it was.
+    pub fn check_after_restart(&self, dev: &Dev, random: &mut Random) {
+        let enabled = dev.get("/tasks/v1/functions/switched")["enabled"].as_bool().unwrap();
+        {
+            let mut book = self.book();
+            if let Some(Known::Is(known)) = book.switched {
+                assert_eq!(enabled, known, "an acknowledged switch of a Function was lost");
+            }
+            book.switched = Some(Known::Is(enabled));
+        }
+        self.check_schedules(dev);
+        let ids: Vec<String> = self.book().created.keys().cloned().collect();
+        if ids.is_empty() {
+            return;
+        }
+        let sample: BTreeSet<&String> = (0..40).map(|_| random.pick(&ids)).collect();
+        let list = sample.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(",");
+        let tasks = dev.tasks(&format!("in(id,{list})&limit(50)"));
+        assert_eq!(tasks.len(), sample.len(), "acknowledged Tasks are gone: of {sample:?} there are {tasks:?}");
+        let mut book = self.book();
+        for task in tasks {
+            if !["new", "inProgress"].contains(&task["status"].as_str().unwrap()) {
+                let id = task["id"].as_str().unwrap().to_owned();
+                let before = book.seen_final.entry(id).or_insert_with(|| task.clone());
+                assert_eq!(*before, task, "a Task that had ended changed");
+            }
+        }
+    }
+
+    fn check_schedules(&self, dev: &Dev) {
+        let page = dev.get("/tasks/v1/schedules?limit(50)");
+        let there: BTreeSet<&str> =
+            page["data"].as_array().unwrap().iter().map(|schedule| schedule["id"].as_str().unwrap()).collect();
+        for (id, (_, known)) in &mut self.book().schedules {
+            let is_there = there.contains(id.as_str());
+            if let Known::Is(known) = known {
+                assert_eq!(is_there, *known, "the acknowledged fate of the Schedule {id} was lost");
+            }
+            *known = Known::Is(is_there);
+        }
+    }
+
+    /// Deletes every Schedule, also those whose creation was never acknowledged.
+    pub fn delete_schedules(&self, dev: &Dev) {
+        for schedule in dev.get("/tasks/v1/schedules?limit(50)")["data"].as_array().unwrap() {
+            let id = schedule["id"].as_str().unwrap();
+            dev.ask("DELETE", &format!("/tasks/v1/schedules/{id}"), None).ok();
+        }
+    }
+
+    /// In a line.
+    pub fn summary(&self) -> String {
+        let acknowledged = self.acknowledged();
+        let book = self.book();
+        format!(
+            "{} requests for a Task sent, {acknowledged} acknowledged ({} of them direct), {} canceled, {} schedules",
+            book.sent.len(),
+            book.executed.len() + book.threw.len(),
+            book.canceled.len(),
+            book.schedules.len(),
+        )
+    }
+}
