@@ -13,6 +13,8 @@ pub mod cli;
 pub mod client;
 pub mod dispatch;
 pub mod http;
+#[cfg(feature = "cli")]
+pub mod load;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod model;

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use axum::Router;
+use axum::{Router, serve::ListenerExt as _};
 use futures::future;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,10 @@ impl Server {
     pub async fn serve(self, router: Router, stop: CancellationToken) -> io::Result<()> {
         let servers = self.listeners.into_iter().map(|listener| {
             let stopped = stop.clone().cancelled_owned();
+            let listener = listener.tap_io(|stream| {
+                // Answers are waited for. A socket that cannot do it is only slower.
+                let _ = stream.set_nodelay(true);
+            });
             axum::serve(listener, router.clone()).with_graceful_shutdown(stopped).into_future()
         });
         future::try_join_all(servers).await.map(|_| ())

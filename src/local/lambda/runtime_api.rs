@@ -4,7 +4,9 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
 };
 
 use axum::{
@@ -14,12 +16,19 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::{get, post},
+    serve::Listener,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::mpsc, task::AbortHandle};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::AbortHandle,
+};
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::MAX_RESPONSE_BYTES;
 use crate::ports::FunctionError;
@@ -61,6 +70,8 @@ pub(super) struct Delivery {
 pub(super) struct RuntimeApi {
     pub(super) address: SocketAddr,
     deliveries: mpsc::Sender<Delivery>,
+    /// The connections that are open.
+    open: TaskTracker,
     server: AbortHandle,
 }
 
@@ -85,16 +96,83 @@ impl RuntimeApi {
             .route("/2018-06-01/runtime/invocation/{request_id}/error", post(error))
             .route("/2018-06-01/runtime/init/error", post(init_error))
             .with_state(shared);
+        let open = TaskTracker::new();
+        open.close();
+        let connections = Connections { listener, open: open.clone() };
         let server = tokio::spawn(async move {
-            let _ = axum::serve(listener, router).await;
+            let _ = axum::serve(connections, router).await;
         });
-        Ok((Self { address, deliveries, server: server.abort_handle() }, told))
+        Ok((Self { address, deliveries, open, server: server.abort_handle() }, told))
+    }
+
+    /// Waits until no connection is open: then whatever a process said that is gone has been heard.
+    pub(super) async fn silent(&self) {
+        self.open.wait().await;
     }
 
     /// Hands an invocation over, to the `next` call that waits for it.
     pub(super) async fn deliver(&self, delivery: Delivery) {
         // Fails only when the listener is gone; the process's exit is noticed by whoever waits for the answer.
         let _ = self.deliveries.send(delivery).await;
+    }
+}
+
+/// The listener, and what it lets in, counted.
+struct Connections {
+    listener: TcpListener,
+    open: TaskTracker,
+}
+
+struct Connection {
+    stream: TcpStream,
+    _open: TaskTrackerToken,
+}
+
+impl Listener for Connections {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        // Answers are small and waited for. A socket that cannot do it is only slower.
+        let _ = stream.set_nodelay(true);
+        (Connection { stream, _open: self.open.token() }, address)
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
