@@ -38,7 +38,9 @@ impl Args {
                     let database = PathBuf::from(value()?);
                     args.bare.as_mut().context("--writes comes after --bare-loop")?.writes = Some(database);
                 }
-                other => bail!("unknown argument {other}; there are --only ROW,ROW, --quick, --rounds N and --minutes N"),
+                other => {
+                    bail!("unknown argument {other}; there are --only ROW,ROW, --quick, --rounds N and --minutes N")
+                }
             }
         }
         let known: Vec<_> = rows::ALL.iter().map(|row| row.id).collect();
@@ -50,6 +52,10 @@ impl Args {
 
     /// Whether this row is to be taken.
     pub fn takes(&self, row: &str) -> bool {
-        if self.only.is_empty() { !rows::ONLY_WHEN_NAMED.contains(&row) } else { self.only.iter().any(|only| only == row) }
+        if self.only.is_empty() {
+            !rows::ONLY_WHEN_NAMED.contains(&row)
+        } else {
+            self.only.iter().any(|only| only == row)
+        }
     }
 }

@@ -13,8 +13,8 @@ use tasklane::{
     dispatch::{Dispatcher, FunctionDirectory, SlotPolicy, Slots, Ticker},
     local::{database, events::LocalEvents, logs::LocalLogs, wakeups::LocalWakeups},
     model::{
-        Deployment, EntryPoint, FunctionName, Lane, ObjectId, PermissionMode, Priority, RetryPolicy, Runtime, Tags, Task,
-        TaskOrigin, TaskStatus, Timestamp,
+        Deployment, EntryPoint, FunctionName, Lane, ObjectId, PermissionMode, Priority, RetryPolicy, Runtime, Tags,
+        Task, TaskOrigin, TaskStatus, Timestamp,
     },
     ports::{
         Clock, DeployError, FunctionError, FunctionSpec, Ids, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
@@ -69,8 +69,7 @@ impl Writes {
         self.store.tasks.create(&task, Lane::Shared, now).await?;
         let key = ReadyKey::new(task.priority, task.start_timestamp, task.id);
         let lane = QueueLane::Shared;
-        let candidate =
-            Candidate { id: task.id, function: task.function_name.clone(), lane, key };
+        let candidate = Candidate { id: task.id, function: task.function_name.clone(), lane, key };
         let attempt = AttemptToken::new(self.ids.secret());
         let lease_expires = now.saturating_add(Duration::from_secs(60));
         let run = Run { attempt, runner: self.holder.clone(), started: now, lease_expires };
@@ -145,14 +144,8 @@ impl Engine {
         let holder = RunnerId::new("bench");
         let slots = Arc::new(Slots::new(store.slots.clone(), holder, clock, SlotPolicy::Alone, slots));
         let secrets = Arc::new(KeyFile::open_or_create(&folder.join("key"))?);
-        let service = Service::new(
-            store.clone(),
-            ports.clone(),
-            Settings::default(),
-            slots.clone(),
-            functions.clone(),
-            secrets,
-        );
+        let service =
+            Service::new(store.clone(), ports.clone(), Settings::default(), slots.clone(), functions.clone(), secrets);
         let dispatcher = Dispatcher::new(store.clone(), ports.clone(), slots, functions.clone());
         let ticker = Ticker::new(store.clone(), ports, functions);
         let (stop, loops) = (CancellationToken::new(), TaskTracker::new());

@@ -40,7 +40,8 @@ pub fn svg(plot: &Plot) -> String {
 }
 
 fn bars(svg: &mut String, plot: &Plot, top: f64) {
-    let names: Vec<&str> = plot.groups.first().map(|(_, bars)| bars.iter().map(|(name, _)| name.as_str()).collect()).unwrap_or_default();
+    let names: Vec<&str> =
+        plot.groups.first().map(|(_, bars)| bars.iter().map(|(name, _)| name.as_str()).collect()).unwrap_or_default();
     #[allow(clippy::cast_precision_loss)] // a handful of groups
     let (group, bar) = {
         let group = (WIDTH - LEFT) / plot.groups.len().max(1) as f64;
@@ -80,7 +81,11 @@ fn lines(svg: &mut String, plot: &Plot, top: f64) {
             }
             x += step;
         }
-        let _ = writeln!(svg, "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>", path.join(" "));
+        let _ = writeln!(
+            svg,
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
+            path.join(" ")
+        );
     }
     legend(svg, &names);
 }

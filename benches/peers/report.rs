@@ -105,8 +105,11 @@ fn versions() -> Vec<(&'static str, String)> {
         ("Rust", version(Command::new("rustc").arg("--version"))),
         ("Node.js", version(Command::new("node").arg("--version"))),
         ("Python", version(Command::new("python3").arg("--version"))),
-        ("peers", "serverless 3.40.0, serverless-offline 13.9.0, aws-lambda-ric 3.3.0 (npm); awslambdaric 4.2.2, \
+        (
+            "peers",
+            "serverless 3.40.0, serverless-offline 13.9.0, aws-lambda-ric 3.3.0 (npm); awslambdaric 4.2.2, \
                    aws-lambda-rie of aws-sam-cli 1.170.0 (PyPI): `infra/bench`"
-            .to_owned()),
+                .to_owned(),
+        ),
     ]
 }

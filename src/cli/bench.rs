@@ -8,12 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{
-    Outcome, Verdict, functions,
-    input::JsonSource,
-    output,
-    session::Session,
-};
+use super::{Outcome, Verdict, functions, input::JsonSource, output, session::Session};
 use crate::{
     client::{Client, ClientError, NewTaskBody},
     load::{Caller, Live, Pace, Report, Until, drive},
@@ -199,7 +194,11 @@ fn for_people(report: &Report) -> String {
         return lines.join("\n");
     }
     let quantile = |(name, share): &(&str, f64)| format!("{name} {}", millis(report.quantile(*share)));
-    lines.push(format!("mean {}  {} (ms)", millis(report.mean()), QUANTILES.iter().map(quantile).collect::<Vec<_>>().join("  ")));
+    lines.push(format!(
+        "mean {}  {} (ms)",
+        millis(report.mean()),
+        QUANTILES.iter().map(quantile).collect::<Vec<_>>().join("  ")
+    ));
     let steps = report.steps(STEP);
     let most = steps.iter().map(|(_, count)| *count).max().unwrap_or(1).max(1);
     lines.push(String::new());

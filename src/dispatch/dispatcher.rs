@@ -68,6 +68,14 @@ struct Chosen<'a> {
     slot: Slot,
 }
 
+/// What became of a claim.
+enum Claim {
+    /// The Task is running.
+    Running,
+    /// Somebody else has it; the slot is free again.
+    Lost(Slot),
+}
+
 impl Dispatcher {
     /// Claims for the holder of `slots`.
     pub fn new(store: Store, ports: Ports, slots: Arc<Slots>, functions: Arc<FunctionDirectory>) -> Self {
@@ -154,17 +162,14 @@ impl Dispatcher {
             }
             let look = self.look_at(&heads, &mut slot).await?;
             lanes.retain(|lane| !look.held.contains(lane));
-            let claims = look.chosen.into_iter().map(|chosen| self.claim(chosen));
+            let claims = look.chosen.into_iter().map(|chosen| self.claim(chosen, slot_freed));
             let mut failure = None;
             let mut started = false;
             // All of them, whatever becomes of some: one that was claimed has to run.
             for claimed in join_all(claims).await {
                 match claimed {
-                    Ok(Ok((record, function, slot))) => {
-                        self.start(record, function, slot, Arc::clone(slot_freed));
-                        started = true;
-                    }
-                    Ok(Err(unused)) => slot = slot.or(Some(unused)),
+                    Ok(Claim::Running) => started = true,
+                    Ok(Claim::Lost(unused)) => slot = slot.or(Some(unused)),
                     Err(error) => failure = Some(error),
                 }
             }
@@ -233,24 +238,23 @@ impl Dispatcher {
         Ok(look)
     }
 
-    /// Claims a Task; when somebody else has it, its slot comes back.
-    async fn claim(
-        &self,
-        chosen: Chosen<'_>,
-    ) -> Result<Result<(TaskRecord, Arc<Function>, Slot), Slot>, StoreError> {
+    /// Claims a Task and runs it.
+    async fn claim(&self, chosen: Chosen<'_>, slot_freed: &Arc<Notify>) -> Result<Claim, StoreError> {
         let Chosen { head, function, mut slot } = chosen;
         let run = new_run(&self.ports, self.slots.holder(), function.time_limit);
         Ok(match self.store.tasks.claim(head, &run, run.started).await? {
-            Some(record) => Ok((record, function, slot)),
+            Some(record) => {
+                self.start(record, function, slot, Arc::clone(slot_freed));
+                Claim::Running
+            }
             None => {
                 slot.widen();
-                Err(slot)
+                Claim::Lost(slot)
             }
         })
     }
 
-    /// Fails a Task whose Function is gone: only a claimed Task can fail (contract §4).
-    /// `false`: somebody else has it.
+    /// Fails a Task whose Function is gone: only a claimed Task can fail (contract §4). `false`: somebody else has it.
     async fn end_orphan(&self, head: &Candidate) -> Result<bool, StoreError> {
         let run = new_run(&self.ports, self.slots.holder(), TimeLimit::default());
         let Some(record) = self.store.tasks.claim(head, &run, run.started).await? else {

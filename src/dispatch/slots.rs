@@ -82,7 +82,16 @@ impl Slots {
         policy: SlotPolicy,
         task_limit: u16,
     ) -> Self {
-        Self { ledger, holder, clock, policy, task_limit, counts: Arc::default(), wanted: AtomicBool::new(false), leasing: tokio::sync::Mutex::new(()) }
+        Self {
+            ledger,
+            holder,
+            clock,
+            policy,
+            task_limit,
+            counts: Arc::default(),
+            wanted: AtomicBool::new(false),
+            leasing: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// Who holds them.

@@ -73,9 +73,8 @@ impl Report {
             return Vec::new();
         }
         let steps = self.times.iter_log(self.times.min().max(1), factor.max(1.01));
-        let counted = steps.map(|step| {
-            (Duration::from_nanos(step.value_iterated_to()), step.count_since_last_iteration())
-        });
+        let counted =
+            steps.map(|step| (Duration::from_nanos(step.value_iterated_to()), step.count_since_last_iteration()));
         counted.skip_while(|(_, count)| *count == 0).collect()
     }
 

@@ -30,7 +30,9 @@ use crate::{
 pub async fn take(context: &Context) -> anyhow::Result<Result> {
     let record = Record::default();
     let below = database::memory_connector(None);
-    let client = Client::from_conf(database::client_config(SharedHttpClient::new(Wire { below, record: record.clone() })).build());
+    let client = Client::from_conf(
+        database::client_config(SharedHttpClient::new(Wire { below, record: record.clone() })).build(),
+    );
     let folder = context.scratch()?;
     // As the API's Lambda function has it: others lease slots too, and a record is written before the answer.
     let api = Api::start(client, folder.path()).await?;

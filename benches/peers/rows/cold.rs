@@ -32,7 +32,10 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
             medians.0.push(Figure::new("", ours).median());
             medians.1.push(Figure::new("", theirs).median());
             context.say(&format!(
-                "   {}, round {round}: {:.1} | {:.1} ms", language.name(), medians.0[round], medians.1[round]
+                "   {}, round {round}: {:.1} | {:.1} ms",
+                language.name(),
+                medians.0[round],
+                medians.1[round]
             ));
         }
         let against = Some(("AWS RIE with AWS's client", Figure::new("ms", medians.1)));

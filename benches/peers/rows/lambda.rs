@@ -77,7 +77,12 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
     let mut result = Result::default();
     let own: Vec<_> = warm.0.iter().zip(&warm.1).map(|(ours, hello)| ours - hello).collect();
     let against = Some(("hello in Rust", Figure::new("ms", first.1)));
-    result.line("api Lambda, x86_64: start and first answer", Figure::new("ms", first.0), against, Target::RatioAtMost(1.5));
+    result.line(
+        "api Lambda, x86_64: start and first answer",
+        Figure::new("ms", first.0),
+        against,
+        Target::RatioAtMost(1.5),
+    );
     result.line("api Lambda: the handler's own time, over hello's", Figure::new("ms", own), None, Target::AtMost(2.0));
     let size = zipped_megabytes(&ours)?;
     result.line("api Lambda: its zip", Figure::count("MB", size), None, Target::AtMost(5.0));
@@ -89,7 +94,11 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
 }
 
 fn build(context: &Context, command: &mut Command) -> anyhow::Result<()> {
-    context.say(&format!("   {:?} {}", command.get_program(), command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")));
+    context.say(&format!(
+        "   {:?} {}",
+        command.get_program(),
+        command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    ));
     let status = command.current_dir(&context.repository).status()?;
     anyhow::ensure!(status.success(), "it could not be built");
     Ok(())

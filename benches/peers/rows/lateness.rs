@@ -38,7 +38,8 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
         // Fifty a second, from a second after now.
         let first = SystemClock.now().saturating_add(Duration::from_secs(1));
         for n in 0..tasks {
-            create(&engine, "hello", first.saturating_add(Duration::from_millis(20 * n as u64 + (n as u64 * 7) % 20))).await?;
+            create(&engine, "hello", first.saturating_add(Duration::from_millis(20 * n as u64 + (n as u64 * 7) % 20)))
+                .await?;
         }
         while engine.lambda.started().len() < tasks + CHAINS * (RETRIES.len() + 1) {
             anyhow::ensure!(Instant::now() < until, "not every task ran");
@@ -46,7 +47,8 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
         }
         let started = engine.lambda.started();
         engine.stop().await;
-        let mut planned: Vec<_> = started.iter().filter(|run| run.due >= first).filter(|run| run.retries == 0).map(lateness).collect();
+        let mut planned: Vec<_> =
+            started.iter().filter(|run| run.due >= first).filter(|run| run.retries == 0).map(lateness).collect();
         p99.push(quantile(&mut planned, 0.99));
         let mut retried: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
         for run in started.iter().filter(|run| run.retries > 0) {
@@ -55,7 +57,11 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
         for (at, late) in late.iter_mut().enumerate() {
             late.push(retried.get_mut(&(at + 1)).map_or(f64::NAN, |late| quantile(late, 1.0)));
         }
-        context.say(&format!("   round {round}: p99 {:.1} ms, retries at most {:?} ms late", p99[round], late.clone().map(|late| late[round])));
+        context.say(&format!(
+            "   round {round}: p99 {:.1} ms, retries at most {:?} ms late",
+            p99[round],
+            late.clone().map(|late| late[round])
+        ));
     }
     let mut result = Result::default();
     let what = "planned Tasks, 50 a second: start − startTimestamp, p99";

@@ -225,4 +225,3 @@ fn resident_megabytes() -> f64 {
     let pages: f64 = text.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(f64::NAN);
     pages * 4096.0 / 1e6
 }
-

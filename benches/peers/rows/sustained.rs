@@ -53,19 +53,30 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
         memory.push(Size::of(&dev)?.megabytes);
         context.say(&format!(
             "   {:.0} s: p50 {:.2} p99 {:.2} ms, {:.0} MB",
-            began.elapsed().as_secs_f64(), p50[p50.len() - 1], p99[p99.len() - 1], memory[memory.len() - 1]
+            began.elapsed().as_secs_f64(),
+            p50[p50.len() - 1],
+            p99[p99.len() - 1],
+            memory[memory.len() - 1]
         ));
     }
     let after = Size::of(&dev)?;
     let minute = usize::try_from(60 / window.as_secs().max(1))?.clamp(1, windows / 2);
     let part = |values: &[f64]| Figure::new("ms", vec![Figure::new("", values.to_vec()).median()]);
     let mut result = Result::default();
-    let what = format!("{FUNCTIONS} Functions at 70 % of the peak ({rate:.0}/s), {} minutes: p99 of the last minute", context.minutes);
+    let what = format!(
+        "{FUNCTIONS} Functions at 70 % of the peak ({rate:.0}/s), {} minutes: p99 of the last minute",
+        context.minutes
+    );
     let first = Some(("the first minute", part(&p99[..minute])));
     result.line(&what, part(&p99[windows - minute..]), first, Target::RatioAtMost(1.2));
     let mut sizes = |what: &str, unit: &str, after: f64, before: f64| {
         let what = format!("the same: {what} at the end");
-        result.line(&what, Figure::count(unit, after), Some(("at its start", Figure::count(unit, before))), Target::RatioAtMost(1.1));
+        result.line(
+            &what,
+            Figure::count(unit, after),
+            Some(("at its start", Figure::count(unit, before))),
+            Target::RatioAtMost(1.1),
+        );
     };
     sizes("memory of the server", "MB", after.megabytes, before.megabytes);
     sizes("open descriptors", "", after.descriptors, before.descriptors);
@@ -76,7 +87,8 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
         context.minutes
     ));
     let seconds = |at: usize| format!("{}", (at as u64 + 1) * window.as_secs());
-    let points = |values: &[f64]| values.iter().enumerate().map(|(at, value)| (seconds(at), *value)).collect::<Vec<_>>();
+    let points =
+        |values: &[f64]| values.iter().enumerate().map(|(at, value)| (seconds(at), *value)).collect::<Vec<_>>();
     result.plots.push(Plot {
         name: "sustained".to_owned(),
         title: "Sustained load: time of a call by second".to_owned(),

@@ -25,11 +25,8 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
         let dev = Dev::start(context, &[("hello", language)], 5).await?;
         let bare = Bare::start(context, &dev, language, 1, false).await?;
         let rie = Rie::start(context, language).await?;
-        let sides = [
-            Call::get(dev.address, "/tasks/v1/api/hello/"),
-            Call::post(bare.address, "/", EVENT),
-            rie.call(EVENT),
-        ];
+        let sides =
+            [Call::get(dev.address, "/tasks/v1/api/hello/"), Call::post(bare.address, "/", EVENT), rie.call(EVENT)];
         let calls = Until::Calls(context.count(2000));
         for side in &sides {
             let report = side.load(1, Pace::Flat, Until::Calls(context.count(500))).await;

@@ -14,7 +14,8 @@ pub fn priorities(world: &World) {
         let key = |row: &crate::row::TaskRow| (Reverse(row.priority), row.start, row.id);
         for claim in &journal.claims {
             let sent = |task: tasklane::model::ObjectId| {
-                let of_this_look = |asked: &Asked| asked.by == claim.by && asked.task == task && asked.heads == claim.heads;
+                let of_this_look =
+                    |asked: &Asked| asked.by == claim.by && asked.task == task && asked.heads == claim.heads;
                 journal.asked.iter().position(of_this_look)
             };
             let Some(claimed) = journal.last(claim.task) else { continue };
