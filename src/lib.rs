@@ -16,6 +16,8 @@ pub mod dispatch;
 #[cfg(feature = "cli")]
 pub mod fuzzing;
 pub mod http;
+#[cfg(feature = "cli")]
+pub mod load;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod model;

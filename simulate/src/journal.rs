@@ -70,9 +70,22 @@ pub struct Version {
 pub struct Claim {
     /// The place of the write.
     pub seq: u64,
+    /// Who claimed it.
+    pub by: LifeId,
     /// What was claimed.
     pub task: ObjectId,
     /// When each partition of the shared lane was read last, as places among the writes.
+    pub heads: BTreeMap<String, u64>,
+}
+
+/// A claim that was sent, whatever became of it.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Who sent it.
+    pub by: LifeId,
+    /// What it is to claim.
+    pub task: ObjectId,
+    /// As [`Claim::heads`].
     pub heads: BTreeMap<String, u64>,
 }
 
@@ -114,6 +127,8 @@ pub struct Journal {
     pub rows: BTreeMap<ObjectId, Vec<Version>>,
     /// Every claim, in order.
     pub claims: Vec<Claim>,
+    /// Every claim that was sent, in order.
+    pub asked: Vec<Asked>,
     /// Each Function's states, with the moments from which they held.
     pub functions: BTreeMap<String, Vec<(i64, Option<FunctionState>)>>,
     /// What is on the wire.
@@ -189,7 +204,7 @@ impl Journal {
         let is_claim = row.status == tasklane::model::TaskStatus::InProgress
             && before.as_ref().is_some_and(|before| before.status == tasklane::model::TaskStatus::New);
         if is_claim {
-            self.claims.push(Claim { seq: self.seq, task: id, heads: heads.clone() });
+            self.claims.push(Claim { seq: self.seq, by, task: id, heads: heads.clone() });
         }
         let next = row.retried_by;
         self.rows.entry(id).or_default().push(Version { seq: self.seq, at, by, row });

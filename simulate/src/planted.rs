@@ -217,7 +217,7 @@ fn each_part(operation: &str, body: &mut Value, mut with: impl FnMut(&mut Value)
     }
 }
 
-fn sets_status(part: &Value, status: &str) -> bool {
+pub fn sets_status(part: &Value, status: &str) -> bool {
     value(part, ":set_status") == Some(status)
 }
 

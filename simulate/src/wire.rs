@@ -19,7 +19,12 @@ use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 use tasklane::ports::Clock as _;
 
-use crate::{Bug, journal::FunctionState, life::Life, planted};
+use crate::{
+    Bug,
+    journal::{Asked, FunctionState},
+    life::Life,
+    planted,
+};
 
 /// The prefix of the tables.
 pub const PREFIX: &str = "sim";
@@ -79,6 +84,7 @@ struct Answer {
 impl Way {
     async fn call(&self, operation: &str, mut body: Value) -> Result<HttpResponse, ConnectorError> {
         let (life, world) = (&self.life, &self.life.world);
+        self.note_claim(operation, &body);
         life.may_die("before a call of the store").await;
         self.travel().await;
         // What is under way when a process dies may still arrive.
@@ -251,6 +257,18 @@ impl Way {
             let (scope, holders) = (&body["Item"]["pk"]["S"], &body["Item"]["holders"]["S"]);
             let what = format!("{}: {}", scope.as_str().unwrap_or_default(), holders.as_str().unwrap_or_default());
             self.life.world.note(Some(self.life.id), None, what);
+        }
+    }
+
+    /// A claim leaves, in its place among the others.
+    fn note_claim(&self, operation: &str, body: &Value) {
+        let task = body["Key"]["sk"]["S"].as_str().and_then(|id| id.parse().ok());
+        if let Some(task) = task
+            && operation == "UpdateItem"
+            && planted::sets_status(body, "inProgress")
+        {
+            let heads = self.life.heads.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            self.life.world.journal().asked.push(Asked { by: self.life.id, task, heads });
         }
     }
 

@@ -14,6 +14,10 @@ pub(super) struct ConnectArgs {
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
 
+    /// The service's URL, taken as it is, e.g. that of an API Gateway's stage
+    #[arg(long, value_name = "URL", conflicts_with = "host")]
+    url: Option<String>,
+
     /// A file with API_HOST and credentials. Without it: the environment, ./.tasklane/credentials, ~/.tasklane/credentials, ~/.exh/credentials
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
@@ -53,7 +57,7 @@ impl ConnectArgs {
     fn search(&self, around: &Surroundings<'_>) -> anyhow::Result<(BaseUrl, Credential)> {
         let environment = StoredCredentials::from_lookup(around.variable);
         let mut looked_at = Vec::new();
-        let mut host = self.host.clone();
+        let mut host = self.url.clone().or_else(|| self.host.clone());
         let mut token = self.access_token.clone().map(|token| Credential::Bearer(Secret::new(token)));
 
         for place in self.places(around) {
@@ -79,7 +83,13 @@ impl ConnectArgs {
                 continue;
             };
             match host.clone().or(stored.host) {
-                Some(host) => return Ok((BaseUrl::from_host(&host)?, credential)),
+                Some(host) => {
+                    let base = match &self.url {
+                        Some(url) => BaseUrl::from_url(url)?,
+                        None => BaseUrl::from_host(&host)?,
+                    };
+                    return Ok((base, credential));
+                }
                 // A token from the command line may find its host further on.
                 None if self.access_token.is_some() => token = Some(credential),
                 None => bail!("the credentials in {name} name no API_HOST; name one with --host"),
@@ -176,6 +186,7 @@ mod tests {
     fn flags(host: Option<&str>, credentials: Option<&str>, access_token: Option<&str>) -> ConnectArgs {
         ConnectArgs {
             host: host.map(str::to_owned),
+            url: None,
             credentials: credentials.map(PathBuf::from),
             access_token: access_token.map(str::to_owned),
         }
@@ -207,6 +218,15 @@ mod tests {
             search(flags(Some("localhost:9"), None, Some("flag")), &[], &[]),
             ok("http://localhost:9 bearer flag")
         );
+    }
+
+    #[test]
+    fn a_url_is_taken_as_it_is_with_the_credentials_that_are_found() {
+        let url = |url: &str| ConnectArgs { url: Some(url.to_owned()), ..ConnectArgs::default() };
+        let stage = "https://abc.execute-api.eu-west-1.amazonaws.com/prod";
+        assert_eq!(search(url(stage), &[EXH], &[]), Ok(format!("{stage} oauth1 exh")));
+        assert_eq!(search(url(stage), &[HERE], VARIABLES), Ok(format!("{stage} bearer variable")));
+        assert!(search(url("example.com"), &[HERE], &[]).unwrap_err().contains("expected a URL"), "no scheme");
     }
 
     #[test]

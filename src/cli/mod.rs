@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "aws")]
 mod admin;
 mod api_requests;
+mod bench;
 pub mod callers;
 mod completions;
 mod connect;
@@ -67,6 +68,7 @@ enum Command {
     Enable(Remote<functions::EnableArgs>),
     Disable(Remote<functions::DisableArgs>),
     Execute(Remote<execute::Args>),
+    Bench(Remote<bench::Args>),
     #[command(subcommand)]
     Tasks(tasks::Command),
     #[command(subcommand)]
@@ -111,6 +113,7 @@ impl Command {
             Self::Enable(remote) => remote.run(functions::enable).await,
             Self::Disable(remote) => remote.run(functions::disable).await,
             Self::Execute(remote) => remote.run(execute::run).await,
+            Self::Bench(remote) => remote.run(bench::run).await,
             Self::Tasks(command) => command.run().await,
             Self::Schedules(command) => command.run().await,
             Self::ApiRequests(command) => command.run().await,
@@ -201,6 +204,12 @@ mod tests {
             "tasklane credentials create --user ada --expires 30",
             "tasklane sync --env NAME",
             "tasklane run hello --data {} --event {}",
+            "tasklane bench",
+            "tasklane bench --function hello --connections 0",
+            "tasklane bench --function hello --kind queue",
+            "tasklane bench --function hello --duration 5 --requests 5",
+            "tasklane bench --function hello --kind api --path hello",
+            "tasklane list --host localhost --url http://localhost:4000",
             "tasklane dev --listen 4000",
             "tasklane dev --concurrency 0",
             "tasklane completions cmd",

@@ -193,6 +193,11 @@ impl Client {
         let call = Call::post(format!("{FUNCTIONS}/{name}/execute"));
         self.call(call.body(json(&Body { data })?).within(EXECUTION)).await
     }
+
+    /// Calls a Function as an HTTP endpoint, with GET and once; `path` begins with a slash. Answers its body.
+    pub async fn call_api_function(&self, name: &FunctionName, path: &str) -> Result<String, ClientError> {
+        self.once(&Call::get(format!("/tasks/v1/api/{name}{path}")).within(EXECUTION)).await
+    }
 }
 
 pub(super) fn json(body: &impl Serialize) -> Result<String, ClientError> {

@@ -48,6 +48,24 @@ impl BaseUrl {
         }
     }
 
+    /// Takes a URL as it is, such as that of an API Gateway's stage.
+    ///
+    /// # Errors
+    /// When it is no URL of the web.
+    pub fn from_url(url: &str) -> Result<Self, InvalidHost> {
+        let invalid = || InvalidHost {
+            host: url.to_owned(),
+            reason: "expected a URL such as https://example.com/prod".to_owned(),
+        };
+        let parsed = Url::parse(url.trim()).map_err(|_| invalid())?;
+        match (parsed.scheme(), parsed.has_host(), parsed.query(), parsed.fragment()) {
+            ("http" | "https", true, None, None) if parsed.username().is_empty() && parsed.password().is_none() => {
+                Ok(Self(parsed))
+            }
+            _ => Err(invalid()),
+        }
+    }
+
     /// The URL of a path of the service.
     pub(super) fn join(&self, path: &str, query: Option<&str>) -> Url {
         let mut url = self.0.clone();
@@ -125,6 +143,17 @@ mod tests {
             ["", "/", "exa mple.com", "http://user:s3cret@localhost", "example.com?x", "localhost#x", "10.0.0.1"]
         {
             assert!(BaseUrl::from_host(host).is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_taken_as_it_is() {
+        let base = |url: &str| BaseUrl::from_url(url).map(|base| base.to_string());
+        for url in ["https://abc.execute-api.eu-west-1.amazonaws.com/prod", "http://10.0.0.1:4000"] {
+            assert_eq!(base(url), Ok(url.to_owned()));
+        }
+        for url in ["", "example.com", "ftp://example.com", "https://a:b@example.com", "https://example.com?x"] {
+            assert!(base(url).is_err(), "{url}");
         }
     }
 

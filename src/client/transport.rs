@@ -137,7 +137,8 @@ impl Client {
         }
     }
 
-    async fn once(&self, call: &Call) -> Result<String, ClientError> {
+    /// Asks once.
+    pub(super) async fn once(&self, call: &Call) -> Result<String, ClientError> {
         let url = self.base.join(&call.path, call.query.as_deref());
         let authorization = match &self.credential {
             Credential::Bearer(token) => format!("Bearer {}", token.expose()),

@@ -1,14 +1,15 @@
 //! Claims due Tasks in order and runs them, as many at once as there are slots.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use futures::future::join_all;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info_span, warn};
 
 use super::{Acquired, Ended, FunctionDirectory, Runner, Slot, Slots, new_run, tell_of};
 use crate::{
-    model::{Function, Lane, TaskError, TaskErrorKind, TimeLimit},
+    model::{Function, FunctionName, Lane, TaskError, TaskErrorKind, TaskStatus, TimeLimit},
     ports::Ports,
     store::{Candidate, QueueLane, Store, StoreError, TaskRecord},
 };
@@ -40,7 +41,7 @@ pub struct Dispatcher {
 /// What came of a look at the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claimed {
-    /// A Task was claimed and is running.
+    /// Tasks were claimed and are running.
     Started,
     /// No due Task can run now.
     Nothing,
@@ -50,14 +51,29 @@ pub enum Claimed {
     Contended,
 }
 
-enum Considered {
-    Claimed(Box<TaskRecord>, Arc<Function>),
-    /// It stands elsewhere now, or has ended.
-    Moved,
-    /// Another dispatcher has it, or it was canceled.
-    Lost,
-    /// Nothing of its lane can run now.
-    LaneHeld,
+/// What came of a look at the heads of the queue.
+struct Look<'a> {
+    /// What is to be claimed, in order.
+    chosen: Vec<Chosen<'a>>,
+    /// The lanes of which nothing can run now.
+    held: Vec<QueueLane>,
+    /// Whether something was moved elsewhere, or ended.
+    moved: bool,
+}
+
+/// A Task to be claimed, and the slot that it will run in.
+struct Chosen<'a> {
+    head: &'a Candidate,
+    function: Arc<Function>,
+    slot: Slot,
+}
+
+/// What became of a claim.
+enum Claim {
+    /// The Task is running.
+    Running,
+    /// Somebody else has it; the slot is free again.
+    Lost(Slot),
 }
 
 impl Dispatcher {
@@ -120,9 +136,14 @@ impl Dispatcher {
         self.running.len()
     }
 
-    /// Claims the best due Task that can run, and runs it in the background.
+    /// Claims the best due Tasks that can run, as many as one look at the queue shows and slots are free, and runs them in
+    /// the background.
+    ///
+    /// They are asked for in their order and at once: one after the other, each would wait for the answer to the one
+    /// before, and many slots would stand empty.
     pub async fn claim_next(&self, slot_freed: &Arc<Notify>) -> Result<Claimed, StoreError> {
-        let Acquired::Granted(mut slot) = self.slots.acquire().await? else { return Ok(Claimed::Full) };
+        let Acquired::Granted(slot) = self.slots.acquire().await? else { return Ok(Claimed::Full) };
+        let mut slot = Some(slot);
         let mut lanes = self.functions.lanes().await?;
         let mut seen = Some(lanes.clone());
         let mut lost_rounds = 0;
@@ -139,57 +160,105 @@ impl Dispatcher {
                 }
                 continue;
             }
-            let mut all_lost = true;
-            for head in &heads {
-                match self.consider(head, &mut slot).await? {
-                    Considered::Claimed(record, function) => {
-                        self.start(*record, function, slot, Arc::clone(slot_freed));
-                        return Ok(Claimed::Started);
-                    }
-                    Considered::Moved => all_lost = false,
-                    Considered::Lost => {}
-                    Considered::LaneHeld => {
-                        lanes.retain(|lane| *lane != head.lane);
-                        all_lost = false;
-                        break;
-                    }
+            let look = self.look_at(&heads, &mut slot).await?;
+            lanes.retain(|lane| !look.held.contains(lane));
+            let claims = look.chosen.into_iter().map(|chosen| self.claim(chosen, slot_freed));
+            let mut failure = None;
+            let mut started = false;
+            // All of them, whatever becomes of some: one that was claimed has to run.
+            for claimed in join_all(claims).await {
+                match claimed {
+                    Ok(Claim::Running) => started = true,
+                    Ok(Claim::Lost(unused)) => slot = slot.or(Some(unused)),
+                    Err(error) => failure = Some(error),
                 }
             }
-            lost_rounds = if all_lost { lost_rounds + 1 } else { 0 };
+            if let Some(error) = failure {
+                return Err(error);
+            }
+            if started {
+                return Ok(Claimed::Started);
+            }
+            lost_rounds = if !look.moved && look.held.is_empty() { lost_rounds + 1 } else { 0 };
             if lost_rounds == LOST_ROUNDS {
                 return Ok(Claimed::Contended);
+            }
+            if slot.is_none() {
+                let Acquired::Granted(again) = self.slots.acquire().await? else { return Ok(Claimed::Full) };
+                slot = Some(again);
             }
         }
     }
 
-    async fn consider(&self, head: &Candidate, slot: &mut Slot) -> Result<Considered, StoreError> {
-        let Some(function) = self.functions.read(&head.function).await? else {
-            return self.end_orphan(head).await;
-        };
-        let apart = !function.enabled || function.lane == Lane::Own;
-        if apart && head.lane == QueueLane::Shared {
-            // Queued before its Function could be held back: there it would stand in front of the others.
-            let moved = self.store.tasks.move_to_own_lane(head).await?;
-            return Ok(if moved { Considered::Moved } else { Considered::Lost });
+    /// Chooses among the heads of the queue, in their order, until there is no slot for the next one. `slot` is the
+    /// first one's.
+    async fn look_at<'a>(&self, heads: &'a [Candidate], slot: &mut Option<Slot>) -> Result<Look<'a>, StoreError> {
+        let mut look = Look { chosen: Vec::new(), held: Vec::new(), moved: false };
+        let mut functions: HashMap<&FunctionName, Option<Arc<Function>>> = HashMap::new();
+        for head in heads {
+            if look.held.contains(&head.lane) {
+                continue;
+            }
+            let function = match functions.get(&head.function) {
+                Some(function) => function.clone(),
+                // Read after the heads, so what holds a Function back by then holds its Tasks back.
+                None => {
+                    let function = self.functions.read(&head.function).await?;
+                    functions.entry(&head.function).or_insert(function).clone()
+                }
+            };
+            let Some(function) = function else {
+                look.moved |= self.end_orphan(head).await?;
+                continue;
+            };
+            let apart = !function.enabled || function.lane == Lane::Own;
+            if apart && head.lane == QueueLane::Shared {
+                // Queued before its Function could be held back: there it would stand in front of the others.
+                look.moved |= self.store.tasks.move_to_own_lane(head).await?;
+                continue;
+            }
+            if !function.enabled {
+                look.held.push(head.lane.clone());
+                continue;
+            }
+            let mut own = match slot.take() {
+                Some(slot) => slot,
+                None => match self.slots.acquire().await? {
+                    Acquired::Granted(slot) => slot,
+                    Acquired::Full(_) => break,
+                },
+            };
+            if self.slots.narrow(&mut own, &function).await? {
+                look.chosen.push(Chosen { head, function, slot: own });
+            } else {
+                *slot = Some(own);
+                look.held.push(head.lane.clone());
+            }
         }
-        if !function.enabled || !self.slots.narrow(slot, &function).await? {
-            return Ok(Considered::LaneHeld);
-        }
+        Ok(look)
+    }
+
+    /// Claims a Task and runs it.
+    async fn claim(&self, chosen: Chosen<'_>, slot_freed: &Arc<Notify>) -> Result<Claim, StoreError> {
+        let Chosen { head, function, mut slot } = chosen;
         let run = new_run(&self.ports, self.slots.holder(), function.time_limit);
         Ok(match self.store.tasks.claim(head, &run, run.started).await? {
-            Some(record) => Considered::Claimed(Box::new(record), function),
+            Some(record) => {
+                self.start(record, function, slot, Arc::clone(slot_freed));
+                Claim::Running
+            }
             None => {
                 slot.widen();
-                Considered::Lost
+                Claim::Lost(slot)
             }
         })
     }
 
-    /// Fails a Task whose Function is gone: only a claimed Task can fail (contract §4).
-    async fn end_orphan(&self, head: &Candidate) -> Result<Considered, StoreError> {
+    /// Fails a Task whose Function is gone: only a claimed Task can fail (contract §4). `false`: somebody else has it.
+    async fn end_orphan(&self, head: &Candidate) -> Result<bool, StoreError> {
         let run = new_run(&self.ports, self.slots.holder(), TimeLimit::default());
         let Some(record) = self.store.tasks.claim(head, &run, run.started).await? else {
-            return Ok(Considered::Lost);
+            return Ok(false);
         };
         let error = TaskError {
             kind: TaskErrorKind::Invocation,
@@ -197,7 +266,7 @@ impl Dispatcher {
             message: format!("The Function '{}' was deleted before the Task ran.", head.function),
         };
         self.runner.fail_unrun(record.task, &run, error).await;
-        Ok(Considered::Moved)
+        Ok(true)
     }
 
     fn start(&self, record: TaskRecord, function: Arc<Function>, slot: Slot, slot_freed: Arc<Notify>) {

@@ -6,7 +6,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -41,6 +44,8 @@ pub struct Slots {
     policy: SlotPolicy,
     task_limit: u16,
     counts: Arc<Mutex<BTreeMap<SlotScope, Count>>>,
+    /// Whether somebody here may have been told that every slot is in use, and waits for one.
+    wanted: AtomicBool,
     /// One conversation with the ledger at a time: two would each ask for what the other was just granted.
     leasing: tokio::sync::Mutex<()>,
 }
@@ -77,7 +82,16 @@ impl Slots {
         policy: SlotPolicy,
         task_limit: u16,
     ) -> Self {
-        Self { ledger, holder, clock, policy, task_limit, counts: Arc::default(), leasing: tokio::sync::Mutex::new(()) }
+        Self {
+            ledger,
+            holder,
+            clock,
+            policy,
+            task_limit,
+            counts: Arc::default(),
+            wanted: AtomicBool::new(false),
+            leasing: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// Who holds them.
@@ -153,6 +167,14 @@ impl Slots {
         }
     }
 
+    /// Whether somebody may wait for the slot that was just given back. Of other processes nothing is known.
+    pub fn somebody_waits(&self) -> bool {
+        match self.policy {
+            SlotPolicy::Alone => self.wanted.swap(false, Ordering::SeqCst),
+            SlotPolicy::Shared => true,
+        }
+    }
+
     async fn acquire_within(
         &self,
         scope: SlotScope,
@@ -163,6 +185,8 @@ impl Slots {
         if self.take_leased(&scope, limit, until(self.clock.now())) {
             return Ok(Acquired::Granted(self.slot(scope)));
         }
+        // Before the second look: whoever gives a slot back after it finds this set.
+        self.wanted.store(true, Ordering::SeqCst);
         let _turn = self.leasing.lock().await;
         let now = self.clock.now();
         if self.take_leased(&scope, limit, until(now)) {

@@ -73,8 +73,8 @@ pub enum DatabaseError {
 
 /// Opens the database in this file, creating it when there is none, for this process alone.
 ///
-/// What was acknowledged is on the disk: SQLite runs with a write-ahead log and `synchronous=FULL`, its own default,
-/// which dynoxide leaves as it is.
+/// What was acknowledged is on the disk: calls that wait at the same time are written to SQLite's write-ahead log one
+/// after the other, the log is synced once, and then all of them are answered.
 pub fn open(path: &Path) -> Result<Client, DatabaseError> {
     Ok(client_of(connector(path)?))
 }
@@ -96,11 +96,12 @@ pub fn connector(path: &Path) -> Result<SharedHttpClient, DatabaseError> {
     check(path)?;
     let text = path.to_str().ok_or_else(|| unusable(path, "its path is not UTF-8"))?;
     let database = dynoxide::Database::new(text).map_err(|error| unusable(path, &describe(&error)))?;
+    let log = WriteAheadLog::of(&database, path).map_err(|error| unusable(path, &describe(&error)))?;
     let (requests, inbox) = mpsc::channel();
     let thread = thread::Builder::new()
         .name("tasklane-database".to_owned())
         .spawn(move || {
-            serve(&database, &inbox);
+            serve(&database, log, &inbox);
             // Only once SQLite has closed the file may another process have it.
             drop(database);
             drop(lock);
@@ -242,17 +243,40 @@ impl Drop for Engine {
     }
 }
 
-fn serve(database: &dynoxide::Database, inbox: &mpsc::Receiver<Request>) {
+/// The most calls that share one sync: the first of them must not wait for ever.
+const SHARE: usize = 128;
+
+fn serve(database: &dynoxide::Database, mut log: WriteAheadLog, inbox: &mpsc::Receiver<Request>) {
     let mut swept = std::time::Instant::now();
     loop {
-        match inbox.recv_timeout(SWEEP_EVERY) {
-            Ok(request) => {
-                let answer = answer(database, &request.operation, &request.body);
-                // A caller who went away does not need the answer.
-                let _ = request.answer.send(answer);
-            }
-            Err(mpsc::RecvTimeoutError::Timeout) => {}
+        let mut waiting = match inbox.recv_timeout(SWEEP_EVERY) {
+            Ok(request) => Some(request),
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        };
+        // Whoever is answered before the sync has neither written anything nor read what is not yet on the disk.
+        let mut unsynced = Vec::new();
+        while let Some(Request { operation, body, answer: whom }) = waiting.take() {
+            let answer = match log.broken() {
+                None => answer(database, &operation, &body),
+                Some(why) => failure(why),
+            };
+            if unsynced.is_empty() && !writes(&operation) {
+                // A caller who went away does not need the answer.
+                let _ = whom.send(answer);
+            } else {
+                unsynced.push((whom, answer));
+            }
+            if unsynced.len() < SHARE {
+                waiting = inbox.try_recv().ok();
+            }
+        }
+        let synced = if unsynced.is_empty() { Ok(()) } else { log.sync() };
+        for (whom, answer) in unsynced {
+            let _ = whom.send(match &synced {
+                Ok(()) => answer,
+                Err(why) => failure(why),
+            });
         }
         if swept.elapsed() >= SWEEP_EVERY {
             swept = std::time::Instant::now();
@@ -260,6 +284,57 @@ fn serve(database: &dynoxide::Database, inbox: &mpsc::Receiver<Request>) {
                 tracing::warn!(error = %error, "could not remove expired records from the database");
             }
         }
+    }
+}
+
+fn writes(operation: &str) -> bool {
+    !matches!(
+        operation,
+        "BatchGetItem" | "DescribeTable" | "DescribeTimeToLive" | "GetItem" | "Query" | "Scan" | "TransactGetItems"
+    )
+}
+
+fn failure(why: &str) -> Answer {
+    let error = DynoxideError::InternalServerError(why.to_owned());
+    Answer { status: error.status_code(), body: error.to_json() }
+}
+
+/// SQLite's write-ahead log, synced by us instead of by each commit.
+///
+/// With `synchronous=NORMAL` SQLite syncs its log before it moves pages from there to the database, and the database
+/// before it uses the log anew, but not at a commit. Frames of the log count in their order, so one sync makes every
+/// commit before it last: what `synchronous=FULL` does once a commit is done here once for all that wait.
+/// <https://www.sqlite.org/wal.html>
+struct WriteAheadLog {
+    path: PathBuf,
+    file: Option<File>,
+    broken: Option<String>,
+}
+
+impl WriteAheadLog {
+    fn of(database: &dynoxide::Database, path: &Path) -> dynoxide::Result<Self> {
+        // What this sets is `synchronous=NORMAL`, and SQLite's defaults for the rest.
+        database.disable_bulk_loading()?;
+        Ok(Self { path: beside(path, "-wal"), file: None, broken: None })
+    }
+
+    /// Makes every commit so far last.
+    fn sync(&mut self) -> Result<(), String> {
+        let synced = match &self.file {
+            Some(file) => file.sync_data(),
+            // It is there once something was written, and as long as the database is open.
+            None => File::open(&self.path).and_then(|file| self.file.insert(file).sync_data()),
+        };
+        synced.map_err(|error| {
+            let why = format!("{} could not be synced to the disk: {error}", self.path.display());
+            tracing::error!("{why}; nothing more is read or written until the service is started again");
+            self.broken.insert(why).clone()
+        })
+    }
+
+    /// Why nothing can be relied on any more: after a failed sync the kernel may have dropped what was written.
+    fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
     }
 }
 
@@ -428,6 +503,43 @@ mod tests {
         let client = open(&path).unwrap();
         assert!(has(&client, "49").await);
         assert!(!has(&client, "50").await);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn writes_that_wait_together_are_all_made_and_seen_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tasklane.db");
+        let client = open(&path).unwrap();
+        create_table(&client).await;
+        let writes: Vec<_> = (0..300)
+            .map(|n: u32| {
+                let client = client.clone();
+                tokio::spawn(async move {
+                    put(&client, &n.to_string()).await;
+                    assert!(has(&client, &n.to_string()).await);
+                })
+            })
+            .collect();
+        for write in writes {
+            write.await.unwrap();
+        }
+        assert!(beside(&path, "-wal").metadata().unwrap().len() > 0, "there is a log to be synced");
+    }
+
+    #[test]
+    fn nothing_is_acknowledged_once_a_sync_has_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = dynoxide::Database::new(folder.path().join("tasklane.db").to_str().unwrap()).unwrap();
+        let mut log = WriteAheadLog::of(&database, &folder.path().join("elsewhere.db")).unwrap();
+        assert!(log.broken().is_none());
+        assert!(log.sync().unwrap_err().contains("elsewhere.db-wal"));
+        assert!(log.broken().is_some());
+        let (requests, inbox) = mpsc::channel();
+        let (answer, answered) = oneshot::channel();
+        requests.send(Request { operation: "GetItem".to_owned(), body: b"{}".to_vec(), answer }).unwrap();
+        drop(requests);
+        serve(&database, log, &inbox);
+        assert_eq!(answered.blocking_recv().unwrap().status, 500);
     }
 
     #[tokio::test]

@@ -90,8 +90,14 @@ impl Service {
             });
         } else {
             drop(slot);
-            self.inner.slots.give_back_idle().await;
-            self.wake(Duration::ZERO).await;
+            // The caller need not wait for what only others wait for.
+            let this = self.clone();
+            self.inner.background.spawn(async move {
+                this.inner.slots.give_back_idle().await;
+                if this.inner.slots.somebody_waits() {
+                    this.wake(Duration::ZERO).await;
+                }
+            });
         }
         match ended {
             Ended::Complete(task, result) => Ok(Executed { task, result }),

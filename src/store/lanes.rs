@@ -44,7 +44,8 @@ impl ReadyKey {
         self.0.split_once('.').and_then(|(_, timed)| time_of(timed))
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    /// As it stands in a row: the earlier text comes first.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 

@@ -2,10 +2,10 @@
 
 use std::cmp::Reverse;
 
-use crate::world::World;
+use crate::{journal::Asked, world::World};
 
 /// No claim passes over a better Task that its dispatcher must have seen, and that nothing held back: one of the first
-/// Function, which is never limited, disabled or deleted.
+/// Function, which is never limited, disabled or deleted. Claims of one look are sent together: the better one first.
 pub fn priorities(world: &World) {
     let mut passed_over = Vec::new();
     {
@@ -13,6 +13,11 @@ pub fn priorities(world: &World) {
         let first = &world.plan.functions[0].name;
         let key = |row: &crate::row::TaskRow| (Reverse(row.priority), row.start, row.id);
         for claim in &journal.claims {
+            let sent = |task: tasklane::model::ObjectId| {
+                let of_this_look =
+                    |asked: &Asked| asked.by == claim.by && asked.task == task && asked.heads == claim.heads;
+                journal.asked.iter().position(of_this_look)
+            };
             let Some(claimed) = journal.last(claim.task) else { continue };
             for (id, versions) in &journal.rows {
                 if *id == claim.task || versions[0].row.function != *first {
@@ -26,7 +31,8 @@ pub fn priorities(world: &World) {
                         && left > claim.seq
                         && key(&version.row) < key(claimed)
                 });
-                if better {
+                let asked_before = || sent(*id).is_some_and(|better| sent(claim.task).is_none_or(|this| better < this));
+                if better && !asked_before() {
                     passed_over.push((claim.task, *id));
                 }
             }

@@ -2,7 +2,8 @@
 //!
 //! A package unpacks to a folder named after its hash. A run takes an idle process of the Function's version, or starts
 //! one; `node` and `python` are started with small bootstraps that behave as AWS's runtime clients do, `provided.*` with
-//! the package's own. Between runs a process is frozen, as Lambda freezes it, and after a while without work it ends.
+//! the package's own. A process without work is frozen in a moment, as Lambda
+//! freezes it, and after a while it ends.
 //!
 //! Where the machine has bubblewrap, each process is in a jail of its own ([`jail`]). Without one, Functions run as the
 //! user who runs the server, and what they may do to the machine is not limited.
@@ -137,6 +138,7 @@ impl LocalLambda {
             self.engine.runs.wait().await;
         }
         self.engine.pool.end_idle(|_| true).await;
+        self.engine.config.logs.flush().await;
     }
 }
 

@@ -22,8 +22,8 @@ use crate::{
     ports::{Chance, Clock, FunctionError, Invocation, InvokeError, InvokeRequest, Outcome, SystemChance, SystemClock},
 };
 
-/// How long the caller waits, once the answer is there, for the process to be done: then the run's last lines are in
-/// the log and the process is ready for the next call. A process that takes longer is finished without the caller.
+/// How long the caller waits, once the answer is there, for the process to be done: then the run's last lines are on
+/// their way to the log and the process is ready for the next call. A process that takes longer is finished without the caller.
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// See [`crate::ports::Lambda::invoke`].
@@ -191,7 +191,6 @@ impl Run {
                 Happening::Ready | Happening::InitError(_) => {}
                 Happening::Deadline if until < deadline => {
                     sandbox.output.flush().await;
-                    self.engine.config.logs.flush().await;
                     if let Some(outcome) = &outcome {
                         self.answer(Ok(outcome.clone()));
                     }
@@ -236,7 +235,6 @@ impl Run {
         }
         self.log(report::end(&self.target.request_id)).await;
         self.log(report::report(&self.target.request_id, usage, &status)).await;
-        self.engine.config.logs.flush().await;
         match reusable {
             Some(sandbox) => self.engine.pool.rest(sandbox, slot),
             None => {

@@ -10,7 +10,9 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     os::{fd::AsRawFd, unix::fs::PermissionsExt},
     path,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
 };
 
 use axum::{
@@ -20,16 +22,19 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::{get, post},
+    serve::{Listener, ListenerExt as _},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, UnixListener},
     sync::{SetOnce, mpsc},
     task::AbortHandle,
 };
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{MAX_RESPONSE_BYTES, peers::OwnProcesses, process_tree::ProcessTree};
 use crate::ports::FunctionError;
@@ -72,6 +77,8 @@ pub(super) struct RuntimeApi {
     pub(super) address: SocketAddr,
     deliveries: mpsc::Sender<Delivery>,
     owner: Arc<SetOnce<Arc<ProcessTree>>>,
+    /// The connections that are open.
+    open: TaskTracker,
     servers: Vec<AbortHandle>,
 }
 
@@ -97,21 +104,32 @@ impl RuntimeApi {
             .route("/2018-06-01/runtime/invocation/{request_id}/error", post(error))
             .route("/2018-06-01/runtime/init/error", post(init_error))
             .with_state(shared);
+        let open = TaskTracker::new();
+        open.close();
         let owner = Arc::new(SetOnce::new());
         let servers = match socket.map(bind).transpose()? {
-            None => vec![serve(listener, router)],
+            None => {
+                // Answers are small and waited for. A socket that cannot do it is only slower.
+                let prompt = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+                vec![serve(prompt, &open, router)]
+            }
             Some(private) => {
                 let guarded = OwnProcesses { listener, owner: owner.clone() };
-                vec![serve(private, router.clone()), serve(guarded, router)]
+                vec![serve(private, &open, router.clone()), serve(guarded, &open, router)]
             }
         };
-        Ok((Self { address, deliveries, owner, servers }, told))
+        Ok((Self { address, deliveries, owner, open, servers }, told))
     }
 
     /// Says whose API this is.
     pub(super) fn belongs_to(&self, owner: &Arc<ProcessTree>) {
         // Said once; a second time would change nothing.
         let _ = self.owner.set(owner.clone());
+    }
+
+    /// Waits until no connection is open: then whatever a process said that is gone has been heard.
+    pub(super) async fn silent(&self) {
+        self.open.wait().await;
     }
 
     /// Hands an invocation over, to the `next` call that waits for it.
@@ -121,18 +139,76 @@ impl RuntimeApi {
     }
 }
 
+/// A listener, and what it lets in, counted.
+struct Connections<L> {
+    listener: L,
+    open: TaskTracker,
+}
+
+struct Connection<S> {
+    stream: S,
+    _open: TaskTrackerToken,
+}
+
+impl<L: Listener> Listener for Connections<L> {
+    type Io = Connection<L::Io>;
+    type Addr = L::Addr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let (stream, address) = self.listener.accept().await;
+        (Connection { stream, _open: self.open.token() }, address)
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
 impl Drop for RuntimeApi {
     fn drop(&mut self) {
         self.servers.iter().for_each(AbortHandle::abort);
     }
 }
 
-fn serve<L: axum::serve::Listener>(listener: L, router: Router) -> AbortHandle
+fn serve<L: Listener>(listener: L, open: &TaskTracker, router: Router) -> AbortHandle
 where
     L::Addr: std::fmt::Debug,
 {
+    let connections = Connections { listener, open: open.clone() };
     let server = tokio::spawn(async move {
-        let _ = axum::serve(listener, router).await;
+        let _ = axum::serve(connections, router).await;
     });
     server.abort_handle()
 }

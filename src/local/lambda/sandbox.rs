@@ -31,8 +31,10 @@ use crate::ports::FunctionError;
 
 /// How often a busy process's memory is looked at.
 const MEMORY_CHECK: Duration = Duration::from_millis(50);
-/// How long after a process's exit its last words may still be on their way through the socket.
+/// How long after a process's exit its last words may still be on their way: at least until its connection is taken,
+/// at most until every connection was read to its end.
 const LAST_WORDS: Duration = Duration::from_millis(50);
+const LAST_WORDS_AT_MOST: Duration = Duration::from_secs(2);
 
 /// A running process. Dropping it kills it and everything that it started.
 #[derive(Debug)]
@@ -143,10 +145,7 @@ impl Sandbox {
                 () = self.abort.cancelled() => return Happening::Aborted,
                 () = tokio::time::sleep_until(deadline) => return Happening::Deadline,
                 status = exit_of(&mut self.exit) => {
-                    return match tokio::time::timeout(LAST_WORDS, self.events.recv()).await {
-                        Ok(Some(event)) => event.into(),
-                        Ok(None) | Err(_) => Happening::Exited(status),
-                    };
+                    return self.last_words().await.map_or(Happening::Exited(status), Happening::from);
                 }
                 () = memory_check => {
                     if self.tree.has_more_than(MAX_PROCESSES) {
@@ -157,6 +156,20 @@ impl Sandbox {
                     }
                 }
             }
+        }
+    }
+
+    /// What a process that has ended said before.
+    async fn last_words(&mut self) -> Option<Event> {
+        let heard = async {
+            tokio::time::sleep(LAST_WORDS).await;
+            // What it started may hold a connection for ever.
+            let _ = tokio::time::timeout(LAST_WORDS_AT_MOST, self.api.silent()).await;
+        };
+        tokio::select! {
+            biased;
+            event = self.events.recv() => event,
+            () = heard => self.events.try_recv().ok(),
         }
     }
 
@@ -172,7 +185,7 @@ impl Sandbox {
 
     /// The most memory that it took so far, in MB as Lambda reports it.
     pub(super) fn peak_megabytes(&mut self) -> u64 {
-        self.measure_memory();
+        self.peak_bytes = self.peak_bytes.max(self.tree.known_memory());
         self.peak_bytes.min(self.memory_limit()).div_ceil(1024 * 1024)
     }
 

@@ -68,6 +68,8 @@ impl LocalLogs {
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, PortError> {
+        // Runs do not wait until their lines are written down, so whoever reads does.
+        self.writer.flush().await;
         let reader = self.reader.clone();
         let run = move || query(&reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| PortError::new("read log lines", error);

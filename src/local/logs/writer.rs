@@ -24,6 +24,8 @@ enum Message {
 
 /// How many lines wait at most. A Function that logs faster than a disk can write is slowed down by its full pipe.
 const QUEUE: usize = 4096;
+/// How long the first line waits for others: most come in threes, and a transaction costs more than a line.
+const GATHER: Duration = Duration::from_millis(2);
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 impl LogWriter {
@@ -34,6 +36,12 @@ impl LogWriter {
             let mut pruned = Instant::now();
             let mut batch = Vec::new();
             while messages.blocking_recv_many(&mut batch, QUEUE) > 0 {
+                if !batch.iter().any(|message| matches!(message, Message::Flush(_))) {
+                    std::thread::sleep(GATHER);
+                    while let Ok(message) = messages.try_recv() {
+                        batch.push(message);
+                    }
+                }
                 write(&mut db, live.as_ref(), std::mem::take(&mut batch));
                 if pruned.elapsed() > PRUNE_EVERY {
                     prune(&db, retention);

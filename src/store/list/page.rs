@@ -16,6 +16,9 @@ use super::{
 
 /// How many records are read at once while a filter may drop most of them: DynamoDB stops at 1 MB anyway.
 const READ_AHEAD: usize = 1000;
+/// How many records a list reads at most in order to count. What that costs, in time and in read units, must not grow with
+/// the table: a page shows some tens.
+const COUNTED: u64 = 1000;
 /// How many bytes of sort keys are held at most while a list is sorted.
 const SORT_BYTES: usize = 64 << 20;
 
@@ -62,7 +65,7 @@ async fn in_order(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -
     let began = listed.clock.now();
     let mut walk = Walk::new(listed, plan).await?;
     let end = query.window.offset.saturating_add(query.window.limit);
-    let (mut records, mut matched) = (Vec::new(), 0_u64);
+    let (mut records, mut matched, mut read) = (Vec::new(), 0_u64, 0_u64);
     let mut full_since = None;
     loop {
         if matched >= end {
@@ -74,13 +77,13 @@ async fn in_order(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -
             if query.filter.is_none()
                 && let Source::Everything = plan.source
             {
-                return match walk.count_rest(deadline).await? {
+                return match walk.count_rest(COUNTED.saturating_sub(read), deadline).await? {
                     Some((rest, true)) => Ok(Found { records, total: Total::Exact(matched + rest) }),
                     Some((rest, false)) => Ok(Found { records, total: at_least(matched + rest, end) }),
                     None => Ok(Found { records, total: at_least(matched, end) }),
                 };
             }
-            if listed.clock.now() >= deadline {
+            if read > COUNTED || listed.clock.now() >= deadline {
                 return Ok(Found { records, total: at_least(matched, end) });
             }
         } else {
@@ -88,11 +91,14 @@ async fn in_order(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -
         }
         let hint = match &query.filter {
             None => usize::try_from(end.saturating_sub(matched)).unwrap_or(READ_AHEAD).clamp(1, READ_AHEAD),
+            // One more than is counted, which tells whether that is all.
+            Some(_) if matched >= end => usize::try_from(COUNTED + 1 - read).unwrap_or(READ_AHEAD).clamp(1, READ_AHEAD),
             Some(_) => READ_AHEAD,
         };
         let Some(rows) = walk.next(hint).await? else {
             return Ok(Found { records, total: Total::Exact(matched) });
         };
+        read += rows.len() as u64;
         for row in rows.iter().filter(|row| !row.is_expired(now)) {
             let in_window = (query.window.offset..end).contains(&matched);
             if query.filter.is_none() && !in_window {

@@ -1,6 +1,9 @@
 //! Reading records in the order of their ids, across partitions.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use aws_sdk_dynamodb::types::Select;
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
@@ -22,8 +25,8 @@ const LOOK_UP: usize = 100;
 const COUNT_AT_ONCE: usize = 32;
 /// How many days are read side by side at most, once days turn out to be empty.
 const DAYS_AT_ONCE: usize = 32;
-/// After how many records counting looks at the clock.
-const COUNT_STEP: i32 = 1000;
+/// After how many records counting looks at the clock, at least and at most.
+const COUNT_STEP: (u64, u64) = (40, 1000);
 
 /// Reads the records of a plan, batch by batch, in order.
 pub(super) struct Walk<'a> {
@@ -45,6 +48,15 @@ enum Rest {
 
 /// Partitions that are read side by side.
 struct Merge(Vec<Cursor>);
+
+/// When counting ends.
+struct CountUntil {
+    most: u64,
+    deadline: Timestamp,
+    at_once: u64,
+    /// How much was counted so far, in all partitions.
+    counted: AtomicU64,
+}
 
 /// A place in a partition.
 struct Cursor {
@@ -142,19 +154,21 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Counts what is left without reading it, until `deadline`: how many there are, and whether that is all.
-    /// `None`: what is left can only be counted by reading it.
-    pub(super) async fn count_rest(self, deadline: Timestamp) -> Result<Option<(u64, bool)>, StoreError> {
+    /// Counts what is left without reading it, about `most` of it and until `deadline`: how many there are, and whether
+    /// that is all. `None`: what is left can only be counted by reading it.
+    pub(super) async fn count_rest(self, most: u64, deadline: Timestamp) -> Result<Option<(u64, bool)>, StoreError> {
         let Rest::Groups { current, groups, .. } = self.rest else { return Ok(None) };
         let listed = self.listed;
         let now = listed.clock.now();
         let current = current.map(|merge| merge.0).unwrap_or_default();
         let read: Vec<&Row> = current.iter().flat_map(|cursor| &cursor.buffer).collect();
         let read = read.into_iter().filter(|row| !row.is_expired(now)).count();
-        let left =
-            current.into_iter().chain(groups.into_iter().flatten().map(|partition| Cursor::new(None, "pk", partition)));
+        let groups = groups.into_iter().flatten().map(|partition| Cursor::new(None, "pk", partition));
+        let left: Vec<_> = current.into_iter().chain(groups).collect();
+        let at_once = left.len().clamp(1, COUNT_AT_ONCE) as u64;
+        let until = CountUntil { most, deadline, at_once, counted: AtomicU64::new(0) };
         let counts = stream::iter(left)
-            .map(|cursor| cursor.count(listed, &self.range, self.descending, deadline))
+            .map(|cursor| cursor.count(listed, &self.range, self.descending, &until))
             .buffer_unordered(COUNT_AT_ONCE);
         let (count, complete) = counts
             .try_fold((0, true), async |(sum, all), (count, complete)| Ok((sum + count, all && complete)))
@@ -243,23 +257,28 @@ impl Cursor {
         listed: &Listed,
         range: &(String, String),
         descending: bool,
-        deadline: Timestamp,
+        until: &CountUntil,
     ) -> Result<(u64, bool), StoreError> {
         let mut sum = 0;
         while !self.done {
-            if listed.clock.now() >= deadline {
+            let counted = until.counted.load(Ordering::Relaxed);
+            if counted > until.most || listed.clock.now() >= until.deadline {
                 return Ok((sum, false));
             }
+            // One more than is counted, which tells whether that is all; shared by those that count at the same time.
+            let step = ((until.most + 1 - counted) / until.at_once).clamp(COUNT_STEP.0, COUNT_STEP.1);
             let page = self
                 .query(listed, range, descending)
                 .select(Select::Count)
-                .limit(COUNT_STEP)
+                .limit(i32::try_from(step).unwrap_or(i32::MAX))
                 .filter_expression("attribute_not_exists(expires) OR expires > :now")
                 .expression_attribute_values(":now", number(listed.clock.now().as_secs()))
                 .send()
                 .await
                 .map_err(|error| failed(listed.action, &error))?;
-            sum += u64::try_from(page.count).unwrap_or(0);
+            let found = u64::try_from(page.count).unwrap_or(0);
+            sum += found;
+            until.counted.fetch_add(found, Ordering::Relaxed);
             self.start = page.last_evaluated_key.filter(|key| !key.is_empty());
             self.done = self.start.is_none();
         }

@@ -3,7 +3,6 @@
 
 import { createRequire } from "node:module";
 import fs from "node:fs";
-import http from "node:http";
 import net from "node:net";
 import path from "node:path";
 import util from "node:util";
@@ -16,8 +15,10 @@ const [HOST, PORT] = AWS_LAMBDA_RUNTIME_API.split(":");
 // Where the process is jailed: the same API, in its own jail.
 const SOCKET = process.env._TASKLANE_RUNTIME_SOCKET;
 delete process.env._TASKLANE_RUNTIME_SOCKET;
-const PLACE = SOCKET === undefined ? { host: HOST, port: Number(PORT) } : { path: SOCKET };
+const PLACE = SOCKET === undefined ? { host: HOST, port: Number(PORT), noDelay: true } : { path: SOCKET };
 const API = "/2018-06-01/runtime";
+const JSON_BODY = "Content-Type: application/json";
+const NOTHING = () => {};
 // From nodejs24.x on there are no callbacks, and a response does not wait for the event loop.
 const HAS_CALLBACKS = Number(/nodejs(\d+)/.exec(AWS_EXECUTION_ENV)?.[1] ?? 0) < 24;
 const STREAMING = Symbol.for("aws.lambda.runtime.handler.streaming");
@@ -107,76 +108,98 @@ function logError(what, thrown) {
 
 // --- Runtime API -----------------------------------------------------------------------------------------------------
 
-const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
-
-function request(method, route, options) {
-  return new Promise((resolve, reject) => {
-    const { body, ...rest } = options;
-    const place = SOCKET === undefined ? PLACE : { socketPath: SOCKET };
-    const sent = http.request({ ...place, method, path: API + route, ...rest }, (response) => {
-      const chunks = [];
-      response.on("data", (chunk) => chunks.push(chunk));
-      response.on("error", reject);
-      response.on("end", () => resolve({ headers: response.headers, body: Buffer.concat(chunks).toString("utf8") }));
-    });
-    sent.on("error", reject);
-    sent.end(body);
-  });
-}
-
-async function postInitError(error) {
-  const body = JSON.stringify(describe(error));
-  const type = describe(error).errorType;
-  const headers = { "Content-Type": "application/json", "Lambda-Runtime-Function-Error-Type": encodeURI(type) };
-  await request("POST", "/init/error", { body, headers });
-}
-
 /**
- * One POST, finished when it returns: code that exits right after its callback has answered all the same. So the
- * socket is written and read with blocking calls, past the event loop; it is connected while nothing else happens.
+ * The one connection to the Runtime API, past node:http, which costs more than most handlers do.
+ *
+ * Requests are written with blocking calls, past the event loop: what was answered has left when the call returns, so
+ * code that exits right after its callback has answered all the same. Nobody waits for what the API says to that; its
+ * replies come in the order of the requests.
  */
-class Answer {
-  static async prepare(requestId) {
+class Connection {
+  static async open() {
     const socket = net.connect(PLACE);
     await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
-    socket.on("error", () => {});
+    return new Connection(socket);
+  }
+
+  #socket;
+  /** Who waits for the replies to come, the oldest first. */
+  #waiting = [];
+  #chunks = [];
+  #size = 0;
+  /** How many bytes are needed to go on. */
+  #needed = 1;
+  #headers;
+  #bodyStart = 0;
+
+  constructor(socket) {
+    this.#socket = socket;
     socket.unref();
-    socket.pause();
-    return new Answer(requestId, socket);
+    socket.on("data", (bytes) => this.#receive(bytes));
+    socket.on("error", (error) => this.#break(error));
+    socket.on("close", () => this.#break(new Error("the Runtime API closed the connection")));
   }
 
-  constructor(requestId, socket) {
-    this.requestId = requestId;
-    this.socket = socket;
+  /** Asks, and waits for the reply; the process lives at least as long. */
+  ask(method, route, headers, body) {
+    this.#socket.ref();
+    const reply = new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    this.#write(method, route, headers, body);
+    return reply.finally(() => this.#socket.unref());
   }
 
-  respond(text) {
-    this.#post("response", text);
+  /** Tells; has told when it returns. */
+  tell(method, route, headers, body) {
+    this.#waiting.push({ resolve: NOTHING, reject: NOTHING });
+    this.#write(method, route, headers, body);
   }
 
-  fail(error) {
-    this.#post("error", JSON.stringify(describe(error)), describe(error).errorType);
-  }
-
-  #post(what, text, errorType) {
-    const body = Buffer.isBuffer(text) ? text : Buffer.from(text, "utf8");
-    const head = [
-      `POST ${API}/invocation/${encodeURIComponent(this.requestId)}/${what} HTTP/1.1`,
-      `Host: ${HOST}:${PORT}`,
-      "Connection: close",
-      "Content-Type: application/json",
-      `Content-Length: ${body.length}`,
-      ...(errorType === undefined ? [] : [`Lambda-Runtime-Function-Error-Type: ${encodeURI(errorType)}`]),
-    ];
-    const fd = this.socket._handle.fd;
-    const bytes = Buffer.concat([Buffer.from(head.join("\r\n") + "\r\n\r\n"), body]);
-    for (let sent = 0; sent < bytes.length; ) {
-      sent += retry(() => fs.writeSync(fd, bytes, sent));
+  #write(method, route, headers, body = "") {
+    const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body, "utf8");
+    const lines = [`${method} ${API}${route} HTTP/1.1`, `Host: ${HOST}:${PORT}`, ...headers];
+    if (method !== "GET") lines.push(`Content-Length: ${bytes.length}`);
+    const head = Buffer.from(lines.join("\r\n") + "\r\n\r\n", "latin1");
+    const request = bytes.length === 0 ? head : Buffer.concat([head, bytes]);
+    const fd = this.#socket._handle?.fd;
+    if (fd === undefined) throw new Error("the Runtime API closed the connection");
+    for (let sent = 0; sent < request.length; ) {
+      sent += retry(() => fs.writeSync(fd, request, sent));
     }
-    // The answer is short, and the server closes after it.
-    const sink = Buffer.alloc(1024);
-    while (retry(() => fs.readSync(fd, sink)) > 0);
-    this.socket.destroy();
+  }
+
+  #receive(bytes) {
+    this.#chunks.push(bytes);
+    this.#size += bytes.length;
+    while (this.#size >= this.#needed) {
+      const all = this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks);
+      this.#chunks = [all];
+      if (this.#headers === undefined) {
+        const end = all.indexOf("\r\n\r\n");
+        if (end < 0) {
+          this.#needed = this.#size + 1;
+          return;
+        }
+        this.#headers = {};
+        for (const line of all.toString("latin1", 0, end).split("\r\n").slice(1)) {
+          const colon = line.indexOf(":");
+          this.#headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim();
+        }
+        this.#bodyStart = end + 4;
+        this.#needed = this.#bodyStart + Number(this.#headers["content-length"] ?? 0);
+        continue;
+      }
+      const reply = { headers: this.#headers, body: all.toString("utf8", this.#bodyStart, this.#needed) };
+      const rest = all.subarray(this.#needed);
+      this.#chunks = rest.length === 0 ? [] : [rest];
+      this.#size = rest.length;
+      this.#needed = 1;
+      this.#headers = undefined;
+      this.#waiting.shift()?.resolve(reply);
+    }
+  }
+
+  #break(error) {
+    for (const { reject } of this.#waiting.splice(0)) reject(error);
   }
 }
 
@@ -190,6 +213,29 @@ function retry(call) {
       if (error.code !== "EAGAIN") throw error;
       Atomics.wait(pause, 0, 0, 1);
     }
+  }
+}
+
+function errorType(error) {
+  return `Lambda-Runtime-Function-Error-Type: ${encodeURI(describe(error).errorType)}`;
+}
+
+function postInitError(error) {
+  return api.ask("POST", "/init/error", [JSON_BODY, errorType(error)], JSON.stringify(describe(error)));
+}
+
+/** The answer to one invocation. */
+class Answer {
+  constructor(requestId) {
+    this.route = `/invocation/${encodeURIComponent(requestId)}`;
+  }
+
+  respond(body) {
+    api.tell("POST", `${this.route}/response`, [JSON_BODY], body);
+  }
+
+  fail(error) {
+    api.tell("POST", `${this.route}/error`, [JSON_BODY, errorType(error)], JSON.stringify(describe(error)));
   }
 }
 
@@ -279,7 +325,6 @@ function defineGlobals() {
 
 // --- Invocations -----------------------------------------------------------------------------------------------------
 
-const NOTHING = () => {};
 let whenIdle = NOTHING;
 let initFailed = false;
 let onCrash = (error, code) => {
@@ -308,11 +353,11 @@ function contextOf(headers, extra) {
   });
 }
 
-/** Waits for the next invocation and everything that answering it needs. */
+/** Waits for the next invocation. */
 async function next() {
-  const { headers, body } = await request("GET", "/invocation/next", { agent });
+  const { headers, body } = await api.ask("GET", "/invocation/next", []);
   currentRequestId = headers["lambda-runtime-aws-request-id"];
-  const answer = await Answer.prepare(currentRequestId);
+  const answer = new Answer(currentRequestId);
   onCrash = (error, code) => {
     answer.fail(error);
     process.exit(code);
@@ -451,6 +496,7 @@ process.on("unhandledRejection", (reason, promise) => {
 });
 process.on("beforeExit", () => whenIdle());
 defineGlobals();
+const api = await Connection.open();
 try {
   const handler = await loadHandler();
   const invoke = handler[STREAMING] ? invokeStreaming : HAS_CALLBACKS ? invokeWithCallbacks : invokeAwaited;

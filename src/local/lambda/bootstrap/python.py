@@ -38,39 +38,56 @@ class Fault(Exception):
 
 def _connect():
     if _SOCKET is None:
-        return socket.create_connection((_HOST, int(_PORT)))
+        connection = socket.create_connection((_HOST, int(_PORT)))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(_SOCKET)
     return connection
 
 
-def _call(method, route, body=b"", headers=()):
-    with _connect() as connection:
+class _Connection:
+    """The one connection to the Runtime API. Its replies come in the order of the requests."""
+
+    def __init__(self):
+        self._socket = _connect()
+        self._replies = self._socket.makefile("rb")
+        self._unread = 0
+
+    def tell(self, method, route, body=b"", headers=()):
+        """Has told when it returns; what the API says to it is read when something is asked."""
         head = [
             "%s %s%s HTTP/1.1" % (method, _API, route),
             "Host: %s:%s" % (_HOST, _PORT),
-            "Connection: close",
             "Content-Length: %d" % len(body),
             *("%s: %s" % header for header in headers),
         ]
-        connection.sendall("\r\n".join(head).encode("utf-8") + b"\r\n\r\n" + body)
-        with connection.makefile("rb") as response:
-            response.readline()
+        self._socket.sendall("\r\n".join(head).encode("utf-8") + b"\r\n\r\n" + body)
+        self._unread += 1
+
+    def ask(self, method, route, body=b"", headers=()):
+        """Waits for the reply: its headers and its body."""
+        self.tell(method, route, body, headers)
+        while True:
+            self._replies.readline()
             found = {}
-            for line in iter(response.readline, b"\r\n"):
+            for line in iter(self._replies.readline, b"\r\n"):
                 if not line:
                     raise ConnectionError("the Runtime API closed the connection")
                 name, _, value = line.decode("latin-1").partition(":")
                 found[name.strip().lower()] = value.strip()
-            return found, response.read(int(found.get("content-length", 0)))
+            content = self._replies.read(int(found.get("content-length", 0)))
+            self._unread -= 1
+            if self._unread == 0:
+                return found, content
 
 
-def _post_error(route, error):
+def _error_of(error):
     headers = [
         ("Content-Type", "application/json"),
         ("Lambda-Runtime-Function-Error-Type", error["errorType"].encode("ascii", "replace").decode()),
     ]
-    _call("POST", route, _to_json(error).encode("utf-8", "surrogatepass"), headers)
+    return _to_json(error).encode("utf-8", "surrogatepass"), headers
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
@@ -243,16 +260,17 @@ def _invoke(handler, headers, body):
 def _main():
     global _request_id
     _set_up_logging()
+    api = _Connection()
     try:
         handler = _load_handler(os.environ["_HANDLER"])
     except Exception as error:
         described = _describe(error)
         _log_error(described)
-        _post_error("/init/error", described)
+        api.ask("POST", "/init/error", *_error_of(described))
         sys.exit(1)
 
     while True:
-        headers, body = _call("GET", "/invocation/next")
+        headers, body = api.ask("GET", "/invocation/next")
         _request_id = headers["lambda-runtime-aws-request-id"]
         os.environ["_X_AMZN_TRACE_ID"] = headers.get("lambda-runtime-trace-id", "")
         try:
@@ -260,9 +278,9 @@ def _main():
         except Exception as error:
             described = _describe(error, _request_id)
             _log_error(described)
-            _post_error("/invocation/%s/error" % _request_id, described)
+            api.tell("POST", "/invocation/%s/error" % _request_id, *_error_of(described))
         else:
-            _call("POST", "/invocation/%s/response" % _request_id, result, [("Content-Type", content_type)])
+            api.tell("POST", "/invocation/%s/response" % _request_id, result, [("Content-Type", content_type)])
 
 
 # The Function's folder stands where Python put this file's.

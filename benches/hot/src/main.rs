@@ -1,0 +1,117 @@
+//! `hot-paths PATH TIMES`: goes down one path of the service so many times, in one thread, on a database in memory, with
+//! a Function that costs nothing. `infra/check-instructions` counts what that takes, under callgrind: instructions are
+//! the same each time, as seconds are not.
+//!
+//! Paths: `api` and `direct`, from the HTTP request to its answer; `queue`, from a Task's creation to its end; `list`, a
+//! page of Tasks.
+
+#![allow(clippy::print_stderr, missing_docs)]
+
+#[path = "../../peers/engine.rs"]
+#[allow(dead_code)] // it has more for the benchmarks
+mod engine;
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::Context as _;
+use axum::{Router, body::Body};
+use http::{Method, Request};
+use http_body_util::BodyExt as _;
+use tasklane::{
+    auth::{AuthSettings, Authenticator, KeyFile, MemoryNonces},
+    http::HttpConfig,
+    model::{Caller, NewTask, Tags},
+    ports::{Clock as _, SystemClock},
+    rql::{Query, Schema},
+};
+use tower::ServiceExt as _;
+
+use engine::{Engine, Kept, name};
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    let mut words = std::env::args().skip(1);
+    let path = words.next().context("usage: hot-paths api|direct|queue|list TIMES")?;
+    let times: usize = words.next().context("how many times?")?.parse()?;
+    let folder = tempfile::tempdir()?;
+    let engine = Engine::start(Kept::InMemory, folder.path(), 4).await?;
+    let router = router(&engine, folder.path())?;
+    match path.as_str() {
+        "api" => {
+            for _ in 0..times {
+                ask(&router, Method::GET, "/tasks/v1/api/hello/").await?;
+                // The record of the call is a part of what it costs.
+                engine.service.drain().await;
+            }
+        }
+        "direct" => {
+            for _ in 0..times {
+                ask(&router, Method::POST, "/tasks/v1/functions/hello/execute").await?;
+                engine.service.drain().await;
+            }
+        }
+        "queue" => {
+            for done in 1..=times {
+                create(&engine).await?;
+                while engine.lambda.started().len() < done {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        "list" => {
+            for _ in 0..100 {
+                create(&engine).await?;
+            }
+            let query = Query::parse("sort(-creationTimestamp)&limit(20)", &Schema::TASKS)
+                .map_err(|error| anyhow::anyhow!("{error}"))?;
+            for _ in 0..times {
+                engine.store.tasks.list(&query, SystemClock.now()).await?;
+            }
+        }
+        other => anyhow::bail!("there is no path {other}"),
+    }
+    engine.stop().await;
+    Ok(())
+}
+
+fn router(engine: &Engine, folder: &std::path::Path) -> anyhow::Result<Router> {
+    let authenticator = Authenticator::new(
+        Arc::new(engine.store.credentials.clone()),
+        Arc::new(KeyFile::open_or_create(&folder.join("key"))?),
+        Arc::new(MemoryNonces::default()),
+        Arc::new(SystemClock),
+        AuthSettings::default(),
+    );
+    Ok(tasklane::http::router(engine.service.clone(), Arc::new(authenticator), HttpConfig::default()))
+}
+
+async fn ask(router: &Router, method: Method, path: &str) -> anyhow::Result<()> {
+    let request = Request::builder().method(method).uri(path).header("host", "localhost").body(Body::empty())?;
+    let answer = router.clone().oneshot(request).await?;
+    let status = answer.status();
+    let body = answer.into_body().collect().await?.to_bytes();
+    anyhow::ensure!(status.is_success(), "{path}: {status}: {}", String::from_utf8_lossy(&body));
+    Ok(())
+}
+
+async fn create(engine: &Engine) -> anyhow::Result<()> {
+    let new = NewTask {
+        function_name: name("hello"),
+        data: None,
+        start_timestamp: None,
+        priority: None,
+        tags: Tags::default(),
+    };
+    engine.service.create_task(&Caller::Nobody, new).await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! What every row works with.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+
+use crate::{args::Args, row::Taken};
+
+/// What every row works with.
+pub struct Context {
+    /// Few and short rounds.
+    pub quick: bool,
+    /// How many rounds of everything.
+    pub rounds: usize,
+    /// How long the sustained load lasts.
+    pub minutes: u64,
+    /// Where peers are installed and results kept: `target/bench`.
+    pub folder: PathBuf,
+    /// The source tree.
+    pub repository: PathBuf,
+}
+
+impl Context {
+    pub fn new(args: &Args) -> anyhow::Result<Self> {
+        let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        // `CARGO_TARGET_TMPDIR` is `<target>/tmp`.
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("there is no target folder")?;
+        let folder = target.join("bench");
+        fs::create_dir_all(folder.join("results"))?;
+        let rounds = args.rounds.unwrap_or(if args.quick { 2 } else { 5 });
+        let minutes = if args.quick { 1 } else { args.minutes };
+        Ok(Self { quick: args.quick, rounds, minutes, folder, repository })
+    }
+
+    /// How long one measurement lasts: `usual`, a fifth of it when it is to be quick.
+    pub fn span(&self, usual: Duration) -> Duration {
+        if self.quick { usual / 5 } else { usual }
+    }
+
+    /// As many as `usual`, a tenth of it when it is to be quick.
+    pub fn count(&self, usual: u64) -> u64 {
+        if self.quick { (usual / 10).max(1) } else { usual }
+    }
+
+    /// A folder that goes with the run, on the disk that `target` is on: `/tmp` may be memory.
+    pub fn scratch(&self) -> anyhow::Result<tempfile::TempDir> {
+        Ok(tempfile::Builder::new().prefix("run-").tempdir_in(&self.folder)?)
+    }
+
+    /// Tells whoever watches.
+    pub fn say(&self, line: &str) {
+        eprintln!("{line}");
+    }
+
+    /// Keeps what a row came to, so that another run can take other rows.
+    pub fn keep(&self, taken: &Taken) -> anyhow::Result<()> {
+        let path = self.folder.join("results").join(format!("{}.json", taken.id));
+        fs::write(path, serde_json::to_vec_pretty(taken)?)?;
+        Ok(())
+    }
+
+    /// What a row came to when it was taken last.
+    pub fn kept(&self, id: &str) -> anyhow::Result<Option<Taken>> {
+        match fs::read(self.folder.join("results").join(format!("{id}.json"))) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("the result of {id}"))?)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

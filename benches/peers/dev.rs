@@ -1,0 +1,62 @@
+//! tasklane as people run it: `tasklane dev`, a process of its own.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::{
+    child::{Child, free_address},
+    context::Context,
+    functions::{self, Language},
+};
+
+/// A running `tasklane dev`.
+pub struct Dev {
+    pub address: SocketAddr,
+    pub data_dir: PathBuf,
+    child: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Dev {
+    /// Serves these Functions.
+    pub async fn start(context: &Context, functions: &[(&str, Language)], slots: u16) -> anyhow::Result<Self> {
+        let folder = context.scratch()?;
+        let code = folder.path().join("functions");
+        for (name, language) in functions {
+            functions::write(&code, name, *language)?;
+        }
+        let data_dir = folder.path().join("data");
+        let address = free_address()?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tasklane"));
+        command.arg("dev").arg(&code).args(["--listen", &address.to_string(), "--concurrency", &slots.to_string()]);
+        command.arg("--data-dir").arg(&data_dir).current_dir(folder.path()).env("HOME", folder.path());
+        let mut child = Child::start(&mut command, &folder.path().join("log"))?;
+        child.listens(address).await.context("tasklane dev")?;
+        // It binds before it syncs, and serves after.
+        let until = Instant::now() + Duration::from_secs(120);
+        let ready = crate::http::Call::get(address, "/tasks/v1/api/none/");
+        while ready.once().await.is_err() {
+            if Instant::now() > until {
+                bail!("tasklane dev does not answer:\n{}", child.said());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(Self { address, data_dir, child, _folder: folder })
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The bootstraps that it starts node and python with.
+    pub fn bootstraps(data_dir: &Path) -> PathBuf {
+        data_dir.join("lambda/runtime")
+    }
+}

@@ -1,0 +1,62 @@
+//! `cargo bench --bench peers`: tasklane beside its peers and beside the limit, from one run on one machine.
+//!
+//! Installs the peers itself, as `infra/bench` pins them, into `target/bench`; writes `docs/benchmarks.md` and its
+//! plots. Every figure is the median of rounds that take turns: A, B, A, B, …
+//!
+//! `-- --only api,warm` takes these rows anew and keeps the others; `--quick` takes few and short rounds, to see
+//! whether it all works.
+
+// A command for people: what it says goes to stderr.
+#![allow(clippy::print_stderr, missing_docs)]
+
+mod args;
+mod bare;
+mod child;
+mod context;
+mod dev;
+#[allow(dead_code)] // `hot-paths` uses the rest
+mod engine;
+mod figure;
+mod functions;
+mod http;
+mod offline;
+mod packages;
+mod plot;
+mod report;
+mod rie;
+mod row;
+mod rows;
+
+use std::process::ExitCode;
+
+use args::Args;
+use context::Context;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let args = Args::from_command_line()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let Some(bare) = &args.bare {
+        return runtime.block_on(bare::serve(bare));
+    }
+    let context = Context::new(&args)?;
+    runtime.block_on(async {
+        for row in rows::ALL {
+            if args.takes(row.id) {
+                context.say(&format!("== {}: {}", row.id, row.what));
+                let taken = rows::take(row, &context).await?;
+                context.keep(&taken)?;
+            }
+        }
+        report::write(&context)
+    })
+}

@@ -1,0 +1,82 @@
+//! The peers, as `infra/bench` pins them, installed below `target/bench`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::context::Context;
+
+/// The npm packages that `infra/bench/<name>` pins; answers the folder that has their `node_modules`.
+pub fn npm(context: &Context, name: &str, runs_scripts: bool) -> anyhow::Result<PathBuf> {
+    let pinned = context.repository.join("infra/bench").join(name);
+    let folder = context.folder.join(name);
+    fs::create_dir_all(&folder)?;
+    let wanted = fs::read(pinned.join("package-lock.json"))?;
+    let installed = folder.join(".installed");
+    if fs::read(&installed).is_ok_and(|lock| lock == wanted) {
+        return Ok(folder);
+    }
+    context.say(&format!("installing what infra/bench/{name} pins"));
+    for file in ["package.json", "package-lock.json", ".npmrc"] {
+        fs::copy(pinned.join(file), folder.join(file))?;
+    }
+    let scripts = format!("--ignore-scripts={}", !runs_scripts);
+    succeed(Command::new("npm").args(["ci", "--prefer-offline", &scripts]).current_dir(&folder), "npm")?;
+    fs::write(installed, wanted)?;
+    Ok(folder)
+}
+
+/// The Python packages that `infra/bench/python.txt` pins, in a virtual environment; answers its folder.
+pub fn python(context: &Context) -> anyhow::Result<PathBuf> {
+    let pinned = context.repository.join("infra/bench/python.txt");
+    let folder = context.folder.join("python");
+    let wanted = fs::read(&pinned)?;
+    let installed = folder.join(".installed");
+    if fs::read(&installed).is_ok_and(|lock| lock == wanted) {
+        return Ok(folder);
+    }
+    context.say("installing what infra/bench/python.txt pins");
+    succeed(Command::new("python3").args(["-m", "venv"]).arg(&folder), "python3 -m venv")?;
+    let pip = folder.join("bin/pip");
+    succeed(Command::new(pip).args(["install", "--quiet", "--no-deps", "-r"]).arg(&pinned), "pip")?;
+    fs::write(installed, wanted)?;
+    Ok(folder)
+}
+
+/// AWS's emulator of the Runtime API, which the wheel of aws-sam-cli carries.
+pub fn rie(python: &Path) -> anyhow::Result<PathBuf> {
+    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+    let lib = python.join("lib");
+    for entry in fs::read_dir(&lib)? {
+        let packed = entry?.path().join(format!("site-packages/samcli/local/rapid/aws-lambda-rie-{arch}"));
+        if packed.exists() {
+            let program = python.join("aws-lambda-rie");
+            fs::copy(&packed, &program)?;
+            fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+            return Ok(program);
+        }
+    }
+    bail!("the wheel of aws-sam-cli holds no aws-lambda-rie-{arch} below {}", lib.display())
+}
+
+/// What a command prints when asked for its version.
+pub fn version(command: &mut Command) -> String {
+    let output = command.output().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    output.unwrap_or_else(|_| "not there".to_owned())
+}
+
+fn succeed(command: &mut Command, name: &str) -> anyhow::Result<()> {
+    let output = command.output().with_context(|| format!("{name} does not start; install it"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    bail!(
+        "{name} could not install the peers:\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}

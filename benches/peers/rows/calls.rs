@@ -1,0 +1,134 @@
+//! AWS calls one after the other, and write units, by count.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{HttpClient, RuntimeComponents},
+};
+use aws_smithy_runtime_api::client::{
+    http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+    orchestrator::HttpRequest,
+};
+use serde_json::Value;
+use tasklane::{
+    local::database,
+    model::{Caller, Method},
+    service::ApiCall,
+};
+
+use crate::{
+    context::Context,
+    engine::Api,
+    figure::Figure,
+    row::{Result, Target},
+};
+
+pub async fn take(context: &Context) -> anyhow::Result<Result> {
+    let record = Record::default();
+    let below = database::memory_connector(None);
+    let client = Client::from_conf(
+        database::client_config(SharedHttpClient::new(Wire { below, record: record.clone() })).build(),
+    );
+    let folder = context.scratch()?;
+    // As the API's Lambda function has it: others lease slots too, and a record is written before the answer.
+    let api = Api::start(client, folder.path()).await?;
+    let mut result = Result::default();
+    for _ in 0..2 {
+        record.forget();
+        api.service.execute(&Caller::Nobody, "hello", None).await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    }
+    let direct = record.calls();
+    api.service.drain().await;
+    record.forget();
+    let call = ApiCall {
+        method: Method::Get,
+        raw_path: "/".to_owned(),
+        raw_query: None,
+        headers: http::HeaderMap::new(),
+        body: bytes::Bytes::new(),
+    };
+    api.service.call_api_function(&Caller::Nobody, "hello", call).await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let called = record.calls();
+    let shown = |calls: &[String]| calls.join(", ");
+    context.say(&format!("   direct: {} + Invoke; api: {} + Invoke", shown(&direct), shown(&called)));
+    #[allow(clippy::cast_precision_loss)] // a handful
+    let count = |calls: &[String]| Figure::count("calls", calls.len() as f64 + 1.0);
+    result.line("AWS calls before the answer, warm: direct execution", count(&direct), None, Target::AtMost(3.0));
+    result.line("AWS calls before the answer, warm: API Function", count(&called), None, Target::Shown);
+    result.note(format!(
+        "Direct execution: {} and the Invoke. API Function: the Invoke, after which the answer is known, and then {}, which \
+         a Lambda function has to wait for before it is frozen.",
+        shown(&direct),
+        shown(&called)
+    ));
+    for (what, units, most) in [("immediate", 8.0, 8.0), ("delayed or retried", 11.0, 11.0), ("direct", 5.0, 5.0)] {
+        let what = format!("write units of a Task's life: {what}");
+        result.line(&what, Figure::count("units", units), None, Target::AtMost(most));
+    }
+    result.note(
+        "Write units are those of [access-patterns.md](access-patterns.md), which a test recounts from ConsumedCapacity. At \
+         $0.625 for a million on-demand write units in us-east-1, a million immediate Tasks cost $5.00 of writes, delayed \
+         ones $6.88, direct executions $3.13; Step Functions Standard costs $25 for a million state transitions, and the \
+         smallest execution makes two or more.",
+    );
+    Ok(result)
+}
+
+/// What was called, in order.
+#[derive(Clone, Default)]
+struct Record(Arc<Mutex<Vec<String>>>);
+
+impl Record {
+    fn calls(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// The SDK's HTTP client, recorded.
+struct Wire {
+    below: SharedHttpClient,
+    record: Record,
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+impl HttpClient for Wire {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let below = self.below.http_connector(settings, components);
+        SharedHttpConnector::new(Recorder { below, record: self.record.clone() })
+    }
+}
+
+struct Recorder {
+    below: SharedHttpConnector,
+    record: Record,
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recorder")
+    }
+}
+
+impl HttpConnector for Recorder {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let operation = request.headers().get("x-amz-target").and_then(|target| target.rsplit('.').next());
+        let body: Value = request.body().bytes().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+        let table = body["TableName"].as_str().unwrap_or_default().trim_start_matches("bench-");
+        let call = format!("{} {table}", operation.unwrap_or_default());
+        self.record.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        self.below.call(request)
+    }
+}

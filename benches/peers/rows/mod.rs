@@ -1,0 +1,75 @@
+//! The rows, one file each.
+
+mod api;
+mod build;
+mod calls;
+mod cold;
+mod direct;
+mod lambda;
+mod lateness;
+mod queue;
+mod scale;
+mod sustained;
+mod warm;
+
+use std::process::Command;
+
+use crate::{
+    context::Context,
+    row::{Result as RowResult, Taken},
+};
+
+/// A row of the table.
+pub struct Row {
+    /// What `--only` calls it.
+    pub id: &'static str,
+    /// What it measures.
+    pub what: &'static str,
+}
+
+/// Every row, in the order of the table.
+pub const ALL: &[Row] = &[
+    Row { id: "api", what: "API Function, node hello over HTTP, against serverless-offline" },
+    Row { id: "warm", what: "warm call, against the bare loop and AWS's emulator" },
+    Row { id: "cold", what: "first call of a Function, against AWS's emulator" },
+    Row { id: "direct", what: "direct execution, against the bare loop with the store's two writes" },
+    Row { id: "queue", what: "queued Tasks, against the store's own writes" },
+    Row { id: "lateness", what: "when Tasks start, against when they should" },
+    Row { id: "scale", what: "list, claim and create, with a million Tasks in the table against a thousand" },
+    Row { id: "sustained", what: "minutes of load on a hundred Functions, against its own beginning" },
+    Row { id: "lambda", what: "the API's Lambda function, against a hello Function" },
+    Row { id: "calls", what: "AWS calls and write units, by count" },
+    Row { id: "build", what: "builds and tests" },
+];
+
+/// Rows that take too long to be taken by themselves.
+pub const ONLY_WHEN_NAMED: &[&str] = &["lambda", "build"];
+
+/// Takes a row.
+pub async fn take(row: &Row, context: &Context) -> anyhow::Result<Taken> {
+    let load_before = load();
+    let RowResult { lines, notes, plots } = match row.id {
+        "api" => api::take(context).await?,
+        "warm" => warm::take(context).await?,
+        "cold" => cold::take(context).await?,
+        "direct" => direct::take(context).await?,
+        "queue" => queue::take(context).await?,
+        "lateness" => lateness::take(context).await?,
+        "scale" => scale::take(context).await?,
+        "sustained" => sustained::take(context).await?,
+        "lambda" => lambda::take(context).await?,
+        "calls" => calls::take(context).await?,
+        "build" => build::take(context).await?,
+        other => anyhow::bail!("the row {other} cannot be taken"),
+    };
+    let at = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
+    let id = row.id.to_owned();
+    let commit = crate::packages::version(Command::new("git").args(["rev-parse", "--short", "HEAD"]));
+    Ok(Taken { id, at, rounds: context.rounds, quick: context.quick, load_before, commit, lines, notes, plots })
+}
+
+/// How many processes wanted to run in the last minute, as the kernel counts them.
+fn load() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(f64::NAN)
+}
