@@ -9,7 +9,7 @@ use tracing::{Instrument, info_span, warn};
 
 use super::{Acquired, Ended, FunctionDirectory, Runner, Slot, Slots, new_run, tell_of};
 use crate::{
-    model::{Function, FunctionName, Lane, TaskError, TaskErrorKind, TaskStatus, TimeLimit},
+    model::{Function, FunctionName, Lane, TaskError, TaskErrorKind, TimeLimit},
     ports::Ports,
     store::{Candidate, QueueLane, Store, StoreError, TaskRecord},
 };

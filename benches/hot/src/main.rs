@@ -18,7 +18,7 @@ use axum::{Router, body::Body};
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use tasklane::{
-    auth::{AuthSettings, Authenticator, KeyFile, MemoryNonces},
+    auth::{AuthSettings, Authenticator, KeyFile},
     http::HttpConfig,
     model::{Caller, NewTask, Tags},
     ports::{Clock as _, SystemClock},
@@ -88,7 +88,7 @@ fn router(engine: &Engine, folder: &std::path::Path) -> anyhow::Result<Router> {
     let authenticator = Authenticator::new(
         Arc::new(engine.store.credentials.clone()),
         Arc::new(KeyFile::open_or_create(&folder.join("key"))?),
-        Arc::new(MemoryNonces::default()),
+        Arc::new(engine.store.nonces.clone()),
         Arc::new(SystemClock),
         AuthSettings::default(),
     );
