@@ -16,28 +16,37 @@ use crate::support::project::repository;
 /// The handlers, by the names of their crates.
 const HANDLERS: [&str; 3] = ["api", "dispatcher", "ticker"];
 
-/// A folder that holds the three binaries already, e.g. target/lambda after `cargo build --profile lambda -p api
-/// -p dispatcher -p ticker`.
+/// A folder that holds their zips already, as `infra/build-lambdas` leaves them: target/lambda/x86_64, for instance.
 const BUILT: &str = "TASKLANE_TEST_HANDLERS";
 
-/// A folder with `api.zip`, `dispatcher.zip` and `ticker.zip`: of the binaries in the folder that
-/// `TASKLANE_TEST_HANDLERS` names, or of this tree's code, built for this machine.
+/// A folder with `api.zip`, `dispatcher.zip` and `ticker.zip`: those of the folder that `TASKLANE_TEST_HANDLERS` names,
+/// or of this tree's code, built for this machine.
 pub fn zips() -> TempDir {
-    let binaries = env::var_os(BUILT).map_or_else(build, |folder| repository().join(folder));
     let folder = tempfile::tempdir().expect("there is room for the zips");
-    for handler in HANDLERS {
-        let binary = fs::read(binaries.join(handler))
-            .unwrap_or_else(|error| panic!("there is no handler {}: {error}", binaries.join(handler).display()));
-        let file = File::create(folder.path().join(format!("{handler}.zip"))).expect("a zip can be written");
-        let mut zip = ZipWriter::new(file);
-        // Packing it tight would take longer than everything that is done with it.
-        let options =
-            SimpleFileOptions::default().compression_method(CompressionMethod::Stored).unix_permissions(0o755);
-        zip.start_file("bootstrap", options).expect("a zip can be written");
-        zip.write_all(&binary).expect("a zip can be written");
-        zip.finish().expect("a zip can be written");
+    let zip_of = |handler: &str| folder.path().join(format!("{handler}.zip"));
+    if let Some(built) = env::var_os(BUILT) {
+        for handler in HANDLERS {
+            let built = repository().join(&built).join(handler).join("bootstrap.zip");
+            fs::copy(&built, zip_of(handler))
+                .unwrap_or_else(|error| panic!("there is no handler {}: {error}", built.display()));
+        }
+    } else {
+        let binaries = build();
+        for handler in HANDLERS {
+            pack(&binaries.join(handler), &zip_of(handler));
+        }
     }
     folder
+}
+
+fn pack(binary: &Path, into: &Path) {
+    let binary = fs::read(binary).unwrap_or_else(|error| panic!("there is no handler {}: {error}", binary.display()));
+    let mut zip = ZipWriter::new(File::create(into).expect("a zip can be written"));
+    // Packing it tight would take longer than everything that is done with it.
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).unix_permissions(0o755);
+    zip.start_file("bootstrap", options).expect("a zip can be written");
+    zip.write_all(&binary).expect("a zip can be written");
+    zip.finish().expect("a zip can be written");
 }
 
 /// Builds them with a profile of their own, so in a folder of their own: the cargo that runs this test waits for nothing
