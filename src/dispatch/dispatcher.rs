@@ -57,23 +57,26 @@ struct Look<'a> {
     chosen: Vec<Chosen<'a>>,
     /// The lanes of which nothing can run now.
     held: Vec<QueueLane>,
-    /// Whether something was moved elsewhere, or ended.
+    /// Whether something was moved elsewhere.
     moved: bool,
 }
 
-/// A Task to be claimed, and the slot that it will run in.
-struct Chosen<'a> {
-    head: &'a Candidate,
-    function: Arc<Function>,
-    slot: Slot,
+/// A Task to be claimed.
+enum Chosen<'a> {
+    /// It will run, in this slot.
+    Runnable { head: &'a Candidate, function: Arc<Function>, slot: Slot },
+    /// Its Function is gone: it will fail.
+    Orphan(&'a Candidate),
 }
 
 /// What became of a claim.
 enum Claim {
     /// The Task is running.
     Running,
-    /// Somebody else has it; the slot is free again.
-    Lost(Slot),
+    /// The Task has failed without running.
+    Ended,
+    /// Somebody else has it; its slot, if it had one, is free again.
+    Lost(Option<Slot>),
 }
 
 impl Dispatcher {
@@ -164,12 +167,13 @@ impl Dispatcher {
             lanes.retain(|lane| !look.held.contains(lane));
             let claims = look.chosen.into_iter().map(|chosen| self.claim(chosen, slot_freed));
             let mut failure = None;
-            let mut started = false;
+            let (mut started, mut moved) = (false, look.moved);
             // All of them, whatever becomes of some: one that was claimed has to run.
             for claimed in join_all(claims).await {
                 match claimed {
                     Ok(Claim::Running) => started = true,
-                    Ok(Claim::Lost(unused)) => slot = slot.or(Some(unused)),
+                    Ok(Claim::Ended) => moved = true,
+                    Ok(Claim::Lost(unused)) => slot = slot.or(unused),
                     Err(error) => failure = Some(error),
                 }
             }
@@ -179,7 +183,7 @@ impl Dispatcher {
             if started {
                 return Ok(Claimed::Started);
             }
-            lost_rounds = if !look.moved && look.held.is_empty() { lost_rounds + 1 } else { 0 };
+            lost_rounds = if !moved && look.held.is_empty() { lost_rounds + 1 } else { 0 };
             if lost_rounds == LOST_ROUNDS {
                 return Ok(Claimed::Contended);
             }
@@ -208,7 +212,8 @@ impl Dispatcher {
                 }
             };
             let Some(function) = function else {
-                look.moved |= self.end_orphan(head).await?;
+                // In its turn: to claim it now would be to pass over what was chosen before.
+                look.chosen.push(Chosen::Orphan(head));
                 continue;
             };
             let apart = !function.enabled || function.lane == Lane::Own;
@@ -229,7 +234,7 @@ impl Dispatcher {
                 },
             };
             if self.slots.narrow(&mut own, &function).await? {
-                look.chosen.push(Chosen { head, function, slot: own });
+                look.chosen.push(Chosen::Runnable { head, function, slot: own });
             } else {
                 *slot = Some(own);
                 look.held.push(head.lane.clone());
@@ -238,9 +243,12 @@ impl Dispatcher {
         Ok(look)
     }
 
-    /// Claims a Task and runs it.
+    /// Claims a Task, and runs it if it can run.
     async fn claim(&self, chosen: Chosen<'_>, slot_freed: &Arc<Notify>) -> Result<Claim, StoreError> {
-        let Chosen { head, function, mut slot } = chosen;
+        let (head, function, mut slot) = match chosen {
+            Chosen::Runnable { head, function, slot } => (head, function, slot),
+            Chosen::Orphan(head) => return self.end_orphan(head).await,
+        };
         let run = new_run(&self.ports, self.slots.holder(), function.time_limit);
         Ok(match self.store.tasks.claim(head, &run, run.started).await? {
             Some(record) => {
@@ -249,16 +257,16 @@ impl Dispatcher {
             }
             None => {
                 slot.widen();
-                Claim::Lost(slot)
+                Claim::Lost(Some(slot))
             }
         })
     }
 
-    /// Fails a Task whose Function is gone: only a claimed Task can fail (contract §4). `false`: somebody else has it.
-    async fn end_orphan(&self, head: &Candidate) -> Result<bool, StoreError> {
+    /// Fails a Task whose Function is gone: only a claimed Task can fail (contract §4).
+    async fn end_orphan(&self, head: &Candidate) -> Result<Claim, StoreError> {
         let run = new_run(&self.ports, self.slots.holder(), TimeLimit::default());
         let Some(record) = self.store.tasks.claim(head, &run, run.started).await? else {
-            return Ok(false);
+            return Ok(Claim::Lost(None));
         };
         let error = TaskError {
             kind: TaskErrorKind::Invocation,
@@ -266,7 +274,7 @@ impl Dispatcher {
             message: format!("The Function '{}' was deleted before the Task ran.", head.function),
         };
         self.runner.fail_unrun(record.task, &run, error).await;
-        Ok(true)
+        Ok(Claim::Ended)
     }
 
     fn start(&self, record: TaskRecord, function: Arc<Function>, slot: Slot, slot_freed: Arc<Notify>) {

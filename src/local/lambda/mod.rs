@@ -5,7 +5,7 @@
 //! the package's own. A process without work is frozen in a moment, as Lambda
 //! freezes it, and after a while it ends.
 //!
-//! Where the machine has bubblewrap, each process is in a jail of its own ([`jail`]). Without one, Functions run as the
+//! Where the machine has bubblewrap, each process is in a jail of its own (`jail`). Without one, Functions run as the
 //! user who runs the server, and what they may do to the machine is not limited.
 
 mod bootstraps;
