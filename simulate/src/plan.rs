@@ -34,7 +34,7 @@ pub struct Plan {
     pub load: Duration,
     /// How many calls they make.
     pub calls: u64,
-    /// How often a tick comes in the [`Shape::Cloud`].
+    /// How often a tick comes in the shape of a cloud.
     pub tick_every: Duration,
     /// What goes wrong.
     pub faults: Faults,
