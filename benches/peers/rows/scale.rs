@@ -190,11 +190,13 @@ fn fill(database: &Path, size: u64) -> anyhow::Result<ObjectId> {
             db.import_items("bench-tasks", std::mem::take(&mut batch), ImportOptions::default())?;
         }
     }
+    let format = complete.get("v").cloned().context("a row says its format")?;
     let days = days.into_iter().map(|day| {
         Item::from([
             ("pk".to_owned(), AttributeValue::S("days:tasks".to_owned())),
             ("sk".to_owned(), AttributeValue::S(day)),
             ("shards".to_owned(), AttributeValue::N("1".to_owned())),
+            ("v".to_owned(), format.clone()),
         ])
     });
     db.import_items("bench-control", days.collect(), ImportOptions::default())?;

@@ -83,7 +83,7 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
     sizes("processes", "", after.processes, before.processes);
     result.note(format!(
         "{CONNECTIONS} connections, one call in turn of each of {FUNCTIONS} Functions, at a fixed rate; a call counts from \
-         when it was due. The issue's ten minutes were shortened to {} unless `--minutes 10` was given.",
+         when it was due. It takes {} minutes unless `--minutes 10` was given.",
         context.minutes
     ));
     let seconds = |at: usize| format!("{}", (at as u64 + 1) * window.as_secs());
