@@ -12,10 +12,11 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{emulator::Emulator, python};
+use super::emulator::Emulator;
 use crate::support::{
     command::{Ended, tasklane},
     project::repository,
+    python,
     wait::{PATIENCE, until},
 };
 
@@ -183,7 +184,7 @@ impl<'a> Deployed<'a> {
 }
 
 fn stack_py<S: AsRef<OsStr>>(emulator: &Emulator, args: impl IntoIterator<Item = S>) -> Value {
-    let mut command = Command::new(python::install());
+    let mut command = Command::new(python::install("emulator").join("python"));
     let output = command
         .arg(repository().join("infra/python/stack.py"))
         .args(args)

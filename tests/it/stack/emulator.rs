@@ -17,8 +17,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use super::python;
-use crate::support::{project::repository, wait::PATIENCE};
+use crate::support::{project::repository, python, wait::PATIENCE};
 
 /// Where an emulator answers that the test shall use in the place of its own, e.g. `http://localhost:4566`.
 const ENDPOINT: &str = "TASKLANE_TEST_AWS_ENDPOINT";
@@ -82,7 +81,7 @@ impl Emulator {
 
 impl Own {
     fn launch(port: u16) -> Self {
-        let python = python::install();
+        let python = python::install("emulator").join("python");
         let home = tempfile::tempdir().expect("there is room for the emulator's state");
         let log = File::create(log_of(&home)).expect("the emulator's log can be written");
         let mut command = Command::new(python);

@@ -6,7 +6,6 @@
 mod deployed;
 mod emulator;
 mod handlers;
-mod python;
 
 mod bus;
 mod functions;

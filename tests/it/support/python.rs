@@ -9,9 +9,9 @@ use std::{
 use super::project::repository;
 
 /// Installs what `infra/python/<name>.txt` pins below `target/`, once for all tests and runs, and answers the folder of
-/// its programs.
+/// its programs, the `python` that finds its packages among them.
 ///
-/// Panics with a sentence that says what to do when Python is missing, or the registry cannot be reached.
+/// Panics with a sentence that says what to do when Python is missing or too old, or the registry cannot be reached.
 pub fn install(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("python-{name}"));
     fs::create_dir_all(&folder).expect("target/ can be written to");
@@ -27,18 +27,27 @@ pub fn install(name: &str) -> PathBuf {
         return programs;
     }
     let _ = fs::remove_dir_all(&venv);
-    let made = Command::new("python3").args(["-m", "venv"]).arg(&venv).output();
-    let made = made.unwrap_or_else(|e| panic!("python3 does not start ({e}): install Python 3.11 or later."));
-    let printed = |output: &std::process::Output| {
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-    };
-    assert!(made.status.success(), "python3 cannot make a venv: install its package python3-venv.\n{}", printed(&made));
-    let pip = Command::new(programs.join("pip"))
-        .args(["install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "-r"])
-        .arg(&pinned)
-        .output()
-        .expect("a venv brings pip");
-    assert!(pip.status.success(), "pip could not install what {} pins.\n{}", pinned.display(), printed(&pip));
+    let is_recent = "import sys; sys.exit(f'this is Python {sys.version}' if sys.version_info < (3, 11) else 0)";
+    run(Command::new("python3").args(["-c", is_recent]), "Install Python 3.11 or later.");
+    run(Command::new("python3").args(["-m", "venv"]).arg(&venv), "Install Python's venv (python3-venv on Debian).");
+    run(
+        Command::new(programs.join("python"))
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
+            // What is pinned is all that is needed, and nothing else comes along.
+            .args(["--no-deps", "-r"])
+            .arg(&pinned),
+        "Is the registry of Python packages within reach?",
+    );
     fs::write(&installed, wanted).expect("target/ can be written to");
     programs
+}
+
+fn run(command: &mut Command, advice: &str) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?} does not start ({error}). {advice}"));
+    assert!(
+        output.status.success(),
+        "{command:?} failed. {advice}\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
 }
