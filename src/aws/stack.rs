@@ -7,6 +7,7 @@ use aws_sdk_lambda::types::Architecture;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 
 use super::{
     AwsLambda, CloudWatchLogs, EventBridgeEvents, KmsSecretBox, LambdaSettings, SqsWakeups, StackSettings, config,
@@ -16,7 +17,7 @@ use crate::{
         AuthSettings, Authenticator, GuessSettings,
         oidc::{HttpDocuments, Issuer},
     },
-    dispatch::{Dispatcher, FunctionDirectory, SlotPolicy, Slots, Ticker},
+    dispatch::{Dispatcher, FunctionDirectory, Idle, SlotPolicy, Slots, Ticker},
     http::{self, HttpConfig},
     ports::{Clock, Ids, Ports, SystemChance, SystemClock},
     service::{Service, Settings},
@@ -149,7 +150,11 @@ impl Stack {
         self.in_flight.wait().await;
         self.in_flight.reopen();
         service.drain().await;
-        self.slots.give_back_idle().await;
+        if self.slots.give_back(Idle::Scarce).await
+            && let Err(error) = self.ports.wakeups.wake(Duration::ZERO).await
+        {
+            warn!(%error, "no wake-up was sent; the ticker finds what is left");
+        }
     }
 
     /// Runs Tasks.

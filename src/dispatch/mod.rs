@@ -16,6 +16,9 @@ mod functions;
 mod retry;
 mod run;
 mod shift;
+#[cfg(test)]
+#[cfg(feature = "local")]
+mod slot_tests;
 mod slots;
 #[cfg(test)]
 #[cfg(feature = "local")]
@@ -30,5 +33,5 @@ pub use functions::FunctionDirectory;
 pub use retry::delay_before_retry;
 pub use run::{Ended, Runner, new_run};
 pub use shift::work_shift;
-pub use slots::{Acquired, Slot, SlotPolicy, Slots};
+pub use slots::{Acquired, Idle, Slot, SlotPolicy, Slots};
 pub use ticker::{Ticked, Ticker};

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::{Claimed, Dispatcher, Slots};
+use super::{Claimed, Dispatcher, Idle, Slots};
 use crate::{model::Timestamp, ports::Ports, store::StoreError};
 
 /// How long before its end a shift claims nothing more: the longest run (300 s), the grace of its lease (30 s), and
@@ -48,7 +48,7 @@ pub async fn work_shift(
                 ports.clock.sleep(SECOND_LOOK).await;
             }
             Ok(Claimed::Nothing | Claimed::Full) => {
-                slots.give_back_idle().await;
+                slots.give_back(Idle::All).await;
                 let rest = last_claim.since(ports.clock.now());
                 tokio::select! {
                     biased;
@@ -58,7 +58,7 @@ pub async fn work_shift(
             }
             Ok(Claimed::Started | Claimed::Contended) => ports.clock.sleep(PAUSE).await,
             Err(error) if dispatcher.running() == 0 => {
-                slots.give_back_idle().await;
+                slots.give_back(Idle::All).await;
                 return Err(error);
             }
             Err(error) => {
@@ -68,7 +68,7 @@ pub async fn work_shift(
         }
     };
     dispatcher.drain().await;
-    slots.give_back_idle().await;
+    slots.give_back(Idle::All).await;
     if work_left {
         info!("the shift is over; waking another dispatcher for what may be left");
         if let Err(error) = ports.wakeups.wake(Duration::ZERO).await {

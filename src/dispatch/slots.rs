@@ -24,8 +24,13 @@ use crate::{
 /// How much longer than its time limit a run may hold its slot: what it takes to start, stop and record it.
 pub(super) const RUN_GRACE: Duration = Duration::from_secs(30);
 
-/// How long a lease lasts when it is taken: the longest run, its grace, and a while to start runs in.
-const LEASE: Duration = Duration::from_secs(300 + 30 + 90);
+/// How long runs can be started on a lease: that much longer than the run it is taken for, and its grace, it lasts.
+const LEASE_SPARE: Duration = Duration::from_secs(30);
+
+/// Where others lease too, which part of a limit may be held by all of them together for one of them to keep what it does
+/// not use. A process on Lambda stands still between its requests and could give nothing back when it is asked to: so
+/// kept slots are lost to the others until their lease ends. They are worth two conversations with the ledger in each run.
+const KEPT_PART: u32 = 4;
 
 /// Who else leases slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +39,15 @@ pub enum SlotPolicy {
     Alone,
     /// Other processes: lease what is used, give back what is not.
     Shared,
+}
+
+/// Which of the slots that are leased and not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// All of them: nothing is going to run here.
+    All,
+    /// Those that others may need: when few slots of a scope are held, its idle ones stay for the next run.
+    Scarce,
 }
 
 /// The slots of this process.
@@ -57,6 +71,8 @@ struct Count {
     /// The limit that they were leased under.
     limit: u16,
     expires: Timestamp,
+    /// Whether so many are held by all that others may need what is idle here.
+    scarce: bool,
 }
 
 /// The answer to a wish for a slot.
@@ -106,7 +122,8 @@ impl Slots {
 
     /// A slot to run this Function in.
     pub async fn acquire_for(&self, function: &Function) -> Result<Acquired, StoreError> {
-        let mut slot = match self.acquire().await? {
+        let any = self.acquire_within(SlotScope::Tasks, self.task_limit, function.time_limit);
+        let mut slot = match any.await? {
             Acquired::Granted(slot) => slot,
             full @ Acquired::Full(_) => return Ok(full),
         };
@@ -133,46 +150,43 @@ impl Slots {
         }
     }
 
-    /// Gives back to the ledger what is leased and not used, so that another process can have it.
-    pub async fn settle(&self) -> Result<(), StoreError> {
+    /// Gives back what is leased and not used, when others lease too. Answers whether somebody may wait for it, or for a
+    /// slot that was given back within this process.
+    ///
+    /// A slot that stays leased is lost to others until its lease ends: that costs time, never the limit, so an error is
+    /// not worth more than a line of the log.
+    pub async fn give_back(&self, idle: Idle) -> bool {
+        match self.policy {
+            SlotPolicy::Alone => self.wanted.swap(false, Ordering::SeqCst),
+            SlotPolicy::Shared => self.settle(idle).await.unwrap_or_else(|error| {
+                warn!(%error, "unused slots were not given back; they come back when their lease ends");
+                true
+            }),
+        }
+    }
+
+    /// Whoever was refused a slot found every one of them held. So somebody may wait when that was so until now.
+    async fn settle(&self, idle: Idle) -> Result<bool, StoreError> {
         let _turn = self.leasing.lock().await;
         // Lowered here first, so that nobody takes a slot that is on its way back. Should the ledger not answer, it
-        // holds more for us than we use: that costs others a slot until the lease ends, never the limit.
-        let idle: Vec<(SlotScope, Count)> = self
+        // holds more for us than we use.
+        let given_back: Vec<(SlotScope, Count)> = self
             .lock()
             .iter_mut()
-            .filter(|(_, count)| count.leased > count.used)
+            .filter(|(_, count)| count.leased > count.used && (idle == Idle::All || count.scarce))
             .map(|(scope, count)| {
                 count.leased = count.used;
                 (scope.clone(), *count)
             })
             .collect();
-        for (scope, count) in idle {
+        let mut awaited = false;
+        for (scope, count) in given_back {
             let in_use = count.used..=count.used;
-            self.ledger.lease(&scope, &self.holder, in_use, u16::MAX, count.expires, self.clock.now()).await?;
+            let left =
+                self.ledger.lease(&scope, &self.holder, in_use, u16::MAX, count.expires, self.clock.now()).await?;
+            awaited |= left.before >= u32::from(count.limit);
         }
-        Ok(())
-    }
-
-    /// Gives back what is leased and not used when others lease too. A slot that stays leased is lost to them until
-    /// its lease ends: that costs time, never the limit, so an error is not worth more than a line of the log.
-    pub async fn give_back_idle(&self) {
-        match self.policy {
-            SlotPolicy::Alone => {}
-            SlotPolicy::Shared => {
-                if let Err(error) = self.settle().await {
-                    warn!(%error, "unused slots were not given back; they come back when their lease ends");
-                }
-            }
-        }
-    }
-
-    /// Whether somebody may wait for the slot that was just given back. Of other processes nothing is known.
-    pub fn somebody_waits(&self) -> bool {
-        match self.policy {
-            SlotPolicy::Alone => self.wanted.swap(false, Ordering::SeqCst),
-            SlotPolicy::Shared => true,
-        }
+        Ok(awaited)
     }
 
     async fn acquire_within(
@@ -192,7 +206,10 @@ impl Slots {
         if self.take_leased(&scope, limit, until(now)) {
             return Ok(Acquired::Granted(self.slot(scope)));
         }
-        let used = self.lock().get(&scope).map_or(0, |count| count.used);
+        let (used, in_use_until) = match self.lock().get(&scope) {
+            Some(count) if count.used > 0 => (count.used, Some(count.expires)),
+            _ => (0, None),
+        };
         if used >= limit {
             return Ok(Acquired::Full(scope));
         }
@@ -200,7 +217,8 @@ impl Slots {
             SlotPolicy::Alone => limit,
             SlotPolicy::Shared => used + 1,
         };
-        let expires = now.saturating_add(LEASE);
+        let expires = until(now).saturating_add(LEASE_SPARE);
+        let expires = in_use_until.map_or(expires, |in_use| in_use.max(expires));
         // Lowered here first: what is idle may have to be given back, and nobody must take it meanwhile.
         if let Some(count) = self.lock().get_mut(&scope) {
             count.leased = count.used;
@@ -208,10 +226,11 @@ impl Slots {
         let leased = self.ledger.lease(&scope, &self.holder, used..=wanted, limit, expires, now).await?;
         let used = {
             let mut counts = self.lock();
-            let count = counts.entry(scope.clone()).or_insert(Count { leased, used: 0, limit, expires });
-            count.leased = leased;
-            count.limit = limit;
-            count.expires = expires;
+            let scarce = leased.after.saturating_mul(KEPT_PART) > u32::from(limit);
+            let leased = leased.slots;
+            let now = Count { leased, used: 0, limit, expires, scarce };
+            let count = counts.entry(scope.clone()).or_insert(now);
+            *count = Count { used: count.used, ..now };
             if count.used < leased {
                 count.used += 1;
                 true

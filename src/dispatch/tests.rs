@@ -486,31 +486,6 @@ async fn a_task_in_a_lane_that_was_not_there_a_moment_ago_is_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lowered_limit_holds_for_processes_that_leased_under_the_higher_one() {
-    let world = World::at_rest(5).await;
-    world.function("narrow", limited(2)).await;
-    let other = world.beside(5, "another");
-    let function = async || {
-        world.store.functions.get(&crate::model::FunctionName::parse("narrow").unwrap()).await.unwrap().unwrap().value
-    };
-    let before = function().await;
-    let acquired = async |world: &World, function| {
-        matches!(world.slots.acquire_for(function).await.unwrap(), crate::dispatch::Acquired::Granted(_))
-    };
-    // Each leases one, uses it, and is free to use it again.
-    assert!(acquired(&world, &before).await && acquired(&other, &before).await);
-    let change = FunctionChange { options: limited(1), ..FunctionChange::default() };
-    world.service.update_function("narrow", change).await.unwrap();
-    let after = function().await;
-    let first = world.slots.acquire_for(&after).await.unwrap();
-    assert!(matches!(first, crate::dispatch::Acquired::Full(_)), "another process still holds the only slot");
-    other.slots.settle().await.unwrap();
-    let first = world.slots.acquire_for(&after).await.unwrap();
-    assert!(matches!(first, crate::dispatch::Acquired::Granted(_)));
-    assert!(!acquired(&other, &after).await, "two runs under a limit of one");
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_process_that_stood_still_after_its_claim_does_not_start_the_run() {
     let world = World::at_rest(1).await;
     world.function("hello", FunctionOptions::default()).await;

@@ -6,13 +6,9 @@ use serde::Serialize;
 use tracing::{Instrument, info_span};
 use utoipa::ToSchema;
 
-use super::{
-    Service,
-    access::{Known, must_be_enabled},
-    tasks::check_data_size,
-};
+use super::{Service, access::must_be_enabled, tasks::check_data_size};
 use crate::{
-    dispatch::{Acquired, Ended, Slot, new_run, tell_of},
+    dispatch::{Acquired, Ended, Idle, Slot, new_run, tell_of},
     model::{
         Caller, Error, ErrorKind, Function, Json, ObjectId, Permission, Result, Tags, Task, TaskErrorKind, TaskOrigin,
         TaskStatus, TimeLimit,
@@ -34,7 +30,7 @@ impl Service {
     /// Runs a Function and answers what it returned. 104 and 10 by its permission mode (contract §6), 27 when it is
     /// disabled, 1403, 1404, 1405, and 1406 when the code threw.
     pub async fn execute(&self, caller: &Caller, function: &str, data: Option<Json>) -> Result<Executed> {
-        let function = self.runnable(caller, function, Permission::ExecuteTaskFunction, Known::Now).await?;
+        let function = self.runnable(caller, function, Permission::ExecuteTaskFunction).await?;
         must_be_enabled(&function)?;
         if function.time_limit > TimeLimit::LONGEST_DIRECT {
             let message = format!(
@@ -93,8 +89,7 @@ impl Service {
             // The caller need not wait for what only others wait for.
             let this = self.clone();
             self.inner.background.spawn(async move {
-                this.inner.slots.give_back_idle().await;
-                if this.inner.slots.somebody_waits() {
+                if this.inner.slots.give_back(Idle::Scarce).await {
                     this.wake(Duration::ZERO).await;
                 }
             });

@@ -40,7 +40,7 @@ pub use lanes::{QueueLane, ReadyKey};
 pub use nonces::Nonces;
 pub use run::{AttemptToken, Run, RunnerId};
 pub use schedules::Schedules;
-pub use slots::{SlotLedger, SlotScope};
+pub use slots::{Leased, SlotLedger, SlotScope};
 pub use tasks::{CancelOutcome, Candidate, TaskRecord, Tasks};
 
 use calls::CallTokens;

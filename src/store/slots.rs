@@ -57,6 +57,17 @@ struct Held {
     until: Timestamp,
 }
 
+/// What came of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leased {
+    /// What the holder holds now.
+    pub slots: u16,
+    /// What all holders held before, at least.
+    pub before: u32,
+    /// What all holders hold now.
+    pub after: u32,
+}
+
 /// The holders of a scope, and the revision of their row; no row is revision 0.
 pub(super) struct Ledger {
     holders: BTreeMap<String, Held>,
@@ -66,8 +77,6 @@ pub(super) struct Ledger {
 impl SlotLedger {
     /// Sets what `holder` holds of the scope's slots until `expires`: the most of `wanted`, or what the others leave of
     /// `limit` when that is less, and never less than the least of `wanted`: those are in use. `0..=0` releases.
-    /// Answers what the holder now holds.
-    ///
     /// Exact whoever races: the slots of unexpired holders never exceed the limit, but by what was in use already when
     /// the limit was lowered.
     pub async fn lease(
@@ -78,8 +87,10 @@ impl SlotLedger {
         limit: u16,
         expires: Timestamp,
         now: Timestamp,
-    ) -> Result<u16, StoreError> {
+    ) -> Result<Leased, StoreError> {
         const ACTION: &str = "lease slots";
+        // Of every reading: what this set, and did not hear of, is not what was there before.
+        let mut before = 0;
         for tries in 1..=TRIES {
             let Ledger { mut holders, revision } = self.read(ACTION, scope).await?;
             holders.retain(|_, held| held.until > now);
@@ -88,15 +99,18 @@ impl SlotLedger {
             let free = u32::from(limit).saturating_sub(others);
             let granted = (*wanted.end()).min(u16::try_from(free).unwrap_or(u16::MAX)).max(*wanted.start());
             let held = (granted > 0).then_some(Held { slots: granted, until: expires });
-            if holders.get(holder.as_str()).copied() == held {
-                return Ok(granted);
+            let own = holders.get(holder.as_str()).copied();
+            before = before.max(others + own.map_or(0, |held| u32::from(held.slots)));
+            let leased = Leased { slots: granted, before, after: others + u32::from(granted) };
+            if own == held {
+                return Ok(leased);
             }
             match held {
                 Some(held) => holders.insert(holder.as_str().to_owned(), held),
                 None => holders.remove(holder.as_str()),
             };
             if self.write(ACTION, scope, &holders, revision).await? {
-                return Ok(granted);
+                return Ok(leased);
             }
             // Lost the race, or our own answer was lost: the next reading tells, and what we set is set only once.
             self.clock.sleep(pause(holder, tries)).await;

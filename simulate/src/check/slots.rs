@@ -11,7 +11,7 @@ use super::records::last_rows;
 use crate::world::World;
 
 /// How long the longest lease lasts.
-const LEASE: Duration = Duration::from_secs(300 + 30 + 90);
+const LEASE: Duration = Duration::from_secs(300 + 30 + 30);
 
 /// Once nothing runs, every slot is free again when the last lease has ended.
 pub async fn given_back(world: &Arc<World>, store: &Store) {

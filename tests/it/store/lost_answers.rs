@@ -185,7 +185,7 @@ async fn slots_are_held_once_though_the_answer_was_lost() {
     let (slots, now) = (&world.store.slots, world.now());
     let until = now.saturating_add(Duration::from_secs(60));
     world.wire.lose_answers("PutItem", 1);
-    assert_eq!(slots.lease(&SlotScope::Tasks, &RunnerId::new("a"), 0..=3, 5, until, now).await.unwrap(), 3);
+    assert_eq!(slots.lease(&SlotScope::Tasks, &RunnerId::new("a"), 0..=3, 5, until, now).await.unwrap().slots, 3);
     assert_eq!(slots.held(&SlotScope::Tasks, now).await.unwrap(), 3);
 }
 

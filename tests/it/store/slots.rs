@@ -23,7 +23,7 @@ async fn a_holder_gets_what_the_others_leave() {
     let (slots, now) = (&world.store.slots, world.now());
     let until = now.saturating_add(Duration::from_secs(60));
     let lease = async |name: &str, wanted, limit| {
-        slots.lease(&SlotScope::Tasks, &runner(name), 0..=wanted, limit, until, now).await.unwrap()
+        slots.lease(&SlotScope::Tasks, &runner(name), 0..=wanted, limit, until, now).await.unwrap().slots
     };
     assert_eq!(slots.held(&SlotScope::Tasks, now).await.unwrap(), 0);
     assert_eq!(lease("a", 3, 5).await, 3);
@@ -36,7 +36,7 @@ async fn a_holder_gets_what_the_others_leave() {
     // A smaller limit takes away from whoever asks next.
     assert_eq!(lease("b", 4, 3).await, 2);
     // But not what is in use.
-    let in_use = slots.lease(&SlotScope::Tasks, &runner("b"), 2..=3, 1, until, now).await.unwrap();
+    let in_use = slots.lease(&SlotScope::Tasks, &runner("b"), 2..=3, 1, until, now).await.unwrap().slots;
     assert_eq!(in_use, 2);
     assert_eq!(lease("a", 0, 3).await, 0);
     assert_eq!(lease("b", 0, 3).await, 0);
@@ -49,13 +49,13 @@ async fn the_slots_of_a_holder_whose_time_is_over_are_free() {
     let slots = &world.store.slots;
     let scope = SlotScope::Tasks;
     let until = world.now().saturating_add(Duration::from_secs(60));
-    assert_eq!(slots.lease(&scope, &runner("a"), 0..=5, 5, until, world.now()).await.unwrap(), 5);
+    assert_eq!(slots.lease(&scope, &runner("a"), 0..=5, 5, until, world.now()).await.unwrap().slots, 5);
     world.clock.advance(Duration::from_millis(59_999));
     let later = world.now().saturating_add(Duration::from_secs(60));
-    assert_eq!(slots.lease(&scope, &runner("b"), 0..=5, 5, later, world.now()).await.unwrap(), 0);
+    assert_eq!(slots.lease(&scope, &runner("b"), 0..=5, 5, later, world.now()).await.unwrap().slots, 0);
     world.clock.advance(Duration::from_millis(1));
     assert_eq!(slots.held(&scope, world.now()).await.unwrap(), 0);
-    assert_eq!(slots.lease(&scope, &runner("b"), 0..=5, 5, later, world.now()).await.unwrap(), 5);
+    assert_eq!(slots.lease(&scope, &runner("b"), 0..=5, 5, later, world.now()).await.unwrap().slots, 5);
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn scopes_do_not_share_their_slots() {
     let (slots, now) = (&world.store.slots, world.now());
     let until = now.saturating_add(Duration::from_secs(60));
     for scope in [SlotScope::Tasks, SlotScope::Function(function("f")), SlotScope::Function(function("tasks"))] {
-        assert_eq!(slots.lease(&scope, &runner("a"), 0..=2, 2, until, now).await.unwrap(), 2, "{scope}");
+        assert_eq!(slots.lease(&scope, &runner("a"), 0..=2, 2, until, now).await.unwrap().slots, 2, "{scope}");
     }
 }
 
@@ -75,8 +75,8 @@ async fn asking_for_what_is_held_already_writes_nothing() {
     let until = now.saturating_add(Duration::from_secs(60));
     slots.lease(&SlotScope::Tasks, &runner("a"), 0..=2, 5, until, now).await.unwrap();
     world.wire.forget();
-    assert_eq!(slots.lease(&SlotScope::Tasks, &runner("a"), 0..=2, 5, until, now).await.unwrap(), 2);
-    assert_eq!(slots.lease(&SlotScope::Tasks, &runner("b"), 0..=0, 5, until, now).await.unwrap(), 0);
+    assert_eq!(slots.lease(&SlotScope::Tasks, &runner("a"), 0..=2, 5, until, now).await.unwrap().slots, 2);
+    assert_eq!(slots.lease(&SlotScope::Tasks, &runner("b"), 0..=0, 5, until, now).await.unwrap().slots, 0);
     assert_eq!(world.wire.calls("PutItem"), 0);
 }
 
@@ -94,14 +94,14 @@ async fn the_limit_is_never_exceeded_however_many_take_and_give_back_at_once() {
             let mut most = 0;
             for round in 0..8_u16 {
                 let wanted = 1 + (n + round) % 4;
-                let got = slots.lease(&SlotScope::Tasks, &me, 0..=wanted, LIMIT, until, now).await.unwrap();
+                let got = slots.lease(&SlotScope::Tasks, &me, 0..=wanted, LIMIT, until, now).await.unwrap().slots;
                 assert!(got <= wanted);
                 let used = in_use.fetch_add(got.into(), Ordering::SeqCst) + i32::from(got);
                 assert!(used <= LIMIT.into(), "{used} slots in use");
                 most = most.max(used);
                 tokio::task::yield_now().await;
                 in_use.fetch_sub(got.into(), Ordering::SeqCst);
-                assert_eq!(slots.lease(&SlotScope::Tasks, &me, 0..=0, LIMIT, until, now).await.unwrap(), 0);
+                assert_eq!(slots.lease(&SlotScope::Tasks, &me, 0..=0, LIMIT, until, now).await.unwrap().slots, 0);
             }
             most
         })

@@ -224,7 +224,7 @@ async fn write(world: &World) {
     let until = now.saturating_add(Duration::from_secs(300));
     for scope in [SlotScope::Tasks, SlotScope::Function(function("f"))] {
         let held = world.store.slots.lease(&scope, &RunnerId::new("runner"), 0..=2, 5, until, now).await;
-        assert_eq!(held.unwrap(), 2);
+        assert_eq!(held.unwrap().slots, 2);
     }
     assert!(world.store.nonces.remember("consumer-ada", "nonce", now.as_secs(), until).await.unwrap());
 }
