@@ -6,12 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tracing::warn;
 
-use super::{
-    Service,
-    access::{Known, must_be_enabled},
-    api_answer::answer_of,
-    api_event::event_of,
-};
+use super::{Service, access::must_be_enabled, api_answer::answer_of, api_event::event_of, recorder::GATHER};
 use crate::{
     model::{
         ApiRequest, ApiRequestError, ApiRequestErrorKind, Caller, Error, ErrorKind, Function, Method, ObjectId,
@@ -59,7 +54,7 @@ impl Service {
     ///
     /// A call that its caller may not make leaves no record: strangers could fill the table.
     pub async fn call_api_function(&self, caller: &Caller, function: &str, call: ApiCall) -> Result<ApiAnswer> {
-        let function = self.runnable(caller, function, Permission::ExecuteApiFunction, Known::Lately).await?;
+        let function = self.runnable(caller, function, Permission::ExecuteApiFunction).await?;
         let this = self.clone();
         let caller = caller.clone();
         // A caller who goes away must not take the record along.
@@ -88,21 +83,23 @@ impl Service {
             error,
             request_id: called.request_id,
         };
-        let this = self.clone();
-        let recording = async move {
-            if let Err(error) = this.inner.store.api_requests.put(&record).await {
-                warn!(api_request = %record.id, %error, "an API request's record was lost");
-            }
-        };
         if self.inner.settings.record_before_answer {
             tokio::select! {
-                () = recording => {}
+                recorded = self.inner.store.api_requests.put(&record) => {
+                    if let Err(error) = recorded {
+                        warn!(api_request = %id, %error, "an API request's record was lost");
+                    }
+                }
                 () = self.inner.ports.clock.sleep(RECORD_PATIENCE) => {
                     warn!(api_request = %id, "an API request's record was given up: the store did not answer");
                 }
             }
-        } else {
-            self.inner.background.spawn(recording);
+        } else if self.inner.recorder.add(record) {
+            let this = self.clone();
+            self.inner.background.spawn(async move {
+                this.inner.ports.clock.sleep(GATHER).await;
+                this.inner.recorder.write().await;
+            });
         }
         called.result.map_err(|failed| failed.error)
     }

@@ -7,8 +7,9 @@ use crate::{
 };
 
 impl Service {
-    /// A page of API Requests.
+    /// A page of API Requests. Calls that were answered before are on it, but where their records were lost.
     pub async fn list_api_requests(&self, query: &Query) -> Result<Page<Json>> {
+        self.inner.recorder.write().await;
         Ok(self.inner.store.api_requests.list(query, self.inner.ports.clock.now()).await?)
     }
 }

@@ -16,6 +16,7 @@ mod functions;
 #[cfg(feature = "cli")]
 pub(crate) mod fuzz;
 mod logs;
+mod recorder;
 mod schedules;
 mod settings;
 mod tasks;
@@ -36,6 +37,7 @@ use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use self::recorder::Recorder;
 use crate::{
     auth::SecretBox,
     dispatch::{FunctionDirectory, Runner, Slots},
@@ -59,6 +61,7 @@ struct Inner {
     secrets: Arc<dyn SecretBox>,
     runner: Runner,
     api_slots: Arc<Semaphore>,
+    recorder: Recorder,
     /// What goes on after its caller was answered or went away.
     background: TaskTracker,
 }
@@ -76,8 +79,10 @@ impl Service {
     ) -> Self {
         let runner = Runner::new(store.clone(), ports.clone());
         let api_slots = Arc::new(Semaphore::new(usize::from(settings.api_concurrency)));
+        let recorder = Recorder::new(store.api_requests.clone());
         let background = TaskTracker::new();
-        let inner = Inner { store, ports, settings, functions, slots, secrets, runner, api_slots, background };
+        let inner =
+            Inner { store, ports, settings, functions, slots, secrets, runner, api_slots, recorder, background };
         Self { inner: Arc::new(inner) }
     }
 

@@ -14,8 +14,12 @@ use super::{
     days::Days,
     list::{Budgets, Layout, Listed, Plan, page, public},
     row::{EXPIRES, NewRow, Row, cut_error, json, number, text},
-    table::{Table, Written},
+    table::{Table, Transacted, Written},
 };
+
+const ADD: &str = "add the API request";
+/// How many go into one transaction: none is larger than 50 KB, and DynamoDB takes 100 rows and 4 MB.
+const AT_ONCE: usize = 50;
 
 /// The table of API Requests.
 #[derive(Clone)]
@@ -31,6 +35,28 @@ impl ApiRequests {
     /// Adds one. Adding the same one twice is adding it once. Of an error's message longer than 32 KB its beginning is
     /// kept.
     pub async fn put(&self, request: &ApiRequest) -> Result<(), StoreError> {
+        let row = self.new_row(request).await?;
+        match self.table.put(ADD, row, Condition::new("")).await? {
+            Written::Done(_) | Written::Refused(_) => Ok(()),
+        }
+    }
+
+    /// Adds many: as [`ApiRequests::put`] does, and for the price of a few transactions. Where a write costs money and not
+    /// a sync of a disk, that is the higher price. After an error some of them may be there.
+    pub async fn put_all(&self, requests: &[ApiRequest]) -> Result<(), StoreError> {
+        for requests in requests.chunks(AT_ONCE) {
+            let mut parts = Vec::with_capacity(requests.len());
+            for request in requests {
+                parts.push(self.table.to_put(ADD, self.new_row(request).await?)?);
+            }
+            match self.table.transact(ADD, parts).await? {
+                Transacted::Done | Transacted::Refused(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn new_row(&self, request: &ApiRequest) -> Result<NewRow, StoreError> {
         let (partition, _) = self.days.partition_for(request.id).await?;
         let mut row = NewRow::new(partition, request.id);
         row.set("function", text(request.function_name.as_str()));
@@ -42,9 +68,7 @@ impl ApiRequests {
         row.set_some("requestId", request.request_id.as_deref().map(text));
         let expiry = self.retention.map(|retention| request.timestamp.saturating_add(retention));
         row.set_some(EXPIRES, expiry.map(|expiry| number(expiry.as_secs())));
-        match self.table.put("add the API request", row, Condition::new("")).await? {
-            Written::Done(_) | Written::Refused(_) => Ok(()),
-        }
+        Ok(row)
     }
 
     /// Reads one, strongly consistent.

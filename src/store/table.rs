@@ -251,6 +251,16 @@ impl Table {
         Ok(rows)
     }
 
+    /// The part of a transaction that adds or replaces a row.
+    pub(super) fn to_put(&self, action: &'static str, row: NewRow) -> Result<TransactWriteItem, StoreError> {
+        let put = Put::builder()
+            .table_name(&*self.name)
+            .set_item(Some(row.into_attributes()))
+            .build()
+            .map_err(|error| StoreError::unavailable(action, error))?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
     /// The part of a transaction that adds a row where there is none.
     pub(super) fn to_put_new(&self, action: &'static str, row: NewRow) -> Result<TransactWriteItem, StoreError> {
         let when = Condition::absent().into_expressions();

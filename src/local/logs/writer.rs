@@ -24,8 +24,8 @@ enum Message {
 
 /// How many lines wait at most. A Function that logs faster than a disk can write is slowed down by its full pipe.
 const QUEUE: usize = 4096;
-/// How long the first line waits for others: most come in threes, and a transaction costs more than a line.
-const GATHER: Duration = Duration::from_millis(2);
+/// How long the first line waits for others: most come in threes, and a transaction costs more than many lines.
+const GATHER: Duration = Duration::from_millis(5);
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 impl LogWriter {

@@ -1,0 +1,46 @@
+//! API Request records that no caller waits for: what comes within some milliseconds is written together.
+
+use std::{
+    mem,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tracing::warn;
+
+use crate::{model::ApiRequest, store::ApiRequests};
+
+/// How long the first record waits for others. Each write is a sync of the disk, whose time the calls themselves want.
+pub(super) const GATHER: Duration = Duration::from_millis(10);
+
+/// Records on their way to the store.
+pub(super) struct Recorder {
+    store: ApiRequests,
+    waiting: Mutex<Vec<ApiRequest>>,
+    /// One batch at a time: whoever has this knows that every earlier batch is written.
+    writing: tokio::sync::Mutex<()>,
+}
+
+impl Recorder {
+    pub(super) fn new(store: ApiRequests) -> Self {
+        Self { store, waiting: Mutex::default(), writing: tokio::sync::Mutex::default() }
+    }
+
+    /// Takes a record. `true`: it is the first that waits, and the caller has to see to it that [`Recorder::write`] is
+    /// called within [`GATHER`].
+    #[must_use]
+    pub(super) fn add(&self, record: ApiRequest) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push(record);
+        waiting.len() == 1
+    }
+
+    /// Writes what was taken so far. A record that cannot be written is lost: it never makes a call fail.
+    pub(super) async fn write(&self) {
+        let _turn = self.writing.lock().await;
+        let records = mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        if let (Err(error), Some(first)) = (self.store.put_all(&records).await, records.first()) {
+            warn!(%first.id, %error, "records of API requests were lost, at most {}", records.len());
+        }
+    }
+}
