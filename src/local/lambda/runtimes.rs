@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    fs,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
@@ -165,7 +166,7 @@ if os.path.exists('/proc/self/maps'):
     let (program, version) = (PathBuf::from(lines.next()?), lines.next()?);
     // An empty line stands between the flags and the files.
     let flags = lines.by_ref().take_while(|line| !line.is_empty()).map(str::to_owned).collect();
-    let named: BTreeSet<_> = lines.map(PathBuf::from).chain(program.canonicalize()).chain([program.clone()]).collect();
+    let named: BTreeSet<_> = lines.map(PathBuf::from).chain(program.canonicalize()).chain(links(&program)).collect();
     let mut files: Vec<PathBuf> = Vec::new();
     for file in named.into_iter().filter(|file| file.is_absolute() && file.exists()) {
         // A folder stands before what is in it.
@@ -176,9 +177,45 @@ if os.path.exists('/proc/self/maps'):
     program.is_absolute().then(|| Interpreter { program, version: format!("{language} {version}"), flags, files })
 }
 
+/// A program and the links that lead from it to its file, each by its own path: the Python of a virtual environment is
+/// a link to one that may be a link itself.
+fn links(program: &Path) -> Vec<PathBuf> {
+    /// As many as Linux follows.
+    const MOST: usize = 40;
+    let mut links = vec![program.to_owned()];
+    while let Some(link) = links.last()
+        && let Ok(target) = fs::read_link(link)
+        && links.len() <= MOST
+    {
+        // A target that is not absolute counts from the link's folder.
+        let target = link.parent().map_or_else(|| target.clone(), |folder| folder.join(&target));
+        links.push(target);
+    }
+    links
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
+
+    #[tokio::test]
+    async fn the_files_of_a_linked_interpreter_are_those_of_every_link_on_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = probe("python3", "Python").await.unwrap().program;
+        let (first, second) = (folder.path().join("python"), folder.path().join("python3"));
+        // One link is relative, as those of a virtual environment are, and one is not.
+        symlink("python3", &first).unwrap();
+        symlink(&real, &second).unwrap();
+        assert_eq!(links(&first)[..3], [first.clone(), second.clone(), real]);
+        let files = probe(first.to_str().unwrap(), "Python").await.unwrap().files;
+        assert!(files.contains(&first) && files.contains(&second), "{files:?}");
+        let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+        symlink(&other, &one).unwrap();
+        symlink(&one, &other).unwrap();
+        assert!(links(&one).len() < 50, "a circle has no end");
+    }
 
     #[tokio::test]
     async fn another_version_runs_with_one_notice_and_an_unknown_language_does_not_run() {
