@@ -51,23 +51,26 @@ class _Connection:
 
     def __init__(self):
         self._socket = _connect()
+        self._unsent = b""
         self._replies = self._socket.makefile("rb")
         self._unread = 0
 
     def tell(self, method, route, body=b"", headers=()):
-        """Has told when it returns; what the API says to it is read when something is asked."""
+        """Is sent together with what is asked next, and so is what the API says to it read."""
         head = [
             "%s %s%s HTTP/1.1" % (method, _API, route),
             "Host: %s:%s" % (_HOST, _PORT),
             "Content-Length: %d" % len(body),
             *("%s: %s" % header for header in headers),
         ]
-        self._socket.sendall("\r\n".join(head).encode("utf-8") + b"\r\n\r\n" + body)
+        self._unsent += "\r\n".join(head).encode("utf-8") + b"\r\n\r\n" + body
         self._unread += 1
 
     def ask(self, method, route, body=b"", headers=()):
         """Waits for the reply: its headers and its body."""
         self.tell(method, route, body, headers)
+        request, self._unsent = self._unsent, b""
+        self._socket.sendall(request)
         while True:
             self._replies.readline()
             found = {}
