@@ -32,6 +32,7 @@ use crate::{
     dev::Dev,
     engine::{Writes, running_task},
     functions::Language,
+    packages,
 };
 
 /// What the process of the loop is told.
@@ -71,17 +72,18 @@ impl Bare {
         let code = folder.path().join("code");
         language.write(&code)?;
         let bootstraps = Dev::bootstraps(&dev.data_dir);
+        let path = packages::path(context)?;
         let (program, arguments) = match language {
             Language::Node => {
                 let heap = ["--expose-gc", "--max-semi-space-size=12", "--max-old-space-size=231"];
                 let mut arguments: Vec<_> = heap.map(str::to_owned).into();
                 arguments.push(bootstraps.join("index.mjs").display().to_string());
-                (where_is("node", &["-p", "process.execPath"])?, arguments)
+                (where_is("node", &["-p", "process.execPath"], &path)?, arguments)
             }
             Language::Python => {
                 let bootstrap = bootstraps.join("bootstrap.py").display().to_string();
                 let arguments = vec!["-u".to_owned(), "-B".to_owned(), bootstrap];
-                (where_is("python3", &["-c", "import sys; print(sys.executable)"])?, arguments)
+                (where_is("python3", &["-c", "import sys; print(sys.executable)"], &path)?, arguments)
             }
         };
         let environment = [
@@ -94,7 +96,7 @@ impl Bare {
             ("AWS_LAMBDA_LOG_STREAM_NAME", "stream".to_owned()),
             ("LAMBDA_TASK_ROOT", code.display().to_string()),
             ("LAMBDA_RUNTIME_DIR", bootstraps.display().to_string()),
-            ("PATH", std::env::var("PATH")?),
+            ("PATH", path),
             ("TZ", ":UTC".to_owned()),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
@@ -113,8 +115,12 @@ impl Bare {
 }
 
 /// What a version manager's stand-in would start.
-fn where_is(name: &str, question: &[&str]) -> anyhow::Result<PathBuf> {
-    let output = Command::new(name).args(question).output().with_context(|| format!("{name} does not start"))?;
+fn where_is(name: &str, question: &[&str], path: &str) -> anyhow::Result<PathBuf> {
+    let output = Command::new(name)
+        .args(question)
+        .env("PATH", path)
+        .output()
+        .with_context(|| format!("{name} does not start"))?;
     Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
 }
 

@@ -13,6 +13,7 @@ use crate::{
     child::{Child, free_address},
     context::Context,
     functions::{self, Language},
+    packages,
 };
 
 /// A running `tasklane dev`.
@@ -32,10 +33,17 @@ impl Dev {
             functions::write(&code, name, *language)?;
         }
         let data_dir = folder.path().join("data");
+        // The interpreter that the peers have: a machine's own may bring packages that take long to start with.
+        let path = packages::path(context)?;
         let address = free_address()?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_tasklane"));
         command.arg("dev").arg(&code).args(["--listen", &address.to_string(), "--concurrency", &slots.to_string()]);
-        command.arg("--data-dir").arg(&data_dir).current_dir(folder.path()).env("HOME", folder.path());
+        command
+            .arg("--data-dir")
+            .arg(&data_dir)
+            .current_dir(folder.path())
+            .env("HOME", folder.path())
+            .env("PATH", path);
         let mut child = Child::start(&mut command, &folder.path().join("log"))?;
         child.listens(address).await.context("tasklane dev")?;
         // It binds before it syncs, and serves after.

@@ -1,13 +1,13 @@
 //! A connection that makes the same request again and again.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{Method, Request, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
-use tasklane::load::{Caller, Live, Pace, Report, Until, drive};
+use tasklane::load::{Caller, Pace, Report, Until, drive};
 use tokio::net::TcpStream;
 
 /// One request.
@@ -33,10 +33,15 @@ impl Call {
         Connection { call: self.clone(), sender: None }.exchange().await
     }
 
-    /// Makes it on so many connections, one after the other on each.
-    pub async fn load(&self, connections: usize, pace: Pace, until: Until) -> Report {
-        let callers = (0..connections).map(|_| Connection { call: self.clone(), sender: None }).collect();
-        drive(callers, pace, until, &std::sync::Arc::new(Live::default())).await
+    /// Makes it on so many connections, one after the other on each, in one thread of its own: of the cores that are
+    /// measured the client is to take as little as it can.
+    pub async fn load(&self, connections: usize, pace: Pace, until: Until) -> anyhow::Result<Report> {
+        let callers: Vec<_> = (0..connections).map(|_| Connection { call: self.clone(), sender: None }).collect();
+        let driven = tokio::task::spawn_blocking(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            Ok::<_, std::io::Error>(runtime.block_on(drive(callers, pace, until, &Arc::default())))
+        });
+        Ok(driven.await??)
     }
 }
 

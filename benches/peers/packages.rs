@@ -47,6 +47,11 @@ pub fn python(context: &Context) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
+/// A `PATH` on which that `python3` comes first.
+pub fn path(context: &Context) -> anyhow::Result<String> {
+    Ok(format!("{}:{}", python(context)?.join("bin").display(), std::env::var("PATH")?))
+}
+
 /// AWS's emulator of the Runtime API, which the wheel of aws-sam-cli carries.
 pub fn rie(python: &Path) -> anyhow::Result<PathBuf> {
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };

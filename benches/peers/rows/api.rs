@@ -31,12 +31,12 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
     let mut bars = (Vec::new(), Vec::new());
     for connections in [1, 16] {
         for call in [&ours, &theirs] {
-            sound(&call.load(connections, Pace::Flat, Until::Elapsed(context.span(Duration::from_secs(2)))).await)?;
+            sound(&call.load(connections, Pace::Flat, Until::Elapsed(context.span(Duration::from_secs(2)))).await?)?;
         }
         let (mut us, mut them) = (Side::default(), Side::default());
         for round in 0..context.rounds {
             for (call, side) in [(&ours, &mut us), (&theirs, &mut them)] {
-                let report = call.load(connections, Pace::Flat, Until::Elapsed(span)).await;
+                let report = call.load(connections, Pace::Flat, Until::Elapsed(span)).await?;
                 sound(&report)?;
                 side.add(&report);
             }

@@ -27,11 +27,11 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
         let theirs = Call::post(bare.address, "/", event);
         let (mut us, mut them) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
         for call in [&ours, &theirs] {
-            sound(&call.load(connections, Pace::Flat, Until::Elapsed(span / 3)).await)?;
+            sound(&call.load(connections, Pace::Flat, Until::Elapsed(span / 3)).await?)?;
         }
         for round in 0..context.rounds {
             for (call, side) in [(&ours, &mut us), (&theirs, &mut them)] {
-                let report = call.load(connections, Pace::Flat, Until::Elapsed(span)).await;
+                let report = call.load(connections, Pace::Flat, Until::Elapsed(span)).await?;
                 sound(&report)?;
                 side.0.push(report.rate());
                 side.1.push(millis(report.quantile(0.5)));

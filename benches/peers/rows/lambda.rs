@@ -64,8 +64,8 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
             }
             first.push(Figure::new("", starts).median());
             let rie = Rie::of_program(context, program, VARIABLES).await?;
-            sound(&rie.call(REQUEST).load(1, Pace::Flat, Until::Calls(50)).await)?;
-            let report = rie.call(REQUEST).load(1, Pace::Flat, Until::Calls(context.count(1000))).await;
+            sound(&rie.call(REQUEST).load(1, Pace::Flat, Until::Calls(50)).await?)?;
+            let report = rie.call(REQUEST).load(1, Pace::Flat, Until::Calls(context.count(1000))).await?;
             sound(&report)?;
             warm.push(millis(report.quantile(0.5)));
         }

@@ -29,13 +29,13 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
             [Call::get(dev.address, "/tasks/v1/api/hello/"), Call::post(bare.address, "/", EVENT), rie.call(EVENT)];
         let calls = Until::Calls(context.count(2000));
         for side in &sides {
-            let report = side.load(1, Pace::Flat, Until::Calls(context.count(500))).await;
+            let report = side.load(1, Pace::Flat, Until::Calls(context.count(500))).await?;
             sound(&report).map_err(|error| error.context(rie.said()))?;
         }
         let mut p50: [Vec<f64>; 3] = Default::default();
         for round in 0..context.rounds {
             for (side, p50) in sides.iter().zip(&mut p50) {
-                let report = side.load(1, Pace::Flat, calls).await;
+                let report = side.load(1, Pace::Flat, calls).await?;
                 sound(&report)?;
                 p50.push(millis(report.quantile(0.5)));
             }
