@@ -1,7 +1,8 @@
 //! What a filter requires of a record, for a planner that picks an index.
 //!
-//! Every answer is a necessary condition: a record outside of it cannot meet the filter. None is sufficient; the
-//! filter itself still has the last word on each record. Asked only of fields that hold one value, not a list.
+//! Every answer but [`Filter::is_decided_by`] is a necessary condition: a record outside of it cannot meet the filter.
+//! None is sufficient; the filter itself still has the last word on each record. Asked only of fields that hold one
+//! value, not a list.
 
 use std::ops::Bound;
 
@@ -16,6 +17,18 @@ impl Filter {
             Value::Text(text) => Some(text.as_str()),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Time(..) | Value::Id(_) => None,
         })
+    }
+
+    /// Whether the filter asks for nothing but that the field holds one of [`Filter::required_values`].
+    pub fn is_decided_by(&self, field: &str) -> bool {
+        match self {
+            Self::Compare { field: own, op: Comparison::Eq, value: Value::Text(_) } => own.is(field),
+            Self::In { field: own, values, negated: false } => {
+                own.is(field) && values.iter().all(|value| matches!(value, Value::Text(_)))
+            }
+            Self::And(one) if one.len() == 1 => one.iter().all(|filter| filter.is_decided_by(field)),
+            _ => false,
+        }
     }
 
     /// The only ids that the record can have, ascending; `None` when the filter does not narrow them down.

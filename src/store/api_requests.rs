@@ -87,6 +87,7 @@ impl ApiRequests {
             table: self.table.clone(),
             layout: Layout::ByDay(self.days.clone()),
             time_field: "timestamp",
+            expire: self.retention.is_some(),
             decode: |row| public(row, &read(row)?),
             budgets: self.budgets.clone(),
             clock: Arc::clone(&self.clock),

@@ -72,6 +72,7 @@ impl Schedules {
             table: self.table.clone(),
             layout: Layout::One(ALL),
             time_field: "creationTimestamp",
+            expire: false,
             decode: |row| public(row, &read(row)?),
             budgets: self.budgets.clone(),
             clock: Arc::clone(&self.clock),

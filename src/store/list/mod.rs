@@ -36,6 +36,8 @@ pub(super) struct Listed {
     pub(super) layout: Layout,
     /// The field that says when a record was created: within the slack of its id's time.
     pub(super) time_field: &'static str,
+    /// Whether records go away by themselves: then only their rows tell which are gone, and no index does.
+    pub(super) expire: bool,
     /// The record as callers see it.
     pub(super) decode: fn(&Row) -> Result<Json, StoreError>,
     pub(super) budgets: Budgets,

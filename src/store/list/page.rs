@@ -8,11 +8,7 @@ use crate::{
     store::{StoreError, row::Row},
 };
 
-use super::{
-    Listed, Plan,
-    plan::{Order, Source},
-    walk::Walk,
-};
+use super::{Listed, Plan, plan::Order, walk::Walk};
 
 /// How many records are read at once while a filter may drop most of them: DynamoDB stops at 1 MB anyway.
 const READ_AHEAD: usize = 1000;
@@ -74,14 +70,10 @@ async fn in_order(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -
             }
             let full_since = *full_since.get_or_insert_with(|| listed.clock.now());
             let deadline = full_since.saturating_add(listed.budgets.count);
-            if query.filter.is_none()
-                && let Source::Everything = plan.source
-            {
-                return match walk.count_rest(COUNTED.saturating_sub(read), deadline).await? {
-                    Some((rest, true)) => Ok(Found { records, total: Total::Exact(matched + rest) }),
-                    Some((rest, false)) => Ok(Found { records, total: at_least(matched + rest, end) }),
-                    None => Ok(Found { records, total: at_least(matched, end) }),
-                };
+            if walk.can_count() {
+                let (rest, is_all) = walk.count_rest(COUNTED.saturating_sub(read), deadline).await?;
+                let total = if is_all { Total::Exact(matched + rest) } else { at_least(matched + rest, end) };
+                return Ok(Found { records, total });
             }
             if read > COUNTED || listed.clock.now() >= deadline {
                 return Ok(Found { records, total: at_least(matched, end) });
@@ -89,12 +81,14 @@ async fn in_order(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -
         } else {
             check_budget(listed, began)?;
         }
-        let hint = match &query.filter {
-            None => usize::try_from(end.saturating_sub(matched)).unwrap_or(READ_AHEAD).clamp(1, READ_AHEAD),
+        let wanted = match matched >= end {
             // One more than is counted, which tells whether that is all.
-            Some(_) if matched >= end => usize::try_from(COUNTED + 1 - read).unwrap_or(READ_AHEAD).clamp(1, READ_AHEAD),
-            Some(_) => READ_AHEAD,
+            true => COUNTED + 1 - read,
+            // Nothing is dropped of what is found.
+            false if walk.can_count() => end - matched,
+            false => READ_AHEAD as u64,
         };
+        let hint = usize::try_from(wanted).unwrap_or(READ_AHEAD).clamp(1, READ_AHEAD);
         let Some(rows) = walk.next(hint).await? else {
             return Ok(Found { records, total: Total::Exact(matched) });
         };

@@ -19,6 +19,8 @@ pub(in crate::store) struct Plan {
     pub(in crate::store) ids: (ObjectId, ObjectId),
     /// In which order.
     pub(in crate::store) order: Order,
+    /// Whether everything found there, in a table that is partitioned by day, meets the filter.
+    pub(in crate::store) is_exact: bool,
 }
 
 /// Where a list looks. Whatever it finds there, the filter has the last word.
@@ -60,12 +62,14 @@ impl Plan {
             },
         };
         let ids = filter.map_or_else(everything, |filter| id_range(filter, time_field));
-        Self { source, ids, order: order(&query.sort, time_field) }
+        let is_exact = filter.is_none_or(|filter| filter.is_decided_by("functionName"));
+        Self { source, ids, order: order(&query.sort, time_field), is_exact }
     }
 
     /// These records, ascending.
     pub(in crate::store) fn of_ids(ids: Vec<ObjectId>) -> Self {
-        Self { source: Source::Ids(ids), ids: everything(), order: Order::Ids { descending: false } }
+        let order = Order::Ids { descending: false };
+        Self { source: Source::Ids(ids), ids: everything(), order, is_exact: false }
     }
 
     /// Whether an id lies in the plan's range.

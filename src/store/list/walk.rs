@@ -25,8 +25,8 @@ const LOOK_UP: usize = 100;
 const COUNT_AT_ONCE: usize = 32;
 /// How many days are read side by side at most, once days turn out to be empty.
 const DAYS_AT_ONCE: usize = 32;
-/// After how many records counting looks at the clock, at least and at most.
-const COUNT_STEP: (u64, u64) = (40, 1000);
+/// After how many records counting looks at the clock, at most.
+const COUNT_STEP: u64 = 1000;
 
 /// Reads the records of a plan, batch by batch, in order.
 pub(super) struct Walk<'a> {
@@ -34,6 +34,7 @@ pub(super) struct Walk<'a> {
     descending: bool,
     range: (String, String),
     rest: Rest,
+    can_count: bool,
 }
 
 /// What is still to be read.
@@ -53,7 +54,6 @@ struct Merge(Vec<Cursor>);
 struct CountUntil {
     most: u64,
     deadline: Timestamp,
-    at_once: u64,
     /// How much was counted so far, in all partitions.
     counted: AtomicU64,
 }
@@ -98,7 +98,18 @@ impl<'a> Walk<'a> {
                 Rest::Groups { current: None, groups: [vec![(*partition).to_owned()]].into(), width: 1 }
             }
         };
-        Ok(Self { listed, descending, range: (plan.ids.0.to_string(), plan.ids.1.to_string()), rest })
+        let can_count = plan.is_exact
+            && match (&plan.source, &listed.layout) {
+                (Source::Everything, Layout::ByDay(_) | Layout::One(_)) => true,
+                (Source::Functions(_), Layout::ByDay(_)) => !listed.expire,
+                (Source::Functions(_), Layout::One(_)) | (Source::Ids(_), _) => false,
+            };
+        Ok(Self { listed, descending, range: (plan.ids.0.to_string(), plan.ids.1.to_string()), rest, can_count })
+    }
+
+    /// Whether what is left can be counted without reading it: all of it meets the filter.
+    pub(super) fn can_count(&self) -> bool {
+        self.can_count
     }
 
     /// The next records, about `hint` of them; `None` at the end. A batch may be empty before that.
@@ -155,25 +166,36 @@ impl<'a> Walk<'a> {
     }
 
     /// Counts what is left without reading it, about `most` of it and until `deadline`: how many there are, and whether
-    /// that is all. `None`: what is left can only be counted by reading it.
-    pub(super) async fn count_rest(self, most: u64, deadline: Timestamp) -> Result<Option<(u64, bool)>, StoreError> {
-        let Rest::Groups { current, groups, .. } = self.rest else { return Ok(None) };
+    /// that is all. See [`Walk::can_count`].
+    pub(super) async fn count_rest(self, most: u64, deadline: Timestamp) -> Result<(u64, bool), StoreError> {
         let listed = self.listed;
+        let (mut wave, mut groups) = match self.rest {
+            Rest::Ids(_) => (Vec::new(), VecDeque::new()),
+            Rest::Keys(merge) => (merge.0, VecDeque::new()),
+            Rest::Groups { current, groups, .. } => (current.map(|merge| merge.0).unwrap_or_default(), groups),
+        };
         let now = listed.clock.now();
-        let current = current.map(|merge| merge.0).unwrap_or_default();
-        let read: Vec<&Row> = current.iter().flat_map(|cursor| &cursor.buffer).collect();
-        let read = read.into_iter().filter(|row| !row.is_expired(now)).count();
-        let groups = groups.into_iter().flatten().map(|partition| Cursor::new(None, "pk", partition));
-        let left: Vec<_> = current.into_iter().chain(groups).collect();
-        let at_once = left.len().clamp(1, COUNT_AT_ONCE) as u64;
-        let until = CountUntil { most, deadline, at_once, counted: AtomicU64::new(0) };
-        let counts = stream::iter(left)
-            .map(|cursor| cursor.count(listed, &self.range, self.descending, &until))
-            .buffer_unordered(COUNT_AT_ONCE);
-        let (count, complete) = counts
-            .try_fold((0, true), async |(sum, all), (count, complete)| Ok((sum + count, all && complete)))
-            .await?;
-        Ok(Some((count + u64::try_from(read).unwrap_or(u64::MAX), complete)))
+        let read = wave.iter().flat_map(|cursor| &cursor.buffer).filter(|row| !row.is_expired(now)).count();
+        let until = CountUntil { most, deadline, counted: AtomicU64::new(0) };
+        // Where days are large the first one is enough; where they are small many are looked at together.
+        let mut groups_at_once = 1;
+        let mut complete = true;
+        loop {
+            let at_once = wave.len().clamp(1, COUNT_AT_ONCE) as u64;
+            let mut counts = stream::iter(wave)
+                .map(|cursor| cursor.count(listed, &self.range, self.descending, &until, at_once))
+                .buffer_unordered(COUNT_AT_ONCE);
+            while let Some(all) = counts.try_next().await? {
+                complete &= all;
+            }
+            if !complete || groups.is_empty() {
+                break;
+            }
+            let partitions = groups.drain(..groups.len().min(groups_at_once)).flatten();
+            wave = partitions.map(|partition| Cursor::new(None, "pk", partition)).collect();
+            groups_at_once = (groups_at_once * 2).min(COUNT_AT_ONCE);
+        }
+        Ok((until.counted.into_inner() + u64::try_from(read).unwrap_or(u64::MAX), complete))
     }
 
     async fn look_up(&self, keys: Vec<(String, String)>) -> Result<Vec<Row>, StoreError> {
@@ -252,21 +274,22 @@ impl Cursor {
         Ok(())
     }
 
+    /// Counts on, as one of `at_once`; whether it came to the end.
     async fn count(
         mut self,
         listed: &Listed,
         range: &(String, String),
         descending: bool,
         until: &CountUntil,
-    ) -> Result<(u64, bool), StoreError> {
-        let mut sum = 0;
+        at_once: u64,
+    ) -> Result<bool, StoreError> {
         while !self.done {
             let counted = until.counted.load(Ordering::Relaxed);
             if counted > until.most || listed.clock.now() >= until.deadline {
-                return Ok((sum, false));
+                return Ok(false);
             }
             // One more than is counted, which tells whether that is all; shared by those that count at the same time.
-            let step = ((until.most + 1 - counted) / until.at_once).clamp(COUNT_STEP.0, COUNT_STEP.1);
+            let step = ((until.most + 1 - counted) / at_once).clamp(1, COUNT_STEP);
             let page = self
                 .query(listed, range, descending)
                 .select(Select::Count)
@@ -276,13 +299,11 @@ impl Cursor {
                 .send()
                 .await
                 .map_err(|error| failed(listed.action, &error))?;
-            let found = u64::try_from(page.count).unwrap_or(0);
-            sum += found;
-            until.counted.fetch_add(found, Ordering::Relaxed);
+            until.counted.fetch_add(u64::try_from(page.count).unwrap_or(0), Ordering::Relaxed);
             self.start = page.last_evaluated_key.filter(|key| !key.is_empty());
             self.done = self.start.is_none();
         }
-        Ok((sum, true))
+        Ok(true)
     }
 
     fn query(

@@ -26,6 +26,7 @@ impl Tasks {
             table: self.table.clone(),
             layout: Layout::ByDay(self.days.clone()),
             time_field: "creationTimestamp",
+            expire: self.retention.is_some(),
             decode,
             budgets: self.budgets.clone(),
             clock: std::sync::Arc::clone(&self.clock),

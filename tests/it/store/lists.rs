@@ -203,6 +203,29 @@ async fn unfinished_tasks_are_found_among_any_number_of_finished_ones_by_their_l
 }
 
 #[tokio::test]
+async fn what_a_page_by_function_only_counts_is_not_read() {
+    let world = World::new().await;
+    thirty(&world).await;
+    for (query, shown, total) in [
+        ("functionName=even&limit(4)", 4, 15),
+        ("functionName=odd&sort(-creationTimestamp)&limit(4,10)", 4, 15),
+        ("in(functionName,even,odd)&limit(4)", 4, 30),
+        ("in(functionName,even,none,not%20a%20name)&limit(4)", 4, 15),
+        ("functionName=none", 0, 0),
+    ] {
+        world.wire.forget();
+        let page = list(&world, query).await;
+        assert_eq!((page.data.len(), page.page.total, page.page.total_is_exact), (shown, Some(total), None), "{query}");
+        let read = world.wire.calls("BatchGetItem");
+        assert!(read <= 4, "{query}: {read} batches of records were read");
+    }
+    // Where more is asked, each record has to be looked at.
+    assert_eq!(list(&world, "functionName=even&priority<10&limit(2)").await.page.total, Some(5));
+    assert_eq!(list(&world, "ne(functionName,even)&limit(2)").await.page.total, Some(15));
+    assert_eq!(list(&world, "(functionName=even|priority<10)&limit(2)").await.page.total, Some(20));
+}
+
+#[tokio::test]
 async fn counting_stops_at_its_budget_and_says_so() {
     let world = World::with(|config| config.count_budget = Duration::ZERO).await;
     let created = thirty(&world).await;
