@@ -4,7 +4,7 @@
 //! --plan` found differences, the Function failed), 2 for an error. Each subcommand has a file of its own, with its
 //! arguments and what it does.
 
-use std::process::ExitCode;
+use std::{num::NonZero, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -91,7 +91,14 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => return exit::usage(&e),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        // Half of the cores: the others are for what is called, the processes of Functions and the database's thread. More
+        // threads of ours would hand each call from one to the other, which takes longer than what they do for it.
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        runtime.worker_threads(cores.div_ceil(2));
+    }
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => return exit::code(Err(anyhow::Error::new(e).context("cannot start the asynchronous runtime"))),
     };

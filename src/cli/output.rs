@@ -15,7 +15,8 @@ pub fn data(line: &str) -> io::Result<()> {
 
 /// Prints a line for the person at the terminal on stderr. If stderr is closed nobody wanted to know.
 pub fn note(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    // In one piece: stderr has no buffer, and other programs write there too.
+    let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Whether colours are welcome on stdout: a terminal, and nothing in the environment against them

@@ -52,8 +52,11 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
     };
 
     let folder = tempfile::tempdir().context("no temporary folder can be made")?;
-    let logs =
-        LocalLogs::open(folder.path(), DEFAULT_RETENTION, Some(Arc::new(|logged| output::note(&logged.line.message))))?;
+    let logs = LocalLogs::open(
+        folder.path(),
+        DEFAULT_RETENTION,
+        Some(Arc::new(|batch| batch.iter().for_each(|logged| output::note(&logged.line.message)))),
+    )?;
     let mut lambda_config = LocalLambdaConfig::new(folder.path(), logs.writer().clone());
     lambda_config.notice = Arc::new(output::note);
     let lambda = LocalLambda::new(lambda_config)?;

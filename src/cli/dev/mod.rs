@@ -20,6 +20,7 @@ use crate::{
     local::{
         administrator,
         lambda::JailMode,
+        logs::LoggedLine,
         machine::{Machine, MachineConfig},
         server::Server,
     },
@@ -90,7 +91,10 @@ pub(super) async fn run(args: Args) -> Outcome {
         strict_runtimes: args.strict_runtimes,
         jail: jail_for(args.listen, args.jail)?,
         webhook: args.webhook,
-        live_log: Some(Arc::new(|logged| output::note(&format!("{} | {}", logged.function, logged.line.message)))),
+        live_log: Some(Arc::new(|batch| {
+            let line = |logged: &LoggedLine| format!("{} | {}", logged.function, logged.line.message);
+            output::note(&batch.iter().map(line).collect::<Vec<_>>().join("\n"));
+        })),
         oidc: args.callers.oidc()?,
     })
     .await?;

@@ -37,8 +37,8 @@ pub struct LoggedLine {
     pub line: LogLine,
 }
 
-/// Shows lines as they are logged, on the thread that writes them down: it should be quick.
-pub type LiveLog = Arc<dyn Fn(&LoggedLine) + Send + Sync>;
+/// Shows lines as they are logged, some at once, on the thread that writes them down: it should be quick.
+pub type LiveLog = Arc<dyn Fn(&[LoggedLine]) + Send + Sync>;
 
 /// The store of log lines. Cloning is cheap and shares it.
 #[derive(Clone)]
@@ -181,7 +181,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = seen.clone();
-        let live: LiveLog = Arc::new(move |line| sink.lock().unwrap().push(line.line.message.clone()));
+        let live: LiveLog = Arc::new(move |batch| {
+            sink.lock().unwrap().extend(batch.iter().map(|line| line.line.message.clone()));
+        });
         let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION, Some(live)).unwrap();
         logs.writer().write(line("f", 1, 0, "a")).await;
         logs.writer().write(line("f", 1, 0, "b")).await;

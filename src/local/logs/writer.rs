@@ -77,8 +77,10 @@ fn write(db: &mut Connection, live: Option<&LiveLog>, batch: Vec<Message>) {
             Message::Flush(done) => waiting.push(done),
         }
     }
-    if let Some(live) = live {
-        lines.iter().for_each(|line| live(line));
+    if let Some(live) = live
+        && !lines.is_empty()
+    {
+        live(&lines);
     }
     if let Err(error) = store::insert(db, &lines) {
         // Losing log lines must not stop the runs that logged them.

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use tasklane::{model::TaskStatus, rql::{Query, Schema}, store::CancelOutcome};
+use tasklane::{
+    model::TaskStatus,
+    rql::{Query, Schema},
+    store::CancelOutcome,
+};
 
 use super::{World, boom, records};
 

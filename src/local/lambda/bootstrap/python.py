@@ -1,7 +1,6 @@
 """Runs a Function's handler under Python, as AWS's runtime client does (PyPI awslambdaric): the same ways to find a
 handler, names of errors, context and log lines."""
 
-import decimal
 import importlib
 import json
 import logging
@@ -107,7 +106,9 @@ def _plain(value):
         return value
     if isinstance(value, bytes):
         return value.decode("utf-8")
-    if isinstance(value, decimal.Decimal):
+    # Nobody has one who has not imported its module, and that takes long.
+    decimal = sys.modules.get("decimal")
+    if decimal and isinstance(value, decimal.Decimal):
         return math.nan if value.is_nan() else _DECIMAL + str(value)
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
