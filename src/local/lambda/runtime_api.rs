@@ -87,6 +87,8 @@ struct Shared {
     events: mpsc::UnboundedSender<Event>,
     /// The invocation that has no answer yet.
     current: Mutex<Option<Arc<str>>>,
+    /// Connections, and what was said on them and is not heard yet.
+    open: TaskTracker,
 }
 
 impl RuntimeApi {
@@ -97,15 +99,16 @@ impl RuntimeApi {
         let address = listener.local_addr()?;
         let (deliveries, queue) = mpsc::channel(1);
         let (events, told) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { deliveries: tokio::sync::Mutex::new(queue), events, current: Mutex::default() });
+        let open = TaskTracker::new();
+        open.close();
+        let queue = tokio::sync::Mutex::new(queue);
+        let shared = Shared { deliveries: queue, events, current: Mutex::default(), open: open.clone() };
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{request_id}/response", post(response))
             .route("/2018-06-01/runtime/invocation/{request_id}/error", post(error))
             .route("/2018-06-01/runtime/init/error", post(init_error))
-            .with_state(shared);
-        let open = TaskTracker::new();
-        open.close();
+            .with_state(Arc::new(shared));
         let owner = Arc::new(SetOnce::new());
         let servers = match socket.map(bind).transpose()? {
             None => {
@@ -147,6 +150,8 @@ struct Connections<L> {
 
 struct Connection<S> {
     stream: S,
+    /// Whether it has come to its end, and that is yet to be told.
+    ended: bool,
     _open: TaskTrackerToken,
 }
 
@@ -156,7 +161,7 @@ impl<L: Listener> Listener for Connections<L> {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (stream, address) = self.listener.accept().await;
-        (Connection { stream, _open: self.open.token() }, address)
+        (Connection { stream, ended: false, _open: self.open.token() }, address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -166,7 +171,17 @@ impl<L: Listener> Listener for Connections<L> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, into)
+        let (before, room) = (into.filled().len(), into.remaining());
+        let read = Pin::new(&mut self.stream).poll_read(cx, into);
+        let is_end = read.is_ready() && into.filled().len() == before && room > 0;
+        if is_end && !self.ended {
+            // Not at once: hyper drops a request that it has just read when it finds the end right behind it, and whoever
+            // exits as soon as it has answered would not have answered. Meanwhile it hands the request on.
+            self.ended = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        read
     }
 }
 
@@ -231,6 +246,12 @@ impl Shared {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Hears what a process says, to its end: the end of the connection must not break that off.
+    async fn hear(&self, what: impl Future<Output = Response> + Send + 'static) -> Response {
+        let broken = |_| refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "The server is at fault");
+        self.open.spawn(what).await.unwrap_or_else(broken)
+    }
+
     /// Takes the answer to the current invocation, and no second one.
     fn answered(&self, request_id: &str, answer: Answer) -> Response {
         let mut current = self.current();
@@ -272,14 +293,18 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn response(State(shared): State<Arc<Shared>>, Path(request_id): Path<String>, body: Body) -> Response {
-    let answer = match read(body).await {
-        Ok(Content { failure: Some(failure), .. }) => Answer::Failed(failure),
-        Ok(Content { bytes: Some(bytes), .. }) => Answer::Returned(bytes),
-        Ok(Content { bytes: None, .. }) => Answer::TooLarge,
-        // The process broke off: either it died, which is noticed elsewhere, or it tries again.
-        Err(_) => return refusal(StatusCode::BAD_REQUEST, "TruncatedBody", "The body was not complete"),
+    let hearer = shared.clone();
+    let heard = async move {
+        let answer = match read(body).await {
+            Ok(Content { failure: Some(failure), .. }) => Answer::Failed(failure),
+            Ok(Content { bytes: Some(bytes), .. }) => Answer::Returned(bytes),
+            Ok(Content { bytes: None, .. }) => Answer::TooLarge,
+            // The process broke off: either it died, which is noticed elsewhere, or it tries again.
+            Err(_) => return refusal(StatusCode::BAD_REQUEST, "TruncatedBody", "The body was not complete"),
+        };
+        hearer.answered(&request_id, answer)
     };
-    shared.answered(&request_id, answer)
+    shared.hear(heard).await
 }
 
 async fn error(
@@ -288,18 +313,26 @@ async fn error(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let answer = match read(body).await {
-        Ok(Content { bytes: Some(bytes), .. }) => Answer::Failed(reported(&headers, &bytes)),
-        Ok(Content { bytes: None, .. }) => Answer::TooLarge,
-        Err(_) => return refusal(StatusCode::BAD_REQUEST, "TruncatedBody", "The body was not complete"),
+    let hearer = shared.clone();
+    let heard = async move {
+        let answer = match read(body).await {
+            Ok(Content { bytes: Some(bytes), .. }) => Answer::Failed(reported(&headers, &bytes)),
+            Ok(Content { bytes: None, .. }) => Answer::TooLarge,
+            Err(_) => return refusal(StatusCode::BAD_REQUEST, "TruncatedBody", "The body was not complete"),
+        };
+        hearer.answered(&request_id, answer)
     };
-    shared.answered(&request_id, answer)
+    shared.hear(heard).await
 }
 
 async fn init_error(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Response {
-    let bytes = read(body).await.ok().and_then(|content| content.bytes).unwrap_or_default();
-    let _ = shared.events.send(Event::InitError(reported(&headers, &bytes)));
-    accepted()
+    let hearer = shared.clone();
+    let heard = async move {
+        let bytes = read(body).await.ok().and_then(|content| content.bytes).unwrap_or_default();
+        let _ = hearer.events.send(Event::InitError(reported(&headers, &bytes)));
+        accepted()
+    };
+    shared.hear(heard).await
 }
 
 struct Content {
@@ -352,4 +385,38 @@ fn accepted() -> Response {
 
 fn refusal(status: StatusCode, kind: &str, message: &str) -> Response {
     (status, axum::Json(json!({"errorType": kind, "errorMessage": message}))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// In one thread, so that nothing is read before everything is written.
+    #[tokio::test]
+    async fn what_is_said_right_before_the_end_of_a_connection_is_heard() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("api");
+        let (api, mut told) = RuntimeApi::listen(Some(&socket)).await.unwrap();
+        for (route, body) in [("response", "\"done\""), ("error", "{\"errorType\":\"E\",\"errorMessage\":\"m\"}")] {
+            let mut asking = tokio::net::UnixStream::connect(&socket).await.unwrap();
+            asking.write_all(b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            assert!(matches!(told.recv().await, Some(Event::Ready)));
+            let text = || "text".to_owned();
+            let payload = Bytes::from_static(b"{}");
+            let request_id: Arc<str> = "id".into();
+            api.deliver(Delivery { request_id, deadline_millis: 0, function_arn: text(), trace_id: text(), payload })
+                .await;
+            assert!(asking.read(&mut [0; 1024]).await.unwrap() > 0);
+            let mut saying = asking.into_std().unwrap();
+            saying.set_nonblocking(false).unwrap();
+            let head = format!("POST /2018-06-01/runtime/invocation/id/{route} HTTP/1.1\r\nhost: x\r\n");
+            saying.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+            drop(saying);
+            assert!(matches!(told.recv().await, Some(Event::Answered(_))), "{route}");
+        }
+    }
 }
