@@ -5,19 +5,37 @@ use std::sync::Arc;
 use super::Service;
 use crate::model::{Caller, Error, ErrorKind, Function, FunctionName, Permission, PermissionMode, Result};
 
+/// How old what is known of a Function may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// As it is now: whoever has just changed or disabled it, in whichever process, finds that it is so.
+    Now,
+    /// A moment old, and no read of the store.
+    Lately,
+}
+
 impl Service {
-    /// The Function as it was a moment ago, when this caller may run it; `permission` is the one that opens it whatever
-    /// its mode.
+    /// The Function, when this caller may run it; `permission` is the one that opens it whatever its mode.
     ///
     /// That a Function does not exist is told only to those who could run it if it did: others could probe for names.
-    pub(super) async fn runnable(&self, caller: &Caller, name: &str, permission: Permission) -> Result<Arc<Function>> {
+    pub(super) async fn runnable(
+        &self,
+        caller: &Caller,
+        name: &str,
+        permission: Permission,
+        known: Known,
+    ) -> Result<Arc<Function>> {
         let Ok(name) = FunctionName::parse(name) else {
             // No Function can have this name; the permission for all of them is the only one that could cover it.
             let held = caller.identity().is_some_and(|identity| identity.permissions.hold(permission));
             return Err(if held { Error::unknown("function", shorten(name)) } else { refusal(caller, permission) });
         };
         let held = caller.identity().is_some_and(|identity| identity.permissions.hold_for(permission, &name));
-        let function = match self.inner.functions.find(&name).await? {
+        let found = match known {
+            Known::Now => self.inner.functions.read(&name).await?,
+            Known::Lately => self.inner.functions.find(&name).await?,
+        };
+        let function = match found {
             Some(function) => function,
             None if held => return Err(Error::unknown("function", name)),
             None => return Err(refusal(caller, permission)),

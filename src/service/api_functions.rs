@@ -6,7 +6,13 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tracing::warn;
 
-use super::{Service, access::must_be_enabled, api_answer::answer_of, api_event::event_of, recorder::GATHER};
+use super::{
+    Service,
+    access::{Known, must_be_enabled},
+    api_answer::answer_of,
+    api_event::event_of,
+    recorder::GATHER,
+};
 use crate::{
     model::{
         ApiRequest, ApiRequestError, ApiRequestErrorKind, Caller, Error, ErrorKind, Function, Method, ObjectId,
@@ -54,7 +60,7 @@ impl Service {
     ///
     /// A call that its caller may not make leaves no record: strangers could fill the table.
     pub async fn call_api_function(&self, caller: &Caller, function: &str, call: ApiCall) -> Result<ApiAnswer> {
-        let function = self.runnable(caller, function, Permission::ExecuteApiFunction).await?;
+        let function = self.runnable(caller, function, Permission::ExecuteApiFunction, Known::Lately).await?;
         let this = self.clone();
         let caller = caller.clone();
         // A caller who goes away must not take the record along.

@@ -6,7 +6,11 @@ use serde::Serialize;
 use tracing::{Instrument, info_span};
 use utoipa::ToSchema;
 
-use super::{Service, access::must_be_enabled, tasks::check_data_size};
+use super::{
+    Service,
+    access::{Known, must_be_enabled},
+    tasks::check_data_size,
+};
 use crate::{
     dispatch::{Acquired, Ended, Idle, Slot, new_run, tell_of},
     model::{
@@ -30,7 +34,7 @@ impl Service {
     /// Runs a Function and answers what it returned. 104 and 10 by its permission mode (contract §6), 27 when it is
     /// disabled, 1403, 1404, 1405, and 1406 when the code threw.
     pub async fn execute(&self, caller: &Caller, function: &str, data: Option<Json>) -> Result<Executed> {
-        let function = self.runnable(caller, function, Permission::ExecuteTaskFunction).await?;
+        let function = self.runnable(caller, function, Permission::ExecuteTaskFunction, Known::Now).await?;
         must_be_enabled(&function)?;
         if function.time_limit > TimeLimit::LONGEST_DIRECT {
             let message = format!(
