@@ -416,7 +416,8 @@ mod tests {
             let head = format!("POST /2018-06-01/runtime/invocation/id/{route} HTTP/1.1\r\nhost: x\r\n");
             saying.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
             drop(saying);
-            assert!(matches!(told.recv().await, Some(Event::Answered(_))), "{route}");
+            let heard = tokio::time::timeout(std::time::Duration::from_secs(10), told.recv()).await;
+            assert!(matches!(heard, Ok(Some(Event::Answered(_)))), "{route}: {heard:?}");
         }
     }
 }
