@@ -77,6 +77,7 @@ pub(super) struct Ledger {
 impl SlotLedger {
     /// Sets what `holder` holds of the scope's slots until `expires`: the most of `wanted`, or what the others leave of
     /// `limit` when that is less, and never less than the least of `wanted`: those are in use. `0..=0` releases.
+    ///
     /// Exact whoever races: the slots of unexpired holders never exceed the limit, but by what was in use already when
     /// the limit was lowered.
     pub async fn lease(

@@ -55,7 +55,7 @@ class _Connection:
         self._unread = 0
 
     def tell(self, method, route, body=b"", headers=()):
-        """Is sent together with what is asked next, and so is what the API says to it read."""
+        """Is sent together with what is asked next; what the API says to it is read then too."""
         head = [
             "%s %s%s HTTP/1.1" % (method, _API, route),
             "Host: %s:%s" % (_HOST, _PORT),
