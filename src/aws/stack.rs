@@ -7,7 +7,6 @@ use aws_sdk_lambda::types::Architecture;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
 
 use super::{
     AwsLambda, CloudWatchLogs, EventBridgeEvents, KmsSecretBox, LambdaSettings, SqsWakeups, StackSettings, config,
@@ -150,10 +149,8 @@ impl Stack {
         self.in_flight.wait().await;
         self.in_flight.reopen();
         service.drain().await;
-        if self.slots.give_back(Idle::Scarce).await
-            && let Err(error) = self.ports.wakeups.wake(Duration::ZERO).await
-        {
-            warn!(%error, "no wake-up was sent; the ticker finds what is left");
+        if self.slots.give_back(Idle::Scarce).await {
+            service.wake(Duration::ZERO).await;
         }
     }
 

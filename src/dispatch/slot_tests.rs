@@ -2,20 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Acquired, Idle};
+use super::{Acquired, Idle, tests::limited};
 use crate::{
-    model::{Caller, ConcurrencyLimit, Function, FunctionName, PermissionMode},
+    model::{Caller, Function, FunctionName, PermissionMode},
     service::{FunctionChange, FunctionOptions},
     store::SlotScope,
     testing::World,
 };
-
-fn limited(limit: i64) -> FunctionOptions {
-    FunctionOptions {
-        concurrency_limit: Some(Some(ConcurrencyLimit::new(limit).unwrap())),
-        ..FunctionOptions::default()
-    }
-}
 
 fn public() -> FunctionOptions {
     FunctionOptions { permission_mode: Some(PermissionMode::Public), ..FunctionOptions::default() }

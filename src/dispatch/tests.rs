@@ -21,7 +21,7 @@ fn retrying(errors: &[&str]) -> FunctionOptions {
     FunctionOptions { retry_policy: Some(RetryPolicy { enabled: true, errors_to_retry }), ..FunctionOptions::default() }
 }
 
-fn limited(limit: i64) -> FunctionOptions {
+pub(super) fn limited(limit: i64) -> FunctionOptions {
     FunctionOptions {
         concurrency_limit: Some(Some(ConcurrencyLimit::new(limit).unwrap())),
         ..FunctionOptions::default()

@@ -104,7 +104,7 @@ impl Service {
     }
 
     /// Asks that a dispatcher look for due Tasks after `delay`. The ticker finds what no wake-up was sent for.
-    async fn wake(&self, delay: Duration) {
+    pub(crate) async fn wake(&self, delay: Duration) {
         if let Err(error) = self.inner.ports.wakeups.wake(delay).await {
             warn!(%error, "no wake-up was sent; the ticker finds the task");
         }

@@ -247,9 +247,12 @@ impl Shared {
     }
 
     /// Hears what a process says, to its end: the end of the connection must not break that off.
-    async fn hear(&self, what: impl Future<Output = Response> + Send + 'static) -> Response {
+    async fn hear<F>(self: Arc<Self>, what: impl FnOnce(Arc<Self>) -> F) -> Response
+    where
+        F: Future<Output = Response> + Send + 'static,
+    {
         let broken = |_| refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "The server is at fault");
-        self.open.spawn(what).await.unwrap_or_else(broken)
+        self.open.spawn(what(self.clone())).await.unwrap_or_else(broken)
     }
 
     /// Takes the answer to the current invocation, and no second one.
@@ -293,8 +296,7 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn response(State(shared): State<Arc<Shared>>, Path(request_id): Path<String>, body: Body) -> Response {
-    let hearer = shared.clone();
-    let heard = async move {
+    let heard = |shared: Arc<Shared>| async move {
         let answer = match read(body).await {
             Ok(Content { failure: Some(failure), .. }) => Answer::Failed(failure),
             Ok(Content { bytes: Some(bytes), .. }) => Answer::Returned(bytes),
@@ -302,7 +304,7 @@ async fn response(State(shared): State<Arc<Shared>>, Path(request_id): Path<Stri
             // The process broke off: either it died, which is noticed elsewhere, or it tries again.
             Err(_) => return refusal(StatusCode::BAD_REQUEST, "TruncatedBody", "The body was not complete"),
         };
-        hearer.answered(&request_id, answer)
+        shared.answered(&request_id, answer)
     };
     shared.hear(heard).await
 }
@@ -313,23 +315,21 @@ async fn error(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let hearer = shared.clone();
-    let heard = async move {
+    let heard = |shared: Arc<Shared>| async move {
         let answer = match read(body).await {
             Ok(Content { bytes: Some(bytes), .. }) => Answer::Failed(reported(&headers, &bytes)),
             Ok(Content { bytes: None, .. }) => Answer::TooLarge,
             Err(_) => return refusal(StatusCode::BAD_REQUEST, "TruncatedBody", "The body was not complete"),
         };
-        hearer.answered(&request_id, answer)
+        shared.answered(&request_id, answer)
     };
     shared.hear(heard).await
 }
 
 async fn init_error(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Response {
-    let hearer = shared.clone();
-    let heard = async move {
+    let heard = |shared: Arc<Shared>| async move {
         let bytes = read(body).await.ok().and_then(|content| content.bytes).unwrap_or_default();
-        let _ = hearer.events.send(Event::InitError(reported(&headers, &bytes)));
+        let _ = shared.events.send(Event::InitError(reported(&headers, &bytes)));
         accepted()
     };
     shared.hear(heard).await
