@@ -92,6 +92,16 @@ impl Runner {
         self.record_failed(task, run, None, error).await
     }
 
+    /// Takes a Task back that was written for a run which is not going to be made. What cannot be taken back is cleaned up
+    /// when its lease ends.
+    pub async fn withdraw(&self, task: ObjectId, run: &Run) -> Result<(), String> {
+        let withdraw = || async { self.store.tasks.withdraw(task, &run.attempt).await.map(|()| true) };
+        match self.insist(run, withdraw).await {
+            Recorded::Yes => Ok(()),
+            Recorded::No(why) => Err(why),
+        }
+    }
+
     async fn invoke(&self, task: &Task, function: &Function, run: &Run, patience: Patience) -> Decided {
         let payload = match serde_json::to_vec(task) {
             Ok(json) => Bytes::from(json),

@@ -8,10 +8,10 @@ use crate::model::{Caller, Error, ErrorKind, Function, FunctionName, Permission,
 /// How old what is known of a Function may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// As it is now: whoever has just changed or disabled it, in whichever process, finds that it is so.
-    Now,
     /// A moment old, and no read of the store.
     Lately,
+    /// As it is now: whoever has just changed or disabled it, in whichever process, finds that it is so.
+    Now,
 }
 
 impl Service {

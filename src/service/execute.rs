@@ -1,6 +1,6 @@
 //! Direct execution: a Task that runs at once, past the queue, while its caller waits (contract §4).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 use tracing::{Instrument, info_span};
@@ -17,7 +17,7 @@ use crate::{
         Caller, Error, ErrorKind, Function, Json, ObjectId, Permission, Result, Tags, Task, TaskErrorKind, TaskOrigin,
         TaskStatus, TimeLimit,
     },
-    store::SlotScope,
+    store::{Run, SlotScope},
 };
 
 /// A finished Task and what its Function returned.
@@ -34,7 +34,42 @@ impl Service {
     /// Runs a Function and answers what it returned. 104 and 10 by its permission mode (contract §6), 27 when it is
     /// disabled, 1403, 1404, 1405, and 1406 when the code threw.
     pub async fn execute(&self, caller: &Caller, function: &str, data: Option<Json>) -> Result<Executed> {
-        let function = self.runnable(caller, function, Permission::ExecuteTaskFunction, Known::Now).await?;
+        // What is known lately lets a call begin and refuses none. Whether it is so still is found out while the Task is
+        // being written, and if not, the call begins anew.
+        let mut known = Known::Lately;
+        loop {
+            let function = match self.admit(caller, function, data.as_ref(), known).await {
+                Err(_) if known == Known::Lately => {
+                    known = Known::Now;
+                    continue;
+                }
+                admitted => admitted?,
+            };
+            let slot = match self.inner.slots.acquire_for(&function).await? {
+                Acquired::Granted(slot) => slot,
+                Acquired::Full(SlotScope::Function(_)) if known == Known::Lately => {
+                    known = Known::Now;
+                    continue;
+                }
+                Acquired::Full(scope) => return Err(no_slot(&scope)),
+            };
+            let task = self.running_task(caller, &function, data.clone());
+            let id = task.id;
+            let this = self.clone();
+            // A caller who goes away must not take the run's outcome along: the Task ends in a true state all the same.
+            let span = info_span!("run", task = %id, function = %function.name);
+            let run = async move { this.run_directly(&function, task, slot, known).await };
+            let run = self.inner.background.spawn(run.instrument(span));
+            match self.answer_of(run, |patience| still_running(patience, id)).await? {
+                Some(executed) => return Ok(executed),
+                None => known = Known::Now,
+            }
+        }
+    }
+
+    /// The Function, if this caller may execute it with this data.
+    async fn admit(&self, caller: &Caller, function: &str, data: Option<&Json>, known: Known) -> Result<Arc<Function>> {
+        let function = self.runnable(caller, function, Permission::ExecuteTaskFunction, known).await?;
         must_be_enabled(&function)?;
         if function.time_limit > TimeLimit::LONGEST_DIRECT {
             let message = format!(
@@ -44,15 +79,14 @@ impl Service {
             );
             return Err(Error::new(ErrorKind::TimeLimitExceedsDirectExecutionMaximum, message));
         }
-        check_data_size(data.as_ref())?;
-        let slot = match self.inner.slots.acquire_for(&function).await? {
-            Acquired::Granted(slot) => slot,
-            Acquired::Full(scope) => return Err(no_slot(&scope)),
-        };
+        check_data_size(data)?;
+        Ok(function)
+    }
+
+    fn running_task(&self, caller: &Caller, function: &Function, data: Option<Json>) -> Task {
         let now = self.inner.ports.clock.now();
-        let id = self.inner.ports.ids.next(now);
-        let task = Task {
-            id,
+        Task {
+            id: self.inner.ports.ids.next(now),
             function_name: function.name.clone(),
             status: TaskStatus::InProgress,
             status_changed_timestamp: now,
@@ -66,18 +100,21 @@ impl Service {
             retry_for_task_ids: Vec::new(),
             retried_by_task_id: None,
             error: None,
-        };
-        let this = self.clone();
-        // A caller who goes away must not take the run's outcome along: the Task ends in a true state all the same.
-        let span = info_span!("run", task = %id, function = %function.name);
-        let run = async move { this.run_directly(&function, task, slot).await };
-        let run = self.inner.background.spawn(run.instrument(span));
-        self.answer_of(run, |patience| still_running(patience, id)).await
+        }
     }
 
-    async fn run_directly(&self, function: &Function, task: Task, slot: Slot) -> Result<Executed> {
+    /// `None`: the Function was changed since it was `known`; nothing ran, and there is no such Task.
+    async fn run_directly(
+        &self,
+        function: &Function,
+        task: Task,
+        slot: Slot,
+        known: Known,
+    ) -> Result<Option<Executed>> {
         let run = new_run(&self.inner.ports, self.inner.slots.holder(), function.time_limit);
-        self.inner.store.tasks.create_running(&task, &run).await?;
+        if !self.begin(function, &task, &run, known).await? {
+            return Ok(None);
+        }
         let id = task.id;
         let ended = self.inner.runner.run_direct(task, function, &run).await;
         tell_of(id, &function.name, &ended, None, self.inner.ports.clock.now().since(run.started));
@@ -99,7 +136,7 @@ impl Service {
             });
         }
         match ended {
-            Ended::Complete(task, result) => Ok(Executed { task, result }),
+            Ended::Complete(task, result) => Ok(Some(Executed { task, result })),
             Ended::Failed(task, error) => Err(match error.kind {
                 TaskErrorKind::Runtime => Error::runtime_error(&error.name, &error.message, Some(task.id)),
                 TaskErrorKind::Invocation => not_invoked(&error.name, &error.message, id),
@@ -108,6 +145,23 @@ impl Service {
                 Err(not_invoked("Unknown", "It is not known whether the function ran.", id).caused_by(why))
             }
         }
+    }
+
+    /// Writes the Task down. `false`: the Function is not what it was known to be, and the Task is withdrawn.
+    async fn begin(&self, function: &Function, task: &Task, run: &Run, known: Known) -> Result<bool> {
+        let written = self.inner.store.tasks.create_running(task, run);
+        if known == Known::Now {
+            written.await?;
+            return Ok(true);
+        }
+        let (written, now) = tokio::join!(written, self.inner.functions.read(&function.name));
+        written?;
+        if matches!(&now, Ok(Some(now)) if **now == *function) {
+            return Ok(true);
+        }
+        self.inner.runner.withdraw(task.id, run).await.map_err(Error::internal)?;
+        now?;
+        Ok(false)
     }
 }
 

@@ -1,14 +1,14 @@
-//! Callers who cannot be kept waiting until their Function ends.
+//! Callers who cannot be kept waiting until their Function ends, and Functions that another process changes.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::{ApiCall, FunctionOptions, Service, Settings};
+use super::{ApiCall, FunctionChange, FunctionOptions, Service, Settings};
 use crate::{
     dispatch::FunctionDirectory,
-    model::{Caller, ErrorKind, Method, ObjectId, PermissionMode, TaskStatus, TimeLimit},
+    model::{Caller, ConcurrencyLimit, ErrorKind, Method, ObjectId, PermissionMode, TaskStatus, TimeLimit},
     testing::World,
 };
 
@@ -67,4 +67,85 @@ async fn an_api_function_that_takes_too_long_is_answered_and_recorded() {
     service.drain().await;
     let page = service.list_api_requests(&crate::rql::Query::everything()).await.unwrap();
     assert_eq!(page.data.len(), 1, "{:?}", page.data);
+}
+
+/// Two processes, of which the second has just executed `hello`, a Function that everybody may execute.
+async fn two_processes() -> (World, World) {
+    let one = World::at_rest(5).await;
+    one.function("hello", public()).await;
+    let other = one.beside(5, "other");
+    other.service.execute(&Caller::Nobody, "hello", None).await.unwrap();
+    (one, other)
+}
+
+fn public() -> FunctionOptions {
+    FunctionOptions { permission_mode: Some(PermissionMode::Public), ..FunctionOptions::default() }
+}
+
+async fn change(world: &World, options: FunctionOptions) {
+    let change = FunctionChange { options, ..FunctionChange::default() };
+    world.service.update_function("hello", change).await.unwrap();
+}
+
+async fn kind_of_refusal(world: &World) -> ErrorKind {
+    world.service.execute(&Caller::Nobody, "hello", None).await.unwrap_err().kind()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_direct_execution_finds_at_once_that_its_function_was_switched_or_closed_elsewhere_and_leaves_no_task() {
+    let (one, other) = two_processes().await;
+    one.service.set_function_enabled("hello", false).await.unwrap();
+    assert_eq!(kind_of_refusal(&other).await, ErrorKind::IllegalState);
+    one.service.set_function_enabled("hello", true).await.unwrap();
+    other.service.execute(&Caller::Nobody, "hello", None).await.unwrap();
+
+    let closed = FunctionOptions { permission_mode: Some(PermissionMode::AllUsers), ..FunctionOptions::default() };
+    change(&one, closed).await;
+    assert_eq!(kind_of_refusal(&other).await, ErrorKind::UserNotAuthenticated);
+    change(&one, public()).await;
+    other.service.execute(&Caller::Nobody, "hello", None).await.unwrap();
+
+    one.service.delete_function("hello").await.unwrap();
+    assert_eq!(kind_of_refusal(&other).await, ErrorKind::UserNotAuthenticated);
+
+    assert_eq!(other.lambda.calls().len(), 3, "what was refused did not run");
+    let tasks = other.all_tasks().await;
+    assert_eq!(tasks.len(), 3, "{tasks:?}");
+    assert!(tasks.values().all(|task| task["status"] == "complete"), "{tasks:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_direct_execution_runs_what_another_process_has_just_deployed_under_its_new_limits() {
+    let (one, other) = two_processes().await;
+    let code = Some(Bytes::from_static(b"other code"));
+    let longer = FunctionOptions { time_limit: Some(TimeLimit::LONGEST_DIRECT), ..FunctionOptions::default() };
+    one.service.update_function("hello", FunctionChange { code, options: longer, ..Default::default() }).await.unwrap();
+    let version = one.service.get_function("hello").await.unwrap().deployment.version;
+    let id = other.service.execute(&Caller::Nobody, "hello", None).await.unwrap().task.id;
+    let calls = other.lambda.calls();
+    assert_eq!(calls.len(), 2);
+    assert_eq!((&calls[1].version, calls[1].correlation), (&version, id));
+    assert_ne!(calls[0].version, version);
+    assert_eq!(other.all_tasks().await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_direct_execution_keeps_to_the_concurrency_limit_that_another_process_has_just_set() {
+    let (one, other) = two_processes().await;
+    let limit = |most| FunctionOptions {
+        concurrency_limit: Some(ConcurrencyLimit::new(most).ok()),
+        ..FunctionOptions::default()
+    };
+    other.lambda.take("hello", Duration::from_secs(1));
+    let execute = || other.service.execute(&Caller::Nobody, "hello", None);
+    change(&one, limit(1)).await;
+    let (first, second) = tokio::join!(execute(), execute());
+    let mut refusals = [first, second].into_iter().filter_map(Result::err).map(|error| error.kind());
+    assert_eq!(refusals.next(), Some(ErrorKind::ConcurrentExecutionLimit));
+    assert_eq!(refusals.next(), None);
+
+    change(&one, limit(2)).await;
+    let (first, second) = tokio::join!(execute(), execute());
+    first.unwrap();
+    second.unwrap();
 }

@@ -217,9 +217,31 @@ impl Table {
 
     /// Removes a row, whether it is there or not.
     pub(super) async fn delete(&self, action: &'static str, pk: &str, sk: &str) -> Result<(), StoreError> {
-        let request = self.client.delete_item().table_name(&*self.name).set_key(Some(key(pk, sk)));
-        request.send().await.map_err(|error| failed(action, &error))?;
-        Ok(())
+        self.delete_when(action, pk, sk, Condition::default()).await
+    }
+
+    /// Removes a row that meets the condition, and leaves one that does not.
+    pub(super) async fn delete_when(
+        &self,
+        action: &'static str,
+        pk: &str,
+        sk: &str,
+        condition: Condition,
+    ) -> Result<(), StoreError> {
+        let when = condition.into_expressions();
+        let request = self
+            .client
+            .delete_item()
+            .table_name(&*self.name)
+            .set_key(Some(key(pk, sk)))
+            .set_condition_expression(some(&when.condition))
+            .set_expression_attribute_names(some_map(&when.names))
+            .set_expression_attribute_values(some_map(&when.values));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+            Err(error) => Err(failed(action, &error)),
+        }
     }
 
     /// A query of one partition, of the table itself (strongly consistent) or of an index.

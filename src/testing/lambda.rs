@@ -26,6 +26,8 @@ use crate::{
 pub struct TestCall {
     /// The Task or API Request.
     pub correlation: ObjectId,
+    /// The version of the Function that ran.
+    pub version: String,
     /// The event.
     pub event: Value,
     /// When.
@@ -138,6 +140,7 @@ impl Lambda for TestLambda {
         Box::pin(async move {
             let call = TestCall {
                 correlation: request.correlation,
+                version: request.deployment.version.clone(),
                 event: serde_json::from_slice(&request.payload).expect("an event is JSON"),
                 at: self.clock.now(),
             };

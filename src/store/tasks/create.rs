@@ -3,7 +3,7 @@
 use crate::{
     model::{Lane, ObjectId, Task, TaskStatus, Timestamp},
     store::{
-        CancelOutcome, Run, StoreError, Tasks,
+        AttemptToken, CancelOutcome, Run, StoreError, Tasks,
         change::{Change, Condition},
         lanes::{IndexLane, timed},
         row::{EXPIRES, NewRow, Row, text, time},
@@ -31,6 +31,15 @@ impl Tasks {
             new.set(name, value);
         }
         self.add(task, new).await
+    }
+
+    /// Takes back what [`Tasks::create_running`] added, as long as it is this attempt's: its code did not run and will not.
+    pub async fn withdraw(&self, id: ObjectId, attempt: &AttemptToken) -> Result<(), StoreError> {
+        let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(()) };
+        let ours = Condition::new("#status = :running AND #attempt = :attempt")
+            .with("running", text(TaskStatus::InProgress.as_str()))
+            .with("attempt", text(attempt.as_str()));
+        self.table.delete_when("withdraw the task", &partition, &id.to_string(), ours).await
     }
 
     /// `new → canceled`.

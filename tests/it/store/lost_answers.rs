@@ -96,7 +96,11 @@ async fn what_was_created_is_created_though_the_answer_was_lost() {
     let mut direct = world.task();
     direct.status = TaskStatus::InProgress;
     world.wire.lose_answers("PutItem", 1);
-    world.store.tasks.create_running(&direct, &world.run()).await.unwrap();
+    let run = world.run();
+    world.store.tasks.create_running(&direct, &run).await.unwrap();
+    world.wire.lose_answers("DeleteItem", 1);
+    world.store.tasks.withdraw(direct.id, &run.attempt).await.unwrap();
+    assert!(world.store.tasks.get(direct.id).await.unwrap().is_none());
 
     world.wire.lose_answers("PutItem", 1);
     assert!(world.store.functions.create(&records::a_function(&world, "f")).await.unwrap());

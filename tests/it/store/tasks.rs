@@ -172,6 +172,26 @@ async fn a_direct_execution_never_stands_in_the_queue() {
 }
 
 #[tokio::test]
+async fn a_direct_execution_can_be_withdrawn_while_it_is_this_attempts_and_runs() {
+    let world = World::new().await;
+    let tasks = &world.store.tasks;
+    let mut task = world.task();
+    task.status = TaskStatus::InProgress;
+    let (run, other) = (world.run(), world.run());
+    tasks.create_running(&task, &run).await.unwrap();
+    tasks.withdraw(task.id, &other.attempt).await.unwrap();
+    assert_eq!(world.get(task.id).await.run, Some(run.clone()));
+    tasks.withdraw(task.id, &run.attempt).await.unwrap();
+    assert!(tasks.get(task.id).await.unwrap().is_none());
+    tasks.withdraw(task.id, &run.attempt).await.unwrap();
+
+    let (id, run) = world.running().await;
+    assert!(tasks.complete(id, &run.attempt, None, world.now()).await.unwrap());
+    tasks.withdraw(id, &run.attempt).await.unwrap();
+    assert_eq!(world.get(id).await.task.status, TaskStatus::Complete);
+}
+
+#[tokio::test]
 async fn runs_are_found_by_their_runner_and_by_the_end_of_their_lease() {
     let world = World::new().await;
     let tasks = &world.store.tasks;
