@@ -15,7 +15,7 @@ use super::{
     lanes::{time_key, time_of, timed},
     list::{Budgets, Layout, Listed, Plan, page, public},
     row::{NewRow, Row, json, text, time},
-    table::{Partition, Refusal, Table, Transacted, Written, failed},
+    table::{Partition, Refusal, Table, Transacted, Written, failed, small},
     tasks::row::of_new_task,
 };
 
@@ -155,7 +155,7 @@ impl Schedules {
                 .expression_attribute_values(":below", text(below)),
         };
         // Rows of the index are small: what a ticker asks for fits one answer of 1 MB, and it asks again.
-        let page = query.limit(i32::try_from(limit.max(1)).unwrap_or(i32::MAX)).send().await;
+        let page = small(query.limit(i32::try_from(limit.max(1)).unwrap_or(i32::MAX)).send()).await;
         let items = page.map_err(|error| failed("find the due schedules", &error))?.items.unwrap_or_default();
         Ok(items.into_iter().map(|item| Row::projected(self.table.name(), item)).collect())
     }

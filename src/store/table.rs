@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     future::Future,
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -61,6 +62,12 @@ pub(super) struct Refusal {
     pub(super) row: Option<Row>,
 }
 
+/// A future of the SDK's, which are of several kilobytes each, in the size of a pointer: whatever awaits it, and all that
+/// awaits that, is moved in memory when it is spawned and when it ends.
+pub(super) fn small<F: Future>(call: F) -> Pin<Box<F>> {
+    Box::pin(call)
+}
+
 impl Table {
     pub(super) fn new(client: &Client, name: String, clock: &Arc<dyn Clock>, calls: &CallTokens) -> Self {
         Self { client: client.clone(), name: name.into(), clock: Arc::clone(clock), calls: calls.clone() }
@@ -81,7 +88,7 @@ impl Table {
     /// Reads a row, strongly consistent.
     pub(super) async fn get(&self, action: &'static str, pk: &str, sk: &str) -> Result<Option<Row>, StoreError> {
         let request = self.client.get_item().table_name(&*self.name).set_key(Some(key(pk, sk))).consistent_read(true);
-        let answer = request.send().await.map_err(|error| failed(action, &error))?;
+        let answer = small(request.send()).await.map_err(|error| failed(action, &error))?;
         answer.item.map(|item| self.row(item)).transpose()
     }
 
@@ -103,13 +110,8 @@ impl Table {
                 .consistent_read(true)
                 .build()
                 .map_err(|error| StoreError::unavailable(action, error))?;
-            let answer = self
-                .client
-                .batch_get_item()
-                .request_items(&*self.name, batch)
-                .send()
-                .await
-                .map_err(|error| failed(action, &error))?;
+            let request = self.client.batch_get_item().request_items(&*self.name, batch);
+            let answer = small(request.send()).await.map_err(|error| failed(action, &error))?;
             let found = answer.responses.and_then(|mut tables| tables.remove(&*self.name)).unwrap_or_default();
             // A batch answers at most 16 MB, and less under load; the rest is asked for again.
             let missed = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&*self.name));
@@ -139,7 +141,7 @@ impl Table {
         let item = row.into_attributes();
         let when = condition.into_expressions();
         self.through_conflicts(async || {
-            let sent = self
+            let request = self
                 .client
                 .put_item()
                 .table_name(&*self.name)
@@ -147,9 +149,8 @@ impl Table {
                 .set_condition_expression(some(&when.condition))
                 .set_expression_attribute_names(some_map(&when.names))
                 .set_expression_attribute_values(some_map(&when.values))
-                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-                .send()
-                .await;
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+            let sent = small(request.send()).await;
             match sent {
                 Ok(_) => Ok(Some(Written::Done(None))),
                 Err(error) => match error.as_service_error() {
@@ -181,7 +182,7 @@ impl Table {
     ) -> Result<Written, StoreError> {
         let with = change.into_expressions();
         self.through_conflicts(async || {
-            let sent = self
+            let request = self
                 .client
                 .update_item()
                 .table_name(&*self.name)
@@ -191,9 +192,8 @@ impl Table {
                 .set_expression_attribute_names(some_map(&with.names))
                 .set_expression_attribute_values(some_map(&with.values))
                 .return_values(ReturnValue::AllNew)
-                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-                .send()
-                .await;
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+            let sent = small(request.send()).await;
             match sent {
                 Ok(answer) => Ok(Some(Written::Done(answer.attributes.map(|item| self.row(item)).transpose()?))),
                 Err(error) => match error.as_service_error() {
@@ -237,7 +237,7 @@ impl Table {
             .set_condition_expression(some(&when.condition))
             .set_expression_attribute_names(some_map(&when.names))
             .set_expression_attribute_values(some_map(&when.values));
-        match request.send().await {
+        match small(request.send()).await {
             Ok(_) => Ok(()),
             Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
             Err(error) => Err(failed(action, &error)),
@@ -338,13 +338,12 @@ impl Table {
     ) -> Result<Transacted, StoreError> {
         let token = self.calls.next();
         self.through_conflicts(async || {
-            let sent = self
+            let request = self
                 .client
                 .transact_write_items()
                 .client_request_token(&token)
-                .set_transact_items(Some(parts.clone()))
-                .send()
-                .await;
+                .set_transact_items(Some(parts.clone()));
+            let sent = small(request.send()).await;
             let error = match sent {
                 Ok(_) => return Ok(Some(Transacted::Done)),
                 Err(error) => error,

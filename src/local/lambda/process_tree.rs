@@ -2,7 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt as _,
     path::Path,
     sync::{Mutex, OnceLock, PoisonError},
 };
@@ -18,12 +20,23 @@ pub(super) struct ProcessTree {
     root: i32,
     /// When the root started: its number alone may come round to a stranger.
     started: Option<u64>,
-    /// Every process ever seen in the tree with its start time, so that those which outlive the root are known.
-    seen: Mutex<BTreeMap<i32, u64>>,
+    /// Every process ever seen in the tree, so that those which outlive the root are known.
+    seen: Mutex<BTreeMap<i32, Seen>>,
     /// The processes that were stopped, while they are.
     frozen: Mutex<BTreeSet<i32>>,
     jail: Option<JailInit>,
 }
+
+/// A process that was seen.
+#[derive(Debug)]
+struct Seen {
+    started: u64,
+    /// Where it says how much memory it takes, held open for the first few: that is asked after each run.
+    statm: Option<File>,
+}
+
+/// How many of a tree's processes have their [`Seen::statm`] held open: most have one or two.
+const HELD_OPEN: usize = 2;
 
 /// The first process of a jail, once it is there: a child of the root, with its start time. It adopts every orphan in
 /// the jail, and the kernel kills all the others when it dies.
@@ -59,11 +72,20 @@ impl ProcessTree {
 
     /// How many bytes are resident in the processes that were seen so far: quick, and right for most, which are alone.
     pub(super) fn known_memory(&self) -> u64 {
-        let mut known: Vec<i32> = self.seen.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
+        let resident = || -> Vec<u64> {
+            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let of = |(pid, seen): (&i32, &Seen)| match &seen.statm {
+                Some(statm) => resident_in(statm),
+                None => resident_bytes(*pid),
+            };
+            seen.iter().filter_map(of).collect()
+        };
+        let mut known = resident();
         if known.is_empty() {
-            known = self.observe();
+            self.observe();
+            known = resident();
         }
-        known.into_iter().filter_map(resident_bytes).sum()
+        known.into_iter().sum()
     }
 
     /// How many bytes of memory the tree takes: what is resident, pages that several processes share counted once.
@@ -143,7 +165,10 @@ impl ProcessTree {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(pid) = next.pop() {
             let Some(started) = start_time(pid) else { continue };
-            seen.insert(pid, started);
+            if seen.get(&pid).is_none_or(|known| known.started != started) {
+                let statm = if seen.len() < HELD_OPEN { open_statm(pid).ok() } else { None };
+                seen.insert(pid, Seen { started, statm });
+            }
             found.push(pid);
             if found.len() >= most {
                 break;
@@ -170,7 +195,7 @@ impl ProcessTree {
     fn survivors(&self) -> Vec<i32> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // A number that came round again belongs to somebody else, and started at another time.
-        seen.iter().filter(|(pid, started)| start_time(**pid) == Some(**started)).map(|(pid, _)| *pid).collect()
+        seen.iter().filter(|(pid, seen)| start_time(**pid) == Some(seen.started)).map(|(pid, _)| *pid).collect()
     }
 }
 
@@ -213,8 +238,19 @@ fn start_time(pid: i32) -> Option<u64> {
 }
 
 fn resident_bytes(pid: i32) -> Option<u64> {
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    resident_in(&open_statm(pid).ok()?)
+}
+
+fn open_statm(pid: i32) -> io::Result<File> {
+    File::open(format!("/proc/{pid}/statm"))
+}
+
+/// Absent when the process is gone.
+fn resident_in(statm: &File) -> Option<u64> {
+    // Seven numbers of at most twenty digits.
+    let mut text = [0; 160];
+    let length = statm.read_at(&mut text, 0).ok()?;
+    let pages: u64 = str::from_utf8(&text[..length]).ok()?.split_whitespace().nth(1)?.parse().ok()?;
     Some(pages * page_size())
 }
 

@@ -112,7 +112,8 @@ impl Run {
                 (Ok(sandbox), None)
             }
             None => {
-                let (sandbox, took) = self.initialisation().before_run().await;
+                // Boxed: most runs need no room for it.
+                let (sandbox, took) = Box::pin(self.initialisation().before_run()).await;
                 let ready = sandbox.is_ok();
                 (sandbox, ready.then_some(took))
             }
@@ -121,7 +122,7 @@ impl Run {
         let deadline = begun + self.version.time_limit.as_duration();
         let sandbox = match sandbox {
             Err(NotReady::Failed(..) | NotReady::TimedOut | NotReady::Broken(_)) => {
-                self.initialisation().within_run(deadline).await
+                Box::pin(self.initialisation().within_run(deadline)).await
             }
             ready_or_aborted => ready_or_aborted,
         };
@@ -287,7 +288,8 @@ fn arn(engine: &Engine, function: &FunctionName) -> String {
 
 /// An X-Ray trace id: nothing collects them here, but code reads them.
 fn trace_id() -> String {
-    let (time, root, parent) = (SystemClock.now().as_secs(), random_hex::<12>(), random_hex::<8>());
+    let (time, random) = (SystemClock.now().as_secs(), random_hex::<20>());
+    let (root, parent) = random.split_at(24);
     format!("Root=1-{time:08x}-{root};Parent={parent};Sampled=0")
 }
 

@@ -27,6 +27,8 @@ use axum::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -217,13 +219,18 @@ impl Drop for RuntimeApi {
     }
 }
 
-fn serve<L: Listener>(listener: L, open: &TaskTracker, router: Router) -> AbortHandle
-where
-    L::Addr: std::fmt::Debug,
-{
-    let connections = Connections { listener, open: open.clone() };
+fn serve<L: Listener>(listener: L, open: &TaskTracker, router: Router) -> AbortHandle {
+    let mut connections = Connections { listener, open: open.clone() };
+    let mut http = http1::Builder::new();
+    // The reply to an answer, for which our bootstraps do not wait, leaves with the next invocation.
+    http.pipeline_flush(true);
     let server = tokio::spawn(async move {
-        let _ = axum::serve(connections, router).await;
+        loop {
+            let (stream, _) = connections.accept().await;
+            let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+            // A process that breaks off says no more.
+            tokio::spawn(async move { drop(connection.await) });
+        }
     });
     server.abort_handle()
 }

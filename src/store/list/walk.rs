@@ -13,7 +13,7 @@ use crate::{
     store::{
         StoreError,
         row::{Attributes, Row, number, text},
-        table::{Partition, failed},
+        table::{Partition, failed, small},
     },
 };
 
@@ -257,12 +257,8 @@ impl Cursor {
         if self.done || !self.buffer.is_empty() {
             return Ok(());
         }
-        let page = self
-            .query(listed, range, descending)
-            .limit(i32::try_from(hint.max(1)).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(|error| failed(listed.action, &error))?;
+        let query = self.query(listed, range, descending).limit(i32::try_from(hint.max(1)).unwrap_or(i32::MAX));
+        let page = small(query.send()).await.map_err(|error| failed(listed.action, &error))?;
         for item in page.items.unwrap_or_default() {
             self.buffer.push_back(match self.index {
                 None => listed.table.row(item)?,
@@ -290,15 +286,13 @@ impl Cursor {
             }
             // One more than is counted, which tells whether that is all; shared by those that count at the same time.
             let step = ((until.most + 1 - counted) / at_once).clamp(1, COUNT_STEP);
-            let page = self
+            let query = self
                 .query(listed, range, descending)
                 .select(Select::Count)
                 .limit(i32::try_from(step).unwrap_or(i32::MAX))
                 .filter_expression("attribute_not_exists(expires) OR expires > :now")
-                .expression_attribute_values(":now", number(listed.clock.now().as_secs()))
-                .send()
-                .await
-                .map_err(|error| failed(listed.action, &error))?;
+                .expression_attribute_values(":now", number(listed.clock.now().as_secs()));
+            let page = small(query.send()).await.map_err(|error| failed(listed.action, &error))?;
             until.counted.fetch_add(u64::try_from(page.count).unwrap_or(0), Ordering::Relaxed);
             self.start = page.last_evaluated_key.filter(|key| !key.is_empty());
             self.done = self.start.is_none();

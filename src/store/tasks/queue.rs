@@ -9,7 +9,7 @@ use crate::{
         change::{Change, Condition},
         lanes::IndexLane,
         row::{Row, text, time},
-        table::{Partition, Written, failed},
+        table::{Partition, Written, failed, small},
     },
 };
 
@@ -119,7 +119,7 @@ impl Tasks {
             let query = base()
                 .set_limit(wanted.map(|wanted| i32::try_from(wanted).unwrap_or(i32::MAX)))
                 .set_exclusive_start_key(start);
-            let page = query.send().await.map_err(|error| failed(ACTION, &error))?;
+            let page = small(query.send()).await.map_err(|error| failed(ACTION, &error))?;
             let items = page.items.unwrap_or_default();
             rows.extend(items.into_iter().map(|item| Row::projected(self.table.name(), item)));
             match page.last_evaluated_key {
