@@ -9,7 +9,8 @@ use std::{
 use super::config::create_private;
 
 const NODE: &str = include_str!("bootstrap/node.mjs");
-const PYTHON: &str = include_str!("bootstrap/python.py");
+const PYTHON: &str = include_str!("bootstrap/start.py");
+const PYTHON_MODULE: &str = include_str!("bootstrap/tasklane_runtime.py");
 
 /// What stands in for Lambda's `/var/runtime`.
 #[derive(Debug)]
@@ -22,13 +23,18 @@ impl Bootstraps {
     pub(super) const NODE: &str = "index.mjs";
     /// The file for `python`.
     pub(super) const PYTHON: &str = "bootstrap.py";
+    /// What that imports: Python takes a module's bytecode from `__pycache__` where it lies there, and a program's never.
+    const PYTHON_MODULE: &str = "tasklane_runtime.py";
 
     /// Writes them into `folder`, over those of an older server.
     pub(super) fn write(folder: &Path) -> io::Result<Self> {
         let folder = folder.join("runtime");
         create_private(&folder)?;
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
-        for (name, content) in [(Self::NODE, NODE), (Self::PYTHON, PYTHON)] {
+        // That of an older server is of an older module.
+        let _ = fs::remove_dir_all(folder.join("__pycache__"));
+        let files = [(Self::NODE, NODE), (Self::PYTHON, PYTHON), (Self::PYTHON_MODULE, PYTHON_MODULE)];
+        for (name, content) in files {
             // Whole or not at all: another server may just be starting an interpreter with it.
             let file = tempfile::NamedTempFile::new_in(&folder)?;
             fs::write(file.path(), content)?;
@@ -37,6 +43,11 @@ impl Bootstraps {
             file.persist(folder.join(name)).map_err(|error| error.error)?;
         }
         Ok(Self { folder })
+    }
+
+    /// What is worth to be compiled by each Python that is going to run it.
+    pub(super) fn python_module(&self) -> PathBuf {
+        self.folder.join(Self::PYTHON_MODULE)
     }
 
     /// `LAMBDA_RUNTIME_DIR`.

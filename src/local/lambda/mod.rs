@@ -99,8 +99,8 @@ impl LocalLambda {
         }
         let engine = Arc::new(Engine {
             versions: versions::Versions::open(&folder).map_err(failed)?,
+            runtimes: runtimes::Runtimes::new(bootstraps.python_module()),
             bootstraps,
-            runtimes: runtimes::Runtimes::default(),
             launcher: isolation::Launcher::start().map_err(failed)?,
             jail,
             pool: pool::Pool::new(config.max_processes),

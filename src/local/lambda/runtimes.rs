@@ -62,11 +62,18 @@ impl Support {
 /// What the machine has, asked when it is first needed.
 #[derive(Debug, Default)]
 pub(super) struct Runtimes {
+    /// A module that each Python compiles when it is asked about itself.
+    python_module: PathBuf,
     interpreters: tokio::sync::Mutex<BTreeMap<String, std::sync::Arc<OnceCell<Option<Interpreter>>>>>,
     noticed: Mutex<BTreeSet<String>>,
 }
 
 impl Runtimes {
+    /// Has each Python compile this module.
+    pub(super) fn new(python_module: PathBuf) -> Self {
+        Self { python_module, ..Self::default() }
+    }
+
     /// Every runtime that Lambda offers.
     pub(super) async fn all(&self) -> Vec<RuntimeSupport> {
         let mut all = Vec::new();
@@ -131,13 +138,13 @@ impl Runtimes {
 
     async fn interpreter(&self, name: &str, language: &str) -> Option<Interpreter> {
         let cell = self.interpreters.lock().await.entry(name.to_owned()).or_default().clone();
-        cell.get_or_init(|| probe(name, language)).await.clone()
+        cell.get_or_init(|| probe(name, language, &self.python_module)).await.clone()
     }
 }
 
 /// Asks a program where it really is and which version it has. What stands on the PATH may be a version manager's
 /// stand-in, which needs an environment that Functions do not get.
-async fn probe(name: &str, language: &str) -> Option<Interpreter> {
+async fn probe(name: &str, language: &str, python_module: &Path) -> Option<Interpreter> {
     let question = match language {
         "Node.js" => [
             "-p",
@@ -152,11 +159,17 @@ print(sys.executable, platform.python_version(), '', sep='\\n')
 print(*(sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')), sep='\\n')
 if os.path.exists(sys.prefix + '/pyvenv.cfg'): print(sys.prefix)
 if os.path.exists('/proc/self/maps'): 
-    print(*(line.split(maxsplit=5)[5].strip() for line in open('/proc/self/maps') if '/' in line), sep='\\n')",
+    print(*(line.split(maxsplit=5)[5].strip() for line in open('/proc/self/maps') if '/' in line), sep='\\n')
+import py_compile
+os.umask(0o022)
+sys.pycache_prefix = None
+try: py_compile.compile(sys.argv[1], quiet=2)
+except OSError: pass",
         ],
     };
     let output = tokio::process::Command::new(name)
         .args(question)
+        .arg(python_module)
         .stdin(std::process::Stdio::null())
         .kill_on_drop(true)
         .output();
@@ -203,13 +216,13 @@ mod tests {
     #[tokio::test]
     async fn the_files_of_a_linked_interpreter_are_those_of_every_link_on_the_way() {
         let folder = tempfile::tempdir().unwrap();
-        let real = probe("python3", "Python").await.unwrap().program;
+        let real = probe("python3", "Python", Path::new("")).await.unwrap().program;
         let (first, second) = (folder.path().join("python"), folder.path().join("python3"));
         // One link is relative, as those of a virtual environment are, and one is not.
         symlink("python3", &first).unwrap();
         symlink(&real, &second).unwrap();
         assert_eq!(links(&first)[..3], [first.clone(), second.clone(), real]);
-        let files = probe(first.to_str().unwrap(), "Python").await.unwrap().files;
+        let files = probe(first.to_str().unwrap(), "Python", Path::new("")).await.unwrap().files;
         assert!(files.contains(&first) && files.contains(&second), "{files:?}");
         let (one, other) = (folder.path().join("one"), folder.path().join("other"));
         symlink(&other, &one).unwrap();

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -19,7 +18,8 @@ const DANGEROUS: &[&str] = &["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/
 /// Arguments in the making.
 #[derive(Default)]
 pub(super) struct Arguments {
-    all: Vec<Vec<u8>>,
+    /// Each ended by a zero byte.
+    all: Vec<u8>,
     folders: BTreeSet<PathBuf>,
 }
 
@@ -42,7 +42,7 @@ impl Arguments {
     }
 
     /// Programs, libraries, devices, and temporary folders of its own.
-    pub(super) fn system(&mut self) {
+    pub(super) fn system(&mut self, etc: &Path) {
         for folder in machine::SYSTEM {
             match fs::read_link(folder) {
                 Ok(target) => self.push_paths("--symlink", &target, Path::new(folder)),
@@ -50,10 +50,9 @@ impl Arguments {
                 Err(_) => {}
             }
         }
-        for file in machine::CONFIGURATION {
-            if Path::new(file).exists() {
-                self.show(Path::new(file), Path::new(file));
-            }
+        self.show(etc, Path::new("/etc"));
+        for folder in machine::CONFIGURATION.iter().map(Path::new).filter(|path| path.is_dir()) {
+            self.show(folder, folder);
         }
         self.push(&["--proc", "/proc"]);
         for file in DANGEROUS {
@@ -94,7 +93,7 @@ impl Arguments {
         }
     }
 
-    pub(super) fn finish(self) -> Vec<Vec<u8>> {
+    pub(super) fn finish(self) -> Vec<u8> {
         self.all
     }
 
@@ -119,20 +118,21 @@ impl Arguments {
     }
 
     fn push(&mut self, arguments: &[&str]) {
-        self.all.extend(arguments.iter().map(|argument| argument.as_bytes().to_owned()));
+        arguments.iter().for_each(|argument| self.add(argument.as_bytes()));
     }
 
     fn push_path(&mut self, option: &str, path: &Path) {
         self.push(&[option]);
-        self.all.push(bytes(path.as_os_str()));
+        self.add(path.as_os_str().as_encoded_bytes());
     }
 
     fn push_paths(&mut self, option: &str, first: &Path, second: &Path) {
         self.push_path(option, first);
-        self.all.push(bytes(second.as_os_str()));
+        self.add(second.as_os_str().as_encoded_bytes());
     }
-}
 
-fn bytes(text: &OsStr) -> Vec<u8> {
-    text.as_encoded_bytes().to_owned()
+    fn add(&mut self, argument: &[u8]) {
+        self.all.extend_from_slice(argument);
+        self.all.push(0);
+    }
 }

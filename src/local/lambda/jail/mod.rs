@@ -6,6 +6,7 @@
 //! the same (see [`super::runtime_api`]). `SECURITY.md` says what that leaves open.
 
 mod arguments;
+mod etc;
 mod machine;
 
 use std::{
@@ -22,7 +23,7 @@ use std::{
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use tokio::process::Command;
 
-use self::arguments::Arguments;
+use self::{arguments::Arguments, etc::Etc};
 use super::isolation::{Launch, Limits};
 
 /// Where the Function's code is.
@@ -78,6 +79,7 @@ pub(super) struct Jail {
     user: User,
     /// Hidden even where it lies in a folder that Functions see.
     data_dir: PathBuf,
+    etc: Etc,
 }
 
 /// Who a Function's process is.
@@ -126,7 +128,8 @@ impl Jail {
         } else {
             User::Mapped { prlimit: of_util_linux("prlimit")? }
         };
-        let jail = Self { program, user, data_dir: data_dir.to_owned() };
+        let etc = Etc::new(scratch.join("etc"), Path::new("/")).map_err(|error| error.to_string())?;
+        let jail = Self { program, user, data_dir: data_dir.to_owned(), etc };
         let folder = tempfile::tempdir_in(scratch).map_err(|error| error.to_string())?;
         match jail.try_out(runtime, folder.path()) {
             Ok(None) => Ok(jail),
@@ -168,7 +171,7 @@ impl Jail {
             User::Own { .. } => jailed.of_root(),
         }
         jailed.of_every_jail();
-        jailed.system();
+        jailed.system(self.etc.current()?);
         jailed.hide(&self.data_dir);
         jailed.cell(cell);
         jailed.environment(cell.environment);
@@ -199,13 +202,10 @@ impl Jail {
     }
 }
 
-/// A nameless file of these arguments, each ended by a zero byte, read from its start.
-fn described(arguments: &[Vec<u8>]) -> io::Result<OwnedFd> {
+/// A nameless file of these arguments, read from its start.
+fn described(arguments: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create(c"tasklane-jail", MFdFlags::MFD_CLOEXEC)?);
-    for argument in arguments {
-        file.write_all(argument)?;
-        file.write_all(b"\0")?;
-    }
+    file.write_all(arguments)?;
     file.rewind()?;
     Ok(file.into())
 }

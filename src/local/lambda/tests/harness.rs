@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Other bootstraps than ours to test against; what those load no jail shows.
-const OTHER_RUNTIME_DIR: &str = "TASKLANE_TEST_RUNTIME_DIR";
+pub(super) const OTHER_RUNTIME_DIR: &str = "TASKLANE_TEST_RUNTIME_DIR";
 
 /// A local Lambda.
 pub(super) struct World {

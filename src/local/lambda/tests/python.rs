@@ -130,6 +130,11 @@ async fn whatever_is_raised_has_the_name_and_the_message_that_lambda_gives_it() 
             "os.kill(os.getpid(), 15); time.sleep(9)",
             Failing("Runtime.ExitError", "RequestId: R Error: Runtime exited with error: signal: terminated"),
         ),
+        (
+            "no file left to open",
+            "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32)); all = [open('/dev/null') for _ in range(32)]",
+            Failing("OSError", "[Errno 24] Too many open files: '/dev/null'"),
+        ),
     ] {
         check(&world, name, &world.python(&handler(body)).await, &ends).await;
     }
@@ -146,6 +151,21 @@ async fn handlers_are_found_where_lambda_finds_them() {
         (
             "sibling import",
             &[("index.py", "import lib\ndef handler(e, c):\n    return lib.x"), ("lib.py", "x = 1")],
+            "index.handler",
+            In(json!(1)),
+        ),
+        (
+            "files of names that AWS's client has imported before",
+            &[
+                (
+                    "index.py",
+                    "import logging, socket, traceback, threading\nlogging.error('x')\ndef handler(e, c):\n    return 1",
+                ),
+                ("logging.py", "raise RuntimeError('not this one')"),
+                ("socket.py", "raise RuntimeError('not this one')"),
+                ("threading.py", "raise RuntimeError('not this one')"),
+                ("traceback.py", "raise RuntimeError('not this one')"),
+            ],
             "index.handler",
             In(json!(1)),
         ),
@@ -244,6 +264,16 @@ async fn handlers_are_found_where_lambda_finds_them() {
 fn os_module() -> String {
     let output = std::process::Command::new("python3").args(["-c", "import os; print(os.__file__)"]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bootstrap_is_compiled_before_the_first_start() {
+    let world = World::new();
+    let code =
+        "import os, sys\ndef handler(e, c):\n    return os.path.exists(sys.modules['tasklane_runtime'].__cached__)";
+    if std::env::var_os(super::harness::OTHER_RUNTIME_DIR).is_none() {
+        assert_eq!(world.run(&world.python(code).await, json!({})).await.returned(), json!(true));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

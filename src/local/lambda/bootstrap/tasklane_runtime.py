@@ -1,16 +1,16 @@
 """Runs a Function's handler under Python, as AWS's runtime client does (PyPI awslambdaric): the same ways to find a
-handler, names of errors, context and log lines."""
+handler, names of errors, context and log lines.
 
+A module, which `bootstrap.py` imports, so that Python finds it compiled."""
+
+import _socket
 import importlib
+import io
 import json
-import logging
-import math
 import os
 import re
-import socket
 import sys
 import time
-import traceback
 
 _API = "/2018-06-01/runtime"
 _HOST, _PORT = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
@@ -36,11 +36,13 @@ class Fault(Exception):
 
 
 def _connect():
+    # The module that `socket` is made of: that one takes longer to import than all of this file to run.
     if _SOCKET is None:
-        connection = socket.create_connection((_HOST, int(_PORT)))
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+        connection.connect((_HOST, int(_PORT)))
+        connection.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         return connection
-    connection = socket.socket(socket.AF_UNIX)
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     connection.connect(_SOCKET)
     return connection
 
@@ -51,7 +53,7 @@ class _Connection:
     def __init__(self):
         self._socket = _connect()
         self._unsent = b""
-        self._replies = self._socket.makefile("rb")
+        self._replies = io.open(self._socket.fileno(), "rb", closefd=False)
         self._unread = 0
 
     def tell(self, method, route, body=b"", headers=()):
@@ -109,7 +111,7 @@ def _plain(value):
     # Nobody has one who has not imported its module, and that takes long.
     decimal = sys.modules.get("decimal")
     if decimal and isinstance(value, decimal.Decimal):
-        return math.nan if value.is_nan() else _DECIMAL + str(value)
+        return float("nan") if value.is_nan() else _DECIMAL + str(value)
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple) and callable(getattr(value, "_asdict", None)):
@@ -134,27 +136,75 @@ def _to_json(value):
 _request_id = None
 
 
-class _LogHandler(logging.Handler):
-    log_sink = sys.stdout
+def _set_up_logging(logging):
+    class LogHandler(logging.Handler):
+        log_sink = sys.stdout
 
-    def emit(self, record):
-        # One call is one entry of the log, however many lines it has: whoever reads the pipe turns \r back.
-        sys.stdout.write(self.format(record).replace("\n", "\r") + "\n")
+        def emit(self, record):
+            # One call is one entry of the log, however many lines it has: whoever reads the pipe turns \r back.
+            sys.stdout.write(self.format(record).replace("\n", "\r") + "\n")
 
+    class RequestIdFilter(logging.Filter):
+        def filter(self, record):
+            record.aws_request_id = _request_id or ""
+            return True
 
-class _RequestIdFilter(logging.Filter):
-    def filter(self, record):
-        record.aws_request_id = _request_id or ""
-        return True
-
-
-def _set_up_logging():
     logging.Formatter.converter = time.gmtime
-    handler = _LogHandler()
+    handler = LogHandler()
     layout = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s"
     handler.setFormatter(logging.Formatter(layout, "%Y-%m-%dT%H:%M:%S"))
-    handler.addFilter(_RequestIdFilter())
+    handler.addFilter(RequestIdFilter())
     logging.getLogger().addHandler(handler)
+
+
+# --- What AWS's client imports ----------------------------------------------------------------------------------------
+# It has imported these before the Function's code, which so gets the standard library's, whatever files of these names
+# lie in its folder. Here they are imported when somebody wants them: most of a start would go into it.
+
+_STANDARD = {
+    "_weakrefset", "contextlib", "linecache", "logging", "math", "select", "selectors", "socket", "string", "textwrap",
+    "threading", "token", "tokenize", "traceback", "weakref",
+}  # fmt: skip
+# Without the folder of this file, in whose place the Function's will stand.
+_STANDARD_PATH = sys.path[1:]
+
+
+class _Standard:
+    """Finds the modules of `_STANDARD` where the Function's own are not."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name not in _STANDARD:
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is _Standard else finder.find_spec(name, _STANDARD_PATH, target)
+            if spec is not None:
+                if name == "logging":
+                    spec.loader = _LoadingLogging(spec.loader)
+                return spec
+        return None
+
+
+class _LoadingLogging:
+    """Loads `logging`, and sets it up as Lambda does before anybody logs."""
+
+    def __init__(self, loader):
+        self._loader = loader
+
+    def create_module(self, spec):
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module):
+        module.__spec__.loader = module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        _set_up_logging(module)
+
+
+def _prepare_logging():
+    if "logging" in sys.modules:
+        # Some package of this Python's has imported it at its start.
+        _set_up_logging(sys.modules["logging"])
+    sys.meta_path.insert(0, _Standard)
 
 
 def _log_error(error):
@@ -171,14 +221,23 @@ def _log_error(error):
 # --- Errors -----------------------------------------------------------------------------------------------------------
 
 
+def _trace_of(error):
+    try:
+        import traceback
+    except Exception:
+        # There may be no file left to open, which is then what the error says.
+        return []
+    frames = traceback.extract_tb(error.__traceback__)
+    # Where the Function's own code begins; an error that never got there keeps ours.
+    own = next((at for at, frame in enumerate(frames) if frame.filename != __file__), 0)
+    return traceback.format_list(frames[own:])
+
+
 def _describe(error, request_id=""):
     if isinstance(error, Fault):
         name, message, trace = error.name, error.message, error.trace
     else:
-        frames = traceback.extract_tb(error.__traceback__)
-        # Where the Function's own code begins; an error that never got there keeps ours.
-        own = next((at for at, frame in enumerate(frames) if frame.filename != __file__), 0)
-        name, message, trace = type(error).__name__, str(error), traceback.format_list(frames[own:])
+        name, message, trace = type(error).__name__, str(error), _trace_of(error)
     return {"errorMessage": message, "errorType": name, "requestId": request_id, "stackTrace": trace}
 
 
@@ -261,9 +320,15 @@ def _invoke(handler, headers, body):
     return _marshal(handler(event, LambdaContext(headers)))
 
 
-def _main():
+def main():
+    """Runs invocations until the process is killed."""
     global _request_id
-    _set_up_logging()
+    # The Function's folder stands where Python put this file's.
+    sys.path[0] = os.environ["LAMBDA_TASK_ROOT"]
+    # Python sets it for itself where the machine lacks the locale that Lambda has.
+    if os.environ.get("LC_CTYPE") == "C.UTF-8":
+        del os.environ["LC_CTYPE"]
+    _prepare_logging()
     api = _Connection()
     try:
         handler = _load_handler(os.environ["_HANDLER"])
@@ -285,11 +350,3 @@ def _main():
             api.tell("POST", "/invocation/%s/error" % _request_id, *_error_of(described))
         else:
             api.tell("POST", "/invocation/%s/response" % _request_id, result, [("Content-Type", content_type)])
-
-
-# The Function's folder stands where Python put this file's.
-sys.path[0] = os.environ["LAMBDA_TASK_ROOT"]
-# Python sets it for itself where the machine lacks the locale that Lambda has.
-if os.environ.get("LC_CTYPE") == "C.UTF-8":
-    del os.environ["LC_CTYPE"]
-_main()

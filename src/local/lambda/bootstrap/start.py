@@ -1,0 +1,5 @@
+"""What Python is started with."""
+
+from tasklane_runtime import main
+
+main()
