@@ -13,8 +13,8 @@ use super::{Listed, Plan, plan::Order, walk::Walk};
 /// How many records are read at once while a filter may drop most of them: DynamoDB stops at 1 MB anyway.
 const READ_AHEAD: usize = 1000;
 /// How many records a list reads at most in order to count. What that costs, in time and in read units, must not grow with
-/// the table: a page shows some tens.
-const COUNTED: u64 = 1000;
+/// the table: a page shows some tens, and each record that a filter has to look at is a read of its own.
+const COUNTED: u64 = 500;
 /// How many bytes of sort keys are held at most while a list is sorted.
 const SORT_BYTES: usize = 64 << 20;
 

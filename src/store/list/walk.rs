@@ -286,12 +286,15 @@ impl Cursor {
             }
             // One more than is counted, which tells whether that is all; shared by those that count at the same time.
             let step = ((until.most + 1 - counted) / at_once).clamp(1, COUNT_STEP);
-            let query = self
+            let mut query = self
                 .query(listed, range, descending)
                 .select(Select::Count)
-                .limit(i32::try_from(step).unwrap_or(i32::MAX))
-                .filter_expression("attribute_not_exists(expires) OR expires > :now")
-                .expression_attribute_values(":now", number(listed.clock.now().as_secs()));
+                .limit(i32::try_from(step).unwrap_or(i32::MAX));
+            if listed.expire {
+                query = query
+                    .filter_expression("attribute_not_exists(expires) OR expires > :now")
+                    .expression_attribute_values(":now", number(listed.clock.now().as_secs()));
+            }
             let page = small(query.send()).await.map_err(|error| failed(listed.action, &error))?;
             until.counted.fetch_add(u64::try_from(page.count).unwrap_or(0), Ordering::Relaxed);
             self.start = page.last_evaluated_key.filter(|key| !key.is_empty());
