@@ -82,11 +82,12 @@ async fn in_order(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -
             check_budget(listed, began)?;
         }
         let wanted = match matched >= end {
-            // One more than is counted, which tells whether that is all.
-            true => COUNTED + 1 - read,
             // Nothing is dropped of what is found.
             false if walk.can_count() => end - matched,
-            false => READ_AHEAD as u64,
+            // What a filter drops of many is not known. As many as are counted are read anyhow.
+            false if read > COUNTED => READ_AHEAD as u64,
+            // One more than is counted, which tells whether that is all.
+            _ => COUNTED + 1 - read,
         };
         let hint = usize::try_from(wanted).unwrap_or(READ_AHEAD).clamp(1, READ_AHEAD);
         let Some(rows) = walk.next(hint).await? else {
