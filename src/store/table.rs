@@ -112,9 +112,10 @@ impl Table {
                 .map_err(|error| StoreError::unavailable(action, error))?;
             let request = self.client.batch_get_item().request_items(&*self.name, batch);
             let answer = small(request.send()).await.map_err(|error| failed(action, &error))?;
-            let found = answer.responses.and_then(|mut tables| tables.remove(&*self.name)).unwrap_or_default();
+            // By table, and one was asked.
+            let found = answer.responses.unwrap_or_default().into_values().next().unwrap_or_default();
             // A batch answers at most 16 MB, and less under load; the rest is asked for again.
-            let missed = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&*self.name));
+            let missed = answer.unprocessed_keys.unwrap_or_default().into_values().next();
             if found.is_empty() && missed.is_some() {
                 tries += 1;
                 if tries == CONFLICT_TRIES {
