@@ -1,6 +1,9 @@
 //! How the clients of AWS are made.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs},
+    sync::OnceLock,
+};
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::{
@@ -8,8 +11,13 @@ use aws_smithy_http_client::{
     tls::{Provider, rustls_provider::CryptoMode},
 };
 use aws_smithy_runtime_api::client::{
+    connector_metadata::ConnectorMetadata,
     dns::{DnsFuture, ResolveDns, ResolveDnsError},
-    http::{SharedHttpClient, SharedHttpConnector},
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    },
+    orchestrator::HttpRequest,
+    runtime_components::RuntimeComponents,
 };
 
 /// The behaviour of the SDK that everything here was written and tested against.
@@ -25,15 +33,53 @@ pub async fn sdk_config() -> SdkConfig {
 
 /// One client, and so one pool of connections and one set of root certificates, for all services.
 pub fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
+    read_root_certificates_meanwhile();
+    let client = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_with_resolver(Resolver)
+        .build_with_resolver(Resolver);
+    SharedHttpClient::new(Unprepared(client))
 }
 
 /// Fetches presigned URLs.
 pub fn downloads() -> SharedHttpConnector {
+    SharedHttpConnector::new(Downloads(OnceLock::new()))
+}
+
+fn new_downloads() -> SharedHttpConnector {
     let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring));
     SharedHttpConnector::new(connector.build_with_resolver(Resolver))
+}
+
+/// The machine's root certificates are some hundreds of files or a large one, which take half as long to read and parse as
+/// a handler takes to start. The SDK reads them once, when they are first needed: so that is here, beside the start.
+fn read_root_certificates_meanwhile() {
+    // Where no thread is to be had, the first call reads them.
+    let _ = std::thread::Builder::new().name("root-certificates".to_owned()).spawn(|| drop(new_downloads()));
+}
+
+/// A client as it is, without what is to prepare it: the SDK's own makes itself ready, with all root certificates, anew for
+/// every service's client that it is given to. The first call does it too, once.
+#[derive(Debug)]
+struct Unprepared(SharedHttpClient);
+
+impl HttpClient for Unprepared {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        self.0.http_connector(settings, components)
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.0.connector_metadata()
+    }
+}
+
+/// What fetches, made when something is first fetched.
+#[derive(Debug)]
+struct Downloads(OnceLock<SharedHttpConnector>);
+
+impl HttpConnector for Downloads {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        self.0.get_or_init(new_downloads).call(request)
+    }
 }
 
 /// The machine's own resolver, and `*.localhost`, which is this machine (RFC 6761 §6.3) and which few resolvers know: an
