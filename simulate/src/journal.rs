@@ -215,6 +215,18 @@ impl Journal {
         }
     }
 
+    /// A Task's row was taken back. What began a direct execution may be, before its code ran and anybody heard of it.
+    pub fn saw_withdrawal(&mut self, at: i64, by: LifeId, id: ObjectId, was_invoked: bool) {
+        self.seq += 1;
+        self.note(Line { at, by: Some(by), task: Some(id), what: "row: withdrawn".to_owned() });
+        let begun = matches!(self.rows.get(&id).map(Vec::as_slice), Some([only])
+            if only.row.status == tasklane::model::TaskStatus::InProgress);
+        if !begun || was_invoked || self.executed.contains(&id) {
+            self.violated(at, [id], "a task is gone");
+        }
+        self.rows.remove(&id);
+    }
+
     /// A Function's row as it is after a write.
     pub fn saw_function(&mut self, at: i64, by: LifeId, name: &str, state: Option<FunctionState>) {
         self.seq += 1;

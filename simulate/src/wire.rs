@@ -242,6 +242,11 @@ impl Way {
                     let answered: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
                     self.saw_task(&answered["Attributes"]);
                 }
+                "DeleteItem" => {
+                    if let Some(id) = body["Key"]["sk"]["S"].as_str().and_then(|id| id.parse().ok()) {
+                        self.life.world.withdrawn(self.life.id, id);
+                    }
+                }
                 _ => {}
             }
         } else if table == tables("functions") {

@@ -116,6 +116,14 @@ impl World {
         self.journal().note(line);
     }
 
+    /// A Task's row was taken back.
+    pub fn withdrawn(&self, by: LifeId, task: ObjectId) {
+        let cloud = self.cloud.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_invoked = cloud.runs.iter().any(|run| run.task == task);
+        drop(cloud);
+        self.journal().saw_withdrawal(self.elapsed(), by, task, was_invoked);
+    }
+
     /// A promise was broken.
     pub fn violated(&self, tasks: impl Into<Vec<ObjectId>>, what: impl Into<String>) {
         self.journal().violated(self.elapsed(), tasks, what);

@@ -26,6 +26,11 @@ impl Tasks {
         let mut candidates: Vec<_> = try_join_all(heads).await?.into_iter().flatten().collect();
         candidates.sort_by(|a, b| a.key.cmp(&b.key));
         candidates.truncate(limit);
+        // Here, and not when they are claimed: claims that are sent together would not leave in their order if one of them
+        // had to look its day up first, or two of them the same one.
+        for candidate in &candidates {
+            self.days.partition_of(candidate.id).await?;
+        }
         Ok(candidates)
     }
 
