@@ -30,7 +30,9 @@ use aws_smithy_runtime_api::{
     http::StatusCode,
 };
 use aws_smithy_types::body::SdkBody;
-use dynoxide::{DynoxideError, storage_backend::Clock as DynoxideClock};
+use dynoxide::{
+    DynoxideError, actions::transact_write_items::TransactWriteItemsRequest, storage_backend::Clock as DynoxideClock,
+};
 use rusqlite::{ErrorCode, OpenFlags};
 use tokio::sync::oneshot;
 
@@ -258,7 +260,7 @@ fn serve(database: &dynoxide::Database, mut log: WriteAheadLog, inbox: &mpsc::Re
         let mut unsynced = Vec::new();
         while let Some(Request { operation, body, answer: whom }) = waiting.take() {
             let answer = match log.broken() {
-                None => answer(database, &operation, &body),
+                None => answer(database, &operation, &body, Tokens::Dropped),
                 Some(why) => failure(why),
             };
             if unsynced.is_empty() && !writes(&operation) {
@@ -366,7 +368,7 @@ impl HttpConnector for Connector {
         };
         match &*self.0 {
             Engine::Inline(Ok(database)) => {
-                let answer = answer(database, &operation, body);
+                let answer = answer(database, &operation, body, Tokens::Kept);
                 HttpConnectorFuture::ready(respond(answer))
             }
             Engine::Inline(Err(why)) => {
@@ -397,8 +399,18 @@ fn respond(answer: Answer) -> Result<HttpResponse, ConnectorError> {
     Ok(response)
 }
 
-fn answer(database: &dynoxide::Database, operation: &str, body: &[u8]) -> Answer {
-    let done = catch_unwind(AssertUnwindSafe(|| dispatch(database, operation, body)))
+/// What becomes of the tokens of transactions, by which one that is sent again is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tokens {
+    /// Kept for ten minutes with what was answered, as DynamoDB does.
+    Kept,
+    /// Not looked at. On one machine nothing is sent again: the client does not retry, and an answer cannot be lost. The
+    /// database keeps tokens in memory and looks through all of them in each transaction.
+    Dropped,
+}
+
+fn answer(database: &dynoxide::Database, operation: &str, body: &[u8], tokens: Tokens) -> Answer {
+    let done = catch_unwind(AssertUnwindSafe(|| dispatch(database, operation, body, tokens)))
         .unwrap_or_else(|_| Err(DynoxideError::InternalServerError("the embedded database panicked".to_owned())));
     match done {
         Ok(body) => Answer { status: 200, body },
@@ -407,7 +419,7 @@ fn answer(database: &dynoxide::Database, operation: &str, body: &[u8]) -> Answer
 }
 
 /// The operations that the store uses, and a look at a whole table.
-fn dispatch(database: &dynoxide::Database, operation: &str, body: &[u8]) -> dynoxide::Result<String> {
+fn dispatch(database: &dynoxide::Database, operation: &str, body: &[u8], tokens: Tokens) -> dynoxide::Result<String> {
     match operation {
         "BatchGetItem" => call(body, |request| database.batch_get_item(request)),
         "CreateTable" => call(body, |request| database.create_table(request)),
@@ -418,7 +430,10 @@ fn dispatch(database: &dynoxide::Database, operation: &str, body: &[u8]) -> dyno
         "PutItem" => call(body, |request| database.put_item(request)),
         "Query" => call(body, |request| database.query(request)),
         "Scan" => call(body, |request| database.scan(request)),
-        "TransactWriteItems" => call(body, |request| database.transact_write_items(request)),
+        "TransactWriteItems" => call(body, |mut request: TransactWriteItemsRequest| {
+            request.client_request_token = request.client_request_token.filter(|_| tokens == Tokens::Kept);
+            database.transact_write_items(request)
+        }),
         "UpdateItem" => call(body, |request| database.update_item(request)),
         "UpdateTimeToLive" => call(body, |request| database.update_time_to_live(request)),
         other => Err(DynoxideError::ValidationException(format!("the embedded database is not asked for {other}"))),
@@ -454,7 +469,8 @@ mod tests {
     use std::{fs, io::Write as _};
 
     use aws_sdk_dynamodb::types::{
-        AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+        AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, Put, ScalarAttributeType,
+        TransactWriteItem,
     };
 
     use super::*;
@@ -524,6 +540,23 @@ mod tests {
             write.await.unwrap();
         }
         assert!(beside(&path, "-wal").metadata().unwrap().len() > 0, "there is a log to be synced");
+    }
+
+    #[tokio::test]
+    async fn a_file_keeps_no_tokens_of_transactions_and_memory_does_as_dynamodb() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = open(&folder.path().join("tasklane.db")).unwrap();
+        for (client, is_known) in [(file, false), (memory(), true)] {
+            create_table(&client).await;
+            let put = Put::builder().table_name("things").item("pk", AttributeValue::S("1".into()));
+            let put = put.condition_expression("attribute_not_exists(pk)").build().unwrap();
+            let transaction = || {
+                let item = TransactWriteItem::builder().put(put.clone()).build();
+                client.transact_write_items().transact_items(item).client_request_token("token").send()
+            };
+            transaction().await.unwrap();
+            assert_eq!(transaction().await.is_ok(), is_known);
+        }
     }
 
     #[test]
