@@ -222,7 +222,7 @@ impl Drop for RuntimeApi {
 fn serve<L: Listener>(listener: L, open: &TaskTracker, router: Router) -> AbortHandle {
     let mut connections = Connections { listener, open: open.clone() };
     let mut http = http1::Builder::new();
-    // The reply to an answer, for which our bootstraps do not wait, leaves with the next invocation.
+    // What came together with an answer, a request for the next invocation, is heard before the reply to the answer leaves.
     http.pipeline_flush(true);
     let server = tokio::spawn(async move {
         loop {
