@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// How old a record may be. Within one process a change is seen at once ([`FunctionDirectory::forget`]); across
-/// processes after this long, well within the 5 s that a revoked permission may linger. Tasks and direct executions read
-/// the record anew.
+/// processes after this long, well within the 5 s that a revoked permission may linger. Tasks read the
+/// record anew, and direct executions too, while their Task is being written.
 const FRESH_FOR: Duration = Duration::from_secs(2);
 
 /// More Functions than this are not remembered: the cost of a stranger who asks for many names is bounded.

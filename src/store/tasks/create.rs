@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-use super::row;
+use super::{outcome::held_by, row};
 
 impl Tasks {
     /// Adds a `new` Task: to the waiting lane when its start lies after `now`, else to its ready lane. Adding the same
@@ -36,10 +36,7 @@ impl Tasks {
     /// Takes back what [`Tasks::create_running`] added, as long as it is this attempt's: its code did not run and will not.
     pub async fn withdraw(&self, id: ObjectId, attempt: &AttemptToken) -> Result<(), StoreError> {
         let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(()) };
-        let ours = Condition::new("#status = :running AND #attempt = :attempt")
-            .with("running", text(TaskStatus::InProgress.as_str()))
-            .with("attempt", text(attempt.as_str()));
-        self.table.delete_when("withdraw the task", &partition, &id.to_string(), ours).await
+        self.table.delete_when("withdraw the task", &partition, &id.to_string(), held_by(attempt)).await
     }
 
     /// `new → canceled`.

@@ -115,11 +115,14 @@ fn ended(status: TaskStatus, attempt: &AttemptToken, request_id: Option<&str>, n
         .set("statusChanged", time(now))
         .set("updated", time(now))
         .set_some("requestId", request_id.map(text))
-        .when(
-            Condition::new("#status = :running AND #attempt = :attempt")
-                .with("running", text(TaskStatus::InProgress.as_str()))
-                .with("attempt", text(attempt.as_str())),
-        )
+        .when(held_by(attempt))
+}
+
+/// The Task is in progress, and it is this attempt that holds it.
+pub(super) fn held_by(attempt: &AttemptToken) -> Condition {
+    Condition::new("#status = :running AND #attempt = :attempt")
+        .with("running", text(TaskStatus::InProgress.as_str()))
+        .with("attempt", text(attempt.as_str()))
 }
 
 /// Whether the row ended that way by this attempt: our own write, whose answer was lost.
