@@ -5,7 +5,7 @@ use std::{
     sync::OnceLock,
 };
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
 use aws_smithy_http_client::{
     Connector,
     tls::{Provider, rustls_provider::CryptoMode},
@@ -28,12 +28,18 @@ pub fn behavior_version() -> BehaviorVersion {
 /// The configuration of all clients, from where AWS's own tools look for it: environment, profile, the Lambda
 /// function's role. `AWS_ENDPOINT_URL` leads to an emulator.
 pub async fn sdk_config() -> SdkConfig {
-    aws_config::defaults(behavior_version()).http_client(http_client()).load().await
+    let mut loader = aws_config::defaults(behavior_version()).http_client(http_client());
+    // It is where the chain looks first. The rest of it, made ready for nothing, is a tenth of a handler's start on Lambda,
+    // which gives credentials so.
+    let given = |name| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
+    if given("AWS_ACCESS_KEY_ID") && given("AWS_SECRET_ACCESS_KEY") {
+        loader = loader.credentials_provider(EnvironmentVariableCredentialsProvider::new());
+    }
+    loader.load().await
 }
 
 /// One client, and so one pool of connections and one set of root certificates, for all services.
 pub fn http_client() -> SharedHttpClient {
-    read_root_certificates_meanwhile();
     let client = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_with_resolver(Resolver);
@@ -50,11 +56,17 @@ fn new_downloads() -> SharedHttpConnector {
     SharedHttpConnector::new(connector.build_with_resolver(Resolver))
 }
 
-/// The machine's root certificates are some hundreds of files or a large one, which take half as long to read and parse as
-/// a handler takes to start. The SDK reads them once, when they are first needed: so that is here, beside the start.
-fn read_root_certificates_meanwhile() {
+/// The machine's root certificates are some hundreds of files or a large one, which take longer to read and parse than all
+/// else that a handler's start does. The SDK reads them once, when they are first needed: with this, beside what else is done
+/// until then, and behind it where there are too few processors.
+pub fn read_root_certificates_meanwhile() {
     // Where no thread is to be had, the first call reads them.
-    let _ = std::thread::Builder::new().name("root-certificates".to_owned()).spawn(|| drop(new_downloads()));
+    let _ = std::thread::Builder::new().name("root-certificates".to_owned()).spawn(|| {
+        // On Linux that is this thread's, not the process's.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::nice(19);
+        drop(new_downloads());
+    });
 }
 
 /// A client as it is, without what is to prepare it: the SDK's own makes itself ready, with all root certificates, anew for

@@ -2,7 +2,7 @@
 
 use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
 
-use super::fault::port_error;
+use super::{fault::port_error, on_demand::OnDemand};
 use crate::ports::{Events, PortError, PortFuture, TaskFailedEvent};
 
 /// The `source` of every event: what rules match on, with the bus.
@@ -19,14 +19,14 @@ const ACTION: &str = "publish an event to EventBridge";
 /// `id` stays the same when it is published again.
 #[derive(Clone, Debug)]
 pub struct EventBridgeEvents {
-    client: Client,
+    client: OnDemand<Client>,
     bus: String,
 }
 
 impl EventBridgeEvents {
     /// On the bus of this name or ARN.
     pub fn new(config: &aws_config::SdkConfig, bus: impl Into<String>) -> Self {
-        Self { client: Client::new(config), bus: bus.into() }
+        Self { client: OnDemand::new(config, Client::new), bus: bus.into() }
     }
 }
 

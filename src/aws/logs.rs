@@ -15,6 +15,7 @@ use aws_sdk_cloudwatchlogs::{
 use super::{
     fault::{Fault, port_error},
     lambda::log_group_of,
+    on_demand::OnDemand,
 };
 use crate::{
     model::{FunctionName, Timestamp},
@@ -38,7 +39,7 @@ const REPORT_OVERDUE: Duration = Duration::from_secs(120);
 /// [`Logs`] in the log groups that Lambda writes to.
 #[derive(Clone)]
 pub struct CloudWatchLogs {
-    client: Client,
+    client: OnDemand<Client>,
     prefix: String,
     clock: Arc<dyn Clock>,
 }
@@ -46,7 +47,7 @@ pub struct CloudWatchLogs {
 impl CloudWatchLogs {
     /// Of the Functions of the deployment with this prefix.
     pub fn new(config: &aws_config::SdkConfig, prefix: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
-        Self { client: Client::new(config), prefix: prefix.into(), clock }
+        Self { client: OnDemand::new(config, Client::new), prefix: prefix.into(), clock }
     }
 
     fn group(&self, function: &FunctionName) -> String {

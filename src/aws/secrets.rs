@@ -8,7 +8,7 @@ use std::{
 
 use aws_sdk_kms::{Client, primitives::Blob};
 
-use super::fault::port_error;
+use super::{fault::port_error, on_demand::OnDemand};
 use crate::{
     auth::{Sealed, SecretBox},
     ports::{PortError, PortFuture},
@@ -27,7 +27,7 @@ type Opened = HashMap<(Vec<u8>, String), Vec<u8>>;
 /// credential is not found any more, so what is remembered of it opens nothing.
 #[derive(Clone)]
 pub struct KmsSecretBox {
-    client: Client,
+    client: OnDemand<Client>,
     key: String,
     opened: Arc<Mutex<Opened>>,
 }
@@ -35,7 +35,7 @@ pub struct KmsSecretBox {
 impl KmsSecretBox {
     /// With the key of this id, ARN or alias.
     pub fn new(config: &aws_config::SdkConfig, key: impl Into<String>) -> Self {
-        Self { client: Client::new(config), key: key.into(), opened: Arc::default() }
+        Self { client: OnDemand::new(config, Client::new), key: key.into(), opened: Arc::default() }
     }
 }
 

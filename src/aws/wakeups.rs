@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use serde::{Deserialize, Serialize};
 
-use super::fault::port_error;
+use super::{fault::port_error, on_demand::OnDemand};
 use crate::ports::{PortError, PortFuture, Wakeups};
 
 /// SQS's longest delay of a message.
@@ -18,14 +18,14 @@ const WAKE: &str = "wake";
 /// [`Wakeups`] through a queue that starts the dispatcher.
 #[derive(Clone, Debug)]
 pub struct SqsWakeups {
-    client: Client,
+    client: OnDemand<Client>,
     queue_url: String,
 }
 
 impl SqsWakeups {
     /// Through the queue at this URL.
     pub fn new(config: &aws_config::SdkConfig, queue_url: impl Into<String>) -> Self {
-        Self { client: Client::new(config), queue_url: queue_url.into() }
+        Self { client: OnDemand::new(config, Client::new), queue_url: queue_url.into() }
     }
 }
 

@@ -8,67 +8,68 @@ use std::sync::Arc;
 
 use lambda_extension::{Error, Extension, LambdaEvent, NextEvent, service_fn};
 use tasklane::{aws::Stack, service::Service};
-use tokio::sync::Notify;
-
-/// Told of each answer.
-#[derive(Clone)]
-pub struct Answered(Arc<Notify>);
-
-impl Answered {
-    /// An answer is on its way.
-    pub fn tell(&self) {
-        self.0.notify_one();
-    }
-}
+use tokio::sync::{Notify, SetOnce};
 
 /// Has what goes on after each answer go on, and then gives back what the process need not keep.
-pub async fn each_answer(stack: Arc<Stack>, service: Service) -> Answered {
-    let answered = Answered(Arc::new(Notify::new()));
-    let after = After { answered: answered.clone(), stack, service };
-    let processor = {
-        let after = after.clone();
-        service_fn(move |event: LambdaEvent| {
-            let after = after.clone();
-            async move {
-                if let NextEvent::Invoke(_) = event.next {
-                    after.next_answer().await;
+#[derive(Clone, Default)]
+pub struct AfterAnswers {
+    answered: Arc<Notify>,
+    /// What works on, once it is made.
+    works: Arc<SetOnce<(Arc<Stack>, Service)>>,
+}
+
+impl AfterAnswers {
+    /// Tells Lambda of it, which has to be done before the first request is asked for.
+    pub async fn register() -> Self {
+        let this = Self::default();
+        let processor = {
+            let this = this.clone();
+            service_fn(move |event: LambdaEvent| {
+                let this = this.clone();
+                async move {
+                    if let NextEvent::Invoke(_) = event.next {
+                        this.next_answer().await;
+                    }
+                    Ok::<(), Error>(())
                 }
-                Ok::<(), Error>(())
+            })
+        };
+        let extension = Extension::new().with_extension_name("after-answers").with_events(&["INVOKE"]);
+        match extension.with_events_processor(processor).register().await {
+            Ok(registered) => {
+                tokio::spawn(async move {
+                    if let Err(error) = registered.run().await {
+                        tracing::error!(%error, "work after answers is no longer waited for");
+                    }
+                });
             }
-        })
-    };
-    let extension = Extension::new().with_extension_name("after-answers").with_events(&["INVOKE"]);
-    match extension.with_events_processor(processor).register().await {
-        Ok(registered) => {
-            tokio::spawn(async move {
-                if let Err(error) = registered.run().await {
-                    tracing::error!(%error, "work after answers is no longer waited for");
-                }
-            });
+            // Emulators run without extensions, and nothing freezes there either.
+            Err(error) => {
+                tracing::warn!(%error, "there are no extensions here: what is frozen after an answer goes on with the next");
+                let this = this.clone();
+                tokio::spawn(async move {
+                    loop {
+                        this.next_answer().await;
+                    }
+                });
+            }
         }
-        // Emulators run without extensions, and nothing freezes there either.
-        Err(error) => {
-            tracing::warn!(%error, "there are no extensions here: what is frozen after an answer goes on with the next");
-            tokio::spawn(async move {
-                loop {
-                    after.next_answer().await;
-                }
-            });
-        }
+        this
     }
-    answered
-}
 
-#[derive(Clone)]
-struct After {
-    answered: Answered,
-    stack: Arc<Stack>,
-    service: Service,
-}
+    /// Says what works. Said once; a second time would change nothing.
+    pub fn of(&self, stack: Arc<Stack>, service: Service) {
+        let _ = self.works.set((stack, service));
+    }
 
-impl After {
+    /// An answer is on its way.
+    pub fn tell(&self) {
+        self.answered.notify_one();
+    }
+
     async fn next_answer(&self) {
-        self.answered.0.notified().await;
-        self.stack.drain(&self.service).await;
+        self.answered.notified().await;
+        let (stack, service) = self.works.wait().await;
+        stack.drain(service).await;
     }
 }

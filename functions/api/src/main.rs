@@ -7,6 +7,7 @@ mod after;
 
 use std::sync::Arc;
 
+use after::AfterAnswers;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use tasklane::aws::{
     Stack, StackSettings, config,
@@ -19,19 +20,27 @@ use tracing::{Instrument, info_span};
 async fn main() -> Result<(), Error> {
     let settings = StackSettings::from_environment()?;
     logging::start(&settings.prefix);
-    let stack = Arc::new(Stack::new(&config::sdk_config().await, settings));
-    let service = stack.service();
-    let router = stack.router(service.clone());
-    let answered = after::each_answer(stack, service).await;
+    config::read_root_certificates_meanwhile();
+    let sdk = config::sdk_config().await;
+    // By another thread, while Lambda hears of what goes on after answers: either takes as long as a hello Function's start.
+    let making = tokio::task::spawn_blocking(move || {
+        let stack = Arc::new(Stack::new(&sdk, settings));
+        let service = stack.service();
+        let router = stack.router(service.clone());
+        (stack, service, router)
+    });
+    let after = AfterAnswers::register().await;
+    let (stack, service, router) = making.await?;
+    after.of(stack, service);
 
     let handler = service_fn(|event: LambdaEvent<GatewayEvent>| {
         let context = &event.context;
         let span =
             info_span!("invocation", aws_request_id = context.request_id, trace = context.xray_trace_id.as_deref());
-        let (router, answered) = (router.clone(), answered.clone());
+        let (router, after) = (router.clone(), after.clone());
         let work = async move {
             let answer = gateway::answer(router, event.payload).await;
-            answered.tell();
+            after.tell();
             answer.map_err(Error::from)
         };
         work.instrument(span)

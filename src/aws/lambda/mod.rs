@@ -22,6 +22,7 @@ use aws_sdk_lambda::{Client, types::Architecture};
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use bytes::Bytes;
 
+use super::on_demand::OnDemand;
 use crate::{
     model::{Deployment, FunctionName},
     ports::{Clock, DeployError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, PortError, PortFuture},
@@ -51,9 +52,9 @@ pub struct LambdaSettings {
 /// [`Lambda`] on AWS Lambda.
 #[derive(Clone)]
 pub struct AwsLambda {
-    lambda: Client,
-    logs: aws_sdk_cloudwatchlogs::Client,
-    s3: aws_sdk_s3::Client,
+    lambda: OnDemand<Client>,
+    logs: OnDemand<aws_sdk_cloudwatchlogs::Client>,
+    s3: OnDemand<aws_sdk_s3::Client>,
     /// Fetches what Lambda's presigned URLs lead to.
     downloads: SharedHttpConnector,
     settings: Arc<LambdaSettings>,
@@ -69,9 +70,9 @@ impl AwsLambda {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
-            lambda: Client::new(config),
-            logs: aws_sdk_cloudwatchlogs::Client::new(config),
-            s3: aws_sdk_s3::Client::new(config),
+            lambda: OnDemand::new(config, Client::new),
+            logs: OnDemand::new(config, aws_sdk_cloudwatchlogs::Client::new),
+            s3: OnDemand::new(config, aws_sdk_s3::Client::new),
             downloads,
             settings: Arc::new(settings),
             clock,
