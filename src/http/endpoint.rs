@@ -11,7 +11,7 @@ use super::{
     access::{Access, AccessRule},
     answer::Answer,
     input::Input,
-    openapi::{Description, Schemas},
+    openapi::{Description, Schemas, Types},
     params::Params,
     serve::{self, Shared},
 };
@@ -31,8 +31,6 @@ pub struct Endpoint {
     pub(super) routes: Vec<String>,
     /// What the API document says of it.
     pub(super) description: Description,
-    /// The schemas that its description refers to.
-    pub(super) schemas: Schemas,
     serve: Serve,
 }
 
@@ -42,14 +40,12 @@ impl Endpoint {
     /// The endpoint that `handler` serves. Its signature says who is let in and what is read, and answers are
     /// described by their types; see [`Handler`].
     pub fn new<M: 'static, H: Handler<M>>(method: Method, path: &'static str, id: &str, handler: H) -> Self {
-        let mut schemas = Schemas::default();
         let path_name = path.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(name, _)| name);
         let description = Description {
             id: id.to_owned(),
             access: H::Access::RULE,
-            parameters: H::Params::parameters(path_name),
-            request_body: H::Input::request_body(&mut schemas),
-            response: H::Answer::response(&mut schemas),
+            path_name,
+            types: types::<M, H>,
             errors: [H::Params::errors(), H::Input::errors()].concat(),
             summary: String::new(),
             about: None,
@@ -61,7 +57,7 @@ impl Endpoint {
             Box::pin(async move { serve::handle(&shared, request, path, handler).await })
         });
         let routes = vec![path.to_owned(), format!("{path}/")];
-        Self { method, path, routes, description, schemas, serve }
+        Self { method, path, routes, description, serve }
     }
 
     /// Groups it in the API document.
@@ -127,6 +123,15 @@ impl Endpoint {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+/// What the API document says of a handler's types.
+fn types<M, H: Handler<M>>(path_name: &str, schemas: &mut Schemas) -> Types {
+    Types {
+        parameters: H::Params::parameters(path_name),
+        request_body: H::Input::request_body(schemas),
+        response: H::Answer::response(schemas),
     }
 }
 

@@ -17,7 +17,7 @@ use utoipa::{
     },
 };
 
-pub use operation::Description;
+pub use operation::{Description, Types};
 
 use super::{endpoint::Endpoint, endpoints};
 use crate::model::{ErrorKind, ObjectId};
@@ -96,8 +96,7 @@ fn document_of(endpoints: &[Endpoint]) -> OpenApi {
     reference::<ErrorDescription>(&mut schemas);
     let mut paths = PathsBuilder::new();
     for endpoint in endpoints {
-        schemas.extend(endpoint.schemas.clone());
-        let operation = endpoint.description.operation();
+        let operation = endpoint.description.operation(&mut schemas);
         paths = paths.path(endpoint.path, PathItem::new(endpoint.openapi_method(), operation));
     }
     let info = InfoBuilder::new()

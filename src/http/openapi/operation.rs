@@ -13,7 +13,7 @@ use utoipa::openapi::{
     security::SecurityRequirement,
 };
 
-use super::{BEARER, OAUTH1};
+use super::{BEARER, OAUTH1, Schemas};
 use crate::{
     http::access::AccessRule,
     model::{Error, ErrorKind},
@@ -26,12 +26,11 @@ pub struct Description {
     pub id: String,
     /// Who is let in.
     pub access: AccessRule,
-    /// What is read from the path and the query.
-    pub parameters: Vec<Parameter>,
-    /// What is read from the body.
-    pub request_body: Option<RequestBody>,
-    /// What is answered.
-    pub response: Response,
+    /// What its path names, if anything.
+    pub path_name: &'static str,
+    /// What is read and answered, told what its path names. Told only when somebody asks for the document: it takes longer
+    /// than all else that a handler's start does.
+    pub types: fn(&str, &mut Schemas) -> Types,
     /// What can go wrong, besides what its access brings along.
     pub errors: Vec<ErrorKind>,
     /// In a few words, what it does.
@@ -44,20 +43,31 @@ pub struct Description {
     pub deprecated: bool,
 }
 
+/// What is read and answered, as OpenAPI has it.
+pub struct Types {
+    /// From the path and the query.
+    pub parameters: Vec<Parameter>,
+    /// From the body.
+    pub request_body: Option<RequestBody>,
+    /// The answer.
+    pub response: Response,
+}
+
 impl Description {
-    /// As OpenAPI has it.
-    pub fn operation(&self) -> Operation {
+    /// As OpenAPI has it; notes the schemas that it refers to.
+    pub fn operation(&self, schemas: &mut Schemas) -> Operation {
+        let types = (self.types)(self.path_name, schemas);
         let mut operation = OperationBuilder::new()
             .tag(self.tag)
             .operation_id(Some(self.id.as_str()))
             .summary(Some(self.summary.as_str()))
             .description(Some(self.text()))
-            .request_body(self.request_body.clone())
-            .response("200", self.response.clone())
+            .request_body(types.request_body)
+            .response("200", types.response)
             .securities(Some(self.securities()))
             .extensions(Some(ExtensionsBuilder::new().add("x-access", self.access_extension()).build()));
-        if !self.parameters.is_empty() {
-            operation = operation.parameters(Some(self.parameters.clone()));
+        if !types.parameters.is_empty() {
+            operation = operation.parameters(Some(types.parameters));
         }
         if self.deprecated {
             operation = operation.deprecated(Some(Deprecated::True));
