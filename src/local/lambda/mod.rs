@@ -12,6 +12,7 @@ mod bootstraps;
 mod code;
 mod command;
 mod config;
+mod connections;
 mod init;
 mod isolation;
 mod jail;

@@ -16,29 +16,32 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     extract::{Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::{get, post},
-    serve::{Listener, ListenerExt as _},
+    serve::ListenerExt as _,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::server::conn::http1;
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, UnixListener},
+    runtime::Handle,
     sync::{SetOnce, mpsc},
     task::AbortHandle,
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
-use super::{MAX_RESPONSE_BYTES, peers::OwnProcesses, process_tree::ProcessTree};
+use super::{
+    MAX_RESPONSE_BYTES,
+    connections::{Waits, serve},
+    peers::OwnProcesses,
+    process_tree::ProcessTree,
+};
 use crate::ports::FunctionError;
 
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
@@ -144,95 +147,10 @@ impl RuntimeApi {
     }
 }
 
-/// A listener, and what it lets in, counted.
-struct Connections<L> {
-    listener: L,
-    open: TaskTracker,
-}
-
-struct Connection<S> {
-    stream: S,
-    /// Whether it has come to its end, and that is yet to be told.
-    ended: bool,
-    _open: TaskTrackerToken,
-}
-
-impl<L: Listener> Listener for Connections<L> {
-    type Io = Connection<L::Io>;
-    type Addr = L::Addr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (stream, address) = self.listener.accept().await;
-        (Connection { stream, ended: false, _open: self.open.token() }, address)
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.listener.local_addr()
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let (before, room) = (into.filled().len(), into.remaining());
-        let read = Pin::new(&mut self.stream).poll_read(cx, into);
-        let is_end = read.is_ready() && into.filled().len() == before && room > 0;
-        if is_end && !self.ended {
-            // Not at once: hyper drops a request that it has just read when it finds the end right behind it, and whoever
-            // exits as soon as it has answered would not have answered. Meanwhile it hands the request on.
-            self.ended = true;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
 impl Drop for RuntimeApi {
     fn drop(&mut self) {
         self.servers.iter().for_each(AbortHandle::abort);
     }
-}
-
-fn serve<L: Listener>(listener: L, open: &TaskTracker, router: Router) -> AbortHandle {
-    let mut connections = Connections { listener, open: open.clone() };
-    let mut http = http1::Builder::new();
-    // What came together with an answer, a request for the next invocation, is heard before the reply to the answer leaves.
-    http.pipeline_flush(true);
-    let server = tokio::spawn(async move {
-        loop {
-            let (stream, _) = connections.accept().await;
-            let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
-            // A process that breaks off says no more.
-            tokio::spawn(async move { drop(connection.await) });
-        }
-    });
-    server.abort_handle()
 }
 
 /// Listens on a socket file that whoever sees it may use.
@@ -253,13 +171,13 @@ impl Shared {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hears what a process says, to its end: the end of the connection must not break that off.
-    async fn hear<F>(self: Arc<Self>, what: impl FnOnce(Arc<Self>) -> F) -> Response
+    /// Hears what a process says, to its end: the end of the connection does not break that off.
+    fn hear<F>(self: Arc<Self>, what: impl FnOnce(Arc<Self>) -> F) -> Hearing
     where
         F: Future<Output = Response> + Send + 'static,
     {
-        let broken = |_| refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "The server is at fault");
-        self.open.spawn(what(self.clone())).await.unwrap_or_else(broken)
+        let (open, token) = (self.open.clone(), self.open.token());
+        Hearing { work: Some(Box::pin(what(self))), open, runtime: Handle::current(), _token: token }
     }
 
     /// Takes the answer to the current invocation, and no second one.
@@ -279,9 +197,39 @@ impl Shared {
     }
 }
 
-async fn next(State(shared): State<Arc<Shared>>) -> Response {
+/// What is being heard: in place, and by a task of its own when the connection ends first.
+struct Hearing {
+    work: Option<Pin<Box<dyn Future<Output = Response> + Send>>>,
+    open: TaskTracker,
+    runtime: Handle,
+    _token: TaskTrackerToken,
+}
+
+impl Future for Hearing {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        let Some(work) = &mut self.work else { return Poll::Pending };
+        let response = std::task::ready!(work.as_mut().poll(cx));
+        self.work = None;
+        Poll::Ready(response)
+    }
+}
+
+impl Drop for Hearing {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.runtime.spawn(self.open.track_future(work));
+        }
+    }
+}
+
+async fn next(State(shared): State<Arc<Shared>>, Extension(waits): Extension<Waits>) -> Response {
     let _ = shared.events.send(Event::Ready);
-    let Some(delivery) = shared.deliveries.lock().await.recv().await else {
+    waits.set(true);
+    let delivery = shared.deliveries.lock().await.recv().await;
+    waits.set(false);
+    let Some(delivery) = delivery else {
         return refusal(StatusCode::FORBIDDEN, "InvalidStateTransition", "The process is about to end");
     };
     let Delivery { request_id, deadline_millis, function_arn, trace_id, payload } = delivery;
@@ -402,6 +350,50 @@ mod tests {
 
     use super::*;
 
+    fn delivery() -> Delivery {
+        let text = || "text".to_owned();
+        let (request_id, payload) = ("id".into(), Bytes::from_static(b"{}"));
+        Delivery { request_id, deadline_millis: 0, function_arn: text(), trace_id: text(), payload }
+    }
+
+    const NEXT: &str = "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nhost: x\r\n\r\n";
+    const DONE: &str =
+        "POST /2018-06-01/runtime/invocation/id/response HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}";
+
+    /// What comes in one piece.
+    async fn said_to(process: &mut tokio::net::UnixStream) -> String {
+        let mut bytes = [0; 4096];
+        let count = tokio::time::timeout(std::time::Duration::from_secs(10), process.read(&mut bytes)).await;
+        String::from_utf8_lossy(&bytes[..count.unwrap().unwrap()]).into_owned()
+    }
+
+    /// In one thread, so that what is not held is written before the test goes on.
+    #[tokio::test]
+    async fn a_process_that_waits_for_its_next_invocation_is_waked_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("api");
+        let (api, mut told) = RuntimeApi::listen(Some(&socket)).await.unwrap();
+        let mut process = tokio::net::UnixStream::connect(&socket).await.unwrap();
+        process.write_all(NEXT.as_bytes()).await.unwrap();
+        assert!(matches!(told.recv().await, Some(Event::Ready)));
+        api.deliver(delivery()).await;
+        assert!(said_to(&mut process).await.starts_with("HTTP/1.1 200"));
+
+        process.write_all(format!("{DONE}{NEXT}").as_bytes()).await.unwrap();
+        assert!(matches!(told.recv().await, Some(Event::Answered(_))));
+        assert!(matches!(told.recv().await, Some(Event::Ready)));
+        let nothing = process.try_read(&mut [0; 1]).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        api.deliver(delivery()).await;
+        let said = said_to(&mut process).await;
+        assert!(said.starts_with("HTTP/1.1 202"), "{said}");
+        assert!(said.contains("HTTP/1.1 200") && said.ends_with("{}"), "{said}");
+
+        // Whoever asks for the next one only when the answer was accepted hears that at once.
+        process.write_all(DONE.as_bytes()).await.unwrap();
+        assert!(said_to(&mut process).await.starts_with("HTTP/1.1 202"));
+    }
+
     /// In one thread, so that nothing is read before everything is written.
     #[tokio::test]
     async fn what_is_said_right_before_the_end_of_a_connection_is_heard() {
@@ -410,13 +402,9 @@ mod tests {
         let (api, mut told) = RuntimeApi::listen(Some(&socket)).await.unwrap();
         for (route, body) in [("response", "\"done\""), ("error", "{\"errorType\":\"E\",\"errorMessage\":\"m\"}")] {
             let mut asking = tokio::net::UnixStream::connect(&socket).await.unwrap();
-            asking.write_all(b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            asking.write_all(NEXT.as_bytes()).await.unwrap();
             assert!(matches!(told.recv().await, Some(Event::Ready)));
-            let text = || "text".to_owned();
-            let payload = Bytes::from_static(b"{}");
-            let request_id: Arc<str> = "id".into();
-            api.deliver(Delivery { request_id, deadline_millis: 0, function_arn: text(), trace_id: text(), payload })
-                .await;
+            api.deliver(delivery()).await;
             assert!(asking.read(&mut [0; 1024]).await.unwrap() > 0);
             let mut saying = asking.into_std().unwrap();
             saying.set_nonblocking(false).unwrap();
