@@ -18,7 +18,7 @@ pub struct Context {
     pub rounds: usize,
     /// How long the sustained load lasts.
     pub minutes: u64,
-    /// Where peers are installed and results kept: `target/bench`.
+    /// Where peers are installed: `target/bench`.
     pub folder: PathBuf,
     /// The source tree.
     pub repository: PathBuf,
@@ -30,7 +30,7 @@ impl Context {
         // `CARGO_TARGET_TMPDIR` is `<target>/tmp`.
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("there is no target folder")?;
         let folder = target.join("bench");
-        fs::create_dir_all(folder.join("results"))?;
+        fs::create_dir_all(&folder)?;
         let rounds = args.rounds.unwrap_or(if args.quick { 2 } else { 5 });
         let minutes = if args.quick { 1 } else { args.minutes };
         Ok(Self { quick: args.quick, rounds, minutes, folder, repository })
@@ -56,19 +56,32 @@ impl Context {
         eprintln!("{line}");
     }
 
+    /// Where the page goes, its plots and what the rows came to: `docs`, so that rows can be taken one by one, in any
+    /// checkout. A quick run only shows whether all of it works: `target/bench`.
+    pub fn pages(&self) -> PathBuf {
+        if self.quick { self.folder.clone() } else { self.repository.join("docs") }
+    }
+
     /// Keeps what a row came to, so that another run can take other rows.
     pub fn keep(&self, taken: &Taken) -> anyhow::Result<()> {
-        let path = self.folder.join("results").join(format!("{}.json", taken.id));
-        fs::write(path, serde_json::to_vec_pretty(taken)?)?;
+        let path = self.result(&taken.id);
+        fs::create_dir_all(path.parent().unwrap_or(&path))?;
+        let mut text = serde_json::to_string_pretty(taken)?;
+        text.push('\n');
+        fs::write(path, text)?;
         Ok(())
     }
 
     /// What a row came to when it was taken last.
     pub fn kept(&self, id: &str) -> anyhow::Result<Option<Taken>> {
-        match fs::read(self.folder.join("results").join(format!("{id}.json"))) {
+        match fs::read(self.result(id)) {
             Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("the result of {id}"))?)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn result(&self, id: &str) -> PathBuf {
+        self.pages().join("benchmarks/results").join(format!("{id}.json"))
     }
 }

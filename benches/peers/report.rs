@@ -13,7 +13,7 @@ use crate::{
 /// Writes the page from every row that was ever taken. A quick run is for seeing whether it works: its page goes to
 /// `target/bench`.
 pub fn write(context: &Context) -> anyhow::Result<()> {
-    let folder = if context.quick { context.folder.clone() } else { context.repository.join("docs") };
+    let folder = context.pages();
     let plots = folder.join("benchmarks");
     fs::create_dir_all(&plots)?;
     let mut taken = Vec::new();
