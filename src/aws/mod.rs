@@ -1,12 +1,13 @@
 //! The ports on AWS: Lambda runs the Functions, SQS wakes, EventBridge publishes, CloudWatch Logs remembers, KMS seals.
 //!
-//! Every request goes out with a pinned behaviour version and one shared HTTP client ([`config`]). Errors that a
+//! Every request goes out with a pinned behaviour version and one shared HTTP client (`http_client`). Errors that a
 //! caller can cause become the port's own; every other one keeps AWS's request id in its text, for the log.
 
 pub mod config;
 mod events;
 mod fault;
 pub mod gateway;
+mod http_client;
 mod lambda;
 pub mod logging;
 mod logs;
@@ -17,6 +18,7 @@ pub mod operator;
 mod secrets;
 mod settings;
 mod stack;
+mod trust;
 mod wakeups;
 #[cfg(test)]
 mod wire;

@@ -9,7 +9,7 @@ use axum::Router;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    AwsLambda, CloudWatchLogs, EventBridgeEvents, KmsSecretBox, LambdaSettings, SqsWakeups, StackSettings, config,
+    AwsLambda, CloudWatchLogs, EventBridgeEvents, KmsSecretBox, LambdaSettings, SqsWakeups, StackSettings, http_client,
 };
 use crate::{
     auth::{
@@ -68,7 +68,7 @@ impl Stack {
             log_retention_days: settings.log_retention_days,
             code_bucket: settings.code_bucket.clone(),
         };
-        let downloads = config::downloads();
+        let downloads = http_client::downloads();
         let ports = Ports {
             lambda: Arc::new(AwsLambda::new(sdk, downloads.clone(), lambda, Arc::clone(&clock))),
             wakeups: Arc::new(SqsWakeups::new(sdk, &settings.wakeup_queue_url)),

@@ -20,7 +20,6 @@ use tracing::{Instrument, info_span};
 async fn main() -> Result<(), Error> {
     let settings = StackSettings::from_environment()?;
     logging::start(&settings.prefix);
-    config::read_root_certificates_meanwhile();
     let sdk = config::sdk_config().await;
     // By another thread, while Lambda hears of what goes on after answers: either takes as long as a hello Function's start.
     let making = tokio::task::spawn_blocking(move || {

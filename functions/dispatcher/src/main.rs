@@ -17,7 +17,6 @@ use tracing::{Instrument, error, info_span};
 async fn main() -> Result<(), Error> {
     let settings = StackSettings::from_environment()?;
     logging::start(&settings.prefix);
-    config::read_root_certificates_meanwhile();
     let stack = Arc::new(Stack::new(&config::sdk_config().await, settings));
     let dispatcher = stack.dispatcher();
 

@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::{http::HttpConnector, orchestrator::HttpRequ
 
 use super::{OperatorError, refused};
 use crate::{
-    aws::{LIVE_ALIAS, Stack, config, fault::Fault},
+    aws::{LIVE_ALIAS, Stack, fault::Fault, http_client},
     model::{Function, Timestamp},
 };
 
@@ -206,7 +206,7 @@ async fn gateway_and_clock(stack: &Stack) -> Vec<Finding> {
         return vec![Finding::of("the gateway", Some("its URL is not known. Deploy the stack again".to_owned()))];
     };
     let asked = match HttpRequest::get(format!("{url}/tasks/v1/openapi.json")) {
-        Ok(request) => config::downloads().call(request).await.map_err(|error| error.to_string()),
+        Ok(request) => http_client::downloads().call(request).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match asked {
