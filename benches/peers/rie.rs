@@ -62,8 +62,8 @@ impl Rie {
         command.args(["--runtime-api-address", &runtime_api.to_string()]);
         command.args(arguments).current_dir(folder.path());
         command.env("LAMBDA_TASK_ROOT", folder.path()).env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256");
-        // Lambda has one bundle of root certificates; with a folder besides, each would be read twice.
-        command.env_remove("SSL_CERT_DIR");
+        // Lambda says nothing of root certificates.
+        command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
         command.envs(variables.iter().copied());
         let mut child = Child::start(&mut command, &folder.path().join("log"))?;
         child.listens(address).await.context("aws-lambda-rie")?;

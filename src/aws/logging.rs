@@ -11,8 +11,8 @@ use tracing::{
     span,
 };
 use tracing_subscriber::{
-    EnvFilter, Layer,
-    filter::{FilterExt, filter_fn},
+    Layer,
+    filter::{FilterExt, ParseError, Targets, filter_fn},
     layer::{Context, SubscriberExt},
     registry::LookupSpan,
     util::SubscriberInitExt,
@@ -32,22 +32,32 @@ const OURS: [&str; 4] = ["api", "dispatcher", "tasklane", "ticker"];
 /// way.
 pub fn start(prefix: &str) {
     let wanted = std::env::var("TASKLANE_LOG").unwrap_or_default();
+    let (filter, misunderstood) = match targets(&wanted) {
+        Ok(filter) => (filter, None),
+        Err(error) => (Targets::default().with_target("tasklane", Level::INFO).with_default(Level::WARN), Some(error)),
+    };
     // Only a second start in one process fails, and then the first one counts.
-    let _ = subscriber(prefix, &wanted, stdout()).try_init();
+    let _ = subscriber(prefix, filter, stdout()).try_init();
+    if let Some(error) = misunderstood {
+        tracing::warn!("TASKLANE_LOG is neither a level nor filters as tasklane=debug,warn: {error}");
+    }
 }
 
-fn subscriber(prefix: &str, wanted: &str, lines: Lines) -> impl Subscriber + Send + Sync {
-    let filter = match wanted {
-        "" => "tasklane=info,warn".to_owned(),
+fn targets(wanted: &str) -> Result<Targets, ParseError> {
+    match wanted {
+        "" => "tasklane=info,warn".parse(),
         // The crates below say too much at the levels where this one says what is needed.
-        "error" | "warn" | "info" | "debug" | "trace" => format!("tasklane={wanted},warn"),
-        filters => filters.to_owned(),
-    };
+        "error" | "warn" | "info" | "debug" | "trace" => format!("tasklane={wanted},warn").parse(),
+        filters => filters.parse(),
+    }
+}
+
+fn subscriber(prefix: &str, filter: Targets, lines: Lines) -> impl Subscriber + Send + Sync {
     let spans = filter_fn(|metadata| metadata.is_span() && OURS.contains(&crate_of(metadata.target())));
     let secretless = filter_fn(holds_no_secret);
     let of_runs = filter_fn(|metadata| metadata.is_event() && metadata.target() == ENDED_RUNS);
     tracing_subscriber::registry()
-        .with(JsonLines { lines: Arc::clone(&lines) }.with_filter(EnvFilter::new(filter).or(spans).and(secretless)))
+        .with(JsonLines { lines: Arc::clone(&lines) }.with_filter(filter.or(spans).and(secretless)))
         .with(RunMetrics::new(prefix, lines).with_filter(of_runs))
 }
 
@@ -153,7 +163,7 @@ mod tests {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let keep = Arc::clone(&kept);
         let lines: Lines = Arc::new(move |line| keep.lock().unwrap().push(line.clone()));
-        tracing::subscriber::with_default(subscriber("dev", wanted, lines), || {
+        tracing::subscriber::with_default(subscriber("dev", targets(wanted).unwrap(), lines), || {
             // Other threads of the tests may have switched these lines off when they met them.
             tracing::callsite::rebuild_interest_cache();
             log();
@@ -183,6 +193,16 @@ mod tests {
         }
         assert_eq!((&line["status"], &line["delay_s"], &line["direct"]), (&200.into(), &5.into(), &true.into()));
         assert!(line["timestamp"].as_str().unwrap().parse::<Timestamp>().is_ok(), "{line}");
+    }
+
+    #[test]
+    fn a_level_is_this_crate_s_and_filters_are_as_they_are_written() {
+        let enabled = |wanted: &str, target: &str, level: Level| targets(wanted).unwrap().would_enable(target, &level);
+        assert!(enabled("", "tasklane::service", Level::INFO) && !enabled("", "hyper", Level::INFO));
+        assert!(enabled("debug", "tasklane", Level::DEBUG) && !enabled("debug", "aws_config", Level::DEBUG));
+        assert!(enabled("error,hyper=trace", "hyper::client", Level::TRACE));
+        assert!(!enabled("error,hyper=trace", "tasklane", Level::WARN));
+        assert!(targets("tasklane=loud").is_err());
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub struct LocalLambdaConfig {
     pub region: String,
     /// How many processes live at once, busy and idle ones together. Past that, runs are throttled.
     pub max_processes: usize,
+    /// How long a run waits for a busy process of its version where a new one would cost another version its own. About as
+    /// long as a start takes: to wait in vain then costs no more than twice what the start does.
+    pub patience: Duration,
     /// How long a process waits for its next run before it ends.
     pub idle_after: Duration,
     /// Refuses Functions whose runtime is not exactly one of the machine's.
@@ -40,7 +43,7 @@ pub struct LocalLambdaConfig {
 }
 
 impl LocalLambdaConfig {
-    /// The usual setting: prefix `tasklane`, region `us-east-1`, 64 processes, five minutes idle, a jail where there
+    /// The usual setting: prefix `tasklane`, region `us-east-1`, 64 processes, 100 ms of patience, five minutes idle, a jail where there
     /// can be one, notices to `tracing`.
     pub fn new(data_dir: impl Into<PathBuf>, logs: LogWriter) -> Self {
         Self {
@@ -48,6 +51,7 @@ impl LocalLambdaConfig {
             prefix: "tasklane".to_owned(),
             region: "us-east-1".to_owned(),
             max_processes: 64,
+            patience: Duration::from_millis(100),
             idle_after: Duration::from_secs(300),
             strict_runtimes: false,
             jail: JailMode::Auto,
@@ -72,6 +76,7 @@ impl fmt::Debug for LocalLambdaConfig {
             .field("data_dir", &self.data_dir)
             .field("prefix", &self.prefix)
             .field("max_processes", &self.max_processes)
+            .field("patience", &self.patience)
             .field("idle_after", &self.idle_after)
             .field("strict_runtimes", &self.strict_runtimes)
             .field("jail", &self.jail)

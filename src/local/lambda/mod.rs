@@ -104,7 +104,7 @@ impl LocalLambda {
             bootstraps,
             launcher: isolation::Launcher::start().map_err(failed)?,
             jail,
-            pool: pool::Pool::new(config.max_processes),
+            pool: pool::Pool::new(config.max_processes, config.patience),
             runs: TaskTracker::new(),
             abort: CancellationToken::new(),
             config,

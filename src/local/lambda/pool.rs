@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{Engine, code::CodeHash, sandbox::Sandbox, versions::Version};
 
@@ -18,6 +18,7 @@ const FREEZE_AFTER: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Pool {
     max: usize,
+    patience: Duration,
     state: Arc<Mutex<State>>,
 }
 
@@ -25,10 +26,12 @@ pub(super) struct Pool {
 struct State {
     /// How many slots are taken, by busy processes and idle ones.
     taken: usize,
-    /// The packages of busy processes.
-    busy: Vec<CodeHash>,
+    /// The versions of busy processes.
+    busy: Vec<Arc<Version>>,
     /// The least recently used first.
     idle: Vec<Idle>,
+    /// Runs that wait for a process, the first come first.
+    waiting: Vec<Waiting>,
     /// How often a process came to rest.
     rests: u64,
     closed: bool,
@@ -41,6 +44,13 @@ struct Idle {
     since: Instant,
     /// Which rest it is.
     rest: u64,
+}
+
+/// A run that waits for a busy process of its version.
+#[derive(Debug)]
+struct Waiting {
+    version: Arc<Version>,
+    hand: oneshot::Sender<(Sandbox, Slot)>,
 }
 
 /// The right to have one process. Given back when dropped.
@@ -63,8 +73,9 @@ pub(super) enum Checkout {
 }
 
 impl Pool {
-    pub(super) fn new(max: usize) -> Self {
-        Self { max: max.max(1), state: Arc::default() }
+    /// With the configuration's `max_processes` and `patience`.
+    pub(super) fn new(max: usize, patience: Duration) -> Self {
+        Self { max: max.max(1), patience, state: Arc::default() }
     }
 
     /// The most processes at once.
@@ -72,48 +83,49 @@ impl Pool {
         self.max
     }
 
-    /// An idle process of the version, the one used last; else a slot; else the slot of the process idle longest.
-    pub(super) fn check_out(&self, version: &Version) -> Checkout {
-        let mut state = lock(&self.state);
-        if state.closed {
-            return Checkout::Closed;
+    /// An idle process of the version, the one used last; else a slot; else the slot of the process idle longest, unless a
+    /// busy one of the version is done soon enough.
+    ///
+    /// Without that, callers that go through more Functions than there are places, side by side, would end each other's
+    /// processes before they are used again: each call would be a start, for good.
+    pub(super) async fn check_out(&self, version: &Arc<Version>) -> Checkout {
+        let mut handed = {
+            let mut state = lock(&self.state);
+            match state.check_out(version, self.max, &self.state) {
+                Some(checkout) => return checkout,
+                None => state.wait_for(version),
+            }
+        };
+        match tokio::time::timeout(self.patience, &mut handed).await {
+            Ok(Ok((sandbox, slot))) => Checkout::Warm(sandbox, slot),
+            Ok(Err(_)) => Checkout::Closed,
+            Err(_) => {
+                handed.close();
+                match handed.try_recv() {
+                    // It came just now.
+                    Ok((sandbox, slot)) => Checkout::Warm(sandbox, slot),
+                    Err(_) => lock(&self.state).check_out_any(self.max, &self.state),
+                }
+            }
         }
-        let same =
-            |idle: &Idle| idle.sandbox.version.id == version.id && idle.sandbox.version.function == version.function;
-        if let Some(at) = state.idle.iter().rposition(same) {
-            let Idle { sandbox, slot, .. } = state.idle.remove(at);
-            // One that somebody else killed while it slept leaves its slot to a fresh one.
-            return match sandbox.has_exited() {
-                false => Checkout::Warm(sandbox, slot),
-                true => Checkout::Cold(slot, Some(sandbox)),
-            };
-        }
-        if state.taken < self.max {
-            state.taken += 1;
-            return Checkout::Cold(Slot { state: self.state.clone() }, None);
-        }
-        if state.idle.is_empty() {
-            return Checkout::Full;
-        }
-        let Idle { sandbox, slot, .. } = state.idle.remove(0);
-        Checkout::Cold(slot, Some(sandbox))
     }
 
-    /// Notes that a process uses this package, until [`Pool::rest`] or [`Pool::gone`].
-    pub(super) fn busy(&self, code: &CodeHash) {
-        lock(&self.state).busy.push(code.clone());
+    /// Notes that a process of this version is busy, until [`Pool::rest`] or [`Pool::gone`].
+    pub(super) fn busy(&self, version: &Arc<Version>) {
+        lock(&self.state).busy.push(Arc::clone(version));
     }
 
     /// Takes a process back that is ready for its next run, and freezes it when none comes at once.
     pub(super) fn rest(&self, sandbox: Sandbox, slot: Slot) {
         let mut state = lock(&self.state);
-        state.forget_busy(&sandbox.version.code);
+        state.forget_busy(&sandbox.version);
         if state.closed {
             // Dropped outside of the lock: that takes a while, and the slot takes the lock.
             drop(state);
             drop((sandbox, slot));
             return;
         }
+        let Some((sandbox, slot)) = state.hand_over((sandbox, slot)) else { return };
         state.rests += 1;
         let rest = state.rests;
         state.idle.push(Idle { sandbox, slot, since: Instant::now(), rest });
@@ -135,14 +147,22 @@ impl Pool {
         lock(&self.state).busy.len()
     }
 
+    /// How many runs wait for a busy process of their version.
+    #[cfg(test)]
+    pub(super) fn waiting_count(&self) -> usize {
+        lock(&self.state).waiting.len()
+    }
+
     /// Notes that a busy process is no more.
-    pub(super) fn gone(&self, code: &CodeHash) {
-        lock(&self.state).forget_busy(code);
+    pub(super) fn gone(&self, version: &Arc<Version>) {
+        lock(&self.state).forget_busy(version);
     }
 
     /// Gives out nothing any more.
     pub(super) fn close(&self) {
-        lock(&self.state).closed = true;
+        let mut state = lock(&self.state);
+        state.closed = true;
+        state.waiting.clear();
     }
 
     /// Ends the idle processes of these versions.
@@ -154,7 +174,12 @@ impl Pool {
     /// The packages that processes use.
     pub(super) fn code_in_use(&self) -> BTreeSet<CodeHash> {
         let state = lock(&self.state);
-        state.idle.iter().map(|idle| idle.sandbox.version.code.clone()).chain(state.busy.iter().cloned()).collect()
+        state
+            .idle
+            .iter()
+            .map(|idle| idle.sandbox.version.code.clone())
+            .chain(state.busy.iter().map(|version| version.code.clone()))
+            .collect()
     }
 
     async fn end_idle_since(&self, before: Instant) {
@@ -164,8 +189,64 @@ impl Pool {
 }
 
 impl State {
-    fn forget_busy(&mut self, code: &CodeHash) {
-        if let Some(at) = self.busy.iter().position(|busy| busy == code) {
+    /// What there is for a run at once; nothing where it had better wait for a busy process of its version.
+    fn check_out(&mut self, version: &Arc<Version>, max: usize, own: &Arc<Mutex<Self>>) -> Option<Checkout> {
+        if self.closed {
+            return Some(Checkout::Closed);
+        }
+        if let Some(at) = self.idle.iter().rposition(|idle| idle.sandbox.version.is(version)) {
+            let Idle { sandbox, slot, .. } = self.idle.remove(at);
+            // One that somebody else killed while it slept leaves its slot to a fresh one.
+            return Some(match sandbox.has_exited() {
+                false => Checkout::Warm(sandbox, slot),
+                true => Checkout::Cold(slot, Some(sandbox)),
+            });
+        }
+        let is_another_to_go = self.taken >= max && !self.idle.is_empty();
+        if is_another_to_go && self.busy.iter().any(|busy| busy.is(version)) {
+            return None;
+        }
+        Some(self.check_out_any(max, own))
+    }
+
+    /// The right to start a process, at whatever price.
+    fn check_out_any(&mut self, max: usize, own: &Arc<Mutex<Self>>) -> Checkout {
+        if self.closed {
+            return Checkout::Closed;
+        }
+        if self.taken < max {
+            self.taken += 1;
+            return Checkout::Cold(Slot { state: Arc::clone(own) }, None);
+        }
+        if self.idle.is_empty() {
+            return Checkout::Full;
+        }
+        let Idle { sandbox, slot, .. } = self.idle.remove(0);
+        Checkout::Cold(slot, Some(sandbox))
+    }
+
+    fn wait_for(&mut self, version: &Arc<Version>) -> oneshot::Receiver<(Sandbox, Slot)> {
+        // Those who went on without are of no more use.
+        self.waiting.retain(|waiting| !waiting.hand.is_closed());
+        let (hand, handed) = oneshot::channel();
+        self.waiting.push(Waiting { version: Arc::clone(version), hand });
+        handed
+    }
+
+    /// Gives a process to the first who waits for one of its version; back when nobody does.
+    fn hand_over(&mut self, mut free: (Sandbox, Slot)) -> Option<(Sandbox, Slot)> {
+        while let Some(at) = self.waiting.iter().position(|waiting| waiting.version.is(&free.0.version)) {
+            match self.waiting.remove(at).hand.send(free) {
+                Ok(()) => return None,
+                // That one is gone.
+                Err(back) => free = back,
+            }
+        }
+        Some(free)
+    }
+
+    fn forget_busy(&mut self, version: &Version) {
+        if let Some(at) = self.busy.iter().position(|busy| busy.is(version)) {
             self.busy.swap_remove(at);
         }
     }

@@ -51,8 +51,7 @@ pub(super) async fn invoke(engine: &Arc<Engine>, request: InvokeRequest<'_>) -> 
         let message = format!("the runtime {} cannot run on this machine: {what}", version.runtime);
         return Err(refused("InvalidRuntimeException", message));
     }
-    let checkout = engine.pool.check_out(&version);
-    let place = match checkout {
+    let place = match engine.pool.check_out(&version).await {
         Checkout::Warm(sandbox, slot) => Place { slot, warm: Some(sandbox), evicted: None },
         Checkout::Cold(slot, evicted) => Place { slot, warm: None, evicted },
         Checkout::Full => {
@@ -61,7 +60,7 @@ pub(super) async fn invoke(engine: &Arc<Engine>, request: InvokeRequest<'_>) -> 
         }
         Checkout::Closed => return Err(InvokeError::Throttled("the server is stopping".to_owned())),
     };
-    engine.pool.busy(&version.code);
+    engine.pool.busy(&version);
     let request_id: Arc<str> = uuid().into();
     let target = LogTarget { function: function.clone(), correlation, request_id };
     let (answer, answered) = oneshot::channel();
@@ -239,7 +238,7 @@ impl Run {
         match reusable {
             Some(sandbox) => self.engine.pool.rest(sandbox, slot),
             None => {
-                self.engine.pool.gone(&self.version.code);
+                self.engine.pool.gone(&self.version);
                 drop(slot);
             }
         }

@@ -38,6 +38,13 @@ pub(super) struct Version {
     pub(super) environment: Environment,
 }
 
+impl Version {
+    /// Whether this is that version of that Function.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.id == other.id && self.function == other.function
+    }
+}
+
 impl fmt::Debug for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Version").field("function", &self.function).field("id", &self.id).finish_non_exhaustive()

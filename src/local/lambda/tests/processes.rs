@@ -73,6 +73,53 @@ async fn runs_at_once_have_a_process_each_up_to_the_limit() {
     assert_eq!(alive, 2);
 }
 
+/// Two places, one of them taken by a Function that is idle, and two runs at once of another Function, the first of which
+/// ends `when` that is so. Answers what the idle one counts to in its next run, and what the two answered.
+async fn crowded(patience: Duration, when: impl Fn(&World) -> bool) -> (Value, [Value; 2]) {
+    let world = Arc::new(World::with(|config| {
+        config.max_processes = 2;
+        config.patience = patience;
+        // It has to see the file that lets it go on.
+        config.jail = JailMode::Off;
+    }));
+    let named = async |name: &str| {
+        let name = name.to_owned().try_into().unwrap();
+        Arc::new(world.deploy(&[("index.js", COUNTER)], |spec| spec.name = name).await)
+    };
+    let (one, idle) = (named("one").await, named("idle").await);
+    let release = world.folder.path().join("release");
+    let run = |event: Value| {
+        let (world, one) = (world.clone(), one.clone());
+        tokio::spawn(async move { world.run(&one, event).await.returned() })
+    };
+    world.run(&idle, json!({})).await.returned();
+    let first = run(json!({ "until": release }));
+    eventually("the first runs", || world.lambda.busy_processes() == 1).await;
+    let second = run(json!({}));
+    eventually("the second has gone on", || when(&world)).await;
+    std::fs::write(&release, "").unwrap();
+    let both = [first.await.unwrap(), second.await.unwrap()];
+    (world.run(&idle, json!({})).await.returned()["n"].clone(), both)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_waits_for_its_function_s_process_rather_than_end_another_s() {
+    let waits = |world: &World| world.lambda.engine.pool.waiting_count() == 1;
+    let (idle, [first, second]) = crowded(Duration::from_secs(3600), waits).await;
+    assert_eq!((&first["n"], &second["n"]), (&json!(1), &json!(2)));
+    assert_eq!(first["id"], second["id"], "it is the same process");
+    assert_eq!(idle, json!(2), "the other's lives");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_busy_for_long_is_not_waited_for() {
+    let runs = |world: &World| world.lambda.busy_processes() == 2;
+    let (idle, [first, second]) = crowded(Duration::from_millis(1), runs).await;
+    assert_eq!((&first["n"], &second["n"]), (&json!(1), &json!(1)));
+    assert_ne!(first["id"], second["id"]);
+    assert_eq!(idle, json!(1), "its place was needed");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_processes_are_frozen_and_end_after_a_while() {
     for (jail, mark) in [(JailMode::On, "86441.5"), (JailMode::Off, "86442.5")] {
