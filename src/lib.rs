@@ -21,6 +21,7 @@ pub mod load;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod model;
+pub mod on_demand;
 pub mod package;
 pub mod ports;
 pub mod rql;

@@ -2,8 +2,11 @@
 
 use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
 
-use super::{fault::port_error, on_demand::OnDemand};
-use crate::ports::{Events, PortError, PortFuture, TaskFailedEvent};
+use super::{config, fault::port_error};
+use crate::{
+    on_demand::OnDemand,
+    ports::{Events, PortError, PortFuture, TaskFailedEvent},
+};
 
 /// The `source` of every event: what rules match on, with the bus.
 const SOURCE: &str = "tasklane";
@@ -26,7 +29,7 @@ pub struct EventBridgeEvents {
 impl EventBridgeEvents {
     /// On the bus of this name or ARN.
     pub fn new(config: &aws_config::SdkConfig, bus: impl Into<String>) -> Self {
-        Self { client: OnDemand::new(config, Client::new), bus: bus.into() }
+        Self { client: config::client(config, Client::new), bus: bus.into() }
     }
 }
 

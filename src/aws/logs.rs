@@ -13,12 +13,13 @@ use aws_sdk_cloudwatchlogs::{
 };
 
 use super::{
+    config,
     fault::{Fault, port_error},
     lambda::log_group_of,
-    on_demand::OnDemand,
 };
 use crate::{
     model::{FunctionName, Timestamp},
+    on_demand::OnDemand,
     ports::{Clock, LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery},
 };
 
@@ -47,7 +48,7 @@ pub struct CloudWatchLogs {
 impl CloudWatchLogs {
     /// Of the Functions of the deployment with this prefix.
     pub fn new(config: &aws_config::SdkConfig, prefix: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
-        Self { client: OnDemand::new(config, Client::new), prefix: prefix.into(), clock }
+        Self { client: config::client(config, Client::new), prefix: prefix.into(), clock }
     }
 
     fn group(&self, function: &FunctionName) -> String {

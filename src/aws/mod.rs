@@ -13,7 +13,6 @@ pub mod logging;
 mod logs;
 pub mod metrics;
 mod minute;
-mod on_demand;
 pub mod operator;
 mod secrets;
 mod settings;

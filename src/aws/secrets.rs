@@ -8,9 +8,10 @@ use std::{
 
 use aws_sdk_kms::{Client, primitives::Blob};
 
-use super::{fault::port_error, on_demand::OnDemand};
+use super::{config, fault::port_error};
 use crate::{
     auth::{Sealed, SecretBox},
+    on_demand::OnDemand,
     ports::{PortError, PortFuture},
 };
 
@@ -35,7 +36,7 @@ pub struct KmsSecretBox {
 impl KmsSecretBox {
     /// With the key of this id, ARN or alias.
     pub fn new(config: &aws_config::SdkConfig, key: impl Into<String>) -> Self {
-        Self { client: OnDemand::new(config, Client::new), key: key.into(), opened: Arc::default() }
+        Self { client: config::client(config, Client::new), key: key.into(), opened: Arc::default() }
     }
 }
 

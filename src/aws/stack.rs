@@ -9,7 +9,8 @@ use axum::Router;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    AwsLambda, CloudWatchLogs, EventBridgeEvents, KmsSecretBox, LambdaSettings, SqsWakeups, StackSettings, http_client,
+    AwsLambda, CloudWatchLogs, EventBridgeEvents, KmsSecretBox, LambdaSettings, SqsWakeups, StackSettings, config,
+    http_client,
 };
 use crate::{
     auth::{
@@ -82,7 +83,7 @@ impl Stack {
             retention: settings.retention,
             ..StoreConfig::new(&settings.prefix)
         };
-        let store = Store::new(aws_sdk_dynamodb::Client::new(sdk), tables, Arc::clone(&clock));
+        let store = Store::new(config::client(sdk, aws_sdk_dynamodb::Client::new), tables, Arc::clone(&clock));
         let functions = Arc::new(FunctionDirectory::new(store.clone(), Arc::clone(&clock)));
         // No two processes are ever one holder: a frozen one that wakes up must find only its own.
         let holder = RunnerId::new(format!("aws-{}", hex::encode(ids.secret::<8>())));

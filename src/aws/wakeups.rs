@@ -5,8 +5,11 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use serde::{Deserialize, Serialize};
 
-use super::{fault::port_error, on_demand::OnDemand};
-use crate::ports::{PortError, PortFuture, Wakeups};
+use super::{config, fault::port_error};
+use crate::{
+    on_demand::OnDemand,
+    ports::{PortError, PortFuture, Wakeups},
+};
 
 /// SQS's longest delay of a message.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-timers.html>
@@ -25,7 +28,7 @@ pub struct SqsWakeups {
 impl SqsWakeups {
     /// Through the queue at this URL.
     pub fn new(config: &aws_config::SdkConfig, queue_url: impl Into<String>) -> Self {
-        Self { client: OnDemand::new(config, Client::new), queue_url: queue_url.into() }
+        Self { client: config::client(config, Client::new), queue_url: queue_url.into() }
     }
 }
 

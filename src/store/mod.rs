@@ -8,7 +8,10 @@ use std::{sync::Arc, time::Duration};
 use aws_sdk_dynamodb::Client;
 use futures::future::try_join_all;
 
-use crate::ports::{Chance as _, Clock, SystemChance};
+use crate::{
+    on_demand::OnDemand,
+    ports::{Chance as _, Clock, SystemChance},
+};
 
 pub mod api_requests;
 mod calls;
@@ -100,7 +103,8 @@ impl StoreConfig {
 
 impl Store {
     /// The tables that `client` reaches. Makes no call.
-    pub fn new(client: Client, config: StoreConfig, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(client: impl Into<OnDemand<Client>>, config: StoreConfig, clock: Arc<dyn Clock>) -> Self {
+        let client = client.into();
         let mut process = [0; 8];
         SystemChance.fill(&mut process);
         let calls = CallTokens::new(process);

@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::{
     },
 };
 
-use crate::ports::Clock;
+use crate::{on_demand::OnDemand, ports::Clock};
 
 use super::{
     StoreError,
@@ -34,7 +34,7 @@ const BATCH: usize = 100;
 /// A table, by its full name. Every one of them has a text `pk`, and a text `sk`.
 #[derive(Clone)]
 pub(super) struct Table {
-    client: Client,
+    client: OnDemand<Client>,
     name: Arc<str>,
     clock: Arc<dyn Clock>,
     calls: CallTokens,
@@ -69,7 +69,7 @@ pub(super) fn small<F: Future>(call: F) -> Pin<Box<F>> {
 }
 
 impl Table {
-    pub(super) fn new(client: &Client, name: String, clock: &Arc<dyn Clock>, calls: &CallTokens) -> Self {
+    pub(super) fn new(client: &OnDemand<Client>, name: String, clock: &Arc<dyn Clock>, calls: &CallTokens) -> Self {
         Self { client: client.clone(), name: name.into(), clock: Arc::clone(clock), calls: calls.clone() }
     }
 

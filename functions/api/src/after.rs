@@ -8,20 +8,20 @@ use std::sync::Arc;
 
 use lambda_extension::{Error, Extension, LambdaEvent, NextEvent, service_fn};
 use tasklane::{aws::Stack, service::Service};
-use tokio::sync::{Notify, SetOnce};
+use tokio::sync::Notify;
 
 /// Has what goes on after each answer go on, and then gives back what the process need not keep.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct AfterAnswers {
+    stack: Arc<Stack>,
+    service: Service,
     answered: Arc<Notify>,
-    /// What works on, once it is made.
-    works: Arc<SetOnce<(Arc<Stack>, Service)>>,
 }
 
 impl AfterAnswers {
     /// Tells Lambda of it, which has to be done before the first request is asked for.
-    pub async fn register() -> Self {
-        let this = Self::default();
+    pub async fn register(stack: Arc<Stack>, service: Service) -> Self {
+        let this = Self { stack, service, answered: Arc::default() };
         let processor = {
             let this = this.clone();
             service_fn(move |event: LambdaEvent| {
@@ -57,11 +57,6 @@ impl AfterAnswers {
         this
     }
 
-    /// Says what works. Said once; a second time would change nothing.
-    pub fn of(&self, stack: Arc<Stack>, service: Service) {
-        let _ = self.works.set((stack, service));
-    }
-
     /// An answer is on its way.
     pub fn tell(&self) {
         self.answered.notify_one();
@@ -69,7 +64,6 @@ impl AfterAnswers {
 
     async fn next_answer(&self) {
         self.answered.notified().await;
-        let (stack, service) = self.works.wait().await;
-        stack.drain(service).await;
+        self.stack.drain(&self.service).await;
     }
 }

@@ -20,18 +20,11 @@ use tracing::{Instrument, info_span};
 async fn main() -> Result<(), Error> {
     let settings = StackSettings::from_environment()?;
     logging::start(&settings.prefix);
-    // By another thread, while Lambda hears of what goes on after answers: either takes as long as a hello Function's start.
-    let runtime = tokio::runtime::Handle::current();
-    let making = tokio::task::spawn_blocking(move || {
-        let sdk = runtime.block_on(config::sdk_config());
-        let stack = Arc::new(Stack::new(&sdk, settings));
-        let service = stack.service();
-        let router = stack.router(service.clone());
-        (stack, service, router)
-    });
-    let after = AfterAnswers::register().await;
-    let (stack, service, router) = making.await?;
-    after.of(stack, service);
+    let sdk = config::sdk_config().await;
+    let stack = Arc::new(Stack::new(&sdk, settings));
+    let service = stack.service();
+    let router = stack.router(service.clone());
+    let after = AfterAnswers::register(stack, service).await;
 
     let handler = service_fn(|event: LambdaEvent<GatewayEvent>| {
         let context = &event.context;

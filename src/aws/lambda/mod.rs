@@ -22,9 +22,10 @@ use aws_sdk_lambda::{Client, types::Architecture};
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use bytes::Bytes;
 
-use super::on_demand::OnDemand;
+use super::config;
 use crate::{
     model::{Deployment, FunctionName},
+    on_demand::OnDemand,
     ports::{Clock, DeployError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, PortError, PortFuture},
 };
 
@@ -70,9 +71,9 @@ impl AwsLambda {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
-            lambda: OnDemand::new(config, Client::new),
-            logs: OnDemand::new(config, aws_sdk_cloudwatchlogs::Client::new),
-            s3: OnDemand::new(config, aws_sdk_s3::Client::new),
+            lambda: config::client(config, Client::new),
+            logs: config::client(config, aws_sdk_cloudwatchlogs::Client::new),
+            s3: config::client(config, aws_sdk_s3::Client::new),
             downloads,
             settings: Arc::new(settings),
             clock,
