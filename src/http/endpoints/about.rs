@@ -21,11 +21,16 @@ use crate::{
     service::Service,
 };
 
-/// What this file serves.
+/// The API document, which stands among the paths of the Task Service.
+pub fn document_endpoints() -> Vec<Endpoint> {
+    let document = Endpoint::new(Method::GET, "/tasks/v1/openapi.json", "getApiDocument", document)
+        .summary("Read this document, as OpenAPI 3.1");
+    vec![document.tag("Service")]
+}
+
+/// What else this file serves.
 pub fn endpoints() -> Vec<Endpoint> {
     let endpoints = vec![
-        Endpoint::new(Method::GET, "/tasks/v1/openapi.json", "getApiDocument", document)
-            .summary("Read this document, as OpenAPI 3.1"),
         Endpoint::new(Method::GET, "/docs", "getApiPage", page).summary("Read this document, as a page"),
         Endpoint::new(Method::GET, "/healthz", "getHealth", health)
             .summary("Ask whether the service is up")
