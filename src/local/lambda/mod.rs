@@ -111,6 +111,7 @@ impl LocalLambda {
             scratch,
         });
         let watchdog = watchdog::Watchdog::start(engine.scratch.path()).map_err(failed)?;
+        pool::freeze_idle(&engine);
         pool::reap_idle(Arc::downgrade(&engine));
         Ok(Arc::new(Self { engine, _watchdog: watchdog }))
     }

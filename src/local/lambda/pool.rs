@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
 
 use super::{Engine, code::CodeHash, sandbox::Sandbox, versions::Version};
 
@@ -20,6 +23,8 @@ pub(super) struct Pool {
     max: usize,
     patience: Duration,
     state: Arc<Mutex<State>>,
+    /// Told when a process comes to rest, and when the pool goes.
+    rested: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -32,8 +37,6 @@ struct State {
     idle: Vec<Idle>,
     /// Runs that wait for a process, the first come first.
     waiting: Vec<Waiting>,
-    /// How often a process came to rest.
-    rests: u64,
     closed: bool,
 }
 
@@ -42,8 +45,7 @@ struct Idle {
     sandbox: Sandbox,
     slot: Slot,
     since: Instant,
-    /// Which rest it is.
-    rest: u64,
+    is_frozen: bool,
 }
 
 /// A run that waits for a busy process of its version.
@@ -75,7 +77,7 @@ pub(super) enum Checkout {
 impl Pool {
     /// With the configuration's `max_processes` and `patience`.
     pub(super) fn new(max: usize, patience: Duration) -> Self {
-        Self { max: max.max(1), patience, state: Arc::default() }
+        Self { max: max.max(1), patience, state: Arc::default(), rested: Arc::default() }
     }
 
     /// The most processes at once.
@@ -115,7 +117,7 @@ impl Pool {
         lock(&self.state).busy.push(Arc::clone(version));
     }
 
-    /// Takes a process back that is ready for its next run, and freezes it when none comes at once.
+    /// Takes a process back that is ready for its next run. It is frozen when none comes at once.
     pub(super) fn rest(&self, sandbox: Sandbox, slot: Slot) {
         let mut state = lock(&self.state);
         state.forget_busy(&sandbox.version);
@@ -126,20 +128,24 @@ impl Pool {
             return;
         }
         let Some((sandbox, slot)) = state.hand_over((sandbox, slot)) else { return };
-        state.rests += 1;
-        let rest = state.rests;
-        state.idle.push(Idle { sandbox, slot, since: Instant::now(), rest });
+        state.idle.push(Idle { sandbox, slot, since: Instant::now(), is_frozen: false });
         drop(state);
-        let state = Arc::downgrade(&self.state);
-        tokio::spawn(async move {
-            tokio::time::sleep(FREEZE_AFTER).await;
-            let Some(state) = state.upgrade() else { return };
-            // Under the lock, so that no run begins in a process that is being stopped.
-            let state = lock(&state);
-            if let Some(idle) = state.idle.iter().find(|idle| idle.rest == rest) {
+        self.rested.notify_one();
+    }
+
+    /// Freezes the processes that have rested for [`FREEZE_AFTER`]. Whether there are others that will have.
+    fn freeze_rested(&self) -> bool {
+        let mut are_more = false;
+        // Under the lock, so that no run begins in a process that is being stopped.
+        for idle in lock(&self.state).idle.iter_mut().filter(|idle| !idle.is_frozen) {
+            if idle.since.elapsed() >= FREEZE_AFTER {
                 idle.sandbox.freeze();
+                idle.is_frozen = true;
+            } else {
+                are_more = true;
             }
-        });
+        }
+        are_more
     }
 
     /// How many processes are busy.
@@ -257,6 +263,7 @@ impl Drop for Pool {
         // The slots of idle processes hold the state, and the state holds them: without this neither ever went.
         let idle = std::mem::take(&mut lock(&self.state).idle);
         drop(idle);
+        self.rested.notify_one();
     }
 }
 
@@ -264,6 +271,24 @@ impl Drop for Slot {
     fn drop(&mut self) {
         lock(&self.state).taken -= 1;
     }
+}
+
+/// Freezes processes that no call comes for, until the engine is gone. One task for all: a task and a timer for each call
+/// would be more than the rest of what a pool does for it.
+pub(super) fn freeze_idle(engine: &Arc<Engine>) {
+    let (engine, rested) = (Arc::downgrade(engine), Arc::clone(&engine.pool.rested));
+    tokio::spawn(async move {
+        loop {
+            rested.notified().await;
+            loop {
+                tokio::time::sleep(FREEZE_AFTER).await;
+                let Some(engine) = engine.upgrade() else { return };
+                if !engine.pool.freeze_rested() {
+                    break;
+                }
+            }
+        }
+    });
 }
 
 /// Ends processes that were idle for too long, until the engine is gone.
