@@ -28,7 +28,8 @@ pub struct LocalLambdaConfig {
     /// How many processes live at once, busy and idle ones together. Past that, runs are throttled.
     pub max_processes: usize,
     /// How long a run waits for a busy process of its version where a new one would cost another version its own. About as
-    /// long as a start takes: to wait in vain then costs no more than twice what the start does.
+    /// long as starts take when many start at once: with less, all who wait for one that is just starting would start one
+    /// more each.
     pub patience: Duration,
     /// How long a process waits for its next run before it ends.
     pub idle_after: Duration,
@@ -43,7 +44,7 @@ pub struct LocalLambdaConfig {
 }
 
 impl LocalLambdaConfig {
-    /// The usual setting: prefix `tasklane`, region `us-east-1`, 64 processes, 100 ms of patience, five minutes idle, a jail where there
+    /// The usual setting: prefix `tasklane`, region `us-east-1`, 64 processes, a second of patience, five minutes idle, a jail where there
     /// can be one, notices to `tracing`.
     pub fn new(data_dir: impl Into<PathBuf>, logs: LogWriter) -> Self {
         Self {
@@ -51,7 +52,7 @@ impl LocalLambdaConfig {
             prefix: "tasklane".to_owned(),
             region: "us-east-1".to_owned(),
             max_processes: 64,
-            patience: Duration::from_millis(100),
+            patience: Duration::from_secs(1),
             idle_after: Duration::from_secs(300),
             strict_runtimes: false,
             jail: JailMode::Auto,
