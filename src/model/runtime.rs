@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 ///
 /// Any identifier of a known family can be held, so that Functions deployed with a runtime that was retired since
 /// still list; [`Runtime::is_offered`] says whether a Function may be created with it today.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(description = "A runtime identifier of AWS Lambda.", value_type = String, example = "nodejs22.x")]
 pub struct Runtime(String);

@@ -47,7 +47,7 @@ pub(super) async fn invoke(engine: &Arc<Engine>, request: InvokeRequest<'_>) -> 
         return Err(refused("ResourceNotFoundException", message));
     };
     let support = engine.runtimes.support(&version.runtime).await;
-    if let Support::Missing(what) = &support {
+    if let Support::Missing(what) = &*support {
         let message = format!("the runtime {} cannot run on this machine: {what}", version.runtime);
         return Err(refused("InvalidRuntimeException", message));
     }
@@ -81,7 +81,7 @@ struct Place {
 struct Run {
     engine: Arc<Engine>,
     version: Arc<Version>,
-    support: Support,
+    support: Arc<Support>,
     target: LogTarget,
     /// Taken when the caller is answered.
     answer: Option<oneshot::Sender<Result<Invocation, InvokeError>>>,

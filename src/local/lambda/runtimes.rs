@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::sync::OnceCell;
@@ -64,7 +64,8 @@ impl Support {
 pub(super) struct Runtimes {
     /// A module that each Python compiles when it is asked about itself.
     python_module: PathBuf,
-    interpreters: tokio::sync::Mutex<BTreeMap<String, std::sync::Arc<OnceCell<Option<Interpreter>>>>>,
+    interpreters: tokio::sync::Mutex<BTreeMap<String, Arc<OnceCell<Option<Interpreter>>>>>,
+    known: Mutex<BTreeMap<Runtime, Arc<Support>>>,
     noticed: Mutex<BTreeSet<String>>,
 }
 
@@ -79,13 +80,24 @@ impl Runtimes {
         let mut all = Vec::new();
         for name in Runtime::offered() {
             let runtime = Runtime::new(*name);
-            let support = self.support(&runtime).await;
+            let support = Support::clone(&*self.support(&runtime).await);
             all.push(RuntimeSupport { runtime, support });
         }
         all
     }
 
-    pub(super) async fn support(&self, runtime: &Runtime) -> Support {
+    /// What this machine makes of a runtime; every run asks.
+    pub(super) async fn support(&self, runtime: &Runtime) -> Arc<Support> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(support) = known().get(runtime) {
+            return Arc::clone(support);
+        }
+        let support = Arc::new(self.find(runtime).await);
+        known().insert(runtime.clone(), Arc::clone(&support));
+        support
+    }
+
+    async fn find(&self, runtime: &Runtime) -> Support {
         match runtime.family() {
             RuntimeFamily::Node => {
                 let wanted = runtime.as_str().trim_start_matches("nodejs").trim_end_matches(".x");
@@ -235,13 +247,13 @@ mod tests {
         let runtimes = Runtimes::default();
         let old = Runtime::new("python3.4");
         let support = runtimes.support(&old).await;
-        assert!(matches!(support, Support::OtherVersion(_)), "{support:?}");
+        assert!(matches!(*support, Support::OtherVersion(_)), "{support:?}");
         assert!(runtimes.first_notice(&old, &support).unwrap().contains("this machine's Python 3."));
         assert_eq!(runtimes.first_notice(&old, &support), None);
         assert!(support.require_exact(&old).unwrap_err().contains("python3.4"));
 
         let java = runtimes.support(&Runtime::new("java21")).await;
-        assert!(matches!(java, Support::Missing(_)) && java.require_exact(&Runtime::new("java21")).is_err());
-        assert_eq!(runtimes.support(&Runtime::new("provided.al2023")).await, Support::Bootstrap);
+        assert!(matches!(*java, Support::Missing(_)) && java.require_exact(&Runtime::new("java21")).is_err());
+        assert_eq!(*runtimes.support(&Runtime::new("provided.al2023")).await, Support::Bootstrap);
     }
 }
