@@ -11,6 +11,7 @@ pub mod aws;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod client;
+mod detach;
 pub mod dispatch;
 #[cfg(any(test, feature = "fuzzing"))]
 #[cfg(feature = "cli")]

@@ -1,9 +1,10 @@
 //! How a request is answered, from its arrival to the line that the log keeps of it.
 
-use std::{any::Any, error::Error as StdError, net::IpAddr, sync::Arc, time::Instant};
+use std::{any::Any, error::Error as StdError, net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
+use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue, Request, Uri, header, request::Parts};
 use tracing::{Instrument, Span, field};
 
@@ -19,6 +20,7 @@ use super::{
 };
 use crate::{
     auth::{Authenticator, RequestParts},
+    detach::detach_on_drop,
     model::{Caller, Error, ErrorKind, Result},
     service::Service,
 };
@@ -48,20 +50,18 @@ pub struct ClientAddress(pub IpAddr);
 
 /// Answers a request that was routed to `endpoint`, and logs it.
 ///
-/// The work is a task of its own: a client that hangs up, or whose patience ends, does not stop half-way what it
-/// began, and a panic ends one request only.
+/// A client that hangs up, or whose patience ends, does not stop half-way what it began, and a panic ends one request
+/// only.
 pub async fn answer(shared: Arc<Shared>, endpoint: &Endpoint, request: Request<Body>) -> Response {
     let (span, id) = request_span(request.method(), endpoint.path);
     let started = Instant::now();
     let patience = shared.config.answer_patience;
     let in_flight = shared.config.in_flight.clone();
-    let work = in_flight.spawn(endpoint.serve(shared, request).instrument(span.clone()));
-    let result = match tokio::time::timeout(patience, work).await {
+    // Nothing is looked at after a panic that could have been left half-way: what is shared is behind locks.
+    let work = AssertUnwindSafe(endpoint.serve(shared, request).instrument(span.clone())).catch_unwind();
+    let result = match tokio::time::timeout(patience, detach_on_drop(&in_flight, work)).await {
         Ok(Ok(result)) => result,
-        Ok(Err(ended)) => Err(Error::internal(match ended.try_into_panic() {
-            Ok(panic) => format!("the handler panicked: {}", panic_message(panic.as_ref())),
-            Err(ended) => ended.to_string(),
-        })),
+        Ok(Err(panic)) => Err(Error::internal(format!("the handler panicked: {}", panic_message(panic.as_ref())))),
         Err(_) => Err(Error::internal(format!("no answer within {} seconds", patience.as_secs()))),
     };
     span.in_scope(|| finish(result, started, id))

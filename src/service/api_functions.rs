@@ -65,7 +65,7 @@ impl Service {
         let caller = caller.clone();
         // A caller who goes away must not take the record along.
         let work = async move { this.call_and_record(&caller, &function, &call).await };
-        self.answer_of(self.inner.background.spawn(work), still_running).await
+        self.answer_of(work, still_running).await
     }
 
     async fn call_and_record(&self, caller: &Caller, function: &Arc<Function>, call: &ApiCall) -> Result<ApiAnswer> {

@@ -59,8 +59,7 @@ impl Service {
             // A caller who goes away must not take the run's outcome along: the Task ends in a true state all the same.
             let span = info_span!("run", task = %id, function = %function.name);
             let run = async move { this.run_directly(&function, task, slot, known).await };
-            let run = self.inner.background.spawn(run.instrument(span));
-            match self.answer_of(run, |patience| still_running(patience, id)).await? {
+            match self.answer_of(run.instrument(span), |patience| still_running(patience, id)).await? {
                 Some(executed) => return Ok(executed),
                 None => known = Known::Now,
             }

@@ -33,13 +33,14 @@ pub use settings::Settings;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use self::recorder::Recorder;
 use crate::{
     auth::SecretBox,
+    detach::detach_on_drop,
     dispatch::{FunctionDirectory, Runner, Slots},
     model::{Error, Result},
     ports::Ports,
@@ -93,12 +94,17 @@ impl Service {
         self.inner.background.reopen();
     }
 
-    /// Waits for work whose caller waits, as long as there is somebody to answer; then answers `late`. The work goes on.
-    async fn answer_of<T>(&self, work: JoinHandle<Result<T>>, late: impl FnOnce(Duration) -> Error) -> Result<T> {
-        let Some(patience) = self.inner.settings.answer_within else { return work.await.map_err(Error::internal)? };
+    /// Does work whose caller waits, as long as there is somebody to answer; then answers `late`. The work goes on.
+    async fn answer_of<T: Send>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        late: impl FnOnce(Duration) -> Error,
+    ) -> Result<T> {
+        let work = detach_on_drop(&self.inner.background, work);
+        let Some(patience) = self.inner.settings.answer_within else { return work.await };
         tokio::select! {
             biased;
-            done = work => done.map_err(Error::internal)?,
+            done = work => done,
             () = self.inner.ports.clock.sleep(patience) => Err(late(patience)),
         }
     }

@@ -7,10 +7,8 @@ use std::{
 };
 
 use nix::errno::Errno;
-use tokio::{
-    net::unix::pipe::Receiver,
-    sync::{mpsc, oneshot},
-};
+use tokio::net::unix::pipe::Receiver;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     local::logs::{LogWriter, LoggedLine},
@@ -39,23 +37,26 @@ impl LogTarget {
     }
 }
 
-/// Reads a process's output into the log until every holder of the pipe is gone.
+/// Reads a process's output into the log until every holder of the pipe is gone, or this is dropped.
 #[derive(Debug)]
 pub(super) struct Output {
     target: Arc<Mutex<LogTarget>>,
-    flushes: mpsc::UnboundedSender<oneshot::Sender<()>>,
+    reader: Arc<Reader>,
+    _reading: DropGuard,
 }
 
 impl Output {
     /// A pipe's end for a child to write to, and what reads it. Lines belong to `target` until told otherwise.
     pub(super) fn start(logs: LogWriter, target: LogTarget) -> io::Result<(PipeWriter, Self)> {
         let (reader, writer) = io::pipe()?;
-        let reader = Receiver::from_owned_fd(OwnedFd::from(reader))?;
+        let pipe = Receiver::from_owned_fd(OwnedFd::from(reader))?;
         let target = Arc::new(Mutex::new(target));
-        let (flushes, requests) = mpsc::unbounded_channel();
         let lines = Lines { logs, target: target.clone(), partial: Vec::new() };
-        tokio::spawn(read(reader, lines, requests));
-        Ok((writer, Self { target, flushes }))
+        let reading = Reading { lines, buffer: vec![0; READ_BYTES] };
+        let reader = Arc::new(Reader { pipe, reading: tokio::sync::Mutex::new(reading) });
+        let stop = CancellationToken::new();
+        tokio::spawn(read(reader.clone(), stop.clone()));
+        Ok((writer, Self { target, reader, _reading: stop.drop_guard() }))
     }
 
     /// From now on lines belong to another run.
@@ -65,47 +66,56 @@ impl Output {
 
     /// Returns once everything that was written before is handed to the log, a last line without an end too.
     pub(super) async fn flush(&self) {
-        let (done, wait) = oneshot::channel();
-        if self.flushes.send(done).is_ok() {
-            let _ = wait.await;
-        }
-    }
-}
-
-async fn read(pipe: Receiver, mut lines: Lines, mut flushes: mpsc::UnboundedReceiver<oneshot::Sender<()>>) {
-    let mut open = true;
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        tokio::select! {
-            biased;
-            flush = flushes.recv() => {
-                let Some(done) = flush else { return };
-                while open {
-                    // Past tokio, which would not try before it has heard from the kernel that there is something.
-                    match nix::unistd::read(pipe.as_fd(), &mut buffer) {
-                        Ok(0) => open = false,
-                        Ok(read) => lines.take(&buffer[..read]).await,
-                        Err(Errno::EINTR) => {}
-                        Err(Errno::EAGAIN) => break,
-                        Err(_) => open = false,
-                    }
-                }
-                lines.end().await;
-                let _ = done.send(());
-            }
-            ready = pipe.readable(), if open => match ready.and_then(|()| pipe.try_read(&mut buffer)) {
-                Ok(0) => {
-                    lines.end().await;
-                    open = false;
-                }
+        let mut reading = self.reader.reading.lock().await;
+        let Reading { lines, buffer } = &mut *reading;
+        loop {
+            // Past tokio, which would not try before it has heard from the kernel that there is something.
+            match nix::unistd::read(self.reader.pipe.as_fd(), buffer) {
+                Ok(0) => break,
                 Ok(read) => lines.take(&buffer[..read]).await,
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-                Err(_) => open = false,
-            },
+                Err(Errno::EINTR) => {}
+                // There is no more, or there never will be.
+                Err(_) => break,
+            }
+        }
+        lines.end().await;
+    }
+}
+
+/// The end of the pipe. Whoever has what reads may read.
+#[derive(Debug)]
+struct Reader {
+    pipe: Receiver,
+    reading: tokio::sync::Mutex<Reading>,
+}
+
+#[derive(Debug)]
+struct Reading {
+    lines: Lines,
+    buffer: Vec<u8>,
+}
+
+/// Reads what comes when it comes.
+async fn read(reader: Arc<Reader>, stop: CancellationToken) {
+    loop {
+        let ready = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            ready = reader.pipe.readable() => ready,
+        };
+        let mut reading = reader.reading.lock().await;
+        let Reading { lines, buffer } = &mut *reading;
+        match ready.and_then(|()| reader.pipe.try_read(buffer)) {
+            Ok(0) => return lines.end().await,
+            Ok(read) => lines.take(&buffer[..read]).await,
+            // A flush may have read it.
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(_) => return,
         }
     }
 }
 
+#[derive(Debug)]
 struct Lines {
     logs: LogWriter,
     target: Arc<Mutex<LogTarget>>,

@@ -1,6 +1,6 @@
 //! One run, from the request to its REPORT line.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{sync::oneshot, time::Instant};
@@ -18,6 +18,7 @@ use super::{
     versions::Version,
 };
 use crate::{
+    detach::detach_on_drop,
     model::FunctionName,
     ports::{Chance, Clock, FunctionError, Invocation, InvokeError, InvokeRequest, Outcome, SystemChance, SystemClock},
 };
@@ -61,13 +62,18 @@ pub(super) async fn invoke(engine: &Arc<Engine>, request: InvokeRequest<'_>) -> 
         Checkout::Closed => return Err(InvokeError::Throttled("the server is stopping".to_owned())),
     };
     engine.pool.busy(&version);
-    let request_id: Arc<str> = uuid().into();
-    let target = LogTarget { function: function.clone(), correlation, request_id };
-    let (answer, answered) = oneshot::channel();
-    let run = Run { engine: engine.clone(), version, support, target, answer: Some(answer) };
-    // A task of its own: the code runs to its end whether or not the caller stays.
-    engine.runs.spawn(run.drive(place, payload));
-    answered.await.unwrap_or_else(|_| Err(InvokeError::OutcomeUnknown("the run was lost".to_owned())))
+    let (request_id, trace_id) = names();
+    let target = LogTarget { function: function.clone(), correlation, request_id: request_id.into() };
+    let (answer, mut answered) = oneshot::channel();
+    let run = Run { engine: engine.clone(), version, support, target, trace_id, answer: Some(answer) };
+    // The code runs to its end whether or not the caller stays, and an answer may come before that end.
+    let run = detach_on_drop(&engine.runs, run.drive(place, payload));
+    let answer = tokio::select! {
+        biased;
+        () = run => answered.await,
+        answer = &mut answered => answer,
+    };
+    answer.unwrap_or_else(|_| Err(InvokeError::OutcomeUnknown("the run was lost".to_owned())))
 }
 
 /// Where a run takes place.
@@ -83,6 +89,8 @@ struct Run {
     version: Arc<Version>,
     support: Arc<Support>,
     target: LogTarget,
+    /// Taken when the process is told.
+    trace_id: String,
     /// Taken when the caller is answered.
     answer: Option<oneshot::Sender<Result<Invocation, InvokeError>>>,
 }
@@ -172,7 +180,7 @@ impl Run {
                 request_id: request_id.clone(),
                 deadline_millis: SystemClock.now().saturating_add(remaining).as_millis(),
                 function_arn: arn(&self.engine, &self.version.function),
-                trace_id: trace_id(),
+                trace_id: mem::take(&mut self.trace_id),
                 payload,
             })
             .await;
@@ -285,21 +293,17 @@ fn arn(engine: &Engine, function: &FunctionName) -> String {
     format!("arn:aws:lambda:{region}:{ACCOUNT}:function:{name}")
 }
 
-/// An X-Ray trace id: nothing collects them here, but code reads them.
-fn trace_id() -> String {
-    let (time, random) = (SystemClock.now().as_secs(), random_hex::<20>());
-    let (root, parent) = random.split_at(24);
-    format!("Root=1-{time:08x}-{root};Parent={parent};Sampled=0")
-}
-
-/// A random UUID, as Lambda's request ids are.
-fn uuid() -> String {
-    let mut bytes = [0; 16];
+/// A request id, which is a random UUID, and an X-Ray trace id, which nothing collects here, but code reads. One draw for
+/// both, because each is a call of the system.
+fn names() -> (String, String) {
+    let mut bytes = [0; 36];
     SystemChance.fill(&mut bytes);
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let text = hex::encode(bytes);
-    [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-")
+    let request_id = [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..32]].join("-");
+    let (time, root, parent) = (SystemClock.now().as_secs(), &text[32..56], &text[56..]);
+    (request_id, format!("Root=1-{time:08x}-{root};Parent={parent};Sampled=0"))
 }
 
 /// `N` random bytes in hex.

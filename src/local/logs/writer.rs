@@ -12,7 +12,7 @@ use super::{LiveLog, LoggedLine, store};
 use crate::ports::{Clock, SystemClock};
 
 /// Takes lines. Cloning is cheap; the thread ends when the last clone is gone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct LogWriter {
     queue: mpsc::Sender<Message>,
 }
