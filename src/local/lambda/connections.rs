@@ -1,6 +1,7 @@
 //! The connections that processes open to their Runtime API.
 
 use std::{
+    convert::Infallible,
     io,
     pin::Pin,
     sync::{
@@ -10,20 +11,25 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::{Router, serve::Listener};
-use bytes::{Buf as _, BytesMut};
-use http::Request;
-use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use axum::serve::Listener;
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     task::AbortHandle,
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
-use tower::ServiceExt as _;
 
-/// Serves whoever connects. `open` counts the connections; the router finds a [`Waits`] of its connection in each request.
-pub(super) fn serve<L: Listener>(listener: L, open: &TaskTracker, router: Router) -> AbortHandle {
+/// Serves whoever connects. `open` counts the connections; the handler is told which of them a request came on.
+pub(super) fn serve<L, H, F>(listener: L, open: &TaskTracker, handler: H) -> AbortHandle
+where
+    L: Listener,
+    H: Fn(Request<Incoming>, Waits) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+{
     let mut connections = Connections { listener, open: open.clone() };
     let mut http = http1::Builder::new();
     // What came together with an answer, a request for the next invocation, is heard before the reply to the answer leaves.
@@ -31,12 +37,12 @@ pub(super) fn serve<L: Listener>(listener: L, open: &TaskTracker, router: Router
     let server = tokio::spawn(async move {
         loop {
             let (stream, _) = connections.accept().await;
-            let waits = stream.waits.clone();
-            let service = router.clone().map_request(move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(waits.clone());
-                request
+            let (handler, waits) = (handler.clone(), stream.waits.clone());
+            let service = service_fn(move |request| {
+                let answer = handler(request, waits.clone());
+                async move { Ok::<_, Infallible>(answer.await) }
             });
-            let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            let connection = http.serve_connection(TokioIo::new(stream), service);
             // A process that breaks off says no more.
             tokio::spawn(async move { drop(connection.await) });
         }

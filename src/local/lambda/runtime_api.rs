@@ -10,31 +10,24 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     os::{fd::AsRawFd, unix::fs::PermissionsExt},
     path,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
 };
 
-use axum::{
-    Extension, Router,
-    body::Body,
-    extract::{Path, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
-    response::{IntoResponse, Response},
-    routing::{get, post},
-    serve::ListenerExt as _,
-};
+use axum::serve::ListenerExt as _;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
+};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, UnixListener},
-    runtime::Handle,
     sync::{SetOnce, mpsc},
     task::AbortHandle,
 };
-use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+use tokio_util::task::TaskTracker;
 
 use super::{
     MAX_RESPONSE_BYTES,
@@ -42,8 +35,15 @@ use super::{
     peers::OwnProcesses,
     process_tree::ProcessTree,
 };
-use crate::ports::FunctionError;
+use crate::{
+    detach::{DetachOnDrop, detach_on_drop},
+    ports::FunctionError,
+};
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
+const DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
+const FUNCTION_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
+const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 
@@ -108,22 +108,18 @@ impl RuntimeApi {
         open.close();
         let queue = tokio::sync::Mutex::new(queue);
         let shared = Shared { deliveries: queue, events, current: Mutex::default(), open: open.clone() };
-        let router = Router::new()
-            .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route("/2018-06-01/runtime/invocation/{request_id}/response", post(response))
-            .route("/2018-06-01/runtime/invocation/{request_id}/error", post(error))
-            .route("/2018-06-01/runtime/init/error", post(init_error))
-            .with_state(Arc::new(shared));
+        let shared = Arc::new(shared);
+        let handler = move |request, waits| answer(Arc::clone(&shared), request, waits);
         let owner = Arc::new(SetOnce::new());
         let servers = match socket.map(bind).transpose()? {
             None => {
                 // Answers are small and waited for. A socket that cannot do it is only slower.
                 let prompt = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-                vec![serve(prompt, &open, router)]
+                vec![serve(prompt, &open, handler)]
             }
             Some(private) => {
                 let guarded = OwnProcesses { listener, owner: owner.clone() };
-                vec![serve(private, &open, router.clone()), serve(guarded, &open, router)]
+                vec![serve(private, &open, handler.clone()), serve(guarded, &open, handler)]
             }
         };
         Ok((Self { address, deliveries, owner, open, servers }, told))
@@ -172,16 +168,16 @@ impl Shared {
     }
 
     /// Hears what a process says, to its end: the end of the connection does not break that off.
-    fn hear<F>(self: Arc<Self>, what: impl FnOnce(Arc<Self>) -> F) -> Hearing
+    fn hear<F>(self: Arc<Self>, what: impl FnOnce(Arc<Self>) -> F) -> DetachOnDrop<F>
     where
-        F: Future<Output = Response> + Send + 'static,
+        F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
     {
-        let (open, token) = (self.open.clone(), self.open.token());
-        Hearing { work: Some(Box::pin(what(self))), open, runtime: Handle::current(), _token: token }
+        let open = self.open.clone();
+        detach_on_drop(&open, what(self))
     }
 
     /// Takes the answer to the current invocation, and no second one.
-    fn answered(&self, request_id: &str, answer: Answer) -> Response {
+    fn answered(&self, request_id: &str, answer: Answer) -> Response<Full<Bytes>> {
         let mut current = self.current();
         if current.as_deref() != Some(request_id) {
             return refusal(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID");
@@ -197,34 +193,54 @@ impl Shared {
     }
 }
 
-/// What is being heard: in place, and by a task of its own when the connection ends first.
-struct Hearing {
-    work: Option<Pin<Box<dyn Future<Output = Response> + Send>>>,
-    open: TaskTracker,
-    runtime: Handle,
-    _token: TaskTrackerToken,
+/// What a request is about. A router that knows patterns would take a good part of the time of a call.
+enum Route<'a> {
+    Next,
+    Response(&'a str),
+    Error(&'a str),
+    InitError,
 }
 
-impl Future for Hearing {
-    type Output = Response;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
-        let Some(work) = &mut self.work else { return Poll::Pending };
-        let response = std::task::ready!(work.as_mut().poll(cx));
-        self.work = None;
-        Poll::Ready(response)
+impl<'a> Route<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        match path.strip_prefix("/2018-06-01/runtime/")? {
+            "invocation/next" => Some(Self::Next),
+            "init/error" => Some(Self::InitError),
+            rest => match rest.strip_prefix("invocation/")?.split_once('/')? {
+                (request_id, "response") => Some(Self::Response(request_id)),
+                (request_id, "error") => Some(Self::Error(request_id)),
+                _ => None,
+            },
+        }
     }
-}
 
-impl Drop for Hearing {
-    fn drop(&mut self) {
-        if let Some(work) = self.work.take() {
-            self.runtime.spawn(self.open.track_future(work));
+    fn method(&self) -> Method {
+        match self {
+            Self::Next => Method::GET,
+            Self::Response(_) | Self::Error(_) | Self::InitError => Method::POST,
         }
     }
 }
 
-async fn next(State(shared): State<Arc<Shared>>, Extension(waits): Extension<Waits>) -> Response {
+async fn answer(shared: Arc<Shared>, request: Request<Incoming>, waits: Waits) -> Response<Full<Bytes>> {
+    let (Parts { method, uri, headers, .. }, body) = request.into_parts();
+    match Route::of(uri.path()) {
+        None => plain(StatusCode::NOT_FOUND, Bytes::new()),
+        Some(route) if method != route.method() => plain(StatusCode::METHOD_NOT_ALLOWED, Bytes::new()),
+        Some(Route::Next) => next(&shared, &waits).await,
+        Some(Route::Response(request_id)) => {
+            let request_id = request_id.to_owned();
+            shared.hear(|shared| async move { shared.response(&request_id, body).await }).await
+        }
+        Some(Route::Error(request_id)) => {
+            let request_id = request_id.to_owned();
+            shared.hear(|shared| async move { shared.error(&request_id, &headers, body).await }).await
+        }
+        Some(Route::InitError) => shared.hear(|shared| async move { shared.init_error(&headers, body).await }).await,
+    }
+}
+
+async fn next(shared: &Shared, waits: &Waits) -> Response<Full<Bytes>> {
     let _ = shared.events.send(Event::Ready);
     waits.set(true);
     let delivery = shared.deliveries.lock().await.recv().await;
@@ -233,61 +249,47 @@ async fn next(State(shared): State<Arc<Shared>>, Extension(waits): Extension<Wai
         return refusal(StatusCode::FORBIDDEN, "InvalidStateTransition", "The process is about to end");
     };
     let Delivery { request_id, deadline_millis, function_arn, trace_id, payload } = delivery;
-    *shared.current() = Some(request_id.clone());
-    let mut response = Body::from(payload).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut response = plain(StatusCode::OK, payload);
     for (name, value) in [
-        ("lambda-runtime-aws-request-id", request_id.to_string()),
-        ("lambda-runtime-deadline-ms", deadline_millis.to_string()),
-        ("lambda-runtime-invoked-function-arn", function_arn),
-        ("lambda-runtime-trace-id", trace_id),
+        (REQUEST_ID, request_id.to_string()),
+        (DEADLINE, deadline_millis.to_string()),
+        (FUNCTION_ARN, function_arn),
+        (TRACE_ID, trace_id),
     ] {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(name, value);
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().insert(name, value);
         }
     }
+    *shared.current() = Some(request_id);
     response
 }
 
-async fn response(State(shared): State<Arc<Shared>>, Path(request_id): Path<String>, body: Body) -> Response {
-    let heard = |shared: Arc<Shared>| async move {
+impl Shared {
+    async fn response(&self, request_id: &str, body: Incoming) -> Response<Full<Bytes>> {
         let answer = match read(body).await {
             Ok(Content { failure: Some(failure), .. }) => Answer::Failed(failure),
             Ok(Content { bytes: Some(bytes), .. }) => Answer::Returned(bytes),
             Ok(Content { bytes: None, .. }) => Answer::TooLarge,
             // The process broke off: either it died, which is noticed elsewhere, or it tries again.
-            Err(_) => return refusal(StatusCode::BAD_REQUEST, "TruncatedBody", "The body was not complete"),
+            Err(_) => return truncated(),
         };
-        shared.answered(&request_id, answer)
-    };
-    shared.hear(heard).await
-}
+        self.answered(request_id, answer)
+    }
 
-async fn error(
-    State(shared): State<Arc<Shared>>,
-    Path(request_id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let heard = |shared: Arc<Shared>| async move {
+    async fn error(&self, request_id: &str, headers: &HeaderMap, body: Incoming) -> Response<Full<Bytes>> {
         let answer = match read(body).await {
-            Ok(Content { bytes: Some(bytes), .. }) => Answer::Failed(reported(&headers, &bytes)),
+            Ok(Content { bytes: Some(bytes), .. }) => Answer::Failed(reported(headers, &bytes)),
             Ok(Content { bytes: None, .. }) => Answer::TooLarge,
-            Err(_) => return refusal(StatusCode::BAD_REQUEST, "TruncatedBody", "The body was not complete"),
+            Err(_) => return truncated(),
         };
-        shared.answered(&request_id, answer)
-    };
-    shared.hear(heard).await
-}
+        self.answered(request_id, answer)
+    }
 
-async fn init_error(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Response {
-    let heard = |shared: Arc<Shared>| async move {
+    async fn init_error(&self, headers: &HeaderMap, body: Incoming) -> Response<Full<Bytes>> {
         let bytes = read(body).await.ok().and_then(|content| content.bytes).unwrap_or_default();
-        let _ = shared.events.send(Event::InitError(reported(&headers, &bytes)));
+        let _ = self.events.send(Event::InitError(reported(headers, &bytes)));
         accepted()
-    };
-    shared.hear(heard).await
+    }
 }
 
 struct Content {
@@ -297,7 +299,7 @@ struct Content {
     failure: Option<FunctionError>,
 }
 
-async fn read(mut body: Body) -> Result<Content, axum::Error> {
+async fn read(mut body: Incoming) -> Result<Content, hyper::Error> {
     let mut bytes = BytesMut::new();
     let mut fits = true;
     let mut failure = None;
@@ -334,12 +336,23 @@ fn reported(headers: &HeaderMap, body: &[u8]) -> FunctionError {
     }
 }
 
-fn accepted() -> Response {
-    (StatusCode::ACCEPTED, axum::Json(json!({"status": "OK"}))).into_response()
+fn accepted() -> Response<Full<Bytes>> {
+    plain(StatusCode::ACCEPTED, Bytes::from_static(b"{\"status\":\"OK\"}"))
 }
 
-fn refusal(status: StatusCode, kind: &str, message: &str) -> Response {
-    (status, axum::Json(json!({"errorType": kind, "errorMessage": message}))).into_response()
+fn truncated() -> Response<Full<Bytes>> {
+    refusal(StatusCode::BAD_REQUEST, "TruncatedBody", "The body was not complete")
+}
+
+fn refusal(status: StatusCode, kind: &str, message: &str) -> Response<Full<Bytes>> {
+    plain(status, json!({"errorType": kind, "errorMessage": message}).to_string().into())
+}
+
+fn plain(status: StatusCode, json: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(json));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 #[cfg(test)]
