@@ -1,13 +1,14 @@
 //! The HTTP server of one machine.
 
 use std::{
+    convert::Infallible,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::pin,
     time::Duration,
 };
 
-use axum::{Router, extract::Request, middleware::Next, response::Response};
+use axum::{Router, response::Response};
 use http::{HeaderValue, header};
 use hyper::{
     body::Incoming,
@@ -78,7 +79,6 @@ impl Server {
 
     /// Serves until `stop`, then lets the requests in progress come to their end.
     pub async fn serve(self, router: Router, stop: CancellationToken) -> io::Result<()> {
-        let router = router.layer(axum::middleware::from_fn(end_after_chunks));
         let connections = TaskTracker::new();
         let mut accepting = JoinSet::new();
         for listener in self.listeners {
@@ -132,7 +132,15 @@ async fn serve_connection(
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ClientAddress(peer.ip()));
-        router.call(request)
+        let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let answer = router.call(request);
+        async move {
+            let mut response = answer.await?;
+            if in_chunks {
+                end_after(&mut response);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
@@ -151,11 +159,6 @@ async fn serve_connection(
 /// A request that comes in chunks is the last of its connection. Where it says its length as well, a proxy before this
 /// server may have taken that length for the true one, and what follows for a part of the request: it must not be taken
 /// for a request of its own (RFC 9112 §6.1).
-async fn end_after_chunks(request: Request, next: Next) -> Response {
-    let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
-    let mut response = next.run(request).await;
-    if in_chunks {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
+fn end_after(response: &mut Response) {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
