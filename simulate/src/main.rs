@@ -102,7 +102,7 @@ fn describe(report: &Report, bug: Option<Bug>) -> String {
         text += &format!("    {line}\n");
     }
     let bug = bug.map(|bug| format!(" --bug {bug}")).unwrap_or_default();
-    text + &format!("  replay: cargo run --release -p simulate -- --seeds 1 --start {}{bug}\n", report.seed)
+    text + &format!("  replay: cargo run --profile checks -p simulate -- --seeds 1 --start {}{bug}\n", report.seed)
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Args, String> {
