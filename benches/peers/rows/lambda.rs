@@ -1,6 +1,10 @@
 //! The API's Lambda function under AWS's emulator, beside a hello Function that is built the same way.
 
-use std::{path::Path, process::Command, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
 
 use tasklane::load::{Pace, Until};
 
@@ -12,8 +16,9 @@ use crate::{
     row::{Result, Target},
 };
 
-/// A request that is answered without asking AWS for anything: nobody is logged in.
-const REQUEST: &str = r#"{"version":"2.0","routeKey":"$default","rawPath":"/users/v1/me","rawQueryString":"","headers":{"host":"example.com"},"requestContext":{"http":{"method":"GET","path":"/users/v1/me","sourceIp":"127.0.0.1"},"domainName":"example.com","stage":"$default"},"isBase64Encoded":false}"#;
+/// A request as API Gateway hands it on, that is answered without asking AWS for anything: nobody is logged in.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+const REQUEST: &str = r#"{"version":"2.0","routeKey":"$default","rawPath":"/users/v1/me","rawQueryString":"","headers":{"accept":"*/*","content-length":"0","host":"example.com","user-agent":"curl/8.5.0","x-amzn-trace-id":"Root=1-6589a42a-1f2e3d4c5b6a79881f2e3d4c","x-forwarded-for":"192.0.2.1","x-forwarded-port":"443","x-forwarded-proto":"https"},"requestContext":{"accountId":"000000000000","apiId":"abcdefghij","domainName":"example.com","domainPrefix":"example","http":{"method":"GET","path":"/users/v1/me","protocol":"HTTP/1.1","sourceIp":"192.0.2.1","userAgent":"curl/8.5.0"},"requestId":"KGTvRhKhIAMEPjg=","routeKey":"$default","stage":"$default","time":"25/Dec/2023:15:49:30 +0000","timeEpoch":1703519370000},"isBase64Encoded":false}"#;
 
 /// What `template.yaml` would tell it; nothing of it is reached.
 const VARIABLES: &[(&str, &str)] = &[
@@ -28,39 +33,23 @@ const VARIABLES: &[(&str, &str)] = &[
     ("RUST_LOG", "warn"),
 ];
 
+/// What is measured, and beside what: a hello of AWS's library for HTTP, and the least that runs at all.
+const SIDES: [&str; 3] = ["tasklane", "hello, lambda_http", "hello, lambda_runtime"];
+
 pub async fn take(context: &Context) -> anyhow::Result<Result> {
-    let target = context.folder.parent().unwrap_or(&context.folder).to_owned();
-    let ours = target.join("lambda/api");
-    build(context, Command::new("cargo").args(["build", "--profile", "lambda", "--locked", "-p", "api"]))?;
-    let hello = context.folder.join("hello");
-    let manifest = context.repository.join("examples/hello-rust/Cargo.toml");
-    build(
-        context,
-        Command::new("cargo")
-            .args(["build", "--release", "--locked", "--manifest-path"])
-            .arg(&manifest)
-            .arg("--target-dir")
-            .arg(&hello)
-            .envs([
-                ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "z"),
-                ("CARGO_PROFILE_RELEASE_LTO", "fat"),
-                ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
-                ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
-                ("CARGO_PROFILE_RELEASE_STRIP", "symbols"),
-            ]),
-    )?;
-    let theirs = hello.join("release/bootstrap");
-    let mut first = (Vec::new(), Vec::new());
-    let mut warm = (Vec::new(), Vec::new());
+    let programs = programs(context)?;
+    let mut first: [Vec<f64>; 3] = Default::default();
+    let mut warm: [Vec<f64>; 3] = Default::default();
     for round in 0..context.rounds {
-        for (program, first, warm) in [(&ours, &mut first.0, &mut warm.0), (&theirs, &mut first.1, &mut warm.1)] {
+        for ((program, first), warm) in programs.iter().zip(&mut first).zip(&mut warm) {
             let mut starts = Vec::new();
             for _ in 0..5 {
                 let rie = Rie::of_program(context, program, VARIABLES).await?;
                 let began = Instant::now();
                 let (status, body) = rie.call(REQUEST).once().await.map_err(anyhow::Error::msg)?;
                 starts.push(millis(began.elapsed()));
-                anyhow::ensure!(status == 200, "HTTP {status}: {}\n{}", String::from_utf8_lossy(&body), rie.said());
+                let body = String::from_utf8_lossy(&body);
+                anyhow::ensure!(status == 200 && !body.contains("errorType"), "HTTP {status}: {body}\n{}", rie.said());
             }
             first.push(Figure::new("", starts).median());
             let rie = Rie::of_program(context, program, VARIABLES).await?;
@@ -69,28 +58,58 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
             sound(&report)?;
             warm.push(millis(report.quantile(0.5)));
         }
+        let shown = |of: &[Vec<f64>; 3]| of.each_ref().map(|side| format!("{:.3}", side[round])).join(" | ");
         context.say(&format!(
-            "   round {round}: first {:.2} | {:.2} ms, warm {:.3} | {:.3} ms",
-            first.0[round], first.1[round], warm.0[round], warm.1[round]
+            "   round {round}: {}: first {} ms, warm {} ms",
+            SIDES.join(" | "),
+            shown(&first),
+            shown(&warm)
         ));
     }
     let mut result = Result::default();
-    let own: Vec<_> = warm.0.iter().zip(&warm.1).map(|(ours, hello)| ours - hello).collect();
-    let against = Some(("hello in Rust", Figure::new("ms", first.1)));
-    result.line(
-        "api Lambda, x86_64: start and first answer",
-        Figure::new("ms", first.0),
-        against,
-        Target::RatioAtMost(1.5),
-    );
-    result.line("api Lambda: the handler's own time, over hello's", Figure::new("ms", own), None, Target::AtMost(2.0));
-    let size = zipped_megabytes(&ours)?;
+    let own: Vec<_> = warm[0].iter().zip(&warm[2]).map(|(ours, least)| ours - least).collect();
+    let [first, http, bare] = first.map(|values| Figure::new("ms", values));
+    let what = "api Lambda, x86_64: start and first answer";
+    result.line(what, first.clone(), Some((SIDES[1], http)), Target::RatioAtMost(1.5));
+    result.line(what, first, Some((SIDES[2], bare)), Target::Shown);
+    result.line("api Lambda: the handler's own time, over that hello's", Figure::new("ms", own), None, Target::AtMost(2.0));
+    let size = zipped_megabytes(&programs[0])?;
     result.line("api Lambda: its zip", Figure::count("MB", size), None, Target::AtMost(5.0));
     result.note(
-        "The emulator does not say how long an initialisation took, so both are timed from outside, from the first call \
-         to its answer. The request is one that nobody is logged in for, so that no time of AWS is in it.",
+        "The emulator does not say how long an initialisation took, so all are timed from outside, from the first call \
+         to its answer. The request is one that nobody is logged in for, so that no time of AWS is in it. The hello of \
+         `lambda_http` is `infra/bench/hello-http`, that of `lambda_runtime`, which knows nothing of HTTP, \
+         `examples/hello-rust`; all three are built with the profile `lambda`.",
     );
     Ok(result)
+}
+
+/// Builds what is measured.
+fn programs(context: &Context) -> anyhow::Result<[PathBuf; 3]> {
+    build(context, Command::new("cargo").args(["build", "--profile", "lambda", "--locked", "-p", "api"]))?;
+    let ours = context.folder.parent().unwrap_or(&context.folder).join("lambda/api");
+    Ok([ours, hello(context, "infra/bench/hello-http")?, hello(context, "examples/hello-rust")?])
+}
+
+/// Builds the program of a folder as the profile `lambda` builds ours.
+fn hello(context: &Context, folder: &str) -> anyhow::Result<PathBuf> {
+    let target = context.folder.join("hello").join(folder);
+    build(
+        context,
+        Command::new("cargo")
+            .args(["build", "--release", "--locked", "--manifest-path"])
+            .arg(context.repository.join(folder).join("Cargo.toml"))
+            .arg("--target-dir")
+            .arg(&target)
+            .envs([
+                ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "z"),
+                ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+                ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+                ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
+                ("CARGO_PROFILE_RELEASE_STRIP", "symbols"),
+            ]),
+    )?;
+    Ok(target.join("release/bootstrap"))
 }
 
 fn build(context: &Context, command: &mut Command) -> anyhow::Result<()> {
