@@ -5,6 +5,7 @@
 
 pub mod config;
 mod events;
+pub mod extension;
 mod fault;
 pub mod gateway;
 mod http_client;

@@ -4,65 +4,70 @@
 //! process is an extension of itself: the answer leaves at once, and the process stays awake until its work is done.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
-use lambda_extension::{Error, Extension, LambdaEvent, NextEvent, service_fn};
-use tasklane::{aws::Stack, service::Service};
+use tasklane::{
+    aws::{
+        Stack,
+        extension::{Extension, ExtensionError},
+    },
+    service::Service,
+};
 use tokio::sync::Notify;
+
+/// The extension's name.
+pub const NAME: &str = "after-answers";
 
 /// Has what goes on after each answer go on, and then gives back what the process need not keep.
 #[derive(Clone)]
 pub struct AfterAnswers {
-    stack: Arc<Stack>,
-    service: Service,
     answered: Arc<Notify>,
 }
 
 impl AfterAnswers {
-    /// Tells Lambda of it, which has to be done before the first request is asked for.
-    pub async fn register(stack: Arc<Stack>, service: Service) -> Self {
-        let this = Self { stack, service, answered: Arc::default() };
-        let processor = {
-            let this = this.clone();
-            service_fn(move |event: LambdaEvent| {
-                let this = this.clone();
-                async move {
-                    if let NextEvent::Invoke(_) = event.next {
-                        this.next_answer().await;
-                    }
-                    Ok::<(), Error>(())
+    /// Begins. `registered`: what Lambda said to the extension.
+    pub fn start(registered: Result<Extension, ExtensionError>, stack: Arc<Stack>, service: Service) -> Self {
+        let answered = Arc::new(Notify::new());
+        let work = Work { answered: Arc::clone(&answered), stack, service };
+        tokio::spawn(async move {
+            match registered {
+                Ok(extension) => {
+                    let Err(error) = work.after_invocations(extension).await;
+                    tracing::error!(%error, "work after answers is no longer waited for");
                 }
-            })
-        };
-        let extension = Extension::new().with_extension_name("after-answers").with_events(&["INVOKE"]);
-        match extension.with_events_processor(processor).register().await {
-            Ok(registered) => {
-                tokio::spawn(async move {
-                    if let Err(error) = registered.run().await {
-                        tracing::error!(%error, "work after answers is no longer waited for");
-                    }
-                });
-            }
-            // Emulators run without extensions, and nothing freezes there either.
-            Err(error) => {
-                tracing::warn!(%error, "there are no extensions here: what is frozen after an answer goes on with the next");
-                let this = this.clone();
-                tokio::spawn(async move {
+                // Emulators run without extensions, and nothing freezes there either.
+                Err(error) => {
+                    tracing::warn!(%error, "there are no extensions here: what is frozen after an answer goes on with the next");
                     loop {
-                        this.next_answer().await;
+                        work.after_answer().await;
                     }
-                });
+                }
             }
-        }
-        this
+        });
+        Self { answered }
     }
 
     /// An answer is on its way.
     pub fn tell(&self) {
         self.answered.notify_one();
     }
+}
 
-    async fn next_answer(&self) {
+struct Work {
+    answered: Arc<Notify>,
+    stack: Arc<Stack>,
+    service: Service,
+}
+
+impl Work {
+    async fn after_invocations(&self, mut extension: Extension) -> Result<Infallible, ExtensionError> {
+        loop {
+            extension.next().await?;
+            self.after_answer().await;
+        }
+    }
+
+    async fn after_answer(&self) {
         self.answered.notified().await;
         self.stack.drain(&self.service).await;
     }

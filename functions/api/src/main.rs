@@ -11,6 +11,7 @@ use after::AfterAnswers;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use tasklane::aws::{
     Stack, StackSettings, config,
+    extension::ExtensionsApi,
     gateway::{self, GatewayEvent},
     logging,
 };
@@ -20,11 +21,17 @@ use tracing::{Instrument, info_span};
 async fn main() -> Result<(), Error> {
     let settings = StackSettings::from_environment()?;
     logging::start(&settings.prefix);
-    let sdk = config::sdk_config().await;
-    let stack = Arc::new(Stack::new(&sdk, settings));
-    let service = stack.service();
-    let router = stack.router(service.clone());
-    let after = AfterAnswers::register(stack, service).await;
+    let lambda = ExtensionsApi::connect().await;
+    let register = async { lambda?.register(after::NAME).await };
+    let make = async {
+        let stack = Arc::new(Stack::new(&config::sdk_config().await, settings));
+        let service = stack.service();
+        let router = stack.router(service.clone());
+        (stack, service, router)
+    };
+    // The one is being answered while the other is made.
+    let (registered, (stack, service, router)) = tokio::join!(register, make);
+    let after = AfterAnswers::start(registered, stack, service);
 
     let handler = service_fn(|event: LambdaEvent<GatewayEvent>| {
         let context = &event.context;
