@@ -72,7 +72,12 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
     let what = "api Lambda, x86_64: start and first answer";
     result.line(what, first.clone(), Some((SIDES[1], http)), Target::RatioAtMost(1.5));
     result.line(what, first, Some((SIDES[2], bare)), Target::Shown);
-    result.line("api Lambda: the handler's own time, over that hello's", Figure::new("ms", own), None, Target::AtMost(2.0));
+    result.line(
+        "api Lambda: the handler's own time, over that hello's",
+        Figure::new("ms", own),
+        None,
+        Target::AtMost(2.0),
+    );
     let size = zipped_megabytes(&programs[0])?;
     result.line("api Lambda: its zip", Figure::count("MB", size), None, Target::AtMost(5.0));
     result.note(
