@@ -1,0 +1,40 @@
+# Shortcuts (https://just.systems). Each is one command, so none of them needs `just`; CONTRIBUTING.md has the rest.
+
+# Show this list.
+default:
+    @just --list --unsorted
+
+# Format, lint and check the documents: quick enough for each commit.
+quick:
+    cargo fmt --all --check
+    infra/check-documents
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Run the unit tests of a module, e.g. `just unit rql`.
+unit module="":
+    cargo test --locked --lib {{module}}
+
+# Run the tests of whole processes, e.g. `just it dev`.
+it filter="":
+    cargo test --locked --test it {{filter}}
+
+# Serve the examples on http://localhost:4000.
+dev *args:
+    cargo run --locked -- dev examples {{args}}
+
+# Run seeds of the simulation, e.g. `just simulate --seeds 1 --start 382`.
+simulate *args="--seeds 2000":
+    cargo run --profile checks --locked -p simulate -- {{args}}
+
+# Rewrite what is derived from the code: docs/openapi.json and infra/iam.md.
+derive:
+    UPDATE_OPENAPI=1 cargo test --locked --test it openapi
+    UPDATE_IAM=1 cargo test --locked --test it template::roles
+
+# Check licences, advisories and sources of dependencies. Needs cargo-deny.
+deny:
+    cargo deny check
+
+# Run all that CI's main job runs.
+ci:
+    .ci/run
