@@ -21,8 +21,8 @@ use zip::ZipArchive;
 pub const MAX_UNPACKED_BYTES: u64 = 262_144_000;
 
 /// The most entries that a package may hold. Lambda names no number; this one bounds what a package of empty files
-/// can do to a file system.
-pub const MAX_ENTRIES: usize = 100_000;
+/// can do to a file system: files of code are 8 KB on average where they fill [`MAX_UNPACKED_BYTES`].
+pub const MAX_ENTRIES: usize = 32_000;
 
 /// Past [`RATIO_FREE_BYTES`], a package that unpacks to more than this many times its own size is a bomb. Code packs
 /// to a third or a tenth; only repetition packs better than this.
@@ -46,14 +46,9 @@ pub enum InvalidPackage {
     /// An entry whose path cannot be written down.
     #[error("the zip entry '{0}' has a path that is empty, not UTF-8, too long or holds a control character")]
     BadPath(String),
-    /// A link that would lead outside of the folder.
-    #[error("the zip entry '{entry}' is a link to '{target}', which leads out of the Function's folder")]
-    UnsafeLink {
-        /// The link.
-        entry: String,
-        /// Where it leads.
-        target: String,
-    },
+    /// A link that leads nowhere that could be written down.
+    #[error("the zip entry '{0}' is a link to a path that is empty or holds a zero byte")]
+    BadLink(String),
     /// An entry that is neither a file, nor a folder, nor a link.
     #[error("the zip entry '{0}' is neither a file, a folder nor a symbolic link")]
     OddEntry(String),
@@ -113,6 +108,17 @@ pub(crate) mod testing {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         for (path, mode, content) in files {
             writer.start_file(*path, SimpleFileOptions::default().unix_permissions(*mode)).unwrap();
+            writer.write_all(content).unwrap();
+        }
+        writer.finish().unwrap().into_inner()
+    }
+
+    /// A zip of these files, each `(path, content)`, as they are: no ratio makes it a bomb.
+    pub(crate) fn zip_stored(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        for (path, content) in files {
+            writer.start_file(*path, options).unwrap();
             writer.write_all(content).unwrap();
         }
         writer.finish().unwrap().into_inner()

@@ -23,8 +23,9 @@ pub enum UnpackError {
 
 /// Unpacks a package into `folder`, which must exist and be empty; on an error it is left half full.
 ///
-/// Nothing is written when the package breaks a rule that its directory shows. Files become readable by everybody and
-/// writable by nobody, and keep whether they may be executed, as in Lambda's `/var/task`; so do folders.
+/// Nothing is written when the package breaks a rule that its directory shows, and nothing through a link, wherever it
+/// leads. Files become writable by nobody, as in Lambda's `/var/task`, and keep whether others than their owner may read
+/// and execute them; folders become readable by everybody.
 pub fn unpack(code: &[u8], folder: &Path) -> Result<(), UnpackError> {
     let mut archive = super::open(code)?;
     let entries = entries::read(&mut archive, code.len())?;
@@ -40,10 +41,10 @@ pub fn unpack(code: &[u8], folder: &Path) -> Result<(), UnpackError> {
                 folders.insert(&entry.path);
                 create_folder(&path)?;
             }
-            EntryKind::File { size, executable } => {
+            EntryKind::File { size, readable, executable } => {
                 let inconsistent = || InvalidPackage::Inconsistent(entry.path.display().to_string());
                 let content = archive.by_index(entry.index).map_err(|_| inconsistent())?;
-                let mode = if *executable { 0o555 } else { 0o444 };
+                let mode = if *readable { 0o444 } else { 0 } | if *executable { 0o111 } else { 0 };
                 let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
                 // One byte more than declared is enough to know that the archive lies.
                 let written = copy(&mut content.take(size + 1), &mut file).map_err(|fault| match fault {
@@ -100,17 +101,23 @@ mod tests {
     }
 
     #[test]
-    fn files_keep_their_content_and_whether_they_may_be_executed_and_lose_every_write_bit() {
+    fn files_keep_their_content_and_what_others_may_do_with_them_and_lose_every_write_bit() {
         let folder = tempfile::tempdir().unwrap();
         let zip = testing::zip_with_modes(&[
             ("bootstrap", 0o775, b"#!/bin/sh\n"),
+            ("lib/data.txt", 0o644, b"text"),
             ("lib/secret.txt", 0o600, b"text"),
+            ("lib/group.txt", 0o640, b"text"),
             ("setuid", 0o4755, b""),
+            ("owners", 0o744, b""),
         ]);
         unpack(&zip, folder.path()).unwrap();
-        assert_eq!(fs::read(folder.path().join("lib/secret.txt")).unwrap(), b"text");
+        assert_eq!(fs::read(folder.path().join("lib/data.txt")).unwrap(), b"text");
         assert_eq!(mode(&folder.path().join("bootstrap")), 0o555);
-        assert_eq!(mode(&folder.path().join("lib/secret.txt")), 0o444);
+        assert_eq!(mode(&folder.path().join("lib/data.txt")), 0o444);
+        assert_eq!(mode(&folder.path().join("lib/secret.txt")), 0);
+        assert_eq!(mode(&folder.path().join("lib/group.txt")), 0);
+        assert_eq!(mode(&folder.path().join("owners")), 0o444);
         assert_eq!(mode(&folder.path().join("setuid")), 0o555);
         assert_eq!(mode(&folder.path().join("lib")), 0o555);
     }
@@ -123,9 +130,24 @@ mod tests {
     }
 
     #[test]
+    fn nothing_happens_to_what_a_link_leads_to() {
+        let around = tempfile::tempdir().unwrap();
+        let (folder, outside) = (around.path().join("function"), around.path().join("outside"));
+        fs::create_dir(&folder).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::set_permissions(&outside, Permissions::from_mode(0o750)).unwrap();
+        let zip = testing::zip_with_link("out", "../outside", &[("a", "")]);
+        unpack(&zip, &folder).unwrap();
+        assert_eq!(fs::read_link(folder.join("out")).unwrap(), Path::new("../outside"));
+        assert_eq!(mode(&outside), 0o750);
+        let through = testing::zip_with_link("out", "../outside", &[("out/a", "")]);
+        assert!(matches!(super::super::check(&through), Err(InvalidPackage::Conflict(_))));
+    }
+
+    #[test]
     fn a_package_that_breaks_a_rule_writes_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let zip = testing::zip_with_link("up", "..", &[("fine.txt", "fine")]);
+        let zip = testing::zip_with_link("up", "", &[("fine.txt", "fine")]);
         assert!(matches!(unpack(&zip, folder.path()), Err(UnpackError::Invalid(_))));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }

@@ -49,7 +49,7 @@ pub enum PackError {
     /// Nothing to pack.
     #[error("{} holds no files", .0.display())]
     Empty(PathBuf),
-    /// A symbolic link out of the folder, where nothing will be on Lambda.
+    /// A symbolic link that climbs out of the folder, where nothing of the author's will be on Lambda.
     #[error(
         "{} is a symbolic link to {}, outside of the code folder: put the files themselves there \
          (with npm workspaces: bundle, or `npm install --install-links`)",
@@ -77,7 +77,8 @@ pub enum PackError {
 
 /// Packs everything under `dir` but [`NEVER_PACKED`]. The same files make the same bytes, on any machine and at any
 /// time: names in order, one fixed time stamp, permissions 755 for what anybody may execute and 644 for the rest.
-/// Symbolic links that stay inside are kept as links.
+/// Symbolic links are kept as links, and never followed. An absolute one leads to where it says in Lambda, as a virtual
+/// environment's to its interpreter.
 ///
 /// Reads files and compresses: call it where blocking is allowed.
 ///
@@ -102,7 +103,6 @@ pub fn pack(dir: &Path) -> Result<Package, PackError> {
 
 struct Packer<'a> {
     dir: &'a Path,
-    real_dir: PathBuf,
     zip: ZipWriter<Cursor<Vec<u8>>>,
     unpacked_bytes: u64,
     entries: usize,
@@ -110,9 +110,9 @@ struct Packer<'a> {
 
 impl<'a> Packer<'a> {
     fn new(dir: &'a Path) -> Result<Self, PackError> {
-        let real_dir = dir.canonicalize().map_err(unreadable(dir))?;
+        fs::metadata(dir).map_err(unreadable(dir))?;
         let zip = ZipWriter::new(Cursor::new(Vec::new()));
-        Ok(Self { dir, real_dir, zip, unpacked_bytes: 0, entries: 0 })
+        Ok(Self { dir, zip, unpacked_bytes: 0, entries: 0 })
     }
 
     fn add(&mut self, entry: &DirEntry) -> Result<(), PackError> {
@@ -122,7 +122,7 @@ impl<'a> Packer<'a> {
         let kind = entry.file_type();
         if kind.is_symlink() {
             let target = fs::read_link(path).map_err(unreadable(path))?;
-            self.check_link(path, relative, &target)?;
+            check_link(relative, &target)?;
             self.zip.add_symlink(name, zip_name(&target)?, options(0o777))?;
         } else if kind.is_file() {
             let content = fs::read(path).map_err(unreadable(path))?;
@@ -146,32 +146,6 @@ impl<'a> Packer<'a> {
         Ok(())
     }
 
-    /// A link stays inside when its text does, and when what it really leads to does: the text alone may pass through
-    /// another link. One that leads nowhere is as broken on Lambda as it is here, and no harm.
-    fn check_link(&self, path: &Path, relative: &Path, target: &Path) -> Result<(), PackError> {
-        let mut depth = relative.components().count() - 1;
-        let text_stays_inside = target.components().all(|component| match component {
-            Component::CurDir => true,
-            Component::Normal(_) => {
-                depth += 1;
-                true
-            }
-            Component::ParentDir => match depth.checked_sub(1) {
-                Some(up) => {
-                    depth = up;
-                    true
-                }
-                None => false,
-            },
-            Component::RootDir | Component::Prefix(_) => false,
-        });
-        let leads_outside = path.canonicalize().is_ok_and(|real| !real.starts_with(&self.real_dir));
-        if text_stays_inside && !leads_outside {
-            return Ok(());
-        }
-        Err(PackError::LinkLeaves { link: relative.to_owned(), target: target.to_owned() })
-    }
-
     fn finish(self) -> Result<Package, PackError> {
         if self.entries == 0 {
             return Err(PackError::Empty(self.dir.to_owned()));
@@ -180,6 +154,30 @@ impl<'a> Packer<'a> {
         let code_sha256 = BASE64.encode(Sha256::digest(&zip));
         Ok(Package { zip: Bytes::from(zip), code_sha256 })
     }
+}
+
+/// A relative link must not climb out by its text. Where it really leads does not matter: nothing is read through it.
+fn check_link(relative: &Path, target: &Path) -> Result<(), PackError> {
+    let mut depth = relative.components().count() - 1;
+    let stays_inside = target.components().all(|component| match component {
+        Component::CurDir => true,
+        Component::Normal(_) => {
+            depth += 1;
+            true
+        }
+        Component::ParentDir => match depth.checked_sub(1) {
+            Some(up) => {
+                depth = up;
+                true
+            }
+            None => false,
+        },
+        Component::RootDir | Component::Prefix(_) => false,
+    });
+    if stays_inside || target.is_absolute() {
+        return Ok(());
+    }
+    Err(PackError::LinkLeaves { link: relative.to_owned(), target: target.to_owned() })
 }
 
 fn options(permissions: u32) -> SimpleFileOptions {
@@ -312,23 +310,26 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_that_stay_inside_are_kept_and_others_are_refused() {
+    fn links_are_kept_and_never_followed_and_those_that_climb_out_are_refused() {
         use std::os::unix::fs::symlink;
         let dir = tree(&[("code/lib/index.js", "x"), ("code/a/b/c", ""), ("outside/secret", "s3cret")]);
         let code = dir.path().join("code");
+        let secret = dir.path().join("outside/secret").display().to_string();
         let link = |target: &str, name: &str| symlink(target, code.join(name)).unwrap();
         link("lib", "current");
         link("../../lib/index.js", "a/b/up.js");
         link("nowhere", "broken");
+        // As in a virtual environment.
+        link(&secret, "python3");
+        link("python3", "python");
         let entries = entries(&pack(&code).unwrap());
         assert_eq!(entries["current"], ("lib".to_owned(), 0o120_777));
         assert_eq!(entries["a/b/up.js"].0, "../../lib/index.js");
+        assert_eq!(entries["python3"], (secret, 0o120_777));
+        assert_eq!(entries["python"].0, "python3");
         assert!(!entries.contains_key("current/index.js"));
 
-        // By its text alone the last one stays inside: `deep/er/root` makes it lead out.
-        fs::create_dir_all(code.join("deep/er")).unwrap();
-        link("../..", "deep/er/root");
-        for target in ["../outside/secret", "../nowhere", "/etc/passwd", "deep/er/root/../outside/secret"] {
+        for target in ["../outside/secret", "../nowhere", "lib/../../outside"] {
             link(target, "out");
             let error = pack(&code).unwrap_err();
             assert!(

@@ -144,7 +144,7 @@ mod tests {
     fn a_refused_package_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
         let store = CodeStore::open(folder.path().to_owned()).unwrap();
-        assert!(store.add(&testing::zip_with_link("up", "..", &[("a", "")])).is_err());
+        assert!(store.add(&testing::zip_with_link("up", "", &[("a", "")])).is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

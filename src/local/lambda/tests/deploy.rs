@@ -87,7 +87,7 @@ async fn a_removed_function_is_gone_with_its_code_but_not_its_logs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn code_that_is_no_package_is_refused_and_the_disk_stays_clean() {
     let world = World::new();
-    for code in [b"no zip".to_vec(), testing::zip(&[]), testing::zip_with_link("a", "/etc", &[("b", "")])] {
+    for code in [b"no zip".to_vec(), testing::zip(&[]), testing::zip(&[("a", ""), ("a/b", "")])] {
         let refused = world.lambda.deploy(&spec("f"), Some(code.into()), None).await;
         assert!(matches!(refused, Err(DeployError::InvalidCode(_))), "{refused:?}");
     }
