@@ -7,5 +7,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // A process that is to become a Function's does nothing else before.
+    tasklane::local::lambda::enter_if_asked();
     tasklane::cli::main()
 }

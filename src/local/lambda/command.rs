@@ -6,7 +6,6 @@ use std::{
     io::{self, PipeWriter},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Stdio,
 };
 
 use tokio::process::Command;
@@ -15,7 +14,7 @@ use super::{
     Engine,
     bootstraps::Bootstraps,
     isolation::{Launch, Limits},
-    jail::{self, Cell, Jail},
+    jail::{self, Cell, Entry, Jail},
     runtimes::{Interpreter, Support},
     versions::Version,
 };
@@ -44,28 +43,32 @@ pub(super) struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// What to start, or what is missing to start it.
-    pub(super) fn launch(&self, output: PipeWriter) -> io::Result<Launch> {
+    /// What to start, or what is missing to start it; with a jail, what tells whether the program was reached.
+    pub(super) fn launch(&self, output: PipeWriter) -> io::Result<(Launch, Option<Entry>)> {
         let (program, arguments) = match self.support {
             Support::Exact(interpreter) | Support::OtherVersion(interpreter) => self.interpreted(interpreter),
             Support::Bootstrap => (self.task().join("bootstrap"), Vec::new()),
             Support::Missing(what) => return Err(io::Error::new(io::ErrorKind::Unsupported, what.clone())),
         };
-        let mut launch = match &self.engine.jail {
-            Ok(jail) => self.jailed(jail, &program, &arguments)?,
-            Err(_) => self.unjailed(&program, &arguments),
+        let (mut launch, entry) = match &self.engine.jail {
+            Ok(jail) => {
+                let (launch, entry) = self.jailed(jail, &program, &arguments)?;
+                (launch, Some(entry))
+            }
+            Err(_) => (self.unjailed(&program, &arguments), None),
         };
-        launch.command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        Ok(launch)
+        launch.output = Some(output.into());
+        Ok((launch, entry))
     }
 
     fn unjailed(&self, program: &Path, arguments: &[String]) -> Launch {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(self.environment()).current_dir(&self.version.code_path);
-        Launch { command, inherited: None, limits: Limits::default() }
+        let user = nix::unistd::geteuid().as_raw();
+        Launch { command, output: None, group: None, inherited: Vec::new(), limits: Limits::default(), user }
     }
 
-    fn jailed(&self, jail: &Jail, program: &Path, arguments: &[String]) -> io::Result<Launch> {
+    fn jailed(&self, jail: &Jail, program: &Path, arguments: &[String]) -> io::Result<(Launch, Entry)> {
         let files = match self.support {
             Support::Exact(interpreter) | Support::OtherVersion(interpreter) => interpreter.files.as_slice(),
             Support::Bootstrap | Support::Missing(_) => &[],

@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::serve::Listener;
@@ -19,35 +20,99 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::{Semaphore, watch},
     task::AbortHandle,
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
-/// Serves whoever connects. `open` counts the connections; the handler is told which of them a request came on.
-pub(super) fn serve<L, H, F>(listener: L, open: &TaskTracker, handler: H) -> AbortHandle
-where
-    L: Listener,
-    H: Fn(Request<Incoming>, Waits) -> F + Clone + Send + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
-{
-    let mut connections = Connections { listener, open: open.clone() };
-    let mut http = http1::Builder::new();
-    // What came together with an answer, a request for the next invocation, is heard before the reply to the answer leaves.
-    http.pipeline_flush(true);
-    let server = tokio::spawn(async move {
-        loop {
-            let (stream, _) = connections.accept().await;
-            let (handler, waits) = (handler.clone(), stream.waits.clone());
-            let service = service_fn(move |request| {
-                let answer = handler(request, waits.clone());
-                async move { Ok::<_, Infallible>(answer.await) }
-            });
-            let connection = http.serve_connection(TokioIo::new(stream), service);
-            // A process that breaks off says no more.
-            tokio::spawn(async move { drop(connection.await) });
+/// How many connections of one process are served at once. Runtimes open one or two.
+const MAX_CONNECTIONS: usize = 16;
+
+/// How long nobody is let in after one that was too many: a process that asks again and again gets no more of the server's
+/// time for it.
+const REST: Duration = Duration::from_millis(1);
+
+/// The most bytes that are kept of a request which is not understood yet, and of a body that nobody takes.
+const MAX_BUFFER: usize = 64 * 1024;
+
+/// The connections of one process, to all of its listeners.
+#[derive(Clone, Debug)]
+pub(super) struct Doors {
+    /// The connections that are open, and what was said on them and is not heard yet.
+    pub(super) open: TaskTracker,
+    room: Arc<Semaphore>,
+    /// Changes when a run is over.
+    runs: watch::Sender<u64>,
+}
+
+impl Doors {
+    pub(super) fn new() -> Self {
+        let open = TaskTracker::new();
+        open.close();
+        Self { open, room: Arc::new(Semaphore::new(MAX_CONNECTIONS)), runs: watch::Sender::default() }
+    }
+
+    /// Closes every connection but the one on which the process waits for its next invocation: what it says between two
+    /// runs is about neither, and a process that is frozen says nothing.
+    pub(super) fn close_but_waiting(&self) {
+        let is_alone = self.room.available_permits() + 1 >= MAX_CONNECTIONS;
+        if !is_alone {
+            self.runs.send_modify(|runs| *runs += 1);
         }
-    });
-    server.abort_handle()
+    }
+
+    /// Serves whoever connects. The handler is told which of the connections a request came on.
+    pub(super) fn serve<L, H, F>(&self, mut listener: L, handler: H) -> AbortHandle
+    where
+        L: Listener,
+        H: Fn(Request<Incoming>, Waits) -> F + Clone + Send + 'static,
+        F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    {
+        let mut http = http1::Builder::new();
+        // What came together with an answer, a request for the next invocation, is heard before the reply to the answer
+        // leaves.
+        http.pipeline_flush(true).max_buf_size(MAX_BUFFER);
+        let doors = self.clone();
+        let server = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await;
+                let Ok(place) = Arc::clone(&doors.room).try_acquire_owned() else {
+                    drop(stream);
+                    tokio::time::sleep(REST).await;
+                    continue;
+                };
+                let waits = Waits::default();
+                let (handler, told) = (handler.clone(), waits.clone());
+                let service = service_fn(move |request| {
+                    let answer = handler(request, told.clone());
+                    async move { Ok::<_, Infallible>(answer.await) }
+                });
+                let (held, open) = (BytesMut::new(), doors.open.token());
+                let stream = Connection { stream, ended: false, waits: waits.clone(), held, _open: open };
+                let connection = http.serve_connection(TokioIo::new(stream), service);
+                let runs = doors.runs.subscribe();
+                tokio::spawn(async move {
+                    let _place = place;
+                    tokio::select! {
+                        // A process that breaks off says no more.
+                        _ = connection => {}
+                        () = end_of_run(runs, waits) => {}
+                    }
+                });
+            }
+        });
+        server.abort_handle()
+    }
+}
+
+/// Returns when a run is over on a connection where the process does not wait for the next one.
+async fn end_of_run(mut runs: watch::Receiver<u64>, waits: Waits) {
+    // When the sender is gone, so is the process.
+    while runs.changed().await.is_ok() {
+        if !waits.get() {
+            return;
+        }
+    }
 }
 
 /// Whether the process waits for its next invocation on a connection. Whatever else it is told there meanwhile, that its
@@ -66,12 +131,6 @@ impl Waits {
     }
 }
 
-/// A listener, and what it lets in, counted.
-struct Connections<L> {
-    listener: L,
-    open: TaskTracker,
-}
-
 struct Connection<S> {
     stream: S,
     /// Whether it has come to its end, and that is yet to be told.
@@ -80,21 +139,6 @@ struct Connection<S> {
     /// What is sent with the next invocation.
     held: BytesMut,
     _open: TaskTrackerToken,
-}
-
-impl<L: Listener> Listener for Connections<L> {
-    type Io = Connection<L::Io>;
-    type Addr = L::Addr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (stream, address) = self.listener.accept().await;
-        let (waits, held) = (Waits::default(), BytesMut::new());
-        (Connection { stream, ended: false, waits, held, _open: self.open.token() }, address)
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.listener.local_addr()
-    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {

@@ -76,22 +76,20 @@ impl Initialisation<'_> {
         let request_id = &target.request_id;
         let mut sandbox = match Sandbox::start(engine, version, support, (*target).clone()).await {
             Ok(sandbox) => sandbox,
-            Err(StartError::InvalidEntrypoint(why)) => {
-                let error = report::invalid_entrypoint(request_id, &why);
-                let line = report::exit_line(&error);
-                return Err(NotReady::Failed(error, Some(line)));
-            }
-            Err(StartError::Io(error)) => return Err(NotReady::Broken(error)),
+            Err(error) => return Err(not_started(request_id, error)),
         };
         let failure = loop {
             match sandbox.next(deadline).await {
                 Happening::Ready => return Ok(sandbox),
                 Happening::InitError(error) => break NotReady::Failed(error, None),
-                Happening::Exited(status) => {
-                    let error = report::exited(request_id, status);
-                    let line = report::exit_line(&error);
-                    break NotReady::Failed(error, Some(line));
-                }
+                Happening::Exited(status) => match sandbox.not_entered() {
+                    Some(error) => break not_started(request_id, error),
+                    None => {
+                        let error = report::exited(request_id, status);
+                        let line = report::exit_line(&error);
+                        break NotReady::Failed(error, Some(line));
+                    }
+                },
                 Happening::OutOfMemory | Happening::OutOfProcesses => {
                     let error = report::killed(request_id);
                     let line = report::exit_line(&error);
@@ -106,5 +104,16 @@ impl Initialisation<'_> {
         sandbox.kill().await;
         sandbox.output.flush().await;
         Err(failure)
+    }
+}
+
+fn not_started(request_id: &str, error: StartError) -> NotReady {
+    match error {
+        StartError::InvalidEntrypoint(why) => {
+            let error = report::invalid_entrypoint(request_id, &why);
+            let line = report::exit_line(&error);
+            NotReady::Failed(error, Some(line))
+        }
+        StartError::Io(error) => NotReady::Broken(error),
     }
 }

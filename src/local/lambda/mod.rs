@@ -8,11 +8,14 @@
 //! Where the machine has bubblewrap, each process is in a jail of its own (`jail`). Without one, Functions run as the
 //! user who runs the server, and what they may do to the machine is not limited.
 
+mod birth;
 mod bootstraps;
+mod cgroup;
 mod code;
 mod command;
 mod config;
 mod connections;
+mod freezing;
 mod init;
 mod isolation;
 mod jail;
@@ -20,11 +23,13 @@ mod output;
 mod peers;
 mod pool;
 mod process_tree;
+mod procfs;
 mod report;
 mod run;
 mod runtime_api;
 mod runtimes;
 mod sandbox;
+mod sockets;
 mod versions;
 mod watchdog;
 
@@ -46,7 +51,7 @@ use crate::{
 };
 
 pub use config::{LocalLambdaConfig, Notice};
-pub use jail::JailMode;
+pub use jail::{JailMode, enter_if_asked};
 pub use runtimes::{RuntimeSupport, Support};
 
 /// The most bytes that a request may have: Lambda's 6 MB.
@@ -75,6 +80,8 @@ struct Engine {
     launcher: isolation::Launcher,
     /// Or why there is none.
     jail: Result<jail::Jail, String>,
+    /// Where this machine lets the server make control groups.
+    groups: Option<cgroup::Groups>,
     pool: pool::Pool,
     /// Where processes have their temporary files; a folder of this start of the server alone.
     scratch: tempfile::TempDir,
@@ -88,6 +95,9 @@ impl LocalLambda {
     /// Starts the engine on `config.data_dir`, which is created when it is not there. Runs within a tokio runtime.
     pub fn new(mut config: LocalLambdaConfig) -> Result<Arc<Self>, PortError> {
         let failed = |error| PortError::new("set the local Lambda's folder up", error);
+        // Nothing that this process starts, not only what it runs as a Function, gets what it inherited itself.
+        isolation::close_on_exec();
+        isolation::raise_file_limit();
         let folder = config.prepare_folder().map_err(failed)?;
         let scratch = config::scratch_folder(&folder).map_err(failed)?;
         let bootstraps = bootstraps::Bootstraps::write(&folder).map_err(failed)?;
@@ -104,14 +114,18 @@ impl LocalLambda {
             bootstraps,
             launcher: isolation::Launcher::start().map_err(failed)?,
             jail,
+            groups: cgroup::Groups::find(scratch.path()),
             pool: pool::Pool::new(config.max_processes, config.patience),
             runs: TaskTracker::new(),
             abort: CancellationToken::new(),
             config,
             scratch,
         });
-        let watchdog = watchdog::Watchdog::start(engine.scratch.path()).map_err(failed)?;
+        let watchdog =
+            watchdog::Watchdog::start(engine.scratch.path(), engine.groups.as_ref().map(cgroup::Groups::folder))
+                .map_err(failed)?;
         pool::freeze_idle(&engine);
+        pool::watch_frozen(Arc::downgrade(&engine));
         pool::reap_idle(Arc::downgrade(&engine));
         Ok(Arc::new(Self { engine, _watchdog: watchdog }))
     }

@@ -2,25 +2,48 @@
 //!
 //! Jails share the machine's network, so every Function can reach every Runtime API's port and find it in
 //! `/proc/net/tcp`. Whoever asks for another Function's next invocation would get its data and could answer for it.
+//!
+//! Anybody on the machine can make the server look, by connecting. So it looks at one connection at a time, asks the
+//! kernel for that one alone, refuses by user first, and rests after each stranger.
 
 use std::{
-    fs, io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::SetOnce,
+    task::spawn_blocking,
 };
 
-use super::process_tree::ProcessTree;
+use super::{process_tree::ProcessTree, sockets};
+
+/// How many open files of a Function are looked at for the one that is the connection. A Function that opens more makes
+/// it hard for itself alone.
+const MOST_FILES: usize = 4096;
+
+/// How long nobody is let in after a stranger.
+const REST: Duration = Duration::from_millis(1);
+
+/// Held while processes are looked at: however many connect to however many listeners, one thread does it.
+static LOOKING: Mutex<()> = Mutex::new(());
+
+/// Whose a Runtime API is.
+#[derive(Clone, Debug)]
+pub(super) struct Owner {
+    pub(super) tree: Arc<ProcessTree>,
+    /// The user that its processes are to everybody outside of their jail.
+    pub(super) user: u32,
+}
 
 /// A listener that accepts connections of these processes only, and closes all others.
 pub(super) struct OwnProcesses {
     pub(super) listener: TcpListener,
     /// Set once the processes are started: before that nobody has a reason to connect.
-    pub(super) owner: Arc<SetOnce<Arc<ProcessTree>>>,
+    pub(super) owner: Arc<SetOnce<Owner>>,
 }
 
 impl axum::serve::Listener for OwnProcesses {
@@ -29,15 +52,18 @@ impl axum::serve::Listener for OwnProcesses {
 
     async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         loop {
-            let (stream, peer) = axum::serve::Listener::accept(&mut self.listener).await;
-            let Ok(here) = stream.local_addr() else { continue };
-            let owner = self.owner.wait().await;
-            if client_socket(peer, here).is_some_and(|inode| owner.holds_socket(inode)) {
+            let (stream, client) = axum::serve::Listener::accept(&mut self.listener).await;
+            let Ok(server) = stream.local_addr() else { continue };
+            let owner = self.owner.wait().await.clone();
+            if spawn_blocking(move || owner.is_at(client, server)).await.unwrap_or(false) {
                 // Answers are small and waited for. A socket that cannot do it is only slower.
                 let _ = stream.set_nodelay(true);
-                return (stream, peer);
+                return (stream, client);
             }
-            tracing::warn!("a process that is not the Function's tried to use its Runtime API");
+            drop(stream);
+            // Not a warning: strangers could fill the server's log with it.
+            tracing::debug!("a process that is not the Function's tried to use its Runtime API");
+            tokio::time::sleep(REST).await;
         }
     }
 
@@ -46,51 +72,40 @@ impl axum::serve::Listener for OwnProcesses {
     }
 }
 
-/// The number of the client's socket, where the client is on this machine and has not hung up.
-fn client_socket(client: SocketAddr, server: SocketAddr) -> Option<u64> {
-    let (IpAddr::V4(client_ip), IpAddr::V4(server_ip)) = (client.ip(), server.ip()) else { return None };
-    let ends = |shown: fn(Ipv4Addr) -> String| {
-        let end = |ip, port: u16| format!("{}:{port:04X}", shown(ip));
-        (end(client_ip, client.port()), end(server_ip, server.port()))
-    };
-    // Programs that speak both versions of IP with one socket are in the second table, under a longer form.
-    find(&fs::read_to_string("/proc/net/tcp").ok()?, &ends(in_table))
-        .or_else(|| find(&fs::read_to_string("/proc/net/tcp6").ok()?, &ends(in_table_of_both)))
-}
-
-fn find(table: &str, (client, server): &(String, String)) -> Option<u64> {
-    table.lines().skip(1).find_map(|line| {
-        let mut fields = line.split_whitespace();
-        let is_it = fields.nth(1) == Some(client) && fields.next() == Some(server);
-        is_it.then(|| fields.nth(6)?.parse().ok())?
-    })
-}
-
-/// The kernel prints the four bytes as one number of this machine's byte order.
-fn in_table(ip: Ipv4Addr) -> String {
-    format!("{:08X}", u32::from_ne_bytes(ip.octets()))
-}
-
-fn in_table_of_both(ip: Ipv4Addr) -> String {
-    let prefix = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
-    format!("{:08X}{:08X}{prefix:08X}{}", 0, 0, in_table(ip))
+impl Owner {
+    /// Whether one of its processes holds the client's end of a connection.
+    fn is_at(&self, client: SocketAddr, server: SocketAddr) -> bool {
+        let _one_at_a_time = LOOKING.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets::client(client, server)
+            .is_some_and(|socket| socket.user == self.user && self.tree.holds_socket(socket.inode, MOST_FILES))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{net::Ipv4Addr, sync::mpsc};
+
     use super::*;
 
+    fn owner(pid: u32, user: u32) -> Owner {
+        Owner { tree: Arc::new(ProcessTree::new(i32::try_from(pid).unwrap())), user }
+    }
+
+    fn me() -> u32 {
+        nix::unistd::geteuid().as_raw()
+    }
+
     #[tokio::test]
-    async fn the_client_of_a_connection_is_found_whichever_ip_its_socket_speaks() {
+    async fn a_connection_is_its_holder_s_whichever_ip_its_socket_speaks() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let here = listener.local_addr().unwrap();
         let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), here.port());
         for to in [here, mapped] {
             let client = TcpStream::connect(to).await.unwrap();
             let (accepted, peer) = listener.accept().await.unwrap();
-            let inode = client_socket(peer, accepted.local_addr().unwrap()).expect("it is in a table");
-            let me = ProcessTree::new(i32::try_from(std::process::id()).unwrap());
-            assert!(me.holds_socket(inode), "{to}");
+            let here = accepted.local_addr().unwrap();
+            assert!(owner(std::process::id(), me()).is_at(peer, here), "{to}");
+            assert!(!owner(std::process::id(), me() + 1).is_at(peer, here), "another user's: {to}");
             drop(client);
         }
     }
@@ -102,9 +117,34 @@ mod tests {
         let here = listener.local_addr().unwrap();
         let _client = TcpStream::connect(here).await.unwrap();
         let (_, peer) = listener.accept().await.unwrap();
-        let inode = client_socket(peer, here).unwrap();
-        assert!(!ProcessTree::new(i32::try_from(sleeper.id()).unwrap()).holds_socket(inode));
+        assert!(!owner(sleeper.id(), me()).is_at(peer, here));
         sleeper.kill().unwrap();
         sleeper.wait().unwrap();
+    }
+
+    /// In one thread, which would wait with it.
+    #[tokio::test]
+    async fn who_is_looked_at_holds_up_nobody_else() {
+        use axum::serve::Listener as _;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let here = listener.local_addr().unwrap();
+        let mut guarded = OwnProcesses { listener, owner: Arc::default() };
+        guarded.owner.set(owner(std::process::id(), me())).unwrap();
+        let client = TcpStream::connect(here).await.unwrap();
+        let ((tell, is_held), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
+        let looks = std::thread::spawn(move || {
+            let _looking = LOOKING.lock().unwrap();
+            tell.send(()).unwrap();
+            // Until the other end is dropped.
+            let _ = released.recv();
+        });
+        is_held.recv().unwrap();
+        let mut accepting = std::pin::pin!(guarded.accept());
+        let waited = tokio::time::timeout(Duration::from_millis(50), accepting.as_mut()).await;
+        assert!(waited.is_err(), "nobody has looked");
+        drop(release);
+        let (_, peer) = accepting.await;
+        looks.join().unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
     }
 }

@@ -11,11 +11,14 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Engine, code::CodeHash, sandbox::Sandbox, versions::Version};
+use super::{Engine, code::CodeHash, process_tree::ProcessTree, sandbox::Sandbox, versions::Version};
 
 /// How long a process rests before it is frozen. Stopping it, and letting it go on, costs more than most calls, and under
 /// load the next call comes sooner.
 const FREEZE_AFTER: Duration = Duration::from_millis(10);
+
+/// How often it is looked whether frozen processes hold still.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// The processes of all Functions.
 #[derive(Debug)]
@@ -119,6 +122,7 @@ impl Pool {
 
     /// Takes a process back that is ready for its next run. It is frozen when none comes at once.
     pub(super) fn rest(&self, sandbox: Sandbox, slot: Slot) {
+        sandbox.rest();
         let mut state = lock(&self.state);
         state.forget_busy(&sandbox.version);
         if state.closed {
@@ -133,19 +137,37 @@ impl Pool {
         self.rested.notify_one();
     }
 
-    /// Freezes the processes that have rested for [`FREEZE_AFTER`]. Whether there are others that will have.
-    fn freeze_rested(&self) -> bool {
-        let mut are_more = false;
-        // Under the lock, so that no run begins in a process that is being stopped.
+    /// The processes that have rested for [`FREEZE_AFTER`] and are to be frozen, each told once; and whether there are
+    /// others that will have. Freezing takes a while, and is done without the pool's lock: a run that comes meanwhile
+    /// calls it off.
+    fn due_for_freezing(&self) -> (Vec<Arc<ProcessTree>>, bool) {
+        let (mut due, mut are_more) = (Vec::new(), false);
         for idle in lock(&self.state).idle.iter_mut().filter(|idle| !idle.is_frozen) {
             if idle.since.elapsed() >= FREEZE_AFTER {
-                idle.sandbox.freeze();
                 idle.is_frozen = true;
+                due.push(idle.sandbox.hold_still());
             } else {
                 are_more = true;
             }
         }
-        are_more
+        (due, are_more)
+    }
+
+    /// The processes that are to hold still.
+    fn frozen(&self) -> Vec<Arc<ProcessTree>> {
+        let state = lock(&self.state);
+        state.idle.iter().filter(|idle| idle.is_frozen).map(|idle| Arc::clone(idle.sandbox.tree())).collect()
+    }
+
+    /// Ends the process of this tree, unless a run has taken it.
+    async fn end_restless(&self, tree: &Arc<ProcessTree>) {
+        let is_it = |idle: &mut Idle| Arc::ptr_eq(idle.sandbox.tree(), tree);
+        let ended: Vec<Idle> = lock(&self.state).idle.extract_if(.., is_it).collect();
+        for idle in &ended {
+            let function = &idle.sandbox.version.function;
+            tracing::warn!(%function, "a process of {function} did not hold still between two runs, and was ended");
+        }
+        end(ended).await;
     }
 
     /// How many processes are busy.
@@ -283,12 +305,39 @@ pub(super) fn freeze_idle(engine: &Arc<Engine>) {
             loop {
                 tokio::time::sleep(FREEZE_AFTER).await;
                 let Some(engine) = engine.upgrade() else { return };
-                if !engine.pool.freeze_rested() {
+                let (due, are_more) = engine.pool.due_for_freezing();
+                for tree in due {
+                    tokio::spawn(end_unless(Arc::downgrade(&engine), tree, ProcessTree::freeze));
+                }
+                if !are_more {
                     break;
                 }
             }
         }
     });
+}
+
+/// Ends frozen processes that do not hold still, until the engine is gone.
+pub(super) fn watch_frozen(engine: Weak<Engine>) {
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(LOOK_AFTER).await;
+            let Some(frozen) = engine.upgrade().map(|engine| engine.pool.frozen()) else { return };
+            // One after the other: this is never urgent.
+            for tree in frozen {
+                end_unless(Weak::clone(&engine), tree, ProcessTree::is_still).await;
+            }
+        }
+    });
+}
+
+/// Ends the process of a tree unless what is done with it answers true. That takes a while and blocks.
+async fn end_unless(engine: Weak<Engine>, tree: Arc<ProcessTree>, is_fine: fn(&ProcessTree) -> bool) {
+    let asked = Arc::clone(&tree);
+    let is_fine = tokio::task::spawn_blocking(move || is_fine(&asked)).await;
+    if let (Ok(false), Some(engine)) = (is_fine, engine.upgrade()) {
+        engine.pool.end_restless(&tree).await;
+    }
 }
 
 /// Ends processes that were idle for too long, until the engine is gone.

@@ -1,17 +1,25 @@
-//! A process and everything that it started, found in `/proc`: what memory it takes, and how to stop all of it.
+//! A process and everything that it started, found in `/proc`: what memory it takes, and how to end all of it.
+//! [`super::freezing`] is how to stop it for a while.
+//!
+//! Nearly everything here reads many files, as many as the Function has processes and threads: it is called where
+//! waiting harms nobody, never on the threads that serve requests.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
-    io,
-    os::unix::fs::FileExt as _,
     path::Path,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use nix::{
     sys::signal::{Signal, kill, killpg},
     unistd::Pid,
+};
+
+use super::{
+    cgroup::Group,
+    freezing::Stillness,
+    procfs::{self, children, start_time},
 };
 
 /// The tree below one process that leads its process group and adopts its orphans (see [`super::isolation`]).
@@ -20,10 +28,11 @@ pub(super) struct ProcessTree {
     root: i32,
     /// When the root started: its number alone may come round to a stranger.
     started: Option<u64>,
-    /// Every process ever seen in the tree, so that those which outlive the root are known.
+    /// The processes that were last seen in the tree, so that those which outlive the root are known.
     seen: Mutex<BTreeMap<i32, Seen>>,
-    /// The processes that were stopped, while they are.
-    frozen: Mutex<BTreeSet<i32>>,
+    pub(super) stillness: Stillness,
+    /// The control group that all of it is in.
+    pub(super) group: Option<Arc<Group>>,
     jail: Option<JailInit>,
 }
 
@@ -35,8 +44,25 @@ struct Seen {
     statm: Option<File>,
 }
 
+/// What a look at a tree showed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    /// How many processes there are, where there is no jail: in one the kernel counts them.
+    pub(super) processes: usize,
+    /// What is resident.
+    pub(super) resident: u64,
+    /// What counts against a limit, no more than `resident`.
+    pub(super) held: u64,
+}
+
 /// How many of a tree's processes have their [`Seen::statm`] held open: most have one or two.
 const HELD_OPEN: usize = 2;
+
+/// How many processes are asked for their memory after a run. Most have one or two; the rest are looked at meanwhile.
+const ASKED: usize = 32;
+
+/// How many times processes are looked for before those that go on starting others are killed one by one.
+pub(super) const MAX_SCANS: usize = 8;
 
 /// The first process of a jail, once it is there: a child of the root, with its start time. It adopts every orphan in
 /// the jail, and the kernel kills all the others when it dies.
@@ -45,7 +71,8 @@ type JailInit = OnceLock<(i32, u64)>;
 impl ProcessTree {
     /// The tree below this process, which was just started.
     pub(super) fn new(root: i32) -> Self {
-        Self { root, started: start_time(root), seen: Mutex::default(), frozen: Mutex::default(), jail: None }
+        let (seen, stillness) = (Mutex::default(), Stillness::default());
+        Self { root, started: start_time(root), seen, stillness, group: None, jail: None }
     }
 
     /// The tree in the jail that this process, which was just started, makes and watches over. The two processes that
@@ -54,31 +81,32 @@ impl ProcessTree {
         Self { jail: Some(OnceLock::new()), ..Self::new(root) }
     }
 
-    /// Whether there are more processes than this, of a number that they cannot reach by chance: where there is no
-    /// jail, nothing else stops one that starts others without end.
-    pub(super) fn has_more_than(&self, most: usize) -> bool {
-        self.observe_at_most(most + 1).len() > most
+    /// The same tree, whose root was started in this control group.
+    pub(super) fn in_group(self, group: Option<Arc<Group>>) -> Self {
+        Self { group, ..self }
     }
 
-    /// Whether one of the processes holds the socket of this number.
-    pub(super) fn holds_socket(&self, inode: u64) -> bool {
+    /// Whether the kernel killed a process because the tree had no memory left.
+    pub(super) fn ran_out_of_memory(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.ran_out_of_memory())
+    }
+
+    /// Whether one of the processes holds the socket of this number. Looks at no more than `most` open files.
+    pub(super) fn holds_socket(&self, inode: u64, most: usize) -> bool {
         let name = format!("socket:[{inode}]");
-        let holds = |pid: i32| {
-            let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-            files.filter_map(Result::ok).any(|file| fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == &*name))
-        };
-        self.observe().into_iter().any(holds)
+        let files = |pid: i32| fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(Result::ok);
+        let mut files = self.observe().into_iter().flat_map(files).take(most);
+        files.any(|file| fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == &*name))
     }
 
-    /// How many bytes are resident in the processes that were seen so far: quick, and right for most, which are alone.
+    /// How many bytes are resident in the processes that were seen last: quick, and right for most, which are alone.
     pub(super) fn known_memory(&self) -> u64 {
         let resident = || -> Vec<u64> {
-            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             let of = |(pid, seen): (&i32, &Seen)| match &seen.statm {
-                Some(statm) => resident_in(statm),
-                None => resident_bytes(*pid),
+                Some(statm) => procfs::resident_in(statm),
+                None => procfs::resident_bytes(*pid),
             };
-            seen.iter().filter_map(of).collect()
+            self.seen().iter().take(ASKED).filter_map(of).collect()
         };
         let mut known = resident();
         if known.is_empty() {
@@ -88,34 +116,29 @@ impl ProcessTree {
         known.into_iter().sum()
     }
 
-    /// How many bytes of memory the tree takes: what is resident, pages that several processes share counted once.
+    /// How many processes there are, and how much memory they take.
     ///
-    /// Exact only when it matters, that is above `limit`: telling shared pages apart costs milliseconds.
-    pub(super) fn memory(&self, limit: u64) -> u64 {
+    /// What they hold is exact only where it matters, when more than `limit` is resident: telling shared pages apart
+    /// costs milliseconds.
+    pub(super) fn look(&self, limit: u64) -> Look {
         let pids = self.observe();
-        let resident: u64 = pids.iter().filter_map(|pid| resident_bytes(*pid)).sum();
-        if resident <= limit || pids.len() == 1 {
-            return resident;
-        }
-        pids.iter().filter_map(|pid| proportional_bytes(*pid).or_else(|| resident_bytes(*pid))).sum()
-    }
-
-    /// Stops every process until [`ProcessTree::thaw`], as Lambda does between two runs.
-    pub(super) fn freeze(&self) {
-        let stopped = self.stop_all();
-        *self.frozen.lock().unwrap_or_else(PoisonError::into_inner) = stopped;
-    }
-
-    /// Lets every process go on that was stopped: none can have come since, and none can have ended by itself.
-    pub(super) fn thaw(&self) {
-        for pid in std::mem::take(&mut *self.frozen.lock().unwrap_or_else(PoisonError::into_inner)) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
-        }
+        let resident: u64 = pids.iter().filter_map(|pid| procfs::resident_bytes(*pid)).sum();
+        let held = if resident <= limit {
+            resident
+        } else {
+            let is_shared = pids.len() > 1;
+            let of = |pid: &i32| procfs::held_bytes(*pid, is_shared).or_else(|| procfs::resident_bytes(*pid));
+            pids.iter().filter_map(of).sum()
+        };
+        Look { processes: if self.jail.is_some() { 0 } else { pids.len() }, resident, held }
     }
 
     /// Kills every process: those in the tree, those seen in it before, those in the root's process group, and those
     /// whose environment still holds `mark`, in whatever session they are.
     pub(super) fn kill(&self, mark: &Path) {
+        if let Some(group) = &self.group {
+            group.kill();
+        }
         if let Some(jail) = &self.jail {
             match self.init_of(jail) {
                 // The root waits for it, and ends once all are gone.
@@ -135,47 +158,62 @@ impl ProcessTree {
         let _ = killpg(Pid::from_raw(self.root), Signal::SIGKILL);
     }
 
+    /// Stops whatever is found, as long as that is something new.
     fn stop_all(&self) -> BTreeSet<i32> {
         let mut stopped = BTreeSet::new();
-        loop {
+        for _ in 0..MAX_SCANS {
             let fresh: Vec<i32> = self.observe().into_iter().filter(|pid| !stopped.contains(pid)).collect();
             if fresh.is_empty() {
-                return stopped;
+                break;
             }
             for pid in fresh {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
                 stopped.insert(pid);
             }
         }
+        stopped
     }
 
-    /// The living processes of the tree, remembered.
-    fn observe(&self) -> Vec<i32> {
-        self.observe_at_most(usize::MAX)
-    }
-
-    fn observe_at_most(&self, most: usize) -> Vec<i32> {
-        let mut found = Vec::new();
+    /// The living processes of the tree, remembered in place of those that were seen before.
+    pub(super) fn observe(&self) -> Vec<i32> {
+        let mut found = BTreeMap::new();
         let mut next = Vec::new();
         match &self.jail {
             Some(jail) => next.extend(self.init_of(jail).into_iter().flat_map(children)),
             None if self.is_rooted() => next.push(self.root),
             None => {}
         }
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(pid) = next.pop() {
+            // A process that moves while it is looked for may be met twice.
+            if found.contains_key(&pid) {
+                continue;
+            }
             let Some(started) = start_time(pid) else { continue };
-            if seen.get(&pid).is_none_or(|known| known.started != started) {
-                let statm = if seen.len() < HELD_OPEN { open_statm(pid).ok() } else { None };
-                seen.insert(pid, Seen { started, statm });
-            }
-            found.push(pid);
-            if found.len() >= most {
-                break;
-            }
+            found.insert(pid, started);
             next.extend(children(pid));
         }
-        found
+        self.remember(&found);
+        found.into_keys().collect()
+    }
+
+    fn remember(&self, found: &BTreeMap<i32, u64>) {
+        let mut seen = self.seen();
+        // In a jail none is lost: the first process adopts it.
+        let is_there = |pid: &i32, known: &Seen| match found.get(pid) {
+            Some(started) => *started == known.started,
+            None => self.jail.is_none() && start_time(*pid) == Some(known.started),
+        };
+        seen.retain(|pid, known| is_there(pid, known));
+        for (pid, started) in found {
+            if !seen.contains_key(pid) {
+                let statm = if seen.len() < HELD_OPEN { procfs::open_statm(*pid).ok() } else { None };
+                seen.insert(*pid, Seen { started: *started, statm });
+            }
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<i32, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the root lives.
@@ -193,9 +231,9 @@ impl ProcessTree {
     }
 
     fn survivors(&self) -> Vec<i32> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // A number that came round again belongs to somebody else, and started at another time.
-        seen.iter().filter(|(pid, seen)| start_time(**pid) == Some(seen.started)).map(|(pid, _)| *pid).collect()
+        let lives = |(pid, seen): &(&i32, &Seen)| start_time(**pid) == Some(seen.started);
+        self.seen().iter().filter(lives).map(|(pid, _)| *pid).collect()
     }
 }
 
@@ -217,51 +255,4 @@ fn marked(mark: &Path) -> Vec<i32> {
     };
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     pids.filter(|pid| *pid != own).filter(holds).collect()
-}
-
-fn children(pid: i32) -> Vec<i32> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    let of_thread = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-    threads
-        .filter_map(Result::ok)
-        .flat_map(|thread| of_thread(thread).split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
-        .collect()
-}
-
-/// When a process started, in clock ticks since the machine did; absent for one that is gone or a zombie.
-fn start_time(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the name in parentheses, which may hold anything.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X") { None } else { fields.nth(18)?.parse().ok() }
-}
-
-fn resident_bytes(pid: i32) -> Option<u64> {
-    resident_in(&open_statm(pid).ok()?)
-}
-
-fn open_statm(pid: i32) -> io::Result<File> {
-    File::open(format!("/proc/{pid}/statm"))
-}
-
-/// Absent when the process is gone.
-fn resident_in(statm: &File) -> Option<u64> {
-    // Seven numbers of at most twenty digits.
-    let mut text = [0; 160];
-    let length = statm.read_at(&mut text, 0).ok()?;
-    let pages: u64 = str::from_utf8(&text[..length]).ok()?.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * page_size())
-}
-
-fn proportional_bytes(pid: i32) -> Option<u64> {
-    let smaps = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = smaps.lines().find(|line| line.starts_with("Pss:"))?;
-    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kilobytes * 1024)
-}
-
-fn page_size() -> u64 {
-    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
-    size.and_then(|size| u64::try_from(size).ok()).unwrap_or(4096)
 }

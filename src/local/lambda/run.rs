@@ -115,7 +115,7 @@ impl Run {
         let (sandbox, init) = match warm {
             Some(sandbox) => {
                 sandbox.output.retarget(self.target.clone());
-                sandbox.thaw();
+                sandbox.thaw().await;
                 (Ok(sandbox), None)
             }
             None => {

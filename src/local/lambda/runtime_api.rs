@@ -11,6 +11,7 @@ use std::{
     os::{fd::AsRawFd, unix::fs::PermissionsExt},
     path,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use axum::serve::ListenerExt as _;
@@ -31,9 +32,8 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     MAX_RESPONSE_BYTES,
-    connections::{Waits, serve},
-    peers::OwnProcesses,
-    process_tree::ProcessTree,
+    connections::{Doors, Waits},
+    peers::{OwnProcesses, Owner},
 };
 use crate::{
     detach::{DetachOnDrop, detach_on_drop},
@@ -46,6 +46,9 @@ const FUNCTION_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked
 const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 const ERROR_BODY: &str = "lambda-runtime-function-error-body";
+
+/// How long a body may take to arrive that is about no run.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the process told us.
 #[derive(Debug)]
@@ -81,9 +84,8 @@ pub(super) struct Delivery {
 pub(super) struct RuntimeApi {
     pub(super) address: SocketAddr,
     deliveries: mpsc::Sender<Delivery>,
-    owner: Arc<SetOnce<Arc<ProcessTree>>>,
-    /// The connections that are open.
-    open: TaskTracker,
+    owner: Arc<SetOnce<Owner>>,
+    doors: Doors,
     servers: Vec<AbortHandle>,
 }
 
@@ -92,6 +94,8 @@ struct Shared {
     events: mpsc::UnboundedSender<Event>,
     /// The invocation that has no answer yet.
     current: Mutex<Option<Arc<str>>>,
+    /// Held by the one whose body is being read: bodies are large, and one process has one thing to say.
+    reading: tokio::sync::Mutex<()>,
     /// Connections, and what was said on them and is not heard yet.
     open: TaskTracker,
 }
@@ -104,10 +108,14 @@ impl RuntimeApi {
         let address = listener.local_addr()?;
         let (deliveries, queue) = mpsc::channel(1);
         let (events, told) = mpsc::unbounded_channel();
-        let open = TaskTracker::new();
-        open.close();
-        let queue = tokio::sync::Mutex::new(queue);
-        let shared = Shared { deliveries: queue, events, current: Mutex::default(), open: open.clone() };
+        let doors = Doors::new();
+        let shared = Shared {
+            deliveries: tokio::sync::Mutex::new(queue),
+            events,
+            current: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+            open: doors.open.clone(),
+        };
         let shared = Arc::new(shared);
         let handler = move |request, waits| answer(Arc::clone(&shared), request, waits);
         let owner = Arc::new(SetOnce::new());
@@ -115,25 +123,30 @@ impl RuntimeApi {
             None => {
                 // Answers are small and waited for. A socket that cannot do it is only slower.
                 let prompt = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-                vec![serve(prompt, &open, handler)]
+                vec![doors.serve(prompt, handler)]
             }
             Some(private) => {
                 let guarded = OwnProcesses { listener, owner: owner.clone() };
-                vec![serve(private, &open, handler.clone()), serve(guarded, &open, handler)]
+                vec![doors.serve(private, handler.clone()), doors.serve(guarded, handler)]
             }
         };
-        Ok((Self { address, deliveries, owner, open, servers }, told))
+        Ok((Self { address, deliveries, owner, doors, servers }, told))
     }
 
     /// Says whose API this is.
-    pub(super) fn belongs_to(&self, owner: &Arc<ProcessTree>) {
+    pub(super) fn belongs_to(&self, owner: Owner) {
         // Said once; a second time would change nothing.
-        let _ = self.owner.set(owner.clone());
+        let _ = self.owner.set(owner);
+    }
+
+    /// Closes every connection but the one on which the process waits for its next invocation.
+    pub(super) fn close_but_waiting(&self) {
+        self.doors.close_but_waiting();
     }
 
     /// Waits until no connection is open: then whatever a process said that is gone has been heard.
     pub(super) async fn silent(&self) {
-        self.open.wait().await;
+        self.doors.open.wait().await;
     }
 
     /// Hands an invocation over, to the `next` call that waits for it.
@@ -180,7 +193,7 @@ impl Shared {
     fn answered(&self, request_id: &str, answer: Answer) -> Response<Full<Bytes>> {
         let mut current = self.current();
         if current.as_deref() != Some(request_id) {
-            return refusal(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID");
+            return unknown_request();
         }
         *current = None;
         let too_large = matches!(answer, Answer::TooLarge);
@@ -241,10 +254,24 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>, waits: Waits) -
 }
 
 async fn next(shared: &Shared, waits: &Waits) -> Response<Full<Bytes>> {
-    let _ = shared.events.send(Event::Ready);
-    waits.set(true);
-    let delivery = shared.deliveries.lock().await.recv().await;
+    // Who is first in line is known before the process is known to be ready, because then every other connection may be
+    // closed.
+    let mut deliveries = match shared.deliveries.try_lock() {
+        Ok(deliveries) => {
+            waits.set(true);
+            let _ = shared.events.send(Event::Ready);
+            deliveries
+        }
+        Err(_) => {
+            let _ = shared.events.send(Event::Ready);
+            let deliveries = shared.deliveries.lock().await;
+            waits.set(true);
+            deliveries
+        }
+    };
+    let delivery = deliveries.recv().await;
     waits.set(false);
+    drop(deliveries);
     let Some(delivery) = delivery else {
         return refusal(StatusCode::FORBIDDEN, "InvalidStateTransition", "The process is about to end");
     };
@@ -266,7 +293,8 @@ async fn next(shared: &Shared, waits: &Waits) -> Response<Full<Bytes>> {
 
 impl Shared {
     async fn response(&self, request_id: &str, body: Incoming) -> Response<Full<Bytes>> {
-        let answer = match read(body).await {
+        let Some((read, _turn)) = self.read_answer(request_id, body).await else { return unknown_request() };
+        let answer = match read {
             Ok(Content { failure: Some(failure), .. }) => Answer::Failed(failure),
             Ok(Content { bytes: Some(bytes), .. }) => Answer::Returned(bytes),
             Ok(Content { bytes: None, .. }) => Answer::TooLarge,
@@ -277,7 +305,8 @@ impl Shared {
     }
 
     async fn error(&self, request_id: &str, headers: &HeaderMap, body: Incoming) -> Response<Full<Bytes>> {
-        let answer = match read(body).await {
+        let Some((read, _turn)) = self.read_answer(request_id, body).await else { return unknown_request() };
+        let answer = match read {
             Ok(Content { bytes: Some(bytes), .. }) => Answer::Failed(reported(headers, &bytes)),
             Ok(Content { bytes: None, .. }) => Answer::TooLarge,
             Err(_) => return truncated(),
@@ -286,10 +315,47 @@ impl Shared {
     }
 
     async fn init_error(&self, headers: &HeaderMap, body: Incoming) -> Response<Full<Bytes>> {
-        let bytes = read(body).await.ok().and_then(|content| content.bytes).unwrap_or_default();
+        let reading = async {
+            let _turn = self.reading.lock().await;
+            read(body).await
+        };
+        // No run's time limit ends this one.
+        let Ok(read) = tokio::time::timeout(BODY_PATIENCE, reading).await else { return truncated() };
+        let bytes = read.ok().and_then(|content| content.bytes).unwrap_or_default();
         let _ = self.events.send(Event::InitError(reported(headers, &bytes)));
         accepted()
     }
+
+    /// Reads what is said about this invocation, one body at a time; absent, and nothing kept of it, when there is no such
+    /// invocation. How long that may take is up to the run: answers may come in pieces.
+    async fn read_answer(
+        &self,
+        request_id: &str,
+        body: Incoming,
+    ) -> Option<(Result<Content, hyper::Error>, tokio::sync::MutexGuard<'_, ()>)> {
+        let is_current = || self.current().as_deref() == Some(request_id);
+        if is_current() {
+            let turn = self.reading.lock().await;
+            if is_current() {
+                return Some((read(body).await, turn));
+            }
+        }
+        skip(body).await;
+        None
+    }
+}
+
+/// Reads a body to its end without keeping it: who is still writing would not hear the answer.
+async fn skip(mut body: Incoming) {
+    let skipping = async {
+        let mut left = MAX_RESPONSE_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(still) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+            left = still;
+        }
+    };
+    // Then it is answered all the same.
+    let _ = tokio::time::timeout(BODY_PATIENCE, skipping).await;
 }
 
 struct Content {
@@ -306,7 +372,10 @@ async fn read(mut body: Incoming) -> Result<Content, hyper::Error> {
     while let Some(frame) = body.frame().await.transpose()? {
         match frame.into_data() {
             // What is too large is read all the same: a client that is still writing would not hear the answer.
-            Ok(data) if bytes.len() + data.len() > MAX_RESPONSE_BYTES => fits = false,
+            Ok(data) if bytes.len() + data.len() > MAX_RESPONSE_BYTES => {
+                fits = false;
+                bytes = BytesMut::new();
+            }
             Ok(data) if fits => bytes.extend_from_slice(&data),
             Ok(_) => {}
             Err(frame) => {
@@ -340,6 +409,10 @@ fn accepted() -> Response<Full<Bytes>> {
     plain(StatusCode::ACCEPTED, Bytes::from_static(b"{\"status\":\"OK\"}"))
 }
 
+fn unknown_request() -> Response<Full<Bytes>> {
+    refusal(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID")
+}
+
 fn truncated() -> Response<Full<Bytes>> {
     refusal(StatusCode::BAD_REQUEST, "TruncatedBody", "The body was not complete")
 }
@@ -353,79 +426,4 @@ fn plain(status: StatusCode, json: Bytes) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    use super::*;
-
-    fn delivery() -> Delivery {
-        let text = || "text".to_owned();
-        let (request_id, payload) = ("id".into(), Bytes::from_static(b"{}"));
-        Delivery { request_id, deadline_millis: 0, function_arn: text(), trace_id: text(), payload }
-    }
-
-    const NEXT: &str = "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nhost: x\r\n\r\n";
-    const DONE: &str =
-        "POST /2018-06-01/runtime/invocation/id/response HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}";
-
-    /// What comes in one piece.
-    async fn said_to(process: &mut tokio::net::UnixStream) -> String {
-        let mut bytes = [0; 4096];
-        let count = tokio::time::timeout(std::time::Duration::from_secs(10), process.read(&mut bytes)).await;
-        String::from_utf8_lossy(&bytes[..count.unwrap().unwrap()]).into_owned()
-    }
-
-    /// In one thread, so that what is not held is written before the test goes on.
-    #[tokio::test]
-    async fn a_process_that_waits_for_its_next_invocation_is_waked_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("api");
-        let (api, mut told) = RuntimeApi::listen(Some(&socket)).await.unwrap();
-        let mut process = tokio::net::UnixStream::connect(&socket).await.unwrap();
-        process.write_all(NEXT.as_bytes()).await.unwrap();
-        assert!(matches!(told.recv().await, Some(Event::Ready)));
-        api.deliver(delivery()).await;
-        assert!(said_to(&mut process).await.starts_with("HTTP/1.1 200"));
-
-        process.write_all(format!("{DONE}{NEXT}").as_bytes()).await.unwrap();
-        assert!(matches!(told.recv().await, Some(Event::Answered(_))));
-        assert!(matches!(told.recv().await, Some(Event::Ready)));
-        let nothing = process.try_read(&mut [0; 1]).unwrap_err();
-        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
-        api.deliver(delivery()).await;
-        let said = said_to(&mut process).await;
-        assert!(said.starts_with("HTTP/1.1 202"), "{said}");
-        assert!(said.contains("HTTP/1.1 200") && said.ends_with("{}"), "{said}");
-
-        // Whoever asks for the next one only when the answer was accepted hears that at once.
-        process.write_all(DONE.as_bytes()).await.unwrap();
-        assert!(said_to(&mut process).await.starts_with("HTTP/1.1 202"));
-    }
-
-    /// In one thread, so that nothing is read before everything is written.
-    #[tokio::test]
-    async fn what_is_said_right_before_the_end_of_a_connection_is_heard() {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("api");
-        let (api, mut told) = RuntimeApi::listen(Some(&socket)).await.unwrap();
-        for (route, body) in [("response", "\"done\""), ("error", "{\"errorType\":\"E\",\"errorMessage\":\"m\"}")] {
-            let mut asking = tokio::net::UnixStream::connect(&socket).await.unwrap();
-            asking.write_all(NEXT.as_bytes()).await.unwrap();
-            assert!(matches!(told.recv().await, Some(Event::Ready)));
-            api.deliver(delivery()).await;
-            assert!(asking.read(&mut [0; 1024]).await.unwrap() > 0);
-            let mut saying = asking.into_std().unwrap();
-            saying.set_nonblocking(false).unwrap();
-            let head = format!("POST /2018-06-01/runtime/invocation/id/{route} HTTP/1.1\r\nhost: x\r\n");
-            saying.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
-            drop(saying);
-            let heard = tokio::time::timeout(std::time::Duration::from_secs(10), told.recv()).await;
-            assert!(matches!(heard, Ok(Some(Event::Answered(_)))), "{route}: {heard:?}");
-        }
-    }
 }

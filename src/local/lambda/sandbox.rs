@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    io::{self, BufRead, BufReader, Read},
-    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    io::{self, Read},
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::ExitStatus,
     sync::Arc,
@@ -20,8 +20,9 @@ use super::{
     Engine,
     command::Start,
     config::create_private,
-    jail::{Cell, Jail, MAX_PROCESSES},
+    jail::{Cell, Entry, EntryFailure, MAX_PROCESSES, Step},
     output::{LogTarget, Output},
+    peers::Owner,
     process_tree::ProcessTree,
     runtime_api::{Answer, Delivery, Event, RuntimeApi},
     runtimes::Support,
@@ -29,8 +30,14 @@ use super::{
 };
 use crate::ports::FunctionError;
 
+/// A package's own program, as Lambda names it.
+const BOOTSTRAP: &str = "/var/task/bootstrap";
+
 /// How often a busy process's memory is looked at.
 const MEMORY_CHECK: Duration = Duration::from_millis(50);
+/// How many times as long as a look takes there is none after it, and at most: a thousand processes are many files to read.
+const MEMORY_CHECK_SHARE: u32 = 4;
+const MEMORY_CHECK_AT_MOST: Duration = Duration::from_millis(250);
 /// How long after a process's exit its last words may still be on their way: at least until its connection is taken,
 /// at most until every connection was read to its end.
 const LAST_WORDS: Duration = Duration::from_millis(50);
@@ -45,9 +52,14 @@ pub(super) struct Sandbox {
     events: mpsc::UnboundedReceiver<Event>,
     exit: watch::Receiver<Option<ExitStatus>>,
     tree: Arc<ProcessTree>,
+    /// Tells whether its program was started, where there is a jail.
+    entry: Option<Entry>,
+    is_bootstrap: bool,
     scratch: PathBuf,
     abort: CancellationToken,
     peak_bytes: u64,
+    /// How long the last look at its memory took.
+    last_look: Duration,
     killed: bool,
 }
 
@@ -91,7 +103,7 @@ impl Sandbox {
     ) -> Result<Self, StartError> {
         let jail = engine.jail.as_ref().ok();
         if *support == Support::Bootstrap {
-            check_bootstrap(&version.code_path.join("bootstrap"), jail)?;
+            check_bootstrap(&version.code_path.join("bootstrap"), jail.is_some())?;
         }
         let stream = super::run::random_hex::<16>();
         let scratch = engine.scratch.path().join(&stream);
@@ -102,24 +114,35 @@ impl Sandbox {
         let day = jiff::Timestamp::now().strftime("%Y/%m/%d").to_string();
         let log_stream = format!("{day}/[$LATEST]{stream}");
         let start = Start { engine, version, support, api: api.address, scratch: &scratch, log_stream: &log_stream };
-        let launch = start.launch(writer).map_err(StartError::Io)?;
-        let mut child = match engine.launcher.spawn(launch).await {
+        let (mut launch, entry) = start.launch(writer).map_err(StartError::Io)?;
+        let user = launch.user;
+        launch.group = engine.groups.as_ref().filter(|_| jail.is_some()).and_then(|groups| {
+            let group = groups.group(&stream, memory_limit(version));
+            // Without one, it is looked after in another way.
+            group.inspect_err(|error| tracing::debug!("no control group: {error}")).ok().map(Arc::new)
+        });
+        let child = match engine.launcher.spawn(launch).await {
             Ok(child) => child,
             Err(error) => {
                 let _ = fs::remove_dir_all(&scratch);
                 return Err(not_started(support, error));
             }
         };
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(i32::MAX);
-        let (exited, exit) = watch::channel(None);
+        let pid = child.id().unwrap_or(i32::MAX);
         let is_jailed = jail.is_some();
+        let tree = if is_jailed { ProcessTree::jailed(pid) } else { ProcessTree::new(pid) };
+        let group = child.group().cloned();
+        let tree = Arc::new(tree.in_group(group.clone()));
+        let (exited, exit) = watch::channel(None);
         tokio::spawn(async move {
             if let Ok(status) = child.wait().await {
                 let _ = exited.send(Some(if is_jailed { within_jail(status) } else { status }));
             }
+            if let Some(group) = group {
+                group.remove().await;
+            }
         });
-        let tree = Arc::new(if is_jailed { ProcessTree::jailed(pid) } else { ProcessTree::new(pid) });
-        api.belongs_to(&tree);
+        api.belongs_to(Owner { tree: Arc::clone(&tree), user });
         Ok(Self {
             version: version.clone(),
             output,
@@ -127,9 +150,12 @@ impl Sandbox {
             events,
             exit,
             tree,
+            entry,
+            is_bootstrap: *support == Support::Bootstrap,
             scratch,
             abort: engine.abort.clone(),
             peak_bytes: 0,
+            last_look: Duration::ZERO,
             killed: false,
         })
     }
@@ -137,7 +163,16 @@ impl Sandbox {
     /// Waits for the next thing to happen, until `deadline`.
     pub(super) async fn next(&mut self, deadline: Instant) -> Happening {
         loop {
-            let memory_check = tokio::time::sleep(MEMORY_CHECK);
+            let (tree, limit) = (Arc::clone(&self.tree), self.memory_limit());
+            let pause = (self.last_look * MEMORY_CHECK_SHARE).clamp(MEMORY_CHECK, MEMORY_CHECK_AT_MOST);
+            let look = async {
+                tokio::time::sleep(pause).await;
+                let look = move || {
+                    let begun = Instant::now();
+                    (tree.look(limit), begun.elapsed())
+                };
+                tokio::task::spawn_blocking(look).await
+            };
             tokio::select! {
                 // What a process said counts before that it ended.
                 biased;
@@ -145,13 +180,21 @@ impl Sandbox {
                 () = self.abort.cancelled() => return Happening::Aborted,
                 () = tokio::time::sleep_until(deadline) => return Happening::Deadline,
                 status = exit_of(&mut self.exit) => {
-                    return self.last_words().await.map_or(Happening::Exited(status), Happening::from);
+                    return match self.last_words().await {
+                        Some(event) => event.into(),
+                        None if self.tree.ran_out_of_memory() => Happening::OutOfMemory,
+                        None => Happening::Exited(status),
+                    };
                 }
-                () = memory_check => {
-                    if self.tree.has_more_than(MAX_PROCESSES) {
+                look = look => {
+                    // Fails only when the runtime ends.
+                    let Ok((look, took)) = look else { continue };
+                    self.last_look = took;
+                    self.peak_bytes = self.peak_bytes.max(look.resident);
+                    if look.processes > MAX_PROCESSES {
                         return Happening::OutOfProcesses;
                     }
-                    if self.measure_memory() > self.memory_limit() {
+                    if look.held > limit {
                         return Happening::OutOfMemory;
                     }
                 }
@@ -173,6 +216,18 @@ impl Sandbox {
         }
     }
 
+    /// Why the Function's program was never started, where a jail ended before that.
+    pub(super) fn not_entered(&self) -> Option<StartError> {
+        let failure = self.entry.as_ref()?.failure()?;
+        Some(match failure {
+            EntryFailure { step: Step::Program, errno } if self.is_bootstrap => {
+                // In Lambda's words, which are Go's.
+                StartError::InvalidEntrypoint(format!("fork/exec {BOOTSTRAP}: {}", errno.desc().to_lowercase()))
+            }
+            failure => StartError::Io(failure.into()),
+        })
+    }
+
     /// Whether the process ended.
     pub(super) fn has_exited(&self) -> bool {
         self.exit.borrow().is_some()
@@ -189,32 +244,47 @@ impl Sandbox {
         self.peak_bytes.min(self.memory_limit()).div_ceil(1024 * 1024)
     }
 
-    /// Stops it until the next run, as Lambda does.
-    pub(super) fn freeze(&self) {
-        self.tree.freeze();
+    /// Its processes.
+    pub(super) fn tree(&self) -> &Arc<ProcessTree> {
+        &self.tree
+    }
+
+    /// Notes that its run is over.
+    pub(super) fn rest(&self) {
+        self.api.close_but_waiting();
+    }
+
+    /// From now on its processes are to be stopped, which [`ProcessTree::freeze`] does, until the next run.
+    pub(super) fn hold_still(&self) -> Arc<ProcessTree> {
+        self.tree.stillness.want();
+        Arc::clone(&self.tree)
     }
 
     /// Lets it run again.
-    pub(super) fn thaw(&self) {
-        self.tree.thaw();
+    pub(super) async fn thaw(&self) {
+        if !self.tree.thaw() {
+            let tree = Arc::clone(&self.tree);
+            // Fails only when the runtime ends, and the process with it.
+            let _ = tokio::task::spawn_blocking(move || tree.thaw_after_all()).await;
+        }
     }
 
     /// Kills it with everything that it started, and waits until it is gone.
     pub(super) async fn kill(&mut self) {
-        self.tree.kill(&self.scratch);
-        self.killed = true;
+        let (tree, scratch) = (Arc::clone(&self.tree), self.scratch.clone());
+        let killed = tokio::task::spawn_blocking(move || tree.kill(&scratch)).await;
+        self.killed = killed.is_ok();
         exit_of(&mut self.exit).await;
     }
 
-    fn measure_memory(&mut self) -> u64 {
-        let bytes = self.tree.memory(self.memory_limit());
-        self.peak_bytes = self.peak_bytes.max(bytes);
-        bytes
-    }
-
     fn memory_limit(&self) -> u64 {
-        u64::from(self.version.memory_limit.get()) * 1024 * 1024
+        memory_limit(&self.version)
     }
+}
+
+/// In bytes.
+fn memory_limit(version: &Version) -> u64 {
+    u64::from(version.memory_limit.get()) * 1024 * 1024
 }
 
 impl Drop for Sandbox {
@@ -254,15 +324,21 @@ fn within_jail(status: ExitStatus) -> ExitStatus {
 
 /// Why a package's own `bootstrap` cannot be started, as far as that shows before it is tried.
 ///
-/// The format is looked at here because `exec` would not fail for one that the machine does not know: it would hand the
-/// file to a shell. The rest is, because with a jail it is bubblewrap that fails.
-fn check_bootstrap(bootstrap: &Path, jail: Option<&Jail>) -> Result<(), StartError> {
-    let invalid = |why: &str| Err(StartError::InvalidEntrypoint(why.to_owned()));
+/// In a jail the kernel decides, which looks there at what the Function sees. Without one the format is looked at here,
+/// because `exec` would not fail for a file that the machine does not know: it would hand it to a shell.
+fn check_bootstrap(bootstrap: &Path, is_jailed: bool) -> Result<(), StartError> {
+    let invalid = |why: String| Err(StartError::InvalidEntrypoint(why));
+    // Not opened before this: it may be a link to anywhere.
+    if fs::symlink_metadata(bootstrap).is_err() {
+        return invalid(format!("Couldn't find valid bootstrap(s): [{BOOTSTRAP} /opt/bootstrap]"));
+    }
+    if is_jailed || !cfg!(target_os = "linux") {
+        return Ok(());
+    }
     let mut head = [0; 20];
-    let read = match fs::File::open(bootstrap).map(|file| file.take(20).read(&mut head)) {
-        Ok(Ok(read)) => read,
-        Ok(Err(error)) => return Err(StartError::Io(error)),
-        Err(_) => return invalid("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"),
+    let Ok(Ok(read)) = fs::File::open(bootstrap).map(|file| file.take(20).read(&mut head)) else {
+        // The kernel says why.
+        return Ok(());
     };
     let machine = u16::from_le_bytes([head[18], head[19]]);
     let here = match std::env::consts::ARCH {
@@ -270,39 +346,21 @@ fn check_bootstrap(bootstrap: &Path, jail: Option<&Jail>) -> Result<(), StartErr
         "aarch64" => Some(183),
         _ => None,
     };
-    if fs::metadata(bootstrap).is_ok_and(|found| found.permissions().mode() & 0o111 == 0) {
-        return invalid("fork/exec /var/task/bootstrap: permission denied");
-    }
-    let is_script = head.starts_with(b"#!");
-    if let (true, Some(jail)) = (is_script, jail)
-        && !interpreter_of(bootstrap).is_some_and(|interpreter| jail.sees(&interpreter))
-    {
-        return invalid("fork/exec /var/task/bootstrap: no such file or directory");
-    }
     let is_program = read == head.len() && head.starts_with(b"\x7fELF") && here.is_none_or(|here| here == machine);
-    if is_script || is_program || !cfg!(target_os = "linux") {
+    if head.starts_with(b"#!") || is_program {
         return Ok(());
     }
-    invalid("fork/exec /var/task/bootstrap: exec format error")
-}
-
-/// The program that the first line of a script names.
-fn interpreter_of(script: &Path) -> Option<PathBuf> {
-    let mut line = Vec::new();
-    // The kernel looks no further either.
-    BufReader::new(fs::File::open(script).ok()?.take(256)).read_until(b'\n', &mut line).ok()?;
-    let line = String::from_utf8(line).ok()?;
-    line.strip_prefix("#!")?.split_whitespace().next().map(PathBuf::from)
+    invalid(format!("fork/exec {BOOTSTRAP}: exec format error"))
 }
 
 fn not_started(support: &Support, error: io::Error) -> StartError {
     match (support, error.kind()) {
         (Support::Bootstrap, io::ErrorKind::PermissionDenied) => {
-            StartError::InvalidEntrypoint("fork/exec /var/task/bootstrap: permission denied".to_owned())
+            StartError::InvalidEntrypoint(format!("fork/exec {BOOTSTRAP}: permission denied"))
         }
         // The file is there: what is not is the program that its first line names.
         (Support::Bootstrap, io::ErrorKind::NotFound) => {
-            StartError::InvalidEntrypoint("fork/exec /var/task/bootstrap: no such file or directory".to_owned())
+            StartError::InvalidEntrypoint(format!("fork/exec {BOOTSTRAP}: no such file or directory"))
         }
         _ => StartError::Io(error),
     }

@@ -10,17 +10,27 @@ use std::{
 
 use std::os::unix::process::CommandExt;
 
-/// Waits for its standard input to end, which it does when the server does, however that ended; then kills every process
-/// whose environment names the server's scratch folder, and removes that folder.
+/// Waits for its standard input to end, which it does when the server does, however that ended; then kills what the server
+/// left, and removes its scratch folder and its control groups.
+///
+/// What was started without a jail has that folder in its environment, and what was started in one has a file of it
+/// among its mounts, neither of which it can change. Where the server is an ordinary user, a jailed Function can have
+/// taken away by `ptrace` what would have ended its jail with the server.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 while read -r _; do :; done
-for process in /proc/[0-9]*; do
-    if tr '\0' '\n' < "$process/environ" 2>/dev/null | grep -qF -- "$1"; then
-        [ "${process#/proc/}" = "$$" ] || kill -KILL "${process#/proc/}" 2>/dev/null
-    fi
+[ -z "$3" ] || echo 1 2>/dev/null > "$3/cgroup.kill"
+for round in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    left=$(grep -lsF -- "$1" /proc/[0-9]*/environ /proc/[0-9]*/mountinfo)
+    [ -n "$left" ] || break
+    for file in $left; do
+        process=${file#/proc/}
+        [ "${process%/*}" = "$$" ] || kill -KILL "${process%/*}" 2>/dev/null
+    done
+    sleep 0.05
 done
-rm -rf -- "$1"
+rm -rf -- "$2"
+[ -z "$3" ] || rmdir -- "$3"/*/ "$3" 2>/dev/null
 "#;
 
 /// The watchdog of one engine.
@@ -30,11 +40,18 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Watches over the processes that have `mark` in their environment.
-    pub(super) fn start(mark: &Path) -> io::Result<Self> {
+    /// Watches over the processes that have a file of the `scratch` folder, or its name in their environment, and over the
+    /// control groups in this one.
+    pub(super) fn start(scratch: &Path, groups: Option<&Path>) -> io::Result<Self> {
+        // Mounts are shown as their file system has them, which may lie anywhere.
+        let tail = |folder: &Path| {
+            let above = folder.parent()?.file_name()?;
+            Some(Path::new("/").join(above).join(folder.file_name()?).join(""))
+        };
+        let mark = tail(scratch).ok_or(io::ErrorKind::InvalidInput)?;
         let process = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "tasklane-watchdog"])
-            .arg(mark)
+            .args([mark.as_path(), scratch, groups.unwrap_or(Path::new(""))])
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .stdin(Stdio::piped())
@@ -52,5 +69,47 @@ impl Drop for Watchdog {
         // Its work is done in an orderly end; without this it would wait on, or be left a zombie.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// As a Function in a jail is that has freed itself of what ends it with its server: it has nothing of the server in
+    /// its environment, and is nobody's child.
+    #[test]
+    fn a_jail_that_has_freed_itself_does_not_outlive_the_server() {
+        crate::local::lambda::tests::install_bubblewrap();
+        let around = tempfile::tempdir().unwrap();
+        let scratch = tempfile::Builder::new().suffix(".1").tempdir_in(&around).unwrap().keep();
+        fs::create_dir(scratch.join("one")).unwrap();
+        fs::write(scratch.join("one/runtime-api"), "").unwrap();
+        let jailed = |from: &Path| {
+            let mut bwrap = Command::new("bwrap");
+            bwrap.args(["--ro-bind", "/", "/", "--unshare-pid", "--dev", "/dev", "--tmpfs", "/run", "--ro-bind"]);
+            bwrap.arg(from).args(["/run/runtime-api", "--clearenv", "--", "/bin/sleep", "86461.5"]).spawn().unwrap()
+        };
+        let other = tempfile::NamedTempFile::new_in(&around).unwrap();
+        let (mut left, mut stranger) = (jailed(&scratch.join("one/runtime-api")), jailed(other.path()));
+        let is_mounted = || {
+            let processes = fs::read_dir("/proc").unwrap().flatten();
+            let mut mounts = processes.filter_map(|process| fs::read_to_string(process.path().join("mountinfo")).ok());
+            mounts.any(|mounts| mounts.contains(&format!("{}/one", scratch.file_name().unwrap().display())))
+        };
+        while !is_mounted() {
+            std::thread::yield_now();
+        }
+        let mut watchdog = Watchdog::start(&scratch, None).unwrap();
+        assert!(left.try_wait().unwrap().is_none());
+        drop(watchdog.process.stdin.take());
+        assert!(!left.wait().unwrap().success());
+        watchdog.process.wait().unwrap();
+        assert!(!scratch.exists());
+        assert!(stranger.try_wait().unwrap().is_none(), "it is somebody else's");
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
     }
 }

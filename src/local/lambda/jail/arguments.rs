@@ -1,19 +1,21 @@
 //! What bubblewrap is told. It does what it is told in the order in which it is told.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
 use super::{Cell, RUNTIME, SOCKET, TASK, machine};
 
-/// Lambda's `/tmp`, and shared memory, which Lambda has none of and some libraries cannot do without.
+/// Lambda's `/tmp`.
 const TMP_BYTES: &str = "536870912";
-const SHARED_MEMORY_BYTES: &str = "67108864";
 
 /// Files of `/proc` that change the whole machine, for whoever its root is.
 const DANGEROUS: &[&str] = &["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/scsi"];
+
+/// Files of `/proc` that name what belongs to others: the keys of the server's user.
+const TELLTALE: &[&str] = &["/proc/keys"];
 
 /// Arguments in the making.
 #[derive(Default)]
@@ -32,13 +34,23 @@ impl Arguments {
 
     /// Of a server that is root: what is left is needed to become another user, who keeps nothing of it.
     pub(super) fn of_root(&mut self) {
-        self.push(&["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]);
+        self.push(&["--cap-drop", "ALL"]);
+        for needed in ["CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"] {
+            self.push(&["--cap-add", needed]);
+        }
     }
 
     pub(super) fn of_every_jail(&mut self) {
         self.push(&["--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try", "--die-with-parent"]);
         // Without it a Function could type into the server's terminal.
         self.push(&["--new-session"]);
+        // Nobody's: what runs first in the jail is not the Function yet.
+        self.push(&["--clearenv"]);
+    }
+
+    /// The system calls that fail in it.
+    pub(super) fn filter(&mut self, descriptor: i32) {
+        self.push(&["--seccomp", &descriptor.to_string()]);
     }
 
     /// Programs, libraries, devices, and temporary folders of its own.
@@ -58,8 +70,11 @@ impl Arguments {
         for file in DANGEROUS {
             self.push(&["--ro-bind-try", file, file]);
         }
-        self.push(&["--dev", "/dev"]);
-        self.push(&["--perms", "1777", "--size", SHARED_MEMORY_BYTES, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]);
+        for file in TELLTALE {
+            self.push(&["--ro-bind-try", "/dev/null", file]);
+        }
+        // Nobody may write to it: as in Lambda there is no shared memory, for which Linux takes `/dev/shm`.
+        self.push(&["--dev", "/dev", "--remount-ro", "/dev"]);
         self.push(&["--perms", "1777", "--size", TMP_BYTES, "--tmpfs", "/tmp"]);
         // Where layers would be.
         self.folder(Path::new("/opt"));
@@ -83,14 +98,8 @@ impl Arguments {
         self.show(cell.code, Path::new(TASK));
         self.show(cell.runtime, Path::new(RUNTIME));
         self.show(&Cell::socket(cell.folder), Path::new(SOCKET));
-        self.push(&["--remount-ro", "/", "--chdir", TASK]);
-    }
-
-    pub(super) fn environment(&mut self, environment: &BTreeMap<String, String>) {
-        self.push(&["--clearenv"]);
-        for (name, value) in environment {
-            self.push(&["--setenv", name, value]);
-        }
+        // Not yet in the folder of the code: nothing of the Function's, not even what lies beside it, is the launcher's.
+        self.push(&["--remount-ro", "/", "--chdir", "/"]);
     }
 
     pub(super) fn finish(self) -> Vec<u8> {

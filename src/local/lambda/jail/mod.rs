@@ -2,28 +2,39 @@
 //!
 //! Within, a Function sees what it sees in Lambda: its code at `/var/task`, the bootstraps at `/var/runtime`, a `/tmp`
 //! of its own, and of the machine only programs and libraries, read-only. It has no capability and no other process.
+//! What bubblewrap starts is not the Function's program but this one, as a launcher ([`enter`]), which gives up the last
+//! rights and only then reads what the Function configures.
 //! The network is the machine's, because Functions call services, as they do in Lambda; its Runtime API is its own all
 //! the same (see [`super::runtime_api`]). `SECURITY.md` says what that leaves open.
 
 mod arguments;
+mod enter;
 mod etc;
+mod filter;
 mod machine;
+mod orders;
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::{self, Seek, Write},
-    os::fd::{AsRawFd, OwnedFd},
+    fs::OpenOptions,
+    io,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::OpenOptionsExt,
+    },
     path::{Path, PathBuf},
     process::Stdio,
     str::FromStr,
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::libc;
 use tokio::process::Command;
 
-use self::{arguments::Arguments, etc::Etc};
+pub use self::enter::enter_if_asked;
+pub(super) use self::orders::{Entry, EntryFailure, Step};
+
+use self::{arguments::Arguments, enter::ENTER, etc::Etc, orders::Orders};
 use super::isolation::{Launch, Limits};
 
 /// Where the Function's code is.
@@ -76,6 +87,8 @@ impl FromStr for JailMode {
 #[derive(Debug)]
 pub(super) struct Jail {
     program: PathBuf,
+    /// This program, whatever has become of its file: the launcher.
+    launcher: OwnedFd,
     user: User,
     /// Hidden even where it lies in a folder that Functions see.
     data_dir: PathBuf,
@@ -87,9 +100,9 @@ pub(super) struct Jail {
 enum User {
     /// The server's own user, without its rights: a user namespace makes it somebody else. Its processes are counted
     /// from within, where the server's are not among them.
-    Mapped { prlimit: PathBuf },
+    Mapped,
     /// A user of its own, which only root can give. Root itself would have too much power over `/proc`.
-    Own { setpriv: PathBuf, next: AtomicU32 },
+    Own { next: AtomicU32 },
 }
 
 /// What one process is given.
@@ -119,17 +132,14 @@ impl Jail {
     pub(super) fn find(data_dir: &Path, runtime: &Path, scratch: &Path) -> Result<Self, String> {
         let program = machine::find_program("bwrap")
             .ok_or("bubblewrap is not installed: install your system's package 'bubblewrap'")?;
-        let of_util_linux = |name: &str| {
-            let missing = || format!("{name} is not installed: install your system's package 'util-linux'");
-            machine::find_program(name).filter(|program| machine::is_visible(program)).ok_or_else(missing)
+        let user = match nix::unistd::geteuid().is_root() {
+            true => User::Own { next: AtomicU32::new(0) },
+            false => User::Mapped,
         };
-        let user = if nix::unistd::geteuid().is_root() {
-            User::Own { setpriv: of_util_linux("setpriv")?, next: AtomicU32::new(0) }
-        } else {
-            User::Mapped { prlimit: of_util_linux("prlimit")? }
-        };
+        let launcher = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open("/proc/self/exe");
+        let launcher = launcher.map_err(|error| format!("this program cannot be started in a jail: {error}"))?.into();
         let etc = Etc::new(scratch.join("etc"), Path::new("/")).map_err(|error| error.to_string())?;
-        let jail = Self { program, user, data_dir: data_dir.to_owned(), etc };
+        let jail = Self { program, launcher, user, data_dir: data_dir.to_owned(), etc };
         let folder = tempfile::tempdir_in(scratch).map_err(|error| error.to_string())?;
         match jail.try_out(runtime, folder.path()) {
             Ok(None) => Ok(jail),
@@ -143,20 +153,23 @@ impl Jail {
         let socket = std::os::unix::net::UnixListener::bind(Cell::socket(folder));
         let environment = BTreeMap::new();
         let cell = Cell { code: runtime, runtime, folder, files: &[], environment: &environment, memory: RESERVE };
-        let mut launch = self.launch(&cell, Path::new("/bin/sh"), &["-c".to_owned(), ":".to_owned()])?;
+        let (mut launch, entry) = self.launch(&cell, Path::new("/bin/sh"), &["-c".to_owned(), ":".to_owned()])?;
         launch.prepare();
         let mut command = launch.command.into_std();
         let output = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).output()?;
         drop(socket);
+        if let Some(failure) = entry.failure() {
+            return Err(failure.into());
+        }
         let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         Ok((!output.status.success()).then(|| if words.is_empty() { output.status.to_string() } else { words }))
     }
 
-    /// The command that runs `program` in the cell.
-    pub(super) fn launch(&self, cell: &Cell<'_>, program: &Path, arguments: &[String]) -> io::Result<Launch> {
+    /// The command that runs `program` in the cell, and what tells whether it came to that.
+    pub(super) fn launch(&self, cell: &Cell<'_>, program: &Path, arguments: &[String]) -> io::Result<(Launch, Entry)> {
         let (uid, gid) = match &self.user {
-            User::Mapped { .. } => LAMBDA_USER,
-            User::Own { next, .. } => {
+            User::Mapped => LAMBDA_USER,
+            User::Own { next } => {
                 let uid = FIRST_USER + next.fetch_add(1, Ordering::Relaxed) % USERS;
                 (uid, uid)
             }
@@ -166,46 +179,39 @@ impl Jail {
         machine::write_readable(&cell.folder.join("group"), &format!("sbx_group1051:x:{gid}:\n"))?;
 
         let mut jailed = Arguments::default();
-        match &self.user {
-            User::Mapped { .. } => jailed.of_user_namespace(uid, gid),
-            User::Own { .. } => jailed.of_root(),
-        }
+        let identity = match &self.user {
+            User::Mapped => {
+                jailed.of_user_namespace(uid, gid);
+                None
+            }
+            User::Own { .. } => {
+                jailed.of_root();
+                Some((uid, gid))
+            }
+        };
         jailed.of_every_jail();
         jailed.system(self.etc.current()?);
         jailed.hide(&self.data_dir);
         jailed.cell(cell);
-        jailed.environment(cell.environment);
+        let mut inherited = Vec::new();
+        if let Some(program) = filter::program() {
+            let filter = OwnedFd::from(orders::nameless(&program)?);
+            jailed.filter(filter.as_raw_fd());
+            inherited.push(filter);
+        }
+        // In a file that has no name: command lines are public.
+        let described = OwnedFd::from(orders::nameless(&jailed.finish())?);
+        let (orders, entry) = Orders::new(identity, program, arguments, cell.environment)?.into_file()?;
+        let launcher = self.launcher.try_clone()?;
 
-        let described = described(&jailed.finish())?;
-        // In a file that has no name: command lines are public, and environments hold secrets.
         let mut command = Command::new(&self.program);
         command.env_clear().arg("--args").arg(described.as_raw_fd().to_string()).arg("--");
-        let processes = match &self.user {
-            User::Mapped { prlimit } => {
-                command.arg(prlimit).args([&format!("--nproc={MAX_PROCESSES}"), "--"]);
-                None
-            }
-            User::Own { setpriv, .. } => {
-                command.arg(setpriv).args([&format!("--reuid={uid}"), &format!("--regid={gid}")]);
-                command.args(["--clear-groups", "--inh-caps=-all", "--"]);
-                Some(MAX_PROCESSES as u64)
-            }
-        };
-        command.arg(program).args(arguments);
-        let limits = Limits { processes, data: Some(cell.memory.saturating_add(RESERVE)) };
-        Ok(Launch { command, inherited: Some(described), limits })
+        // By its descriptor: the file need not be visible in the jail.
+        command.arg(format!("/proc/self/fd/{}", launcher.as_raw_fd()));
+        command.arg(ENTER).arg(orders.as_raw_fd().to_string());
+        inherited.extend([described, orders, launcher]);
+        let limits = Limits { data: Some(cell.memory.saturating_add(RESERVE)) };
+        let user = identity.map_or_else(|| nix::unistd::geteuid().as_raw(), |(user, _)| user);
+        Ok((Launch { command, output: None, group: None, inherited, limits, user }, entry))
     }
-
-    /// Whether a process in the jail sees a file of the machine.
-    pub(super) fn sees(&self, file: &Path) -> bool {
-        machine::is_visible(file) && !file.starts_with(&self.data_dir) && fs::metadata(file).is_ok()
-    }
-}
-
-/// A nameless file of these arguments, read from its start.
-fn described(arguments: &[u8]) -> io::Result<OwnedFd> {
-    let mut file = File::from(memfd_create(c"tasklane-jail", MFdFlags::MFD_CLOEXEC)?);
-    file.write_all(arguments)?;
-    file.rewind()?;
-    Ok(file.into())
 }

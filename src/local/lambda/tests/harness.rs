@@ -213,13 +213,32 @@ pub(super) fn environment(variables: &[(&str, &str)]) -> Environment {
 }
 
 /// Jails need it; `infra/debian` says which.
-pub(super) fn install_bubblewrap() {
+pub(in crate::local::lambda) fn install_bubblewrap() {
     static INSTALLED: std::sync::Once = std::sync::Once::new();
     INSTALLED.call_once(|| {
         let install = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("infra/debian/install");
         let output = std::process::Command::new(install).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     });
+}
+
+/// Runs the test of this name (its path below `tests`) once more where the server is an ordinary user, and is no more than
+/// that: jails are made in another way there. Does nothing where it is one already.
+pub(super) async fn also_as_an_ordinary_user(test: &str) {
+    use std::os::unix::process::CommandExt as _;
+    const NOBODY: u32 = 65_534;
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    install_bubblewrap();
+    // The harness itself, wherever it lies: `nobody` may not be able to go there.
+    let mut again = std::process::Command::new("/proc/self/exe");
+    again.args(["--exact", &format!("local::lambda::tests::{test}"), "--nocapture"]).uid(NOBODY).gid(NOBODY);
+    again.env("HOME", "/nonexistent").current_dir("/");
+    let output = tokio::process::Command::from(again).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let ran = output.status.success() && said.contains("test result: ok. 1 passed");
+    assert!(ran, "as an ordinary user: {said}{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Waits until `condition` holds, for half a minute at most.

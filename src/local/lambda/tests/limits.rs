@@ -5,7 +5,8 @@ use serde_json::json;
 use super::harness::{World, eventually};
 use crate::{
     local::lambda::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES},
-    model::{MemoryLimit, TimeLimit},
+    model::{MemoryLimit, Runtime, TimeLimit},
+    package::testing,
     ports::InvokeError,
 };
 
@@ -90,7 +91,7 @@ async fn the_memory_of_children_counts() {
         "import subprocess, sys, time
 def handler(event, context):
     children = [subprocess.Popen([sys.executable, '-c', \"{hog}\"]) for _ in range(event['children'])]
-    time.sleep(1)
+    time.sleep(1 if len(children) == 1 else 8)
     return [child.poll() for child in children]
 "
     );
@@ -98,6 +99,51 @@ def handler(event, context):
     assert_eq!(world.run(&function, json!({"children": 1})).await.returned(), json!([null]));
     let ran = world.run(&function, json!({"children": 2})).await;
     assert!(ran.failed().message.ends_with("signal: killed"), "{:?}", ran.failed());
+}
+
+/// The kernel shows such a process like one that is gone, with no memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_memory_of_a_process_counts_whose_first_thread_has_ended() {
+    let world = World::new();
+    let hog = "import ctypes, threading, time
+def hog():
+    held = b'x' * 300_000_000
+    time.sleep(60)
+threading.Thread(target=hog).start()
+ctypes.CDLL(None).pthread_exit(None)
+";
+    let code = format!(
+        "import subprocess, sys, time
+def handler(event, context):
+    subprocess.Popen([sys.executable, '-c', {hog:?}])
+    time.sleep(8)
+"
+    );
+    let ran = world.run(&world.python(&code).await, json!({})).await;
+    assert!(ran.failed().message.ends_with("signal: killed"), "{:?}", ran.failed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_a_file_that_is_mapped_are_not_the_function_s_memory() {
+    let world = World::new();
+    let code = "import mmap, time
+def handler(event, context):
+    with open('/var/task/model.bin', 'rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        total = sum(data[at] for at in range(0, len(data), 4096))
+        time.sleep(0.5)
+        return total
+";
+    // Pages that hold something, and pack well.
+    let mut page = vec![0; 4096];
+    page[0] = 1;
+    let model = page.repeat(150 << 8);
+    let package = testing::zip_stored(&[("index.py", code.as_bytes()), ("model.bin", &model)]);
+    let change = |spec: &mut crate::ports::FunctionSpec| {
+        spec.runtime = Runtime::new("python3.11");
+        spec.memory_limit = MemoryLimit::new(128).unwrap();
+    };
+    let ran = world.run(&world.deploy_zip(package, change).await, json!({})).await;
+    assert_eq!(ran.returned(), json!(150 << 8));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,10 +8,15 @@
 mod cost;
 mod deploy;
 mod examples;
+mod freezing;
 mod harness;
 mod jail;
+mod launcher;
 mod limits;
 mod node;
 mod processes;
 mod provided;
 mod python;
+mod runtime_api;
+
+pub(in crate::local::lambda) use harness::install_bubblewrap;

@@ -1,0 +1,240 @@
+//! Control groups of version 2, where the machine has them and lets the server make some: what stops, ends and limits all
+//! processes of a Function at once, whatever they do.
+//! <https://docs.kernel.org/admin-guide/cgroup-v2.html>
+//!
+//! A service of systemd has one of its own when its unit says `Delegate=yes`, and so has everything that root runs.
+//! Without one signals must do ([`super::freezing`]), and the memory of a Function is looked at from time to time.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::fd::{AsFd, BorrowedFd},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{jail::MAX_PROCESSES, process_tree::is_alive};
+
+/// What the server's own groups are named with, before what tells servers apart.
+const PREFIX: &str = "tasklane-";
+
+/// What a process may have in memory beside its own: `/tmp`, and what the kernel keeps for it.
+const BESIDE: u64 = (512 + 64) << 20;
+
+/// How many processes a jail itself consists of.
+const OF_JAIL: usize = 2;
+
+/// How often, and how far apart, it is tried to remove a group: its processes are gone a moment after they ended.
+const REMOVALS: usize = 50;
+const BETWEEN_REMOVALS: Duration = Duration::from_millis(10);
+
+/// The group of one server's groups. Removed when dropped, with what is in it.
+#[derive(Debug)]
+pub(super) struct Groups {
+    folder: PathBuf,
+}
+
+/// The group of one Function's process and all that it starts. Removed when dropped, unless it still has processes.
+#[derive(Debug)]
+pub(super) struct Group {
+    folder: PathBuf,
+    open: File,
+}
+
+impl Groups {
+    /// A group named after `server`, whose extension is the number of its process; absent where there can be none.
+    pub(super) fn find(server: &Path) -> Option<Self> {
+        let (mounts, own) = (fs::read_to_string("/proc/self/mountinfo"), fs::read_to_string("/proc/self/cgroup"));
+        let above = own_folder(&mounts.ok()?, &own.ok()?)?;
+        remove_left(&above);
+        let name = format!("{PREFIX}{}", server.file_name()?.to_str()?);
+        let groups = Self { folder: above.join(name) };
+        fs::create_dir(&groups.folder).ok()?;
+        let kind = fs::read_to_string(groups.folder.join("cgroup.type")).ok()?;
+        let is_fine = kind.trim() == "domain" && groups.folder.join("cgroup.kill").exists();
+        if is_fine && (enable_limits(&above) || move_out_of(&above) && enable_limits(&above)) {
+            enable_limits(&groups.folder);
+        }
+        is_fine.then_some(groups)
+    }
+
+    /// A group of this name, whose processes have so many bytes of memory.
+    pub(super) fn group(&self, name: &str, memory: u64) -> io::Result<Group> {
+        let folder = self.folder.join(name);
+        fs::create_dir(&folder)?;
+        let open = File::open(&folder)?;
+        let group = Group { folder, open };
+        group.limit("memory.max", memory.saturating_add(BESIDE))?;
+        group.limit("pids.max", MAX_PROCESSES + OF_JAIL)?;
+        group.limit("memory.oom.group", 1)?;
+        Ok(group)
+    }
+
+    /// Where it is, for who removes it when the server is gone.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        end(&self.folder);
+    }
+}
+
+impl Group {
+    /// For a child that is to be born in it.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.open.as_fd()
+    }
+
+    /// Stops all of its processes, or lets them go on. None of them notices.
+    pub(super) fn freeze(&self, frozen: bool) -> io::Result<()> {
+        self.write("cgroup.freeze", if frozen { "1" } else { "0" })
+    }
+
+    /// Kills all of its processes, also those that are stopped.
+    pub(super) fn kill(&self) {
+        // It fails when the group is gone.
+        let _ = self.write("cgroup.kill", "1");
+    }
+
+    /// Whether the kernel killed a process because the group had no memory left.
+    pub(super) fn ran_out_of_memory(&self) -> bool {
+        let events = fs::read_to_string(self.folder.join("memory.events")).unwrap_or_default();
+        events.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count != "0"))
+    }
+
+    /// Removes it, once its last process is gone. Waits for that a little.
+    pub(super) async fn remove(&self) {
+        for _ in 0..REMOVALS {
+            match fs::remove_dir(&self.folder) {
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
+                Ok(()) | Err(_) => return,
+            }
+            tokio::time::sleep(BETWEEN_REMOVALS).await;
+        }
+    }
+
+    /// Sets a limit where this machine's version 2 keeps it: others are version 1's, or nobody's.
+    fn limit(&self, file: &str, limit: impl ToString) -> io::Result<()> {
+        match self.folder.join(file).exists() {
+            true => self.write(file, &limit.to_string()),
+            false => Ok(()),
+        }
+    }
+
+    fn write(&self, file: &str, text: &str) -> io::Result<()> {
+        OpenOptions::new().write(true).open(self.folder.join(file))?.write_all(text.as_bytes())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+/// The folder of this process's own group, as these two files tell it.
+fn own_folder(mounts: &str, own: &str) -> Option<PathBuf> {
+    let own = Path::new(own.lines().find_map(|line| line.strip_prefix("0::"))?);
+    mounts.lines().find_map(|line| {
+        let (mount, file_system) = line.split_once(" - ")?;
+        let mut mount = mount.split(' ').skip(3);
+        let (root, place) = (mount.next()?, mount.next()?);
+        let within = own.strip_prefix(root).ok()?;
+        file_system.starts_with("cgroup2 ").then(|| Path::new(place).join(within))
+    })
+}
+
+/// Has the groups in this one limited, as far as the machine has the controllers. Whether that is done: not while there
+/// are processes in the group itself.
+fn enable_limits(folder: &Path) -> bool {
+    let has = fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
+    let mut wanted = ["memory", "pids"].into_iter().filter(|name| has.split_whitespace().any(|one| one == *name));
+    let enable = |name| fs::write(folder.join("cgroup.subtree_control"), format!("+{name}"));
+    wanted.all(|name| match enable(name) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::debug!("the groups in {} have no limits of {name}: {error}", folder.display());
+            false
+        }
+    })
+}
+
+/// Moves this process into a group below its own, where it is alone in that. Whether that is done.
+fn move_out_of(own: &Path) -> bool {
+    let (server, alone) = (std::process::id().to_string(), fs::read_to_string(own.join("cgroup.procs")));
+    if alone.is_ok_and(|processes| processes.trim() == server) {
+        let below = own.join(format!("{PREFIX}server.{server}"));
+        return fs::create_dir(&below).is_ok() && fs::write(below.join("cgroup.procs"), server).is_ok();
+    }
+    false
+}
+
+/// Ends and removes what servers left that were killed.
+fn remove_left(above: &Path) {
+    for folder in fs::read_dir(above).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let server = name.strip_prefix(PREFIX).and_then(|_| name.rsplit_once('.')?.1.parse().ok());
+        if server.is_some_and(|server: i32| !is_alive(server)) {
+            end(&folder);
+        }
+    }
+}
+
+/// Kills what is in a group and removes it. Waits for it a little.
+fn end(folder: &Path) {
+    let _ = fs::write(folder.join("cgroup.kill"), "1");
+    for _ in 0..REMOVALS {
+        for within in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let _ = fs::remove_dir(within.path());
+        }
+        match fs::remove_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => std::thread::sleep(BETWEEN_REMOVALS),
+            Ok(()) | Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_group_of_this_process_is_found_however_the_machine_mounts_it() {
+        let whole = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+        let hybrid = "31 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+            32 30 0:28 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
+        let in_container = "40 30 0:28 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
+        for (mounts, own, folder) in [
+            (whole, "0::/user.slice/a.scope\n", Some("/sys/fs/cgroup/user.slice/a.scope")),
+            (hybrid, "4:memory:/other\n0::/\n", Some("/sys/fs/cgroup/unified")),
+            (in_container, "0::/docker/abc/x\n", Some("/sys/fs/cgroup/x")),
+            (in_container, "0::/elsewhere\n", None),
+            (whole, "4:memory:/\n", None),
+            ("", "0::/\n", None),
+        ] {
+            assert_eq!(own_folder(mounts, own).as_deref(), folder.map(Path::new), "{own}");
+        }
+    }
+
+    /// A folder in place of the kernel's: what this machine's version 2 can limit is another question.
+    #[test]
+    fn limits_are_set_where_there_are_any() {
+        let folder = tempfile::tempdir().unwrap();
+        let groups = Groups { folder: folder.path().to_owned() };
+        let without = groups.group("without", 1 << 20).unwrap();
+        assert!(!without.ran_out_of_memory());
+        let limited = folder.path().join("limited");
+        let group = Group { folder: limited.clone(), open: File::open(folder.path()).unwrap() };
+        fs::create_dir(&limited).unwrap();
+        fs::write(limited.join("memory.max"), "").unwrap();
+        group.limit("memory.max", 7).unwrap();
+        group.limit("pids.max", 8).unwrap();
+        assert_eq!(fs::read_to_string(limited.join("memory.max")).unwrap(), "7");
+        assert!(!limited.join("pids.max").exists());
+        fs::write(limited.join("memory.events"), "low 0\noom 1\noom_kill 2\noom_group_kill 1\n").unwrap();
+        assert!(group.ran_out_of_memory());
+    }
+}

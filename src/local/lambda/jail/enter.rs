@@ -1,0 +1,130 @@
+//! The launcher: this program, started once more by bubblewrap within a jail, to give up what a Function must not have
+//! before anything of the Function's is read.
+//!
+//! It stands where `setpriv` could, but for two things: a Function's environment, which tells the dynamic loader what
+//! to load, reaches a process only once that process has no right left; and how the program's start failed is told.
+
+use std::{
+    convert::Infallible,
+    ffi::OsString,
+    fs::{File, OpenOptions},
+    io::Read as _,
+    process::exit,
+};
+
+use nix::{
+    errno::Errno,
+    sys::resource::{Resource, setrlimit},
+    unistd::{Gid, Uid, chdir, execve, setgroups, setresgid, setresuid},
+};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use super::{
+    MAX_PROCESSES, TASK,
+    orders::{EntryFailure, Orders, Step},
+};
+use crate::local::lambda::isolation;
+
+/// The first argument of a launcher; the second is the number of the descriptor of its orders.
+pub(super) const ENTER: &str = "--enter-jail";
+
+/// What a launcher exits with that cannot go on. Whoever started it reads why in the orders.
+const FAILED: i32 = 127;
+
+/// Becomes a Function's process, and does not return, where this process was started to be that; otherwise does nothing.
+///
+/// A program that runs Functions in jails calls this before anything else.
+pub fn enter_if_asked() {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == ENTER) {
+        exit(enter(arguments.next()));
+    }
+}
+
+/// Answers only when it fails.
+fn enter(descriptor: Option<OsString>) -> i32 {
+    let Some((mut file, orders)) = descriptor.and_then(read) else { return FAILED };
+    let Err(failure) = follow(&orders);
+    // Where even that fails, the exit code must do.
+    let _ = failure.write(&mut file);
+    FAILED
+}
+
+fn read(descriptor: OsString) -> Option<(File, Orders)> {
+    let mut path = OsString::from("/proc/self/fd/");
+    path.push(descriptor);
+    // Opened once more, because this descriptor shares its position with the server's.
+    let mut file = OpenOptions::new().read(true).append(true).open(path).ok()?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).ok()?;
+    let orders = Orders::decode(&bytes)?;
+    Some((file, orders))
+}
+
+fn follow(orders: &Orders) -> Result<Infallible, EntryFailure> {
+    let at = |step: Step| move |errno: Errno| EntryFailure { step, errno };
+    limit_processes().map_err(at(Step::Limits))?;
+    if let Some((user, group)) = orders.identity {
+        empty_bounding_set().map_err(at(Step::Rights))?;
+        become_user(user, group).map_err(at(Step::Identity))?;
+    }
+    give_up_rights().map_err(at(Step::Rights))?;
+    // The descriptors of the launcher itself, the orders among them.
+    isolation::close_on_exec();
+    isolation::restore_signals();
+    chdir(TASK).map_err(at(Step::Folder))?;
+    execve(&orders.program, &orders.arguments, &orders.environment).map_err(at(Step::Program))
+}
+
+/// Here and not before: root is not bound by it, and in a user namespace it counts from within.
+fn limit_processes() -> Result<(), Errno> {
+    let processes = u64::try_from(MAX_PROCESSES).unwrap_or(u64::MAX);
+    setrlimit(Resource::RLIMIT_NPROC, processes, processes)
+}
+
+/// So that no program, whatever its file says, can give a right back.
+fn empty_bounding_set() -> Result<(), Errno> {
+    for number in 0..u64::BITS {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        // Asking for one that this kernel does not know fails.
+        if rustix::thread::capability_is_in_bounding_set(capability).unwrap_or(false) {
+            rustix::thread::remove_capability_from_bounding_set(capability).map_err(of_rustix)?;
+        }
+    }
+    Ok(())
+}
+
+fn become_user(user: u32, group: u32) -> Result<(), Errno> {
+    let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
+    setgroups(&[])?;
+    setresgid(group, group, group)?;
+    setresuid(user, user, user)
+}
+
+fn give_up_rights() -> Result<(), Errno> {
+    let nothing = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: nothing, permitted: nothing, inheritable: nothing };
+    rustix::thread::clear_ambient_capability_set()
+        .and_then(|()| rustix::thread::set_capabilities(None, sets))
+        .and_then(|()| rustix::thread::set_no_new_privs(true))
+        .map_err(of_rustix)
+}
+
+fn of_rustix(errno: rustix::io::Errno) -> Errno {
+    Errno::from_raw(errno.raw_os_error())
+}
+
+/// The test harness has no `main` of ours, and starts jails with itself as their launcher all the same.
+#[cfg(test)]
+#[allow(unsafe_code)]
+mod in_tests {
+    /// SAFETY: the linker collects pointers to functions that take no argument which they must use in this section, and
+    /// the loader calls each once, before `main`, when one thread exists.
+    #[used]
+    #[unsafe(link_section = ".init_array")]
+    static BEFORE_MAIN: extern "C" fn() = before_main;
+
+    extern "C" fn before_main() {
+        super::enter_if_asked();
+    }
+}

@@ -1,0 +1,171 @@
+//! The system calls that no jailed process may make, as a program for the kernel's seccomp.
+//!
+//! Refused is what a Function has no use for and what reaches around the jail: user namespaces, in which everybody is
+//! root and the kernel has more doors; the kernel's keyrings, which outlive a process and are shared by a user's
+//! processes; virtual machines' sockets, which no network namespace or firewall looks at; and calls that do the work
+//! of others behind this filter's back.
+
+use nix::libc;
+
+/// Where the kernel puts what a filter looks at: `struct seccomp_data`.
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+const FIRST_ARGUMENT: u32 = 16;
+
+/// Instructions of the kernel's packet filter (`linux/bpf_common.h`).
+const LOAD: u16 = 0x20;
+const IF_EQUAL: u16 = 0x15;
+#[cfg(target_arch = "x86_64")]
+const IF_AT_LEAST: u16 = 0x35;
+const IF_ANY_BIT: u16 = 0x45;
+const RETURN: u16 = 0x06;
+
+const ALLOW: u32 = 0x7fff_0000;
+const FAIL: u32 = 0x0005_0000;
+
+/// `AUDIT_ARCH_…` (`linux/audit.h`). Absent where nobody has tried: there is no filter then.
+const OWN_ARCHITECTURE: Option<u32> = if cfg!(target_arch = "x86_64") {
+    Some(0xc000_003e)
+} else if cfg!(target_arch = "aarch64") {
+    Some(0xc000_00b7)
+} else {
+    None
+};
+
+/// The bit that marks the numbers of the x32 ABI, a second set of names for the same calls.
+#[cfg(target_arch = "x86_64")]
+const X32: u32 = 0x4000_0000;
+
+/// The program, as bubblewrap reads it; absent for a processor that it is not written for.
+pub(super) fn program() -> Option<Vec<u8>> {
+    let mut program = Program::default();
+    program.only_architecture(OWN_ARCHITECTURE?);
+    program.step(LOAD, 0, 0, NUMBER);
+    #[cfg(target_arch = "x86_64")]
+    {
+        program.step(IF_AT_LEAST, 0, 1, X32);
+        program.fail(libc::ENOSYS);
+    }
+    for call in [libc::SYS_clone, libc::SYS_unshare] {
+        program.refuse_if(call, IF_ANY_BIT, libc::CLONE_NEWUSER, libc::EPERM);
+    }
+    // Its flags lie in memory, which a filter cannot read. Whoever hears that it is not there takes `clone`.
+    program.refuse(libc::SYS_clone3, libc::ENOSYS);
+    for call in [libc::SYS_keyctl, libc::SYS_add_key, libc::SYS_request_key] {
+        program.refuse(call, libc::EPERM);
+    }
+    program.refuse_if(libc::SYS_socket, IF_EQUAL, libc::AF_VSOCK, libc::EAFNOSUPPORT);
+    // It opens sockets, among others, and no filter sees it.
+    program.refuse(libc::SYS_io_uring_setup, libc::ENOSYS);
+    for call in [libc::SYS_bpf, libc::SYS_perf_event_open, libc::SYS_userfaultfd] {
+        program.refuse(call, libc::EPERM);
+    }
+    program.step(RETURN, 0, 0, ALLOW);
+    Some(program.bytes)
+}
+
+#[derive(Default)]
+struct Program {
+    /// `struct sock_filter`s, one after the other.
+    bytes: Vec<u8>,
+}
+
+impl Program {
+    /// One instruction: how many to skip when it holds and when it does not, and its operand.
+    fn step(&mut self, code: u16, if_true: u8, if_false: u8, operand: u32) {
+        self.bytes.extend(code.to_ne_bytes());
+        self.bytes.extend([if_true, if_false]);
+        self.bytes.extend(operand.to_ne_bytes());
+    }
+
+    fn fail(&mut self, errno: i32) {
+        self.step(RETURN, 0, 0, FAIL | errno.cast_unsigned());
+    }
+
+    /// Calls have other numbers in the other modes of a processor.
+    fn only_architecture(&mut self, own: u32) {
+        self.step(LOAD, 0, 0, ARCHITECTURE);
+        self.step(IF_EQUAL, 1, 0, own);
+        self.fail(libc::ENOSYS);
+    }
+
+    fn refuse(&mut self, call: libc::c_long, errno: i32) {
+        self.step(IF_EQUAL, 0, 1, number(call));
+        self.fail(errno);
+    }
+
+    /// Refuses the call when its first argument compares so with `operand`.
+    fn refuse_if(&mut self, call: libc::c_long, compare: u16, operand: i32, errno: i32) {
+        self.step(IF_EQUAL, 0, 4, number(call));
+        self.step(LOAD, 0, 0, FIRST_ARGUMENT);
+        self.step(compare, 0, 1, operand.cast_unsigned());
+        self.fail(errno);
+        self.step(RETURN, 0, 0, ALLOW);
+    }
+}
+
+/// The number as the kernel hands it to a filter. None is negative or large.
+fn number(call: libc::c_long) -> u32 {
+    u32::try_from(call).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel would do: runs the program over one call.
+    fn verdict(architecture: u32, call: u32, argument: u32) -> u32 {
+        let bytes = program().unwrap();
+        let steps: Vec<_> = bytes.chunks_exact(8).collect();
+        let (mut at, mut loaded) = (0, 0);
+        loop {
+            let step = steps[at];
+            let code = u16::from_ne_bytes([step[0], step[1]]);
+            let operand = u32::from_ne_bytes(step[4..8].try_into().unwrap());
+            let holds = match code {
+                LOAD => {
+                    loaded = match operand {
+                        NUMBER => call,
+                        ARCHITECTURE => architecture,
+                        FIRST_ARGUMENT => argument,
+                        other => panic!("loads {other}"),
+                    };
+                    at += 1;
+                    continue;
+                }
+                RETURN => return operand,
+                IF_EQUAL => loaded == operand,
+                IF_ANY_BIT => loaded & operand != 0,
+                0x35 => loaded >= operand,
+                other => panic!("unknown instruction {other}"),
+            };
+            at += 1 + usize::from(if holds { step[2] } else { step[3] });
+        }
+    }
+
+    #[test]
+    fn ordinary_calls_pass_and_those_around_the_jail_fail() {
+        let own = OWN_ARCHITECTURE.unwrap();
+        let fails = |call: libc::c_long, argument: i32, errno: i32| {
+            let verdict = verdict(own, number(call), argument.cast_unsigned());
+            assert_eq!(verdict, FAIL | errno.cast_unsigned(), "{call}");
+        };
+        let passes = |call: libc::c_long, argument: i32| {
+            assert_eq!(verdict(own, number(call), argument.cast_unsigned()), ALLOW, "{call}");
+        };
+        fails(libc::SYS_unshare, libc::CLONE_NEWUSER | libc::CLONE_NEWNS, libc::EPERM);
+        fails(libc::SYS_clone, libc::CLONE_NEWUSER | libc::SIGCHLD, libc::EPERM);
+        fails(libc::SYS_clone3, 0, libc::ENOSYS);
+        fails(libc::SYS_keyctl, 0, libc::EPERM);
+        fails(libc::SYS_socket, libc::AF_VSOCK, libc::EAFNOSUPPORT);
+        passes(libc::SYS_clone, libc::CLONE_VM | libc::CLONE_THREAD);
+        passes(libc::SYS_unshare, libc::CLONE_FILES);
+        for domain in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK] {
+            passes(libc::SYS_socket, domain);
+        }
+        for call in [libc::SYS_read, libc::SYS_execve, libc::SYS_futex, libc::SYS_setresuid, libc::SYS_ptrace] {
+            passes(call, 0);
+        }
+        assert_eq!(verdict(own ^ 1, number(libc::SYS_read), 0), FAIL | libc::ENOSYS.cast_unsigned());
+    }
+}

@@ -1,0 +1,137 @@
+//! What `/proc` says of processes.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt as _,
+};
+
+/// The signals that a process has a function of its own for, in `/proc/<pid>/status`.
+const CAUGHT: &str = "SigCgt:";
+
+/// A process that lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stat {
+    pub(super) parent: i32,
+    /// The processor time that it took, in clock ticks.
+    pub(super) ticks: u64,
+    /// When it started, in clock ticks since the machine did: tells it from another one that has had its number.
+    pub(super) started: u64,
+}
+
+impl Stat {
+    /// Of the process of this number; absent for one that is gone or a zombie.
+    pub(super) fn of(pid: i32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The second field is the name in parentheses, which may hold anything.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+        // A process whose first thread has ended looks like a zombie and is none while others run.
+        if matches!(*fields.first()?, "Z" | "X") && number(17)? <= 1 {
+            return None;
+        }
+        let parent = fields.get(1)?.parse().ok()?;
+        Some(Self { parent, ticks: number(11)?.saturating_add(number(12)?), started: number(19)? })
+    }
+}
+
+/// When a process started; absent for one that is gone or a zombie.
+pub(super) fn start_time(pid: i32) -> Option<u64> {
+    Stat::of(pid).map(|stat| stat.started)
+}
+
+pub(super) fn children(pid: i32) -> Vec<i32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let of_thread = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+    threads
+        .filter_map(Result::ok)
+        .flat_map(|thread| of_thread(thread).split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+/// Whether the process is told of the signal, by a function of its own.
+pub(super) fn catches(pid: i32, signal: nix::sys::signal::Signal) -> bool {
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
+    let caught = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix(CAUGHT)?.trim(), 16).ok());
+    caught.is_some_and(|caught| caught >> (signal as i32 - 1) & 1 == 1)
+}
+
+pub(super) fn open_statm(pid: i32) -> io::Result<File> {
+    File::open(format!("/proc/{pid}/statm"))
+}
+
+/// How many bytes are resident; absent when the process is gone.
+pub(super) fn resident_in(statm: &File) -> Option<u64> {
+    // Seven numbers of at most twenty digits.
+    let mut text = [0; 160];
+    let length = statm.read_at(&mut text, 0).ok()?;
+    let pages: u64 = str::from_utf8(&text[..length]).ok()?.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * page_size())
+}
+
+pub(super) fn resident_bytes(pid: i32) -> Option<u64> {
+    with_memory(pid).map(|(_, resident)| resident)
+}
+
+/// A thread of the process that still has its memory, by whose number it can be asked like a process, and how much of it
+/// is resident. The first thread gives it up when it ends, even if others run on.
+fn with_memory(pid: i32) -> Option<(i32, u64)> {
+    let asked = |number: i32| Some((number, resident_in(&open_statm(number).ok()?)?));
+    match asked(pid)? {
+        (_, 0) => {
+            let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.filter_map(Result::ok);
+            let mut threads = threads.filter_map(|thread| asked(thread.file_name().to_str()?.parse().ok()?));
+            threads.find(|(_, resident)| *resident > 0)
+        }
+        found => Some(found),
+    }
+}
+
+/// How many bytes the process holds that nobody else could have: not the pages of files, which the kernel can drop and
+/// read again. Of what it shares with others only its part, where `is_shared`; telling that takes milliseconds.
+pub(super) fn held_bytes(pid: i32, is_shared: bool) -> Option<u64> {
+    let (pid, resident) = with_memory(pid)?;
+    let (file, parts, all) = match is_shared {
+        true => ("smaps_rollup", ["Pss_Anon:", "Pss_Shmem:"], "Pss:"),
+        false => ("status", ["RssAnon:", "RssShmem:"], "VmRSS:"),
+    };
+    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
+    let bytes = |name: &str| -> Option<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+    };
+    match (bytes(parts[0]), bytes(parts[1])) {
+        (Some(anonymous), Some(shared)) => Some(anonymous + shared),
+        // An older kernel.
+        _ => bytes(all).or(Some(resident)),
+    }
+}
+
+fn page_size() -> u64 {
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
+    size.and_then(|size| u64::try_from(size).ok()).unwrap_or(4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_lives_and_catches_what_it_says() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let stat = Stat::of(own).unwrap();
+        assert_eq!(stat.parent, nix::unistd::getppid().as_raw());
+        // Rust's runtime catches what a stack that is full causes.
+        assert!(catches(own, nix::sys::signal::Signal::SIGSEGV));
+        assert!(!catches(own, nix::sys::signal::Signal::SIGWINCH));
+        assert!(Stat::of(i32::MAX).is_none());
+    }
+
+    #[test]
+    fn pages_of_files_are_not_held() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let held = held_bytes(own, false).unwrap();
+        assert!(0 < held && held < resident_bytes(own).unwrap());
+        assert!(held_bytes(own, true).is_some());
+    }
+}
