@@ -10,7 +10,7 @@ use std::{
     net::IpAddr,
 };
 
-use axum::{Router, body::Body};
+use axum::body::Body;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header};
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tower::ServiceExt;
 
 use crate::{
-    http::{ClientAddress, ClientUri},
+    http::{ClientAddress, ClientUri, Router},
     model::{Error, ErrorKind, ObjectId},
 };
 

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use aws_config::SdkConfig;
 use aws_sdk_lambda::types::Architecture;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
-use axum::Router;
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -18,7 +17,7 @@ use crate::{
         oidc::{HttpDocuments, Issuer},
     },
     dispatch::{Dispatcher, FunctionDirectory, Idle, SlotPolicy, Slots, Ticker},
-    http::{self, HttpConfig},
+    http::{self, HttpConfig, Router},
     ports::{Clock, Ids, Ports, SystemChance, SystemClock},
     service::{Service, Settings},
     store::{RunnerId, Store, StoreConfig},

@@ -3,7 +3,10 @@
 
 use std::marker::PhantomData;
 
-use crate::model::{Caller, Error, Identity, Permission, Result};
+use crate::{
+    model::{Caller, Error, Identity, Permission, Result},
+    service::Service,
+};
 
 /// A caller who met a rule. Values of these types are made by [`Access::admit`] only.
 pub trait Access: Sized + Send + 'static {
@@ -12,6 +15,16 @@ pub trait Access: Sized + Send + 'static {
 
     /// Lets the caller in, or says why not.
     fn admit(caller: Caller) -> Result<Self>;
+
+    /// Lets the caller in to the Function that the path names, where the rule depends on it, before the body is read.
+    fn admit_to(&self, _: &Service, _: Option<&str>) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Whether nobody is known to be calling.
+    fn is_anonymous(&self) -> bool {
+        false
+    }
 }
 
 /// Which callers an endpoint lets in.
@@ -122,6 +135,10 @@ impl Access for Anybody {
     fn admit(_: Caller) -> Result<Self> {
         Ok(Self(()))
     }
+
+    fn is_anonymous(&self) -> bool {
+        true
+    }
 }
 
 impl Access for LoggedIn {
@@ -152,6 +169,17 @@ impl<P: PermissionType> Access for ByPermissionMode<P> {
 
     fn admit(caller: Caller) -> Result<Self> {
         Ok(Self { caller, permission: PhantomData })
+    }
+
+    async fn admit_to(&self, service: &Service, function: Option<&str>) -> Result<()> {
+        match function {
+            Some(function) => service.may_run(&self.caller, function, P::PERMISSION).await,
+            None => Ok(()),
+        }
+    }
+
+    fn is_anonymous(&self) -> bool {
+        self.caller.identity().is_none()
     }
 }
 

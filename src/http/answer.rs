@@ -19,7 +19,7 @@ use utoipa::{
 
 use super::openapi::{Schemas, reference};
 use crate::{
-    model::{Error, Result},
+    model::{Error, ErrorKind, Result},
     service::ApiAnswer,
 };
 
@@ -43,6 +43,14 @@ impl<T, D> Json<T, D> {
     }
 }
 
+/// An answer that holds secrets: nothing on its way keeps it.
+#[derive(Debug)]
+pub struct Unstored<A>(pub A);
+
+/// The length of a body that is not sent, as an API Function announced it.
+#[derive(Clone, Copy, Debug)]
+pub struct AnnouncedLength(pub u64);
+
 /// A page to read.
 #[derive(Debug)]
 pub struct Html(pub &'static str);
@@ -50,12 +58,26 @@ pub struct Html(pub &'static str);
 impl<T: Serialize + Send + 'static, D: ToSchema + 'static> Answer for Json<T, D> {
     fn into_response(self) -> Result<Response> {
         let body = serde_json::to_vec(&self.0).map_err(Error::internal)?;
-        Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+        let mut response = Response::new(Body::from(body));
+        mark_as_json(response.headers_mut());
+        Ok(response)
     }
 
     fn response(schemas: &mut Schemas) -> ResponseDoc {
         let content = ContentBuilder::new().schema(Some(reference::<D>(schemas))).build();
         ResponseBuilder::new().description("Done.").content("application/json", content).build()
+    }
+}
+
+impl<A: Answer> Answer for Unstored<A> {
+    fn into_response(self) -> Result<Response> {
+        let mut response = self.0.into_response()?;
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+
+    fn response(schemas: &mut Schemas) -> ResponseDoc {
+        A::response(schemas)
     }
 }
 
@@ -84,6 +106,9 @@ impl Answer for ApiAnswer {
         for name in [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
             response.headers_mut().remove(name);
         }
+        if let Some(length) = self.length {
+            response.extensions_mut().insert(AnnouncedLength(length));
+        }
         Ok(response)
     }
 
@@ -99,6 +124,17 @@ impl Answer for ApiAnswer {
 pub fn error_response(error: &Error) -> Response {
     let status = StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::to_vec(&error.to_body()).unwrap_or_default();
-    let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-    (status, headers, body).into_response()
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    mark_as_json(response.headers_mut());
+    if error.kind() == ErrorKind::TooManyRequests {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// What the service answers is JSON, whatever a browser thinks of it: it holds what callers wrote.
+fn mark_as_json(headers: &mut HeaderMap) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }

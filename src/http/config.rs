@@ -8,6 +8,8 @@ use http::{
 };
 use tokio_util::task::TaskTracker;
 
+use super::body::BodyBudget;
+
 /// The settings of the HTTP side.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
@@ -18,6 +20,8 @@ pub struct HttpConfig {
     pub cors: CorsOrigins,
     /// How large bodies may be.
     pub limits: BodyLimits,
+    /// How many bytes of bodies are held at once.
+    pub bodies: BodyBudget,
     /// How long a body may take to arrive.
     pub body_patience: Duration,
     /// How long an answer may take before its caller is sent away with 1. The work itself goes on.
@@ -33,12 +37,18 @@ impl Default for HttpConfig {
             public_url: None,
             cors: CorsOrigins::None,
             limits: BodyLimits::default(),
+            bodies: BodyBudget::new(ALL_BODIES, ANONYMOUS_BODIES),
             body_patience: Duration::from_secs(60),
             answer_patience: Duration::from_secs(300),
             in_flight: TaskTracker::new(),
         }
     }
 }
+
+/// How many bytes of bodies are held at once, and how many of them are of callers without a credential: some uploads of
+/// Functions beside each other, and some calls of public ones.
+const ALL_BODIES: usize = 256 * 1024 * 1024;
+const ANONYMOUS_BODIES: usize = 32 * 1024 * 1024;
 
 /// How large request bodies may be, in bytes. A larger one is answered 413.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method, Uri};
+use axum::{body::Body, response::Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::config::CorsOrigins;
@@ -25,6 +26,34 @@ pub fn layer(origins: &CorsOrigins) -> Option<CorsLayer> {
             .expose_headers([HeaderName::from_static("x-request-id")])
             .max_age(Duration::from_secs(600)),
     )
+}
+
+/// Whether this is what a browser asks before it sends a page's request: without the credential that the request will
+/// carry, so nobody has to be logged in for the answer.
+pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::OPTIONS
+        && headers.contains_key(header::ORIGIN)
+        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+        && !headers.contains_key(header::AUTHORIZATION)
+}
+
+/// The answer to a preflight of an API Function that nobody may call without a credential, the same whether there is such
+/// a Function or not. Any page may send its request: what of the answer it may read is said by the Function's own headers,
+/// and no request gets in by something that the browser adds by itself.
+pub fn let_the_request_come(headers: &HeaderMap) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let answer = response.headers_mut();
+    answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let methods = HeaderValue::from_static("GET,POST,PUT,DELETE,PATCH,HEAD");
+    answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    if let Some(asked) = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+        answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+    }
+    answer.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    let varies = "origin, access-control-request-method, access-control-request-headers";
+    answer.insert(header::VARY, HeaderValue::from_static(varies));
+    response
 }
 
 fn is_local(origin: &HeaderValue) -> bool {

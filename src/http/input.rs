@@ -10,7 +10,7 @@ use utoipa::{
 };
 
 use super::{
-    body::Fields,
+    body::{Fields, encoding},
     config::BodyLimits,
     head::Head,
     openapi::{Schemas, reference},
@@ -21,6 +21,11 @@ use crate::model::{ErrorKind, Result};
 pub trait Input: Sized + Send + 'static {
     /// How many bytes of a body are taken; `None` leaves the body unread.
     fn limit(limits: &BodyLimits) -> Option<usize>;
+
+    /// What the head says of a body that is not taken, before any of it is read.
+    fn check(_: &Head) -> Result<()> {
+        Ok(())
+    }
 
     /// Reads it.
     fn read(head: &Head, body: Bytes) -> Result<Self>;
@@ -80,8 +85,13 @@ impl<T: FromFields> Input for JsonBody<T> {
         Some(T::limit(limits))
     }
 
-    fn read(_: &Head, body: Bytes) -> Result<Self> {
-        T::from_fields(&Fields::parse(&body)?).map(Self)
+    fn check(head: &Head) -> Result<()> {
+        encoding::check(&head.headers)
+    }
+
+    fn read(head: &Head, body: Bytes) -> Result<Self> {
+        let text = encoding::text_of(&head.headers, &body)?;
+        T::from_fields(&Fields::parse(text)?).map(Self)
     }
 
     fn request_body(schemas: &mut Schemas) -> Option<RequestBody> {
@@ -100,8 +110,13 @@ impl<T: FromFields> Input for OptionalJsonBody<T> {
         Some(T::limit(limits))
     }
 
-    fn read(_: &Head, body: Bytes) -> Result<Self> {
-        Fields::parse_optional(&body)?.map(|fields| T::from_fields(&fields)).transpose().map(Self)
+    fn check(head: &Head) -> Result<()> {
+        encoding::check(&head.headers)
+    }
+
+    fn read(head: &Head, body: Bytes) -> Result<Self> {
+        let text = encoding::text_of(&head.headers, &body)?;
+        Fields::parse_optional(text)?.map(|fields| T::from_fields(&fields)).transpose().map(Self)
     }
 
     fn request_body(schemas: &mut Schemas) -> Option<RequestBody> {
@@ -114,6 +129,8 @@ impl<T: FromFields> Input for OptionalJsonBody<T> {
             ErrorKind::MissingRequiredFields,
             ErrorKind::FieldFormat,
             ErrorKind::PayloadTooLarge,
+            ErrorKind::UnsupportedMediaType,
+            ErrorKind::TooManyRequests,
         ];
         errors.extend(T::errors());
         errors

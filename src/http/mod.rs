@@ -12,6 +12,7 @@ mod config;
 mod cors;
 mod endpoint;
 mod endpoints;
+mod framing;
 mod head;
 mod input;
 mod openapi;
@@ -24,5 +25,5 @@ mod tests;
 
 pub use config::{BodyLimits, CorsOrigins, HttpConfig, InvalidPublicUrl, PublicUrl};
 pub use openapi::document as api_document;
-pub use router::router;
-pub use serve::{ClientAddress, ClientUri};
+pub use router::{Router, router};
+pub use serve::{ClientAddress, ClientUri, LocalAddress, refusal};

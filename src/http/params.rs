@@ -22,6 +22,11 @@ pub trait Params: Sized + Send + 'static {
     /// Reads it.
     fn read(head: &Head) -> Result<Self>;
 
+    /// The Function that is to run, where the request is for one: who may run it is known before its body is read.
+    fn function(&self) -> Option<&str> {
+        None
+    }
+
     /// How the API document describes it; `path_name` is what the endpoint's template calls its path value.
     fn parameters(path_name: &str) -> Vec<Parameter>;
 
@@ -109,6 +114,10 @@ impl Params for Id {
 impl Params for Name {
     fn read(head: &Head) -> Result<Self> {
         Ok(Self(head.path_value().to_owned()))
+    }
+
+    fn function(&self) -> Option<&str> {
+        Some(&self.0)
     }
 
     fn parameters(path_name: &str) -> Vec<Parameter> {

@@ -1,13 +1,17 @@
 //! The router: every endpoint at its paths, everything else 404.
 
-use std::sync::Arc;
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use axum::{
-    Router,
     body::Body,
-    response::IntoResponse as _,
+    response::{IntoResponse as _, Response},
     routing::{self, MethodFilter, MethodRouter},
 };
+use futures::future::BoxFuture;
 use http::{Method, Request};
 use tower::ServiceExt as _;
 use tower_http::cors::CorsLayer;
@@ -17,12 +21,33 @@ use super::{
     cors,
     endpoint::Endpoint,
     endpoints::GROUPS,
+    framing,
     serve::{self, Shared},
 };
 use crate::{auth::Authenticator, http::access::AccessRule, model::Permission, on_demand::OnDemand, service::Service};
 
 /// The whole HTTP side, for any server that speaks `tower::Service`: body limits, time limits, logging and CORS are
 /// inside. Nothing in it knows of sockets.
+#[derive(Clone, Debug)]
+pub struct Router(axum::Router);
+
+impl tower::Service<Request<Body>> for Router {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        tower::Service::<Request<Body>>::poll_ready(&mut self.0, context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let method = request.method().clone();
+        let answer = self.0.call(request);
+        Box::pin(async move { Ok(framing::fit(&method, answer.await?)) })
+    }
+}
+
+/// Makes a router; see [`Router`].
 pub fn router(service: Service, authenticator: Arc<Authenticator>, config: HttpConfig) -> Router {
     let cors = cors::layer(&config.cors);
     let shared = Arc::new(Shared { service, authenticator, config });
@@ -34,30 +59,31 @@ pub fn router(service: Service, authenticator: Arc<Authenticator>, config: HttpC
         })
         .collect();
     let groups: Arc<[_]> = groups.into();
-    Router::new().fallback(move |request: Request<Body>| {
+    Router(axum::Router::new().fallback(move |request: Request<Body>| {
         let covering = groups.iter().filter(|(group, _)| group.covers(request.uri().path()));
-        let router = covering.max_by_key(|(group, _)| group.below.len()).map(|(_, router)| Router::clone(router));
+        let router = covering.max_by_key(|(group, _)| group.below.len()).map(|(_, router)| axum::Router::clone(router));
         async move {
             match router {
                 Some(router) => router.oneshot(request).await.into_response(),
                 None => serve::no_endpoint(request).await,
             }
         }
-    })
+    }))
 }
 
-fn router_of(endpoints: Vec<Endpoint>, shared: &Arc<Shared>, cors: Option<CorsLayer>) -> Router {
+fn router_of(endpoints: Vec<Endpoint>, shared: &Arc<Shared>, cors: Option<CorsLayer>) -> axum::Router {
     // Pages and API Functions settle CORS among themselves, so no layer may answer their OPTIONS.
     let (untouched, own): (Vec<_>, Vec<_>) = endpoints
         .into_iter()
         .partition(|endpoint| endpoint.access() == AccessRule::PermissionMode(Permission::ExecuteApiFunction));
-    let own = routes(own, shared);
+    // Paths that nothing is served at are the service's own too: whether a page is let in tells nothing of them.
+    let own = routes(own, shared).fallback(serve::no_endpoint);
     let own = cors.map_or(own.clone(), |cors| own.layer(cors));
-    own.merge(routes(untouched, shared)).fallback(serve::no_endpoint)
+    own.merge(routes(untouched, shared))
 }
 
-fn routes(endpoints: Vec<Endpoint>, shared: &Arc<Shared>) -> Router {
-    let mut router = Router::new();
+fn routes(endpoints: Vec<Endpoint>, shared: &Arc<Shared>) -> axum::Router {
+    let mut router = axum::Router::new();
     for endpoint in endpoints {
         let endpoint = Arc::new(endpoint);
         for path in &endpoint.routes {

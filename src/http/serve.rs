@@ -9,10 +9,11 @@ use http::{HeaderName, HeaderValue, Request, Uri, header, request::Parts};
 use tracing::{Instrument, Span, field};
 
 use super::{
-    access::Access,
+    access::{Access, AccessRule},
     answer::{Answer, error_response},
     body::Incoming,
     config::HttpConfig,
+    cors,
     endpoint::{Endpoint, Handler},
     head::Head,
     input::Input,
@@ -21,7 +22,7 @@ use super::{
 use crate::{
     auth::{Authenticator, RequestParts},
     detach::detach_on_drop,
-    model::{Caller, Error, ErrorKind, Result},
+    model::{Caller, Error, ErrorKind, Permission, Result},
     service::Service,
 };
 
@@ -47,6 +48,16 @@ pub struct ClientUri(pub Uri);
 /// says, never as a header of the client's does. Behind a proxy it is the proxy's address.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAddress(pub IpAddr);
+
+/// The address of this machine by which a client reached it, for an entry point to put into the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalAddress(pub IpAddr);
+
+/// The answer to a request that an entry point refuses, before it can be routed.
+pub fn refusal(error: Error) -> Response {
+    let (span, id) = request_span(&http::Method::default(), "");
+    span.in_scope(|| finish(Err(error), Instant::now(), id))
+}
 
 /// Answers a request that was routed to `endpoint`, and logs it.
 ///
@@ -78,7 +89,8 @@ pub async fn no_endpoint(request: Request<Body>) -> Response {
 }
 
 /// Does what the handler's signature says, in this order: who calls, whether they are let in, the path and the
-/// query, the body, and then the service.
+/// query, whether they are let in to the Function that these name, the body, and then the service. So nobody's body is
+/// waited for who is refused.
 pub async fn handle<M, H: Handler<M>>(
     shared: &Shared,
     request: Request<Body>,
@@ -89,10 +101,21 @@ pub async fn handle<M, H: Handler<M>>(
     let body = Incoming::new(body, &parts.headers);
     let caller = authenticate(shared, &parts).await?;
     let access = H::Access::admit(caller)?;
-    let head = Head::new(parts.method, parts.uri, parts.headers, template);
+    let head = Head::new(parts, template);
     let params = H::Params::read(&head)?;
+    if let Err(refused) = access.admit_to(&shared.service, params.function()).await {
+        let is_api = H::Access::RULE == AccessRule::PermissionMode(Permission::ExecuteApiFunction);
+        return match is_api && cors::is_preflight(&head.method, &head.headers) {
+            true => Ok(cors::let_the_request_come(&head.headers)),
+            false => Err(refused),
+        };
+    }
     let body = match H::Input::limit(&shared.config.limits) {
-        Some(limit) => body.read(limit, shared.config.body_patience).await?,
+        Some(limit) => {
+            H::Input::check(&head)?;
+            let account = shared.config.bodies.account(access.is_anonymous());
+            body.read(limit, shared.config.body_patience, account).await?
+        }
         None => Bytes::new(),
     };
     let input = H::Input::read(&head, body)?;

@@ -113,10 +113,22 @@ error_kinds! {
     ApiFunctionMaximumTimeLimit = Some(1411), 400, "API_FUNCTION_MAXIMUM_TIME_LIMIT";
     /// No free slot for an API Function.
     ConcurrentApiFunctionLimit = Some(1412), 400, "CONCURRENT_API_FUNCTION_LIMIT_EXCEPTION";
+    /// More at once than the service holds.
+    TooManyRequests = Some(1505), 429, "TOO_MANY_REQUESTS_EXCEPTION";
     /// No such endpoint or method.
     Endpoint = None, 404, "ENDPOINT_EXCEPTION";
+    /// Not a request of HTTP.
+    BadRequest = None, 400, "BAD_REQUEST_EXCEPTION";
     /// A body larger than the endpoint takes.
     PayloadTooLarge = None, 413, "PAYLOAD_TOO_LARGE_EXCEPTION";
+    /// A URL longer than the service takes.
+    UriTooLong = None, 414, "URI_TOO_LONG_EXCEPTION";
+    /// A body in a coding that the endpoint does not take.
+    UnsupportedMediaType = None, 415, "UNSUPPORTED_MEDIA_TYPE_EXCEPTION";
+    /// A request for a host that the service does not answer for.
+    MisdirectedRequest = None, 421, "MISDIRECTED_REQUEST_EXCEPTION";
+    /// More headers, or longer ones, than the service takes.
+    HeadersTooLarge = None, 431, "REQUEST_HEADER_FIELDS_TOO_LARGE_EXCEPTION";
 }
 
 /// An error for the caller: `{code, name, message, …}`, with the operator's cause kept apart.

@@ -15,6 +15,15 @@ pub(super) enum Known {
 }
 
 impl Service {
+    /// Whether this caller may run the Function, as it was known lately or is now: the refusal that running it would end
+    /// with, before anything is read that running it takes.
+    pub async fn may_run(&self, caller: &Caller, name: &str, permission: Permission) -> Result<()> {
+        match self.runnable(caller, name, permission, Known::Lately).await {
+            Err(_) => self.runnable(caller, name, permission, Known::Now).await.map(|_| ()),
+            Ok(_) => Ok(()),
+        }
+    }
+
     /// The Function, when this caller may run it; `permission` is the one that opens it whatever its mode.
     ///
     /// That a Function does not exist is told only to those who could run it if it did: others could probe for names.

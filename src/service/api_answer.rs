@@ -1,11 +1,18 @@
-//! What an API Function may answer: `{statusCode 200–499, headers?, body?, isBase64Encoded?}` (contract §5).
+//! What an API Function may answer: `{statusCode 200–499, headers?, body?, isBase64Encoded?}` (contract §5, §22), read as
+//! API Gateway reads it, or the same as the head of a stream.
+
+use std::borrow::Cow;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
-use super::ApiAnswer;
+use super::{
+    ApiAnswer,
+    answer_headers::{is_for_the_whole_origin, without_domain},
+    answer_json::{Fields, Kind, Scalar, decode, kind_of, scalar_of},
+};
 
 /// Headers that speak of the connection: they are the server's, whatever a Function says (RFC 9110 §7.6.1).
 pub(super) const OURS: [HeaderName; 8] = [
@@ -19,177 +26,174 @@ pub(super) const OURS: [HeaderName; 8] = [
     header::UPGRADE,
 ];
 
+/// What Lambda writes between the head and the body of a stream whose head was said.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/config-rs-write-functions.html>
+const END_OF_HEAD: [u8; 8] = [0; 8];
+
 /// Reads what a Function returned; the error says what was wrong with it (1409).
-pub(super) fn answer_of(result: &str) -> Result<ApiAnswer, String> {
-    let result: Value = serde_json::from_str(result).map_err(|error| format!("the result is no JSON: {error}"))?;
-    let Value::Object(mut result) = result else {
-        return Err(format!("the result must be an object with a statusCode, and it is {}", kind_of(&result)));
+pub(super) fn answer_of(result: &[u8]) -> Result<ApiAnswer, String> {
+    // No JSON has a zero byte in it, so a result that has eight is a stream and nothing else.
+    let streamed = result.windows(END_OF_HEAD.len()).position(|bytes| bytes == END_OF_HEAD);
+    let (json, stream) = match streamed {
+        Some(end) => (&result[..end], Some(Bytes::copy_from_slice(&result[end + END_OF_HEAD.len()..]))),
+        None => (result, None),
     };
-    let status = status_of(result.get("statusCode"))?;
-    let mut headers = headers_of(result.get("headers"))?;
+    let json = std::str::from_utf8(json).map_err(|_| "the result is no UTF-8".to_owned())?;
+    let json: &RawValue = serde_json::from_str(json).map_err(|error| format!("the result is no JSON: {error}"))?;
+    if kind_of(json) != Kind::Object {
+        return Err(format!("the result must be an object with a statusCode, and it is {}", kind_of(json)));
+    }
+    let result: Fields<'_> =
+        serde_json::from_str(json.get()).map_err(|error| format!("the result is no JSON: {error}"))?;
+    let status = match (result.get("statusCode"), &stream) {
+        (None, Some(_)) => StatusCode::OK,
+        (value, _) => status_of(value)?,
+    };
+    let Headers { mut headers, length } = headers_of(&result)?;
     add_cookies(&mut headers, result.get("cookies"))?;
-    let body = body_of(&mut result)?;
+    let body = match stream {
+        Some(body) => body,
+        None => body_of(&result)?,
+    };
+    if status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED || status == StatusCode::RESET_CONTENT {
+        return Ok(ApiAnswer { status, headers, body: Bytes::new(), length: None });
+    }
     headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
-    Ok(ApiAnswer { status, headers, body })
+    Ok(ApiAnswer { status, headers, body, length })
 }
 
-fn status_of(value: Option<&Value>) -> Result<StatusCode, String> {
+fn status_of(value: Option<&RawValue>) -> Result<StatusCode, String> {
     let rule = "statusCode must be a whole number from 200 to 499";
     let value = value.ok_or_else(|| format!("{rule}, and it is missing"))?;
-    match value.as_f64() {
+    let number = match scalar_of(value) {
+        Some(Scalar::Text(text)) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            text.parse().ok()
+        }
         // 200.0 is the same JSON number as 200: a Function in a language without integers may write either.
+        Some(Scalar::Number(text)) => text.parse().ok(),
+        _ => None,
+    };
+    match number {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        Some(number) if (200.0..=499.0).contains(&number) && number.fract() == 0.0 => {
+        Some(number) if (200.0..=499.0_f64).contains(&number) && number.fract() == 0.0 => {
             StatusCode::from_u16(number as u16).map_err(|_| rule.to_owned())
         }
-        _ => Err(format!("{rule}, and it is {}", excerpt(value))),
+        _ => Err(format!("{rule}, and it is {}", excerpt(value.get()))),
     }
 }
 
-fn headers_of(value: Option<&Value>) -> Result<HeaderMap, String> {
-    let mut headers = HeaderMap::new();
-    let fields = match value {
-        None | Some(Value::Null) => return Ok(headers),
-        Some(Value::Object(fields)) => fields,
-        Some(other) => return Err(format!("headers must be an object, and it is {}", kind_of(other))),
-    };
-    for (name, value) in fields {
-        let Value::String(text) = value else {
-            return Err(format!("the header '{}' must be a text, and it is {}", excerpt_text(name), kind_of(value)));
-        };
-        let header_name = HeaderName::try_from(name.as_str())
-            .map_err(|_| format!("'{}' is not a header name", excerpt_text(name)))?;
-        let header_value = HeaderValue::try_from(text.as_str())
-            .map_err(|_| format!("the header '{header_name}' has a value with characters that no header may hold"))?;
-        if !OURS.contains(&header_name) {
-            headers.append(header_name, header_value);
+/// The headers of an answer, and the length that it announces itself: it counts only for an answer to HEAD.
+#[derive(Default)]
+struct Headers {
+    headers: HeaderMap,
+    length: Option<u64>,
+}
+
+/// Where a name stands in several cases, the last one counts, as in any object; cookies are the exception, since that is
+/// how several are set where a name can stand only once. `multiValueHeaders` wins over `headers`.
+fn headers_of(result: &Fields<'_>) -> Result<Headers, String> {
+    let mut read = Headers::default();
+    for field in ["headers", "multiValueHeaders"] {
+        let Some(value) = result.get(field).filter(|value| kind_of(value) != Kind::Null) else { continue };
+        if kind_of(value) != Kind::Object {
+            return Err(format!("{field} must be an object, and it is {}", kind_of(value)));
+        }
+        let fields: Fields<'_> =
+            serde_json::from_str(value.get()).map_err(|error| format!("{field} cannot be read: {error}"))?;
+        for (name, value) in fields.iter() {
+            read.add(name, value)?;
         }
     }
-    Ok(headers)
+    Ok(read)
+}
+
+impl Headers {
+    fn add(&mut self, name: &str, value: &RawValue) -> Result<(), String> {
+        let header_name =
+            HeaderName::try_from(name).map_err(|_| format!("'{}' is not a header name", excerpt(name)))?;
+        let elements = match kind_of(value) {
+            Kind::Array => serde_json::from_str::<Vec<&RawValue>>(value.get()).unwrap_or_default(),
+            _ => vec![value],
+        };
+        let mut values = Vec::new();
+        for element in elements {
+            let text = match scalar_of(element) {
+                Some(Scalar::Null) => continue,
+                Some(Scalar::Text(text)) => text,
+                Some(Scalar::Number(text) | Scalar::Bool(text)) => Cow::Borrowed(text),
+                None => {
+                    let kind = kind_of(element);
+                    return Err(format!(
+                        "the header '{header_name}' must be a string, a number or a boolean, and it is {kind}"
+                    ));
+                }
+            };
+            let value = HeaderValue::try_from(text.as_ref()).map_err(|_| {
+                format!("the header '{header_name}' has a value with characters that no header may hold")
+            })?;
+            values.push(value);
+        }
+        if header_name == header::CONTENT_LENGTH {
+            self.length = values.first().and_then(|value| value.to_str().ok()?.parse().ok());
+        }
+        if OURS.contains(&header_name) || values.is_empty() {
+            return Ok(());
+        }
+        if header_name != header::SET_COOKIE {
+            self.headers.remove(&header_name);
+        }
+        for value in values {
+            if header_name == header::SET_COOKIE {
+                self.headers.append(header::SET_COOKIE, without_domain(value));
+            } else if !is_for_the_whole_origin(&header_name, &value) {
+                self.headers.append(&header_name, value);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Payload 2.0 has a field of its own for cookies, since a name can stand only once in `headers`.
-fn add_cookies(headers: &mut HeaderMap, value: Option<&Value>) -> Result<(), String> {
-    let cookies = match value {
-        None | Some(Value::Null) => return Ok(()),
-        Some(Value::Array(cookies)) => cookies,
-        Some(other) => return Err(format!("cookies must be a list of texts, and it is {}", kind_of(other))),
-    };
-    for cookie in cookies {
-        let value = cookie.as_str().and_then(|text| HeaderValue::try_from(text).ok());
-        let value = value.ok_or_else(|| "cookies must be a list of texts that a header may hold".to_owned())?;
-        headers.append(header::SET_COOKIE, value);
+fn add_cookies(headers: &mut HeaderMap, value: Option<&RawValue>) -> Result<(), String> {
+    let Some(value) = value.filter(|value| kind_of(value) != Kind::Null) else { return Ok(()) };
+    if kind_of(value) != Kind::Array {
+        return Err(format!("cookies must be a list of strings, and it is {}", kind_of(value)));
+    }
+    for cookie in serde_json::from_str::<Vec<&RawValue>>(value.get()).unwrap_or_default() {
+        let text = match scalar_of(cookie) {
+            Some(Scalar::Text(text)) => HeaderValue::try_from(text.as_ref()).ok(),
+            _ => None,
+        };
+        let cookie = text.ok_or_else(|| "cookies must be a list of strings that a header may hold".to_owned())?;
+        headers.append(header::SET_COOKIE, without_domain(cookie));
     }
     Ok(())
 }
 
-fn body_of(result: &mut Map<String, Value>) -> Result<Bytes, String> {
-    let is_base64 = match result.get("isBase64Encoded") {
-        None | Some(Value::Null) => false,
-        Some(Value::Bool(flag)) => *flag,
-        Some(other) => return Err(format!("isBase64Encoded must be true or false, and it is {}", kind_of(other))),
+fn body_of(result: &Fields<'_>) -> Result<Bytes, String> {
+    let is_base64 = match result.get("isBase64Encoded").map(|flag| (flag.get(), kind_of(flag))) {
+        None | Some((_, Kind::Null)) => false,
+        Some((flag, Kind::Bool)) => flag == "true",
+        Some((_, kind)) => return Err(format!("isBase64Encoded must be true or false, and it is {kind}")),
     };
-    match (result.remove("body"), is_base64) {
-        (None | Some(Value::Null), _) => Ok(Bytes::new()),
-        (Some(Value::String(text)), false) => Ok(Bytes::from(text)),
-        (Some(Value::String(text)), true) => BASE64_STANDARD
-            .decode(text.as_bytes())
+    let Some(body) = result.get("body") else { return Ok(Bytes::new()) };
+    match (kind_of(body), is_base64) {
+        (Kind::Null, _) => Ok(Bytes::new()),
+        (Kind::Text, false) => Ok(Bytes::from(decode(body).into_owned())),
+        (Kind::Text, true) => BASE64_STANDARD
+            .decode(decode(body).as_bytes())
             .map(Bytes::from)
             .map_err(|error| format!("isBase64Encoded is true, and the body is not base64: {error}")),
-        (Some(other), true) => {
-            Err(format!("isBase64Encoded is true, so the body must be a text, and it is {}", kind_of(&other)))
-        }
-        (Some(json), false) => Ok(Bytes::from(json.to_string())),
+        (kind, true) => Err(format!("isBase64Encoded is true, so the body must be a string, and it is {kind}")),
+        // As the Function wrote it: not a digit of it changes.
+        (_, false) => Ok(Bytes::copy_from_slice(body.get().as_bytes())),
     }
 }
 
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-fn excerpt(value: &Value) -> String {
-    excerpt_text(&value.to_string())
-}
-
-fn excerpt_text(text: &str) -> String {
+fn excerpt(text: &str) -> String {
     text.chars().take(64).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_whole_answer_is_taken_as_it_is() {
-        let answer = answer_of(
-            &json!({
-                "statusCode": 201,
-                "headers": { "Content-Type": "text/plain", "X-A": "b", "Content-Length": "9", "Connection": "close" },
-                "cookies": ["a=1", "b=2"],
-                "body": "aGk=",
-                "isBase64Encoded": true
-            })
-            .to_string(),
-        )
-        .unwrap();
-        assert_eq!(answer.status, 201);
-        assert_eq!(answer.body, "hi");
-        assert_eq!(answer.headers["content-type"], "text/plain");
-        assert_eq!(answer.headers["x-a"], "b");
-        assert!(!answer.headers.contains_key("content-length") && !answer.headers.contains_key("connection"));
-        let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
-        assert_eq!(cookies, ["a=1", "b=2"]);
-    }
-
-    #[test]
-    fn json_bodies_are_serialised_and_their_type_is_json() {
-        for (body, sent) in [(json!({ "a": 1 }), r#"{"a":1}"#), (json!([1]), "[1]"), (json!(5), "5"), (json!("t"), "t")]
-        {
-            let answer = answer_of(&json!({ "statusCode": 200, "body": body }).to_string()).unwrap();
-            assert_eq!(answer.body, sent);
-            assert_eq!(answer.headers["content-type"], "application/json");
-        }
-        assert!(answer_of(r#"{"statusCode":204}"#).unwrap().body.is_empty());
-    }
-
-    #[test]
-    fn anything_else_is_refused_and_named() {
-        for (result, named) in [
-            ("null", "object"),
-            ("\"text\"", "object"),
-            ("{}", "statusCode"),
-            (r#"{"statusCode":199}"#, "statusCode"),
-            (r#"{"statusCode":500}"#, "statusCode"),
-            (r#"{"statusCode":200.5}"#, "statusCode"),
-            (r#"{"statusCode":"200"}"#, "statusCode"),
-            (r#"{"statusCode":200,"headers":[]}"#, "headers"),
-            (r#"{"statusCode":200,"headers":{"a":1}}"#, "'a'"),
-            (r#"{"statusCode":200,"headers":{"a b":"c"}}"#, "'a b'"),
-            (r#"{"statusCode":200,"headers":{"a":"b\r\nc: d"}}"#, "'a'"),
-            (r#"{"statusCode":200,"isBase64Encoded":"yes"}"#, "isBase64Encoded"),
-            (r#"{"statusCode":200,"isBase64Encoded":true,"body":"?"}"#, "base64"),
-            (r#"{"statusCode":200,"isBase64Encoded":true,"body":{}}"#, "text"),
-        ] {
-            let why = answer_of(result).unwrap_err();
-            assert!(why.contains(named), "{result}: {why}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_result_makes_it_panic(result in "\\PC*", status in any::<i64>(), name in "\\PC*", value in "\\PC*") {
-            let _ = answer_of(&result);
-            let _ = answer_of(&json!({ "statusCode": status, "headers": { name: value } }).to_string());
-        }
-    }
-}
+#[path = "api_answer_tests.rs"]
+mod tests;

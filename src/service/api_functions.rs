@@ -1,9 +1,9 @@
 //! API Functions: a Function called as an HTTP endpoint (contract §5).
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 use tracing::warn;
 
 use super::{
@@ -34,6 +34,10 @@ pub struct ApiCall {
     pub headers: HeaderMap,
     /// The body as it was sent.
     pub body: Bytes,
+    /// The version of HTTP that it was sent by.
+    pub protocol: Version,
+    /// Where it came from, when that is known.
+    pub address: Option<IpAddr>,
 }
 
 /// What an API Function answered.
@@ -43,8 +47,10 @@ pub struct ApiAnswer {
     pub status: StatusCode,
     /// Its headers; `connection` and `content-length` are left to the server.
     pub headers: HeaderMap,
-    /// Its body.
+    /// Its body; empty where the status allows none.
     pub body: Bytes,
+    /// The length that the Function announced. It matters only where no body is sent and one would be for GET.
+    pub length: Option<u64>,
 }
 
 /// The most that Lambda takes as a payload, in bytes: 6 MB.
@@ -131,7 +137,7 @@ impl Service {
         let Ok(_slot) = self.inner.api_slots.try_acquire() else {
             return Called::not_invoked(no_slot());
         };
-        let payload = match event_of(call, caller) {
+        let payload = match event_of(call, caller, correlation, self.inner.ports.clock.now()) {
             Ok(payload) => payload,
             Err(error) => return Called::not_invoked(Error::internal(error)),
         };
@@ -153,7 +159,7 @@ impl Service {
             Ok(invocation) => Called {
                 request_id: Some(invocation.request_id),
                 result: match invocation.outcome {
-                    Outcome::Returned(json) => read_answer(&json),
+                    Outcome::Returned(result) => read_answer(&result, correlation),
                     Outcome::Failed(error) => Err(Failed {
                         error: Error::runtime_error(&error.name, &error.message, None),
                         record: ApiRequestError {
@@ -202,10 +208,12 @@ impl Called {
     }
 }
 
-fn read_answer(result: &Bytes) -> Result<ApiAnswer, Failed> {
-    let text = std::str::from_utf8(result).map_err(|_| "the result is no UTF-8".to_owned());
-    text.and_then(answer_of).map_err(|why| {
-        let message = format!("The function's answer is not an HTTP answer: {why}.");
+fn read_answer(result: &Bytes, id: ObjectId) -> Result<ApiAnswer, Failed> {
+    answer_of(result).map_err(|why| {
+        let message = format!(
+            "The function's answer is not an HTTP answer: {why}. What it logged, a stack trace too, is in the logs of its \
+             API Request: GET /tasks/v1/apiRequests/{id}/logs, or tasklane api-requests logs {id}."
+        );
         let error = Error::new(ErrorKind::InvalidApiFunctionResult, message.clone());
         let kind = ApiRequestErrorKind::Response;
         Failed { record: ApiRequestError { kind, name: error.kind().name().to_owned(), message }, error }

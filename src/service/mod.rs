@@ -5,6 +5,8 @@
 //! Function and are checked here.
 
 mod access;
+mod answer_headers;
+mod answer_json;
 mod api_answer;
 mod api_event;
 mod api_functions;
@@ -16,6 +18,7 @@ mod functions;
 #[cfg(feature = "cli")]
 pub(crate) mod fuzz;
 mod logs;
+mod passed_headers;
 mod recorder;
 mod schedules;
 mod settings;

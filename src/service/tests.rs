@@ -58,6 +58,8 @@ async fn an_api_function_that_takes_too_long_is_answered_and_recorded() {
         raw_query: None,
         headers: HeaderMap::new(),
         body: Bytes::new(),
+        protocol: http::Version::HTTP_11,
+        address: None,
     };
     let began = world.now();
     let error = service.call_api_function(&Caller::Nobody, "slow", call).await.unwrap_err();

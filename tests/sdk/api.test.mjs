@@ -200,7 +200,7 @@ describe('an answer', () => {
 
   const misfits = [
     [null, 'statusCode'], ['text', 'statusCode'], [{}, 'statusCode'], [{ statusCode: 199 }, 'statusCode'],
-    [{ statusCode: 500 }, 'statusCode'], [{ statusCode: '200' }, 'statusCode'], [{ statusCode: 200, headers: [] }, 'headers'],
+    [{ statusCode: 500 }, 'statusCode'], [{ statusCode: '2xx' }, 'statusCode'], [{ statusCode: 200, headers: [] }, 'headers'],
     [{ statusCode: 200, headers: { 'a b': 'c' } }, 'a b'], [{ statusCode: 200, body: 'no base64!', isBase64Encoded: true }, 'base64'],
   ];
   for (const [result, named] of misfits) {

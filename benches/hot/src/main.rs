@@ -14,12 +14,12 @@ mod engine;
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
-use axum::{Router, body::Body};
+use axum::body::Body;
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use tasklane::{
     auth::{AuthSettings, Authenticator, KeyFile},
-    http::HttpConfig,
+    http::{HttpConfig, Router},
     model::{Caller, NewTask, Tags},
     ports::{Clock as _, SystemClock},
     rql::{Query, Schema},

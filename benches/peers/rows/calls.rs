@@ -51,6 +51,8 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
         raw_query: None,
         headers: http::HeaderMap::new(),
         body: bytes::Bytes::new(),
+        protocol: http::Version::HTTP_11,
+        address: None,
     };
     api.service.call_api_function(&Caller::Nobody, "hello", call).await.map_err(|error| anyhow::anyhow!("{error}"))?;
     let called = record.take();

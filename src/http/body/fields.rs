@@ -22,17 +22,15 @@ pub struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// Reads a body: 13 when there is none, 22 when it is no JSON object.
-    pub fn parse(body: &'a [u8]) -> Result<Self> {
+    pub fn parse(body: &'a str) -> Result<Self> {
         Self::parse_optional(body)?.ok_or_else(|| {
             Error::new(ErrorKind::EmptyBody, "The request has no body: send a JSON object, with Content-Length.")
         })
     }
 
     /// Reads a body that may be left out: `None` when it is empty, 22 when it is no JSON object.
-    pub fn parse_optional(body: &'a [u8]) -> Result<Option<Self>> {
-        let text = std::str::from_utf8(body)
-            .map_err(|error| not_json(format!("it is no UTF-8 after byte {}", error.valid_up_to())))?;
-        let text = text.trim_matches([' ', '\t', '\r', '\n']);
+    pub fn parse_optional(body: &'a str) -> Result<Option<Self>> {
+        let text = body.trim_matches([' ', '\t', '\r', '\n']);
         if text.is_empty() {
             return Ok(None);
         }
@@ -138,20 +136,19 @@ mod tests {
     #[test]
     fn an_empty_body_is_told_apart_from_a_wrong_one() {
         for empty in ["", "  \r\n"] {
-            assert_eq!(kind_of(Fields::parse(empty.as_bytes())), ErrorKind::EmptyBody);
-            assert!(Fields::parse_optional(empty.as_bytes()).unwrap().is_none());
+            assert_eq!(kind_of(Fields::parse(empty)), ErrorKind::EmptyBody);
+            assert!(Fields::parse_optional(empty).unwrap().is_none());
         }
         for wrong in ["[]", "null", "\"secret\"", "{", "{} x", "{'a':1}", "{\"a\":}", "\u{feff}{}"] {
-            let error = Fields::parse(wrong.as_bytes()).unwrap_err();
+            let error = Fields::parse(wrong).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::BodyFormat, "{wrong}");
             assert!(!error.message().contains("secret"), "{error}");
         }
-        assert_eq!(kind_of(Fields::parse(b"{\"a\":\"\xff\"}")), ErrorKind::BodyFormat);
     }
 
     #[test]
     fn every_missing_field_is_named_at_once_and_null_counts_as_missing() {
-        let fields = Fields::parse(br#"{"a": 1, "b": null}"#).unwrap();
+        let fields = Fields::parse(r#"{"a": 1, "b": null}"#).unwrap();
         let error = fields.require(&["a", "b", "c"]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::MissingRequiredFields);
         assert_eq!(error.message(), "Required fields are missing: 'b', 'c'.");
@@ -163,7 +160,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_path_of_the_field() {
-        let fields = Fields::parse(br#"{"retryPolicy": {"enabled": "yes"}, "x": [1]}"#).unwrap();
+        let fields = Fields::parse(r#"{"retryPolicy": {"enabled": "yes"}, "x": [1]}"#).unwrap();
         let policy = fields.object("retryPolicy").unwrap().unwrap();
         let error = policy.optional::<bool>("enabled").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::FieldFormat);
@@ -173,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_last_of_two_equal_names_counts() {
-        let fields = Fields::parse(br#"{"a": "first", "a": "last"}"#).unwrap();
+        let fields = Fields::parse(r#"{"a": "first", "a": "last"}"#).unwrap();
         assert_eq!(fields.required::<String>("a").unwrap(), "last");
     }
 
@@ -181,24 +178,24 @@ mod tests {
     fn data_keeps_its_own_text() {
         let data = r#"{ "n": 1.0e2, "z":1, "a": "\u00e9", "big": 12345678901234567890123 }"#;
         let body = format!(r#"{{"data":{data}}}"#);
-        let fields = Fields::parse(body.as_bytes()).unwrap();
+        let fields = Fields::parse(&body).unwrap();
         assert_eq!(fields.required::<Json>("data").unwrap().as_str(), data);
     }
 
     #[test]
     fn depth_is_limited_where_no_parser_limits_it() {
         let nested = |levels: usize| format!(r#"{{"data":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
-        assert!(Fields::parse(nested(99).as_bytes()).is_ok());
-        assert_eq!(kind_of(Fields::parse(nested(100).as_bytes())), ErrorKind::BodyFormat);
-        assert_eq!(kind_of(Fields::parse(nested(500_000).as_bytes())), ErrorKind::BodyFormat);
+        assert!(Fields::parse(&nested(99)).is_ok());
+        assert_eq!(kind_of(Fields::parse(&nested(100))), ErrorKind::BodyFormat);
+        assert_eq!(kind_of(Fields::parse(&nested(500_000))), ErrorKind::BodyFormat);
         let brackets_in_text = format!(r#"{{"data":"\"{}"}}"#, "[".repeat(500));
-        assert!(Fields::parse(brackets_in_text.as_bytes()).is_ok());
+        assert!(Fields::parse(&brackets_in_text).is_ok());
     }
 
     #[test]
     fn times_need_an_offset() {
         let fields =
-            Fields::parse(br#"{"a": "2026-01-31T08:15:30.123Z", "b": "2026-01-31T08:15:30", "c": 17}"#).unwrap();
+            Fields::parse(r#"{"a": "2026-01-31T08:15:30.123Z", "b": "2026-01-31T08:15:30", "c": 17}"#).unwrap();
         assert!(fields.required::<Timestamp>("a").is_ok());
         assert_eq!(kind_of(fields.required::<Timestamp>("b")), ErrorKind::FieldFormat);
         assert_eq!(kind_of(fields.required::<Timestamp>("c")), ErrorKind::FieldFormat);

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap,
     header::{CONTENT_LENGTH, EXPECT},
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 
+use super::budget::Account;
 use crate::model::{Error, ErrorKind, Result};
 
 /// A body that may be read once.
@@ -34,20 +35,19 @@ impl Incoming {
         Self { body: Some(body), announced, waits_to_send: headers.contains_key(EXPECT) }
     }
 
-    /// Reads at most `limit` bytes.
+    /// Reads at most `limit` bytes, which stay charged to `account` for as long as they are held.
     ///
     /// A body that announces more is refused before a byte of it is read; one that does not announce itself, as soon
     /// as it grows past the limit. One that stalls is given up after `patience`.
-    pub async fn read(mut self, limit: usize, patience: Duration) -> Result<Bytes> {
+    pub async fn read(mut self, limit: usize, patience: Duration, account: Account) -> Result<Bytes> {
         if self.announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
             return Err(too_large(limit));
         }
-        let body = self.body.get_or_insert_default();
-        let reading = Limited::new(&mut *body, limit).collect();
-        let read = match tokio::time::timeout(patience, reading).await {
-            Ok(Ok(whole)) => Ok(whole.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large(limit)),
-            Ok(Err(error)) => {
+        let Some(body) = &mut self.body else { return Ok(Bytes::new()) };
+        let read = match tokio::time::timeout(patience, gather(body, limit, account)).await {
+            Ok(Ok(whole)) => Ok(whole),
+            Ok(Err(Trouble::Refused(error))) => return Err(error),
+            Ok(Err(Trouble::Broken(error))) => {
                 let message = "The body did not arrive whole: send it again.";
                 Err(Error::new(ErrorKind::BodyFormat, message).caused_by(error))
             }
@@ -60,6 +60,47 @@ impl Incoming {
         self.body = None;
         read
     }
+}
+
+/// Why a body was not read to its end.
+enum Trouble {
+    /// It asks for more than it may have; the rest of it can still come.
+    Refused(Error),
+    /// The rest of it will not come.
+    Broken(axum::Error),
+}
+
+/// Bytes, and what they are charged to.
+struct Held {
+    bytes: Bytes,
+    _account: Account,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+async fn gather(body: &mut Body, limit: usize, mut account: Account) -> Result<Bytes, Trouble> {
+    let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(Trouble::Broken)?.into_data() else { continue };
+        let length = first.len() + whole.len();
+        if data.len() > limit - length {
+            return Err(Trouble::Refused(too_large(limit)));
+        }
+        account.charge(data.len()).map_err(Trouble::Refused)?;
+        if length == 0 {
+            // Most bodies come in one piece, which needs no copy.
+            first = data;
+            continue;
+        }
+        whole.extend_from_slice(&std::mem::take(&mut first));
+        whole.extend_from_slice(&data);
+    }
+    let bytes = if whole.is_empty() { first } else { whole.freeze() };
+    if bytes.is_empty() { Ok(bytes) } else { Ok(Bytes::from_owner(Held { bytes, _account: account })) }
 }
 
 impl Drop for Incoming {
@@ -95,6 +136,11 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::http::body::BodyBudget;
+
+    fn account() -> Account {
+        BodyBudget::new(1000, 1000).account(true)
+    }
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -105,19 +151,23 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_announces_too_much_is_refused_unread() {
         let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
-        let error = Incoming::new(never, &announcing("11")).read(10, PATIENCE).await.unwrap_err();
+        let error = Incoming::new(never, &announcing("11")).read(10, PATIENCE, account()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PayloadTooLarge);
     }
 
     #[tokio::test]
     async fn a_body_that_grows_too_large_is_refused_at_the_limit() {
         let endless = || Body::from_stream(stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from_static(b"12345"))));
-        let error = Incoming::new(endless(), &HeaderMap::new()).read(10, PATIENCE).await.unwrap_err();
+        let error = Incoming::new(endless(), &HeaderMap::new()).read(10, PATIENCE, account()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PayloadTooLarge);
-        let error = Incoming::new(endless(), &announcing("5")).read(10, PATIENCE).await.unwrap_err();
+        let error = Incoming::new(endless(), &announcing("5")).read(10, PATIENCE, account()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PayloadTooLarge);
         assert_eq!(
-            Incoming::new(Body::from("0123456789"), &announcing("10")).read(10, PATIENCE).await.unwrap().len(),
+            Incoming::new(Body::from("0123456789"), &announcing("10"))
+                .read(10, PATIENCE, account())
+                .await
+                .unwrap()
+                .len(),
             10
         );
     }
@@ -125,7 +175,27 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_stalls_is_given_up() {
         let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
-        let error = Incoming::new(never, &HeaderMap::new()).read(10, Duration::ZERO).await.unwrap_err();
+        let error = Incoming::new(never, &HeaderMap::new()).read(10, Duration::ZERO, account()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BodyFormat);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_charged_for_as_long_as_any_of_it_is_held() {
+        let budget = BodyBudget::new(10, 10);
+        let pieces = |pieces: &'static [&'static str]| {
+            Body::from_stream(stream::iter(
+                pieces.iter().map(|piece| Ok::<_, Infallible>(Bytes::from_static(piece.as_bytes()))),
+            ))
+        };
+        let read = |body: Body| Incoming::new(body, &HeaderMap::new()).read(100, PATIENCE, budget.account(true));
+        let whole = read(pieces(&["abc", "def", "", "gh"])).await.unwrap();
+        assert_eq!(whole, "abcdefgh");
+        let error = read(pieces(&["123"])).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooManyRequests);
+        let part = whole.slice(..1);
+        drop(whole);
+        assert!(read(pieces(&["123"])).await.is_err());
+        drop(part);
+        assert_eq!(read(pieces(&["123", "4567890"])).await.unwrap(), "1234567890");
     }
 }

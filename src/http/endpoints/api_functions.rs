@@ -1,8 +1,10 @@
 //! `/tasks/v1/api/{functionName}/…`: API Functions (contract §5). What follows the name is the Function's own: it is
 //! passed on byte for byte.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Version};
 use percent_encoding::percent_decode_str;
 use utoipa::openapi::{
     ContentBuilder, Required,
@@ -72,6 +74,8 @@ async fn call(
         raw_query: target.raw_query,
         headers: input.headers,
         body: input.body,
+        protocol: input.protocol,
+        address: input.address,
     };
     service.call_api_function(access.caller(), &target.function, call).await
 }
@@ -93,6 +97,10 @@ impl Params for Target {
             raw_path: if raw_path.is_empty() { "/".to_owned() } else { raw_path.to_owned() },
             raw_query: head.uri.query().map(str::to_owned),
         })
+    }
+
+    fn function(&self) -> Option<&str> {
+        Some(&self.function)
     }
 
     fn parameters(path_name: &str) -> Vec<Parameter> {
@@ -117,6 +125,8 @@ pub struct Passed {
     method: ApiMethod,
     headers: HeaderMap,
     body: Bytes,
+    protocol: Version,
+    address: Option<IpAddr>,
 }
 
 impl Input for Passed {
@@ -127,7 +137,7 @@ impl Input for Passed {
     fn read(head: &Head, body: Bytes) -> Result<Self> {
         let method =
             head.method.as_str().parse().map_err(|rule| Error::internal(format!("{}: {rule}", head.method)))?;
-        Ok(Self { method, headers: head.headers.clone(), body })
+        Ok(Self { method, headers: head.headers.clone(), body, protocol: head.version, address: head.address })
     }
 
     fn request_body(_: &mut Schemas) -> Option<RequestBody> {
@@ -136,14 +146,12 @@ impl Input for Passed {
     }
 
     fn errors() -> Vec<ErrorKind> {
-        vec![ErrorKind::PayloadTooLarge]
+        vec![ErrorKind::PayloadTooLarge, ErrorKind::TooManyRequests]
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::Uri;
-
     use super::*;
 
     #[test]
@@ -157,9 +165,7 @@ mod tests {
             ("hel%6Co/%C3%A9%FF", "hello", "/%C3%A9%FF", None),
             ("Hello", "Hello", "/", None),
         ] {
-            let uri = Uri::try_from(format!("{BASE}{target}")).unwrap();
-            let head = Head::new(Method::GET, uri, HeaderMap::new(), "");
-            let read = Target::read(&head).unwrap();
+            let read = Target::read(&Head::get(&format!("{BASE}{target}"), "")).unwrap();
             assert_eq!((read.function.as_str(), read.raw_path.as_str()), (function, path), "{target}");
             assert_eq!(read.raw_query.as_deref(), query, "{target}");
         }

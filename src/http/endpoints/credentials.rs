@@ -9,7 +9,7 @@ use crate::{
             Allowed,
             permission::{CreateCredentials, DeleteCredentials, ViewCredentials},
         },
-        answer::Json,
+        answer::{Json, Unstored},
         body::Fields,
         endpoint::Endpoint,
         input::{FromFields, JsonBody},
@@ -50,8 +50,8 @@ async fn create(
     service: Service,
     access: Allowed<CreateCredentials>,
     JsonBody(body): JsonBody<CredentialCreation>,
-) -> Result<Json<CreatedCredential>> {
-    service.create_credential(access.caller(), body.into()).await.map(Json::of)
+) -> Result<Unstored<Json<CreatedCredential>>> {
+    service.create_credential(access.caller(), body.into()).await.map(|created| Unstored(Json::of(created)))
 }
 
 async fn revoke(service: Service, _: Allowed<DeleteCredentials>, Id(credential): Id) -> Result<Json<AffectedRecords>> {

@@ -13,10 +13,22 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::kit::Kit;
-use crate::{local::server::Server, model::PermissionMode, service::FunctionOptions, testing::TestLambda};
+use crate::{
+    local::server::{Limits, Patience, Server},
+    model::PermissionMode,
+    service::FunctionOptions,
+    testing::TestLambda,
+};
 
 /// How long a head may take in these tests.
 const HEAD_PATIENCE: Duration = Duration::from_millis(700);
+
+const PATIENCE: Patience = Patience {
+    head: HEAD_PATIENCE,
+    idle: Duration::from_secs(120),
+    write: Duration::from_secs(60),
+    linger: Duration::from_secs(2),
+};
 
 /// A server with a public Function `web`, and the paths that it was called with.
 struct House {
@@ -28,6 +40,10 @@ struct House {
 
 impl House {
     async fn open(answer: &'static str) -> Self {
+        Self::with_room_for(answer, Limits { total: 400, per_address: 400 }).await
+    }
+
+    async fn with_room_for(answer: &'static str, limits: Limits) -> Self {
         let kit = Kit::new().await;
         let options = FunctionOptions { permission_mode: Some(PermissionMode::Public), ..FunctionOptions::default() };
         kit.world.function("web", options).await;
@@ -37,7 +53,7 @@ impl House {
             paths.lock().unwrap().push(call.event["rawPath"].as_str().unwrap_or_default().to_owned());
             async move { Ok(TestLambda::returned(answer)) }
         });
-        let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap().head_patience(HEAD_PATIENCE);
+        let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap().patience(PATIENCE).limits(limits);
         let (address, stop) = (server.address(), CancellationToken::new());
         tokio::spawn(server.serve(kit.router.clone(), stop.clone()));
         Self { address, called, _kit: kit, _stop: stop.drop_guard() }
@@ -109,9 +125,8 @@ async fn a_body_that_announces_too_much_is_refused_before_any_of_it_comes() {
     for length in ["6291457", "1099511627776", "18446744073709551615"] {
         let head = format!("POST /tasks/v1/api/web HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
         let answer = house.raw(head).await;
-        // A length that no number holds is refused with the head that says it.
-        let refused = ["413 ", "431 "].iter().any(|status| answer.starts_with(&format!("HTTP/1.1 {status}")));
-        assert!(refused, "{length}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{length}: {answer}");
+        assert_eq!(error_of(&answer), "PAYLOAD_TOO_LARGE_EXCEPTION", "{length}: {answer}");
     }
     assert_eq!(house.called(), Vec::<String>::new());
 }
@@ -136,22 +151,110 @@ async fn clients_that_send_their_heads_byte_by_byte_hold_nobody_and_not_for_long
     }
 }
 
+/// The name of the error that an answer is.
+fn error_of(answer: &str) -> String {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    assert!(head.contains("content-type: application/json"), "{answer}");
+    let error: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {answer}"));
+    assert!(!error["message"].as_str().unwrap().is_empty(), "{answer}");
+    error["name"].as_str().unwrap().to_owned()
+}
+
 #[tokio::test]
-async fn a_head_without_end_is_refused() {
+async fn whatever_is_refused_before_it_is_routed_is_refused_in_json() {
     let house = House::open(FINE).await;
-    let many: String = (0..5000).map(|n| format!("x-{n}: y\r\n")).collect();
+    let many: String = (0..110).map(|n| format!("x-{n}: y\r\n")).collect();
     let long = format!("x: {}\r\n", "y".repeat(2 << 20));
-    let uri = "x".repeat(100_000);
-    for (target, headers) in [("", many), ("", long), (uri.as_str(), String::new())] {
-        let mut client = TcpStream::connect(house.address).await.unwrap();
-        let head = format!("GET /healthz?{target} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
-        // The server may hang up before it has all of it.
-        let _ = client.write_all(head.as_bytes()).await;
-        let mut answer = Vec::new();
-        let _ = client.read_to_end(&mut answer).await;
-        let answer = String::from_utf8_lossy(&answer);
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    let get = |target: &str, headers: &str| format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
+    for (request, status, name) in [
+        (get("/healthz", &many), 431, "REQUEST_HEADER_FIELDS_TOO_LARGE_EXCEPTION"),
+        (get("/healthz", &long), 431, "REQUEST_HEADER_FIELDS_TOO_LARGE_EXCEPTION"),
+        (get(&format!("/healthz?{}", "x".repeat(100_000)), ""), 414, "URI_TOO_LONG_EXCEPTION"),
+        (get("/health\u{1}z", ""), 400, "BAD_REQUEST_EXCEPTION"),
+        (get("healthz/x", ""), 400, "BAD_REQUEST_EXCEPTION"),
+        (get("/healthz", "content-length: x\r\n"), 400, "BAD_REQUEST_EXCEPTION"),
+        (get("/healthz", "host: other\r\n"), 400, "BAD_REQUEST_EXCEPTION"),
+        (get("/healthz", "a b: c\r\n"), 400, "BAD_REQUEST_EXCEPTION"),
+        ("GET /healthz HTTP/1.1\r\n\r\n".to_owned(), 400, "BAD_REQUEST_EXCEPTION"),
+        ("\x16\x03\x01\x02".to_owned(), 400, "BAD_REQUEST_EXCEPTION"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 400, "BAD_REQUEST_EXCEPTION"),
+        (get("*", ""), 404, "ENDPOINT_EXCEPTION"),
+        ("CONNECT localhost:80 HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned(), 404, "ENDPOINT_EXCEPTION"),
+        ("BREW / HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned(), 404, "ENDPOINT_EXCEPTION"),
+    ] {
+        let answer = house.raw(&request).await;
+        let asked: String = request.chars().take(60).collect();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{asked:?}: {answer}");
+        assert_eq!(error_of(&answer), name, "{asked:?}");
     }
+}
+
+#[tokio::test]
+async fn a_request_line_reaches_the_function_as_its_client_meant_it() {
+    let house = House::open(FINE).await;
+    for (path, called) in [
+        (&b"/a<b>c"[..], "/a%3Cb%3Ec"),
+        (b"/caf\xe9", "/caf%C3%A9"),
+        ("/café".as_bytes(), "/caf%C3%A9"),
+        (b"/a b", "/a%20b"),
+        (b"/\"^|{}%2f", "/\"^|{}%2f"),
+    ] {
+        let head =
+            [b"GET /tasks/v1/api/web", path, b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"].concat();
+        let answer = house.raw(head).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert_eq!(house.called().last().unwrap(), called);
+    }
+}
+
+#[tokio::test]
+async fn answers_without_a_body_leave_the_connection_in_order() {
+    for answer in [r#"{"statusCode":204,"body":"nope"}"#, r#"{"statusCode":304,"body":"nope"}"#] {
+        let house = House::open(answer).await;
+        let get = "GET /tasks/v1/api/web HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        let last = "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        let answers = house.raw(format!("{get}{get}{last}")).await;
+        let heads: Vec<_> = answers.split("\r\n\r\n").collect();
+        assert!(heads[0].starts_with("HTTP/1.1 ") && !heads[0].contains("content-length"), "{answers}");
+        assert_eq!(heads[0].lines().next(), heads[1].lines().next(), "{answers}");
+        assert!(heads[2].starts_with("HTTP/1.1 200 "), "{answers}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_is_not_asked_to_send_the_body() {
+    let house = House::open(FINE).await;
+    let expecting = |path: &str| {
+        format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n")
+    };
+    let answer = house.raw(expecting("/tasks/v1/api/missing/x")).await;
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    let mut client = TcpStream::connect(house.address).await.unwrap();
+    client.write_all(expecting("/tasks/v1/api/web/x").as_bytes()).await.unwrap();
+    let mut asked = [0; 25];
+    client.read_exact(&mut asked).await.unwrap();
+    assert_eq!(&asked[..], b"HTTP/1.1 100 Continue\r\n\r\n");
+    client.write_all(b"hello").await.unwrap();
+    let mut status = [0; 12];
+    client.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status[..], b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_do_not_keep_others_out() {
+    let house = House::with_room_for(FINE, Limits { total: 8, per_address: 6 }).await;
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(TcpStream::connect(house.address).await.unwrap());
+    }
+    let answer = house.raw("GET /tasks/v1/api/web HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let mut ended = 0;
+    for client in &mut silent {
+        let read = tokio::time::timeout(Duration::from_millis(20), client.read(&mut [0; 1])).await;
+        ended += usize::from(matches!(read, Ok(Ok(0) | Err(_))));
+    }
+    assert!(ended >= silent.len() - 6, "{ended} of {} were ended to make room", silent.len());
 }
 
 #[tokio::test]

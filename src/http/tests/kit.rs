@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use axum::{Router, body::Body};
+use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -11,7 +11,7 @@ use tower::ServiceExt;
 
 use crate::{
     auth::{AuthSettings, Authenticator, NewCredential, issue},
-    http::{HttpConfig, router, serve::Shared},
+    http::{HttpConfig, Router, router, serve::Shared},
     model::{Identity, Permissions, Timestamp, UserId},
     ports::{Ids, SystemChance},
     testing::World,

@@ -1,9 +1,18 @@
 //! What is checked, and in which order: credential, permission, path, query, body.
 
+use std::convert::Infallible;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures::stream;
 use http::StatusCode;
 
 use super::kit::Kit;
-use crate::http::{BodyLimits, HttpConfig};
+use crate::{
+    http::{BodyLimits, HttpConfig, body::BodyBudget},
+    model::PermissionMode,
+    service::FunctionOptions,
+};
 
 const ID: &str = "697db9a2c5f0a1b2c3d4e5f6";
 
@@ -47,6 +56,70 @@ async fn the_permission_comes_before_the_body_and_its_size() {
         (answered.status, answered.name()),
         (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE_EXCEPTION".into())
     );
+}
+
+/// A body that never comes: whoever waits for a byte of it waits for ever.
+fn never() -> Body {
+    Body::from_stream(stream::pending::<Result<Bytes, Infallible>>())
+}
+
+#[tokio::test]
+async fn who_may_not_run_a_function_is_refused_before_any_of_the_body_has_come() {
+    let kit = Kit::new().await;
+    kit.world.function("closed", FunctionOptions::default()).await;
+    for path in ["/tasks/v1/api/NAME/x", "/tasks/v1/functions/NAME/execute"] {
+        let permission = if path.contains("/api/") { "EXECUTE_API_FUNCTION" } else { "EXECUTE_TASK_FUNCTION" };
+        for (name, who, code) in [
+            ("closed", "", 104),
+            ("missing", "", 104),
+            ("closed", "may ", 10),
+            ("missing", "may ", 10),
+            ("missing", permission, 16),
+            ("no%20name", permission, 16),
+        ] {
+            let who = if who == permission { may(permission) } else { who.to_owned() };
+            let answered = kit.ask(&format!("POST {}", path.replace("NAME", name)), &who, never()).await;
+            assert_eq!(answered.code(), code, "{path} {name} {who}");
+        }
+    }
+    assert_eq!(kit.world.lambda.calls().len(), 0);
+}
+
+#[tokio::test]
+async fn bodies_are_held_within_a_budget_and_nobody_gets_a_part_of_it_only() {
+    let kit = Kit::with(HttpConfig { bodies: BodyBudget::new(100, 10), ..HttpConfig::default() }).await;
+    let options = FunctionOptions { permission_mode: Some(PermissionMode::Public), ..FunctionOptions::default() };
+    kit.world.function("open", options).await;
+    let target = "POST /tasks/v1/api/open/x";
+    let answered = kit.ask(target, "", "x".repeat(11)).await;
+    assert_eq!((answered.status.as_u16(), answered.code()), (429, 1505));
+    assert_eq!(answered.headers["retry-after"], "1");
+    assert_ne!(kit.ask(target, "", "x".repeat(10)).await.code(), 1505);
+    assert_ne!(kit.ask(target, &may(""), "x".repeat(11)).await.code(), 1505);
+    assert_eq!(kit.ask(target, &may(""), "x".repeat(101)).await.code(), 1505);
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_passed_over_and_a_coding_refused_before_the_body_has_come() {
+    let kit = Kit::new().await;
+    kit.world.function("hello", FunctionOptions::default()).await;
+    let may = may("CREATE_TASKS");
+    let answered = kit.ask("POST /tasks/v1", &may, "\u{feff}{\"functionName\":\"hello\"}").await;
+    assert_eq!(answered.status, StatusCode::OK, "{}", answered.text);
+    let gzip = [("authorization", may.as_str()), ("content-encoding", "gzip")];
+    let answered = kit.ask_with("POST /tasks/v1", &gzip, never()).await;
+    assert_eq!((answered.status.as_u16(), answered.name().as_str()), (415, "UNSUPPORTED_MEDIA_TYPE_EXCEPTION"));
+}
+
+#[tokio::test]
+async fn answers_are_taken_for_nothing_but_json_and_secrets_are_not_stored() {
+    let kit = Kit::new().await;
+    let answered = kit.ask("GET /tasks/v1", "", "").await;
+    assert_eq!(answered.headers["x-content-type-options"], "nosniff");
+    let body = "{\"userId\":\"bob\",\"permissions\":[]}";
+    let answered = kit.ask("POST /tasklane/v1/credentials", &may("CREATE_CREDENTIALS"), body).await;
+    assert_eq!((answered.status, answered.headers["cache-control"].to_str().unwrap()), (StatusCode::OK, "no-store"));
+    assert_eq!(answered.headers["x-content-type-options"], "nosniff");
 }
 
 #[tokio::test]
@@ -126,6 +199,8 @@ async fn the_content_type_does_not_matter() {
 async fn each_endpoint_has_its_own_limit() {
     let limits = BodyLimits { default: 10, task: 20, function: 30, api_call: 40 };
     let kit = Kit::with(HttpConfig { limits, ..HttpConfig::default() }).await;
+    let options = FunctionOptions { permission_mode: Some(PermissionMode::AllUsers), ..FunctionOptions::default() };
+    kit.world.function("a", options).await;
     let may = may("CREATE_TASKS,CREATE_TASK_FUNCTION,CREATE_CREDENTIALS,CREATE_TASK_SCHEDULE");
     for (target, limit) in [
         ("POST /tasklane/v1/credentials", 10),

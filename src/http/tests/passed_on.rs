@@ -69,3 +69,36 @@ async fn how_bytes_travel_is_not_the_functions_to_say_and_head_has_no_body() {
     let head = kit.ask("HEAD /tasks/v1/api/web", "", "").await;
     assert_eq!((head.status.as_u16(), head.text.as_str()), (404, ""));
 }
+
+#[tokio::test]
+async fn what_has_no_body_says_no_length_of_one_and_head_says_that_of_get() {
+    for (answer, method, length) in [
+        (r#"{"statusCode":204,"body":"nope"}"#, "GET", None),
+        (r#"{"statusCode":204}"#, "GET", None),
+        (r#"{"statusCode":304,"headers":{"content-length":"5"},"body":"hello"}"#, "GET", None),
+        (r#"{"statusCode":205,"body":"nope"}"#, "GET", Some("0")),
+        (r#"{"statusCode":204,"body":"nope"}"#, "HEAD", None),
+        (r#"{"statusCode":200,"body":"hello"}"#, "HEAD", Some("5")),
+        (r#"{"statusCode":200,"headers":{"Content-Length":30},"body":""}"#, "HEAD", Some("30")),
+        (r#"{"statusCode":200,"headers":{"Content-Length":"30"},"body":"hello"}"#, "HEAD", Some("5")),
+        (r#"{"statusCode":200,"body":""}"#, "HEAD", None),
+        (r#"{"statusCode":200,"headers":{"Content-Length":"30"},"body":""}"#, "GET", Some("0")),
+    ] {
+        let (kit, _) = answering(answer).await;
+        let answered = kit.ask(&format!("{method} /tasks/v1/api/web"), "", "").await;
+        let said = answered.headers.get("content-length").map(|length| length.to_str().unwrap());
+        assert_eq!((said, answered.text.as_str()), (length, ""), "{method} {answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_says_where_the_stack_is() {
+    let (kit, _) = answering(r#"{"statusCode":500,"body":"Internal Server Error"}"#).await;
+    let answered = kit.ask("GET /tasks/v1/api/web", "", "").await;
+    assert_eq!(answered.code(), 1409);
+    kit.world.service.drain().await;
+    let page = kit.ask("GET /tasks/v1/apiRequests", "may VIEW_API_FUNCTION_REQUESTS", "").await.json();
+    let id = page["data"][0]["id"].as_str().unwrap();
+    let message = answered.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains(&format!("/tasks/v1/apiRequests/{id}/logs")), "{message}");
+}

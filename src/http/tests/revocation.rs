@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
+use axum::body::Body;
 use http::{Request, StatusCode};
 use tower::ServiceExt;
 
 use super::{kit::Kit, signer::Signer};
 use crate::{
     auth::{AuthSettings, Authenticator},
-    http::{HttpConfig, router},
+    http::{HttpConfig, Router, router},
 };
 
 /// Another instance on the same tables, that keeps credentials for as long as it can.

@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::kit::Kit;
+use crate::{local::server::Server, model::PermissionMode, service::FunctionOptions};
 
 /// Sends a request with a body of this many bytes, all of it, and only then reads the answer.
 async fn post(target: &str, bytes: usize) -> String {
     let kit = Kit::new().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = tokio::spawn(axum::serve(listener, kit.router.clone()).into_future());
+    let options = FunctionOptions { permission_mode: Some(PermissionMode::Public), ..FunctionOptions::default() };
+    kit.world.function("open", options).await;
+    let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = server.address();
+    let server = tokio::spawn(server.serve(kit.router.clone(), CancellationToken::new()));
     let mut client = TcpStream::connect(address).await.unwrap();
     let head =
         format!("POST {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {bytes}\r\n\r\n");
@@ -34,6 +38,8 @@ async fn post(target: &str, bytes: usize) -> String {
 #[tokio::test]
 async fn a_refusal_reaches_a_client_that_is_still_sending() {
     let answer = post("/tasks/v1/api/hello/upload", 16 << 20).await;
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    let answer = post("/tasks/v1/api/open/upload", 16 << 20).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     let answer = post("/tasks/v1/functions", 16 << 20).await;
     assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("USER_NOT_AUTHENTICATED_EXCEPTION"), "{answer}");

@@ -1,0 +1,81 @@
+//! Headers by which one API Function would speak for the whole origin, which it shares with the service and with every
+//! other Function.
+
+use http::{HeaderName, HeaderValue, header};
+
+/// What a browser applies to the origin, not to the answer; and what the server says of itself.
+const OF_THE_ORIGIN: [&str; 13] = [
+    "accept-ch",
+    "alt-svc",
+    "clear-site-data",
+    "date",
+    "expect-ct",
+    "nel",
+    "origin-agent-cluster",
+    "proxy-authenticate",
+    "public-key-pins",
+    "report-to",
+    "server",
+    "service-worker-allowed",
+    "strict-transport-security",
+];
+
+/// Ways to log in for which a browser asks its user, in the name of the origin. The service takes none of them.
+const ASKED_BY_BROWSERS: [&str; 4] = ["basic", "digest", "negotiate", "ntlm"];
+
+/// Whether this header is left out of an answer.
+pub(super) fn is_for_the_whole_origin(name: &HeaderName, value: &HeaderValue) -> bool {
+    if name == header::WWW_AUTHENTICATE {
+        let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+        return value.split(',').any(|challenge| {
+            let scheme = challenge.split_whitespace().next().unwrap_or_default();
+            ASKED_BY_BROWSERS.contains(&scheme)
+        });
+    }
+    OF_THE_ORIGIN.contains(&name.as_str())
+}
+
+/// A cookie without its `Domain`: it goes back to this host, and to no other below the same domain.
+pub(super) fn without_domain(cookie: HeaderValue) -> HeaderValue {
+    let is_domain = |attribute: &[u8]| {
+        let name = attribute.split(|byte| *byte == b'=').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(b"domain")
+    };
+    let mut parts = cookie.as_bytes().split(|byte| *byte == b';');
+    let pair = parts.next().unwrap_or_default();
+    let attributes: Vec<_> = parts.collect();
+    if !attributes.iter().any(|attribute| is_domain(attribute)) {
+        return cookie;
+    }
+    let kept = attributes.into_iter().filter(|attribute| !is_domain(attribute));
+    let whole = std::iter::once(pair).chain(kept).collect::<Vec<_>>().join(&b';');
+    // A part of a header's value is one.
+    HeaderValue::from_bytes(&whole).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_loses_its_domain_and_nothing_else() {
+        for (cookie, sent) in [
+            ("a=1", "a=1"),
+            ("a=1; Domain=example.com; Path=/", "a=1; Path=/"),
+            ("a=domain=x; path=/; DOMAIN = .example.com;Secure", "a=domain=x; path=/;Secure"),
+            ("a=1;domain", "a=1"),
+            ("domain=1; HttpOnly", "domain=1; HttpOnly"),
+        ] {
+            assert_eq!(without_domain(HeaderValue::from_static(cookie)), sent, "{cookie}");
+        }
+    }
+
+    #[test]
+    fn a_function_may_ask_for_a_token_and_not_for_a_password() {
+        let left_out = |value| is_for_the_whole_origin(&header::WWW_AUTHENTICATE, &HeaderValue::from_static(value));
+        for value in ["Basic realm=\"x\"", "basic", "Bearer realm=\"x\", Basic realm=\"y\"", "NTLM"] {
+            assert!(left_out(value), "{value}");
+        }
+        assert!(!left_out("Bearer realm=\"basic\""));
+    }
+}

@@ -1,0 +1,77 @@
+//! Which headers of a request reach an API Function.
+
+use http::{HeaderMap, HeaderName, header};
+
+/// Names that only the service may speak with: what a client sends under them, however it is spelled, is dropped.
+const REQUESTING: &str = "x-exh-requesting-";
+
+/// Names that this service, a proxy in front of it or the connection speaks with; all that begin so, where a hyphen ends it.
+const SPOKEN_FOR: [&str; 23] = [
+    "x-exh-",
+    "x-forwarded-",
+    "x-amzn-",
+    "x-amz-",
+    "x-real-ip",
+    "x-client-ip",
+    "x-request-id",
+    "x-original-",
+    "x-rewrite-",
+    "x-auth-",
+    "x-ssl-",
+    "forwarded",
+    "true-client-ip",
+    "cf-connecting-",
+    "via",
+    "remote-",
+    "authorization",
+    "proxy-",
+    "cookie",
+    "host",
+    "content-",
+    "transfer-encoding",
+    "if-",
+];
+
+/// Whether a header of these is passed on to the Function.
+///
+/// Three kinds are not:
+/// - The caller's credential: it opens this service, and is none of the Function's business.
+/// - What claims to say who is asking.
+/// - Another spelling of a name that somebody else speaks with, or that the request also has in its usual spelling.
+///   Adapters for CGI, WSGI, Rack and PHP take `X_Forwarded_For` and `X-Forwarded-For` for one variable, and which of
+///   the two wins is chance.
+pub(super) fn is_passed_on(name: &HeaderName, headers: &HeaderMap) -> bool {
+    if name == header::AUTHORIZATION {
+        return false;
+    }
+    if name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return !name.as_str().starts_with(REQUESTING);
+    }
+    let usual = usual_spelling(name);
+    let spoken_for = SPOKEN_FOR.iter().any(|it| if it.ends_with('-') { usual.starts_with(it) } else { usual == *it });
+    !spoken_for && !headers.contains_key(usual.as_str())
+}
+
+/// The name with a hyphen for everything that is no letter and no digit. It is in lower case already.
+fn usual_spelling(name: &HeaderName) -> String {
+    name.as_str().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_spelling_is_passed_on_only_where_nobody_else_speaks_with_the_name() {
+        let names = ["x-api-key", "x_api_key", "api_key", "x_forwarded_for", "x-forwarded-for", "hostile_key"];
+        let headers: HeaderMap =
+            names.iter().map(|name| (HeaderName::try_from(*name).unwrap(), "1".parse().unwrap())).collect();
+        let passed = |name: &str| is_passed_on(&HeaderName::try_from(name).unwrap(), &headers);
+        for name in ["x-api-key", "api_key", "x-forwarded-for", "hostile_key"] {
+            assert!(passed(name), "{name}");
+        }
+        for name in ["x_api_key", "x_forwarded_for", "x-forwarded_proto", "content_type", "x_exh_requesting_user_id"] {
+            assert!(!passed(name), "{name}");
+        }
+    }
+}
