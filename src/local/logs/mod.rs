@@ -3,6 +3,7 @@
 //! Lines are found by the Task or API Request that they were logged for, from the moment they are logged. They outlive
 //! their Function and expire after a retention.
 
+mod limits;
 mod store;
 mod writer;
 
@@ -19,6 +20,7 @@ use crate::{
     ports::{LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery},
 };
 
+pub use limits::LogLimits;
 pub use writer::LogWriter;
 
 /// How long lines are kept unless told otherwise: two weeks.
@@ -51,9 +53,14 @@ impl LocalLogs {
     /// Opens or creates `logs.sqlite` in `data_dir`, which must exist, and starts the thread that writes to it.
     /// Every line is also given to `live`, in the order of the store.
     pub fn open(data_dir: &Path, retention: Duration, live: Option<LiveLog>) -> Result<Self, PortError> {
+        Self::open_with(data_dir, LogLimits { retention, ..LogLimits::for_disk_of(data_dir) }, live)
+    }
+
+    /// [`LocalLogs::open`] with other limits than the disk's.
+    pub fn open_with(data_dir: &Path, limits: LogLimits, live: Option<LiveLog>) -> Result<Self, PortError> {
         let file = data_dir.join("logs.sqlite");
         let failed = |error| PortError::new("open the log store", error);
-        let writer = LogWriter::start(store::open(&file).map_err(failed)?, retention, live)
+        let writer = LogWriter::start(store::open(&file).map_err(failed)?, data_dir, limits, live)
             .map_err(|error| PortError::new("start the log writer", error))?;
         let reader = store::open(&file).map_err(failed)?;
         Ok(Self { reader: Arc::new(Mutex::new(reader)), writer })
@@ -174,6 +181,47 @@ mod tests {
         let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION, None).unwrap();
         logs.writer().flush().await;
         assert_eq!(messages(logs.of_run(of_run(&function, 1, ALL)).await.unwrap()), ["fresh"]);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_lines_go_when_the_store_is_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let most = 4 * 1024 * 1024;
+        let limits = LogLimits { retention: DEFAULT_RETENTION * 1000, store_bytes: most, reserve_bytes: 0 };
+        let logs = LocalLogs::open_with(folder.path(), limits, None).unwrap();
+        let function = FunctionName::parse("f").unwrap();
+        let text = "x".repeat(100_000);
+        for number in 0..200 {
+            logs.writer().write(line("f", 1, number, &format!("{number} {text}"))).await;
+            // A batch is written in one piece.
+            if number % 10 == 9 {
+                logs.writer().flush().await;
+            }
+        }
+        let kept = messages(logs.of_run(of_run(&function, 1, ALL)).await.unwrap());
+        assert!((25..=52).contains(&kept.len()), "{}", kept.len());
+        let first: usize = kept[0].split(' ').next().unwrap().parse().unwrap();
+        assert_eq!(first + kept.len(), 200, "the newest are all there");
+        let size = std::fs::metadata(folder.path().join("logs.sqlite")).unwrap().len();
+        assert!(size <= most + 2 * 1024 * 1024, "{size}");
+    }
+
+    #[tokio::test]
+    async fn lines_are_dropped_while_the_disk_is_short_of_room_and_nobody_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = LogLimits { reserve_bytes: u64::MAX, ..LogLimits::for_disk_of(folder.path()) };
+        let seen = Arc::new(Mutex::new(0));
+        let sink = seen.clone();
+        let live: LiveLog = Arc::new(move |batch| *sink.lock().unwrap() += batch.len());
+        let logs = LocalLogs::open_with(folder.path(), limits, Some(live)).unwrap();
+        let function = FunctionName::parse("f").unwrap();
+        for number in 0..5_000 {
+            logs.writer().write(line("f", 1, number, &"x".repeat(10_000))).await;
+        }
+        assert_eq!(logs.of_run(of_run(&function, 1, ALL)).await.unwrap(), []);
+        assert_eq!(*seen.lock().unwrap(), 5_000);
+        let size = std::fs::metadata(folder.path().join("logs.sqlite")).unwrap().len();
+        assert!(size < 100_000, "{size}");
     }
 
     #[tokio::test]

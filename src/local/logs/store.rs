@@ -22,6 +22,7 @@ pub(super) fn open(file: &Path) -> rusqlite::Result<Connection> {
     db.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = NORMAL;
+         PRAGMA journal_size_limit = 16777216;
          CREATE TABLE IF NOT EXISTS lines (
              id INTEGER PRIMARY KEY,
              correlation BLOB NOT NULL,
@@ -55,6 +56,39 @@ pub(super) fn insert(db: &mut Connection, lines: &[LoggedLine]) -> rusqlite::Res
 /// Drops what is older than `before`.
 pub(super) fn prune(db: &Connection, before: Timestamp) -> rusqlite::Result<usize> {
     db.execute("DELETE FROM lines WHERE time < ?1", [before.as_millis()])
+}
+
+/// Drops the oldest lines until the rest takes somewhat less than `most` bytes. The file keeps its size, and what comes
+/// takes the place of what goes.
+pub(super) fn shrink(db: &mut Connection, most: u64) -> rusqlite::Result<()> {
+    let taken = taken_bytes(db)?;
+    if taken <= most {
+        return Ok(());
+    }
+    // A sixteenth more than must be, so that not each few lines cost a search for the oldest.
+    let mut excess = taken - most + most / 16;
+    let last = {
+        let mut oldest = db.prepare_cached("SELECT id, octet_length(message) FROM lines ORDER BY id")?;
+        let mut rows = oldest.query([])?;
+        let mut last: Option<i64> = None;
+        while excess > 0
+            && let Some(row) = rows.next()?
+        {
+            last = Some(row.get(0)?);
+            excess = excess.saturating_sub(row.get::<_, u64>(1)? + LINE_OVERHEAD);
+        }
+        last
+    };
+    db.execute("DELETE FROM lines WHERE id <= ?1", [last]).map(|_| ())
+}
+
+/// What a line takes beside its text: its other columns, and its entries in three indexes.
+const LINE_OVERHEAD: u64 = 250;
+
+/// How many bytes of the file are in use.
+fn taken_bytes(db: &Connection) -> rusqlite::Result<u64> {
+    let value = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
+    Ok((value("page_count")?.saturating_sub(value("freelist_count")?)).saturating_mul(value("page_size")?))
 }
 
 pub(super) fn of_run(

@@ -2,19 +2,27 @@
 
 use std::{
     io,
+    path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::{LiveLog, LoggedLine, store};
+use super::{
+    LiveLog, LoggedLine,
+    limits::{ASK_AFTER, Finding, LogLimits, Room},
+    store,
+};
 use crate::ports::{Clock, SystemClock};
 
 /// Takes lines. Cloning is cheap; the thread ends when the last clone is gone.
 #[derive(Clone, Debug)]
 pub struct LogWriter {
     queue: mpsc::Sender<Message>,
+    /// A permit for each byte that may wait.
+    bytes: Arc<Semaphore>,
 }
 
 enum Message {
@@ -22,17 +30,24 @@ enum Message {
     Flush(oneshot::Sender<()>),
 }
 
-/// How many lines wait at most. A Function that logs faster than a disk can write is slowed down by its full pipe.
+/// How many lines, and how many bytes of them, wait at most. A Function that logs faster than a disk can write is slowed
+/// down by its full pipe.
 const QUEUE: usize = 4096;
+const QUEUED_BYTES: u32 = 16 * 1024 * 1024;
 /// How long the first line waits for others: most come in threes, and a transaction costs more than many lines.
 const GATHER: Duration = Duration::from_millis(5);
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 impl LogWriter {
-    pub(super) fn start(mut db: Connection, retention: Duration, live: Option<LiveLog>) -> io::Result<Self> {
+    /// Writes into the store in `folder`.
+    pub(super) fn start(db: Connection, folder: &Path, limits: LogLimits, live: Option<LiveLog>) -> io::Result<Self> {
         let (queue, mut messages) = mpsc::channel(QUEUE);
+        let bytes = Arc::new(Semaphore::new(QUEUED_BYTES as usize));
+        let room = Room::on_disk_of(folder, limits.reserve_bytes);
+        let mut desk = Desk { db, live, limits, room, unmeasured: ASK_AFTER, omitted: 0, fails: false };
+        let free = Arc::clone(&bytes);
         let work = move || {
-            prune(&db, retention);
+            desk.prune();
             let mut pruned = Instant::now();
             let mut batch = Vec::new();
             while messages.blocking_recv_many(&mut batch, QUEUE) > 0 {
@@ -42,20 +57,24 @@ impl LogWriter {
                         batch.push(message);
                     }
                 }
-                write(&mut db, live.as_ref(), std::mem::take(&mut batch));
+                let written = desk.take(std::mem::take(&mut batch));
+                free.add_permits(written);
                 if pruned.elapsed() > PRUNE_EVERY {
-                    prune(&db, retention);
+                    desk.prune();
                     pruned = Instant::now();
                 }
             }
         };
         std::thread::Builder::new().name("tasklane-logs".to_owned()).spawn(work)?;
-        Ok(Self { queue })
+        Ok(Self { queue, bytes })
     }
 
-    /// Hands a line over, waiting while the queue is full.
+    /// Hands a line over, waiting while as much waits as may.
     pub async fn write(&self, line: LoggedLine) {
-        // The queue closes only when the thread died, and it says so itself.
+        // Neither is ever closed but by the thread's death, and it says so itself.
+        if let Ok(permits) = self.bytes.acquire_many(weight(&line)).await {
+            permits.forget();
+        }
         let _ = self.queue.send(Message::Line(line)).await;
     }
 
@@ -68,32 +87,84 @@ impl LogWriter {
     }
 }
 
-fn write(db: &mut Connection, live: Option<&LiveLog>, batch: Vec<Message>) {
-    let mut lines = Vec::with_capacity(batch.len());
-    let mut waiting = Vec::new();
-    for message in batch {
-        match message {
-            Message::Line(line) => lines.push(line),
-            Message::Flush(done) => waiting.push(done),
-        }
-    }
-    if let Some(live) = live
-        && !lines.is_empty()
-    {
-        live(&lines);
-    }
-    if let Err(error) = store::insert(db, &lines) {
-        // Losing log lines must not stop the runs that logged them.
-        tracing::error!(%error, lines = lines.len(), "could not write {} log lines down: {error}", lines.len());
-    }
-    for done in waiting {
-        let _ = done.send(());
-    }
+/// How many bytes a line takes while it waits.
+fn weight(line: &LoggedLine) -> u32 {
+    u32::try_from(line.line.message.len()).unwrap_or(u32::MAX).clamp(1, QUEUED_BYTES)
 }
 
-fn prune(db: &Connection, retention: Duration) {
-    let before = SystemClock.now().saturating_sub(retention);
-    if let Err(error) = store::prune(db, before) {
-        tracing::warn!(%error, "could not drop expired log lines: {error}");
+/// What the thread has before it.
+struct Desk {
+    db: Connection,
+    live: Option<LiveLog>,
+    limits: LogLimits,
+    room: Room,
+    /// What was written since the store was measured.
+    unmeasured: u64,
+    /// How many lines were not written for want of room.
+    omitted: u64,
+    /// Whether the last lines could not be written.
+    fails: bool,
+}
+
+impl Desk {
+    /// Writes lines down and says so to those who wait for it; how many bytes wait no more.
+    fn take(&mut self, batch: Vec<Message>) -> usize {
+        let mut lines = Vec::with_capacity(batch.len());
+        let mut waiting = Vec::new();
+        for message in batch {
+            match message {
+                Message::Line(line) => lines.push(line),
+                Message::Flush(done) => waiting.push(done),
+            }
+        }
+        let bytes = lines.iter().map(|line| weight(line) as usize).sum();
+        if !lines.is_empty() {
+            if let Some(live) = &self.live {
+                live(&lines);
+            }
+            self.write(&lines, bytes as u64);
+        }
+        for done in waiting {
+            let _ = done.send(());
+        }
+        bytes
+    }
+
+    fn write(&mut self, lines: &[LoggedLine], bytes: u64) {
+        match self.room.look(bytes) {
+            Finding::Same => {}
+            Finding::BecameShort => {
+                let reserve = self.limits.reserve_bytes;
+                tracing::error!(reserve, "the disk is nearly full: log lines are not written down until there is room");
+            }
+            Finding::HasRoom => {
+                let lines = std::mem::take(&mut self.omitted);
+                tracing::warn!(lines, "log lines are written down again; {lines} were not for want of room");
+            }
+        }
+        if self.room.is_short() {
+            self.omitted += lines.len() as u64;
+            return;
+        }
+        let written = store::insert(&mut self.db, lines);
+        // Losing log lines must not stop the runs that logged them, and is said once, not for each of them.
+        if let (Err(error), false) = (&written, self.fails) {
+            tracing::error!(%error, lines = lines.len(), "could not write {} log lines down: {error}", lines.len());
+        }
+        self.fails = written.is_err();
+        self.unmeasured += bytes;
+        if self.unmeasured >= ASK_AFTER {
+            self.unmeasured = 0;
+            if let Err(error) = store::shrink(&mut self.db, self.limits.store_bytes) {
+                tracing::warn!(%error, "could not drop the oldest log lines: {error}");
+            }
+        }
+    }
+
+    fn prune(&self) {
+        let before = SystemClock.now().saturating_sub(self.limits.retention);
+        if let Err(error) = store::prune(&self.db, before) {
+            tracing::warn!(%error, "could not drop expired log lines: {error}");
+        }
     }
 }
