@@ -26,6 +26,7 @@ pub mod input;
 mod logs;
 pub mod output;
 pub mod run;
+mod runtimes;
 mod schedules;
 mod session;
 mod sync;
@@ -69,6 +70,8 @@ enum Command {
     Disable(Remote<functions::DisableArgs>),
     Execute(Remote<execute::Args>),
     Bench(Remote<bench::Args>),
+    #[command(subcommand)]
+    Runtimes(runtimes::Command),
     #[command(subcommand)]
     Tasks(tasks::Command),
     #[command(subcommand)]
@@ -121,6 +124,7 @@ impl Command {
             Self::Disable(remote) => remote.run(functions::disable).await,
             Self::Execute(remote) => remote.run(execute::run).await,
             Self::Bench(remote) => remote.run(bench::run).await,
+            Self::Runtimes(command) => command.run().await,
             Self::Tasks(command) => command.run().await,
             Self::Schedules(command) => command.run().await,
             Self::ApiRequests(command) => command.run().await,

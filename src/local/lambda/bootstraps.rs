@@ -2,11 +2,14 @@
 
 use std::{
     fs, io,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
 
-use super::config::create_private;
+use super::{
+    config::create_private,
+    sdk::{Sdk, SdkLanguage},
+};
 
 const NODE: &str = include_str!("bootstrap/node.mjs");
 const PYTHON: &str = include_str!("bootstrap/start.py");
@@ -26,9 +29,9 @@ impl Bootstraps {
     /// What that imports: Python takes a module's bytecode from `__pycache__` where it lies there, and a program's never.
     const PYTHON_MODULE: &str = "tasklane_runtime.py";
 
-    /// Writes them into `folder`, over those of an older server.
-    pub(super) fn write(folder: &Path) -> io::Result<Self> {
-        let folder = folder.join("runtime");
+    /// Writes them into `lambda`, over those of an older server, with links to where the SDK is or will be.
+    pub(super) fn write(lambda: &Path, sdk: Option<&Sdk>) -> io::Result<Self> {
+        let folder = lambda.join("runtime");
         create_private(&folder)?;
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
         // That of an older server is of an older module.
@@ -41,6 +44,18 @@ impl Bootstraps {
             // A jailed Function may be another user. Nobody gets here but through the folders above.
             fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644))?;
             file.persist(folder.join(name)).map_err(|error| error.error)?;
+        }
+        for (link, language) in [
+            (folder.join("node_modules"), SdkLanguage::Node),
+            (folder.join("site-packages"), SdkLanguage::Python),
+            // Modules that are imported are looked for in the folders above the one that imports, and nowhere else.
+            // A jail has such a link too.
+            (lambda.join("node_modules"), SdkLanguage::Node),
+        ] {
+            let _ = fs::remove_file(&link);
+            if let Some(sdk) = sdk {
+                symlink(sdk.packages(language), &link)?;
+            }
         }
         Ok(Self { folder })
     }

@@ -16,6 +16,7 @@ use super::{
     isolation::{Launch, Limits},
     jail::{self, Cell, Entry, Jail},
     runtimes::{Interpreter, Support},
+    sdk::SdkLanguage,
     versions::Version,
 };
 use crate::model::RuntimeFamily;
@@ -28,6 +29,9 @@ const LAYERS: &str = "/opt";
 
 /// Where our bootstraps find the socket of their jail.
 const SOCKET_VARIABLE: &str = "_TASKLANE_RUNTIME_SOCKET";
+
+/// Names a program of the Function's own that starts the runtime.
+const WRAPPER_VARIABLE: &str = "AWS_LAMBDA_EXEC_WRAPPER";
 
 /// What a process is started with.
 pub(super) struct Start<'a> {
@@ -46,7 +50,10 @@ impl Start<'_> {
     /// What to start, or what is missing to start it; with a jail, what tells whether the program was reached.
     pub(super) fn launch(&self, output: PipeWriter) -> io::Result<(Launch, Option<Entry>)> {
         let (program, arguments) = match self.support {
-            Support::Exact(interpreter) | Support::OtherVersion(interpreter) => self.interpreted(interpreter),
+            Support::Exact(interpreter) | Support::OtherVersion(interpreter) => {
+                let (program, arguments) = self.interpreted(interpreter);
+                self.wrapped(program, arguments)
+            }
             Support::Bootstrap => (self.task().join("bootstrap"), Vec::new()),
             Support::Missing(what) => return Err(io::Error::new(io::ErrorKind::Unsupported, what.clone())),
         };
@@ -69,19 +76,38 @@ impl Start<'_> {
     }
 
     fn jailed(&self, jail: &Jail, program: &Path, arguments: &[String]) -> io::Result<(Launch, Entry)> {
-        let files = match self.support {
-            Support::Exact(interpreter) | Support::OtherVersion(interpreter) => interpreter.files.as_slice(),
-            Support::Bootstrap | Support::Missing(_) => &[],
+        let (mut files, hidden) = match self.support {
+            Support::Exact(interpreter) | Support::OtherVersion(interpreter) => {
+                (interpreter.files.clone(), interpreter.packages.as_slice())
+            }
+            Support::Bootstrap | Support::Missing(_) => (Vec::new(), &[][..]),
         };
+        // It may have been installed just now.
+        files.extend(self.sdk().filter(|packages| packages.is_dir()));
         let cell = Cell {
             code: &self.version.code_path,
             runtime: self.engine.bootstraps.folder(),
             folder: self.scratch,
-            files,
+            files: &files,
+            hidden,
             environment: &self.environment(),
             memory: u64::from(self.version.memory_limit.get()) * 1024 * 1024,
         };
         jail.launch(&cell, program, arguments)
+    }
+
+    /// Where the AWS SDK of the Function's language would be.
+    fn sdk(&self) -> Option<PathBuf> {
+        let language = match self.version.runtime.family() {
+            RuntimeFamily::Node => SdkLanguage::Node,
+            RuntimeFamily::Python => SdkLanguage::Python,
+            RuntimeFamily::Provided
+            | RuntimeFamily::Java
+            | RuntimeFamily::Dotnet
+            | RuntimeFamily::Ruby
+            | RuntimeFamily::Other => return None,
+        };
+        self.engine.config.sdk.as_ref().map(|sdk| sdk.packages(language))
     }
 
     /// The folder of the Function's code, as its process sees it.
@@ -110,9 +136,31 @@ impl Start<'_> {
         } else {
             // Nothing that was printed may wait in a buffer when the run ends, and nothing is written beside the code.
             let bootstrap = self.runtime().join(Bootstraps::PYTHON);
-            vec!["-u".to_owned(), "-B".to_owned(), bootstrap.display().to_string()]
+            // Nor does it take packages from where pip puts them on the machine: Lambda's Python has its own.
+            vec!["-u".to_owned(), "-B".to_owned(), "-S".to_owned(), bootstrap.display().to_string()]
         };
         (interpreter.program.clone(), arguments)
+    }
+
+    /// Has the program that `AWS_LAMBDA_EXEC_WRAPPER` names start the runtime, as Lambda's own runtimes do.
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html#runtime-wrapper>
+    fn wrapped(&self, program: PathBuf, arguments: Vec<String>) -> (PathBuf, Vec<String>) {
+        /// What Lambda says, and how it exits, when there is no such program.
+        const START: &str = r#"
+            if [ ! -f "$0" ]; then echo "$0: does not exist"; exit 127; fi
+            if [ ! -x "$0" ]; then echo "$0: is not an executable"; exit 126; fi
+            exec "$0" "$@""#;
+        let configured = self.version.environment.iter().find(|(name, _)| *name == WRAPPER_VARIABLE);
+        let Some(wrapper) = configured.map(|(_, value)| value).filter(|value| !value.is_empty()) else {
+            return (program, arguments);
+        };
+        // Without a jail the package's folder is another one.
+        let wrapper = match Path::new(wrapper).strip_prefix(jail::TASK) {
+            Ok(file) => self.task().join(file),
+            Err(_) => PathBuf::from(wrapper),
+        };
+        let start = ["-c".to_owned(), START.to_owned(), wrapper.display().to_string(), program.display().to_string()];
+        (PathBuf::from("/bin/sh"), start.into_iter().chain(arguments).collect())
     }
 
     /// What newer releases of Node.js 20 and 22 do by themselves and Lambda keeps them from, unless `NODE_OPTIONS` asks

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::jail::JailMode;
+use super::{jail::JailMode, sdk::Sdk};
 use crate::local::logs::LogWriter;
 
 /// Tells the operator something worth knowing once, e.g. that a runtime's version is another one than the machine's.
@@ -37,6 +37,10 @@ pub struct LocalLambdaConfig {
     pub strict_runtimes: bool,
     /// Whether Functions run in a jail.
     pub jail: JailMode,
+    /// The AWS SDK that Functions find, once it is installed.
+    pub sdk: Option<Sdk>,
+    /// How many bytes one run may log. What it writes beyond that is left out, and its log says how much that was.
+    pub run_log_bytes: u64,
     /// Where log lines go.
     pub logs: LogWriter,
     /// Where the operator is told things.
@@ -56,6 +60,8 @@ impl LocalLambdaConfig {
             idle_after: Duration::from_secs(300),
             strict_runtimes: false,
             jail: JailMode::Auto,
+            sdk: Sdk::of_user(),
+            run_log_bytes: 32_000_000,
             logs,
             notice: Arc::new(|text| tracing::warn!("{text}")),
         }
@@ -81,6 +87,8 @@ impl fmt::Debug for LocalLambdaConfig {
             .field("idle_after", &self.idle_after)
             .field("strict_runtimes", &self.strict_runtimes)
             .field("jail", &self.jail)
+            .field("sdk", &self.sdk)
+            .field("run_log_bytes", &self.run_log_bytes)
             .finish_non_exhaustive()
     }
 }

@@ -102,7 +102,7 @@ impl Initialisation<'_> {
             }
         };
         sandbox.kill().await;
-        sandbox.output.flush().await;
+        sandbox.output.end_run().await;
         Err(failure)
     }
 }

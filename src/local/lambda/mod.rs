@@ -29,6 +29,7 @@ mod run;
 mod runtime_api;
 mod runtimes;
 mod sandbox;
+mod sdk;
 mod sockets;
 mod versions;
 mod watchdog;
@@ -53,6 +54,7 @@ use crate::{
 pub use config::{LocalLambdaConfig, Notice};
 pub use jail::{JailMode, enter_if_asked};
 pub use runtimes::{RuntimeSupport, Support};
+pub use sdk::{Sdk, SdkError, SdkLanguage};
 
 /// The most bytes that a request may have: Lambda's 6 MB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
@@ -100,7 +102,7 @@ impl LocalLambda {
         isolation::raise_file_limit();
         let folder = config.prepare_folder().map_err(failed)?;
         let scratch = config::scratch_folder(&folder).map_err(failed)?;
-        let bootstraps = bootstraps::Bootstraps::write(&folder).map_err(failed)?;
+        let bootstraps = bootstraps::Bootstraps::write(&folder, config.sdk.as_ref()).map_err(failed)?;
         let jail = match config.jail {
             JailMode::Off => Err("it is switched off".to_owned()),
             JailMode::Auto | JailMode::On => jail::Jail::find(&config.data_dir, bootstraps.folder(), scratch.path()),

@@ -63,7 +63,7 @@ pub(super) async fn invoke(engine: &Arc<Engine>, request: InvokeRequest<'_>) -> 
     };
     engine.pool.busy(&version);
     let (request_id, trace_id) = names();
-    let target = LogTarget { function: function.clone(), correlation, request_id: request_id.into() };
+    let target = LogTarget::new(function.clone(), correlation, request_id.into(), engine.config.run_log_bytes);
     let (answer, mut answered) = oneshot::channel();
     let run = Run { engine: engine.clone(), version, support, target, trace_id, answer: Some(answer) };
     // The code runs to its end whether or not the caller stays, and an answer may come before that end.
@@ -114,7 +114,7 @@ impl Run {
         }
         let (sandbox, init) = match warm {
             Some(sandbox) => {
-                sandbox.output.retarget(self.target.clone());
+                sandbox.output.begin_run(self.target.clone()).await;
                 sandbox.thaw().await;
                 (Ok(sandbox), None)
             }
@@ -198,7 +198,7 @@ impl Run {
                 // The process asks for more before it answered; it gets nothing, and its time runs.
                 Happening::Ready | Happening::InitError(_) => {}
                 Happening::Deadline if until < deadline => {
-                    sandbox.output.flush().await;
+                    sandbox.output.catch_up().await;
                     if let Some(outcome) = &outcome {
                         self.answer(Ok(outcome.clone()));
                     }
@@ -229,7 +229,7 @@ impl Run {
         if !reusable {
             sandbox.kill().await;
         }
-        sandbox.output.flush().await;
+        sandbox.output.end_run().await;
         let (status, line) =
             if answered && status != Status::Timeout { (Status::Unremarkable, None) } else { (status, line) };
         Ending { outcome, status, reusable: reusable.then_some(sandbox), peak_megabytes, line }
@@ -238,7 +238,7 @@ impl Run {
     /// Logs the last lines, gives the process back, and answers the caller unless that has been done.
     async fn conclude(mut self, ending: Ending, usage: &Usage, slot: Slot) {
         let Ending { outcome, status, reusable, peak_megabytes: _, line } = ending;
-        if let Some(line) = line {
+        for line in self.target.left_out().into_iter().chain(line) {
             self.log(line).await;
         }
         self.log(report::end(&self.target.request_id)).await;

@@ -44,6 +44,8 @@ pub struct Interpreter {
     pub flags: Vec<String>,
     /// What it reads to run: itself, its libraries, its standard library.
     pub files: Vec<PathBuf>,
+    /// The folders of packages that were added to it on this machine, which Functions do not get.
+    pub packages: Vec<PathBuf>,
 }
 
 impl Support {
@@ -95,6 +97,14 @@ impl Runtimes {
         let support = Arc::new(self.find(runtime).await);
         known().insert(runtime.clone(), Arc::clone(&support));
         support
+    }
+
+    /// Has a runtime be this program, whatever the machine has.
+    #[cfg(test)]
+    pub(super) async fn use_python(&self, runtime: &Runtime, program: &Path) {
+        let found = probe(&program.display().to_string(), "Python", &self.python_module).await.unwrap();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(runtime.clone(), Arc::new(Support::Exact(found)));
     }
 
     async fn find(&self, runtime: &Runtime) -> Support {
@@ -162,13 +172,18 @@ async fn probe(name: &str, language: &str, python_module: &Path) -> Option<Inter
             "-p",
             "const knows = (name) => process.allowedNodeEnvironmentFlags.has('--experimental-' + name);
              [process.execPath, process.versions.node, ...['require-module', 'detect-module'].filter(knows)].join('\\n')
-             + '\\n\\n' + process.report.getReport().sharedObjects.join('\\n')",
+             + '\\n\\n\\n' + process.report.getReport().sharedObjects.join('\\n')",
         ],
         _ => [
             "-c",
-            "import os, platform, sys, sysconfig
+            "import os, platform, site, sys, sysconfig
 print(sys.executable, platform.python_version(), '', sep='\\n')
-print(*(sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')), sep='\\n')
+prefixes = [sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix]
+packages = {*site.getsitepackages(prefixes), site.getusersitepackages(), *map(sysconfig.get_path, ('purelib', 'platlib'))}
+own = {*map(sysconfig.get_path, ('stdlib', 'platstdlib'))}
+packages |= {path for path in sys.path if os.path.basename(path) in ('site-packages', 'dist-packages')}
+print(*sorted(packages - own), '', sep='\\n')
+print(*own, sep='\\n')
 if os.path.exists(sys.prefix + '/pyvenv.cfg'): print(sys.prefix)
 if os.path.exists('/proc/self/maps'): 
     print(*(line.split(maxsplit=5)[5].strip() for line in open('/proc/self/maps') if '/' in line), sep='\\n')
@@ -189,8 +204,9 @@ except OSError: pass",
     let text = String::from_utf8(output.stdout).ok()?;
     let mut lines = text.lines();
     let (program, version) = (PathBuf::from(lines.next()?), lines.next()?);
-    // An empty line stands between the flags and the files.
+    // An empty line stands between the flags, the packages and the files.
     let flags = lines.by_ref().take_while(|line| !line.is_empty()).map(str::to_owned).collect();
+    let packages: Vec<_> = lines.by_ref().take_while(|line| !line.is_empty()).map(PathBuf::from).collect();
     let named: BTreeSet<_> = lines.map(PathBuf::from).chain(program.canonicalize()).chain(links(&program)).collect();
     let mut files: Vec<PathBuf> = Vec::new();
     for file in named.into_iter().filter(|file| file.is_absolute() && file.exists()) {
@@ -199,7 +215,16 @@ except OSError: pass",
             files.push(file);
         }
     }
-    program.is_absolute().then(|| Interpreter { program, version: format!("{language} {version}"), flags, files })
+    let packages = packages.iter().filter_map(|folder| seen_at(folder, &files)).collect::<BTreeSet<_>>();
+    let (version, packages) = (format!("{language} {version}"), packages.into_iter().collect());
+    program.is_absolute().then_some(Interpreter { program, version, flags, files, packages })
+}
+
+/// Where a folder lies for who sees these files and no others: past the links on the way to it, unless they lead elsewhere.
+fn seen_at(folder: &Path, files: &[PathBuf]) -> Option<PathBuf> {
+    let real = folder.canonicalize().ok()?;
+    let is_seen = |folder: &Path| files.iter().any(|file| folder.starts_with(file));
+    Some(if is_seen(folder) && !is_seen(&real) { folder.to_owned() } else { real })
 }
 
 /// A program and the links that lead from it to its file, each by its own path: the Python of a virtual environment is

@@ -10,7 +10,7 @@ import { Writable } from "node:stream";
 import { pathToFileURL } from "node:url";
 
 const require = createRequire(import.meta.url);
-const { AWS_LAMBDA_RUNTIME_API, LAMBDA_TASK_ROOT, _HANDLER, AWS_EXECUTION_ENV = "" } = process.env;
+const { AWS_LAMBDA_RUNTIME_API, LAMBDA_RUNTIME_DIR, LAMBDA_TASK_ROOT, _HANDLER, AWS_EXECUTION_ENV = "" } = process.env;
 const [HOST, PORT] = AWS_LAMBDA_RUNTIME_API.split(":");
 // Where the process is jailed: the same API, in its own jail.
 const SOCKET = process.env._TASKLANE_RUNTIME_SOCKET;
@@ -22,6 +22,8 @@ const NOTHING = () => {};
 // From nodejs24.x on there are no callbacks, and a response does not wait for the event loop.
 const HAS_CALLBACKS = Number(/nodejs(\d+)/.exec(AWS_EXECUTION_ENV)?.[1] ?? 0) < 24;
 const STREAMING = Symbol.for("aws.lambda.runtime.handler.streaming");
+// What is left of an emoji that was cut in two: JSON can say it, and most who read JSON refuse it.
+const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 // --- Errors ----------------------------------------------------------------------------------------------------------
 
@@ -39,9 +41,21 @@ function looksLikeError(value) {
   return util.types.isNativeError(value) || (value && text("name") && text("message") && text("stack"));
 }
 
+/** Says of a part of the AWS SDK that is not found why that is so here, and what to do. */
+function explain(error) {
+  const [, name] = /'((?:@aws-sdk|@smithy)\/[^']+)'/.exec(error?.message ?? "") ?? [];
+  // It is said once, however often an error is passed on.
+  if (name === undefined || error.message.includes("add-sdk") || !["MODULE_NOT_FOUND", "ERR_MODULE_NOT_FOUND"].includes(error.code)) return error;
+  const hint = fs.existsSync(path.join(LAMBDA_RUNTIME_DIR, "node_modules"))
+    ? "it is not a part that 'tasklane runtimes add-sdk' installs: put it into the package"
+    : "Lambda's runtime has the AWS SDK, and this machine's has it once you run 'tasklane runtimes add-sdk', or put it into the package";
+  error.message = `${error.message.split("\n")[0]}: ${hint}`;
+  return error;
+}
+
 /** What the Runtime API is told of an error, whatever was thrown. */
 function describe(error) {
-  const clean = (text) => text?.replace(/\x7F/g, "%7F");
+  const clean = (text) => text?.replace(/\x7F/g, "%7F").replace(LONE_SURROGATE, "\ufffd");
   try {
     if (!looksLikeError(error)) {
       return { errorType: typeof error, errorMessage: error.toString(), trace: [] };
@@ -86,24 +100,99 @@ function serialize(value) {
 
 // --- Log -------------------------------------------------------------------------------------------------------------
 
+const LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
+const setting = (name) => process.env[`AWS_LAMBDA_LOG_${name}`]?.toUpperCase();
+const LOGS_JSON = setting("FORMAT") === "JSON";
+const LOWEST_LEVEL = Math.max(0, LEVELS.indexOf(setting("LEVEL")));
+
 let currentRequestId = HAS_CALLBACKS ? "undefined" : "-";
 
-function log(level, message, ...params) {
-  const line = [new Date().toISOString(), currentRequestId, level, util.format(message, ...params)].join("\t");
-  // One call is one entry of the log, however many lines it has: whoever reads the pipe turns \r back.
-  process.stdout.write(line.replace(/\n/g, "\r") + "\n");
+/**
+ * Writes with blocking calls, past Node's streams: those keep what a full pipe does not take, and send it on when the
+ * event loop comes round, which may be in another run.
+ */
+function writeNow(fd, data) {
+  const bytes = typeof data === "string" ? Buffer.from(data, "utf8") : data;
+  for (let sent = 0; sent < bytes.length; ) {
+    sent += retry(() => fs.writeSync(fd, bytes, sent));
+  }
+}
+
+/** Has `process.stdout` and `process.stderr` write like the console, once somebody asks for them. */
+function patchStreams() {
+  for (const [name, fd] of [["stdout", 1], ["stderr", 2]]) {
+    const original = Object.getOwnPropertyDescriptor(process, name);
+    let stream;
+    const get = () => (stream ??= writingNow(original.get.call(process), fd));
+    Object.defineProperty(process, name, { ...original, get });
+  }
+}
+
+function writingNow(stream, fd) {
+  // Node makes the pipe non-blocking when it opens the stream, for all who write to it.
+  stream._handle?.setBlocking?.(true);
+  const write = (chunks, done) => {
+    try {
+      for (const { chunk, encoding } of chunks) {
+        writeNow(fd, typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk);
+      }
+    } catch (error) {
+      done(error);
+      return;
+    }
+    done();
+  };
+  stream._write = (chunk, encoding, done) => write([{ chunk, encoding }], done);
+  stream._writev = write;
+  return stream;
+}
+
+function log(level, ...params) {
+  const timestamp = new Date().toISOString();
+  const line = LOGS_JSON
+    ? jsonEntry(timestamp, level, params)
+    : [timestamp, currentRequestId, level, util.format(...params)].join("\t");
+  try {
+    // One call is one entry of the log, however many lines it has: whoever reads the pipe turns \r back.
+    writeNow(1, line.replace(/\n/g, "\r") + "\n");
+  } catch {
+    // Code that closed its standard output logs nothing, and goes on.
+  }
+}
+
+function jsonEntry(timestamp, level, params) {
+  const requestId = currentRequestId === "undefined" ? undefined : currentRequestId;
+  const entry = { timestamp, level, requestId };
+  const named = (error) => ({
+    errorType: error.constructor?.name ?? "UnknownError",
+    errorMessage: error.message,
+    stackTrace: typeof error.stack === "string" ? error.stack.split("\n") : [],
+  });
+  if (params.length === 1) {
+    try {
+      const expand = (_key, value) => (value instanceof Error ? { ...named(value), ...value } : value);
+      return JSON.stringify({ ...entry, message: params[0] }, expand);
+    } catch {
+      return JSON.stringify({ ...entry, message: util.format(params[0]) });
+    }
+  }
+  const error = params.find((param) => param instanceof Error);
+  return JSON.stringify({ ...entry, message: util.format(...params), ...(error && named(error)) });
 }
 
 function patchConsole() {
-  for (const level of ["trace", "debug", "info", "warn", "error", "fatal"]) {
-    console[level] = (message, ...params) => log(level.toUpperCase(), message, ...params);
-  }
+  LEVELS.forEach((level, rank) => {
+    // Nothing that is passed must still be one argument: without any, Lambda logs `undefined`.
+    const write = (message, ...params) => log(level, message, ...params);
+    console[level.toLowerCase()] = rank < LOWEST_LEVEL ? NOTHING : write;
+  });
   console.log = console.info;
 }
 
 function logError(what, thrown) {
-  const error = thrown instanceof Error ? thrown : new Error(thrown);
-  log("ERROR", what, `\t${printable(error)}`);
+  const error = thrown instanceof Error ? explain(thrown) : new Error(thrown);
+  if (LOGS_JSON) console.error(error);
+  else console.error(what, `\t${printable(error)}`);
 }
 
 // --- Runtime API -----------------------------------------------------------------------------------------------------
@@ -290,6 +379,7 @@ async function loadHandler() {
   try {
     loaded = await loadModule(folder, name);
   } catch (error) {
+    explain(error);
     if (error instanceof SyntaxError) {
       throw Object.assign(new RuntimeError("UserCodeSyntaxError", String(error)), { stack: error.stack });
     }
@@ -436,14 +526,25 @@ async function invokeWithCallbacks(handler) {
   }
 }
 
+/**
+ * Lets the event loop come round. Only then does Node say that a promise was lost, which ends the process from nodejs24.x
+ * on: so the run that lost it has no answer yet, and it is not the next one that fails.
+ */
+function comeRound() {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 /** The handlers of nodejs24.x and later: what they return, awaited. */
 async function invokeAwaited(handler) {
   for (;;) {
     const { headers, event, answer } = await next();
     let result;
     try {
-      result = serialize(await handler(JSON.parse(event), contextOf(headers, {})));
+      const returned = await handler(JSON.parse(event), contextOf(headers, {}));
+      await comeRound();
+      result = serialize(returned);
     } catch (error) {
+      await comeRound();
       logError("Invoke Error", error);
       answer.fail(error);
       continue;
@@ -473,7 +574,9 @@ async function invokeStreaming(handler) {
       if ((await result) !== undefined) console.warn("Streaming handlers ignore return values.");
       if (!stream.writableEnded) throw new Error("Response stream is not finished.");
       await closed;
+      if (!HAS_CALLBACKS) await comeRound();
     } catch (error) {
+      if (!HAS_CALLBACKS) await comeRound();
       logError("Invoke Error", error);
       answer.fail(error);
       continue;
@@ -488,13 +591,16 @@ function crashed(error) {
 }
 
 patchConsole();
-process.on("uncaughtException", crashed);
-process.on("unhandledRejection", (reason, promise) => {
-  const error = new RuntimeError("UnhandledPromiseRejection", reason, { reason, promise });
-  logError("Unhandled Promise Rejection", error);
-  onCrash(error, 128);
-});
-process.on("beforeExit", () => whenIdle());
+patchStreams();
+if (HAS_CALLBACKS) {
+  process.on("uncaughtException", crashed);
+  process.on("unhandledRejection", (reason, promise) => {
+    const error = new RuntimeError("UnhandledPromiseRejection", reason, { reason, promise });
+    logError("Unhandled Promise Rejection", error);
+    onCrash(error, 128);
+  });
+  process.on("beforeExit", () => whenIdle());
+}
 defineGlobals();
 const api = await Connection.open();
 try {

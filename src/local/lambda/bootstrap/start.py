@@ -1,5 +1,8 @@
-"""What Python is started with."""
+"""What Python is started with.
 
-from tasklane_runtime import main
+multiprocessing has each child that it spawns import this file again, under another name: that must start no second runtime."""
 
-main()
+if __name__ == "__main__":
+    from tasklane_runtime import main
+
+    main()

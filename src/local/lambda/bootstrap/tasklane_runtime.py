@@ -91,7 +91,7 @@ def _error_of(error):
         ("Content-Type", "application/json"),
         ("Lambda-Runtime-Function-Error-Type", error["errorType"].encode("ascii", "replace").decode()),
     ]
-    return _to_json(error).encode("utf-8", "surrogatepass"), headers
+    return _to_json(error).encode("utf-8"), headers
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
@@ -128,12 +128,31 @@ def _to_json(value):
         # Most likely a list that holds itself; the encoder says so in the words that AWS's users know.
         plain = value
     text = json.dumps(plain, ensure_ascii=_ENSURE_ASCII)
-    return _DECIMALS.sub(r"\1", text) if "decimal:" in text else text
+    text = _DECIMALS.sub(r"\1", text) if "decimal:" in text else text
+    return text if text.isascii() else _well_formed(text)
+
+
+def _well_formed(text):
+    """What is left of an emoji that was cut in two has no bytes in UTF-8, and goes."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return text
 
 
 # --- Log --------------------------------------------------------------------------------------------------------------
 
 _request_id = None
+_LOGS_JSON = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+# Lambda has a level that Python lacks, below all others.
+_LOG_LEVEL = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper().replace("TRACE", "DEBUG")
+_JSON_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def _write_entry(text):
+    # One call is one entry of the log, however many lines it has: whoever reads the pipe turns \r back.
+    sys.stdout.write(_well_formed(text).replace("\n", "\r") + "\n")
 
 
 def _set_up_logging(logging):
@@ -141,8 +160,7 @@ def _set_up_logging(logging):
         log_sink = sys.stdout
 
         def emit(self, record):
-            # One call is one entry of the log, however many lines it has: whoever reads the pipe turns \r back.
-            sys.stdout.write(self.format(record).replace("\n", "\r") + "\n")
+            _write_entry(self.format(record))
 
     class RequestIdFilter(logging.Filter):
         def filter(self, record):
@@ -152,9 +170,45 @@ def _set_up_logging(logging):
     logging.Formatter.converter = time.gmtime
     handler = LogHandler()
     layout = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s"
-    handler.setFormatter(logging.Formatter(layout, "%Y-%m-%dT%H:%M:%S"))
+    text = logging.Formatter(layout, "%Y-%m-%dT%H:%M:%S")
+    handler.setFormatter(_json_formatter(logging) if _LOGS_JSON else text)
     handler.addFilter(RequestIdFilter())
-    logging.getLogger().addHandler(handler)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    if _LOG_LEVEL in ("DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL", "FATAL"):
+        root.setLevel(_LOG_LEVEL)
+
+
+def _json_formatter(logging):
+    # A field that a call adds (`extra=`) is one that records do not have by themselves.
+    own = {*vars(logging.makeLogRecord({})), "message", "asctime", "aws_request_id", "tenant_id"}
+
+    class JsonFormatter(logging.Formatter):
+        def format(self, record):
+            level = min(50, max(0, record.levelno)) // 10 * 10
+            kind, error, trace = record.exc_info or (None, None, None)
+            entry = {
+                "timestamp": self.formatTime(record, _JSON_TIME),
+                "level": logging.getLevelName(level),
+                "message": record.msg if isinstance(record.msg, dict) and not record.args else record.getMessage(),
+                "logger": record.name,
+                "stackTrace": _format_trace(trace) if kind else None,
+                "errorType": kind.__name__ if kind else None,
+                "errorMessage": str(error) if kind else None,
+                "requestId": record.aws_request_id,
+                "location": "%s:%s:%s" % (record.pathname, record.funcName, record.lineno) if kind else None,
+            }
+            added = {name: value for name, value in vars(record).items() if name not in own and name not in entry}
+            shown = {name: value for name, value in {**entry, **added}.items() if value is not None}
+            return json.dumps(shown, ensure_ascii=False, default=str)
+
+    return JsonFormatter()
+
+
+def _format_trace(trace):
+    import traceback
+
+    return traceback.format_tb(trace)
 
 
 # --- What AWS's client imports ----------------------------------------------------------------------------------------
@@ -208,6 +262,10 @@ def _prepare_logging():
 
 
 def _log_error(error):
+    if _LOGS_JSON:
+        entry = {"timestamp": time.strftime(_JSON_TIME, time.gmtime()), "level": "ERROR", **error}
+        _write_entry(_to_json(entry))
+        return
     parts = [part for part in (error["errorType"], error["errorMessage"]) if part]
     lines = [" ".join(["[ERROR]", ": ".join(parts)]).rstrip(), "Traceback (most recent call last):"]
     for element in error["stackTrace"]:
@@ -215,7 +273,7 @@ def _log_error(error):
             indent = len(line) - len(line.lstrip(" "))
             # The log's viewers drop plain spaces at the start of a line.
             lines.append("\u00a0" * indent + line[indent:])
-    sys.stdout.write("\r".join(lines).replace("\n", "\r") + "\n")
+    _write_entry("\n".join(lines))
 
 
 # --- Errors -----------------------------------------------------------------------------------------------------------
@@ -233,11 +291,23 @@ def _trace_of(error):
     return traceback.format_list(frames[own:])
 
 
+def _explained(error):
+    """What an error says; of the AWS SDK that is not found, also why that is so here, and what to do."""
+    message = str(error)
+    if isinstance(error, ImportError) and (error.name or "").split(".")[0] in ("boto3", "botocore"):
+        return (
+            message + ": Lambda's runtime has the AWS SDK, and this machine's has it once you run "
+            "'tasklane runtimes add-sdk', or put it into the package"
+        )
+    return message
+
+
 def _describe(error, request_id=""):
     if isinstance(error, Fault):
         name, message, trace = error.name, error.message, error.trace
     else:
-        name, message, trace = type(error).__name__, str(error), _trace_of(error)
+        name, message, trace = type(error).__name__, _explained(error), _trace_of(error)
+    message = _well_formed(message)
     return {"errorMessage": message, "errorType": name, "requestId": request_id, "stackTrace": trace}
 
 
@@ -255,7 +325,7 @@ def _load_handler(handler):
     try:
         module = importlib.import_module(module_name.replace("/", "."))
     except ImportError as error:
-        raise Fault("ImportModuleError", "Unable to import module '%s': %s" % (module_name, error))
+        raise Fault("ImportModuleError", "Unable to import module '%s': %s" % (module_name, _explained(error)))
     except SyntaxError as error:
         trace = ['  File "%s" Line %s\n    %s' % (error.filename, error.lineno, error.text)]
         raise Fault("UserCodeSyntaxError", "Syntax error in module '%s': %s" % (module_name, error), trace)
@@ -300,6 +370,27 @@ class LambdaContext:
         sys.stdout.write(str(message))
 
 
+# --- Start ------------------------------------------------------------------------------------------------------------
+
+
+def _finish_start():
+    """What `site` would have done, which Python is started without: it adds the packages that pip put on the machine, and
+    runs what they want to be run."""
+    import site
+
+    # `exit`, `quit`, `help` and the like.
+    site.setquit()
+    site.setcopyright()
+    site.sethelper()
+    if os.environ.get("PYTHONPATH") != os.environ["LAMBDA_RUNTIME_DIR"]:
+        # The Function's configuration adds folders, and some who do that have a `sitecustomize` there.
+        site.execsitecustomize()
+    sdk = os.environ["LAMBDA_RUNTIME_DIR"] + "/site-packages"
+    if os.path.isdir(sdk):
+        # Behind everything else: a package's own counts.
+        sys.path.append(sdk)
+
+
 # --- Invocations ------------------------------------------------------------------------------------------------------
 
 
@@ -323,6 +414,7 @@ def _invoke(handler, headers, body):
 def main():
     """Runs invocations until the process is killed."""
     global _request_id
+    _finish_start()
     # The Function's folder stands where Python put this file's.
     sys.path[0] = os.environ["LAMBDA_TASK_ROOT"]
     # Python sets it for itself where the machine lacks the locale that Lambda has.

@@ -83,9 +83,15 @@ impl Arguments {
     /// Hides a folder where it lies in one that is shown.
     pub(super) fn hide(&mut self, folder: &Path) {
         if machine::is_visible(folder) {
-            self.push_path("--tmpfs", folder);
-            self.push_path("--remount-ro", folder);
+            self.cover(folder);
         }
+    }
+
+    /// Puts an empty folder in the place of this one.
+    fn cover(&mut self, folder: &Path) {
+        self.push(&["--perms", "0755"]);
+        self.push_path("--tmpfs", folder);
+        self.push_path("--remount-ro", folder);
     }
 
     /// What is this process's own.
@@ -95,8 +101,15 @@ impl Arguments {
         for file in cell.files.iter().filter(|file| !machine::is_visible(file)) {
             self.show(file, file);
         }
+        let is_shown =
+            |folder: &Path| machine::is_visible(folder) || cell.files.iter().any(|shown| folder.starts_with(shown));
+        for folder in cell.hidden.iter().filter(|folder| is_shown(folder)) {
+            self.cover(folder);
+        }
         self.show(cell.code, Path::new(TASK));
         self.show(cell.runtime, Path::new(RUNTIME));
+        // Modules that are imported are looked for in the folders above the one that imports, and nowhere else.
+        self.push(&["--symlink", "runtime/node_modules", "/var/node_modules"]);
         self.show(&Cell::socket(cell.folder), Path::new(SOCKET));
         // Not yet in the folder of the code: nothing of the Function's, not even what lies beside it, is the launcher's.
         self.push(&["--remount-ro", "/", "--chdir", "/"]);

@@ -115,6 +115,8 @@ pub(super) struct Cell<'a> {
     pub(super) folder: &'a Path,
     /// What else its interpreter reads.
     pub(super) files: &'a [PathBuf],
+    /// Folders that it does not see, wherever they lie.
+    pub(super) hidden: &'a [PathBuf],
     pub(super) environment: &'a BTreeMap<String, String>,
     /// Bytes.
     pub(super) memory: u64,
@@ -152,7 +154,15 @@ impl Jail {
     fn try_out(&self, runtime: &Path, folder: &Path) -> io::Result<Option<String>> {
         let socket = std::os::unix::net::UnixListener::bind(Cell::socket(folder));
         let environment = BTreeMap::new();
-        let cell = Cell { code: runtime, runtime, folder, files: &[], environment: &environment, memory: RESERVE };
+        let cell = Cell {
+            code: runtime,
+            runtime,
+            folder,
+            files: &[],
+            hidden: &[],
+            environment: &environment,
+            memory: RESERVE,
+        };
         let (mut launch, entry) = self.launch(&cell, Path::new("/bin/sh"), &["-c".to_owned(), ":".to_owned()])?;
         launch.prepare();
         let mut command = launch.command.into_std();

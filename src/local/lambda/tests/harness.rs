@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     local::{
-        lambda::{JailMode, LocalLambda, LocalLambdaConfig, jail},
+        lambda::{JailMode, LocalLambda, LocalLambdaConfig, Sdk, jail},
         logs::{DEFAULT_RETENTION, LocalLogs},
     },
     model::{Deployment, EntryPoint, Environment, FunctionName, MemoryLimit, ObjectId, Runtime, TimeLimit, Timestamp},
@@ -61,6 +61,8 @@ impl World {
         let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION, None).unwrap();
         let mut config = LocalLambdaConfig::new(folder.path(), logs.writer().clone());
         config.prefix = "test".to_owned();
+        // Not what whoever runs the tests has installed.
+        config.sdk = Some(Sdk::in_folder(folder.path().join("sdk")));
         config.jail = if std::env::var_os(OTHER_RUNTIME_DIR).is_some() { JailMode::Off } else { JailMode::On };
         change(&mut config);
         if config.jail != JailMode::Off {

@@ -134,7 +134,7 @@ async fn nothing_of_the_machine_but_programs_is_there() {
                 // An interpreter that lies there, and nothing beside it.
                 "/root" | "/home" => &[".pyenv", "linuxbrew"],
                 "/run" => &["tasklane"],
-                "/var" => &["runtime", "task"],
+                "/var" => &["node_modules", "runtime", "task"],
                 "/etc" => &[
                     "alternatives",
                     "ca-certificates",

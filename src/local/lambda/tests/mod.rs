@@ -13,10 +13,12 @@ mod harness;
 mod jail;
 mod launcher;
 mod limits;
+mod logs;
 mod node;
 mod processes;
 mod provided;
 mod python;
+mod runtime;
 mod runtime_api;
 
 pub(in crate::local::lambda) use harness::install_bubblewrap;
