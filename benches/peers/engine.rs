@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use tasklane::{
     auth::KeyFile,
-    dispatch::{Dispatcher, FunctionDirectory, SlotPolicy, Slots, Ticker},
+    dispatch::{Dispatcher, FunctionDirectory, SlotLimits, SlotPolicy, Slots, Ticker},
     local::{database, events::LocalEvents, logs::LocalLogs, wakeups::LocalWakeups},
     model::{
         Deployment, EntryPoint, FunctionName, Lane, ObjectId, PermissionMode, Priority, RetryPolicy, Runtime, Tags,
@@ -142,7 +142,13 @@ impl Engine {
         };
         let functions = Arc::new(FunctionDirectory::new(store.clone(), clock.clone()));
         let holder = RunnerId::new("bench");
-        let slots = Arc::new(Slots::new(store.slots.clone(), holder, clock, SlotPolicy::Alone, slots));
+        let slots = Arc::new(Slots::new(
+            store.slots.clone(),
+            holder,
+            clock,
+            SlotPolicy::Alone,
+            SlotLimits { tasks: slots, direct: slots },
+        ));
         let secrets = Arc::new(KeyFile::open_or_create(&folder.join("key"))?);
         let service =
             Service::new(store.clone(), ports.clone(), Settings::default(), slots.clone(), functions.clone(), secrets);
@@ -188,7 +194,13 @@ impl Api {
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
         };
         let functions = Arc::new(FunctionDirectory::new(store.clone(), clock.clone()));
-        let slots = Slots::new(store.slots.clone(), RunnerId::new("bench"), clock, SlotPolicy::Shared, 5);
+        let slots = Slots::new(
+            store.slots.clone(),
+            RunnerId::new("bench"),
+            clock,
+            SlotPolicy::Shared,
+            SlotLimits { tasks: 5, direct: 5 },
+        );
         let secrets = Arc::new(KeyFile::open_or_create(&folder.join("key"))?);
         let settings = Settings { record_before_answer: true, ..Settings::default() };
         let service = Service::new(store, ports, settings, Arc::new(slots), functions, secrets);

@@ -109,11 +109,13 @@ pub struct Violation {
     pub what: String,
 }
 
-/// A moment at which the trouble of a life explains what came of its runs.
+/// A time in which the trouble of a life explains what came of its runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Trouble {
-    /// Milliseconds since the start.
+    /// From when, in milliseconds since the start.
     pub at: i64,
+    /// Until when.
+    pub until: i64,
     /// Whose.
     pub life: LifeId,
 }
@@ -247,6 +249,12 @@ impl Journal {
         self.rows.get(&id)?.last().map(|version| &version.row)
     }
 
+    /// Whether the Task is a direct execution: one that was in progress from the first.
+    pub fn is_direct(&self, id: ObjectId) -> bool {
+        let first = self.rows.get(&id).and_then(|versions| versions.first());
+        first.is_some_and(|first| first.row.status == tasklane::model::TaskStatus::InProgress)
+    }
+
     /// When the Task came to be in progress, and by whom.
     pub fn claimed(&self, id: ObjectId) -> Option<&Version> {
         self.rows.get(&id)?.iter().find(|version| version.row.status == tasklane::model::TaskStatus::InProgress)
@@ -254,7 +262,7 @@ impl Journal {
 
     /// Whether something happened to this life between two moments that explains a run without an outcome.
     pub fn troubled(&self, life: LifeId, from: i64, to: i64) -> bool {
-        self.troubles.iter().any(|trouble| trouble.life == life && (from..=to).contains(&trouble.at))
+        self.troubles.iter().any(|trouble| trouble.life == life && trouble.at <= to && trouble.until >= from)
     }
 
     /// The trace, or as much of it as is kept.

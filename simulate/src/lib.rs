@@ -9,6 +9,7 @@ mod check;
 mod journal;
 mod lambda;
 mod life;
+mod live;
 mod load;
 mod outside;
 mod plan;
@@ -81,12 +82,14 @@ async fn simulate(plan: Plan, bug: Option<Bug>) -> Report {
     load.prepare().await;
 
     world.set_calm(false);
+    let watch = tokio::spawn(check::watch(Arc::clone(&world)));
     let chaos = tokio::spawn(chaos(Arc::clone(&world), Arc::clone(&processes)));
     load.run().await;
     chaos.abort();
     world.set_calm(true);
     load.end().await;
     check::until_quiet(&world, &store).await;
+    watch.abort();
     check::at_the_end(&world, &store).await;
     report(&world)
 }

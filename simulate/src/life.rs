@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -22,6 +22,7 @@ use tokio::{sync::Notify, time::Instant};
 use crate::{
     journal::{LifeId, Trouble},
     plan::Shape,
+    planted,
     world::World,
 };
 
@@ -35,6 +36,9 @@ pub struct Life {
     pub died: Notify,
     /// When it read each partition of the shared ready lane last, as places among the writes.
     pub heads: Mutex<BTreeMap<String, u64>>,
+    /// How many wake-ups in a row led to what its dispatcher does now, each sent by the dispatcher that the one before
+    /// had woken.
+    pub hops: AtomicU32,
     skew: i64,
     alive: AtomicBool,
     frozen_until: Mutex<Option<Instant>>,
@@ -44,11 +48,14 @@ impl Life {
     /// A life that begins now.
     pub fn new(id: LifeId, world: Arc<World>) -> Arc<Self> {
         let skew = world.plan.skews.get(id.process).copied().unwrap_or(0);
+        let now = world.elapsed();
+        world.live().lives.insert(id, now);
         Arc::new(Self {
             id,
             world,
             died: Notify::new(),
             heads: Mutex::default(),
+            hops: AtomicU32::new(0),
             skew,
             alive: AtomicBool::new(true),
             frozen_until: Mutex::default(),
@@ -66,7 +73,8 @@ impl Life {
             return;
         }
         self.world.note(Some(self.id), None, format!("dies {why}"));
-        self.trouble();
+        self.world.live().lives.remove(&self.id);
+        self.trouble(Duration::ZERO);
         if self.world.plan.shape == Shape::Machine {
             // Its Functions are its child processes.
             let at = self.world.elapsed();
@@ -78,13 +86,20 @@ impl Life {
     /// Stands still for a while.
     pub fn freeze(&self, duration: Duration) {
         self.world.note(Some(self.id), None, format!("freezes for {} ms", duration.as_millis()));
-        self.trouble();
+        self.trouble(duration);
         *self.frozen_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + duration);
     }
 
-    /// Something happens to it that explains a run without an outcome.
-    pub fn trouble(&self) {
-        let trouble = Trouble { at: self.world.elapsed(), life: self.id };
+    fn has_runs(&self) -> bool {
+        let cloud = self.world.cloud.lock().unwrap_or_else(PoisonError::into_inner);
+        cloud.in_flight().any(|run| run.by == self.id)
+    }
+
+    /// Something happens to it, for so long, that explains a run without an outcome.
+    pub fn trouble(&self, takes: Duration) {
+        let at = self.world.elapsed();
+        let until = at + i64::try_from(takes.as_millis()).unwrap_or(0);
+        let trouble = Trouble { at, until, life: self.id };
         self.world.journal().troubles.push(trouble);
     }
 
@@ -130,7 +145,8 @@ impl Clock for Life {
 
     fn sleep<'a>(&'a self, duration: Duration) -> PortFuture<'a, ()> {
         Box::pin(async move {
-            tokio::time::sleep(duration).await;
+            let runs = self.world.bug.is_some() && self.has_runs();
+            tokio::time::sleep(planted::sleep(self.world.bug, duration, runs)).await;
             self.may_die("in its sleep").await;
         })
     }

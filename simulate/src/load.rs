@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde_json::json;
 use tasklane::{
     model::{
-        Caller, ConcurrencyLimit, EntryPoint, Error, FunctionName, Interval, Json, NewSchedule, NewTask, ObjectId,
-        PermissionMode, Priority, RetryPolicy, Runtime, Tags, TimeLimit, Timestamp,
+        Caller, ConcurrencyLimit, EntryPoint, Error, ErrorKind, FunctionName, Interval, Json, NewSchedule, NewTask,
+        ObjectId, PermissionMode, Priority, RetryPolicy, Runtime, Tags, TimeLimit, Timestamp,
     },
     service::{FunctionChange, FunctionOptions, NewFunction, Service},
 };
@@ -55,7 +55,7 @@ impl Load {
         let schedules: Vec<ObjectId> = self.all_schedules();
         for id in schedules {
             self.insist("delete a schedule", async |service| match service.delete_schedule(id).await {
-                Err(error) if error.kind() == tasklane::model::ErrorKind::ResourceUnknown => Ok(()),
+                Err(error) if error.kind() == ErrorKind::ResourceUnknown => Ok(()),
                 other => other.map(|_| ()),
             })
             .await;
@@ -116,7 +116,14 @@ impl Load {
                 });
             }
             660..740 => spawn(&world, "execute a function", async move |world| {
-                let executed = service.execute(&Caller::Nobody, &function.name, None).await?;
+                let asked = world.elapsed();
+                let executed = service.execute(&Caller::Nobody, &function.name, None).await;
+                if let Err(error) = &executed
+                    && error.kind() == ErrorKind::ConcurrentExecutionLimit
+                {
+                    crate::check::refused(&world, &function.name, asked);
+                }
+                let executed = executed?;
                 world.note(None, Some(executed.task.id), "its execution is answered");
                 world.journal().executed.insert(executed.task.id);
                 Ok(())
@@ -235,7 +242,7 @@ async fn create(service: &Service, function: &FunctionPlan) -> Result<(), Error>
         options,
     };
     match service.create_function(new).await {
-        Err(error) if error.kind() == tasklane::model::ErrorKind::ResourceAlreadyExists => Ok(()),
+        Err(error) if error.kind() == ErrorKind::ResourceAlreadyExists => Ok(()),
         other => other.map(|_| ()),
     }
 }

@@ -1,25 +1,44 @@
 //! The other ports: wake-ups, events, and those that no promise depends on.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 use tasklane::{
     auth::{Sealed, SecretBox},
-    model::{FunctionName, Timestamp},
-    ports::{Events, LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery, TaskFailedEvent, Wakeups},
+    model::{FunctionName, ObjectId, Timestamp},
+    ports::{Events, LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery, TaskFailedEvent, Wakeup, Wakeups},
 };
-use tokio::sync::Notify;
+use tokio::sync::oneshot;
 
-use crate::{Bug, life::Life, world::World};
+use crate::{
+    Bug,
+    life::Life,
+    live::{Delivery, Shift},
+    world::World,
+};
 
 // --- Wake-ups -------------------------------------------------------------------------------------------------------
 
-/// A dispatcher that waits for a message: whose it is, and what wakes it.
-type IdleDispatcher = (Arc<Life>, Arc<Notify>);
+/// After how many wake-ups in a row Lambda takes a chain for a loop that nobody wanted, and drops the next one.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>
+const LONGEST_CHAIN: u32 = 16;
 
-/// A queue as SQS: at least once, late, to whichever process has its hands free.
+/// A wake-up on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Message {
+    /// The Task that it is sent for.
+    pub task: Option<ObjectId>,
+    /// How many wake-ups in a row led to it.
+    pub hops: u32,
+}
+
+/// A dispatcher that waits for a message: whose it is, and how it gets one.
+type IdleDispatcher = (Arc<Life>, oneshot::Sender<Message>);
+
+/// A queue as SQS: at least once, late, to whichever process has its hands free, as long as no more dispatchers are at
+/// work than may be at once.
 #[derive(Clone)]
 pub struct WakeupQueue {
     world: Arc<World>,
@@ -34,34 +53,53 @@ impl WakeupQueue {
     }
 
     /// Waits for a message.
-    pub async fn receive(&self, life: &Arc<Life>) {
-        let message = Arc::new(Notify::new());
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push((Arc::clone(life), Arc::clone(&message)));
-        message.notified().await;
+    pub async fn receive(&self, life: &Arc<Life>) -> Message {
+        let (hand, message) = oneshot::channel();
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push((Arc::clone(life), hand));
+        let Ok(message) = message.await else { return std::future::pending().await };
         life.pass().await;
+        message
+    }
+
+    /// The shift of this process is over.
+    pub fn done(&self, life: &Life) {
+        self.world.live().shifts.remove(&life.id);
     }
 
     /// Delivers a message after `delay`.
-    pub fn send(&self, delay: Duration) {
+    pub fn send(&self, message: Message, delay: Duration) {
         let this = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
+            if this.world.bug == Some(Bug::LoopsDetected) && message.hops > LONGEST_CHAIN {
+                this.world.note(None, message.task, "Lambda drops a wake-up: it takes the chain for a loop");
+                let at = this.world.elapsed();
+                this.world.live().deliveries.push(Delivery { at, to: None, task: message.task });
+                return;
+            }
             // A message that no dispatcher has its hands free for comes again.
-            while !this.deliver() {
+            while !this.deliver(message) {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
     }
 
-    fn deliver(&self) -> bool {
+    fn deliver(&self, message: Message) -> bool {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|(life, _)| life.is_alive());
-        if idle.is_empty() {
+        let live = &mut *self.world.live();
+        live.shifts.retain(|life, _| live.lives.contains_key(life));
+        if idle.is_empty() || live.shifts.len() >= self.world.plan.dispatchers {
             return false;
         }
         let index = self.world.draw(|rng| rng.below(idle.len() as u64));
-        let (_, message) = idle.swap_remove(usize::try_from(index).unwrap_or(0));
-        message.notify_one();
+        let (life, hand) = idle.swap_remove(usize::try_from(index).unwrap_or(0));
+        let at = self.world.elapsed();
+        let last_claim = at + i64::try_from(self.world.plan.claims_for.as_millis()).unwrap_or(0);
+        live.shifts.insert(life.id, Shift { last_claim });
+        live.deliveries.push(Delivery { at, to: Some(life.id), task: message.task });
+        // Whoever waits for it is alive.
+        let _ = hand.send(message);
         true
     }
 }
@@ -72,12 +110,17 @@ pub struct WakeupsPort {
     pub queue: WakeupQueue,
     /// The process.
     pub life: Arc<Life>,
+    /// Whether its dispatcher sends, so that what was sent to it goes on in what it sends.
+    pub continues: bool,
 }
 
 impl Wakeups for WakeupsPort {
-    fn wake<'a>(&'a self, delay: Duration) -> PortFuture<'a, Result<(), PortError>> {
+    fn wake<'a>(&'a self, wakeup: Wakeup) -> PortFuture<'a, Result<(), PortError>> {
         Box::pin(async move {
             let world = &self.life.world;
+            let Wakeup { delay, task } = wakeup;
+            let hops = if self.continues { self.life.hops.load(Ordering::SeqCst) + 1 } else { 1 };
+            let message = Message { task, hops };
             self.life.may_die("before a wake-up").await;
             if delay > Duration::from_secs(900) {
                 return Ok(());
@@ -93,10 +136,10 @@ impl Wakeups for WakeupsPort {
             if world.befalls(|faults| faults.wake_lost) {
                 world.note(Some(self.life.id), None, "a wake-up is lost");
             } else {
-                self.queue.send(delay + Duration::from_millis(world.draw(|rng| rng.below(30))));
+                self.queue.send(message, delay + Duration::from_millis(world.draw(|rng| rng.below(30))));
             }
             if world.befalls(|faults| faults.wake_doubled) {
-                self.queue.send(delay + Duration::from_millis(world.draw(|rng| rng.below(3000))));
+                self.queue.send(message, delay + Duration::from_millis(world.draw(|rng| rng.below(3000))));
             }
             self.life.may_die("after a wake-up").await;
             Ok(())

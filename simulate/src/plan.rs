@@ -24,8 +24,18 @@ pub struct Plan {
     pub processes: usize,
     /// By how much each process's clock is wrong, in milliseconds.
     pub skews: Vec<i64>,
-    /// How many Tasks may run at once.
+    /// How many queued Tasks may run at once.
     pub task_limit: u16,
+    /// How many direct executions may be in progress at once.
+    pub direct_limit: u16,
+    /// How many dispatchers may be at work at once in the shape of a cloud.
+    pub dispatchers: usize,
+    /// How many runs one dispatcher may hold.
+    pub runs_per_dispatcher: usize,
+    /// For how long a dispatcher claims before it only waits for its runs.
+    pub claims_for: Duration,
+    /// For how long an index may go on answering what it held.
+    pub index_lag: Duration,
     /// Into how many partitions the lanes are divided.
     pub shards: u8,
     /// The Functions. The first is never changed.
@@ -122,7 +132,14 @@ impl Plan {
         let skewed = shape == Shape::Cloud && rng.odds(500);
         let skews = (0..processes).map(|_| if skewed { skew(rng) } else { 0 }).collect();
         let functions = (0..rng.within(2..=4)).map(|n| FunctionPlan::draw(n, rng)).collect();
+        // Of its own: what was drawn before there were these stays what it was.
+        let more = &mut Rng::new(seed ^ 0x6469_7370_6174_6368);
         Self {
+            direct_limit: more.pick(&[1, 2, 3, 5]),
+            dispatchers: more.pick(&[2, 2, 3, 10]),
+            runs_per_dispatcher: more.pick(&[1, 2, 64, 64]),
+            claims_for: Duration::from_secs(more.pick(&[5, 20, 550, 550])),
+            index_lag: Duration::from_millis(more.pick(&[100, 800, 2000])),
             seed,
             shape,
             processes,

@@ -2,7 +2,7 @@
 //! back, and in two ports. The product's code is the one that ships; what reaches the world is what the buggy one
 //! would do.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -67,6 +67,16 @@ bugs! {
     ScheduleDrifts = "schedule-drifts",
     /// An invocation whose outcome is unknown is sent again.
     InvocationSentAgain = "invocation-sent-again",
+    /// A dispatcher that holds runs does not look at the queue.
+    DeafWhileRunning = "deaf-while-running",
+    /// A dispatcher that sees nothing goes away, though it was woken for a Task that the index does not show yet.
+    GoesAwayFromALaggingIndex = "goes-away-from-a-lagging-index",
+    /// The dispatcher of a machine looks only when it is told to.
+    LooksOnlyWhenTold = "looks-only-when-told",
+    /// Lambda takes dispatchers that wake one another for a loop.
+    LoopsDetected = "loops-detected",
+    /// Direct executions take the slots of queued Tasks.
+    SlotsShared = "slots-shared",
 }
 
 impl fmt::Display for Bug {
@@ -87,9 +97,27 @@ impl FromStr for Bug {
     }
 }
 
+/// How long the buggy product would have slept, in a process that has runs in progress or has none.
+pub fn sleep(bug: Option<Bug>, duration: Duration, runs: bool) -> Duration {
+    const FOR_EVER: Duration = Duration::from_secs(86_400);
+    match bug {
+        // How long a dispatcher that holds runs goes without a look.
+        Some(Bug::DeafWhileRunning) if runs && duration == Duration::from_secs(1) => FOR_EVER,
+        // How long a dispatcher of a machine does.
+        Some(Bug::LooksOnlyWhenTold) if duration == Duration::from_secs(4) => FOR_EVER,
+        _ => duration,
+    }
+}
+
 /// What the buggy product would have sent.
 pub fn rewrite_request(bug: Bug, operation: &str, body: &mut Value, now: i64) {
     match bug {
+        Bug::SlotsShared if body["Key"]["pk"]["S"] == "slots:direct" => {
+            body["Key"]["pk"] = json!({ "S": "slots:tasks" })
+        }
+        Bug::SlotsShared if body["Item"]["pk"]["S"] == "slots:direct" => {
+            body["Item"]["pk"] = json!({ "S": "slots:tasks" })
+        }
         Bug::ClaimWithoutCondition if sets_status(body, "inProgress") => drop_condition(body),
         Bug::OutcomeWithoutCondition => {
             each_part(operation, body, |part| {

@@ -2,21 +2,22 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tasklane::{
-    dispatch::{Dispatcher, FunctionDirectory, SlotPolicy, Slots, Ticker, work_shift},
+    dispatch::{Dispatcher, FunctionDirectory, LAST_CLAIM, Shift, SlotLimits, SlotPolicy, Slots, Ticker, work_shift},
     local::{database, wakeups::LocalWakeups},
-    ports::{Clock, Ids, Ports, Wakeups},
+    ports::{Clock, Ids, Ports, Wakeup, Wakeups},
     service::{Service, Settings},
     store::{RunnerId, Store, StoreConfig, StoreError},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    Bug,
     chance::{Rng, SeededChance},
     journal::LifeId,
     lambda::LambdaPort,
@@ -26,9 +27,6 @@ use crate::{
     wire::{PREFIX, Wire},
     world::World,
 };
-
-/// How long a dispatcher's Lambda function may take.
-const SHIFT: Duration = Duration::from_secs(900);
 
 /// All processes of a run.
 pub struct Processes {
@@ -117,6 +115,10 @@ impl Processes {
         }
     }
 
+    fn limits(&self) -> SlotLimits {
+        SlotLimits { tasks: self.world.plan.task_limit, direct: self.world.plan.direct_limit }
+    }
+
     fn store(&self, life: &Arc<Life>) -> Store {
         let wire = Wire { database: self.database.clone(), life: Arc::clone(life) };
         store_of(SharedHttpClient::new(wire), Arc::clone(life) as Arc<dyn Clock>, self.world.plan.shards)
@@ -134,9 +136,9 @@ impl Processes {
         let ports = self.ports(life, Arc::new(wakeups.clone()));
         let functions = Arc::new(FunctionDirectory::new(store.clone(), ports.clock.clone()));
         let runner = RunnerId::new("local");
-        let limit = self.world.plan.task_limit;
+        let limits = self.limits();
         let slots =
-            Arc::new(Slots::new(store.slots.clone(), runner.clone(), ports.clock.clone(), SlotPolicy::Alone, limit));
+            Arc::new(Slots::new(store.slots.clone(), runner.clone(), ports.clock.clone(), SlotPolicy::Alone, limits));
         let settings = Settings { record_before_answer: false, ..Settings::default() };
         let service = Service::new(
             store.clone(),
@@ -166,12 +168,13 @@ impl Processes {
     /// As the Lambda functions do it.
     async fn run_in_cloud(&self, life: &Arc<Life>) {
         let store = self.store(life);
-        let wakeups = WakeupsPort { queue: self.queue.clone(), life: Arc::clone(life) };
-        let ports = self.ports(life, Arc::new(wakeups));
+        let wakeups = |continues| WakeupsPort { queue: self.queue.clone(), life: Arc::clone(life), continues };
+        let ports = self.ports(life, Arc::new(wakeups(false)));
+        let of = Ports { wakeups: Arc::new(wakeups(true)), ..ports.clone() };
         let functions = Arc::new(FunctionDirectory::new(store.clone(), ports.clock.clone()));
         let runner = RunnerId::new(life.id.to_string());
-        let limit = self.world.plan.task_limit;
-        let slots = Arc::new(Slots::new(store.slots.clone(), runner, ports.clock.clone(), SlotPolicy::Shared, limit));
+        let limits = self.limits();
+        let slots = Arc::new(Slots::new(store.slots.clone(), runner, ports.clock.clone(), SlotPolicy::Shared, limits));
         let service = Service::new(
             store.clone(),
             ports.clone(),
@@ -180,15 +183,21 @@ impl Processes {
             Arc::clone(&functions),
             Arc::new(NoSecrets),
         );
-        let dispatcher = Dispatcher::new(store.clone(), ports.clone(), Arc::clone(&slots), Arc::clone(&functions));
+        let dispatcher = Dispatcher::new(store.clone(), of.clone(), Arc::clone(&slots), Arc::clone(&functions))
+            .holding_at_most(self.world.plan.runs_per_dispatcher);
         let ticker = Ticker::new(store.clone(), ports.clone(), Arc::clone(&functions));
-        let (queue, shift_of, of) = (self.queue.clone(), Arc::clone(life), ports.clone());
+        let (queue, shift_of, claims_for) = (self.queue.clone(), Arc::clone(life), self.world.plan.claims_for);
         tokio::spawn(async move {
             loop {
-                queue.receive(&shift_of).await;
-                let ends = of.clock.now().saturating_add(SHIFT);
-                if work_shift(&dispatcher, &slots, &of, ends).await.is_err() {
-                    queue.send(Duration::from_secs(1));
+                let message = queue.receive(&shift_of).await;
+                shift_of.hops.store(message.hops, Ordering::SeqCst);
+                let ends = of.clock.now().saturating_add(claims_for + LAST_CLAIM);
+                let named = message.task.filter(|_| shift_of.world.bug != Some(Bug::GoesAwayFromALaggingIndex));
+                let shift = Shift { woken_for: named.into_iter().collect(), ends };
+                let worked = work_shift(&dispatcher, &slots, &of, shift).await;
+                queue.done(&shift_of);
+                if worked.is_err() {
+                    queue.send(message, Duration::from_secs(1));
                 }
             }
         });
@@ -219,7 +228,7 @@ impl Tick {
         let lanes = self.functions.lanes().await?;
         if !self.store.tasks.heads(&lanes, 1).await?.is_empty() {
             // A wake-up that was not sent is sent by the next tick.
-            let _ = self.ports.wakeups.wake(Duration::ZERO).await;
+            let _ = self.ports.wakeups.wake(Wakeup::NOW).await;
         }
         Ok(())
     }

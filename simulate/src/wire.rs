@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tasklane::ports::Clock as _;
 
 use crate::{
-    Bug,
+    Bug, check,
     journal::{Asked, FunctionState},
     life::Life,
     planted,
@@ -28,9 +28,6 @@ use crate::{
 
 /// The prefix of the tables.
 pub const PREFIX: &str = "sim";
-
-/// For how long an index may go on answering what it held.
-const INDEX_LAG: i64 = 800;
 
 /// The SDK's HTTP client of one process.
 pub struct Wire {
@@ -92,7 +89,7 @@ impl Way {
             std::future::pending::<()>().await;
         }
         if world.befalls(|faults| faults.store_fails) {
-            life.trouble();
+            life.trouble(Duration::ZERO);
             world.note(Some(life.id), None, format!("{operation} fails"));
             return respond(throttled());
         }
@@ -102,7 +99,7 @@ impl Way {
         let mut answer = self.deliver(operation, &body).await;
         life.may_die("after a call of the store").await;
         if world.befalls(|faults| faults.store_answer_lost) {
-            life.trouble();
+            life.trouble(Duration::ZERO);
             world.note(Some(life.id), None, format!("the answer to {operation} is lost"));
             self.travel().await;
             return Err(ConnectorError::timeout("the answer was lost".into()));
@@ -124,9 +121,9 @@ impl Way {
     async fn travel(&self) {
         let world = &self.life.world;
         if world.befalls(|faults| faults.store_slow) {
-            self.life.trouble();
-            let millis = world.draw(|rng| rng.within(500..=4000));
-            tokio::time::sleep(Duration::from_millis(millis)).await;
+            let takes = Duration::from_millis(world.draw(|rng| rng.within(500..=4000)));
+            self.life.trouble(takes);
+            tokio::time::sleep(takes).await;
         } else if world.plan.faults.store_latency > 0 {
             let millis = world.draw(|rng| rng.below(world.plan.faults.store_latency + 1));
             tokio::time::sleep(Duration::from_millis(millis)).await;
@@ -181,10 +178,11 @@ impl Way {
             &body["ExclusiveStartKey"]["sk"],
         ];
         let (now, key) = (world.elapsed(), format!("{key:?}"));
+        let lag = i64::try_from(world.plan.index_lag.as_millis()).unwrap_or(0);
         let partition = body["ExpressionAttributeValues"][":partition"]["S"].as_str().unwrap_or_default();
         let old = world.index_answers.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         let (seq, answer) = match old {
-            Some((at, seq, body)) if now - at <= INDEX_LAG && world.befalls(|faults| faults.stale_index) => {
+            Some((at, seq, body)) if now - at <= lag && world.befalls(|faults| faults.stale_index) => {
                 (seq, Answer { status: 200, body })
             }
             _ => {
@@ -261,7 +259,12 @@ impl Way {
         } else if operation == "PutItem" && body["Item"]["holders"].is_object() {
             let (scope, holders) = (&body["Item"]["pk"]["S"], &body["Item"]["holders"]["S"]);
             let what = format!("{}: {}", scope.as_str().unwrap_or_default(), holders.as_str().unwrap_or_default());
-            self.life.world.note(Some(self.life.id), None, what);
+            let world = &self.life.world;
+            world.note(Some(self.life.id), None, what);
+            let scope = scope.as_str().unwrap_or_default().trim_start_matches("slots:");
+            let limit = check::limit_of(world, scope);
+            let (holders, skew) = (holders.as_str().unwrap_or_default(), check::most_skew(world));
+            world.live().saw_ledger(scope, holders, limit, world.elapsed(), skew);
         }
     }
 
@@ -281,6 +284,7 @@ impl Way {
         let (life, world) = (&self.life, &self.life.world);
         let heads = life.heads.lock().unwrap_or_else(PoisonError::into_inner).clone();
         world.journal().saw_row(world.elapsed(), life.now().as_millis(), life.id, item, &heads);
+        check::saw_row(world);
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
     chance::Rng,
     journal::{Journal, LifeId, Line},
     lambda::Cloud,
+    live::Live,
     plan::{Faults, Plan},
 };
 
@@ -40,6 +41,7 @@ pub struct World {
     /// What indexes answered last.
     pub index_answers: Mutex<BTreeMap<String, IndexAnswer>>,
     journal: Mutex<Journal>,
+    live: Mutex<Live>,
     rng: Mutex<Rng>,
     calm: AtomicBool,
     calm_since: Mutex<Option<i64>>,
@@ -56,6 +58,7 @@ impl World {
             cloud: Mutex::default(),
             index_answers: Mutex::default(),
             journal: Mutex::default(),
+            live: Mutex::default(),
             rng: Mutex::new(rng),
             calm: AtomicBool::new(true),
             calm_since: Mutex::default(),
@@ -108,6 +111,11 @@ impl World {
     /// The history.
     pub fn journal(&self) -> MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is free and who is at work.
+    pub fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A line of the trace.

@@ -1,9 +1,10 @@
 //! What one invocation of the ticker's Lambda function does, each minute.
 
-use std::time::Duration;
-
 use super::{Stack, metrics};
-use crate::{ports::PortError, store::StoreError};
+use crate::{
+    ports::{PortError, Wakeup},
+    store::StoreError,
+};
 
 /// How many due Tasks are looked at: the depth of the queue is reported up to here.
 const MOST_COUNTED: usize = 1000;
@@ -31,7 +32,7 @@ pub async fn work_minute(stack: &Stack) -> Result<(), MinuteError> {
     let oldest = ready.iter().filter_map(|candidate| candidate.key.start()).min();
     metrics::report(&stack.settings.prefix, &metrics::of_tick(&ticked, ready.len(), oldest, now), now);
     if !ready.is_empty() {
-        stack.ports.wakeups.wake(Duration::ZERO).await?;
+        stack.ports.wakeups.wake(Wakeup::NOW).await?;
     }
     Ok(())
 }

@@ -12,8 +12,12 @@ use crate::{
 pub struct StackSettings {
     /// What the names of its tables and Functions begin with.
     pub prefix: String,
-    /// How many Tasks may run at once.
+    /// How many queued Tasks may run at once.
     pub task_concurrency: u16,
+    /// How many direct executions may be in progress at once.
+    pub direct_concurrency: u16,
+    /// How many queued Tasks one dispatcher may run at once.
+    pub runs_per_dispatcher: usize,
     /// Into how many partitions each day of Tasks is divided.
     pub shards: u8,
     /// How long finished Tasks and API Requests are kept; for ever when absent.
@@ -68,9 +72,14 @@ impl StackSettings {
         let text = |name: &str| optional(name).ok_or_else(|| invalid(name, "is not set"));
         let days: u16 = number(&optional, "TASKLANE_RETENTION_DAYS", 0)?;
         let log_days: i32 = number(&optional, "TASKLANE_LOG_RETENTION_DAYS", 0)?;
+        let task_concurrency = number(&optional, "TASKLANE_TASK_CONCURRENCY", 5)?;
+        let direct_concurrency = number(&optional, "TASKLANE_DIRECT_CONCURRENCY", 0)?;
         Ok(Self {
             prefix: text("TASKLANE_PREFIX")?,
-            task_concurrency: number(&optional, "TASKLANE_TASK_CONCURRENCY", 5)?,
+            task_concurrency,
+            direct_concurrency: if direct_concurrency == 0 { task_concurrency } else { direct_concurrency },
+            // Lambda sets this one.
+            runs_per_dispatcher: runs_within(number(&optional, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 128)?),
             shards: number(&optional, "TASKLANE_SHARDS", 1)?,
             retention: (days > 0).then(|| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
             wakeup_queue_url: text("TASKLANE_WAKEUP_QUEUE_URL")?,
@@ -89,6 +98,15 @@ impl StackSettings {
             oidc: oidc(&optional)?,
         })
     }
+}
+
+/// How many runs a process with this much memory, in MB, may hold: what it takes by itself, and for each run an answer of
+/// up to 6 MB with what carries it. More would risk all of them for one more. A process has room for 64 of them whatever
+/// its memory: each is a connection and a place among its descriptors.
+fn runs_within(megabytes: usize) -> usize {
+    const OWN: usize = 64;
+    const EACH: usize = 7;
+    (megabytes.saturating_sub(OWN) / EACH).clamp(1, 64)
 }
 
 fn oidc(optional: &impl Fn(&str) -> Option<String>) -> Result<Option<OidcConfig>, InvalidSetting> {
@@ -144,6 +162,20 @@ mod tests {
         let settings = read(&[("TASKLANE_RETENTION_DAYS", "2"), ("TASKLANE_LOG_RETENTION_DAYS", "30")]).unwrap();
         assert_eq!(settings.retention, Some(Duration::from_secs(2 * 86_400)));
         assert_eq!(settings.log_retention_days, Some(30));
+    }
+
+    #[test]
+    fn direct_executions_have_as_many_slots_as_tasks_unless_told_otherwise() {
+        let read = |more: &[(&str, &str)]| read(more).unwrap().direct_concurrency;
+        assert_eq!(read(&[]), 5);
+        assert_eq!(read(&[("TASKLANE_TASK_CONCURRENCY", "9"), ("TASKLANE_DIRECT_CONCURRENCY", "0")]), 9);
+        assert_eq!(read(&[("TASKLANE_TASK_CONCURRENCY", "9"), ("TASKLANE_DIRECT_CONCURRENCY", "2")]), 2);
+    }
+
+    #[test]
+    fn what_a_dispatcher_holds_follows_from_its_memory() {
+        let holds = |memory| read(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory)]).unwrap().runs_per_dispatcher;
+        assert_eq!([holds("128"), holds("256"), holds("512"), holds("3008")], [9, 27, 64, 64]);
     }
 
     #[test]

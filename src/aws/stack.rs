@@ -16,9 +16,9 @@ use crate::{
         AuthSettings, Authenticator, GuessSettings,
         oidc::{HttpDocuments, Issuer},
     },
-    dispatch::{Dispatcher, FunctionDirectory, Idle, SlotPolicy, Slots, Ticker},
+    dispatch::{Dispatcher, FunctionDirectory, Idle, SlotLimits, SlotPolicy, Slots, Ticker},
     http::{self, HttpConfig, Router},
-    ports::{Clock, Ids, Ports, SystemChance, SystemClock},
+    ports::{Clock, Ids, Ports, SystemChance, SystemClock, Wakeup},
     service::{Service, Settings},
     store::{RunnerId, Store, StoreConfig},
 };
@@ -86,7 +86,8 @@ impl Stack {
         let functions = Arc::new(FunctionDirectory::new(store.clone(), Arc::clone(&clock)));
         // No two processes are ever one holder: a frozen one that wakes up must find only its own.
         let holder = RunnerId::new(format!("aws-{}", hex::encode(ids.secret::<8>())));
-        let slots = Slots::new(store.slots.clone(), holder, clock, SlotPolicy::Shared, settings.task_concurrency);
+        let limits = SlotLimits { tasks: settings.task_concurrency, direct: settings.direct_concurrency };
+        let slots = Slots::new(store.slots.clone(), holder, clock, SlotPolicy::Shared, limits);
         let secrets = KmsSecretBox::new(sdk, &settings.secrets_key);
         Self {
             settings,
@@ -150,13 +151,14 @@ impl Stack {
         self.in_flight.reopen();
         service.drain().await;
         if self.slots.give_back(Idle::Scarce).await {
-            service.wake(Duration::ZERO).await;
+            service.wake(Wakeup::NOW).await;
         }
     }
 
     /// Runs Tasks.
     pub fn dispatcher(&self) -> Dispatcher {
         Dispatcher::new(self.store.clone(), self.ports.clone(), Arc::clone(&self.slots), Arc::clone(&self.functions))
+            .holding_at_most(self.settings.runs_per_dispatcher)
     }
 
     /// Does what time does.

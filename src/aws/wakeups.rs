@@ -7,15 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{config, fault::port_error};
 use crate::{
+    model::ObjectId,
     on_demand::OnDemand,
-    ports::{PortError, PortFuture, Wakeups},
+    ports::{PortError, PortFuture, Wakeup, Wakeups},
 };
 
 /// SQS's longest delay of a message.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-timers.html>
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
-/// The body of a wake-up: one is required, and what is due stands in the table.
+/// The body of a wake-up, with the id of the Task that it is sent for, if there is one, after a blank.
 const WAKE: &str = "wake";
 
 /// [`Wakeups`] through a queue that starts the dispatcher.
@@ -33,18 +34,18 @@ impl SqsWakeups {
 }
 
 impl Wakeups for SqsWakeups {
-    fn wake<'a>(&'a self, delay: Duration) -> PortFuture<'a, Result<(), PortError>> {
+    fn wake<'a>(&'a self, wakeup: Wakeup) -> PortFuture<'a, Result<(), PortError>> {
         Box::pin(async move {
-            if delay > LONGEST_DELAY {
+            if wakeup.delay > LONGEST_DELAY {
                 return Ok(());
             }
             // Rounded up: a message that comes early finds the Task not yet due and is wasted.
-            let seconds = i32::try_from(delay.as_millis().div_ceil(1000)).unwrap_or(0);
+            let seconds = i32::try_from(wakeup.delay.as_millis().div_ceil(1000)).unwrap_or(0);
             self.client
                 .send_message()
                 .queue_url(&self.queue_url)
                 .delay_seconds(seconds)
-                .message_body(WAKE)
+                .message_body(wakeup.task.map_or_else(|| WAKE.to_owned(), |task| format!("{WAKE} {task}")))
                 .send()
                 .await
                 .map_err(|error| port_error("wake a dispatcher through SQS", error))?;
@@ -87,6 +88,11 @@ impl WakeupBatch {
         self.records.iter().any(Message::is_wakeup)
     }
 
+    /// The Tasks that the wake-ups were sent for.
+    pub fn tasks(&self) -> Vec<ObjectId> {
+        self.records.iter().filter_map(|message| message.task()?.parse().ok()).collect()
+    }
+
     /// The answer when the wake-ups did what they came for: only what is no wake-up comes again, and in the end to the
     /// dead letters, where somebody can look at it.
     pub fn done(&self) -> BatchAnswer {
@@ -107,7 +113,11 @@ impl WakeupBatch {
 
 impl Message {
     fn is_wakeup(&self) -> bool {
-        self.body == WAKE
+        self.body == WAKE || self.task().is_some_and(|task| task.parse::<ObjectId>().is_ok())
+    }
+
+    fn task(&self) -> Option<&str> {
+        self.body.strip_prefix(WAKE)?.strip_prefix(' ')
     }
 }
 
@@ -128,24 +138,39 @@ mod tests {
         let wire = Wire::replaying([sent("1"), sent("2"), sent("3")]);
         let wakeups = SqsWakeups::new(&wire.sdk_config(), "https://sqs.eu-west-1.amazonaws.com/1/q");
         for delay in [Duration::ZERO, Duration::from_millis(1001), LONGEST_DELAY] {
-            wakeups.wake(delay).await.unwrap();
+            wakeups.wake(Wakeup { delay, task: None }).await.unwrap();
         }
-        wakeups.wake(LONGEST_DELAY + Duration::from_millis(1)).await.unwrap();
+        wakeups.wake(Wakeup { delay: LONGEST_DELAY + Duration::from_millis(1), task: None }).await.unwrap();
         let delays: Vec<_> =
             wire.bodies("AmazonSQS.SendMessage").iter().map(|body| body["DelaySeconds"].clone()).collect();
         assert_eq!(delays, [json!(0), json!(2), json!(900)]);
         wire.assert_used_up();
     }
 
+    #[tokio::test]
+    async fn a_wake_up_names_its_task_to_the_dispatcher() {
+        let wire = Wire::replaying([sent("1"), sent("2")]);
+        let wakeups = SqsWakeups::new(&wire.sdk_config(), "https://sqs.eu-west-1.amazonaws.com/1/q");
+        let task: ObjectId = "65c0ffee65c0ffee65c0ffee".parse().unwrap();
+        wakeups.wake(Wakeup::for_task(task, Duration::ZERO)).await.unwrap();
+        wakeups.wake(Wakeup::NOW).await.unwrap();
+        let bodies = wire.bodies("AmazonSQS.SendMessage");
+        let records: Vec<_> =
+            bodies.iter().map(|body| json!({ "messageId": "1", "body": body["MessageBody"] })).collect();
+        let batch: WakeupBatch = serde_json::from_value(json!({ "Records": records })).unwrap();
+        assert_eq!(batch.tasks(), [task]);
+        assert_eq!(batch.done(), BatchAnswer::default(), "both are wake-ups");
+    }
+
     #[test]
     fn a_poisoned_message_comes_again_alone() {
         let batch: WakeupBatch = serde_json::from_value(json!({ "Records": [
-            { "messageId": "1", "body": "wake" }, { "messageId": "2", "body": "{\"poison\":1}" }, { "messageId": "3", "body": "wake" },
+            { "messageId": "1", "body": "wake" }, { "messageId": "2", "body": "{\"poison\":1}" }, { "messageId": "3", "body": "wake up" },
         ] }))
         .unwrap();
         assert!(batch.wakes());
         let answer = serde_json::to_value(batch.done()).unwrap();
-        assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": "2" }] }));
+        assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": "2" }, { "itemIdentifier": "3" }] }));
         assert_eq!(batch.failed().batch_item_failures.len(), 3);
     }
 
@@ -153,7 +178,7 @@ mod tests {
     async fn a_refusal_names_the_request_for_the_log() {
         let wire = Wire::replaying([Reply::error(400, "QueueDoesNotExist", "no such queue")]);
         let wakeups = SqsWakeups::new(&wire.sdk_config(), "https://sqs.eu-west-1.amazonaws.com/1/q");
-        let text = wakeups.wake(Duration::ZERO).await.unwrap_err().to_string();
+        let text = wakeups.wake(Wakeup::NOW).await.unwrap_err().to_string();
         assert!(text.contains("no such queue") && text.contains("req-error"), "{text}");
     }
 }

@@ -223,6 +223,7 @@ mod tests {
             "tasklane list --host localhost --url http://localhost:4000",
             "tasklane dev --listen 4000",
             "tasklane dev --concurrency 0",
+            "tasklane dev --direct-concurrency 0",
             "tasklane completions cmd",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");

@@ -9,9 +9,9 @@ use tracing::{Instrument, info_span, warn};
 
 use super::{Acquired, Ended, FunctionDirectory, Runner, Slot, Slots, new_run, tell_of};
 use crate::{
-    model::{Function, FunctionName, Lane, TaskError, TaskErrorKind, TimeLimit},
+    model::{Function, FunctionName, Lane, ObjectId, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp},
     ports::Ports,
-    store::{Candidate, QueueLane, Store, StoreError, TaskRecord},
+    store::{Candidate, QueueLane, SlotScope, Store, StoreError, TaskRecord},
 };
 
 /// How many heads of the queue are read at once: some may be taken by others, or wait for their Function's own limit.
@@ -27,6 +27,10 @@ const LOST_ROUNDS: usize = 3;
 /// How long to wait before looking again at a queue that could not be read, or whose heads were all taken.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How long a dispatcher that runs until it is stopped goes without a look at the queue. Whoever makes a Task ready wakes
+/// it; but a write whose answer was lost may have made one ready that nobody knows of.
+const LOOK_AGAIN: Duration = Duration::from_secs(4);
+
 /// Claims and runs Tasks. Cheap to clone.
 #[derive(Clone)]
 pub struct Dispatcher {
@@ -36,6 +40,7 @@ pub struct Dispatcher {
     functions: Arc<FunctionDirectory>,
     runner: Runner,
     running: TaskTracker,
+    most_runs: usize,
 }
 
 /// What came of a look at the queue.
@@ -47,6 +52,8 @@ pub enum Claimed {
     Nothing,
     /// Every slot is in use: look again when one is free.
     Full,
+    /// As many runs are in progress here as this process can hold: look again when one has ended.
+    NoRoom,
     /// Others took everything that was seen: look again in a moment.
     Contended,
 }
@@ -59,6 +66,8 @@ struct Look<'a> {
     held: Vec<QueueLane>,
     /// Whether something was moved elsewhere.
     moved: bool,
+    /// What the next one was not chosen for want of.
+    stopped: Option<Claimed>,
 }
 
 /// A Task to be claimed.
@@ -76,20 +85,27 @@ enum Claim {
     /// The Task has failed without running.
     Ended,
     /// Somebody else has it; its slot, if it had one, is free again.
-    Lost(Option<Slot>),
+    Lost,
 }
 
 impl Dispatcher {
     /// Claims for the holder of `slots`.
     pub fn new(store: Store, ports: Ports, slots: Arc<Slots>, functions: Arc<FunctionDirectory>) -> Self {
         let runner = Runner::new(store.clone(), ports.clone());
-        Self { store, ports, slots, functions, runner, running: TaskTracker::new() }
+        Self { store, ports, slots, functions, runner, running: TaskTracker::new(), most_runs: usize::MAX }
+    }
+
+    /// Has at most this many runs in progress at once, however many slots are free: what one process can hold, and what is
+    /// lost when it dies.
+    #[must_use]
+    pub fn holding_at_most(self, runs: usize) -> Self {
+        Self { most_runs: runs.max(1), ..self }
     }
 
     /// Makes Tasks ready whose time has come. A local ticker does this by itself, to the millisecond; the one on AWS comes
     /// each minute, and the wake-ups that are delayed to a Task's start reach a dispatcher.
     pub async fn promote_due(&self) -> Result<(), StoreError> {
-        while self.store.tasks.promote_due(self.ports.clock.now(), PROMOTED).await? == PROMOTED {}
+        while self.store.tasks.promote_due(self.ports.clock.now(), PROMOTED).await?.moved == PROMOTED {}
         Ok(())
     }
 
@@ -99,28 +115,29 @@ impl Dispatcher {
         loop {
             match self.claim_next(slot_freed).await? {
                 Claimed::Started => {}
-                done @ (Claimed::Nothing | Claimed::Full | Claimed::Contended) => return Ok(done),
+                done @ (Claimed::Nothing | Claimed::Full | Claimed::NoRoom | Claimed::Contended) => return Ok(done),
             }
         }
     }
 
-    /// Claims whenever `woken` says that there may be work, until `stop`; then waits for the runs in progress.
+    /// Claims whenever `woken` says that there may be work, and every few seconds in case nobody said so, until `stop`;
+    /// then waits for the runs in progress.
     pub async fn run_until(&self, stop: &CancellationToken, woken: &Arc<Notify>) {
         while !stop.is_cancelled() {
             // Registered before the look at the queue, so that a wake-up in between is not missed.
             let wake_up = woken.notified();
             let look_again = match self.claim_all(woken).await {
-                Ok(Claimed::Contended) => true,
-                Ok(Claimed::Started | Claimed::Nothing | Claimed::Full) => false,
+                Ok(Claimed::Contended) => PAUSE,
+                Ok(Claimed::Started | Claimed::Nothing | Claimed::Full | Claimed::NoRoom) => LOOK_AGAIN,
                 Err(error) => {
                     warn!(%error, "the queue could not be read; trying again");
-                    true
+                    PAUSE
                 }
             };
             tokio::select! {
                 biased;
                 () = wake_up => {}
-                () = self.ports.clock.sleep(PAUSE), if look_again => {}
+                () = self.ports.clock.sleep(look_again) => {}
                 () = stop.cancelled() => {}
             }
         }
@@ -139,14 +156,27 @@ impl Dispatcher {
         self.running.len()
     }
 
+    /// When the first of these Tasks is due, of those that nobody has claimed or canceled. Read from the rows: the queue
+    /// may not show a fresh Task yet.
+    pub(super) async fn first_due(&self, tasks: &[ObjectId]) -> Result<Option<Timestamp>, StoreError> {
+        let mut first = None;
+        for id in tasks {
+            let record = self.store.tasks.get(*id).await?;
+            let new = record.map(|record| record.task).filter(|task| task.status == TaskStatus::New);
+            first = first.into_iter().chain(new.map(|task| task.start_timestamp)).min();
+        }
+        Ok(first)
+    }
+
     /// Claims the best due Tasks that can run, as many as one look at the queue shows and slots are free, and runs them in
     /// the background.
     ///
     /// They are asked for in their order and at once: one after the other, each would wait for the answer to the one
     /// before, and many slots would stand empty.
     pub async fn claim_next(&self, slot_freed: &Arc<Notify>) -> Result<Claimed, StoreError> {
-        let Acquired::Granted(slot) = self.slots.acquire().await? else { return Ok(Claimed::Full) };
-        let mut slot = Some(slot);
+        if self.running() >= self.most_runs {
+            return Ok(Claimed::NoRoom);
+        }
         let mut lanes = self.functions.lanes().await?;
         let mut seen = Some(lanes.clone());
         let mut lost_rounds = 0;
@@ -163,8 +193,9 @@ impl Dispatcher {
                 }
                 continue;
             }
-            let look = self.look_at(&heads, &mut slot).await?;
+            let look = self.look_at(&heads).await?;
             lanes.retain(|lane| !look.held.contains(lane));
+            let nothing_chosen = look.chosen.is_empty();
             let claims = look.chosen.into_iter().map(|chosen| self.claim(chosen, slot_freed));
             let mut failure = None;
             let (mut started, mut moved) = (false, look.moved);
@@ -173,31 +204,32 @@ impl Dispatcher {
                 match claimed {
                     Ok(Claim::Running) => started = true,
                     Ok(Claim::Ended) => moved = true,
-                    Ok(Claim::Lost(unused)) => slot = slot.or(unused),
+                    Ok(Claim::Lost) => {}
                     Err(error) => failure = Some(error),
                 }
             }
+            debug_assert!(self.running() <= self.most_runs, "more runs than this process holds");
             if let Some(error) = failure {
                 return Err(error);
             }
             if started {
                 return Ok(Claimed::Started);
             }
+            if let Some(stopped) = look.stopped.filter(|_| nothing_chosen && !moved) {
+                return Ok(stopped);
+            }
             lost_rounds = if !moved && look.held.is_empty() { lost_rounds + 1 } else { 0 };
             if lost_rounds == LOST_ROUNDS {
                 return Ok(Claimed::Contended);
             }
-            if slot.is_none() {
-                let Acquired::Granted(again) = self.slots.acquire().await? else { return Ok(Claimed::Full) };
-                slot = Some(again);
-            }
         }
     }
 
-    /// Chooses among the heads of the queue, in their order, until there is no slot for the next one. `slot` is the
-    /// first one's.
-    async fn look_at<'a>(&self, heads: &'a [Candidate], slot: &mut Option<Slot>) -> Result<Look<'a>, StoreError> {
-        let mut look = Look { chosen: Vec::new(), held: Vec::new(), moved: false };
+    /// Chooses among the heads of the queue, in their order, until there is no slot or no room for the next one. A slot is
+    /// asked for only where there is a Task to run in it: asking costs writes.
+    async fn look_at<'a>(&self, heads: &'a [Candidate]) -> Result<Look<'a>, StoreError> {
+        let mut look = Look { chosen: Vec::new(), held: Vec::new(), moved: false, stopped: None };
+        let mut room = self.most_runs.saturating_sub(self.running());
         let mut functions: HashMap<&FunctionName, Option<Arc<Function>>> = HashMap::new();
         for head in heads {
             if look.held.contains(&head.lane) {
@@ -226,18 +258,20 @@ impl Dispatcher {
                 look.held.push(head.lane.clone());
                 continue;
             }
-            let mut own = match slot.take() {
-                Some(slot) => slot,
-                None => match self.slots.acquire().await? {
-                    Acquired::Granted(slot) => slot,
-                    Acquired::Full(_) => break,
-                },
-            };
-            if self.slots.narrow(&mut own, &function).await? {
-                look.chosen.push(Chosen::Runnable { head, function, slot: own });
-            } else {
-                *slot = Some(own);
-                look.held.push(head.lane.clone());
+            if room == 0 {
+                look.stopped = Some(Claimed::NoRoom);
+                break;
+            }
+            match self.slots.acquire_queued(&function).await? {
+                Acquired::Granted(slot) => {
+                    room -= 1;
+                    look.chosen.push(Chosen::Runnable { head, function, slot });
+                }
+                Acquired::Full(SlotScope::Function(_)) => look.held.push(head.lane.clone()),
+                Acquired::Full(SlotScope::Tasks | SlotScope::Direct) => {
+                    look.stopped = Some(Claimed::Full);
+                    break;
+                }
             }
         }
         Ok(look)
@@ -245,7 +279,7 @@ impl Dispatcher {
 
     /// Claims a Task, and runs it if it can run.
     async fn claim(&self, chosen: Chosen<'_>, slot_freed: &Arc<Notify>) -> Result<Claim, StoreError> {
-        let (head, function, mut slot) = match chosen {
+        let (head, function, slot) = match chosen {
             Chosen::Runnable { head, function, slot } => (head, function, slot),
             Chosen::Orphan(head) => return self.end_orphan(head).await,
         };
@@ -255,10 +289,7 @@ impl Dispatcher {
                 self.start(record, function, slot, Arc::clone(slot_freed));
                 Claim::Running
             }
-            None => {
-                slot.widen();
-                Claim::Lost(Some(slot))
-            }
+            None => Claim::Lost,
         })
     }
 
@@ -266,7 +297,7 @@ impl Dispatcher {
     async fn end_orphan(&self, head: &Candidate) -> Result<Claim, StoreError> {
         let run = new_run(&self.ports, self.slots.holder(), TimeLimit::default());
         let Some(record) = self.store.tasks.claim(head, &run, run.started).await? else {
-            return Ok(Claim::Lost(None));
+            return Ok(Claim::Lost);
         };
         let error = TaskError {
             kind: TaskErrorKind::Invocation,

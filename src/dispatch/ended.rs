@@ -13,7 +13,13 @@ use crate::model::{FunctionName, ObjectId, TaskStatus};
 pub const ENDED_RUNS: &str = "tasklane::runs";
 
 /// Tells how a run of this Task ended.
-pub(crate) fn tell_of(task: ObjectId, function: &FunctionName, ended: &Ended, late: Option<Duration>, took: Duration) {
+pub(crate) fn tell_of<R>(
+    task: ObjectId,
+    function: &FunctionName,
+    ended: &Ended<R>,
+    late: Option<Duration>,
+    took: Duration,
+) {
     let outcome = match ended {
         Ended::Complete(..) => "complete",
         Ended::Failed(task, _) if task.status == TaskStatus::Retried => "retried",

@@ -18,6 +18,9 @@ mod run;
 mod shift;
 #[cfg(test)]
 #[cfg(feature = "local")]
+mod shift_tests;
+#[cfg(test)]
+#[cfg(feature = "local")]
 mod slot_tests;
 mod slots;
 #[cfg(test)]
@@ -32,6 +35,6 @@ pub use events::publish_failure;
 pub use functions::FunctionDirectory;
 pub use retry::delay_before_retry;
 pub use run::{Ended, Runner, new_run};
-pub use shift::work_shift;
-pub use slots::{Acquired, Idle, Slot, SlotPolicy, Slots};
+pub use shift::{LAST_CLAIM, Shift, work_shift};
+pub use slots::{Acquired, Idle, Slot, SlotLimits, SlotPolicy, Slots};
 pub use ticker::{Ticked, Ticker};

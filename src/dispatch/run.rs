@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 use super::{delay_before_retry, publish_failure, slots::RUN_GRACE};
 use crate::{
     model::{Function, Json, Lane, ObjectId, Task, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp},
-    ports::{Invocation, InvokeError, InvokeRequest, Outcome, Ports},
+    ports::{Invocation, InvokeError, InvokeRequest, Outcome, Ports, Wakeup},
     store::{AttemptToken, Run, RunnerId, Store, StoreError},
 };
 
@@ -19,11 +19,11 @@ pub struct Runner {
     ports: Ports,
 }
 
-/// How a run ended.
+/// How a run ended. `R` is what is kept of what the code returned: nothing of a queued Task, whose caller is long gone.
 #[derive(Debug)]
-pub enum Ended {
-    /// The code returned this JSON; the Task is complete.
-    Complete(Task, Json),
+pub enum Ended<R = ()> {
+    /// The code returned; the Task is complete.
+    Complete(Task, R),
     /// The run failed for this reason; the Task failed, or was retried.
     Failed(Task, TaskError),
     /// Nobody knows how it ended. Its row stays `inProgress` until its lease ends and the ticker cleans it up.
@@ -65,7 +65,11 @@ impl Runner {
     /// Runs a queued Task that was claimed with `run`. Failures follow the Function's retry policy.
     pub async fn run_queued(&self, task: Task, function: &Function, run: &Run, queue: Lane) -> Ended {
         match self.invoke(&task, function, run, Patience::UntilLeaseEnds).await {
-            Decided::Returned(request_id, result) => self.record_complete(task, run, request_id, result).await,
+            Decided::Returned(request_id, result) => {
+                // Up to 6 MB, of each of many runs: not held while the outcome is written down.
+                drop(result);
+                self.record_complete(task, run, request_id, ()).await
+            }
             Decided::Failed(request_id, error) => {
                 let delay = delay_before_retry(task.retry_for_task_ids.len())
                     .filter(|_| function.retry_policy.covers(&error.name));
@@ -79,7 +83,7 @@ impl Runner {
     }
 
     /// Runs a Task whose caller waits for it. It is never retried: its caller has the answer (contract §4, decided).
-    pub async fn run_direct(&self, task: Task, function: &Function, run: &Run) -> Ended {
+    pub async fn run_direct(&self, task: Task, function: &Function, run: &Run) -> Ended<Json> {
         match self.invoke(&task, function, run, Patience::None).await {
             Decided::Returned(request_id, result) => self.record_complete(task, run, request_id, result).await,
             Decided::Failed(request_id, error) => self.record_failed(task, run, request_id, error).await,
@@ -142,7 +146,7 @@ impl Runner {
         }
     }
 
-    async fn record_complete(&self, task: Task, run: &Run, request_id: Option<String>, result: Json) -> Ended {
+    async fn record_complete<R>(&self, task: Task, run: &Run, request_id: Option<String>, result: R) -> Ended<R> {
         let now = self.ports.clock.now();
         let recorded =
             self.insist(run, || self.store.tasks.complete(task.id, &run.attempt, request_id.as_deref(), now)).await;
@@ -155,7 +159,7 @@ impl Runner {
         }
     }
 
-    async fn record_failed(&self, task: Task, run: &Run, request_id: Option<String>, reason: TaskError) -> Ended {
+    async fn record_failed<R>(&self, task: Task, run: &Run, request_id: Option<String>, reason: TaskError) -> Ended<R> {
         let now = self.ports.clock.now();
         let recorded = self
             .insist(run, || self.store.tasks.fail(task.id, &run.attempt, &reason, request_id.as_deref(), now))
@@ -193,7 +197,7 @@ impl Runner {
                     task = %task.id, function = %task.function_name, request_id, error = reason.name,
                     next = %next.id, delay_s = delay.as_secs(), "task retried"
                 );
-                if let Err(error) = self.ports.wakeups.wake(delay).await {
+                if let Err(error) = self.ports.wakeups.wake(Wakeup::for_task(next.id, delay)).await {
                     warn!(task = %next.id, %error, "no wake-up was sent; the ticker finds the task");
                 }
                 let mut task = changed(task, TaskStatus::Retried, Some(reason.clone()), now);

@@ -1,5 +1,8 @@
 //! How many Tasks run at once: exact, without a counter per Task.
 //!
+//! Queued Tasks and direct executions have slots of their own, so that a backlog never shuts a waiting caller out. A
+//! Function's own limit counts both.
+//!
 //! Each process leases slots in the store's ledger, where the sum of all leases never exceeds the limit, and hands the
 //! leased ones out by itself. The slots of a process that died come back when its lease ends, and a lease never ends
 //! before the last Task that was started on it can have ended.
@@ -50,13 +53,22 @@ pub enum Idle {
     Scarce,
 }
 
+/// How many runs all processes together may have in progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotLimits {
+    /// Of queued Tasks.
+    pub tasks: u16,
+    /// Of direct executions.
+    pub direct: u16,
+}
+
 /// The slots of this process.
 pub struct Slots {
     ledger: SlotLedger,
     holder: RunnerId,
     clock: Arc<dyn Clock>,
     policy: SlotPolicy,
-    task_limit: u16,
+    limits: SlotLimits,
     counts: Arc<Mutex<BTreeMap<SlotScope, Count>>>,
     /// Whether somebody here may have been told that every slot is in use, and waits for one.
     wanted: AtomicBool,
@@ -90,20 +102,20 @@ pub struct Slot {
 }
 
 impl Slots {
-    /// Slots of `holder`, of which all processes together have `task_limit`.
+    /// Slots of `holder`, of which all processes together have as many as `limits` say.
     pub fn new(
         ledger: SlotLedger,
         holder: RunnerId,
         clock: Arc<dyn Clock>,
         policy: SlotPolicy,
-        task_limit: u16,
+        limits: SlotLimits,
     ) -> Self {
         Self {
             ledger,
             holder,
             clock,
             policy,
-            task_limit,
+            limits,
             counts: Arc::default(),
             wanted: AtomicBool::new(false),
             leasing: tokio::sync::Mutex::new(()),
@@ -115,39 +127,38 @@ impl Slots {
         &self.holder
     }
 
-    /// A slot to run any Function in. Whoever then runs one with a limit of its own narrows it down.
-    pub async fn acquire(&self) -> Result<Acquired, StoreError> {
-        self.acquire_within(SlotScope::Tasks, self.task_limit, TimeLimit::MAX).await
+    /// A slot to run a queued Task of this Function in.
+    pub async fn acquire_queued(&self, function: &Function) -> Result<Acquired, StoreError> {
+        self.acquire(SlotScope::Tasks, self.limits.tasks, function).await
     }
 
-    /// A slot to run this Function in.
-    pub async fn acquire_for(&self, function: &Function) -> Result<Acquired, StoreError> {
-        let any = self.acquire_within(SlotScope::Tasks, self.task_limit, function.time_limit);
-        let mut slot = match any.await? {
-            Acquired::Granted(slot) => slot,
-            full @ Acquired::Full(_) => return Ok(full),
-        };
-        if self.narrow(&mut slot, function).await? {
-            Ok(Acquired::Granted(slot))
-        } else {
-            Ok(Acquired::Full(SlotScope::Function(function.name.clone())))
+    /// A slot to execute this Function in directly.
+    pub async fn acquire_direct(&self, function: &Function) -> Result<Acquired, StoreError> {
+        let acquired = self.acquire(SlotScope::Direct, self.limits.direct, function).await?;
+        if matches!(acquired, Acquired::Full(_)) && self.policy == SlotPolicy::Shared {
+            // One of the two that it takes may have been leased before the other was refused, and nobody comes back for it.
+            self.give_back(Idle::Scarce).await;
         }
+        Ok(acquired)
     }
 
-    /// Counts the slot against the Function's own limit too, if it has one. `false`: that limit is reached, and the
-    /// slot is as it was.
-    pub async fn narrow(&self, slot: &mut Slot, function: &Function) -> Result<bool, StoreError> {
-        let Some(limit) = function.execution_options.concurrency_limit.map(ConcurrencyLimit::get) else {
-            return Ok(true);
-        };
-        let scope = SlotScope::Function(function.name.clone());
-        match self.acquire_within(scope, limit, function.time_limit).await? {
-            Acquired::Granted(mut own) => {
-                slot.scopes.append(&mut own.scopes);
-                Ok(true)
+    /// A slot of this scope, and of the Function's own limit, if it has one. That one first: where it is reached, nothing
+    /// is leased that others could use.
+    async fn acquire(&self, scope: SlotScope, limit: u16, function: &Function) -> Result<Acquired, StoreError> {
+        let own = match function.execution_options.concurrency_limit.map(ConcurrencyLimit::get) {
+            None => None,
+            Some(limit) => {
+                let scope = SlotScope::Function(function.name.clone());
+                match self.acquire_within(scope, limit, function.time_limit).await? {
+                    Acquired::Granted(own) => Some(own),
+                    full @ Acquired::Full(_) => return Ok(full),
+                }
             }
-            Acquired::Full(_) => Ok(false),
-        }
+        };
+        Ok(match self.acquire_within(scope, limit, function.time_limit).await? {
+            Acquired::Granted(slot) => Acquired::Granted(slot.with(own)),
+            full @ Acquired::Full(_) => full,
+        })
     }
 
     /// Gives back what is leased and not used, when others lease too. Answers whether somebody may wait for it, or for a
@@ -184,7 +195,7 @@ impl Slots {
             let in_use = count.used..=count.used;
             let left =
                 self.ledger.lease(&scope, &self.holder, in_use, u16::MAX, count.expires, self.clock.now()).await?;
-            awaited |= left.before >= u32::from(count.limit);
+            awaited |= dispatchers_wait_for(&scope) && left.before >= u32::from(count.limit);
         }
         Ok(awaited)
     }
@@ -200,7 +211,9 @@ impl Slots {
             return Ok(Acquired::Granted(self.slot(scope)));
         }
         // Before the second look: whoever gives a slot back after it finds this set.
-        self.wanted.store(true, Ordering::SeqCst);
+        if dispatchers_wait_for(&scope) {
+            self.wanted.store(true, Ordering::SeqCst);
+        }
         let _turn = self.leasing.lock().await;
         let now = self.clock.now();
         if self.take_leased(&scope, limit, until(now)) {
@@ -228,6 +241,7 @@ impl Slots {
             let mut counts = self.lock();
             let scarce = leased.after.saturating_mul(KEPT_PART) > u32::from(limit);
             let leased = leased.slots;
+            debug_assert!(leased >= used, "slots in use are never given up: {used} of {scope}, {leased} leased");
             let now = Count { leased, used: 0, limit, expires, scarce };
             let count = counts.entry(scope.clone()).or_insert(now);
             *count = Count { used: count.used, ..now };
@@ -264,16 +278,26 @@ impl Slots {
 }
 
 impl Slot {
-    /// Gives back what [`Slots::narrow`] took, keeping the slot itself.
-    pub fn widen(&mut self) {
-        let own = self.scopes.split_off(1.min(self.scopes.len()));
-        give_back(&self.counts, &own);
+    /// This one and another, to be given back together.
+    fn with(mut self, other: Option<Self>) -> Self {
+        if let Some(mut other) = other {
+            self.scopes.append(&mut other.scopes);
+        }
+        self
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         give_back(&self.counts, &self.scopes);
+    }
+}
+
+/// Whether a queued Task may wait for a slot of this scope. A direct execution is refused and never waits.
+fn dispatchers_wait_for(scope: &SlotScope) -> bool {
+    match scope {
+        SlotScope::Tasks | SlotScope::Function(_) => true,
+        SlotScope::Direct => false,
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Claimed, Ended, Runner, new_run, work_shift};
+use super::{Claimed, Ended, Runner, Shift, new_run, work_shift};
 use crate::{
     model::{
         Caller, ConcurrencyLimit, ErrorKind, Interval, Json, NewSchedule, ObjectId, RetryPolicy, TaskErrorKind,
@@ -407,12 +407,11 @@ async fn a_direct_execution_without_a_free_slot_is_refused() {
     let world = World::running(1).await;
     world.function("slow", public()).await;
     world.lambda.take("slow", Duration::from_secs(5));
-    let queued = world.task("slow").await;
-    world.when(queued.id, |status| status == TaskStatus::InProgress).await;
-    let error = world.service.execute(&Caller::Nobody, "slow", None).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::ConcurrentExecutionLimit);
-    world.finished(queued.id).await;
-    world.service.execute(&Caller::Nobody, "slow", None).await.unwrap();
+    let execute = || world.service.execute(&Caller::Nobody, "slow", None);
+    let (first, second) = tokio::join!(execute(), execute());
+    first.unwrap();
+    assert_eq!(second.unwrap_err().kind(), ErrorKind::ConcurrentExecutionLimit);
+    execute().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -455,6 +454,10 @@ async fn a_change_that_changes_nothing_deploys_nothing() {
     assert!(after.retry_policy.enabled);
 }
 
+pub(super) fn shift_for(world: &World, woken_for: impl Into<Vec<ObjectId>>) -> Shift {
+    Shift { woken_for: woken_for.into(), ends: world.now().saturating_add(Duration::from_secs(900)) }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_wake_up_at_its_time_is_all_that_a_delayed_task_needs() {
     let world = World::at_rest(1).await;
@@ -462,8 +465,7 @@ async fn a_wake_up_at_its_time_is_all_that_a_delayed_task_needs() {
     let start = world.now().saturating_add(Duration::from_secs(2));
     let task = world.task_with("hello", 0, Some(start)).await;
     let shift = async || {
-        let ends = world.now().saturating_add(Duration::from_secs(900));
-        work_shift(&world.dispatcher, &world.slots, &world.ports, ends).await.unwrap();
+        work_shift(&world.dispatcher, &world.slots, &world.ports, shift_for(&world, [])).await.unwrap();
     };
     shift().await;
     assert_eq!(world.get(task.id).await.status, TaskStatus::New);
@@ -480,7 +482,8 @@ async fn a_task_in_a_lane_that_was_not_there_a_moment_ago_is_found() {
     let other = world.beside(1, "another");
     other.function("apart", limited(1)).await;
     let task = other.task("apart").await;
-    assert_eq!(world.dispatcher.claim_all(&freed).await.unwrap(), Claimed::Full);
+    assert_eq!(world.dispatcher.claim_all(&freed).await.unwrap(), Claimed::Nothing, "it was all there was");
+    assert_eq!(world.dispatcher.running(), 1);
     world.finished(task.id).await;
     assert_eq!(world.lambda.calls().len(), 1);
 }

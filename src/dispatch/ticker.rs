@@ -11,8 +11,8 @@ use crate::{
     model::{
         Schedule, Tags, Task, TaskError, TaskErrorKind, TaskOrigin, TaskStatus, Timestamp, task::ZOMBIE_ERROR_NAME,
     },
-    ports::Ports,
-    store::{RunnerId, Store, StoreError, TaskRecord},
+    ports::{Ports, Wakeup},
+    store::{Promoted, RunnerId, Store, StoreError, TaskRecord},
 };
 
 /// How many rows are handled between two looks at the clock.
@@ -74,18 +74,21 @@ impl Ticker {
 
     /// Makes Tasks ready whose time has come, and wakes a dispatcher for them.
     pub async fn promote_due(&self) -> Result<usize, StoreError> {
-        let mut promoted = 0;
+        let mut promoted = Promoted::default();
+        let done = self.promote_all(&mut promoted).await;
+        self.wake_after(promoted.moved + promoted.found_ready, done).await?;
+        Ok(promoted.moved)
+    }
+
+    async fn promote_all(&self, promoted: &mut Promoted) -> Result<(), StoreError> {
         loop {
             let batch = self.store.tasks.promote_due(self.ports.clock.now(), BATCH).await?;
-            promoted += batch;
-            if batch < BATCH {
-                break;
+            promoted.moved += batch.moved;
+            promoted.found_ready += batch.found_ready;
+            if batch.moved < BATCH {
+                return Ok(());
             }
         }
-        if promoted > 0 {
-            self.wake().await;
-        }
-        Ok(promoted)
     }
 
     /// Ends the Tasks of a runner that is known to be dead, without waiting for their leases.
@@ -133,20 +136,21 @@ impl Ticker {
 
     async fn materialise_schedules(&self) -> Result<usize, StoreError> {
         let mut created = 0;
+        let done = self.materialise_all(&mut created).await;
+        self.wake_after(created, done).await
+    }
+
+    async fn materialise_all(&self, created: &mut usize) -> Result<(), StoreError> {
         loop {
             let now = self.ports.clock.now();
             let due = self.store.schedules.due(now, BATCH).await?;
             for schedule in &due {
-                created += usize::from(self.materialise(schedule, now).await?);
+                *created += usize::from(self.materialise(schedule, now).await?);
             }
             if due.len() < BATCH {
-                break;
+                return Ok(());
             }
         }
-        if created > 0 {
-            self.wake().await;
-        }
-        Ok(created)
     }
 
     /// Creates the Task of an occurrence and moves the schedule on, in one transaction: once per occurrence, however
@@ -200,6 +204,11 @@ impl Ticker {
 
     async fn clean(&self, records: Vec<TaskRecord>) -> Result<usize, StoreError> {
         let mut cleaned = 0;
+        let done = self.clean_all(records, &mut cleaned).await;
+        self.wake_after(cleaned, done).await
+    }
+
+    async fn clean_all(&self, records: Vec<TaskRecord>, cleaned: &mut usize) -> Result<(), StoreError> {
         for TaskRecord { mut task, run, .. } in records {
             let Some(run) = run else { continue };
             let now = self.ports.clock.now();
@@ -212,13 +221,10 @@ impl Ticker {
                 warn!(task = %task.id, function = %task.function_name, "zombie task cleaned");
                 task.error = Some(error);
                 publish_failure(&self.store, &self.ports, &task).await;
-                cleaned += 1;
+                *cleaned += 1;
             }
         }
-        if cleaned > 0 {
-            self.wake().await;
-        }
-        Ok(cleaned)
+        Ok(())
     }
 
     /// One batch a tick: while the receiver is down, the same events come up again and again.
@@ -239,8 +245,17 @@ impl Ticker {
         Ok(republished)
     }
 
+    /// Wakes a dispatcher when something was done that may let a Task run. What did not come through may have been done in
+    /// part, or have been done and not answered: then too.
+    async fn wake_after(&self, count: usize, done: Result<(), StoreError>) -> Result<usize, StoreError> {
+        if count > 0 || done.is_err() {
+            self.wake().await;
+        }
+        done.map(|()| count)
+    }
+
     async fn wake(&self) {
-        if let Err(error) = self.ports.wakeups.wake(Duration::ZERO).await {
+        if let Err(error) = self.ports.wakeups.wake(Wakeup::NOW).await {
             warn!(%error, "no wake-up was sent; the next tick or run finds the task");
         }
     }

@@ -21,7 +21,7 @@ use crate::{
         AuthSettings, Authenticator, KeyFile, KeyFileError,
         oidc::{HttpDocuments, Issuer, OidcConfig},
     },
-    dispatch::{Dispatcher, FunctionDirectory, SlotPolicy, Slots, Ticker},
+    dispatch::{Dispatcher, FunctionDirectory, SlotLimits, SlotPolicy, Slots, Ticker},
     ports::{Ids, PortError, Ports, SystemChance, SystemClock},
     service::{Service, Settings},
     store::{RunnerId, Store, StoreConfig, StoreError},
@@ -34,8 +34,10 @@ pub struct MachineConfig {
     pub data_dir: PathBuf,
     /// What stands before a Function's name in Lambda.
     pub prefix: String,
-    /// How many Tasks may run at once.
+    /// How many queued Tasks may run at once.
     pub task_concurrency: u16,
+    /// How many direct executions may be in progress at once.
+    pub direct_concurrency: u16,
     /// How many API Functions may run at once.
     pub api_concurrency: u16,
     /// Refuse Functions whose runtime is not exactly what this machine has.
@@ -119,7 +121,8 @@ impl Machine {
         let logs = LocalLogs::open(&config.data_dir, DEFAULT_RETENTION, config.live_log)?;
         let mut lambda = LocalLambdaConfig::new(&config.data_dir, logs.writer().clone());
         lambda.prefix.clone_from(&config.prefix);
-        lambda.max_processes = usize::from(config.task_concurrency) + usize::from(config.api_concurrency);
+        let runs = [config.task_concurrency, config.direct_concurrency, config.api_concurrency];
+        lambda.max_processes = runs.into_iter().map(usize::from).sum();
         lambda.strict_runtimes = config.strict_runtimes;
         lambda.jail = config.jail;
         let lambda = LocalLambda::new(lambda)?;
@@ -140,7 +143,7 @@ impl Machine {
             RunnerId::new(RUNNER),
             clock,
             SlotPolicy::Alone,
-            config.task_concurrency,
+            SlotLimits { tasks: config.task_concurrency, direct: config.direct_concurrency },
         ));
         let settings = Settings {
             prefix: config.prefix,

@@ -1,10 +1,10 @@
 //! Wake-ups within one process.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::ports::{PortError, PortFuture, Wakeups};
+use crate::ports::{PortError, PortFuture, Wakeup, Wakeups};
 
 /// Wakes the dispatcher and the ticker of the same process.
 ///
@@ -19,8 +19,8 @@ pub struct LocalWakeups {
 }
 
 impl Wakeups for LocalWakeups {
-    fn wake<'a>(&'a self, delay: Duration) -> PortFuture<'a, Result<(), PortError>> {
-        if delay.is_zero() {
+    fn wake<'a>(&'a self, wakeup: Wakeup) -> PortFuture<'a, Result<(), PortError>> {
+        if wakeup.delay.is_zero() {
             self.dispatcher.notify_one()
         } else {
             self.ticker.notify_one()

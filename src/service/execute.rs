@@ -17,6 +17,7 @@ use crate::{
         Caller, Error, ErrorKind, Function, Json, ObjectId, Permission, Result, Tags, Task, TaskErrorKind, TaskOrigin,
         TaskStatus, TimeLimit,
     },
+    ports::Wakeup,
     store::{Run, SlotScope},
 };
 
@@ -45,7 +46,7 @@ impl Service {
                 }
                 admitted => admitted?,
             };
-            let slot = match self.inner.slots.acquire_for(&function).await? {
+            let slot = match self.inner.slots.acquire_direct(&function).await? {
                 Acquired::Granted(slot) => slot,
                 Acquired::Full(SlotScope::Function(_)) if known == Known::Lately => {
                     known = Known::Now;
@@ -120,19 +121,17 @@ impl Service {
         if let Ended::Unknown(_) = ended {
             // The code may still be running: until it cannot, its slot is taken.
             let (clock, left) = (self.inner.ports.clock.clone(), run.lease_expires.since(self.inner.ports.clock.now()));
+            let this = self.clone();
             self.inner.background.spawn(async move {
                 clock.sleep(left).await;
                 drop(slot);
+                this.give_idle_slots_back().await;
             });
         } else {
+            // Before the answer: the caller may execute again at once. They need not wait for what only others wait for.
             drop(slot);
-            // The caller need not wait for what only others wait for.
             let this = self.clone();
-            self.inner.background.spawn(async move {
-                if this.inner.slots.give_back(Idle::Scarce).await {
-                    this.wake(Duration::ZERO).await;
-                }
-            });
+            self.inner.background.spawn(async move { this.give_idle_slots_back().await });
         }
         match ended {
             Ended::Complete(task, result) => Ok(Some(Executed { task, result })),
@@ -143,6 +142,14 @@ impl Service {
             Ended::Unknown(why) => {
                 Err(not_invoked("Unknown", "It is not known whether the function ran.", id).caused_by(why))
             }
+        }
+    }
+
+    /// Lets others have the slots that nothing runs in here, and wakes a dispatcher if one may wait for the Function's own
+    /// limit.
+    async fn give_idle_slots_back(&self) {
+        if self.inner.slots.give_back(Idle::Scarce).await {
+            self.wake(Wakeup::NOW).await;
         }
     }
 
@@ -166,8 +173,8 @@ impl Service {
 
 fn no_slot(scope: &SlotScope) -> Error {
     let message = match scope {
-        SlotScope::Tasks => {
-            "As many tasks are running as may run at once. Try again later, or create a task.".to_owned()
+        SlotScope::Tasks | SlotScope::Direct => {
+            "As many direct executions are in progress as may be at once. Try again later, or create a task.".to_owned()
         }
         SlotScope::Function(name) => {
             format!("As many runs of '{name}' are in progress as may be at once. Try again later, or create a task.")

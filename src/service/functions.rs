@@ -10,7 +10,7 @@ use crate::{
         FunctionName, FunctionSummary, Lane, MemoryLimit, Page, PageWindow, PermissionMode, Priority, Result,
         RetryPolicy, Runtime, TimeLimit,
     },
-    ports::{DeployError, FunctionSpec},
+    ports::{DeployError, FunctionSpec, Wakeup},
     store::Versioned,
 };
 
@@ -164,7 +164,7 @@ impl Service {
             warn!(function = %function.name, %error, "the Lambda function of a deleted function was not removed");
         }
         info!(function = %function.name, "function deleted");
-        self.wake(std::time::Duration::ZERO).await;
+        self.wake(Wakeup::NOW).await;
         Ok(AffectedRecords::ONE)
     }
 
@@ -213,7 +213,7 @@ impl Service {
     /// A change may let waiting Tasks run: a Function was enabled, or its limit was raised.
     async fn function_changed(&self, function: &Function) {
         self.inner.functions.forget(&function.name);
-        self.wake(std::time::Duration::ZERO).await;
+        self.wake(Wakeup::NOW).await;
     }
 
     /// Lets Lambda drop what was deployed before `old`. The one before the current stays: a call that read its record

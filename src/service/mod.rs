@@ -46,7 +46,7 @@ use crate::{
     detach::detach_on_drop,
     dispatch::{FunctionDirectory, Runner, Slots},
     model::{Error, Result},
-    ports::Ports,
+    ports::{Ports, Wakeup},
     store::Store,
 };
 
@@ -112,9 +112,9 @@ impl Service {
         }
     }
 
-    /// Asks that a dispatcher look for due Tasks after `delay`. The ticker finds what no wake-up was sent for.
-    pub(crate) async fn wake(&self, delay: Duration) {
-        if let Err(error) = self.inner.ports.wakeups.wake(delay).await {
+    /// Asks that a dispatcher look for due Tasks. The ticker finds what no wake-up was sent for.
+    pub(crate) async fn wake(&self, wakeup: Wakeup) {
+        if let Err(error) = self.inner.ports.wakeups.wake(wakeup).await {
             warn!(%error, "no wake-up was sent; the ticker finds the task");
         }
     }

@@ -5,6 +5,7 @@ use tracing::info;
 use super::{Service, tasks::check_data_size};
 use crate::{
     model::{AffectedRecords, Caller, Error, Json, NewSchedule, ObjectId, Page, Result, Schedule},
+    ports::Wakeup,
     rql::Query,
 };
 
@@ -43,7 +44,7 @@ impl Service {
         }
         self.inner.store.schedules.create(&schedule).await?;
         info!(schedule = %schedule.id, function = %schedule.function_name, next = %schedule.next_timestamp, "schedule created");
-        self.wake(schedule.next_timestamp.since(now)).await;
+        self.wake(Wakeup { delay: schedule.next_timestamp.since(now), task: None }).await;
         Ok(schedule)
     }
 

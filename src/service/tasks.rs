@@ -8,6 +8,7 @@ use crate::{
         AffectedRecords, Caller, Error, ErrorKind, Json, NewTask, ObjectId, Page, Result, Task, TaskOrigin, TaskStatus,
         task::MAX_DATA_BYTES,
     },
+    ports::Wakeup,
     rql::Query,
     store::CancelOutcome,
 };
@@ -41,9 +42,11 @@ impl Service {
             retried_by_task_id: None,
             error: None,
         };
-        self.inner.store.tasks.create(&task, function.lane, now).await?;
+        let created = self.inner.store.tasks.create(&task, function.lane, now).await;
+        // Also where the store did not answer: the Task may be there, and nobody else knows of it.
+        self.wake(Wakeup::for_task(task.id, task.start_timestamp.since(now))).await;
+        created?;
         info!(task = %task.id, function = %task.function_name, start = %task.start_timestamp, "task created");
-        self.wake(task.start_timestamp.since(now)).await;
         Ok(task)
     }
 

@@ -44,7 +44,7 @@ pub use nonces::Nonces;
 pub use run::{AttemptToken, Run, RunnerId};
 pub use schedules::Schedules;
 pub use slots::{Leased, SlotLedger, SlotScope};
-pub use tasks::{CancelOutcome, Candidate, TaskRecord, Tasks};
+pub use tasks::{CancelOutcome, Candidate, Promoted, TaskRecord, Tasks};
 
 use calls::CallTokens;
 use days::Days;

@@ -35,9 +35,11 @@ pub struct SlotLedger {
 /// What a limit is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SlotScope {
-    /// All running Tasks of the deployment.
+    /// All queued Tasks of the deployment that are in progress.
     Tasks,
-    /// The running Tasks of one Function.
+    /// All direct executions of the deployment that are in progress.
+    Direct,
+    /// The runs of one Function, queued and direct ones.
     Function(FunctionName),
 }
 
@@ -45,6 +47,7 @@ impl fmt::Display for SlotScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tasks => f.write_str("tasks"),
+            Self::Direct => f.write_str("direct"),
             Self::Function(name) => write!(f, "function:{name}"),
         }
     }
@@ -124,6 +127,12 @@ impl SlotLedger {
         let Ledger { holders, .. } = self.read("count the slots", scope).await?;
         let slots = holders.values().filter(|held| held.until > now).map(|held| held.slots);
         Ok(slots.fold(0, u16::saturating_add))
+    }
+
+    /// How often the scope's row was written.
+    #[cfg(test)]
+    pub(crate) async fn revision(&self, scope: &SlotScope) -> Result<u64, StoreError> {
+        Ok(self.read("count the writes", scope).await?.revision)
     }
 
     async fn read(&self, action: &'static str, scope: &SlotScope) -> Result<Ledger, StoreError> {

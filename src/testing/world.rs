@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{TestClock, TestEvents, TestLambda};
 use crate::{
     auth::KeyFile,
-    dispatch::{Dispatcher, FunctionDirectory, SlotPolicy, Slots, Ticker},
+    dispatch::{Dispatcher, FunctionDirectory, SlotLimits, SlotPolicy, Slots, Ticker},
     local::{database, wakeups::LocalWakeups},
     model::{
         Caller, EntryPoint, FunctionName, Json, NewTask, ObjectId, Priority, Runtime, Tags, Task, TaskStatus, Timestamp,
@@ -50,7 +50,7 @@ pub struct World {
 }
 
 impl World {
-    /// A service at rest that may run this many Tasks at once, on 2026-01-31 at noon.
+    /// A service at rest that may run this many queued Tasks and as many direct executions at once, on 2026-01-31 at noon.
     pub async fn at_rest(task_concurrency: u16) -> Self {
         let noon: Timestamp = "2026-01-31T12:00:00Z".parse().expect("a moment");
         let clock = Arc::new(TestClock::at(noon));
@@ -100,7 +100,7 @@ impl World {
             RunnerId::new(runner),
             clock.clone(),
             SlotPolicy::Shared,
-            task_concurrency,
+            SlotLimits { tasks: task_concurrency, direct: task_concurrency },
         ));
         let service = Service::new(
             store.clone(),

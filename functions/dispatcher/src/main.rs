@@ -8,7 +8,7 @@ use std::sync::Arc;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use tasklane::{
     aws::{BatchAnswer, Stack, StackSettings, WakeupBatch, config, logging},
-    dispatch::{Dispatcher, work_shift},
+    dispatch::{Dispatcher, Shift, work_shift},
     model::Timestamp,
 };
 use tracing::{Instrument, error, info_span};
@@ -39,7 +39,8 @@ async fn work_off(stack: &Stack, dispatcher: &Dispatcher, batch: &WakeupBatch, e
     if !batch.wakes() {
         return batch.done();
     }
-    match work_shift(dispatcher, &stack.slots, &stack.ports, ends).await {
+    let shift = Shift { woken_for: batch.tasks(), ends };
+    match work_shift(dispatcher, &stack.slots, &stack.ports, shift).await {
         Ok(()) => batch.done(),
         Err(error) => {
             error!(%error, "nothing could be claimed; the wake-ups come again");

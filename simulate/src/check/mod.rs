@@ -1,5 +1,6 @@
 //! The promises of the design, checked from what the database did and what Lambda was asked.
 
+mod liveness;
 mod order;
 mod records;
 mod runs;
@@ -16,7 +17,9 @@ use tasklane::{model::TaskStatus, store::Store};
 
 use crate::{row::TaskRow, world::World};
 
+pub use liveness::{limit_of, most_skew, saw_row, watch};
 pub use runs::at_begin_of_run;
+pub use slots::refused;
 
 /// How long the work may take to come to its end once nothing goes wrong any more: the leases of dead processes end
 /// (420 s), and what waited for their slots runs.

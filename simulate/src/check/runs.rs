@@ -29,11 +29,24 @@ pub fn at_begin_of_run(world: &World, number: usize) {
         world.violated([run.task], "a function is called with another event than its task");
     }
     let in_flight: Vec<&Run> = runs.iter().filter(|run| run.ended.is_none()).collect();
-    if in_flight.len() > usize::from(world.plan.task_limit) {
-        let tasks: Vec<_> = in_flight.iter().map(|run| run.task).collect();
-        world.violated(tasks, format!("{} tasks run at once; the limit is {}", in_flight.len(), world.plan.task_limit));
-    }
+    slots(world, &in_flight);
     own_limit(world, run, &in_flight);
+}
+
+/// Queued Tasks and direct executions have slots of their own.
+fn slots(world: &World, in_flight: &[&Run]) {
+    let (direct, queued): (Vec<_>, Vec<_>) = {
+        let journal = world.journal();
+        in_flight.iter().map(|run| run.task).partition(|task| journal.is_direct(*task))
+    };
+    let scopes =
+        [("queued tasks", queued, world.plan.task_limit), ("direct executions", direct, world.plan.direct_limit)];
+    for (what, tasks, limit) in scopes {
+        if tasks.len() > usize::from(limit) {
+            let count = tasks.len();
+            world.violated(tasks, format!("{count} {what} run at once; the limit is {limit}"));
+        }
+    }
 }
 
 /// What the Function was when somebody may have looked at it to claim this Task.

@@ -65,9 +65,14 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     pub webhook: Option<String>,
 
-    /// How many Tasks may run at once
+    /// How many queued Tasks may run at once
     #[arg(long, value_name = "N", default_value = "5", value_parser = concurrency)]
     pub concurrency: ConcurrencyLimit,
+
+    /// How many direct executions may be in progress at once, besides the queued Tasks; by default as many as
+    /// `--concurrency` says
+    #[arg(long, value_name = "N", value_parser = concurrency)]
+    pub direct_concurrency: Option<ConcurrencyLimit>,
 
     /// What stands before a Function's name in AWS_LAMBDA_FUNCTION_NAME
     #[arg(long, value_name = "PREFIX", default_value = "tasklane")]
@@ -87,6 +92,7 @@ pub(super) async fn run(args: Args) -> Outcome {
         data_dir: args.data_dir.clone(),
         prefix: args.prefix,
         task_concurrency: args.concurrency.get(),
+        direct_concurrency: args.direct_concurrency.unwrap_or(args.concurrency).get(),
         api_concurrency: Settings::default().api_concurrency,
         strict_runtimes: args.strict_runtimes,
         jail: jail_for(args.listen, args.jail)?,

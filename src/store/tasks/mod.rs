@@ -10,6 +10,8 @@ pub(in crate::store) mod queue;
 pub(super) mod row;
 mod watch;
 
+pub use watch::Promoted;
+
 use std::{sync::Arc, time::Duration};
 
 use crate::{

@@ -1,6 +1,6 @@
 //! The queue: which Task is next, and who gets it.
 
-use futures::future::try_join_all;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
     model::{Lane, TaskStatus, Timestamp},
@@ -15,15 +15,20 @@ use crate::{
 
 use super::{create::running, row};
 
+/// How many partitions of the index are read at once, of each lane and of all lanes: each read may need a connection of
+/// its own, and a process has few descriptors. There may be as many lanes as Functions, each in as many parts as there
+/// are shards.
+const LANES_AT_ONCE: usize = 8;
+const SHARDS_AT_ONCE: usize = 8;
+
 impl Tasks {
     /// The first due Tasks of these lanes together, at most `limit`, best first. On AWS the index may lag behind by
     /// some milliseconds: a candidate may be gone, a fresh Task may not show yet.
     pub async fn heads(&self, lanes: &[QueueLane], limit: usize) -> Result<Vec<Candidate>, StoreError> {
-        let heads = lanes.iter().map(async |lane| {
-            let rows = self.lane_rows(&IndexLane::Ready(lane), None, Some(limit)).await?;
-            rows.iter().map(|row| candidate(lane, row)).collect::<Result<Vec<_>, StoreError>>()
-        });
-        let mut candidates: Vec<_> = try_join_all(heads).await?.into_iter().flatten().collect();
+        // Collected first: a stream of closures that borrow is not general enough for the compiler.
+        let heads: Vec<_> = lanes.iter().map(|lane| self.heads_of(lane, limit)).collect();
+        let heads = stream::iter(heads).buffered(LANES_AT_ONCE).try_collect::<Vec<_>>();
+        let mut candidates: Vec<_> = heads.await?.into_iter().flatten().collect();
         candidates.sort_by(|a, b| a.key.cmp(&b.key));
         candidates.truncate(limit);
         // Here, and not when they are claimed: claims that are sent together would not leave in their order if one of them
@@ -32,6 +37,11 @@ impl Tasks {
             self.days.partition_of(candidate.id).await?;
         }
         Ok(candidates)
+    }
+
+    async fn heads_of(&self, lane: &QueueLane, limit: usize) -> Result<Vec<Candidate>, StoreError> {
+        let rows = self.lane_rows(&IndexLane::Ready(lane), None, Some(limit)).await?;
+        rows.iter().map(|row| candidate(lane, row)).collect()
     }
 
     /// `new → inProgress`, by `run`. `None`: somebody else has it, or it left this lane.
@@ -85,8 +95,9 @@ impl Tasks {
         limit: Option<usize>,
     ) -> Result<Vec<Row>, StoreError> {
         let shards = self.days.lane_shards().await?;
-        let parts = (0..shards).map(|shard| self.lane_shard_rows(lane.partition(shard), below, limit));
-        let mut parts = try_join_all(parts).await?;
+        let parts: Vec<_> =
+            (0..shards).map(|shard| self.lane_shard_rows(lane.partition(shard), below, limit)).collect();
+        let mut parts = stream::iter(parts).buffered(SHARDS_AT_ONCE).try_collect::<Vec<_>>().await?;
         let mut rows = match parts.len() {
             1 => parts.remove(0),
             _ => {

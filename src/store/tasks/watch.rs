@@ -18,14 +18,27 @@ use super::{queue::in_lane, row};
 /// How many rows are moved at once.
 const AT_ONCE: usize = 8;
 
+/// What came of a promotion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Promoted {
+    /// How many Tasks it made ready.
+    pub moved: usize,
+    /// How many it found ready already: by another ticker, or by its own write, whose answer was lost and which was sent
+    /// again. Nobody can tell which, so nobody else may have woken a dispatcher for them.
+    pub found_ready: usize,
+}
+
 impl Tasks {
     /// Moves Tasks that came due from the waiting lane to their ready lanes, the earliest first. Looks at `limit` of
-    /// them at most and answers how many it moved; another ticker may have moved some meanwhile.
-    pub async fn promote_due(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    /// them at most; another ticker may have moved some meanwhile.
+    pub async fn promote_due(&self, now: Timestamp, limit: usize) -> Result<Promoted, StoreError> {
         let rows = self.lane_rows(&IndexLane::Waiting, Some(&first_after(now)), Some(limit)).await?;
         let moves = rows.into_iter().map(|row| async move { self.promote(&row).await });
         let moved = stream::iter(moves).buffer_unordered(AT_ONCE);
-        moved.try_fold(0, async |sum, moved| Ok(sum + usize::from(moved))).await
+        let add = async |sum: Promoted, one: Promoted| {
+            Ok(Promoted { moved: sum.moved + one.moved, found_ready: sum.found_ready + one.found_ready })
+        };
+        moved.try_fold(Promoted::default(), add).await
     }
 
     /// When the first of the waiting Tasks is due.
@@ -84,21 +97,25 @@ impl Tasks {
         }
     }
 
-    async fn promote(&self, waiting: &Row) -> Result<bool, StoreError> {
+    async fn promote(&self, waiting: &Row) -> Result<Promoted, StoreError> {
         let (id, function, queue) = (row::id(waiting)?, row::function(waiting)?, row::queue(waiting)?);
         let priority = Priority::new(waiting.number("priority")?).map_err(|error| waiting.corrupt(error))?;
-        let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(false) };
+        let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(Promoted::default()) };
         let lane = QueueLane::of(queue, &function);
         self.own_lanes.register(queue, &function).await?;
         let key = ReadyKey::new(priority, lane_time(waiting)?, id);
+        let ready = IndexLane::Ready(&lane).partition(shard);
         let change = Change::new()
-            .set("lane", text(IndexLane::Ready(&lane).partition(shard)))
+            .set("lane", text(&ready))
             .set("laneKey", text(key.as_str()))
             .when(in_lane(&IndexLane::Waiting, shard));
-        match self.table.update("promote the task", &partition, &id.to_string(), change).await? {
-            Written::Done(_) => Ok(true),
-            Written::Refused(_) => Ok(false),
-        }
+        Ok(match self.table.update("promote the task", &partition, &id.to_string(), change).await? {
+            Written::Done(_) => Promoted { moved: 1, found_ready: 0 },
+            Written::Refused(Some(row)) if row.optional_text("lane")? == Some(&ready) => {
+                Promoted { moved: 0, found_ready: 1 }
+            }
+            Written::Refused(_) => Promoted::default(),
+        })
     }
 
     async fn records_of(&self, rows: &[Row]) -> Result<Vec<TaskRecord>, StoreError> {

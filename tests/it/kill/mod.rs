@@ -32,7 +32,7 @@ use crate::support::{
 
 use self::{account::Account, ledger::Ledger, load::Load};
 
-/// How many Tasks may run at once, so how many a kill can cost.
+/// How many queued Tasks may run at once, and how many direct executions: together they are what a kill can cost.
 const CONCURRENCY: usize = 5;
 
 /// The latest moment of a kill, counted from when the service was ready.
@@ -137,7 +137,7 @@ impl Service<'_> {
         account.check_occurrences();
         account.check_against(ledger);
         let zombies = account.zombies();
-        let most = usize::try_from(kills).unwrap() * CONCURRENCY;
+        let most = usize::try_from(kills).unwrap() * 2 * CONCURRENCY;
         assert!(zombies <= most, "{zombies} Tasks were given up; {kills} kills can cost {most}");
         assert!(ledger.acknowledged() >= tasks, "the load did not come to {tasks} Tasks");
         eprintln!("{kills} kills: {}; {}", ledger.summary(), account.summary());

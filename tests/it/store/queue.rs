@@ -54,10 +54,10 @@ async fn a_task_waits_for_its_start_and_then_takes_its_place() {
     assert_eq!(world.heads().await, [due]);
     assert_eq!(tasks.earliest_waiting().await.unwrap(), Some(later.start_timestamp));
     world.clock.advance(Duration::from_millis(9_999));
-    assert_eq!(tasks.promote_due(world.now(), 10).await.unwrap(), 0);
+    assert_eq!(tasks.promote_due(world.now(), 10).await.unwrap().moved, 0);
     world.clock.advance(Duration::from_millis(1));
-    assert_eq!(tasks.promote_due(world.now(), 10).await.unwrap(), 1);
-    assert_eq!(tasks.promote_due(world.now(), 10).await.unwrap(), 0);
+    assert_eq!(tasks.promote_due(world.now(), 10).await.unwrap().moved, 1);
+    assert_eq!(tasks.promote_due(world.now(), 10).await.unwrap().moved, 0);
     assert_eq!(world.heads().await, [later.id, due]);
     assert_eq!(tasks.earliest_waiting().await.unwrap(), Some(much_later.start_timestamp));
     // A promotion is no change that a caller sees.
@@ -76,9 +76,9 @@ async fn no_more_tasks_are_promoted_than_asked_for_and_the_earliest_first() {
     }
     expected.sort();
     world.clock.advance(Duration::from_secs(5));
-    assert_eq!(world.store.tasks.promote_due(world.now(), 2).await.unwrap(), 2);
+    assert_eq!(world.store.tasks.promote_due(world.now(), 2).await.unwrap().moved, 2);
     assert_eq!(world.heads().await, expected[..2].iter().map(|(_, id)| *id).collect::<Vec<_>>());
-    assert_eq!(world.store.tasks.promote_due(world.now(), 2).await.unwrap(), 1);
+    assert_eq!(world.store.tasks.promote_due(world.now(), 2).await.unwrap().moved, 1);
     assert_eq!(world.store.tasks.earliest_waiting().await.unwrap(), None);
 }
 
@@ -124,7 +124,7 @@ async fn a_waiting_task_of_a_function_held_back_is_promoted_to_its_own_lane() {
     task.start_timestamp = world.now().saturating_add(Duration::from_secs(1));
     tasks.create(&task, Lane::Own, world.now()).await.unwrap();
     world.clock.advance(Duration::from_secs(1));
-    assert_eq!(tasks.promote_due(world.now(), 10).await.unwrap(), 1);
+    assert_eq!(tasks.promote_due(world.now(), 10).await.unwrap().moved, 1);
     assert_eq!(world.heads().await, []);
     assert_eq!(ids(&tasks.heads(&[QueueLane::Own(function("held"))], 10).await.unwrap()), [task.id]);
 }

@@ -108,7 +108,7 @@ async fn tickers_side_by_side_promote_each_task_once() {
     world.clock.advance(std::time::Duration::from_secs(1));
     let tickers = (0..4).map(|_| {
         let world = Arc::clone(&world);
-        tokio::spawn(async move { world.store.tasks.promote_due(world.now(), 100).await.unwrap() })
+        tokio::spawn(async move { world.store.tasks.promote_due(world.now(), 100).await.unwrap().moved })
     });
     let promoted: usize = join_all(tickers).await.into_iter().map(Result::unwrap).sum();
     assert_eq!(promoted, created.len());

@@ -52,7 +52,7 @@ async fn rows_of_the_first_version_live_on() {
     assert_eq!(tasks.unpublished(100).await.unwrap().len(), 0);
     world.clock.advance(Duration::from_secs(600));
     // The retry and the one that was to start later.
-    assert_eq!(tasks.promote_due(world.now(), 100).await.unwrap(), 2);
+    assert_eq!(tasks.promote_due(world.now(), 100).await.unwrap().moved, 2);
     for expired in tasks.expired_runs(world.now(), 100).await.unwrap() {
         assert!(tasks.fail(expired.task.id, &expired.run.unwrap().attempt, &boom(), None, world.now()).await.unwrap());
     }

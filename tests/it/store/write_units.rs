@@ -34,7 +34,7 @@ async fn the_documented_write_units_are_what_dynamodb_counts() {
     world.create(&later).await;
     count("create, to start later", &world);
     world.clock.advance(Duration::from_secs(60));
-    assert_eq!(world.store.tasks.promote_due(world.now(), 10).await.unwrap(), 1);
+    assert_eq!(world.store.tasks.promote_due(world.now(), 10).await.unwrap().moved, 1);
     count("promote", &world);
     world.store.tasks.cancel(later.id, world.now()).await.unwrap();
     count("cancel", &world);

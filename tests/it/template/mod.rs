@@ -1,6 +1,7 @@
 //! `template.yaml`, held against the code that it deploys.
 
 mod bill;
+mod dispatcher;
 mod roles;
 mod tables;
 mod yaml;

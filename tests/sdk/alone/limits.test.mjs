@@ -7,10 +7,10 @@ import { exh } from '../support/service.mjs';
 import { ACTOR, openStage } from '../support/stage.mjs';
 import { finished } from '../support/wait.mjs';
 
-/** How many Tasks the server was told to run at once. */
+/** How many queued Tasks the server was told to run at once, and so how many direct executions. */
 const TASKS_AT_ONCE = Number(process.env.TASKLANE_TEST_CONCURRENCY);
 
-test('as many Tasks run as may, the next one waits, and a direct execution is 1403', async t => {
+test('as many Tasks run as may, the next one waits, and a direct execution runs all the same', async t => {
   const stage = await openStage(t);
   const functionName = await deploy(t, ACTOR, { environmentVariables: stage.environmentVariables });
   const other = await deploy(t, ECHO);
@@ -18,7 +18,7 @@ test('as many Tasks run as may, the next one waits, and a direct execution is 14
   const tasks = await Promise.all(Array.from({ length: TASKS_AT_ONCE + 2 }, create));
   await stage.run(TASKS_AT_ONCE);
 
-  await refused(1403, () => exh.tasks.functions.execute(other));
+  await exh.tasks.functions.execute(other);
   const statuses = await Promise.all(tasks.map(async ({ id }) => (await exh.tasks.findById(id)).status));
   assert.equal(statuses.filter(status => status === 'inProgress').length, TASKS_AT_ONCE);
   assert.equal(statuses.filter(status => status === 'new').length, 2);
@@ -30,6 +30,21 @@ test('as many Tasks run as may, the next one waits, and a direct execution is 14
     assert.equal((await finished(id)).status, 'complete');
   }
   assert.equal(stage.runs.length, tasks.length);
+});
+
+test('as many direct executions run as may, and the next one is 1403 while a Task runs', async t => {
+  const stage = await openStage(t);
+  const functionName = await deploy(t, ACTOR, { environmentVariables: stage.environmentVariables, timeLimit: 30 });
+  const other = await deploy(t, ECHO);
+  const running = Array.from({ length: TASKS_AT_ONCE }, () => exh.tasks.functions.execute(functionName));
+  await stage.run(TASKS_AT_ONCE);
+
+  await refused(1403, () => exh.tasks.functions.execute(other));
+  const { id } = await exh.tasks.create({ functionName: other });
+  assert.equal((await finished(id)).status, 'complete');
+
+  stage.runs.forEach(run => run.release());
+  await Promise.all(running);
   await exh.tasks.functions.execute(other);
 });
 
