@@ -1,6 +1,6 @@
-//! Starting a program in a control group, which [`std::process::Command`] has no way to say.
+//! Starting a program in a control group, which [`std::process::Command`] cannot do.
 //!
-//! A process can be moved into a group after it started, but that takes ten milliseconds and more, and what it starts
+//! A process can be moved into a group after it has started, but that takes ten milliseconds or more, and what it starts
 //! meanwhile stays outside.
 
 // `clone3` has no safe form.

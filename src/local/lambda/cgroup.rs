@@ -1,9 +1,9 @@
-//! Control groups of version 2, where the machine has them and lets the server make some: what stops, ends and limits all
-//! processes of a Function at once, whatever they do.
+//! Control groups of version 2, where the machine has them and lets the server make some. They stop, end and limit all
+//! processes of a Function at once, whatever these do.
 //! <https://docs.kernel.org/admin-guide/cgroup-v2.html>
 //!
 //! A service of systemd has one of its own when its unit says `Delegate=yes`, and so has everything that root runs.
-//! Without one signals must do ([`super::freezing`]), and the memory of a Function is looked at from time to time.
+//! Without them processes are stopped by signals ([`super::freezing`]), and memory is only measured from time to time.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -70,7 +70,7 @@ impl Groups {
         Ok(group)
     }
 
-    /// Where it is, for who removes it when the server is gone.
+    /// Where it is, for the watchdog, which removes it when the server is gone.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -88,7 +88,7 @@ impl Group {
         self.open.as_fd()
     }
 
-    /// Stops all of its processes, or lets them go on. None of them notices.
+    /// Stops all of its processes, or lets them go on. They do not notice.
     pub(super) fn freeze(&self, frozen: bool) -> io::Result<()> {
         self.write("cgroup.freeze", if frozen { "1" } else { "0" })
     }
@@ -116,7 +116,7 @@ impl Group {
         }
     }
 
-    /// Sets a limit where this machine's version 2 keeps it: others are version 1's, or nobody's.
+    /// Sets a limit if this machine has its controller in version 2.
     fn limit(&self, file: &str, limit: impl ToString) -> io::Result<()> {
         match self.folder.join(file).exists() {
             true => self.write(file, &limit.to_string()),
@@ -147,8 +147,8 @@ fn own_folder(mounts: &str, own: &str) -> Option<PathBuf> {
     })
 }
 
-/// Has the groups in this one limited, as far as the machine has the controllers. Whether that is done: not while there
-/// are processes in the group itself.
+/// Lets the groups in this one have limits, as far as the machine has the controllers. Returns false if the kernel
+/// refuses, as it does while there are processes in the group itself.
 fn enable_limits(folder: &Path) -> bool {
     let has = fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
     let mut wanted = ["memory", "pids"].into_iter().filter(|name| has.split_whitespace().any(|one| one == *name));
@@ -162,7 +162,7 @@ fn enable_limits(folder: &Path) -> bool {
     })
 }
 
-/// Moves this process into a group below its own, where it is alone in that. Whether that is done.
+/// Moves this process into a group below its own, if it is alone in that. Returns whether it did.
 fn move_out_of(own: &Path) -> bool {
     let (server, alone) = (std::process::id().to_string(), fs::read_to_string(own.join("cgroup.procs")));
     if alone.is_ok_and(|processes| processes.trim() == server) {
@@ -219,7 +219,7 @@ mod tests {
         }
     }
 
-    /// A folder in place of the kernel's: what this machine's version 2 can limit is another question.
+    /// A folder in place of the kernel's, because not every machine has the controllers in version 2.
     #[test]
     fn limits_are_set_where_there_are_any() {
         let folder = tempfile::tempdir().unwrap();

@@ -28,11 +28,11 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 /// How many connections of one process are served at once. Runtimes open one or two.
 const MAX_CONNECTIONS: usize = 16;
 
-/// How long nobody is let in after one that was too many: a process that asks again and again gets no more of the server's
-/// time for it.
-const REST: Duration = Duration::from_millis(1);
+/// How long no connection is accepted after one too many, so that a process that tries again and again does not take the
+/// server's time.
+const PAUSE: Duration = Duration::from_millis(1);
 
-/// The most bytes that are kept of a request which is not understood yet, and of a body that nobody takes.
+/// The most bytes that are kept of a request before its head is complete, and of a body that nobody reads.
 const MAX_BUFFER: usize = 64 * 1024;
 
 /// The connections of one process, to all of its listeners.
@@ -52,8 +52,8 @@ impl Doors {
         Self { open, room: Arc::new(Semaphore::new(MAX_CONNECTIONS)), runs: watch::Sender::default() }
     }
 
-    /// Closes every connection but the one on which the process waits for its next invocation: what it says between two
-    /// runs is about neither, and a process that is frozen says nothing.
+    /// Closes every connection but the one on which the process waits for its next invocation. Between two runs the process
+    /// has nothing to say, and is soon frozen.
     pub(super) fn close_but_waiting(&self) {
         let is_alone = self.room.available_permits() + 1 >= MAX_CONNECTIONS;
         if !is_alone {
@@ -61,7 +61,7 @@ impl Doors {
         }
     }
 
-    /// Serves whoever connects. The handler is told which of the connections a request came on.
+    /// Serves a listener. The handler is told which of the connections a request came on.
     pub(super) fn serve<L, H, F>(&self, mut listener: L, handler: H) -> AbortHandle
     where
         L: Listener,
@@ -78,7 +78,7 @@ impl Doors {
                 let (stream, _) = listener.accept().await;
                 let Ok(place) = Arc::clone(&doors.room).try_acquire_owned() else {
                     drop(stream);
-                    tokio::time::sleep(REST).await;
+                    tokio::time::sleep(PAUSE).await;
                     continue;
                 };
                 let waits = Waits::default();

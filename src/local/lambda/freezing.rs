@@ -1,8 +1,8 @@
 //! Holding the processes of a tree still between two runs, as Lambda does, and letting them go on.
 //!
-//! By their control group, where the machine lets the server make one. Else by signals. A Function can outrun these, by
-//! starting processes faster than they are found, and undo them, by a timer whose signal lets it go on. Both show, and
-//! then it is to be ended.
+//! By their control group, where the machine lets the server make one, otherwise by signals. A Function can evade signals
+//! by starting processes faster than they are found, or by a timer that sends the signal to go on. Both are noticed, and
+//! the Function's process is ended.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,8 +22,8 @@ use super::{
     procfs::{Stat, catches},
 };
 
-/// How much processor time a process may take between two calls of [`ProcessTree::is_still`], in clock ticks: one that
-/// was spared may do a little, and the last tick of one that was stopped may be counted late.
+/// How much processor time a process may take between two calls of [`ProcessTree::is_still`], in clock ticks: a spared
+/// process may do a little, and the last tick of a stopped one may be counted late.
 const TICKS: u64 = 2;
 
 /// Whether a tree is to hold still, and what was done for it.
@@ -59,10 +59,10 @@ impl Stillness {
 }
 
 impl ProcessTree {
-    /// Stops every process, unless the tree is not to hold still any more. Whether they hold still.
+    /// Stops every process, unless the tree need not hold still any more. Returns whether they hold still.
     ///
-    /// A child is spared whose parent would be told, as it is when a child stops: the parent takes it for a child that
-    /// ended, and waits for that. [`ProcessTree::is_still`] sees what a spared one does.
+    /// A child is spared if its parent handles the signal that tells of a stopped child: the parent might take that for
+    /// the child's end, and wait for it. [`ProcessTree::is_still`] notices what a spared child does.
     pub(super) fn freeze(&self) -> bool {
         let mut held = self.stillness.held();
         if let Some(group) = self.group.as_ref().filter(|_| self.stillness.is_wanted()) {
@@ -93,7 +93,7 @@ impl ProcessTree {
         false
     }
 
-    /// Whether the tree has held still since [`ProcessTree::freeze`], or need not any more.
+    /// Whether the tree has held still since it was last asked, or need not hold still any more.
     pub(super) fn is_still(&self) -> bool {
         let mut held = self.stillness.held();
         if held.is_group || !self.stillness.is_wanted() {
@@ -110,8 +110,8 @@ impl ProcessTree {
         })
     }
 
-    /// Lets every process go on that was stopped. Whether that is done: not where they are being stopped just now; then
-    /// [`ProcessTree::thaw_after_all`] waits for the end of that.
+    /// Lets every stopped process go on. Returns false if they are being stopped at this moment: then
+    /// [`ProcessTree::thaw_after_all`] has to wait for that.
     pub(super) fn thaw(&self) -> bool {
         self.stillness.is_wanted.store(false, Ordering::SeqCst);
         match self.stillness.held.try_lock() {
@@ -122,7 +122,7 @@ impl ProcessTree {
         true
     }
 
-    /// The same, whatever it takes.
+    /// The same, and waits if it must.
     pub(super) fn thaw_after_all(&self) {
         self.let_go(self.stillness.held());
     }

@@ -1,4 +1,4 @@
-//! Starting child processes that cannot outlive the server and inherit nothing of it but what they are given.
+//! Starting child processes that cannot outlive the server and inherit nothing from it but what they are given.
 
 // `pre_exec` has no safe form, and the system calls that nobody has wrapped have none either.
 #![allow(unsafe_code)]
@@ -36,9 +36,9 @@ pub(super) struct Launcher {
 /// A child process to be.
 pub(super) struct Launch {
     pub(super) command: Command,
-    /// Where its standard output and error go; where that is nowhere, the command says where.
+    /// Where its standard output and error go, unless the command already says so.
     pub(super) output: Option<OwnedFd>,
-    /// Where it is to be born. Then the command consists of a program and its arguments.
+    /// The control group to start it in. Then only the command's program and arguments count.
     pub(super) group: Option<Arc<Group>>,
     /// What the child gets besides its standard streams, under the same numbers.
     pub(super) inherited: Vec<OwnedFd>,
@@ -169,8 +169,8 @@ fn prepare(limits: Limits, inherited: &[OwnedFd]) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives this process a session keyring of its own, with nothing in it. The server's may hold keys of whoever started it
-/// (for Kerberos, encrypted file systems, network drives), and every child would have them too.
+/// Gives this process a session keyring of its own, with nothing in it. The server's may hold keys of the person
+/// who started it (for Kerberos, encrypted file systems, network drives), and every child would have them too.
 #[cfg(target_os = "linux")]
 fn join_empty_keyring() {
     const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
@@ -182,7 +182,7 @@ fn join_empty_keyring() {
     let _ = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nameless) };
 }
 
-/// Has every descriptor but the standard streams closed when another program takes this process over. A server inherits
+/// Has every descriptor but the standard streams closed when this process executes another program. A server inherits
 /// some without knowing: locks of scripts, sockets of supervisors.
 pub(super) fn close_on_exec() {
     const FIRST: libc::c_uint = 3;
@@ -192,17 +192,16 @@ pub(super) fn close_on_exec() {
     if marked == 0 {
         return;
     }
-    // Before Linux 5.11, one after the other.
-    let end = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| i32::try_from(soft).unwrap_or(i32::MAX));
-    for number in 3..end {
+    // Before Linux 5.11, one after the other. The limit of open files does not say where to end: it may have been lowered.
+    for number in 3..1 << 16 {
         // SAFETY: borrowed for this call alone, which fails for a number that names no descriptor.
         let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
         let _ = fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
     }
 }
 
-/// Lets this process open as many files as it may. Every connection is one and every Function's process a few, and what a
-/// shell grants by default is soon used up.
+/// Lets this process open as many files as it is allowed to. Every connection takes one and every Function's process a
+/// few, and a shell's default of 1024 is soon used up.
 pub(super) fn raise_file_limit() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard

@@ -1,10 +1,10 @@
 //! Who is at the other end of a connection on loopback.
 //!
 //! Jails share the machine's network, so every Function can reach every Runtime API's port and find it in
-//! `/proc/net/tcp`. Whoever asks for another Function's next invocation would get its data and could answer for it.
+//! `/proc/net/tcp`. A process that asks for another Function's next invocation would get its data and could answer for it.
 //!
-//! Anybody on the machine can make the server look, by connecting. So it looks at one connection at a time, asks the
-//! kernel for that one alone, refuses by user first, and rests after each stranger.
+//! Any process on the machine can make the server check, by connecting. So it checks one connection at a time, asks the
+//! kernel about that one alone, refuses other users first, and pauses after each stranger.
 
 use std::{
     io,
@@ -21,17 +21,17 @@ use tokio::{
 
 use super::{process_tree::ProcessTree, sockets};
 
-/// How many open files of a Function are looked at for the one that is the connection. A Function that opens more makes
-/// it hard for itself alone.
+/// How many open files of a Function are searched for its end of the connection. A Function that opens more harms only
+/// itself.
 const MOST_FILES: usize = 4096;
 
-/// How long nobody is let in after a stranger.
-const REST: Duration = Duration::from_millis(1);
+/// How long no connection is accepted after a stranger's.
+const PAUSE: Duration = Duration::from_millis(5);
 
-/// Held while processes are looked at: however many connect to however many listeners, one thread does it.
+/// Held during a check, so that one thread at most is busy with checks, however many processes connect.
 static LOOKING: Mutex<()> = Mutex::new(());
 
-/// Whose a Runtime API is.
+/// The Function's process that a Runtime API belongs to.
 #[derive(Clone, Debug)]
 pub(super) struct Owner {
     pub(super) tree: Arc<ProcessTree>,
@@ -63,7 +63,7 @@ impl axum::serve::Listener for OwnProcesses {
             drop(stream);
             // Not a warning: strangers could fill the server's log with it.
             tracing::debug!("a process that is not the Function's tried to use its Runtime API");
-            tokio::time::sleep(REST).await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -124,7 +124,7 @@ mod tests {
 
     /// In one thread, which would wait with it.
     #[tokio::test]
-    async fn who_is_looked_at_holds_up_nobody_else() {
+    async fn a_check_holds_up_nobody_else() {
         use axum::serve::Listener as _;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let here = listener.local_addr().unwrap();

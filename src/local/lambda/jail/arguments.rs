@@ -111,7 +111,7 @@ impl Arguments {
         // Modules that are imported are looked for in the folders above the one that imports, and nowhere else.
         self.push(&["--symlink", "runtime/node_modules", "/var/node_modules"]);
         self.show(&Cell::socket(cell.folder), Path::new(SOCKET));
-        // Not yet in the folder of the code: nothing of the Function's, not even what lies beside it, is the launcher's.
+        // Not in the folder of the code yet: the entry program must find nothing of the Function's beside it.
         self.push(&["--remount-ro", "/", "--chdir", "/"]);
     }
 

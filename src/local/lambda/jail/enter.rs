@@ -1,8 +1,9 @@
-//! The launcher: this program, started once more by bubblewrap within a jail, to give up what a Function must not have
-//! before anything of the Function's is read.
+//! The entry program: this program, started again by bubblewrap inside a jail. It gives up what a Function must not have
+//! before it reads anything of the Function's.
 //!
-//! It stands where `setpriv` could, but for two things: a Function's environment, which tells the dynamic loader what
-//! to load, reaches a process only once that process has no right left; and how the program's start failed is told.
+//! It does what `setpriv` could do, and two things more. A Function's environment tells the dynamic loader what to load,
+//! so no process gets that environment before it has given up its rights. And when the Function's program cannot be
+//! started, it tells the server why.
 
 use std::{
     convert::Infallible,
@@ -25,15 +26,16 @@ use super::{
 };
 use crate::local::lambda::isolation;
 
-/// The first argument of a launcher; the second is the number of the descriptor of its orders.
+/// The first argument of an entry program. The second is the number of the descriptor with its orders.
 pub(super) const ENTER: &str = "--enter-jail";
 
-/// What a launcher exits with that cannot go on. Whoever started it reads why in the orders.
+/// The exit code of an entry program that failed. The server reads the reason in the orders.
 const FAILED: i32 = 127;
 
-/// Becomes a Function's process, and does not return, where this process was started to be that; otherwise does nothing.
+/// If this process was started as an entry program, becomes a Function's process and does not return. Otherwise does
+/// nothing.
 ///
-/// A program that runs Functions in jails calls this before anything else.
+/// A program that runs Functions in jails must call this before anything else.
 pub fn enter_if_asked() {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == ENTER) {
@@ -41,11 +43,11 @@ pub fn enter_if_asked() {
     }
 }
 
-/// Answers only when it fails.
+/// Returns only if it fails.
 fn enter(descriptor: Option<OsString>) -> i32 {
     let Some((mut file, orders)) = descriptor.and_then(read) else { return FAILED };
     let Err(failure) = follow(&orders);
-    // Where even that fails, the exit code must do.
+    // If that fails too, the server has the exit code.
     let _ = failure.write(&mut file);
     FAILED
 }
@@ -53,7 +55,7 @@ fn enter(descriptor: Option<OsString>) -> i32 {
 fn read(descriptor: OsString) -> Option<(File, Orders)> {
     let mut path = OsString::from("/proc/self/fd/");
     path.push(descriptor);
-    // Opened once more, because this descriptor shares its position with the server's.
+    // Opened again, because this descriptor shares its position with the server's.
     let mut file = OpenOptions::new().read(true).append(true).open(path).ok()?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).ok()?;
@@ -69,24 +71,24 @@ fn follow(orders: &Orders) -> Result<Infallible, EntryFailure> {
         become_user(user, group).map_err(at(Step::Identity))?;
     }
     give_up_rights().map_err(at(Step::Rights))?;
-    // The descriptors of the launcher itself, the orders among them.
+    // The descriptors of the entry program itself, the orders among them.
     isolation::close_on_exec();
     isolation::restore_signals();
     chdir(TASK).map_err(at(Step::Folder))?;
     execve(&orders.program, &orders.arguments, &orders.environment).map_err(at(Step::Program))
 }
 
-/// Here and not before: root is not bound by it, and in a user namespace it counts from within.
+/// Not before this point: the limit does not bind root, and in a user namespace the kernel counts from within.
 fn limit_processes() -> Result<(), Errno> {
     let processes = u64::try_from(MAX_PROCESSES).unwrap_or(u64::MAX);
     setrlimit(Resource::RLIMIT_NPROC, processes, processes)
 }
 
-/// So that no program, whatever its file says, can give a right back.
+/// So that no program can get a right back, whatever the capabilities of its file are.
 fn empty_bounding_set() -> Result<(), Errno> {
     for number in 0..u64::BITS {
         let capability = CapabilitySet::from_bits_retain(1 << number);
-        // Asking for one that this kernel does not know fails.
+        // The kernel answers with an error for a capability that it does not know.
         if rustix::thread::capability_is_in_bounding_set(capability).unwrap_or(false) {
             rustix::thread::remove_capability_from_bounding_set(capability).map_err(of_rustix)?;
         }
@@ -114,7 +116,7 @@ fn of_rustix(errno: rustix::io::Errno) -> Errno {
     Errno::from_raw(errno.raw_os_error())
 }
 
-/// The test harness has no `main` of ours, and starts jails with itself as their launcher all the same.
+/// The test harness has no `main` of ours, but is the entry program of the jails that tests start.
 #[cfg(test)]
 #[allow(unsafe_code)]
 mod in_tests {

@@ -1,9 +1,8 @@
 //! The system calls that no jailed process may make, as a program for the kernel's seccomp.
 //!
-//! Refused is what a Function has no use for and what reaches around the jail: user namespaces, in which everybody is
-//! root and the kernel has more doors; the kernel's keyrings, which outlive a process and are shared by a user's
-//! processes; virtual machines' sockets, which no network namespace or firewall looks at; and calls that do the work
-//! of others behind this filter's back.
+//! It refuses what a Function has no use for and what could get around the jail: user namespaces, in which a process is
+//! root and reaches more of the kernel; the kernel's keyrings, which outlive a process and are shared by a user's
+//! processes; virtual machine sockets, which no firewall sees; and calls that make other calls without this filter.
 
 use nix::libc;
 
@@ -23,7 +22,7 @@ const RETURN: u16 = 0x06;
 const ALLOW: u32 = 0x7fff_0000;
 const FAIL: u32 = 0x0005_0000;
 
-/// `AUDIT_ARCH_…` (`linux/audit.h`). Absent where nobody has tried: there is no filter then.
+/// `AUDIT_ARCH_…` (`linux/audit.h`). On other processors there is no filter.
 const OWN_ARCHITECTURE: Option<u32> = if cfg!(target_arch = "x86_64") {
     Some(0xc000_003e)
 } else if cfg!(target_arch = "aarch64") {
@@ -36,7 +35,7 @@ const OWN_ARCHITECTURE: Option<u32> = if cfg!(target_arch = "x86_64") {
 #[cfg(target_arch = "x86_64")]
 const X32: u32 = 0x4000_0000;
 
-/// The program, as bubblewrap reads it; absent for a processor that it is not written for.
+/// The program as bubblewrap reads it. None on a processor that it is not written for.
 pub(super) fn program() -> Option<Vec<u8>> {
     let mut program = Program::default();
     program.only_architecture(OWN_ARCHITECTURE?);
@@ -49,13 +48,13 @@ pub(super) fn program() -> Option<Vec<u8>> {
     for call in [libc::SYS_clone, libc::SYS_unshare] {
         program.refuse_if(call, IF_ANY_BIT, libc::CLONE_NEWUSER, libc::EPERM);
     }
-    // Its flags lie in memory, which a filter cannot read. Whoever hears that it is not there takes `clone`.
+    // Its flags are in memory, which a filter cannot read. Programs fall back to `clone` when it does not exist.
     program.refuse(libc::SYS_clone3, libc::ENOSYS);
     for call in [libc::SYS_keyctl, libc::SYS_add_key, libc::SYS_request_key] {
         program.refuse(call, libc::EPERM);
     }
     program.refuse_if(libc::SYS_socket, IF_EQUAL, libc::AF_VSOCK, libc::EAFNOSUPPORT);
-    // It opens sockets, among others, and no filter sees it.
+    // It can open sockets, for one, and no filter sees that.
     program.refuse(libc::SYS_io_uring_setup, libc::ENOSYS);
     for call in [libc::SYS_bpf, libc::SYS_perf_event_open, libc::SYS_userfaultfd] {
         program.refuse(call, libc::EPERM);

@@ -2,8 +2,8 @@
 //!
 //! Within, a Function sees what it sees in Lambda: its code at `/var/task`, the bootstraps at `/var/runtime`, a `/tmp`
 //! of its own, and of the machine only programs and libraries, read-only. It has no capability and no other process.
-//! What bubblewrap starts is not the Function's program but this one, as a launcher ([`enter`]), which gives up the last
-//! rights and only then reads what the Function configures.
+//! What bubblewrap starts is not the Function's program but this one, as the entry program ([`enter`]). It gives up the
+//! last rights, and only then reads what the Function configures.
 //! The network is the machine's, because Functions call services, as they do in Lambda; its Runtime API is its own all
 //! the same (see [`super::runtime_api`]). `SECURITY.md` says what that leaves open.
 
@@ -87,8 +87,8 @@ impl FromStr for JailMode {
 #[derive(Debug)]
 pub(super) struct Jail {
     program: PathBuf,
-    /// This program, whatever has become of its file: the launcher.
-    launcher: OwnedFd,
+    /// This program, even if its file has been replaced: what bubblewrap starts.
+    entry_program: OwnedFd,
     user: User,
     /// Hidden even where it lies in a folder that Functions see.
     data_dir: PathBuf,
@@ -138,10 +138,11 @@ impl Jail {
             true => User::Own { next: AtomicU32::new(0) },
             false => User::Mapped,
         };
-        let launcher = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open("/proc/self/exe");
-        let launcher = launcher.map_err(|error| format!("this program cannot be started in a jail: {error}"))?.into();
+        let entry_program = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open("/proc/self/exe");
+        let entry_program =
+            entry_program.map_err(|error| format!("this program cannot be started in a jail: {error}"))?.into();
         let etc = Etc::new(scratch.join("etc"), Path::new("/")).map_err(|error| error.to_string())?;
-        let jail = Self { program, launcher, user, data_dir: data_dir.to_owned(), etc };
+        let jail = Self { program, entry_program, user, data_dir: data_dir.to_owned(), etc };
         let folder = tempfile::tempdir_in(scratch).map_err(|error| error.to_string())?;
         match jail.try_out(runtime, folder.path()) {
             Ok(None) => Ok(jail),
@@ -175,7 +176,7 @@ impl Jail {
         Ok((!output.status.success()).then(|| if words.is_empty() { output.status.to_string() } else { words }))
     }
 
-    /// The command that runs `program` in the cell, and what tells whether it came to that.
+    /// The command that runs `program` in the cell, and what says later whether the program was reached.
     pub(super) fn launch(&self, cell: &Cell<'_>, program: &Path, arguments: &[String]) -> io::Result<(Launch, Entry)> {
         let (uid, gid) = match &self.user {
             User::Mapped => LAMBDA_USER,
@@ -212,14 +213,14 @@ impl Jail {
         // In a file that has no name: command lines are public.
         let described = OwnedFd::from(orders::nameless(&jailed.finish())?);
         let (orders, entry) = Orders::new(identity, program, arguments, cell.environment)?.into_file()?;
-        let launcher = self.launcher.try_clone()?;
+        let entry_program = self.entry_program.try_clone()?;
 
         let mut command = Command::new(&self.program);
         command.env_clear().arg("--args").arg(described.as_raw_fd().to_string()).arg("--");
         // By its descriptor: the file need not be visible in the jail.
-        command.arg(format!("/proc/self/fd/{}", launcher.as_raw_fd()));
+        command.arg(format!("/proc/self/fd/{}", entry_program.as_raw_fd()));
         command.arg(ENTER).arg(orders.as_raw_fd().to_string());
-        inherited.extend([described, orders, launcher]);
+        inherited.extend([described, orders, entry_program]);
         let limits = Limits { data: Some(cell.memory.saturating_add(RESERVE)) };
         let user = identity.map_or_else(|| nix::unistd::geteuid().as_raw(), |(user, _)| user);
         Ok((Launch { command, output: None, group: None, inherited, limits, user }, entry))

@@ -1,7 +1,7 @@
-//! What the launcher within a jail is told, and what it says when it cannot do it.
+//! What the entry program of a jail is told to do, and what it says when it cannot do it.
 //!
-//! Both are in one nameless file in memory. Command lines are public, and the environment of the launcher itself stays
-//! empty: it holds rights that a Function must not have, and a Function's variables choose what a program loads.
+//! Both are in one nameless file in memory. Command lines are public, and the environment of the entry program must stay
+//! empty: it still has rights, and a Function's variables choose what a program loads.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use nix::{
 /// Who the Function is to be, and what it is to run.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Orders {
-    /// A user and a group of its own, where the launcher is root.
+    /// A user and a group of its own, where the server is root.
     pub(super) identity: Option<(u32, u32)>,
     pub(super) program: CString,
     /// Its name for itself, and its arguments.
@@ -31,7 +31,7 @@ pub(super) struct Orders {
     pub(super) environment: Vec<CString>,
 }
 
-/// What comes of an [`Orders`] file.
+/// The server's view of an [`Orders`] file.
 #[derive(Debug)]
 pub(in super::super) struct Entry {
     file: File,
@@ -45,7 +45,7 @@ pub(in super::super) struct EntryFailure {
     pub(in super::super) errno: Errno,
 }
 
-/// What a launcher does, one after the other.
+/// What an entry program does, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Step {
     Limits,
@@ -86,7 +86,7 @@ impl Orders {
         Ok(Self { identity, program, arguments: all, environment })
     }
 
-    /// Writes them down: a descriptor for the launcher, and what the server keeps.
+    /// Writes them down. Returns a descriptor for the entry program and what the server keeps.
     pub(super) fn into_file(self) -> io::Result<(OwnedFd, Entry)> {
         let bytes = self.encode();
         let file = nameless(&bytes)?;
@@ -123,7 +123,7 @@ impl Orders {
 }
 
 impl Entry {
-    /// What the launcher could not do, where it said so.
+    /// What the entry program could not do, if it failed.
     pub(in super::super) fn failure(&self) -> Option<EntryFailure> {
         let mut said = [0; 16];
         let count = self.file.read_at(&mut said, self.length).ok()?;
@@ -175,12 +175,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_launcher_could_not_do_is_told() {
+    fn what_an_entry_program_could_not_do_is_told() {
         let orders = Orders::new(None, Path::new("/bin/sh"), &[], &BTreeMap::new()).unwrap();
-        let (launchers, entry) = orders.into_file().unwrap();
+        let (descriptor, entry) = orders.into_file().unwrap();
         assert_eq!(entry.failure(), None);
         let failure = || EntryFailure { step: Step::Program, errno: Errno::ENOEXEC };
-        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&launchers));
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&descriptor));
         failure().write(&mut File::options().append(true).open(path).unwrap()).unwrap();
         assert_eq!(entry.failure(), Some(failure()));
         assert_eq!(

@@ -7,11 +7,11 @@
 
 mod cost;
 mod deploy;
+mod entry;
 mod examples;
 mod freezing;
 mod harness;
 mod jail;
-mod launcher;
 mod limits;
 mod logs;
 mod node;

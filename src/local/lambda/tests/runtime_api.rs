@@ -48,7 +48,7 @@ async fn a_process_that_waits_for_its_next_invocation_is_waked_once() {
     assert!(said.starts_with("HTTP/1.1 202"), "{said}");
     assert!(said.contains("HTTP/1.1 200") && said.ends_with("{}"), "{said}");
 
-    // Whoever asks for the next one only when the answer was accepted hears that at once.
+    // A process that asks for the next one only when its answer was accepted hears that at once.
     process.write_all(DONE.as_bytes()).await.unwrap();
     assert!(said_to(&mut process).await.starts_with("HTTP/1.1 202"));
 }
@@ -110,7 +110,7 @@ async fn a_process_has_no_more_than_so_many_connections_and_one_when_its_run_is_
     {
         for _ in 0..12 {
             let mut other = UnixStream::connect(&socket).await.unwrap();
-            // Whoever was not let in hears of it when it comes to be heard.
+            // It fails on a connection that was closed at once.
             let _ = other.write_all(said.as_bytes()).await;
             others.push(other);
         }
@@ -149,7 +149,7 @@ async fn a_body_is_read_only_by_who_may_answer_and_one_at_a_time() {
     wrong.write_all(&vec![b'x'; 6_000_000]).await.unwrap();
     assert!(said_to(&mut wrong).await.starts_with("HTTP/1.1 400"));
 
-    // The first that is about this one is being read; the second waits, for as long as that takes.
+    // The first body for this invocation is being read; the second waits until that is done.
     let mut first = UnixStream::connect(&socket).await.unwrap();
     first.write_all(format!("POST /2018-06-01/runtime/invocation/id/response {HEAD}").as_bytes()).await.unwrap();
     first.write_all(&vec![b'x'; 5_999_999]).await.unwrap();

@@ -1,5 +1,5 @@
-//! What of the server's a Function's process starts with: none of its rights, descriptors and keys, and nothing of the
-//! Function's has a say before they are gone. Each test runs in both kinds of jail.
+//! A Function's process starts with none of the server's rights, descriptors and keys, and nothing of the Function's takes
+//! effect before they are gone. Each test runs in both kinds of jail.
 
 use std::{collections::BTreeMap, fs, process::Command, sync::OnceLock};
 
@@ -57,7 +57,7 @@ fn has_no_rights(line: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_a_function_s_is_run_before_rights_are_dropped() {
-    also_as_an_ordinary_user("launcher::nothing_of_a_function_s_is_run_before_rights_are_dropped").await;
+    also_as_an_ordinary_user("entry::nothing_of_a_function_s_is_run_before_rights_are_dropped").await;
     let world = World::new();
     let package = testing::zip_with_modes(&[
         ("index.js", 0o644, NODE),
@@ -89,9 +89,9 @@ async fn nothing_of_a_function_s_is_run_before_rights_are_dropped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_package_s_libraries_are_nobody_s_but_the_function_s() {
-    also_as_an_ordinary_user("launcher::the_package_s_libraries_are_nobody_s_but_the_function_s").await;
+    also_as_an_ordinary_user("entry::the_package_s_libraries_are_nobody_s_but_the_function_s").await;
     let world = World::new();
-    // Whatever a launcher links, none of them is a library: it would not start.
+    // Whatever the entry program links, none of these is a library: with one of them it would not start.
     let names = ["libcap-ng.so.0", "libsmartcols.so.1", "libselinux.so.1", "libgcc_s.so.1", "libm.so.6", "libc.so.6"];
     let mut files: Vec<_> = names.iter().map(|name| (*name, 0o755, &b"no library"[..])).collect();
     // A static program does not ask for any of them.
@@ -118,7 +118,7 @@ def handler(event, context):
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_has_no_descriptor_that_the_server_inherited_and_limits_of_its_own() {
-    let name = "launcher::a_function_has_no_descriptor_that_the_server_inherited_and_limits_of_its_own";
+    let name = "entry::a_function_has_no_descriptor_that_the_server_inherited_and_limits_of_its_own";
     also_as_an_ordinary_user(name).await;
     let folder = fs::File::open("/").unwrap();
     for world in [World::new(), World::unjailed()] {
@@ -161,7 +161,7 @@ def handler(event, context):
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_function_has_the_server_s_keys_or_another_s() {
-    also_as_an_ordinary_user("launcher::no_function_has_the_server_s_keys_or_another_s").await;
+    also_as_an_ordinary_user("entry::no_function_has_the_server_s_keys_or_another_s").await;
     let jailed = World::new();
     let function = jailed.python(KEYS).await;
     assert_eq!(jailed.run(&function, json!("add")).await.returned(), json!("EPERM"));
@@ -208,7 +208,7 @@ def handler(event, context):
 
 #[tokio::test(flavor = "multi_thread")]
 async fn user_namespaces_and_calls_around_the_jail_are_refused() {
-    also_as_an_ordinary_user("launcher::user_namespaces_and_calls_around_the_jail_are_refused").await;
+    also_as_an_ordinary_user("entry::user_namespaces_and_calls_around_the_jail_are_refused").await;
     let world = World::new();
     let ran = world.run(&world.python(DOORS).await, json!({})).await.returned();
     assert_eq!((&ran["unshare"], &ran["clone"]), (&json!("EPERM"), &json!(true)));
