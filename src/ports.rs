@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::model::{
-    Deployment, EntryPoint, Environment, FunctionName, MemoryLimit, ObjectId, Runtime, TaskError, TimeLimit, Timestamp,
+    Deployment, EntryPoint, Environment, FunctionName, Json, MemoryLimit, ObjectId, Runtime, TaskError, TimeLimit,
+    Timestamp,
+    json::scan::{elements, unescape},
 };
 
 /// A boxed future: what the methods of a port return, so that `dyn` works.
@@ -153,6 +155,36 @@ pub struct FunctionError {
     /// The stack trace, a line each. Never part of an answer to a caller.
     #[serde(rename = "stackTrace", alias = "trace", default, skip_serializing_if = "Vec::is_empty")]
     pub trace: Vec<String>,
+}
+
+impl FunctionError {
+    /// Reads an error as a runtime reports it: JSON with `errorType`, `errorMessage` and the stack trace. What it does not
+    /// say is empty. Whatever else it says is no part of the message: that could be a stack trace.
+    pub fn read(report: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(report);
+        let said_without_json =
+            |message: &str| Self { name: String::new(), message: message.to_owned(), trace: Vec::new() };
+        let Ok(report) = Json::parse(text.clone().into_owned()) else {
+            let broken = text.trim_start().starts_with(['{', '[']);
+            return said_without_json(if broken { "The runtime's report of the error cannot be read." } else { &text });
+        };
+        let said = |value: &str| match value {
+            "null" => String::new(),
+            text if text.starts_with('"') => unescape(text).into_owned(),
+            other => other.to_owned(),
+        };
+        if !report.is_object() {
+            return said_without_json(&said(report.as_str()));
+        }
+        let field = |name: &str| report.field(name).filter(|value| *value != "null");
+        let unsaid = || "the runtime reported an error without a message".to_owned();
+        let trace = field("stackTrace").or_else(|| field("trace")).into_iter().flat_map(elements);
+        Self {
+            name: field("errorType").map(said).unwrap_or_default(),
+            message: field("errorMessage").or_else(|| field("message")).map_or_else(unsaid, said),
+            trace: trace.map(said).collect(),
+        }
+    }
 }
 
 /// A run whose outcome is not known to be a run at all.
@@ -297,8 +329,10 @@ pub struct RunLogQuery<'a> {
     pub correlation: ObjectId,
     /// Lambda's id of the run, when it is known already.
     pub request_id: Option<&'a str>,
-    /// No line is older than this: when the run began.
+    /// When the run began.
     pub from: Timestamp,
+    /// No line is older than this, if it is given. Unlike the other two it was told by the clock that stamps the lines.
+    pub since: Option<Timestamp>,
     /// No line is younger than this: when it had ended for certain.
     pub to: Timestamp,
     /// Which of the lines.

@@ -125,7 +125,7 @@ impl CloudWatchLogs {
 
     async fn run_lines(&self, query: &RunLogQuery<'_>, request_id: &str) -> Result<Vec<LogLine>, PortError> {
         let group = self.group(query.function);
-        // The caller's bound may lie in the middle of the run; its first and last lines tell where it begins and ends.
+        // A run's first and last lines tell where it begins and ends.
         let earliest = query.from.saturating_sub(LONGEST_RUN + CLOCK_SKEW);
         let latest = query.to.saturating_add(CLOCK_SKEW);
         let marks = self.find(&group, Some(request_id), earliest, latest, usize::MAX).await?;
@@ -140,9 +140,8 @@ impl CloudWatchLogs {
         let first = Timestamp::saturating_from_millis(first);
         let last = Timestamp::saturating_from_millis(last);
         let lines = cut_out(self.stream(&group, stream, first.saturating_sub(START_UP), last).await?, request_id);
-        // A bound at the run's own beginning cuts nothing off, whatever the two clocks say.
-        let cuts = query.from.since(first) > CLOCK_SKEW;
-        Ok(lines.into_iter().filter(|line| !cuts || line.timestamp >= query.from).collect())
+        // When the run began was told by another clock, and cuts nothing off.
+        Ok(lines.into_iter().filter(|line| query.since.is_none_or(|since| line.timestamp >= since)).collect())
     }
 }
 

@@ -17,10 +17,15 @@ fn event(millis: i64, message: &str) -> Value {
 }
 
 async fn lines_of_run(replies: Vec<Reply>, request_id: Option<&str>, now: &str) -> (Vec<String>, Wire) {
-    lines_since("2026-01-31T08:00:00Z", replies, request_id, now).await
+    lines_since(None, replies, request_id, now).await
 }
 
-async fn lines_since(from: &str, replies: Vec<Reply>, request_id: Option<&str>, now: &str) -> (Vec<String>, Wire) {
+async fn lines_since(
+    since: Option<&str>,
+    replies: Vec<Reply>,
+    request_id: Option<&str>,
+    now: &str,
+) -> (Vec<String>, Wire) {
     let wire = Wire::replaying(replies);
     let logs = CloudWatchLogs::new(&wire.sdk_config(), "dev", SleeplessClock::at(now));
     let lines = logs
@@ -28,7 +33,8 @@ async fn lines_since(from: &str, replies: Vec<Reply>, request_id: Option<&str>, 
             function: &FunctionName::parse("hello").unwrap(),
             correlation: ObjectId::first_at(Timestamp::EPOCH),
             request_id,
-            from: from.parse().unwrap(),
+            from: "2026-01-31T08:00:00Z".parse().unwrap(),
+            since: since.map(|since| since.parse().unwrap()),
             to: "2026-01-31T08:00:03Z".parse().unwrap(),
             page: LogPage { offset: 0, limit: 100 },
         })
@@ -102,7 +108,18 @@ async fn lines_from_the_middle_of_a_run_on_are_the_end_of_it() {
     let events = json!([event(0, &start), event(100_000, "before"), event(200_000, "after"), event(250_000, &report)]);
     let marks = json!({ "events": [event(0, &start), event(250_000, &report)] });
     let replies = vec![Reply::ok(marks), Reply::ok(json!({ "events": events }))];
-    let (lines, _) = lines_since("2026-01-31T08:03:00Z", replies, Some(RUN), "2026-01-31T09:00:00Z").await;
+    let (lines, _) = lines_since(Some("2026-01-31T08:03:00Z"), replies, Some(RUN), "2026-01-31T09:00:00Z").await;
+    assert_eq!(lines, ["after", report.as_str()]);
+}
+
+#[tokio::test]
+async fn a_bound_right_after_the_beginning_of_a_run_cuts_its_first_lines_off() {
+    let start = format!("START RequestId: {RUN} Version: 3");
+    let report = format!("REPORT RequestId: {RUN}\tDuration: 30 ms");
+    let events = json!([event(0, &start), event(10, "before"), event(20, "after"), event(30, &report)]);
+    let marks = json!({ "events": [event(0, &start), event(30, &report)] });
+    let replies = vec![Reply::ok(marks), Reply::ok(json!({ "events": events }))];
+    let (lines, _) = lines_since(Some("2026-01-31T08:00:00.020Z"), replies, Some(RUN), "2026-01-31T09:00:00Z").await;
     assert_eq!(lines, ["after", report.as_str()]);
 }
 

@@ -119,7 +119,11 @@ fn summaries(layout: Layout, records: &[Record<FunctionSummary>]) -> String {
     layout.list(
         &["NAME", "DESCRIPTION", "UPDATED"],
         records.iter().map(|Record { value, .. }| {
-            vec![cell(&value.name), optional(value.description.as_ref()), cell(value.update_timestamp)]
+            vec![
+                cell(&value.name),
+                optional(Some(&value.description).filter(|text| !text.is_empty())),
+                cell(value.update_timestamp),
+            ]
         }),
     )
 }
@@ -138,7 +142,7 @@ fn details(layout: Layout, function: &FunctionDetails, show_secrets: bool) -> St
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     layout.details([
         ("Name", function.name.to_string()),
-        ("Description", or_dash(function.description.clone())),
+        ("Description", or_dash(function.description.clone().filter(|text| !text.is_empty()))),
         ("Enabled", if function.enabled { "yes" } else { "no" }.to_owned()),
         ("Runtime", function.runtime.clone()),
         ("Entry point", function.entry_point.clone()),

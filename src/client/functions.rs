@@ -9,7 +9,9 @@ use super::{
     Client, ClientError, Record,
     transport::{Call, EXECUTION, UPLOAD},
 };
-use crate::model::{AffectedRecords, FunctionName, FunctionSummary, Json, Page, RetryPolicy, Task, Timestamp};
+use crate::model::{
+    AffectedRecords, FunctionName, FunctionSummary, Json, Page, RetryPolicy, Task, Timestamp, json::even_null,
+};
 
 /// What `GET /functions/{name}` answers. Held loosely: an older service, or a newer one, may say less or more.
 #[derive(Clone, Debug, Deserialize)]
@@ -121,13 +123,13 @@ impl<'de> Deserialize<'de> for Executed {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Answer {
-            #[serde(default)]
+            #[serde(default, deserialize_with = "even_null")]
             result: Option<Json>,
         }
         let json = Json::deserialize(deserializer)?;
         let task = serde_json::from_str(json.as_str()).map_err(serde::de::Error::custom)?;
         let answer: Answer = serde_json::from_str(json.as_str()).map_err(serde::de::Error::custom)?;
-        Ok(Self { task, result: answer.result.unwrap_or_else(|| serde_json::Value::Null.into()) })
+        Ok(Self { task, result: answer.result.unwrap_or_else(Json::null) })
     }
 }
 

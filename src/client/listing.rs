@@ -58,9 +58,12 @@ impl Client {
         // While we page, new records push old ones onto the next page, where they must not be read again.
         let mut seen = HashSet::new();
         let mut offset = 0;
+        // Where the service had no time to look further. What comes after it is a list of its own.
+        let mut after = None;
         loop {
             let asked = PAGE.min(wanted - listing.records.len() as u64);
-            let rql = if query.has_limit() { query.clone() } else { query.clone().limit(asked, offset) };
+            let rql = after.map_or_else(|| query.clone(), |after| query.clone().after(after));
+            let rql = if query.has_limit() { rql } else { rql.limit(asked, offset) };
             let page = self.page::<Json>(path, rql.as_rql()).await?;
             let count = page.data.len() as u64;
             listing.total = page.page.total;
@@ -72,8 +75,18 @@ impl Client {
                 }
             }
             offset += count;
-            let is_last =
-                count < asked || (listing.total_is_exact && listing.total.is_some_and(|total| offset >= total));
+            let next = page.page.next.filter(|_| !query.has_limit());
+            if next.is_some() {
+                (after, offset) = (next, 0);
+            }
+            if after.is_some() {
+                // The totals of two lists are none of the whole.
+                (listing.total, listing.total_is_exact) = (None, false);
+            }
+            let is_last = next.is_none()
+                && (count < asked
+                    || (page.page.total_is_exact.unwrap_or(true)
+                        && page.page.total.is_some_and(|total| offset >= total)));
             if query.has_limit() || is_last || listing.records.len() as u64 >= wanted {
                 return Ok(listing);
             }

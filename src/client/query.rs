@@ -4,6 +4,8 @@ use std::fmt::Display;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::model::ObjectId;
+
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Conditions and orders that all hold, as `eq(status,new)&sort(-creationTimestamp)`.
@@ -26,6 +28,13 @@ impl Query {
     #[must_use]
     pub fn ge(self, field: &str, value: impl Display) -> Self {
         self.condition("ge", field, value)
+    }
+
+    /// Only what comes after this record, in the order of the query, which is one of creation.
+    #[must_use]
+    pub fn after(self, id: ObjectId) -> Self {
+        let operator = if self.descends() { "lt" } else { "gt" };
+        self.condition(operator, "id", id)
     }
 
     /// RQL as somebody wrote it, with or without a leading `?`.
@@ -60,6 +69,13 @@ impl Query {
         self.0.join("&")
     }
 
+    /// Whether the last order that the query names, which counts, begins with the greatest.
+    fn descends(&self) -> bool {
+        let parts = self.0.iter().rev().flat_map(|part| part.rsplit('&'));
+        let order = parts.filter_map(|part| part.trim_start().strip_prefix("sort(")).next();
+        order.is_some_and(|order| order.trim_start().starts_with(['-']) || order.starts_with("%2D"))
+    }
+
     fn condition(mut self, operator: &str, field: &str, value: impl Display) -> Self {
         // The service decodes values twice (contract §8), once as a query string and once as RQL.
         let once = utf8_percent_encode(&value.to_string(), UNRESERVED).to_string();
@@ -82,6 +98,19 @@ mod tests {
     fn values_survive_being_decoded_twice() {
         assert_eq!(Query::new().eq("name", "a b)%").as_rql(), "eq(name,a%2520b%2529%2525)");
         assert_eq!(Query::new().eq("status", "new").as_rql(), "eq(status,new)");
+    }
+
+    #[test]
+    fn what_comes_after_a_record_depends_on_the_order() {
+        let id: ObjectId = "697db9a2c5f0a1b2c3d4e5f6".parse().unwrap();
+        for (rql, after) in [
+            ("", "gt(id"),
+            ("sort(id)", "gt(id"),
+            ("eq(a,1)&sort(-creationTimestamp)", "lt(id"),
+            ("sort(-id)&sort(+id)", "gt(id"),
+        ] {
+            assert!(Query::new().and(rql).after(id).as_rql().contains(after), "{rql}");
+        }
     }
 
     #[test]

@@ -248,20 +248,12 @@ enum Recorded {
 
 fn decide(request_id: String, outcome: Outcome) -> Decided {
     match outcome {
-        Outcome::Returned(json) => match String::from_utf8(json.into())
-            .map_err(|e| e.to_string())
-            .and_then(|text| Json::parse(text).map_err(|e| e.to_string()))
-        {
-            Ok(result) => Decided::Returned(Some(request_id), result),
-            Err(why) => Decided::Failed(
-                Some(request_id),
-                TaskError {
-                    kind: TaskErrorKind::Runtime,
-                    name: "Runtime.InvalidResponse".to_owned(),
-                    message: format!("The Function's result is no JSON: {why}"),
-                },
-            ),
-        },
+        // The code came to its end, whatever it returned: to fail the Task would be to run it once more. A result that is
+        // no JSON is shown as the text that it is.
+        Outcome::Returned(bytes) => {
+            let as_text = |_| serde_json::Value::from(String::from_utf8_lossy(&bytes)).into();
+            Decided::Returned(Some(request_id), Json::returned(&bytes).unwrap_or_else(as_text))
+        }
         Outcome::Failed(error) => Decided::Failed(
             Some(request_id),
             TaskError { kind: TaskErrorKind::Runtime, name: error.name, message: error.message },

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ApplicationId, FunctionName, ObjectId, Timestamp, UserId};
+use super::{ApplicationId, FunctionName, ObjectId, Timestamp, UserId, json::exact_f64};
 
 /// One call of a Function as an HTTP endpoint (contract §5). Losing one never fails the call.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -31,6 +31,7 @@ pub struct ApiRequest {
     /// When the call arrived.
     pub timestamp: Timestamp,
     /// How long the Function took, in seconds.
+    #[serde(deserialize_with = "exact_f64")]
     pub duration: f64,
     /// What went wrong, if anything did.
     #[serde(skip_serializing_if = "Option::is_none", default)]

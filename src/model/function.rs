@@ -49,7 +49,7 @@ impl Function {
     pub fn summary(&self) -> FunctionSummary {
         FunctionSummary {
             name: self.name.clone(),
-            description: self.description.clone(),
+            description: self.description.clone().unwrap_or_default(),
             update_timestamp: self.update_timestamp,
         }
     }
@@ -61,9 +61,9 @@ impl Function {
 pub struct FunctionSummary {
     /// Its name.
     pub name: FunctionName,
-    /// What it is for.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub description: Option<String>,
+    /// What it is for; empty when nobody said.
+    #[serde(default)]
+    pub description: String,
     /// When a caller last changed it.
     pub update_timestamp: Timestamp,
 }

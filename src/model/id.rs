@@ -49,6 +49,17 @@ impl ObjectId {
         }
     }
 
+    /// The id before it in order; the smallest one stays as it is.
+    #[must_use]
+    pub fn predecessor(self) -> Self {
+        let (secs, low) = self.parts();
+        match (low.checked_sub(1), secs.checked_sub(1)) {
+            (Some(low), _) => Self::from_parts(secs, low),
+            (None, Some(secs)) => Self::from_parts(secs, u64::MAX),
+            (None, None) => self,
+        }
+    }
+
     /// When the thing was created, to the millisecond.
     pub fn time(self) -> Timestamp {
         let (secs, low) = self.parts();

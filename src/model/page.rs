@@ -11,6 +11,8 @@ use utoipa::{
     },
 };
 
+use super::ObjectId;
+
 /// A page of a list: `{query, page: {total, offset, limit}, data}` (contract §3).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Page<T> {
@@ -51,7 +53,7 @@ impl<T: ToSchema> ToSchema for Page<T> {
 }
 
 /// Where in a list a page lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PageWindow {
     /// How many records match; left out by `skipCount()`, a lower bound when `total_is_exact` is `Some(false)`.
@@ -64,6 +66,13 @@ pub struct PageWindow {
     pub offset: u64,
     /// How many records a page holds at most.
     pub limit: u64,
+    /// `true` when the list was not looked through: fewer match than the page holds, as far as it was. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub is_partial: Option<bool>,
+    /// Where to go on when the page is partial: the id of the last record that was looked at, as `gt(id,…)`, or `lt(id,…)`
+    /// when the list descends.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<ObjectId>,
 }
 
 /// The answer of a change: `{affectedRecords}`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ApplicationId, FunctionName, Json, ObjectId, Priority, Timestamp, UserId};
+use super::{ApplicationId, FunctionName, Json, ObjectId, Priority, Timestamp, UserId, json::even_null};
 
 /// Creates a Task of its Function every `interval` seconds, starting at `start_timestamp`, without drift.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -18,7 +18,7 @@ pub struct Schedule {
     /// The Function that runs.
     pub function_name: FunctionName,
     /// The `data` that each Task gets.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "even_null")]
     pub data: Option<Json>,
     /// The priority that each Task gets; absent: the Function's default at that time.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -5,11 +5,11 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ApplicationId, Caller, FunctionName, Json, ObjectId, Priority, Timestamp, UserId};
+use super::{ApplicationId, Caller, FunctionName, Json, ObjectId, Priority, Timestamp, UserId, json::even_null};
 
 /// A Task as callers and its Function see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "WrittenTask")]
 pub struct Task {
     /// Its id.
     pub id: ObjectId,
@@ -44,6 +44,58 @@ pub struct Task {
     /// Why it failed or was retried.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<TaskError>,
+}
+
+/// A Task as it is written. To flatten its origin while reading would send every field that is not known through a form
+/// that refuses some of the JSON that a Function may return.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenTask {
+    id: ObjectId,
+    function_name: FunctionName,
+    status: TaskStatus,
+    status_changed_timestamp: Timestamp,
+    #[serde(default, deserialize_with = "even_null")]
+    data: Option<Json>,
+    tags: Tags,
+    start_timestamp: Timestamp,
+    priority: Priority,
+    #[serde(default)]
+    created_by_user_id: Option<UserId>,
+    #[serde(default)]
+    created_by_application_id: Option<ApplicationId>,
+    creation_timestamp: Timestamp,
+    update_timestamp: Timestamp,
+    #[serde(default)]
+    retry_for_task_ids: Vec<ObjectId>,
+    #[serde(default)]
+    retried_by_task_id: Option<ObjectId>,
+    #[serde(default)]
+    error: Option<TaskError>,
+}
+
+impl From<WrittenTask> for Task {
+    fn from(written: WrittenTask) -> Self {
+        Self {
+            id: written.id,
+            function_name: written.function_name,
+            status: written.status,
+            status_changed_timestamp: written.status_changed_timestamp,
+            data: written.data,
+            tags: written.tags,
+            start_timestamp: written.start_timestamp,
+            priority: written.priority,
+            origin: TaskOrigin {
+                created_by_user_id: written.created_by_user_id,
+                created_by_application_id: written.created_by_application_id,
+            },
+            creation_timestamp: written.creation_timestamp,
+            update_timestamp: written.update_timestamp,
+            retry_for_task_ids: written.retry_for_task_ids,
+            retried_by_task_id: written.retried_by_task_id,
+            error: written.error,
+        }
+    }
 }
 
 /// The most `data` that a Task holds, in bytes of JSON (contract §4: 250 KB).

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use jiff::{SignedDuration, civil::DateTime, fmt::temporal::Pieces, tz::Offset};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
@@ -73,9 +74,11 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The range of `Timestamp` lies within jiff's, so this never falls back.
-        let time = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        write!(f, "{time:.3}")
+        // jiff's own timestamps end 26 hours before the year 9999 does, since each of them has to be a date everywhere.
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(time) => write!(f, "{time:.3}"),
+            Err(_) => write!(f, "{:.3}Z", EPOCH.saturating_add(SignedDuration::from_millis(self.0))),
+        }
     }
 }
 
@@ -84,16 +87,24 @@ impl FromStr for Timestamp {
 
     /// Takes RFC 3339 with any offset, and a bare date (midnight UTC).
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
-        if let Ok(time) = text.parse::<jiff::Timestamp>() {
-            return Self::from_millis(time.as_millisecond());
-        }
-        // A date-time that names no offset would be local time, and a server has no business guessing which.
+        let written = Pieces::parse(text).map_err(|_| InvalidTimestamp)?;
         let is_date = text.len() == 10 && text.bytes().filter(|b| *b == b'-').count() == 2;
-        if is_date && let Ok(midnight) = format!("{text}T00:00:00Z").parse::<jiff::Timestamp>() {
-            return Self::from_millis(midnight.as_millisecond());
+        match (written.time(), written.to_numeric_offset()) {
+            (Some(time), Some(offset)) => Self::from_millis(millis(written.date().to_datetime(time), offset)),
+            (None, None) if is_date => Self::from_millis(millis(written.date().at(0, 0, 0, 0), Offset::UTC)),
+            // A date-time that names no offset would be local time, and a server has no business guessing which.
+            _ => Err(InvalidTimestamp),
         }
-        Err(InvalidTimestamp)
     }
+}
+
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
+/// Milliseconds since the Unix epoch of what a clock with this offset shows.
+pub(crate) fn millis(shown: DateTime, offset: Offset) -> i64 {
+    let since_epoch = shown.duration_since(EPOCH) - SignedDuration::from_secs(i64::from(offset.seconds()));
+    // Twenty thousand years of milliseconds fit.
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Serialize for Timestamp {
@@ -119,6 +130,11 @@ mod tests {
             ("2026-01-31T08:15:30Z", "2026-01-31T08:15:30.000Z"),
             ("2026-01-31T09:15:30.5+01:00", "2026-01-31T08:15:30.500Z"),
             ("2026-01-31", "2026-01-31T00:00:00.000Z"),
+            ("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"),
+            ("9999-12-31T23:59:59.999999999+00:00", "9999-12-31T23:59:59.999Z"),
+            ("9999-12-30T22:00:01Z", "9999-12-30T22:00:01.000Z"),
+            ("9999-12-31", "9999-12-31T00:00:00.000Z"),
+            ("1970-01-01T01:00:00+01:00", "1970-01-01T00:00:00.000Z"),
         ] {
             assert_eq!(given.parse::<Timestamp>().unwrap().to_string(), printed);
         }
@@ -126,9 +142,30 @@ mod tests {
 
     #[test]
     fn refuses_what_names_no_moment() {
-        for given in ["", "yesterday", "2026-01-31T08:15:30", "1969-12-31T00:00:00Z", "2026-13-01", "20260131"] {
+        for given in [
+            "",
+            "yesterday",
+            "2026-01-31T08:15:30",
+            "1969-12-31T00:00:00Z",
+            "2026-13-01",
+            "20260131",
+            "9999-12-31T23:59:59.999-00:01",
+            "10000-01-01T00:00:00Z",
+            "1970-01-01T00:00:00+00:01",
+        ] {
             assert_eq!(given.parse::<Timestamp>(), Err(InvalidTimestamp), "{given}");
         }
+    }
+
+    #[test]
+    fn every_moment_that_there_is_reads_as_it_is_printed() {
+        for moment in
+            [Timestamp::EPOCH, Timestamp::LATEST, Timestamp(253_402_207_200_999), Timestamp(253_402_207_201_000)]
+        {
+            assert_eq!(moment.to_string().parse(), Ok(moment));
+            assert_eq!(moment.to_string().len(), 24);
+        }
+        assert_eq!(Timestamp::LATEST.day(), "99991231");
     }
 
     #[test]

@@ -15,7 +15,7 @@ impl Filter {
     pub fn required_values(&self, field: &str) -> Option<Vec<&str>> {
         self.required(field, &|value| match value {
             Value::Text(text) => Some(text.as_str()),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Time(..) | Value::Id(_) => None,
+            Value::Null | Value::Bool(_) | Value::Number(..) | Value::Time(..) | Value::Id(_) => None,
         })
     }
 
@@ -35,7 +35,7 @@ impl Filter {
     pub fn required_ids(&self) -> Option<Vec<ObjectId>> {
         self.required("id", &|value| match value {
             Value::Id(id) => Some(*id),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Time(..) => None,
+            Value::Null | Value::Bool(_) | Value::Number(..) | Value::Text(_) | Value::Time(..) => None,
         })
     }
 
@@ -46,7 +46,7 @@ impl Filter {
             Value::Time(_, Some(_))
             | Value::Null
             | Value::Bool(_)
-            | Value::Number(_)
+            | Value::Number(..)
             | Value::Text(_)
             | Value::Id(_) => None,
         })
@@ -56,7 +56,7 @@ impl Filter {
     pub fn required_id_range(&self) -> (Bound<ObjectId>, Bound<ObjectId>) {
         self.range("id", &|value| match value {
             Value::Id(id) => Some(*id),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Time(..) => None,
+            Value::Null | Value::Bool(_) | Value::Number(..) | Value::Text(_) | Value::Time(..) => None,
         })
     }
 

@@ -2,9 +2,8 @@
 
 use std::cmp::Ordering;
 
-use serde_json::Value as Json;
-
 use super::{FieldPath, Value};
+use crate::model::json::Node;
 
 /// A condition on a record.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +71,7 @@ impl Filter {
     ///
     /// An array meets `eq`, `gt`, …, `in` and `like` when one of its elements does, and `ne` and `out` when none of
     /// them equals the value. A field that is absent meets `ne`, `out`, `excludes` and `eq` with `null`.
-    pub fn matches(&self, record: &Json) -> bool {
+    pub fn matches(&self, record: &Node<'_>) -> bool {
         match self {
             Self::And(all) => all.iter().all(|filter| filter.matches(record)),
             Self::Or(some) => some.iter().any(|filter| filter.matches(record)),
@@ -100,6 +99,27 @@ impl Filter {
         }
     }
 
+    /// The names of the fields at the top of a record that it asks about.
+    pub fn fields(&self) -> Vec<&str> {
+        match self {
+            Self::And(filters) | Self::Or(filters) => filters.iter().flat_map(Self::fields).collect(),
+            Self::Compare { field, .. }
+            | Self::In { field, .. }
+            | Self::Like { field, .. }
+            | Self::Contains { field, .. } => field.steps().first().map(String::as_str).into_iter().collect(),
+        }
+    }
+
+    /// How often a field is compared with a value at most, to see whether a record meets it.
+    pub fn comparisons(&self) -> usize {
+        match self {
+            Self::And(filters) | Self::Or(filters) => filters.iter().map(Self::comparisons).sum(),
+            Self::Compare { .. } | Self::Like { .. } => 1,
+            Self::In { values, .. } => values.len(),
+            Self::Contains { condition, .. } => condition.as_ref().map_or(1, |condition| condition.comparisons()),
+        }
+    }
+
     /// Whether the condition asks about a value as a whole and about none of its fields.
     fn is_about_itself(&self) -> bool {
         match self {
@@ -112,19 +132,19 @@ impl Filter {
     }
 }
 
-fn equals(field: &FieldPath, value: &Value, record: &Json) -> bool {
+fn equals(field: &FieldPath, value: &Value, record: &Node<'_>) -> bool {
     ordered(field, value, record, Ordering::is_eq) || (*value == Value::Null && !field.any(record, &mut |_| true))
 }
 
-fn ordered(field: &FieldPath, value: &Value, record: &Json, wanted: fn(Ordering) -> bool) -> bool {
+fn ordered(field: &FieldPath, value: &Value, record: &Node<'_>, wanted: fn(Ordering) -> bool) -> bool {
     any_element(field, record, &mut |found| value.order(found).is_some_and(wanted))
 }
 
 /// Whether a value of the field passes the test, or an element of it when it is an array.
-fn any_element(field: &FieldPath, record: &Json, test: &mut dyn FnMut(&Json) -> bool) -> bool {
+fn any_element(field: &FieldPath, record: &Node<'_>, test: &mut dyn FnMut(&Node<'_>) -> bool) -> bool {
     field.any(record, &mut |found| match found {
-        Json::Array(elements) => elements.iter().any(&mut *test),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => test(found),
+        Node::Array(elements) => elements.iter().any(&mut *test),
+        Node::Null | Node::Bool(_) | Node::Number(_) | Node::String(_) | Node::Object(_) => test(found),
     })
 }
 
@@ -132,10 +152,19 @@ fn any_element(field: &FieldPath, record: &Json, test: &mut dyn FnMut(&Json) -> 
 mod tests {
     use serde_json::json;
 
-    use crate::rql::{Query, Schema};
+    use crate::{
+        model::Json,
+        rql::{Query, Schema},
+    };
 
     fn check(record: serde_json::Value, met: &[&str], unmet: &[&str]) {
-        let matches = |text: &str| Query::parse(text, &Schema::TASKS).unwrap().matches(&record);
+        let record = Json::from(record);
+        check_text(record.as_str(), met, unmet);
+    }
+
+    fn check_text(record: &str, met: &[&str], unmet: &[&str]) {
+        let parsed = Json::parse(record.to_owned()).unwrap();
+        let matches = |text: &str| Query::parse(text, &Schema::TASKS).unwrap().matches(&parsed.node());
         for text in met {
             assert!(matches(text), "{text} should take {record}");
         }
@@ -269,6 +298,57 @@ mod tests {
             json!({"functionName": "send-Mail.v2*"}),
             &["like(functionName,Mail)", "like(functionName,v2*)", "like(functionName,)", "functionName=like=send"],
             &["like(functionName,mail)", "like(functionName,send.Mail)", "like(functionName,s*l)"],
+        );
+    }
+
+    #[test]
+    fn a_number_is_found_by_its_value_however_it_was_written() {
+        for (written, met, unmet) in [
+            ("0.42451918914251396", &["0.42451918914251396", "4.2451918914251396e-1"][..], &["0.424519189142514"][..]),
+            (
+                "9007199254740993",
+                &["9007199254740993", "9007199254740993.0"],
+                &["9007199254740992", "9007199254740994"],
+            ),
+            (
+                "123456789012345680000.0",
+                &["123456789012345680000", "1.2345678901234568e+20"],
+                &["123456789012345680001"],
+            ),
+            ("1e21", &["1e+21", "1e21", "1000000000000000000000"], &["1e+22"]),
+            ("1e-7", &["1e-7", "1e-07", "0.0000001"], &["0"]),
+            ("5.0", &["5", "5.0", "5.00", "0.5e1", "number:5"], &["string:5", "string:5.0", "\"5.0\""]),
+            ("-0.0", &["0", "-0", "0.0"], &["1"]),
+            ("0.10", &["0.1", "0.10"], &["0.1000000000000000055"]),
+            ("1e999", &["1e999", "10e998"], &["1e998"]),
+        ] {
+            for value in met {
+                let queries = [
+                    format!("eq(data.v,{value})"),
+                    format!("in(data.v,x,{value})"),
+                    format!("ge(data.v,{value})&le(data.v,{value})"),
+                    format!("contains(data,eq(v,{value}))"),
+                ];
+                let queries: Vec<_> = queries.iter().map(String::as_str).collect();
+                let negated =
+                    [format!("ne(data.v,{value})"), format!("out(data.v,{value})"), format!("gt(data.v,{value})")];
+                let negated: Vec<_> = negated.iter().map(String::as_str).collect();
+                check_text(&format!("{{\"data\":{{\"v\":{written}}}}}"), &queries, &negated);
+            }
+            for value in unmet {
+                let queries = [format!("eq(data.v,{value})"), format!("in(data.v,{value})")];
+                let queries: Vec<_> = queries.iter().map(String::as_str).collect();
+                check_text(&format!("{{\"data\":{{\"v\":{written}}}}}"), &[], &queries);
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_that_javascript_would_not_print_is_found_as_a_text_too() {
+        check(
+            json!({"data": {"version": "1.10", "id": "12345678901234567890123", "n": "5"}}),
+            &["data.version=1.10", "data.id=12345678901234567890123", "ge(data.id,12345678901234567890123)"],
+            &["ne(data.version,1.10)", "data.version=1.1", "data.n=5", "data.n=5.0"],
         );
     }
 }

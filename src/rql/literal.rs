@@ -6,14 +6,17 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
-use serde_json::Number;
-
 use super::{
     Field, FieldKind, Value,
     syntax::{Fault, Word},
 };
-use crate::model::{ObjectId, Timestamp};
+use crate::model::{
+    ObjectId, Timestamp,
+    json::number::{self, Number},
+    time::millis,
+};
+use jiff::{fmt::temporal::Pieces, tz::Offset};
+use percent_encoding::percent_decode_str;
 
 /// Reads a word as a value of this field. `None`: a text that is no id, asked of a field that holds ids; nothing
 /// equals it.
@@ -33,14 +36,16 @@ pub(super) fn read(word: Word<'_>, field: Field, name: &str) -> Result<Option<Va
             Ok(text.parse::<ObjectId>().ok().map(Value::Id))
         }
         FieldKind::Number => match literal {
-            Literal::Plain(text) => number(&text),
-            Literal::Cast(Value::Number(number)) => Some(number),
+            Literal::Plain(text) => Number::parse(&text),
+            Literal::Cast(Value::Number(number, _)) => Some(number),
             Literal::Cast(_) => None,
         }
-        .map(|number| Some(Value::Number(number)))
+        .map(|number| Some(Value::Number(number, None)))
         .ok_or(misfit("numbers")),
         FieldKind::Timestamp => match literal {
-            Literal::Plain(text) | Literal::Cast(Value::Text(text)) => moment(&text).or_else(|| millis(&text)),
+            Literal::Plain(text) | Literal::Cast(Value::Text(text)) => {
+                moment(&text).or_else(|| javascript_millis(&text))
+            }
             Literal::Cast(Value::Time(at, _)) => Some(at),
             Literal::Cast(_) => None,
         }
@@ -99,8 +104,9 @@ impl Literal {
         }
     }
 
-    /// persvr's guess: a word is a number only when it is written as JavaScript would print that number, so that
-    /// `007` and `1e3` stay texts.
+    /// What is written as a number of JSON is one. persvr's guess takes only those for numbers that JavaScript would write
+    /// with the same characters, and all others for texts. But other languages write `5.0`, `1e21` and integers of
+    /// twenty digits into their JSON, and look for what they wrote: such a word is either.
     fn guess(self) -> Value {
         let text = match self {
             Self::Cast(value) => return value,
@@ -112,9 +118,10 @@ impl Literal {
             "false" => return Value::Bool(false),
             _ => {}
         }
-        match number(&text) {
-            Some(number) if is_canonical(&number, &text) => Value::Number(number),
-            _ => match moment(&text) {
+        match Number::parse(&text).filter(|_| number::is_json(&text)) {
+            Some(number) if number::is_as_javascript_prints(&text) => Value::Number(number, None),
+            Some(number) => Value::Number(number, Some(text)),
+            None => match moment(&text) {
                 Some(at) => Value::Time(at, Some(text)),
                 None => Value::Text(text),
             },
@@ -128,7 +135,7 @@ fn cast_as(cast: &str, text: &str) -> Option<Result<Value, &'static str>> {
     let time = |at: Option<Timestamp>, expected| at.map(|at| Value::Time(at, None)).ok_or(expected);
     Some(match cast {
         "string" => Ok(Value::Text(text.to_owned())),
-        "number" => number(text).map(Value::Number).ok_or("a number"),
+        "number" => Number::parse(text).map(|number| Value::Number(number, None)).ok_or("a number"),
         "boolean" => text.parse().map(Value::Bool).map_err(|_| "true or false"),
         "date" => time(moment(text), "a date such as 2026-01-31T08:15:30.123Z"),
         "isodate" => time(partial_moment(text), "a date or its beginning, such as 2026-01"),
@@ -141,22 +148,9 @@ fn cast_as(cast: &str, text: &str) -> Option<Result<Value, &'static str>> {
     })
 }
 
-fn number(text: &str) -> Option<Number> {
-    let whole = text.parse::<i64>().map(Number::from).or_else(|_| text.parse::<u64>().map(Number::from));
-    // `from_f64` refuses NaN and the infinities.
-    whole.ok().or_else(|| text.parse().ok().and_then(Number::from_f64))
-}
-
-fn is_canonical(number: &Number, text: &str) -> bool {
-    match number.as_f64() {
-        Some(float) if number.is_f64() => float.to_string() == text,
-        _ => number.to_string() == text,
-    }
-}
-
 /// A bare number as a moment: JavaScript's milliseconds. Fewer than eleven digits are more likely a year, a day or
 /// seconds, and refused.
-fn millis(text: &str) -> Option<Timestamp> {
+fn javascript_millis(text: &str) -> Option<Timestamp> {
     (text.len() >= 11).then(|| text.parse().ok()).flatten().map(Timestamp::saturating_from_millis)
 }
 
@@ -166,14 +160,18 @@ fn moment(text: &str) -> Option<Timestamp> {
     if text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let utc = || jiff::tz::Offset::UTC.to_timestamp(text.parse::<jiff::civil::DateTime>().ok()?).ok();
+    let iso = || {
+        let written = Pieces::parse(text).ok()?;
+        let shown = written.date().to_datetime(written.time().unwrap_or_default());
+        Some(millis(shown, written.to_numeric_offset().unwrap_or(Offset::UTC)))
+    };
     let javascript = || {
         let until_zone_name = text.split(" (").next().unwrap_or(text);
-        jiff::fmt::strtime::parse("%a %b %d %Y %H:%M:%S GMT%z", until_zone_name).ok()?.to_timestamp().ok()
+        let written = jiff::fmt::strtime::parse("%a %b %d %Y %H:%M:%S GMT%z", until_zone_name).ok()?;
+        Some(millis(written.to_datetime().ok()?, written.offset()?))
     };
-    let http = || jiff::fmt::rfc2822::parse(text).ok().map(|at| at.timestamp());
-    let at = text.parse::<jiff::Timestamp>().ok().or_else(utc).or_else(javascript).or_else(http)?;
-    Some(Timestamp::saturating_from_millis(at.as_millisecond()))
+    let http = || jiff::fmt::rfc2822::parse(text).ok().map(|at| at.timestamp().as_millisecond());
+    iso().or_else(javascript).or_else(http).map(Timestamp::saturating_from_millis)
 }
 
 /// persvr's `isodate`: the beginning of a date, the rest filled up.
@@ -198,9 +196,8 @@ fn again(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::model::json::Node;
 
     fn read_as(kind: FieldKind, text: &str) -> Result<Option<Value>, String> {
         let field = Field { name: "f", kind, optional: kind == FieldKind::Any };
@@ -215,14 +212,24 @@ mod tests {
         Value::Text(text.to_owned())
     }
 
+    fn numeric(text: &str) -> Value {
+        Value::Number(Number::parse(text).unwrap(), None)
+    }
+
     #[test]
-    fn values_are_typed_by_guess_only_when_written_as_javascript_prints_them() {
-        assert_eq!(guessed("5"), Value::Number(5.into()));
-        assert_eq!(guessed("-5"), Value::Number((-5).into()));
-        assert_eq!(guessed("%252D0%252E25"), Value::Number(Number::from_f64(-0.25).unwrap()));
+    fn a_number_is_one_and_maybe_a_text_too_when_it_is_not_written_as_javascript_prints_it() {
+        assert_eq!(guessed("5"), numeric("5"));
+        assert_eq!(guessed("-5"), numeric("-5"));
+        assert_eq!(guessed("%252D0%252E25"), numeric("-0.25"));
+        assert_eq!(guessed("1e%252B21"), numeric("1e21"));
+        assert_eq!(guessed("1e+21"), numeric("1e21"));
+        assert_eq!(guessed("1e-7"), numeric("1e-7"));
+        for text in ["1e3", "5.0", "1e21", "1e-07", "-0", "0.10", "9007199254740993", "12345678901234567890123"] {
+            assert_eq!(guessed(text), Value::Number(Number::parse(text).unwrap(), Some(text.to_owned())), "{text}");
+        }
         assert_eq!(guessed("true"), Value::Bool(true));
         assert_eq!(guessed("null"), Value::Null);
-        for text in ["007", "1e3", "5.0", "+5", "True", "NaN", "Infinity", "inf", "", "12345678901234567890123"] {
+        for text in ["007", "+5", ".5", "5.", "True", "NaN", "Infinity", "inf", ""] {
             assert_eq!(guessed(text), plain(text), "{text}");
         }
     }
@@ -232,7 +239,7 @@ mod tests {
         assert_eq!(guessed("string:5"), plain("5"));
         assert_eq!(guessed("string%3A5"), plain("5"));
         assert_eq!(guessed("string%253A5"), plain("string:5"));
-        assert_eq!(guessed("number:5.0"), Value::Number(Number::from_f64(5.0).unwrap()));
+        assert_eq!(guessed("number:5.0"), numeric("5"));
         assert_eq!(guessed("boolean:false"), Value::Bool(false));
         assert_eq!(guessed("env:prod"), plain("env:prod"));
         let at = |text: &str| Value::Time(text.parse().unwrap(), None);
@@ -306,6 +313,19 @@ mod tests {
             let word = super::super::tests::encoded_twice(written);
             assert_eq!(read_as(FieldKind::Timestamp, &word), Ok(Some(Value::Time(expected, None))), "{written}");
         }
+        for written in
+            ["9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999", "253402300799999", "9999-12-31T23:59:59.999-12:00"]
+        {
+            let word = super::super::tests::encoded_twice(written);
+            assert_eq!(
+                read_as(FieldKind::Timestamp, &word),
+                Ok(Some(Value::Time(Timestamp::LATEST, None))),
+                "{written}"
+            );
+        }
+        let javascript =
+            read_as(FieldKind::Timestamp, "Fri Dec 31 9999 23:59:59 GMT+0000 (Coordinated Universal Time)");
+        assert_eq!(javascript, Ok(Some(Value::Time("9999-12-31T23:59:59Z".parse().unwrap(), None))));
         let early = Value::Time(Timestamp::EPOCH, None);
         assert_eq!(read_as(FieldKind::Timestamp, "1960-01-01"), Ok(Some(early)));
     }
@@ -313,8 +333,9 @@ mod tests {
     #[test]
     fn a_guessed_date_still_equals_the_text_it_was() {
         let value = guessed("2026-01-31T08:15:30Z");
-        assert_eq!(value.order(&json!("2026-01-31T09:15:30.000+01:00")), Some(std::cmp::Ordering::Equal));
-        assert_eq!(value.order(&json!("2025-12-31")), Some(std::cmp::Ordering::Less));
-        assert_eq!(value.order(&json!("zebra")), Some(std::cmp::Ordering::Greater));
+        let order = |text: &str| value.order(&Node::String(text.into()));
+        assert_eq!(order("2026-01-31T09:15:30.000+01:00"), Some(std::cmp::Ordering::Equal));
+        assert_eq!(order("2025-12-31"), Some(std::cmp::Ordering::Less));
+        assert_eq!(order("zebra"), Some(std::cmp::Ordering::Greater));
     }
 }

@@ -25,10 +25,10 @@ pub use logs::{FunctionLogBounds, RunLogBounds, function_log_bounds, run_log_bou
 pub use path::FieldPath;
 pub use schema::{Field, FieldKind, Schema};
 pub use select::project;
-pub use sort::SortKey;
+pub use sort::{SortKey, SortValues};
 pub use value::Value;
 
-use crate::model;
+use crate::model::{self, json::Node};
 
 #[cfg(test)]
 mod tests;
@@ -97,8 +97,18 @@ impl Query {
         }
     }
 
+    /// Whether its answer takes more than reading the records of its page where an index has them in their order.
+    pub fn looks_into_records(&self) -> bool {
+        let is_filtered = self.filter.as_ref().is_some_and(|filter| !filter.is_decided_by("functionName"));
+        let is_sorted = self
+            .sort
+            .first()
+            .is_some_and(|key| !["id", "creationTimestamp", "timestamp"].iter().any(|field| key.field.is(field)));
+        is_filtered || is_sorted
+    }
+
     /// Whether the record meets the filter.
-    pub fn matches(&self, record: &serde_json::Value) -> bool {
+    pub fn matches(&self, record: &Node<'_>) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.matches(record))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::Value as Json;
+use crate::model::json::Node;
 
 /// The way to a field: `data.key` is two steps. No step at all is the record (or the list element) itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -45,7 +45,7 @@ impl FieldPath {
     /// An array on the way stands for each of its elements, and a step that is a number for that element too, as in
     /// MongoDB: `data.items.sku` reaches into an array of objects, `data.items.0` is its first element. An array at
     /// the end of the way is handed over whole.
-    pub fn any(&self, record: &Json, test: &mut dyn FnMut(&Json) -> bool) -> bool {
+    pub fn any(&self, record: &Node<'_>, test: &mut dyn FnMut(&Node<'_>) -> bool) -> bool {
         any(record, &self.0, test)
     }
 }
@@ -56,29 +56,30 @@ impl fmt::Display for FieldPath {
     }
 }
 
-fn any(value: &Json, steps: &[String], test: &mut dyn FnMut(&Json) -> bool) -> bool {
+fn any(value: &Node<'_>, steps: &[String], test: &mut dyn FnMut(&Node<'_>) -> bool) -> bool {
     let Some((step, rest)) = steps.split_first() else { return test(value) };
     match value {
-        Json::Object(object) => object.get(step).is_some_and(|below| any(below, rest, test)),
-        Json::Array(elements) => {
+        Node::Object(object) => object.get(step).is_some_and(|below| any(below, rest, test)),
+        Node::Array(elements) => {
             let index = step.parse::<usize>().ok();
             index.and_then(|index| elements.get(index)).is_some_and(|element| any(element, rest, test))
                 || elements.iter().filter(|element| element.is_object()).any(|element| any(element, steps, test))
         }
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
+        Node::Null | Node::Bool(_) | Node::Number(_) | Node::String(_) => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::model::Json;
 
-    fn reached(path: &[&str], record: &Json) -> Vec<Json> {
+    fn reached(path: &[&str], record: &Value) -> Vec<Value> {
         let mut found = Vec::new();
-        FieldPath::new(path.iter().copied()).any(record, &mut |value| {
-            found.push(value.clone());
+        FieldPath::new(path.iter().copied()).any(&Json::from(record.clone()).node(), &mut |value| {
+            found.push(value.to_value());
             false
         });
         found
@@ -90,8 +91,8 @@ mod tests {
         assert_eq!(reached(&["data", "items", "sku"], &record), [json!(1), json!([2, 3])]);
         assert_eq!(reached(&["data", "items", "1", "sku"], &record), [json!([2, 3])]);
         assert_eq!(reached(&["data", "items", "2"], &record), [json!(4)]);
-        assert_eq!(reached(&["data", "items", "9"], &record), [] as [Json; 0]);
-        assert_eq!(reached(&["data", "nothing", "sku"], &record), [] as [Json; 0]);
+        assert_eq!(reached(&["data", "items", "9"], &record), [] as [Value; 0]);
+        assert_eq!(reached(&["data", "nothing", "sku"], &record), [] as [Value; 0]);
         assert_eq!(reached(&[], &record), std::slice::from_ref(&record));
     }
 

@@ -1,6 +1,9 @@
 //! Cutting records down to the selected fields.
 
-use crate::model::{Json, json::Parts};
+use crate::model::{
+    Json,
+    json::scan::{elements, fields, unescape},
+};
 
 use super::FieldPath;
 
@@ -9,36 +12,44 @@ use super::FieldPath;
 pub fn project(select: &[FieldPath], record: &Json) -> Json {
     let id = ["id".to_owned()];
     let paths: Vec<&[String]> = select.iter().map(FieldPath::steps).chain([id.as_slice()]).collect();
-    cut(&paths, record)
+    let mut kept = String::new();
+    cut(&paths, record.as_str(), &mut kept);
+    // Parts of JSON, joined as its parts are, are JSON.
+    Json::parse(kept).unwrap_or_else(|_| Json::null())
 }
 
-fn cut(paths: &[&[String]], value: &Json) -> Json {
+fn cut(paths: &[&[String]], value: &str, kept: &mut String) {
     if paths.iter().any(|path| path.is_empty()) {
-        return value.clone();
-    }
-    match value.parts() {
-        Parts::Object(fields) => {
-            let kept = fields.into_iter().filter_map(|(name, below)| {
-                let rest: Vec<&[String]> = paths
-                    .iter()
-                    .filter_map(|path| path.split_first())
-                    .filter(|(step, _)| **step == name)
-                    .map(|(_, rest)| rest)
-                    .collect();
-                if rest.is_empty() {
-                    return None;
-                }
-                // A scalar where the path goes on has nothing that was selected.
-                let leads_on = !below.is_scalar() || rest.iter().any(|path| path.is_empty());
-                leads_on.then(|| (name, cut(&rest, &below)))
-            });
-            Parts::Object(kept.collect()).join()
+        kept.push_str(value);
+    } else if value.starts_with('{') {
+        let mut separator = '{';
+        for (name, below) in fields(value) {
+            let step = unescape(name);
+            let rest: Vec<&[String]> = paths
+                .iter()
+                .filter_map(|path| path.split_first())
+                .filter(|(own, _)| **own == step)
+                .map(|(_, rest)| rest)
+                .collect();
+            // A scalar where the path goes on has nothing that was selected.
+            let leads_on = below.starts_with(['{', '[']) || rest.iter().any(|path| path.is_empty());
+            if !rest.is_empty() && leads_on {
+                kept.push(std::mem::replace(&mut separator, ','));
+                kept.push_str(name);
+                kept.push(':');
+                cut(&rest, below, kept);
+            }
         }
-        Parts::Array(elements) => {
-            let objects = elements.iter().filter(|element| element.is_object());
-            Parts::Array(objects.map(|element| cut(paths, element)).collect()).join()
+        kept.push_str(if separator == '{' { "{}" } else { "}" });
+    } else if value.starts_with('[') {
+        let mut separator = '[';
+        for element in elements(value).filter(|element| element.starts_with('{')) {
+            kept.push(std::mem::replace(&mut separator, ','));
+            cut(paths, element, kept);
         }
-        Parts::Scalar => value.clone(),
+        kept.push_str(if separator == '[' { "[]" } else { "]" });
+    } else {
+        kept.push_str(value);
     }
 }
 
@@ -74,10 +85,13 @@ mod tests {
 
     #[test]
     fn leaves_numbers_and_names_as_they_were_written() {
-        let record = r#"{"data":{"n":1.50,"big":123456789012345678901234567890,"a\"b":[1e999]},"id":"1","x":2}"#;
+        let record =
+            r#"{"data":{"n":1.50,"big":123456789012345678901234567890,"a\"b":[1e999],"\ud83d":-0.0},"id":"1","x":2}"#;
         let record = Json::parse(record.to_owned()).unwrap();
         let kept = project(&[FieldPath::new(["data", "n"]), FieldPath::new(["data", "a\"b"])], &record);
         assert_eq!(kept.as_str(), r#"{"data":{"n":1.50,"a\"b":[1e999]},"id":"1"}"#);
+        let kept = project(&[FieldPath::new(["data", "\u{FFFD}"])], &record);
+        assert_eq!(kept.as_str(), r#"{"data":{"\ud83d":-0.0},"id":"1"}"#);
         let kept = project(&[FieldPath::new(["data", "big"])], &record);
         assert_eq!(kept.as_str(), r#"{"data":{"big":123456789012345678901234567890},"id":"1"}"#);
     }

@@ -2,9 +2,8 @@
 
 use std::cmp::Ordering;
 
-use serde_json::Value as Json;
-
-use super::{FieldPath, value::compare_numbers};
+use super::FieldPath;
+use crate::model::json::{Node, number};
 
 /// One key of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,72 +14,119 @@ pub struct SortKey {
     pub descending: bool,
 }
 
+/// What a record is sorted by: one value for each key of the order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SortValues(Vec<SortValue>);
+
+/// A value that a record is sorted by. The variants stand in MongoDB's order of kinds.
+#[derive(Clone, Debug, PartialEq)]
+enum SortValue {
+    Absent,
+    Number(String),
+    Text(String),
+    Object,
+    EmptyArray,
+    Bool(bool),
+}
+
 impl SortKey {
-    /// Compares two records by these keys; records that are equal in all of them are left for the caller to order.
+    /// What the record is sorted by.
     ///
-    /// Values of different kinds stand in MongoDB's order: absent and `null`, numbers, texts, objects, arrays,
-    /// booleans. An array with elements stands where its least element does (its greatest, when descending).
-    pub fn compare(keys: &[Self], a: &Json, b: &Json) -> Ordering {
-        keys.iter().map(|key| key.order(a, b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    /// An array with elements stands where its least element does (its greatest, when descending).
+    pub fn values(keys: &[Self], record: &Node<'_>) -> SortValues {
+        SortValues(keys.iter().map(|key| key.value(record)).collect())
     }
 
-    fn order(&self, a: &Json, b: &Json) -> Ordering {
-        let order = compare_values(&self.representative(a), &self.representative(b));
+    /// Compares two records by what they are sorted by; those that are equal in all of it are left for the caller to
+    /// order. Values of different kinds stand in MongoDB's order: absent and `null`, numbers, texts, objects, arrays,
+    /// booleans.
+    pub fn compare(keys: &[Self], a: &SortValues, b: &SortValues) -> Ordering {
+        let orders = keys.iter().zip(a.0.iter().zip(&b.0)).map(|(key, (a, b))| key.directed(a.order(b)));
+        orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    }
+
+    fn directed(&self, order: Ordering) -> Ordering {
         if self.descending { order.reverse() } else { order }
     }
 
-    fn representative(&self, record: &Json) -> Json {
-        let mut best: Option<Json> = None;
-        let mut consider = |found: &Json| {
-            let better = match &best {
-                None => true,
-                Some(best) if self.descending => compare_values(found, best).is_gt(),
-                Some(best) => compare_values(found, best).is_lt(),
-            };
-            if better {
-                best = Some(found.clone());
+    fn value(&self, record: &Node<'_>) -> SortValue {
+        let mut first: Option<SortValue> = None;
+        let mut consider = |found: &Node<'_>| {
+            let found = SortValue::of(found);
+            if first.as_ref().is_none_or(|first| self.directed(found.order(first)).is_lt()) {
+                first = Some(found);
             }
         };
         self.field.any(record, &mut |found| {
             match found {
-                Json::Array(elements) if !elements.is_empty() => elements.iter().for_each(&mut consider),
+                Node::Array(elements) if !elements.is_empty() => elements.iter().for_each(&mut consider),
                 other => consider(other),
             }
             false
         });
-        best.unwrap_or(Json::Null)
+        first.unwrap_or(SortValue::Absent)
     }
 }
 
-fn compare_values(a: &Json, b: &Json) -> Ordering {
-    match (a, b) {
-        (Json::Number(a), Json::Number(b)) => compare_numbers(a, b).unwrap_or(Ordering::Equal),
-        (Json::String(a), Json::String(b)) => a.cmp(b),
-        (Json::Bool(a), Json::Bool(b)) => a.cmp(b),
-        _ => rank(a).cmp(&rank(b)),
+impl SortValues {
+    /// About how much memory they take, in bytes.
+    pub fn size(&self) -> usize {
+        let texts = self.0.iter().map(|value| match value {
+            SortValue::Number(text) | SortValue::Text(text) => text.len(),
+            SortValue::Absent | SortValue::Object | SortValue::EmptyArray | SortValue::Bool(_) => 0,
+        });
+        texts.sum::<usize>() + self.0.len() * size_of::<SortValue>()
     }
 }
 
-fn rank(value: &Json) -> u8 {
-    match value {
-        Json::Null => 0,
-        Json::Number(_) => 1,
-        Json::String(_) => 2,
-        Json::Object(_) => 3,
-        Json::Array(_) => 4,
-        Json::Bool(_) => 5,
+impl SortValue {
+    fn of(found: &Node<'_>) -> Self {
+        match found {
+            Node::Null => Self::Absent,
+            Node::Bool(flag) => Self::Bool(*flag),
+            Node::Number(text) => Self::Number((*text).to_owned()),
+            Node::String(text) => Self::Text(text.clone().into_owned()),
+            Node::Array(_) => Self::EmptyArray,
+            Node::Object(_) => Self::Object,
+        }
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Number(a), Self::Number(b)) => number::compare(a, b),
+            (Self::Text(a), Self::Text(b)) => a.cmp(b),
+            (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
+            (a, b) => a.rank().cmp(&b.rank()),
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Absent => 0,
+            Self::Number(_) => 1,
+            Self::Text(_) => 2,
+            Self::Object => 3,
+            Self::EmptyArray => 4,
+            Self::Bool(_) => 5,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::model::Json;
 
-    fn sorted(keys: &[SortKey], mut records: Vec<Json>) -> Vec<Json> {
-        records.sort_by(|a, b| SortKey::compare(keys, a, b));
-        records
+    fn compared(keys: &[SortKey], a: &Json, b: &Json) -> Ordering {
+        SortKey::compare(keys, &SortKey::values(keys, &a.node()), &SortKey::values(keys, &b.node()))
+    }
+
+    fn sorted(keys: &[SortKey], records: Vec<Value>) -> Vec<Value> {
+        let mut records: Vec<_> = records.into_iter().map(Json::from).collect();
+        records.sort_by(|a, b| compared(keys, a, b));
+        records.iter().map(Json::to_value).collect()
     }
 
     #[test]
@@ -116,9 +162,31 @@ mod tests {
 
     #[test]
     fn an_array_stands_where_its_outermost_element_does() {
-        let (a, b) = (json!({"v": [1, 9]}), json!({"v": 5}));
+        let (a, b) = (json!({"v": [1, 9]}).into(), json!({"v": 5}).into());
         let key = |descending| SortKey { field: FieldPath::new(["v"]), descending };
-        assert!(SortKey::compare(&[key(false)], &a, &b).is_lt());
-        assert!(SortKey::compare(&[key(true)], &a, &b).is_lt());
+        assert!(compared(&[key(false)], &a, &b).is_lt());
+        assert!(compared(&[key(true)], &a, &b).is_lt());
+    }
+
+    #[test]
+    fn numbers_stand_in_the_order_of_their_values_however_they_are_written() {
+        let ascending = [
+            "-1e3",
+            "-0.5",
+            "0",
+            "1e-7",
+            "0.1",
+            "1.0",
+            "1.50",
+            "9007199254740993",
+            "123456789012345680001",
+            "1e21",
+            "1e400",
+        ];
+        let record = |number: &&str| Json::parse(format!("{{\"v\":{number}}}")).unwrap();
+        let key = SortKey { field: FieldPath::new(["v"]), descending: false };
+        let mut records: Vec<_> = ascending.iter().rev().map(record).collect();
+        records.sort_by(|a, b| compared(std::slice::from_ref(&key), a, b));
+        assert_eq!(records, ascending.iter().map(record).collect::<Vec<_>>());
     }
 }

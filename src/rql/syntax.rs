@@ -175,7 +175,6 @@ fn conditions<'a>(input: &mut Input<'a>, fixed: Option<Join>, place: Place) -> P
 }
 
 fn term<'a>(input: &mut Input<'a>, place: Place) -> Parsed<Term<'a>> {
-    count(input)?;
     let at = input.current_token_start();
     let word = name(input)?;
     match input.peek_token() {
@@ -188,7 +187,11 @@ fn term<'a>(input: &mut Input<'a>, place: Place) -> Parsed<Term<'a>> {
         }
         Some('(') => nested(input, |input| call(input, word, place)),
         Some('=' | '<' | '>' | '!' | '%') => shorthand(input, word),
-        _ if place == Place::Element => Ok(Term::Bare(word)),
+        _ if place == Place::Element => {
+            count(input)?;
+            count(input)?;
+            Ok(Term::Bare(word))
+        }
         _ => Err(Fault::new(
             at,
             format!("expected a condition such as eq(field,value) or field=value, found '{}'", shorten(word.text)),
@@ -204,6 +207,7 @@ fn call<'a>(input: &mut Input<'a>, operator: Word<'a>, place: Place) -> Parsed<T
     if let Some(op) = comparison(operator.text) {
         let field = field(input)?;
         comma(input, "a value")?;
+        count(input)?;
         return Ok(Term::Compare { field, op, value: value(input)? });
     }
     match operator.text {
@@ -212,15 +216,18 @@ fn call<'a>(input: &mut Input<'a>, operator: Word<'a>, place: Place) -> Parsed<T
         "in" | "out" => {
             let field = field(input)?;
             comma(input, "values")?;
+            count(input)?;
             Ok(Term::In { field, values: array_or_list(input)?, negated: operator.text == "out" })
         }
         "like" => {
             let field = field(input)?;
             comma(input, "a text")?;
+            count(input)?;
             Ok(Term::Like { field, value: value(input)? })
         }
         "contains" | "excludes" => {
             let field = field(input)?;
+            count(input)?;
             let conditions = match input.peek_token() {
                 Some(',') => {
                     input.next_token();
@@ -230,10 +237,10 @@ fn call<'a>(input: &mut Input<'a>, operator: Word<'a>, place: Place) -> Parsed<T
             };
             Ok(Term::Contains { field, conditions, negated: operator.text == "excludes" })
         }
-        "sort" => Ok(Term::Sort { at, keys: list(input)? }),
-        "select" => Ok(Term::Select { at, fields: list(input)? }),
+        "sort" => Ok(Term::Sort { at, keys: words(input) }),
+        "select" => Ok(Term::Select { at, fields: words(input) }),
         "limit" => {
-            let mut numbers = list(input)?.into_iter();
+            let mut numbers = words(input).into_iter();
             match (numbers.next(), numbers.next(), numbers.next()) {
                 (Some(limit), offset, None) => Ok(Term::Limit { at, limit, offset }),
                 _ => Err(Fault::new(at, "expected limit(number) or limit(number,offset)")),
@@ -250,6 +257,7 @@ fn shorthand<'a>(input: &mut Input<'a>, field: Word<'a>) -> Parsed<Term<'a>> {
     if field.text.is_empty() {
         return Err(Fault::new(at, "expected the name of a field before the operator"));
     }
+    count(input)?;
     let op = match operator_sign(input) {
         Some("==") => Comparison::Eq,
         Some("!=") => Comparison::Ne,
@@ -363,7 +371,7 @@ fn nested<'a, T>(input: &mut Input<'a>, within: impl FnOnce(&mut Input<'a>) -> P
 }
 
 fn field<'a>(input: &mut Input<'a>) -> Parsed<Word<'a>> {
-    let field = value(input)?;
+    let field = word(input);
     if field.text.is_empty() { Err(Fault::new(field.at, "expected the name of a field")) } else { Ok(field) }
 }
 
@@ -388,21 +396,36 @@ fn array<'a>(input: &mut Input<'a>) -> Parsed<Vec<Word<'a>>> {
     if input.peek_token() == Some(')') { Ok(Vec::new()) } else { list(input) }
 }
 
-/// `a,b,…` up to what cannot be part of it; nothing at all is one empty value.
+/// Values `a,b,…` up to what cannot be part of them; nothing at all is one empty value.
 fn list<'a>(input: &mut Input<'a>) -> Parsed<Vec<Word<'a>>> {
-    let mut words = vec![value(input)?];
+    let mut values = vec![value(input)?];
     while input.peek_token() == Some(',') {
         input.next_token();
-        words.push(value(input)?);
+        values.push(value(input)?);
     }
-    Ok(words)
+    Ok(values)
+}
+
+/// Words `a,b,…` that are no values: fields, the numbers of `limit`.
+fn words<'a>(input: &mut Input<'a>) -> Vec<Word<'a>> {
+    let mut words = vec![word(input)];
+    while input.peek_token() == Some(',') {
+        input.next_token();
+        words.push(word(input));
+    }
+    words
 }
 
 fn value<'a>(input: &mut Input<'a>) -> Parsed<Word<'a>> {
     count(input)?;
+    Ok(word(input))
+}
+
+fn word<'a>(input: &mut Input<'a>) -> Word<'a> {
     let at = input.current_token_start();
-    let text = take_while(0.., |c| !matches!(c, '(' | ')' | '&' | '|' | ',')).parse_next(input)?;
-    Ok(Word { at, text })
+    let rest: &str = &input.input;
+    let length = rest.find(['(', ')', '&', '|', ',']).unwrap_or(rest.len());
+    Word { at, text: input.next_slice(length) }
 }
 
 /// A word where an operator may follow: it also ends at one.
@@ -419,6 +442,8 @@ fn name<'a>(input: &mut Input<'a>) -> Parsed<Word<'a>> {
     Ok(Word { at, text: input.next_slice(length) })
 }
 
+/// Counts one more condition, or one more value that a field is compared with. Everything else is bounded by the length of
+/// the text alone.
 fn count(input: &mut Input<'_>) -> Parsed<()> {
     input.state.terms += 1;
     if input.state.terms <= MAX_TERMS {

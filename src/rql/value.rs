@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 
-use serde_json::{Number, Value as Json};
-
-use crate::model::{ObjectId, Timestamp};
+use crate::model::{
+    ObjectId, Timestamp,
+    json::{Node, number::Number},
+};
 
 /// A value of a query, read as what it is compared with.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,8 +14,9 @@ pub enum Value {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number: compared with numbers only, as MongoDB does.
-    Number(Number),
+    /// A number: compared with numbers, digit for digit. One that was only guessed to be a number, and that JavaScript would
+    /// write with other characters, may as well be a text: it keeps that, which is compared with texts.
+    Number(Number, Option<String>),
     /// A text: compared with texts only, by its bytes.
     Text(String),
     /// A moment: compared with texts that name one, however they write it. A value that was only guessed to be one
@@ -26,34 +28,22 @@ pub enum Value {
 
 impl Value {
     /// How a value of a record stands to this one; `None` when they cannot be compared.
-    pub fn order(&self, found: &Json) -> Option<Ordering> {
+    pub fn order(&self, found: &Node<'_>) -> Option<Ordering> {
         match (self, found) {
-            (Self::Null, Json::Null) => Some(Ordering::Equal),
-            (Self::Bool(wanted), Json::Bool(found)) => Some(found.cmp(wanted)),
-            (Self::Number(wanted), Json::Number(found)) => compare_numbers(found, wanted),
-            (Self::Text(wanted), Json::String(found)) => Some(found.as_str().cmp(wanted)),
-            (Self::Time(wanted, text), Json::String(found)) => match (found.parse::<Timestamp>(), text) {
+            (Self::Null, Node::Null) => Some(Ordering::Equal),
+            (Self::Bool(wanted), Node::Bool(found)) => Some(found.cmp(wanted)),
+            (Self::Number(wanted, _), Node::Number(found)) => Some(wanted.order(found)),
+            (Self::Number(_, Some(wanted)) | Self::Text(wanted), Node::String(found)) => Some((**found).cmp(wanted)),
+            (Self::Time(wanted, text), Node::String(found)) => match (found.parse::<Timestamp>(), text) {
                 (Ok(found), _) => Some(found.cmp(wanted)),
-                (Err(_), Some(text)) => Some(found.as_str().cmp(text)),
+                (Err(_), Some(text)) => Some((**found).cmp(text)),
                 (Err(_), None) => None,
             },
-            (Self::Id(wanted), Json::String(found)) => found.parse::<ObjectId>().ok().map(|found| found.cmp(wanted)),
+            (Self::Id(wanted), Node::String(found)) => found.parse::<ObjectId>().ok().map(|found| found.cmp(wanted)),
             (
-                Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::Time(..) | Self::Id(_),
-                Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_),
+                Self::Null | Self::Bool(_) | Self::Number(..) | Self::Text(_) | Self::Time(..) | Self::Id(_),
+                Node::Null | Node::Bool(_) | Node::Number(_) | Node::String(_) | Node::Array(_) | Node::Object(_),
             ) => None,
         }
     }
-}
-
-/// Compares numbers exactly when both are whole, else as floating point numbers.
-pub(super) fn compare_numbers(a: &Number, b: &Number) -> Option<Ordering> {
-    match (whole(a), whole(b)) {
-        (Some(a), Some(b)) => Some(a.cmp(&b)),
-        _ => a.as_f64()?.partial_cmp(&b.as_f64()?),
-    }
-}
-
-fn whole(number: &Number) -> Option<i128> {
-    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }

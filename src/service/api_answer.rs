@@ -13,6 +13,7 @@ use super::{
     answer_headers::{is_for_the_whole_origin, without_domain},
     answer_json::{Fields, Kind, Scalar, decode, kind_of, scalar_of},
 };
+use crate::model::Json;
 
 /// Headers that speak of the connection: they are the server's, whatever a Function says (RFC 9110 §7.6.1).
 pub(super) const OURS: [HeaderName; 8] = [
@@ -39,7 +40,14 @@ pub(super) fn answer_of(result: &[u8]) -> Result<ApiAnswer, String> {
         None => (result, None),
     };
     let json = std::str::from_utf8(json).map_err(|_| "the result is no UTF-8".to_owned())?;
-    let json: &RawValue = serde_json::from_str(json).map_err(|error| format!("the result is no JSON: {error}"))?;
+    let json = match serde_json::from_str::<&RawValue>(json) {
+        Ok(json) => Cow::Borrowed(json),
+        // Python writes numbers that JSON has no words for.
+        Err(_) => Cow::Owned(
+            Json::returned(json.as_bytes()).map_err(|error| format!("the result is no JSON: {error}"))?.into(),
+        ),
+    };
+    let json = &*json;
     if kind_of(json) != Kind::Object {
         return Err(format!("the result must be an object with a statusCode, and it is {}", kind_of(json)));
     }

@@ -169,3 +169,20 @@ proptest! {
         let _ = answer_of(json!({ "statusCode": status, "headers": { name: value } }).to_string().as_bytes());
     }
 }
+
+#[test]
+fn a_json_body_is_sent_as_the_function_wrote_it() {
+    for body in [
+        "[0.9157037119440723,117.63331139400017,123456789012345680000,1e21,1e-7,1.0,-0.0,9007199254740993,1e999]",
+        r#"{"z": 0.10, "a": "\ud83d", "z": 12345678901234567890123456789.123456789}"#,
+        "1.50",
+        "true",
+    ] {
+        let answer = answer_of(format!("{{\"statusCode\":200,\"body\":{body} }}").as_bytes()).unwrap();
+        assert_eq!(answer.body, body);
+    }
+    let answer = answer_of(br#"{"statusCode":200,"body":"Hello \ud83d"}"#).unwrap();
+    assert_eq!(answer.body, "Hello \u{FFFD}");
+    let answer = answer_of(br#"{"statusCode":200,"body":{"mean":NaN}}"#).unwrap();
+    assert_eq!(answer.body, r#"{"mean":null}"#);
+}

@@ -2,13 +2,14 @@
 
 use super::Service;
 use crate::{
-    model::{Json, Page, Result},
+    model::{Caller, Json, Page, Result},
     rql::Query,
 };
 
 impl Service {
     /// A page of API Requests. Calls that were answered before are on it, but where their records were lost.
-    pub async fn list_api_requests(&self, query: &Query) -> Result<Page<Json>> {
+    pub async fn list_api_requests(&self, caller: &Caller, query: &Query) -> Result<Page<Json>> {
+        let _turn = self.turn_of(caller, query).await?;
         self.inner.recorder.write().await;
         Ok(self.inner.store.api_requests.list(query, self.inner.ports.clock.now()).await?)
     }

@@ -117,7 +117,7 @@ impl Service {
         let stored = self.inner.store.credentials.list().await?;
         let data: Vec<_> = stored.into_iter().map(Credential::from).collect();
         let total = data.len() as u64;
-        let page = PageWindow { total: Some(total), total_is_exact: None, offset: 0, limit: total };
+        let page = PageWindow { total: Some(total), limit: total, ..PageWindow::default() };
         Ok(Page { query: query.to_owned(), page, data })
     }
 

@@ -72,7 +72,7 @@ impl Service {
         let functions = self.inner.store.functions.list().await?;
         let data: Vec<_> = functions.iter().map(Function::summary).collect();
         let total = data.len() as u64;
-        let page = PageWindow { total: Some(total), total_is_exact: None, offset: 0, limit: total };
+        let page = PageWindow { total: Some(total), limit: total, ..PageWindow::default() };
         Ok(Page { query: query.to_owned(), page, data })
     }
 

@@ -21,6 +21,9 @@ pub struct LogsAnswer {
     pub data: Vec<LogLine>,
 }
 
+/// How much text a page holds at most that is longer than its limit, in bytes: a client on AWS gets 6 MB in one answer.
+const LONGEST_PAGE: usize = 4 << 20;
+
 /// How long after a run had ended its last lines may still be stamped.
 const STRAGGLERS: Duration = Duration::from_secs(60);
 
@@ -56,9 +59,8 @@ impl Service {
         let unknown = || Error::unknown("function", name.chars().take(64).collect::<String>());
         let name = FunctionName::parse(name).map_err(|_| unknown())?;
         self.inner.functions.find(&name).await?.ok_or_else(unknown)?;
-        let page = log_page(bounds.window);
-        let lines = self.inner.ports.logs.of_function(&name, bounds.from, bounds.to, page).await;
-        lines.map_err(Error::internal)
+        let read = |page| self.inner.ports.logs.of_function(&name, bounds.from, bounds.to, page);
+        whole_moment(bounds.window, Some(bounds.from), read).await.map_err(Error::internal)
     }
 
     async fn run_logs(
@@ -74,18 +76,57 @@ impl Service {
             function,
             correlation,
             request_id,
-            from: bounds.from.map_or(started, |from| from.max(started)),
+            from: started,
+            since: bounds.from,
             to: ended.saturating_add(STRAGGLERS),
             page: log_page(bounds.window),
         };
-        let data = self.inner.ports.logs.of_run(query).await.map_err(|error: PortError| Error::internal(error))?;
+        let read = |page| self.inner.ports.logs.of_run(RunLogQuery { page, ..query.clone() });
+        let data = whole_moment(bounds.window, bounds.from, read).await.map_err(Error::internal)?;
         if data.is_empty() && bounds.window.offset == 0 && bounds.from.is_none() {
             let message = "No log lines were found yet; they may arrive a moment after the run.";
             return Err(Error::new(ErrorKind::NoTaskLogsFound, message));
         }
         let Window { limit, offset } = bounds.window;
-        Ok(LogsAnswer { page: PageWindow { total: None, total_is_exact: None, offset, limit }, data })
+        Ok(LogsAnswer { page: PageWindow { offset, limit, ..PageWindow::default() }, data })
     }
+}
+
+/// Reads a page of lines of which none is older than `from`.
+///
+/// A client may go on with the moment of the last line that it saw, and know of no offset. A burst logs more lines within
+/// a millisecond than a page holds; then the page holds all of that millisecond and its own number of lines after it, or
+/// the client would see the same page for ever.
+async fn whole_moment<F>(
+    window: Window,
+    from: Option<Timestamp>,
+    read: impl Fn(LogPage) -> F,
+) -> Result<Vec<LogLine>, PortError>
+where
+    F: Future<Output = Result<Vec<LogLine>, PortError>>,
+{
+    let mut page = log_page(window);
+    let mut lines = read(page).await?;
+    let Some(from) = from.filter(|_| page.offset == 0 && page.limit > 0) else { return Ok(lines) };
+    let limit = page.limit;
+    let is_older = |line: &LogLine| line.timestamp <= from;
+    let size = |lines: &[LogLine]| lines.iter().map(|line| line.message.len()).sum::<usize>();
+    while lines.len() == page.limit && lines.iter().all(is_older) && size(&lines) < LONGEST_PAGE {
+        page.limit = page.limit.saturating_mul(4);
+        lines = read(page).await?;
+    }
+    if page.limit > limit {
+        let of_moment = lines.iter().take_while(|line| is_older(line)).count();
+        lines.truncate(of_moment.saturating_add(limit));
+        let mut bytes = 0_usize;
+        let fits = lines.iter().take_while(|line| {
+            bytes += line.message.len();
+            bytes <= LONGEST_PAGE
+        });
+        let fits = fits.count().max(limit);
+        lines.truncate(fits);
+    }
+    Ok(lines)
 }
 
 fn log_page(window: Window) -> LogPage {

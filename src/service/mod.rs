@@ -17,6 +17,7 @@ mod functions;
 #[cfg(any(test, feature = "fuzzing"))]
 #[cfg(feature = "cli")]
 pub(crate) mod fuzz;
+mod lists;
 mod logs;
 mod passed_headers;
 mod recorder;
@@ -40,7 +41,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use self::recorder::Recorder;
+use self::{lists::Lists, recorder::Recorder};
 use crate::{
     auth::SecretBox,
     detach::detach_on_drop,
@@ -66,6 +67,7 @@ struct Inner {
     runner: Runner,
     api_slots: Arc<Semaphore>,
     recorder: Recorder,
+    lists: Lists,
     /// What goes on after its caller was answered or went away.
     background: TaskTracker,
 }
@@ -85,8 +87,9 @@ impl Service {
         let api_slots = Arc::new(Semaphore::new(usize::from(settings.api_concurrency)));
         let recorder = Recorder::new(store.api_requests.clone());
         let background = TaskTracker::new();
+        let lists = Lists::default();
         let inner =
-            Inner { store, ports, settings, functions, slots, secrets, runner, api_slots, recorder, background };
+            Inner { store, ports, settings, functions, slots, secrets, runner, api_slots, recorder, lists, background };
         Self { inner: Arc::new(inner) }
     }
 

@@ -11,7 +11,8 @@ use crate::{
 
 impl Service {
     /// A page of Schedules.
-    pub async fn list_schedules(&self, query: &Query) -> Result<Page<Json>> {
+    pub async fn list_schedules(&self, caller: &Caller, query: &Query) -> Result<Page<Json>> {
+        let _turn = self.turn_of(caller, query).await?;
         Ok(self.inner.store.schedules.list(query, self.inner.ports.clock.now()).await?)
     }
 

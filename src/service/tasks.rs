@@ -15,7 +15,8 @@ use crate::{
 
 impl Service {
     /// A page of Tasks.
-    pub async fn list_tasks(&self, query: &Query) -> Result<Page<Json>> {
+    pub async fn list_tasks(&self, caller: &Caller, query: &Query) -> Result<Page<Json>> {
+        let _turn = self.turn_of(caller, query).await?;
         Ok(self.inner.store.tasks.list(query, self.inner.ports.clock.now()).await?)
     }
 

@@ -67,7 +67,7 @@ async fn an_api_function_that_takes_too_long_is_answered_and_recorded() {
     assert_eq!(error.kind(), ErrorKind::LambdaInvocation);
 
     service.drain().await;
-    let page = service.list_api_requests(&crate::rql::Query::everything()).await.unwrap();
+    let page = service.list_api_requests(&Caller::Nobody, &crate::rql::Query::everything()).await.unwrap();
     assert_eq!(page.data.len(), 1, "{:?}", page.data);
 }
 

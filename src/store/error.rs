@@ -39,10 +39,12 @@ pub enum StoreError {
         action: &'static str,
     },
     /// A list whose page could not be found within its time budget (contract §8: 21).
-    #[error("the query took longer than its budget of {budget_millis} ms")]
+    #[error("the query took more than its share of {budget_millis} ms")]
     QueryBudget {
         /// The budget, in milliseconds.
         budget_millis: u128,
+        /// What its caller can do, reading on after "The query takes too long:".
+        advice: String,
     },
 }
 
@@ -59,10 +61,9 @@ impl StoreError {
 impl From<StoreError> for model::Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::QueryBudget { .. } => Self::new(
-                model::ErrorKind::LongQuery,
-                "The query takes too long: bound it by id, functionName, status or creationTimestamp.",
-            ),
+            StoreError::QueryBudget { advice, .. } => {
+                Self::new(model::ErrorKind::LongQuery, format!("The query takes too long: {advice}."))
+            }
             StoreError::Unavailable { .. }
             | StoreError::Throttled { .. }
             | StoreError::Corrupt { .. }

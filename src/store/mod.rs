@@ -111,7 +111,7 @@ impl Store {
         let table = |name: &str| Table::new(&client, format!("{}-{name}", config.table_prefix), &clock, &calls);
         let control = table("control");
         let days = |name: &str| Days::new(&control, name, config.shards);
-        let budgets = Budgets { query: config.query_budget, count: config.count_budget };
+        let budgets = Budgets { query: config.query_budget, count: config.count_budget, turns: list::Turns::default() };
         let tasks = Tasks {
             table: table("tasks"),
             days: days("tasks"),

@@ -45,6 +45,15 @@ impl Row {
         matches!(self.optional_number::<i64>(EXPIRES), Ok(Some(expires)) if expires <= now.as_secs())
     }
 
+    /// About how many bytes of text it holds.
+    pub(super) fn size(&self) -> u64 {
+        let sizes = self.attributes.values().map(|value| match value {
+            AttributeValue::S(text) | AttributeValue::N(text) => text.len(),
+            _ => 0,
+        });
+        sizes.sum::<usize>() as u64
+    }
+
     /// This row contradicts what the store wrote.
     pub(super) fn corrupt(&self, why: impl fmt::Display) -> StoreError {
         let key = ["pk", "sk"].iter().filter_map(|name| self.attributes.get(*name)?.as_s().ok()).cloned();

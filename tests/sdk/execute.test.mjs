@@ -53,6 +53,38 @@ describe('execute', () => {
     assert.equal((await execute(name, {})).result, null);
   });
 
+  test('hands numbers and halves of emoji through as they were written', async t => {
+    const name = await deploy(t, 'exports.handler = async ({ data }) => data;');
+    const post = async body => {
+      const response = await request(`/tasks/v1/functions/${name}/execute`, {
+        method: 'POST', as: administrator, body, headers: { 'content-type': 'application/json' },
+      });
+      assert.equal(response.status, 200);
+      return response.text();
+    };
+    const doubles = [0.9157037119440723, 117.63331139400017, 123456789012345680000, 1e21, 1e-7, 5e-324];
+    assert.ok((await post(JSON.stringify({ data: doubles }))).includes(`"result":${JSON.stringify(doubles)}`));
+    const written = '[1.0,-0.0,9007199254740993,0.10,12345678901234567890.123456789,"\\ud83d"]';
+    assert.ok((await post(`{"data":${written}}`)).includes(`"data":${written}`));
+    assert.deepEqual((await execute(name, { cut: '🚀'.slice(0, 1) })).result, { cut: '\ud83d' });
+  });
+
+  test('data that is null is null', async t => {
+    const name = await deploy(t, `exports.handler = async event => 'data' in event;`);
+    assert.equal((await execute(name, null)).result, true);
+    const path = `/tasks/v1/functions/${name}/execute`;
+    assert.equal((await (await request(path, { method: 'POST', as: administrator })).json()).result, false);
+  });
+
+  test('an error cut within an emoji keeps its name and its message, and shows no stack', async t => {
+    const name = await deploy(t, THROW);
+    const error = await refused(1406, () => execute(name, { name: 'CUT', message: 'bad: \ud83d' }));
+    assert.deepEqual(error.response.runtimeError, { name: 'CUT', message: 'bad: \ufffd' });
+    assert.deepEqual((await exh.tasks.findById(error.response.taskId)).error, {
+      type: 'runtime', name: 'CUT', message: 'bad: \ufffd',
+    });
+  });
+
   test('code that throws is 1406, with the Task and the error in it', async t => {
     const name = await deploy(t, THROW, { retryPolicy: { enabled: true } });
     const error = await refused(1406, () => execute(name, { name: 'MY_ERROR', message: 'no “luck”' }));

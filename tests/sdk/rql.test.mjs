@@ -67,6 +67,26 @@ for (const [kind, login] of Object.entries(logins)) {
   });
 }
 
+describe('numbers', () => {
+  test('are found by their value, whoever wrote them', async t => {
+    const tag = 'doubles';
+    const values = [0.42451918914251396, 0.1, -0.5, 1e21, 1e-7, 123456789012345680000, 2 ** 53, 5];
+    const created = await Promise.all(values.map(value => exh.tasks.create({
+      functionName, data: { value }, tags: [tag], startTimestamp: new Date(Date.now() + 86_400_000),
+    })));
+    t.after(() => Promise.all(created.map(({ id }) => exh.tasks.cancel(id))));
+    const found = async rql => (await find(tag, rql)).map(({ data }) => data.value).sort();
+    for (const value of values) {
+      assert.deepEqual(await found(rqlBuilder().eq('data.value', value).build()), [value]);
+      assert.deepEqual(await found(rqlBuilder().ge('data.value', value).le('data.value', value).build()), [value]);
+      assert.deepEqual(await found(rqlBuilder().in('data.value', [value, 'x']).build()), [value]);
+    }
+    for (const written of ['5.0', '5e0', '1e21', '1E-07', '1000000000000000000000']) {
+      assert.deepEqual(await found(rqlBuilder({ rql: `eq(data.value,${written})`, doubleEncodeValues: false }).build()), [Number(written)]);
+    }
+  });
+});
+
 describe('types', () => {
   const casts = rql => find('typed', rqlBuilder({ rql, doubleEncodeValues: false }).build());
 

@@ -71,11 +71,7 @@ fn invocation(answer: InvokeOutput) -> Invocation {
 
 /// The error in a payload: `{errorType, errorMessage, trace}`, as the runtime or Lambda itself wrote it.
 fn function_error(payload: &[u8], request_id: &str) -> FunctionError {
-    let mut error = serde_json::from_slice::<FunctionError>(payload).unwrap_or_else(|_| FunctionError {
-        name: String::new(),
-        message: String::from_utf8_lossy(payload).into_owned(),
-        trace: Vec::new(),
-    });
+    let mut error = FunctionError::read(payload);
     error.message = without_run(&error.message, request_id).to_owned();
     if error.name.is_empty() {
         // Older runtimes report a time-out or an exit by its message alone.

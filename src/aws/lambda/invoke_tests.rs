@@ -88,6 +88,14 @@ async fn what_lambda_reports_reads_the_same_for_every_run() {
     assert_eq!(error.message, "Runtime exited with error: exit status 1");
     // A user's own message that mentions the run is left alone.
     assert_eq!(failure(r#"{"errorType":"E","errorMessage":"run-1 is my id"}"#).await.message, "run-1 is my id");
+    // What cannot be told from a stack trace is no message.
+    let cut = failure(r#"{"errorType":"E","errorMessage":"bad: \ud83d","trace":["E: bad","    at secret.js"]}"#).await;
+    assert_eq!((cut.name.as_str(), cut.message.as_str()), ("E", "bad: \u{FFFD}"));
+    for report in
+        [r#"{"errorType":"E","trace":["    at secret.js"]}"#, r#"{"errorType":"E","trace":["    at secret.js"#]
+    {
+        assert!(!failure(report).await.message.contains("secret"), "{report}");
+    }
     // Not JSON at all.
     assert_eq!(failure("oops").await.message, "oops");
 }

@@ -5,7 +5,10 @@ use std::{borrow::Cow, collections::HashMap};
 use serde_json::value::RawValue;
 
 use super::values::FromField;
-use crate::model::{Error, ErrorKind, Result};
+use crate::model::{
+    Error, ErrorKind, Json, Result,
+    json::scan::{self, unescape},
+};
 
 /// How deep a body may nest. Records are answered inside of pages, and readers of JSON (serde_json's too) stop at 128.
 const MAX_DEPTH: usize = 100;
@@ -38,7 +41,7 @@ impl<'a> Fields<'a> {
             // Checked apart: serde's own message would quote what the body holds instead.
             return Err(not_json("it does not begin with {"));
         }
-        let values = serde_json::from_str(text).map_err(not_json)?;
+        let values = read(text).map_err(not_json)?;
         if depth(text) > MAX_DEPTH {
             return Err(Error::new(
                 ErrorKind::BodyFormat,
@@ -69,6 +72,11 @@ impl<'a> Fields<'a> {
         self.present(name).map(|value| T::from_field(value, &self.path_of(name))).transpose()
     }
 
+    /// A field of any JSON, of which `null` is one: `None` only when it is absent.
+    pub fn json(&self, name: &str) -> Result<Option<Json>> {
+        self.values.get(name).map(|value| Json::from_field(value, &self.path_of(name))).transpose()
+    }
+
     /// A field whose `null` takes a value away: `None` when absent, `Some(None)` when `null`.
     pub fn clearable<T: FromField>(&self, name: &str) -> Result<Option<Option<T>>> {
         if self.values.contains_key(name) { self.optional(name).map(Some) } else { Ok(None) }
@@ -79,7 +87,7 @@ impl<'a> Fields<'a> {
         let Some(value) = self.present(name) else { return Ok(None) };
         let path = self.path_of(name).into_owned();
         let is_object = value.get().starts_with('{');
-        match serde_json::from_str(value.get()) {
+        match read(value.get()) {
             Ok(values) if is_object => Ok(Some(Self { path, values })),
             _ => Err(Error::field_format(&path, "must be an object")),
         }
@@ -98,6 +106,19 @@ impl<'a> Fields<'a> {
     fn present(&self, name: &str) -> Option<&'a RawValue> {
         self.values.get(name).copied().filter(|value| value.get() != "null")
     }
+}
+
+/// The fields of an object. A name that only this parser refuses, for half of a surrogate pair in it, is read all the
+/// same.
+fn read(text: &str) -> serde_json::Result<HashMap<String, &RawValue>> {
+    serde_json::from_str(text).or_else(|error| {
+        if serde_json::from_str::<&RawValue>(text).is_err() {
+            return Err(error);
+        }
+        let each =
+            scan::fields(text).map(|(name, value)| Ok((unescape(name).into_owned(), serde_json::from_str(value)?)));
+        each.collect()
+    })
 }
 
 fn not_json(why: impl std::fmt::Display) -> Error {
@@ -127,7 +148,7 @@ fn depth(json: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Json, Timestamp};
+    use crate::model::Timestamp;
 
     fn kind_of<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
         result.unwrap_err().kind()
@@ -180,6 +201,23 @@ mod tests {
         let body = format!(r#"{{"data":{data}}}"#);
         let fields = Fields::parse(&body).unwrap();
         assert_eq!(fields.required::<Json>("data").unwrap().as_str(), data);
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_spoils_nothing() {
+        let fields =
+            Fields::parse(r#"{"\ud83d": 1, "a": "x\ud83d", "data": "\ude00", "o": {"\ud83d":1,"b":2}}"#).unwrap();
+        assert_eq!(fields.required::<String>("a").unwrap(), "x\u{FFFD}");
+        assert_eq!(fields.json("data").unwrap().unwrap().as_str(), r#""\ude00""#);
+        assert_eq!(fields.object("o").unwrap().unwrap().names().count(), 2);
+        assert_eq!(kind_of(Fields::parse(r#"{"\ud83d": 1, "a": "\ud83"}"#)), ErrorKind::BodyFormat);
+    }
+
+    #[test]
+    fn data_may_be_null_which_is_not_the_same_as_absent() {
+        let fields = Fields::parse(r#"{"data": null}"#).unwrap();
+        assert_eq!(fields.json("data").unwrap().unwrap().as_str(), "null");
+        assert!(fields.json("other").unwrap().is_none());
     }
 
     #[test]

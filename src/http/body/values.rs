@@ -4,7 +4,6 @@ use std::{borrow::Cow, collections::BTreeSet, fmt};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::{
     PartialSchema, ToSchema,
@@ -17,6 +16,10 @@ use utoipa::{
 use crate::model::{
     ApplicationId, ConcurrencyLimit, EntryPoint, Error, ErrorKind, FunctionName, Interval, Json, MemoryLimit,
     PermissionMode, Permissions, Priority, Result, Runtime, Tags, TimeLimit, Timestamp, UserId,
+    json::{
+        number::Number,
+        scan::{elements, unescape},
+    },
 };
 
 /// A value that a field of a body can hold. It is never given `null`: that is the same as absent.
@@ -104,7 +107,9 @@ impl FromField for PermissionMode {
 
 impl FromField for Vec<String> {
     fn from_field(value: &RawValue, path: &str) -> Result<Self> {
-        serde_json::from_str(value.get()).map_err(|_| Error::field_format(path, "must be a list of texts"))
+        let text = |element: &str| element.starts_with('"').then(|| unescape(element).into_owned());
+        let texts = value.get().starts_with('[').then(|| elements(value.get()).map(text).collect::<Option<_>>());
+        texts.flatten().ok_or_else(|| Error::field_format(path, "must be a list of texts"))
     }
 }
 
@@ -138,17 +143,7 @@ by_own_rule!(text_or_misfit: FunctionName, EntryPoint, UserId, ApplicationId);
 /// A whole number, however it is written (`30`, `30.0`, `3e1`); anything else becomes a number that no rule takes, so
 /// that the error says the rule.
 fn number_or_misfit(value: &RawValue) -> i64 {
-    const EXACT: f64 = 9_007_199_254_740_991.0;
-    let json = value.get();
-    if let Ok(number) = json.parse::<i64>() {
-        return number;
-    }
-    match serde_json::from_str::<f64>(json) {
-        // The cast loses nothing within these bounds.
-        #[allow(clippy::cast_possible_truncation)]
-        Ok(number) if number.fract() == 0.0 && number.abs() <= EXACT => number as i64,
-        _ => i64::MIN,
-    }
+    Number::parse(value.get()).and_then(|number| number.to_i64()).unwrap_or(i64::MIN)
 }
 
 /// A text; anything else becomes the empty one, which no rule takes, so that the error says the rule.
@@ -158,9 +153,7 @@ fn text_or_misfit(value: &RawValue) -> String {
 
 /// The text that a value is. Borrowed where it holds no escapes: a Function's code is large.
 fn text(value: &RawValue) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_str::<Text<'_>>(value.get()).ok().map(|text| text.0)
+    value.get().starts_with('"').then(|| unescape(value.get()))
 }
 
 impl PartialSchema for Code {
@@ -208,8 +201,12 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::FieldFormat, "{json}");
             assert_eq!(error.message(), "The field 'field' must be a whole number of seconds from 3 to 300.");
         }
-        assert_eq!(read::<Priority>("-9007199254740991").unwrap(), Priority::MIN);
-        for json in ["9007199254740992", "-9223372036854775808", "1e17"] {
+        for json in ["-9007199254740991", "-9007199254740991.0", "-90071992547409910e-1"] {
+            assert_eq!(read::<Priority>(json).unwrap(), Priority::MIN, "{json}");
+        }
+        assert_eq!(read::<Priority>("5.0").unwrap(), Priority::new(5).unwrap());
+        assert_eq!(read::<Priority>("-0.0").unwrap(), Priority::default());
+        for json in ["9007199254740992", "-9223372036854775808", "1e17", "9007199254740991.5"] {
             assert!(read::<Priority>(json).is_err(), "{json}");
         }
     }
@@ -235,7 +232,7 @@ mod tests {
 
     #[test]
     fn lists_hold_texts_by_their_rule() {
-        assert_eq!(read::<Tags>(r#"["a","é"]"#).unwrap().as_slice(), ["a", "é"]);
+        assert_eq!(read::<Tags>(r#" ["a" ,"é\ud83d"] "#.trim()).unwrap().as_slice(), ["a", "é\u{FFFD}"]);
         for json in [r#"["a",1]"#, r#""a""#, r#"[""]"#, r#"[null]"#, "{}"] {
             assert_eq!(read::<Tags>(json).unwrap_err().kind(), ErrorKind::FieldFormat, "{json}");
         }

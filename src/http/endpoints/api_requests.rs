@@ -23,7 +23,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::GET, "/tasks/v1/apiRequests", "listApiRequests", list)
             .summary("List API Requests")
             .about("Without a `sort`, the youngest come first.")
-            .fails(&[ErrorKind::LongQuery]),
+            .fails(&[ErrorKind::LongQuery, ErrorKind::TooManyRequests]),
         Endpoint::new(Method::GET, "/tasks/v1/apiRequests/{apiRequestId}/logs", "getApiRequestLogs", logs)
             .summary("Read what an API Request's run logged")
             .fails(&[ErrorKind::ResourceUnknown, ErrorKind::NoTaskLogsFound]),
@@ -41,10 +41,10 @@ impl Listed for ApiRequests {
 
 async fn list(
     service: Service,
-    _: Allowed<ViewApiFunctionRequests>,
+    access: Allowed<ViewApiFunctionRequests>,
     rql: Rql<ApiRequests>,
 ) -> Result<Json<Page<AnyJson>, Page<ApiRequest>>> {
-    service.list_api_requests(&rql.query).await.map(Json::of)
+    service.list_api_requests(access.caller(), &rql.query).await.map(Json::of)
 }
 
 async fn logs(

@@ -29,7 +29,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     let endpoints = vec![
         Endpoint::new(Method::GET, "/tasks/v1/schedules", "listSchedules", list)
             .summary("List Schedules")
-            .fails(&[ErrorKind::LongQuery]),
+            .fails(&[ErrorKind::LongQuery, ErrorKind::TooManyRequests]),
         Endpoint::new(Method::POST, "/tasks/v1/schedules", "createSchedule", create)
             .summary("Create a Schedule")
             .about("Its occurrences lie whole intervals after `startTimestamp`. Those missed during a stop are made up for by one Task.")
@@ -52,10 +52,10 @@ impl Listed for Schedules {
 
 async fn list(
     service: Service,
-    _: Allowed<ViewTaskSchedules>,
+    access: Allowed<ViewTaskSchedules>,
     rql: Rql<Schedules>,
 ) -> Result<Json<Page<AnyJson>, Page<Schedule>>> {
-    service.list_schedules(&rql.query).await.map(Json::of)
+    service.list_schedules(access.caller(), &rql.query).await.map(Json::of)
 }
 
 async fn create(
@@ -92,7 +92,7 @@ impl FromFields for ScheduleCreation {
         Ok(Self {
             interval: fields.required("interval")?,
             function_name: fields.required("functionName")?,
-            data: fields.optional("data")?,
+            data: fields.json("data")?,
             priority: fields.optional("priority")?,
             start_timestamp: fields.optional("startTimestamp")?,
         })

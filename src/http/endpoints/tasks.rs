@@ -30,7 +30,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::GET, "/tasks/v1", "listTasks", list)
             .summary("List Tasks")
             .about("Without a `sort`, the youngest Tasks come first.")
-            .fails(&[ErrorKind::LongQuery]),
+            .fails(&[ErrorKind::LongQuery, ErrorKind::TooManyRequests]),
         Endpoint::new(Method::POST, "/tasks/v1", "createTask", create)
             .summary("Create a Task")
             .about("It runs when its `startTimestamp` has come and its turn is there: the higher `priority` first, then the earlier start.")
@@ -54,8 +54,12 @@ impl Listed for Tasks {
     const SCHEMA: Schema = Schema::TASKS;
 }
 
-async fn list(service: Service, _: Allowed<ViewTasks>, rql: Rql<Tasks>) -> Result<Json<Page<AnyJson>, Page<Task>>> {
-    service.list_tasks(&rql.query).await.map(Json::of)
+async fn list(
+    service: Service,
+    access: Allowed<ViewTasks>,
+    rql: Rql<Tasks>,
+) -> Result<Json<Page<AnyJson>, Page<Task>>> {
+    service.list_tasks(access.caller(), &rql.query).await.map(Json::of)
 }
 
 async fn create(
@@ -98,7 +102,7 @@ impl FromFields for TaskCreation {
     fn from_fields(fields: &Fields<'_>) -> Result<Self> {
         Ok(Self {
             function_name: fields.required("functionName")?,
-            data: fields.optional("data")?,
+            data: fields.json("data")?,
             start_timestamp: fields.optional("startTimestamp")?,
             priority: fields.optional("priority")?,
             tags: fields.optional("tags")?,

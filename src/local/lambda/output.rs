@@ -313,6 +313,7 @@ mod tests {
                 correlation: ObjectId::new(Timestamp::EPOCH, run),
                 request_id: None,
                 from: Timestamp::EPOCH,
+                since: None,
                 to: Timestamp::LATEST,
                 page: LogPage { offset: 0, limit: 10_000 },
             };

@@ -22,7 +22,7 @@ use http::{
 };
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::{SetOnce, mpsc},
@@ -37,7 +37,6 @@ use super::{
 };
 use crate::{
     detach::{DetachOnDrop, detach_on_drop},
-    model::Json,
     ports::FunctionError,
 };
 
@@ -394,21 +393,12 @@ async fn read(mut body: Incoming) -> Result<Content, hyper::Error> {
 
 /// An error as runtimes report it: JSON that names and explains it, or else its name in a header.
 fn reported(headers: &HeaderMap, body: &[u8]) -> FunctionError {
-    let body = String::from_utf8_lossy(body);
-    let parsed = Json::parse(body.clone().into_owned()).map_or(Value::Null, |json| json.to_value());
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let field = |name: &str| parsed.get(name).filter(|value| !value.is_null()).map(text);
-    let in_header = || headers.get(ERROR_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let trace = parsed.get("stackTrace").or_else(|| parsed.get("trace")).and_then(Value::as_array);
-    FunctionError {
-        name: field("errorType").or_else(in_header).unwrap_or_else(|| "Runtime.Unknown".to_owned()),
-        message: field("errorMessage").or_else(|| field("message")).unwrap_or_else(|| {
-            // The whole of a report would show its stack to the caller.
-            let is_report = body.trim_start().starts_with('{');
-            if is_report { "the runtime reported an error without a message".to_owned() } else { body.into_owned() }
-        }),
-        trace: trace.map(|lines| lines.iter().map(text).collect()).unwrap_or_default(),
+    let mut error = FunctionError::read(body);
+    if error.name.is_empty() {
+        let in_header = headers.get(ERROR_TYPE).and_then(|value| value.to_str().ok());
+        in_header.unwrap_or("Runtime.Unknown").clone_into(&mut error.name);
     }
+    error
 }
 
 fn accepted() -> Response<Full<Bytes>> {

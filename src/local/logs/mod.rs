@@ -89,7 +89,8 @@ impl LocalLogs {
 
 impl Logs for LocalLogs {
     fn of_run<'a>(&'a self, query: RunLogQuery<'a>) -> PortFuture<'a, Result<Vec<LogLine>, PortError>> {
-        let RunLogQuery { function: _, correlation, request_id, from, to, page } = query;
+        let RunLogQuery { function: _, correlation, request_id, from, since, to, page } = query;
+        let from = since.map_or(from, |since| since.max(from));
         let request_id = request_id.map(str::to_owned);
         Box::pin(self.read(move |db| store::of_run(db, correlation, request_id.as_deref(), from, to, page)))
     }
@@ -131,7 +132,15 @@ mod tests {
 
     fn of_run(function: &FunctionName, run: u64, page: LogPage) -> RunLogQuery<'_> {
         let correlation = ObjectId::new(at(0), run);
-        RunLogQuery { function, correlation, request_id: None, from: Timestamp::EPOCH, to: Timestamp::LATEST, page }
+        RunLogQuery {
+            function,
+            correlation,
+            request_id: None,
+            from: Timestamp::EPOCH,
+            since: None,
+            to: Timestamp::LATEST,
+            page,
+        }
     }
 
     #[tokio::test]
@@ -146,7 +155,7 @@ mod tests {
         assert_eq!(messages(logs.of_run(of_run(&function, 1, ALL)).await.unwrap()), ["a", "b", "c\nd", "e"]);
         let page = LogPage { offset: 1, limit: 2 };
         assert_eq!(messages(logs.of_run(of_run(&function, 1, page)).await.unwrap()), ["b", "c\nd"]);
-        let since = RunLogQuery { from: at(1), ..of_run(&function, 1, ALL) };
+        let since = RunLogQuery { since: Some(at(1)), ..of_run(&function, 1, ALL) };
         assert_eq!(messages(logs.of_run(since).await.unwrap()), ["b", "c\nd", "e"]);
         let other_request = RunLogQuery { request_id: Some("request-2"), ..of_run(&function, 1, ALL) };
         assert_eq!(logs.of_run(other_request).await.unwrap(), []);

@@ -121,6 +121,13 @@ fn depth_and_size_are_bounded() {
     parse(&nested(MAX_DEPTH)).unwrap();
     assert!(fault(&nested(MAX_DEPTH + 1)).1.contains("nested deeper"));
     let values = |n: usize| format!("in(a,{})", vec!["1"; n].join(","));
-    parse(&values(MAX_TERMS - 2)).unwrap();
-    assert!(fault(&values(MAX_TERMS - 1)).1.contains("more than"));
+    parse(&format!("{}&sort(+a,-b)&select(a,b)&limit(1,2)", values(MAX_TERMS - 1))).unwrap();
+    assert!(fault(&values(MAX_TERMS)).1.contains("more than"));
+    for form in ["eq(a,1)", "a=1", "a=ge=1", "like(a,x)", "contains(a,x)"] {
+        // `contains` with a value is two conditions: that there is an element, and what it equals.
+        let each = if form.starts_with("contains") { 3 } else { 2 };
+        let many = |count: usize| vec![form; count].join("&");
+        parse(&many(MAX_TERMS / each)).unwrap();
+        assert!(fault(&many(MAX_TERMS / each + 1)).1.contains("more than"), "{form}");
+    }
 }

@@ -1,8 +1,9 @@
 //! Lists: from a query to a page, without ever reading a whole table (contract §8).
 //!
-//! [`plan`] says where the records that can match are found, [`walk`] reads them in order, [`page`] filters, counts
-//! and stops in time.
+//! [`plan`] says where the records that can match are found, [`walk`] reads them in order, [`look`] filters them, [`page`]
+//! counts and stops in time.
 
+mod look;
 mod page;
 mod plan;
 mod walk;
@@ -13,16 +14,19 @@ use crate::{model::Json, ports::Clock};
 
 use super::{StoreError, days::Days, row::Row, table::Table};
 
+pub(super) use look::Turns;
 pub(super) use page::page;
 pub(super) use plan::{Plan, Source};
 
-/// How long a list may take.
+/// How much a list may take.
 #[derive(Clone)]
 pub(super) struct Budgets {
     /// Until its page is found.
     pub(super) query: Duration,
     /// After that, until everything that matches is counted.
     pub(super) count: Duration,
+    /// Of the processor: lists take turns.
+    pub(super) turns: Turns,
 }
 
 /// What a list is a list of.

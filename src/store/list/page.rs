@@ -1,14 +1,19 @@
 //! From records to a page: filter, window, total.
 
-use serde_json::Value;
+use std::ops::Bound;
 
 use crate::{
     model::{Json, ObjectId, Page, PageWindow, Timestamp},
-    rql::{self, Query, SortKey},
-    store::{StoreError, row::Row},
+    rql::{self, Query, SortKey, SortValues},
+    store::StoreError,
 };
 
-use super::{Listed, Plan, plan::Order, walk::Walk};
+use super::{
+    Listed, Plan,
+    look::{Keep, Kept, Look, id_of},
+    plan::Order,
+    walk::Walk,
+};
 
 /// How many records are read at once while a filter may drop most of them: DynamoDB stops at 1 MB anyway.
 const READ_AHEAD: usize = 1000;
@@ -41,7 +46,14 @@ pub(in crate::store) async fn page(
     };
     Ok(Page {
         query: query.text.clone(),
-        page: PageWindow { total, total_is_exact, offset: window.offset, limit: window.limit },
+        page: PageWindow {
+            total,
+            total_is_exact,
+            offset: window.offset,
+            limit: window.limit,
+            is_partial: found.next.map(|_| true),
+            next: found.next,
+        },
         data: found.records.into_iter().map(cut).collect(),
     })
 }
@@ -49,6 +61,8 @@ pub(in crate::store) async fn page(
 struct Found {
     records: Vec<Json>,
     total: Total,
+    /// The last record that was looked at, when there was no time for more.
+    next: Option<ObjectId>,
 }
 
 enum Total {
@@ -58,29 +72,34 @@ enum Total {
 
 /// Reads in the list's own order and stops when the page is full and the rest counted, or its budget spent.
 async fn in_order(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -> Result<Found, StoreError> {
-    let began = listed.clock.now();
+    let page_until = listed.clock.now().saturating_add(listed.budgets.query);
     let mut walk = Walk::new(listed, plan).await?;
+    let mut look = query.filter.is_some().then(|| Look::new(listed, query, Keep::Records, now));
     let end = query.window.offset.saturating_add(query.window.limit);
     let (mut records, mut matched, mut read) = (Vec::new(), 0_u64, 0_u64);
-    let mut full_since = None;
+    let mut count_until = None;
+    let mut last = None;
+    let whole = |records, total| Ok(Found { records, total, next: None });
     loop {
-        if matched >= end {
-            if query.skip_count {
-                return Ok(Found { records, total: Total::Exact(matched) });
-            }
-            let full_since = *full_since.get_or_insert_with(|| listed.clock.now());
-            let deadline = full_since.saturating_add(listed.budgets.count);
-            if walk.can_count() {
-                let (rest, is_all) = walk.count_rest(COUNTED.saturating_sub(read), deadline).await?;
-                let total = if is_all { Total::Exact(matched + rest) } else { at_least(matched + rest, end) };
-                return Ok(Found { records, total });
-            }
-            if read > COUNTED || listed.clock.now() >= deadline {
-                return Ok(Found { records, total: at_least(matched, end) });
-            }
+        let until = if matched < end {
+            // Where to go on is only known once a record was looked at.
+            let has_begun = last.is_some() || look.is_none() || query.window.offset > 0;
+            if has_begun { page_until } else { page_until.saturating_add(listed.budgets.query) }
         } else {
-            check_budget(listed, began)?;
-        }
+            if query.skip_count {
+                return whole(records, Total::Exact(matched));
+            }
+            let until = *count_until.get_or_insert_with(|| listed.clock.now().saturating_add(listed.budgets.count));
+            if walk.can_count() {
+                let (rest, is_all) = walk.count_rest(COUNTED.saturating_sub(read), until).await?;
+                let total = if is_all { Total::Exact(matched + rest) } else { at_least(matched + rest, end) };
+                return whole(records, total);
+            }
+            if read > COUNTED {
+                return whole(records, at_least(matched, end));
+            }
+            until
+        };
         let wanted = match matched >= end {
             // Nothing is dropped of what is found.
             false if walk.can_count() => end - matched,
@@ -90,23 +109,49 @@ async fn in_order(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -
             _ => COUNTED + 1 - read,
         };
         let hint = usize::try_from(wanted).unwrap_or(READ_AHEAD).clamp(1, READ_AHEAD);
-        let Some(rows) = walk.next(hint).await? else {
-            return Ok(Found { records, total: Total::Exact(matched) });
+        // A page has some time in any case, counting may have none.
+        let is_counting = matched >= end;
+        let is_over = || {
+            let now = listed.clock.now();
+            now > until || (is_counting && now == until)
         };
-        read += rows.len() as u64;
-        for row in rows.iter().filter(|row| !row.is_expired(now)) {
-            let in_window = (query.window.offset..end).contains(&matched);
-            if query.filter.is_none() && !in_window {
-                matched += 1;
-                continue;
-            }
-            let record = (listed.decode)(row)?;
-            if query.filter.is_none() || query.matches(&record.to_value()) {
-                if in_window {
-                    records.push(record);
+        let rows = if is_over() { None } else { Some(walk.next(hint).await?) };
+        let is_all = match (rows, &mut look) {
+            (None, _) => false,
+            (Some(None), _) => return whole(records, Total::Exact(matched)),
+            (Some(Some(rows)), None) => {
+                read += rows.len() as u64;
+                for row in rows.iter().filter(|row| !row.is_expired(now)) {
+                    if (query.window.offset..end).contains(&matched) {
+                        records.push((listed.decode)(row)?);
+                    }
+                    matched += 1;
                 }
-                matched += 1;
+                true
             }
+            (Some(Some(rows)), Some(look)) => {
+                read += rows.len() as u64;
+                let looked = look.at(rows, is_over).await?;
+                for (_, kept) in looked.found {
+                    match kept {
+                        Kept::Record(record) if (query.window.offset..end).contains(&matched) => records.push(record),
+                        Kept::Record(_) | Kept::SortValues(_) => {}
+                    }
+                    matched += 1;
+                }
+                last = looked.last.or(last);
+                looked.is_all
+            }
+        };
+        if !is_all {
+            return match last {
+                _ if matched >= end => whole(records, at_least(matched, end)),
+                // With an offset nobody knows how much of it was passed over.
+                Some(next) if query.window.offset == 0 => {
+                    Ok(Found { records, total: at_least(matched, end), next: Some(next) })
+                }
+                Some(_) | None => Err(over_budget(listed, plan, query)),
+            };
         }
     }
 }
@@ -118,44 +163,45 @@ fn at_least(counted: u64, end: u64) -> Total {
 
 /// Reads everything that may match, keeps what may stand on the page, and looks the page's records up at the end.
 async fn sorted(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -> Result<Found, StoreError> {
-    let began = listed.clock.now();
+    let until = listed.clock.now().saturating_add(listed.budgets.query);
+    let is_over = || listed.clock.now() > until;
     let mut walk = Walk::new(listed, plan).await?;
+    let mut look = Look::new(listed, query, Keep::SortValues, now);
     let end = query.window.offset.saturating_add(query.window.limit);
     let end = usize::try_from(end).unwrap_or(usize::MAX);
-    let fields: Vec<_> = query.sort.iter().map(|key| key.field.clone()).collect();
     let mut best = Best { keys: &query.sort, kept: Vec::new(), bytes: 0, end };
     let mut matched = 0_u64;
     while let Some(rows) = walk.next(READ_AHEAD).await? {
-        check_budget(listed, began)?;
-        for row in rows.iter().filter(|row| !row.is_expired(now)) {
-            let record = (listed.decode)(row)?;
-            if query.filter.is_none() || query.matches(&record.to_value()) {
-                matched += 1;
-                best.offer(id_of(row)?, rql::project(&fields, &record).to_value());
+        let looked = look.at(rows, is_over).await?;
+        for (id, kept) in looked.found {
+            matched += 1;
+            match kept {
+                Kept::SortValues(values) => best.offer(id, values),
+                Kept::Record(_) => {}
             }
         }
-        if best.bytes > SORT_BYTES {
-            return Err(over_budget(listed));
+        if !looked.is_all || best.bytes > SORT_BYTES || is_over() {
+            return Err(over_budget(listed, plan, query));
         }
     }
     let first = usize::try_from(query.window.offset).unwrap_or(usize::MAX);
     let ids: Vec<_> = best.finish().into_iter().skip(first).collect();
     let records = by_ids(listed, &ids).await?;
-    Ok(Found { records, total: Total::Exact(matched) })
+    Ok(Found { records, total: Total::Exact(matched), next: None })
 }
 
 /// The best `end` records so far, cut down to what they are sorted by.
 struct Best<'a> {
     keys: &'a [SortKey],
-    kept: Vec<(ObjectId, Value)>,
+    kept: Vec<(ObjectId, SortValues)>,
     bytes: usize,
     end: usize,
 }
 
 impl Best<'_> {
-    fn offer(&mut self, id: ObjectId, record: Value) {
-        self.bytes += size(&record);
-        self.kept.push((id, record));
+    fn offer(&mut self, id: ObjectId, values: SortValues) {
+        self.bytes += values.size();
+        self.kept.push((id, values));
         if self.kept.len() >= self.end.saturating_mul(2).max(1000) {
             self.cut();
         }
@@ -165,24 +211,13 @@ impl Best<'_> {
         let keys = self.keys;
         self.kept.sort_by(|(id_a, a), (id_b, b)| SortKey::compare(keys, a, b).then(id_a.cmp(id_b)));
         self.kept.truncate(self.end);
-        self.bytes = self.kept.iter().map(|(_, record)| size(record)).sum();
+        self.bytes = self.kept.iter().map(|(_, values)| values.size()).sum();
     }
 
     fn finish(mut self) -> Vec<ObjectId> {
         self.cut();
         self.kept.into_iter().map(|(id, _)| id).collect()
     }
-}
-
-/// About how much memory a record takes.
-fn size(record: &Value) -> usize {
-    let below = match record {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len(),
-        Value::Array(elements) => elements.iter().map(size).sum(),
-        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + size(value)).sum(),
-    };
-    below + size_of::<Value>()
 }
 
 /// The records of these ids, in this order. One that is gone since it was found is left out.
@@ -200,14 +235,29 @@ async fn by_ids(listed: &Listed, ids: &[ObjectId]) -> Result<Vec<Json>, StoreErr
     Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
 }
 
-fn id_of(row: &Row) -> Result<ObjectId, StoreError> {
-    row.parse("sk")
+fn over_budget(listed: &Listed, plan: &Plan, query: &Query) -> StoreError {
+    StoreError::QueryBudget { budget_millis: listed.budgets.query.as_millis(), advice: advice(listed, plan, query) }
 }
 
-fn check_budget(listed: &Listed, began: Timestamp) -> Result<(), StoreError> {
-    if listed.clock.now() > began.saturating_add(listed.budgets.query) { Err(over_budget(listed)) } else { Ok(()) }
-}
-
-fn over_budget(listed: &Listed) -> StoreError {
-    StoreError::QueryBudget { budget_millis: listed.budgets.query.as_millis() }
+/// What makes a query quicker that it does not do already.
+fn advice(listed: &Listed, plan: &Plan, query: &Query) -> String {
+    let filter = query.filter.as_ref();
+    let has_function = filter.is_some_and(|filter| filter.required_values("functionName").is_some());
+    let range = filter.map(|filter| filter.required_range(listed.time_field));
+    let has_range = range.is_some_and(|(from, to)| from != Bound::Unbounded && to != Bound::Unbounded);
+    let mut ways = Vec::new();
+    match (has_function, has_range) {
+        (true, true) => {}
+        (false, true) => ways.push("bound it by functionName".to_owned()),
+        (true, false) => ways.push(format!("bound {} on both sides", listed.time_field)),
+        (false, false) => ways.push(format!("bound it by functionName, or by {} on both sides", listed.time_field)),
+    }
+    match plan.order {
+        Order::Keys => ways.push("leave out the sort, and sort what you get".to_owned()),
+        Order::Ids { .. } if query.window.offset > 0 => {
+            ways.push("go on after the last id that you saw instead of an offset".to_owned());
+        }
+        Order::Ids { .. } => {}
+    }
+    if ways.is_empty() { "ask for a smaller part of the list at once".to_owned() } else { ways.join(", or ") }
 }

@@ -94,12 +94,15 @@ fn id_range(filter: &Filter, time_field: &str) -> (ObjectId, ObjectId) {
         Bound::Included(time) | Bound::Excluded(time) => ObjectId::first_at(time.saturating_add(SLACK)),
         Bound::Unbounded => everything().1,
     };
+    // Exactly: a list that goes on after a record must not find that one again, and nothing else.
     let from = match from {
-        Bound::Included(id) | Bound::Excluded(id) => id,
+        Bound::Included(id) => id,
+        Bound::Excluded(id) => id.successor(),
         Bound::Unbounded => everything().0,
     };
     let to = match to {
-        Bound::Included(id) | Bound::Excluded(id) => id,
+        Bound::Included(id) => id,
+        Bound::Excluded(id) => id.predecessor(),
         Bound::Unbounded => everything().1,
     };
     (earliest.max(from), latest.min(to))
@@ -123,7 +126,10 @@ fn order(sort: &[SortKey], time_field: &str) -> Order {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rql::{Comparison, FieldPath, Value};
+    use crate::{
+        model::json::number::Number,
+        rql::{Comparison, FieldPath, Value},
+    };
 
     fn query(filter: Option<Filter>) -> Query {
         Query { filter, ..Query::everything() }
@@ -142,7 +148,7 @@ mod tests {
         let id = ObjectId::new(at(5000), 1);
         let by_id = compare("id", Comparison::Eq, Value::Id(id));
         let by_function = compare("functionName", Comparison::Eq, Value::Text("f".into()));
-        let by_priority = compare("priority", Comparison::Gt, Value::Number(3.into()));
+        let by_priority = compare("priority", Comparison::Gt, Value::Number(Number::parse("3").unwrap(), None));
         let source = |filters: &[&Filter]| {
             Plan::new(&query(Some(Filter::And(filters.iter().copied().cloned().collect()))), "creationTimestamp").source
         };
@@ -162,6 +168,16 @@ mod tests {
         assert!(plan.covers(ObjectId::new(at(1_000_000), 0)));
         assert!(plan.covers(ObjectId::new(at(2_000_000), u64::MAX)));
         assert!(!plan.covers(ObjectId::new(at(2_000_001 + 3_600_000), 0)));
+    }
+
+    #[test]
+    fn what_comes_after_a_record_is_without_it() {
+        let id = ObjectId::new(at(5000), 0);
+        for (op, covered) in [(Comparison::Gt, id.successor()), (Comparison::Lt, id.predecessor())] {
+            let plan = Plan::new(&query(Some(compare("id", op, Value::Id(id)))), "creationTimestamp");
+            assert!(!plan.covers(id) && plan.covers(covered), "{op:?}");
+        }
+        assert_eq!(id.predecessor().successor(), id);
     }
 
     #[test]

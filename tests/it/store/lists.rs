@@ -256,18 +256,118 @@ async fn a_page_that_is_not_found_in_time_is_an_error_of_its_own() {
     // A second passes with every query.
     let clock = world.clock.clone();
     world.wire.on_call(move |_| clock.advance(Duration::from_secs(2)));
-    for query in ["priority<0", "sort(priority)", "limit(5,29)"] {
+    for query in ["priority<0&limit(5,1)", "sort(priority)", "limit(5,29)"] {
         let query = Query::parse(query, &Schema::TASKS).unwrap();
         let error = world.store.tasks.list(&query, world.now()).await;
         match error {
-            Err(StoreError::QueryBudget { .. }) => {}
+            Err(error @ StoreError::QueryBudget { .. }) => {
+                assert_eq!(tasklane::model::Error::from(error).kind().code(), Some(21));
+            }
             other => panic!("{}: {other:?}", query.text),
         }
     }
-    let error = StoreError::QueryBudget { budget_millis: 5000 };
-    assert_eq!(tasklane::model::Error::from(error).kind().code(), Some(21));
     // What lies at the beginning is found in time.
     assert_eq!(list(&world, "priority=0&limit(1)&skipCount()").await.data.len(), 1);
+}
+
+#[tokio::test]
+async fn a_page_for_which_too_little_is_found_in_time_says_where_to_go_on() {
+    let world = World::with(|config| config.query_budget = Duration::from_secs(5)).await;
+    let created = thirty(&world).await;
+    let clock = world.clock.clone();
+    world.wire.on_call(move |_| clock.advance(Duration::from_secs(2)));
+    let wanted: Vec<_> = [created[1], created[14], created[27]].to_vec();
+    let backwards: Vec<_> = wanted.iter().rev().copied().collect();
+    for (order, operator, wanted) in [("", "gt", &wanted), ("&sort(-creationTimestamp)", "lt", &backwards)] {
+        let (mut found, mut next, mut pages) = (Vec::new(), None, 0);
+        loop {
+            let after = next.map_or(String::new(), |next: ObjectId| format!("&{operator}(id,{next})"));
+            let page = list(&world, &format!("in(priority,1,14,27){order}{after}")).await;
+            found.extend(ids(&page));
+            pages += 1;
+            assert!(pages <= 30, "it never ends");
+            next = page.page.next;
+            assert_eq!(page.page.is_partial, next.map(|_| true));
+            if next.is_none() {
+                break;
+            }
+            // Whoever knows of no such pages is told that there is more.
+            assert!(page.page.total.unwrap() > 20 && page.page.total_is_exact == Some(false), "{:?}", page.page);
+        }
+        assert_eq!(found, **wanted);
+        assert!(pages > 1, "all of it was found in time");
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_takes_too_long_is_advised_to_do_what_it_does_not_do_yet() {
+    let world = World::with(|config| config.query_budget = Duration::from_secs(1)).await;
+    let created = thirty(&world).await;
+    let clock = world.clock.clone();
+    world.wire.on_call(move |_| clock.advance(Duration::from_secs(2)));
+    let (from, to) = (created[0].time(), created[29].time());
+    let span = format!("ge(creationTimestamp,{from})&le(creationTimestamp,{to})");
+    for (query, says, says_not) in [
+        ("sort(priority)".to_owned(), &["functionName", "creationTimestamp", "sort"][..], &["status"][..]),
+        ("status=failed&sort(priority)".to_owned(), &["functionName", "sort"], &["status"]),
+        ("functionName=odd&sort(priority)".to_owned(), &["creationTimestamp", "sort"], &["functionName"]),
+        (format!("{span}&sort(priority)"), &["functionName", "sort"], &["creationTimestamp"]),
+        ("priority<0&limit(5,5)".to_owned(), &["functionName", "offset"], &["sort"]),
+        (format!("functionName=odd&{span}&sort(priority)"), &["sort"], &["functionName", "creationTimestamp"]),
+    ] {
+        let query = Query::parse(&query, &Schema::TASKS).unwrap();
+        let error = world.store.tasks.list(&query, world.now()).await.unwrap_err();
+        let message = tasklane::model::Error::from(error).message().to_owned();
+        assert!(says.iter().all(|word| message.contains(word)), "{}: {message}", query.text);
+        assert!(!says_not.iter().any(|word| message.contains(word)), "{}: {message}", query.text);
+    }
+}
+
+#[tokio::test]
+async fn numbers_are_found_and_sorted_by_their_value_however_they_were_written() {
+    let world = World::new().await;
+    let ascending = [
+        "-9007199254740993",
+        "-1e21",
+        "0",
+        "1e-7",
+        "0.42451918914251396",
+        "5.0",
+        "9007199254740993",
+        "123456789012345680001",
+        "1e21",
+    ];
+    let ascending = [&ascending[1..2], &ascending[..1], &ascending[2..]].concat();
+    let mut created = Vec::new();
+    for number in &ascending {
+        let mut task = world.task();
+        task.data = Some(Json::parse(format!("{{\"v\":{number}}}")).unwrap());
+        created.push(world.create(&task).await);
+    }
+    for (number, id) in ascending.iter().zip(&created) {
+        for query in [format!("eq(data.v,{number})"), format!("ge(data.v,{number})&le(data.v,{number})")] {
+            assert_eq!(ids(&list(&world, &query).await), [*id], "{query}");
+        }
+    }
+    let reversed: Vec<_> = created.iter().rev().copied().collect();
+    assert_eq!(ids(&list(&world, "sort(-data.v)").await), reversed);
+    assert_eq!(ids(&list(&world, "gt(data.v,9007199254740992)&sort(data.v)").await), created[6..]);
+}
+
+#[tokio::test]
+async fn data_that_is_null_is_not_absent() {
+    let world = World::new().await;
+    let mut task = world.task();
+    task.data = Some(Json::null());
+    let null = world.create(&task).await;
+    task = world.task();
+    task.data = None;
+    let absent = world.create(&task).await;
+    let page = list(&world, "").await;
+    assert_eq!(page.data[0].get("data"), Some(&Value::Null));
+    assert_eq!(page.data[1].get("data"), None);
+    assert_eq!(ids(&list(&world, "contains(data)").await), [null]);
+    assert_eq!(ids(&list(&world, "excludes(data)").await), [absent]);
 }
 
 #[tokio::test]

@@ -136,7 +136,7 @@ impl FromFields for FunctionUpdate {
 
 impl FromFields for ExecutionInput {
     fn from_fields(fields: &Fields<'_>) -> Result<Self> {
-        Ok(Self { data: fields.optional("data")? })
+        Ok(Self { data: fields.json("data")? })
     }
 
     fn limit(limits: &BodyLimits) -> usize {

@@ -18,9 +18,8 @@ use crate::{
 pub struct FunctionDetails {
     /// Its name.
     name: FunctionName,
-    /// What it is for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
+    /// What it is for; empty when nobody said.
+    description: String,
     /// What Lambda calls.
     entry_point: EntryPoint,
     /// What runs it.
@@ -60,7 +59,7 @@ impl From<Function> for FunctionDetails {
             .collect();
         Self {
             name: function.name,
-            description: function.description,
+            description: function.description.unwrap_or_default(),
             entry_point: function.entry_point,
             runtime: function.runtime,
             time_limit: function.time_limit,

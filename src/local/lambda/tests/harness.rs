@@ -133,6 +133,7 @@ impl World {
             correlation,
             request_id: None,
             from: Timestamp::EPOCH,
+            since: None,
             to: Timestamp::LATEST,
             page: LogPage { offset: 0, limit: 100_000 },
         };

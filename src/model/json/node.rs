@@ -1,0 +1,181 @@
+//! A JSON text, taken apart to be looked into.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::scan::{Scanner, unescape};
+
+/// A value of a JSON text. Unlike `serde_json::Value` it holds every JSON there is: numbers as they were written, and
+/// strings with half of a surrogate pair in them, as U+FFFD.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Node<'a> {
+    /// `null`, and what nests deeper than anybody looks.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number, as it was written.
+    Number(&'a str),
+    /// A string.
+    String(Cow<'a, str>),
+    /// An array.
+    Array(Vec<Node<'a>>),
+    /// An object.
+    Object(Fields<'a>),
+}
+
+/// The fields of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fields<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
+
+/// How deep a text is looked into: as deep as `serde_json` parses.
+const DEEPEST: usize = 128;
+
+impl<'a> Node<'a> {
+    /// The value of a text that is known to be JSON.
+    pub(super) fn of(text: &'a str) -> Self {
+        Self::read(&mut Scanner::new(text), DEEPEST)
+    }
+
+    /// The object of a text that is known to be JSON, with those of its fields only whose names are wanted; what is no
+    /// object is null.
+    pub(super) fn of_fields(text: &'a str, wanted: impl Fn(&str) -> bool) -> Self {
+        let mut fields = Vec::new();
+        for (name, value) in super::scan::fields(text) {
+            let name = unescape(name);
+            if wanted(&name) {
+                fields.push((name, Self::read(&mut Scanner::new(value), DEEPEST - 1)));
+            }
+        }
+        if text.starts_with('{') { Self::Object(Fields::new(fields)) } else { Self::Null }
+    }
+
+    fn read(scanner: &mut Scanner<'a>, depth: usize) -> Self {
+        match scanner.peek() {
+            Some(b'"') => Self::String(unescape(scanner.string())),
+            Some(b'{' | b'[') if depth == 0 => {
+                scanner.value();
+                Self::Null
+            }
+            Some(b'{') => {
+                scanner.take(b'{');
+                let mut fields = Vec::new();
+                while scanner.peek() == Some(b'"') {
+                    let name = unescape(scanner.string());
+                    scanner.take(b':');
+                    fields.push((name, Self::read(scanner, depth - 1)));
+                    scanner.take(b',');
+                }
+                scanner.take(b'}');
+                Self::Object(Fields::new(fields))
+            }
+            Some(b'[') => {
+                scanner.take(b'[');
+                let mut elements = Vec::new();
+                while !matches!(scanner.peek(), None | Some(b']')) {
+                    elements.push(Self::read(scanner, depth - 1));
+                    scanner.take(b',');
+                }
+                scanner.take(b']');
+                Self::Array(elements)
+            }
+            Some(_) | None => match scanner.value() {
+                "true" => Self::Bool(true),
+                "false" => Self::Bool(false),
+                "null" | "" => Self::Null,
+                number => Self::Number(number),
+            },
+        }
+    }
+
+    /// The string, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Array(_) | Self::Object(_) => None,
+        }
+    }
+
+    /// Whether it is an object.
+    pub fn is_object(&self) -> bool {
+        matches!(self, Self::Object(_))
+    }
+
+    /// The field of that name, if it is an object that has one.
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Object(fields) => fields.get(name),
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) | Self::Array(_) => None,
+        }
+    }
+
+    /// The same as a [`Value`]; a number that none can hold, such as `1e999`, is null.
+    pub fn to_value(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(flag) => Value::Bool(*flag),
+            Self::Number(text) => to_number(text).map_or(Value::Null, Value::Number),
+            Self::String(text) => Value::String(text.clone().into_owned()),
+            Self::Array(elements) => elements.iter().map(Self::to_value).collect(),
+            Self::Object(Fields(fields)) => {
+                fields.iter().map(|(name, value)| (name.clone().into_owned(), value.to_value())).collect()
+            }
+        }
+    }
+}
+
+/// The number that a text names, or the double next to it.
+fn to_number(text: &str) -> Option<serde_json::Number> {
+    let whole = text.parse::<i64>().map(Into::into).or_else(|_| text.parse::<u64>().map(Into::into));
+    whole.ok().or_else(|| serde_json::Number::from_f64(text.parse().ok()?))
+}
+
+impl<'a> Fields<'a> {
+    fn new(mut fields: Vec<(Cow<'a, str>, Node<'a>)>) -> Self {
+        // A filter may ask for many of them.
+        fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Self(fields)
+    }
+
+    /// The field of that name; the last of several.
+    pub fn get(&self, name: &str) -> Option<&Node<'a>> {
+        let after = self.0.partition_point(|(own, _)| **own <= *name);
+        let (found, value) = self.0.get(after.checked_sub(1)?)?;
+        (found == name).then_some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_no_other_parser_holds_takes_nothing_else_away() {
+        let read = Node::of(r#"{"a":[1,1e999,{"b":2}],"c":"x\ud83d","\ude00":1}"#);
+        assert_eq!(read.to_value(), json!({"a": [1, null, {"b": 2}], "c": "x\u{FFFD}", "\u{FFFD}": 1}));
+        let Some(Node::Array(elements)) = read.get("a") else { panic!("{read:?}") };
+        assert_eq!(elements[1], Node::Number("1e999"));
+        let deep = format!("{{\"deep\":{}{},\"a\":1}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(Node::of(&deep).get("a"), Some(&Node::Number("1")));
+    }
+
+    #[test]
+    fn doubles_keep_every_digit() {
+        for text in
+            ["0.9157037119440723", "117.63331139400017", "0.42451918914251396", "1.0", "-5", "18446744073709551615"]
+        {
+            assert_eq!(Node::of(text).to_value().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_last_of_two_equal_names_counts() {
+        let read = Node::of(r#"{"b":1,"a":1,"\u0061":{"x":[]},"c":3}"#);
+        assert_eq!(read.get("a").and_then(|a| a.get("x")), Some(&Node::Array(Vec::new())));
+        assert_eq!(read.get("d"), None);
+        let partly = Node::of_fields(r#"{"b":1,"a":1,"a":2}"#, |name| name == "a");
+        assert_eq!((partly.get("a"), partly.get("b")), (Some(&Node::Number("2")), None));
+    }
+}

@@ -1,0 +1,160 @@
+//! Whose list is looked through: one of each caller's at a time.
+//!
+//! A filter says how much work a list is, and its caller says how many lists there are. So those that have to look into
+//! records wait for the caller's own, and nobody else's.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Service;
+use crate::{
+    model::{ApplicationId, Caller, Error, ErrorKind, Result, UserId},
+    rql::Query,
+};
+
+/// How many lists of one caller there may be, the one that is looked through among them.
+const MOST: usize = 100;
+/// How long a list waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The lists of every caller who has any now.
+#[derive(Default)]
+pub(super) struct Lists(Mutex<HashMap<Asker, Queue>>);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Asker {
+    Nobody,
+    Application(ApplicationId),
+    User(UserId),
+}
+
+struct Queue {
+    turn: Arc<Semaphore>,
+    lists: usize,
+}
+
+/// A list that may be looked through, until this is dropped.
+pub(super) struct Turn<'a> {
+    // Given back before its place is.
+    _turn: OwnedSemaphorePermit,
+    _place: Place<'a>,
+}
+
+/// A place among the lists of a caller.
+struct Place<'a> {
+    lists: &'a Lists,
+    asker: Asker,
+}
+
+impl Service {
+    /// Waits until this list may be looked through; at once where none of its records has to be looked into. 1505 when too
+    /// many lists of this caller are there, or take too long.
+    pub(super) async fn turn_of(&self, caller: &Caller, query: &Query) -> Result<Option<Turn<'_>>> {
+        if !query.looks_into_records() {
+            return Ok(None);
+        }
+        tokio::select! {
+            biased;
+            turn = self.inner.lists.turn(caller) => turn.map(Some),
+            () = self.inner.ports.clock.sleep(PATIENCE) => Err(too_many()),
+        }
+    }
+}
+
+impl Lists {
+    async fn turn(&self, caller: &Caller) -> Result<Turn<'_>> {
+        let asker = match caller {
+            Caller::Nobody => Asker::Nobody,
+            Caller::Application(application) => Asker::Application(application.clone()),
+            Caller::User(identity) => Asker::User(identity.user_id.clone()),
+        };
+        let (place, turn) = self.place(asker)?;
+        let turn = turn.acquire_owned().await.map_err(Error::internal)?;
+        Ok(Turn { _turn: turn, _place: place })
+    }
+
+    fn place(&self, asker: Asker) -> Result<(Place<'_>, Arc<Semaphore>)> {
+        let mut queues = self.lock();
+        let queue =
+            queues.entry(asker.clone()).or_insert_with(|| Queue { turn: Arc::new(Semaphore::new(1)), lists: 0 });
+        if queue.lists >= MOST {
+            return Err(too_many());
+        }
+        queue.lists += 1;
+        let turn = Arc::clone(&queue.turn);
+        Ok((Place { lists: self, asker }, turn))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Asker, Queue>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut queues = self.lists.lock();
+        if let Some(queue) = queues.get_mut(&self.asker) {
+            queue.lists -= 1;
+            if queue.lists == 0 {
+                queues.remove(&self.asker);
+            }
+        }
+    }
+}
+
+fn too_many() -> Error {
+    let message = "Too many of your lists with a filter or a sort are being looked through. Ask for fewer at once.";
+    Error::new(ErrorKind::TooManyRequests, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::model::{Identity, Permissions};
+
+    fn user(id: &str) -> Caller {
+        let user_id = UserId::parse(id).unwrap();
+        Caller::User(Identity { user_id, application_id: None, permissions: Permissions::default() })
+    }
+
+    #[test]
+    fn a_caller_waits_for_their_own_list_and_for_nobody_elses() {
+        let lists = Lists::default();
+        let (ada, bob) = (user("ada"), user("bob"));
+        let first = lists.turn(&ada).now_or_never().unwrap().unwrap();
+        let mut second = Box::pin(lists.turn(&ada));
+        assert!(second.as_mut().now_or_never().is_none());
+        let others = [bob, Caller::Nobody, Caller::Application(ApplicationId::parse("ada").unwrap())];
+        for other in &others {
+            assert!(lists.turn(other).now_or_never().unwrap().is_ok());
+        }
+        drop(first);
+        let second = second.now_or_never().unwrap().unwrap();
+        drop(second);
+        assert!(lists.lock().is_empty());
+    }
+
+    #[test]
+    fn there_is_a_bound_on_how_many_wait_and_those_that_give_up_leave_their_place() {
+        let lists = Lists::default();
+        let ada = user("ada");
+        let mut waiting: Vec<_> = (0..MOST).map(|_| Box::pin(lists.turn(&ada))).collect();
+        let first = waiting[0].as_mut().now_or_never().unwrap().unwrap();
+        assert!(waiting[1..].iter_mut().all(|turn| turn.as_mut().now_or_never().is_none()));
+        let refused = lists.turn(&ada).now_or_never().unwrap().err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::TooManyRequests);
+        waiting.truncate(2);
+        assert!(lists.turn(&ada).now_or_never().is_none());
+        drop(first);
+        assert!(waiting[1].as_mut().now_or_never().unwrap().is_ok());
+        drop(waiting);
+        assert!(lists.lock().is_empty());
+    }
+}

@@ -1,0 +1,258 @@
+//! Looking into records: which of them meet a filter.
+//!
+//! That is work for a processor, and a stranger's query says how much of it. So it is done in slices of a few
+//! milliseconds, away from the threads that serve requests, one slice at a time, and whoever waits for the next slice
+//! waits in the order in which they came. A list that has had its share ends with what it found.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tokio::sync::Semaphore;
+
+use crate::{
+    model::{Json, ObjectId, Timestamp},
+    rql::{Filter, Query, SortKey, SortValues},
+    store::{StoreError, row::Row},
+};
+
+use super::Listed;
+
+/// How much a slice costs about, in bytes times comparisons: some milliseconds.
+const SLICE: u64 = 4 << 20;
+/// What costs no more than this is done where it is asked for: less than a millisecond.
+const AT_ONCE: u64 = 128 << 10;
+/// How much a list may cost in all, in bytes times comparisons.
+const MOST: u64 = 4 << 30;
+
+/// Who may look into records now: one list at a time.
+#[derive(Clone)]
+pub(in crate::store) struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+/// What is kept of the records that meet the filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// The records themselves.
+    Records,
+    /// What they are sorted by.
+    SortValues,
+}
+
+/// What is kept of a record.
+pub(super) enum Kept {
+    Record(Json),
+    SortValues(SortValues),
+}
+
+/// What was found in a batch of records.
+pub(super) struct Looked {
+    /// The records that meet the filter, in their order.
+    pub(super) found: Vec<(ObjectId, Kept)>,
+    /// The last record that was looked at, unless there was none.
+    pub(super) last: Option<ObjectId>,
+    /// Whether every record was looked at, or the list has had its share.
+    pub(super) is_all: bool,
+}
+
+/// Looks into the records of one list.
+pub(super) struct Look {
+    inner: Arc<Inner>,
+    turns: Turns,
+    spent: u64,
+}
+
+type Decode = fn(&Row) -> Result<Json, StoreError>;
+
+/// What a thread of its own needs to know.
+struct Inner {
+    query: Query,
+    /// The fields at the top of a record that the filter and the order ask for.
+    fields: BTreeSet<String>,
+    /// How often each byte of a record may be compared.
+    comparisons: u64,
+    keep: Keep,
+    decode: Decode,
+    now: Timestamp,
+}
+
+impl Look {
+    pub(super) fn new(listed: &Listed, query: &Query, keep: Keep, now: Timestamp) -> Self {
+        Self::by(listed.decode, listed.budgets.turns.clone(), query, keep, now)
+    }
+
+    fn by(decode: Decode, turns: Turns, query: &Query, keep: Keep, now: Timestamp) -> Self {
+        let filtered = query.filter.as_ref();
+        let fields = filtered.into_iter().flat_map(|filter| filter.fields().into_iter().map(str::to_owned));
+        let sorted = query.sort.iter().filter_map(|key| key.field.steps().first().cloned());
+        let comparisons = filtered.map_or(0, Filter::comparisons) + query.sort.len();
+        let inner = Inner {
+            fields: fields.chain(sorted).collect(),
+            comparisons: u64::try_from(comparisons).unwrap_or(u64::MAX),
+            query: query.clone(),
+            keep,
+            decode,
+            now,
+        };
+        Self { inner: Arc::new(inner), turns, spent: 0 }
+    }
+
+    /// Looks into a batch, as long as it is not `over` and the list has not had its share.
+    pub(super) async fn at(&mut self, rows: Vec<Row>, over: impl Fn() -> bool) -> Result<Looked, StoreError> {
+        let mut looked = Looked { found: Vec::new(), last: None, is_all: true };
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            // The first slice of a list is always looked at, so that there is somewhere to go on.
+            if self.spent > MOST || (self.spent > 0 && over()) {
+                looked.is_all = false;
+                return Ok(looked);
+            }
+            let (mut slice, mut cost) = (Vec::new(), 0);
+            while let Some(row) = rows.next_if(|_| cost < SLICE) {
+                cost += row.size().saturating_mul(1 + self.inner.comparisons);
+                slice.push(row);
+            }
+            self.spent += cost;
+            looked.last = slice.last().map(id_of).transpose()?;
+            let found = if cost <= AT_ONCE { self.inner.look(&slice)? } else { self.elsewhere(slice).await? };
+            looked.found.extend(found);
+        }
+        Ok(looked)
+    }
+
+    async fn elsewhere(&self, slice: Vec<Row>) -> Result<Vec<(ObjectId, Kept)>, StoreError> {
+        let failed =
+            |cause: Box<dyn std::error::Error + Send + Sync>| StoreError::unavailable("look into records", cause);
+        let turn = Arc::clone(&self.turns.0).acquire_owned().await.map_err(|error| failed(error.into()))?;
+        let inner = Arc::clone(&self.inner);
+        let look = move || {
+            let found = inner.look(&slice);
+            // Not before: a caller who goes away does not end the work.
+            drop(turn);
+            found
+        };
+        tokio::task::spawn_blocking(look).await.map_err(|error| failed(error.into()))?
+    }
+}
+
+impl Inner {
+    fn look(&self, rows: &[Row]) -> Result<Vec<(ObjectId, Kept)>, StoreError> {
+        let mut found = Vec::new();
+        for row in rows.iter().filter(|row| !row.is_expired(self.now)) {
+            let record = (self.decode)(row)?;
+            let node = record.node_of(|name| self.fields.contains(name));
+            if self.query.matches(&node) {
+                let kept = match self.keep {
+                    Keep::Records => {
+                        drop(node);
+                        Kept::Record(record)
+                    }
+                    Keep::SortValues => Kept::SortValues(SortKey::values(&self.query.sort, &node)),
+                };
+                found.push((id_of(row)?, kept));
+            }
+        }
+        Ok(found)
+    }
+}
+
+pub(super) fn id_of(row: &Row) -> Result<ObjectId, StoreError> {
+    row.parse("sk")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::Mutex,
+        thread::{self, ThreadId},
+    };
+
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::{
+        rql::Schema,
+        store::row::{Attributes, text},
+    };
+
+    const NOW: Timestamp = Timestamp::EPOCH;
+
+    fn row(number: u64, bytes: usize) -> Row {
+        let id = ObjectId::new(NOW, number).to_string();
+        let attributes = [("sk", text(id)), ("data", text("x".repeat(bytes)))];
+        let attributes: Attributes = attributes.map(|(name, value)| (name.to_owned(), value)).into();
+        Row::projected(&Arc::from("tasks"), attributes)
+    }
+
+    fn rows(count: u64, bytes: usize) -> Vec<Row> {
+        (0..count).map(|number| row(number, bytes)).collect()
+    }
+
+    fn look(query: &str, decode: Decode, turns: &Turns) -> Look {
+        let query = Query::parse(query, &Schema::TASKS).unwrap();
+        Look::by(decode, turns.clone(), &query, Keep::Records, NOW)
+    }
+
+    fn decode(_: &Row) -> Result<Json, StoreError> {
+        Ok(serde_json::json!({ "priority": 1 }).into())
+    }
+
+    /// A filter of nearly as many values as there may be.
+    fn long() -> String {
+        format!("in(priority,{})", vec!["1"; 999].join(","))
+    }
+
+    #[tokio::test]
+    async fn what_takes_its_time_is_done_on_another_thread() {
+        static THREADS: Mutex<Vec<ThreadId>> = Mutex::new(Vec::new());
+        let decode = |row: &Row| {
+            THREADS.lock().unwrap().push(thread::current().id());
+            decode(row)
+        };
+        let looked = look(&long(), decode, &Turns::default()).at(rows(300, 1000), || false).await.unwrap();
+        assert_eq!((looked.found.len(), looked.is_all), (300, true));
+        assert!(THREADS.lock().unwrap().iter().all(|id| *id != thread::current().id()));
+        THREADS.lock().unwrap().clear();
+        // A few small records are not worth the way.
+        let looked = look("priority=1", decode, &Turns::default()).at(rows(3, 100), || false).now_or_never();
+        assert_eq!(looked.unwrap().unwrap().found.len(), 3);
+        assert!(THREADS.lock().unwrap().iter().all(|id| *id == thread::current().id()));
+    }
+
+    #[tokio::test]
+    async fn lists_take_turns_slice_by_slice() {
+        let turns = Turns::default();
+        let other = Arc::clone(&turns.0).acquire_owned().await.unwrap();
+        let query = long();
+        let mut looks = look(&query, decode, &turns);
+        let mut looked = Box::pin(looks.at(rows(300, 1000), || false));
+        assert!(looked.as_mut().now_or_never().is_none());
+        // It waits for one slice of another list; whoever came meanwhile has a turn between its own slices.
+        let mut next = Box::pin(Arc::clone(&turns.0).acquire_owned());
+        assert!(next.as_mut().now_or_never().is_none());
+        drop(other);
+        let turn = tokio::select! {
+            biased;
+            turn = &mut next => turn.unwrap(),
+            _ = &mut looked => panic!("the list had more than a turn"),
+        };
+        drop(turn);
+        assert_eq!(looked.await.unwrap().found.len(), 300);
+    }
+
+    #[tokio::test]
+    async fn a_list_that_has_had_its_share_ends_with_what_it_found() {
+        let mut looks = look(&long(), decode, &Turns::default());
+        let looked = looks.at(rows(40, 300_000), || false).await.unwrap();
+        assert!(!looked.is_all);
+        let count = looked.found.len();
+        assert!((10..20).contains(&count), "{count}");
+        assert_eq!(looked.last, Some(looked.found[count - 1].0));
+        // The first slice is looked at whatever the time, and nothing more.
+        let looked = look(&long(), decode, &Turns::default()).at(rows(40, 300_000), || true).await.unwrap();
+        assert_eq!((looked.found.len(), looked.is_all, looked.last.is_some()), (1, false, true));
+    }
+}
