@@ -33,8 +33,8 @@ pub fn install(name: &str) -> PathBuf {
     run(
         Command::new(programs.join("python"))
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
-            // What is pinned is all that is needed, and nothing else comes along.
-            .args(["--no-deps", "-r"])
+            // What is pinned is all that is needed; nothing else comes along, and nothing is built here.
+            .args(["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r"])
             .arg(&pinned),
         "Is the registry of Python packages within reach?",
     );
