@@ -67,7 +67,8 @@ pub trait Lambda: Send + Sync {
         replaced: &'a Deployment,
     ) -> PortFuture<'a, Result<(), PortError>>;
 
-    /// Removes the Lambda function; its logs stay. Removing what is not there is no error.
+    /// Removes the Lambda function; its logs stay. Removing what is not there is no error, and what somebody deploys at
+    /// that moment stays.
     fn remove<'a>(&'a self, function: &'a FunctionName) -> PortFuture<'a, Result<(), PortError>>;
 
     /// Runs the Function once and waits for its outcome. Never retries by itself: a second run must never be an
@@ -103,6 +104,9 @@ pub enum DeployError {
     /// The configuration is not one that Lambda takes (1402).
     #[error("{0}")]
     InvalidConfiguration(String),
+    /// Others change the Lambda function at the same time, and went on doing so (1502).
+    #[error("{0}")]
+    Conflict(String),
     /// The port failed.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -230,6 +234,12 @@ pub trait Wakeups: Send + Sync {
     /// Asks that a dispatcher look for due Tasks. Past the adapter's longest delay this does nothing: the ticker promotes
     /// what lies further ahead.
     fn wake<'a>(&'a self, wakeup: Wakeup) -> PortFuture<'a, Result<(), PortError>>;
+
+    /// Tells the ticker that a Schedule came or went, so that it looks again. Where the ticker is started by a clock of
+    /// its own, nothing needs to be done.
+    fn schedules_changed<'a>(&'a self) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// A hint that a dispatcher should look for due Tasks.
@@ -293,12 +303,12 @@ pub struct TaskFailedContent {
 }
 
 impl TaskFailedEvent {
-    /// The event of this Task's failure.
-    pub fn new(task: ObjectId, function_name: FunctionName, error: TaskError) -> Self {
+    /// The event of this Task's failure, with what is kept of the error: receivers see the same as the Task shows.
+    pub fn new(task: ObjectId, function_name: FunctionName, error: &TaskError) -> Self {
         Self {
             id: task,
             kind: TaskFailedKind::TaskFailed,
-            content: TaskFailedContent { id: task, function_name, error },
+            content: TaskFailedContent { id: task, function_name, error: error.shortened() },
         }
     }
 }

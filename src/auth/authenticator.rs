@@ -168,7 +168,7 @@ impl Authenticator {
         if credential.has_expired(now) {
             return Err(Error::new(ErrorKind::AccessTokenExpired, "The access token has expired."));
         }
-        Ok(Caller::User(credential.identity.clone()))
+        Ok(Caller::User(credential.user()))
     }
 
     async fn by_signature(&self, request: &RequestParts<'_>, header: &OAuthHeader) -> Result<Caller> {
@@ -197,7 +197,7 @@ impl Authenticator {
         }
         self.count_once(header, now).await?;
         if header.token.is_some() {
-            return Ok(Caller::User(credential.identity.clone()));
+            return Ok(Caller::User(credential.user()));
         }
         match &credential.identity.application_id {
             Some(application) => Ok(Caller::Application(application.clone())),

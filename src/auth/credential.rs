@@ -44,7 +44,7 @@ pub struct NewCredential {
     pub access_token: Secret,
     /// When it was created.
     pub creation_timestamp: Timestamp,
-    /// When it stops to count; `None`: when it is revoked.
+    /// When it expires; `None`: it counts until it is revoked.
     pub expires: Option<Timestamp>,
 }
 
@@ -82,6 +82,8 @@ pub async fn issue(
         access_token_hash,
         creation_timestamp: now,
         expires,
+        created_by_user_id: None,
+        ancestors: Vec::new(),
     };
     Ok((new, stored))
 }

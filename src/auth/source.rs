@@ -2,7 +2,7 @@
 
 use super::Sealed;
 use crate::{
-    model::{Identity, ObjectId, Timestamp},
+    model::{Identity, Lineage, ObjectId, Timestamp, User, UserId},
     ports::{PortError, PortFuture},
 };
 
@@ -27,12 +27,25 @@ pub struct StoredCredential {
     pub access_token_hash: [u8; 32],
     /// When it was created.
     pub creation_timestamp: Timestamp,
-    /// When it stops to count; `None`: when it is revoked.
+    /// When it expires; `None`: it counts until it is revoked.
     pub expires: Option<Timestamp>,
+    /// Who created it; `None` for an administrator's, and for those of versions that did not write it down.
+    pub created_by_user_id: Option<UserId>,
+    /// The credentials that it descends from: see [`Lineage::ancestors`].
+    pub ancestors: Vec<ObjectId>,
 }
 
 impl StoredCredential {
-    /// Whether it has stopped to count.
+    /// Who is logged in with it.
+    pub fn user(&self) -> User {
+        User {
+            identity: self.identity.clone(),
+            expires: self.expires,
+            credential: Some(Lineage { id: self.id, ancestors: self.ancestors.clone() }),
+        }
+    }
+
+    /// Whether it has expired.
     pub fn has_expired(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
     }

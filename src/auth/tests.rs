@@ -145,6 +145,8 @@ impl World {
             access_token_hash: access_token::hash(&access_token::token_of(ACCESS_TOKEN)).unwrap(),
             creation_timestamp: Timestamp::EPOCH,
             expires: None,
+            created_by_user_id: None,
+            ancestors: Vec::new(),
         };
         let source = Arc::new(Listed(Mutex::new(vec![credential])));
         let clock = Arc::new(SetClock { now: Mutex::new(now), slept: Mutex::default() });

@@ -98,7 +98,8 @@ impl Wire {
 
     /// That every canned answer was asked for: call it last.
     pub fn assert_used_up(&self) {
-        assert_eq!(self.lock().replies.len(), 0, "requests that were expected did not come; came: {:?}", self.asked());
+        let left = self.lock().replies.len();
+        assert_eq!(left, 0, "requests that were expected did not come; came: {:?}", self.asked());
     }
 
     /// A configuration whose clients send through this wire.

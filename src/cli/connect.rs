@@ -1,9 +1,15 @@
 //! Which service, and as whom.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::Read as _,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail};
 
+use super::{output, table::plain};
 use crate::client::{BaseUrl, Client, Credential, Secret, StoredCredentials};
 
 // No doc comment: clap would show it in the place of the subcommand's own.
@@ -32,6 +38,8 @@ struct Surroundings<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
     working_dir: &'a Path,
     home: Option<&'a Path>,
+    /// Asks the person at the terminal; `false` where there is none.
+    confirm: &'a dyn Fn(&str) -> bool,
 }
 
 impl ConnectArgs {
@@ -45,6 +53,7 @@ impl ConnectArgs {
             variable: &|name| std::env::var(name).ok(),
             working_dir: Path::new("."),
             home: home.as_deref(),
+            confirm: &output::confirm,
         };
         let (base, credential) = self.search(&surroundings)?;
         Ok(Client::new(base, credential)?)
@@ -52,56 +61,84 @@ impl ConnectArgs {
 
     /// Where we are called, for the lines that a new credential is stored in.
     ///
-    /// The first place that holds a credential gives it. The host comes from the flag, then from the environment, then
-    /// from that place; a file that was named on the command line comes before the environment.
+    /// The first place that holds a credential gives it, and a credential goes only to the host that it was found with.
+    /// Where the command line or the environment names a host, a place of another host is passed over; only a file that
+    /// was named on the command line may be combined with any host. A token from the command line goes to the host of
+    /// the command line, of such a file, of the environment or of the home folder, and never to one that the working
+    /// directory names: that may be somebody else's repository.
     fn search(&self, around: &Surroundings<'_>) -> anyhow::Result<(BaseUrl, Credential)> {
         let environment = StoredCredentials::from_lookup(around.variable);
-        let mut looked_at = Vec::new();
-        let mut host = self.url.clone().or_else(|| self.host.clone());
-        let mut token = self.access_token.clone().map(|token| Credential::Bearer(Secret::new(token)));
+        let flag = self.named_base()?;
+        let variable = environment.host.as_deref().map(BaseUrl::from_host).transpose()?;
+        let token = self.access_token.clone().map(|token| Credential::Bearer(Secret::new(token)));
+        let (mut looked_at, mut passed_over) = (Vec::new(), Vec::new());
 
         for place in self.places(around) {
             let name = place.to_string();
             let stored = match &place {
                 Place::Named(path) => Some(read(path).with_context(|| format!("{name} cannot be read"))?),
                 Place::Environment => Some(environment.clone()),
-                Place::Usual(path) => read_if_there(path).with_context(|| format!("{name} cannot be read"))?,
+                Place::WorkingDir(_) if token.is_some() => None,
+                Place::WorkingDir(path) | Place::Home(path) => {
+                    read_if_there(path).with_context(|| format!("{name} cannot be read"))?
+                }
             };
             looked_at.push(name.clone());
             let Some(stored) = stored else { continue };
-            if !matches!(place, Place::Usual(_)) {
-                host = host.or_else(|| stored.host.clone());
+            let own = stored.host.as_deref().map(BaseUrl::from_host).transpose();
+            let own = own.with_context(|| format!("API_HOST in {name}"))?;
+
+            if let Some(token) = &token {
+                match flag.clone().or(own) {
+                    Some(base) => return Ok((base, token.clone())),
+                    None => continue,
+                }
             }
-            let found = match token.take() {
-                Some(token) => Some(token),
-                None => stored.credential().with_context(|| format!("the credentials in {name} are incomplete"))?,
-            };
+            let found = stored.credential().with_context(|| format!("the credentials in {name} are incomplete"))?;
             let Some(credential) = found else {
                 if matches!(place, Place::Named(_)) {
                     bail!("{name} holds no credentials: expected API_ACCESS_TOKEN, or the four API_OAUTH_… values");
                 }
                 continue;
             };
-            match host.clone().or(stored.host) {
-                Some(host) => {
-                    let base = match &self.url {
-                        Some(url) => BaseUrl::from_url(url)?,
-                        None => BaseUrl::from_host(&host)?,
-                    };
-                    return Ok((base, credential));
+            let is_named = matches!(place, Place::Named(_));
+            // A file that the command line names comes before the environment.
+            let wanted = flag.clone().or_else(|| variable.clone().filter(|_| !is_named || own.is_none()));
+            match (wanted, own) {
+                (None, None) => bail!("the credentials in {name} name no API_HOST; name one with --host"),
+                (Some(base), Some(own)) if !is_named && !base.is_same(&own) => passed_over.push((name, own)),
+                (Some(base), _) => return Ok((base, credential)),
+                (None, Some(own)) => {
+                    if matches!(place, Place::WorkingDir(_)) && !own.is_local() {
+                        confirm_host(&own, &name, stored.host.as_deref().unwrap_or_default(), around)?;
+                    }
+                    return Ok((own, credential));
                 }
-                // A token from the command line may find its host further on.
-                None if self.access_token.is_some() => token = Some(credential),
-                None => bail!("the credentials in {name} name no API_HOST; name one with --host"),
             }
         }
         if token.is_some() {
             bail!("which service? Name it with --host, or in API_HOST");
         }
+        if let Some((name, own)) = passed_over.first() {
+            bail!(
+                "the credentials in {name} are those of {own}, and credentials are sent only to the host that they were \
+                 found with. Give those of this service with --access-token or in API_ACCESS_TOKEN, or name a file with \
+                 --credentials"
+            );
+        }
         bail!(
             "no credentials were found in {}. Start a service here with `tasklane dev`, or name a file with --credentials",
             looked_at.join(", ")
         )
+    }
+
+    /// The service that the command line names.
+    fn named_base(&self) -> anyhow::Result<Option<BaseUrl>> {
+        Ok(match (&self.url, &self.host) {
+            (Some(url), _) => Some(BaseUrl::from_url(url)?),
+            (None, Some(host)) => Some(BaseUrl::from_host(host)?),
+            (None, None) => None,
+        })
     }
 
     fn places(&self, around: &Surroundings<'_>) -> Vec<Place> {
@@ -110,10 +147,10 @@ impl ConnectArgs {
             places.push(Place::Named(path.clone()));
         }
         places.push(Place::Environment);
-        places.push(Place::Usual(around.working_dir.join(".tasklane").join("credentials")));
+        places.push(Place::WorkingDir(around.working_dir.join(".tasklane").join("credentials")));
         if let Some(home) = around.home {
-            places.push(Place::Usual(home.join(".tasklane").join("credentials")));
-            places.push(Place::Usual(home.join(".exh").join("credentials")));
+            places.push(Place::Home(home.join(".tasklane").join("credentials")));
+            places.push(Place::Home(home.join(".exh").join("credentials")));
         }
         places
     }
@@ -123,21 +160,51 @@ enum Place {
     /// A file that the command line names: it has to be there.
     Named(PathBuf),
     Environment,
-    /// A file that may be there.
-    Usual(PathBuf),
+    /// A file in the working directory that may be there. Whoever made the directory made it, which may be a stranger.
+    WorkingDir(PathBuf),
+    /// A file in the home folder that may be there.
+    Home(PathBuf),
 }
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Named(path) | Self::Usual(path) => write!(f, "{}", path.display()),
+            Self::Named(path) | Self::WorkingDir(path) | Self::Home(path) => write!(f, "{}", path.display()),
             Self::Environment => f.write_str("the environment (API_ACCESS_TOKEN, API_OAUTH_…)"),
         }
     }
 }
 
+/// A host that only the working directory names is not gone to unless the person at the terminal says so.
+fn confirm_host(base: &BaseUrl, place: &str, host: &str, around: &Surroundings<'_>) -> anyhow::Result<()> {
+    let question = format!(
+        "{place}, in the working directory, names the service {base}. It is not on this machine, and whoever made this \
+         directory chose it."
+    );
+    if (around.confirm)(&format!("{question} Go there?")) {
+        return Ok(());
+    }
+    bail!("{question} If you trust it, name it yourself: --host {}", plain(host))
+}
+
 fn read(path: &Path) -> std::io::Result<StoredCredentials> {
-    std::fs::read_to_string(path).map(|text| StoredCredentials::parse(&text))
+    let mut file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode();
+    if mode & 0o022 != 0 {
+        // Whoever can change it can have a credential sent to a host of theirs.
+        let why = format!(
+            "others can write to it (its mode is {:o}); see to it with: chmod 600 {}",
+            mode & 0o777,
+            path.display()
+        );
+        return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, why));
+    }
+    if mode & 0o044 != 0 {
+        output::note(&format!("note: others can read {0}; see to it with: chmod 600 {0}", path.display()));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(StoredCredentials::parse(&text))
 }
 
 fn read_if_there(path: &Path) -> std::io::Result<Option<StoredCredentials>> {
@@ -154,18 +221,28 @@ mod tests {
 
     use super::*;
 
-    /// Files under a working directory `w` and a home `h`, and variables.
+    /// Files under a working directory `w` and a home `h`, and variables; nobody is there to be asked.
     fn search(args: ConnectArgs, files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<String, String> {
+        search_asking(args, files, variables, &|_| false)
+    }
+
+    fn search_asking(
+        args: ConnectArgs,
+        files: &[(&str, &str)],
+        variables: &[(&str, &str)],
+        confirm: &dyn Fn(&str) -> bool,
+    ) -> Result<String, String> {
         let dir = tempfile::tempdir().unwrap();
         for (file, text) in files {
             let path = dir.path().join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
         }
         let lookup =
             |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
         let home = dir.path().join("h");
-        let around = Surroundings { variable: &lookup, working_dir: &dir.path().join("w"), home: Some(&home) };
+        let around = Surroundings { variable: &lookup, working_dir: &dir.path().join("w"), home: Some(&home), confirm };
         let args = ConnectArgs { credentials: args.credentials.map(|file| dir.path().join(file)), ..args };
         match args.search(&around) {
             Ok((base, Credential::Bearer(token))) => Ok(format!("{base} bearer {}", token.expose())),
@@ -196,7 +273,6 @@ mod tests {
     fn the_nearest_place_wins() {
         let none = || flags(None, None, None);
         let all = [HERE, MINE, EXH, NAMED];
-        let ok = |text: &str| Ok(text.to_owned());
         assert_eq!(search(flags(None, Some("named"), None), &all, VARIABLES), ok("http://localhost:3 bearer named"));
         assert_eq!(search(none(), &all, VARIABLES), ok("http://localhost:4 bearer variable"));
         assert_eq!(search(none(), &all, &[]), ok("http://localhost:1 bearer here"));
@@ -204,29 +280,92 @@ mod tests {
         assert_eq!(search(none(), &[EXH], &[]), ok("https://api.exh.example.com oauth1 exh"));
     }
 
-    #[test]
-    fn a_host_or_a_token_may_be_given_apart() {
-        let ok = |text: &str| Ok(text.to_owned());
-        assert_eq!(search(flags(Some("localhost:9"), None, None), &[HERE], &[]), ok("http://localhost:9 bearer here"));
-        assert_eq!(
-            search(flags(None, None, None), &[HERE], &[("API_HOST", "localhost:8")]),
-            ok("http://localhost:8 bearer here")
-        );
-        assert_eq!(search(flags(None, None, Some("flag")), &[HERE], &[]), ok("http://localhost:1 bearer flag"));
-        assert_eq!(search(flags(None, None, Some("flag")), &[], VARIABLES), ok("http://localhost:4 bearer flag"));
-        assert_eq!(
-            search(flags(Some("localhost:9"), None, Some("flag")), &[], &[]),
-            ok("http://localhost:9 bearer flag")
-        );
+    const STRANGER: (&str, &str) = ("w/.tasklane/credentials", "API_HOST=evil.example\nAPI_ACCESS_TOKEN=bait");
+
+    fn ok(text: &str) -> Result<String, String> {
+        Ok(text.to_owned())
     }
 
     #[test]
-    fn a_url_is_taken_as_it_is_with_the_credentials_that_are_found() {
-        let url = |url: &str| ConnectArgs { url: Some(url.to_owned()), ..ConnectArgs::default() };
+    fn a_credential_goes_only_to_the_host_that_it_was_found_with() {
+        let host = |host: &str| flags(Some(host), None, None);
+        assert_eq!(search(host("127.0.0.1:1"), &[HERE, MINE], &[]), ok("http://127.0.0.1:1 bearer here"), "its own");
+        assert_eq!(search(host("localhost:2"), &[HERE, MINE], VARIABLES), ok("http://localhost:2 bearer mine"));
+        assert_eq!(
+            search(host("exh.example.com"), &[HERE, MINE, EXH], &[]),
+            ok("https://api.exh.example.com oauth1 exh")
+        );
+        insta::assert_snapshot!(search(host("localhost:9"), &[HERE, MINE], VARIABLES).unwrap_err(), @"the credentials in the environment (API_ACCESS_TOKEN, API_OAUTH_…) are those of http://localhost:4, and credentials are sent only to the host that they were found with. Give those of this service with --access-token or in API_ACCESS_TOKEN, or name a file with --credentials");
+        // The environment names a host as the flag does.
+        assert!(search(flags(None, None, None), &[HERE], &[("API_HOST", "localhost:8")]).is_err());
+        assert_eq!(
+            search(flags(None, None, None), &[HERE, MINE], &[("API_HOST", "localhost:2")]),
+            ok("http://localhost:2 bearer mine")
+        );
+        // One that was found without a host is nobody else's.
+        assert_eq!(
+            search(host("localhost:9"), &[], &[("API_ACCESS_TOKEN", "loose")]),
+            ok("http://localhost:9 bearer loose")
+        );
+        // Who names both means both.
+        let both = flags(Some("localhost:9"), Some("named"), None);
+        assert_eq!(search(both, &[NAMED], VARIABLES), ok("http://localhost:9 bearer named"));
+    }
+
+    #[test]
+    fn a_token_of_the_command_line_goes_nowhere_that_the_working_directory_names() {
+        let token = |host| flags(host, None, Some("flag"));
+        assert_eq!(search(token(Some("localhost:9")), &[HERE], VARIABLES), ok("http://localhost:9 bearer flag"));
+        assert_eq!(search(token(None), &[HERE], VARIABLES), ok("http://localhost:4 bearer flag"));
+        assert_eq!(search(token(None), &[HERE, MINE], &[]), ok("http://localhost:2 bearer flag"));
+        for place in [HERE, STRANGER] {
+            let refused = search_asking(token(None), &[place], &[], &|_| true);
+            assert_eq!(refused, Err("which service? Name it with --host, or in API_HOST".to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_host_that_only_the_working_directory_names_counts_on_this_machine_or_when_it_is_confirmed() {
+        insta::assert_snapshot!(search(flags(None, None, None), &[STRANGER, MINE], &[]).unwrap_err(), @"w/.tasklane/credentials, in the working directory, names the service https://api.evil.example. It is not on this machine, and whoever made this directory chose it. If you trust it, name it yourself: --host evil.example");
+        for almost in ["localhost.evil.example", "http://127.0.0.1.evil.example", "https://evil.example/localhost"] {
+            let text = format!("API_HOST={almost}\nAPI_ACCESS_TOKEN=bait");
+            search(flags(None, None, None), &[("w/.tasklane/credentials", &text)], &[]).unwrap_err();
+        }
+        let asked = std::cell::RefCell::new(String::new());
+        let yes = |question: &str| {
+            asked.replace(question.to_owned());
+            true
+        };
+        let confirmed = search_asking(flags(None, None, None), &[STRANGER], &[], &yes);
+        assert_eq!(confirmed, ok("https://api.evil.example bearer bait"));
+        assert!(
+            asked.borrow().contains("https://api.evil.example") && asked.borrow().contains("w/.tasklane/credentials")
+        );
+        let named = flags(Some("evil.example"), None, None);
+        assert_eq!(search(named, &[STRANGER], &[]), ok("https://api.evil.example bearer bait"), "named, so confirmed");
+    }
+
+    #[test]
+    fn a_url_is_taken_as_it_is_with_credentials_that_are_meant_for_it() {
+        let url = |url: &str, credentials: Option<&str>| ConnectArgs {
+            url: Some(url.to_owned()),
+            ..flags(None, credentials, None)
+        };
         let stage = "https://abc.execute-api.eu-west-1.amazonaws.com/prod";
-        assert_eq!(search(url(stage), &[EXH], &[]), Ok(format!("{stage} oauth1 exh")));
-        assert_eq!(search(url(stage), &[HERE], VARIABLES), Ok(format!("{stage} bearer variable")));
-        assert!(search(url("example.com"), &[HERE], &[]).unwrap_err().contains("expected a URL"), "no scheme");
+        assert_eq!(search(url(stage, Some("named")), &[NAMED], VARIABLES), Ok(format!("{stage} bearer named")));
+        assert!(search(url(stage, None), &[HERE, EXH], &[]).unwrap_err().contains("only to the host"));
+        assert!(search(url("example.com", None), &[HERE], &[]).unwrap_err().contains("expected a URL"), "no scheme");
+    }
+
+    #[test]
+    fn a_file_that_others_can_write_to_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("credentials");
+        fs::write(&path, MINE.1).unwrap();
+        for (mode, is_read) in [(0o600, true), (0o400, true), (0o644, true), (0o664, false), (0o602, false)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(read(&path).map_err(|e| e.kind()).is_ok(), is_read, "{mode:o}");
+        }
     }
 
     #[test]

@@ -31,7 +31,14 @@ pub(super) enum Command {
 #[command(after_help = "\
 Example:
   tasklane credentials create --user ada --permission VIEW_TASKS \\
-    --permission EXECUTE_TASK_FUNCTION:hello-js --expires 30d > ada.credentials")]
+    --permission EXECUTE_TASK_FUNCTION:hello-js --expires 30d > ada.credentials
+
+Permissions:
+  VIEW_TASKS, CREATE_TASKS, CANCEL_TASKS, VIEW_TASK_LOGS, VIEW_TASK_FUNCTIONS, CREATE_TASK_FUNCTION,
+  VIEW_TASK_FUNCTION_DETAILS, UPDATE_TASK_FUNCTION, DELETE_TASK_FUNCTION, EXECUTE_TASK_FUNCTION[:FUNCTION],
+  VIEW_TASK_FUNCTION_LOGS, EXECUTE_API_FUNCTION[:FUNCTION], VIEW_API_FUNCTION_REQUESTS,
+  VIEW_API_FUNCTION_REQUEST_LOGS, VIEW_TASK_SCHEDULES, CREATE_TASK_SCHEDULE, DELETE_TASK_SCHEDULE,
+  VIEW_CREDENTIALS, CREATE_CREDENTIALS, DELETE_CREDENTIALS, CREATE_CREDENTIALS_FOR_OTHERS")]
 pub(super) struct CreateArgs {
     /// The user that it stands for
     #[arg(long, value_name = "ID", value_parser = user)]
@@ -42,10 +49,10 @@ pub(super) struct CreateArgs {
     application: Option<ApplicationId>,
 
     /// A permission that it holds, e.g. CREATE_TASKS, or EXECUTE_TASK_FUNCTION:hello-js for one Function; may be given more than once
-    #[arg(long = "permission", value_name = "PERMISSION")]
+    #[arg(long = "permission", value_name = "PERMISSION", value_parser = permission)]
     permissions: Vec<String>,
 
-    /// How long it counts: 12h, 30d, 4w [default: until it is revoked]
+    /// How long it counts: 12h, 30d, 4w [default: as long as the credential that it is created with]
     #[arg(long, value_name = "TIME")]
     expires: Option<Length>,
 }
@@ -58,13 +65,20 @@ Example:
 pub(super) struct ListArgs {}
 
 /// Revoke a credential: from then on it opens nothing.
+///
+/// Says which credentials descend from it: those that were created with it, and those that were created with one of those.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
-  tasklane credentials revoke 0123456789abcdef01234567")]
+Examples:
+  tasklane credentials revoke 0123456789abcdef01234567
+  tasklane credentials revoke 0123456789abcdef01234567 --descendants")]
 pub(super) struct RevokeArgs {
     /// The credential's id
     id: ObjectId,
+
+    /// Revoke the credentials that descend from it, too
+    #[arg(long)]
+    descendants: bool,
 }
 
 impl Command {
@@ -85,9 +99,15 @@ fn application(text: &str) -> Result<ApplicationId, String> {
     ApplicationId::parse(text).map_err(|e| e.to_string())
 }
 
+fn permission(text: &str) -> Result<String, String> {
+    let one = Permissions::parse([text]).map_err(|e| e.to_string())?;
+    one.check_known().map_err(|unknown| unknown.to_string())?;
+    Ok(text.to_owned())
+}
+
 async fn create(session: Session, args: CreateArgs) -> Outcome {
-    for name in args.permissions.iter().filter(|name| !is_asked_for(name)) {
-        output::note(&format!("note: no endpoint of this service asks for the permission '{name}'"));
+    if args.permissions.is_empty() {
+        output::note("note: the credential holds no permission; give it some with --permission");
     }
     let new = NewCredential {
         user_id: args.user,
@@ -112,15 +132,20 @@ async fn list(session: Session, _: ListArgs) -> Outcome {
 }
 
 async fn revoke(session: Session, args: RevokeArgs) -> Outcome {
-    let answer = session.client.revoke_credential(args.id).await?;
-    session.done(&answer, &format!("{}: revoked", args.id))?;
+    let answer = session.client.revoke_credential(args.id, args.descendants).await?;
+    session.done(&answer, &revoked(args.id, args.descendants, &answer.value.descendants))?;
     Ok(Verdict::Yes)
 }
 
-/// Whether the name, or what stands before its `:`, is one that endpoints ask for.
-fn is_asked_for(name: &str) -> bool {
-    let global = name.split_once(':').map_or(name, |(global, _)| global);
-    Permission::ALL.iter().any(|permission| permission.as_str() == global)
+fn revoked(id: ObjectId, with_descendants: bool, descendants: &[ObjectId]) -> String {
+    let names = descendants.iter().map(|id| format!("\n  {id}")).collect::<String>();
+    match (descendants.is_empty(), with_descendants) {
+        (true, _) => format!("{id}: revoked"),
+        (false, true) => format!("{id}: revoked, and with it those that descend from it:{names}"),
+        (false, false) => {
+            format!("{id}: revoked; those that descend from it still count, --descendants revokes them too:{names}")
+        }
+    }
 }
 
 fn lines(host: &str, created: &CreatedCredential) -> String {
@@ -202,8 +227,32 @@ mod tests {
     }
 
     #[test]
-    fn a_mistyped_permission_is_noticed() {
-        assert!(is_asked_for("VIEW_TASKS") && is_asked_for("EXECUTE_TASK_FUNCTION:x"));
-        assert!(!is_asked_for("VIEW_TASK") && !is_asked_for("view_tasks"));
+    fn a_mistyped_permission_is_refused() {
+        assert_eq!(permission("EXECUTE_TASK_FUNCTION:x").as_deref(), Ok("EXECUTE_TASK_FUNCTION:x"));
+        insta::assert_snapshot!(permission("VIEW_TASK").unwrap_err(), @"'VIEW_TASK' is not a permission; did you mean VIEW_TASKS?");
+    }
+
+    #[test]
+    fn help_lists_every_permission() {
+        let help =
+            <CreateArgs as clap::Args>::augment_args(clap::Command::new("create")).render_long_help().to_string();
+        for permission in Permission::ALL {
+            assert!(help.contains(permission.as_str()), "{permission}");
+        }
+    }
+
+    #[test]
+    fn a_revocation_names_what_descends() {
+        let id = |number: &str| format!("{number:0>24}").parse::<ObjectId>().unwrap();
+        insta::assert_snapshot!(revoked(id("1"), false, &[]), @"000000000000000000000001: revoked");
+        insta::assert_snapshot!(revoked(id("1"), false, &[id("2")]), @"
+        000000000000000000000001: revoked; those that descend from it still count, --descendants revokes them too:
+          000000000000000000000002
+        ");
+        insta::assert_snapshot!(revoked(id("1"), true, &[id("2"), id("3")]), @"
+        000000000000000000000001: revoked, and with it those that descend from it:
+          000000000000000000000002
+          000000000000000000000003
+        ");
     }
 }

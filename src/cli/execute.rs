@@ -37,7 +37,7 @@ pub(super) async fn run(session: Session, args: Args) -> Outcome {
     let data = args.data.map(|source| source.read()).transpose()?;
     match session.client.execute(&args.name, data.as_ref()).await {
         Ok(answer) if session.json => session.show_json(&answer.json)?,
-        Ok(answer) => output::data(&indented_json(&answer.value.result))?,
+        Ok(answer) => output::json(&indented_json(&answer.value.result))?,
         Err(ClientError::Service(error)) if error.code == Some(RUNTIME_ERROR) => {
             output::note(&failure(&error));
             return Ok(Verdict::No);

@@ -84,13 +84,10 @@ async fn show(session: &Session, source: LogSource) -> Outcome {
 
 /// One line; with `json` one JSON object, so that a program can read them as they come.
 fn print(line: &LogLine, json: bool) -> anyhow::Result<()> {
-    let text = if json {
-        serde_json::to_string(line)?
-    } else {
-        // Colours that a Function logs on purpose are the reader's to enjoy.
-        format!("{}  {}", line.timestamp, line.message.trim_end())
-    };
-    Ok(output::data(&text)?)
+    if json {
+        return Ok(output::json(&serde_json::to_string(line)?)?);
+    }
+    Ok(output::data(&format!("{}  {}", line.timestamp, line.message.trim_end()))?)
 }
 
 /// How patiently lines are waited for.

@@ -32,6 +32,7 @@ mod session;
 mod sync;
 mod table;
 mod tasks;
+mod terminal;
 
 pub use exit::{Outcome, Verdict};
 

@@ -16,7 +16,7 @@ use crate::{
     },
     model::{Json, ObjectId, Tags, Task, TaskOrigin, TaskStatus},
     ports::{Clock, FunctionSpec, InvokeRequest, Lambda, Outcome, SystemClock},
-    task_config::{FILE_NAME, TaskConfig, pack},
+    task_config::{FILE_NAME, TaskConfig, folder_of, pack},
 };
 
 /// Run a Function once on this machine, without a service.
@@ -33,6 +33,10 @@ pub struct Args {
     /// The Function's folder, or its task-config.json
     pub path: PathBuf,
 
+    /// Take the code also from outside of the folder, where the task-config.json's "path" leads there
+    #[arg(long)]
+    pub allow_outside: bool,
+
     /// What the Function finds in event.data: JSON, @FILE, or - for stdin
     #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
     pub data: Option<JsonSource>,
@@ -44,7 +48,8 @@ pub struct Args {
 
 /// Runs it.
 pub(super) async fn run(args: Args) -> CommandOutcome {
-    let config = TaskConfig::load(&config_file(&args.path), &|name| std::env::var(name).ok())?;
+    let confines = (!args.allow_outside).then(|| folder_of(&args.path));
+    let config = TaskConfig::load(&config_file(&args.path), confines, &|name| std::env::var(name).ok())?;
     let package = pack(&config.code_dir)?;
     let events = match (&args.data, args.events.as_slice()) {
         (data, []) => vec![task_event(&config, data.as_ref().map(JsonSource::read).transpose()?)?],
@@ -79,7 +84,7 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
         // What the Function logged comes before what it returned, also where both go to one terminal.
         logs.writer().flush().await;
         match invocation.outcome {
-            Outcome::Returned(json) => output::data(&String::from_utf8_lossy(&json))?,
+            Outcome::Returned(json) => output::json(&String::from_utf8_lossy(&json))?,
             Outcome::Failed(error) => {
                 output::note(&format!("{}: {}", error.name, error.message));
                 error.trace.iter().for_each(|line| output::note(line));

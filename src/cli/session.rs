@@ -52,7 +52,7 @@ impl Session {
 
     /// Shows any JSON, indented.
     pub(super) fn show_json(&self, value: &impl Serialize) -> anyhow::Result<()> {
-        Ok(output::data(&indented(value)?)?)
+        Ok(output::json(&indented(value)?)?)
     }
 
     /// Shows records: as a JSON array, or as a table.

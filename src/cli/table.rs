@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets::NOTHING};
 
-use super::output;
+use super::{output, terminal};
 use crate::model::TaskStatus;
 
 /// How a table is laid out.
@@ -92,9 +92,9 @@ pub(super) fn optional(value: Option<impl std::fmt::Display>) -> Cell {
     value.map_or_else(|| Cell::new("-"), cell)
 }
 
-/// Text without control characters, which a terminal would act upon.
+/// Text on one line without anything that a terminal would act upon.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || terminal::is_acted_upon(c) { ' ' } else { c }).collect()
 }
 
 /// Like [`plain`], keeping line breaks.

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
 use super::{Client, ClientError, Record, Secret, functions::json, transport::Call};
-use crate::model::{AffectedRecords, ApplicationId, Identity, ObjectId, Page, Permissions, Timestamp, UserId};
+use crate::model::{ApplicationId, Identity, ObjectId, Page, Permissions, Timestamp, UserId};
 
 /// What `POST /tasklane/v1/credentials` sends.
 #[derive(Clone, Debug, Serialize)]
@@ -17,7 +17,7 @@ pub struct NewCredential {
     pub application_id: Option<ApplicationId>,
     /// What they may do.
     pub permissions: Permissions,
-    /// When it stops to count.
+    /// When it expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_timestamp: Option<Timestamp>,
 }
@@ -33,9 +33,23 @@ pub struct CredentialSummary {
     pub identity: Identity,
     /// When it was created.
     pub creation_timestamp: Timestamp,
-    /// When it stops to count; absent: when it is revoked.
+    /// When it expires; absent: it counts until it is revoked.
     #[serde(default)]
     pub expires_timestamp: Option<Timestamp>,
+    /// Who created it.
+    #[serde(default)]
+    pub created_by_user_id: Option<UserId>,
+}
+
+/// What revoking a credential did.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevokedCredential {
+    /// How many were revoked.
+    pub affected_records: u64,
+    /// Those that descend from it.
+    #[serde(default)]
+    pub descendants: Vec<ObjectId>,
 }
 
 /// A credential with its secrets, which the service answers once and never again.
@@ -70,8 +84,13 @@ impl Client {
         self.call(Call::post(CREDENTIALS).body(json(new)?)).await
     }
 
-    /// Revokes a credential: from now on it opens nothing.
-    pub async fn revoke_credential(&self, id: ObjectId) -> Result<Record<AffectedRecords>, ClientError> {
-        self.call(Call::new(Method::DELETE, format!("{CREDENTIALS}/{id}"))).await
+    /// Revokes a credential, with those that descend from it or without: from now on they open nothing.
+    pub async fn revoke_credential(
+        &self,
+        id: ObjectId,
+        descendants: bool,
+    ) -> Result<Record<RevokedCredential>, ClientError> {
+        let call = Call::new(Method::DELETE, format!("{CREDENTIALS}/{id}"));
+        self.call(if descendants { call.query("descendants=true".to_owned()) } else { call }).await
     }
 }

@@ -19,8 +19,8 @@ use crate::model::{
 pub struct FunctionDetails {
     /// Its name.
     pub name: FunctionName,
-    /// What it is for.
-    #[serde(default)]
+    /// What it is for. Services answer an empty one where there is none.
+    #[serde(default, deserialize_with = "unless_empty")]
     pub description: Option<String>,
     /// What Lambda calls.
     pub entry_point: String,
@@ -50,6 +50,10 @@ pub struct FunctionDetails {
     /// The SHA-256 of its zip in base64. The upstream service does not tell.
     #[serde(default)]
     pub code_sha256: Option<String>,
+}
+
+fn unless_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
 }
 
 fn yes() -> bool {

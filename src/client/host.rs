@@ -80,6 +80,20 @@ impl BaseUrl {
             || self.0.host_str().is_some_and(|host| host == "localhost" || is_loopback(host))
     }
 
+    /// Whether both are the same service, however this machine is spelt.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let address = |base: &Self| {
+            let host = if base.is_local() && base.name_below_localhost().is_none() { None } else { base.0.host_str() };
+            (
+                base.0.scheme().to_owned(),
+                host.map(str::to_owned),
+                base.0.port_or_known_default(),
+                base.0.path().trim_end_matches('/').to_owned(),
+            )
+        };
+        address(self) == address(other)
+    }
+
     /// Its name, when that is one below `localhost`: an emulator's gateway has one.
     pub(super) fn name_below_localhost(&self) -> Option<&str> {
         self.0.host_str().filter(|host| host.ends_with(".localhost"))
@@ -144,6 +158,16 @@ mod tests {
         {
             assert!(BaseUrl::from_host(host).is_err(), "{host}");
         }
+    }
+
+    #[test]
+    fn a_service_is_the_same_however_this_machine_is_spelt() {
+        let same =
+            |one: &str, other: &str| BaseUrl::from_host(one).unwrap().is_same(&BaseUrl::from_host(other).unwrap());
+        assert!(same("localhost:4000", "http://127.0.0.1:4000/") && same("[::1]:4000", "localhost:4000"));
+        assert!(same("example.com", "https://api.example.com:443"));
+        assert!(!same("localhost:4000", "localhost:4001") && !same("localhost:4000", "https://localhost:4000"));
+        assert!(!same("a.localhost:4000", "localhost:4000") && !same("localhost.example.com", "localhost"));
     }
 
     #[test]

@@ -37,8 +37,8 @@ struct Window {
     limit: u64,
 }
 
-/// The code of "no lines were found yet".
-const NO_LOGS_YET: u16 = 1408;
+/// The codes of "no lines were found yet", of a Task and of an API Request.
+const NO_LOGS_YET: [u16; 2] = [1408, 1413];
 
 impl Client {
     /// Every line of a run from `from` on, oldest first; none when none were found yet.
@@ -52,7 +52,7 @@ impl Client {
             let query = query.limit(PAGE, lines.len() as u64);
             let page = match self.call::<LogPage>(Call::get(source.path()).query(query.as_rql())).await {
                 Ok(page) => page.value,
-                Err(e) if e.code() == Some(NO_LOGS_YET) => return Ok(lines),
+                Err(e) if e.code().is_some_and(|code| NO_LOGS_YET.contains(&code)) => return Ok(lines),
                 Err(e) => return Err(e),
             };
             let count = page.data.len() as u64;

@@ -24,7 +24,7 @@ mod tests;
 mod transport;
 
 pub use credential::{Credential, OAuth1Keys, Secret};
-pub use credentials::{CreatedCredential, CredentialSummary, NewCredential};
+pub use credentials::{CreatedCredential, CredentialSummary, NewCredential, RevokedCredential};
 pub use error::{ClientError, ServiceError};
 pub use functions::{Executed, FunctionBody, FunctionDetails, OptionsBody, Variable};
 pub use host::{BaseUrl, InvalidHost};

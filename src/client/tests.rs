@@ -232,8 +232,10 @@ async fn log_lines_are_read_to_the_end() {
     assert_eq!(lines[69].message, "line 69");
     assert!(server.lines()[1].starts_with(&format!("GET /tasks/v1/{ID}/logs?ge(timestamp,2026-01-31T08%253A15")));
 
-    let server = Server::start(|_| (400, json!({ "code": 1408, "name": "NO_TASK_LOGS_FOUND", "message": "" }))).await;
-    assert!(server.client().logs(source, None).await.unwrap().is_empty());
+    for code in [1408, 1413] {
+        let server = Server::start(move |_| (400, json!({ "code": code, "name": "NONE_YET", "message": "" }))).await;
+        assert!(server.client().logs(source, None).await.unwrap().is_empty());
+    }
 }
 
 #[tokio::test]

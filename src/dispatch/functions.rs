@@ -31,6 +31,8 @@ pub struct FunctionDirectory {
 struct Remembered {
     functions: HashMap<FunctionName, (Timestamp, Arc<Function>)>,
     own_lanes: Option<(Timestamp, Arc<[FunctionName]>)>,
+    /// How often something was forgotten: what was read before the last time may be older than the change.
+    forgotten: u64,
 }
 
 impl FunctionDirectory {
@@ -52,8 +54,12 @@ impl FunctionDirectory {
     /// The Function as it is now.
     pub async fn read(&self, name: &FunctionName) -> Result<Option<Arc<Function>>, StoreError> {
         let now = self.clock.now();
+        let forgotten = self.lock().forgotten;
         let function = self.store.functions.get(name).await?.map(|found| Arc::new(found.value));
         let mut remembered = self.lock();
+        if remembered.forgotten != forgotten {
+            return Ok(function);
+        }
         match &function {
             Some(function) => {
                 if remembered.functions.len() >= MOST_REMEMBERED {
@@ -82,8 +88,12 @@ impl FunctionDirectory {
     /// first that ever stood there.
     pub async fn lanes_now(&self) -> Result<Vec<QueueLane>, StoreError> {
         let now = self.clock.now();
+        let forgotten = self.lock().forgotten;
         let names: Arc<[FunctionName]> = self.store.tasks.own_lanes().await?.into();
-        self.lock().own_lanes = Some((now, Arc::clone(&names)));
+        let mut remembered = self.lock();
+        if remembered.forgotten == forgotten {
+            remembered.own_lanes = Some((now, Arc::clone(&names)));
+        }
         Ok(lanes_of(&names))
     }
 
@@ -92,6 +102,7 @@ impl FunctionDirectory {
         let mut remembered = self.lock();
         remembered.functions.remove(name);
         remembered.own_lanes = None;
+        remembered.forgotten += 1;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Remembered> {

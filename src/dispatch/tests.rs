@@ -342,19 +342,51 @@ async fn an_occurrence_that_several_tickers_see_becomes_one_task() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_long_stop_a_schedule_catches_up_with_one_run() {
+async fn after_a_long_stop_a_schedule_catches_up_with_one_run_for_the_latest_occurrence() {
     let world = World::at_rest(5).await;
     world.function("hello", FunctionOptions::default()).await;
     let schedule = schedule(&world, 60).await;
     tokio::time::sleep(Duration::from_secs(24 * 3600 + 30)).await;
     world.start();
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(world.lambda.calls().len(), 1);
+    assert_eq!(world.lambda.calls().len(), 2, "the first, at its time, and one for all that were missed");
     tokio::time::sleep(Duration::from_secs(60)).await;
     let calls = world.lambda.calls();
-    assert_eq!(calls.len(), 2);
-    let second: Timestamp = calls[1].event["startTimestamp"].as_str().unwrap().parse().unwrap();
-    assert_eq!(second.since(schedule.start_timestamp).as_secs() % 60, 0, "the grid moved");
+    let starts: Vec<Timestamp> =
+        calls.iter().map(|call| call.event["startTimestamp"].as_str().unwrap().parse().unwrap()).collect();
+    let of = |minute: u64| schedule.start_timestamp.saturating_add(Duration::from_secs(60 * minute));
+    assert_eq!(starts, [of(0), of(24 * 60), of(24 * 60 + 1)], "the latest that was missed, and the grid did not move");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_that_starts_now_has_its_first_task_now_though_no_ticker_is_there() {
+    let world = World::at_rest(5).await;
+    world.function("hello", FunctionOptions::default()).await;
+    let schedule = schedule(&world, 60).await;
+    let tasks = world.all_tasks().await;
+    let [task] = tasks.values().collect::<Vec<_>>()[..] else { panic!("one Task: {tasks:?}") };
+    assert_eq!(task["startTimestamp"], schedule.start_timestamp.to_string());
+    assert_eq!(schedule.next_timestamp, schedule.start_timestamp.saturating_add(Duration::from_secs(60)));
+    world.ticker.tick().await.unwrap();
+    assert_eq!(world.all_tasks().await.len(), 1, "the ticker does not make it again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticker_that_sleeps_is_told_of_a_new_schedule() {
+    let world = World::running(5).await;
+    world.function("hello", FunctionOptions::default()).await;
+    // Nothing is due: the ticker sleeps for as long as it ever does.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    let first = world.now();
+    schedule(&world, 1).await;
+    tokio::time::sleep(Duration::from_millis(9500)).await;
+    let calls = world.lambda.calls();
+    assert_eq!(calls.len(), 10);
+    for (number, call) in calls.iter().enumerate() {
+        let due = first.saturating_add(Duration::from_secs(number as u64));
+        assert_eq!(call.event["startTimestamp"], due.to_string());
+        assert!(call.at.since(due) < Duration::from_millis(50), "{:?} late", call.at.since(due));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,11 +6,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{FunctionDirectory, publish_failure};
+use super::{FunctionDirectory, materialise, publish_failure};
 use crate::{
-    model::{
-        Schedule, Tags, Task, TaskError, TaskErrorKind, TaskOrigin, TaskStatus, Timestamp, task::ZOMBIE_ERROR_NAME,
-    },
+    model::{TaskError, TaskErrorKind, task::ZOMBIE_ERROR_NAME},
     ports::{Ports, Wakeup},
     store::{Promoted, RunnerId, Store, StoreError, TaskRecord},
 };
@@ -145,49 +143,13 @@ impl Ticker {
             let now = self.ports.clock.now();
             let due = self.store.schedules.due(now, BATCH).await?;
             for schedule in &due {
-                *created += usize::from(self.materialise(schedule, now).await?);
+                let created_now = materialise(&self.store, &self.ports, &self.functions, schedule, now).await?;
+                *created += usize::from(created_now);
             }
             if due.len() < BATCH {
                 return Ok(());
             }
         }
-    }
-
-    /// Creates the Task of an occurrence and moves the schedule on, in one transaction: once per occurrence, however
-    /// many tickers see it. Occurrences that were missed before this one are passed over.
-    async fn materialise(&self, schedule: &Schedule, now: Timestamp) -> Result<bool, StoreError> {
-        let next = schedule.occurrence_after(now);
-        let function = self.functions.read(&schedule.function_name).await?;
-        let Some(function) = function.filter(|function| function.enabled) else {
-            // Creating a Task of an unknown Function is refused (16), and a disabled one runs nothing: Tasks piled up
-            // meanwhile would all start together later.
-            warn!(
-                schedule = %schedule.id, function = %schedule.function_name,
-                "an occurrence was skipped: the function is disabled or does not exist"
-            );
-            self.store.schedules.skip_to(schedule, next, now).await?;
-            return Ok(false);
-        };
-        let task = Task {
-            id: self.ports.ids.next(now),
-            function_name: schedule.function_name.clone(),
-            status: TaskStatus::New,
-            status_changed_timestamp: now,
-            data: schedule.data.clone(),
-            tags: Tags::default(),
-            start_timestamp: schedule.next_timestamp,
-            priority: schedule.priority.unwrap_or(function.execution_options.default_priority),
-            origin: TaskOrigin {
-                created_by_user_id: schedule.created_by_user_id.clone(),
-                created_by_application_id: schedule.created_by_application_id.clone(),
-            },
-            creation_timestamp: now,
-            update_timestamp: now,
-            retry_for_task_ids: Vec::new(),
-            retried_by_task_id: None,
-            error: None,
-        };
-        self.store.schedules.materialise(schedule, next, &task, function.lane, now).await
     }
 
     async fn clean_expired_runs(&self) -> Result<usize, StoreError> {

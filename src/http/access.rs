@@ -49,7 +49,7 @@ pub trait PermissionType: Send + Sync + 'static {
 
 macro_rules! permission_types {
     ($($name:ident),* $(,)?) => {
-        /// Every permission as a type.
+        /// Each permission that an endpoint asks for, as a type.
         pub mod permission {
             $(
                 #[doc = concat!("[`Permission::", stringify!($name), "`](crate::model::Permission::", stringify!($name), ").")]
@@ -146,7 +146,7 @@ impl Access for LoggedIn {
 
     fn admit(caller: Caller) -> Result<Self> {
         match caller {
-            Caller::User(identity) => Ok(Self(identity)),
+            Caller::User(user) => Ok(Self(user.identity)),
             Caller::Nobody | Caller::Application(_) => Err(Error::not_authenticated()),
         }
     }
@@ -189,11 +189,12 @@ mod tests {
     use crate::model::{ApplicationId, ErrorKind, Permissions, UserId};
 
     fn user(permissions: &[&str]) -> Caller {
-        Caller::User(Identity {
+        let identity = Identity {
             user_id: UserId::parse("ada").unwrap(),
             application_id: None,
             permissions: Permissions::parse(permissions.iter().copied()).unwrap(),
-        })
+        };
+        Caller::User(identity.into())
     }
 
     #[test]

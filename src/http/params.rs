@@ -42,6 +42,10 @@ pub struct Id(pub ObjectId);
 #[derive(Debug)]
 pub struct Name(pub String);
 
+/// Whether what is done to a credential is done to those that descend from it, too (26).
+#[derive(Debug)]
+pub struct WithDescendants(pub bool);
+
 /// A list of records whose fields RQL may name.
 pub trait Listed: Send + 'static {
     /// Its fields.
@@ -126,6 +130,38 @@ impl Params for Name {
 
     fn errors() -> Vec<ErrorKind> {
         vec![]
+    }
+}
+
+impl Params for WithDescendants {
+    fn read(head: &Head) -> Result<Self> {
+        let value = head.query().split('&').find_map(|pair| match pair.split_once('=').unwrap_or((pair, "")) {
+            ("descendants", value) => Some(value),
+            _ => None,
+        });
+        match value {
+            None | Some("false") => Ok(Self(false)),
+            Some("true") => Ok(Self(true)),
+            Some(_) => {
+                Err(Error::new(ErrorKind::IllegalArgument, "The parameter 'descendants' must be true or false."))
+            }
+        }
+    }
+
+    fn parameters(_: &str) -> Vec<Parameter> {
+        let about = "Whether the credentials that descend from it are revoked with it: those that were created with it, \
+                     and those that were created with one of those.";
+        let parameter = ParameterBuilder::new()
+            .name("descendants")
+            .parameter_in(ParameterIn::Query)
+            .required(Required::False)
+            .description(Some(about))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::Boolean)));
+        vec![parameter.build()]
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![ErrorKind::IllegalArgument]
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -15,7 +16,12 @@ use crate::ports::{Events, PortError, PortFuture, TaskFailedEvent};
 /// How long a webhook may take to answer.
 const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Appends each event to `<data folder>/events.jsonl`, shows it to whoever watches, and posts it to the webhook.
+/// How large the file of events grows before it is put aside, and how many of those are kept.
+const FILE_BYTES: u64 = 16 * 1024 * 1024;
+const OLDER_FILES: u32 = 3;
+
+/// Appends each event to `<data folder>/events.jsonl`, shows it to whoever watches, and posts it to the webhook. Older
+/// events are in `events.jsonl.1` to `.3`, the youngest in `.1`.
 ///
 /// An event counts as published once it is on the disk and the webhook, if there is one, has answered 2xx. Until then
 /// it is published again, with the same id.
@@ -59,7 +65,7 @@ impl LocalEvents {
         Ok(Self { path, lines: Arc::new(Mutex::new(lines)), watchers: broadcast::channel(256).0, webhook })
     }
 
-    /// Every event from now on. A watcher who falls behind misses some; the file has them all.
+    /// Every event from now on. A watcher who falls behind misses some; the files have them.
     pub fn watch(&self) -> broadcast::Receiver<TaskFailedEvent> {
         self.watchers.subscribe()
     }
@@ -93,14 +99,19 @@ impl Events for LocalEvents {
 
 /// A file of lines. A crash or a full disk may cut one short; the next one begins on a line of its own all the same.
 struct Lines {
+    path: PathBuf,
     file: File,
+    bytes: u64,
+    most_bytes: u64,
     /// Whether the last line may have no end.
     torn: bool,
 }
 
 impl Lines {
     fn open(path: &Path) -> io::Result<Self> {
-        let mut file = File::options().create(true).append(true).read(true).open(path)?;
+        // What Functions throw may be anybody's secret.
+        let mut file = File::options().create(true).append(true).read(true).mode(0o600).open(path)?;
+        let bytes = file.metadata()?.len();
         let torn = match file.seek(SeekFrom::End(-1)) {
             Ok(_) => {
                 let mut last = [0];
@@ -110,16 +121,42 @@ impl Lines {
             // It is empty.
             Err(_) => false,
         };
-        Ok(Self { file, torn })
+        Ok(Self { path: path.to_owned(), file, bytes, most_bytes: FILE_BYTES, torn })
     }
 
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.bytes > 0 && self.bytes + line.len() as u64 >= self.most_bytes {
+            self.put_aside()?;
+        }
         let before: &[u8] = if self.torn { b"\n" } else { b"" };
+        let whole = [before, line, b"\n"].concat();
         self.torn = true;
         // One write for the whole line, so that none is mixed with another's.
-        self.file.write_all(&[before, line, b"\n"].concat())?;
+        self.file.write_all(&whole)?;
         self.torn = false;
+        self.bytes += whole.len() as u64;
         self.file.sync_data()
+    }
+}
+
+impl Lines {
+    /// Makes room: this file becomes `.1`, what was `.1` becomes `.2`, and so on; the oldest is gone.
+    fn put_aside(&mut self) -> io::Result<()> {
+        let older = |number: u32| {
+            let mut name = self.path.as_os_str().to_owned();
+            name.push(format!(".{number}"));
+            PathBuf::from(name)
+        };
+        for number in (1..OLDER_FILES).rev() {
+            match std::fs::rename(older(number), older(number + 1)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        std::fs::rename(&self.path, older(1))?;
+        let most_bytes = self.most_bytes;
+        *self = Self { most_bytes, ..Self::open(&self.path)? };
+        Ok(())
     }
 }
 
@@ -158,7 +195,7 @@ mod tests {
         TaskFailedEvent::new(
             ObjectId::new(Timestamp::EPOCH, 7),
             FunctionName::parse("hello").unwrap(),
-            TaskError { kind: TaskErrorKind::Runtime, name: "Oops".into(), message: "no".into() },
+            &TaskError { kind: TaskErrorKind::Runtime, name: "Oops".into(), message: "no".into() },
         )
     }
 
@@ -197,6 +234,42 @@ mod tests {
         let whole = |line: &&str| serde_json::from_str::<serde_json::Value>(line).is_ok();
         assert_eq!(text.lines().filter(whole).count(), 2, "{text}");
         assert_eq!(text.lines().count(), 3, "{text}");
+    }
+
+    #[test]
+    fn the_file_is_put_aside_before_it_grows_too_large_and_the_oldest_events_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let mut lines = Lines { most_bytes: 100, ..Lines::open(&path).unwrap() };
+        for number in 0..20 {
+            lines.append(format!("{{\"number\":{number},\"text\":\"{}\"}}", "x".repeat(20)).as_bytes()).unwrap();
+        }
+        let mut files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["events.jsonl", "events.jsonl.1", "events.jsonl.2", "events.jsonl.3"]);
+        let numbers = |file: &PathBuf| {
+            let text = std::fs::read_to_string(file).unwrap();
+            assert!(text.len() <= 100, "{text}");
+            let number =
+                |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["number"].as_u64().unwrap();
+            text.lines().map(number).collect::<Vec<_>>()
+        };
+        let kept: Vec<_> = files.iter().rev().flat_map(numbers).collect();
+        assert_eq!(kept.last(), Some(&19));
+        assert!(kept.windows(2).all(|pair| pair[1] == pair[0] + 1) && kept.len() >= 4, "{kept:?}");
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_larger_than_what_is_kept_of_an_error_is_cut_in_the_file_and_for_the_webhook() {
+        let dir = tempfile::tempdir().unwrap();
+        let huge = "m".repeat(3_000_000);
+        let error = TaskError { kind: TaskErrorKind::Runtime, name: huge.clone(), message: huge };
+        let event = TaskFailedEvent::new(ObjectId::new(Timestamp::EPOCH, 7), FunctionName::parse("f").unwrap(), &error);
+        let events = LocalEvents::open(dir.path(), None).unwrap();
+        events.publish(&event).await.unwrap();
+        assert!(std::fs::metadata(events.path()).unwrap().len() < 40_000);
+        assert!(serde_json::to_vec(&event).unwrap().len() < 40_000, "the webhook is sent this");
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use nix::sys::stat::{Mode, umask};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -105,6 +106,10 @@ pub enum MachineError {
 /// an earlier one held under this name is this one's to clean up.
 const RUNNER: &str = "local";
 
+/// What the names in the data folder begin with that hold what people stored, threw or logged. The key and the
+/// credentials see to themselves.
+const OURS: [&str; 4] = ["database.sqlite", "logs.sqlite", "events.jsonl", "lambda"];
+
 /// How long runs get that nobody waits for any more: there should be none.
 const LAST_GRACE: Duration = Duration::from_secs(1);
 
@@ -113,8 +118,9 @@ impl Machine {
     /// that came due meanwhile run.
     pub async fn start(config: MachineConfig) -> Result<Self, MachineError> {
         make_private_dir(&config.data_dir)?;
+        close_to_others(&config.data_dir)?;
         let clock = Arc::new(SystemClock);
-        let client = database::open(&config.data_dir.join("database.sqlite"))?;
+        let client = privately(|| database::open(&config.data_dir.join("database.sqlite")))?;
         let store = Store::new(client, StoreConfig::new(&config.prefix), clock.clone());
         store.create_tables().await?;
 
@@ -205,9 +211,81 @@ impl Machine {
     }
 }
 
+/// Does something whose files nobody else may read, whatever the folder that they are in allows. SQLite gives its
+/// write-ahead log the mode of the database, now and later.
+fn privately<T>(open: impl FnOnce() -> T) -> T {
+    let before = umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    let opened = open();
+    umask(before);
+    opened
+}
+
+/// Takes the rights of others away from what an earlier version, or a copy, left in the data folder. The folder itself
+/// may be one that others have business in.
+fn close_to_others(data_dir: &Path) -> Result<(), MachineError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let closed = || {
+        for entry in std::fs::read_dir(data_dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let is_ours = name.to_str().is_some_and(|name| OURS.iter().any(|ours| name.starts_with(ours)));
+            let found = entry.metadata()?;
+            let mode = found.permissions().mode();
+            if is_ours && !found.is_symlink() && mode & 0o077 != 0 {
+                std::fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(mode & 0o700))?;
+                warn!(path = %entry.path().display(), "others could read it; now they cannot");
+            }
+        }
+        Ok(())
+    };
+    closed().map_err(|cause| MachineError::DataDir { path: data_dir.to_owned(), cause })
+}
+
 /// Secrets are kept there: nobody else may look in.
 fn make_private_dir(path: &Path) -> Result<(), MachineError> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|cause| MachineError::DataDir { path: path.to_owned(), cause })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    };
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_is_opened_privately_is_the_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        privately(|| fs::File::create(&file)).unwrap();
+        assert_eq!(mode(&file), 0o600);
+    }
+
+    #[test]
+    fn what_others_could_read_in_an_open_data_folder_is_closed_to_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::DirBuilder::new().mode(0o755).create(&data).unwrap();
+        let open = |name: &str, to: u32| {
+            fs::write(data.join(name), "secret").unwrap();
+            fs::set_permissions(data.join(name), fs::Permissions::from_mode(to)).unwrap();
+        };
+        for name in ["database.sqlite", "database.sqlite-wal", "logs.sqlite", "events.jsonl", "events.jsonl.1"] {
+            open(name, 0o644);
+        }
+        open("index.html", 0o644);
+        close_to_others(&data).unwrap();
+        for name in ["database.sqlite", "database.sqlite-wal", "logs.sqlite", "events.jsonl", "events.jsonl.1"] {
+            assert_eq!(mode(&data.join(name)), 0o600, "{name}");
+        }
+        assert_eq!((mode(&data.join("index.html")), mode(&data)), (0o644, 0o755), "somebody else's");
+    }
 }

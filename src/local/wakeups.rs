@@ -27,4 +27,9 @@ impl Wakeups for LocalWakeups {
         }
         Box::pin(async { Ok(()) })
     }
+
+    fn schedules_changed<'a>(&'a self) -> PortFuture<'a, Result<(), PortError>> {
+        self.ticker.notify_one();
+        Box::pin(async { Ok(()) })
+    }
 }

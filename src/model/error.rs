@@ -105,6 +105,8 @@ error_kinds! {
     LambdaInvocation = Some(1405), 400, "LAMBDA_INVOCATION_EXCEPTION";
     /// The code threw.
     LambdaRuntime = Some(1406), 400, "LAMBDA_RUNTIME_EXCEPTION";
+    /// Not a Function's name: 1 to 64 of the characters A-Z a-z 0-9 _ -.
+    InvalidFunctionName = Some(1407), 400, "INVALID_FUNCTION_NAME_EXCEPTION";
     /// No log line was found yet.
     NoTaskLogsFound = Some(1408), 400, "NO_TASK_LOGS_FOUND";
     /// An API Function answered something that is no answer.
@@ -113,6 +115,10 @@ error_kinds! {
     ApiFunctionMaximumTimeLimit = Some(1411), 400, "API_FUNCTION_MAXIMUM_TIME_LIMIT";
     /// No free slot for an API Function.
     ConcurrentApiFunctionLimit = Some(1412), 400, "CONCURRENT_API_FUNCTION_LIMIT_EXCEPTION";
+    /// No log line of an API Request was found yet.
+    NoApiRequestLogsFound = Some(1413), 400, "NO_API_REQUEST_LOGS_FOUND";
+    /// Others change it at the same time.
+    ConflictingUpdate = Some(1502), 409, "CONFLICTING_UPDATE_EXCEPTION";
     /// More at once than the service holds.
     TooManyRequests = Some(1505), 429, "TOO_MANY_REQUESTS_EXCEPTION";
     /// No such endpoint or method.
@@ -166,6 +172,11 @@ impl Error {
     /// No such thing (16): `what` names its kind, as "function" or "task".
     pub fn unknown(what: &str, which: impl fmt::Display) -> Self {
         Self::new(ErrorKind::ResourceUnknown, format!("There is no {what} '{which}'."))
+    }
+
+    /// Others change it at the same time (1502).
+    pub fn conflicting_update() -> Self {
+        Self::new(ErrorKind::ConflictingUpdate, "Others are changing it at the same time; try again.")
     }
 
     /// Not an id (12).

@@ -16,7 +16,7 @@ pub mod task;
 pub mod time;
 
 pub use api_request::{ApiRequest, ApiRequestError, ApiRequestErrorKind, Method};
-pub use caller::{ApplicationId, Caller, Identity, Permission, Permissions, UserId};
+pub use caller::{ApplicationId, Caller, Identity, Lineage, Permission, Permissions, UnknownPermission, User, UserId};
 pub use error::{Error, ErrorKind, Result};
 pub use function::{
     ConcurrencyLimit, Deployment, EntryPoint, Environment, ExecutionOptions, Function, FunctionName, FunctionSummary,

@@ -50,6 +50,13 @@ impl Schedule {
         let passed = (now.as_millis() - self.start_timestamp.as_millis()) / interval;
         Timestamp::saturating_from_millis(self.start_timestamp.as_millis() + (passed + 1) * interval)
     }
+
+    /// The last occurrence up to `now` that was not dealt with: what the one Task for all that were missed stands for.
+    pub fn latest_occurrence(&self, now: Timestamp) -> Timestamp {
+        let interval = self.interval.as_millis();
+        let missed = (now.as_millis() - self.next_timestamp.as_millis()).max(0) / interval;
+        Timestamp::saturating_from_millis(self.next_timestamp.as_millis() + missed * interval)
+    }
 }
 
 /// What a caller gives to create a Schedule.
@@ -107,5 +114,38 @@ impl TryFrom<i64> for Interval {
 impl From<Interval> for i64 {
     fn from(interval: Interval) -> Self {
         i64::from(interval.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(interval: i64, next: i64) -> Schedule {
+        let time = Timestamp::saturating_from_millis;
+        Schedule {
+            id: ObjectId::first_at(time(0)),
+            interval: Interval::from_secs(interval).unwrap(),
+            function_name: FunctionName::parse("hello").unwrap(),
+            data: None,
+            priority: None,
+            start_timestamp: time(500),
+            next_timestamp: time(next),
+            creation_timestamp: time(0),
+            update_timestamp: time(0),
+            created_by_user_id: None,
+            created_by_application_id: None,
+        }
+    }
+
+    #[test]
+    fn the_latest_occurrence_is_the_last_one_that_is_due() {
+        let latest =
+            |next, now| schedule(2, next).latest_occurrence(Timestamp::saturating_from_millis(now)).as_millis();
+        assert_eq!(latest(500, 500), 500, "the first one, at its time");
+        assert_eq!(latest(2500, 4499), 2500);
+        assert_eq!(latest(2500, 4500), 4500);
+        assert_eq!(latest(2500, 60_000), 58_500);
+        assert_eq!(latest(2500, 1000), 2500, "not due yet, because the clock was set back");
     }
 }

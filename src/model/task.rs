@@ -211,6 +211,36 @@ pub struct TaskError {
     pub message: String,
 }
 
+impl TaskError {
+    /// What is kept, and told to others, of an error: a Function may throw one of several megabytes.
+    #[must_use]
+    pub fn shortened(&self) -> Self {
+        let (name, message) = cut_error(&self.name, &self.message);
+        Self { kind: self.kind, name, message }
+    }
+}
+
+/// The longest name of an error that is kept, in bytes.
+const ERROR_NAME: usize = 1024;
+/// The longest message of an error that is kept, in bytes: with the largest `data` and tags, a row still fits the
+/// 400 KB of DynamoDB, so that an outcome can always be written.
+const ERROR_MESSAGE: usize = 32 * 1024;
+
+/// An error's name and message, cut to what is kept of them.
+pub fn cut_error(name: &str, message: &str) -> (String, String) {
+    (cut(name, ERROR_NAME), cut(message, ERROR_MESSAGE))
+}
+
+/// The text, or its beginning and an ellipsis, in at most `most` bytes.
+fn cut(text: &str, most: usize) -> String {
+    const ELLIPSIS: &str = "…";
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let end = (0..=most - ELLIPSIS.len()).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}{ELLIPSIS}", &text[..end])
+}
+
 /// The name of the error of a Task whose outcome cannot be known (contract §4).
 pub const ZOMBIE_ERROR_NAME: &str = "zombieTaskCleaned";
 
@@ -253,5 +283,24 @@ impl Tags {
     /// The words.
     pub fn as_slice(&self) -> &[String] {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters_and_only_when_they_are_too_long() {
+        for (text, most, expected) in [
+            ("abc", 3, "abc"),
+            ("abcd", 3, "…"),
+            ("abcdef", 5, "ab…"),
+            ("aéé", 5, "aéé"),
+            ("aééé", 5, "a…"),
+            ("", 3, ""),
+        ] {
+            assert_eq!(cut(text, most), expected);
+        }
     }
 }

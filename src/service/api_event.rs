@@ -212,11 +212,12 @@ mod tests {
     }
 
     fn ada() -> Caller {
-        Caller::User(Identity {
+        let identity = Identity {
             user_id: UserId::parse("ada").unwrap(),
             application_id: Some(ApplicationId::parse("app").unwrap()),
             permissions: Permissions::none(),
-        })
+        };
+        Caller::User(identity.into())
     }
 
     #[test]

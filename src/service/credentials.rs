@@ -8,8 +8,8 @@ use super::Service;
 use crate::{
     auth::{self, StoredCredential},
     model::{
-        AffectedRecords, ApplicationId, Caller, Error, Identity, ObjectId, Page, PageWindow, Permission, Permissions,
-        Result, Timestamp, UserId,
+        ApplicationId, Caller, Error, ErrorKind, Identity, Lineage, ObjectId, Page, PageWindow, Permission,
+        Permissions, Result, Timestamp, User, UserId,
     },
 };
 
@@ -22,7 +22,7 @@ pub struct NewCredential {
     pub application_id: Option<ApplicationId>,
     /// What they may do with it.
     pub permissions: Permissions,
-    /// When it stops to count; absent: when it is revoked.
+    /// When it expires; absent: when the caller's own does, or else when it is revoked.
     pub expires_timestamp: Option<Timestamp>,
 }
 
@@ -45,9 +45,15 @@ pub struct Credential {
     pub token: String,
     /// When it was created.
     pub creation_timestamp: Timestamp,
-    /// When it stops to count.
+    /// When it expires; absent: it counts until it is revoked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires_timestamp: Option<Timestamp>,
+    /// Who created it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub created_by_user_id: Option<UserId>,
+    /// The credential that it was created with.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub created_by_credential_id: Option<ObjectId>,
 }
 
 /// A credential with its secrets: answered once, when it is created.
@@ -71,38 +77,76 @@ impl std::fmt::Debug for CreatedCredential {
     }
 }
 
+/// What became of a revocation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Revoked {
+    /// How many credentials were revoked.
+    pub affected_records: u64,
+    /// The credentials that descend from this one: created with it, or with one that was. They were revoked with it
+    /// where that was asked for, and count on otherwise.
+    #[serde(default)]
+    pub descendants: Vec<ObjectId>,
+}
+
 impl NewCredential {
-    /// Checks that the caller gives away no more than they hold (10, naming what they lack).
+    /// Checks that the caller gives away no more than they hold: 10, naming what they lack, and 15 for a name that is not
+    /// a permission's and for a credential that would outlive theirs.
     ///
-    /// Names that no endpoint asks for open nothing here, so anybody may write them; one for a single Function
-    /// (`EXECUTE_TASK_FUNCTION:invoices`) may be given by whoever holds it or the global one.
-    pub fn check_grants(&self, caller: &Caller) -> Result<()> {
-        let held = &caller.identity().ok_or_else(Error::not_authenticated)?.permissions;
-        let lacking = self.permissions.iter().find(|name| {
-            let global = name.split_once(':').map_or(*name, |(global, _)| global);
-            let ours = Permission::ALL.into_iter().find(|permission| permission.as_str() == global);
-            ours.is_some_and(|permission| !held.hold(permission) && !held.iter().any(|held| held == *name))
-        });
-        lacking.map_or(Ok(()), |name| Err(Error::no_permission(name)))
+    /// A permission for a single Function (`EXECUTE_TASK_FUNCTION:invoices`) may be given by whoever holds it or the
+    /// global one.
+    fn check(&self, caller: &User) -> Result<()> {
+        self.permissions
+            .check_known()
+            .map_err(|unknown| Error::field_format("permissions", format!("is wrong: {unknown}")))?;
+        if let Some(lacking) = caller.permissions.first_lacking(&self.permissions) {
+            return Err(Error::no_permission(lacking));
+        }
+        // API Functions are told both, so both are part of who somebody is.
+        let application_is_own = self.application_id.is_none() || self.application_id == caller.application_id;
+        let is_self = self.user_id == caller.user_id && application_is_own;
+        if !is_self && !caller.permissions.hold(Permission::CreateCredentialsForOthers) {
+            return Err(Error::no_permission(format!(
+                "{} (for a credential with another userId or applicationId than your own)",
+                Permission::CreateCredentialsForOthers
+            )));
+        }
+        match (self.expires_timestamp, caller.expires) {
+            (Some(expires), Some(latest)) if expires > latest => Err(Error::field_format(
+                "expiresTimestamp",
+                format!("must not lie after {latest}, when the credential that you use expires"),
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
 impl Service {
-    /// Creates a credential; 10 when it would hold a permission that the caller does not, 15 when it would have
-    /// expired already.
+    /// Creates a credential, which expires with the caller's at the latest. 10 when it would hold a permission that the
+    /// caller does not, or stand for another user and the caller may not create those; 15 for a name that is not a
+    /// permission's, and when it would have expired already or outlive the caller's.
     pub async fn create_credential(&self, caller: &Caller, new: NewCredential) -> Result<CreatedCredential> {
-        new.check_grants(caller)?;
+        let Caller::User(caller) = caller else { return Err(Error::not_authenticated()) };
+        new.check(caller)?;
         let now = self.inner.ports.clock.now();
-        if new.expires_timestamp.is_some_and(|expires| expires <= now) {
+        let expires = new.expires_timestamp.or(caller.expires);
+        if expires.is_some_and(|expires| expires <= now) {
             return Err(Error::field_format("expiresTimestamp", "must lie in the future"));
         }
+        let ancestors = match &caller.credential {
+            Some(credential) => credential.of_child().ok_or_else(too_many_ancestors)?,
+            None => Vec::new(),
+        };
         let identity =
             Identity { user_id: new.user_id, application_id: new.application_id, permissions: new.permissions };
         let (ids, secrets) = (&self.inner.ports.ids, &*self.inner.secrets);
-        let issued = auth::issue(identity, new.expires_timestamp, now, ids, secrets).await;
-        let (shown, stored) = issued.map_err(Error::internal)?;
-        self.inner.store.credentials.put(&stored).await?;
-        info!(credential = %stored.id, user = %stored.identity.user_id, by = ?caller.user_id(), "credential created");
+        let (shown, issued) = auth::issue(identity, expires, now, ids, secrets).await.map_err(Error::internal)?;
+        let stored = StoredCredential { created_by_user_id: Some(caller.user_id.clone()), ancestors, ..issued };
+        if !self.inner.store.credentials.put(&stored).await? {
+            let message = "The credential that you use was revoked a moment ago.";
+            return Err(Error::new(ErrorKind::AccessTokenUnknown, message));
+        }
+        info!(credential = %stored.id, user = %stored.identity.user_id, by = %caller.user_id, "credential created");
         Ok(CreatedCredential {
             credential: stored.into(),
             consumer_secret: shown.consumer_secret.expose().to_owned(),
@@ -121,14 +165,46 @@ impl Service {
         Ok(Page { query: query.to_owned(), page, data })
     }
 
-    /// Revokes a credential: from then on it is unknown. 16 when there is none.
-    pub async fn revoke_credential(&self, id: ObjectId) -> Result<AffectedRecords> {
-        if !self.inner.store.credentials.revoke(id).await? {
+    /// Revokes a credential: from then on it is unknown. Its descendants are named, and with `descendants` they are
+    /// revoked too, also where the credential itself was revoked before. 16 when there is nothing to revoke.
+    pub async fn revoke_credential(&self, id: ObjectId, descendants: bool) -> Result<Revoked> {
+        let credentials = &self.inner.store.credentials;
+        // It goes first: then none of its descendants can come to be any more but from the ones that are left.
+        let itself = credentials.revoke(id).await?;
+        let mut revoked = Revoked { affected_records: u64::from(itself), descendants: Vec::new() };
+        loop {
+            let found = credentials.descendants(id).await?;
+            if !descendants {
+                revoked.descendants = found;
+                break;
+            }
+            if found.is_empty() {
+                break;
+            }
+            for descendant in found {
+                if credentials.revoke(descendant).await? {
+                    revoked.affected_records += 1;
+                    revoked.descendants.push(descendant);
+                }
+            }
+        }
+        if revoked.affected_records == 0 {
             return Err(Error::unknown("credential", id));
         }
-        info!(credential = %id, "credential revoked");
-        Ok(AffectedRecords::ONE)
+        info!(credential = %id, revoked = revoked.affected_records, "credential revoked");
+        Ok(revoked)
     }
+}
+
+fn too_many_ancestors() -> Error {
+    Error::new(
+        ErrorKind::IllegalArgument,
+        format!(
+            "The credential that you use was created with one that was created with another, and so on, {} times: use \
+             one of those.",
+            Lineage::MOST_ANCESTORS
+        ),
+    )
 }
 
 impl From<StoredCredential> for Credential {
@@ -142,6 +218,8 @@ impl From<StoredCredential> for Credential {
             token: stored.token,
             creation_timestamp: stored.creation_timestamp,
             expires_timestamp: stored.expires,
+            created_by_user_id: stored.created_by_user_id,
+            created_by_credential_id: stored.ancestors.last().copied(),
         }
     }
 }
@@ -149,29 +227,63 @@ impl From<StoredCredential> for Credential {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ErrorKind;
+
+    fn permissions(names: &[&str]) -> Permissions {
+        Permissions::parse(names.iter().copied()).unwrap()
+    }
+
+    fn ada(held: &[&str]) -> User {
+        let user_id = UserId::parse("ada").unwrap();
+        Identity { user_id, application_id: None, permissions: permissions(held) }.into()
+    }
+
+    fn new(user: &str, given: &[&str]) -> NewCredential {
+        let user_id = UserId::parse(user).unwrap();
+        NewCredential { user_id, application_id: None, permissions: permissions(given), expires_timestamp: None }
+    }
+
+    fn kind(checked: Result<()>) -> Option<ErrorKind> {
+        checked.err().map(|error| error.kind())
+    }
 
     #[test]
     fn nobody_gives_away_more_than_they_hold() {
-        let check = |held: &[&str], given: &[&str]| {
-            let permissions = |names: &[&str]| Permissions::parse(names.iter().copied()).unwrap();
-            let user_id = UserId::parse("ada").unwrap();
-            let new = NewCredential {
-                user_id: user_id.clone(),
-                application_id: None,
-                permissions: permissions(given),
-                expires_timestamp: None,
-            };
-            let caller = Caller::User(Identity { user_id, application_id: None, permissions: permissions(held) });
-            new.check_grants(&caller).map_err(|error| error.kind())
-        };
-        let refused = Err(ErrorKind::NoPermission);
-        assert_eq!(check(&["CREATE_CREDENTIALS"], &[]), Ok(()));
-        assert_eq!(check(&["CREATE_CREDENTIALS"], &["CREATE_CREDENTIALS", "SOMETHING_ELSE"]), Ok(()));
+        let check = |held: &[&str], given: &[&str]| kind(new("ada", given).check(&ada(held)));
+        let refused = Some(ErrorKind::NoPermission);
+        assert_eq!(check(&["CREATE_CREDENTIALS"], &[]), None);
+        assert_eq!(check(&["CREATE_CREDENTIALS"], &["CREATE_CREDENTIALS"]), None);
         assert_eq!(check(&["CREATE_CREDENTIALS"], &["VIEW_TASKS"]), refused);
-        assert_eq!(check(&["EXECUTE_TASK_FUNCTION"], &["EXECUTE_TASK_FUNCTION:a"]), Ok(()));
-        assert_eq!(check(&["EXECUTE_TASK_FUNCTION:a"], &["EXECUTE_TASK_FUNCTION:a"]), Ok(()));
+        assert_eq!(check(&["EXECUTE_TASK_FUNCTION"], &["EXECUTE_TASK_FUNCTION:a"]), None);
+        assert_eq!(check(&["EXECUTE_TASK_FUNCTION:a"], &["EXECUTE_TASK_FUNCTION:a"]), None);
         assert_eq!(check(&["EXECUTE_TASK_FUNCTION:a"], &["EXECUTE_TASK_FUNCTION:b"]), refused);
         assert_eq!(check(&["EXECUTE_TASK_FUNCTION:a"], &["EXECUTE_TASK_FUNCTION"]), refused);
+    }
+
+    #[test]
+    fn nobody_gives_away_names_that_mean_nothing_yet() {
+        for name in ["SOME_FUTURE_PERMISSION", "*", "ALL", "VIEW_TASKS,", "VIEW_TASK", "VIEW_TASKS:x"] {
+            // Not even who holds that very name, as the claims of an issuer may say.
+            let error = new("ada", &[name]).check(&ada(&[name, "VIEW_TASKS"])).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::FieldFormat, "{name}");
+            assert!(error.message().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn another_user_or_application_takes_a_permission_of_its_own() {
+        let (plain, with) = (ada(&["CREATE_CREDENTIALS"]), ada(&["CREATE_CREDENTIALS_FOR_OTHERS"]));
+        let elsewhere = NewCredential { application_id: ApplicationId::parse("console").ok(), ..new("ada", &[]) };
+        for other in [new("administrator", &[]), elsewhere] {
+            assert_eq!(kind(other.check(&plain)), Some(ErrorKind::NoPermission));
+            assert_eq!(kind(other.check(&with)), None);
+        }
+    }
+
+    #[test]
+    fn no_credential_outlives_the_one_that_it_was_created_with() {
+        let at = |seconds: i64| Some(Timestamp::saturating_from_millis(seconds * 1000));
+        let caller = User { expires: at(10), ..ada(&["CREATE_CREDENTIALS_FOR_OTHERS"]) };
+        let check = |expires| kind(NewCredential { expires_timestamp: expires, ..new("bob", &[]) }.check(&caller));
+        assert_eq!((check(None), check(at(10)), check(at(11))), (None, None, Some(ErrorKind::FieldFormat)));
     }
 }

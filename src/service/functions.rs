@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tracing::{info, warn};
 
-use super::Service;
+use super::{Service, turns::Turn};
 use crate::{
     model::{
         AffectedRecords, ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, ExecutionOptions, Function,
@@ -63,9 +63,6 @@ pub struct FunctionChange {
     pub options: FunctionOptions,
 }
 
-/// How often a change is tried again when another change of the same Function came first.
-const CHANGE_TRIES: usize = 5;
-
 impl Service {
     /// Every Function in one page, by name; `query` is echoed and otherwise ignored (contract §2).
     pub async fn list_functions(&self, query: &str) -> Result<Page<FunctionSummary>> {
@@ -77,14 +74,16 @@ impl Service {
     }
 
     /// Creates a Function and its Lambda function. 17 when the name is taken, 1401 for code that is no zip, 1402 for
-    /// what Lambda would refuse, 15 for a name too long for the deployment's prefix.
+    /// what Lambda would refuse, 1407 for a name too long for the deployment's prefix.
     pub async fn create_function(&self, new: NewFunction) -> Result<Function> {
         let NewFunction { name, code, entry_point, runtime, options } = new;
         if !name.fits_prefix(&self.inner.settings.prefix) {
             let longest = 63 - self.inner.settings.prefix.len();
-            return Err(Error::field_format("name", format!("must have at most {longest} characters here")));
+            let message = format!("The field 'name' must have at most {longest} characters here.");
+            return Err(Error::new(ErrorKind::InvalidFunctionName, message));
         }
         must_be_offered(&runtime)?;
+        let _turn = self.turn_to_change(&name).await?;
         if self.inner.store.functions.get(&name).await?.is_some() {
             return Err(taken(&name));
         }
@@ -104,7 +103,14 @@ impl Service {
             lane: Lane::Shared,
         };
         options.apply_to(&mut function);
-        function.deployment = self.deploy(&function, Some(code), None).await?;
+        function.deployment = match self.deploy(&function, Some(code), None).await {
+            Ok(deployment) => deployment,
+            // Another process may have created it meanwhile and been in the way; then it is that which the caller is told.
+            Err(error) => {
+                let created_elsewhere = self.inner.store.functions.get(&function.name).await?.is_some();
+                return Err(if created_elsewhere { taken(&function.name) } else { error });
+            }
+        };
         if !self.inner.store.functions.create(&function).await? {
             return Err(taken(&function.name));
         }
@@ -119,58 +125,71 @@ impl Service {
     }
 
     /// Changes a Function, atomically for callers: what Lambda deployed is written together with the configuration.
-    /// 16 when there is none; 1401, 1402 as at creation.
+    /// 16 when there is none; 1401, 1402 as at creation; 1502 when others keep changing it.
     pub async fn update_function(&self, name: &str, change: FunctionChange) -> Result<AffectedRecords> {
         if let Some(runtime) = &change.runtime {
             must_be_offered(runtime)?;
         }
-        for _ in 0..CHANGE_TRIES {
+        let turn = self.turn_to_change(&self.stored_function(name).await?.value.name).await?;
+        let mut tries = self.tries();
+        loop {
             let Versioned { value: old, revision } = self.stored_function(name).await?;
             let mut new = old.clone();
             change.options.clone().apply_to(&mut new);
             new.entry_point = change.entry_point.clone().unwrap_or(new.entry_point);
             new.runtime = change.runtime.clone().unwrap_or(new.runtime);
-            let redeploy = change.code.is_some() || spec_of(&new) != spec_of(&old);
-            if redeploy {
-                new.deployment = self.deploy(&new, change.code.clone(), Some(&old)).await?;
+            if change.code.is_some() || spec_of(&new) != spec_of(&old) {
+                new.deployment = match self.deploy(&new, change.code.clone(), Some(&old)).await {
+                    Ok(deployment) => deployment,
+                    // Another process may have changed or deleted it meanwhile; then what stands now decides.
+                    Err(error) if self.stored_function(name).await?.revision == revision => return Err(error),
+                    Err(_) => {
+                        self.again(&mut tries).await?;
+                        continue;
+                    }
+                };
             }
             if new == old {
                 return Ok(AffectedRecords::ONE);
             }
             new.update_timestamp = self.inner.ports.clock.now();
             if !self.inner.store.functions.update(&new, revision).await? {
+                self.remove_if_deleted(&new).await?;
+                self.again(&mut tries).await?;
                 continue;
             }
             self.function_changed(&new).await;
             if new.deployment != old.deployment {
-                self.retire_in_background(old);
+                self.retire_in_background(old, turn);
             }
             return Ok(AffectedRecords::ONE);
         }
-        Err(contended(name))
     }
 
     /// Deletes a Function; its Tasks, API Requests and logs stay readable, and its waiting Tasks fail. 16 when there
     /// is none.
     pub async fn delete_function(&self, name: &str) -> Result<AffectedRecords> {
-        let function = self.stored_function(name).await?.value;
+        let name = self.stored_function(name).await?.value.name;
+        let _turn = self.turn_to_change(&name).await?;
         // The record first: what is left in Lambda when the second step fails runs for nobody, and a later creation of
         // the same name takes it over. The other way round, a Function would be left that cannot run.
-        if !self.inner.store.functions.delete(&function.name).await? {
-            return Err(Error::unknown("function", function.name));
+        if !self.inner.store.functions.delete(&name).await? {
+            return Err(Error::unknown("function", name));
         }
-        self.inner.functions.forget(&function.name);
-        if let Err(error) = self.inner.ports.lambda.remove(&function.name).await {
-            warn!(function = %function.name, %error, "the Lambda function of a deleted function was not removed");
+        self.inner.functions.forget(&name);
+        if let Err(error) = self.inner.ports.lambda.remove(&name).await {
+            warn!(function = %name, %error, "the Lambda function of a deleted function was not removed");
         }
-        info!(function = %function.name, "function deleted");
+        info!(function = %name, "function deleted");
         self.wake(Wakeup::NOW).await;
         Ok(AffectedRecords::ONE)
     }
 
-    /// Enables or disables a Function; nothing happens when it is so already. 16 when there is none.
+    /// Enables or disables a Function; nothing happens when it is so already. 16 when there is none, 1502 when others
+    /// keep changing it. It does not wait for deployments: they find that it was disabled when they are written.
     pub async fn set_function_enabled(&self, name: &str, enabled: bool) -> Result<AffectedRecords> {
-        for _ in 0..CHANGE_TRIES {
+        let mut tries = self.tries();
+        loop {
             let Versioned { value: mut function, revision } = self.stored_function(name).await?;
             if function.enabled == enabled {
                 return Ok(AffectedRecords::ONE);
@@ -185,8 +204,18 @@ impl Service {
                 self.function_changed(&function).await;
                 return Ok(AffectedRecords::ONE);
             }
+            self.again(&mut tries).await?;
         }
-        Err(contended(name))
+    }
+
+    /// A deployment for a Function that another process deleted meanwhile may have brought the Lambda function back.
+    async fn remove_if_deleted(&self, function: &Function) -> Result<()> {
+        if self.inner.store.functions.get(&function.name).await?.is_none()
+            && let Err(error) = self.inner.ports.lambda.remove(&function.name).await
+        {
+            warn!(function = %function.name, %error, "the Lambda function of a deleted function was not removed");
+        }
+        Ok(())
     }
 
     async fn stored_function(&self, name: &str) -> Result<Versioned<Function>> {
@@ -206,6 +235,7 @@ impl Service {
         deployed.map_err(|error| match error {
             DeployError::InvalidCode(why) => Error::new(ErrorKind::InvalidFunctionCode, why),
             DeployError::InvalidConfiguration(why) => Error::new(ErrorKind::InvalidFunctionConfiguration, why),
+            DeployError::Conflict(why) => Error::conflicting_update().caused_by(why),
             DeployError::Port(error) => Error::internal(error),
         })
     }
@@ -217,10 +247,12 @@ impl Service {
     }
 
     /// Lets Lambda drop what was deployed before `old`. The one before the current stays: a call that read its record
-    /// a moment ago still runs it.
-    fn retire_in_background(&self, old: Function) {
+    /// a moment ago still runs it. The turn ends with it: a change that goes back to `old` deploys it again, and that
+    /// must not happen while it is being retired.
+    fn retire_in_background(&self, old: Function, turn: Turn) {
         let this = self.clone();
         self.inner.background.spawn(async move {
+            let _turn = turn;
             if let Err(error) = this.inner.ports.lambda.retire(&old.name, &old.deployment).await {
                 warn!(function = %old.name, %error, "older deployments were not retired; the next change tries again");
             }
@@ -289,8 +321,4 @@ fn shorten(text: &str) -> String {
 
 fn taken(name: &FunctionName) -> Error {
     Error::new(ErrorKind::ResourceAlreadyExists, format!("There is a function '{name}' already."))
-}
-
-fn contended(name: &str) -> Error {
-    Error::internal(format!("the function '{name}' was changed by others again and again"))
 }

@@ -121,7 +121,7 @@ mod tests {
 
     fn user(id: &str) -> Caller {
         let user_id = UserId::parse(id).unwrap();
-        Caller::User(Identity { user_id, application_id: None, permissions: Permissions::default() })
+        Caller::User(Identity { user_id, application_id: None, permissions: Permissions::default() }.into())
     }
 
     #[test]

@@ -41,16 +41,19 @@ impl Service {
             TaskStatus::Complete | TaskStatus::Failed | TaskStatus::Retried => task.status_changed_timestamp,
         };
         let started = record.run.map_or(task.creation_timestamp, |run| run.started);
-        self.run_logs(&task.function_name, id, record.request_id.as_deref(), started, to, bounds).await
+        let request_id = record.request_id.as_deref();
+        let lines = self.run_logs(&task.function_name, id, request_id, started, to, bounds).await?;
+        answer(lines, bounds, ErrorKind::NoTaskLogsFound)
     }
 
-    /// What an API Request's run logged; 16 when there is no such record, 1408 when nothing is found yet.
+    /// What an API Request's run logged; 16 when there is no such record, 1413 when nothing is found yet.
     pub async fn api_request_logs(&self, id: ObjectId, bounds: &RunLogBounds) -> Result<LogsAnswer> {
         let found = self.inner.store.api_requests.get(id).await?;
         let request = found.ok_or_else(|| Error::unknown("API request", id))?;
         let ended = request.timestamp.saturating_add(Duration::from_secs_f64(request.duration.clamp(0.0, 900.0)));
         let request_id = request.request_id.as_deref();
-        self.run_logs(&request.function_name, id, request_id, request.timestamp, ended, bounds).await
+        let lines = self.run_logs(&request.function_name, id, request_id, request.timestamp, ended, bounds).await?;
+        answer(lines, bounds, ErrorKind::NoApiRequestLogsFound)
     }
 
     /// What a Function logged between two moments, through whatever run (deprecated endpoint). 16 when there is no
@@ -71,7 +74,7 @@ impl Service {
         started: Timestamp,
         ended: Timestamp,
         bounds: &RunLogBounds,
-    ) -> Result<LogsAnswer> {
+    ) -> Result<Vec<LogLine>> {
         let query = RunLogQuery {
             function,
             correlation,
@@ -82,13 +85,7 @@ impl Service {
             page: log_page(bounds.window),
         };
         let read = |page| self.inner.ports.logs.of_run(RunLogQuery { page, ..query.clone() });
-        let data = whole_moment(bounds.window, bounds.from, read).await.map_err(Error::internal)?;
-        if data.is_empty() && bounds.window.offset == 0 && bounds.from.is_none() {
-            let message = "No log lines were found yet; they may arrive a moment after the run.";
-            return Err(Error::new(ErrorKind::NoTaskLogsFound, message));
-        }
-        let Window { limit, offset } = bounds.window;
-        Ok(LogsAnswer { page: PageWindow { offset, limit, ..PageWindow::default() }, data })
+        whole_moment(bounds.window, bounds.from, read).await.map_err(Error::internal)
     }
 }
 
@@ -127,6 +124,15 @@ where
         lines.truncate(fits);
     }
     Ok(lines)
+}
+
+/// The page of these lines; the error `none` when a run's log as a whole is empty.
+fn answer(data: Vec<LogLine>, bounds: &RunLogBounds, none: ErrorKind) -> Result<LogsAnswer> {
+    if data.is_empty() && bounds.window.offset == 0 && bounds.from.is_none() {
+        return Err(Error::new(none, "No log lines were found yet; they may arrive a moment after the run."));
+    }
+    let Window { limit, offset } = bounds.window;
+    Ok(LogsAnswer { page: PageWindow { offset, limit, ..PageWindow::default() }, data })
 }
 
 fn log_page(window: Window) -> LogPage {

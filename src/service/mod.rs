@@ -27,9 +27,13 @@ mod tasks;
 #[cfg(test)]
 #[cfg(feature = "local")]
 mod tests;
+#[cfg(test)]
+#[cfg(feature = "local")]
+mod tests_of_races;
+mod turns;
 
 pub use api_functions::{ApiAnswer, ApiCall};
-pub use credentials::{CreatedCredential, Credential, NewCredential};
+pub use credentials::{CreatedCredential, Credential, NewCredential, Revoked};
 pub use execute::Executed;
 pub use functions::{FunctionChange, FunctionOptions, NewFunction};
 pub use logs::LogsAnswer;
@@ -41,7 +45,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use self::{lists::Lists, recorder::Recorder};
+use self::{lists::Lists, recorder::Recorder, turns::Turns};
 use crate::{
     auth::SecretBox,
     detach::detach_on_drop,
@@ -68,6 +72,7 @@ struct Inner {
     api_slots: Arc<Semaphore>,
     recorder: Recorder,
     lists: Lists,
+    turns: Arc<Turns>,
     /// What goes on after its caller was answered or went away.
     background: TaskTracker,
 }
@@ -87,9 +92,20 @@ impl Service {
         let api_slots = Arc::new(Semaphore::new(usize::from(settings.api_concurrency)));
         let recorder = Recorder::new(store.api_requests.clone());
         let background = TaskTracker::new();
-        let lists = Lists::default();
-        let inner =
-            Inner { store, ports, settings, functions, slots, secrets, runner, api_slots, recorder, lists, background };
+        let inner = Inner {
+            store,
+            ports,
+            settings,
+            functions,
+            slots,
+            secrets,
+            runner,
+            api_slots,
+            recorder,
+            lists: Lists::default(),
+            turns: Arc::default(),
+            background,
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -119,6 +135,13 @@ impl Service {
     pub(crate) async fn wake(&self, wakeup: Wakeup) {
         if let Err(error) = self.inner.ports.wakeups.wake(wakeup).await {
             warn!(%error, "no wake-up was sent; the ticker finds the task");
+        }
+    }
+
+    /// Tells the ticker that a Schedule came or went.
+    async fn schedules_changed(&self) {
+        if let Err(error) = self.inner.ports.wakeups.schedules_changed().await {
+            warn!(%error, "the ticker was not told; it finds the schedule at its next look");
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Schedules: create, list, delete (contract §3).
 
-use tracing::info;
+use tracing::{info, warn};
 
-use super::{Service, tasks::check_data_size};
+use super::{Inner, Service, tasks::check_data_size};
 use crate::{
-    model::{AffectedRecords, Caller, Error, Json, NewSchedule, ObjectId, Page, Result, Schedule},
+    dispatch::materialise,
+    model::{AffectedRecords, Caller, Error, Json, NewSchedule, ObjectId, Page, Result, Schedule, Timestamp},
     ports::Wakeup,
     rql::Query,
 };
@@ -45,8 +46,26 @@ impl Service {
         }
         self.inner.store.schedules.create(&schedule).await?;
         info!(schedule = %schedule.id, function = %schedule.function_name, next = %schedule.next_timestamp, "schedule created");
-        self.wake(Wakeup { delay: schedule.next_timestamp.since(now), task: None }).await;
+        self.begin_schedule(&mut schedule, now).await;
         Ok(schedule)
+    }
+
+    /// Creates the Task of a first occurrence that is due already, because the next tick may be a minute away; whatever
+    /// comes later is the ticker's, and so is the first occurrence when this fails.
+    async fn begin_schedule(&self, schedule: &mut Schedule, now: Timestamp) {
+        if schedule.next_timestamp <= now {
+            let Inner { store, ports, functions, .. } = &*self.inner;
+            match materialise(store, ports, functions, schedule, now).await {
+                Ok(created) => {
+                    schedule.next_timestamp = schedule.occurrence_after(now);
+                    if created {
+                        self.wake(Wakeup::NOW).await;
+                    }
+                }
+                Err(error) => warn!(schedule = %schedule.id, %error, "the first task is left to the ticker"),
+            }
+        }
+        self.schedules_changed().await;
     }
 
     /// Deletes a Schedule; the Tasks it created stay. 16 when there is none.
@@ -55,6 +74,7 @@ impl Service {
             return Err(Error::unknown("schedule", id));
         }
         info!(schedule = %id, "schedule deleted");
+        self.schedules_changed().await;
         Ok(AffectedRecords::ONE)
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    model::{ApiRequest, Json, ObjectId, Page, Timestamp},
+    model::{ApiRequest, Json, ObjectId, Page, Timestamp, task::cut_error},
     ports::Clock,
     rql::Query,
 };
@@ -13,7 +13,7 @@ use super::{
     change::Condition,
     days::Days,
     list::{Budgets, Layout, Listed, Plan, page, public},
-    row::{EXPIRES, NewRow, Row, cut_error, json, number, text},
+    row::{EXPIRES, NewRow, Row, json, number, text},
     table::{Table, Transacted, Written},
 };
 

@@ -20,6 +20,13 @@ impl CallTokens {
         Self { process: hex::encode(process).into(), calls: Arc::default() }
     }
 
+    /// A share between a half and the whole, another one for each call: what waiting times are spread by.
+    pub(super) fn spread(&self) -> f64 {
+        let hash =
+            self.next().bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        0.5 + f64::from(hash >> 8) / f64::from(1_u32 << 24) / 2.0
+    }
+
     /// At most 36 characters, as a client request token of DynamoDB.
     pub(super) fn next(&self) -> String {
         format!("{}.{:x}", self.process, self.calls.fetch_add(1, Ordering::Relaxed))
@@ -37,5 +44,13 @@ mod tests {
         let (a, b) = (calls.next(), calls.clone().next());
         assert_ne!(a, b);
         assert!(a.len() <= 36 && b.len() <= 36, "{a} {b}");
+    }
+
+    #[test]
+    fn waiting_times_are_spread_over_half_of_their_length() {
+        let calls = CallTokens::new([7; 8]);
+        let shares: Vec<f64> = (0..100).map(|_| calls.spread()).collect();
+        assert!(shares.iter().all(|share| (0.5..1.0).contains(share)), "{shares:?}");
+        assert!(shares.iter().any(|share| *share < 0.6) && shares.iter().any(|share| *share > 0.9), "{shares:?}");
     }
 }

@@ -85,6 +85,11 @@ impl Condition {
         Self::new("attribute_not_exists(#pk)")
     }
 
+    /// There is such a row, and no later version wrote it.
+    pub(super) fn present() -> Self {
+        Self::new("attribute_exists(#pk) AND #v <= :format").with("format", number(FORMAT))
+    }
+
     pub(super) fn with(mut self, name: &str, value: AttributeValue) -> Self {
         self.values.insert(format!(":{name}"), value);
         self

@@ -3,22 +3,23 @@
 //! A credential is three rows: one by its id, for lists, and one by each thing that a request finds it by, so that
 //! checking a request is one point read. They are written, and removed, in one transaction.
 
-use aws_sdk_dynamodb::types::TransactWriteItem;
-
 use crate::{
     auth::{CredentialSource, Sealed, StoredCredential},
-    model::{ApplicationId, Identity, ObjectId, UserId},
+    model::{ApplicationId, Identity, ObjectId, Permissions, UserId},
     ports::{PortError, PortFuture},
 };
 
 use super::{
     StoreError,
-    row::{NewRow, Row, bytes, json, text, time},
+    change::{Change, Condition},
+    row::{NewRow, Row, bytes, json, number, text, time},
     table::{Table, Transacted},
 };
 
 /// The partition of the rows by id.
 const ALL: &str = "credential";
+/// How many rows a credential has.
+const OWN_ROWS: usize = 3;
 /// The sort key of the other rows: there is one in each partition.
 const ONE: &str = "-";
 
@@ -29,18 +30,29 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Adds one. Adding the same one twice is adding it once.
-    pub async fn put(&self, credential: &StoredCredential) -> Result<(), StoreError> {
+    /// Adds one, as long as the credential that it was created with is not revoked. Adding the same one twice is adding
+    /// it once. `false`: that credential is revoked.
+    pub async fn put(&self, credential: &StoredCredential) -> Result<bool, StoreError> {
         const ACTION: &str = "add the credential";
         let parts = keys(credential).map(|(pk, sk)| self.table.to_put_new(ACTION, new_row(pk, sk, credential)));
-        let parts = parts.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let mut parts = parts.into_iter().collect::<Result<Vec<_>, _>>()?;
+        // In the same transaction, so that whoever revokes a credential with its descendants misses none.
+        if let Some(parent) = credential.ancestors.last() {
+            let id = credential.id.to_string();
+            let change = Change::new().set("lastCreated", text(id)).when(Condition::new("attribute_exists(#pk)"));
+            parts.push(self.table.to_update(ACTION, ALL, &parent.to_string(), change)?);
+        }
         match self.table.transact(ACTION, parts).await? {
-            Transacted::Done => Ok(()),
+            Transacted::Done => Ok(true),
             Transacted::Refused(refusals) => {
                 let id = credential.id.to_string();
                 let ours = |row: &Row| row.text("id").is_ok_and(|own| own == id);
-                match refusals.into_iter().flatten().filter_map(|refusal| refusal.row).find(|row| !ours(row)) {
-                    None => Ok(()),
+                let (own, parent) = refusals.split_at(refusals.len().min(OWN_ROWS));
+                if parent.iter().any(Option::is_some) {
+                    return Ok(false);
+                }
+                match own.iter().flatten().filter_map(|refusal| refusal.row.as_ref()).find(|row| !ours(row)) {
+                    None => Ok(true),
                     Some(other) => Err(other.corrupt("another credential has this key, access token or id")),
                 }
             }
@@ -56,11 +68,20 @@ impl Credentials {
     pub async fn revoke(&self, id: ObjectId) -> Result<bool, StoreError> {
         const ACTION: &str = "revoke the credential";
         let Some(row) = self.table.get(ACTION, ALL, &id.to_string()).await? else { return Ok(false) };
-        let parts = keys(&read(&row)?).map(|(pk, sk)| self.table.to_delete(ACTION, &pk, &sk));
-        let parts: Vec<TransactWriteItem> = parts.into_iter().collect::<Result<_, _>>()?;
-        match self.table.transact(ACTION, parts).await? {
-            Transacted::Done | Transacted::Refused(_) => Ok(true),
+        // The row by its id decides who revoked it; the others go with it, whether they are there or not.
+        let [(pk, sk), others @ ..] = keys(&read(&row)?);
+        let others = others.iter().map(|(pk, sk)| self.table.to_delete(ACTION, pk, sk));
+        let parts = std::iter::once(self.table.to_delete_existing(ACTION, &pk, &sk)).chain(others);
+        match self.table.transact(ACTION, parts.collect::<Result<_, _>>()?).await? {
+            Transacted::Done => Ok(true),
+            Transacted::Refused(_) => Ok(false),
         }
+    }
+
+    /// The credentials that descend from this one, whether it is revoked or not.
+    pub async fn descendants(&self, id: ObjectId) -> Result<Vec<ObjectId>, StoreError> {
+        let descends = |credential: &StoredCredential| credential.ancestors.contains(&id);
+        Ok(self.list().await?.into_iter().filter(descends).map(|credential| credential.id).collect())
     }
 
     async fn find(&self, pk: String) -> Result<Option<StoredCredential>, PortError> {
@@ -83,7 +104,7 @@ impl CredentialSource for Credentials {
     }
 }
 
-fn keys(credential: &StoredCredential) -> [(String, String); 3] {
+fn keys(credential: &StoredCredential) -> [(String, String); OWN_ROWS] {
     [
         (ALL.to_owned(), credential.id.to_string()),
         (by_consumer_key(&credential.consumer_key), ONE.to_owned()),
@@ -115,18 +136,27 @@ fn new_row(pk: String, sk: String, credential: &StoredCredential) -> NewRow {
     row.set("created", time(credential.creation_timestamp));
     // Not the attribute of TTL: an expired credential is told from an unknown one (contract §9: 118, 117).
     row.set_some("until", credential.expires.map(time));
+    let vocabulary = credential.identity.permissions.vocabulary();
+    row.set_some("vocabulary", (vocabulary > 1).then(|| number(vocabulary)));
+    row.set_some("createdBy", credential.created_by_user_id.as_ref().map(|id| text(id.as_str())));
+    row.set_some("ancestors", Some(&credential.ancestors).filter(|ids| !ids.is_empty()).map(json));
     row
 }
 
 pub(super) fn read(row: &Row) -> Result<StoredCredential, StoreError> {
     let application = row.optional_text("application")?;
     let application = application.map(|id| ApplicationId::parse(id).map_err(|error| row.corrupt(error))).transpose()?;
+    let created_by = row.optional_text("createdBy")?;
+    let permissions: Permissions = row.json("permissions")?;
+    // A row that does not say it was given only the first permissions. Whatever other names it holds must open nothing,
+    // also where they have become names of permissions since.
+    let vocabulary = row.optional_number("vocabulary")?.unwrap_or(1);
     Ok(StoredCredential {
         id: row.parse("id")?,
         identity: Identity {
             user_id: UserId::parse(row.text("user")?).map_err(|error| row.corrupt(error))?,
             application_id: application,
-            permissions: row.json("permissions")?,
+            permissions: permissions.given_at(vocabulary),
         },
         consumer_key: row.text("consumerKey")?.to_owned(),
         consumer_secret: Sealed::from_bytes(row.bytes("consumerSecret")?.to_vec()),
@@ -138,5 +168,7 @@ pub(super) fn read(row: &Row) -> Result<StoredCredential, StoreError> {
             .map_err(|_| row.corrupt("'accessTokenHash' is not 32 bytes"))?,
         creation_timestamp: row.time("created")?,
         expires: row.optional_time("until")?,
+        created_by_user_id: created_by.map(|id| UserId::parse(id).map_err(|error| row.corrupt(error))).transpose()?,
+        ancestors: row.optional_json("ancestors")?.unwrap_or_default(),
     })
 }

@@ -22,6 +22,12 @@ pub enum StoreError {
         /// What was being done.
         action: &'static str,
     },
+    /// Other transactions were under way on the same record each time that it was tried.
+    #[error("could not {action}: others change the same record all the time")]
+    Contended {
+        /// What was being done.
+        action: &'static str,
+    },
     /// A row that this version cannot read, or that contradicts what the store itself wrote.
     #[error("the row {key} of the table {table} cannot be read: {why}")]
     Corrupt {
@@ -64,6 +70,7 @@ impl From<StoreError> for model::Error {
             StoreError::QueryBudget { advice, .. } => {
                 Self::new(model::ErrorKind::LongQuery, format!("The query takes too long: {advice}."))
             }
+            StoreError::Contended { .. } => Self::conflicting_update().caused_by(error),
             StoreError::Unavailable { .. }
             | StoreError::Throttled { .. }
             | StoreError::Corrupt { .. }

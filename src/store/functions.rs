@@ -74,13 +74,7 @@ impl Functions {
 
     /// Removes one. `false`: there is none.
     pub async fn delete(&self, name: &FunctionName) -> Result<bool, StoreError> {
-        const ACTION: &str = "delete the function";
-        // Read first: a deletion whose answer was lost finds nothing the second time, and did happen.
-        if self.table.get(ACTION, ALL, name.as_str()).await?.is_none() {
-            return Ok(false);
-        }
-        self.table.delete(ACTION, ALL, name.as_str()).await?;
-        Ok(true)
+        self.table.remove("delete the function", ALL, name.as_str()).await
     }
 
     async fn write(&self, action: &'static str, function: &Function, condition: Condition) -> Result<bool, StoreError> {

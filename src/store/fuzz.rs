@@ -85,6 +85,7 @@ fn check_error(hidden: bool, error: &StoreError) {
         }
         StoreError::Unavailable { .. }
         | StoreError::Throttled { .. }
+        | StoreError::Contended { .. }
         | StoreError::TooLarge { .. }
         | StoreError::QueryBudget { .. } => panic!("a row that was read ends in: {error}"),
     }

@@ -57,12 +57,7 @@ impl Schedules {
 
     /// Removes one. `false`: there is none.
     pub async fn delete(&self, id: ObjectId) -> Result<bool, StoreError> {
-        // Read first: a deletion whose answer was lost finds nothing the second time, and did happen.
-        if self.get(id).await?.is_none() {
-            return Ok(false);
-        }
-        self.table.delete("delete the schedule", ALL, &id.to_string()).await?;
-        Ok(true)
+        self.table.remove("delete the schedule", ALL, &id.to_string()).await
     }
 
     /// The Schedules that meet the query, as callers see them.

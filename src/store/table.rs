@@ -170,7 +170,7 @@ impl Table {
             }
         })
         .await?
-        .ok_or(StoreError::Throttled { action })
+        .ok_or(StoreError::Contended { action })
     }
 
     /// Changes a row.
@@ -213,12 +213,19 @@ impl Table {
             }
         })
         .await?
-        .ok_or(StoreError::Throttled { action })
+        .ok_or(StoreError::Contended { action })
     }
 
-    /// Removes a row, whether it is there or not.
-    pub(super) async fn delete(&self, action: &'static str, pk: &str, sk: &str) -> Result<(), StoreError> {
-        self.delete_when(action, pk, sk, Condition::default()).await
+    /// Removes a row. `false`: there is none. Of several callers at once, exactly one removes it.
+    ///
+    /// It is a transaction of one part because DynamoDB recognises a transaction that the SDK sends again by its token.
+    /// A DeleteItem whose answer was lost would find nothing the second time, and could not tell why.
+    pub(super) async fn remove(&self, action: &'static str, pk: &str, sk: &str) -> Result<bool, StoreError> {
+        let part = self.to_delete_existing(action, pk, sk)?;
+        match self.transact(action, vec![part]).await? {
+            Transacted::Done => Ok(true),
+            Transacted::Refused(_) => Ok(false),
+        }
     }
 
     /// Removes a row that meets the condition, and leaves one that does not.
@@ -230,19 +237,26 @@ impl Table {
         condition: Condition,
     ) -> Result<(), StoreError> {
         let when = condition.into_expressions();
-        let request = self
-            .client
-            .delete_item()
-            .table_name(&*self.name)
-            .set_key(Some(key(pk, sk)))
-            .set_condition_expression(some(&when.condition))
-            .set_expression_attribute_names(some_map(&when.names))
-            .set_expression_attribute_values(some_map(&when.values));
-        match small(request.send()).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(error) => Err(failed(action, &error)),
-        }
+        self.through_conflicts(async || {
+            let request = self
+                .client
+                .delete_item()
+                .table_name(&*self.name)
+                .set_key(Some(key(pk, sk)))
+                .set_condition_expression(some(&when.condition))
+                .set_expression_attribute_names(some_map(&when.names))
+                .set_expression_attribute_values(some_map(&when.values));
+            match small(request.send()).await {
+                Ok(_) => Ok(Some(())),
+                Err(error) => match error.as_service_error() {
+                    Some(refusal) if refusal.is_conditional_check_failed_exception() => Ok(Some(())),
+                    Some(conflict) if conflict.is_transaction_conflict_exception() => Ok(None),
+                    _ => Err(failed(action, &error)),
+                },
+            }
+        })
+        .await?
+        .ok_or(StoreError::Contended { action })
     }
 
     /// A query of one partition, of the table itself (strongly consistent) or of an index.
@@ -322,9 +336,34 @@ impl Table {
 
     /// The part of a transaction that removes a row, whether it is there or not.
     pub(super) fn to_delete(&self, action: &'static str, pk: &str, sk: &str) -> Result<TransactWriteItem, StoreError> {
+        self.to_delete_when(action, pk, sk, Condition::default())
+    }
+
+    /// The part of a transaction that removes a row that must be there, and that no later version wrote.
+    pub(super) fn to_delete_existing(
+        &self,
+        action: &'static str,
+        pk: &str,
+        sk: &str,
+    ) -> Result<TransactWriteItem, StoreError> {
+        self.to_delete_when(action, pk, sk, Condition::present())
+    }
+
+    fn to_delete_when(
+        &self,
+        action: &'static str,
+        pk: &str,
+        sk: &str,
+        condition: Condition,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let when = condition.into_expressions();
         let delete = Delete::builder()
             .table_name(&*self.name)
             .set_key(Some(key(pk, sk)))
+            .set_condition_expression(some(&when.condition))
+            .set_expression_attribute_names(some_map(&when.names))
+            .set_expression_attribute_values(some_map(&when.values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .build()
             .map_err(|error| StoreError::unavailable(action, error))?;
         Ok(TransactWriteItem::builder().delete(delete).build())
@@ -383,7 +422,7 @@ impl Table {
             }
         })
         .await?
-        .ok_or(StoreError::Throttled { action })
+        .ok_or(StoreError::Contended { action })
     }
 
     /// Repeats a call that answers `None`, because a transaction was under way on its row, some times.
@@ -396,7 +435,8 @@ impl Table {
                 return Ok(Some(done));
             }
             if tries < CONFLICT_TRIES {
-                self.clock.sleep(backoff(tries)).await;
+                // Calls that collided once would collide again if all of them waited equally long.
+                self.clock.sleep(backoff(tries).mul_f64(self.calls.spread())).await;
             }
         }
         Ok(None)

@@ -36,11 +36,20 @@ pub struct TaskConfig {
 }
 
 impl TaskConfig {
-    /// Reads the file at `path`; `variables` looks up the `$NAME` values.
+    /// Reads the file at `path`; `variables` looks up the `$NAME` values. Its code folder must lie in `confines`, when
+    /// that is given.
     ///
     /// # Errors
     /// All that is wrong with it, at once. Of what came out of a variable only a path is shown.
-    pub fn load(path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        Draft::read(path, variables)?.finish()
+    pub fn load(
+        path: &Path,
+        confines: Option<&Path>,
+        variables: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut draft = Draft::read(path, variables)?;
+        if let Some(folder) = confines {
+            draft.confine_to(folder);
+        }
+        draft.finish()
     }
 }

@@ -35,6 +35,8 @@ const RETRY_PROPERTIES: &[&str] = &["enabled", "errorsToRetry"];
 pub struct Draft {
     place: String,
     base: PathBuf,
+    /// The folder that the file's `path` must not lead out of.
+    confines: Option<PathBuf>,
     properties: Map<String, Value>,
     from_variables: BTreeSet<String>,
 }
@@ -67,7 +69,7 @@ impl Draft {
         if !problems.is_empty() {
             return Err(ConfigError { place: place.to_owned(), problems });
         }
-        Ok(Self { place: place.to_owned(), base: base.to_owned(), properties, from_variables })
+        Ok(Self { place: place.to_owned(), base: base.to_owned(), confines: None, properties, from_variables })
     }
 
     /// Nothing yet: everything comes from the command line.
@@ -75,6 +77,7 @@ impl Draft {
         Self {
             place: "the command line".to_owned(),
             base: PathBuf::new(),
+            confines: None,
             properties: Map::new(),
             from_variables: BTreeSet::new(),
         }
@@ -86,8 +89,16 @@ impl Draft {
         self.properties.insert(property.to_owned(), value.into());
     }
 
-    /// Puts the code folder in the place of the file's `path`. Unlike that one it is relative to the working directory.
+    /// Refuses a `path` of the file that leads out of this folder, by `..`, by a link or because it is absolute: whoever
+    /// wrote the file is not always the person who has the code packed and sent.
+    pub fn confine_to(&mut self, folder: &Path) {
+        self.confines = Some(folder.to_owned());
+    }
+
+    /// Puts the code folder in the place of the file's `path`. Unlike that one it is relative to the working directory,
+    /// and may be anywhere.
     pub fn set_code_dir(&mut self, path: &Path) {
+        self.confines = None;
         self.base = PathBuf::new();
         self.set("path", path.to_string_lossy());
     }
@@ -106,7 +117,7 @@ impl Draft {
     /// # Errors
     /// Everything that is wrong.
     pub fn finish(self) -> Result<TaskConfig, ConfigError> {
-        let Self { place, base, properties, from_variables } = self;
+        let Self { place, base, confines, properties, from_variables } = self;
         let mut check = Check { from_variables, problems: Vec::new() };
         check.names("", &properties, PROPERTIES);
 
@@ -115,7 +126,8 @@ impl Draft {
         });
         let code_dir = check.required(&properties, "path", |check, value| {
             let path = base.join(check.text("path", value)?);
-            check.folder(path)
+            let folder = check.folder(path)?;
+            check.within(folder, confines.as_deref())
         });
         let entry_point = check.required(&properties, "entryPoint", |check, value| {
             check.parsed("entryPoint", value, |text| EntryPoint::parse(text))
@@ -266,6 +278,21 @@ impl Check {
                 "does not exist; does the code have to be built first?".to_owned()
             }
             Err(e) => format!("cannot be read: {e}"),
+        };
+        self.problems.push(Problem::CodeDir { path, fault });
+        None
+    }
+
+    fn within(&mut self, path: PathBuf, confines: Option<&Path>) -> Option<PathBuf> {
+        let Some(confines) = confines else { return Some(path) };
+        let fault = match (path.canonicalize(), confines.canonicalize()) {
+            (Ok(real), Ok(confines)) if real.starts_with(&confines) => return Some(path),
+            (Ok(real), Ok(confines)) => format!(
+                "is {}, outside of {}; --allow-outside takes code from there all the same",
+                real.display(),
+                confines.display()
+            ),
+            (Err(e), _) | (_, Err(e)) => format!("cannot be read: {e}"),
         };
         self.problems.push(Problem::CodeDir { path, fault });
         None

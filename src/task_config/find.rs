@@ -63,6 +63,17 @@ pub fn find_for_sync(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     Ok(found)
 }
 
+/// The folder that a path means: itself, or the one that the file lies in.
+pub fn folder_of(path: &Path) -> &Path {
+    if path.is_dir() {
+        return path;
+    }
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
 fn is_dir(path: &Path) -> Result<bool, ConfigError> {
     std::fs::metadata(path)
         .map(|metadata| metadata.is_dir())

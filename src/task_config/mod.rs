@@ -17,7 +17,7 @@ mod variables;
 pub use config::TaskConfig;
 pub use draft::Draft;
 pub use error::{ConfigError, Problem};
-pub use find::{find, find_for_sync};
+pub use find::{find, find_for_sync, folder_of};
 pub use pack::{NEVER_PACKED, PackError, Package, pack};
 
 /// The name that such a file has.

@@ -40,7 +40,7 @@ fn load(text: &str) -> Result<TaskConfig, String> {
     fs::write(dir.path().join("a-file"), "").unwrap();
     fs::write(dir.path().join(FILE_NAME), text).unwrap();
     let prefix = format!("{}/", dir.path().display());
-    TaskConfig::load(&dir.path().join(FILE_NAME), &variables).map_err(|e| e.to_string().replace(&prefix, ""))
+    TaskConfig::load(&dir.path().join(FILE_NAME), None, &variables).map_err(|e| e.to_string().replace(&prefix, ""))
 }
 
 #[test]

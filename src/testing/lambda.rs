@@ -34,6 +34,9 @@ pub struct TestCall {
     pub at: Timestamp,
 }
 
+/// What deploying and removing Functions does on the side.
+type OnChange = Arc<dyn Fn(&str) -> BoxFuture<'static, ()> + Send + Sync>;
+
 type Behaviour = Arc<dyn Fn(TestCall) -> BoxFuture<'static, Result<Invocation, InvokeError>> + Send + Sync>;
 
 /// Runs a closure for each Function, and keeps what it was asked.
@@ -41,6 +44,8 @@ pub struct TestLambda {
     clock: Arc<dyn Clock>,
     behaviours: Mutex<HashMap<FunctionName, Behaviour>>,
     calls: Mutex<Vec<TestCall>>,
+    on_change: Mutex<Option<OnChange>>,
+    changes: Mutex<Vec<&'static str>>,
     running: AtomicUsize,
     most_running: AtomicUsize,
     deployments: AtomicUsize,
@@ -53,6 +58,8 @@ impl TestLambda {
             clock,
             behaviours: Mutex::default(),
             calls: Mutex::default(),
+            on_change: Mutex::default(),
+            changes: Mutex::default(),
             running: AtomicUsize::new(0),
             most_running: AtomicUsize::new(0),
             deployments: AtomicUsize::new(0),
@@ -67,6 +74,28 @@ impl TestLambda {
         let name = FunctionName::parse(function).expect("a test's function name");
         let behaviour: Behaviour = Arc::new(move |call| Box::pin(behaviour(call)));
         self.behaviours.lock().unwrap_or_else(PoisonError::into_inner).insert(name, behaviour);
+    }
+
+    /// Awaited whenever a Function is deployed (`deploy`) or removed (`remove`), before that is done.
+    pub fn on_change<F>(&self, act: impl Fn(&str) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let act: OnChange = Arc::new(move |change| Box::pin(act(change)));
+        *self.on_change.lock().unwrap_or_else(PoisonError::into_inner) = Some(act);
+    }
+
+    /// The deployments (`deploy`) and removals (`remove`) that were done, in order.
+    pub fn changes(&self) -> Vec<&'static str> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn change(&self, change: &'static str) {
+        let act = self.on_change.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(act) = act {
+            act(change).await;
+        }
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
     }
 
     /// Takes this long and returns `null`.
@@ -118,6 +147,7 @@ impl Lambda for TestLambda {
     ) -> PortFuture<'a, Result<Deployment, DeployError>> {
         let number = self.deployments.fetch_add(1, Ordering::SeqCst) + 1;
         Box::pin(async move {
+            self.change("deploy").await;
             let code_sha256 = match (&code, current) {
                 (Some(code), _) if code.is_empty() => return Err(DeployError::InvalidCode("an empty zip".to_owned())),
                 (Some(code), _) => format!("{} bytes", code.len()),
@@ -133,7 +163,10 @@ impl Lambda for TestLambda {
     }
 
     fn remove<'a>(&'a self, _: &'a FunctionName) -> PortFuture<'a, Result<(), PortError>> {
-        Box::pin(async { Ok(()) })
+        Box::pin(async {
+            self.change("remove").await;
+            Ok(())
+        })
     }
 
     fn invoke<'a>(&'a self, request: InvokeRequest<'a>) -> PortFuture<'a, Result<Invocation, InvokeError>> {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{OidcConfig, token::InvalidToken};
-use crate::model::{ApplicationId, Identity, Permissions, Timestamp, UserId};
+use crate::model::{ApplicationId, Identity, Permissions, Timestamp, User, UserId};
 
 /// How far the issuer's clock may be ahead of ours, in seconds. A token ends when it says, by our clock.
 const LEEWAY_SECS: f64 = 30.0;
@@ -32,7 +32,7 @@ impl Claims {
     }
 
     /// Whom the token stands for at `now`, once its signature and its issuer are known to be good.
-    pub fn identity(&self, config: &OidcConfig, now: Timestamp) -> Result<Identity, Refusal> {
+    pub fn user(&self, config: &OidcConfig, now: Timestamp) -> Result<User, Refusal> {
         let invalid = |why| Refusal::Invalid(InvalidToken(why));
         if !self.is_for_one_of(config.audiences()) {
             return Err(invalid("is for another audience"));
@@ -54,11 +54,15 @@ impl Claims {
         let user_id = self.text("sub").and_then(|sub| UserId::parse(sub).ok());
         let user_id = user_id.ok_or(invalid("names no subject (sub) of 1 to 128 visible ASCII characters"))?;
         let application = self.text("client_id").or_else(|| self.text("azp"));
-        Ok(Identity {
+        let identity = Identity {
             user_id,
             application_id: application.and_then(|id| ApplicationId::parse(id).ok()),
             permissions: self.permissions(config),
-        })
+        };
+        // A float converts to the nearest whole number that there is, also where it is not one or out of range.
+        #[allow(clippy::cast_possible_truncation)]
+        let expires = Timestamp::saturating_from_millis((expires * 1000.0) as i64);
+        Ok(User { identity, expires: Some(expires), credential: None })
     }
 
     /// As API Gateway's JWT authorizers have it: `client_id` stands in where there is no `aud`, because Cognito's access

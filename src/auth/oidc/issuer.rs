@@ -16,7 +16,7 @@ use super::{
     token::{InvalidToken, Token},
 };
 use crate::{
-    model::{Error, ErrorKind, Identity, Result, Timestamp},
+    model::{Error, ErrorKind, Result, Timestamp, User},
     ports::{Clock, PortError},
 };
 
@@ -71,7 +71,7 @@ impl Issuer {
     /// 117 for one that is not this issuer's, not for our audience, or wrong in any other way, and 118 for one whose
     /// time is over; that is told only of a token whose signature is good. A fault of ours (1) when the issuer's keys
     /// cannot be had.
-    pub async fn identify(&self, token: &str) -> Result<Identity> {
+    pub async fn identify(&self, token: &str) -> Result<User> {
         let token = Token::parse(token).map_err(refused)?;
         if token.claims.issuer() != Some(self.config.issuer().as_str()) {
             return Err(refused(InvalidToken("is of another issuer than the one that is trusted here")));
@@ -79,7 +79,7 @@ impl Issuer {
         if !self.keys_for(&token).await?.verify(&token) {
             return Err(refused(InvalidToken("is not signed with a key of its issuer")));
         }
-        token.claims.identity(&self.config, self.clock.now()).map_err(|refusal| match refusal {
+        token.claims.user(&self.config, self.clock.now()).map_err(|refusal| match refusal {
             Refusal::Expired => Error::new(ErrorKind::AccessTokenExpired, "The access token has expired."),
             Refusal::Invalid(why) => refused(why),
         })

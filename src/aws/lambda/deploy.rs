@@ -14,8 +14,8 @@ use super::{
     AwsLambda, PREFIX_TAG,
     difference::Wanted,
     package::{Package, code_sha256},
-    refusal::{is_conflict, is_role_not_ready, not_carried_out, refused},
-    settle::{PATIENCE, broken, unfinished},
+    refusal::{is_conflict, is_gone, is_role_not_ready, not_carried_out, refused},
+    settle::{PATIENCE, Settled, broken, unfinished},
 };
 use crate::{
     aws::fault::{Fault, port_error},
@@ -81,7 +81,9 @@ impl AwsLambda {
             return Ok(current.clone());
         }
         let result = self.converge(&mut attempt).await;
-        if result.is_err() && attempt.created {
+        // What somebody else deploys at the same time is theirs by now, whoever created it.
+        let is_ours = attempt.created && !matches!(result, Err(DeployError::Conflict(_)));
+        if result.is_err() && is_ours {
             self.undo_creation(&attempt.wanted.lambda_name).await;
         }
         result
@@ -90,8 +92,12 @@ impl AwsLambda {
     async fn converge(&self, attempt: &mut Attempt<'_>) -> Result<Deployment, DeployError> {
         loop {
             let step = match self.settled(&attempt.wanted.lambda_name, None, attempt.deadline).await? {
-                None => self.create(attempt).await?,
-                Some(held) => {
+                Settled::Absent => self.create(attempt).await?,
+                Settled::Changing(reason) if attempt.wrote => {
+                    return Err(unfinished(&attempt.wanted.lambda_name, &reason).into());
+                }
+                Settled::Changing(reason) => return Err(in_the_way(&attempt.wanted.lambda_name, &reason)),
+                Settled::Held(held) => {
                     self.refuse_a_strangers(attempt, &held).await?;
                     let broken = broken(&held);
                     if let (Some(broken), true) = (&broken, attempt.wrote) {
@@ -113,7 +119,10 @@ impl AwsLambda {
             attempt.wrote = matches!(step, Step::Taken);
             if let Step::InTheWay(fault) = step {
                 if self.clock.now() >= attempt.deadline {
-                    return Err(unfinished(&attempt.wanted.lambda_name, Some(&fault.to_string())).into());
+                    return Err(match is_role_not_ready(&fault) {
+                        true => unfinished(&attempt.wanted.lambda_name, &fault.to_string()).into(),
+                        false => in_the_way(&attempt.wanted.lambda_name, &fault.to_string()),
+                    });
                 }
                 tracing::info!(lambda = attempt.wanted.lambda_name, %fault, "waiting to deploy");
                 self.clock.sleep(PAUSE_AFTER_CONFLICT).await;
@@ -181,7 +190,7 @@ impl AwsLambda {
             Package::Direct(code) => request.zip_file(aws_sdk_lambda::primitives::Blob::new(code.to_vec())),
             Package::Stored { bucket, key } => request.s3_bucket(bucket).s3_key(key),
         };
-        after_write("update a Lambda function's code", request.send().await.map_err(Fault::from))
+        after_change("update a Lambda function's code", request.send().await.map_err(Fault::from))
     }
 
     async fn update_configuration(
@@ -204,7 +213,7 @@ impl AwsLambda {
             .set_revision_id(held.revision_id().map(str::to_owned))
             .send()
             .await;
-        after_write("update a Lambda function's configuration", answer.map_err(Fault::from))
+        after_change("update a Lambda function's configuration", answer.map_err(Fault::from))
     }
 
     /// Gives what `$LATEST` holds a number. Lambda answers the newest version when that holds the same already.
@@ -225,11 +234,11 @@ impl AwsLambda {
             .await;
         let version = match answer.map_err(Fault::from) {
             Ok(published) => published.version().unwrap_or_default().to_owned(),
-            Err(fault) if is_conflict(&fault) => return Ok(Err(fault)),
+            Err(fault) if is_conflict(&fault) || is_gone(&fault) => return Ok(Err(fault)),
             Err(fault) => return Err(refused(ACTION, fault)),
         };
         match self.settled(&wanted.lambda_name, Some(&version), attempt.deadline).await? {
-            Some(held) => match broken(&held) {
+            Settled::Held(held) => match broken(&held) {
                 Some(broken) => return Err(not_carried_out(&broken)),
                 None if wanted.stands(&held) => {}
                 None => {
@@ -238,7 +247,10 @@ impl AwsLambda {
                     );
                 }
             },
-            None => return Err(PortError::new(ACTION, format!("there is no version {version} after all")).into()),
+            Settled::Changing(reason) => return Err(unfinished(&wanted.lambda_name, &reason).into()),
+            Settled::Absent => {
+                return Err(in_the_way(&wanted.lambda_name, &format!("version {version} was deleted again")));
+            }
         }
         self.point_live_at(&wanted.lambda_name, &version).await?;
         tracing::info!(lambda = wanted.lambda_name, version, "deployed");
@@ -280,6 +292,18 @@ impl AwsLambda {
         if let Err(fault) = undone {
             tracing::warn!(lambda = lambda_name, %fault, "could not take a half-made Lambda function away again");
         }
+    }
+}
+
+/// Somebody else changes the Lambda function, and did so until there was no time left.
+fn in_the_way(lambda_name: &str, reason: &str) -> DeployError {
+    DeployError::Conflict(format!("{lambda_name} is being changed by others: {reason}"))
+}
+
+fn after_change<T>(action: &'static str, answer: Result<T, Fault>) -> Result<Step, DeployError> {
+    match answer {
+        Err(fault) if is_gone(&fault) => Ok(Step::InTheWay(fault)),
+        answer => after_write(action, answer),
     }
 }
 

@@ -355,9 +355,44 @@ async fn a_change_that_takes_too_long_is_given_up_before_the_gateway_does() {
     };
     let replies = std::iter::once(with(OLD_ZIP, json!({ "Timeout": 3 }))).chain(std::iter::repeat_with(busy).take(28));
     let done = deploy(replies, None, Some(current())).await;
+    let Err(DeployError::Conflict(why)) = done.result else { panic!("somebody else's change") };
+    assert!(why.contains("The function is being updated"), "{why}");
+    assert!(done.waited >= PATIENCE && done.waited < PATIENCE + Duration::from_secs(2), "{:?}", done.waited);
+}
+
+#[tokio::test]
+async fn a_change_of_its_own_that_lambda_does_not_finish_is_nobody_elses_fault() {
+    let busy = || with(ZIP, json!({ "LastUpdateStatus": "InProgress" }));
+    let replies = [stands(OLD_ZIP), stands(OLD_ZIP), Reply::ok(json!({}))].into_iter();
+    let done = deploy(replies.chain(std::iter::repeat_with(busy).take(28)), Some(ZIP), Some(current())).await;
     let Err(DeployError::Port(error)) = done.result else { panic!("no caller's fault") };
     assert!(error.to_string().contains("has not finished in time"), "{error}");
-    assert!(done.waited >= PATIENCE && done.waited < PATIENCE + Duration::from_secs(2), "{:?}", done.waited);
+}
+
+#[tokio::test]
+async fn a_function_that_others_delete_meanwhile_is_made_again_and_one_that_they_took_over_is_not_undone() {
+    let replies = [
+        stands(OLD_ZIP),
+        stands(OLD_ZIP),
+        // The code is to be changed, and the function is gone.
+        Reply::error(404, "ResourceNotFoundException", "Function not found"),
+        missing(),
+        Reply::ok(json!({})),
+        Reply::ok(json!({})),
+        Reply::ok(json!({})),
+        stands(ZIP),
+    ];
+    let done = deploy(replies.into_iter().chain(published("3")), Some(ZIP), Some(current())).await;
+    assert_eq!(done.result.unwrap().version, "3");
+    assert!(done.wire.asked().contains(&CREATE.to_owned()));
+
+    let conflict =
+        || [stands(ZIP), Reply::error(409, "ResourceConflictException", "An update is in progress")].into_iter();
+    let replies = [missing(), Reply::ok(json!({})), Reply::ok(json!({})), Reply::ok(json!({}))].into_iter();
+    let conflicts = std::iter::repeat_with(conflict).flatten().take(98);
+    let done = deploy(replies.chain(conflicts), Some(ZIP), None).await;
+    assert!(matches!(done.result, Err(DeployError::Conflict(_))), "{:?}", done.result);
+    assert!(!done.wire.asked().contains(&DELETE.to_owned()), "others use it by now");
 }
 
 #[tokio::test]

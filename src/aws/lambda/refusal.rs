@@ -52,6 +52,11 @@ pub(super) fn is_conflict(fault: &Fault) -> bool {
     fault.is("PreconditionFailedException") || fault.is("ResourceConflictException")
 }
 
+/// Somebody else has deleted the function since it was read.
+pub(super) fn is_gone(fault: &Fault) -> bool {
+    fault.is("ResourceNotFoundException")
+}
+
 fn is_about_the_role(message: &str) -> bool {
     message.contains("cannot be assumed by Lambda") || message.contains("execution role")
 }

@@ -32,6 +32,16 @@ pub(super) struct Broken {
     pub reason: String,
 }
 
+/// What Lambda came to, or did not.
+pub(super) enum Settled {
+    /// There is no such function or version.
+    Absent,
+    /// It holds this.
+    Held(Box<GetFunctionConfigurationOutput>),
+    /// A change is still under way, for the reason that Lambda gives.
+    Changing(String),
+}
+
 impl AwsLambda {
     /// What Lambda holds of a function or one of its versions; `None` when there is none.
     pub(super) async fn held(
@@ -59,15 +69,16 @@ impl AwsLambda {
         lambda_name: &str,
         version: Option<&str>,
         deadline: Timestamp,
-    ) -> Result<Option<GetFunctionConfigurationOutput>, PortError> {
+    ) -> Result<Settled, PortError> {
         let mut pause = FIRST_PAUSE;
         loop {
-            let Some(held) = self.held(lambda_name, version).await? else { return Ok(None) };
+            let Some(held) = self.held(lambda_name, version).await? else { return Ok(Settled::Absent) };
             if !is_changing(&held) {
-                return Ok(Some(held));
+                return Ok(Settled::Held(Box::new(held)));
             }
             if self.clock.now() >= deadline {
-                return Err(unfinished(lambda_name, held.state_reason().or(held.last_update_status_reason())));
+                let reason = held.state_reason().or(held.last_update_status_reason());
+                return Ok(Settled::Changing(reason.unwrap_or("it gave no reason").to_owned()));
             }
             self.clock.sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -76,8 +87,7 @@ impl AwsLambda {
 }
 
 /// Lambda took longer than anybody can be kept waiting.
-pub(super) fn unfinished(lambda_name: &str, reason: Option<&str>) -> PortError {
-    let reason = reason.unwrap_or("it gave no reason");
+pub(super) fn unfinished(lambda_name: &str, reason: &str) -> PortError {
     PortError::new(
         "wait for Lambda",
         format!("the change of {lambda_name} has not finished in time ({reason}); the next deployment takes it up"),

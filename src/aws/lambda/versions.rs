@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_lambda::types::FunctionConfiguration;
 
-use super::{AwsLambda, LIVE_ALIAS, settle::PATIENCE};
+use super::{AwsLambda, LIVE_ALIAS};
 use crate::{
     aws::fault::{Fault, port_error},
     model::{Deployment, FunctionName, Timestamp},
@@ -15,8 +15,6 @@ use crate::{
 /// with it, plus the longest run (300 s).
 const GRACE: Duration = Duration::from_secs(15 * 60);
 
-const PAUSE: Duration = Duration::from_millis(500);
-
 impl AwsLambda {
     /// Points the alias `live` at a version.
     pub(super) async fn point_live_at(&self, lambda_name: &str, version: &str) -> Result<(), PortError> {
@@ -26,8 +24,11 @@ impl AwsLambda {
             Ok(alias) if alias.function_version() == Some(version) => Ok(()),
             Ok(_) => {
                 let update = self.lambda.update_alias().function_name(lambda_name).name(LIVE_ALIAS);
-                update.function_version(version).send().await.map_err(|error| port_error(ACTION, error))?;
-                Ok(())
+                match update.function_version(version).send().await.map_err(Fault::from) {
+                    // Another deployment moves it at the same time; the newest one has the last word anyway.
+                    Err(fault) if !fault.is("ResourceConflictException") => Err(port_error(ACTION, fault)),
+                    Ok(_) | Err(_) => Ok(()),
+                }
             }
             Err(fault) if fault.is("ResourceNotFoundException") => {
                 let create = self.lambda.create_alias().function_name(lambda_name).name(LIVE_ALIAS);
@@ -62,18 +63,17 @@ impl AwsLambda {
 
     pub(super) async fn delete_function(&self, function: &FunctionName) -> Result<(), PortError> {
         let lambda_name = self.lambda_name(function);
-        let deadline = self.clock.now().saturating_add(PATIENCE);
-        loop {
-            let answer = self.lambda.delete_function().function_name(&lambda_name).send().await;
-            match answer.map_err(Fault::from) {
-                Ok(_) => return Ok(()),
-                Err(fault) if fault.is("ResourceNotFoundException") => return Ok(()),
-                // A change of it is under way.
-                Err(fault) if fault.is("ResourceConflictException") && self.clock.now() < deadline => {
-                    self.clock.sleep(PAUSE).await;
-                }
-                Err(fault) => return Err(port_error("delete a Lambda function", fault)),
+        let answer = self.lambda.delete_function().function_name(&lambda_name).send().await;
+        match answer.map_err(Fault::from) {
+            Ok(_) => Ok(()),
+            Err(fault) if fault.is("ResourceNotFoundException") => Ok(()),
+            // Somebody deploys it at this moment, perhaps for a new Function of the same name, which must not lose it. A
+            // deployment for the deleted one finds that it is gone and removes what it made.
+            Err(fault) if fault.is("ResourceConflictException") => {
+                tracing::info!(lambda = lambda_name, %fault, "left to the deployment that is under way");
+                Ok(())
             }
+            Err(fault) => Err(port_error("delete a Lambda function", fault)),
         }
     }
 

@@ -44,6 +44,10 @@ pub struct Args {
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
+    /// Take code also from outside of the paths, where a task-config.json's "path" leads there
+    #[arg(long)]
+    pub allow_outside: bool,
+
     /// Where to listen; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4000")]
     pub listen: SocketAddr,
@@ -98,7 +102,7 @@ pub(super) async fn run(args: Args) -> Outcome {
         jail: jail_for(args.listen, args.jail)?,
         webhook: args.webhook,
         live_log: Some(Arc::new(|batch| {
-            let line = |logged: &LoggedLine| format!("{} | {}", logged.function, logged.line.message);
+            let line = |logged: &LoggedLine| output::prefixed(logged.function.as_str(), &logged.line.message);
             output::note(&batch.iter().map(line).collect::<Vec<_>>().join("\n"));
         })),
         oidc: args.callers.oidc()?,
@@ -119,7 +123,7 @@ pub(super) async fn run(args: Args) -> Outcome {
 
     // The Functions first: whoever reads that the service is ready finds them there.
     let mut watch = Watch::start(&args.paths, &args.data_dir);
-    let mut synced = Synced::default();
+    let mut synced = Synced::new(args.allow_outside);
     synced.sync(&machine.service, &args.paths).await;
 
     let stop = CancellationToken::new();
@@ -160,7 +164,8 @@ fn show_events(machine: &Machine) -> tokio::task::JoinHandle<()> {
             match events.recv().await {
                 Ok(event) => {
                     let TaskFailedContent { id, function_name, error } = event.content;
-                    output::note(&format!("task_failed | {function_name} {id}: {}: {}", error.name, error.message));
+                    let text = format!("{function_name} {id}: {}: {}", error.name, error.message);
+                    output::note_from("task_failed", &text);
                 }
                 Err(RecvError::Lagged(missed)) => output::note(&format!("task_failed | {missed} more")),
                 Err(RecvError::Closed) => return,

@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// What was synced last from each file, so that a save that changes nothing says nothing.
-#[derive(Default)]
 pub struct Synced {
     files: BTreeMap<PathBuf, State>,
+    allow_outside: bool,
 }
 
 #[derive(PartialEq)]
@@ -25,6 +25,11 @@ enum State {
 }
 
 impl Synced {
+    /// Nothing yet. `allow_outside`: code may lie outside of the paths.
+    pub fn new(allow_outside: bool) -> Self {
+        Self { files: BTreeMap::new(), allow_outside }
+    }
+
     /// Syncs every `task-config.json` under the paths. One that is broken is told, and what the service holds of its
     /// Function stays as it is.
     pub async fn sync(&mut self, service: &Service, paths: &[PathBuf]) {
@@ -35,12 +40,14 @@ impl Synced {
         // A Function whose file went away stays: deleting one is something that people say, not something that happens.
         self.files.retain(|file, _| files.contains(file));
         for file in files {
-            self.sync_file(service, file).await;
+            let given = paths.iter().find(|path| file.starts_with(path)).unwrap_or(&file);
+            let confines = (!self.allow_outside).then(|| task_config::folder_of(given).to_owned());
+            self.sync_file(service, file, confines.as_deref()).await;
         }
     }
 
-    async fn sync_file(&mut self, service: &Service, file: PathBuf) {
-        let read = read(&file).await;
+    async fn sync_file(&mut self, service: &Service, file: PathBuf, confines: Option<&Path>) {
+        let read = read(&file, confines).await;
         let state = match &read {
             Ok((config, package)) => State::Holds(Box::new(config.clone()), package.code_sha256.clone()),
             Err(why) => State::Broken(why.clone()),
@@ -79,8 +86,9 @@ enum Applied {
     Unchanged,
 }
 
-async fn read(file: &Path) -> Result<(TaskConfig, Package), String> {
-    let config = TaskConfig::load(file, &|name| std::env::var(name).ok()).map_err(|error| error.to_string())?;
+async fn read(file: &Path, confines: Option<&Path>) -> Result<(TaskConfig, Package), String> {
+    let config =
+        TaskConfig::load(file, confines, &|name| std::env::var(name).ok()).map_err(|error| error.to_string())?;
     let folder = config.code_dir.clone();
     let packed = tokio::task::spawn_blocking(move || pack(&folder)).await.map_err(|error| error.to_string())?;
     Ok((config, packed.map_err(|error| error.to_string())?))

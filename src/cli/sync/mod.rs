@@ -38,6 +38,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH")]
     path: Option<PathBuf>,
 
+    /// Take code also from outside of PATH, where a task-config.json's "path" leads there
+    #[arg(long)]
+    allow_outside: bool,
+
     /// Show field by field what would change, and change nothing
     #[arg(long)]
     plan: bool,
@@ -157,6 +161,9 @@ impl Args {
         }
         let draft = |file: PathBuf| {
             let draft = Draft::read(&file, lookup).map(|mut draft| {
+                if !self.allow_outside {
+                    draft.confine_to(task_config::folder_of(path));
+                }
                 self.override_in(&mut draft);
                 draft
             });

@@ -26,7 +26,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .fails(&[ErrorKind::LongQuery, ErrorKind::TooManyRequests]),
         Endpoint::new(Method::GET, "/tasks/v1/apiRequests/{apiRequestId}/logs", "getApiRequestLogs", logs)
             .summary("Read what an API Request's run logged")
-            .fails(&[ErrorKind::ResourceUnknown, ErrorKind::NoTaskLogsFound]),
+            .fails(&[ErrorKind::ResourceUnknown, ErrorKind::NoApiRequestLogsFound]),
     ];
     endpoints.into_iter().map(|endpoint| endpoint.tag("API Functions")).collect()
 }

@@ -13,10 +13,10 @@ use crate::{
         body::Fields,
         endpoint::Endpoint,
         input::{FromFields, JsonBody},
-        params::{Id, UnreadQuery},
+        params::{Id, UnreadQuery, WithDescendants},
     },
-    model::{AffectedRecords, ApplicationId, ErrorKind, Page, Permissions, Result, Timestamp, UserId},
-    service::{CreatedCredential, Credential, NewCredential, Service},
+    model::{ApplicationId, ErrorKind, Page, Permissions, Result, Timestamp, UserId},
+    service::{CreatedCredential, Credential, NewCredential, Revoked, Service},
 };
 
 /// What this file serves.
@@ -29,10 +29,13 @@ pub fn endpoints() -> Vec<Endpoint> {
             .summary("Create a credential")
             .about(
                 "Its secrets are answered this once: the service keeps what checks them, not what shows them. \
-                 A caller gives away no permission that they do not hold themselves.",
-            ),
+                 A caller gives away no permission that they do not hold themselves, only for as long as their own \
+                 credential counts, and to another user or application only with CREATE_CREDENTIALS_FOR_OTHERS.",
+            )
+            .fails(&[ErrorKind::IllegalArgument]),
         Endpoint::new(Method::DELETE, "/tasklane/v1/credentials/{credentialId}", "revokeCredential", revoke)
             .summary("Revoke a credential")
+            .about("Names the credentials that descend from it, and revokes them with it where that is asked for.")
             .fails(&[ErrorKind::ResourceUnknown]),
     ];
     endpoints.into_iter().map(|endpoint| endpoint.tag("Credentials")).collect()
@@ -54,8 +57,12 @@ async fn create(
     service.create_credential(access.caller(), body.into()).await.map(|created| Unstored(Json::of(created)))
 }
 
-async fn revoke(service: Service, _: Allowed<DeleteCredentials>, Id(credential): Id) -> Result<Json<AffectedRecords>> {
-    service.revoke_credential(credential).await.map(Json::of)
+async fn revoke(
+    service: Service,
+    _: Allowed<DeleteCredentials>,
+    (Id(credential), WithDescendants(descendants)): (Id, WithDescendants),
+) -> Result<Json<Revoked>> {
+    service.revoke_credential(credential, descendants).await.map(Json::of)
 }
 
 /// A credential to create.
@@ -68,7 +75,7 @@ pub struct CredentialCreation {
     application_id: Option<ApplicationId>,
     /// What they may do with it.
     permissions: Permissions,
-    /// When it stops to count; default when it is revoked.
+    /// When it expires; default: when the caller's own does, or else never.
     expires_timestamp: Option<Timestamp>,
 }
 

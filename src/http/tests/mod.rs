@@ -6,6 +6,7 @@
 #[cfg(feature = "cli")]
 mod callers;
 mod cors;
+mod credentials;
 mod document;
 mod doors;
 mod kit;

@@ -149,7 +149,9 @@ async fn a_function_is_created_from_all_that_it_needs() {
     assert_eq!(answered.code(), 14);
     assert_eq!(answered.json()["message"], "Required fields are missing: 'code', 'entryPoint', 'runtime'.");
     for (field, value, code, says) in [
-        ("name", "\"a b\"", 15, "'name'"),
+        ("name", "\"a b\"", 1407, "'name'"),
+        ("name", "\"\"", 1407, "'name'"),
+        ("name", "7", 15, "'name'"),
         ("code", "\"?\"", 1401, "'code'"),
         ("code", "{}", 15, "'code'"),
         ("entryPoint", "\"\"", 15, "'entryPoint'"),

@@ -6,7 +6,7 @@ use crate::{
         AttemptToken, StoreError, Tasks,
         change::{Change, Condition},
         lanes::{IndexLane, timed},
-        row::{EXPIRES, Row, cut_error, json, text, time},
+        row::{EXPIRES, Row, json, text, time},
         table::{Refusal, Transacted, Written},
     },
 };
@@ -44,7 +44,7 @@ impl Tasks {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(false) };
-        let error = stored(error);
+        let error = error.shortened();
         let change = ended(TaskStatus::Failed, attempt, request_id, now)
             .set("error", json(&error))
             .set("lane", text(IndexLane::Unpublished.partition(shard)))
@@ -77,7 +77,7 @@ impl Tasks {
         self.own_lanes.register(queue, &next.function_name).await?;
         let place = self.days.partition_for(next.id).await?;
         let change = ended(TaskStatus::Retried, attempt, request_id, now)
-            .set("error", json(&stored(error)))
+            .set("error", json(&error.shortened()))
             .set("retriedBy", text(next.id.to_string()))
             .set_some(EXPIRES, self.expiry(now))
             .remove("lane")
@@ -100,12 +100,6 @@ impl Tasks {
             },
         }
     }
-}
-
-/// What is stored of an error: a Function may throw more than a row holds.
-fn stored(error: &TaskError) -> TaskError {
-    let (name, message) = cut_error(&error.name, &error.message);
-    TaskError { kind: error.kind, name, message }
 }
 
 /// What every end of a run has in common.

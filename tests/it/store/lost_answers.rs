@@ -142,7 +142,7 @@ async fn changes_of_functions_are_ours_though_their_answers_were_lost() {
     world.wire.lose_answers("PutItem", 1);
     assert!(functions.update(&f, read.revision).await.unwrap());
     assert!(!functions.update(&f, read.revision).await.unwrap());
-    world.wire.lose_answers("DeleteItem", 1);
+    world.wire.lose_answers("TransactWriteItems", 1);
     assert!(functions.delete(&f.name).await.unwrap());
     assert!(!functions.delete(&f.name).await.unwrap());
 }
@@ -168,8 +168,19 @@ async fn changes_of_schedules_are_ours_though_their_answers_were_lost() {
     world.wire.lose_answers("UpdateItem", 1);
     assert!(schedules.skip_to(&moved, next, world.now()).await.unwrap());
     assert!(!schedules.skip_to(&moved, next, world.now()).await.unwrap());
-    world.wire.lose_answers("DeleteItem", 1);
+    world.wire.lose_answers("TransactWriteItems", 1);
     assert!(schedules.delete(schedule.id).await.unwrap());
+    assert!(!schedules.delete(schedule.id).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_revocation_is_ours_though_its_answer_was_lost_but_not_twice() {
+    let world = World::new().await;
+    let credential = records::credential(&world, "a");
+    world.store.credentials.put(&credential).await.unwrap();
+    world.wire.lose_answers("TransactWriteItems", 1);
+    assert!(world.store.credentials.revoke(credential.id).await.unwrap());
+    assert!(!world.store.credentials.revoke(credential.id).await.unwrap());
 }
 
 #[tokio::test]

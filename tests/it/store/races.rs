@@ -6,7 +6,7 @@ use futures::future::join_all;
 use tasklane::{
     model::{Lane, TaskStatus},
     rql::{Query, Schema},
-    store::{CancelOutcome, QueueLane},
+    store::{CancelOutcome, QueueLane, Store},
 };
 
 use super::{World, boom, function, run_of};
@@ -148,6 +148,31 @@ async fn a_name_is_given_to_one_function() {
     let created: Vec<_> = join_all(creators).await.into_iter().filter_map(Result::unwrap).collect();
     assert_eq!(created.len(), 1);
     assert_eq!(world.store.functions.get(&function("f")).await.unwrap().unwrap().value, created[0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whatever_many_remove_at_once_one_of_them_removes() {
+    let world = Arc::new(World::new().await);
+    let (f, schedule) = (super::records::a_function(&world, "f"), super::records::schedule(&world));
+    let credential = super::records::credential(&world, "a");
+    assert!(world.store.functions.create(&f).await.unwrap());
+    world.store.schedules.create(&schedule).await.unwrap();
+    world.store.credentials.put(&credential).await.unwrap();
+    let removals = (0..MANY).map(|_| {
+        let (world, name) = (Arc::clone(&world), f.name.clone());
+        tokio::spawn(async move {
+            let Store { functions, schedules, credentials, .. } = &world.store;
+            [
+                functions.delete(&name).await.unwrap(),
+                schedules.delete(schedule.id).await.unwrap(),
+                credentials.revoke(credential.id).await.unwrap(),
+            ]
+        })
+    });
+    let removals: Vec<_> = join_all(removals).await.into_iter().map(Result::unwrap).collect();
+    for kind in 0..3 {
+        assert_eq!(removals.iter().filter(|removed| removed[kind]).count(), 1, "{removals:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -6,8 +6,8 @@ use tasklane::{
     auth::{CredentialSource as _, Sealed, StoredCredential},
     model::{
         ApiRequest, ApiRequestError, ApiRequestErrorKind, ApplicationId, ConcurrencyLimit, Deployment, EntryPoint,
-        Environment, ExecutionOptions, Function, Identity, Interval, Json, Lane, MemoryLimit, Method, PermissionMode,
-        Permissions, Priority, RetryPolicy, Runtime, Schedule, TimeLimit, UserId,
+        Environment, ExecutionOptions, Function, Identity, Interval, Json, Lane, MemoryLimit, Method, Permission,
+        PermissionMode, Permissions, Priority, RetryPolicy, Runtime, Schedule, TimeLimit, UserId,
     },
     rql::{Query, Schema},
 };
@@ -85,6 +85,8 @@ pub fn credential(world: &World, name: &str) -> StoredCredential {
         access_token_hash,
         creation_timestamp: world.now(),
         expires: Some(world.now().saturating_add(Duration::from_secs(60))),
+        created_by_user_id: None,
+        ancestors: Vec::new(),
     }
 }
 
@@ -279,4 +281,54 @@ async fn tables_are_created_once_and_kept() {
     world.store.create_tables().await.unwrap();
     world.another_store(|_| {}).create_tables().await.unwrap();
     assert!(world.store.tasks.get(id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_name_that_a_stored_credential_holds_grants_nothing_when_it_becomes_a_permission() {
+    let world = World::new().await;
+    let mut stored = credential(&world, "ada");
+    stored.identity.permissions = Permissions::parse(["VIEW_TASKS", "A_NAME_OF_TOMORROW"]).unwrap();
+    assert!(world.store.credentials.put(&stored).await.unwrap());
+    let read = |row: &StoredCredential| row.identity.permissions.iter().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(read(&world.store.credentials.list().await.unwrap()[0]), ["A_NAME_OF_TOMORROW", "VIEW_TASKS"]);
+
+    // An older version took any name. Its row says nothing of later permissions.
+    let mut administrator = credential(&world, "root");
+    administrator.identity.permissions = Permissions::all();
+    assert!(world.store.credentials.put(&administrator).await.unwrap());
+    let key = |pk: &str, sk: String| {
+        std::collections::HashMap::from([
+            ("pk".to_owned(), aws_sdk_dynamodb::types::AttributeValue::S(pk.to_owned())),
+            ("sk".to_owned(), aws_sdk_dynamodb::types::AttributeValue::S(sk)),
+        ])
+    };
+    let forget = world.client.update_item().table_name(format!("{}-credentials", world.prefix));
+    let forget = forget.set_key(Some(key("credential", administrator.id.to_string())));
+    forget.update_expression("REMOVE vocabulary").send().await.unwrap();
+    let listed = world.store.credentials.list().await.unwrap();
+    let found = listed.iter().find(|found| found.id == administrator.id).unwrap();
+    assert!(found.identity.permissions.hold(Permission::CreateCredentials));
+    assert!(!found.identity.permissions.hold(Permission::CreateCredentialsForOthers));
+}
+
+#[tokio::test]
+async fn a_credential_is_read_back_with_its_ancestors_and_added_only_while_its_parent_is_there() {
+    let world = World::new().await;
+    let credentials = &world.store.credentials;
+    let parent = credential(&world, "parent");
+    assert!(credentials.put(&parent).await.unwrap());
+    let mut child = credential(&world, "child");
+    child.ancestors = vec![world.id(), parent.id];
+    child.created_by_user_id = Some(UserId::parse("ada").unwrap());
+    assert!(credentials.put(&child).await.unwrap());
+    assert!(credentials.put(&child).await.unwrap(), "adding it twice is adding it once");
+    let listed = credentials.list().await.unwrap();
+    let found = listed.iter().find(|found| found.id == child.id).unwrap();
+    assert_eq!((&found.ancestors, &found.created_by_user_id), (&child.ancestors, &child.created_by_user_id));
+    assert_eq!(credentials.descendants(parent.id).await.unwrap(), [child.id]);
+    assert!(credentials.revoke(parent.id).await.unwrap());
+    let mut late = credential(&world, "late");
+    late.ancestors = vec![parent.id];
+    assert!(!credentials.put(&late).await.unwrap());
+    assert_eq!(credentials.list().await.unwrap().len(), 1);
 }

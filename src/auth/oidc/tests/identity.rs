@@ -100,7 +100,7 @@ async fn the_caller_is_the_subject_and_the_application_the_client() {
     }
     let application = async |changes: Value| {
         let identity = world.identify(&token(&claims_with(changes))).await.unwrap();
-        identity.application_id.map(|id| id.to_string())
+        identity.identity.application_id.map(|id| id.to_string())
     };
     assert_eq!(application(json!({ "sub": "auth0|5f" })).await, None);
     assert_eq!(application(json!({ "client_id": "shop", "azp": "other" })).await.as_deref(), Some("shop"));

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::{
     auth::oidc::{Issuer, IssuerDocuments, OidcConfig},
-    model::{ErrorKind, Identity, Result, Timestamp},
+    model::{ErrorKind, Result, Timestamp, User},
     ports::{Clock, PortError, PortFuture},
 };
 
@@ -183,7 +183,7 @@ impl World {
         Self { issuer: Issuer::new(config, published.clone(), clock.clone()), published, clock }
     }
 
-    pub async fn identify(&self, token: &str) -> Result<Identity> {
+    pub async fn identify(&self, token: &str) -> Result<User> {
         self.issuer.identify(token).await
     }
 

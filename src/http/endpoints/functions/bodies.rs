@@ -96,7 +96,7 @@ impl FromFields for FunctionCreation {
     fn from_fields(fields: &Fields<'_>) -> Result<Self> {
         fields.require(&["name", "code", "entryPoint", "runtime"])?;
         Ok(Self {
-            name: fields.required("name")?,
+            name: new_name(fields)?,
             entry_point: fields.required("entryPoint")?,
             runtime: fields.required("runtime")?,
             options: Options::from_fields(fields)?,
@@ -110,7 +110,12 @@ impl FromFields for FunctionCreation {
     }
 
     fn errors() -> Vec<ErrorKind> {
-        vec![ErrorKind::InvalidFunctionCode, ErrorKind::InvalidFunctionConfiguration]
+        vec![
+            ErrorKind::InvalidFunctionName,
+            ErrorKind::InvalidFunctionCode,
+            ErrorKind::InvalidFunctionConfiguration,
+            ErrorKind::ConflictingUpdate,
+        ]
     }
 }
 
@@ -130,7 +135,7 @@ impl FromFields for FunctionUpdate {
     }
 
     fn errors() -> Vec<ErrorKind> {
-        FunctionCreation::errors()
+        vec![ErrorKind::InvalidFunctionCode, ErrorKind::InvalidFunctionConfiguration, ErrorKind::ConflictingUpdate]
     }
 }
 
@@ -155,6 +160,13 @@ impl Options {
             execution_options: execution_options(fields)?,
         })
     }
+}
+
+/// A string that breaks the rule of names has an error of its own (1407).
+fn new_name(fields: &Fields<'_>) -> Result<FunctionName> {
+    let name: String = fields.required("name")?;
+    let refused = |rule| Error::new(ErrorKind::InvalidFunctionName, format!("The field 'name' {rule}."));
+    FunctionName::parse(name).map_err(refused)
 }
 
 fn environment(fields: &Fields<'_>) -> Result<Option<Environment>> {

@@ -50,14 +50,14 @@ pub fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::DELETE, ONE, "deleteFunction", delete)
             .summary("Delete a Function")
             .about("Its Tasks, API Requests and logs stay readable.")
-            .fails(&[ErrorKind::ResourceUnknown]),
+            .fails(&[ErrorKind::ResourceUnknown, ErrorKind::ConflictingUpdate]),
         Endpoint::new(Method::POST, "/tasks/v1/functions/{functionName}/enable", "enableFunction", enable)
             .summary("Enable a Function")
-            .fails(&[ErrorKind::ResourceUnknown]),
+            .fails(&[ErrorKind::ResourceUnknown, ErrorKind::ConflictingUpdate]),
         Endpoint::new(Method::POST, "/tasks/v1/functions/{functionName}/disable", "disableFunction", disable)
             .summary("Disable a Function")
             .about("It runs nothing until it is enabled; its waiting Tasks wait.")
-            .fails(&[ErrorKind::ResourceUnknown]),
+            .fails(&[ErrorKind::ResourceUnknown, ErrorKind::ConflictingUpdate]),
         Endpoint::new(Method::POST, "/tasks/v1/functions/{functionName}/execute", "executeFunction", execute)
             .summary("Execute a Function and wait for its result")
             .about("Creates a Task and runs it at once, past the queue. The result is answered and not stored.")

@@ -109,13 +109,13 @@ impl Fixture {
             "listApiRequests" => get("/tasks/v1/apiRequests?limit(1)"),
             // Nothing was logged.
             "getApiRequestLogs" => {
-                Asked { ends_with: 1408, ..get(&format!("/tasks/v1/apiRequests/{}/logs", self.api_request().await)) }
+                Asked { ends_with: 1413, ..get(&format!("/tasks/v1/apiRequests/{}/logs", self.api_request().await)) }
             }
             "listSchedules" => get("/tasks/v1/schedules"),
             "createSchedule" => one(r#"{"functionName":"required","interval":3600}"#, "/tasks/v1/schedules".into()),
             "deleteSchedule" => get(&format!("/tasks/v1/schedules/{}", self.schedule().await)),
             "listCredentials" => get("/tasklane/v1/credentials"),
-            "createCredential" => one(r#"{"userId":"bob","permissions":[]}"#, "/tasklane/v1/credentials".into()),
+            "createCredential" => one(r#"{"userId":"ada","permissions":[]}"#, "/tasklane/v1/credentials".into()),
             "revokeCredential" => get(&format!("/tasklane/v1/credentials/{}", self.kit.credential(&[], None).await.id)),
             "getMe" => get("/users/v1/me"),
             "getApiDocument" => get("/tasks/v1/openapi.json"),

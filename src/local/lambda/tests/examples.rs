@@ -14,7 +14,7 @@ async fn deploy(world: &World, name: &str, built: &str) -> Option<Deployed> {
     if !folder.join(built).exists() {
         return None;
     }
-    let config = TaskConfig::load(&folder.join("task-config.json"), &|_| None).unwrap();
+    let config = TaskConfig::load(&folder.join("task-config.json"), None, &|_| None).unwrap();
     let mut files = Vec::new();
     for entry in walkdir::WalkDir::new(&config.code_dir) {
         let entry = entry.unwrap();

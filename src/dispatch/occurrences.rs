@@ -1,0 +1,54 @@
+//! Occurrences of Schedules that become Tasks.
+
+use tracing::warn;
+
+use super::FunctionDirectory;
+use crate::{
+    model::{Schedule, Tags, Task, TaskOrigin, TaskStatus, Timestamp},
+    ports::Ports,
+    store::{Store, StoreError},
+};
+
+/// Creates the Task of the latest occurrence that is due and moves the schedule on, in one transaction: once per
+/// occurrence, however many callers see it. Occurrences that were missed before the latest one are passed over.
+/// `true`: the Task was created by this call.
+pub async fn materialise(
+    store: &Store,
+    ports: &Ports,
+    functions: &FunctionDirectory,
+    schedule: &Schedule,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let next = schedule.occurrence_after(now);
+    let function = functions.read(&schedule.function_name).await?;
+    let Some(function) = function.filter(|function| function.enabled) else {
+        // Creating a Task of an unknown Function is refused (16), and a disabled one runs nothing: Tasks piled up
+        // meanwhile would all start together later.
+        warn!(
+            schedule = %schedule.id, function = %schedule.function_name,
+            "an occurrence was skipped: the function is disabled or does not exist"
+        );
+        store.schedules.skip_to(schedule, next, now).await?;
+        return Ok(false);
+    };
+    let task = Task {
+        id: ports.ids.next(now),
+        function_name: schedule.function_name.clone(),
+        status: TaskStatus::New,
+        status_changed_timestamp: now,
+        data: schedule.data.clone(),
+        tags: Tags::default(),
+        start_timestamp: schedule.latest_occurrence(now),
+        priority: schedule.priority.unwrap_or(function.execution_options.default_priority),
+        origin: TaskOrigin {
+            created_by_user_id: schedule.created_by_user_id.clone(),
+            created_by_application_id: schedule.created_by_application_id.clone(),
+        },
+        creation_timestamp: now,
+        update_timestamp: now,
+        retry_for_task_ids: Vec::new(),
+        retried_by_task_id: None,
+        error: None,
+    };
+    store.schedules.materialise(schedule, next, &task, function.lane, now).await
+}

@@ -1,0 +1,140 @@
+//! One deployment of a Function at a time, and how long a change is tried while others come first.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::Service;
+use crate::{
+    model::{Error, FunctionName, Result, Timestamp},
+    ports::Clock,
+};
+
+/// How long a caller waits for their turn. Everybody before them deploys, which takes seconds for large code.
+const TURN_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a change is started again after others came first: well below the 30 s after which a gateway gives up.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The first pause before a change is tried again; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Who may deploy or remove a Function now: within one process they come one after the other, in the order in which they
+/// asked. There is an entry only for a Function that somebody changes or waits to change.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    queues: Mutex<HashMap<FunctionName, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// Somebody's turn. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Turn {
+    // Dropped before the place in the queue, so that the place sees whether anybody else is left.
+    _turn: OwnedMutexGuard<()>,
+    _place: Place,
+}
+
+/// A place in a queue, of whoever waits or has their turn.
+#[derive(Debug)]
+struct Place {
+    turns: Arc<Turns>,
+    function: FunctionName,
+    queue: Option<Arc<tokio::sync::Mutex<()>>>,
+}
+
+impl Turns {
+    /// Waits for the turn; 1502 when the others take too long.
+    pub(super) async fn take(self: &Arc<Self>, function: &FunctionName, clock: &dyn Clock) -> Result<Turn> {
+        let queue = Arc::clone(self.lock().entry(function.clone()).or_default());
+        let place = Place { turns: Arc::clone(self), function: function.clone(), queue: Some(Arc::clone(&queue)) };
+        tokio::select! {
+            biased;
+            turn = queue.lock_owned() => Ok(Turn { _turn: turn, _place: place }),
+            () = clock.sleep(TURN_PATIENCE) => Err(Error::conflicting_update()),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<FunctionName, Arc<tokio::sync::Mutex<()>>>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut queues = self.turns.lock();
+        self.queue = None;
+        if queues.get(&self.function).is_some_and(|queue| Arc::strong_count(queue) == 1) {
+            queues.remove(&self.function);
+        }
+    }
+}
+
+/// How often, and since when, a change has been tried.
+#[derive(Debug)]
+pub(super) struct Tries {
+    began: Timestamp,
+    pause: Duration,
+}
+
+impl Service {
+    /// Waits until nobody else in this process deploys or removes the Function.
+    pub(super) async fn turn_to_change(&self, function: &FunctionName) -> Result<Turn> {
+        self.inner.turns.take(function, &*self.inner.ports.clock).await
+    }
+
+    /// A change begins.
+    pub(super) fn tries(&self) -> Tries {
+        Tries { began: self.inner.ports.clock.now(), pause: FIRST_PAUSE }
+    }
+
+    /// Another change came first. Waits a moment, another one for each caller; 1502 once it has gone on for too long.
+    pub(super) async fn again(&self, tries: &mut Tries) -> Result<()> {
+        let waited = self.inner.ports.clock.now().since(tries.began);
+        if waited + tries.pause > CHANGE_PATIENCE {
+            return Err(Error::conflicting_update());
+        }
+        let [chance] = self.inner.ports.ids.secret::<1>();
+        self.inner.ports.clock.sleep(tries.pause.mul_f64(0.5 + f64::from(chance) / 512.0)).await;
+        tries.pause = (tries.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::SystemClock;
+
+    #[tokio::test]
+    async fn turns_of_one_function_follow_each_other_and_leave_nothing_behind() {
+        let turns = Arc::new(Turns::default());
+        let (a, b) = (FunctionName::parse("a").unwrap(), FunctionName::parse("b").unwrap());
+        let first = turns.take(&a, &SystemClock).await.unwrap();
+        let _other = turns.take(&b, &SystemClock).await.unwrap();
+        let mut second = Box::pin(turns.take(&a, &SystemClock));
+        assert!(futures::poll!(&mut second).is_pending());
+        drop(first);
+        let second = second.await.unwrap();
+        let mut gone_away = Box::pin(turns.take(&a, &SystemClock));
+        assert!(futures::poll!(&mut gone_away).is_pending());
+        drop(second);
+        drop(gone_away);
+        assert_eq!(turns.lock().keys().collect::<Vec<_>>(), [&b]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_their_turn_for_ever() {
+        let turns = Arc::new(Turns::default());
+        let name = FunctionName::parse("a").unwrap();
+        let _first = turns.take(&name, &SystemClock).await.unwrap();
+        let error = turns.take(&name, &SystemClock).await.unwrap_err();
+        assert_eq!(error.kind(), crate::model::ErrorKind::ConflictingUpdate);
+    }
+}
