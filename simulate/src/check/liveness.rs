@@ -205,7 +205,7 @@ fn woken(
     let until = delivery.at + PROMPT + lag + LOOK;
     match delivery.to {
         // It was sent, and nothing that goes wrong by chance kept it.
-        None => named.then_some((until, "a wake-up that was sent for it was dropped")),
+        None => Some((until, "a wake-up was sent since and dropped")),
         Some(life) => {
             let well = live.lives.contains_key(&life) && !journal.troubled(life, delivery.at - LOOK, until);
             let had_room = live.no_room_of.get(&life).is_none_or(|last| *last < delivery.at);
