@@ -71,8 +71,6 @@ bugs! {
     DeafWhileRunning = "deaf-while-running",
     /// A dispatcher that sees nothing goes away, though it was woken for a Task that the index does not show yet.
     GoesAwayFromALaggingIndex = "goes-away-from-a-lagging-index",
-    /// The dispatcher of a machine looks only when it is told to.
-    LooksOnlyWhenTold = "looks-only-when-told",
     /// Lambda takes dispatchers that wake one another for a loop.
     LoopsDetected = "loops-detected",
     /// Direct executions take the slots of queued Tasks.
@@ -103,8 +101,6 @@ pub fn sleep(bug: Option<Bug>, duration: Duration, runs: bool) -> Duration {
     match bug {
         // How long a dispatcher that holds runs goes without a look.
         Some(Bug::DeafWhileRunning) if runs && duration == Duration::from_secs(1) => FOR_EVER,
-        // How long a dispatcher of a machine does.
-        Some(Bug::LooksOnlyWhenTold) if duration == Duration::from_secs(4) => FOR_EVER,
         _ => duration,
     }
 }
