@@ -86,7 +86,7 @@ describe('create', () => {
   });
 
   const misfits = [
-    ['name', 'no spaces'], ['name', ''], ['name', 'x'.repeat(65)], ['name', 5], ['name', 'é'],
+    ['name', 5],
     ['description', 'x'.repeat(257)], ['description', 1],
     ['timeLimit', 2], ['timeLimit', 301], ['timeLimit', 3.5], ['timeLimit', '30'],
     ['memoryLimit', 127], ['memoryLimit', 10241],
@@ -99,6 +99,13 @@ describe('create', () => {
     test(`${field} = ${JSON.stringify(value).slice(0, 40)} is 15 and named`, async () => {
       const error = await refused(15, () => functions.create(definition(ECHO, { [field]: value })));
       assert.match(error.message, new RegExp(field));
+    });
+  }
+
+  for (const name of ['no spaces', '', 'x'.repeat(65), 'é']) {
+    test(`the name ${JSON.stringify(name).slice(0, 40)} is 1407`, async () => {
+      const error = await refused(1407, () => functions.create(definition(ECHO, { name })));
+      assert.match(error.message, /name/);
     });
   }
 

@@ -33,7 +33,7 @@ export function logged(find) {
     try {
       return await find();
     } catch (error) {
-      if (error.response?.code === 1408) {
+      if ([1408, 1413].includes(error.response?.code)) {
         return undefined;
       }
       throw error;
