@@ -2,7 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::{
+    HeaderMap,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
 use subtle::ConstantTimeEq;
 
 use super::{
@@ -52,6 +55,8 @@ pub struct RequestParts<'a> {
     pub url: &'a str,
     /// The headers.
     pub headers: &'a HeaderMap,
+    /// The body, where it is a form that [`Authenticator::needs_form`] asked for.
+    pub form: Option<&'a [u8]>,
     /// Where it came from, as somebody knows who cannot be lied to (never a header): guesses are counted by it.
     pub address: Option<IpAddr>,
 }
@@ -123,6 +128,24 @@ impl Authenticator {
         result
     }
 
+    /// Whether the signature could only fit together with the form in the body (RFC 5849 §3.4.1.3.1), which has to be read
+    /// for that. It is so for known consumers only, and for requests of now: nobody else has their body waited for.
+    pub async fn needs_form(&self, request: &RequestParts<'_>) -> bool {
+        let Ok(Shown::Signature(header)) = Shown::by(request.headers) else { return false };
+        let now = self.clock.now();
+        if !has_form(request.headers) || now.as_secs().abs_diff(header.timestamp) > WINDOW_SECS.unsigned_abs() {
+            return false;
+        }
+        let Ok(Some(consumer)) = self.consumer(&header.consumer_key, now).await else { return false };
+        let token_secret = match &header.token {
+            Some(token) if *token == consumer.credential.token => &consumer.token_secret[..],
+            Some(_) => return false,
+            None => &[],
+        };
+        let secrets = oauth1::Secrets { consumer: &consumer.consumer_secret, token: token_secret };
+        !oauth1::verify(request.signed(), &header, &secrets)
+    }
+
     /// A credential that is not what it says may be a guess. One that was good once (110, 118), or that nobody could
     /// check (1), is none.
     async fn count_guess(&self, kind: ErrorKind, shown: &Shown<'_>, address: Option<IpAddr>) {
@@ -187,12 +210,18 @@ impl Authenticator {
             None if credential.has_expired(now) => return Err(unknown_consumer()),
             None => &[],
         };
+        if let Some(name) = oauth1::misplaced(request.url, request.form) {
+            let name: String = name.chars().take(64).collect();
+            let message = format!("The parameter '{name}' belongs into the Authorization header, and nowhere else.");
+            return Err(Error::new(ErrorKind::OauthSignature, message));
+        }
         let secrets = oauth1::Secrets { consumer: &consumer.consumer_secret, token: token_secret };
-        if !oauth1::verify(request.method, request.url, header, &secrets) {
+        if !oauth1::verify(request.signed(), header, &secrets) {
             return Err(Error::new(
                 ErrorKind::OauthSignature,
                 "The OAuth signature does not fit the request: check the secrets, and that the URL that was signed is \
-                 the one that reaches the service.",
+                 the one that reaches the service. Names such as toString and constructor cannot be parameters of a URL \
+                 that the official clients sign: they sign everything else.",
             ));
         }
         self.count_once(header, now).await?;
@@ -253,6 +282,18 @@ impl Authenticator {
         )?;
         Ok(Some(Consumer { credential, consumer_secret, token_secret }))
     }
+}
+
+impl<'a> RequestParts<'a> {
+    fn signed(&self) -> oauth1::Signed<'a> {
+        oauth1::Signed { method: self.method, url: self.url, form: self.form }
+    }
+}
+
+fn has_form(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 impl<'a> Shown<'a> {

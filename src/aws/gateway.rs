@@ -91,7 +91,11 @@ pub struct GatewayAnswer {
 
 /// Has the router answer an event.
 pub async fn answer(router: Router, event: GatewayEvent) -> Result<GatewayAnswer, NoRequest> {
-    let request = event.into_request()?;
+    let request = match event.into_request() {
+        Ok(request) => request,
+        // The client's doing: the gateway hands on what it got.
+        Err(no_request) => return Ok(GatewayAnswer::error(&Error::new(ErrorKind::BadRequest, no_request.to_string()))),
+    };
     let path = request.uri().path().to_owned();
     let (parts, body) = match router.oneshot(request.map(Body::from)).await {
         Ok(response) => response.into_parts(),

@@ -108,6 +108,8 @@ impl Stack {
             // One environment of a Lambda function works on one request at a time, so this never holds one back: how many
             // run at once is Lambda's to limit.
             api_concurrency: 20,
+            // The gateway's throttling holds strangers back before they come here.
+            anonymous_concurrency: None,
             record_before_answer: true,
             answer_within: Some(ANSWER_WITHIN),
         };

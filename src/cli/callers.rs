@@ -1,8 +1,10 @@
 //! Who calls, and by which address: the flags of every command that serves.
 
+use std::net::IpAddr;
+
 use crate::{
     auth::oidc::{InvalidOidcConfig, IssuerUrl, OidcConfig},
-    http::{CorsOrigins, HttpConfig, PublicUrl},
+    http::{CorsOrigins, Hosts, HttpConfig, PublicUrl},
 };
 
 /// Flags to flatten into a command's own.
@@ -12,6 +14,11 @@ pub struct CallerArgs {
     /// The scheme and host by which clients reach the service, when a proxy stands before it: OAuth 1.0a signs them
     #[arg(long, value_name = "URL")]
     pub public_url: Option<PublicUrl>,
+
+    /// A name by which clients reach the service, besides localhost, this machine's own address and the host of
+    /// --public-url. May be repeated
+    #[arg(long = "allow-host", value_name = "NAME")]
+    pub allowed_hosts: Vec<String>,
 
     /// A web page's origin that may read answers, instead of those of this machine; * for every one. May be repeated
     #[arg(long = "cors-origin", value_name = "ORIGIN", value_parser = origin)]
@@ -35,13 +42,15 @@ pub struct CallerArgs {
 }
 
 impl CallerArgs {
-    /// The HTTP side's settings; `otherwise` may read answers when no origin is given.
-    pub fn http_config(&self, otherwise: CorsOrigins) -> HttpConfig {
+    /// The HTTP side's settings of a server that listens there; `otherwise` may read answers when no origin is given.
+    pub fn http_config(&self, listen: IpAddr, otherwise: CorsOrigins) -> HttpConfig {
         let cors = match self.cors_origins.iter().map(String::as_str).collect() {
             CorsOrigins::None => otherwise,
             given => given,
         };
-        HttpConfig { public_url: self.public_url.clone(), cors, ..HttpConfig::default() }
+        let hosts = if listen.is_loopback() { Hosts::of_this_machine() } else { Hosts::of_a_network() };
+        let hosts = hosts.and_of(self.public_url.as_ref()).and(self.allowed_hosts.iter().cloned());
+        HttpConfig { public_url: self.public_url.clone(), hosts, cors, ..HttpConfig::default() }
     }
 
     /// Whose JWTs are taken.
@@ -80,7 +89,7 @@ mod tests {
     fn without_flags_there_is_no_issuer_and_the_default_pages_read() {
         let args = read("serve").unwrap();
         assert_eq!(args.oidc().unwrap(), None);
-        let config = args.http_config(CorsOrigins::Localhost);
+        let config = args.http_config(IpAddr::from([127, 0, 0, 1]), CorsOrigins::Localhost);
         assert_eq!((config.public_url, config.cors), (None, CorsOrigins::Localhost));
     }
 
@@ -92,13 +101,16 @@ mod tests {
              --oidc-permissions-prefix tasklane/",
         );
         let args = args.unwrap();
-        let config = args.http_config(CorsOrigins::Localhost);
+        let config = args.http_config(IpAddr::from([127, 0, 0, 1]), CorsOrigins::Localhost);
         assert_eq!(config.public_url, Some("https://api.example.com".parse().unwrap()));
         assert_eq!(config.cors, CorsOrigins::Listed(vec!["https://a.example".into(), "http://b.example:1".into()]));
         let oidc = args.oidc().unwrap().unwrap();
         assert_eq!((oidc.issuer().as_str(), oidc.audiences().len()), ("https://issuer.example/", 2));
         assert_eq!((oidc.permissions_claim(), oidc.permissions_prefix()), ("scope", "tasklane/"));
-        assert_eq!(read("serve --cors-origin *").unwrap().http_config(CorsOrigins::None).cors, CorsOrigins::Any);
+        assert_eq!(
+            read("serve --cors-origin *").unwrap().http_config(IpAddr::from([127, 0, 0, 1]), CorsOrigins::None).cors,
+            CorsOrigins::Any
+        );
     }
 
     #[test]

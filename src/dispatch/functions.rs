@@ -30,6 +30,9 @@ pub struct FunctionDirectory {
 #[derive(Default)]
 struct Remembered {
     functions: HashMap<FunctionName, (Timestamp, Arc<Function>)>,
+    /// Names of which there was no Function: a stranger must not be able to tell by the time of an answer that there is
+    /// one.
+    missing: HashMap<FunctionName, Timestamp>,
     own_lanes: Option<(Timestamp, Arc<[FunctionName]>)>,
     /// How often something was forgotten: what was read before the last time may be older than the change.
     forgotten: u64,
@@ -41,12 +44,12 @@ impl FunctionDirectory {
         Self { store, clock, remembered: Mutex::default() }
     }
 
-    /// The Function as it was at most two seconds ago. That there is none is never remembered.
+    /// The Function as it was at most two seconds ago, or that there was none.
     pub async fn find(&self, name: &FunctionName) -> Result<Option<Arc<Function>>, StoreError> {
         let now = self.clock.now();
-        let remembered = self.lock().functions.get(name).filter(|(read, _)| is_fresh(*read, now)).cloned();
+        let remembered = self.lock().remembered(name, now);
         match remembered {
-            Some((_, function)) => Ok(Some(function)),
+            Some(function) => Ok(function),
             None => self.read(name).await,
         }
     }
@@ -62,6 +65,7 @@ impl FunctionDirectory {
         }
         match &function {
             Some(function) => {
+                remembered.missing.remove(name);
                 if remembered.functions.len() >= MOST_REMEMBERED {
                     remembered.functions.clear();
                 }
@@ -69,6 +73,10 @@ impl FunctionDirectory {
             }
             None => {
                 remembered.functions.remove(name);
+                if remembered.missing.len() >= MOST_REMEMBERED {
+                    remembered.missing.clear();
+                }
+                remembered.missing.insert(name.clone(), now);
             }
         }
         Ok(function)
@@ -101,12 +109,22 @@ impl FunctionDirectory {
     pub fn forget(&self, name: &FunctionName) {
         let mut remembered = self.lock();
         remembered.functions.remove(name);
+        remembered.missing.remove(name);
         remembered.own_lanes = None;
         remembered.forgotten += 1;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Remembered> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Remembered {
+    /// What is known of a name and still counts: the Function, or that there is none.
+    fn remembered(&self, name: &FunctionName, now: Timestamp) -> Option<Option<Arc<Function>>> {
+        let found = self.functions.get(name).filter(|(read, _)| is_fresh(*read, now));
+        let missing = || self.missing.get(name).filter(|read| is_fresh(**read, now)).map(|_| None);
+        found.map(|(_, function)| Some(Arc::clone(function))).or_else(missing)
     }
 }
 

@@ -8,7 +8,7 @@ use http::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::body::BodyBudget;
+use super::{body::BodyBudget, hosts::Hosts};
 
 /// The settings of the HTTP side.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct HttpConfig {
     /// How clients see this service, when that is not what reaches it (behind a proxy that ends TLS or changes
     /// `Host`): OAuth 1.0a signs it.
     pub public_url: Option<PublicUrl>,
+    /// For which hosts it answers.
+    pub hosts: Hosts,
     /// Which web pages may read answers.
     pub cors: CorsOrigins,
     /// How large bodies may be.
@@ -35,6 +37,7 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             public_url: None,
+            hosts: Hosts::default(),
             cors: CorsOrigins::None,
             limits: BodyLimits::default(),
             bodies: BodyBudget::new(ALL_BODIES, ANONYMOUS_BODIES),

@@ -14,6 +14,7 @@ mod endpoint;
 mod endpoints;
 mod framing;
 mod head;
+mod hosts;
 mod input;
 mod openapi;
 mod params;
@@ -24,6 +25,7 @@ mod serve;
 mod tests;
 
 pub use config::{BodyLimits, CorsOrigins, HttpConfig, InvalidPublicUrl, PublicUrl};
+pub use hosts::Hosts;
 pub use openapi::document as api_document;
 pub use router::{Router, router};
 pub use serve::{ClientAddress, ClientUri, LocalAddress, refusal};

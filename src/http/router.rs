@@ -22,6 +22,7 @@ use super::{
     endpoint::Endpoint,
     endpoints::GROUPS,
     framing,
+    hosts::Hosts,
     serve::{self, Shared},
 };
 use crate::{auth::Authenticator, http::access::AccessRule, model::Permission, on_demand::OnDemand, service::Service};
@@ -29,7 +30,10 @@ use crate::{auth::Authenticator, http::access::AccessRule, model::Permission, on
 /// The whole HTTP side, for any server that speaks `tower::Service`: body limits, time limits, logging and CORS are
 /// inside. Nothing in it knows of sockets.
 #[derive(Clone, Debug)]
-pub struct Router(axum::Router);
+pub struct Router {
+    routes: axum::Router,
+    hosts: Hosts,
+}
 
 impl tower::Service<Request<Body>> for Router {
     type Response = Response;
@@ -37,19 +41,23 @@ impl tower::Service<Request<Body>> for Router {
     type Future = BoxFuture<'static, Result<Response, Infallible>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        tower::Service::<Request<Body>>::poll_ready(&mut self.0, context)
+        tower::Service::<Request<Body>>::poll_ready(&mut self.routes, context)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let method = request.method().clone();
-        let answer = self.0.call(request);
+        let (parts, body) = request.into_parts();
+        if let Err(refused) = self.hosts.check(&parts) {
+            return Box::pin(async move { Ok(serve::refusal(refused)) });
+        }
+        let method = parts.method.clone();
+        let answer = self.routes.call(Request::from_parts(parts, body));
         Box::pin(async move { Ok(framing::fit(&method, answer.await?)) })
     }
 }
 
 /// Makes a router; see [`Router`].
 pub fn router(service: Service, authenticator: Arc<Authenticator>, config: HttpConfig) -> Router {
-    let cors = cors::layer(&config.cors);
+    let (cors, hosts) = (cors::layer(&config.cors), config.hosts.clone());
     let shared = Arc::new(Shared { service, authenticator, config });
     let groups: Vec<_> = GROUPS
         .iter()
@@ -59,7 +67,7 @@ pub fn router(service: Service, authenticator: Arc<Authenticator>, config: HttpC
         })
         .collect();
     let groups: Arc<[_]> = groups.into();
-    Router(axum::Router::new().fallback(move |request: Request<Body>| {
+    let routes = axum::Router::new().fallback(move |request: Request<Body>| {
         let covering = groups.iter().filter(|(group, _)| group.covers(request.uri().path()));
         let router = covering.max_by_key(|(group, _)| group.below.len()).map(|(_, router)| axum::Router::clone(router));
         async move {
@@ -68,7 +76,8 @@ pub fn router(service: Service, authenticator: Arc<Authenticator>, config: HttpC
                 None => serve::no_endpoint(request).await,
             }
         }
-    }))
+    });
+    Router { routes, hosts }
 }
 
 fn router_of(endpoints: Vec<Endpoint>, shared: &Arc<Shared>, cors: Option<CorsLayer>) -> axum::Router {

@@ -5,7 +5,7 @@ use std::{any::Any, error::Error as StdError, net::IpAddr, panic::AssertUnwindSa
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures::FutureExt as _;
-use http::{HeaderName, HeaderValue, Request, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header, request::Parts};
 use tracing::{Instrument, Span, field};
 
 use super::{
@@ -98,8 +98,9 @@ pub async fn handle<M, H: Handler<M>>(
     handler: H,
 ) -> Result<Response> {
     let (parts, body) = request.into_parts();
-    let body = Incoming::new(body, &parts.headers);
-    let caller = authenticate(shared, &parts).await?;
+    let mut body = Incoming::new(body, &parts.headers);
+    let form_limit = H::Input::limit(&shared.config.limits).unwrap_or(shared.config.limits.default);
+    let caller = authenticate(shared, &parts, &mut body, form_limit).await?;
     let access = H::Access::admit(caller)?;
     let head = Head::new(parts, template);
     let params = H::Params::read(&head)?;
@@ -122,15 +123,32 @@ pub async fn handle<M, H: Handler<M>>(
     handler.call(shared.service.clone(), access, params, input).await?.into_response()
 }
 
-async fn authenticate(shared: &Shared, parts: &Parts) -> Result<Caller> {
-    let url = client_url(parts, &shared.config);
-    let request = RequestParts {
+/// Who calls. A form that is signed with the rest is read for that, as the body of somebody who has not said who they are.
+async fn authenticate(shared: &Shared, parts: &Parts, body: &mut Incoming, limit: usize) -> Result<Caller> {
+    let config = &shared.config;
+    if config.public_url.is_none() && is_signed(&parts.headers) {
+        config.hosts.check_signed(parts)?;
+    }
+    let url = client_url(parts, config);
+    let mut request = RequestParts {
         method: parts.method.as_str(),
         url: &url,
         headers: &parts.headers,
+        form: None,
         address: parts.extensions.get::<ClientAddress>().map(|address| address.0),
     };
+    let form;
+    if shared.authenticator.needs_form(&request).await {
+        form = body.read_ahead(limit, config.body_patience, config.bodies.account(true)).await?;
+        request.form = Some(&form);
+    }
     shared.authenticator.authenticate(request).await
+}
+
+fn is_signed(headers: &HeaderMap) -> bool {
+    let scheme =
+        |value: &HeaderValue| value.as_bytes().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"oauth"));
+    headers.get(header::AUTHORIZATION).is_some_and(scheme)
 }
 
 /// The URL as the client wrote it.

@@ -24,7 +24,7 @@ use crate::{
     },
     dispatch::{Dispatcher, FunctionDirectory, SlotLimits, SlotPolicy, Slots, Ticker},
     ports::{Ids, PortError, Ports, SystemChance, SystemClock},
-    service::{Service, Settings},
+    service::{AnonymousConcurrency, Service, Settings},
     store::{RunnerId, Store, StoreConfig, StoreError},
 };
 
@@ -41,6 +41,8 @@ pub struct MachineConfig {
     pub direct_concurrency: u16,
     /// How many API Functions may run at once.
     pub api_concurrency: u16,
+    /// How long finished Tasks and API Requests are kept; `None`: for ever.
+    pub retention: Option<Duration>,
     /// Refuse Functions whose runtime is not exactly what this machine has.
     pub strict_runtimes: bool,
     /// Whether Functions run in a jail.
@@ -121,7 +123,8 @@ impl Machine {
         close_to_others(&config.data_dir)?;
         let clock = Arc::new(SystemClock);
         let client = privately(|| database::open(&config.data_dir.join("database.sqlite")))?;
-        let store = Store::new(client, StoreConfig::new(&config.prefix), clock.clone());
+        let tables = StoreConfig { retention: config.retention, ..StoreConfig::new(&config.prefix) };
+        let store = Store::new(client, tables, clock.clone());
         store.create_tables().await?;
 
         let logs = LocalLogs::open(&config.data_dir, DEFAULT_RETENTION, config.live_log)?;
@@ -154,6 +157,10 @@ impl Machine {
         let settings = Settings {
             prefix: config.prefix,
             api_concurrency: config.api_concurrency,
+            anonymous_concurrency: Some(AnonymousConcurrency::half_of(
+                config.api_concurrency,
+                config.direct_concurrency,
+            )),
             record_before_answer: false,
             answer_within: None,
         };

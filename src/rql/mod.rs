@@ -5,6 +5,7 @@
 //! platform's documentation use it. `docs/rql.md` is the page for users; where the sources are silent, the choice
 //! made here is written down at the code that makes it.
 
+mod encoded;
 mod facts;
 mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -78,11 +79,12 @@ impl Default for Window {
 }
 
 impl Query {
-    /// Reads the query part of a URL, as it stood there (still percent-encoded). An empty one asks for everything.
+    /// Reads the query part of a URL, as it stood there (still percent-encoded, once or twice). An empty one asks for
+    /// everything.
     ///
     /// Fails with 19, saying where and what was expected.
     pub fn parse(raw: &str, schema: &Schema) -> model::Result<Self> {
-        reader::read(raw, schema)
+        encoded::read(raw, schema)
     }
 
     /// The query of a list that was asked for without one.

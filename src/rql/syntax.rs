@@ -302,7 +302,12 @@ fn shorthand_value<'a>(input: &mut Input<'a>) -> Parsed<Word<'a>> {
 
 /// The longest of the signs that stands here.
 fn operator_sign(input: &mut Input<'_>) -> Option<&'static str> {
-    const SIGNS: [(&str, &str); 13] = [
+    // Longer ones first, and each sign as clients encode it: `>=` as a whole, in half, or not at all.
+    const SIGNS: [(&str, &str); 17] = [
+        ("%3C%3D", "<="),
+        ("%3c%3d", "<="),
+        ("%3E%3D", ">="),
+        ("%3e%3d", ">="),
         ("==", "=="),
         ("!=", "!="),
         ("<=", "<="),

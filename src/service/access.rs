@@ -15,12 +15,14 @@ pub(super) enum Known {
 }
 
 impl Service {
-    /// Whether this caller may run the Function, as it was known lately or is now: the refusal that running it would end
-    /// with, before anything is read that running it takes.
+    /// Whether this caller may run the Function: the refusal that running it would end with, before anything is read that
+    /// running it takes. What is known lately refuses nobody a direct execution.
     pub async fn may_run(&self, caller: &Caller, name: &str, permission: Permission) -> Result<()> {
         match self.runnable(caller, name, permission, Known::Lately).await {
-            Err(_) => self.runnable(caller, name, permission, Known::Now).await.map(|_| ()),
-            Ok(_) => Ok(()),
+            Err(_) if permission == Permission::ExecuteTaskFunction => {
+                self.runnable(caller, name, permission, Known::Now).await.map(|_| ())
+            }
+            known => known.map(|_| ()),
         }
     }
 
@@ -40,9 +42,14 @@ impl Service {
             return Err(if held { Error::unknown("function", shorten(name)) } else { refusal(caller, permission) });
         };
         let held = caller.identity().is_some_and(|identity| identity.permissions.hold_for(permission, &name));
+        let functions = &self.inner.functions;
         let found = match known {
-            Known::Now => self.inner.functions.read(&name).await?,
-            Known::Lately => self.inner.functions.find(&name).await?,
+            Known::Now => functions.read(&name).await?,
+            Known::Lately => match functions.find(&name).await? {
+                // Whoever is told that there is none is told what is so now.
+                None if held => functions.read(&name).await?,
+                found => found,
+            },
         };
         let function = match found {
             Some(function) => function,

@@ -134,6 +134,10 @@ impl Service {
             );
             return Called::not_invoked(Error::new(ErrorKind::ApiFunctionMaximumTimeLimit, message));
         }
+        let _admitted = match self.inner.anonymous.admit_to_api(caller) {
+            Ok(admitted) => admitted,
+            Err(full) => return Called::not_invoked(full),
+        };
         let Ok(_slot) = self.inner.api_slots.try_acquire() else {
             return Called::not_invoked(no_slot());
         };

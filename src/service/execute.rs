@@ -54,12 +54,16 @@ impl Service {
                 }
                 Acquired::Full(scope) => return Err(no_slot(&scope)),
             };
+            let admitted = self.inner.anonymous.admit_to_execution(caller)?;
             let task = self.running_task(caller, &function, data.clone());
             let id = task.id;
             let this = self.clone();
             // A caller who goes away must not take the run's outcome along: the Task ends in a true state all the same.
             let span = info_span!("run", task = %id, function = %function.name);
-            let run = async move { this.run_directly(&function, task, slot, known).await };
+            let run = async move {
+                let _admitted = admitted;
+                this.run_directly(&function, task, slot, known).await
+            };
             match self.answer_of(run.instrument(span), |patience| still_running(patience, id)).await? {
                 Some(executed) => return Ok(executed),
                 None => known = Known::Now,

@@ -5,6 +5,7 @@
 //! Function and are checked here.
 
 mod access;
+mod anonymous;
 mod answer_headers;
 mod answer_json;
 mod api_answer;
@@ -37,7 +38,7 @@ pub use credentials::{CreatedCredential, Credential, NewCredential, Revoked};
 pub use execute::Executed;
 pub use functions::{FunctionChange, FunctionOptions, NewFunction};
 pub use logs::LogsAnswer;
-pub use settings::Settings;
+pub use settings::{AnonymousConcurrency, Settings};
 
 use std::{sync::Arc, time::Duration};
 
@@ -45,7 +46,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use self::{lists::Lists, recorder::Recorder, turns::Turns};
+use self::{anonymous::AnonymousRuns, lists::Lists, recorder::Recorder, turns::Turns};
 use crate::{
     auth::SecretBox,
     detach::detach_on_drop,
@@ -70,6 +71,7 @@ struct Inner {
     secrets: Arc<dyn SecretBox>,
     runner: Runner,
     api_slots: Arc<Semaphore>,
+    anonymous: AnonymousRuns,
     recorder: Recorder,
     lists: Lists,
     turns: Arc<Turns>,
@@ -92,6 +94,7 @@ impl Service {
         let api_slots = Arc::new(Semaphore::new(usize::from(settings.api_concurrency)));
         let recorder = Recorder::new(store.api_requests.clone());
         let background = TaskTracker::new();
+        let anonymous = AnonymousRuns::new(settings.anonymous_concurrency);
         let inner = Inner {
             store,
             ports,
@@ -101,6 +104,7 @@ impl Service {
             secrets,
             runner,
             api_slots,
+            anonymous,
             recorder,
             lists: Lists::default(),
             turns: Arc::default(),

@@ -8,7 +8,10 @@ use http::HeaderMap;
 use super::{ApiCall, FunctionChange, FunctionOptions, Service, Settings};
 use crate::{
     dispatch::FunctionDirectory,
-    model::{Caller, ConcurrencyLimit, ErrorKind, Method, ObjectId, PermissionMode, TaskStatus, TimeLimit},
+    model::{
+        Caller, ConcurrencyLimit, ErrorKind, Identity, Method, ObjectId, Permission, PermissionMode, Permissions,
+        TaskStatus, TimeLimit, UserId,
+    },
     testing::World,
 };
 
@@ -150,4 +153,31 @@ async fn a_direct_execution_keeps_to_the_concurrency_limit_that_another_process_
     let (first, second) = tokio::join!(execute(), execute());
     first.unwrap();
     second.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_there_is_no_function_is_remembered_for_a_moment_like_a_function() {
+    let one = World::at_rest(5).await;
+    let other = one.beside(5, "other");
+    let may_call = async |world: &World| {
+        world.service.may_run(&Caller::Nobody, "hello", Permission::ExecuteApiFunction).await.is_ok()
+    };
+    assert!(!may_call(&one).await && !may_call(&other).await);
+    one.function("hello", public()).await;
+    assert!(may_call(&one).await, "what was created here counts at once");
+    assert!(!may_call(&other).await, "no read of the store for each stranger");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(may_call(&other).await);
+    let held = Caller::User(
+        Identity {
+            user_id: UserId::parse("ada").unwrap(),
+            application_id: None,
+            permissions: Permissions::parse(["EXECUTE_API_FUNCTION"]).unwrap(),
+        }
+        .into(),
+    );
+    let may = async |name: &str| other.service.may_run(&held, name, Permission::ExecuteApiFunction).await;
+    assert_eq!(may("later").await.unwrap_err().kind(), ErrorKind::ResourceUnknown);
+    one.function("later", FunctionOptions::default()).await;
+    may("later").await.unwrap();
 }

@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::{Method, Url};
 
 use super::{
-    OAuthHeader, Secrets, query,
+    OAuthHeader, Secrets, Signed, query,
     signature::{SignedUrl, base_string, sign},
     verify,
 };
@@ -22,7 +22,7 @@ pub fn oauth1(data: &[u8]) {
     let mut lines = text.splitn(3, '\n');
     let (Some(method), Some(url)) = (lines.next(), lines.next()) else { return };
     if let Some(Ok(header)) = lines.next().map(OAuthHeader::parse) {
-        let _ = verify(method, url, &header, &SECRETS);
+        let _ = verify(Signed { method, url, form: None }, &header, &SECRETS);
         check(method, url, header);
     }
     check_client(method, url);
@@ -30,26 +30,41 @@ pub fn oauth1(data: &[u8]) {
 
 fn check(method: &str, url: &str, mut header: OAuthHeader) {
     let Some(signed) = SignedUrl::parse(url) else { return };
-    let readings = query::readings(signed.query, &header.signed);
+    let readings = query::readings(signed.query, None, &header.signed);
     for (base, reading) in signed.bases.iter().flat_map(|base| readings.iter().map(move |reading| (base, reading))) {
         header.signature = BASE64_STANDARD.encode(sign(&base_string(method, base, reading), &SECRETS));
-        assert!(verify(method, url, &header, &SECRETS), "a good signature does not fit {method} {url}");
-        assert!(!verify(method, url, &header, &OTHERS), "it fits other secrets: {method} {url}");
-        assert!(!verify(&format!("{method}X"), url, &header, &SECRETS), "it fits another method: {method} {url}");
+        assert!(
+            verify(Signed { method, url, form: None }, &header, &SECRETS),
+            "a good signature does not fit {method} {url}"
+        );
+        assert!(!verify(Signed { method, url, form: None }, &header, &OTHERS), "it fits other secrets: {method} {url}");
+        assert!(
+            !verify(Signed { method: &format!("{method}X"), url, form: None }, &header, &SECRETS),
+            "it fits another method: {method} {url}"
+        );
         if !url.contains(['?', '#']) {
-            assert!(!verify(method, &format!("{url}/x"), &header, &SECRETS), "it fits another path: {method} {url}");
+            assert!(
+                !verify(Signed { method, url: &format!("{url}/x"), form: None }, &header, &SECRETS),
+                "it fits another path: {method} {url}"
+            );
         }
         // What the header names too the clients leave out of the query, and brackets hide what is below them.
         if !header.signed.iter().any(|(name, _)| name == "zz") && !url.contains(['#', '[', ']', '%']) {
             let joint = if url.contains('?') { '&' } else { '?' };
             let more = format!("{url}{joint}zz=1");
-            assert!(!verify(method, &more, &header, &SECRETS), "it fits another query: {method} {url}");
+            assert!(
+                !verify(Signed { method, url: &more, form: None }, &header, &SECRETS),
+                "it fits another query: {method} {url}"
+            );
         }
     }
     let nonce = header.signed.iter_mut().find(|(name, _)| name == "oauth_nonce");
     if let Some((_, nonce)) = nonce {
         nonce.push('0');
-        assert!(!verify(method, url, &header, &SECRETS), "it fits another nonce: {method} {url}");
+        assert!(
+            !verify(Signed { method, url, form: None }, &header, &SECRETS),
+            "it fits another nonce: {method} {url}"
+        );
     }
 }
 
@@ -71,5 +86,8 @@ fn check_client(method: &str, url: &str) {
     let value = authorization(&keys, &method, &url, "kllo9940pd9333jh", 1_191_242_096);
     let header = value.strip_prefix("OAuth ").map(OAuthHeader::parse);
     let Some(Ok(header)) = header else { panic!("the client's header cannot be read: {value}") };
-    assert!(verify(method.as_str(), url.as_str(), &header, &SECRETS), "the client's own signature: {method} {url}");
+    assert!(
+        verify(Signed { method: method.as_str(), url: url.as_str(), form: None }, &header, &SECRETS),
+        "the client's own signature: {method} {url}"
+    );
 }

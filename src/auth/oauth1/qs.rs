@@ -3,7 +3,8 @@
 //!
 //! qs folds brackets into arrays and objects, and the flattening loses some of that: `a[]=1` is signed as `a=1`,
 //! `a[b][c]=1` as `a[b]=[object Object]`. To know a signature when it is seen, this does the same, oddities included.
-//! What qs itself ignores makes the reading void: parameters past the thousandth would not be signed at all.
+//! What qs itself ignores makes the reading void, since it would not be signed at all: parameters past the thousandth, and
+//! those that are named like a method of JavaScript's objects. Somebody on the way could add them.
 
 use percent_encoding::percent_decode_str;
 
@@ -39,15 +40,17 @@ pub(super) fn parameters(query: &str) -> Option<Vec<(String, String)>> {
     let mut flat = Object::default();
     for part in parts {
         let (name, value) = split(part);
+        if name.is_empty() && value.is_empty() {
+            // Between two `&` there is nothing.
+            continue;
+        }
         flat.put(decode(name), Value::Text(decode(value)), combine);
     }
     // JavaScript walks through an object's indices first, ascending, then through its names as they came.
     flat.entries.sort_by_key(|(name, _)| index_of(name).map_or((true, 0), |index| (false, index)));
     let mut root = Value::Object(Object::default());
     for (name, value) in flat.entries {
-        if let Some(folded) = fold(&name, value) {
-            root = merge(root, folded);
-        }
+        root = merge(root, fold(&name, value)?);
     }
     Some(match root {
         Value::Object(object) => flatten(object),
@@ -330,7 +333,7 @@ mod tests {
             ("a[b][c]=1", vec!["a[b]=[object Object]"]),
             ("a[b][]=1&a[b][]=2", vec!["a[b]=1,2"]),
             ("a[1]=x&a[0]=y", vec!["a=x", "a=y"]),
-            ("toString=1&a=2", vec!["a=2"]),
+            ("&a=2&", vec!["a=2"]),
             // An index goes before a name, so that the array begins with it.
             ("0[a]&0[a][30]=1&0=", vec!["0[0]=", "0[1]=[object Object]", "0[a]=[object Object]"]),
         ] {
@@ -342,6 +345,9 @@ mod tests {
     fn a_query_that_the_clients_would_not_sign_whole_has_no_such_reading() {
         assert!(parameters(&vec!["a=1"; PARAMETER_LIMIT].join("&")).is_some());
         assert!(parameters(&vec!["a=1"; PARAMETER_LIMIT + 1].join("&")).is_none());
+        for query in ["toString=1&a=2", "__proto__=1", "a[constructor]=1", "constructor=x&hasOwnProperty=1", "=1"] {
+            assert!(parameters(query).is_none(), "{query}");
+        }
     }
 
     proptest! {

@@ -22,13 +22,29 @@ pub(in crate::auth) struct Secrets<'a> {
     pub token: &'a [u8],
 }
 
-/// Whether the header's signature fits the request. `url` is absolute, as the client saw it.
+/// What a signature covers.
+#[derive(Clone, Copy)]
+pub(in crate::auth) struct Signed<'a> {
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The absolute URL, as the client saw it.
+    pub url: &'a str,
+    /// The body, where it is a form that was read.
+    pub form: Option<&'a [u8]>,
+}
+
+/// Whether the header's signature fits the request. One that covers no form fits whatever the form is: the official clients
+/// sign none.
 ///
 /// Takes the same time wherever a wrong signature differs.
-pub(in crate::auth) fn verify(method: &str, url: &str, header: &OAuthHeader, secrets: &Secrets<'_>) -> bool {
+pub(in crate::auth) fn verify(request: Signed<'_>, header: &OAuthHeader, secrets: &Secrets<'_>) -> bool {
+    let Signed { method, url, form } = request;
     let Some(url) = SignedUrl::parse(url) else { return false };
     let given = BASE64_STANDARD.decode(&header.signature).unwrap_or_default();
-    let readings = query::readings(url.query, &header.signed);
+    let mut readings = query::readings(url.query, None, &header.signed);
+    if form.is_some() {
+        readings.extend(query::readings(url.query, form, &header.signed));
+    }
     let candidates = url.bases.iter().flat_map(|base| readings.iter().map(move |parameters| (base, parameters)));
     let fits = candidates.fold(Choice::from(0), |fits, (base, parameters)| {
         fits | Signature::of(&base_string(method, base, parameters), secrets).is(&given)
@@ -72,8 +88,9 @@ fn encode(bytes: &[u8]) -> String {
 
 /// A URL, as far as a signature goes.
 pub(super) struct SignedUrl<'a> {
-    /// Scheme, host, port unless it is the scheme's own, and path (RFC 5849 §3.4.1.2). Two, when Node's HTTP clients
-    /// may have signed another path than they sent: they sign `'`, `|` and `^` as they stand, and send them encoded.
+    /// Scheme, host, port unless it is the scheme's own, and path (RFC 5849 §3.4.1.2). Several, when the client may have
+    /// signed another path than arrived: Node's sign `'`, `|` and `^` as they stand and send them encoded, and sign letters
+    /// and signs that no URL may hold, which they send as they stand and the server encodes.
     pub(super) bases: Vec<String>,
     /// The query, as it stood there.
     pub(super) query: &'a str,
@@ -96,11 +113,33 @@ impl<'a> SignedUrl<'a> {
         let unescaped = [("%27", "'"), ("%7C", "|"), ("%5E", "^")]
             .iter()
             .fold(path.to_owned(), |path, (escape, character)| path.replace(escape, character));
-        let mut paths = vec![path.to_owned(), unescaped];
+        let mut paths = vec![path.to_owned(), as_it_was_written(&unescaped), unescaped];
+        paths.sort();
         paths.dedup();
         let bases = paths.into_iter().map(|path| format!("{scheme}://{host}{path}")).collect();
         Some(Self { bases, query })
     }
+}
+
+/// A path with what no URL may hold in place of its escapes.
+fn as_it_was_written(path: &str) -> String {
+    let bytes = path.as_bytes();
+    let (mut written, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while let Some(byte) = bytes.get(at) {
+        let escaped = bytes.get(at..at + 3).filter(|_| *byte == b'%');
+        let escaped = escaped.and_then(|escape| std::str::from_utf8(&escape[1..]).ok());
+        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(meant) if !meant.is_ascii() || b" \"<>`#".contains(&meant) => {
+                written.push(meant);
+                at += 3;
+            }
+            _ => {
+                written.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(written).unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]
@@ -142,9 +181,18 @@ mod tests {
             ("http://[::1]:4000/a", "http://[::1]:4000/a", ""),
         ] {
             let signed = SignedUrl::parse(url).unwrap();
-            assert_eq!((signed.bases, signed.query), (vec![base.to_owned()], query));
+            assert!(signed.bases.contains(&base.to_owned()), "{url}: {:?}", signed.bases);
+            assert_eq!(signed.query, query);
         }
         assert!(SignedUrl::parse("/tasks/v1").is_none());
+    }
+
+    #[test]
+    fn a_path_that_the_server_had_to_encode_may_be_signed_as_it_was_written() {
+        let signed = SignedUrl::parse("http://x/caf%C3%A9/a%20%3Cb%3E%2F%27").unwrap();
+        for path in ["/caf%C3%A9/a%20%3Cb%3E%2F%27", "/café/a <b>%2F'"] {
+            assert!(signed.bases.contains(&format!("http://x{path}")), "{:?}", signed.bases);
+        }
     }
 
     #[test]

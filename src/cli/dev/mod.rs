@@ -3,7 +3,7 @@
 mod sync;
 mod watch;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::{
@@ -78,6 +78,10 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = concurrency)]
     pub direct_concurrency: Option<ConcurrencyLimit>,
 
+    /// After how many days finished Tasks and API Requests go away; 0 keeps them for ever
+    #[arg(long, value_name = "DAYS", default_value = "30")]
+    pub retention_days: u16,
+
     /// What stands before a Function's name in AWS_LAMBDA_FUNCTION_NAME
     #[arg(long, value_name = "PREFIX", default_value = "tasklane")]
     pub prefix: String,
@@ -91,13 +95,15 @@ pub struct Args {
 pub(super) async fn run(args: Args) -> Outcome {
     // Asked for before anything can run: a signal that comes early is waited for like any other.
     let mut signals = Signals::listen()?;
-    let config = args.callers.http_config(CorsOrigins::Localhost);
+    let config = args.callers.http_config(args.listen.ip(), CorsOrigins::Localhost);
     let machine = Machine::start(MachineConfig {
         data_dir: args.data_dir.clone(),
         prefix: args.prefix,
         task_concurrency: args.concurrency.get(),
         direct_concurrency: args.direct_concurrency.unwrap_or(args.concurrency).get(),
         api_concurrency: Settings::default().api_concurrency,
+        retention: (args.retention_days > 0)
+            .then(|| Duration::from_secs(u64::from(args.retention_days) * 24 * 60 * 60)),
         strict_runtimes: args.strict_runtimes,
         jail: jail_for(args.listen, args.jail)?,
         webhook: args.webhook,

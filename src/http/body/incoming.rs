@@ -20,6 +20,8 @@ use crate::model::{Error, ErrorKind, Result};
 /// it would see a broken connection.
 pub struct Incoming {
     body: Option<Body>,
+    /// All of it, where it was read already.
+    whole: Option<Bytes>,
     announced: Option<u64>,
     waits_to_send: bool,
 }
@@ -32,7 +34,7 @@ impl Incoming {
     /// The body that came with these headers.
     pub fn new(body: Body, headers: &HeaderMap) -> Self {
         let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        Self { body: Some(body), announced, waits_to_send: headers.contains_key(EXPECT) }
+        Self { body: Some(body), whole: None, announced, waits_to_send: headers.contains_key(EXPECT) }
     }
 
     /// Reads at most `limit` bytes, which stay charged to `account` for as long as they are held.
@@ -40,6 +42,14 @@ impl Incoming {
     /// A body that announces more is refused before a byte of it is read; one that does not announce itself, as soon
     /// as it grows past the limit. One that stalls is given up after `patience`.
     pub async fn read(mut self, limit: usize, patience: Duration, account: Account) -> Result<Bytes> {
+        self.read_ahead(limit, patience, account).await
+    }
+
+    /// The same, for somebody who has to look at it before it is known who reads it.
+    pub async fn read_ahead(&mut self, limit: usize, patience: Duration, account: Account) -> Result<Bytes> {
+        if let Some(whole) = self.whole.clone().filter(|whole| whole.len() <= limit) {
+            return Ok(whole);
+        }
         if self.announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
             return Err(too_large(limit));
         }
@@ -58,6 +68,7 @@ impl Incoming {
         };
         // Nothing is left of it, or nothing more is to be expected.
         self.body = None;
+        self.whole = read.as_ref().ok().cloned();
         read
     }
 }

@@ -1,10 +1,18 @@
 //! Which URL a signature must be for (contract §7): the one that the client saw, as somebody says who can be believed.
 
+use std::{convert::Infallible, time::Duration};
+
 use axum::body::Body;
-use http::Request;
+use bytes::Bytes;
+use futures::stream;
+use http::{Method, Request};
 
 use super::{kit::Kit, signer::Signer};
-use crate::http::{ClientUri, HttpConfig};
+use crate::{
+    http::{ClientUri, Hosts, HttpConfig},
+    model::PermissionMode,
+    service::FunctionOptions,
+};
 
 /// Asks with a signature for `signed`; answers the status and the error's code.
 async fn ask(kit: &Kit, signer: &Signer, signed: &str, request: http::request::Builder) -> (u16, u64) {
@@ -70,4 +78,82 @@ async fn a_stage_that_was_taken_off_the_path_was_signed() {
     assert_eq!(ask(&direct, &signer, whole, staged()).await, FITS);
     assert_eq!(ask(&direct, &signer, &bare, staged()).await, DOES_NOT_FIT);
     assert_eq!(ask(&direct, &signer, &bare, Request::get(&bare)).await, FITS);
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const CALL: &str = "http://localhost:4000/tasks/v1/api/web/x";
+
+/// A service with a Function that users may call, and how it answers a POST of this body with a signature for this URL.
+/// What a form adds to a signature is what a query of the same text would add.
+async fn post(signed: &str, target: &str, kind: &str, body: impl Into<Body>) -> u64 {
+    let (kit, signer) = kit(None).await;
+    let options = FunctionOptions { permission_mode: Some(PermissionMode::AllUsers), ..FunctionOptions::default() };
+    kit.world.function("web", options).await;
+    let request = Request::post(target).header("host", "localhost:4000").header("content-type", kind);
+    let request = request.header("authorization", signer.sign(&Method::POST, signed, kit.world.now()));
+    let answered = kit.send(request.body(body.into()).unwrap()).await;
+    // The Function answers nothing that is one, once it is called.
+    if answered.code() == 1409 { 0 } else { answered.code() }
+}
+
+#[tokio::test]
+async fn a_form_is_signed_with_the_rest_or_not_at_all() {
+    let with = |query: &str| format!("{CALL}?{query}");
+    let form = "a=1&b=x+y%26z&a=2";
+    assert_eq!(post(&with("a=1&b=x%20y%26z&a=2"), CALL, FORM, form).await, 0);
+    assert_eq!(post(&with("a=1&q=3&b=x%20y%26z&a=2"), &with("q=3"), &format!("{FORM}; charset=UTF-8"), form).await, 0);
+    assert_eq!(post(&with("a=1&b=x%20y%26z&a=2"), CALL, FORM, format!("{form}3")).await, 109);
+    assert_eq!(post(&with("a=1&b=x%20y%26z&a=2"), CALL, FORM, "").await, 109);
+    assert_eq!(post(&with("a=1&b=x%20y%26z&a=2"), CALL, "text/plain", form).await, 109, "no form is read there");
+    // So the official clients sign.
+    assert_eq!(post(CALL, CALL, FORM, form).await, 0);
+    assert_eq!(post(&with("oauth_x=1"), CALL, FORM, "oauth_x=1").await, 109);
+}
+
+#[tokio::test]
+async fn nobody_has_a_form_waited_for_without_a_consumer_that_is_known() {
+    let (kit, signer) = kit(None).await;
+    let never = || Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+    let now = kit.world.now();
+    let right = signer.sign(&Method::POST, &format!("{CALL}?a=1"), now);
+    let old = signer.sign(&Method::POST, &format!("{CALL}?a=1"), now.saturating_sub(Duration::from_secs(3600)));
+    let stranger = right.replace("oauth_consumer_key=\"", "oauth_consumer_key=\"x");
+    let other_token = right.replace("oauth_token=\"", "oauth_token=\"x");
+    for (authorization, code) in [(stranger, 107), (other_token, 108), (old, 109)] {
+        let request = Request::post(CALL).header("host", "localhost:4000").header("content-type", FORM);
+        let request = request.header("authorization", authorization).body(never()).unwrap();
+        assert_eq!(kit.send(request).await.code(), code);
+    }
+}
+
+#[tokio::test]
+async fn what_no_signature_covers_is_refused() {
+    let (kit, signer) = kit(None).await;
+    let asked = |query: &str| Request::get(format!("/tasks/v1/{query}")).header("host", "localhost:4000");
+    for query in ["?toString=1", "?constructor=x&hasOwnProperty=1", "?oauth_nonce=limit", "?=1"] {
+        assert_eq!(ask(&kit, &signer, "http://localhost:4000/tasks/v1/", asked(query)).await, DOES_NOT_FIT, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_this_machine_answers_for_no_other_host() {
+    let kit = Kit::with(HttpConfig { hosts: Hosts::of_this_machine(), ..HttpConfig::default() }).await;
+    let signer = Signer::of(&kit.credential(&["VIEW_TASKS"], None).await);
+    let asked = |host: &str| Request::get("/tasks/v1/").header("host", host);
+    assert_eq!(ask(&kit, &signer, "http://localhost:4000/tasks/v1/", asked("localhost:4000")).await, FITS);
+    assert_eq!(ask(&kit, &signer, "http://evil.example/tasks/v1/", asked("evil.example")).await, (421, 0));
+    let open = kit.send(Request::get("/healthz").header("host", "evil.example").body(Body::empty()).unwrap()).await;
+    assert_eq!((open.status.as_u16(), open.name().as_str()), (421, "MISDIRECTED_REQUEST_EXCEPTION"));
+}
+
+#[tokio::test]
+async fn a_server_of_a_network_takes_no_signature_for_a_host_that_it_does_not_know() {
+    let hosts = Hosts::of_a_network().and(["tasklane".to_owned()]);
+    let kit = Kit::with(HttpConfig { hosts, ..HttpConfig::default() }).await;
+    let signer = Signer::of(&kit.credential(&["VIEW_TASKS"], None).await);
+    let asked = |host: &str| Request::get("/tasks/v1/").header("host", host);
+    assert_eq!(ask(&kit, &signer, "http://evil.example/tasks/v1/", asked("evil.example")).await, DOES_NOT_FIT);
+    assert_eq!(ask(&kit, &signer, "http://tasklane:4000/tasks/v1/", asked("tasklane:4000")).await, FITS);
+    let open = kit.send(Request::get("/healthz").header("host", "evil.example").body(Body::empty()).unwrap()).await;
+    assert_eq!(open.status.as_u16(), 200);
 }

@@ -28,7 +28,12 @@ impl Signer {
 
     /// The Authorization header of a GET.
     pub fn get(&self, url: &str, now: Timestamp) -> String {
+        self.sign(&Method::GET, url, now)
+    }
+
+    /// The Authorization header of a request.
+    pub fn sign(&self, method: &Method, url: &str, now: Timestamp) -> String {
         let nonce = format!("n{}", self.nonce.fetch_add(1, Ordering::Relaxed));
-        oauth1::authorization(&self.keys, &Method::GET, &url.parse().unwrap(), &nonce, now.as_secs())
+        oauth1::authorization(&self.keys, method, &url.parse().unwrap(), &nonce, now.as_secs())
     }
 }

@@ -57,6 +57,8 @@ pub struct Stream<S> {
     reading: Timer,
     writing: Timer,
     served: bool,
+    /// Whether the next request has waited for those of others.
+    has_waited: bool,
     lingering: bool,
 }
 
@@ -92,8 +94,23 @@ impl<S> Stream<S> {
             reading: Timer::default(),
             writing: Timer::default(),
             served: false,
+            has_waited: false,
             lingering: false,
         }
+    }
+
+    /// Whether the next request may be taken: when the answer to the one before was read, and when other connections have had
+    /// their turn, so that one that sends many requests at once costs others no more than one does.
+    fn has_its_turn(&mut self, context: &mut Context<'_>) -> bool {
+        if !self.activity.rests(context.waker()) || self.writing.runs {
+            return false;
+        }
+        if self.served && !self.input.is_empty() && !self.has_waited {
+            self.has_waited = true;
+            context.waker().wake_by_ref();
+            return false;
+        }
+        true
     }
 
     /// What is known of the next head, as far as it came.
@@ -113,6 +130,7 @@ impl<S> Stream<S> {
         };
         self.state = next;
         self.served = true;
+        self.has_waited = false;
         self.reading.stop();
     }
 
@@ -189,6 +207,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
         loop {
             match &mut this.state {
                 State::Head => {
+                    if !this.has_its_turn(context) {
+                        // What matters meanwhile is whether the client is still there.
+                        if this.input.is_empty() && ready!(this.poll_input(context))? == 0 {
+                            this.state = State::Over;
+                            continue;
+                        }
+                        return Poll::Pending;
+                    }
                     this.look_for_head();
                     if matches!(this.state, State::Head) && ready!(this.poll_head(context))? == 0 {
                         this.state = State::Over;
@@ -238,6 +264,8 @@ impl<S: AsyncWrite + Unpin> Stream<S> {
             Poll::Ready(result) => {
                 if self.writing.stop() {
                     self.activity.waits_for_client(false);
+                    // The next request had to wait for this one's answer to be read.
+                    context.waker().wake_by_ref();
                 }
                 self.activity.moved();
                 Poll::Ready(result)
