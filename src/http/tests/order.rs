@@ -116,7 +116,7 @@ async fn answers_are_taken_for_nothing_but_json_and_secrets_are_not_stored() {
     let kit = Kit::new().await;
     let answered = kit.ask("GET /tasks/v1", "", "").await;
     assert_eq!(answered.headers["x-content-type-options"], "nosniff");
-    let body = "{\"userId\":\"bob\",\"permissions\":[]}";
+    let body = "{\"userId\":\"ada\",\"permissions\":[]}";
     let answered = kit.ask("POST /tasklane/v1/credentials", &may("CREATE_CREDENTIALS"), body).await;
     assert_eq!((answered.status, answered.headers["cache-control"].to_str().unwrap()), (StatusCode::OK, "no-store"));
     assert_eq!(answered.headers["x-content-type-options"], "nosniff");
