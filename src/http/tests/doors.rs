@@ -44,6 +44,10 @@ impl House {
     }
 
     async fn with_room_for(answer: &'static str, limits: Limits) -> Self {
+        Self::with(answer, limits, PATIENCE).await
+    }
+
+    async fn with(answer: &'static str, limits: Limits, patience: Patience) -> Self {
         let kit = Kit::new().await;
         let options = FunctionOptions { permission_mode: Some(PermissionMode::Public), ..FunctionOptions::default() };
         kit.world.function("web", options).await;
@@ -53,7 +57,7 @@ impl House {
             paths.lock().unwrap().push(call.event["rawPath"].as_str().unwrap_or_default().to_owned());
             async move { Ok(TestLambda::returned(answer)) }
         });
-        let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap().patience(PATIENCE).limits(limits);
+        let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap().patience(patience).limits(limits);
         let (address, stop) = (server.address(), CancellationToken::new());
         tokio::spawn(server.serve(kit.router.clone(), stop.clone()));
         Self { address, called, _kit: kit, _stop: stop.drop_guard() }
@@ -238,6 +242,25 @@ async fn who_is_refused_is_not_asked_to_send_the_body() {
     let mut status = [0; 12];
     client.read_exact(&mut status).await.unwrap();
     assert_eq!(&status[..], b"HTTP/1.1 200");
+}
+
+/// The client sees the end without reading: what it was sent is not kept for it any longer.
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answer_is_disconnected() {
+    let large = format!(r#"{{"statusCode":200,"body":"{}"}}"#, "x".repeat(5 << 20));
+    let patience = Patience { write: Duration::from_millis(300), ..PATIENCE };
+    let limits = Limits { total: 400, per_address: 400 };
+    let house = House::with(Box::leak(large.into_boxed_str()), limits, patience).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut client = socket.connect(house.address).await.unwrap();
+    client.write_all(b"GET /tasks/v1/api/web HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let disconnected = async {
+        while client.take_error().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), disconnected).await.expect("the connection is still open");
 }
 
 #[tokio::test]

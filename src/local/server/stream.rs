@@ -44,8 +44,21 @@ impl Default for Patience {
     }
 }
 
+/// A connection that can be ended at once, with what was not sent.
+pub trait Reset {
+    /// Has the connection end so when it is dropped.
+    fn reset_on_drop(&self);
+}
+
+impl Reset for tokio::net::TcpStream {
+    fn reset_on_drop(&self) {
+        // Otherwise the machine keeps the answer, and offers it for minutes to a client that does not read.
+        let _ = self.set_zero_linger();
+    }
+}
+
 /// A connection.
-pub struct Stream<S> {
+pub struct Stream<S: Reset> {
     inner: S,
     activity: Arc<Activity>,
     patience: Patience,
@@ -82,7 +95,7 @@ const STANDS_FOR_REFUSED: Bytes = Bytes::from_static(b"GET / HTTP/1.1\r\nhost: l
 /// How much is read at once, at least.
 const PIECE: usize = 8 * 1024;
 
-impl<S> Stream<S> {
+impl<S: Reset> Stream<S> {
     pub fn new(inner: S, activity: Arc<Activity>, patience: Patience) -> Self {
         Self {
             inner,
@@ -144,7 +157,7 @@ impl<S> Stream<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> Stream<S> {
+impl<S: AsyncRead + Reset + Unpin> Stream<S> {
     /// Reads into the buffer of this connection. `Ready(0)`: the client sends no more, or its time is over.
     fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.input.reserve(PIECE);
@@ -198,7 +211,7 @@ impl<S: AsyncRead + Unpin> Stream<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
+impl<S: AsyncRead + Reset + Unpin> AsyncRead for Stream<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if buffer.remaining() == 0 {
@@ -257,7 +270,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Stream<S> {
+impl<S: AsyncWrite + Reset + Unpin> Stream<S> {
     /// Gives up a client that reads nothing.
     fn written(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
@@ -279,7 +292,7 @@ impl<S: AsyncWrite + Unpin> Stream<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
+impl<S: AsyncRead + AsyncWrite + Reset + Unpin> AsyncWrite for Stream<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.inner).poll_write(context, bytes);
@@ -324,6 +337,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: Reset> Drop for Stream<S> {
+    fn drop(&mut self) {
+        if self.writing.runs {
+            self.inner.reset_on_drop();
+        }
     }
 }
 
