@@ -1,7 +1,7 @@
 //! Which answers have a body, and what is said of its length (RFC 9110 §8.6, §15.3.5, §15.4.5).
 
 use axum::{body::Body, response::Response};
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 
 use super::answer::AnnouncedLength;
@@ -12,10 +12,11 @@ pub fn fit(method: &Method, mut response: Response) -> Response {
     let status = response.status();
     let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED, StatusCode::RESET_CONTENT].contains(&status);
     if bodiless {
-        response.headers_mut().remove(header::CONTENT_LENGTH);
+        let headers: &mut HeaderMap = response.headers_mut();
+        headers.remove(header::CONTENT_LENGTH);
         // A 205 is one that says so: a client would wait for a body without an end otherwise.
         if status == StatusCode::RESET_CONTENT {
-            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         if !response.body().is_end_stream() {
             *response.body_mut() = Body::empty();
@@ -24,9 +25,10 @@ pub fn fit(method: &Method, mut response: Response) -> Response {
         && response.headers().get(header::CONTENT_LENGTH).is_some_and(|length| length == "0")
     {
         // What GET would be answered with is known to the Function only, if at all.
+        let headers: &mut HeaderMap = response.headers_mut();
         match announced {
-            Some(AnnouncedLength(length)) => response.headers_mut().insert(header::CONTENT_LENGTH, length.into()),
-            None => response.headers_mut().remove(header::CONTENT_LENGTH),
+            Some(AnnouncedLength(length)) => headers.insert(header::CONTENT_LENGTH, length.into()),
+            None => headers.remove(header::CONTENT_LENGTH),
         };
     }
     response

@@ -87,13 +87,14 @@ mod tests {
         let scratch = tempfile::Builder::new().suffix(".1").tempdir_in(&around).unwrap().keep();
         fs::create_dir(scratch.join("one")).unwrap();
         fs::write(scratch.join("one/runtime-api"), "").unwrap();
-        let jailed = |from: &Path| {
+        let jailed = |from: &Path, ends_with_us: bool| {
             let mut bwrap = Command::new("bwrap");
+            bwrap.args(ends_with_us.then_some("--die-with-parent"));
             bwrap.args(["--ro-bind", "/", "/", "--unshare-pid", "--dev", "/dev", "--tmpfs", "/run", "--ro-bind"]);
             bwrap.arg(from).args(["/run/runtime-api", "--clearenv", "--", "/bin/sleep", "86461.5"]).spawn().unwrap()
         };
         let other = tempfile::NamedTempFile::new_in(&around).unwrap();
-        let (mut left, mut stranger) = (jailed(&scratch.join("one/runtime-api")), jailed(other.path()));
+        let (mut left, mut stranger) = (jailed(&scratch.join("one/runtime-api"), false), jailed(other.path(), true));
         let is_mounted = || {
             let processes = fs::read_dir("/proc").unwrap().flatten();
             let mut mounts = processes.filter_map(|process| fs::read_to_string(process.path().join("mountinfo")).ok());
