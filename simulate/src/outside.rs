@@ -77,11 +77,25 @@ impl WakeupQueue {
                 this.world.live().deliveries.push(Delivery { at, to: None, task: message.task });
                 return;
             }
+            if this.deliver(message) {
+                return;
+            }
+            this.leave_to_those_at_work(message);
             // A message that no dispatcher has its hands free for comes again.
             while !this.deliver(message) {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
+    }
+
+    /// As many dispatchers are at work as may be: what the message is about is theirs to find.
+    fn leave_to_those_at_work(&self, message: Message) {
+        let at = self.world.elapsed();
+        let live = &mut *self.world.live();
+        if live.shifts.len() >= self.world.plan.dispatchers {
+            let found = live.shifts.keys().map(|life| Delivery { at, to: Some(*life), task: message.task });
+            live.deliveries.extend(found.collect::<Vec<_>>());
+        }
     }
 
     fn deliver(&self, message: Message) -> bool {

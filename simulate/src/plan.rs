@@ -36,6 +36,8 @@ pub struct Plan {
     pub claims_for: Duration,
     /// For how long an index may go on answering what it held.
     pub index_lag: Duration,
+    /// For how long an index never shows what was just written, where it lags at all.
+    pub index_hides: Duration,
     /// Into how many partitions the lanes are divided.
     pub shards: u8,
     /// The Functions. The first is never changed.
@@ -140,6 +142,7 @@ impl Plan {
             runs_per_dispatcher: more.pick(&[1, 2, 64, 64]),
             claims_for: Duration::from_secs(more.pick(&[5, 20, 550, 550])),
             index_lag: Duration::from_millis(more.pick(&[100, 800, 2000])),
+            index_hides: Duration::from_millis(more.pick(&[0, 0, 300, 1500])),
             seed,
             shape,
             processes,

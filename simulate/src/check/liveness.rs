@@ -192,7 +192,7 @@ fn woken(
     since: i64,
 ) -> Option<(i64, &'static str)> {
     let lag = if world.plan.faults.stale_index > 0 {
-        i64::try_from(world.plan.index_lag.as_millis()).unwrap_or(0)
+        i64::try_from((world.plan.index_lag + world.plan.index_hides).as_millis()).unwrap_or(0)
     } else {
         0
     };
