@@ -19,6 +19,8 @@ pub struct Schedule {
     pub function_name: FunctionName,
     /// The `data` that each Task gets.
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "even_null")]
+    // Not an alternative to null, which is one of the values of any JSON.
+    #[schema(value_type = Json, required = false)]
     pub data: Option<Json>,
     /// The priority that each Task gets; absent: the Function's default at that time.
     #[serde(skip_serializing_if = "Option::is_none", default)]

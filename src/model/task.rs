@@ -21,6 +21,8 @@ pub struct Task {
     pub status_changed_timestamp: Timestamp,
     /// The Function's input.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    // Not an alternative to null, which is one of the values of any JSON.
+    #[schema(value_type = Json, required = false)]
     pub data: Option<Json>,
     /// Words to find it by.
     pub tags: Tags,

@@ -28,7 +28,7 @@ fn run_suite(folder: &Path, tasks_at_once: u16, files_at_once: usize) {
     let mut node = packages::node();
     let home = tempfile::tempdir().unwrap();
     let dev = Dev::start(home.path(), ["--concurrency", &tasks_at_once.to_string()]);
-    node.args(["--test", "--test-reporter=spec", "--test-timeout=120000"])
+    node.args(["--test", "--test-reporter=spec", "--test-timeout=300000"])
         .arg(format!("--test-concurrency={files_at_once}"))
         .args(test_files(folder))
         .env("TASKLANE_TEST_PACKAGES", packages)

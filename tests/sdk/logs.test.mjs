@@ -53,7 +53,9 @@ for (const [kind, login] of Object.entries(logins)) {
       const last = lines.find(({ message }) => message.includes('last line'));
       const rql = rqlBuilder().ge('timestamp', last.timestamp.toISOString()).build();
       const later = await tasks.logs.find(task.id, { rql });
-      assert.ok(has(later, 'last line') && !has(later, 'first line'));
+      // On a busy machine lines may be read together, and then have one time.
+      assert.deepEqual(later, lines.filter(({ timestamp }) => timestamp >= last.timestamp));
+      assert.ok(has(later, 'last line'));
       const limited = await tasks.logs.find(task.id, { rql: rqlBuilder().limit(2, 1).build() });
       assert.deepEqual(limited, lines.slice(1, 3));
     });
