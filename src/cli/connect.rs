@@ -160,7 +160,7 @@ enum Place {
     /// A file that the command line names: it has to be there.
     Named(PathBuf),
     Environment,
-    /// A file in the working directory that may be there. Whoever made the directory made it, which may be a stranger.
+    /// A file in the working directory that may be there. It comes with the directory, which a stranger may have made.
     WorkingDir(PathBuf),
     /// A file in the home folder that may be there.
     Home(PathBuf),
@@ -191,7 +191,7 @@ fn read(path: &Path) -> std::io::Result<StoredCredentials> {
     let mut file = File::open(path)?;
     let mode = file.metadata()?.permissions().mode();
     if mode & 0o022 != 0 {
-        // Whoever can change it can have a credential sent to a host of theirs.
+        // Anybody who can change it can have a credential sent to a host of theirs.
         let why = format!(
             "others can write to it (its mode is {:o}); see to it with: chmod 600 {}",
             mode & 0o777,

@@ -27,7 +27,7 @@ const LOST_ROUNDS: usize = 3;
 /// How long to wait before looking again at a queue that could not be read, or whose heads were all taken.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long a dispatcher that runs until it is stopped goes without a look at the queue. Whoever makes a Task ready wakes
+/// How long a dispatcher that runs until it is stopped goes without a look at the queue. A process that makes a Task ready wakes
 /// it; but a write whose answer was lost may have made one ready that nobody knows of.
 const LOOK_AGAIN: Duration = Duration::from_secs(4);
 

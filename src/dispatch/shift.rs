@@ -79,7 +79,7 @@ pub async fn work_shift(dispatcher: &Dispatcher, slots: &Slots, ports: &Ports, s
                 slots.give_back(Idle::All).await;
                 let now = ports.clock.now();
                 if found == Claimed::NoRoom && now >= asks_for_help {
-                    // Whoever woke this may have made more Tasks ready than one process can hold.
+                    // The process that woke this may have made more Tasks ready than one process can hold.
                     asks_for_help = now.saturating_add(LOOK_AGAIN);
                     wake_another(ports).await;
                 }

@@ -20,7 +20,7 @@ const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 const FILE_BYTES: u64 = 16 * 1024 * 1024;
 const OLDER_FILES: u32 = 3;
 
-/// Appends each event to `<data folder>/events.jsonl`, shows it to whoever watches, and posts it to the webhook. Older
+/// Appends each event to `<data folder>/events.jsonl`, shows it to the watchers, and posts it to the webhook. Older
 /// events are in `events.jsonl.1` to `.3`, the youngest in `.1`.
 ///
 /// An event counts as published once it is on the disk and the webhook, if there is one, has answered 2xx. Until then

@@ -41,7 +41,7 @@ pub(super) struct Turn {
     _place: Place,
 }
 
-/// A place in a queue, of whoever waits or has their turn.
+/// A place in a queue, of a caller who waits or has their turn.
 #[derive(Debug)]
 struct Place {
     turns: Arc<Turns>,

@@ -81,7 +81,7 @@ impl AwsLambda {
             return Ok(current.clone());
         }
         let result = self.converge(&mut attempt).await;
-        // What somebody else deploys at the same time is theirs by now, whoever created it.
+        // What somebody else deploys at the same time is theirs by now, even if we created it.
         let is_ours = attempt.created && !matches!(result, Err(DeployError::Conflict(_)));
         if result.is_err() && is_ours {
             self.undo_creation(&attempt.wanted.lambda_name).await;

@@ -58,7 +58,7 @@ async fn the_permission_comes_before_the_body_and_its_size() {
     );
 }
 
-/// A body that never comes: whoever waits for a byte of it waits for ever.
+/// A body that never comes: a reader waits for its first byte for ever.
 fn never() -> Body {
     Body::from_stream(stream::pending::<Result<Bytes, Infallible>>())
 }

@@ -61,7 +61,7 @@ impl World {
         let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION, None).unwrap();
         let mut config = LocalLambdaConfig::new(folder.path(), logs.writer().clone());
         config.prefix = "test".to_owned();
-        // Not what whoever runs the tests has installed.
+        // Not what the user who runs the tests has installed.
         config.sdk = Some(Sdk::in_folder(folder.path().join("sdk")));
         config.jail = if std::env::var_os(OTHER_RUNTIME_DIR).is_some() { JailMode::Off } else { JailMode::On };
         change(&mut config);
