@@ -1,7 +1,10 @@
-"""Starts MiniStack on GATEWAY_PORT, with one fault mended. Ends, with all that it runs, when its stdin does.
+"""Starts MiniStack on GATEWAY_PORT, with two faults mended. Ends, with all that it runs, when its stdin does.
 
 On AWS the answer to Invoke carries the id of the run, the one that its log lines carry too: it is how a Task's lines are
 found. MiniStack makes up two ids. Here the answer gets the run's.
+
+CloudFormation turns the text of a parameter into the number that a property wants. MiniStack keeps the text of
+MaximumConcurrency, and its poller of SQS then fails at comparing it. Here the poller gets the number.
 """
 
 import contextvars
@@ -48,6 +51,18 @@ async def _invoke_and_tell(*args, **kwargs):
 lambda_svc._execute_function_dispatch = _dispatch_and_tell
 lambda_svc._invoke = _invoke_and_tell
 
+
+_sqs_esm_concurrency = lambda_svc._sqs_esm_concurrency
+
+
+def _sqs_esm_concurrency_of_text(mapping, *args, **kwargs):
+    scaling = dict(mapping.get("ScalingConfig") or {})
+    if "MaximumConcurrency" in scaling:
+        scaling["MaximumConcurrency"] = int(scaling["MaximumConcurrency"])
+    return _sqs_esm_concurrency({**mapping, "ScalingConfig": scaling}, *args, **kwargs)
+
+
+lambda_svc._sqs_esm_concurrency = _sqs_esm_concurrency_of_text
 
 
 def _end_with_stdin():
