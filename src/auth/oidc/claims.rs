@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{OidcConfig, token::InvalidToken};
+use super::{
+    OidcConfig,
+    refusal::{InvalidToken, Refusal},
+};
 use crate::model::{ApplicationId, Identity, Permissions, Timestamp, User, UserId};
 
 /// How far the issuer's clock may be ahead of ours, in seconds. A token ends when it says, by our clock.
@@ -10,15 +13,6 @@ const LEEWAY_SECS: f64 = 30.0;
 
 /// A token's claims.
 pub struct Claims(Map<String, Value>);
-
-/// Why a token whose signature is good does not count.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Its time is over.
-    Expired,
-    /// Anything else.
-    Invalid(InvalidToken),
-}
 
 impl Claims {
     /// Of a token's payload.

@@ -11,9 +11,9 @@ use tracing::{info, warn};
 
 use super::{
     IssuerDocuments, OidcConfig,
-    claims::Refusal,
     key_set::KeySet,
-    token::{InvalidToken, Token},
+    refusal::{InvalidToken, Refusal},
+    token::Token,
 };
 use crate::{
     model::{Error, ErrorKind, Result, Timestamp, User},

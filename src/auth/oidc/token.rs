@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{algorithm::Algorithm, claims::Claims};
+use super::{algorithm::Algorithm, claims::Claims, refusal::InvalidToken};
 
 /// Longer ones are read no further. API Gateway takes 10 KB of headers in all.
 const MAX_BYTES: usize = 16 * 1024;
@@ -21,11 +21,6 @@ pub struct Token<'a> {
     /// The signature.
     pub signature: Vec<u8>,
 }
-
-/// Why a text is no token that could be taken, to be read after "The access token".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidToken(pub &'static str);
 
 /// A token may carry or name its own key (`jwk`, `jku`, `x5c`, `x5u`): that is never looked at.
 #[derive(Deserialize)]
