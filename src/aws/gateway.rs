@@ -262,5 +262,4 @@ fn encode_path(path: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "gateway_tests.rs"]
 mod tests;

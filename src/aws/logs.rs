@@ -209,5 +209,4 @@ fn line(timestamp: Option<i64>, message: Option<String>) -> LogLine {
 }
 
 #[cfg(test)]
-#[path = "logs_tests.rs"]
 mod tests;

@@ -120,5 +120,4 @@ fn embedded(prefix: &str, metrics: &[Metric], properties: &Map<String, Value>, n
 }
 
 #[cfg(test)]
-#[path = "metrics_tests.rs"]
 mod tests;

@@ -124,5 +124,4 @@ fn is_certificate_refused(error: &(dyn Error + 'static)) -> bool {
 }
 
 #[cfg(test)]
-#[path = "trust_tests.rs"]
 mod tests;

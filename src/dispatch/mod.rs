@@ -6,9 +6,6 @@
 //! Tasks due, materialises schedules, ends Tasks whose runner died, and publishes events that were not acknowledged.
 //! All of it is safe to do twice, and beside another dispatcher or ticker.
 
-#[cfg(test)]
-#[cfg(feature = "local")]
-mod clock_tests;
 mod dispatcher;
 mod ended;
 mod events;
@@ -17,12 +14,6 @@ mod occurrences;
 mod retry;
 mod run;
 mod shift;
-#[cfg(test)]
-#[cfg(feature = "local")]
-mod shift_tests;
-#[cfg(test)]
-#[cfg(feature = "local")]
-mod slot_tests;
 mod slots;
 #[cfg(test)]
 #[cfg(feature = "local")]

@@ -203,5 +203,4 @@ fn excerpt(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "api_answer_tests.rs"]
 mod tests;

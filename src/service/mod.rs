@@ -28,9 +28,6 @@ mod tasks;
 #[cfg(test)]
 #[cfg(feature = "local")]
 mod tests;
-#[cfg(test)]
-#[cfg(feature = "local")]
-mod tests_of_races;
 mod turns;
 
 pub use api_functions::{ApiAnswer, ApiCall};

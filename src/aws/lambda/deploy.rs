@@ -316,5 +316,4 @@ fn after_write<T>(action: &'static str, answer: Result<T, Fault>) -> Result<Step
 }
 
 #[cfg(test)]
-#[path = "deploy_tests.rs"]
 mod tests;

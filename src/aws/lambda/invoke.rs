@@ -122,5 +122,4 @@ fn not_run(fault: Fault) -> InvokeError {
 }
 
 #[cfg(test)]
-#[path = "invoke_tests.rs"]
 mod tests;

@@ -229,5 +229,4 @@ fn head_too_large() -> Error {
 }
 
 #[cfg(test)]
-#[path = "head_tests.rs"]
 mod tests;

@@ -377,5 +377,4 @@ impl Timer {
 const _: () = assert!(MAX_HEAD_BYTES > PIECE);
 
 #[cfg(test)]
-#[path = "stream_tests.rs"]
 mod tests;

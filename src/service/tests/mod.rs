@@ -1,5 +1,7 @@
 //! Callers who cannot be kept waiting until their Function ends, and Functions that another process changes.
 
+mod races;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;

@@ -4,12 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 
-use super::{
-    LAST_CLAIM, Shift,
-    tests::{limited, shift_for},
-    work_shift,
-};
+use super::{limited, shift_for};
 use crate::{
+    dispatch::{Idle, LAST_CLAIM, Shift, work_shift},
     model::{FunctionName, TaskStatus},
     service::FunctionOptions,
     testing::World,
@@ -55,7 +52,7 @@ async fn a_dispatcher_that_waits_for_a_slot_of_another_process_finds_it_free() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(world.get(tasks[1].id).await.status, TaskStatus::New);
     drop(used);
-    other.slots.give_back(super::Idle::All).await;
+    other.slots.give_back(Idle::All).await;
     let freed = world.now();
     world.when(tasks[1].id, |status| status == TaskStatus::InProgress).await;
     assert!(world.now().since(freed) <= Duration::from_secs(2));

@@ -1,5 +1,9 @@
 //! What the engine promises (contract §4), on a clock that jumps.
 
+mod clock;
+mod shift;
+mod slots;
+
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -21,7 +25,7 @@ fn retrying(errors: &[&str]) -> FunctionOptions {
     FunctionOptions { retry_policy: Some(RetryPolicy { enabled: true, errors_to_retry }), ..FunctionOptions::default() }
 }
 
-pub(super) fn limited(limit: i64) -> FunctionOptions {
+fn limited(limit: i64) -> FunctionOptions {
     FunctionOptions {
         concurrency_limit: Some(Some(ConcurrencyLimit::new(limit).unwrap())),
         ..FunctionOptions::default()
@@ -486,7 +490,7 @@ async fn a_change_that_changes_nothing_deploys_nothing() {
     assert!(after.retry_policy.enabled);
 }
 
-pub(super) fn shift_for(world: &World, woken_for: impl Into<Vec<ObjectId>>) -> Shift {
+fn shift_for(world: &World, woken_for: impl Into<Vec<ObjectId>>) -> Shift {
     Shift { woken_for: woken_for.into(), ends: world.now().saturating_add(Duration::from_secs(900)) }
 }
 

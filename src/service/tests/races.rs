@@ -12,12 +12,12 @@ use std::{
 use bytes::Bytes;
 use futures::future::join_all;
 
-use super::{FunctionChange, FunctionOptions, NewCredential, NewFunction, Service};
 use crate::{
     model::{
         AffectedRecords, Caller, EntryPoint, ErrorKind, FunctionName, Identity, Interval, NewSchedule, Permissions,
         Result, Runtime, UserId,
     },
+    service::{FunctionChange, FunctionOptions, NewCredential, NewFunction, Service},
     testing::World,
 };
 

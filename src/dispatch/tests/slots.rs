@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
-use super::{Acquired, Idle, tests::limited};
+use super::limited;
 use crate::{
+    dispatch::{Acquired, Idle},
     model::{Caller, ErrorKind, Function, FunctionName, PermissionMode, TaskStatus, TimeLimit},
     ports::InvokeError,
     service::{FunctionChange, FunctionOptions},
