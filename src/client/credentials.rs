@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use super::{Client, ClientError, Record, Secret, functions::json, transport::Call};
+use super::{Client, ClientError, Record, Secret, transport::Call};
 use crate::model::{ApplicationId, Identity, ObjectId, Page, Permissions, Timestamp, UserId};
 
 /// What `POST /tasklane/v1/credentials` sends.
@@ -81,7 +81,7 @@ impl Client {
 
     /// Creates a credential.
     pub async fn create_credential(&self, new: &NewCredential) -> Result<Record<CreatedCredential>, ClientError> {
-        self.call(Call::post(CREDENTIALS).body(json(new)?)).await
+        self.call(Call::post(CREDENTIALS).json(new)?).await
     }
 
     /// Revokes a credential, with those that descend from it or without: from now on they open nothing.

@@ -161,7 +161,7 @@ impl Client {
 
     /// Creates a Function.
     pub async fn create_function(&self, body: &FunctionBody) -> Result<Record<FunctionDetails>, ClientError> {
-        self.call(Call::post(FUNCTIONS).body(json(body)?).within(UPLOAD)).await
+        self.call(Call::post(FUNCTIONS).json(body)?.within(UPLOAD)).await
     }
 
     /// Changes a Function.
@@ -171,7 +171,7 @@ impl Client {
         body: &FunctionBody,
     ) -> Result<Record<AffectedRecords>, ClientError> {
         let call = Call::new(Method::PUT, format!("{FUNCTIONS}/{name}"));
-        self.call(call.body(json(body)?).within(UPLOAD)).await
+        self.call(call.json(body)?.within(UPLOAD)).await
     }
 
     /// Deletes a Function. Its Tasks, API Requests and logs stay.
@@ -186,7 +186,7 @@ impl Client {
         enabled: bool,
     ) -> Result<Record<AffectedRecords>, ClientError> {
         let verb = if enabled { "enable" } else { "disable" };
-        self.call(Call::post(format!("{FUNCTIONS}/{name}/{verb}")).body("{}".to_owned())).await
+        self.call(Call::post(format!("{FUNCTIONS}/{name}/{verb}")).empty_object()).await
     }
 
     /// Runs a Function at once and waits for its result.
@@ -197,15 +197,11 @@ impl Client {
             data: Option<&'a Json>,
         }
         let call = Call::post(format!("{FUNCTIONS}/{name}/execute"));
-        self.call(call.body(json(&Body { data })?).within(EXECUTION)).await
+        self.call(call.json(&Body { data })?.within(EXECUTION)).await
     }
 
     /// Calls a Function as an HTTP endpoint, with GET and once; `path` begins with a slash. Answers its body.
     pub async fn call_api_function(&self, name: &FunctionName, path: &str) -> Result<String, ClientError> {
         self.once(&Call::get(format!("/tasks/v1/api/{name}{path}")).within(EXECUTION)).await
     }
-}
-
-pub(super) fn json(body: &impl Serialize) -> Result<String, ClientError> {
-    serde_json::to_string(body).map_err(|e| ClientError::Setup(format!("the request is no JSON: {e}")))
 }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde::Serialize;
 
-use super::{Client, ClientError, HowMany, Listing, Query, Record, functions::json, transport::Call};
+use super::{Client, ClientError, HowMany, Listing, Query, Record, transport::Call};
 use crate::model::{AffectedRecords, FunctionName, Interval, Json, ObjectId, Priority, Schedule, Timestamp};
 
 /// What `POST /schedules` sends.
@@ -35,7 +35,7 @@ impl Client {
 
     /// Creates a Schedule.
     pub async fn create_schedule(&self, body: &NewScheduleBody) -> Result<Record<Schedule>, ClientError> {
-        self.call(Call::post(SCHEDULES).body(json(body)?)).await
+        self.call(Call::post(SCHEDULES).json(body)?).await
     }
 
     /// Deletes a Schedule; the Tasks that it created stay.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Client, ClientError, HowMany, Listing, Query, Record, functions::json, transport::Call};
+use super::{Client, ClientError, HowMany, Listing, Query, Record, transport::Call};
 use crate::model::{AffectedRecords, FunctionName, Json, ObjectId, Priority, Tags, Task, Timestamp};
 
 /// What `POST /` sends.
@@ -45,11 +45,11 @@ impl Client {
 
     /// Creates a Task.
     pub async fn create_task(&self, body: &NewTaskBody) -> Result<Record<Task>, ClientError> {
-        self.call(Call::post(TASKS).body(json(body)?)).await
+        self.call(Call::post(TASKS).json(body)?).await
     }
 
     /// Cancels a Task that has not begun.
     pub async fn cancel_task(&self, id: ObjectId) -> Result<Record<AffectedRecords>, ClientError> {
-        self.call(Call::post(format!("{TASKS}{id}/cancel")).body("{}".to_owned())).await
+        self.call(Call::post(format!("{TASKS}{id}/cancel")).empty_object()).await
     }
 }

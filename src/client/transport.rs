@@ -9,7 +9,7 @@ use reqwest::{
     Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{BaseUrl, ClientError, Credential, Record, ServiceError, error::root_cause, oauth1};
 use crate::model::{Json, Page};
@@ -61,8 +61,16 @@ impl Call {
         self
     }
 
-    pub(super) fn body(mut self, json: String) -> Self {
-        self.body = Some(json);
+    pub(super) fn json(mut self, body: &impl Serialize) -> Result<Self, ClientError> {
+        let body = serde_json::to_string(body)
+            .map_err(|e| ClientError::Setup(format!("the request cannot be written as JSON: {e}")))?;
+        self.body = Some(body);
+        Ok(self)
+    }
+
+    /// The service wants a body where there is nothing to say, too.
+    pub(super) fn empty_object(mut self) -> Self {
+        self.body = Some("{}".to_owned());
         self
     }
 
@@ -78,7 +86,7 @@ impl Client {
     /// # Errors
     /// When this machine has nothing to check certificates with.
     pub fn new(base: BaseUrl, credential: Credential) -> Result<Self, ClientError> {
-        // reqwest asks for the process's provider. Whoever installed one before us has our blessing.
+        // reqwest asks for the process's provider. An already installed one is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("tasklane/", env!("CARGO_PKG_VERSION")))
