@@ -8,12 +8,12 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::{Query, Schema, reader};
+use super::{Query, Schema, resolve};
 use crate::model::Result;
 
 /// Reads a query as it stands, or else decoded. When neither can be read, the error is that of what stands there.
 pub(super) fn read(raw: &str, schema: &Schema) -> Result<Query> {
-    let error = match reader::read(raw, schema) {
+    let error = match resolve::read(raw, schema) {
         Ok(query) => return Ok(query),
         Err(error) => error,
     };
@@ -21,7 +21,7 @@ pub(super) fn read(raw: &str, schema: &Schema) -> Result<Query> {
     let by_condition = || {
         let mut conditions = Vec::new();
         for condition in raw.split('&') {
-            conditions.push(match reader::read(condition, schema) {
+            conditions.push(match resolve::read(condition, schema) {
                 Ok(_) => condition.to_owned(),
                 Err(_) => decoded(condition)?,
             });
@@ -32,7 +32,7 @@ pub(super) fn read(raw: &str, schema: &Schema) -> Result<Query> {
     let readings: [&dyn Fn() -> Option<String>; 2] = [&by_condition, &as_a_whole];
     let readings = readings.into_iter().filter(|_| raw.contains('%')).filter_map(|reading| reading());
     for text in readings {
-        if let Ok(query) = reader::read(&text, schema) {
+        if let Ok(query) = resolve::read(&text, schema) {
             return Ok(Query { text: raw.trim_start_matches('?').to_owned(), ..query });
         }
     }
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn what_can_be_read_as_it_stands_is_not_decoded() {
         for raw in ["eq(data.s,a%2Cb)", "eq(data.s,%28x%29)", "data.s=a%26b", "eq(data.s,%22x%22)"] {
-            assert_eq!(parse(raw), reader::read(raw, &Schema::TASKS).unwrap());
+            assert_eq!(parse(raw), resolve::read(raw, &Schema::TASKS).unwrap());
         }
     }
 
@@ -85,7 +85,7 @@ mod tests {
     fn what_cannot_be_read_either_way_is_told_as_it_stands() {
         for raw in ["eq%28functionName", "nonsense(%41)", "%ff%28"] {
             let told = Query::parse(raw, &Schema::TASKS).unwrap_err();
-            assert_eq!(told.message(), reader::read(raw, &Schema::TASKS).unwrap_err().message());
+            assert_eq!(told.message(), resolve::read(raw, &Schema::TASKS).unwrap_err().message());
         }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) mod fuzz;
 mod literal;
 mod logs;
 mod path;
-mod reader;
+mod resolve;
 mod schema;
 mod select;
 mod sort;

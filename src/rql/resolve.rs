@@ -13,11 +13,11 @@ pub(super) fn read(raw: &str, schema: &Schema) -> Result<Query> {
     if text.len() > MAX_QUERY_BYTES {
         return Err(Error::invalid_rql(format!("The RQL is longer than {MAX_QUERY_BYTES} bytes.")));
     }
-    let mut reader =
-        Reader { schema, query: Query { text: text.to_owned(), ..Query::everything() }, conditions: Vec::new() };
-    match syntax::parse(text).and_then(|terms| terms.iter().try_for_each(|term| reader.top_level(term))) {
+    let mut resolver =
+        Resolver { schema, query: Query { text: text.to_owned(), ..Query::everything() }, conditions: Vec::new() };
+    match syntax::parse(text).and_then(|terms| terms.iter().try_for_each(|term| resolver.top_level(term))) {
         Ok(()) => {
-            let Reader { mut query, conditions, .. } = reader;
+            let Resolver { mut query, conditions, .. } = resolver;
             query.filter = (!conditions.is_empty()).then(|| all(conditions));
             Ok(query)
         }
@@ -29,13 +29,13 @@ pub(super) fn read(raw: &str, schema: &Schema) -> Result<Query> {
     }
 }
 
-struct Reader<'s> {
+struct Resolver<'s> {
     schema: &'s Schema,
     query: Query,
     conditions: Vec<Filter>,
 }
 
-impl Reader<'_> {
+impl Resolver<'_> {
     /// Conditions are collected; of each other operator the last one counts.
     fn top_level(&mut self, term: &Term<'_>) -> Result<(), Fault> {
         match term {
