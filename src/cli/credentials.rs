@@ -1,10 +1,12 @@
 //! `tasklane credentials`: create, list, revoke.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 
 use super::{
     Outcome, Verdict,
-    input::Length,
+    input,
     output,
     session::{Remote, Session},
     table::{Layout, cell, optional},
@@ -53,8 +55,8 @@ pub(super) struct CreateArgs {
     permissions: Vec<String>,
 
     /// How long it counts: 12h, 30d, 4w [default: as long as the credential that it is created with]
-    #[arg(long, value_name = "TIME")]
-    expires: Option<Length>,
+    #[arg(long, value_name = "TIME", value_parser = input::duration)]
+    expires: Option<Duration>,
 }
 
 /// List the credentials that count, without their secrets.
@@ -113,7 +115,7 @@ async fn create(session: Session, args: CreateArgs) -> Outcome {
         user_id: args.user,
         application_id: args.application,
         permissions: Permissions::parse(args.permissions).map_err(|e| anyhow::anyhow!("a permission {e}"))?,
-        expires_timestamp: args.expires.map(|length| SystemClock.now().saturating_add(length.0)),
+        expires_timestamp: args.expires.map(|time| SystemClock.now().saturating_add(time)),
     };
     let created = session.client.create_credential(&new).await?;
     if session.json {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
+use jiff::{Span, SpanRelativeTo};
 
 use crate::model::{Json, Timestamp};
 
@@ -79,8 +80,8 @@ impl FromStr for When {
             return Ok(Self::In(Duration::ZERO));
         }
         match text.split_at_checked(1) {
-            Some(("+", length)) => length.parse::<Length>().map(|length| Self::In(length.0)).map_err(|_| InvalidWhen),
-            Some(("-", length)) => length.parse::<Length>().map(|length| Self::Ago(length.0)).map_err(|_| InvalidWhen),
+            Some(("+", length)) => duration(length).map(Self::In).map_err(|_| InvalidWhen),
+            Some(("-", length)) => duration(length).map(Self::Ago).map_err(|_| InvalidWhen),
             _ => text.parse().map(Self::At).map_err(|_| InvalidWhen),
         }
     }
@@ -97,35 +98,20 @@ impl When {
     }
 }
 
-/// A length of time: a whole number with one of the units `s m h d w`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Length(pub Duration);
-
-/// A text that is no [`Length`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected a whole number with a unit, such as 90s, 5m, 2h, 30d or 4w")]
-pub struct InvalidLength;
-
-impl FromStr for Length {
-    type Err = InvalidLength;
-    fn from_str(text: &str) -> Result<Self, InvalidLength> {
-        let unit = text.char_indices().next_back().map(|(index, _)| index).ok_or(InvalidLength)?;
-        let (number, unit) = text.split_at(unit);
-        let seconds = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 86_400,
-            "w" => 604_800,
-            _ => return Err(InvalidLength),
-        };
-        if !number.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(InvalidLength);
-        }
-        let number: u64 = number.parse().map_err(|_| InvalidLength)?;
-        number.checked_mul(seconds).map(|seconds| Self(Duration::from_secs(seconds))).ok_or(InvalidLength)
-    }
+/// A length of time as people write it, such as `90s`, `5m`, `2h30m` or `4w`.
+///
+/// # Errors
+/// When it is not a length of time, is negative, or is in months or years, whose lengths differ.
+pub fn duration(text: &str) -> Result<Duration, InvalidDuration> {
+    let span: Span = text.parse().map_err(|_| InvalidDuration)?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| InvalidDuration)?;
+    duration.try_into().map_err(|_| InvalidDuration)
 }
+
+/// Why a string is not a length of time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a number with a unit, such as 90s, 5m, 2h, 30d or 4w")]
+pub struct InvalidDuration;
 
 #[cfg(test)]
 mod tests {
@@ -140,12 +126,14 @@ mod tests {
             ("+90s", "2026-01-31T08:01:30.000Z"),
             ("+5m", "2026-01-31T08:05:00.000Z"),
             ("+30d", "2026-03-02T08:00:00.000Z"),
+            ("+4w", "2026-02-28T08:00:00.000Z"),
+            ("+1d12h", "2026-02-01T20:00:00.000Z"),
             ("-2h", "2026-01-31T06:00:00.000Z"),
             ("now", "2026-01-31T08:00:00.000Z"),
         ] {
             assert_eq!(text.parse::<When>().unwrap().resolve(now).to_string(), moment, "{text}");
         }
-        for text in ["", "5m", "+", "+5", "+m", "+5y", "+-5m", "+5é", "tomorrow", "+99999999999999999999w"] {
+        for text in ["", "5m", "+", "+5", "+m", "+5y", "+5mo", "+5m ago", "+ 5m", "+-5m", "+5é", "tomorrow", "+99999999999999999999w"] {
             assert_eq!(text.parse::<When>(), Err(InvalidWhen), "{text}");
         }
     }
