@@ -1,22 +1,23 @@
-//! `tasklane dev`: the whole service, here.
+//! `tasklane dev`: the whole service on this machine.
 
 mod sync;
 mod watch;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::broadcast::error::RecvError,
+    task::JoinHandle,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{sync::Synced, watch::Watch};
 use super::{Outcome, Verdict, callers::CallerArgs, output};
 use crate::{
     auth::oidc::Issuer,
-    http::{self, CorsOrigins},
+    http::{self, CorsOrigins, HttpConfig},
     local::{
         administrator,
         lambda::JailMode,
@@ -31,20 +32,20 @@ use crate::{
 
 /// Serve the whole service on this machine.
 ///
-/// Syncs every task-config.json under the paths and syncs again whenever something changes there. Everything is kept in
-/// the data folder, with an administrator's credentials in its file `credentials`, which the other commands find by
-/// themselves. Ctrl-C stops it and lets what runs come to its end.
+/// Syncs every task-config.json under the paths, and again whenever a file there changes. All data is kept in the data
+/// folder, with an administrator's credentials in its file `credentials`, which the other commands find on their own.
+/// Ctrl-C stops the service once running Tasks have ended.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  Serve the examples, on whatever port is free:
+  Serve the examples on any free port:
     tasklane dev examples --listen 127.0.0.1:0")]
 pub struct Args {
     /// Folders to search for task-config.json files, or such files
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
-    /// Take code also from outside of the paths, where a task-config.json's "path" leads there
+    /// Also take code from outside the paths, if the "path" in a task-config.json leads there
     #[arg(long)]
     pub allow_outside: bool,
 
@@ -52,20 +53,20 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4000")]
     pub listen: SocketAddr,
 
-    /// Where everything is kept
+    /// The folder that holds all data
     #[arg(long, value_name = "DIR", default_value = ".tasklane")]
     pub data_dir: PathBuf,
 
-    /// Refuse Functions whose runtime is not exactly the version of node or python that this machine has
+    /// Refuse Functions whose runtime is not exactly this machine's version of node or python
     #[arg(long)]
     pub strict_runtimes: bool,
 
-    /// Whether each Function runs in a jail made by bubblewrap: auto, on or off. auto runs them without one where
-    /// there can be none, and says so
+    /// Whether each Function runs in a bubblewrap jail: auto, on or off. With auto, Functions run without a jail if
+    /// none can be made here, and a warning says so
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub jail: JailMode,
 
-    /// Post every task_failed event to this URL too
+    /// Also post every task_failed event to this URL
     #[arg(long, value_name = "URL")]
     pub webhook: Option<String>,
 
@@ -73,49 +74,32 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "5", value_parser = concurrency)]
     pub concurrency: ConcurrencyLimit,
 
-    /// How many direct executions may be in progress at once, besides the queued Tasks; by default as many as
-    /// `--concurrency` says
+    /// How many direct executions may run at once, in addition to the queued Tasks [default: as many as
+    /// `--concurrency`]
     #[arg(long, value_name = "N", value_parser = concurrency)]
     pub direct_concurrency: Option<ConcurrencyLimit>,
 
-    /// After how many days finished Tasks and API Requests go away; 0 keeps them for ever
+    /// Delete finished Tasks and API Requests after this many days; 0 keeps them forever
     #[arg(long, value_name = "DAYS", default_value = "30")]
     pub retention_days: u16,
 
-    /// What stands before a Function's name in AWS_LAMBDA_FUNCTION_NAME
+    /// The prefix of a Function's name in AWS_LAMBDA_FUNCTION_NAME
     #[arg(long, value_name = "PREFIX", default_value = "tasklane")]
     pub prefix: String,
 
-    /// Who calls, and by which address
+    /// How callers are identified, and the address that they use
     #[command(flatten)]
     pub callers: CallerArgs,
 }
 
 /// Serves until Ctrl-C.
 pub(super) async fn run(args: Args) -> Outcome {
-    // Asked for before anything can run: a signal that comes early is waited for like any other.
+    // Before anything can run, so that an early signal is not lost.
     let mut signals = Signals::listen()?;
     let config = args.callers.http_config(args.listen.ip(), CorsOrigins::Localhost);
-    let machine = Machine::start(MachineConfig {
-        data_dir: args.data_dir.clone(),
-        prefix: args.prefix,
-        task_concurrency: args.concurrency.get(),
-        direct_concurrency: args.direct_concurrency.unwrap_or(args.concurrency).get(),
-        api_concurrency: Settings::default().api_concurrency,
-        retention: (args.retention_days > 0)
-            .then(|| Duration::from_secs(u64::from(args.retention_days) * 24 * 60 * 60)),
-        strict_runtimes: args.strict_runtimes,
-        jail: jail_for(args.listen, args.jail)?,
-        webhook: args.webhook,
-        live_log: Some(Arc::new(|batch| {
-            let line = |logged: &LoggedLine| output::prefixed(logged.function.as_str(), &logged.line.message);
-            output::note(&batch.iter().map(line).collect::<Vec<_>>().join("\n"));
-        })),
-        oidc: args.callers.oidc()?,
-    })
-    .await?;
+    let machine = Machine::start(machine_config(&args)?).await?;
     if let Some(why) = machine.unjailed() {
-        output::note(&format!("Functions run without a jail, as you, with your rights ({why})"));
+        output::note(&format!("Functions run without a jail, with your user's permissions ({why})"));
         output::note("sync and create only Functions whose code you would run yourself");
     }
     let shown = show_events(&machine);
@@ -127,15 +111,12 @@ pub(super) async fn run(args: Args) -> Outcome {
     let credentials = args.data_dir.join("credentials");
     administrator::ensure(&credentials, &url, &machine.store, &machine.ports, &*machine.secrets).await?;
 
-    // The Functions first: whoever reads that the service is ready finds them there.
+    // Before the URL is printed: a program that waits for it finds the Functions there.
     let mut watch = Watch::start(&args.paths, &args.data_dir);
     let mut synced = Synced::new(args.allow_outside);
     synced.sync(&machine.service, &args.paths).await;
 
-    let stop = CancellationToken::new();
-    let in_flight = config.in_flight.clone();
-    let router = http::router(machine.service.clone(), machine.authenticator.clone(), config);
-    let serving = tokio::spawn(server.serve(router, stop.clone()));
+    let serving = Serving::start(server, &machine, config);
     output::note(&format!("an administrator's credentials are in {}", credentials.display()));
     output::data(&url)?;
 
@@ -145,25 +126,62 @@ pub(super) async fn run(args: Args) -> Outcome {
             () = signals.next() => break,
         }
     }
-    output::note("stopping: what runs gets its time; once more ends it at once");
-    stop.cancel();
-    let drained = async {
-        let served = serving.await;
-        in_flight.close();
-        in_flight.wait().await;
-        machine.drain().await;
-        served
-    };
+    output::note("stopping: waiting for running Tasks; press Ctrl-C again to stop now");
     tokio::select! {
-        served = drained => served.context("the HTTP server failed")?.context("the HTTP server failed")?,
-        () = signals.next() => anyhow::bail!("stopped before everything had ended"),
+        stopped = serving.stop(&machine) => stopped?,
+        () = signals.next() => anyhow::bail!("stopped while Tasks were still running"),
     }
     shown.abort();
     Ok(Verdict::Yes)
 }
 
+fn machine_config(args: &Args) -> anyhow::Result<MachineConfig> {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    Ok(MachineConfig {
+        data_dir: args.data_dir.clone(),
+        prefix: args.prefix.clone(),
+        task_concurrency: args.concurrency.get(),
+        direct_concurrency: args.direct_concurrency.unwrap_or(args.concurrency).get(),
+        api_concurrency: Settings::default().api_concurrency,
+        retention: (args.retention_days > 0).then(|| DAY * u32::from(args.retention_days)),
+        strict_runtimes: args.strict_runtimes,
+        jail: jail_for(args.listen, args.jail)?,
+        webhook: args.webhook.clone(),
+        live_log: Some(Arc::new(|batch| {
+            let line = |logged: &LoggedLine| output::prefixed(logged.function.as_str(), &logged.line.message);
+            output::note(&batch.iter().map(line).collect::<Vec<_>>().join("\n"));
+        })),
+        oidc: args.callers.oidc()?,
+    })
+}
+
+/// The HTTP server at work.
+struct Serving {
+    server: JoinHandle<io::Result<()>>,
+    in_flight: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Serving {
+    fn start(server: Server, machine: &Machine, config: HttpConfig) -> Self {
+        let (stop, in_flight) = (CancellationToken::new(), config.in_flight.clone());
+        let router = http::router(machine.service.clone(), machine.authenticator.clone(), config);
+        Self { server: tokio::spawn(server.serve(router, stop.clone())), in_flight, stop }
+    }
+
+    /// Takes no more requests, and waits for what is in progress.
+    async fn stop(self, machine: &Machine) -> anyhow::Result<()> {
+        self.stop.cancel();
+        let served = self.server.await;
+        self.in_flight.close();
+        self.in_flight.wait().await;
+        machine.drain().await;
+        served.context("the HTTP server failed")?.context("the HTTP server failed")
+    }
+}
+
 /// Shows every `task_failed` event on stderr.
-fn show_events(machine: &Machine) -> tokio::task::JoinHandle<()> {
+fn show_events(machine: &Machine) -> JoinHandle<()> {
     let mut events = machine.events.watch();
     tokio::spawn(async move {
         loop {
@@ -180,16 +198,16 @@ fn show_events(machine: &Machine) -> tokio::task::JoinHandle<()> {
     })
 }
 
-/// Fetches the issuer's keys ahead of the first token, so that a mistake in its name shows now.
+/// Fetches the issuer's keys before the first token arrives, so that a mistake in its name shows at once.
 fn try_issuer(issuer: Arc<Issuer>) {
     tokio::spawn(async move {
         if let Err(error) = issuer.fetch().await {
-            output::note(&format!("nobody gets in with a token of the OIDC issuer yet: {error}"));
+            output::note(&format!("cannot accept tokens of the OIDC issuer yet: {error}"));
         }
     });
 }
 
-/// What people and supervisors stop a process with.
+/// The signals with which people and supervisors stop a process.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -209,14 +227,14 @@ impl Signals {
     }
 }
 
-/// Whoever reaches this machine from another may be a stranger, and without a jail a Function may do what the server's
-/// user may.
+/// A caller from another machine may be a stranger, and without a jail a Function has the permissions of the server's
+/// user.
 fn jail_for(listen: SocketAddr, asked: JailMode) -> anyhow::Result<JailMode> {
     match asked {
         _ if listen.ip().is_loopback() => Ok(asked),
         JailMode::Auto | JailMode::On => Ok(JailMode::On),
         JailMode::Off => anyhow::bail!(
-            "without a jail it listens on this machine only: leave --jail off away, or listen on a loopback address \
+            "without a jail the service listens on this machine only: remove `--jail off`, or listen on a loopback address \
              instead of {listen}"
         ),
     }
