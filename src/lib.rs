@@ -4,6 +4,8 @@
 //! `dispatch`; those call `store` and `ports`; everything speaks `model`. `aws` and `local` implement the ports and
 //! are named only where the parts are put together. `docs/architecture.md` has the picture.
 
+#[cfg(any(feature = "aws", feature = "local"))]
+pub mod adapters;
 pub mod auth;
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -14,9 +16,9 @@ pub mod client;
 mod detach;
 pub mod dispatch;
 #[cfg(any(test, feature = "fuzzing"))]
-#[cfg(feature = "cli")]
 pub mod fuzzing;
 pub mod http;
+mod kept;
 #[cfg(feature = "cli")]
 pub mod load;
 #[cfg(feature = "local")]

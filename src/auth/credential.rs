@@ -1,29 +1,10 @@
 //! Making credentials.
 
-use std::fmt;
-
 use super::{SecretBox, StoredCredential, access_token};
 use crate::{
-    model::{Identity, ObjectId, Timestamp},
+    model::{Identity, ObjectId, Secret, Timestamp},
     ports::{Ids, PortError},
 };
-
-/// A text that nobody but its owner may see: it prints as `[secret]`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text, to be handed over to its owner.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
 
 /// A credential as its owner sees it, once: the service cannot show its secrets again.
 #[derive(Clone, Debug)]
@@ -61,16 +42,16 @@ pub async fn issue(
         id,
         identity,
         consumer_key: hex::encode(ids.secret::<16>()),
-        consumer_secret: Secret(hex::encode(ids.secret::<32>())),
+        consumer_secret: Secret::new(hex::encode(ids.secret::<32>())),
         token: hex::encode(ids.secret::<16>()),
-        token_secret: Secret(hex::encode(ids.secret::<32>())),
-        access_token: Secret(access_token::token_of(ids.secret())),
+        token_secret: Secret::new(hex::encode(ids.secret::<32>())),
+        access_token: Secret::new(access_token::token_of(ids.secret())),
         creation_timestamp: now,
         expires,
     };
-    let consumer_secret = secrets.seal(new.consumer_secret.0.as_bytes(), &consumer_secret_context(id)).await?;
-    let token_secret = secrets.seal(new.token_secret.0.as_bytes(), &token_secret_context(id)).await?;
-    let access_token_hash = access_token::hash(&new.access_token.0)
+    let consumer_secret = secrets.seal(new.consumer_secret.expose().as_bytes(), &consumer_secret_context(id)).await?;
+    let token_secret = secrets.seal(new.token_secret.expose().as_bytes(), &token_secret_context(id)).await?;
+    let access_token_hash = access_token::hash(new.access_token.expose())
         .ok_or_else(|| PortError::new("issue an access token", "it does not have the form of one"))?;
     let stored = StoredCredential {
         id,

@@ -17,12 +17,11 @@ mod tests;
 
 pub use access_token::hash as access_token_hash;
 pub use authenticator::{AuthSettings, Authenticator, RequestParts};
-pub use credential::{NewCredential, Secret, issue};
+pub use credential::{NewCredential, issue};
 pub use guesses::GuessSettings;
 pub use key_file::{KeyFile, KeyFileError};
 pub use nonces::{NonceMemory, Sighting};
 #[cfg(any(test, feature = "fuzzing"))]
-#[cfg(feature = "cli")]
 pub(crate) use oauth1::fuzz;
 pub use sealed::{Sealed, SecretBox};
 pub use source::{CredentialSource, StoredCredential};

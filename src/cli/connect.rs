@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context, bail};
 
 use super::{output, table::plain};
-use crate::client::{BaseUrl, Client, Credential, Secret, StoredCredentials};
+use crate::{
+    client::{BaseUrl, Client, Credential, StoredCredentials},
+    model::Secret,
+};
 
 // No doc comment: clap would show it in the place of the subcommand's own.
 #[derive(Clone, Debug, Default, clap::Args)]

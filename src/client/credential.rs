@@ -1,31 +1,6 @@
 //! What a request is authenticated with.
 
-use std::fmt;
-
-use serde::Deserialize;
-
-/// A text that no log, error or debug output ever shows.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps the text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for a header, a signature, or the one answer that must show it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
+use crate::model::Secret;
 
 /// What a request is authenticated with (contract §7).
 #[derive(Clone, Debug, PartialEq, Eq)]

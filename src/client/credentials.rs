@@ -3,8 +3,8 @@
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use super::{Client, ClientError, Record, Secret, transport::Call};
-use crate::model::{ApplicationId, Identity, ObjectId, Page, Permissions, Timestamp, UserId};
+use super::{Client, ClientError, Record, transport::Call};
+use crate::model::{ApplicationId, Identity, ObjectId, Page, Permissions, Secret, Timestamp, UserId};
 
 /// What `POST /tasklane/v1/credentials` sends.
 #[derive(Clone, Debug, Serialize)]

@@ -23,7 +23,7 @@ pub(crate) mod testing;
 mod tests;
 mod transport;
 
-pub use credential::{Credential, OAuth1Keys, Secret};
+pub use credential::{Credential, OAuth1Keys};
 pub use credentials::{CreatedCredential, CredentialSummary, NewCredential, RevokedCredential};
 pub use error::{ClientError, ServiceError};
 pub use functions::{Executed, FunctionBody, FunctionDetails, OptionsBody, Variable};

@@ -82,7 +82,8 @@ fn encode_bytes(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Secret, *};
+    use super::*;
+    use crate::model::Secret;
 
     fn keys(token: Option<(&str, &str)>) -> OAuth1Keys {
         OAuth1Keys {

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Credential, OAuth1Keys, Secret};
+use super::{Credential, OAuth1Keys};
+use crate::model::Secret;
 
 /// What a credentials file, or the environment, says. The official SDK and CLI read the same lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,8 @@ use axum::{
 };
 use serde_json::Value;
 
-use super::{BaseUrl, Client, Credential, Secret};
+use super::{BaseUrl, Client, Credential};
+use crate::model::Secret;
 
 /// A request as it came over the wire.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::{testing::Server, *};
-use crate::model::{FunctionName, Json, ObjectId};
+use crate::model::{FunctionName, Json, ObjectId, Secret};
 
 const ID: &str = "0123456789abcdef01234567";
 

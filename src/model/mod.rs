@@ -12,6 +12,7 @@ pub mod json;
 pub mod page;
 pub mod runtime;
 pub mod schedule;
+pub mod secret;
 pub mod task;
 pub mod time;
 
@@ -27,5 +28,6 @@ pub use json::Json;
 pub use page::{AffectedRecords, Page, PageWindow};
 pub use runtime::{Runtime, RuntimeFamily};
 pub use schedule::{Interval, NewSchedule, Schedule};
+pub use secret::Secret;
 pub use task::{NewTask, Tags, Task, TaskError, TaskErrorKind, TaskOrigin, TaskStatus};
 pub use time::Timestamp;

@@ -5,7 +5,6 @@
 
 mod entries;
 #[cfg(any(test, feature = "fuzzing"))]
-#[cfg(feature = "cli")]
 pub(crate) mod fuzz;
 mod unpack;
 

@@ -9,7 +9,6 @@ mod encoded;
 mod facts;
 mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
-#[cfg(feature = "cli")]
 pub(crate) mod fuzz;
 mod literal;
 mod logs;

@@ -16,7 +16,6 @@ mod credentials;
 mod execute;
 mod functions;
 #[cfg(any(test, feature = "fuzzing"))]
-#[cfg(feature = "cli")]
 pub(crate) mod fuzz;
 mod lists;
 mod logs;

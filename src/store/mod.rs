@@ -21,7 +21,6 @@ mod days;
 pub mod error;
 pub mod functions;
 #[cfg(any(test, feature = "fuzzing"))]
-#[cfg(feature = "cli")]
 pub(crate) mod fuzz;
 pub mod lanes;
 mod list;

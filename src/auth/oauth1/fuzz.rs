@@ -8,7 +8,10 @@ use super::{
     signature::{SignedUrl, base_string, sign},
     verify,
 };
-use crate::client::{OAuth1Keys, Secret, oauth1::authorization};
+use crate::{
+    client::{OAuth1Keys, oauth1::authorization},
+    model::Secret,
+};
 
 const SECRETS: Secrets<'_> = Secrets { consumer: b"kd94hf93k423kf44", token: b"pfkkdhi9sl3r4s00" };
 const OTHERS: Secrets<'_> = Secrets { consumer: b"kd94hf93k423kf44", token: b"pfkkdhi9sl3r4s01" };

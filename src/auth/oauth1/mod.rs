@@ -4,7 +4,6 @@
 //! official clients sign no body.
 
 #[cfg(any(test, feature = "fuzzing"))]
-#[cfg(feature = "cli")]
 pub(crate) mod fuzz;
 mod header;
 mod qs;

@@ -6,7 +6,7 @@ use http::Method;
 
 use crate::{
     auth::NewCredential,
-    client::{OAuth1Keys, Secret, oauth1},
+    client::{OAuth1Keys, oauth1},
     model::Timestamp,
 };
 
@@ -20,8 +20,8 @@ impl Signer {
     pub fn of(credential: &NewCredential) -> Self {
         let keys = OAuth1Keys {
             consumer_key: credential.consumer_key.clone(),
-            consumer_secret: Secret::new(credential.consumer_secret.expose()),
-            token: Some((credential.token.clone(), Secret::new(credential.token_secret.expose()))),
+            consumer_secret: credential.consumer_secret.clone(),
+            token: Some((credential.token.clone(), credential.token_secret.clone())),
         };
         Self { keys, nonce: AtomicU64::new(0) }
     }

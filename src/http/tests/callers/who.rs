@@ -7,7 +7,7 @@ use reqwest::Url;
 use super::Operation;
 use crate::{
     auth::NewCredential,
-    client::{OAuth1Keys, Secret, oauth1},
+    client::{OAuth1Keys, oauth1},
     http::tests::kit::Kit,
     model::Permission,
     ports::Clock,
@@ -97,11 +97,10 @@ impl Who {
 
 fn signed(credential: &NewCredential, with_token: bool, operation: &Operation, path: &str, seconds: i64) -> String {
     static NONCE: AtomicU64 = AtomicU64::new(0);
-    let secret = |secret: &crate::auth::Secret| Secret::new(secret.expose());
     let keys = OAuth1Keys {
         consumer_key: credential.consumer_key.clone(),
-        consumer_secret: secret(&credential.consumer_secret),
-        token: with_token.then(|| (credential.token.clone(), secret(&credential.token_secret))),
+        consumer_secret: credential.consumer_secret.clone(),
+        token: with_token.then(|| (credential.token.clone(), credential.token_secret.clone())),
     };
     let url = Url::parse(&format!("http://localhost:4000{path}")).unwrap();
     let nonce = format!("nonce-{}", NONCE.fetch_add(1, Ordering::Relaxed));
