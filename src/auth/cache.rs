@@ -1,4 +1,4 @@
-//! Credentials that were looked up a moment ago.
+//! Credentials that were looked up recently.
 
 use std::{
     collections::HashMap,
@@ -7,16 +7,16 @@ use std::{
     time::Duration,
 };
 
-use crate::model::Timestamp;
+use crate::{kept::Kept, model::Timestamp};
 
-/// How many credentials are kept. More than that within a few seconds is no pattern worth memory.
+/// How many credentials are kept. A service where more callers come within a few seconds reads them more often.
 const CAPACITY: usize = 1024;
 
-/// Values by key, each for a short while: a revocation counts everywhere once that is over. Only what was found is
-/// kept, so a new credential counts at once.
+/// Values by key, each for a short while: once that is over, a revocation has taken effect everywhere. A failed lookup
+/// is not kept, so a new credential works immediately.
 pub(super) struct Cache<K, V> {
     keep: Duration,
-    entries: Mutex<HashMap<K, (Timestamp, Arc<V>)>>,
+    entries: Mutex<HashMap<K, Kept<Arc<V>>>>,
 }
 
 impl<K: Eq + Hash, V> Cache<K, V> {
@@ -28,8 +28,7 @@ impl<K: Eq + Hash, V> Cache<K, V> {
     /// The value that was put less than `keep` before `now`.
     pub fn get(&self, key: &K, now: Timestamp) -> Option<Arc<V>> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let (put, value) = entries.get(key)?;
-        self.is_fresh(*put, now).then(|| value.clone())
+        entries.get(key)?.fresh(self.keep, now).cloned()
     }
 
     /// Keeps a value.
@@ -39,16 +38,11 @@ impl<K: Eq + Hash, V> Cache<K, V> {
         }
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= CAPACITY {
-            entries.retain(|_, (put, _)| self.is_fresh(*put, now));
+            entries.retain(|_, kept| kept.fresh(self.keep, now).is_some());
         }
         if entries.len() < CAPACITY {
-            entries.insert(key, (now, value));
+            entries.insert(key, Kept::new(value, now));
         }
-    }
-
-    /// A clock that was set back makes nothing fresh for longer.
-    fn is_fresh(&self, put: Timestamp, now: Timestamp) -> bool {
-        now >= put && now.since(put) < self.keep
     }
 }
 
@@ -61,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_kept_for_its_while_and_no_longer() {
+    fn a_value_is_kept_until_its_time_is_over() {
         let cache = Cache::new(Duration::from_secs(5));
         cache.put("key", Arc::new(1), at(10_000));
         assert_eq!(cache.get(&"key", at(14_999)).as_deref(), Some(&1));
@@ -71,14 +65,14 @@ mod tests {
     }
 
     #[test]
-    fn keeping_for_no_time_keeps_nothing() {
+    fn with_no_time_to_keep_values_nothing_is_kept() {
         let cache = Cache::new(Duration::ZERO);
         cache.put("key", Arc::new(1), at(10_000));
         assert_eq!(cache.get(&"key", at(10_000)), None);
     }
 
     #[test]
-    fn no_more_is_kept_than_there_is_room_for() {
+    fn the_cache_does_not_grow_beyond_its_capacity() {
         let cache = Cache::new(Duration::from_secs(5));
         for key in 0..CAPACITY + 10 {
             cache.put(key, Arc::new(()), at(0));

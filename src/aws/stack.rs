@@ -12,10 +12,8 @@ use super::{
     http_client,
 };
 use crate::{
-    auth::{
-        AuthSettings, Authenticator, GuessSettings,
-        oidc::{HttpDocuments, Issuer},
-    },
+    adapters::HttpDocuments,
+    auth::{AuthSettings, Authenticator, GuessSettings, oidc::Issuer},
     dispatch::{Dispatcher, FunctionDirectory, Idle, SlotLimits, SlotPolicy, Slots, Ticker},
     http::{self, HttpConfig, Router},
     ports::{Clock, Ids, Ports, SystemChance, SystemClock, Wakeup},

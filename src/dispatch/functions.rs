@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    kept::Kept,
     model::{Function, FunctionName, Timestamp},
     ports::Clock,
     store::{QueueLane, Store, StoreError},
@@ -29,11 +30,11 @@ pub struct FunctionDirectory {
 
 #[derive(Default)]
 struct Remembered {
-    functions: HashMap<FunctionName, (Timestamp, Arc<Function>)>,
+    functions: HashMap<FunctionName, Kept<Arc<Function>>>,
     /// Names of which there was no Function: a stranger must not be able to tell by the time of an answer that there is
     /// one.
-    missing: HashMap<FunctionName, Timestamp>,
-    own_lanes: Option<(Timestamp, Arc<[FunctionName]>)>,
+    missing: HashMap<FunctionName, Kept<()>>,
+    own_lanes: Option<Kept<Arc<[FunctionName]>>>,
     /// How often something was forgotten: what was read before the last time may be older than the change.
     forgotten: u64,
 }
@@ -69,14 +70,14 @@ impl FunctionDirectory {
                 if remembered.functions.len() >= MOST_REMEMBERED {
                     remembered.functions.clear();
                 }
-                remembered.functions.insert(name.clone(), (now, Arc::clone(function)));
+                remembered.functions.insert(name.clone(), Kept::new(Arc::clone(function), now));
             }
             None => {
                 remembered.functions.remove(name);
                 if remembered.missing.len() >= MOST_REMEMBERED {
                     remembered.missing.clear();
                 }
-                remembered.missing.insert(name.clone(), now);
+                remembered.missing.insert(name.clone(), Kept::new((), now));
             }
         }
         Ok(function)
@@ -85,9 +86,9 @@ impl FunctionDirectory {
     /// Every lane that due Tasks may stand in, those of deleted Functions included, as it was at most two seconds ago.
     pub async fn lanes(&self) -> Result<Vec<QueueLane>, StoreError> {
         let now = self.clock.now();
-        let remembered = self.lock().own_lanes.clone().filter(|(read, _)| is_fresh(*read, now));
+        let remembered = self.lock().own_lanes.as_ref().and_then(|names| names.fresh(FRESH_FOR, now).cloned());
         match remembered {
-            Some((_, names)) => Ok(lanes_of(&names)),
+            Some(names) => Ok(lanes_of(&names)),
             None => self.lanes_now().await,
         }
     }
@@ -100,7 +101,7 @@ impl FunctionDirectory {
         let names: Arc<[FunctionName]> = self.store.tasks.own_lanes().await?.into();
         let mut remembered = self.lock();
         if remembered.forgotten == forgotten {
-            remembered.own_lanes = Some((now, Arc::clone(&names)));
+            remembered.own_lanes = Some(Kept::new(Arc::clone(&names), now));
         }
         Ok(lanes_of(&names))
     }
@@ -122,17 +123,12 @@ impl FunctionDirectory {
 impl Remembered {
     /// What is known of a name and still counts: the Function, or that there is none.
     fn remembered(&self, name: &FunctionName, now: Timestamp) -> Option<Option<Arc<Function>>> {
-        let found = self.functions.get(name).filter(|(read, _)| is_fresh(*read, now));
-        let missing = || self.missing.get(name).filter(|read| is_fresh(**read, now)).map(|_| None);
-        found.map(|(_, function)| Some(Arc::clone(function))).or_else(missing)
+        let found = self.functions.get(name).and_then(|function| function.fresh(FRESH_FOR, now));
+        let missing = || self.missing.get(name).and_then(|missing| missing.fresh(FRESH_FOR, now));
+        found.map(|function| Some(Arc::clone(function))).or_else(|| missing().map(|()| None))
     }
 }
 
 fn lanes_of(own: &[FunctionName]) -> Vec<QueueLane> {
     std::iter::once(QueueLane::Shared).chain(own.iter().cloned().map(QueueLane::Own)).collect()
-}
-
-fn is_fresh(read: Timestamp, now: Timestamp) -> bool {
-    // A clock that jumped back makes a record look as if it came from the future: read it again.
-    read <= now && now.since(read) < FRESH_FOR
 }

@@ -18,9 +18,10 @@ use super::{
     wakeups::LocalWakeups,
 };
 use crate::{
+    adapters::HttpDocuments,
     auth::{
         AuthSettings, Authenticator, KeyFile, KeyFileError,
-        oidc::{HttpDocuments, Issuer, OidcConfig},
+        oidc::{Issuer, OidcConfig},
     },
     dispatch::{Dispatcher, FunctionDirectory, SlotLimits, SlotPolicy, Slots, Ticker},
     ports::{Ids, PortError, Ports, SystemChance, SystemClock},

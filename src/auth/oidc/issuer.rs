@@ -16,35 +16,29 @@ use super::{
     token::Token,
 };
 use crate::{
+    kept::Kept,
     model::{Error, ErrorKind, Result, Timestamp, User},
     ports::{Clock, PortError},
 };
 
-/// After that keys are fetched again before they are used, so a key that its issuer withdrew counts no longer than that
+/// Older keys are fetched again before they are used. So a key that its issuer withdrew is accepted no longer than this
 /// while the issuer can be reached.
 const FRESH_FOR: Duration = Duration::from_secs(10 * 60);
-/// After that they are not used any more, though the issuer cannot be reached. Until then its tokens go on to count.
+/// Older keys are not used at all, even if the issuer cannot be reached. Until then its tokens stay valid.
 const USABLE_FOR: Duration = Duration::from_secs(6 * 60 * 60);
-/// No fetch begins sooner than that after one that went well, whatever keys tokens name.
+/// The shortest time between a successful fetch and the next, whatever keys tokens name.
 const BETWEEN_FETCHES: Duration = Duration::from_secs(30);
-/// No fetch begins sooner than that after one that failed.
+/// The shortest time between a failed fetch and the next.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(5);
 
-/// Knows the callers that one OIDC issuer vouches for.
+/// Identifies the callers that one OIDC issuer vouches for.
 pub struct Issuer {
     config: OidcConfig,
     documents: Arc<dyn IssuerDocuments>,
     clock: Arc<dyn Clock>,
-    kept: RwLock<Option<Kept>>,
-    /// Held while keys are fetched: there is one fetch at a time.
+    kept: RwLock<Option<Kept<Arc<KeySet>>>>,
+    /// Locked while keys are fetched, so that there is one fetch at a time.
     last_fetch: Mutex<Option<Fetch>>,
-}
-
-/// The keys that were fetched last.
-#[derive(Clone)]
-struct Kept {
-    keys: Arc<KeySet>,
-    fetched: Timestamp,
 }
 
 #[derive(Clone, Copy)]
@@ -53,28 +47,28 @@ struct Fetch {
     went_well: bool,
 }
 
-/// What is read of an issuer's description (OIDC Discovery §3).
+/// The part of an issuer's provider metadata that is used here (OIDC Discovery §3).
 #[derive(Deserialize)]
-struct Description {
+struct ProviderMetadata {
     issuer: String,
     jwks_uri: String,
 }
 
 impl Issuer {
-    /// Fetches nothing yet.
+    /// Does not fetch anything yet.
     pub fn new(config: OidcConfig, documents: Arc<dyn IssuerDocuments>, clock: Arc<dyn Clock>) -> Self {
         Self { config, documents, clock, kept: RwLock::default(), last_fetch: Mutex::default() }
     }
 
-    /// Whom the token stands for.
+    /// The user that the token stands for.
     ///
-    /// 117 for one that is not this issuer's, not for our audience, or wrong in any other way, and 118 for one whose
-    /// time is over; that is told only of a token whose signature is good. A fault of ours (1) when the issuer's keys
-    /// cannot be had.
+    /// Fails with 117 if the token comes from another issuer, is for another audience, or is wrong in any other way;
+    /// with 118 if it has expired, which is said only of a token with a valid signature; and with 1 (our fault) if the
+    /// issuer's keys are not available.
     pub async fn identify(&self, token: &str) -> Result<User> {
         let token = Token::parse(token).map_err(refused)?;
         if token.claims.issuer() != Some(self.config.issuer().as_str()) {
-            return Err(refused(InvalidToken("is of another issuer than the one that is trusted here")));
+            return Err(refused(InvalidToken("comes from an issuer that is not trusted here")));
         }
         if !self.keys_for(&token).await?.verify(&token) {
             return Err(refused(InvalidToken("is not signed with a key of its issuer")));
@@ -85,35 +79,35 @@ impl Issuer {
         })
     }
 
-    /// Fetches the keys now, for whoever wants to know that it works.
+    /// Fetches the keys now, to find out whether that works.
     pub async fn fetch(&self) -> Result<(), PortError> {
         let mut last = self.last_fetch.lock().await;
         self.fetch_holding(&mut last).await
     }
 
-    /// The keys that the token is to be checked with: fresh ones where they can be had.
+    /// The keys to check the token with, fresh ones if possible.
     async fn keys_for(&self, token: &Token<'_>) -> Result<Arc<KeySet>> {
-        if let Some(kept) = self.usable().filter(|kept| kept.keys.has_key_of(token)) {
-            if !kept.is_fresh(self.clock.now()) {
-                // Whoever finds a fetch in progress does without it: the keys at hand are good enough.
+        if let Some(kept) = self.usable().filter(|kept| kept.value().has_key_of(token)) {
+            if kept.fresh(FRESH_FOR, self.clock.now()).is_none() {
+                // While another request fetches the keys, the old ones are good enough.
                 if let Ok(mut last) = self.last_fetch.try_lock() {
                     self.fetch_if_due(&mut last).await;
                 }
             }
-            return Ok(self.usable().unwrap_or(kept).keys);
+            return Ok(Arc::clone(self.usable().unwrap_or(kept).value()));
         }
         let mut last = self.last_fetch.lock().await;
-        // Somebody may have fetched it while this one waited.
-        if !self.usable().is_some_and(|kept| kept.keys.has_key_of(token)) {
+        // Another request may have fetched the key meanwhile.
+        if !self.usable().is_some_and(|kept| kept.value().has_key_of(token)) {
             self.fetch_if_due(&mut last).await;
         }
-        let unavailable = || Error::internal(format!("there are no keys of the issuer {}", self.config.issuer()));
-        self.usable().map(|kept| kept.keys).ok_or_else(unavailable)
+        let unavailable = || Error::internal(format!("no keys of the issuer {} are available", self.config.issuer()));
+        self.usable().map(|kept| Arc::clone(kept.value())).ok_or_else(unavailable)
     }
 
     async fn fetch_if_due(&self, last: &mut Option<Fetch>) {
         let now = self.clock.now();
-        // A clock that was set back makes a fetch due.
+        // If the clock was set back, a fetch is due.
         let due = last.is_none_or(|Fetch { began, went_well }| {
             now < began || now.since(began) >= if went_well { BETWEEN_FETCHES } else { AFTER_A_FAILURE }
         });
@@ -124,12 +118,12 @@ impl Issuer {
 
     async fn fetch_holding(&self, last: &mut Option<Fetch>) -> Result<(), PortError> {
         let began = self.clock.now();
-        // Whoever gives up half-way has begun one too.
+        // Recorded before the fetch: a caller that gives up half-way has started one, too.
         *last = Some(Fetch { began, went_well: false });
         let keys = self.published_keys().await?;
         info!(issuer = %self.config.issuer(), keys = keys.len(), "fetched the issuer's keys");
         *last = Some(Fetch { began, went_well: true });
-        let kept = Kept { keys: Arc::new(keys), fetched: began };
+        let kept = Kept::new(Arc::new(keys), began);
         *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Some(kept);
         Ok(())
     }
@@ -138,35 +132,24 @@ impl Issuer {
         const READ: &str = "read an issuer's document";
         let issuer = self.config.issuer();
         let url = issuer.discovery_url();
-        let description = self.documents.fetch(&url).await?;
-        let description: Description =
-            serde_json::from_slice(&description).map_err(|error| PortError::new(READ, format!("{url}: {error}")))?;
-        if description.issuer != issuer.as_str() {
-            let other: String = description.issuer.chars().take(200).collect();
+        let metadata = self.documents.fetch(&url).await?;
+        let metadata: ProviderMetadata =
+            serde_json::from_slice(&metadata).map_err(|error| PortError::new(READ, format!("{url}: {error}")))?;
+        if metadata.issuer != issuer.as_str() {
+            let other: String = metadata.issuer.chars().take(200).collect();
             return Err(PortError::new(READ, format!("{url} describes another issuer, '{other}'")));
         }
-        let url = &description.jwks_uri;
+        let url = &metadata.jwks_uri;
         if !issuer.may_keep_keys_at(url) {
-            return Err(PortError::new(READ, "its jwks_uri is no URL over TLS"));
+            return Err(PortError::new(READ, "its jwks_uri is not an https URL"));
         }
         let document = self.documents.fetch(url).await?;
         KeySet::parse(&document).map_err(|error| PortError::new(READ, format!("{url}: {error}")))
     }
 
-    fn usable(&self) -> Option<Kept> {
+    fn usable(&self) -> Option<Kept<Arc<KeySet>>> {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner).clone();
-        kept.filter(|kept| kept.is_usable(self.clock.now()))
-    }
-}
-
-impl Kept {
-    fn is_fresh(&self, now: Timestamp) -> bool {
-        // Keys from the future are those of a clock that was set back: nobody knows how old they are.
-        now >= self.fetched && now.since(self.fetched) < FRESH_FOR
-    }
-
-    fn is_usable(&self, now: Timestamp) -> bool {
-        now.since(self.fetched) < USABLE_FOR
+        kept.filter(|kept| kept.age(self.clock.now()) < USABLE_FOR)
     }
 }
 

@@ -11,12 +11,13 @@ mod documents;
 mod issuer;
 mod key;
 mod key_set;
+mod refusal;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod token;
 
 pub use config::{InvalidOidcConfig, IssuerUrl, OidcConfig};
-pub use documents::{HttpDocuments, IssuerDocuments};
+pub use documents::IssuerDocuments;
 pub use issuer::Issuer;
 
 /// Whether a bearer token has the form of a JWT: what is none may be an opaque token.

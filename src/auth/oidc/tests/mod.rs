@@ -5,7 +5,5 @@
 
 mod fetching;
 mod hostile;
-#[cfg(any(feature = "aws", feature = "local"))]
-mod http;
 mod identity;
-mod kit;
+pub(crate) mod kit;

@@ -1,4 +1,4 @@
-//! A real web server, and what it may do to whoever fetches from it.
+//! A real web server, and what it may do to a client that fetches from it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,9 +8,12 @@ use tokio::{
     net::TcpListener,
 };
 
-use super::kit::{claims_with, noon, recorded, token};
+use super::HttpDocuments;
 use crate::{
-    auth::oidc::{HttpDocuments, Issuer, IssuerDocuments, OidcConfig},
+    auth::oidc::{
+        Issuer, IssuerDocuments, OidcConfig,
+        tests::kit::{claims_with, noon, recorded, token},
+    },
     ports::{Clock, SystemClock},
 };
 
@@ -85,5 +88,5 @@ async fn a_server_that_does_not_answer_is_given_up() {
     let url = server(Vec::new()).await;
     let documents = HttpDocuments::over_tls().with_patience(Duration::from_millis(50));
     let error = documents.fetch(&url).await.unwrap_err().to_string();
-    assert!(error.contains("was not there within"), "{error}");
+    assert!(error.contains("did not arrive within"), "{error}");
 }
