@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
-/// What every access token begins with: so that people, and scanners for leaked secrets, know one when they see it.
+/// Every access token begins with this, so that people and scanners for leaked secrets recognize it.
 const PREFIX: &str = "tl_";
 const BYTES: usize = 32;
 
@@ -12,9 +12,9 @@ pub(super) fn token_of(random: [u8; BYTES]) -> String {
     format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(random))
 }
 
-/// What is stored of a token, and looked up. `None`: this was never a token of ours.
+/// The hash that is stored and looked up. `None`: this cannot be one of our tokens.
 ///
-/// A plain hash is enough: nobody guesses 256 random bits, so nothing is gained by making guesses slow.
+/// A plain hash is enough: 256 random bits cannot be guessed, so a slow hash would gain nothing.
 pub fn hash(token: &str) -> Option<[u8; 32]> {
     let random = BASE64_URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFIX)?).ok()?;
     (random.len() == BYTES).then(|| Sha256::digest(token.as_bytes()).into())
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_issued_is_a_token() {
+    fn only_the_exact_form_is_a_token() {
         let token = token_of([0xfb; 32]);
         assert_eq!(token.len(), 46);
         assert_ne!(hash(&token), hash(&token_of([0xfc; 32])));

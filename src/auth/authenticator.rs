@@ -22,7 +22,7 @@ use crate::{
     ports::{Clock, PortError},
 };
 
-/// Knows callers by their credentials.
+/// Identifies callers by their credentials.
 pub struct Authenticator {
     source: Arc<dyn CredentialSource>,
     secrets: Arc<dyn SecretBox>,
@@ -34,41 +34,39 @@ pub struct Authenticator {
     guesses: Guesses,
 }
 
-/// How an [`Authenticator`] is set up.
+/// The settings of an [`Authenticator`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AuthSettings {
-    /// How long a credential that was found counts without another look, so how long after its revocation it may
-    /// still count. At most 5 seconds are taken; zero looks every time. It saves a read and two decryptions a request.
+    /// How long a credential is used without reading it again, and so how long it may work after its revocation. At most
+    /// 5 seconds; zero reads it every time. It saves a read and two decryptions per request.
     pub keep_credentials: Duration,
-    /// How much later than others wrong credentials are answered.
+    /// How long responses to wrong credentials are delayed.
     pub guesses: GuessSettings,
 }
 
 const MOST_KEPT: Duration = Duration::from_secs(5);
 
-/// What of a request tells who sent it. It has no `Debug`: the headers hold the credential.
+/// The parts of a request that identify its sender. Has no `Debug`, because the headers hold the credential.
 #[derive(Clone, Copy)]
 pub struct RequestParts<'a> {
-    /// The HTTP method.
     pub method: &'a str,
-    /// The absolute URL as the client saw it, its path and query untouched: OAuth 1.0a signs it.
+    /// The absolute URL as the client used it, with path and query unchanged: OAuth 1.0a signs it.
     pub url: &'a str,
-    /// The headers.
     pub headers: &'a HeaderMap,
-    /// The body, where it is a form that [`Authenticator::needs_form`] asked for.
+    /// The body, if it is a form and [`Authenticator::needs_form`] asked for it.
     pub form: Option<&'a [u8]>,
-    /// Where it came from, as somebody knows who cannot be lied to (never a header): guesses are counted by it.
+    /// The address that the request came from, known from a trusted source (never a header). Guesses are counted by it.
     pub address: Option<IpAddr>,
 }
 
-/// What a request shows of its sender.
+/// The credential that a request carries.
 enum Shown<'a> {
     Nothing,
     Signature(OAuthHeader),
     Token(&'a str),
 }
 
-/// A credential with what its signatures are checked by.
+/// A credential with its opened secrets, which signatures are checked with.
 struct Consumer {
     credential: StoredCredential,
     consumer_secret: Vec<u8>,
@@ -97,24 +95,24 @@ impl Authenticator {
         }
     }
 
-    /// Takes JWTs of this issuer too.
+    /// Also accepts JWTs of this issuer.
     #[must_use]
     pub fn trusting(mut self, issuer: Option<Arc<Issuer>>) -> Self {
         self.issuer = issuer;
         self
     }
 
-    /// Who sent the request: [`Caller::Nobody`] when it carries no credential, an error when it carries a bad one.
+    /// The sender of the request: [`Caller::Nobody`] if it carries no credential, an error if the credential is invalid.
     ///
-    /// - OAuth 1.0a, checked in this order: 109 when the header is no OAuth header, 107 for an unknown consumer (that
-    ///   of a revoked credential is unknown), 108 for a token that is not its consumer's or has expired, 109 for a
-    ///   signature that does not fit, 110 for a time stamp out of its window or a nonce seen before. The last comes
-    ///   last so that only who holds the secrets can learn of it, or fill the memory of nonces.
-    /// - Bearer, an opaque token: 117 for one that is unknown, revoked or none of ours, 118 for one that has expired.
-    /// - Bearer, a JWT, where there is an issuer: see [`Issuer::identify`].
-    /// - Another scheme, or two credentials at once: 104.
+    /// - OAuth 1.0a, checked in this order: 109 for a malformed header, 107 for an unknown consumer (also if its
+    ///   credential was revoked), 108 for a token that belongs to another consumer or has expired, 109 for a wrong
+    ///   signature, 110 for a time stamp outside the window or a nonce that was used before. The last check comes last
+    ///   so that only a client that holds the secrets learns its result or fills the store of nonces.
+    /// - Bearer with an opaque token: 117 if it is unknown, revoked or malformed, 118 if it has expired.
+    /// - Bearer with a JWT, if there is an issuer: see [`Issuer::identify`].
+    /// - Any other scheme, or two credentials at once: 104.
     ///
-    /// Whoever shows many wrong ones waits for the answer; see [`GuessSettings`].
+    /// A sender of many wrong credentials has to wait for the response; see [`GuessSettings`].
     pub async fn authenticate(&self, request: RequestParts<'_>) -> Result<Caller> {
         let shown = Shown::by(request.headers)?;
         let result = match &shown {
@@ -128,8 +126,8 @@ impl Authenticator {
         result
     }
 
-    /// Whether the signature could only fit together with the form in the body (RFC 5849 §3.4.1.3.1), which has to be read
-    /// for that. It is so for known consumers only, and for requests of now: nobody else has their body waited for.
+    /// Whether the signature can only be valid together with the form in the body (RFC 5849 §3.4.1.3.1), which then has to
+    /// be read. True only for known consumers and current requests: the server waits for no other body.
     pub async fn needs_form(&self, request: &RequestParts<'_>) -> bool {
         let Ok(Shown::Signature(header)) = Shown::by(request.headers) else { return false };
         let now = self.clock.now();
@@ -146,15 +144,15 @@ impl Authenticator {
         !oauth1::verify(request.signed(), &header, &secrets)
     }
 
-    /// A credential that is not what it says may be a guess. One that was good once (110, 118), or that nobody could
-    /// check (1), is none.
+    /// Counts a wrong credential as a guess. One that used to be valid (110, 118), or that could not be checked (1), is not
+    /// a guess.
     async fn count_guess(&self, kind: ErrorKind, shown: &Shown<'_>, address: Option<IpAddr>) {
         let consumer = match shown {
             Shown::Signature(header) => Some(header.consumer_key.as_str()),
             Shown::Nothing | Shown::Token(_) => None,
         };
         match kind {
-            // Whoever guesses consumers, too, is counted by where they are.
+            // The consumer is guessed, too, so only the address identifies the sender.
             ErrorKind::OauthKey | ErrorKind::AccessTokenUnknown => {
                 self.guesses.count(address, None, &*self.clock).await
             }
@@ -173,7 +171,7 @@ impl Authenticator {
     }
 
     async fn by_access_token(&self, token: &str) -> Result<Caller> {
-        let unknown = || Error::new(ErrorKind::AccessTokenUnknown, "The access token is unknown, or was revoked.");
+        let unknown = || Error::new(ErrorKind::AccessTokenUnknown, "The access token is unknown or was revoked.");
         let hash = access_token::hash(token).ok_or_else(unknown)?;
         let now = self.clock.now();
         let credential = match self.tokens.get(&hash, now) {
@@ -196,7 +194,7 @@ impl Authenticator {
 
     async fn by_signature(&self, request: &RequestParts<'_>, header: &OAuthHeader) -> Result<Caller> {
         let now = self.clock.now();
-        let unknown_consumer = || Error::new(ErrorKind::OauthKey, "The OAuth consumer key is unknown, or was revoked.");
+        let unknown_consumer = || Error::new(ErrorKind::OauthKey, "The OAuth consumer key is unknown or was revoked.");
         let consumer = self.consumer(&header.consumer_key, now).await?.ok_or_else(unknown_consumer)?;
         let credential = &consumer.credential;
         let token_secret = match &header.token {
@@ -204,7 +202,7 @@ impl Authenticator {
             Some(_) => {
                 return Err(Error::new(
                     ErrorKind::OauthToken,
-                    "The OAuth token is not one of this consumer, or has expired.",
+                    "The OAuth token belongs to another consumer or has expired.",
                 ));
             }
             None if credential.has_expired(now) => return Err(unknown_consumer()),
@@ -212,16 +210,16 @@ impl Authenticator {
         };
         if let Some(name) = oauth1::misplaced(request.url, request.form) {
             let name: String = name.chars().take(64).collect();
-            let message = format!("The parameter '{name}' belongs into the Authorization header, and nowhere else.");
+            let message = format!("The parameter '{name}' is allowed only in the Authorization header.");
             return Err(Error::new(ErrorKind::OauthSignature, message));
         }
         let secrets = oauth1::Secrets { consumer: &consumer.consumer_secret, token: token_secret };
         if !oauth1::verify(request.signed(), header, &secrets) {
             return Err(Error::new(
                 ErrorKind::OauthSignature,
-                "The OAuth signature does not fit the request: check the secrets, and that the URL that was signed is \
-                 the one that reaches the service. Names such as toString and constructor cannot be parameters of a URL \
-                 that the official clients sign: they sign everything else.",
+                "The OAuth signature does not match the request: check the secrets, and that the signed URL is the one \
+                 that reaches the service. The official clients leave parameters with names such as toString and \
+                 constructor out of the signature, so a URL cannot have them.",
             ));
         }
         self.count_once(header, now).await?;
@@ -230,31 +228,31 @@ impl Authenticator {
         }
         match &credential.identity.application_id {
             Some(application) => Ok(Caller::Application(application.clone())),
-            // A consumer that belongs to no application is one of its own.
+            // A consumer without an application is treated as an application of its own.
             None => {
                 ApplicationId::parse(credential.consumer_key.as_str()).map(Caller::Application).map_err(Error::internal)
             }
         }
     }
 
-    /// 110 when the time stamp is out of its window, or the request was seen before.
+    /// Fails with 110 if the time stamp is outside the window or the request was seen before.
     async fn count_once(&self, header: &OAuthHeader, now: Timestamp) -> Result<()> {
         if now.as_secs().abs_diff(header.timestamp) > WINDOW_SECS.unsigned_abs() {
             return Err(Error::new(
                 ErrorKind::DuplicateRequest,
                 format!(
-                    "oauth_timestamp is more than {WINDOW_SECS} seconds from the service's clock, which says {now}."
+                    "oauth_timestamp differs by more than {WINDOW_SECS} seconds from the service's clock ({now})."
                 ),
             ));
         }
-        // The whole second after the window's last one.
+        // The first whole second after the window.
         let expires = Timestamp::saturating_from_millis((header.timestamp + WINDOW_SECS + 1).saturating_mul(1000));
         let sighting =
             Sighting { consumer_key: &header.consumer_key, nonce: &header.nonce, timestamp: header.timestamp, expires };
         if self.nonces.remember(sighting).await.map_err(Error::internal)? {
             Ok(())
         } else {
-            Err(Error::new(ErrorKind::DuplicateRequest, "A request with this oauth_nonce was seen before."))
+            Err(Error::new(ErrorKind::DuplicateRequest, "This oauth_nonce was used before."))
         }
     }
 
@@ -312,7 +310,7 @@ impl<'a> Shown<'a> {
         let (scheme, rest) = credential.trim().split_once([' ', '\t']).unwrap_or((credential.trim(), ""));
         if scheme.eq_ignore_ascii_case("OAuth") {
             OAuthHeader::parse(rest).map(Self::Signature).map_err(|wrong| {
-                Error::new(ErrorKind::OauthSignature, format!("The OAuth header cannot be read: {wrong}."))
+                Error::new(ErrorKind::OauthSignature, format!("The OAuth header is malformed: {wrong}."))
             })
         } else if scheme.eq_ignore_ascii_case("Bearer") {
             Ok(Self::Token(rest.trim()))
@@ -325,6 +323,6 @@ impl<'a> Shown<'a> {
 fn not_understood() -> Error {
     Error::new(
         ErrorKind::UserNotAuthenticated,
-        "The Authorization header is none that the service understands: it takes OAuth 1.0a and Bearer.",
+        "Unsupported Authorization header: use OAuth 1.0a or Bearer.",
     )
 }

@@ -1,4 +1,4 @@
-//! Making credentials.
+//! Creating credentials.
 
 use super::{SecretBox, StoredCredential, access_token};
 use crate::{
@@ -6,30 +6,24 @@ use crate::{
     ports::{Ids, PortError},
 };
 
-/// A credential as its owner sees it, once: the service cannot show its secrets again.
+/// A new credential as its owner sees it. The service cannot show its secrets again.
 #[derive(Clone, Debug)]
 pub struct NewCredential {
-    /// Its id: what revokes it.
+    /// The id, which is needed to revoke it.
     pub id: ObjectId,
-    /// Who it stands for.
     pub identity: Identity,
-    /// The OAuth consumer key.
     pub consumer_key: String,
-    /// The OAuth consumer secret.
     pub consumer_secret: Secret,
-    /// The OAuth token.
     pub token: String,
-    /// The OAuth token secret.
     pub token_secret: Secret,
     /// The access token, for `Authorization: Bearer`.
     pub access_token: Secret,
-    /// When it was created.
     pub creation_timestamp: Timestamp,
-    /// When it expires; `None`: it counts until it is revoked.
+    /// When it expires; `None`: only when revoked.
     pub expires: Option<Timestamp>,
 }
 
-/// Makes a credential: what its owner gets, and what is stored.
+/// Creates a credential: the form for its owner, and the form that is stored.
 pub async fn issue(
     identity: Identity,
     expires: Option<Timestamp>,
@@ -52,7 +46,7 @@ pub async fn issue(
     let consumer_secret = secrets.seal(new.consumer_secret.expose().as_bytes(), &consumer_secret_context(id)).await?;
     let token_secret = secrets.seal(new.token_secret.expose().as_bytes(), &token_secret_context(id)).await?;
     let access_token_hash = access_token::hash(new.access_token.expose())
-        .ok_or_else(|| PortError::new("issue an access token", "it does not have the form of one"))?;
+        .ok_or_else(|| PortError::new("issue an access token", "the new token is malformed"))?;
     let stored = StoredCredential {
         id,
         identity: new.identity.clone(),
@@ -69,12 +63,12 @@ pub async fn issue(
     Ok((new, stored))
 }
 
-/// What a consumer secret is sealed for.
+/// The context in which a consumer secret is sealed.
 pub(super) fn consumer_secret_context(credential: ObjectId) -> String {
     format!("credential/{credential}/consumer-secret")
 }
 
-/// What a token secret is sealed for.
+/// The context in which a token secret is sealed.
 pub(super) fn token_secret_context(credential: ObjectId) -> String {
     format!("credential/{credential}/token-secret")
 }
@@ -91,7 +85,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn no_secret_is_printed_or_stored_as_it_is() {
+    async fn no_secret_is_printed_or_stored_in_the_clear() {
         let key = KeyFile::ephemeral();
         let identity =
             Identity { user_id: UserId::parse("ada").unwrap(), application_id: None, permissions: Permissions::none() };
@@ -111,7 +105,7 @@ mod tests {
         assert!(printed.contains("[secret]") && printed.contains(&new.consumer_key));
         let opened = key.open(&stored.token_secret, &token_secret_context(new.id)).await.unwrap();
         assert_eq!(opened, new.token_secret.expose().as_bytes());
-        // Bound to its record and its place in it.
+        // Bound to its record and its field.
         key.open(&stored.token_secret, &consumer_secret_context(new.id)).await.unwrap_err();
     }
 

@@ -1,11 +1,11 @@
-//! Wrong credentials are answered the later, the more of them come from one address or for one consumer.
+//! The more wrong credentials come from one address or for one consumer, the longer their responses are delayed.
 //!
-//! A good credential is never held up, whoever else guesses behind the same address or at the same consumer: only the
-//! answer to a wrong one waits. So nobody can lock anybody out. Every secret has 256 random bits, or is a signature; no
-//! number of guesses finds one. What this takes away is that guessing is cheap.
+//! Only responses to wrong credentials are delayed, never those to valid ones, even if others guess from the same address
+//! or for the same consumer. So nobody can lock anybody out. Every secret has 256 random bits or is a signature, so guesses
+//! never succeed; the delay makes them expensive.
 //!
-//! Each process counts for itself. A count that instances share would cost a write for each wrong credential, which is
-//! dearer for its owner than a guess is for who makes it.
+//! Each process keeps its own count. A shared count would need a write for each wrong credential, which costs the owner of
+//! the service more than a guess costs the attacker.
 
 use std::{
     collections::HashMap,
@@ -21,10 +21,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{model::Timestamp, ports::Clock};
 
-/// How much later.
+/// How long responses are delayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuessSettings {
-    /// How long an answer waits at most.
+    /// The longest delay.
     pub most: Duration,
 }
 
@@ -34,18 +34,18 @@ impl Default for GuessSettings {
     }
 }
 
-/// So many wrong credentials are answered at once: people mistype, and clients go on with what was revoked.
+/// This many wrong credentials are answered at once: people mistype, and clients keep using revoked credentials.
 const FREE: f64 = 20.0;
-/// One of them is forgotten in so many seconds.
+/// One of them is forgotten every so many seconds.
 const FORGIVEN_IN_SECS: f64 = 3.0;
-/// Each one beyond the free ones is answered that much later than the one before.
+/// Each one beyond these is delayed this much longer than the one before.
 const STEP: Duration = Duration::from_millis(100);
-/// How many addresses and consumers are told apart. Those beyond are counted as one.
+/// The number of addresses and consumers that are counted separately. All others share one count.
 const CAPACITY: usize = 10_000;
-/// How many answers wait at the same time. Those beyond do not wait: they would only fill the memory.
+/// The number of responses that are delayed at the same time. Others are sent at once, to bound the memory.
 const MOST_WAITING: usize = 2_000;
 
-/// The wrong credentials of the last while.
+/// The recent wrong credentials.
 pub(super) struct Guesses {
     settings: GuessSettings,
     counts: Mutex<Counts>,
@@ -56,21 +56,21 @@ pub(super) struct Guesses {
 struct Counts {
     by_source: HashMap<Source, Count>,
     others: Count,
-    /// When what has been forgiven was last thrown away.
+    /// When forgiven entries were last removed.
     swept: Option<Timestamp>,
 }
 
-/// What guesses are counted by. Neither is longer than a few bytes, whatever clients send.
+/// Guesses are counted by these keys. Each is a few bytes long, whatever clients send.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Source {
     Ipv4(u32),
-    /// A network of 64 bits: what one subscriber has to themselves.
+    /// A /64 network, which usually belongs to one subscriber.
     Ipv6(u64),
     /// A digest of a consumer key.
     Consumer([u8; 16]),
 }
 
-/// How many there were, less those that are forgiven.
+/// The number of guesses, minus the forgiven ones.
 #[derive(Clone, Copy)]
 struct Count {
     level: f64,
@@ -82,8 +82,8 @@ impl Guesses {
         Self { settings, counts: Mutex::default(), waiting: AtomicUsize::new(0) }
     }
 
-    /// Counts a wrong credential from `address` and, when it named one that there is, for `consumer`; resolves when it
-    /// may be answered.
+    /// Counts a wrong credential from `address` and, if it named an existing one, for `consumer`. Resolves when the response
+    /// may be sent.
     pub async fn count(&self, address: Option<IpAddr>, consumer: Option<&str>, clock: &dyn Clock) {
         let wait = self.add(address, consumer, clock.now());
         if wait.is_zero() {
@@ -115,7 +115,7 @@ impl Counts {
         self.by_source.entry(source).or_default().add(now)
     }
 
-    /// Throws away what has been forgiven, but not at every guess of a flood.
+    /// Removes forgiven entries, but not for every guess of a flood.
     fn sweep(&mut self, now: Timestamp) {
         let due = self.swept.is_none_or(|swept| now < swept || now.since(swept) >= Duration::from_secs(1));
         if due {
@@ -158,7 +158,7 @@ impl Source {
     }
 }
 
-/// One answer that waits.
+/// One delayed response.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_ones_are_free_and_the_others_wait_longer_and_longer() {
+    fn the_first_guesses_are_free_and_the_others_wait_longer_and_longer() {
         let guesses = guesses();
         for _ in 0..20 {
             assert_eq!(guesses.add(address("192.0.2.1"), None, at(0)), Duration::ZERO);
@@ -207,14 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_guessed_is_forgiven_in_time() {
+    fn guesses_are_forgiven_after_a_while() {
         let guesses = guesses();
         for _ in 0..40 {
             guesses.add(address("192.0.2.1"), None, at(0));
         }
         assert_eq!(guesses.add(address("192.0.2.1"), None, at(30_000)), Duration::from_millis(1_100));
         assert_eq!(guesses.add(address("192.0.2.1"), None, at(300_000)), Duration::ZERO);
-        // A clock that was set back forgives nothing.
+        // If the clock was set back, nothing is forgiven.
         for _ in 0..20 {
             guesses.add(address("192.0.2.1"), None, at(0));
         }
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_consumers_are_told_apart() {
+    fn addresses_and_consumers_are_counted_separately() {
         let guesses = guesses();
         for n in 0..40 {
             guesses.add(address("192.0.2.1"), Some("key"), at(0));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_addresses_takes_no_more_room_and_does_not_get_around_it() {
+    fn a_flood_of_addresses_needs_no_more_memory_and_cannot_bypass_the_delay() {
         let guesses = guesses();
         let from = |n: u32| Some(IpAddr::V4(n.into()));
         for n in 0..15_000 {
@@ -246,14 +246,14 @@ mod tests {
         }
         assert_eq!(guesses.counts.lock().unwrap().by_source.len(), CAPACITY);
         assert_eq!(guesses.add(from(20_000), None, at(0)), Duration::from_secs(2));
-        // Once they are forgiven there is room again.
+        // Once they are forgiven, there is room again.
         assert_eq!(guesses.add(from(30_000), None, at(300_000)), Duration::ZERO);
         assert_eq!(guesses.counts.lock().unwrap().by_source.len(), 1);
     }
 
     proptest! {
         #[test]
-        fn nothing_waits_longer_than_is_set(steps in prop::collection::vec((0_u8..4, -5_000_i64..50_000), 1..200)) {
+        fn no_delay_exceeds_the_longest(steps in prop::collection::vec((0_u8..4, -5_000_i64..50_000), 1..200)) {
             let guesses = guesses();
             let mut now = 0;
             for (last, millis) in steps {

@@ -1,4 +1,4 @@
-//! Who is calling: OAuth 1.0a signatures, opaque tokens and JWTs of an OIDC issuer → [`Caller`](crate::model::Caller)
+//! Authentication: OAuth 1.0a signatures, opaque tokens and JWTs of an OIDC issuer → [`Caller`](crate::model::Caller)
 //! (contract §7).
 
 mod access_token;

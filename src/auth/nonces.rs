@@ -1,28 +1,27 @@
-//! The nonces of signed requests: each counts once.
+//! The nonces of signed requests: each can be used once.
 
 use crate::{
     model::Timestamp,
     ports::{PortError, PortFuture},
 };
 
-/// A signed request that arrived. Only requests whose signature was good are worth remembering.
+/// A signed request that arrived. Only requests with a valid signature are remembered.
 #[derive(Clone, Copy, Debug)]
 pub struct Sighting<'a> {
-    /// Who signed it.
+    /// The signer.
     pub consumer_key: &'a str,
-    /// The nonce.
     pub nonce: &'a str,
-    /// The time stamp that it came with, in seconds since 1970.
+    /// The request's time stamp, in seconds since 1970.
     pub timestamp: i64,
-    /// From when on its time stamp is out of the window, so that it need not be remembered any longer.
+    /// When its time stamp leaves the window, so that it can be forgotten.
     pub expires: Timestamp,
 }
 
-/// Remembers which requests arrived, for all instances and across restarts: it must decide atomically.
+/// Remembers which requests arrived, for all instances and across restarts. Must decide atomically.
 pub trait NonceMemory: Send + Sync {
-    /// Remembers a request until it expires. `false`: it was seen before.
+    /// Remembers a request until it expires. Returns `false` if it was seen before.
     fn remember<'a>(&'a self, sighting: Sighting<'a>) -> PortFuture<'a, Result<bool, PortError>>;
 }
 
-/// How far a request's time stamp may lie from our clock, in seconds.
+/// The largest difference between a request's time stamp and our clock, in seconds.
 pub(super) const WINDOW_SECS: i64 = 300;

@@ -1,20 +1,18 @@
-//! Secrets at rest.
+//! Encrypted secrets.
 
 use std::fmt;
 
 use crate::ports::{PortError, PortFuture};
 
-/// A secret that only its [`SecretBox`] can read.
+/// A secret that only its [`SecretBox`] can open.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed(Vec<u8>);
 
 impl Sealed {
-    /// From the bytes that were stored.
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    /// The bytes to store.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -28,11 +26,10 @@ impl fmt::Debug for Sealed {
 
 /// Seals secrets, and opens them again.
 ///
-/// `context` says what a secret is and whose (`consumer-secret/<key>`): it is bound to the sealed bytes, so that
-/// they cannot be moved to another record and opened there.
+/// `context` names the secret and its owner (`consumer-secret/<key>`). It is bound to the sealed bytes, so that they
+/// cannot be moved to another record and opened there.
 pub trait SecretBox: Send + Sync {
-    /// Seals a secret.
     fn seal<'a>(&'a self, secret: &'a [u8], context: &'a str) -> PortFuture<'a, Result<Sealed, PortError>>;
-    /// Opens what was sealed in the same context.
+    /// Opens a secret that was sealed in the same context.
     fn open<'a>(&'a self, sealed: &'a Sealed, context: &'a str) -> PortFuture<'a, Result<Vec<u8>, PortError>>;
 }

@@ -1,5 +1,5 @@
-//! Whole requests through the [`Authenticator`]: as the official SDK signed and sent them, as RFC 5849 prints them,
-//! and with one thing wrong each.
+//! Whole requests through the [`Authenticator`]: as the official SDK signed and sent them, as RFC 5849 prints them, and
+//! each with one fault.
 
 use std::{
     collections::BTreeSet,
@@ -17,7 +17,7 @@ use crate::{
     ports::{Clock, PortError, PortFuture},
 };
 
-/// Made by the SDK itself: tests/vectors/oauth1.mjs says how.
+/// Made by the SDK itself, with tests/vectors/oauth1.mjs.
 #[derive(Deserialize)]
 struct Recorded {
     keys: Keys,
@@ -41,7 +41,8 @@ struct Request {
     authorization: String,
 }
 
-/// What the SDK sends and does not sign. Somebody on the way could add it, so a request that has it is refused.
+/// Parameters that the SDK sends but does not sign. They could be added in transit, so a request that has them is
+/// refused.
 const UNSIGNED: [&str; 6] = ["?oauth_", "?toString=", "?__proto__=", "?a[constructor]=", "?a[__proto__]=", "?=1"];
 
 impl Request {
@@ -80,9 +81,9 @@ impl Clock for SetClock {
 }
 
 #[derive(Default)]
-struct Listed(Mutex<Vec<StoredCredential>>);
+struct TestSource(Mutex<Vec<StoredCredential>>);
 
-impl Listed {
+impl TestSource {
     fn find(
         &self,
         is_it: impl Fn(&StoredCredential) -> bool,
@@ -91,7 +92,7 @@ impl Listed {
     }
 }
 
-impl CredentialSource for Listed {
+impl CredentialSource for TestSource {
     fn by_consumer_key<'a>(
         &'a self,
         key: &'a str,
@@ -113,7 +114,7 @@ struct Seen(Mutex<BTreeSet<(String, String, i64)>>);
 
 impl NonceMemory for Seen {
     fn remember<'a>(&'a self, sighting: Sighting<'a>) -> PortFuture<'a, std::result::Result<bool, PortError>> {
-        // A window later, out of it: until then it must be kept.
+        // Must be kept until one window later.
         assert!(sighting.expires.as_secs() > sighting.timestamp + 300);
         let request = (sighting.consumer_key.to_owned(), sighting.nonce.to_owned(), sighting.timestamp);
         Box::pin(async move { Ok(self.0.lock().unwrap().insert(request)) })
@@ -123,7 +124,7 @@ impl NonceMemory for Seen {
 /// A service with one credential.
 struct World {
     authenticator: Authenticator,
-    source: Arc<Listed>,
+    source: Arc<TestSource>,
     clock: Arc<SetClock>,
 }
 
@@ -155,7 +156,7 @@ impl World {
             created_by_user_id: None,
             ancestors: Vec::new(),
         };
-        let source = Arc::new(Listed(Mutex::new(vec![credential])));
+        let source = Arc::new(TestSource(Mutex::new(vec![credential])));
         let clock = Arc::new(SetClock { now: Mutex::new(now), slept: Mutex::default() });
         let authenticator = Authenticator::new(
             source.clone(),
@@ -209,7 +210,7 @@ async fn one_recorded() -> (World, Request) {
 }
 
 #[tokio::test]
-async fn every_request_that_the_sdk_signed_is_its_users() {
+async fn every_request_that_the_sdk_signed_belongs_to_its_user() {
     let recorded = recorded();
     assert!(recorded.requests.len() > 80);
     let world = World::new(&recorded.keys, recorded.requests[0].sent_at()).await;
@@ -231,7 +232,7 @@ async fn every_request_that_the_sdk_signed_is_its_users() {
 }
 
 #[tokio::test]
-async fn the_request_that_rfc_5849_prints_is_good() {
+async fn the_request_that_rfc_5849_prints_is_valid() {
     let keys = Keys {
         consumer_key: "dpf43f3p2l4k3l03".to_owned(),
         consumer_secret: "kd94hf93k423kf44".to_owned(),
@@ -247,7 +248,7 @@ async fn the_request_that_rfc_5849_prints_is_good() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_signed_request_can_be_changed() {
+async fn no_part_of_a_signed_request_can_be_changed() {
     let (world, request) = one_recorded().await;
     let url = request.url();
     let edited = |from: &str, to: &str| {
@@ -290,7 +291,7 @@ async fn the_order_of_parameters_and_the_case_of_the_host_make_no_difference() {
 }
 
 #[tokio::test]
-async fn a_wrong_consumer_is_told_before_a_wrong_token_and_that_before_a_wrong_signature() {
+async fn a_wrong_consumer_is_reported_before_a_wrong_token_and_that_before_a_wrong_signature() {
     let (world, request) = one_recorded().await;
     let edit = |edits: &[(&str, &str)]| {
         edits.iter().fold(request.authorization.clone(), |text, (from, to)| text.replace(from, to))
@@ -312,9 +313,9 @@ async fn a_wrong_consumer_is_told_before_a_wrong_token_and_that_before_a_wrong_s
 }
 
 #[tokio::test]
-async fn a_request_counts_once() {
+async fn a_request_is_accepted_once() {
     let (world, request) = one_recorded().await;
-    // Nothing is learned of a nonce, and none is remembered, before the signature is known to be good.
+    // A nonce is neither reported nor remembered before the signature is verified.
     let forged = request.authorization.replace("oauth_signature=\"", "oauth_signature=\"x");
     assert_eq!(kind(world.send("GET", &request.url(), &[&forged]).await), Some(ErrorKind::OauthSignature));
     world.send_recorded(&request).await.unwrap();
@@ -323,7 +324,7 @@ async fn a_request_counts_once() {
 }
 
 #[tokio::test]
-async fn a_request_counts_within_five_minutes_of_our_clock() {
+async fn a_request_is_accepted_within_five_minutes_of_our_clock() {
     let (world, request) = one_recorded().await;
     let sent = request.sent_at().as_millis();
     for off in [-301_000, 301_000] {
@@ -332,12 +333,12 @@ async fn a_request_counts_within_five_minutes_of_our_clock() {
     }
     world.set_clock(sent + 300_999);
     world.send_recorded(&request).await.unwrap();
-    // Remembered to the end of the window, and out of it afterwards.
+    // Remembered until the end of the window, and outside it afterwards.
     assert_eq!(kind(world.send_recorded(&request).await), Some(ErrorKind::DuplicateRequest));
 }
 
 #[tokio::test]
-async fn an_expired_credential_is_told_apart_by_how_it_is_shown() {
+async fn the_error_for_an_expired_credential_depends_on_the_scheme() {
     let (world, request) = one_recorded().await;
     let bearer = format!("Bearer {}", access_token::token_of(ACCESS_TOKEN));
     assert!(world.send("GET", "http://h/", &[&bearer]).await.unwrap().user_id().is_some());
@@ -360,7 +361,7 @@ async fn a_revoked_credential_is_unknown() {
 }
 
 #[tokio::test]
-async fn a_kept_credential_counts_for_five_seconds_at_most() {
+async fn a_kept_credential_works_for_five_seconds_at_most() {
     let recorded = recorded();
     let now = recorded.requests[0].sent_at();
     let world = World::keeping(&recorded.keys, now, Duration::from_secs(3600)).await;
@@ -377,7 +378,7 @@ async fn a_kept_credential_counts_for_five_seconds_at_most() {
 }
 
 #[tokio::test]
-async fn who_guesses_waits_longer_and_longer_and_nobody_else_does() {
+async fn guesses_wait_longer_and_longer_and_valid_credentials_do_not() {
     let recorded = recorded();
     let world = World::new(&recorded.keys, recorded.requests[0].sent_at()).await;
     let here = Some(IpAddr::from([192, 0, 2, 1]));
@@ -405,20 +406,20 @@ async fn who_guesses_waits_longer_and_longer_and_nobody_else_does() {
     assert!(waits.len() > 250 && waits.is_sorted(), "{waits:?}");
     assert_eq!((waits.first(), waits.last()), (Some(&Duration::from_millis(100)), Some(&Duration::from_secs(2))));
 
-    // From the same address and for the same consumer, what is good is answered at once.
+    // Valid requests from the same address and for the same consumer are answered at once.
     let bearer = format!("Bearer {}", access_token::token_of(ACCESS_TOKEN));
     for request in recorded.requests.iter().filter(|request| !request.is_unsigned_in_part()) {
         assert_eq!(guess(request, &request.authorization).await, None);
         assert_eq!(guess(request, &bearer).await, None);
         assert_eq!(kind(world.send_from(here, "GET", "http://h/", &[]).await), None);
     }
-    // What was good once is no guess either.
+    // A credential that used to be valid is not a guess.
     assert_eq!(guess(first, &first.authorization).await, Some(ErrorKind::DuplicateRequest));
     world.expire_at(first.sent_at());
     assert_eq!(guess(first, &bearer).await, Some(ErrorKind::AccessTokenExpired));
     assert!(slept().is_empty());
 
-    // From elsewhere, only guesses at that consumer wait.
+    // From another address, only guesses for that consumer wait.
     let elsewhere = Some(IpAddr::from([192, 0, 2, 2]));
     let unknown = format!("Bearer {}", access_token::token_of([8; 32]));
     assert!(world.send_from(elsewhere, "GET", "http://h/", &[&unknown]).await.is_err());
@@ -428,7 +429,7 @@ async fn who_guesses_waits_longer_and_longer_and_nobody_else_does() {
 }
 
 #[tokio::test]
-async fn two_headers_that_a_gateway_joined_are_no_credential() {
+async fn two_headers_that_a_gateway_joined_are_not_a_credential() {
     let (world, request) = one_recorded().await;
     let bearer = format!("Bearer {}", access_token::token_of(ACCESS_TOKEN));
     for (joined, expected) in [
@@ -442,7 +443,7 @@ async fn two_headers_that_a_gateway_joined_are_no_credential() {
 }
 
 #[tokio::test]
-async fn no_credential_is_nobody_and_a_strange_one_an_error() {
+async fn without_a_credential_the_caller_is_nobody_and_an_unsupported_one_is_an_error() {
     let (world, request) = one_recorded().await;
     assert_eq!(world.send("GET", "http://h/", &[]).await.unwrap(), Caller::Nobody);
     let good = access_token::token_of(ACCESS_TOKEN);

@@ -1,8 +1,8 @@
-//! Queries that a client encoded once more, as a whole or condition by condition.
+//! Queries that a client encoded one more time, as a whole or condition by condition.
 //!
-//! Upstream decodes every query once before it reads it, for HTTP clients that encode what they are given. Here encoded
-//! characters are data, so that `eq(name,a%2Cb)` can be told from `eq(name,a,b)`; only what cannot be read like that is read
-//! decoded.
+//! Upstream decodes every query once before it reads it, because some HTTP clients encode whatever they are given. Here
+//! encoded characters are data, so that `eq(name,a%2Cb)` differs from `eq(name,a,b)`. Only a query that cannot be read that
+//! way is decoded first.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use super::{Query, Schema, resolve};
 use crate::model::Result;
 
-/// Reads a query as it stands, or else decoded. When neither can be read, the error is that of what stands there.
+/// Reads a query as it was sent, or else decoded. If both fail, the error is the one for the query as it was sent.
 pub(super) fn read(raw: &str, schema: &Schema) -> Result<Query> {
     let error = match resolve::read(raw, schema) {
         Ok(query) => return Ok(query),
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_that_was_encoded_once_more_says_the_same() {
+    fn a_query_that_was_encoded_one_more_time_means_the_same() {
         for (encoded, plain) in [
             ("eq%28functionName%2Cecho%29", "eq(functionName,echo)"),
             ("eq%28functionName%2Cecho%29%26limit%281%29", "eq(functionName,echo)&limit(1)"),
@@ -66,7 +66,7 @@ mod tests {
             ("data.s%3c%3dx", "data.s<=x"),
             ("limit%281%29&functionName=a%2Cb", "limit(1)&functionName=a%2Cb"),
             ("sort%28-priority%29&like%28data.s%2Cx%29", "sort(-priority)&like(data.s,x)"),
-            // What the SDK encoded twice, encoded once more.
+            // The SDK encodes twice; this is encoded a third time.
             ("eq%28data.s%2Ca%25252Cb%29", "eq(data.s,a%252Cb)"),
             ("or%28eq%28status%2Cnew%29%2Ceq%28status%2Cfailed%29%29", "or(eq(status,new),eq(status,failed))"),
         ] {
@@ -75,14 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_as_it_stands_is_not_decoded() {
+    fn a_query_that_can_be_read_as_it_was_sent_is_not_decoded() {
         for raw in ["eq(data.s,a%2Cb)", "eq(data.s,%28x%29)", "data.s=a%26b", "eq(data.s,%22x%22)"] {
             assert_eq!(parse(raw), resolve::read(raw, &Schema::TASKS).unwrap());
         }
     }
 
     #[test]
-    fn what_cannot_be_read_either_way_is_told_as_it_stands() {
+    fn the_error_is_about_the_query_as_it_was_sent() {
         for raw in ["eq%28functionName", "nonsense(%41)", "%ff%28"] {
             let told = Query::parse(raw, &Schema::TASKS).unwrap_err();
             assert_eq!(told.message(), resolve::read(raw, &Schema::TASKS).unwrap_err().message());

@@ -1,8 +1,8 @@
-//! What a filter requires of a record, for a planner that picks an index.
+//! What a filter requires of a record, for a planner that chooses an index.
 //!
-//! Every answer but [`Filter::is_decided_by`] is a necessary condition: a record outside of it cannot meet the filter.
-//! None is sufficient; the filter itself still has the last word on each record. Asked only of fields that hold one
-//! value, not a list.
+//! Except for [`Filter::is_decided_by`], these are necessary conditions: a record that breaks one cannot meet the filter.
+//! They are not sufficient; the filter still decides about each record. They apply only to fields that hold one value,
+//! not a list.
 
 use std::ops::Bound;
 
@@ -10,8 +10,8 @@ use super::{Comparison, FieldPath, Filter, Value};
 use crate::model::{ObjectId, Timestamp};
 
 impl Filter {
-    /// The only texts that the field can hold; `None` when the filter does not narrow them down. An empty list says
-    /// that no record can meet the filter.
+    /// The only strings that the field can hold; `None` if the filter does not restrict them. If the list is empty, no
+    /// record can meet the filter.
     pub fn required_values(&self, field: &str) -> Option<Vec<&str>> {
         self.required(field, &|value| match value {
             Value::Text(text) => Some(text.as_str()),
@@ -19,7 +19,7 @@ impl Filter {
         })
     }
 
-    /// Whether the filter asks for nothing but that the field holds one of [`Filter::required_values`].
+    /// Whether a record meets the filter exactly if the field holds one of [`Filter::required_values`].
     pub fn is_decided_by(&self, field: &str) -> bool {
         match self {
             Self::Compare { field: own, op: Comparison::Eq, value: Value::Text(_) } => own.is(field),
@@ -31,7 +31,7 @@ impl Filter {
         }
     }
 
-    /// The only ids that the record can have, ascending; `None` when the filter does not narrow them down.
+    /// The only ids that the record can have, ascending; `None` if the filter does not restrict them.
     pub fn required_ids(&self) -> Option<Vec<ObjectId>> {
         self.required("id", &|value| match value {
             Value::Id(id) => Some(*id),
@@ -39,7 +39,7 @@ impl Filter {
         })
     }
 
-    /// Between which moments the field must lie.
+    /// The times between which the field must lie.
     pub fn required_range(&self, field: &str) -> (Bound<Timestamp>, Bound<Timestamp>) {
         self.range(field, &|value| match value {
             Value::Time(at, None) => Some(*at),
@@ -52,7 +52,7 @@ impl Filter {
         })
     }
 
-    /// Between which ids the record's must lie, by `id` alone.
+    /// The ids between which the record's `id` must lie.
     pub fn required_id_range(&self) -> (Bound<ObjectId>, Bound<ObjectId>) {
         self.range("id", &|value| match value {
             Value::Id(id) => Some(*id),
@@ -111,7 +111,7 @@ impl Filter {
 
 type Range<T> = (Bound<T>, Bound<T>);
 
-/// What lies in both ranges.
+/// The intersection of two ranges.
 fn overlap<T: Ord + Copy>(a: Range<T>, b: Range<T>) -> Range<T> {
     (
         if lower_rank(a.0) >= lower_rank(b.0) { a.0 } else { b.0 },
@@ -119,7 +119,7 @@ fn overlap<T: Ord + Copy>(a: Range<T>, b: Range<T>) -> Range<T> {
     )
 }
 
-/// The smallest range that holds both.
+/// The smallest range that contains both.
 fn hull<T: Ord + Copy>(a: Range<T>, b: Range<T>) -> Range<T> {
     (
         if lower_rank(a.0) <= lower_rank(b.0) { a.0 } else { b.0 },
@@ -127,7 +127,7 @@ fn hull<T: Ord + Copy>(a: Range<T>, b: Range<T>) -> Range<T> {
     )
 }
 
-/// Orders lower bounds by where they begin: `Excluded` begins just after `Included`.
+/// Orders lower bounds by where the range begins: `Excluded` begins just after `Included`.
 fn lower_rank<T: Ord>(bound: Bound<T>) -> Option<(T, u8)> {
     match bound {
         Bound::Unbounded => None,
@@ -136,7 +136,7 @@ fn lower_rank<T: Ord>(bound: Bound<T>) -> Option<(T, u8)> {
     }
 }
 
-/// Orders upper bounds by where they end: `Excluded` ends just before `Included`, and `Unbounded` last.
+/// Orders upper bounds by where the range ends: `Excluded` ends just before `Included`, and `Unbounded` last.
 fn upper_rank<T: Ord>(bound: Bound<T>) -> (bool, Option<(T, u8)>) {
     match bound {
         Bound::Unbounded => (true, None),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_values_a_field_can_hold_are_gathered_from_every_way_to_say_it() {
+    fn the_possible_values_of_a_field_are_collected_from_every_condition() {
         for (text, expected) in [
             ("functionName=a", Some(vec!["a"])),
             ("functionName=a&status=new", Some(vec!["a"])),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_are_none_leave_nothing_to_look_for() {
+    fn a_string_that_is_not_an_id_matches_nothing() {
         assert_eq!(filter("id=x").required_ids(), Some(vec![]));
         let id = "65ba0000abcdef0123456789";
         assert_eq!(filter(&format!("in(id,x,{id})")).required_ids(), Some(vec![id.parse().unwrap()]));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_range_of_a_moment_is_the_narrowest_that_every_alternative_fits_in() {
+    fn the_range_of_a_timestamp_is_the_narrowest_that_holds_every_alternative() {
         let (a, b) = (at("2026-01-01"), at("2026-02-01"));
         for (text, expected) in [
             ("creationTimestamp>=2026-01-01&creationTimestamp<2026-02-01", (Bound::Included(a), Bound::Excluded(b))),

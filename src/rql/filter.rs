@@ -8,69 +8,69 @@ use crate::model::json::Node;
 /// A condition on a record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Filter {
-    /// Every one is met; none at all is met by every record.
+    /// All conditions are met. An empty list is met by every record.
     And(Vec<Filter>),
-    /// One at least is met.
+    /// At least one condition is met.
     Or(Vec<Filter>),
-    /// `eq ne gt ge lt le`.
+    /// `eq`, `ne`, `gt`, `ge`, `lt` or `le`.
     Compare {
         /// The field.
         field: FieldPath,
-        /// How it must compare.
+        /// The comparison.
         op: Comparison,
-        /// With what.
+        /// The value to compare with.
         value: Value,
     },
-    /// `in` and `out`. No value at all: `in` is met by no record, `out` by every one.
+    /// `in` and `out`. Without values, `in` is met by no record and `out` by every record.
     In {
         /// The field.
         field: FieldPath,
         /// The values.
         values: Vec<Value>,
-        /// `out`: the field equals none of them.
+        /// For `out`: the field equals none of the values.
         negated: bool,
     },
-    /// `like`: the text holds this one, as it stands (the SDK: "contains the substring"); upper and lower case differ.
+    /// `like`: the field contains this string literally; upper and lower case differ.
     Like {
         /// The field.
         field: FieldPath,
-        /// What it must hold.
+        /// The string that it must contain.
         text: String,
     },
     /// `contains` and `excludes`.
     Contains {
         /// The field.
         field: FieldPath,
-        /// What one element must meet, its fields counted from the element; `None`: that the field is present.
-        /// A condition on [`FieldPath::itself`] is one on the element's own value.
+        /// The condition that one element must meet, with paths relative to the element; `None` if the field only has to
+        /// be present. A condition on [`FieldPath::itself`] is about the element's own value.
         condition: Option<Box<Filter>>,
-        /// `excludes`: no element meets it, or the field is absent.
+        /// For `excludes`: no element meets the condition, or the field is absent.
         negated: bool,
     },
 }
 
-/// How a field must compare with a value.
+/// How a field is compared with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
-    /// It equals it.
+    /// Equal.
     Eq,
-    /// It does not equal it, or is absent.
+    /// Not equal, or absent.
     Ne,
-    /// It is greater.
+    /// Greater.
     Gt,
-    /// It is greater or equal.
+    /// Greater or equal.
     Ge,
-    /// It is less.
+    /// Less.
     Lt,
-    /// It is less or equal.
+    /// Less or equal.
     Le,
 }
 
 impl Filter {
     /// Whether the record meets the condition.
     ///
-    /// An array meets `eq`, `gt`, …, `in` and `like` when one of its elements does, and `ne` and `out` when none of
-    /// them equals the value. A field that is absent meets `ne`, `out`, `excludes` and `eq` with `null`.
+    /// An array meets `eq`, `gt`, …, `in` and `like` if one of its elements does, and `ne` and `out` if none of them
+    /// equals a value. An absent field meets `ne`, `out`, `excludes`, and `eq` with `null`.
     pub fn matches(&self, record: &Node<'_>) -> bool {
         match self {
             Self::And(all) => all.iter().all(|filter| filter.matches(record)),
@@ -99,7 +99,7 @@ impl Filter {
         }
     }
 
-    /// The names of the fields at the top of a record that it asks about.
+    /// The names of the top-level fields that the filter looks at.
     pub fn fields(&self) -> Vec<&str> {
         match self {
             Self::And(filters) | Self::Or(filters) => filters.iter().flat_map(Self::fields).collect(),
@@ -110,7 +110,7 @@ impl Filter {
         }
     }
 
-    /// How often a field is compared with a value at most, to see whether a record meets it.
+    /// The largest number of comparisons that one record can take.
     pub fn comparisons(&self) -> usize {
         match self {
             Self::And(filters) | Self::Or(filters) => filters.iter().map(Self::comparisons).sum(),
@@ -120,7 +120,7 @@ impl Filter {
         }
     }
 
-    /// Whether the condition asks about a value as a whole and about none of its fields.
+    /// Whether the condition is about a value as a whole and not about its fields.
     fn is_about_itself(&self) -> bool {
         match self {
             Self::And(filters) | Self::Or(filters) => filters.iter().all(Self::is_about_itself),
@@ -140,7 +140,7 @@ fn ordered(field: &FieldPath, value: &Value, record: &Node<'_>, wanted: fn(Order
     any_element(field, record, &mut |found| value.order(found).is_some_and(wanted))
 }
 
-/// Whether a value of the field passes the test, or an element of it when it is an array.
+/// Whether a value of the field passes the test, or, if it is an array, one of its elements.
 fn any_element(field: &FieldPath, record: &Node<'_>, test: &mut dyn FnMut(&Node<'_>) -> bool) -> bool {
     field.any(record, &mut |found| match found {
         Node::Array(elements) => elements.iter().any(&mut *test),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_texts_that_look_alike_stay_apart_in_a_users_json() {
+    fn in_a_users_json_numbers_and_strings_that_look_alike_differ() {
         check(
             json!({"data": {"n": 5, "s": "5", "b": true}}),
             &["data.n=5", "data.n=number:5.0", "data.s=string:5", "data.n>4&data.n<6", "data.b=true", "data.s!=5"],
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_known_to_hold_texts_is_compared_as_text() {
+    fn a_field_known_to_hold_strings_is_compared_as_string() {
         check(
             json!({"functionName": "123", "tags": ["7", "x"], "status": "new"}),
             &[
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_are_compared_as_moments() {
+    fn timestamps_are_compared_as_points_in_time() {
         check(
             json!({"creationTimestamp": "2026-01-31T08:15:30.123Z"}),
             &[
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_field_meets_only_what_denies_it() {
+    fn an_absent_field_meets_only_negative_conditions() {
         check(
             json!({"data": {"null": null, "list": []}}),
             &[
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn contains_asks_one_element_to_meet_all() {
+    fn contains_needs_one_element_that_meets_every_condition() {
         check(
             json!({"data": {"items": [{"sku": "a", "n": 1}, {"sku": "b", "n": 3}, 9], "one": {"n": 2}}, "tags": ["vip", "x"]}),
             &[
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn like_finds_the_text_as_it_stands() {
+    fn like_finds_the_string_literally() {
         check(
             json!({"functionName": "send-Mail.v2*"}),
             &["like(functionName,Mail)", "like(functionName,v2*)", "like(functionName,)", "functionName=like=send"],
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_found_by_its_value_however_it_was_written() {
+    fn a_number_is_found_by_its_value_in_any_notation() {
         for (written, met, unmet) in [
             ("0.42451918914251396", &["0.42451918914251396", "4.2451918914251396e-1"][..], &["0.424519189142514"][..]),
             (
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_javascript_would_not_print_is_found_as_a_text_too() {
+    fn a_number_that_javascript_writes_differently_is_also_found_as_a_string() {
         check(
             json!({"data": {"version": "1.10", "id": "12345678901234567890123", "n": "5"}}),
             &["data.version=1.10", "data.id=12345678901234567890123", "ge(data.id,12345678901234567890123)"],

@@ -1,4 +1,4 @@
-//! RQL as strangers write it.
+//! RQL from strangers.
 
 use std::{ops::RangeBounds, sync::LazyLock};
 
@@ -9,14 +9,14 @@ use crate::model::{ErrorKind, Json, ObjectId, Timestamp};
 
 /// Reads the bytes as the query part of a URL, for each list.
 ///
-/// A query that is taken reads the same when it is read again from the text that its page repeats; a planner that goes
-/// by what the filter requires misses no record that meets it; and a page stays within its bounds.
+/// A query reads the same from the text that its page repeats; a planner that relies on the filter's requirements misses
+/// no matching record; and a page stays within its bounds.
 pub fn rql(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     for schema in [Schema::TASKS, Schema::SCHEDULES, Schema::API_REQUESTS] {
         match Query::parse(text, &schema) {
             Ok(query) => {
-                // Its leading `?` is not part of the text, and only one is left out.
+                // The leading `?` is not part of the text; only one is removed.
                 let again = Query::parse(&format!("?{}", query.text), &schema);
                 assert!(again.as_ref().is_ok_and(|again| *again == query), "{query:?} reads {again:?} the second time");
                 assert!(query.window.limit <= MAX_LIMIT, "{query:?}");

@@ -18,10 +18,9 @@ use crate::model::{
 use jiff::{fmt::temporal::Pieces, tz::Offset};
 use percent_encoding::percent_decode_str;
 
-/// Reads a word as a value of this field. `None`: a text that is no id, asked of a field that holds ids; nothing
-/// equals it.
+/// Reads a word as a value of this field. `None`: the field holds ids and the word is not an id, so nothing equals it.
 pub(super) fn read(word: Word<'_>, field: Field, name: &str) -> Result<Option<Value>, Fault> {
-    let misfit = |holds: &str| Fault::new(word.at, format!("'{name}' holds {holds}, and this value is none"));
+    let misfit = |holds: &str| Fault::new(word.at, format!("'{name}' holds {holds}; this value is not one"));
     let literal = Literal::read(word)?;
     if field.optional && literal.is_null() {
         return Ok(Some(Value::Null));
@@ -29,7 +28,7 @@ pub(super) fn read(word: Word<'_>, field: Field, name: &str) -> Result<Option<Va
     match field.kind {
         FieldKind::Any => Ok(Some(literal.guess())),
         FieldKind::Text | FieldKind::TextList => {
-            literal.into_text().map(|text| Some(Value::Text(text))).ok_or(misfit("texts"))
+            literal.into_text().map(|text| Some(Value::Text(text))).ok_or(misfit("strings"))
         }
         FieldKind::Id | FieldKind::IdList => {
             let text = literal.into_text().ok_or(misfit("ids"))?;
@@ -50,25 +49,25 @@ pub(super) fn read(word: Word<'_>, field: Field, name: &str) -> Result<Option<Va
             Literal::Cast(_) => None,
         }
         .map(|at| Some(Value::Time(at, None)))
-        .ok_or(misfit("moments such as 2026-01-31T08:15:30.123Z")),
-        FieldKind::Object => Err(misfit("an object (ask for one of its fields, or whether it contains them)")),
+        .ok_or(misfit("timestamps such as 2026-01-31T08:15:30.123Z")),
+        FieldKind::Object => Err(misfit("an object: use one of its fields, or contains(…)")),
     }
 }
 
-/// Reads a word as a text, whatever it looks like.
+/// Reads a word as a string, whatever it looks like.
 pub(super) fn text(word: Word<'_>) -> Result<String, Fault> {
-    Literal::read(word)?.into_text().ok_or_else(|| Fault::new(word.at, "expected a text"))
+    Literal::read(word)?.into_text().ok_or_else(|| Fault::new(word.at, "expected a string"))
 }
 
-/// Decodes a word that is no value: a part of a field's name, a number of `limit`.
+/// Decodes a word that is not a value: a part of a field's name, or a number of `limit`.
 pub(super) fn decode(word: Word<'_>) -> Result<String, Fault> {
     once(word).map(|text| again(&text))
 }
 
 enum Literal {
-    /// A text whose type is to be guessed.
+    /// A string whose type must be guessed.
     Plain(String),
-    /// A value whose type was said.
+    /// A value with an explicit type.
     Cast(Value),
 }
 
@@ -83,7 +82,7 @@ impl Literal {
         match text.split_once(':') {
             Some((cast, rest)) => match cast_as(cast, &again(rest)) {
                 Some(Ok(value)) => Ok(Self::Cast(value)),
-                Some(Err(expected)) => Err(Fault::new(word.at, format!("'{cast}:' is followed by {expected}"))),
+                Some(Err(expected)) => Err(Fault::new(word.at, format!("'{cast}:' must be followed by {expected}"))),
                 None => Ok(Self::Plain(again(&text))),
             },
             None => Ok(Self::Plain(again(&text))),
@@ -104,9 +103,9 @@ impl Literal {
         }
     }
 
-    /// What is written as a number of JSON is one. persvr's guess takes only those for numbers that JavaScript would write
-    /// with the same characters, and all others for texts. But other languages write `5.0`, `1e21` and integers of
-    /// twenty digits into their JSON, and look for what they wrote: such a word is either.
+    /// A word that is a JSON number is read as one. persvr guesses a number only if JavaScript would write it with the same
+    /// characters, and a string otherwise. But other languages write `5.0`, `1e21` and integers of twenty digits into
+    /// their JSON and search for what they wrote, so such a word is both.
     fn guess(self) -> Value {
         let text = match self {
             Self::Cast(value) => return value,
@@ -129,8 +128,8 @@ impl Literal {
     }
 }
 
-/// The value of a cast, or what it must be followed by; `None` when there is no such cast, so that `env:prod` is a
-/// text as it stands. persvr's casts to regular expressions are refused: they would match as plain texts otherwise.
+/// The value of a cast, or what must follow the cast. `None` if there is no such cast, so that `env:prod` is a plain
+/// string. persvr's casts to regular expressions are refused, because they would be compared as plain strings.
 fn cast_as(cast: &str, text: &str) -> Option<Result<Value, &'static str>> {
     let time = |at: Option<Timestamp>, expected| at.map(|at| Value::Time(at, None)).ok_or(expected);
     Some(match cast {
@@ -143,19 +142,19 @@ fn cast_as(cast: &str, text: &str) -> Option<Result<Value, &'static str>> {
             let at = text.parse().map(Timestamp::saturating_from_millis).ok();
             time(at, "a whole number of milliseconds since 1970")
         }
-        "re" | "RE" | "glob" => Err("a pattern, and patterns are not supported; use like(field,text)"),
+        "re" | "RE" | "glob" => Err("a pattern, which is not supported; use like(field,text)"),
         _ => return None,
     })
 }
 
-/// A bare number as a moment: JavaScript's milliseconds. Fewer than eleven digits are more likely a year, a day or
-/// seconds, and refused.
+/// A plain number as a timestamp: JavaScript's milliseconds. Fewer than eleven digits are refused: they are more likely a
+/// year, a day or seconds.
 fn javascript_millis(text: &str) -> Option<Timestamp> {
     (text.len() >= 11).then(|| text.parse().ok()).flatten().map(Timestamp::saturating_from_millis)
 }
 
-/// A moment, written as RFC 3339, as a date alone, without an offset (then it is UTC, as persvr takes it), as
-/// JavaScript's `Date` prints itself, or as RFC 9110 prints it. What lies before 1970 or after 9999 is moved there.
+/// A timestamp in the form of RFC 3339, of a date alone, without an offset (read as UTC, as persvr does), of JavaScript's
+/// `Date`, or of RFC 9110. Times before 1970 or after 9999 are moved to the nearest one in range.
 fn moment(text: &str) -> Option<Timestamp> {
     if text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -174,7 +173,7 @@ fn moment(text: &str) -> Option<Timestamp> {
     iso().or_else(javascript).or_else(http).map(Timestamp::saturating_from_millis)
 }
 
-/// persvr's `isodate`: the beginning of a date, the rest filled up.
+/// persvr's `isodate`: the beginning of a date; the rest is filled in.
 fn partial_moment(text: &str) -> Option<Timestamp> {
     const REST: &str = "0000-01-01T00:00:00Z";
     let padded = format!("{text:0>4}");
@@ -186,10 +185,10 @@ fn once(word: Word<'_>) -> Result<String, Fault> {
     percent_decode_str(word.text)
         .decode_utf8()
         .map(Cow::into_owned)
-        .map_err(|_| Fault::new(word.at, "the percent-encoding is not that of UTF-8 text"))
+        .map_err(|_| Fault::new(word.at, "the percent-encoding is not valid UTF-8"))
 }
 
-/// The second decoding. What is no encoding any more was encoded once only, and stays as it is.
+/// The second decoding. A word without valid encodings was encoded only once and is left unchanged.
 fn again(text: &str) -> String {
     percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Cow::into_owned)
 }
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_one_and_maybe_a_text_too_when_it_is_not_written_as_javascript_prints_it() {
+    fn a_number_that_javascript_writes_differently_may_also_be_a_string() {
         assert_eq!(guessed("5"), numeric("5"));
         assert_eq!(guessed("-5"), numeric("-5"));
         assert_eq!(guessed("%252D0%252E25"), numeric("-0.25"));
@@ -235,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cast_says_the_type_and_is_no_cast_when_it_is_encoded_twice() {
+    fn a_cast_sets_the_type_unless_it_is_encoded_twice() {
         assert_eq!(guessed("string:5"), plain("5"));
         assert_eq!(guessed("string%3A5"), plain("5"));
         assert_eq!(guessed("string%253A5"), plain("string:5"));
@@ -254,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_around_a_value_make_it_a_text_unless_they_are_encoded_twice() {
+    fn quotes_around_a_value_make_it_a_string_unless_they_are_encoded_twice() {
         assert_eq!(guessed("\"5\""), plain("5"));
         assert_eq!(guessed("%22mail_greeting%22"), plain("mail_greeting"));
         assert_eq!(guessed("%27a%2520b%27"), plain("a b"));
@@ -263,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_was_encoded_once_is_read_too() {
+    fn text_that_was_encoded_only_once_is_read_correctly() {
         for (word, text) in [("two%20words", "two words"), ("%C3%A9", "é"), ("50%25", "50%"), ("a%28b%29", "a(b)")] {
             assert_eq!(guessed(word), plain(text), "{word}");
         }
@@ -272,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_texts_takes_the_guess_back() {
+    fn in_a_field_of_strings_no_type_is_guessed() {
         for text in ["5", "true", "null", "2026-01-31"] {
             assert_eq!(read_as(FieldKind::Text, text), Ok(Some(plain(text))));
             assert_eq!(read_as(FieldKind::TextList, text), Ok(Some(plain(text))));
@@ -281,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_a_wrong_kind_is_refused() {
+    fn a_value_of_the_wrong_type_is_refused() {
         for (kind, word) in [
             (FieldKind::Number, "five"),
             (FieldKind::Number, "string:5"),
@@ -298,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn one_moment_may_be_written_in_many_ways() {
+    fn a_timestamp_can_be_written_in_many_ways() {
         let expected: Timestamp = "2026-11-24T03:11:13.000Z".parse().unwrap();
         for written in [
             "2026-11-24T03:11:13Z",
@@ -331,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guessed_date_still_equals_the_text_it_was() {
+    fn a_guessed_timestamp_still_equals_its_text() {
         let value = guessed("2026-01-31T08:15:30Z");
         let order = |text: &str| value.order(&Node::String(text.into()));
         assert_eq!(order("2026-01-31T09:15:30.000+01:00"), Some(std::cmp::Ordering::Equal));

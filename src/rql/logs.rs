@@ -1,37 +1,37 @@
-//! The little RQL that the log endpoints take (contract §3).
+//! The subset of RQL that the log endpoints accept (contract §3).
 
 use std::ops::Bound;
 
 use super::{Comparison, Filter, Query, Schema, Window};
 use crate::model::{Error, ErrorKind, Result, Timestamp};
 
-/// What was asked of the log lines of one run.
+/// Which log lines of one run to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunLogBounds {
-    /// No line is older than this.
+    /// The time of the oldest line.
     pub from: Option<Timestamp>,
-    /// Which of the lines.
+    /// The part of the lines that the page holds.
     pub window: Window,
 }
 
-/// What was asked of the log lines of a Function.
+/// Which log lines of a Function to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FunctionLogBounds {
-    /// No line is older than this.
+    /// The time of the oldest line.
     pub from: Timestamp,
-    /// No line is younger than this.
+    /// The time of the newest line.
     pub to: Timestamp,
-    /// Which of the lines.
+    /// The part of the lines that the page holds.
     pub window: Window,
 }
 
-/// The longest span of a Function's log lines, in milliseconds: 24 hours.
+/// The longest time span of a Function's log lines, in milliseconds: 24 hours.
 const LONGEST_SPAN_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
 /// Reads the RQL of a run's logs: at most `ge(timestamp,…)` and a `limit` (19 otherwise).
 pub fn run_log_bounds(raw: &str) -> Result<RunLogBounds> {
     let query = Query::parse(raw, &Schema::RUN_LOGS)?;
-    let rule = "The logs of a run take ge(timestamp,…) and limit(…), nothing else.";
+    let rule = "The logs of a run accept only ge(timestamp,…) and limit(…).";
     only_a_filter(&query, rule)?;
     let bounds = bounds_on(query.filter.as_ref(), "timestamp", &[Comparison::Ge], rule)?;
     let from = match bounds.0 {
@@ -43,17 +43,17 @@ pub fn run_log_bounds(raw: &str) -> Result<RunLogBounds> {
 
 /// Reads the RQL of a Function's logs: `eventTimestamp` bounded on both sides, at most 24 hours apart, and a `limit`.
 ///
-/// Fails with 20 when there is no RQL at all, and with 19 when it is another one.
+/// Fails with 20 if there is no RQL, and with 19 if it is anything else.
 pub fn function_log_bounds(raw: &str) -> Result<FunctionLogBounds> {
     let rule = "The logs of a Function need eventTimestamp bounded on both sides, at most 24 hours apart: \
-                ge(eventTimestamp,…)&le(eventTimestamp,…), with a limit(…) if you like.";
+                ge(eventTimestamp,…)&le(eventTimestamp,…), optionally with a limit(…).";
     if raw.trim_start_matches('?').is_empty() {
         return Err(Error::new(ErrorKind::EmptyRql, rule));
     }
     let query = Query::parse(raw, &Schema::FUNCTION_LOGS)?;
     only_a_filter(&query, rule)?;
     let both = [Comparison::Ge, Comparison::Gt, Comparison::Le, Comparison::Lt];
-    // Log lines carry milliseconds: one that is later than a moment is a millisecond later at least.
+    // Log lines carry milliseconds, so a later line is at least one millisecond later.
     let (from, to) = match bounds_on(query.filter.as_ref(), "eventTimestamp", &both, rule)? {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => return Err(Error::invalid_rql(rule)),
         (Bound::Included(from), Bound::Included(to)) => (from, to),
@@ -76,7 +76,7 @@ fn only_a_filter(query: &Query, rule: &str) -> Result<()> {
     if plain { Ok(()) } else { Err(Error::invalid_rql(rule)) }
 }
 
-/// The bounds that these comparisons of this field set, when the filter holds nothing else.
+/// The bounds that these comparisons of this field set; anything else in the filter is an error.
 fn bounds_on(
     filter: Option<&Filter>,
     name: &str,
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_logs_of_a_run_take_nothing_else() {
+    fn the_logs_of_a_run_accept_nothing_else() {
         for text in [
             "gt(timestamp,2026-01-31)",
             "le(timestamp,2026-01-31)",

@@ -1,9 +1,11 @@
-//! RQL, the query language of lists (contract §8): text → tree → a predicate over records, and what a planner can
-//! rely on without looking at any record.
+//! RQL, the query language of lists (contract §8): text → tree → a predicate over records, and the facts that a
+//! planner can rely on without looking at a record.
 //!
 //! The grammar is that of [persvr/rql](https://github.com/persvr/rql), as far as the official SDK's builder and the
-//! platform's documentation use it. `docs/rql.md` is the page for users; where the sources are silent, the choice
-//! made here is written down at the code that makes it.
+//! platform's documentation use it. `docs/rql.md` is the page for users. Where the sources are silent, a comment at
+//! the code explains our choice.
+
+#![warn(missing_docs)]
 
 mod encoded;
 mod facts;
@@ -33,41 +35,41 @@ use crate::model::{self, json::Node};
 #[cfg(test)]
 mod tests;
 
-/// How many records a page holds when the query does not say (contract §3).
+/// The number of records on a page unless the query sets one (contract §3).
 pub const DEFAULT_LIMIT: u64 = 20;
-/// How many records a page holds at most (contract §3): a larger `limit` is answered with this many, and the page's
-/// own `limit` says so, which is what the SDK's `findAll` goes by.
+/// The largest number of records on a page (contract §3). A larger `limit` returns this many, and the page's own `limit`
+/// says so, which the SDK's `findAll` relies on.
 pub const MAX_LIMIT: u64 = 50;
-/// The longest query that is read, in bytes.
+/// The longest accepted query, in bytes.
 pub const MAX_QUERY_BYTES: usize = 16 * 1024;
-/// How deep groups and calls may nest.
+/// How deeply groups and calls may be nested.
 pub const MAX_DEPTH: usize = 20;
 /// How many conditions and values a query may hold.
 pub const MAX_TERMS: usize = 1000;
 
-/// What a caller asked of a list.
+/// A parsed query of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
-    /// What records must meet; `None` takes every one.
+    /// The condition that records must meet; `None` selects all.
     pub filter: Option<Filter>,
-    /// The order, most significant key first; empty: the list's own order.
+    /// The order, most significant key first; if empty, the list's default order.
     pub sort: Vec<SortKey>,
-    /// Which part of the matching records.
+    /// The part of the matching records that the page holds.
     pub window: Window,
-    /// The fields to answer with, besides `id`; `None`: all of them.
+    /// The fields to return besides `id`; `None` returns all.
     pub select: Option<Vec<FieldPath>>,
-    /// Whether to leave out how many records match.
+    /// Whether to omit the number of matching records.
     pub skip_count: bool,
-    /// The query as it was given, without its leading `?`: what a page repeats.
+    /// The query as given, without its leading `?`; a page repeats it.
     pub text: String,
 }
 
-/// Which part of the matching records a page holds.
+/// The part of the matching records that a page holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// How many records at most: 0 to [`MAX_LIMIT`].
+    /// The largest number of records: 0 to [`MAX_LIMIT`].
     pub limit: u64,
-    /// How many matching records to pass over.
+    /// The number of matching records to skip.
     pub offset: u64,
 }
 
@@ -78,15 +80,15 @@ impl Default for Window {
 }
 
 impl Query {
-    /// Reads the query part of a URL, as it stood there (still percent-encoded, once or twice). An empty one asks for
+    /// Reads the query part of a URL as it was sent (still percent-encoded, once or twice). An empty query selects
     /// everything.
     ///
-    /// Fails with 19, saying where and what was expected.
+    /// Fails with 19, naming the position and what was expected there.
     pub fn parse(raw: &str, schema: &Schema) -> model::Result<Self> {
         encoded::read(raw, schema)
     }
 
-    /// The query of a list that was asked for without one.
+    /// The query that selects everything.
     pub fn everything() -> Self {
         Self {
             filter: None,
@@ -98,7 +100,7 @@ impl Query {
         }
     }
 
-    /// Whether its answer takes more than reading the records of its page where an index has them in their order.
+    /// Whether answering it takes more than reading the records of one page in the order of an index.
     pub fn looks_into_records(&self) -> bool {
         let is_filtered = self.filter.as_ref().is_some_and(|filter| !filter.is_decided_by("functionName"));
         let is_sorted = self

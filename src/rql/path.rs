@@ -1,15 +1,15 @@
-//! Where in a record a field lies.
+//! Paths to the fields of a record.
 
 use std::fmt;
 
 use crate::model::json::Node;
 
-/// The way to a field: `data.key` is two steps. No step at all is the record (or the list element) itself.
+/// The path to a field: `data.key` has two steps. A path without steps is the record (or the list element) itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FieldPath(Vec<String>);
 
 impl FieldPath {
-    /// The way through these steps.
+    /// A path with these steps.
     pub fn new<S: Into<String>>(steps: impl IntoIterator<Item = S>) -> Self {
         Self(steps.into_iter().map(Into::into).collect())
     }
@@ -24,7 +24,7 @@ impl FieldPath {
         self.0.is_empty()
     }
 
-    /// Whether this is the field of that dotted path.
+    /// Whether this is the path that is written so, with dots.
     pub fn is(&self, dotted: &str) -> bool {
         let mut steps = self.0.iter();
         dotted.split('.').all(|step| steps.next().is_some_and(|own| own == step)) && steps.next().is_none()
@@ -35,16 +35,16 @@ impl FieldPath {
         &self.0
     }
 
-    /// The way on from here.
+    /// This path continued by the other.
     pub fn join(&self, below: &Self) -> Self {
         Self(self.0.iter().chain(&below.0).cloned().collect())
     }
 
     /// Whether some value that the path leads to passes the test.
     ///
-    /// An array on the way stands for each of its elements, and a step that is a number for that element too, as in
-    /// MongoDB: `data.items.sku` reaches into an array of objects, `data.items.0` is its first element. An array at
-    /// the end of the way is handed over whole.
+    /// An array on the path stands for each of its elements, and a numeric step also selects that element, as in MongoDB:
+    /// `data.items.sku` reaches into an array of objects, `data.items.0` is its first element. An array at the end of
+    /// the path is tested as a whole.
     pub fn any(&self, record: &Node<'_>, test: &mut dyn FnMut(&Node<'_>) -> bool) -> bool {
         any(record, &self.0, test)
     }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_the_field_of_its_dotted_name_only() {
+    fn a_path_equals_only_its_own_dotted_name() {
         let path = FieldPath::new(["error", "name"]);
         assert!(path.is("error.name"));
         for other in ["error", "name", "error.name.x", "error.names", ""] {

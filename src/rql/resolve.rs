@@ -1,4 +1,4 @@
-//! Tree + schema → query: values get their types, and operators meet only fields that they make sense for.
+//! Tree + schema → query: values get their types, and operators are checked against the fields that they apply to.
 
 use super::{
     Comparison, Field, FieldKind, FieldPath, Filter, MAX_DEPTH, MAX_LIMIT, MAX_QUERY_BYTES, Query, Schema, SortKey,
@@ -23,7 +23,7 @@ pub(super) fn read(raw: &str, schema: &Schema) -> Result<Query> {
         }
         Err(fault) => {
             let position = text.get(..fault.at).map_or(fault.at, |before| before.chars().count()) + 1;
-            let message = format!("The RQL is wrong at character {position}: {}.", fault.message);
+            let message = format!("Invalid RQL at character {position}: {}.", fault.message);
             Err(Error::invalid_rql(message).with("position", position.into()))
         }
     }
@@ -36,10 +36,10 @@ struct Resolver<'s> {
 }
 
 impl Resolver<'_> {
-    /// Conditions are collected; of each other operator the last one counts.
+    /// Conditions are collected; of every other operator the last one wins.
     fn top_level(&mut self, term: &Term<'_>) -> Result<(), Fault> {
         match term {
-            // What the SDK's `intermediate()` wraps around a query of several operators.
+            // The SDK's `intermediate()` wraps a query of several operators in it.
             Term::And(terms) => return terms.iter().try_for_each(|term| self.top_level(term)),
             Term::Sort { keys, .. } => {
                 self.query.sort = keys.iter().map(|key| sort_key(*key)).collect::<Result<_, _>>()?
@@ -70,14 +70,14 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    /// A condition on what `base` leads to: the record, or an element of a list in it.
+    /// A condition on the value at `base`: the record, or an element of a list in it.
     fn condition(&self, term: &Term<'_>, base: &FieldPath) -> Result<Filter, Fault> {
         let each =
             |terms: &[Term<'_>]| terms.iter().map(|term| self.condition(term, base)).collect::<Result<Vec<_>, _>>();
         match term {
             Term::And(terms) => Ok(all(each(terms)?)),
             Term::Or { at, terms } => match each(terms)? {
-                filters if filters.is_empty() => Err(Fault::new(*at, "'or' needs a condition at least")),
+                filters if filters.is_empty() => Err(Fault::new(*at, "'or' needs at least one condition")),
                 mut filters if filters.len() == 1 => Ok(filters.remove(0)),
                 filters => Ok(Filter::Or(filters)),
             },
@@ -94,8 +94,8 @@ impl Resolver<'_> {
                 let path = path(*field)?;
                 let known = self.schema.field(&base.join(&path));
                 let values = match values.as_slice() {
-                    // How the SDK's builder writes an empty list; where a text can stand, it may as well be one
-                    // empty text, which an empty list seldom differs from.
+                    // The SDK's builder writes an empty list like this. Where a string can stand it may also be one empty
+                    // string, which seldom differs from an empty list.
                     [only] if only.text.is_empty() && !holds_text(known.kind) => Vec::new(),
                     values => values
                         .iter()
@@ -116,7 +116,7 @@ impl Resolver<'_> {
             Term::Sort { at, .. } | Term::Select { at, .. } | Term::Limit { at, .. } | Term::SkipCount { at } => {
                 Err(Fault::new(
                     *at,
-                    "sort, select, limit and skipCount belong to the query as a whole, not into a condition",
+                    "sort, select, limit and skipCount apply to the whole query and cannot be part of a condition",
                 ))
             }
         }
@@ -129,11 +129,11 @@ impl Resolver<'_> {
             (Comparison::Eq, None) => Ok(Filter::In { field: path, values: Vec::new(), negated: false }),
             (Comparison::Ne, None) => Ok(Filter::In { field: path, values: Vec::new(), negated: true }),
             (Comparison::Gt | Comparison::Ge | Comparison::Lt | Comparison::Le, Some(value)) => match value {
-                Value::Null => Err(Fault::new(word.at, "nothing is greater or less than null")),
+                Value::Null => Err(Fault::new(word.at, "null cannot be greater or less than a value")),
                 value => Ok(Filter::Compare { field: path, op, value }),
             },
             (Comparison::Gt | Comparison::Ge | Comparison::Lt | Comparison::Le, None) => {
-                Err(Fault::new(word.at, format!("'{path}' holds ids of 24 hexadecimal digits, and this value is none")))
+                Err(Fault::new(word.at, format!("'{path}' holds ids of 24 hexadecimal digits; this value is not one")))
             }
         }
     }
@@ -145,13 +145,13 @@ impl Resolver<'_> {
             FieldKind::Text | FieldKind::TextList | FieldKind::Any => Ok(Filter::Like { field: path, text }),
             FieldKind::Id | FieldKind::IdList => Ok(Filter::Like { field: path, text: text.to_ascii_lowercase() }),
             FieldKind::Number | FieldKind::Timestamp | FieldKind::Object => {
-                Err(Fault::new(field.at, format!("'{path}' holds no text, and like(field,text) looks into texts")))
+                Err(Fault::new(field.at, format!("'{path}' does not hold strings, which like(field,text) needs")))
             }
         }
     }
 }
 
-/// All of these conditions as one.
+/// One condition that combines all of these.
 fn all(mut filters: Vec<Filter>) -> Filter {
     if filters.len() == 1 { filters.remove(0) } else { Filter::And(filters) }
 }
@@ -163,7 +163,7 @@ fn holds_text(kind: FieldKind) -> bool {
     }
 }
 
-/// A dotted path; a dot within a field's name is written encoded. Spaces around it are passed over: the platform's
+/// A dotted path; a dot within a field's name must be encoded. Spaces around it are ignored, because the platform's
 /// documentation writes `select(field1, field2)`.
 fn path(word: Word<'_>) -> Result<FieldPath, Fault> {
     let steps = word
@@ -172,7 +172,7 @@ fn path(word: Word<'_>) -> Result<FieldPath, Fault> {
         .map(|step| literal::decode(Word { at: word.at, text: step }).map(|step| step.trim().to_owned()))
         .collect::<Result<Vec<_>, _>>()?;
     if steps.iter().any(String::is_empty) || steps.len() > MAX_DEPTH {
-        return Err(Fault::new(word.at, "expected the name of a field, its parts parted by single dots"));
+        return Err(Fault::new(word.at, "expected the name of a field, with parts separated by single dots"));
     }
     Ok(FieldPath::new(steps))
 }
@@ -188,7 +188,7 @@ fn sort_key(word: Word<'_>) -> Result<SortKey, Fault> {
 
 fn count(word: Word<'_>) -> Result<u64, Fault> {
     let text = literal::decode(word)?;
-    // Beyond this a JavaScript client could not read the page's numbers back.
+    // JavaScript clients cannot read larger numbers exactly.
     match text.parse::<u64>() {
         Ok(count) if count < 1 << 53 => Ok(count),
         Ok(_) | Err(_) => Err(Fault::new(word.at, "expected a whole number of 0 or more")),
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_each_directive_counts_and_they_may_stand_in_an_and() {
+    fn the_last_of_each_directive_wins_and_they_may_stand_in_an_and() {
         let query = query(
             "limit(5)&and(sort(-priority,%20+data.x,%20id),eq(status,new))&select(id,data.key)&limit(7,30)&skipCount()",
         );
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_never_holds_more_than_its_most() {
+    fn a_page_never_exceeds_its_limit() {
         assert_eq!(query("limit(1000)").window, Window { limit: MAX_LIMIT, offset: 0 });
         assert_eq!(query("limit(0,5)").window, Window { limit: 0, offset: 5 });
         assert_eq!(query("limit(5,)").window, Window { limit: 5, offset: 0 });
@@ -237,25 +237,25 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_asked_is_refused_with_its_position() {
+    fn an_invalid_query_is_refused_with_its_position() {
         for (text, says) in [
-            ("eq(a,1)&eq(b", "The RQL is wrong at character 13: expected ',' and a value, found the end."),
-            ("é=1&foo", "The RQL is wrong at character 5: expected a condition"),
+            ("eq(a,1)&eq(b", "Invalid RQL at character 13: expected ',' and a value, found the end."),
+            ("é=1&foo", "Invalid RQL at character 5: expected a condition"),
             ("limit(-1)", "character 7: expected a whole number"),
             ("limit(x)", "character 7: expected a whole number"),
             ("sort()", "expected the name of a field"),
             ("sort(-)", "expected the name of a field"),
             ("select()", "expected the name of a field"),
             ("eq(data..x,1)", "expected the name of a field"),
-            ("or()", "'or' needs a condition"),
-            ("or(limit(5),eq(a,1))", "belong to the query as a whole"),
-            ("contains(data,sort(+a))", "belong to the query as a whole"),
-            ("like(priority,1)", "'priority' holds no text"),
+            ("or()", "'or' needs at least one condition"),
+            ("or(limit(5),eq(a,1))", "apply to the whole query"),
+            ("contains(data,sort(+a))", "apply to the whole query"),
+            ("like(priority,1)", "'priority' does not hold strings"),
             ("gt(priority,high)", "'priority' holds numbers"),
-            ("ge(creationTimestamp,soon)", "'creationTimestamp' holds moments"),
+            ("ge(creationTimestamp,soon)", "'creationTimestamp' holds timestamps"),
             ("eq(error,x)", "'error' holds an object"),
             ("gt(id,xyz)", "'id' holds ids"),
-            ("gt(data.x,null)", "nothing is greater or less than null"),
+            ("gt(data.x,null)", "null cannot be greater or less than a value"),
         ] {
             let error = read(text, &Schema::TASKS).expect_err(text);
             assert_eq!(error.kind(), ErrorKind::InvalidRql);

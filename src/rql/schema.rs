@@ -1,44 +1,43 @@
-//! What the records of each list hold, so that a query's values are read as what they are compared with.
+//! The fields of each list's records and their types, so that a query's values are read as the right type.
 
 use super::FieldPath;
 
 /// The fields of a list's records.
 #[derive(Clone, Copy, Debug)]
 pub struct Schema {
-    /// Every field whose kind is known. A field below one of kind [`FieldKind::Any`] or [`FieldKind::Object`] that is
-    /// not listed, and every other one, is [`FieldKind::Any`].
+    /// Every field whose kind is known. Fields that are not listed are [`FieldKind::Any`].
     pub fields: &'static [Field],
 }
 
 /// One field of a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    /// Its dotted path.
+    /// The dotted path.
     pub name: &'static str,
-    /// What it holds.
+    /// What kind of value it holds.
     pub kind: FieldKind,
-    /// Whether a record may lack it. Only then is the word `null` read as "absent" and not as a text.
+    /// Whether a record may lack the field. Only then `null` means "absent" rather than the string.
     pub optional: bool,
 }
 
-/// What a field holds.
+/// What kind of value a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
-    /// An id of ours: compared as hex digits, so upper case is as good as lower case.
+    /// An id of the service, compared as hex digits, so that case does not matter.
     Id,
-    /// A text: whatever the value looks like, it is taken as text.
+    /// A string, whatever the value looks like.
     Text,
     /// A number.
     Number,
-    /// A moment, printed as text: compared as moments, so every way of writing one will do.
+    /// A timestamp, compared as a point in time, so that every notation works.
     Timestamp,
-    /// A list of texts.
+    /// A list of strings.
     TextList,
     /// A list of ids.
     IdList,
-    /// An object whose fields are listed themselves.
+    /// An object whose fields are listed separately.
     Object,
-    /// A user's own JSON: values are typed by guess or cast.
+    /// A user's own JSON; the type of a value is guessed or given by a cast.
     Any,
 }
 
@@ -111,20 +110,20 @@ impl Schema {
         ],
     };
 
-    /// Log lines of one run: only `timestamp` can be asked for (contract §3).
+    /// Log lines of one run: only `timestamp` can be queried (contract §3).
     pub(super) const RUN_LOGS: Self = Self { fields: &[always("timestamp", FieldKind::Timestamp)] };
 
-    /// Log lines of a Function: only `eventTimestamp` can be asked for (contract §3).
+    /// Log lines of a Function: only `eventTimestamp` can be queried (contract §3).
     pub(super) const FUNCTION_LOGS: Self = Self { fields: &[always("eventTimestamp", FieldKind::Timestamp)] };
 
-    /// What a field holds; an unknown one holds anything, and may be absent.
+    /// The field at a path; an unknown one may hold anything or be absent.
     pub fn field(&self, path: &FieldPath) -> Field {
         self.fields.iter().find(|field| path.is(field.name)).copied().unwrap_or(maybe("", FieldKind::Any))
     }
 }
 
 impl FieldKind {
-    /// What an element of the field holds, when it is a list; itself when it is not.
+    /// The kind of a list's elements; for anything but a list, the kind itself.
     pub fn element(self) -> Self {
         match self {
             Self::TextList => Self::Text,

@@ -1,4 +1,4 @@
-//! Cutting records down to the selected fields.
+//! Reducing records to the selected fields.
 
 use crate::model::{
     Json,
@@ -7,14 +7,14 @@ use crate::model::{
 
 use super::FieldPath;
 
-/// The record with the selected fields only, and its `id`, each exactly as it was written. Fields that it lacks stay
-/// absent; an array on the way to a field keeps those of its elements that are objects, each cut down by itself.
+/// The record with only the selected fields and its `id`, each exactly as it was written. Fields that the record lacks
+/// stay absent. An array on the path to a field keeps only those elements that are objects, each reduced likewise.
 pub fn project(select: &[FieldPath], record: &Json) -> Json {
     let id = ["id".to_owned()];
     let paths: Vec<&[String]> = select.iter().map(FieldPath::steps).chain([id.as_slice()]).collect();
     let mut kept = String::new();
     cut(&paths, record.as_str(), &mut kept);
-    // Parts of JSON, joined as its parts are, are JSON.
+    // Valid parts of JSON, joined in the same way, are valid JSON.
     Json::parse(kept).unwrap_or_else(|_| Json::null())
 }
 
@@ -31,7 +31,7 @@ fn cut(paths: &[&[String]], value: &str, kept: &mut String) {
                 .filter(|(own, _)| **own == step)
                 .map(|(_, rest)| rest)
                 .collect();
-            // A scalar where the path goes on has nothing that was selected.
+            // The path goes on but the value is a scalar: nothing is selected.
             let leads_on = below.starts_with(['{', '[']) || rest.iter().any(|path| path.is_empty());
             if !rest.is_empty() && leads_on {
                 kept.push(std::mem::replace(&mut separator, ','));

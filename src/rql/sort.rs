@@ -8,17 +8,17 @@ use crate::model::json::{Node, number};
 /// One key of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SortKey {
-    /// By which field.
+    /// The field.
     pub field: FieldPath,
-    /// Whether the greatest comes first.
+    /// Whether the greatest value comes first.
     pub descending: bool,
 }
 
-/// What a record is sorted by: one value for each key of the order.
+/// The values that a record is sorted by, one for each key of the order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SortValues(Vec<SortValue>);
 
-/// A value that a record is sorted by. The variants stand in MongoDB's order of kinds.
+/// A value that a record is sorted by. The variants are in MongoDB's order of types.
 #[derive(Clone, Debug, PartialEq)]
 enum SortValue {
     Absent,
@@ -30,16 +30,15 @@ enum SortValue {
 }
 
 impl SortKey {
-    /// What the record is sorted by.
+    /// The values that the record is sorted by.
     ///
-    /// An array with elements stands where its least element does (its greatest, when descending).
+    /// An array with elements is sorted by its least element (descending: by its greatest).
     pub fn values(keys: &[Self], record: &Node<'_>) -> SortValues {
         SortValues(keys.iter().map(|key| key.value(record)).collect())
     }
 
-    /// Compares two records by what they are sorted by; those that are equal in all of it are left for the caller to
-    /// order. Values of different kinds stand in MongoDB's order: absent and `null`, numbers, texts, objects, arrays,
-    /// booleans.
+    /// Compares two records by their values; the caller orders records that are equal in all of them. Values of different
+    /// types are in MongoDB's order: absent and `null`, numbers, strings, objects, arrays, booleans.
     pub fn compare(keys: &[Self], a: &SortValues, b: &SortValues) -> Ordering {
         let orders = keys.iter().zip(a.0.iter().zip(&b.0)).map(|(key, (a, b))| key.directed(a.order(b)));
         orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
@@ -69,7 +68,7 @@ impl SortKey {
 }
 
 impl SortValues {
-    /// About how much memory they take, in bytes.
+    /// Roughly how much memory the values take, in bytes.
     pub fn size(&self) -> usize {
         let texts = self.0.iter().map(|value| match value {
             SortValue::Number(text) | SortValue::Text(text) => text.len(),
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_stand_in_mongodbs_order_and_numbers_beyond_a_double_stay_apart() {
+    fn types_are_in_mongodbs_order_and_large_numbers_keep_their_precision() {
         let ascending = [
             json!({}),
             json!({"v": -1}),
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_stands_where_its_outermost_element_does() {
+    fn an_array_is_sorted_by_its_least_or_greatest_element() {
         let (a, b) = (json!({"v": [1, 9]}).into(), json!({"v": 5}).into());
         let key = |descending| SortKey { field: FieldPath::new(["v"]), descending };
         assert!(compared(&[key(false)], &a, &b).is_lt());
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_stand_in_the_order_of_their_values_however_they_are_written() {
+    fn numbers_are_sorted_by_value_in_any_notation() {
         let ascending = [
             "-1e3",
             "-0.5",

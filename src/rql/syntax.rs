@@ -1,11 +1,10 @@
 //! The grammar: text → tree. Nothing here knows what a field holds.
 //!
-//! A word runs to the next of `( ) & | ,` and is kept percent-encoded, so that every encoded character is data. What
-//! follows persvr/rql beyond the obvious: `&`, `|` and `,` part conditions, and so does nothing at all after a `)` (the
-//! SDK's builder can swallow a separator when it replaces a `limit`); empty conditions are passed over; `&` and `|`
-//! do not mix within a group; `%3C`, `%3E` and `%7C` are `<`, `>` and `|` where those can stand, for clients encode
-//! them (the SDK's own does).
-//! Left out: arrays by slashes, `$1` parameters.
+//! A word ends at the next of `( ) & | ,` and is kept percent-encoded, so that every encoded character is data. Less
+//! obvious rules of persvr/rql that hold here, too: `&`, `|` and `,` separate conditions, and after a `)` the separator
+//! may be missing (the SDK's builder can swallow it when it replaces a `limit`); empty conditions are ignored; `&` and `|`
+//! cannot be mixed within a group; `%3C`, `%3E` and `%7C` stand for `<`, `>` and `|` where those are allowed, because
+//! clients (the SDK, too) encode them. Not supported: arrays written with slashes, and `$1` parameters.
 
 use winnow::{
     LocatingSlice, Parser, Result,
@@ -19,7 +18,7 @@ use super::{Comparison, MAX_DEPTH, MAX_TERMS};
 #[cfg(test)]
 mod tests;
 
-/// A part of the text, still percent-encoded, and where it stands.
+/// A part of the text, still percent-encoded, and its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Word<'a> {
     pub at: usize,
@@ -98,7 +97,7 @@ impl<'a> ParserError<Input<'a>> for Fault {
     }
 }
 
-/// What has been read so far, against the bounds of a query.
+/// How much has been read so far, checked against the limits of a query.
 #[derive(Clone, Copy, Debug, Default)]
 struct Effort {
     depth: usize,
@@ -117,7 +116,7 @@ pub(super) fn parse(text: &str) -> Parsed<Vec<Term<'_>>> {
             Join::And => group.terms,
             Join::Or => vec![Term::Or { at: 0, terms: group.terms }],
         }),
-        Some(_) => Err(Fault::new(input.current_token_start(), "this ')' closes no parenthesis")),
+        Some(_) => Err(Fault::new(input.current_token_start(), "this ')' has no matching '('")),
     }
 }
 
@@ -127,11 +126,11 @@ enum Join {
     Or,
 }
 
-/// What conditions are asked of.
+/// What conditions apply to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Record,
-    /// An element of a list, within `contains` and `excludes`: may be compared with a bare value.
+    /// An element of a list, within `contains` and `excludes`. It may be compared with a value alone.
     Element,
 }
 
@@ -140,7 +139,8 @@ struct Group<'a> {
     terms: Vec<Term<'a>>,
 }
 
-/// Conditions up to a `)` or the end, neither of which is taken. Their join is the one given, else what parts them.
+/// Conditions up to a `)` or the end, neither of which is consumed. They are joined as given, or else by the separator
+/// between them.
 fn conditions<'a>(input: &mut Input<'a>, fixed: Option<Join>, place: Place) -> Parsed<Group<'a>> {
     let mut join = fixed;
     let mut terms = Vec::new();
@@ -152,7 +152,7 @@ fn conditions<'a>(input: &mut Input<'a>, fixed: Option<Join>, place: Place) -> P
             Some('&') => Some(Some(Join::And)),
             Some('|') => Some(Some(Join::Or)),
             Some('%') if starts_with_pipe(input) => {
-                // The `|` itself is taken below; first the two digits more of its encoded form.
+                // The `|` itself is consumed below; first the two more characters of its encoded form.
                 input.next_slice(2);
                 Some(Some(Join::Or))
             }
@@ -164,7 +164,7 @@ fn conditions<'a>(input: &mut Input<'a>, fixed: Option<Join>, place: Place) -> P
                 if wanted.is_some() && join.is_some() && wanted != join {
                     return Err(Fault::new(
                         at,
-                        "'&' and '|' do not mix within a group: put parentheses around each set",
+                        "'&' and '|' cannot be mixed within a group: put parentheses around each set",
                     ));
                 }
                 join = join.or(wanted);
@@ -221,7 +221,7 @@ fn call<'a>(input: &mut Input<'a>, operator: Word<'a>, place: Place) -> Parsed<T
         }
         "like" => {
             let field = field(input)?;
-            comma(input, "a text")?;
+            comma(input, "a string")?;
             count(input)?;
             Ok(Term::Like { field, value: value(input)? })
         }
@@ -247,11 +247,11 @@ fn call<'a>(input: &mut Input<'a>, operator: Word<'a>, place: Place) -> Parsed<T
             }
         }
         "skipCount" => Ok(Term::SkipCount { at }),
-        unknown => Err(Fault::new(at, format!("unknown operator '{}'; known are {OPERATORS}", shorten(unknown)))),
+        unknown => Err(Fault::new(at, format!("unknown operator '{}'; the operators are {OPERATORS}", shorten(unknown)))),
     }
 }
 
-/// `field=value` and its like; also `field=ge=value` for every operator that takes a field and values.
+/// `field=value` and similar; also `field=ge=value` for every operator that takes a field and values.
 fn shorthand<'a>(input: &mut Input<'a>, field: Word<'a>) -> Parsed<Term<'a>> {
     let at = input.current_token_start();
     if field.text.is_empty() {
@@ -287,7 +287,8 @@ fn shorthand<'a>(input: &mut Input<'a>, field: Word<'a>) -> Parsed<Term<'a>> {
     Ok(Term::Compare { field, op, value: shorthand_value(input)? })
 }
 
-/// A value that nothing encloses: an encoded `|` ends it as a plain one does, for the SDK's HTTP client encodes them.
+/// A value without a closing parenthesis. An encoded `|` ends it like a plain one, because the SDK's HTTP client encodes
+/// them.
 fn shorthand_value<'a>(input: &mut Input<'a>) -> Parsed<Word<'a>> {
     let start = input.checkpoint();
     let word = value(input)?;
@@ -300,9 +301,9 @@ fn shorthand_value<'a>(input: &mut Input<'a>) -> Parsed<Word<'a>> {
     }
 }
 
-/// The longest of the signs that stands here.
+/// The longest sign at this position.
 fn operator_sign(input: &mut Input<'_>) -> Option<&'static str> {
-    // Longer ones first, and each sign as clients encode it: `>=` as a whole, in half, or not at all.
+    // Longer ones first, and each sign in every encoding that clients use: `>=` fully, half, or not encoded.
     const SIGNS: [(&str, &str); 17] = [
         ("%3C%3D", "<="),
         ("%3c%3d", "<="),
@@ -329,7 +330,7 @@ fn operator_sign(input: &mut Input<'_>) -> Option<&'static str> {
     Some(meaning)
 }
 
-/// The rest of a sign such as `=ge=`, whose first `=` was taken.
+/// The rest of a sign such as `=ge=`, after its first `=`.
 fn named_sign<'a>(input: &mut Input<'a>) -> Option<&'a str> {
     let start = input.checkpoint();
     let name: Parsed<&str> = take_while(1.., |c: char| c.is_ascii_alphanumeric() || c == '_').parse_next(input);

@@ -1,5 +1,5 @@
-//! What holds for the language as a whole: the official SDK's builder round-trips every value, no text panics, and a
-//! naive evaluator comes to the same answers.
+//! Properties of the language as a whole: every value round-trips through the official SDK's builder, no string causes a
+//! panic, and a naive evaluator gives the same results.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 
-/// As the SDK's builder writes a value.
+/// A value as the SDK's builder writes it.
 pub(super) fn encoded_twice(text: &str) -> String {
     encoded_once(&encoded_once(text))
 }
@@ -29,7 +29,7 @@ fn text_of(record: &Json) -> model::Json {
 mod sdk {
     use super::*;
 
-    /// Made by the SDK itself: tests/vectors/rql-builder.mjs says how.
+    /// Made by the SDK itself, with tests/vectors/rql-builder.mjs.
     fn recorded() -> Json {
         serde_json::from_str(include_str!("../../tests/vectors/rql-builder.json")).unwrap()
     }
@@ -63,7 +63,7 @@ mod sdk {
     }
 
     #[test]
-    fn every_way_to_hand_over_a_date_is_that_moment() {
+    fn every_way_to_write_a_date_gives_the_same_timestamp() {
         for query in recorded()["moments"].as_array().unwrap() {
             let query = query.as_str().unwrap();
             assert!(matches(query, &json!({"creationTimestamp": "2026-11-24T03:11:13.000Z"})), "{query}");
@@ -72,7 +72,7 @@ mod sdk {
     }
 
     #[test]
-    fn composed_queries_mean_what_their_parts_do() {
+    fn composed_queries_combine_the_meaning_of_their_parts() {
         let recorded = recorded();
         let composed = |name: &str| recorded["composed"][name].as_str().unwrap_or_else(|| panic!("{name}")).to_owned();
         for (name, met, unmet) in [
@@ -111,7 +111,7 @@ mod sdk {
     }
 }
 
-/// A condition, small enough to be evaluated without the code under test.
+/// A condition that is simple enough to be evaluated without the code under test.
 #[derive(Clone, Debug)]
 enum Naive {
     And(Vec<Naive>),
@@ -213,7 +213,7 @@ fn scalar() -> impl Strategy<Value = Json> {
     ]
 }
 
-/// Array elements of arrays are left out: the language says nothing of arrays in arrays.
+/// No arrays within arrays: the language does not define them.
 fn document() -> impl Strategy<Value = Json> {
     let name = || prop_oneof![Just("a"), Just("b"), Just("c")];
     scalar().prop_recursive(3, 24, 4, move |inner| {
@@ -245,7 +245,7 @@ fn condition() -> impl Strategy<Value = Naive> {
     })
 }
 
-/// Nothing is known of the fields: values are typed by guess and cast.
+/// No field is known, so types are guessed or given by casts.
 const OPEN: Schema = Schema { fields: &[] };
 
 proptest! {
@@ -268,7 +268,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_panics(text in any::<String>(), near in "[a-c=<>!()&|,%'\":.+0-9-]{0,40}", likely in "((eq|in|or|and|contains|sort|limit|select)?[(]?(a|id|data[.]a|priority)?[,)&|=<>]?(string:|date:|epoch:|%2[58]|%7C|%3C)?[0-9a]{0,3}[)]?){0,6}") {
+    fn no_string_causes_a_panic(text in any::<String>(), near in "[a-c=<>!()&|,%'\":.+0-9-]{0,40}", likely in "((eq|in|or|and|contains|sort|limit|select)?[(]?(a|id|data[.]a|priority)?[,)&|=<>]?(string:|date:|epoch:|%2[58]|%7C|%3C)?[0-9a]{0,3}[)]?){0,6}") {
         for schema in [&Schema::TASKS, &Schema::SCHEDULES, &Schema::API_REQUESTS] {
             for text in [&text, &near, &likely] {
                 if let Ok(query) = Query::parse(text, schema) {
@@ -279,7 +279,7 @@ proptest! {
         }
     }
 
-    /// What the planner relies on: a record that meets the filter lies within every fact of it.
+    /// The planner relies on this: a record that meets the filter satisfies all its requirements.
     #[test]
     fn a_record_that_matches_lies_within_the_facts(
         parts in prop::collection::vec((0..6_usize, 0..4_i64, 0..4_i64), 1..6),

@@ -7,27 +7,27 @@ use crate::model::{
     json::{Node, number::Number},
 };
 
-/// A value of a query, read as what it is compared with.
+/// A value of a query, read as the type that it is compared with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// `null`: equal to `null`, and to a field that is absent.
+    /// `null`: equals `null` and an absent field.
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number: compared with numbers, digit for digit. One that was only guessed to be a number, and that JavaScript would
-    /// write with other characters, may as well be a text: it keeps that, which is compared with texts.
+    /// A number, compared with numbers digit for digit. If its type was only guessed and JavaScript would write it with other
+    /// characters, it keeps its text, which is compared with strings.
     Number(Number, Option<String>),
-    /// A text: compared with texts only, by its bytes.
+    /// A string, compared with strings only, by bytes.
     Text(String),
-    /// A moment: compared with texts that name one, however they write it. A value that was only guessed to be one
-    /// keeps its text, and that is compared with every other text.
+    /// A timestamp, compared with strings that are timestamps, in any notation. If its type was only guessed, it keeps its
+    /// text, which is compared with all other strings.
     Time(Timestamp, Option<String>),
-    /// An id: compared with texts that are one.
+    /// An id, compared with strings that are ids.
     Id(ObjectId),
 }
 
 impl Value {
-    /// How a value of a record stands to this one; `None` when they cannot be compared.
+    /// How a value of a record compares with this one; `None` if they cannot be compared.
     pub fn order(&self, found: &Node<'_>) -> Option<Ordering> {
         match (self, found) {
             (Self::Null, Node::Null) => Some(Ordering::Equal),

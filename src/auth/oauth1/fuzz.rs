@@ -1,4 +1,4 @@
-//! OAuth headers, URLs and signatures as strangers send them.
+//! OAuth headers, URLs and signatures from strangers.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::{Method, Url};
@@ -16,10 +16,10 @@ use crate::{
 const SECRETS: Secrets<'_> = Secrets { consumer: b"kd94hf93k423kf44", token: b"pfkkdhi9sl3r4s00" };
 const OTHERS: Secrets<'_> = Secrets { consumer: b"kd94hf93k423kf44", token: b"pfkkdhi9sl3r4s01" };
 
-/// Reads the bytes as three lines: a method, an absolute URL, and what follows `OAuth ` in the header.
+/// Reads the bytes as three lines: a method, an absolute URL, and the header's content after `OAuth `.
 ///
-/// Whoever knows the secrets can sign whatever is taken; a signature fits no other secret, nonce, method, path or
-/// query; and what our own client signs is taken.
+/// With the secrets, every accepted request can be signed; a signature is valid for no other secret, nonce, method, path
+/// or query; and the signatures of our own client are accepted.
 pub fn oauth1(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut lines = text.splitn(3, '\n');
@@ -38,26 +38,26 @@ fn check(method: &str, url: &str, mut header: OAuthHeader) {
         header.signature = BASE64_STANDARD.encode(sign(&base_string(method, base, reading), &SECRETS));
         assert!(
             verify(Signed { method, url, form: None }, &header, &SECRETS),
-            "a good signature does not fit {method} {url}"
+            "a valid signature is refused: {method} {url}"
         );
-        assert!(!verify(Signed { method, url, form: None }, &header, &OTHERS), "it fits other secrets: {method} {url}");
+        assert!(!verify(Signed { method, url, form: None }, &header, &OTHERS), "it is valid for other secrets: {method} {url}");
         assert!(
             !verify(Signed { method: &format!("{method}X"), url, form: None }, &header, &SECRETS),
-            "it fits another method: {method} {url}"
+            "it is valid for another method: {method} {url}"
         );
         if !url.contains(['?', '#']) {
             assert!(
                 !verify(Signed { method, url: &format!("{url}/x"), form: None }, &header, &SECRETS),
-                "it fits another path: {method} {url}"
+                "it is valid for another path: {method} {url}"
             );
         }
-        // What the header names too the clients leave out of the query, and brackets hide what is below them.
+        // The clients leave parameters out of the query that the header names, too, and brackets hide everything below them.
         if !header.signed.iter().any(|(name, _)| name == "zz") && !url.contains(['#', '[', ']', '%']) {
             let joint = if url.contains('?') { '&' } else { '?' };
             let more = format!("{url}{joint}zz=1");
             assert!(
                 !verify(Signed { method, url: &more, form: None }, &header, &SECRETS),
-                "it fits another query: {method} {url}"
+                "it is valid for another query: {method} {url}"
             );
         }
     }
@@ -66,13 +66,13 @@ fn check(method: &str, url: &str, mut header: OAuthHeader) {
         nonce.push('0');
         assert!(
             !verify(Signed { method, url, form: None }, &header, &SECRETS),
-            "it fits another nonce: {method} {url}"
+            "it is valid for another nonce: {method} {url}"
         );
     }
 }
 
 fn check_client(method: &str, url: &str) {
-    // Methods are told apart by case, signatures tell none; clients write them in capitals.
+    // Methods differ by case, but signatures do not; clients write methods in capitals.
     if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
         return;
     }

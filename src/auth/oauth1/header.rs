@@ -2,12 +2,12 @@
 
 use percent_encoding::percent_decode_str;
 
-/// What the header said. Its signature is not checked yet.
+/// The parsed header. Its signature has not been checked yet.
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::auth) struct OAuthHeader {
     /// `oauth_consumer_key`.
     pub consumer_key: String,
-    /// `oauth_token`; `None` when it is absent or empty: nobody is logged in.
+    /// `oauth_token`; `None` if it is absent or empty: no user is logged in.
     pub token: Option<String>,
     /// `oauth_signature`.
     pub signature: String,
@@ -15,7 +15,7 @@ pub(in crate::auth) struct OAuthHeader {
     pub timestamp: i64,
     /// `oauth_nonce`.
     pub nonce: String,
-    /// Every parameter that takes part in the signature: all but `realm` and `oauth_signature`.
+    /// Every signed parameter: all but `realm` and `oauth_signature`.
     pub signed: Vec<(String, String)>,
 }
 
@@ -23,18 +23,18 @@ pub(in crate::auth) struct OAuthHeader {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(in crate::auth) enum InvalidHeader {
     /// Not a list of `name="value"`.
-    #[error("expected parameters of the form name=\"value\", parted by commas")]
+    #[error("expected parameters of the form name=\"value\", separated by commas")]
     Syntax,
     /// A value's percent-encoding is broken.
     #[error("a parameter is not percent-encoded UTF-8")]
     Encoding,
-    /// A parameter stands twice.
-    #[error("{0} stands there twice")]
+    /// A parameter occurs twice.
+    #[error("{0} occurs twice")]
     Duplicate(&'static str),
     /// A parameter is absent or empty.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// A parameter has a value that is not taken.
+    /// A parameter has an unsupported value.
     #[error("{0}")]
     Unsupported(&'static str),
 }
@@ -47,11 +47,11 @@ const TIMESTAMP: &str = "oauth_timestamp";
 const NONCE: &str = "oauth_nonce";
 const VERSION: &str = "oauth_version";
 
-/// Longer values are nobody's: they would only fill memories.
+/// No client needs longer values; they would only waste memory.
 const MAX_VALUE_BYTES: usize = 256;
 
 impl OAuthHeader {
-    /// Reads what follows the scheme's name.
+    /// Reads the part after the scheme's name.
     pub fn parse(text: &str) -> Result<Self, InvalidHeader> {
         let mut parameters = parameters(text)?;
         let known = [CONSUMER_KEY, TOKEN, SIGNATURE, METHOD, TIMESTAMP, NONCE, VERSION];
@@ -80,13 +80,13 @@ impl OAuthHeader {
         let (consumer_key, signature, nonce) = (need(CONSUMER_KEY)?, need(SIGNATURE)?, need(NONCE)?);
         let token = find(TOKEN).filter(|token| !token.is_empty()).cloned();
         let timestamp =
-            timestamp.ok_or(InvalidHeader::Unsupported("oauth_timestamp must be whole seconds since 1970"))?;
+            timestamp.ok_or(InvalidHeader::Unsupported("oauth_timestamp must be a whole number of seconds since 1970"))?;
         parameters.retain(|(name, _)| name != SIGNATURE && !name.eq_ignore_ascii_case("realm"));
         Ok(Self { consumer_key, token, signature, timestamp, nonce, signed: parameters })
     }
 }
 
-/// `name="value"`, parted by commas and optional blanks.
+/// `name="value"`, separated by commas and optional spaces.
 fn parameters(text: &str) -> Result<Vec<(String, String)>, InvalidHeader> {
     let blank = [' ', '\t'];
     let mut found = Vec::new();
@@ -128,21 +128,21 @@ mod tests {
     }
 
     #[test]
-    fn blanks_and_a_realm_make_no_difference() {
+    fn spaces_and_a_realm_make_no_difference() {
         let spaced = GOOD.replace(", ", "\t ,\t").replace('=', " = ");
         let given = format!(" realm=\"a realm, with = and commas\",{spaced} ");
         assert!(OAuthHeader::parse(&given) == OAuthHeader::parse(GOOD));
     }
 
     #[test]
-    fn an_empty_token_is_none_but_is_signed() {
+    fn an_empty_token_counts_as_absent_but_is_signed() {
         let header = OAuthHeader::parse(&GOOD.replace("oauth_token=\"t\"", "oauth_token=\"\"")).unwrap();
         assert_eq!(header.token, None);
         assert!(header.signed.contains(&("oauth_token".to_owned(), String::new())));
     }
 
     #[test]
-    fn refuses_what_is_incomplete_doubled_or_of_another_method() {
+    fn refuses_headers_that_are_incomplete_duplicated_or_use_another_method() {
         let without = |name: &str| GOOD.replace(name, "other");
         for (given, expected) in [
             (without("oauth_consumer_key"), InvalidHeader::Missing(CONSUMER_KEY)),

@@ -1,7 +1,7 @@
-//! OAuth 1.0a (RFC 5849), HMAC-SHA1, in the `Authorization` header: the one form that the official clients use.
+//! OAuth 1.0a (RFC 5849), HMAC-SHA1, in the `Authorization` header: the only form that the official clients use.
 //!
-//! Of bodies only forms take part in the signature (RFC 5849 §3.4.1.3.1), and only where their client signed them: the
-//! official clients sign no body.
+//! Of all bodies only forms can be part of the signature (RFC 5849 §3.4.1.3.1), and only if the client signed them. The
+//! official clients do not sign bodies.
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;

@@ -1,19 +1,19 @@
-//! A query as the official clients read it before they sign: by the npm package qs (6.15, its defaults), whose result
-//! they flatten again.
+//! A query as the official clients read it before they sign it: with the npm package qs (6.15, default options), whose
+//! result they flatten again.
 //!
-//! qs folds brackets into arrays and objects, and the flattening loses some of that: `a[]=1` is signed as `a=1`,
-//! `a[b][c]=1` as `a[b]=[object Object]`. To know a signature when it is seen, this does the same, oddities included.
-//! What qs itself ignores makes the reading void, since it would not be signed at all: parameters past the thousandth, and
-//! those that are named like a method of JavaScript's objects. Somebody on the way could add them.
+//! qs turns brackets into arrays and objects, and the flattening loses some of that: `a[]=1` is signed as `a=1`,
+//! `a[b][c]=1` as `a[b]=[object Object]`. To verify such signatures, this module does the same, oddities included. Some
+//! parameters qs ignores: those after the thousandth, and those named like a method of JavaScript's objects. They are not
+//! signed and could be added in transit, so a query that has them cannot be read this way.
 
 use percent_encoding::percent_decode_str;
 
-/// The longest array; with more elements qs makes it an object.
+/// The longest array; qs turns a longer one into an object.
 const ARRAY_LIMIT: usize = 20;
 const PARAMETER_LIMIT: usize = 1000;
 const DEPTH: usize = 5;
 
-/// The names of a JavaScript object's own methods, which qs leaves out.
+/// The names of a JavaScript object's own methods, which qs ignores.
 const PROTOTYPE: [&str; 12] = [
     "constructor",
     "__defineGetter__",
@@ -29,7 +29,7 @@ const PROTOTYPE: [&str; 12] = [
     "toLocaleString",
 ];
 
-/// The parameters that the official clients sign for this query; `None` when they would not sign all of it.
+/// The parameters that the official clients sign for this query; `None` if they would not sign all of it.
 pub(super) fn parameters(query: &str) -> Option<Vec<(String, String)>> {
     let query = ["%5B", "%5b"].iter().fold(query.to_owned(), |query, escape| query.replace(escape, "["));
     let query = ["%5D", "%5d"].iter().fold(query, |query, escape| query.replace(escape, "]"));
@@ -41,12 +41,12 @@ pub(super) fn parameters(query: &str) -> Option<Vec<(String, String)>> {
     for part in parts {
         let (name, value) = split(part);
         if name.is_empty() && value.is_empty() {
-            // Between two `&` there is nothing.
+            // Nothing between two `&`.
             continue;
         }
         flat.put(decode(name), Value::Text(decode(value)), combine);
     }
-    // JavaScript walks through an object's indices first, ascending, then through its names as they came.
+    // JavaScript lists an object's indices first, in ascending order, then its names in insertion order.
     flat.entries.sort_by_key(|(name, _)| index_of(name).map_or((true, 0), |index| (false, index)));
     let mut root = Value::Object(Object::default());
     for (name, value) in flat.entries {
@@ -61,7 +61,7 @@ pub(super) fn parameters(query: &str) -> Option<Vec<(String, String)>> {
 #[derive(Clone, Debug)]
 enum Value {
     Text(String),
-    /// With holes, as JavaScript's arrays may have them.
+    /// May have holes, like JavaScript's arrays.
     Array(Vec<Option<Value>>),
     Object(Object),
 }
@@ -69,12 +69,12 @@ enum Value {
 #[derive(Clone, Debug, Default)]
 struct Object {
     entries: Vec<(String, Value)>,
-    /// The greatest index, when this stands for an array that was too long.
+    /// The greatest index, if this object stands for an array that was too long.
     overflow: Option<usize>,
 }
 
 impl Object {
-    /// Sets an entry; one that is there stays in its place and is joined with the value.
+    /// Sets an entry. An existing one keeps its position and is merged with the value.
     fn put(&mut self, name: String, value: Value, join: fn(Value, Value) -> Value) {
         match self.entries.iter_mut().find(|(own, _)| *own == name) {
             Some((_, own)) => {
@@ -119,7 +119,7 @@ fn decode(text: &str) -> String {
     }
 }
 
-/// `a`, and after it `b`.
+/// `a` followed by `b`.
 fn combine(a: Value, b: Value) -> Value {
     match a {
         Value::Object(mut object) if object.overflow.is_some() => {
@@ -171,12 +171,12 @@ fn fold(name: &str, value: Value) -> Option<Value> {
     }))
 }
 
-/// The number, when the text is one as JavaScript prints it.
+/// The number, if the string is one exactly as JavaScript prints it.
 fn index_of(text: &str) -> Option<usize> {
     text.parse().ok().filter(|index: &usize| index.to_string() == text)
 }
 
-/// `a[b][c]` → `a`, `[b]`, `[c]`. `None`: qs leaves the parameter out.
+/// `a[b][c]` → `a`, `[b]`, `[c]`. `None`: qs ignores the parameter.
 fn segments(name: &str) -> Option<Vec<String>> {
     if name.is_empty() {
         return None;
@@ -193,7 +193,7 @@ fn segments(name: &str) -> Option<Vec<String>> {
     while let Some(start) = open {
         let Some(end) = closing(name, start).filter(|_| segments.len() < DEPTH + usize::from(!parent.is_empty()))
         else {
-            // Not closed, or deeper than qs goes: the rest is one segment.
+            // Not closed, or deeper than qs reads: the rest is one segment.
             segments.push(format!("[{}]", &name[start..]));
             return Some(segments);
         };
@@ -206,7 +206,7 @@ fn segments(name: &str) -> Option<Vec<String>> {
     Some(segments)
 }
 
-/// Where the bracket that opens at `start` closes.
+/// The position where the bracket that opens at `start` closes.
 fn closing(name: &str, start: usize) -> Option<usize> {
     let mut level = 0_usize;
     for (at, c) in name[start..].char_indices() {
@@ -281,7 +281,7 @@ fn merge_objects(mut target: Object, source: Object) -> Value {
     Value::Object(target)
 }
 
-/// As the clients' own `map` lists the parameters of what qs gave them.
+/// Flattens qs's result to parameters, as the clients' own `map` does.
 fn flatten(object: Object) -> Vec<(String, String)> {
     let mut flat = Vec::new();
     for (name, value) in object.entries {
@@ -298,7 +298,7 @@ fn flatten(object: Object) -> Vec<(String, String)> {
     flat
 }
 
-/// As JavaScript's `String` prints it.
+/// The value as JavaScript's `String` prints it.
 fn printed(value: &Value) -> String {
     match value {
         Value::Text(text) => text.clone(),
@@ -321,12 +321,12 @@ mod tests {
     }
 
     #[test]
-    fn plain_parameters_are_what_a_form_holds() {
+    fn plain_parameters_are_read_like_a_form() {
         assert_eq!(signed("b=2&a=1&a=0&c&d=%2B+"), ["a=0", "a=1", "b=2", "c=", "d=+ "]);
     }
 
     #[test]
-    fn brackets_are_folded_and_flattened_as_the_clients_do() {
+    fn brackets_are_folded_and_flattened_as_in_the_clients() {
         for (query, expected) in [
             ("a[]=1&a[]=2", vec!["a=1", "a=2"]),
             ("a[b]=1&a%5Bc%5D=2", vec!["a[b]=1", "a[c]=2"]),
@@ -334,7 +334,7 @@ mod tests {
             ("a[b][]=1&a[b][]=2", vec!["a[b]=1,2"]),
             ("a[1]=x&a[0]=y", vec!["a=x", "a=y"]),
             ("&a=2&", vec!["a=2"]),
-            // An index goes before a name, so that the array begins with it.
+            // An index comes before a name, so the array begins with it.
             ("0[a]&0[a][30]=1&0=", vec!["0[0]=", "0[1]=[object Object]", "0[a]=[object Object]"]),
         ] {
             assert_eq!(signed(query), expected, "{query}");
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_that_the_clients_would_not_sign_whole_has_no_such_reading() {
+    fn a_query_that_the_clients_would_not_sign_completely_is_not_read() {
         assert!(parameters(&vec!["a=1"; PARAMETER_LIMIT].join("&")).is_some());
         assert!(parameters(&vec!["a=1"; PARAMETER_LIMIT + 1].join("&")).is_none());
         for query in ["toString=1&a=2", "__proto__=1", "a[constructor]=1", "constructor=x&hasOwnProperty=1", "=1"] {

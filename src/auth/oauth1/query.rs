@@ -1,19 +1,19 @@
-//! The parameters that a query adds to the signature, in the two ways that clients read it.
+//! The parameters that a query adds to the signature, in both ways in which clients read a query.
 
 use percent_encoding::percent_decode;
 
 use super::qs;
 
-/// A parameter's name and value, decoded. Bytes, for a query may hold escapes that are no text.
+/// A parameter's decoded name and value. Bytes, because a query's escapes need not be UTF-8.
 pub(super) type Parameter = (Vec<u8>, Vec<u8>);
 
-/// The readings of a query that a client may have signed, the likelier first; one when they agree.
+/// The readings of a query that a client may have signed, the more likely one first; only one if they agree.
 ///
-/// The official clients read it with the npm package qs, which folds brackets, and leave out what the OAuth
-/// parameters of the header are named like; RFC 5849 (§3.4.1.3.1) takes it as a form. Either signature proves that
-/// its maker knows the secrets.
+/// The official clients read the query with the npm package qs, which folds brackets, and leave out parameters that have
+/// the name of one in the header. RFC 5849 (§3.4.1.3.1) reads it as a form. Either signature proves that the signer knows
+/// the secrets.
 ///
-/// A form in the body adds its parameters to either.
+/// A form in the body adds its parameters to both.
 pub(super) fn readings(query: &str, body: Option<&[u8]>, signed: &[(String, String)]) -> Vec<Vec<Parameter>> {
     let own: Vec<Parameter> =
         signed.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes())).collect();
@@ -33,8 +33,8 @@ pub(super) fn readings(query: &str, body: Option<&[u8]>, signed: &[(String, Stri
     readings
 }
 
-/// A parameter in the query or in the body that no signature covers as the official clients make them: one of OAuth's own,
-/// which stand in the header, or one that is named like a method of JavaScript's objects.
+/// A parameter of OAuth's own in the query or the body. Signatures of the official clients do not cover it there; it belongs
+/// in the header.
 pub(in crate::auth) fn misplaced(url: &str, body: Option<&[u8]>) -> Option<String> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let named = |parameters: Vec<Parameter>, is_misplaced: &dyn Fn(&str) -> bool| {
@@ -45,7 +45,7 @@ pub(in crate::auth) fn misplaced(url: &str, body: Option<&[u8]>) -> Option<Strin
     named(form(query.as_bytes()), &is_of_oauth).or_else(|| named(body.map(form).unwrap_or_default(), &is_of_oauth))
 }
 
-/// What is written as `application/x-www-form-urlencoded`.
+/// The parameters of an `application/x-www-form-urlencoded` string.
 fn form(text: &[u8]) -> Vec<Parameter> {
     let decoded = |text: &[u8]| {
         let text: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_keeps_brackets_repeats_and_bytes_that_are_no_text() {
+    fn a_form_keeps_brackets_repeats_and_bytes_that_are_not_utf8() {
         let pairs = form(b"a[]=1&a[]=%FF&b&c+d=e%2B&&=x");
         let expected: [(&[u8], &[u8]); 5] =
             [(b"a[]", b"1"), (b"a[]", b"\xff"), (b"b", b""), (b"c d", b"e+"), (b"", b"x")];
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn oauths_own_parameters_stand_in_the_header_only() {
+    fn oauths_own_parameters_are_allowed_in_the_header_only() {
         for (url, body, found) in [
             ("http://x/?a=1", None, None),
             ("http://x/?oauth_nonce=limit", None, Some("oauth_nonce")),

@@ -11,30 +11,29 @@ use super::{
     query::{self, Parameter},
 };
 
-/// What OAuth leaves as it is (RFC 5849 §3.6): RFC 3986's unreserved characters.
+/// OAuth encodes everything but RFC 3986's unreserved characters (RFC 5849 §3.6).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What a signature is made with.
+/// The secrets that a signature is made with.
 pub(in crate::auth) struct Secrets<'a> {
-    /// The consumer's.
+    /// The consumer secret.
     pub consumer: &'a [u8],
-    /// The token's; empty when there is no token.
+    /// The token secret; empty without a token.
     pub token: &'a [u8],
 }
 
-/// What a signature covers.
+/// The parts of a request that a signature covers.
 #[derive(Clone, Copy)]
 pub(in crate::auth) struct Signed<'a> {
-    /// The HTTP method.
     pub method: &'a str,
-    /// The absolute URL, as the client saw it.
+    /// The absolute URL as the client used it.
     pub url: &'a str,
-    /// The body, where it is a form that was read.
+    /// The body, if it is a form that was read.
     pub form: Option<&'a [u8]>,
 }
 
-/// Whether the header's signature fits the request. One that covers no form fits whatever the form is: the official clients
-/// sign none.
+/// Whether the header's signature is valid for the request. The official clients do not sign forms, so a signature that
+/// leaves the form out is valid, too.
 ///
 /// Takes the same time wherever a wrong signature differs.
 pub(in crate::auth) fn verify(request: Signed<'_>, header: &OAuthHeader, secrets: &Secrets<'_>) -> bool {
@@ -52,8 +51,7 @@ pub(in crate::auth) fn verify(request: Signed<'_>, header: &OAuthHeader, secrets
     fits.into()
 }
 
-/// A signature that would fit. It can be compared in one way only: one that takes the same time wherever the other
-/// differs.
+/// A valid signature. The only way to compare it takes the same time wherever the other one differs.
 struct Signature([u8; 20]);
 
 impl Signature {
@@ -68,7 +66,7 @@ impl Signature {
 
 pub(super) fn sign(base_string: &str, secrets: &Secrets<'_>) -> [u8; 20] {
     let key = format!("{}&{}", encode(secrets.consumer), encode(secrets.token));
-    // A key of any length will do for an HMAC.
+    // An HMAC accepts keys of any length.
     let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(key.as_bytes()) else { return [0; 20] };
     mac.update(base_string.as_bytes());
     mac.finalize().into_bytes().into()
@@ -86,13 +84,13 @@ fn encode(bytes: &[u8]) -> String {
     percent_encode(bytes, ENCODED).to_string()
 }
 
-/// A URL, as far as a signature goes.
+/// The parts of a URL that a signature covers.
 pub(super) struct SignedUrl<'a> {
-    /// Scheme, host, port unless it is the scheme's own, and path (RFC 5849 §3.4.1.2). Several, when the client may have
-    /// signed another path than arrived: Node's sign `'`, `|` and `^` as they stand and send them encoded, and sign letters
-    /// and signs that no URL may hold, which they send as they stand and the server encodes.
+    /// Scheme, host, port unless it is the scheme's default, and path (RFC 5849 §3.4.1.2). There are several if the client
+    /// may have signed another path than the one that arrived: Node clients sign `'`, `|` and `^` unencoded but send them
+    /// encoded; and they sign and send characters that are not allowed in URLs, which the server then encodes.
     pub(super) bases: Vec<String>,
-    /// The query, as it stood there.
+    /// The query as it was sent.
     pub(super) query: &'a str,
 }
 
@@ -113,7 +111,7 @@ impl<'a> SignedUrl<'a> {
         let unescaped = [("%27", "'"), ("%7C", "|"), ("%5E", "^")]
             .iter()
             .fold(path.to_owned(), |path, (escape, character)| path.replace(escape, character));
-        let mut paths = vec![path.to_owned(), as_it_was_written(&unescaped), unescaped];
+        let mut paths = vec![path.to_owned(), with_characters_unescaped(&unescaped), unescaped];
         paths.sort();
         paths.dedup();
         let bases = paths.into_iter().map(|path| format!("{scheme}://{host}{path}")).collect();
@@ -121,8 +119,8 @@ impl<'a> SignedUrl<'a> {
     }
 }
 
-/// A path with what no URL may hold in place of its escapes.
-fn as_it_was_written(path: &str) -> String {
+/// The path with escapes decoded where the character is not allowed in URLs.
+fn with_characters_unescaped(path: &str) -> String {
     let bytes = path.as_bytes();
     let (mut written, mut at) = (Vec::with_capacity(bytes.len()), 0);
     while let Some(byte) = bytes.get(at) {
@@ -146,9 +144,9 @@ fn as_it_was_written(path: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Does not compile when a [`Signature`] can be compared by `==`, which stops at the first byte that differs.
+    /// Does not compile if a [`Signature`] can be compared with `==`, which stops at the first byte that differs.
     #[test]
-    fn a_signature_cannot_be_compared_in_a_time_that_tells() {
+    fn a_signature_can_only_be_compared_in_constant_time() {
         trait OneWay<Marker> {
             fn there_is_one_way() {}
         }
@@ -172,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_base_url_is_what_rfc_5849_makes_of_it() {
+    fn the_base_url_is_as_in_rfc_5849() {
         for (url, base, query) in [
             ("http://EXAMPLE.COM:80/r%20v/X?id=123", "http://example.com/r%20v/X", "id=123"),
             ("https://www.example.net:8080/?q=1#part", "https://www.example.net:8080/", "q=1"),
@@ -188,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_the_server_had_to_encode_may_be_signed_as_it_was_written() {
+    fn a_path_that_the_server_had_to_encode_may_be_signed_unencoded() {
         let signed = SignedUrl::parse("http://x/caf%C3%A9/a%20%3Cb%3E%2F%27").unwrap();
         for path in ["/caf%C3%A9/a%20%3Cb%3E%2F%27", "/café/a <b>%2F'"] {
             assert!(signed.bases.contains(&format!("http://x{path}")), "{:?}", signed.bases);

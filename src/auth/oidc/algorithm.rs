@@ -1,7 +1,7 @@
-//! The signature algorithms that are taken.
+//! The supported signature algorithms.
 
-/// An asymmetric algorithm of RFC 7518 §3.1 or RFC 8037 §3.1. There is no `none` here and no HMAC, so no token can ask
-/// for them; ES512 is not taken because `ring` does not know its curve.
+/// An asymmetric algorithm of RFC 7518 §3.1 or RFC 8037 §3.1. `none` and HMAC are missing, so that no token can ask
+/// for them; ES512 is missing because `ring` does not have its curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// RSA, PKCS #1, SHA-256.
@@ -25,7 +25,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// By its name in `alg`, letter for letter.
+    /// The algorithm with this exact name in `alg`.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "RS256" => Self::Rs256,

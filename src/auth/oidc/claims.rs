@@ -1,4 +1,4 @@
-//! What a token says of its owner (RFC 7519 §4), and what that comes to here.
+//! A token's claims (RFC 7519 §4) and the user that they describe.
 
 use serde_json::{Map, Value};
 
@@ -8,59 +8,57 @@ use super::{
 };
 use crate::model::{ApplicationId, Identity, Permissions, Timestamp, User, UserId};
 
-/// How far the issuer's clock may be ahead of ours, in seconds. A token ends when it says, by our clock.
+/// How far the issuer's clock may be ahead of ours, in seconds. Expiry is by our clock, without leeway.
 const LEEWAY_SECS: f64 = 30.0;
 
 /// A token's claims.
 pub struct Claims(Map<String, Value>);
 
 impl Claims {
-    /// Of a token's payload.
     pub fn new(claims: Map<String, Value>) -> Self {
         Self(claims)
     }
 
-    /// Who says that they made the token.
     pub fn issuer(&self) -> Option<&str> {
         self.text("iss")
     }
 
-    /// Whom the token stands for at `now`, once its signature and its issuer are known to be good.
+    /// The user that the token stands for at `now`. Its signature and its issuer must have been verified.
     pub fn user(&self, config: &OidcConfig, now: Timestamp) -> Result<User, Refusal> {
         let invalid = |why| Refusal::Invalid(InvalidToken(why));
         if !self.is_for_one_of(config.audiences()) {
             return Err(invalid("is for another audience"));
         }
-        // Whole milliseconds of today fit a float with room to spare.
+        // A float holds today's milliseconds exactly, with room to spare.
         let now = now.as_millis() as f64 / 1000.0;
-        let expires = self.seconds("exp")?.ok_or(invalid("says no time of expiry (exp)"))?;
+        let expires = self.seconds("exp")?.ok_or(invalid("has no expiry time (exp)"))?;
         if expires <= now {
             return Err(Refusal::Expired);
         }
         for start in ["nbf", "iat"] {
             if self.seconds(start)?.is_some_and(|start| start > now + LEEWAY_SECS) {
-                return Err(invalid("does not count yet, or was made by a clock that is ahead"));
+                return Err(invalid("is not valid yet, or its issuer's clock is ahead"));
             }
         }
         if self.0.contains_key("cnf") {
-            return Err(invalid("is bound to a key (cnf) whose proof is not understood"));
+            return Err(invalid("is bound to a key (cnf), which is not supported"));
         }
         let user_id = self.text("sub").and_then(|sub| UserId::parse(sub).ok());
-        let user_id = user_id.ok_or(invalid("names no subject (sub) of 1 to 128 visible ASCII characters"))?;
+        let user_id = user_id.ok_or(invalid("has no subject (sub) of 1 to 128 visible ASCII characters"))?;
         let application = self.text("client_id").or_else(|| self.text("azp"));
         let identity = Identity {
             user_id,
             application_id: application.and_then(|id| ApplicationId::parse(id).ok()),
             permissions: self.permissions(config),
         };
-        // A float converts to the nearest whole number that there is, also where it is not one or out of range.
+        // The conversion saturates, so fractions and values out of range are harmless.
         #[allow(clippy::cast_possible_truncation)]
         let expires = Timestamp::saturating_from_millis((expires * 1000.0) as i64);
         Ok(User { identity, expires: Some(expires), credential: None })
     }
 
-    /// As API Gateway's JWT authorizers have it: `client_id` stands in where there is no `aud`, because Cognito's access
-    /// tokens have none.
+    /// Like API Gateway's JWT authorizers: `client_id` is used if there is no `aud`, because Cognito's access tokens have
+    /// none.
     /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html>
     fn is_for_one_of(&self, audiences: &[String]) -> bool {
         let is_ours = |audience: &Value| audience.as_str().is_some_and(|name| audiences.iter().any(|own| own == name));
@@ -71,8 +69,8 @@ impl Claims {
         }
     }
 
-    /// What the configured claim lists: an array of names, or a text of names with blanks in between (as `scope` is).
-    /// What cannot be a permission's name is passed over: the claim may list groups or roles of other services too.
+    /// The permissions in the configured claim: an array of names, or a string of names separated by spaces (like `scope`).
+    /// Other names are ignored, because the claim may also list groups or roles of other services.
     fn permissions(&self, config: &OidcConfig) -> Permissions {
         let names: Vec<&str> = match self.find(config.permissions_claim()) {
             Some(Value::String(text)) => text.split_ascii_whitespace().collect(),
@@ -83,7 +81,7 @@ impl Claims {
         Permissions::parse(ours.filter(|name| Permissions::parse([*name]).is_ok())).unwrap_or_default()
     }
 
-    /// The claim of this name, or else the one that its dots lead to, as `realm_access.roles`.
+    /// The claim with this name, or else the one at this dotted path, such as `realm_access.roles`.
     fn find(&self, name: &str) -> Option<&Value> {
         self.0.get(name).or_else(|| {
             let (first, rest) = name.split_once('.')?;
@@ -95,14 +93,14 @@ impl Claims {
         self.0.get(name).and_then(Value::as_str)
     }
 
-    /// A NumericDate: seconds since 1970, with fractions if need be. One that is no number must not count as absent.
+    /// A NumericDate: seconds since 1970, possibly with a fraction. A value that is not a number is an error, not absent.
     fn seconds(&self, name: &str) -> Result<Option<f64>, Refusal> {
         match self.0.get(name) {
             None => Ok(None),
             Some(value) => value
                 .as_f64()
                 .map(Some)
-                .ok_or(Refusal::Invalid(InvalidToken("has a time (exp, nbf or iat) that is no number"))),
+                .ok_or(Refusal::Invalid(InvalidToken("has a time (exp, nbf or iat) that is not a number"))),
         }
     }
 }

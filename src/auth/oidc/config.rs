@@ -1,10 +1,10 @@
-//! Which tokens of which issuer are taken.
+//! Which tokens of which issuer are accepted.
 
 use std::{fmt, str::FromStr};
 
 use http::Uri;
 
-/// The issuer of a deployment, and how its tokens are read.
+/// The issuer that a deployment trusts, and how its tokens are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OidcConfig {
     issuer: IssuerUrl,
@@ -13,25 +13,23 @@ pub struct OidcConfig {
     permissions_prefix: String,
 }
 
-/// The claim that is read when nothing else is said.
+/// The default claim.
 const PERMISSIONS_CLAIM: &str = "permissions";
 
-/// Why something is no [`OidcConfig`].
+/// Why an [`OidcConfig`] is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidOidcConfig {
-    /// The issuer's URL.
     #[error(
         "expected the issuer's URL as its tokens spell it: https:// (http:// only for localhost), without query and \
          fragment"
     )]
     Issuer,
-    /// There is no audience.
-    #[error("name at least one audience: without one, a token that is meant for any other service would be taken")]
+    #[error("name at least one audience; without one, tokens for other services would be accepted")]
     NoAudience,
 }
 
 impl OidcConfig {
-    /// Takes tokens of this issuer for any of these audiences. Empty audiences are passed over.
+    /// Accepts tokens of this issuer for any of these audiences. Empty audiences are ignored.
     pub fn new<S: Into<String>>(
         issuer: IssuerUrl,
         audiences: impl IntoIterator<Item = S>,
@@ -51,20 +49,19 @@ impl OidcConfig {
         self
     }
 
-    /// Takes only names that begin so as permissions, without their beginning: `tasklane/` where the issuer puts the
-    /// name of a resource server before each scope.
+    /// Reads only names with this prefix as permissions, and removes it: `tasklane/` if the issuer puts the name of a
+    /// resource server before each scope.
     #[must_use]
     pub fn with_permissions_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.permissions_prefix = prefix.into();
         self
     }
 
-    /// The issuer.
     pub fn issuer(&self) -> &IssuerUrl {
         &self.issuer
     }
 
-    /// Whom a token must be for: one of these.
+    /// A token must be for one of these.
     pub fn audiences(&self) -> &[String] {
         &self.audiences
     }
@@ -74,29 +71,28 @@ impl OidcConfig {
         &self.permissions_claim
     }
 
-    /// What stands before each permission there.
+    /// The prefix of each permission in that claim.
     pub fn permissions_prefix(&self) -> &str {
         &self.permissions_prefix
     }
 }
 
-/// An issuer's URL, as it stands in its tokens' `iss`. Nothing of it is normalised: issuers are compared letter for
-/// letter (OIDC Core §3.1.3.7).
+/// An issuer's URL exactly as in its tokens' `iss`. It is not normalized: issuers are compared character by character
+/// (OIDC Core §3.1.3.7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerUrl(String);
 
 impl IssuerUrl {
-    /// As it was written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Where the issuer describes itself (OIDC Discovery §4).
+    /// The URL of the issuer's metadata (OIDC Discovery §4).
     pub fn discovery_url(&self) -> String {
         format!("{}/.well-known/openid-configuration", self.0.trim_end_matches('/'))
     }
 
-    /// Whether the issuer's keys may be fetched from `url`: over TLS, or on this machine when the issuer is there too.
+    /// Whether the issuer's keys may be fetched from `url`: over TLS, or from this machine if the issuer is here, too.
     pub fn may_keep_keys_at(&self, url: &str) -> bool {
         let Ok(uri) = url.parse::<Uri>() else { return false };
         has_bare_host(&uri) && (is_https(&uri) || self.0.starts_with("http:") && is_http_on_loopback(&uri))
@@ -128,7 +124,7 @@ fn is_http_on_loopback(uri: &Uri) -> bool {
         && uri.host().is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&host))
 }
 
-/// Without a user's name and password: they would stand in logs.
+/// Without a user name and password, which would appear in logs.
 fn has_bare_host(uri: &Uri) -> bool {
     uri.authority().is_some_and(|authority| !authority.as_str().contains('@') && !authority.host().is_empty())
 }
@@ -163,14 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn the_description_lies_below_the_issuer() {
+    fn the_metadata_url_is_below_the_issuer() {
         let url = |text: &str| text.parse::<IssuerUrl>().unwrap().discovery_url();
         assert_eq!(url("https://a.example"), "https://a.example/.well-known/openid-configuration");
         assert_eq!(url("https://a.example/t/"), "https://a.example/t/.well-known/openid-configuration");
     }
 
     #[test]
-    fn keys_lie_behind_tls_unless_the_issuer_is_on_this_machine() {
+    fn keys_are_fetched_over_tls_unless_the_issuer_is_on_this_machine() {
         let public: IssuerUrl = "https://accounts.example".parse().unwrap();
         let local: IssuerUrl = "http://localhost:9000".parse().unwrap();
         for (url, by_public, by_local) in [
@@ -187,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_for_anybody_is_not_taken() {
+    fn an_audience_is_required() {
         let issuer: IssuerUrl = "https://a.example".parse().unwrap();
         for audiences in [vec![], vec![""]] {
             assert_eq!(OidcConfig::new(issuer.clone(), audiences), Err(InvalidOidcConfig::NoAudience));

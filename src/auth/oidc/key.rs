@@ -1,4 +1,4 @@
-//! One public key of an issuer (RFC 7517).
+//! A public key of an issuer (RFC 7517).
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
@@ -6,11 +6,11 @@ use serde::Deserialize;
 
 use super::algorithm::Algorithm;
 
-/// A public key that signatures can be checked with.
+/// A public key that verifies signatures.
 pub struct Key {
-    /// Its name.
+    /// The key id (`kid`).
     pub id: Option<String>,
-    /// The one algorithm that it is for, when its issuer says so.
+    /// The only algorithm that it may be used with, if its issuer restricts it.
     only: Option<Algorithm>,
     material: Material,
 }
@@ -43,8 +43,8 @@ struct Jwk {
 }
 
 impl Key {
-    /// Reads a JWK. `None`: it is no key that tokens are signed with, or of a kind that is not taken. Symmetric ones are
-    /// among those: what an issuer publishes is no secret.
+    /// Reads a JWK. `None`: the key is not for signatures, or of an unsupported kind. Symmetric keys are unsupported, too,
+    /// because a published key is not a secret.
     pub fn of_jwk(jwk: serde_json::Value) -> Option<Self> {
         let jwk: Jwk = serde_json::from_value(jwk).ok()?;
         let signs = jwk.purpose.is_none_or(|purpose| purpose == "sig")
@@ -66,7 +66,7 @@ impl Key {
         Some(Self { id: jwk.kid, only, material })
     }
 
-    /// Whether a token may say that it was signed with this key by this algorithm.
+    /// Whether this key may be used with this algorithm.
     pub fn takes(&self, algorithm: Algorithm) -> bool {
         use Algorithm as A;
         let fits = match &self.material {
@@ -81,7 +81,7 @@ impl Key {
         fits && self.only.is_none_or(|only| only == algorithm)
     }
 
-    /// Whether this key made the signature. RSA keys of fewer than 2048 bits make none that counts.
+    /// Whether the signature was made with this key. RSA keys of fewer than 2048 bits are never accepted.
     pub fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         use Algorithm as A;
         if !self.takes(algorithm) {

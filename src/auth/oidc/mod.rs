@@ -1,8 +1,8 @@
-//! Access tokens of an OIDC issuer: JWTs, checked by the keys that the issuer publishes (contract §7).
+//! Access tokens of an OIDC issuer: JWTs, verified with the keys that the issuer publishes (contract §7).
 //!
-//! The signatures are checked by `ring`. What a JWT library would add is the form of a token and its claims, and here
-//! both have to be stricter than the libraries are: the algorithm is the key's and not the token's to choose, `crit`
-//! and foreign types are refused, and time is the service's clock.
+//! `ring` verifies the signatures. A JWT library would add the parsing of tokens and claims, but both have to be stricter
+//! here than in the libraries: the key, not the token, determines the algorithm; `crit` and other token types are refused;
+//! and the time comes from the service's clock.
 
 mod algorithm;
 mod claims;
@@ -20,7 +20,7 @@ pub use config::{InvalidOidcConfig, IssuerUrl, OidcConfig};
 pub use documents::IssuerDocuments;
 pub use issuer::Issuer;
 
-/// Whether a bearer token has the form of a JWT: what is none may be an opaque token.
+/// Whether a bearer token has the form of a JWT. Otherwise it may be an opaque token.
 pub(super) fn looks_like_one(token: &str) -> bool {
     token.bytes().filter(|byte| *byte == b'.').count() == 2
 }

@@ -1,28 +1,26 @@
-//! A JWT as it came (RFC 7519, in the compact form of RFC 7515 §7.1): read, and not believed yet.
+//! An unverified JWT (RFC 7519, in the compact form of RFC 7515 §7.1).
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{algorithm::Algorithm, claims::Claims, refusal::InvalidToken};
 
-/// Longer ones are read no further. API Gateway takes 10 KB of headers in all.
+/// Longer tokens are refused. API Gateway accepts 10 KB of headers in total.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// What a token says of itself.
+/// A parsed token that has not been verified.
 pub struct Token<'a> {
-    /// How it says that it was signed.
+    /// The algorithm that it claims to be signed with.
     pub algorithm: Algorithm,
-    /// The name of the key that it says it was signed with.
+    /// The id of the key that it claims to be signed with.
     pub key_id: Option<String>,
-    /// What it says of its owner.
     pub claims: Claims,
-    /// What was signed.
+    /// The signed part.
     pub signed: &'a str,
-    /// The signature.
     pub signature: Vec<u8>,
 }
 
-/// A token may carry or name its own key (`jwk`, `jku`, `x5c`, `x5u`): that is never looked at.
+/// A token may carry or name its own key (`jwk`, `jku`, `x5c`, `x5u`), which is always ignored.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -32,32 +30,32 @@ struct Header {
 }
 
 impl<'a> Token<'a> {
-    /// Reads a token. Its signature and its claims are not checked.
+    /// Parses a token. The signature and the claims are not checked.
     pub fn parse(text: &'a str) -> Result<Self, InvalidToken> {
-        const NOT_A_JWT: InvalidToken = InvalidToken("is no JWT");
+        const NOT_A_JWT: InvalidToken = InvalidToken("is not a JWT");
         if text.len() > MAX_BYTES {
             return Err(InvalidToken("is longer than 16 KB"));
         }
         let (signed, signature) = text.rsplit_once('.').ok_or(NOT_A_JWT)?;
         let (header, payload) = signed.split_once('.').ok_or(NOT_A_JWT)?;
-        // A second dot in the payload is no base64, so there are three parts from here on.
+        // A second dot in the payload would not be base64, so there are three parts from here on.
         let decode = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| NOT_A_JWT);
         let (header, payload, signature) = (decode(header)?, decode(payload)?, decode(signature)?);
         let header: Header = serde_json::from_slice(&header).map_err(|_| NOT_A_JWT)?;
         let claims = serde_json::from_slice(&payload).map(Claims::new).map_err(|_| NOT_A_JWT)?;
         if header.crit.is_some() {
-            return Err(InvalidToken("asks for an extension (crit) that is not understood"));
+            return Err(InvalidToken("requires an extension (crit) that is not supported"));
         }
         if !header.typ.is_none_or(|typ| is_access_token(&typ)) {
-            return Err(InvalidToken("is of a type that is no access token"));
+            return Err(InvalidToken("is not an access token by its type (typ)"));
         }
         let algorithm =
-            Algorithm::named(&header.alg).ok_or(InvalidToken("is signed by an algorithm that is not taken"))?;
+            Algorithm::named(&header.alg).ok_or(InvalidToken("is signed with an unsupported algorithm"))?;
         Ok(Self { algorithm, key_id: header.kid, claims, signed, signature })
     }
 }
 
-/// Issuers sign other things with the same keys, for the same audience: logout tokens, proofs, events. They say so here
+/// Issuers sign other things with the same keys, for the same audience: logout tokens, proofs, events. Their type says so
 /// (RFC 8725 §3.11); access tokens say `at+jwt` (RFC 9068 §2.1), `JWT`, or nothing.
 fn is_access_token(typ: &str) -> bool {
     let typ = typ.to_ascii_lowercase();

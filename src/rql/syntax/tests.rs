@@ -74,14 +74,14 @@ fn groups_nest_and_join() {
 }
 
 #[test]
-fn the_separator_that_the_sdk_swallows_is_not_missed() {
+fn the_separator_that_the_sdk_swallows_is_not_needed() {
     // rqlBuilder('eq(a,1)&limit(5)&eq(b,2)').limit(50)
     assert_eq!(printed("eq(a,1)eq(b,2)&limit(50)"), "eq(a,1) eq(b,2) limit(50,)");
     assert_eq!(printed("or(eq(a,1)eq(b,2))"), "or(eq(a,1),eq(b,2))");
 }
 
 #[test]
-fn values_may_hold_what_is_no_structure() {
+fn values_may_hold_characters_without_structure() {
     for value in ["abc==", "a<b", "a!b", "*", "a/b", "'x'", "a;b", "é", "%2529"] {
         let text = format!("eq(a,{value})");
         assert_eq!(parse(&text).map(|terms| terms.len()), Ok(1), "{text}");
@@ -89,7 +89,7 @@ fn values_may_hold_what_is_no_structure() {
 }
 
 #[test]
-fn faults_name_their_place() {
+fn faults_name_their_position() {
     for (text, at, says) in [
         ("foo", 0, "expected a condition"),
         ("a=1&foo", 4, "expected a condition"),

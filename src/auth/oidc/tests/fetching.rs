@@ -1,4 +1,4 @@
-//! When an issuer's documents are fetched, and what becomes of tokens when they cannot be.
+//! When an issuer's documents are fetched, and what happens to tokens if that fails.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn a_flood_of_unknown_keys_causes_one_fetch_in_half_a_minute() {
     let world = World::new();
     assert_eq!(world.outcome(&token(&claims())).await, Ok("ada".to_owned()));
     let begin = world.published.fetches();
-    // 200 s of flood, with a good token now and then.
+    // 200 s of flood, with a valid token now and then.
     for n in 0..1_000 {
         assert_eq!(world.outcome(&unknown(n)).await, Err(ErrorKind::AccessTokenUnknown));
         if n % 5 == 0 {
@@ -56,7 +56,7 @@ async fn tokens_that_come_at_once_wait_for_one_fetch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn known_keys_do_not_wait_for_a_fetch_that_others_cause() {
+async fn tokens_with_known_keys_do_not_wait_for_a_fetch() {
     let world = World::new();
     assert_eq!(world.outcome(&token(&claims())).await, Ok("ada".to_owned()));
     *world.published.delay.lock().unwrap() = MINUTE;
@@ -65,7 +65,7 @@ async fn known_keys_do_not_wait_for_a_fetch_that_others_cause() {
         let odd = unknown(0);
         let slow = world.outcome(&odd);
         tokio::pin!(slow);
-        // It has begun its fetch, and hangs.
+        // The fetch has started and hangs.
         assert!(futures::poll!(&mut slow).is_pending());
         let began = tokio::time::Instant::now();
         let good = tokio::time::timeout(SECOND, async { world.outcome(&token(&claims())).await }).await;
@@ -76,7 +76,7 @@ async fn known_keys_do_not_wait_for_a_fetch_that_others_cause() {
 }
 
 #[tokio::test]
-async fn a_new_key_counts_at_once_and_a_withdrawn_one_ten_minutes_at_most() {
+async fn a_new_key_is_accepted_at_once_and_a_withdrawn_one_for_ten_minutes_at_most() {
     let world = World::new();
     let (first, second) = (recorded().key("p256").jwk.clone(), recorded().key("rsa-1").jwk.clone());
     world.published.put(KEYS, &json!({ "keys": [first] }));
@@ -97,7 +97,7 @@ async fn a_new_key_counts_at_once_and_a_withdrawn_one_ten_minutes_at_most() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_away_keeps_nobody_out_for_six_hours() {
+async fn while_an_issuer_is_unreachable_its_tokens_work_for_six_hours() {
     let world = World::new();
     assert_eq!(world.outcome(&token(&claims())).await, Ok("ada".to_owned()));
     world.published.fail(DESCRIPTION);
@@ -106,7 +106,7 @@ async fn an_issuer_that_is_away_keeps_nobody_out_for_six_hours() {
         world.later(10 * MINUTE);
         assert_eq!(world.outcome(&lasting).await, Ok("ada".to_owned()));
     }
-    assert_eq!(world.published.fetches(), 36, "each time it is tried anew");
+    assert_eq!(world.published.fetches(), 36, "each time it is tried again");
     world.later(10 * MINUTE);
     assert_eq!(world.outcome(&lasting).await, Err(ErrorKind::Server));
     world.published.put(DESCRIPTION, &json!({ "issuer": ISSUER, "jwks_uri": KEYS }));
@@ -115,7 +115,7 @@ async fn an_issuer_that_is_away_keeps_nobody_out_for_six_hours() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_was_never_reached_is_a_fault_of_ours_and_is_asked_every_five_seconds() {
+async fn an_issuer_that_was_never_reached_is_an_internal_error_and_is_asked_every_five_seconds() {
     let world = World::new();
     world.published.fail(KEYS);
     for _ in 0..100 {
@@ -131,7 +131,7 @@ async fn an_issuer_that_was_never_reached_is_a_fault_of_ours_and_is_asked_every_
 }
 
 #[tokio::test]
-async fn documents_that_are_not_the_issuers_are_not_believed() {
+async fn documents_of_another_issuer_are_refused() {
     for description in [
         json!({ "issuer": "https://evil.example", "jwks_uri": KEYS }),
         json!({ "issuer": "https://issuer.example/", "jwks_uri": KEYS }),
@@ -163,7 +163,7 @@ async fn an_issuer_may_withdraw_all_its_keys() {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_costs_a_fetch_and_no_more() {
+async fn a_clock_that_jumps_costs_only_one_fetch() {
     let world = World::new();
     let lasting = token(&super::kit::claims_with(json!({ "exp": 4_000_000_000_u64 })));
     assert_eq!(world.outcome(&lasting).await, Ok("ada".to_owned()));

@@ -1,4 +1,4 @@
-//! What people try.
+//! Attacks.
 
 use hmac::{Hmac, KeyInit, Mac};
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ use crate::{
     model::ErrorKind,
 };
 
-/// A good token, in its three parts.
+/// The three parts of a valid token.
 fn parts() -> [String; 3] {
     let token = token(&claims());
     let parts: Vec<_> = token.split('.').map(ToOwned::to_owned).collect();
@@ -23,7 +23,7 @@ async fn assert_unknown(world: &World, token: &str) {
 }
 
 #[tokio::test]
-async fn an_unsigned_token_is_nobodys() {
+async fn an_unsigned_token_is_refused() {
     let world = World::new();
     let [_, payload, signature] = parts();
     for alg in ["none", "None", "NONE", "nOnE", "", "null", "HS256"] {
@@ -37,11 +37,11 @@ async fn an_unsigned_token_is_nobodys() {
     for header in [json!({}), json!({ "alg": null }), json!({ "alg": ["none"] }), json!({ "alg": 0 })] {
         assert_unknown(&world, &format!("{}.{payload}.", encode(header.to_string()))).await;
     }
-    assert_eq!(world.published.fetches(), 0, "none of them is worth a fetch");
+    assert_eq!(world.published.fetches(), 0, "none of them causes a fetch");
 }
 
 #[tokio::test]
-async fn a_public_key_is_no_shared_secret() {
+async fn a_public_key_is_not_accepted_as_a_shared_secret() {
     let world = World::new();
     let recorded = recorded();
     let jwk = &recorded.key("rsa-1").jwk;
@@ -62,7 +62,7 @@ async fn a_public_key_is_no_shared_secret() {
 }
 
 #[tokio::test]
-async fn a_published_shared_secret_signs_nothing() {
+async fn a_published_shared_secret_is_not_accepted() {
     let world = World::new();
     let secret = json!({ "kty": "oct", "kid": "shared", "alg": "HS256", "k": encode("secret") });
     world.published.put(super::kit::KEYS, &json!({ "keys": [secret] }));
@@ -74,7 +74,7 @@ async fn a_published_shared_secret_signs_nothing() {
 }
 
 #[tokio::test]
-async fn the_algorithm_is_the_keys_to_choose() {
+async fn the_key_determines_the_algorithm() {
     let world = World::new();
     for recorded in recorded().tokens {
         let (message, signature) = recorded.token.rsplit_once('.').unwrap();
@@ -86,7 +86,7 @@ async fn the_algorithm_is_the_keys_to_choose() {
             }
         }
     }
-    // A key that is for one algorithm only makes no other signatures.
+    // A key that is restricted to one algorithm is not accepted with another.
     let mut key = super::kit::recorded().key("rsa-1").jwk.clone();
     key["alg"] = json!("PS256");
     world.published.put(super::kit::KEYS, &json!({ "keys": [key] }));
@@ -98,7 +98,7 @@ async fn the_algorithm_is_the_keys_to_choose() {
 }
 
 #[tokio::test]
-async fn a_short_rsa_key_signs_nothing() {
+async fn a_short_rsa_key_is_not_accepted() {
     let world = World::new();
     let tokens = recorded().tokens;
     let short = tokens.iter().find(|token| token.kid == "rsa-small").unwrap();
@@ -106,7 +106,7 @@ async fn a_short_rsa_key_signs_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_that_a_token_brings_along_is_not_looked_at() {
+async fn a_key_inside_a_token_is_ignored() {
     let world = World::new();
     let recorded = recorded();
     let own = &recorded.key("rsa-1").jwk;
@@ -126,7 +126,7 @@ async fn a_key_that_a_token_brings_along_is_not_looked_at() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_token_can_be_changed() {
+async fn no_part_of_a_token_can_be_changed() {
     let world = World::new();
     let [header, payload, signature] = parts();
     let richer = claims_with(json!({ "permissions": ["CREATE_CREDENTIALS"], "sub": "root" }));
@@ -134,7 +134,7 @@ async fn nothing_of_a_token_can_be_changed() {
     for changed in [
         format!("{header}.{}.{signature}", encode(richer.to_string())),
         format!("{header}.{}.{signature}", encode(claims_with(json!({ "exp": noon().as_secs() + 7200 })).to_string())),
-        // r = s = 0: what some implementations took for everybody's signature.
+        // r = s = 0: some implementations accepted it for every message.
         format!("{header}.{payload}.{zeros}"),
         format!("{header}.{payload}."),
         format!("{header}.{payload}.{}", &signature[..signature.len() - 2]),
@@ -144,7 +144,7 @@ async fn nothing_of_a_token_can_be_changed() {
     ] {
         assert_unknown(&world, &changed).await;
     }
-    // Each bit of the signature counts.
+    // Each bit of the signature matters.
     for at in 0..64 {
         let mut bytes = [0_u8; 64];
         bytes.copy_from_slice(&base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, &signature).unwrap());
@@ -154,7 +154,7 @@ async fn nothing_of_a_token_can_be_changed() {
 }
 
 #[tokio::test]
-async fn what_is_no_jwt_of_three_parts_is_refused() {
+async fn a_string_that_is_not_a_jwt_of_three_parts_is_refused() {
     let world = World::new();
     let [header, payload, signature] = parts();
     for text in [
@@ -167,7 +167,7 @@ async fn what_is_no_jwt_of_three_parts_is_refused() {
         format!("{header}..{signature}"),
         format!("{header}.{payload}.{signature}."),
         format!("{header}.{payload}.{signature}.{signature}"),
-        // Encrypted ones have five parts.
+        // Encrypted tokens have five parts.
         format!("{header}.{payload}.{payload}.{payload}.{signature}"),
         format!("{header}=.{payload}.{signature}"),
         format!("{header} .{payload}.{signature}"),
@@ -185,7 +185,7 @@ async fn what_is_no_jwt_of_three_parts_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_too_long_is_read_no_further() {
+async fn a_token_that_is_too_long_is_refused() {
     let world = World::new();
     let padded = |bytes: usize| token(&claims_with(json!({ "padding": "x".repeat(bytes) })));
     assert_eq!(world.outcome(&padded(11_000)).await, Ok("ada".to_owned()));
@@ -194,7 +194,7 @@ async fn a_token_that_is_too_long_is_read_no_further() {
 }
 
 #[tokio::test]
-async fn what_an_issuer_signs_for_other_ends_is_no_access_token() {
+async fn other_things_that_an_issuer_signs_are_not_access_tokens() {
     let world = World::new();
     for (header, taken) in [
         (json!({ "typ": "JWT" }), true),
@@ -214,12 +214,12 @@ async fn what_an_issuer_signs_for_other_ends_is_no_access_token() {
         let outcome = world.outcome(&sign_as("p256", &header, &claims())).await;
         assert_eq!(outcome.is_ok(), taken, "{header}: {outcome:?}");
     }
-    // Bound to a key whose proof nobody asked for.
+    // Bound to a key, without proof of possession.
     assert_unknown(&world, &token(&claims_with(json!({ "cnf": { "jkt": "x" } })))).await;
 }
 
 #[tokio::test]
-async fn a_token_of_another_issuer_is_not_worth_a_fetch() {
+async fn a_token_of_another_issuer_causes_no_fetch() {
     let world = World::new();
     for issuer in ["https://evil.example", "https://issuer.example/", "https://ISSUER.example", "", "issuer.example"] {
         assert_unknown(&world, &token(&claims_with(json!({ "iss": issuer })))).await;
@@ -231,17 +231,17 @@ async fn a_token_of_another_issuer_is_not_worth_a_fetch() {
 }
 
 #[tokio::test]
-async fn a_token_without_a_key_id_is_checked_by_the_only_key_there_is() {
+async fn a_token_without_a_key_id_is_verified_with_the_only_possible_key() {
     let world = World::new();
     let unnamed = sign_as("p256", &json!({ "alg": "ES256" }), &claims());
-    // One of P-256 among several others.
+    // Only one key is for P-256.
     assert_eq!(world.outcome(&unnamed).await, Ok("ada".to_owned()));
-    // Of RSA there are three, and nobody tries them all.
+    // Three keys are for RSA, and they are not tried one by one.
     assert_unknown(&world, &sign_as("rsa-1", &json!({ "alg": "RS256" }), &claims())).await;
 }
 
 #[tokio::test]
-async fn expiry_is_told_of_no_token_that_anybody_could_have_made() {
+async fn expiry_is_reported_only_for_tokens_with_a_valid_signature() {
     let world = World::new();
     let expired = token(&claims_with(json!({ "exp": 1 })));
     assert_eq!(world.outcome(&expired).await, Err(ErrorKind::AccessTokenExpired));
@@ -264,7 +264,7 @@ async fn no_error_quotes_a_token() {
 }
 
 #[test]
-fn keys_of_other_kinds_are_passed_over_and_what_is_no_key_set_is_refused() {
+fn keys_of_other_kinds_are_ignored_and_invalid_key_sets_are_refused() {
     let good = recorded().key("p256").jwk.clone();
     let with = |name: &str, value: Value| {
         let mut key = good.clone();
@@ -303,12 +303,12 @@ fn keys_of_other_kinds_are_passed_over_and_what_is_no_key_set_is_refused() {
 
 proptest! {
     #[test]
-    fn no_text_panics(any in any::<String>(), near in r"[A-Za-z0-9_=-]{0,40}(\.[A-Za-z0-9_=-]{0,60}){0,4}") {
+    fn no_string_causes_a_panic(any in any::<String>(), near in r"[A-Za-z0-9_=-]{0,40}(\.[A-Za-z0-9_=-]{0,60}){0,4}") {
         let _ = (Token::parse(&any), Token::parse(&near));
     }
 
     #[test]
-    fn no_header_and_no_claims_get_a_token_in_without_its_key(
+    fn no_header_and_no_claims_are_accepted_without_the_key(
         alg in prop_oneof![Just("ES256"), Just("RS256"), Just("PS512"), Just("ES384"), Just("EdDSA")],
         kid in prop_oneof![Just(json!("p256")), Just(json!("rsa-1")), Just(json!("p384")), Just(json!("ed25519")), Just(json!(null))],
         signature in prop::collection::vec(any::<u8>(), 0..300),
@@ -324,7 +324,7 @@ proptest! {
     }
 
     #[test]
-    fn no_key_set_panics(document in r#"\{"keys":\[(\{"kty":"(RSA|EC|OKP)"(,"(crv|n|e|x|y|kid)":"[A-Za-z0-9_-]{0,50}"){0,5}\},?){0,3}\]\}"#, any in any::<Vec<u8>>()) {
+    fn no_key_set_causes_a_panic(document in r#"\{"keys":\[(\{"kty":"(RSA|EC|OKP)"(,"(crv|n|e|x|y|kid)":"[A-Za-z0-9_-]{0,50}"){0,5}\},?){0,3}\]\}"#, any in any::<Vec<u8>>()) {
         let text = token(&claims());
         let token = Token::parse(&text).unwrap();
         for document in [document.as_bytes(), &any] {

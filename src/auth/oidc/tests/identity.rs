@@ -1,4 +1,4 @@
-//! Good tokens, and whom they stand for.
+//! Valid tokens and the users that they stand for.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::kit::{ISSUER, World, claims, claims_with, config, noon, recorded, sig
 use crate::{auth::oidc::OidcConfig, model::ErrorKind};
 
 #[tokio::test]
-async fn a_token_of_every_algorithm_that_is_taken_is_its_subjects() {
+async fn a_token_with_any_supported_algorithm_identifies_its_subject() {
     let world = World::new();
     let taken = recorded().tokens.into_iter().filter(|recorded| recorded.kid != "rsa-small");
     let mut algorithms = Vec::new();
@@ -23,7 +23,7 @@ async fn a_token_of_every_algorithm_that_is_taken_is_its_subjects() {
 }
 
 #[tokio::test]
-async fn the_tokens_that_node_signed_are_those_that_are_signed_here() {
+async fn tokens_signed_by_node_and_by_these_tests_are_equivalent() {
     let world = World::new();
     for kid in ["rsa-1", "p256"] {
         let alg = if kid == "p256" { "ES256" } else { "RS256" };
@@ -33,7 +33,7 @@ async fn the_tokens_that_node_signed_are_those_that_are_signed_here() {
 }
 
 #[tokio::test]
-async fn a_token_is_for_one_of_our_audiences() {
+async fn a_token_must_be_for_one_of_our_audiences() {
     let world = World::with(OidcConfig::new(ISSUER.parse().unwrap(), ["tasklane", "tasklane-cli"]).unwrap());
     for (changes, taken) in [
         (json!({ "aud": "tasklane" }), true),
@@ -41,7 +41,7 @@ async fn a_token_is_for_one_of_our_audiences() {
         // Cognito's access tokens have no audience.
         (json!({ "aud": null, "client_id": "tasklane-cli", "token_use": "access" }), true),
         (json!({ "aud": null, "client_id": "other" }), false),
-        // Where there is an audience, it decides.
+        // If there is an audience, it decides.
         (json!({ "aud": "other", "client_id": "tasklane" }), false),
         (json!({ "aud": [], "client_id": "tasklane" }), false),
         (json!({ "aud": null }), false),
@@ -60,7 +60,7 @@ async fn a_token_is_for_one_of_our_audiences() {
 }
 
 #[tokio::test]
-async fn a_token_counts_from_its_beginning_to_its_end() {
+async fn a_token_is_valid_from_its_start_to_its_expiry() {
     let world = World::new();
     let now = noon().as_secs();
     for (changes, expected) in [
@@ -82,7 +82,7 @@ async fn a_token_counts_from_its_beginning_to_its_end() {
         let outcome = world.outcome(&token(&claims_with(changes.clone()))).await;
         assert_eq!(outcome, expected, "{changes}");
     }
-    // What is null is there, and no time.
+    // null is present but is not a time.
     let nothing =
         token(&json!({ "iss": ISSUER, "aud": "tasklane", "sub": "ada", "exp": now + 60, "nbf": Value::Null }));
     assert_eq!(world.outcome(&nothing).await, Err(ErrorKind::AccessTokenUnknown));
@@ -109,7 +109,7 @@ async fn the_caller_is_the_subject_and_the_application_the_client() {
 }
 
 #[tokio::test]
-async fn permissions_stand_in_the_claim_that_is_set() {
+async fn permissions_are_read_from_the_configured_claim() {
     let permissions = async |config: OidcConfig, changes: Value| {
         let identity = World::with(config).identify(&token(&claims_with(changes))).await.unwrap();
         identity.permissions.iter().map(ToOwned::to_owned).collect::<Vec<_>>()
@@ -119,13 +119,13 @@ async fn permissions_stand_in_the_claim_that_is_set() {
     for (config, changes) in [
         (config(), json!({ "permissions": both })),
         (config(), json!({ "permissions": "VIEW_TASKS EXECUTE_TASK_FUNCTION:invoices" })),
-        // Other services' groups are passed over where they can be no permission.
+        // Other services' groups are ignored if they cannot be permissions.
         (config(), json!({ "permissions": ["VIEW_TASKS", "the editors", "", 7, null, both[0]] })),
         (at("cognito:groups"), json!({ "cognito:groups": both, "permissions": ["DELETE_TASK_FUNCTION"] })),
         (at("https://example.com/roles"), json!({ "https://example.com/roles": both })),
         (at("realm_access.roles"), json!({ "realm_access": { "roles": both } })),
         (at("a.b.c"), json!({ "a": { "b": { "c": both } } })),
-        // What bears the name itself comes first.
+        // A claim with the whole name comes first.
         (at("a.b"), json!({ "a.b": both, "a": { "b": ["DELETE_TASK_FUNCTION"] } })),
         (
             at("scope").with_permissions_prefix("tasklane/"),

@@ -28,7 +28,7 @@ pub const ISSUER: &str = "https://issuer.example";
 pub const DESCRIPTION: &str = "https://issuer.example/.well-known/openid-configuration";
 pub const KEYS: &str = "https://keys.example/jwks";
 
-/// What `tests/vectors/jwt.mjs` made.
+/// The output of `tests/vectors/jwt.mjs`.
 #[derive(Deserialize)]
 pub struct Recorded {
     pub keys: Vec<RecordedKey>,
@@ -62,17 +62,17 @@ impl Recorded {
     }
 }
 
-/// A moment at which the recorded tokens count.
+/// A time at which the recorded tokens are valid.
 pub fn noon() -> Timestamp {
     "2026-01-31T12:00:30Z".parse().unwrap()
 }
 
-/// Claims that make a good token.
+/// The claims of a valid token.
 pub fn claims() -> Value {
     json!({ "iss": ISSUER, "aud": "tasklane", "sub": "ada", "exp": noon().as_secs() + 3600 })
 }
 
-/// The claims, with these changed; what is null goes away.
+/// The claims with these changes; null removes a claim.
 pub fn claims_with(changes: Value) -> Value {
     let mut claims = claims();
     for (name, value) in changes.as_object().unwrap() {
@@ -88,7 +88,7 @@ pub fn encode(bytes: impl AsRef<[u8]>) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A token of this header and these claims, with the RS256 or ES256 signature of the recorded key `kid`.
+/// A token with this header and these claims, signed with the recorded key `kid` by RS256 or ES256.
 pub fn sign_as(kid: &str, header: &Value, claims: &Value) -> String {
     let message = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
     let pkcs8 = BASE64_STANDARD.decode(&recorded().key(kid).pkcs8).unwrap();
@@ -105,17 +105,17 @@ pub fn sign_as(kid: &str, header: &Value, claims: &Value) -> String {
     format!("{message}.{}", encode(signature))
 }
 
-/// A token with these claims that is signed as it should be.
+/// A correctly signed token with these claims.
 pub fn token(claims: &Value) -> String {
     sign_as("p256", &json!({ "alg": "ES256", "kid": "p256" }), claims)
 }
 
-/// An issuer's web server: what it publishes, and what was fetched.
+/// An issuer's web server: its documents, and the requests that it got.
 #[derive(Default)]
 pub struct Published {
     documents: Mutex<HashMap<String, std::result::Result<Bytes, &'static str>>>,
     fetched: Mutex<Vec<String>>,
-    /// How long each answer takes.
+    /// How long each response takes.
     pub delay: Mutex<Duration>,
 }
 
@@ -128,7 +128,7 @@ impl Published {
         self.documents.lock().unwrap().insert(url.to_owned(), Err("HTTP 503"));
     }
 
-    /// How often the keys were asked for.
+    /// How often the keys were requested.
     pub fn fetches(&self) -> usize {
         self.fetched.lock().unwrap().iter().filter(|url| *url == DESCRIPTION).count()
     }
@@ -187,7 +187,7 @@ impl World {
         self.issuer.identify(token).await
     }
 
-    /// What becomes of a token: its user's name, or the error.
+    /// The result for a token: its user's name, or the error.
     pub async fn outcome(&self, token: &str) -> std::result::Result<String, ErrorKind> {
         let identity = self.identify(token).await.map_err(|error| error.kind())?;
         Ok(identity.user_id.to_string())

@@ -1,6 +1,6 @@
-//! Tokens of an issuer that is played here: with the keys and tokens that node made, and with what people try.
+//! Tokens of a simulated issuer: with keys and tokens made by Node.js, and attacks.
 
-// What goes wrong in the helpers of a test is a failed test.
+// An error in a test's helper fails the test.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod fetching;
