@@ -1,8 +1,8 @@
-//! What a request is authenticated with.
+//! How requests are authenticated.
 
 use crate::model::Secret;
 
-/// What a request is authenticated with (contract §7).
+/// The credential that a client sends (contract §7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// A bearer token.
@@ -11,13 +11,13 @@ pub enum Credential {
     OAuth1(OAuth1Keys),
 }
 
-/// What OAuth 1.0a signs with.
+/// The keys of an OAuth 1.0a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuth1Keys {
-    /// The consumer key: names the application.
+    /// The consumer key, which identifies the application.
     pub consumer_key: String,
     /// The consumer secret.
     pub consumer_secret: Secret,
-    /// The token, which names the user, and its secret; an application alone has none.
+    /// The token, which identifies the user, and its secret. `None` for an application without a user.
     pub token: Option<(String, Secret)>,
 }

@@ -1,4 +1,4 @@
-//! The credentials that the service hands out.
+//! The service's credentials.
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 use super::{Client, ClientError, Record, transport::Call};
 use crate::model::{ApplicationId, Identity, ObjectId, Page, Permissions, Secret, Timestamp, UserId};
 
-/// What `POST /tasklane/v1/credentials` sends.
+/// The body of `POST /tasklane/v1/credentials`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewCredential {
-    /// Who it stands for.
+    /// The user that it stands for.
     pub user_id: UserId,
-    /// The application that they come through.
+    /// The application that the user works with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub application_id: Option<ApplicationId>,
-    /// What they may do.
+    /// The user's permissions.
     pub permissions: Permissions,
     /// When it expires.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,37 +26,37 @@ pub struct NewCredential {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialSummary {
-    /// Its id.
+    /// The id.
     pub id: ObjectId,
-    /// Who it stands for, and what they may do.
+    /// The user that it stands for, and their permissions.
     #[serde(flatten)]
     pub identity: Identity,
     /// When it was created.
     pub creation_timestamp: Timestamp,
-    /// When it expires; absent: it counts until it is revoked.
+    /// When it expires; `None`: only when revoked.
     #[serde(default)]
     pub expires_timestamp: Option<Timestamp>,
-    /// Who created it.
+    /// The user who created it.
     #[serde(default)]
     pub created_by_user_id: Option<UserId>,
 }
 
-/// What revoking a credential did.
+/// The result of revoking a credential.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RevokedCredential {
-    /// How many were revoked.
+    /// The number of revoked credentials.
     pub affected_records: u64,
-    /// Those that descend from it.
+    /// The credentials that descend from it.
     #[serde(default)]
     pub descendants: Vec<ObjectId>,
 }
 
-/// A credential with its secrets, which the service answers once and never again.
+/// A credential with its secrets, which the service returns only once.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreatedCredential {
-    /// What lists will show of it.
+    /// The part that lists show.
     #[serde(flatten)]
     pub summary: CredentialSummary,
     /// OAuth 1.0a: the consumer key.
@@ -84,7 +84,7 @@ impl Client {
         self.call(Call::post(CREDENTIALS).json(new)?).await
     }
 
-    /// Revokes a credential, with those that descend from it or without: from now on they open nothing.
+    /// Revokes a credential, optionally with its descendants. They stop working immediately.
     pub async fn revoke_credential(
         &self,
         id: ObjectId,

@@ -1,4 +1,4 @@
-//! What can go wrong with a request.
+//! Errors of requests.
 
 use std::{error::Error as _, fmt};
 
@@ -7,62 +7,62 @@ use serde_json::{Map, Value};
 
 use super::BaseUrl;
 
-/// Why a request did not get the answer it wanted.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The service answered with an error.
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// No connection came about: the service did not see the request.
+    /// The connection could not be made; the service did not see the request.
     #[error("cannot reach {base}: {cause}{hint}", hint = local_hint(base))]
     Unreachable {
-        /// Where the service should be.
+        /// The address of the service.
         base: BaseUrl,
-        /// Why.
+        /// The reason.
         cause: String,
     },
-    /// No answer came in time; the service may have done what was asked.
+    /// No response came in time; the service may have carried out the request.
     #[error("{base} did not answer in time")]
     TimedOut {
-        /// Where the service is.
+        /// The address of the service.
         base: BaseUrl,
     },
-    /// The connection broke; the service may have done what was asked.
+    /// The connection broke; the service may have carried out the request.
     #[error("the connection to {base} broke: {cause}")]
     Broken {
-        /// Where the service is.
+        /// The address of the service.
         base: BaseUrl,
-        /// Why.
+        /// The reason.
         cause: String,
     },
-    /// What answered does not speak the service's language.
-    #[error("{base} gave an answer that is not the service's: {what}")]
+    /// The response does not come from the service.
+    #[error("the response of {base} is not from a tasklane service: {what}")]
     NotTheService {
-        /// What was called.
+        /// The address that was called.
         base: BaseUrl,
-        /// What was wrong with the answer.
+        /// What is wrong with the response.
         what: String,
     },
-    /// This machine cannot make requests: no certificates to trust, for example.
+    /// This machine cannot make requests, for example because it has no trusted certificates.
     #[error("cannot make HTTP requests: {0}")]
     Setup(String),
 }
 
-/// An error of the service's own: `{code, name, message, …}` (contract §9).
+/// An error response of the service: `{code, name, message, …}` (contract §9).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct ServiceError {
     /// The HTTP status.
     #[serde(skip)]
     pub status: u16,
-    /// The code that tells errors apart; few have none.
+    /// The code that identifies the error; a few errors have none.
     #[serde(default)]
     pub code: Option<u16>,
-    /// Its name.
+    /// The name of the error.
     pub name: String,
-    /// What was wrong.
+    /// The message for people.
     #[serde(default)]
     pub message: String,
-    /// What else the error says: `taskId`, `runtimeError`.
+    /// All other fields, such as `taskId` and `runtimeError`.
     #[serde(flatten)]
     pub details: Map<String, Value>,
 }
@@ -91,12 +91,12 @@ impl ClientError {
         }
     }
 
-    /// Whether asking again may help, when asking twice does no harm.
+    /// Whether a retry may succeed, if repeating the request is safe.
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Service(error) => error.status >= 500,
             Self::Unreachable { .. } | Self::Broken { .. } => true,
-            // Whoever waited that long once does not want to wait as long again.
+            // The caller has waited long enough.
             Self::TimedOut { .. } | Self::NotTheService { .. } | Self::Setup(_) => false,
         }
     }
@@ -113,7 +113,7 @@ impl ClientError {
     }
 }
 
-/// What reqwest says itself names the URL and nothing else; the reason is at the end of the chain.
+/// reqwest's own message contains only the URL; the reason is at the end of the chain.
 pub(super) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     while let Some(deeper) = cause.and_then(std::error::Error::source) {

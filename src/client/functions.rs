@@ -13,41 +13,41 @@ use crate::model::{
     AffectedRecords, FunctionName, FunctionSummary, Json, Page, RetryPolicy, Task, Timestamp, json::even_null,
 };
 
-/// What `GET /functions/{name}` answers. Held loosely: an older service, or a newer one, may say less or more.
+/// The response of `GET /functions/{name}`. Lenient, because an older or newer service may send fewer or more fields.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FunctionDetails {
-    /// Its name.
+    /// The Function's name.
     pub name: FunctionName,
-    /// What it is for. Services answer an empty one where there is none.
+    /// What it is for. Services send an empty string if there is none.
     #[serde(default, deserialize_with = "unless_empty")]
     pub description: Option<String>,
-    /// What Lambda calls.
+    /// The entry point that Lambda calls.
     pub entry_point: String,
-    /// What runs it.
+    /// The runtime of AWS Lambda.
     pub runtime: String,
     /// How long one run may take, in seconds.
     #[serde(default)]
     pub time_limit: Option<i64>,
-    /// How much memory one run may take, in MB.
+    /// How much memory one run may use, in MB.
     #[serde(default)]
     pub memory_limit: Option<i64>,
-    /// What its process finds in its environment.
+    /// The environment variables of its process.
     #[serde(default)]
     pub environment_variables: BTreeMap<String, Variable>,
-    /// What happens after a run failed.
+    /// What happens after a failed run.
     #[serde(default)]
     pub retry_policy: RetryPolicy,
-    /// Who may run it, and how.
+    /// Who may execute it, and its Tasks' default priority.
     #[serde(default)]
     pub execution_options: OptionsBody,
-    /// Whether it runs at all.
+    /// Whether it may run.
     #[serde(default = "yes")]
     pub enabled: bool,
     /// When it last changed.
     #[serde(default)]
     pub update_timestamp: Option<Timestamp>,
-    /// The SHA-256 of its zip in base64. The upstream service does not tell.
+    /// The SHA-256 of its zip in base64. The upstream service does not send it.
     #[serde(default)]
     pub code_sha256: Option<String>,
 }
@@ -73,19 +73,19 @@ impl fmt::Debug for Variable {
     }
 }
 
-/// `executionOptions`, as far as it is known or to be changed.
+/// `executionOptions`. `None` means unknown, or not to be changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OptionsBody {
     /// Who may execute it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub permission_mode: Option<String>,
-    /// The priority of its Tasks when nobody says otherwise.
+    /// The default priority of its Tasks.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub default_priority: Option<i64>,
 }
 
-/// What `POST` and `PUT` of a Function send; what is absent keeps its value, or gets the service's default.
+/// The body of `POST` and `PUT` of a Function. An absent field keeps its value, or gets the service's default.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)] // the fields of `FunctionDetails`
@@ -113,17 +113,17 @@ pub struct FunctionBody {
     pub execution_options: Option<OptionsBody>,
 }
 
-/// A direct execution that came to its end: the Task, and what the Function returned.
+/// A completed direct execution: the Task, and the Function's result.
 #[derive(Clone, Debug)]
 pub struct Executed {
     /// The finished Task.
     pub task: Task,
-    /// What the Function returned, as it was written.
+    /// The Function's result, exactly as the service sent it.
     pub result: Json,
 }
 
 impl<'de> Deserialize<'de> for Executed {
-    // Flattening `Task` would copy its `data` and the result through a form that loses how they were written.
+    // Flattening `Task` would pass `data` and the result through a form that loses their notation.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Answer {
@@ -140,7 +140,7 @@ impl<'de> Deserialize<'de> for Executed {
 const FUNCTIONS: &str = "/tasks/v1/functions";
 
 impl Client {
-    /// Every Function, in brief.
+    /// A summary of every Function.
     pub async fn functions(&self) -> Result<Vec<Record<FunctionSummary>>, ClientError> {
         Ok(self.call::<Page<_>>(Call::get(FUNCTIONS)).await?.value.data)
     }
@@ -150,7 +150,7 @@ impl Client {
         self.call(Call::get(format!("{FUNCTIONS}/{name}"))).await
     }
 
-    /// One Function, or `None` when there is none of that name.
+    /// One Function, or `None` if it does not exist.
     pub async fn find_function(&self, name: &FunctionName) -> Result<Option<Record<FunctionDetails>>, ClientError> {
         match self.function(name).await {
             Ok(function) => Ok(Some(function)),
@@ -179,7 +179,7 @@ impl Client {
         self.call(Call::new(Method::DELETE, format!("{FUNCTIONS}/{name}"))).await
     }
 
-    /// Lets a Function run again, or nothing of it run any more.
+    /// Enables or disables a Function.
     pub async fn set_function_enabled(
         &self,
         name: &FunctionName,
@@ -189,7 +189,7 @@ impl Client {
         self.call(Call::post(format!("{FUNCTIONS}/{name}/{verb}")).empty_object()).await
     }
 
-    /// Runs a Function at once and waits for its result.
+    /// Runs a Function now, bypassing the queue, and waits for its result.
     pub async fn execute(&self, name: &FunctionName, data: Option<&Json>) -> Result<Record<Executed>, ClientError> {
         #[derive(Serialize)]
         struct Body<'a> {
@@ -200,7 +200,7 @@ impl Client {
         self.call(call.json(&Body { data })?.within(EXECUTION)).await
     }
 
-    /// Calls a Function as an HTTP endpoint, with GET and once; `path` begins with a slash. Answers its body.
+    /// Calls a Function over HTTP with GET, without retries; `path` begins with a slash. Returns the body.
     pub async fn call_api_function(&self, name: &FunctionName, path: &str) -> Result<String, ClientError> {
         self.once(&Call::get(format!("/tasks/v1/api/{name}{path}")).within(EXECUTION)).await
     }

@@ -1,14 +1,14 @@
-//! From `API_HOST` to the address that is called.
+//! From `API_HOST` to the base URL.
 
 use std::{fmt, net::IpAddr};
 
 use reqwest::Url;
 
-/// Where the service is: what stands before `/tasks/v1`.
+/// The URL of the service: everything before `/tasks/v1`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 
-/// Why a text is no host.
+/// Why a string is not a valid host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{host}' is not a host of the service: {reason}")]
 pub struct InvalidHost {
@@ -17,12 +17,12 @@ pub struct InvalidHost {
 }
 
 impl BaseUrl {
-    /// Understands a host as the official SDK does (contract §7): one that contains `localhost` is used as it is, any
-    /// other becomes `https://api.<host>`, whatever scheme it is given. An address of the machine itself, such as
-    /// `http://127.0.0.1:4000`, is used as it is too, and so is API Gateway's own name for a stack without a domain.
+    /// Reads a host as the official SDK does (contract §7): a host that contains `localhost` is used unchanged, any other
+    /// becomes `https://api.<host>`, whatever its scheme. Also used unchanged are addresses of this machine, such as
+    /// `http://127.0.0.1:4000`, and API Gateway's own names for stacks without a domain.
     ///
     /// # Errors
-    /// When no URL comes of it.
+    /// When the result is not a URL.
     pub fn from_host(host: &str) -> Result<Self, InvalidHost> {
         let invalid = |reason: String| InvalidHost { host: host.to_owned(), reason };
         let trimmed = host.trim().trim_end_matches('/');
@@ -31,7 +31,7 @@ impl BaseUrl {
             return Err(invalid("it is empty".to_owned()));
         }
         if bare.contains('@') {
-            return Err(invalid("a user or password in it would not be used".to_owned()));
+            return Err(invalid("it contains a user or password, which would be ignored".to_owned()));
         }
         let text = if bare.contains("localhost") || is_loopback(bare) {
             if bare.len() == trimmed.len() { format!("http://{bare}") } else { trimmed.to_owned() }
@@ -48,10 +48,10 @@ impl BaseUrl {
         }
     }
 
-    /// Takes a URL as it is, such as that of an API Gateway's stage.
+    /// Takes a URL unchanged, such as that of an API Gateway stage.
     ///
     /// # Errors
-    /// When it is no URL of the web.
+    /// When it is not an http or https URL.
     pub fn from_url(url: &str) -> Result<Self, InvalidHost> {
         let invalid = || InvalidHost {
             host: url.to_owned(),
@@ -66,7 +66,7 @@ impl BaseUrl {
         }
     }
 
-    /// The URL of a path of the service.
+    /// The URL of a path and query below the base.
     pub(super) fn join(&self, path: &str, query: Option<&str>) -> Url {
         let mut url = self.0.clone();
         url.set_path(&format!("{}{path}", self.0.path().trim_end_matches('/')));
@@ -74,13 +74,13 @@ impl BaseUrl {
         url
     }
 
-    /// Whether it is this machine: no proxy stands in between then.
+    /// Whether the service is on this machine, so that no proxy is used.
     pub fn is_local(&self) -> bool {
         self.name_below_localhost().is_some()
             || self.0.host_str().is_some_and(|host| host == "localhost" || is_loopback(host))
     }
 
-    /// Whether both are the same service, however this machine is spelt.
+    /// Whether both are the same service, whatever name is used for this machine.
     pub fn is_same(&self, other: &Self) -> bool {
         let address = |base: &Self| {
             let host = if base.is_local() && base.name_below_localhost().is_none() { None } else { base.0.host_str() };
@@ -94,7 +94,7 @@ impl BaseUrl {
         address(self) == address(other)
     }
 
-    /// Its name, when that is one below `localhost`: an emulator's gateway has one.
+    /// The host name, if it is below `localhost`, as an emulator's gateway has.
     pub(super) fn name_below_localhost(&self) -> Option<&str> {
         self.0.host_str().filter(|host| host.ends_with(".localhost"))
     }
@@ -112,7 +112,7 @@ impl fmt::Debug for BaseUrl {
     }
 }
 
-/// `<id>.execute-api.<region>.amazonaws.com[.cn][/path]`: nobody can put an `api.` in front of it.
+/// `<id>.execute-api.<region>.amazonaws.com[.cn][/path]`: such a name cannot have an `api.` in front.
 fn is_gateway(host: &str) -> bool {
     let host = host.split('/').next().unwrap_or(host);
     let ours = host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"));
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_mean_what_they_mean_to_the_official_sdk() {
+    fn hosts_are_read_as_the_official_sdk_does() {
         for (host, base) in [
             ("http://localhost:4000", "http://localhost:4000"),
             ("https://localhost:4000/", "https://localhost:4000"),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_the_same_however_this_machine_is_spelt() {
+    fn a_service_is_the_same_whatever_name_this_machine_has() {
         let same =
             |one: &str, other: &str| BaseUrl::from_host(one).unwrap().is_same(&BaseUrl::from_host(other).unwrap());
         assert!(same("localhost:4000", "http://127.0.0.1:4000/") && same("[::1]:4000", "localhost:4000"));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_taken_as_it_is() {
+    fn a_url_is_used_unchanged() {
         let base = |url: &str| BaseUrl::from_url(url).map(|base| base.to_string());
         for url in ["https://abc.execute-api.eu-west-1.amazonaws.com/prod", "http://10.0.0.1:4000"] {
             assert_eq!(base(url), Ok(url.to_owned()));

@@ -7,39 +7,39 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::{Client, ClientError, Query, Record};
 use crate::model::{Json, ObjectId};
 
-/// How much of a list is wanted.
+/// How many records to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HowMany {
-    /// The first so many.
+    /// This many, from the beginning.
     First(u64),
-    /// All of it.
+    /// All of them.
     All,
 }
 
-/// A part of a list, or all of it. Its records are understood only when asked for: a query that selects some of their
-/// fields leaves nothing that could be.
+/// A part of a list, or all of it. Records are parsed only on request, because a query may select fields, and then the
+/// rest is missing.
 #[derive(Clone, Debug)]
 pub struct Listing<T> {
-    /// The records, as the service wrote them.
+    /// The records as the service sent them.
     pub records: Vec<Json>,
-    /// How many there are in all, when the service said so.
+    /// The total number of records, if the service sent it.
     pub total: Option<u64>,
-    /// Whether `total` is exact, or there may be more.
+    /// Whether `total` is exact; otherwise there may be more.
     pub total_is_exact: bool,
     of: PhantomData<T>,
 }
 
 impl<T: DeserializeOwned> Listing<T> {
-    /// The records, understood.
+    /// The parsed records.
     ///
     /// # Errors
-    /// When they are not whole.
+    /// When fields are missing.
     pub fn parse(&self) -> serde_json::Result<Vec<Record<T>>> {
         self.records.iter().map(|json| serde_json::from_str(json.as_str())).collect()
     }
 }
 
-/// The most that the service puts on a page (contract §3).
+/// The largest page of the service (contract §3).
 pub(super) const PAGE: u64 = 50;
 
 #[derive(Deserialize)]
@@ -48,17 +48,17 @@ struct Id {
 }
 
 impl Client {
-    /// Reads page after page until there are enough. A query that limits itself is asked once, as it is.
+    /// Reads page after page until there are enough records. A query with its own limit is sent once, unchanged.
     pub(super) async fn list<T>(&self, path: &str, query: Query, how_many: HowMany) -> Result<Listing<T>, ClientError> {
         let wanted = match how_many {
             HowMany::First(count) => count,
             HowMany::All => u64::MAX,
         };
         let mut listing = Listing { records: Vec::new(), total: None, total_is_exact: true, of: PhantomData };
-        // While we page, new records push old ones onto the next page, where they must not be read again.
+        // Meanwhile, new records push old ones onto the next page, where they must not be read again.
         let mut seen = HashSet::new();
         let mut offset = 0;
-        // Where the service had no time to look further. What comes after it is a list of its own.
+        // The service ran out of time here. The rest is read as a list of its own.
         let mut after = None;
         loop {
             let asked = PAGE.min(wanted - listing.records.len() as u64);
@@ -80,7 +80,7 @@ impl Client {
                 (after, offset) = (next, 0);
             }
             if after.is_some() {
-                // The totals of two lists are none of the whole.
+                // The totals of two lists do not give the total of all.
                 (listing.total, listing.total_is_exact) = (None, false);
             }
             let is_last = next.is_none()

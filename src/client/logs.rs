@@ -1,4 +1,4 @@
-//! What Functions logged.
+//! The logs of Functions.
 
 use serde::Deserialize;
 
@@ -8,7 +8,7 @@ use crate::{
     ports::LogLine,
 };
 
-/// Whose lines.
+/// The run whose lines are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogSource {
     /// The run of a Task.
@@ -37,14 +37,14 @@ struct Window {
     limit: u64,
 }
 
-/// The codes of "no lines were found yet", of a Task and of an API Request.
+/// The codes for "no lines were found yet", for a Task and for an API Request.
 const NO_LOGS_YET: [u16; 2] = [1408, 1413];
 
 impl Client {
-    /// Every line of a run from `from` on, oldest first; none when none were found yet.
+    /// Every line of a run since `from`, oldest first; empty if no lines were found yet.
     ///
     /// # Errors
-    /// 27 when the Task has not run, besides what every request may end with.
+    /// 27 if the Task has not run yet, and the errors that every request can have.
     pub async fn logs(&self, source: LogSource, from: Option<Timestamp>) -> Result<Vec<LogLine>, ClientError> {
         let mut lines: Vec<LogLine> = Vec::new();
         loop {

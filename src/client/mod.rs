@@ -1,7 +1,9 @@
-//! The service's HTTP API from the outside: typed, signed, patient.
+//! A typed client of the service's HTTP API.
 //!
-//! [`Client`] has a method an endpoint. It authenticates with a bearer token or signs with OAuth 1.0a, tries reads again
-//! when the service is briefly away, and turns every failure into a [`ClientError`] that a person can read.
+//! [`Client`] has one method per endpoint. It sends a bearer token or an OAuth 1.0a signature, retries reads while the
+//! service is briefly unavailable, and turns every failure into a [`ClientError`] that people can read.
+
+#![warn(missing_docs)]
 
 mod api_requests;
 mod credential;

@@ -10,11 +10,11 @@ use sha1::Sha1;
 
 use super::OAuth1Keys;
 
-/// What stays as it is (RFC 5849 §3.6).
+/// All characters that are encoded (RFC 5849 §3.6).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The value of the `Authorization` header for one request. `timestamp` is in seconds since the Unix epoch, and no
-/// other request of that second may have the same `nonce`.
+/// The value of the `Authorization` header for one request. `timestamp` is in seconds since 1970. No two
+/// requests of the same second may have the same `nonce`.
 pub(crate) fn authorization(keys: &OAuth1Keys, method: &Method, url: &Url, nonce: &str, timestamp: i64) -> String {
     let timestamp = timestamp.to_string();
     let mut oauth = vec![
@@ -39,7 +39,7 @@ pub(crate) fn authorization(keys: &OAuth1Keys, method: &Method, url: &Url, nonce
     header
 }
 
-/// RFC 5849 §3.4.1: the method, the URL without its query, and all parameters, those of the query among them.
+/// RFC 5849 §3.4.1: the method, the URL without its query, and all parameters, including the query's.
 fn base_string(method: &Method, url: &Url, oauth: &[(&str, &str)]) -> String {
     let mut parameters: Vec<(String, String)> = url
         .query()
@@ -61,13 +61,13 @@ fn base_string(method: &Method, url: &Url, oauth: &[(&str, &str)]) -> String {
 fn sign(keys: &OAuth1Keys, base_string: &str) -> String {
     let token_secret = keys.token.as_ref().map_or("", |(_, secret)| secret.expose());
     let key = format!("{}&{}", encode(keys.consumer_secret.expose()), encode(token_secret));
-    // HMAC takes a key of any length.
+    // HMAC accepts keys of any length.
     let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(key.as_bytes()) else { return String::new() };
     mac.update(base_string.as_bytes());
     BASE64.encode(mac.finalize().into_bytes())
 }
 
-/// A part of a query as `application/x-www-form-urlencoded`. Bytes, for a query may hold escapes that are no text.
+/// Decodes a part of a query as `application/x-www-form-urlencoded`. Bytes, because its escapes need not be UTF-8.
 fn decode(text: &str) -> Vec<u8> {
     percent_decode(text.replace('+', " ").as_bytes()).collect()
 }
@@ -93,7 +93,7 @@ mod tests {
         }
     }
 
-    /// The worked example of OAuth Core 1.0a, appendix A.5, which puts `oauth_version` in as we do.
+    /// The worked example of OAuth Core 1.0a, appendix A.5, which includes `oauth_version`, as we do.
     #[test]
     fn signs_the_example_of_the_specification() {
         let url = Url::parse("http://photos.example.net/photos?file=vacation.jpg&size=original").unwrap();
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_that_are_no_text_are_signed_as_the_bytes_that_they_are() {
+    fn escapes_that_are_not_utf8_are_signed_as_bytes() {
         let url = Url::parse("http://localhost:4000/?a+b=%FF").unwrap();
         assert_eq!(base_string(&Method::GET, &url, &[]), "GET&http%3A%2F%2Flocalhost%3A4000%2F&a%2520b%3D%25FF");
     }

@@ -1,4 +1,4 @@
-//! RQL as a query string.
+//! Builds RQL query strings.
 
 use std::fmt::Display;
 
@@ -8,36 +8,36 @@ use crate::model::ObjectId;
 
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Conditions and orders that all hold, as `eq(status,new)&sort(-creationTimestamp)`.
+/// Conditions and orders that all apply, such as `eq(status,new)&sort(-creationTimestamp)`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query(Vec<String>);
 
 impl Query {
-    /// Everything, in the service's own order.
+    /// All records, in the service's default order.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Only what has this value in the field.
+    /// Only records with this value in the field.
     #[must_use]
     pub fn eq(self, field: &str, value: impl Display) -> Self {
         self.condition("eq", field, value)
     }
 
-    /// Only what has this value or a greater one in the field.
+    /// Only records with this value or a greater one in the field.
     #[must_use]
     pub fn ge(self, field: &str, value: impl Display) -> Self {
         self.condition("ge", field, value)
     }
 
-    /// Only what comes after this record, in the order of the query, which is one of creation.
+    /// Only records after this one. The query's order must be by creation.
     #[must_use]
     pub fn after(self, id: ObjectId) -> Self {
         let operator = if self.descends() { "lt" } else { "gt" };
         self.condition(operator, "id", id)
     }
 
-    /// RQL as somebody wrote it, with or without a leading `?`.
+    /// Adds RQL that a person wrote, with or without a leading `?`.
     #[must_use]
     pub fn and(mut self, rql: &str) -> Self {
         let rql = rql.trim().trim_start_matches('?').trim_matches('&');
@@ -47,18 +47,18 @@ impl Query {
         self
     }
 
-    /// In this order, unless the query names one already: `-creationTimestamp` is newest first.
+    /// Sets the order unless the query has one: `-creationTimestamp` is newest first.
     #[must_use]
     pub fn sort_by_default(self, order: &str) -> Self {
         if self.calls("sort(") { self } else { self.and(&format!("sort({order})")) }
     }
 
-    /// Whether somebody's RQL pages by itself.
+    /// Whether the query has its own limit.
     pub fn has_limit(&self) -> bool {
         self.calls("limit(")
     }
 
-    /// `count` records at most, after the first `offset`.
+    /// At most `count` records, after the first `offset`.
     #[must_use]
     pub fn limit(self, count: u64, offset: u64) -> Self {
         if offset == 0 { self.and(&format!("limit({count})")) } else { self.and(&format!("limit({count},{offset})")) }
@@ -69,7 +69,7 @@ impl Query {
         self.0.join("&")
     }
 
-    /// Whether the last order that the query names, which counts, begins with the greatest.
+    /// Whether the last order in the query, which is the one that applies, is descending.
     fn descends(&self) -> bool {
         let parts = self.0.iter().rev().flat_map(|part| part.rsplit('&'));
         let order = parts.filter_map(|part| part.trim_start().strip_prefix("sort(")).next();
@@ -77,14 +77,14 @@ impl Query {
     }
 
     fn condition(mut self, operator: &str, field: &str, value: impl Display) -> Self {
-        // The service decodes values twice (contract §8), once as a query string and once as RQL.
+        // The service decodes values twice (contract §8): as a query string and as RQL.
         let once = utf8_percent_encode(&value.to_string(), UNRESERVED).to_string();
         let twice = utf8_percent_encode(&once, UNRESERVED);
         self.0.push(format!("{operator}({field},{twice})"));
         self
     }
 
-    /// Whether the operator stands at the top of the query; its name inside of a value has something before it.
+    /// Whether the operator is at the top level of the query. Within a value, its name would follow another character.
     fn calls(&self, operator: &str) -> bool {
         self.0.iter().flat_map(|part| part.split('&')).any(|part| part.trim_start().starts_with(operator))
     }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_a_record_depends_on_the_order() {
+    fn the_records_after_another_depend_on_the_order() {
         let id: ObjectId = "697db9a2c5f0a1b2c3d4e5f6".parse().unwrap();
         for (rql, after) in [
             ("", "gt(id"),
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn somebodys_own_order_and_limit_are_theirs() {
+    fn an_order_and_a_limit_of_the_users_own_are_kept() {
         let mine = Query::new().eq("status", "new").sort_by_default("-x");
         assert_eq!(mine.as_rql(), "eq(status,new)&sort(-x)");
         let theirs = Query::new().and("?gt(priority,1)&sort(+priority)&").sort_by_default("-x");

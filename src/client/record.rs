@@ -1,15 +1,15 @@
-//! An answer of the service, understood and as it was written.
+//! A response of the service, parsed and as it was sent.
 
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 use crate::model::Json;
 
-/// A record of the service: its parts for people, its text for programs, which may know fields that we do not.
+/// A record of the service: parsed for people, and as JSON for programs, which may know fields that we do not.
 #[derive(Clone, Debug)]
 pub struct Record<T> {
-    /// The parts.
+    /// The parsed record.
     pub value: T,
-    /// The text.
+    /// The JSON as it was sent.
     pub json: Json,
 }
 

@@ -6,13 +6,13 @@ use serde::Serialize;
 use super::{Client, ClientError, HowMany, Listing, Query, Record, transport::Call};
 use crate::model::{AffectedRecords, FunctionName, Interval, Json, ObjectId, Priority, Schedule, Timestamp};
 
-/// What `POST /schedules` sends.
+/// The body of `POST /schedules`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewScheduleBody {
     /// Seconds between two Tasks.
     pub interval: Interval,
-    /// The Function that runs.
+    /// The Function to run.
     pub function_name: FunctionName,
     /// The input of each Task.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Credential, OAuth1Keys};
 use crate::model::Secret;
 
-/// What a credentials file, or the environment, says. The official SDK and CLI read the same lines.
+/// The content of a credentials file or of the environment. The official SDK and CLI read the same lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoredCredentials {
     /// `API_HOST`.
@@ -22,11 +22,11 @@ pub struct StoredCredentials {
     pub access_token: Option<Secret>,
 }
 
-/// Some of OAuth's values are there, and some are missing.
+/// Some of OAuth's values are missing, but not all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} {} missing", missing.join(", "), if missing.len() == 1 { "is" } else { "are" })]
 pub struct IncompleteCredentials {
-    /// Their names.
+    /// The names of the missing values.
     pub missing: Vec<&'static str>,
 }
 
@@ -38,7 +38,7 @@ const TOKEN_SECRET: &str = "API_OAUTH_TOKEN_SECRET";
 const ACCESS_TOKEN: &str = "API_ACCESS_TOKEN";
 
 impl StoredCredentials {
-    /// Reads a file's text. Blank lines, `#` comments and names that are not ours are passed over.
+    /// Reads the content of a file. Blank lines, `#` comments and unknown names are ignored.
     pub fn parse(text: &str) -> Self {
         let pairs: Vec<_> = text
             .lines()
@@ -47,13 +47,13 @@ impl StoredCredentials {
             .filter_map(|line| line.split_once('='))
             .map(|(name, value)| (name.trim(), value.trim()))
             .collect();
-        // The last line of a name counts, as when the official SDK reads the file.
+        // The last line with a name wins, as in the official SDK.
         Self::from_lookup(|wanted| {
             pairs.iter().rev().find(|(name, _)| *name == wanted).map(|(_, value)| (*value).to_owned())
         })
     }
 
-    /// Looks each name up; an empty value counts as none.
+    /// Looks up each name; an empty value is treated as absent.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let text = |name| lookup(name).filter(|value| !value.is_empty());
         let secret = |name| text(name).map(Secret::new);
@@ -67,7 +67,8 @@ impl StoredCredentials {
         }
     }
 
-    /// The file's text, secrets and all: for a file that only its owner reads, or for whoever just created them.
+    /// The content of the file, including secrets: for a file that only its owner can read, or for the person who just
+    /// created them.
     pub fn to_lines(&self) -> String {
         let mut lines = String::new();
         let mut line = |name: &str, value: Option<&str>| {
@@ -85,10 +86,10 @@ impl StoredCredentials {
         lines
     }
 
-    /// The credential in it, if there is one: the access token before OAuth.
+    /// The credential, if there is one. The access token comes before OAuth.
     ///
     /// # Errors
-    /// When there is only a part of one.
+    /// When only a part of a credential is present.
     pub fn credential(&self) -> Result<Option<Credential>, IncompleteCredentials> {
         if let Some(token) = &self.access_token {
             return Ok(Some(Credential::Bearer(token.clone())));
@@ -128,7 +129,7 @@ mod tests {
                         API_OAUTH_TOKEN=t\nAPI_OAUTH_TOKEN_SECRET=ts\nAPI_ACCESS_TOKEN=at\n";
 
     #[test]
-    fn what_is_written_is_what_is_read() {
+    fn a_written_file_can_be_read_back() {
         let stored = StoredCredentials::parse(FILE);
         assert_eq!(stored.to_lines(), FILE);
         assert_eq!(StoredCredentials::parse(&stored.to_lines()), stored);
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_credential_is_told_from_none() {
+    fn an_incomplete_credential_differs_from_none() {
         let missing = |text: &str| StoredCredentials::parse(text).credential().unwrap_err().to_string();
         assert_eq!(
             missing("API_OAUTH_CONSUMER_KEY=a\nAPI_OAUTH_TOKEN=b\nAPI_OAUTH_TOKEN_SECRET=c"),

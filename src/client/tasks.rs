@@ -5,11 +5,11 @@ use serde::Serialize;
 use super::{Client, ClientError, HowMany, Listing, Query, Record, transport::Call};
 use crate::model::{AffectedRecords, FunctionName, Json, ObjectId, Priority, Tags, Task, Timestamp};
 
-/// What `POST /` sends.
+/// The body of `POST /tasks/v1/`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewTaskBody {
-    /// The Function that runs.
+    /// The Function to run.
     pub function_name: FunctionName,
     /// Its input.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -17,10 +17,10 @@ pub struct NewTaskBody {
     /// When it is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_timestamp: Option<Timestamp>,
-    /// The higher runs first.
+    /// Among due Tasks, higher priority runs first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
-    /// Words to find it by.
+    /// Words that the Task can be found by.
     #[serde(skip_serializing_if = "no_tags")]
     pub tags: Tags,
 }
@@ -37,7 +37,7 @@ impl Client {
         self.list(TASKS, query, how_many).await
     }
 
-    /// One Task, or `None` when there is none of that id.
+    /// One Task, or `None` if it does not exist.
     pub async fn find_task(&self, id: ObjectId) -> Result<Option<Record<Task>>, ClientError> {
         let page = self.page(TASKS, Query::new().eq("id", id).as_rql()).await?;
         Ok(page.data.into_iter().next())
@@ -48,7 +48,7 @@ impl Client {
         self.call(Call::post(TASKS).json(body)?).await
     }
 
-    /// Cancels a Task that has not begun.
+    /// Cancels a Task that has not started.
     pub async fn cancel_task(&self, id: ObjectId) -> Result<Record<AffectedRecords>, ClientError> {
         self.call(Call::post(format!("{TASKS}{id}/cancel")).empty_object()).await
     }

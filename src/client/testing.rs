@@ -1,4 +1,4 @@
-//! A small server that a test is the service behind.
+//! A small HTTP server whose responses a test determines.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{BaseUrl, Client, Credential};
 use crate::model::Secret;
 
-/// A request as it came over the wire.
+/// A request as it was received.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) method: String,
@@ -31,7 +31,7 @@ impl Seen {
     }
 }
 
-/// Answers every request by a function of it, and remembers what was asked.
+/// Answers every request with the result of a function, and records the requests.
 pub(crate) struct Server {
     address: String,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -81,7 +81,7 @@ impl Server {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// `GET /tasks/v1/` and so on, in the order of asking.
+    /// `GET /tasks/v1/` and so on, in the order of arrival.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.seen().iter().map(Seen::line).collect()
     }

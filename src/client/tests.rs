@@ -1,4 +1,4 @@
-//! What goes over the wire, and what becomes of the answers.
+//! What is sent, and how responses are read.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -47,7 +47,7 @@ async fn a_bearer_token_travels_in_its_header() {
     assert_eq!(server.lines(), ["GET /tasks/v1/functions"]);
 }
 
-/// Recomputes the signature from what arrived, in the way a server has to: from the target on the wire and the header.
+/// Recomputes the signature as a server does: from the received target and header.
 #[tokio::test]
 async fn an_oauth1_signature_covers_the_query_as_it_arrives() {
     let server = Server::start(|_| (200, page(&[], 0, 0, 20))).await;
@@ -102,7 +102,7 @@ async fn an_oauth1_signature_covers_the_query_as_it_arrives() {
 }
 
 #[tokio::test]
-async fn an_error_of_the_service_reads_as_the_service_wrote_it() {
+async fn an_error_of_the_service_is_printed_as_sent() {
     let server = Server::start(|_| {
         (404, json!({ "code": 16, "name": "RESOURCE_UNKNOWN_EXCEPTION", "message": "There is no function 'x'." }))
     })
@@ -113,17 +113,17 @@ async fn an_error_of_the_service_reads_as_the_service_wrote_it() {
 }
 
 #[tokio::test]
-async fn an_answer_of_something_else_is_told_from_the_services() {
+async fn a_response_from_something_else_is_recognized() {
     let server = Server::start(|_| (200, json!("hello"))).await;
     let error = server.client().functions().await.unwrap_err().to_string();
-    assert!(error.contains("gave an answer that is not the service's"), "{error}");
+    assert!(error.contains("is not from a tasklane service"), "{error}");
     let server = Server::start(|_| (302, Value::Null)).await;
     let error = server.client().functions().await.unwrap_err().to_string();
     assert!(error.ends_with("HTTP 302 Found"), "{error}");
 }
 
 #[tokio::test]
-async fn nobody_at_the_door_is_told_with_a_hint() {
+async fn an_unreachable_local_service_gives_a_hint() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -136,7 +136,7 @@ async fn nobody_at_the_door_is_told_with_a_hint() {
 }
 
 #[tokio::test]
-async fn reads_are_tried_again_and_writes_are_not() {
+async fn reads_are_retried_and_writes_are_not() {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     let failing = |_: &_| {
         ASKED.fetch_add(1, Ordering::SeqCst);
@@ -161,7 +161,7 @@ async fn reads_are_tried_again_and_writes_are_not() {
 }
 
 #[tokio::test]
-async fn lists_go_on_to_the_last_page() {
+async fn lists_are_read_to_the_last_page() {
     let server = Server::start(|seen| {
         let (limit, offset) = limits(&seen.target);
         // A Task that was created meanwhile pushes the last one of the first page onto the second.
@@ -187,7 +187,7 @@ async fn lists_go_on_to_the_last_page() {
 }
 
 #[tokio::test]
-async fn what_a_record_says_is_kept_as_it_was_written() {
+async fn a_record_keeps_its_json_as_sent() {
     let server = Server::start(|_| (200, page(&[task(7)], 1, 0, 20))).await;
     let id: ObjectId = format!("{:024x}", 7).parse().unwrap();
     let found = server.client().find_task(id).await.unwrap().unwrap();
@@ -198,7 +198,7 @@ async fn what_a_record_says_is_kept_as_it_was_written() {
 }
 
 #[tokio::test]
-async fn an_execution_answers_its_task_and_its_result() {
+async fn an_execution_returns_its_task_and_its_result() {
     let server = Server::start(|seen| {
         let mut answer = task(1);
         answer["result"] = seen.body["data"].clone();
@@ -239,7 +239,7 @@ async fn log_lines_are_read_to_the_end() {
 }
 
 #[tokio::test]
-async fn a_created_credential_shows_its_secrets_to_nobody_by_accident() {
+async fn a_created_credential_does_not_show_its_secrets_by_accident() {
     let server = Server::start(|_| {
         (200, json!({
             "id": ID, "userId": "ada", "permissions": ["VIEW_TASKS"], "creationTimestamp": "2026-01-31T08:15:30.123Z",

@@ -1,4 +1,4 @@
-//! One request and its answer.
+//! One request and its response.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
@@ -23,18 +23,18 @@ pub struct Client {
     retry_delays: Vec<Duration>,
 }
 
-/// How long an answer may take that the service has at hand.
+/// The time limit for a response that the service has at hand.
 pub(super) const QUICK: Duration = Duration::from_secs(30);
-/// How long an answer may take that a Function makes: 30 s of it, and its cold start.
+/// The time limit for a response that a Function makes: 30 s, and its cold start.
 pub(super) const EXECUTION: Duration = Duration::from_secs(90);
-/// How long an upload may take, and what the service does with it.
+/// The time limit for an upload and its processing.
 pub(super) const UPLOAD: Duration = Duration::from_secs(600);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_DELAYS: [Duration; 3] =
     [Duration::from_millis(200), Duration::from_millis(600), Duration::from_millis(1800)];
 
-/// What is asked.
+/// A request.
 pub(super) struct Call {
     method: Method,
     path: String,
@@ -68,7 +68,7 @@ impl Call {
         Ok(self)
     }
 
-    /// The service wants a body where there is nothing to say, too.
+    /// The service requires a body even if there is nothing to send.
     pub(super) fn empty_object(mut self) -> Self {
         self.body = Some("{}".to_owned());
         self
@@ -84,20 +84,20 @@ impl Client {
     /// A client of the service at `base`.
     ///
     /// # Errors
-    /// When this machine has nothing to check certificates with.
+    /// When this machine has no trusted certificates.
     pub fn new(base: BaseUrl, credential: Credential) -> Result<Self, ClientError> {
         // reqwest asks for the process's provider. An already installed one is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("tasklane/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
-            // The service never redirects, and a signature would not fit the new address.
+            // The service never redirects, and a signature would be invalid at the new address.
             .redirect(reqwest::redirect::Policy::none());
         if base.is_local() {
             builder = builder.no_proxy();
         }
         if let Some(name) = base.name_below_localhost() {
-            // This machine (RFC 6761 §6.3), which few resolvers know. Port 0 leaves the URL's.
+            // The name means this machine (RFC 6761 §6.3), but few resolvers know that. Port 0 keeps the URL's port.
             builder =
                 builder.resolve_to_addrs(name, &[(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()]);
         }
@@ -105,7 +105,7 @@ impl Client {
         Ok(Self { http, base, credential, retry_delays: RETRY_DELAYS.to_vec() })
     }
 
-    /// Where the service is.
+    /// The URL of the service.
     pub fn base(&self) -> &BaseUrl {
         &self.base
     }
@@ -116,8 +116,8 @@ impl Client {
         self
     }
 
-    /// Asks, and understands the answer. A read is asked again when the service is briefly away; nothing else is,
-    /// because it may have been done.
+    /// Sends a request and parses the response. Reads are retried while the service is briefly unavailable; other requests
+    /// are not, because they may have been carried out.
     pub(super) async fn call<T: DeserializeOwned>(&self, call: Call) -> Result<Record<T>, ClientError> {
         let text = self.text(&call).await?;
         let not_ours =
@@ -127,7 +127,7 @@ impl Client {
         Ok(Record { value, json })
     }
 
-    /// Asks for a page of a list.
+    /// Requests a page of a list.
     pub(super) async fn page<T: DeserializeOwned>(&self, path: &str, rql: String) -> Result<Page<T>, ClientError> {
         Ok(self.call(Call::get(path).query(rql)).await?.value)
     }
@@ -145,7 +145,7 @@ impl Client {
         }
     }
 
-    /// Asks once.
+    /// Sends a request once.
     pub(super) async fn once(&self, call: &Call) -> Result<String, ClientError> {
         let url = self.base.join(&call.path, call.query.as_deref());
         let authorization = match &self.credential {
@@ -171,7 +171,7 @@ impl Client {
     fn refusal(&self, status: StatusCode, text: &str) -> ClientError {
         match serde_json::from_str::<ServiceError>(text) {
             Ok(error) => ServiceError { status: status.as_u16(), ..error }.into(),
-            // Something between us and the service spoke: a gateway, a proxy.
+            // The response comes from a gateway or proxy in between.
             Err(_) if status.is_server_error() => ServiceError {
                 status: status.as_u16(),
                 code: None,

@@ -14,40 +14,40 @@ use super::Report;
 
 /// One connection.
 pub trait Caller: Send + 'static {
-    /// Makes one call and waits for its answer. An error says in a few words what went wrong: errors are counted by
-    /// what they say.
+    /// Makes one call and waits for the response. An error is a few words that say what went wrong; equal errors are counted
+    /// together.
     fn call(&mut self) -> impl Future<Output = Result<(), String>> + Send;
 }
 
-/// When it is enough.
+/// When to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// After so many calls, of all connections together.
+    /// After this many calls on all connections together.
     Calls(u64),
-    /// After this time; calls under way are waited for.
+    /// After this time, once calls in progress have ended.
     Elapsed(Duration),
 }
 
-/// How the calls follow each other.
+/// How fast calls follow each other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
-    /// Each connection calls again when it is answered.
+    /// Each connection makes its next call as soon as the last one has ended.
     Flat,
-    /// So many calls a second, of all connections together. A call counts from when it was to be made: a server that
-    /// stalls is not spared what it would have kept waiting.
+    /// This many calls per second on all connections together. A call's time starts when the call was due, so that a server
+    /// that stalls is also charged for the calls that it delays.
     PerSecond(f64),
 }
 
-/// How far it has come: read it while [`drive`] runs.
+/// The progress, which can be read while [`drive`] runs.
 #[derive(Debug, Default)]
 pub struct Live {
-    /// Calls that went well.
+    /// Successful calls.
     pub succeeded: AtomicU64,
-    /// Calls that failed.
+    /// Failed calls.
     pub failed: AtomicU64,
 }
 
-/// After a call that failed: who refuses at once must not be asked a million times.
+/// The pause after a failed call, so that a server that refuses immediately is not called a million times.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Makes calls on all connections at once.
@@ -99,12 +99,12 @@ struct Schedule {
     began: Instant,
     pace: Pace,
     until: Until,
-    /// How many calls were begun.
+    /// The number of started calls.
     taken: Arc<AtomicU64>,
 }
 
 impl Schedule {
-    /// When the next call is to be made, at once if that is `None`; nothing when it is enough.
+    /// When the next call is due; the inner `None` means at once, the outer that there are no more calls.
     #[allow(clippy::cast_precision_loss)] // exact up to 2^53 calls
     fn next(&self) -> Option<Option<Instant>> {
         let number = self.taken.fetch_add(1, Ordering::Relaxed);

@@ -1,7 +1,7 @@
-//! Load: connections that each make one call after the other, and what became of the calls.
+//! Load generation: connections that each make one call after the other, and a report of the calls.
 //!
-//! `tasklane bench` and the benchmarks share it, so that a team's figures and ours come from one tool. Nothing here
-//! knows what a call is.
+//! `tasklane bench` and the benchmarks share it, so that a user's figures and ours come from the same tool. It does not
+//! know what a call does.
 
 mod drive;
 mod report;

@@ -1,18 +1,18 @@
-//! What became of the calls.
+//! The results of the calls.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use hdrhistogram::Histogram;
 
-/// The longest time that is told apart from longer ones.
+/// Longer times are recorded as this one.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// What became of the calls of one or more connections.
+/// The results of the calls of one or more connections.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// How long each call that went well took, in nanoseconds, to three digits.
+    /// The time of each successful call, in nanoseconds, to three digits.
     times: Histogram<u64>,
-    /// How many calls failed, by what they said.
+    /// The number of failed calls by error.
     failures: BTreeMap<String, u64>,
     /// From the first call's start to the last one's end.
     pub(super) took: Duration,
@@ -25,17 +25,17 @@ impl Default for Report {
 }
 
 impl Report {
-    /// How many calls went well.
+    /// The number of successful calls.
     pub fn succeeded(&self) -> u64 {
         self.times.len()
     }
 
-    /// How many calls failed.
+    /// The number of failed calls.
     pub fn failed(&self) -> u64 {
         self.failures.values().sum()
     }
 
-    /// How many calls failed, by what they said.
+    /// The number of failed calls by error.
     pub fn failures(&self) -> &BTreeMap<String, u64> {
         &self.failures
     }
@@ -45,13 +45,13 @@ impl Report {
         self.took
     }
 
-    /// Calls that went well, per second.
+    /// Successful calls per second.
     #[allow(clippy::cast_precision_loss)] // a figure to look at
     pub fn rate(&self) -> f64 {
         if self.took.is_zero() { 0.0 } else { self.succeeded() as f64 / self.took.as_secs_f64() }
     }
 
-    /// The time that this share of the calls, 0 to 1, took at most. Zero when no call went well.
+    /// The longest time of this share of the calls, from 0 to 1. Zero if no call succeeded.
     pub fn quantile(&self, share: f64) -> Duration {
         Duration::from_nanos(self.times.value_at_quantile(share))
     }
@@ -66,8 +66,8 @@ impl Report {
         Duration::from_nanos(self.times.max())
     }
 
-    /// How many calls took up to each of these times, and longer than the one before: steps that grow by a factor,
-    /// from the fastest call to the slowest.
+    /// The number of calls in each step of time. Each step ends at a multiple of the one before, from the fastest call to
+    /// the slowest.
     pub fn steps(&self, factor: f64) -> Vec<(Duration, u64)> {
         if self.times.is_empty() {
             return Vec::new();
@@ -88,7 +88,7 @@ impl Report {
     }
 
     pub(super) fn add(&mut self, other: &Self) {
-        // Both have the same bounds, so nothing is lost.
+        // Both have the same bounds, so this cannot fail.
         let _ = self.times.add(&other.times);
         for (why, count) in &other.failures {
             *self.failures.entry(why.clone()).or_default() += count;
@@ -99,7 +99,7 @@ impl Report {
 fn times() -> Histogram<u64> {
     let longest = u64::try_from(LONGEST.as_nanos()).unwrap_or(u64::MAX);
     Histogram::new_with_bounds(1, longest, 3).unwrap_or_else(|_| {
-        // Bounds that are constants cannot be wrong; a histogram that grows by itself holds the same.
+        // The constant bounds are valid; a histogram that grows would give the same results.
         let mut growing = Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are allowed"));
         growing.auto(true);
         growing

@@ -27,7 +27,7 @@ fn fakes(count: usize, nth: u64) -> (Vec<Fake>, Arc<AtomicU64>) {
 }
 
 #[tokio::test]
-async fn as_many_calls_are_made_as_were_asked_for_by_all_connections_together() {
+async fn all_connections_together_make_exactly_the_requested_calls() {
     let (callers, calls) = fakes(7, 10);
     let live = Arc::new(Live::default());
     let report = drive(callers, Pace::Flat, Until::Calls(100), &live).await;
@@ -37,8 +37,8 @@ async fn as_many_calls_are_made_as_were_asked_for_by_all_connections_together() 
 }
 
 #[tokio::test]
-async fn a_pace_holds_calls_back_and_counts_them_from_when_they_were_due() {
-    /// Keeps its first caller waiting.
+async fn at_a_fixed_rate_the_time_of_a_call_starts_when_it_was_due() {
+    /// Delays its first call.
     struct Slow(bool);
     impl Caller for Slow {
         async fn call(&mut self) -> Result<(), String> {
@@ -50,12 +50,12 @@ async fn a_pace_holds_calls_back_and_counts_them_from_when_they_were_due() {
     }
     let report = drive(vec![Slow(true)], Pace::PerSecond(100.0), Until::Calls(30), &Arc::default()).await;
     assert!(report.took() >= Duration::from_millis(290), "{:?}", report.took());
-    // Twenty calls were due while the first one stood; without that only one would be slow.
+    // Twenty calls were due during the first one; otherwise only one would be slow.
     assert!(report.quantile(0.5) >= Duration::from_millis(20), "{:?}", report.quantile(0.5));
 }
 
 #[test]
-fn steps_hold_every_call_from_the_fastest_to_the_slowest() {
+fn steps_contain_every_call_from_the_fastest_to_the_slowest() {
     let mut report = Report::default();
     for millis in [1, 1, 2, 5, 40] {
         report.succeed(Duration::from_millis(millis));

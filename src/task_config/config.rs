@@ -1,4 +1,4 @@
-//! A configuration that keeps to the rules.
+//! A valid configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -7,40 +7,34 @@ use crate::model::{
     EntryPoint, Environment, FunctionName, MemoryLimit, PermissionMode, Priority, RetryPolicy, Runtime, TimeLimit,
 };
 
-/// What a `task-config.json` says (contract §10). What it does not say is `None`: a new Function then gets the
-/// service's default, one that exists keeps what it has, as with the official CLI.
+/// A valid `task-config.json` (contract §10). Absent properties are `None`: a new Function gets the service's default, an
+/// existing one keeps its value, as with the official CLI.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskConfig {
-    /// The Function's name.
     pub name: FunctionName,
-    /// The folder that holds its code: `path`, resolved against the file's own folder. It was there when the file was read.
+    /// The folder with the code: `path`, relative to the file's own folder. It existed when the file was read.
     pub code_dir: PathBuf,
-    /// What Lambda calls.
     pub entry_point: EntryPoint,
-    /// What runs it.
     pub runtime: Runtime,
-    /// What it is for, at most 256 characters.
+    /// At most 256 characters.
     pub description: Option<String>,
-    /// How long one run may take.
     pub time_limit: Option<TimeLimit>,
-    /// How much memory one run may take.
     pub memory_limit: Option<MemoryLimit>,
-    /// `environment`: the whole of it, `$NAME` values filled in.
+    /// The whole `environment`, with `$NAME` values replaced.
     pub environment: Option<Environment>,
     /// `executionPermission`: who may execute it directly or call it as an API Function.
     pub permission_mode: Option<PermissionMode>,
-    /// The priority of its Tasks when nobody says otherwise.
+    /// The default priority of its Tasks.
     pub default_priority: Option<Priority>,
-    /// What happens after a run failed.
     pub retry_policy: Option<RetryPolicy>,
 }
 
 impl TaskConfig {
-    /// Reads the file at `path`; `variables` looks up the `$NAME` values. Its code folder must lie in `confines`, when
-    /// that is given.
+    /// Reads the file at `path`; `variables` looks up the `$NAME` values. Its code folder must be inside `confines`, if that
+    /// is given.
     ///
     /// # Errors
-    /// All that is wrong with it, at once. Of what came out of a variable only a path is shown.
+    /// All problems at once. Values from variables are not shown, except a path.
     pub fn load(
         path: &Path,
         confines: Option<&Path>,

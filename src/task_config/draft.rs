@@ -1,4 +1,4 @@
-//! A configuration before it was checked: what the file says, then what the command line says.
+//! An unchecked configuration: the file's properties, overridden by the command line's.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,36 +30,36 @@ const PROPERTIES: &[&str] = &[
 ];
 const RETRY_PROPERTIES: &[&str] = &["enabled", "errorsToRetry"];
 
-/// The properties of a configuration, which may still be overridden.
+/// The properties of a configuration, which can still be overridden.
 #[derive(Clone)]
 pub struct Draft {
     place: String,
     base: PathBuf,
-    /// The folder that the file's `path` must not lead out of.
+    /// The folder that the file's `path` must stay in.
     confines: Option<PathBuf>,
     properties: Map<String, Value>,
     from_variables: BTreeSet<String>,
 }
 
 impl Draft {
-    /// What the file at `path` says; `lookup` finds the `$NAME` values.
+    /// Reads the file at `path`; `lookup` finds the `$NAME` values.
     ///
     /// # Errors
-    /// When it cannot be read, is no JSON object, or names variables that are not there.
+    /// When the file cannot be read, is not a JSON object, or names variables that do not exist.
     pub fn read(path: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let place = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|e| ConfigError::new(&place, Problem::Unreadable(e)))?;
         Self::parse(&place, path.parent().unwrap_or(Path::new("")), &text, lookup)
     }
 
-    /// What a file holds: one at `place`, whose folder is `base`.
+    /// Reads the content of a file at `place` in the folder `base`.
     pub(super) fn parse(
         place: &str,
         base: &Path,
         text: &str,
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        // Editors on Windows put a byte order mark there, which is no JSON.
+        // Editors on Windows write a byte order mark, which is not JSON.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let value: Value = serde_json::from_str(text).map_err(|e| ConfigError::new(place, Problem::NotJson(e)))?;
         let Value::Object(mut properties) = value else {
@@ -72,7 +72,7 @@ impl Draft {
         Ok(Self { place: place.to_owned(), base: base.to_owned(), confines: None, properties, from_variables })
     }
 
-    /// Nothing yet: everything comes from the command line.
+    /// An empty draft, for properties from the command line alone.
     pub fn empty() -> Self {
         Self {
             place: "the command line".to_owned(),
@@ -83,39 +83,38 @@ impl Draft {
         }
     }
 
-    /// Puts `value` in the place of what the file says about `property`.
+    /// Overrides a property of the file.
     pub fn set(&mut self, property: &str, value: impl Into<Value>) {
         self.from_variables.remove(property);
         self.properties.insert(property.to_owned(), value.into());
     }
 
-    /// Refuses a `path` of the file that leads out of this folder, by `..`, by a link or because it is absolute: whoever
-    /// wrote the file is not always the person who has the code packed and sent.
+    /// Refuses a `path` of the file that leads out of this folder, through `..`, a link or an absolute path. The author of
+    /// the file is not always the person who uploads the code.
     pub fn confine_to(&mut self, folder: &Path) {
         self.confines = Some(folder.to_owned());
     }
 
-    /// Puts the code folder in the place of the file's `path`. Unlike that one it is relative to the working directory,
-    /// and may be anywhere.
+    /// Overrides the file's `path`. Unlike that, `path` is relative to the working directory and may be anywhere.
     pub fn set_code_dir(&mut self, path: &Path) {
         self.confines = None;
         self.base = PathBuf::new();
         self.set("path", path.to_string_lossy());
     }
 
-    /// Adds one variable to the environment, or puts it in the place of the file's.
+    /// Adds a variable to the environment, or overrides the file's.
     pub fn set_variable(&mut self, name: &str, value: &str) {
         let environment = self.properties.entry("environment").or_insert_with(|| Value::Object(Map::new()));
-        // An `environment` that is no object stays, for `finish` to refuse.
+        // If `environment` is not an object, it is kept, and `finish` refuses it.
         if let Value::Object(variables) = environment {
             variables.insert(name.to_owned(), value.into());
         }
     }
 
-    /// Checks every property, and that the code folder is there.
+    /// Checks every property, and that the code folder exists.
     ///
     /// # Errors
-    /// Everything that is wrong.
+    /// All problems at once.
     pub fn finish(self) -> Result<TaskConfig, ConfigError> {
         let Self { place, base, confines, properties, from_variables } = self;
         let mut check = Check { from_variables, problems: Vec::new() };
@@ -183,7 +182,7 @@ impl std::fmt::Debug for Draft {
     }
 }
 
-/// Collects problems: each method answers `None` once it has noted one.
+/// Collects problems: each method returns `None` after adding one.
 struct Check {
     from_variables: BTreeSet<String>,
     problems: Vec<Problem>,
@@ -233,7 +232,7 @@ impl Check {
     fn text<'v>(&mut self, property: &str, value: &'v Value) -> Option<&'v str> {
         match value.as_str() {
             Some(text) => Some(text),
-            None => self.refuse(property, "must be a text"),
+            None => self.refuse(property, "must be a string"),
         }
     }
 
@@ -247,7 +246,7 @@ impl Check {
         parse(text).map_or_else(|rule| self.refuse(property, rule.to_string()), Some)
     }
 
-    /// A whole number; as text too when it came out of a variable, which holds nothing else.
+    /// A whole number, or a string if it comes from a variable, which can only hold strings.
     fn number<T, E: std::fmt::Display>(
         &mut self,
         property: &str,
@@ -273,9 +272,9 @@ impl Check {
     fn folder(&mut self, path: PathBuf) -> Option<PathBuf> {
         let fault = match std::fs::metadata(&path) {
             Ok(found) if found.is_dir() => return Some(path),
-            Ok(_) => "is a file; name the folder that holds the code".to_owned(),
+            Ok(_) => "is a file; it must be the folder with the code".to_owned(),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                "does not exist; does the code have to be built first?".to_owned()
+                "does not exist; do you have to build the code first?".to_owned()
             }
             Err(e) => format!("cannot be read: {e}"),
         };
@@ -288,7 +287,7 @@ impl Check {
         let fault = match (path.canonicalize(), confines.canonicalize()) {
             (Ok(real), Ok(confines)) if real.starts_with(&confines) => return Some(path),
             (Ok(real), Ok(confines)) => format!(
-                "is {}, outside of {}; --allow-outside takes code from there all the same",
+                "is {}, outside {}; use --allow-outside to allow that",
                 real.display(),
                 confines.display()
             ),
@@ -298,7 +297,7 @@ impl Check {
         None
     }
 
-    /// A retired runtime passes: a Function may have it still. The service knows what it takes.
+    /// Retired runtimes are allowed, because existing Functions may have them. The service decides.
     fn runtime(&mut self, value: &Value) -> Option<Runtime> {
         let text = self.text("runtime", value)?;
         let runtime = Runtime::new(text);
@@ -352,7 +351,7 @@ impl Check {
     }
 }
 
-/// The known name that a mistyped one most likely meant.
+/// The known name that a mistyped one most likely means.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let lower = name.to_lowercase();
     known

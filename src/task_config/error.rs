@@ -1,76 +1,70 @@
-//! What can be wrong with a `task-config.json`.
+//! The problems that a `task-config.json` can have.
 
 use std::{fmt, path::PathBuf};
 
-/// Everything that is wrong with one configuration, so that it can be put right in one go.
+/// All problems of one configuration, so that they can be fixed in one go.
 #[derive(Debug)]
 pub struct ConfigError {
-    /// Where the configuration comes from: the file's path, or the command line.
+    /// The source of the configuration: the file's path, or the command line.
     pub place: String,
-    /// What is wrong with it; at least one problem.
+    /// At least one problem.
     pub problems: Vec<Problem>,
 }
 
-/// One thing that is wrong. `property` is the path of a property, as `retryPolicy.enabled`.
+/// One problem. `property` is the path of a property, such as `retryPolicy.enabled`.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// The file or folder cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[source] std::io::Error),
-    /// No JSON.
+    /// Not JSON.
     #[error("is not JSON: {0}")]
     NotJson(#[source] serde_json::Error),
-    /// JSON, but no object.
-    #[error("must hold a JSON object")]
+    /// JSON, but not an object.
+    #[error("must be a JSON object")]
     NotAnObject,
     /// A folder without configurations.
-    #[error("no {file} here, nor in a folder directly under it", file = super::FILE_NAME)]
+    #[error("no {file} here or in a folder directly below", file = super::FILE_NAME)]
     NothingFound,
     /// A required property is absent.
     #[error("the property '{property}' is required")]
     Missing {
-        /// Which one.
         property: String,
     },
     /// A property that does not exist.
     #[error("there is no property '{property}'{}", hint.as_ref().map(|hint| format!("; did you mean '{hint}'?")).unwrap_or_default())]
     Unknown {
-        /// Its path.
         property: String,
-        /// The property whose name is nearest.
+        /// The most similar property.
         hint: Option<String>,
     },
-    /// `executionCredentials`, which another service would have to act on.
+    /// `executionCredentials`, which belongs to another service.
     #[error(
         "'executionCredentials' belongs to the user service, which this service does not have: remove it, \
          create a credential with `tasklane credentials create`, and pass it in 'environment'"
     )]
     ExecutionCredentials,
-    /// A property whose value breaks its rule.
+    /// An invalid value.
     #[error("'{property}' {rule}")]
     Value {
-        /// Its path.
         property: String,
-        /// The rule; reads on after the property's name.
+        /// The rule, phrased to follow the property's name.
         rule: String,
     },
     /// An environment that Lambda would refuse.
     #[error("'environment': {0}")]
     Environment(String),
-    /// A value is taken from a variable that is not there.
-    #[error("'{property}' is taken from the environment variable '{variable}', which is not set or empty")]
+    /// A value comes from a variable that does not exist.
+    #[error("'{property}' comes from the environment variable '{variable}', which is not set or is empty")]
     Variable {
-        /// The path of the value.
         property: String,
-        /// The variable.
         variable: String,
     },
-    /// The code folder is not there.
+    /// The code folder cannot be used.
     #[error("'path' leads to {path}, which {fault}", path = .path.display())]
     CodeDir {
-        /// Where it leads.
         path: PathBuf,
-        /// What is wrong there; reads on after "which".
+        /// What is wrong, phrased to follow "which".
         fault: String,
     },
 }

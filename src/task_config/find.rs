@@ -1,4 +1,4 @@
-//! Where `task-config.json` files are.
+//! Finds `task-config.json` files.
 
 use std::{
     collections::BTreeSet,
@@ -9,14 +9,14 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::{ConfigError, FILE_NAME, Problem};
 
-/// Folders that hold other people's code or nobody's: never searched, as hidden ones are not.
+/// Folders with dependencies and build output, which are not searched; nor are hidden folders.
 const NEVER_SEARCHED: [&str; 2] = ["node_modules", "target"];
 
-/// Every `task-config.json` under the paths, in order of path, however deep; a path may also be such a file itself,
-/// whatever its name. `node_modules`, `target` and hidden folders are passed over unless a path names one.
+/// Every `task-config.json` under the paths at any depth, sorted by path. A path may also be such a file itself, with any
+/// name. `node_modules`, `target` and hidden folders are skipped unless a path names one.
 ///
 /// # Errors
-/// When a path cannot be read. Finding nothing is no error.
+/// When a path cannot be read. Finding nothing is not an error.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ConfigError> {
     let mut found = BTreeSet::new();
     for path in paths {
@@ -36,8 +36,8 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ConfigError> {
     Ok(found.into_iter().collect())
 }
 
-/// What `sync --path` means: the file itself; or the folder's own `task-config.json`; or those of the folders directly
-/// under it (contract §10).
+/// The files for `sync --path`: the file itself, or the folder's own `task-config.json`, or those of the folders directly
+/// below it (contract §10).
 ///
 /// # Errors
 /// When the path cannot be read or leads to no `task-config.json`.
@@ -63,7 +63,7 @@ pub fn find_for_sync(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     Ok(found)
 }
 
-/// The folder that a path means: itself, or the one that the file lies in.
+/// The path itself if it is a folder, or else the folder of the file.
 pub fn folder_of(path: &Path) -> &Path {
     if path.is_dir() {
         return path;

@@ -1,16 +1,16 @@
-//! `task-config.json` as its authors write it.
+//! `task-config.json` files from strangers.
 
 use std::path::Path;
 
 use super::Draft;
 
-/// What every variable whose name begins with `S` holds. No error may quote it.
+/// The value of every variable whose name begins with `S`. No error may quote it.
 const VARIABLE: &str = "tr0ub4dor";
 
 /// Reads the bytes as a `task-config.json` in a folder that has a folder `.`.
 ///
-/// What is taken keeps to its rules; what is refused names a problem at least, and no value that came out of a
-/// variable, but where the code should have been found.
+/// An accepted file keeps the rules. An error names at least one problem, and no value from a variable except the path of
+/// the code.
 pub fn task_config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let lookup = |name: &str| name.starts_with('S').then(|| VARIABLE.to_owned());
@@ -25,13 +25,13 @@ pub fn task_config(data: &[u8]) {
             let bytes = config.environment.iter().flat_map(|all| all.iter()).map(|(k, v)| k.len() + v.len());
             assert!(bytes.sum::<usize>() <= 4096, "{config:?}");
             let hidden = !shown.contains(VARIABLE) || text.contains(VARIABLE);
-            assert!(hidden, "a draft shows what came out of a variable: {shown}");
+            assert!(hidden, "a draft shows the value of a variable: {shown}");
         }
         Err(error) => {
             assert!(!error.problems.is_empty());
             let path = text.contains("path") || text.contains('\\');
             let said = error.to_string();
-            assert!(path || text.contains(VARIABLE) || !said.contains(VARIABLE), "a variable's value is told: {said}");
+            assert!(path || text.contains(VARIABLE) || !said.contains(VARIABLE), "an error quotes the value of a variable: {said}");
         }
     }
 }

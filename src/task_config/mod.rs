@@ -1,6 +1,6 @@
-//! `task-config.json`: what a Function's folder says about it (contract §10), and the zip that its code becomes.
+//! `task-config.json`, which describes a Function in its folder (contract §10), and the zip that its code is packed into.
 //!
-//! The command line and `tasklane dev` read the same files with the same rules. [`find`] lists them, [`TaskConfig::load`]
+//! The command line and `tasklane dev` read these files with the same rules. [`find`] lists them, [`TaskConfig::load`]
 //! reads one, [`pack`] turns its code folder into a zip. A command line that overrides properties goes through [`Draft`].
 
 mod config;
@@ -20,5 +20,5 @@ pub use error::{ConfigError, Problem};
 pub use find::{find, find_for_sync, folder_of};
 pub use pack::{NEVER_PACKED, PackError, Package, pack};
 
-/// The name that such a file has.
+/// The name of the file.
 pub const FILE_NAME: &str = "task-config.json";

@@ -1,4 +1,4 @@
-//! A code folder as the zip that AWS Lambda takes.
+//! Packs a code folder into a zip for AWS Lambda.
 
 use std::{
     fs,
@@ -12,20 +12,19 @@ use sha2::{Digest, Sha256};
 use walkdir::{DirEntry, WalkDir};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-/// What is left out wherever it stands: version control, this tool's own data (credentials among it), and what the
-/// macOS file browser leaves behind. Everything else is the Function's, `task-config.json` and hidden files too.
+/// Left out everywhere: version control, this tool's own data (including credentials), and files of the macOS Finder.
+/// Everything else is packed, also `task-config.json` and hidden files.
 pub const NEVER_PACKED: [&str; 3] = [".git", ".tasklane", ".DS_Store"];
 
-/// The most that AWS Lambda takes unpacked: 250 MB.
+/// AWS Lambda's limit for unpacked code: 250 MB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const MAX_UNPACKED_BYTES: u64 = 250 * 1024 * 1024;
 
 /// A zip and its hash.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Package {
-    /// The zip.
     pub zip: Bytes,
-    /// Its SHA-256 in base64, as Lambda's `CodeSha256`: two packages of the same files have the same.
+    /// The SHA-256 of the zip in base64, like Lambda's `CodeSha256`. Equal for equal files.
     pub code_sha256: String,
 }
 
@@ -38,49 +37,43 @@ impl std::fmt::Debug for Package {
 /// Why a folder cannot be packed. Paths are relative to the folder, except in `Unreadable`.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
-    /// Something cannot be read.
     #[error("{} cannot be read: {cause}", path.display())]
     Unreadable {
-        /// What.
         path: PathBuf,
-        /// Why.
         cause: std::io::Error,
     },
-    /// Nothing to pack.
     #[error("{} holds no files", .0.display())]
     Empty(PathBuf),
-    /// A symbolic link that climbs out of the folder, where nothing of the author's will be on Lambda.
+    /// A symbolic link that leads out of the folder. On Lambda, nothing will be there.
     #[error(
         "{} is a symbolic link to {}, outside of the code folder: put the files themselves there \
          (with npm workspaces: bundle, or `npm install --install-links`)",
         link.display(), target.display()
     )]
     LinkLeaves {
-        /// The link.
         link: PathBuf,
-        /// Where it points, as it was written.
+        /// The link's target as written.
         target: PathBuf,
     },
-    /// A name that is not UTF-8 cannot stand in a zip that every system reads the same.
+    /// A name that is not UTF-8, which not every system reads the same.
     #[error("{} has a name that is not UTF-8", .0.display())]
     Name(PathBuf),
     /// A socket, a pipe or a device.
     #[error("{} is neither a file, a folder nor a symbolic link", .0.display())]
     Special(PathBuf),
-    /// More than Lambda takes.
-    #[error("the code folder holds more than 250 MB, which is the most that AWS Lambda takes")]
+    /// More than Lambda accepts.
+    #[error("the code folder holds more than 250 MB, the limit of AWS Lambda")]
     TooLarge,
-    /// The zip itself could not be made.
-    #[error("the zip could not be made: {0}")]
+    #[error("cannot create the zip: {0}")]
     Zip(#[from] zip::result::ZipError),
 }
 
-/// Packs everything under `dir` but [`NEVER_PACKED`]. The same files make the same bytes, on any machine and at any
-/// time: names in order, one fixed time stamp, permissions 755 for what anybody may execute and 644 for the rest.
-/// Symbolic links are kept as links, and never followed. An absolute one leads to where it says in Lambda, as a virtual
-/// environment's to its interpreter.
+/// Packs everything under `dir` except [`NEVER_PACKED`]. The same files give the same bytes on any machine and at any time:
+/// names are sorted, the time stamp is fixed, and permissions are 755 for executable files and 644 for others. Symbolic
+/// links are kept as links and not followed. An absolute link keeps its target on Lambda, such as a virtual environment's
+/// interpreter.
 ///
-/// Reads files and compresses: call it where blocking is allowed.
+/// Blocks: it reads files and compresses them.
 ///
 /// # Errors
 /// See [`PackError`].
@@ -134,7 +127,7 @@ impl<'a> Packer<'a> {
             self.zip.start_file(name, options(if executable { 0o755 } else { 0o644 }))?;
             self.zip.write_all(&content).map_err(zip::result::ZipError::from)?;
         } else if kind.is_dir() {
-            // A folder comes into being with the first file in it; only an empty one has to be named.
+            // A folder is created with its first file; only empty ones need an entry.
             if fs::read_dir(path).map_err(unreadable(path))?.next().is_none() {
                 self.zip.add_directory(name, options(0o755))?;
             }
@@ -156,7 +149,7 @@ impl<'a> Packer<'a> {
     }
 }
 
-/// A relative link must not climb out by its text. Where it really leads does not matter: nothing is read through it.
+/// A relative link's target must not lead out of the folder. Its real target does not matter, because links are not followed.
 fn check_link(relative: &Path, target: &Path) -> Result<(), PackError> {
     let mut depth = relative.components().count() - 1;
     let stays_inside = target.components().all(|component| match component {
@@ -207,7 +200,7 @@ fn is_executable(metadata: &fs::Metadata) -> bool {
 
 #[cfg(not(unix))]
 fn is_executable(_: &fs::Metadata) -> bool {
-    // No such bit here: everything may be executed, so that a `bootstrap` can be.
+    // This system has no such bit. Everything is executable, so that a `bootstrap` is.
     true
 }
 
@@ -244,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_files_make_the_same_bytes_whenever_and_wherever() {
+    fn the_same_files_give_the_same_bytes_at_any_time_and_place() {
         let first = tree(&[("b.js", "b"), ("a/z.js", "z"), ("a.js", "a")]);
         let second = tree(&[("a.js", "a"), ("a/z.js", "z"), ("b.js", "b")]);
         let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
@@ -258,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn another_content_or_another_name_makes_another_hash() {
+    fn another_content_or_another_name_gives_another_hash() {
         let hash = |files: &[(&str, &str)]| pack(tree(files).path()).unwrap().code_sha256;
         let hashes = [hash(&[("a", "1")]), hash(&[("a", "2")]), hash(&[("b", "1")]), hash(&[("a", "1"), ("b", "")])];
         for (index, one) in hashes.iter().enumerate() {
@@ -267,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_packed_but_version_control_and_our_own_data() {
+    fn everything_is_packed_except_version_control_and_our_own_data() {
         let dir = tree(&[
             ("index.js", ""),
             ("task-config.json", ""),
@@ -292,7 +285,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_may_be_executed_stays_so_and_other_permissions_make_no_difference() {
+    fn executable_files_stay_executable_and_other_permissions_make_no_difference() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tree(&[("bootstrap", "#!"), ("data", "")]);
         let mode = |name: &str, mode| {
@@ -310,7 +303,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_are_kept_and_never_followed_and_those_that_climb_out_are_refused() {
+    fn links_are_kept_without_following_them_and_those_that_lead_out_are_refused() {
         use std::os::unix::fs::symlink;
         let dir = tree(&[("code/lib/index.js", "x"), ("code/a/b/c", ""), ("outside/secret", "s3cret")]);
         let code = dir.path().join("code");

@@ -1,4 +1,4 @@
-//! What a `task-config.json` may say, and what it may not.
+//! Valid and invalid `task-config.json` files.
 
 use std::{fs, path::Path};
 
@@ -44,7 +44,7 @@ fn load(text: &str) -> Result<TaskConfig, String> {
 }
 
 #[test]
-fn everything_that_may_be_said_is_heard() {
+fn every_property_is_read() {
     let config = load(
         &json!({
             "$schema": "https://example.com/TaskConfig.json",
@@ -79,7 +79,7 @@ fn everything_that_may_be_said_is_heard() {
 }
 
 #[test]
-fn what_is_not_said_stays_open() {
+fn absent_properties_are_none() {
     let config = load(&minimal().to_string()).unwrap();
     assert_eq!(
         (config.description, config.time_limit, config.memory_limit, config.environment),
@@ -89,7 +89,7 @@ fn what_is_not_said_stays_open() {
 }
 
 #[test]
-fn values_come_from_the_environment_anywhere() {
+fn every_value_can_come_from_the_environment() {
     let config = load(
         &json!({
             "name": "hello", "path": "dist", "entryPoint": "index.handler", "runtime": "nodejs22.x",
@@ -105,25 +105,25 @@ fn values_come_from_the_environment_anywhere() {
 }
 
 #[test]
-fn faults_name_the_place_and_what_to_do() {
+fn problems_name_the_property_and_the_rule() {
     let retry = |policy: Value| with("retryPolicy", policy).to_string();
     let table = [
         ("{", "task-config.json: is not JSON: EOF while parsing an object at line 1 column 1"),
-        ("[]", "task-config.json: must hold a JSON object"),
+        ("[]", "task-config.json: must be a JSON object"),
         (&without("name").to_string(), "task-config.json: the property 'name' is required"),
         (&without("runtime").to_string(), "task-config.json: the property 'runtime' is required"),
         (
             &with("name", json!("a b")).to_string(),
             "task-config.json: 'name' must be 1 to 64 of the characters A-Z a-z 0-9 _ -",
         ),
-        (&with("name", json!(1)).to_string(), "task-config.json: 'name' must be a text"),
+        (&with("name", json!(1)).to_string(), "task-config.json: 'name' must be a string"),
         (
             &with("path", json!("missing")).to_string(),
-            "task-config.json: 'path' leads to missing, which does not exist; does the code have to be built first?",
+            "task-config.json: 'path' leads to missing, which does not exist; do you have to build the code first?",
         ),
         (
             &with("path", json!("a-file")).to_string(),
-            "task-config.json: 'path' leads to a-file, which is a file; name the folder that holds the code",
+            "task-config.json: 'path' leads to a-file, which is a file; it must be the folder with the code",
         ),
         (
             &with("runtime", json!("nodjs22.x")).to_string(),
@@ -148,18 +148,18 @@ fn faults_name_the_place_and_what_to_do() {
             &with("executionPermission", json!("nobody")).to_string(),
             "task-config.json: 'executionPermission' must be one of permissionRequired, allUsers, public",
         ),
-        (&with("environment", json!({"AB": 1})).to_string(), "task-config.json: 'environment.AB' must be a text"),
+        (&with("environment", json!({"AB": 1})).to_string(), "task-config.json: 'environment.AB' must be a string"),
         (
             &with("environment", json!({"AWS_REGION": "x"})).to_string(),
             "task-config.json: 'environment': the environment variable 'AWS_REGION' is reserved: Lambda sets it itself",
         ),
         (
             &with("environment", json!({"AB": "$NOT_THERE"})).to_string(),
-            "task-config.json: 'environment.AB' is taken from the environment variable 'NOT_THERE', which is not set or empty",
+            "task-config.json: 'environment.AB' comes from the environment variable 'NOT_THERE', which is not set or is empty",
         ),
         (
             &with("description", json!("$EMPTY")).to_string(),
-            "task-config.json: 'description' is taken from the environment variable 'EMPTY', which is not set or empty",
+            "task-config.json: 'description' comes from the environment variable 'EMPTY', which is not set or is empty",
         ),
         (
             &with("description", json!("é".repeat(257))).to_string(),
@@ -182,13 +182,13 @@ fn faults_name_the_place_and_what_to_do() {
 }
 
 #[test]
-fn execution_credentials_are_sent_to_where_they_belong() {
+fn execution_credentials_are_refused_with_a_hint() {
     let error = load(&with("executionCredentials", json!({"permissions": []})).to_string()).unwrap_err();
     assert!(error.contains("'executionCredentials' belongs to the user service"), "{error}");
 }
 
 #[test]
-fn all_faults_come_at_once() {
+fn all_problems_are_reported_at_once() {
     let mut config = with("timeLimit", json!(1));
     config["nmae"] = json!("x");
     config["runtime"] = json!("cobol");
@@ -202,9 +202,9 @@ fn all_faults_come_at_once() {
 }
 
 #[test]
-fn errors_and_debug_never_quote_what_came_out_of_a_variable() {
+fn errors_and_debug_never_quote_the_value_of_a_variable() {
     for property in ["name", "entryPoint", "runtime", "timeLimit", "executionPermission", "path"] {
-        // "path" may show where it leads; the others have a value that breaks their rule.
+        // "path" may show its target; the others have an invalid value.
         let value = if property == "entryPoint" { json!({ "a": "$SECRET" }) } else { json!("$SECRET") };
         if let Err(error) = load(&with(property, value).to_string())
             && property != "path"
@@ -268,7 +268,7 @@ fn relative(dir: &Path, found: Vec<std::path::PathBuf>) -> Vec<String> {
 }
 
 #[test]
-fn finding_goes_deep_but_not_into_other_peoples_code() {
+fn find_searches_deeply_but_skips_dependencies() {
     let dir = tree(&[
         "task-config.json",
         "b/task-config.json",
@@ -304,6 +304,6 @@ fn sync_takes_a_file_or_a_folder_or_the_folders_in_it() {
     assert_eq!(found("many").unwrap(), ["many/a/task-config.json", "many/b/task-config.json"]);
     assert_eq!(found("many/b/task-config.json").unwrap(), ["many/b/task-config.json"]);
     let error = found("bare").unwrap_err().to_string();
-    assert!(error.ends_with("bare: no task-config.json here, nor in a folder directly under it"), "{error}");
+    assert!(error.ends_with("bare: no task-config.json here or in a folder directly below"), "{error}");
     assert!(found("nowhere").is_err());
 }

@@ -1,4 +1,4 @@
-//! `$NAME` values: taken from the environment.
+//! `$NAME` values, which come from the environment.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use super::Problem;
 /// Looks a variable up.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Replaces every string value that begins with `$`, however deep, by the variable of that name. Answers the paths of
-/// the values that were replaced, because an error must not quote them and a number may stand in them as text.
+/// Replaces every string that begins with `$`, at any depth, with the variable of that name. Returns the paths of the
+/// replaced values: an error must not quote them, and they may hold a number as a string.
 ///
-/// As in the official CLI: the whole value is the reference, a variable that is set but empty counts as missing (a
-/// pipeline without access to its secrets sets them so), and property names are left alone.
+/// As in the official CLI, the whole value is the reference, an empty variable is treated as missing (a pipeline without
+/// access to its secrets sets empty ones), and property names are not replaced.
 pub(super) fn substitute(properties: &mut Map<String, Value>, lookup: Lookup<'_>) -> (BTreeSet<String>, Vec<Problem>) {
     let mut walk = Walk { lookup, replaced: BTreeSet::new(), problems: Vec::new() };
     for (name, value) in properties {
