@@ -240,9 +240,7 @@ impl Authenticator {
         if now.as_secs().abs_diff(header.timestamp) > WINDOW_SECS.unsigned_abs() {
             return Err(Error::new(
                 ErrorKind::DuplicateRequest,
-                format!(
-                    "oauth_timestamp differs by more than {WINDOW_SECS} seconds from the service's clock ({now})."
-                ),
+                format!("oauth_timestamp differs by more than {WINDOW_SECS} seconds from the service's clock ({now})."),
             ));
         }
         // The first whole second after the window.
@@ -321,8 +319,5 @@ impl<'a> Shown<'a> {
 }
 
 fn not_understood() -> Error {
-    Error::new(
-        ErrorKind::UserNotAuthenticated,
-        "Unsupported Authorization header: use OAuth 1.0a or Bearer.",
-    )
+    Error::new(ErrorKind::UserNotAuthenticated, "Unsupported Authorization header: use OAuth 1.0a or Bearer.")
 }

@@ -1,4 +1,4 @@
-//! `tasklane admin`: what needs AWS credentials and no credentials of the service.
+//! `tasklane admin`: commands that need AWS credentials instead of the service's own.
 
 use anyhow::Context;
 use clap::Subcommand;
@@ -15,20 +15,20 @@ pub(super) enum Command {
     Bootstrap(BootstrapArgs),
 }
 
-/// Make an administrator's credentials, with your AWS credentials alone.
+/// Create an administrator's credential with your AWS credentials.
 ///
-/// Prints the lines of a credentials file, for this tool, the exh CLI and the official SDK. They hold every permission;
-/// with them, `tasklane credentials create` makes lesser ones. Its secrets are shown now and never again.
+/// Prints the lines of a credentials file for this tool, the exh CLI and the official SDK. The credential has every
+/// permission; use it to create others with `tasklane credentials create`. Its secrets are shown only once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   tasklane admin bootstrap --stack tasklane > ~/.tasklane-credentials")]
 pub(super) struct BootstrapArgs {
-    /// The stack's name, as `sam deploy` was given it, or its Prefix
+    /// The name of the stack in CloudFormation, or its Prefix
     #[arg(long, value_name = "NAME")]
     stack: String,
 
-    /// The user that the credentials stand for
+    /// The user that the credential stands for
     #[arg(long, value_name = "ID", default_value = "administrator", value_parser = |text: &str| UserId::parse(text))]
     user: UserId,
 }
@@ -43,7 +43,7 @@ impl Command {
 
 async fn bootstrap(args: BootstrapArgs) -> Outcome {
     let stack = operator::open(&config::sdk_config().await, &args.stack).await?;
-    let url = stack.settings.url().context("the stack does not say where it is served: deploy it again")?;
+    let url = stack.settings.url().context("the stack has no URL in its settings; deploy it again")?;
     let made = operator::bootstrap(&stack, args.user).await?;
     output::data(&format!(
         "API_HOST={url}\nAPI_OAUTH_CONSUMER_KEY={}\nAPI_OAUTH_CONSUMER_SECRET={}\nAPI_OAUTH_TOKEN={}\n\
@@ -54,6 +54,6 @@ async fn bootstrap(args: BootstrapArgs) -> Outcome {
         made.token_secret.expose(),
         made.access_token.expose(),
     ))?;
-    output::note(&format!("credential {}: keep these lines, they are not shown again", made.id));
+    output::note(&format!("credential {}: keep these lines; they are not shown again", made.id));
     Ok(Verdict::Yes)
 }

@@ -1,4 +1,4 @@
-//! `tasklane api-requests`: list; `logs` is with the other logs.
+//! `tasklane api-requests`: list. `logs` is in the file of the other logs.
 
 use clap::Subcommand;
 
@@ -14,24 +14,24 @@ use crate::{
     model::{ApiRequest, FunctionName},
 };
 
-/// See the calls of API Functions, and what they logged.
+/// See the calls of API Functions and their logs.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     List(Remote<ListArgs>),
     Logs(Remote<logs::ApiRequestLogsArgs>),
 }
 
-/// List API Requests, the newest first.
+/// List API Requests, newest first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   tasklane api-requests list --rql 'ge(statusCode,400)'")]
 pub(super) struct ListArgs {
-    /// Only those of this Function
+    /// Only requests to this Function
     #[arg(long, value_name = "NAME", value_parser = functions::name)]
     function: Option<FunctionName>,
 
-    /// Only those that this RQL matches
+    /// Only requests that match this RQL
     #[arg(long, value_name = "RQL")]
     rql: Option<String>,
 
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_has_a_line_a_request() {
+    fn a_list_has_a_line_per_request() {
         let request = json!({
             "id": "0123456789abcdef01234567", "functionName": "web", "method": "GET", "path": "a/b?c=d", "userId": "ada",
             "statusCode": 400, "timestamp": "2026-01-31T08:15:30.123Z", "duration": 0.25,

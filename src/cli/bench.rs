@@ -1,4 +1,4 @@
-//! `tasklane bench`: how fast a service is.
+//! `tasklane bench`: measures how fast a service is.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -17,14 +17,14 @@ use crate::{
 
 /// Make many calls of a Function and measure how long they take.
 ///
-/// Each connection makes one call after the other. The figures and a histogram go to stdout. A call that fails is counted
-/// apart, by what was answered. Mind that on AWS every call costs what a call costs.
+/// Each connection makes one call after the other. The figures and a histogram go to stdout. Failed calls are counted
+/// separately, by error. On AWS, every call is charged as usual.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Kinds: `direct` executes the Function and waits for its result; `task` creates a Task and waits until that is
-acknowledged, not until it ran; `api` calls the Function over HTTP with GET.
+Kinds: `direct` executes the Function and waits for its result; `task` creates a Task and waits until it is
+queued, not until it has run; `api` calls the Function over HTTP with GET.
 
-Exit codes: 0 every call went well; 1 some failed; 2 nothing could be measured.
+Exit codes: 0 every call succeeded; 1 some failed; 2 nothing could be measured.
 
 Examples:
   tasklane bench --function hello-js
@@ -35,50 +35,50 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", value_parser = functions::name)]
     function: FunctionName,
 
-    /// What a call is
+    /// What each call does
     #[arg(long, value_enum, default_value = "direct")]
     kind: Kind,
 
-    /// How many connections call at once
+    /// How many connections to use
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=1000))]
     connections: u16,
 
-    /// How long to go on, in seconds
+    /// How long to make calls, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     duration: u32,
 
-    /// Stop after so many calls instead
+    /// Stop after N calls instead of after --duration
     #[arg(long, value_name = "N", conflicts_with = "duration", value_parser = clap::value_parser!(u64).range(1..))]
     requests: Option<u64>,
 
-    /// Make so many calls a second in all, instead of as many as can be
+    /// Limit to N calls per second in total [default: unlimited]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
 
-    /// What the Function finds in event.data: JSON, @FILE, or - for stdin; not for --kind api
+    /// Input for the Function, as event.data: JSON, @FILE, or - for stdin; not for --kind api
     #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
     data: Option<JsonSource>,
 
-    /// What follows the Function's name in the URL; only for --kind api
+    /// The path after the Function's name in the URL; only for --kind api
     #[arg(long, value_name = "PATH", default_value = "/", value_parser = path)]
     path: String,
 }
 
-/// What a call is.
+/// What each call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Kind {
-    /// A direct execution
+    /// Execute the Function directly
     Direct,
-    /// The creation of a Task
+    /// Create a Task
     Task,
-    /// A call over HTTP
+    /// Call the Function over HTTP
     Api,
 }
 
 pub(super) async fn run(session: Session, args: Args) -> Outcome {
     let data = args.data.map(|source| source.read()).transpose()?;
     let call = Call { client: session.client.clone(), kind: args.kind, function: args.function, data, path: args.path };
-    // What every call would answer is better said once.
+    // If every call would fail, it is better to say so once.
     call.make().await?;
     let until = match args.requests {
         Some(calls) => Until::Calls(calls),
@@ -128,14 +128,14 @@ impl Call {
 impl Caller for Call {
     async fn call(&mut self) -> Result<(), String> {
         self.make().await.map_err(|error| match &error {
-            // Messages name ids and times; these few words are the same for all of a kind.
+            // Messages contain ids and times; status and name are the same for all errors of a kind.
             ClientError::Service(service) => format!("{} {}", service.status, service.name),
             other => other.to_string(),
         })
     }
 }
 
-/// A line on stderr that moves; nothing when stderr is no terminal.
+/// A progress bar on stderr; nothing if stderr is not a terminal.
 struct Progress {
     bar: ProgressBar,
     watch: tokio::task::JoinHandle<()>,
@@ -209,9 +209,9 @@ fn for_people(report: &Report) -> String {
     lines.join("\n")
 }
 
-/// Each step of the histogram ends at so many times the one before.
+/// Each step of the histogram ends at this multiple of the one before.
 const STEP: f64 = 1.5;
-/// How wide the widest is, in characters.
+/// The width of the longest bar, in characters.
 const WIDTH: u64 = 40;
 
 fn as_json(report: &Report) -> Value {

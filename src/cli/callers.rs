@@ -1,4 +1,4 @@
-//! Who calls, and by which address: the flags of every command that serves.
+//! How callers are identified, and the address that they use: the flags of every command that serves.
 
 use std::net::IpAddr;
 
@@ -7,42 +7,43 @@ use crate::{
     http::{CorsOrigins, Hosts, HttpConfig, PublicUrl},
 };
 
-/// Flags to flatten into a command's own.
+/// Flags to be flattened into a command's arguments.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Callers")]
 pub struct CallerArgs {
-    /// The scheme and host by which clients reach the service, when a proxy stands before it: OAuth 1.0a signs them
+    /// The scheme and host that clients use to reach the service behind a proxy; OAuth 1.0a signs them
     #[arg(long, value_name = "URL")]
     pub public_url: Option<PublicUrl>,
 
-    /// A name by which clients reach the service, besides localhost, this machine's own address and the host of
-    /// --public-url. May be repeated
+    /// Another host name that clients use, besides localhost, this machine's own address and the host of
+    /// --public-url; may be given more than once
     #[arg(long = "allow-host", value_name = "NAME")]
     pub allowed_hosts: Vec<String>,
 
-    /// A web page's origin that may read answers, instead of those of this machine; * for every one. May be repeated
+    /// The origin of a web page that may read responses, instead of pages on this machine; * for any; may be given more than once
     #[arg(long = "cors-origin", value_name = "ORIGIN", value_parser = origin)]
     pub cors_origins: Vec<String>,
 
-    /// Take the JWTs of this OIDC issuer: its URL, as its tokens spell it
+    /// Accept the JWTs of this OIDC issuer: its URL, exactly as in its tokens
     #[arg(long, value_name = "URL", requires = "oidc_audiences")]
     pub oidc_issuer: Option<IssuerUrl>,
 
-    /// Whom such a token must be for: its aud, or its client_id where it has no aud. May be repeated
+    /// Required audience of the token (aud, or client_id where there is no aud); may be given more than once
     #[arg(long = "oidc-audience", value_name = "NAME", requires = "oidc_issuer")]
     pub oidc_audiences: Vec<String>,
 
-    /// The claim that lists its permissions, with dots into objects
+    /// The claim that lists the permissions, with dots for nested objects
     #[arg(long, value_name = "CLAIM", default_value = "permissions", requires = "oidc_issuer")]
     pub oidc_permissions_claim: String,
 
-    /// What stands before each permission there; names without it are passed over
+    /// The prefix of each permission in that claim; names without it are ignored
     #[arg(long, value_name = "TEXT", default_value = "", requires = "oidc_issuer")]
     pub oidc_permissions_prefix: String,
 }
 
 impl CallerArgs {
-    /// The HTTP side's settings of a server that listens there; `otherwise` may read answers when no origin is given.
+    /// The HTTP settings of a server that listens there; `otherwise` are the pages that may read responses if no origin is
+    /// given.
     pub fn http_config(&self, listen: IpAddr, otherwise: CorsOrigins) -> HttpConfig {
         let cors = match self.cors_origins.iter().map(String::as_str).collect() {
             CorsOrigins::None => otherwise,
@@ -53,7 +54,7 @@ impl CallerArgs {
         HttpConfig { public_url: self.public_url.clone(), hosts, cors, ..HttpConfig::default() }
     }
 
-    /// Whose JWTs are taken.
+    /// The issuer whose JWTs are accepted.
     pub fn oidc(&self) -> Result<Option<OidcConfig>, InvalidOidcConfig> {
         let Some(issuer) = &self.oidc_issuer else { return Ok(None) };
         let config = OidcConfig::new(issuer.clone(), &self.oidc_audiences)?
@@ -63,10 +64,14 @@ impl CallerArgs {
     }
 }
 
-/// Browsers send an origin without anything after the host, and it is compared letter for letter.
+/// Browsers send an origin without anything after the host, and it is compared exactly.
 fn origin(text: &str) -> Result<String, String> {
     let is_one = text == "*" || text.parse::<PublicUrl>().is_ok() && !text.ends_with('/');
-    if is_one { Ok(text.to_owned()) } else { Err("expected an origin as https://console.example.com, or *".to_owned()) }
+    if is_one {
+        Ok(text.to_owned())
+    } else {
+        Err("expected an origin such as https://console.example.com, or *".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -86,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn without_flags_there_is_no_issuer_and_the_default_pages_read() {
+    fn without_flags_there_is_no_issuer_and_the_default_pages_may_read() {
         let args = read("serve").unwrap();
         assert_eq!(args.oidc().unwrap(), None);
         let config = args.http_config(IpAddr::from([127, 0, 0, 1]), CorsOrigins::Localhost);
@@ -114,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_flags_are_refused() {
         for line in [
             "serve --oidc-issuer https://issuer.example",
             "serve --oidc-audience x",

@@ -1,4 +1,4 @@
-//! `tasklane completions`: what a shell needs to complete our arguments.
+//! `tasklane completions`: prints completion scripts for shells.
 
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -18,7 +18,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    // The generator panics when it cannot write; a `Vec` takes everything.
+    // The generator panics if it cannot write; writing to a `Vec` cannot fail.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "tasklane", &mut script);
     output::data(String::from_utf8_lossy(&script).trim_end())?;

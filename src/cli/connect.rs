@@ -1,4 +1,4 @@
-//! Which service, and as whom.
+//! Finds the service and the credential to use.
 
 use std::{
     fs::File,
@@ -15,33 +15,33 @@ use crate::{
     model::Secret,
 };
 
-// No doc comment: clap would show it in the place of the subcommand's own.
+// No doc comment: clap would show it instead of the subcommand's own.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct ConnectArgs {
-    /// The service, e.g. http://localhost:4000 or example.com (then https://api.example.com is called)
+    /// The service, e.g. http://localhost:4000 or example.com (which means https://api.example.com)
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
 
-    /// The service's URL, taken as it is, e.g. that of an API Gateway's stage
+    /// The service's URL, used unchanged, e.g. that of an API Gateway stage
     #[arg(long, value_name = "URL", conflicts_with = "host")]
     url: Option<String>,
 
-    /// A file with API_HOST and credentials. Without it: the environment, ./.tasklane/credentials, ~/.tasklane/credentials, ~/.exh/credentials
+    /// A file with API_HOST and credentials [default: the environment, ./.tasklane/credentials, ~/.tasklane/credentials or ~/.exh/credentials]
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
 
-    /// A bearer token; API_ACCESS_TOKEN in the environment keeps it out of the process list
+    /// A bearer token; use API_ACCESS_TOKEN in the environment to keep it out of the process list
     #[arg(long, value_name = "TOKEN")]
     access_token: Option<String>,
 }
 
-/// What the search looks at beside the flags.
+/// The surroundings that are searched, besides the flags.
 struct Surroundings<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
     working_dir: &'a Path,
     home: Option<&'a Path>,
-    /// Asks the person at the terminal; `false` where there is none.
+    /// Asks the person at the terminal; `false` if there is none.
     confirm: &'a dyn Fn(&str) -> bool,
 }
 
@@ -49,7 +49,7 @@ impl ConnectArgs {
     /// A client of the service that the flags, the environment or a file name.
     ///
     /// # Errors
-    /// When there are no credentials, saying where they were looked for.
+    /// When there are no credentials; the message lists the places that were searched.
     pub(super) fn client(&self) -> anyhow::Result<Client> {
         let home = std::env::home_dir();
         let surroundings = Surroundings {
@@ -62,13 +62,13 @@ impl ConnectArgs {
         Ok(Client::new(base, credential)?)
     }
 
-    /// Where we are called, for the lines that a new credential is stored in.
+    /// Finds the service and the credential.
     ///
-    /// The first place that holds a credential gives it, and a credential goes only to the host that it was found with.
-    /// Where the command line or the environment names a host, a place of another host is passed over; only a file that
-    /// was named on the command line may be combined with any host. A token from the command line goes to the host of
-    /// the command line, of such a file, of the environment or of the home folder, and never to one that the working
-    /// directory names: that may be somebody else's repository.
+    /// The first place with a credential is used, and a credential is sent only to the host that it was found with. If the
+    /// command line or the environment names a host, places with another host are skipped; only a file named on the
+    /// command line may be combined with any host. A token from the command line is sent to the host of the command line,
+    /// of such a file, of the environment or of the home folder, but never to one that the working directory names,
+    /// because that may be somebody else's repository.
     fn search(&self, around: &Surroundings<'_>) -> anyhow::Result<(BaseUrl, Credential)> {
         let environment = StoredCredentials::from_lookup(around.variable);
         let flag = self.named_base()?;
@@ -105,10 +105,10 @@ impl ConnectArgs {
                 continue;
             };
             let is_named = matches!(place, Place::Named(_));
-            // A file that the command line names comes before the environment.
+            // A file named on the command line comes before the environment.
             let wanted = flag.clone().or_else(|| variable.clone().filter(|_| !is_named || own.is_none()));
             match (wanted, own) {
-                (None, None) => bail!("the credentials in {name} name no API_HOST; name one with --host"),
+                (None, None) => bail!("the credentials in {name} have no API_HOST; use --host"),
                 (Some(base), Some(own)) if !is_named && !base.is_same(&own) => passed_over.push((name, own)),
                 (Some(base), _) => return Ok((base, credential)),
                 (None, Some(own)) => {
@@ -120,17 +120,16 @@ impl ConnectArgs {
             }
         }
         if token.is_some() {
-            bail!("which service? Name it with --host, or in API_HOST");
+            bail!("which service? Set --host or API_HOST");
         }
         if let Some((name, own)) = passed_over.first() {
             bail!(
-                "the credentials in {name} are those of {own}, and credentials are sent only to the host that they were \
-                 found with. Give those of this service with --access-token or in API_ACCESS_TOKEN, or name a file with \
-                 --credentials"
+                "the credentials in {name} are for {own}, and credentials are sent only to the host that they were found \
+                 with. Set --access-token or API_ACCESS_TOKEN for this service, or name a file with --credentials"
             );
         }
         bail!(
-            "no credentials were found in {}. Start a service here with `tasklane dev`, or name a file with --credentials",
+            "no credentials found in {}. Start a service with `tasklane dev`, or name a file with --credentials",
             looked_at.join(", ")
         )
     }
@@ -160,12 +159,12 @@ impl ConnectArgs {
 }
 
 enum Place {
-    /// A file that the command line names: it has to be there.
+    /// A file named on the command line, which must exist.
     Named(PathBuf),
     Environment,
-    /// A file in the working directory that may be there. It comes with the directory, which a stranger may have made.
+    /// An optional file in the working directory, which a stranger may have made.
     WorkingDir(PathBuf),
-    /// A file in the home folder that may be there.
+    /// An optional file in the home folder.
     Home(PathBuf),
 }
 
@@ -178,32 +177,28 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// A host that only the working directory names is not gone to unless the person at the terminal says so.
+/// A host that only the working directory names is contacted only if the person at the terminal agrees.
 fn confirm_host(base: &BaseUrl, place: &str, host: &str, around: &Surroundings<'_>) -> anyhow::Result<()> {
     let question = format!(
         "{place}, in the working directory, names the service {base}. It is not on this machine, and whoever made this \
          directory chose it."
     );
-    if (around.confirm)(&format!("{question} Go there?")) {
+    if (around.confirm)(&format!("{question} Connect?")) {
         return Ok(());
     }
-    bail!("{question} If you trust it, name it yourself: --host {}", plain(host))
+    bail!("{question} If you trust it, use --host {}", plain(host))
 }
 
 fn read(path: &Path) -> std::io::Result<StoredCredentials> {
     let mut file = File::open(path)?;
     let mode = file.metadata()?.permissions().mode();
     if mode & 0o022 != 0 {
-        // Anybody who can change it can have a credential sent to a host of theirs.
-        let why = format!(
-            "others can write to it (its mode is {:o}); see to it with: chmod 600 {}",
-            mode & 0o777,
-            path.display()
-        );
+        // Anyone who can change the file can have a credential sent to their own host.
+        let why = format!("others can write to it (its mode is {:o}); run: chmod 600 {}", mode & 0o777, path.display());
         return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, why));
     }
     if mode & 0o044 != 0 {
-        output::note(&format!("note: others can read {0}; see to it with: chmod 600 {0}", path.display()));
+        output::note(&format!("note: others can read {0}; run: chmod 600 {0}", path.display()));
     }
     let mut text = String::new();
     file.read_to_string(&mut text)?;
@@ -224,7 +219,7 @@ mod tests {
 
     use super::*;
 
-    /// Files under a working directory `w` and a home `h`, and variables; nobody is there to be asked.
+    /// Files under a working directory `w` and a home `h`, and variables; nobody is at the terminal.
     fn search(args: ConnectArgs, files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<String, String> {
         search_asking(args, files, variables, &|_| false)
     }
@@ -290,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_goes_only_to_the_host_that_it_was_found_with() {
+    fn a_credential_is_sent_only_to_the_host_that_it_was_found_with() {
         let host = |host: &str| flags(Some(host), None, None);
         assert_eq!(search(host("127.0.0.1:1"), &[HERE, MINE], &[]), ok("http://127.0.0.1:1 bearer here"), "its own");
         assert_eq!(search(host("localhost:2"), &[HERE, MINE], VARIABLES), ok("http://localhost:2 bearer mine"));
@@ -299,36 +294,36 @@ mod tests {
             ok("https://api.exh.example.com oauth1 exh")
         );
         insta::assert_snapshot!(search(host("localhost:9"), &[HERE, MINE], VARIABLES).unwrap_err(), @"the credentials in the environment (API_ACCESS_TOKEN, API_OAUTH_…) are those of http://localhost:4, and credentials are sent only to the host that they were found with. Give those of this service with --access-token or in API_ACCESS_TOKEN, or name a file with --credentials");
-        // The environment names a host as the flag does.
+        // A host in the environment works like the flag.
         assert!(search(flags(None, None, None), &[HERE], &[("API_HOST", "localhost:8")]).is_err());
         assert_eq!(
             search(flags(None, None, None), &[HERE, MINE], &[("API_HOST", "localhost:2")]),
             ok("http://localhost:2 bearer mine")
         );
-        // One that was found without a host is nobody else's.
+        // A credential without a host may be used with any.
         assert_eq!(
             search(host("localhost:9"), &[], &[("API_ACCESS_TOKEN", "loose")]),
             ok("http://localhost:9 bearer loose")
         );
-        // Who names both means both.
+        // Naming both is explicit.
         let both = flags(Some("localhost:9"), Some("named"), None);
         assert_eq!(search(both, &[NAMED], VARIABLES), ok("http://localhost:9 bearer named"));
     }
 
     #[test]
-    fn a_token_of_the_command_line_goes_nowhere_that_the_working_directory_names() {
+    fn a_token_of_the_command_line_is_not_sent_to_a_host_that_the_working_directory_names() {
         let token = |host| flags(host, None, Some("flag"));
         assert_eq!(search(token(Some("localhost:9")), &[HERE], VARIABLES), ok("http://localhost:9 bearer flag"));
         assert_eq!(search(token(None), &[HERE], VARIABLES), ok("http://localhost:4 bearer flag"));
         assert_eq!(search(token(None), &[HERE, MINE], &[]), ok("http://localhost:2 bearer flag"));
         for place in [HERE, STRANGER] {
             let refused = search_asking(token(None), &[place], &[], &|_| true);
-            assert_eq!(refused, Err("which service? Name it with --host, or in API_HOST".to_owned()));
+            assert_eq!(refused, Err("which service? Set --host or API_HOST".to_owned()));
         }
     }
 
     #[test]
-    fn a_host_that_only_the_working_directory_names_counts_on_this_machine_or_when_it_is_confirmed() {
+    fn a_host_that_only_the_working_directory_names_must_be_this_machine_or_be_confirmed() {
         insta::assert_snapshot!(search(flags(None, None, None), &[STRANGER, MINE], &[]).unwrap_err(), @"w/.tasklane/credentials, in the working directory, names the service https://api.evil.example. It is not on this machine, and whoever made this directory chose it. If you trust it, name it yourself: --host evil.example");
         for almost in ["localhost.evil.example", "http://127.0.0.1.evil.example", "https://evil.example/localhost"] {
             let text = format!("API_HOST={almost}\nAPI_ACCESS_TOKEN=bait");
@@ -349,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_taken_as_it_is_with_credentials_that_are_meant_for_it() {
+    fn a_url_is_used_unchanged_with_credentials_that_are_meant_for_it() {
         let url = |url: &str, credentials: Option<&str>| ConnectArgs {
             url: Some(url.to_owned()),
             ..flags(None, credentials, None)
@@ -361,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_can_write_to_is_not_believed() {
+    fn a_file_that_others_can_write_to_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("credentials");
         fs::write(&path, MINE.1).unwrap();
@@ -372,12 +367,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said_with_the_places_that_were_looked_at() {
-        insta::assert_snapshot!(search(flags(None, None, None), &[], &[]).unwrap_err(), @"no credentials were found in the environment (API_ACCESS_TOKEN, API_OAUTH_…), w/.tasklane/credentials, h/.tasklane/credentials, h/.exh/credentials. Start a service here with `tasklane dev`, or name a file with --credentials");
+    fn the_error_lists_the_places_that_were_searched() {
+        insta::assert_snapshot!(search(flags(None, None, None), &[], &[]).unwrap_err(), @"no credentials found in the environment (API_ACCESS_TOKEN, API_OAUTH_…), w/.tasklane/credentials, h/.tasklane/credentials, h/.exh/credentials. Start a service with `tasklane dev`, or name a file with --credentials");
         insta::assert_snapshot!(search(flags(None, Some("nowhere"), None), &[HERE], &[]).unwrap_err(), @"nowhere cannot be read: No such file or directory (os error 2)");
         insta::assert_snapshot!(search(flags(None, Some("named"), None), &[HERE, ("named", "API_HOST=x")], &[]).unwrap_err(), @"named holds no credentials: expected API_ACCESS_TOKEN, or the four API_OAUTH_… values");
         insta::assert_snapshot!(search(flags(None, None, None), &[HERE], &[("API_OAUTH_TOKEN", "s3cret")]).unwrap_err(), @"the credentials in the environment (API_ACCESS_TOKEN, API_OAUTH_…) are incomplete: API_OAUTH_CONSUMER_KEY, API_OAUTH_CONSUMER_SECRET, API_OAUTH_TOKEN_SECRET are missing");
-        insta::assert_snapshot!(search(flags(None, None, None), &[], &[("API_ACCESS_TOKEN", "s3cret")]).unwrap_err(), @"the credentials in the environment (API_ACCESS_TOKEN, API_OAUTH_…) name no API_HOST; name one with --host");
-        insta::assert_snapshot!(search(flags(None, None, Some("s3cret")), &[], &[]).unwrap_err(), @"which service? Name it with --host, or in API_HOST");
+        insta::assert_snapshot!(search(flags(None, None, None), &[], &[("API_ACCESS_TOKEN", "s3cret")]).unwrap_err(), @"the credentials in the environment (API_ACCESS_TOKEN, API_OAUTH_…) have no API_HOST; use --host");
+        insta::assert_snapshot!(search(flags(None, None, Some("s3cret")), &[], &[]).unwrap_err(), @"which service? Set --host or API_HOST");
     }
 }

@@ -5,9 +5,7 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::{
-    Outcome, Verdict,
-    input,
-    output,
+    Outcome, Verdict, input, output,
     session::{Remote, Session},
     table::{Layout, cell, optional},
 };
@@ -17,7 +15,7 @@ use crate::{
     ports::{Clock, SystemClock},
 };
 
-/// Hand out credentials, and take them back.
+/// Create, list and revoke credentials.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Create(Remote<CreateArgs>),
@@ -27,8 +25,8 @@ pub(super) enum Command {
 
 /// Create a credential for a user.
 ///
-/// Prints the lines of a credentials file, for this tool, the exh CLI and the official SDK. Its secrets are shown now and
-/// never again.
+/// Prints the lines of a credentials file for this tool, the exh CLI and the official SDK. Its secrets are shown only
+/// once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -46,29 +44,29 @@ pub(super) struct CreateArgs {
     #[arg(long, value_name = "ID", value_parser = user)]
     user: UserId,
 
-    /// The application that the user comes through
+    /// The application that the user works with
     #[arg(long, value_name = "ID", value_parser = application)]
     application: Option<ApplicationId>,
 
-    /// A permission that it holds, e.g. CREATE_TASKS, or EXECUTE_TASK_FUNCTION:hello-js for one Function; may be given more than once
+    /// A permission, e.g. CREATE_TASKS, or EXECUTE_TASK_FUNCTION:hello-js for one Function; may be given more than once
     #[arg(long = "permission", value_name = "PERMISSION", value_parser = permission)]
     permissions: Vec<String>,
 
-    /// How long it counts: 12h, 30d, 4w [default: as long as the credential that it is created with]
+    /// How long it is valid: 12h, 30d, 4w [default: as long as the credential that creates it]
     #[arg(long, value_name = "TIME", value_parser = input::duration)]
     expires: Option<Duration>,
 }
 
-/// List the credentials that count, without their secrets.
+/// List active credentials, without their secrets.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   tasklane credentials list")]
 pub(super) struct ListArgs {}
 
-/// Revoke a credential: from then on it opens nothing.
+/// Revoke a credential. It stops working immediately.
 ///
-/// Says which credentials descend from it: those that were created with it, and those that were created with one of those.
+/// Lists its descendants: the credentials that were created with it, or with one of its descendants.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -78,7 +76,7 @@ pub(super) struct RevokeArgs {
     /// The credential's id
     id: ObjectId,
 
-    /// Revoke the credentials that descend from it, too
+    /// Also revoke its descendants
     #[arg(long)]
     descendants: bool,
 }
@@ -109,7 +107,7 @@ fn permission(text: &str) -> Result<String, String> {
 
 async fn create(session: Session, args: CreateArgs) -> Outcome {
     if args.permissions.is_empty() {
-        output::note("note: the credential holds no permission; give it some with --permission");
+        output::note("note: the credential has no permissions; add some with --permission");
     }
     let new = NewCredential {
         user_id: args.user,
@@ -122,7 +120,7 @@ async fn create(session: Session, args: CreateArgs) -> Outcome {
         session.show_json(&created.json)?;
     } else {
         output::data(lines(&session.client.base().to_string(), &created.value).trim_end())?;
-        output::note(&format!("credential {}: keep these lines, they are not shown again", created.value.summary.id));
+        output::note(&format!("credential {}: keep these lines; they are not shown again", created.value.summary.id));
     }
     Ok(Verdict::Yes)
 }
@@ -143,16 +141,16 @@ fn revoked(id: ObjectId, with_descendants: bool, descendants: &[ObjectId]) -> St
     let names = descendants.iter().map(|id| format!("\n  {id}")).collect::<String>();
     match (descendants.is_empty(), with_descendants) {
         (true, _) => format!("{id}: revoked"),
-        (false, true) => format!("{id}: revoked, and with it those that descend from it:{names}"),
+        (false, true) => format!("{id}: revoked, with its descendants:{names}"),
         (false, false) => {
-            format!("{id}: revoked; those that descend from it still count, --descendants revokes them too:{names}")
+            format!("{id}: revoked; its descendants still work, --descendants revokes them, too:{names}")
         }
     }
 }
 
 fn lines(host: &str, created: &CreatedCredential) -> String {
     StoredCredentials {
-        // The official SDK takes `localhost` as it is, and would put `api.` before a number.
+        // The official SDK uses `localhost` unchanged, but puts `api.` before an address.
         host: Some(host.replacen("//127.0.0.1", "//localhost", 1)),
         consumer_key: Some(created.consumer_key.clone()),
         consumer_secret: Some(created.consumer_secret.clone()),
@@ -202,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_credential_prints_as_a_file_that_can_be_used() {
+    fn a_new_credential_is_printed_as_a_valid_file() {
         let created: CreatedCredential = serde_json::from_value(created()).unwrap();
         insta::assert_snapshot!(lines("http://127.0.0.1:4000", &created), @"
         API_HOST=http://localhost:4000
@@ -215,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_shows_what_each_may_do() {
+    fn a_list_shows_permissions() {
         let mut all = created();
         all["permissions"] = json!(Permission::ALL.map(Permission::as_str));
         all["expiresTimestamp"] = json!("2027-01-31T08:15:30.123Z");
@@ -244,15 +242,15 @@ mod tests {
     }
 
     #[test]
-    fn a_revocation_names_what_descends() {
+    fn a_revocation_lists_descendants() {
         let id = |number: &str| format!("{number:0>24}").parse::<ObjectId>().unwrap();
         insta::assert_snapshot!(revoked(id("1"), false, &[]), @"000000000000000000000001: revoked");
         insta::assert_snapshot!(revoked(id("1"), false, &[id("2")]), @"
-        000000000000000000000001: revoked; those that descend from it still count, --descendants revokes them too:
+        000000000000000000000001: revoked; its descendants still work, --descendants revokes them, too:
           000000000000000000000002
         ");
         insta::assert_snapshot!(revoked(id("1"), true, &[id("2"), id("3")]), @"
-        000000000000000000000001: revoked, and with it those that descend from it:
+        000000000000000000000001: revoked, with its descendants:
           000000000000000000000002
           000000000000000000000003
         ");

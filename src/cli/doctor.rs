@@ -1,18 +1,18 @@
-//! `tasklane doctor`: whether a stack on AWS is what it should be.
+//! `tasklane doctor`: checks a stack on AWS.
 
 use super::{Outcome, Verdict, output};
 use crate::aws::{config, operator};
 
-/// Look for what is wrong with a stack on AWS, with your AWS credentials.
+/// Check a stack on AWS for problems, with your AWS credentials.
 ///
-/// Looks at the handlers, the tables and their indexes, the queues, the ticker, each Function's version, role and alias,
-/// the gateway, and this machine's clock. Exits 1 when something is wrong.
+/// Checks the handlers, the tables and their indexes, the queues, the ticker, each Function's version, role and alias,
+/// the gateway, and this machine's clock. Exits with 1 if there are problems.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   tasklane doctor --stack tasklane")]
 pub(super) struct Args {
-    /// The stack's name, as `sam deploy` was given it, or its Prefix
+    /// The name of the stack in CloudFormation, or its Prefix
     #[arg(long, value_name = "NAME")]
     stack: String,
 }
@@ -29,8 +29,8 @@ pub(super) async fn run(args: Args) -> Outcome {
     }
     let wrong = findings.iter().filter(|finding| finding.wrong.is_some()).count();
     match wrong {
-        0 => output::note(&format!("{} things looked at, all is well", findings.len())),
-        wrong => output::note(&format!("{} things looked at, {wrong} to be mended", findings.len())),
+        0 => output::note(&format!("checked {} items, no problems", findings.len())),
+        wrong => output::note(&format!("checked {} items, {wrong} problems", findings.len())),
     }
     Ok(if wrong == 0 { Verdict::Yes } else { Verdict::No })
 }

@@ -1,4 +1,4 @@
-//! `tasklane execute`: a Function at once.
+//! `tasklane execute`: runs a Function directly.
 
 use super::{
     Outcome, Verdict, functions,
@@ -11,9 +11,9 @@ use crate::{
     model::FunctionName,
 };
 
-/// Execute a Function at once and wait for its result, past the queue.
+/// Run a Function now, bypassing the queue, and wait for its result.
 ///
-/// The result goes to stdout as JSON; with --json the whole finished Task does.
+/// Prints the result as JSON on stdout, or the whole finished Task with --json.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 the Function returned; 1 it failed (its error is on stderr); 2 it could not be run.
@@ -25,12 +25,12 @@ pub(super) struct Args {
     #[arg(value_parser = functions::name)]
     name: FunctionName,
 
-    /// What the Function finds in event.data: JSON, @FILE, or - for stdin
+    /// Input for the Function, as event.data: JSON, @FILE, or - for stdin
     #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
     data: Option<JsonSource>,
 }
 
-/// The code of "the code threw".
+/// The code of the error that the Function threw.
 const RUNTIME_ERROR: u16 = 1406;
 
 pub(super) async fn run(session: Session, args: Args) -> Outcome {
@@ -53,7 +53,7 @@ fn failure(error: &ServiceError) -> String {
     let name = part(thrown.and_then(|thrown| thrown.get("name"))).unwrap_or_else(|| error.name.clone());
     let message = part(thrown.and_then(|thrown| thrown.get("message"))).unwrap_or_else(|| error.message.clone());
     match part(error.details.get("taskId")) {
-        Some(task) => format!("{name}: {message}\nsee what it logged: tasklane tasks logs {task}"),
+        Some(task) => format!("{name}: {message}\nsee its logs: tasklane tasks logs {task}"),
         None => format!("{name}: {message}"),
     }
 }

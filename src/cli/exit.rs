@@ -1,10 +1,10 @@
-//! How the command ends.
+//! The exit code of the command.
 
 use std::{io, process::ExitCode};
 
 use super::output;
 
-/// What a subcommand answers when nothing went wrong.
+/// The result of a subcommand that worked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Exit code 0.
@@ -13,15 +13,15 @@ pub enum Verdict {
     No,
 }
 
-/// How a subcommand ended. An error becomes exit code 2 and its message, with its causes, one line on stderr.
+/// How a subcommand ended. An error becomes exit code 2, and its message with all causes one line on stderr.
 pub type Outcome = anyhow::Result<Verdict>;
 
-/// The exit code, once an error has been told.
+/// Prints the error, if there is one, and returns the exit code.
 pub(super) fn code(outcome: Outcome) -> ExitCode {
     match outcome {
         Ok(Verdict::Yes) => ExitCode::SUCCESS,
         Ok(Verdict::No) => ExitCode::from(1),
-        // Whoever read our output has seen enough, as `head` does: that is no fault.
+        // The reader of our output has seen enough, like `head`. This is not an error.
         Err(e) if is_closed_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
             output::note(&format!("error: {e:#}"));
@@ -30,9 +30,9 @@ pub(super) fn code(outcome: Outcome) -> ExitCode {
     }
 }
 
-/// The exit code for arguments that cannot be understood, or for `--help` and `--version`.
+/// The exit code for invalid arguments, or for `--help` and `--version`.
 pub(super) fn usage(error: &clap::Error) -> ExitCode {
-    // A closed pipe is all that can go wrong here.
+    // This can fail only because of a closed pipe.
     let _ = error.print();
     if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
 }

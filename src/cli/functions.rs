@@ -31,7 +31,7 @@ pub(super) struct GetArgs {
     #[arg(value_parser = name)]
     name: FunctionName,
 
-    /// Show the values of environment variables too
+    /// Also show the values of environment variables
     #[arg(long)]
     show_secrets: bool,
 }
@@ -47,7 +47,7 @@ pub(super) struct DeleteArgs {
     name: FunctionName,
 }
 
-/// Let a disabled Function run again. Its waiting Tasks run then.
+/// Enable a Function. Its waiting Tasks will run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -58,7 +58,7 @@ pub(super) struct EnableArgs {
     name: FunctionName,
 }
 
-/// Stop a Function from running. Its Tasks wait until it is enabled again.
+/// Disable a Function. Its Tasks wait until it is enabled again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -112,7 +112,7 @@ pub(super) async fn disable(session: Session, args: DisableArgs) -> Outcome {
     Ok(Verdict::Yes)
 }
 
-/// What stands for a value that is not shown.
+/// Shown instead of a hidden value.
 const HIDDEN: &str = "••••";
 
 fn summaries(layout: Layout, records: &[Record<FunctionSummary>]) -> String {
@@ -164,14 +164,14 @@ fn hide_values(function: &mut Value) {
     }
 }
 
-/// How much of a list is wanted.
+/// How many records to list.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct HowManyArgs {
-    /// How many to show at most
+    /// The largest number to show
     #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
 
-    /// Show all there are
+    /// Show all
     #[arg(long, conflicts_with = "limit")]
     all: bool,
 }
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_values_of_the_environment_are_hidden_until_asked_for() {
+    fn the_values_of_the_environment_are_hidden_by_default() {
         let details = |show| details(Layout::PLAIN, &serde_json::from_value(function()).unwrap(), show);
         insta::assert_snapshot!(details(false), @"
         Name              hello-js

@@ -1,4 +1,4 @@
-//! What people type: JSON, moments, lengths of time.
+//! Values that people type: JSON, times and lengths of time.
 
 use std::{
     convert::Infallible,
@@ -16,11 +16,11 @@ use crate::model::{Json, Timestamp};
 /// Where JSON comes from: the argument itself, a file (`@FILE`) or stdin (`-`).
 #[derive(Clone, Debug)]
 pub enum JsonSource {
-    /// The argument is the JSON.
+    /// The argument itself.
     Inline(String),
-    /// A file holds it.
+    /// A file.
     File(PathBuf),
-    /// Stdin gives it.
+    /// Standard input.
     Stdin,
 }
 
@@ -36,7 +36,7 @@ impl FromStr for JsonSource {
 }
 
 impl JsonSource {
-    /// Reads it; blocks while stdin has more to come.
+    /// Reads the JSON. Blocks until stdin ends.
     ///
     /// # Errors
     /// When it cannot be read or is not JSON.
@@ -57,20 +57,20 @@ impl JsonSource {
     }
 }
 
-/// A moment: RFC 3339, a date, or a distance from now such as `+5m` or `-1h`.
+/// A point in time: RFC 3339, a date, or relative to now, such as `+5m` or `-1h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// That moment.
+    /// At this time.
     At(Timestamp),
-    /// So long after now.
+    /// This long after now.
     In(Duration),
-    /// So long before now.
+    /// This long before now.
     Ago(Duration),
 }
 
-/// A text that is no [`When`].
+/// Why a string is not a [`When`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected a moment such as 2026-01-31T08:15:30Z, or a distance from now such as +90s, +5m, +2h, +30d")]
+#[error("expected a time such as 2026-01-31T08:15:30Z, or one relative to now such as +90s, +5m, +2h, +30d")]
 pub struct InvalidWhen;
 
 impl FromStr for When {
@@ -88,7 +88,7 @@ impl FromStr for When {
 }
 
 impl When {
-    /// The moment that is meant when it is said at `now`.
+    /// The point in time, relative to `now`.
     pub fn resolve(self, now: Timestamp) -> Timestamp {
         match self {
             Self::At(moment) => moment,
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_absolute_or_relative() {
+    fn times_are_absolute_or_relative() {
         let now: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();
         for (text, moment) in [
             ("2026-02-01T00:00:00+01:00", "2026-01-31T23:00:00.000Z"),
@@ -133,7 +133,21 @@ mod tests {
         ] {
             assert_eq!(text.parse::<When>().unwrap().resolve(now).to_string(), moment, "{text}");
         }
-        for text in ["", "5m", "+", "+5", "+m", "+5y", "+5mo", "+5m ago", "+ 5m", "+-5m", "+5é", "tomorrow", "+99999999999999999999w"] {
+        for text in [
+            "",
+            "5m",
+            "+",
+            "+5",
+            "+m",
+            "+5y",
+            "+5mo",
+            "+5m ago",
+            "+ 5m",
+            "+-5m",
+            "+5é",
+            "tomorrow",
+            "+99999999999999999999w",
+        ] {
             assert_eq!(text.parse::<When>(), Err(InvalidWhen), "{text}");
         }
     }

@@ -1,4 +1,4 @@
-//! `tasklane tasks logs` and `tasklane api-requests logs`: what Functions logged.
+//! `tasklane tasks logs` and `tasklane api-requests logs`: the logs of runs.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     ports::LogLine,
 };
 
-/// Show what the run of a Task logged.
+/// Show the logs of a Task.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 all went well; 1 with --follow, the Task failed; 2 an error.
@@ -22,12 +22,12 @@ pub(super) struct TaskLogsArgs {
     /// The Task's id
     id: ObjectId,
 
-    /// Go on showing new lines until the Task has come to its end
+    /// Keep showing new lines until the Task ends
     #[arg(long, short)]
     follow: bool,
 }
 
-/// Show what the run for an API Request logged.
+/// Show the logs of an API Request.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -50,7 +50,7 @@ pub(super) async fn of_api_request(session: Session, args: ApiRequestLogsArgs) -
     show(&session, LogSource::ApiRequest(args.id)).await
 }
 
-/// Tells how a Task ended, when its lines alone do not.
+/// Says how a Task ended if its log lines do not.
 fn conclude(task: &Task) -> Verdict {
     if let Some(error) = &task.error {
         output::note(&format!("{}: {}", error.name, error.message));
@@ -59,10 +59,10 @@ fn conclude(task: &Task) -> Verdict {
         TaskStatus::Failed => return Verdict::No,
         TaskStatus::Retried => {
             if let Some(next) = task.retried_by_task_id {
-                output::note(&format!("it is tried again: tasklane tasks logs {next} --follow"));
+                output::note(&format!("It will be retried. Follow the next run: tasklane tasks logs {next} --follow"));
             }
         }
-        TaskStatus::Canceled => output::note("the Task was canceled: it never ran"),
+        TaskStatus::Canceled => output::note("the Task was canceled before it ran"),
         TaskStatus::New | TaskStatus::InProgress | TaskStatus::Complete => {}
     }
     Verdict::Yes
@@ -73,7 +73,7 @@ async fn show(session: &Session, source: LogSource) -> Outcome {
     if session.json {
         session.show_json(&lines)?;
     } else if lines.is_empty() {
-        output::note("nothing was logged yet");
+        output::note("no log lines yet");
     } else {
         for line in &lines {
             print(line, false)?;
@@ -82,7 +82,7 @@ async fn show(session: &Session, source: LogSource) -> Outcome {
     Ok(Verdict::Yes)
 }
 
-/// One line; with `json` one JSON object, so that a program can read them as they come.
+/// Prints one line; with `json` as a JSON object, so that programs can read lines as they come.
 fn print(line: &LogLine, json: bool) -> anyhow::Result<()> {
     if json {
         return Ok(output::json(&serde_json::to_string(line)?)?);
@@ -90,12 +90,12 @@ fn print(line: &LogLine, json: bool) -> anyhow::Result<()> {
     Ok(output::data(&format!("{}  {}", line.timestamp, line.message.trim_end()))?)
 }
 
-/// How patiently lines are waited for.
+/// How long to wait for lines.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
-    /// Between two looks.
+    /// The pause between two requests.
     between: Duration,
-    /// How often to look once more after the Task ended: logs may come later than the end does.
+    /// The number of requests after the Task has ended, because logs may arrive later.
     looks_after_end: u32,
 }
 
@@ -106,7 +106,7 @@ impl Pace {
 /// "Not in this state": the Task has not run yet.
 const NOT_RUN: u16 = 27;
 
-/// Hands each new line over, until the Task has ended and its last line was seen. Answers the ended Task.
+/// Passes each new line on, until the Task has ended and its last line has been seen. Returns the ended Task.
 async fn follow(
     client: &Client,
     id: ObjectId,
@@ -114,12 +114,12 @@ async fn follow(
     mut each: impl FnMut(&LogLine) -> anyhow::Result<()>,
 ) -> anyhow::Result<Task> {
     let mut from: Option<Timestamp> = None;
-    // How many lines of the moment `from` were handed over: `ge` brings them again.
+    // How many lines with the time `from` were passed on: `ge` returns them again.
     let mut seen_at_from = 0;
     let mut reported = false;
     let mut looks_left = pace.looks_after_end;
     loop {
-        // The status first: lines that were logged before the end are then sure to be looked for after it.
+        // The status first, so that lines from before the end are certainly requested after it.
         let Some(task) = client.find_task(id).await? else { bail!("there is no Task {id}") };
         let lines = match client.logs(LogSource::Task(id), from).await {
             Ok(lines) => lines,
@@ -128,7 +128,7 @@ async fn follow(
         };
         for line in lines.iter().skip(seen_at_from) {
             each(line)?;
-            // Lambda's own last line about a run.
+            // Lambda's own last line of a run.
             reported |= line.message.starts_with("REPORT RequestId:");
         }
         if let Some(last) = lines.last() {
@@ -137,7 +137,7 @@ async fn follow(
         }
         let status = task.value.status;
         if status.is_final() {
-            // What was canceled never ran; what has its report has no more to say.
+            // A canceled Task never ran; after its report, a run has no more lines.
             if reported || status == TaskStatus::Canceled || looks_left == 0 {
                 return Ok(task.value);
             }
@@ -162,7 +162,7 @@ mod tests {
         format!("2026-01-31T08:15:{second:02}.000Z")
     }
 
-    /// A Task that stands at `statuses[look]` and has logged `lines[..count[look]]` at each look.
+    /// A Task that has the status `statuses[n]` and the lines `lines[..count[n]]` at the n-th request.
     async fn followed(
         statuses: &'static [&str],
         lines: &'static [(usize, &str)],
@@ -208,7 +208,7 @@ mod tests {
     #[tokio::test]
     async fn following_shows_each_line_once_and_ends_with_the_report() {
         let lines = &[(1, "a"), (1, "b"), (1, "c"), (2, "d"), (2, "d"), (3, "REPORT RequestId: x")];
-        // The report comes two looks after the end of the Task.
+        // The report comes two requests after the end of the Task.
         let (printed, status) =
             followed(&["new", "inProgress", "inProgress", "complete"], lines, &[0, 2, 4, 5, 5, 6]).await;
         assert_eq!(printed, ["a", "b", "c", "d", "d", "REPORT RequestId: x"]);

@@ -1,7 +1,7 @@
 //! The `tasklane` command.
 //!
-//! Data goes to stdout, everything else to stderr. Exit codes: 0 when all went well, 1 when the answer is no (`sync
-//! --plan` found differences, the Function failed), 2 for an error. Each subcommand has a file of its own, with its
+//! Data goes to stdout, everything else to stderr. Exit codes: 0 on success, 1 when the command worked but the result is
+//! negative (`sync --plan` found differences, the Function failed), 2 for an error. Each subcommand has a file of its own, with its
 //! arguments and what it does.
 
 use std::{num::NonZero, process::ExitCode};
@@ -39,13 +39,13 @@ pub use exit::{Outcome, Verdict};
 use self::session::Remote;
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 all went well; 1 the answer is no (`sync --plan` found differences, the Function
-failed); 2 an error.
+Exit codes: 0 success; 1 the command worked, but the result is negative (`sync --plan` found
+differences, the Function failed); 2 an error.
 
 Examples:
-  Run a Function once, here, without a service:
+  Run a Function once on this machine, without a service:
     tasklane run examples/hello-js --data '{\"name\":\"Ada\"}'
-  Serve the whole service here, with these Functions:
+  Run the whole service on this machine, with these Functions:
     tasklane dev examples
   Then, in another terminal:
     tasklane execute hello-js --data '{\"name\":\"Ada\"}'
@@ -89,7 +89,7 @@ enum Command {
     Completions(completions::Args),
 }
 
-/// Runs the command that the process was started with.
+/// Runs the command of the process's arguments.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -97,8 +97,8 @@ pub fn main() -> ExitCode {
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
-        // Half of the cores: the others are for what is called, the processes of Functions and the database's thread. More
-        // threads of ours would hand each call from one to the other, which takes longer than what they do for it.
+        // Half of the cores; the others are for the Functions' processes and the database's thread. With more threads, each
+        // call would move between them, which takes longer than its actual work.
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         runtime.worker_threads(cores.div_ceil(2));
     }
@@ -146,11 +146,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_arguments_contradict_each_other_nowhere() {
+    fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
     }
 
-    /// Every command that does something, with its full name.
+    /// Every command without subcommands, with its full name.
     fn leaves(command: &clap::Command, name: &str, found: &mut Vec<(String, String)>) {
         if command.has_subcommands() {
             for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
@@ -172,12 +172,12 @@ mod tests {
             let examples = examples.replace("\\\n", " ");
             let mut typed = 0;
             for line in examples.lines().map(str::trim).filter(|line| line.starts_with("tasklane ")) {
-                // Pipes and redirections are the shell's, as its quotes are.
+                // Pipes, redirections and quotes are the shell's.
                 let line = line.split(" | ").next().and_then(|line| line.split(" > ").next()).unwrap_or(line);
                 let words = line.split_whitespace().map(|word| word.trim_matches('\''));
                 let parsed = Cli::try_parse_from(words);
                 assert!(parsed.is_ok(), "{line}: {}", parsed.err().map(|e| e.to_string()).unwrap_or_default());
-                assert!(line.starts_with(&name), "{line} is no example of {name}");
+                assert!(line.starts_with(&name), "{line} is not an example of {name}");
                 typed += 1;
             }
             assert!(typed > 0, "{name} has no example");
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_way_to_aws_says_can_be_typed() {
+    fn the_commands_in_the_aws_guide_are_valid() {
         let page = include_str!("../../docs/deploy.md");
         let lines: Vec<_> = page.lines().filter(|line| line.starts_with("tasklane ")).collect();
         assert!(lines.len() >= 6, "{lines:?}");
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_arguments_are_refused() {
         for line in [
             "tasklane",
             "tasklane sing",

@@ -1,21 +1,21 @@
-//! Data on stdout, everything else on stderr, and no panic when nobody listens.
+//! Data on stdout, everything else on stderr, and no panic if they are closed.
 
 use std::io::{self, BufRead as _, IsTerminal, Write};
 
 use super::terminal;
 
-/// Prints a line of data, or several, on stdout: nothing in it that a terminal would act upon but colours.
+/// Prints one or more lines of data on stdout. Control characters other than colors are replaced.
 ///
 /// # Errors
-/// When stdout is closed: pass it on, it ends the command quietly.
+/// When stdout is closed. Return the error, which ends the command quietly.
 pub fn data(text: &str) -> io::Result<()> {
     print(&terminal::shown(text))
 }
 
-/// Prints JSON on stdout. Where a terminal would act upon a character it is escaped.
+/// Prints JSON on stdout. Control characters are escaped.
 ///
 /// # Errors
-/// As [`data`].
+/// See [`data`].
 pub fn json(text: &str) -> io::Result<()> {
     print(&terminal::json(text))
 }
@@ -27,15 +27,14 @@ fn print(line: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Prints a line for the person at the terminal on stderr, with nothing in it that the terminal would act upon but
-/// colours. If stderr is closed nobody wanted to know.
+/// Prints a line for people on stderr. Control characters other than colors are replaced. If stderr is closed, the line is
+/// dropped.
 pub fn note(text: &str) {
-    // In one piece: stderr has no buffer, and other programs write there too.
+    // In one piece, because stderr has no buffer and other programs write to it, too.
     let _ = io::stderr().lock().write_all(format!("{}\n", terminal::shown(text)).as_bytes());
 }
 
-/// Prints text for the person at the terminal with a word in front of each of its lines, so that no line can pass for
-/// something else.
+/// Prints text for people with its source in front of each line, so that no line can pass for something else.
 pub fn note_from(source: &str, text: &str) {
     note(&prefixed(source, text));
 }
@@ -45,7 +44,7 @@ pub fn prefixed(source: &str, text: &str) -> String {
     terminal::lines(text).map(|line| format!("{source} | {line}")).collect::<Vec<_>>().join("\n")
 }
 
-/// Asks the person at the terminal a question; `false` where there is nobody to be asked.
+/// Asks the person at the terminal a question; `false` if there is no terminal.
 pub fn confirm(question: &str) -> bool {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return false;
@@ -56,7 +55,7 @@ pub fn confirm(question: &str) -> bool {
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
-/// Whether colours are welcome on stdout: a terminal, and nothing in the environment against them
+/// Whether to use colors on stdout: it is a terminal, and the environment does not forbid them
 /// (<https://no-color.org>).
 pub fn stdout_has_colors() -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -68,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_line_of_a_text_goes_without_its_source() {
+    fn every_line_gets_its_source() {
         assert_eq!(
             prefixed("hello", "one\ntwo\r\nthree\rFAKE LINE"),
             "hello | one\nhello | two\nhello | three\nhello | FAKE LINE"

@@ -1,4 +1,4 @@
-//! `tasklane run`: one Function, once, here.
+//! `tasklane run`: runs a Function once on this machine.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,8 +21,8 @@ use crate::{
 
 /// Run a Function once on this machine, without a service.
 ///
-/// Takes a folder that holds a task-config.json, or such a file. The result goes to stdout as JSON, what the Function
-/// logs to stderr.
+/// Takes a folder with a task-config.json, or such a file. Prints the result as JSON on stdout, and the Function's logs on
+/// stderr.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 the Function returned; 1 it failed (its error is on stderr); 2 it could not be run.
@@ -33,20 +33,20 @@ pub struct Args {
     /// The Function's folder, or its task-config.json
     pub path: PathBuf,
 
-    /// Take the code also from outside of the folder, where the task-config.json's "path" leads there
+    /// Also take code from outside the folder, if the "path" in the task-config.json leads there
     #[arg(long)]
     pub allow_outside: bool,
 
-    /// What the Function finds in event.data: JSON, @FILE, or - for stdin
+    /// Input for the Function, as event.data: JSON, @FILE, or - for stdin
     #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
     pub data: Option<JsonSource>,
 
-    /// The whole event instead of a Task: JSON, @FILE, or - for stdin. Given more than once, the Function is called with one after the other
+    /// The whole event, instead of a Task: JSON, @FILE, or - for stdin; if given more than once, the Function is called with each in turn
     #[arg(long = "event", value_name = "JSON", conflicts_with = "data")]
     pub events: Vec<JsonSource>,
 }
 
-/// Runs it.
+/// Runs the Function.
 pub(super) async fn run(args: Args) -> CommandOutcome {
     let confines = (!args.allow_outside).then(|| folder_of(&args.path));
     let config = TaskConfig::load(&config_file(&args.path), confines, &|name| std::env::var(name).ok())?;
@@ -56,7 +56,7 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
         (_, events) => events.iter().map(JsonSource::read).collect::<anyhow::Result<_>>()?,
     };
 
-    let folder = tempfile::tempdir().context("no temporary folder can be made")?;
+    let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
     let logs = LocalLogs::open(
         folder.path(),
         DEFAULT_RETENTION,
@@ -81,7 +81,7 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
             invocation = lambda.invoke(request) => invocation?,
             _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
         };
-        // What the Function logged comes before what it returned, also where both go to one terminal.
+        // The logs come before the result, even if both go to the same terminal.
         logs.writer().flush().await;
         match invocation.outcome {
             Outcome::Returned(json) => output::json(&String::from_utf8_lossy(&json))?,
@@ -96,12 +96,12 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
     Ok(verdict)
 }
 
-/// The Function's configuration: the path itself, or the file in that folder.
+/// The path of the configuration: the path itself, or the file in that folder.
 fn config_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() }
 }
 
-/// The event that a queued Task would be: the code reads its `data`.
+/// The event of a queued Task, from which the code reads `data`.
 fn task_event(config: &TaskConfig, data: Option<Json>) -> anyhow::Result<Json> {
     let now = SystemClock.now();
     let task = Task {

@@ -16,7 +16,7 @@ use crate::{
     ports::{Clock, SystemClock},
 };
 
-/// Have Tasks created at a fixed interval.
+/// Create Tasks at a fixed interval.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Create(Remote<CreateArgs>),
@@ -30,7 +30,7 @@ pub(super) enum Command {
 Example:
   tasklane schedules create hello-js --interval 5m --data '{\"name\":\"Ada\"}'")]
 pub(super) struct CreateArgs {
-    /// The Function that runs
+    /// The Function to run
     #[arg(value_name = "FUNCTION", value_parser = functions::name)]
     function: FunctionName,
 
@@ -38,7 +38,7 @@ pub(super) struct CreateArgs {
     #[arg(long, value_name = "TIME", value_parser = interval)]
     interval: Interval,
 
-    /// What the Function finds in event.data: JSON, @FILE, or - for stdin
+    /// Input for the Function, as event.data: JSON, @FILE, or - for stdin
     #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
     data: Option<JsonSource>,
 
@@ -57,11 +57,11 @@ pub(super) struct CreateArgs {
 Example:
   tasklane schedules list --function hello-js")]
 pub(super) struct ListArgs {
-    /// Only those of this Function
+    /// Only Schedules of this Function
     #[arg(long, value_name = "NAME", value_parser = functions::name)]
     function: Option<FunctionName>,
 
-    /// Only those that this RQL matches, e.g. 'lt(interval,3600)'
+    /// Only Schedules that match this RQL, e.g. 'lt(interval,3600)'
     #[arg(long, value_name = "RQL")]
     rql: Option<String>,
 

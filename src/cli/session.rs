@@ -1,4 +1,4 @@
-//! A subcommand that talks to a service: what it talks through, and how it shows what it hears.
+//! What a subcommand needs to talk to a service and to show the responses.
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -8,7 +8,7 @@ use crate::{
     model::Json,
 };
 
-// No doc comment: clap would show it in the place of the subcommand's own.
+// No doc comment: clap would show it instead of the subcommand's own.
 #[derive(Debug, clap::Args)]
 pub(super) struct Remote<T: clap::Args> {
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub(super) struct Remote<T: clap::Args> {
 }
 
 impl<T: clap::Args> Remote<T> {
-    /// What was asked, to be looked at before a service is looked for.
+    /// The arguments, for checks before a service is looked for.
     pub(super) fn args(&self) -> &T {
         &self.args
     }
@@ -34,18 +34,16 @@ impl<T: clap::Args> Remote<T> {
     }
 }
 
-/// What a subcommand works with.
+/// The connection and the output settings of a subcommand.
 pub(super) struct Session {
-    /// The service.
     pub(super) client: Client,
-    /// Whether a program reads along.
+    /// Whether to print JSON, for programs.
     pub(super) json: bool,
-    /// How tables are laid out.
     pub(super) layout: Layout,
 }
 
 impl Session {
-    /// Shows one record: its JSON as the service wrote it, or what `people` makes of it.
+    /// Shows one record: its JSON as the service sent it, or the text that `people` makes of it.
     pub(super) fn show<T>(&self, record: &Record<T>, people: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
         if self.json { self.show_json(&record.json) } else { Ok(output::data(&people(&record.value))?) }
     }
@@ -72,7 +70,7 @@ impl Session {
         Ok(output::data(&people(records))?)
     }
 
-    /// Shows a part of a list, with a word to people about what it leaves out.
+    /// Shows a part of a list, and says how many records are left out.
     pub(super) fn show_listing<T: DeserializeOwned>(
         &self,
         listing: &Listing<T>,
@@ -81,18 +79,18 @@ impl Session {
     ) -> anyhow::Result<()> {
         match listing.parse() {
             Ok(records) if !self.json => self.show_records(&records, what, people)?,
-            // For a program, or records of which the query selected a part: no table fits those.
+            // For programs, and for records of which the query selected only a part: those do not fit a table.
             Ok(_) | Err(_) => self.show_json(&listing.records)?,
         }
         let shown = listing.records.len() as u64;
         if let Some(total) = listing.total.filter(|total| *total > shown && !self.json) {
             let at_least = if listing.total_is_exact { "" } else { "at least " };
-            output::note(&format!("{shown} of {at_least}{total} {what}; --limit N or --all shows more"));
+            output::note(&format!("{shown} of {at_least}{total} {what}; use --limit N or --all to show more"));
         }
         Ok(())
     }
 
-    /// Tells what a change did: its JSON on stdout, or a sentence on stderr.
+    /// Shows the result of a change: its JSON on stdout, or a sentence on stderr.
     pub(super) fn done<T>(&self, record: &Record<T>, sentence: &str) -> anyhow::Result<()> {
         if self.json {
             return self.show_json(&record.json);
@@ -102,10 +100,10 @@ impl Session {
     }
 }
 
-/// JSON on several lines, its numbers and its order of names as they were written.
+/// JSON on several lines, with numbers and the order of names unchanged.
 pub(super) fn indented(value: &impl Serialize) -> anyhow::Result<String> {
     let compact = serde_json::to_string(value)?;
-    // Through a `Value` the numbers would be rounded; the text itself only needs white space.
+    // A `Value` would round the numbers; the text only needs white space.
     Ok(indent(&compact))
 }
 
@@ -171,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn indenting_changes_white_space_only() {
+    fn indenting_changes_only_white_space() {
         let json =
             Json::parse(r#"{ "b":[1.50,{},[ ],"a,{\"b\":\\" ], "a":null,"n":12345678901234567890123}"#.to_owned())
                 .unwrap();

@@ -7,21 +7,21 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets::NO
 use super::{output, terminal};
 use crate::model::TaskStatus;
 
-/// How a table is laid out.
+/// The layout of a table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
-    /// Whether cells break to fit the terminal; in a pipe every record stays on its line.
+    /// Whether cells are wrapped to fit the terminal; in a pipe, every record stays on one line.
     fit: bool,
     colors: bool,
 }
 
 impl Layout {
-    /// As stdout likes it.
+    /// The right layout for stdout.
     pub(super) fn of_stdout() -> Self {
         Self { fit: io::stdout().is_terminal(), colors: output::stdout_has_colors() }
     }
 
-    /// A line a record, without colours.
+    /// One line per record, without colors.
     #[cfg(test)]
     pub(super) const PLAIN: Self = Self { fit: false, colors: false };
 
@@ -33,14 +33,14 @@ impl Layout {
         self.print(&mut table)
     }
 
-    /// A line a property.
+    /// One line per property.
     pub(super) fn details(self, rows: impl IntoIterator<Item = (&'static str, String)>) -> String {
         let mut table = self.table();
         table.add_rows(rows.into_iter().map(|(name, value)| vec![self.bold(name), text(value)]));
         self.print(&mut table)
     }
 
-    /// A status in its colour.
+    /// A status in its color.
     pub(super) fn status(self, status: TaskStatus) -> Cell {
         let color = match status {
             TaskStatus::New => Color::Blue,
@@ -82,17 +82,17 @@ impl Layout {
     }
 }
 
-/// A cell of text that came from somewhere else: nothing in it can break the line or move the cursor.
+/// A cell of untrusted text, which cannot break the line or move the cursor.
 pub(super) fn cell(text: impl std::fmt::Display) -> Cell {
     Cell::new(plain(&text.to_string()))
 }
 
-/// A cell for what may be absent.
+/// A cell for an optional value.
 pub(super) fn optional(value: Option<impl std::fmt::Display>) -> Cell {
     value.map_or_else(|| Cell::new("-"), cell)
 }
 
-/// Text on one line without anything that a terminal would act upon.
+/// Text on one line, without control characters.
 pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || terminal::is_acted_upon(c) { ' ' } else { c }).collect()
 }

@@ -1,4 +1,4 @@
-//! `tasklane tasks`: create, list, get, cancel; `logs` has a file of its own.
+//! `tasklane tasks`: create, list, get, cancel; `logs` is in a file of its own.
 
 use anyhow::bail;
 use clap::Subcommand;
@@ -17,7 +17,7 @@ use crate::{
     ports::{Clock, SystemClock},
 };
 
-/// Create Tasks, and see what became of them.
+/// Create Tasks, and see their status and logs.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Create(Remote<CreateArgs>),
@@ -33,11 +33,11 @@ pub(super) enum Command {
 Example:
   tasklane tasks create hello-js --data '{\"name\":\"Ada\"}' --start +5m --tag demo")]
 pub(super) struct CreateArgs {
-    /// The Function that runs
+    /// The Function to run
     #[arg(value_name = "FUNCTION", value_parser = functions::name)]
     function: FunctionName,
 
-    /// What the Function finds in event.data: JSON, @FILE, or - for stdin
+    /// Input for the Function, as event.data: JSON, @FILE, or - for stdin
     #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
     data: Option<JsonSource>,
 
@@ -45,7 +45,7 @@ pub(super) struct CreateArgs {
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     start: Option<When>,
 
-    /// Of the Tasks that are due, the higher runs first [default: the Function's]
+    /// Among due Tasks, higher priority runs first [default: the Function's]
     #[arg(long, value_name = "N", value_parser = priority, allow_negative_numbers = true)]
     priority: Option<Priority>,
 
@@ -54,21 +54,21 @@ pub(super) struct CreateArgs {
     tags: Vec<String>,
 }
 
-/// List Tasks, the newest first.
+/// List Tasks, newest first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   tasklane tasks list --status failed --function hello-js --all --json")]
 pub(super) struct ListArgs {
-    /// Only those in this state: new, inProgress, complete, failed, retried, canceled
+    /// Only Tasks with this status: new, inProgress, complete, failed, retried, canceled
     #[arg(long, value_parser = status)]
     status: Option<TaskStatus>,
 
-    /// Only those of this Function
+    /// Only Tasks of this Function
     #[arg(long, value_name = "NAME", value_parser = functions::name)]
     function: Option<FunctionName>,
 
-    /// Only those that this RQL matches, e.g. 'gt(priority,5)&sort(startTimestamp)'; percent-encode special characters in values twice
+    /// Only Tasks that match this RQL, e.g. 'gt(priority,5)&sort(startTimestamp)'; percent-encode special characters in values twice
     #[arg(long, value_name = "RQL")]
     rql: Option<String>,
 
@@ -86,7 +86,7 @@ pub(super) struct GetArgs {
     id: ObjectId,
 }
 
-/// Cancel a Task that has not begun.
+/// Cancel a Task that has not started.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_a_line_a_task() {
+    fn a_list_has_a_line_per_task() {
         let failed = json!({ "status": "failed", "error": { "type": "runtime", "name": "Error\nX", "message": "m" } });
         insta::assert_snapshot!(table(Layout::PLAIN, &[task(json!({})), task(failed)]), @"
         ID                        FUNCTION  STATUS  PRIORITY  START                     CREATED                   ERROR
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn details_show_what_there_is() {
+    fn details_leave_out_absent_values() {
         let retried = json!({
             "status": "retried", "error": { "type": "runtime", "name": "E", "message": "m" },
             "retryForTaskIds": ["0123456789abcdef01234566"], "retriedByTaskId": "0123456789abcdef01234568",

@@ -1,12 +1,12 @@
-//! What a terminal may be sent of text that came from somewhere else: a Function's log, an error, a stored record.
+//! Makes untrusted text safe for a terminal: a Function's logs, an error, a stored record.
 //!
-//! A terminal acts upon control characters: it moves its cursor, retitles its window, answers into the shell. Characters
-//! that turn the direction of text make one command look like another. None of them gets through; colours do.
+//! Control characters make a terminal move its cursor, change its title, or type into the shell. Characters that change
+//! the direction of text make one command look like another. All of them are replaced, except colors.
 
 use std::{borrow::Cow, iter::Peekable, str::Chars};
 
-/// Text for a terminal: lines, tabs and colours (SGR) stay, every other control is replaced by something visible. What a
-/// line colours ends with the line. A carriage return ends a line too.
+/// Text for a terminal. Lines, tabs and colors (SGR) stay; every other control character is replaced with a visible one.
+/// Colors end with their line. A carriage return also ends a line.
 pub(super) fn shown(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|c| c == '\u{1b}' || c == '\r' || is_acted_upon(c)) {
         return Cow::Borrowed(text);
@@ -15,17 +15,17 @@ pub(super) fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(lines.join("\n"))
 }
 
-/// The lines of a text: `\n`, `\r\n` and `\r` end one.
+/// The lines of a text, which `\n`, `\r\n` and `\r` end.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).flat_map(|line| line.split('\r'))
 }
 
-/// JSON that means the same, in which every character that a terminal would act upon is escaped.
+/// Equivalent JSON in which every control character is escaped.
 pub(super) fn json(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_acted_upon) {
         return Cow::Borrowed(text);
     }
-    // They stand in strings only: outside of them JSON has no such character.
+    // They occur only in strings: elsewhere JSON has no such characters.
     let escaped = text.chars().fold(String::with_capacity(text.len() + 32), |mut escaped, c| {
         match is_acted_upon(c) {
             true => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
@@ -36,7 +36,8 @@ pub(super) fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Whether a terminal acts upon the character: C0 but for line ends and tabs, DEL, C1, and what turns or breaks lines.
+/// Whether a terminal acts on the character: C0 except line ends and tabs, DEL, C1, and characters that change the
+/// direction of text or break lines.
 pub(super) fn is_acted_upon(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
@@ -71,7 +72,7 @@ fn line(text: &str) -> String {
     safe
 }
 
-/// The parameters of the colour sequence (`[…m`) that comes next, if one does.
+/// The parameters of the color sequence (`[…m`) at this position, if there is one.
 fn color(rest: &Peekable<Chars<'_>>) -> Option<String> {
     const LONGEST: usize = 64;
     let mut rest = rest.clone();
@@ -86,7 +87,7 @@ fn color(rest: &Peekable<Chars<'_>>) -> Option<String> {
     rest.next_if_eq(&'m').map(|_| parameters)
 }
 
-/// A character that shows, in place of one that a terminal acts upon.
+/// A visible character that replaces a control character.
 fn visible(c: char) -> char {
     match c {
         c if !is_acted_upon(c) => c,
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_stay_and_end_with_their_line() {
+    fn colors_stay_and_end_with_their_line() {
         for text in ["plain\ttext\nof ünïcode 🚀", "\u{1b}[31mred\u{1b}[0m", "\u{1b}[1;38;5;12mx\u{1b}[m", ""] {
             assert_eq!(shown(text), text);
         }
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn json_means_what_it_meant() {
+    fn json_keeps_its_meaning() {
         let value = serde_json::json!({ "a": "\u{9b}31m\u{7f}\u{202e}\u{2028} ü 🚀 \u{1b}" });
         let text = serde_json::to_string_pretty(&value).unwrap();
         let escaped = json(&text);

@@ -247,7 +247,9 @@ fn call<'a>(input: &mut Input<'a>, operator: Word<'a>, place: Place) -> Parsed<T
             }
         }
         "skipCount" => Ok(Term::SkipCount { at }),
-        unknown => Err(Fault::new(at, format!("unknown operator '{}'; the operators are {OPERATORS}", shorten(unknown)))),
+        unknown => {
+            Err(Fault::new(at, format!("unknown operator '{}'; the operators are {OPERATORS}", shorten(unknown))))
+        }
     }
 }
 

@@ -286,11 +286,9 @@ impl Check {
         let Some(confines) = confines else { return Some(path) };
         let fault = match (path.canonicalize(), confines.canonicalize()) {
             (Ok(real), Ok(confines)) if real.starts_with(&confines) => return Some(path),
-            (Ok(real), Ok(confines)) => format!(
-                "is {}, outside {}; use --allow-outside to allow that",
-                real.display(),
-                confines.display()
-            ),
+            (Ok(real), Ok(confines)) => {
+                format!("is {}, outside {}; use --allow-outside to allow that", real.display(), confines.display())
+            }
             (Err(e), _) | (_, Err(e)) => format!("cannot be read: {e}"),
         };
         self.problems.push(Problem::CodeDir { path, fault });

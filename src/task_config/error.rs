@@ -28,9 +28,7 @@ pub enum Problem {
     NothingFound,
     /// A required property is absent.
     #[error("the property '{property}' is required")]
-    Missing {
-        property: String,
-    },
+    Missing { property: String },
     /// A property that does not exist.
     #[error("there is no property '{property}'{}", hint.as_ref().map(|hint| format!("; did you mean '{hint}'?")).unwrap_or_default())]
     Unknown {
@@ -56,10 +54,7 @@ pub enum Problem {
     Environment(String),
     /// A value comes from a variable that does not exist.
     #[error("'{property}' comes from the environment variable '{variable}', which is not set or is empty")]
-    Variable {
-        property: String,
-        variable: String,
-    },
+    Variable { property: String, variable: String },
     /// The code folder cannot be used.
     #[error("'path' leads to {path}, which {fault}", path = .path.display())]
     CodeDir {

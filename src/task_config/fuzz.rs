@@ -31,7 +31,10 @@ pub fn task_config(data: &[u8]) {
             assert!(!error.problems.is_empty());
             let path = text.contains("path") || text.contains('\\');
             let said = error.to_string();
-            assert!(path || text.contains(VARIABLE) || !said.contains(VARIABLE), "an error quotes the value of a variable: {said}");
+            assert!(
+                path || text.contains(VARIABLE) || !said.contains(VARIABLE),
+                "an error quotes the value of a variable: {said}"
+            );
         }
     }
 }

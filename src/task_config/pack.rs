@@ -38,10 +38,7 @@ impl std::fmt::Debug for Package {
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
     #[error("{} cannot be read: {cause}", path.display())]
-    Unreadable {
-        path: PathBuf,
-        cause: std::io::Error,
-    },
+    Unreadable { path: PathBuf, cause: std::io::Error },
     #[error("{} holds no files", .0.display())]
     Empty(PathBuf),
     /// A symbolic link that leads out of the folder. On Lambda, nothing will be there.

@@ -121,7 +121,7 @@ fn a_port_that_is_taken_is_an_error_that_names_it() {
 fn without_a_jail_it_says_so_and_listens_on_this_machine_only() {
     let home = tempfile::tempdir().unwrap();
     let dev = Dev::start(home.path(), ["--jail", "off"]);
-    assert!(dev.stderr().contains("without a jail, as you, with your rights"), "{}", dev.stderr());
+    assert!(dev.stderr().contains("without a jail, with your user's permissions"), "{}", dev.stderr());
     dev.stop();
     let args = ["dev", "--jail", "off", "--listen", "0.0.0.0:0"];
     let ended = crate::support::command::run(home.path(), args).expect(2);

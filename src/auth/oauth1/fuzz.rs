@@ -40,7 +40,10 @@ fn check(method: &str, url: &str, mut header: OAuthHeader) {
             verify(Signed { method, url, form: None }, &header, &SECRETS),
             "a valid signature is refused: {method} {url}"
         );
-        assert!(!verify(Signed { method, url, form: None }, &header, &OTHERS), "it is valid for other secrets: {method} {url}");
+        assert!(
+            !verify(Signed { method, url, form: None }, &header, &OTHERS),
+            "it is valid for other secrets: {method} {url}"
+        );
         assert!(
             !verify(Signed { method: &format!("{method}X"), url, form: None }, &header, &SECRETS),
             "it is valid for another method: {method} {url}"

@@ -79,8 +79,8 @@ impl OAuthHeader {
         let timestamp = timestamp.parse().ok().filter(|_| digits);
         let (consumer_key, signature, nonce) = (need(CONSUMER_KEY)?, need(SIGNATURE)?, need(NONCE)?);
         let token = find(TOKEN).filter(|token| !token.is_empty()).cloned();
-        let timestamp =
-            timestamp.ok_or(InvalidHeader::Unsupported("oauth_timestamp must be a whole number of seconds since 1970"))?;
+        let timestamp = timestamp
+            .ok_or(InvalidHeader::Unsupported("oauth_timestamp must be a whole number of seconds since 1970"))?;
         parameters.retain(|(name, _)| name != SIGNATURE && !name.eq_ignore_ascii_case("realm"));
         Ok(Self { consumer_key, token, signature, timestamp, nonce, signed: parameters })
     }

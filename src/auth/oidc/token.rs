@@ -49,8 +49,7 @@ impl<'a> Token<'a> {
         if !header.typ.is_none_or(|typ| is_access_token(&typ)) {
             return Err(InvalidToken("is not an access token by its type (typ)"));
         }
-        let algorithm =
-            Algorithm::named(&header.alg).ok_or(InvalidToken("is signed with an unsupported algorithm"))?;
+        let algorithm = Algorithm::named(&header.alg).ok_or(InvalidToken("is signed with an unsupported algorithm"))?;
         Ok(Self { algorithm, key_id: header.kid, claims, signed, signature })
     }
 }

@@ -188,12 +188,12 @@ async fn functions(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) 
 fn wrong_with(function: &Function, alias: Option<&str>, role: Option<&str>, execution_role: &str) -> Option<String> {
     let version = &function.deployment.version;
     match role {
-        None => Some(format!("Lambda has no version {version} of it, so it cannot run. Sync it with --anew")),
+        None => Some(format!("Lambda has no version {version} of it, so it cannot run. Sync it with --force")),
         Some(role) if role != execution_role => {
-            Some(format!("it runs as {role}, and the stack's role is {execution_role}. Sync it with --anew"))
+            Some(format!("it runs as {role}, and the stack's role is {execution_role}. Sync it with --force"))
         }
         Some(_) if alias != Some(version) => Some(format!(
-            "the alias {LIVE_ALIAS} points at {}, and calls run version {version}. Sync it with --anew",
+            "the alias {LIVE_ALIAS} points at {}, and calls run version {version}. Sync it with --force",
             alias.unwrap_or("nothing")
         )),
         Some(_) => None,

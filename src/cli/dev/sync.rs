@@ -1,4 +1,4 @@
-//! Makes the service hold what the `task-config.json` files say.
+//! Deploys the Functions of the `task-config.json` files to the service.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use crate::{
     task_config::{self, Package, TaskConfig, pack},
 };
 
-/// What was synced last from each file, so that a save that changes nothing says nothing.
+/// The last synced state of each file, so that a save without changes prints nothing.
 pub struct Synced {
     files: BTreeMap<PathBuf, State>,
     allow_outside: bool,
@@ -25,19 +25,19 @@ enum State {
 }
 
 impl Synced {
-    /// Nothing yet. `allow_outside`: code may lie outside of the paths.
+    /// Nothing yet. `allow_outside`: code may be outside the paths.
     pub fn new(allow_outside: bool) -> Self {
         Self { files: BTreeMap::new(), allow_outside }
     }
 
-    /// Syncs every `task-config.json` under the paths. One that is broken is told, and what the service holds of its
-    /// Function stays as it is.
+    /// Syncs every `task-config.json` under the paths. If one is broken, the error is printed, and its Function on the service
+    /// stays unchanged.
     pub async fn sync(&mut self, service: &Service, paths: &[PathBuf]) {
         let files = match task_config::find(paths) {
             Ok(files) => files,
             Err(error) => return output::note(&format!("error: {error}")),
         };
-        // A Function whose file went away stays: deleting one is something that people say, not something that happens.
+        // If a file disappears, its Function stays: people delete Functions explicitly.
         self.files.retain(|file, _| files.contains(file));
         for file in files {
             let given = paths.iter().find(|path| file.starts_with(path)).unwrap_or(&file);
@@ -73,7 +73,10 @@ impl Synced {
                 self.files.insert(file, state);
             }
             Err(why) => {
-                output::note(&format!("error: {} is not synced, what was there stays: {why}", file.display()));
+                output::note(&format!(
+                    "error: could not sync {}: {why} (the deployed version, if any, is unchanged)",
+                    file.display()
+                ));
                 self.files.insert(file, State::Broken(why));
             }
         }

@@ -1,4 +1,4 @@
-//! Tells when something under the synced paths changes.
+//! Watches the synced paths for changes.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 
 use crate::cli::output;
 
-/// How long the paths must be at rest before they are read: an editor writes in several steps, a build in many.
+/// How long the paths must be unchanged before they are read, because editors and builds write in several steps.
 const REST: Duration = Duration::from_millis(250);
 
-/// The longest that changes are waited out: something that writes all the time must not keep the rest from being seen.
+/// The longest wait for that: a program that writes constantly must not hide other changes.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// Watches folders.
@@ -24,14 +24,14 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches the paths but not what the service itself writes in `data_dir`; where that is not possible it says so
-    /// and sees no change.
+    /// Watches the paths, except what the service itself writes to `data_dir`. If that is not possible, prints a warning and
+    /// reports no changes.
     pub fn start(paths: &[PathBuf], data_dir: &Path) -> Self {
         let data_dir = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned());
         let (sender, changes) = mpsc::unbounded_channel();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| is_change(&event, &data_dir)) {
-                // Whoever listened is gone when the service stops.
+                // The receiver is gone when the service stops.
                 let _ = sender.send(());
             }
         });
@@ -45,13 +45,13 @@ impl Watch {
         match watching {
             Ok(watcher) => Self { changes, _watcher: Some(watcher) },
             Err(error) => {
-                output::note(&format!("warning: changes are not seen while the service runs: {error}"));
+                output::note(&format!("warning: not watching for changes: {error}"));
                 Self { changes, _watcher: None }
             }
         }
     }
 
-    /// Resolves once something changed and then came to rest; never, when nothing can be watched.
+    /// Resolves once something has changed and then stayed unchanged for a moment; never if nothing can be watched.
     pub async fn changed(&mut self) {
         if self.changes.recv().await.is_none() {
             std::future::pending::<()>().await;
@@ -65,7 +65,7 @@ impl Watch {
     }
 }
 
-/// Reading a file is no change of it, and syncing reads them all.
+/// Reading a file is not a change, and syncing reads all files.
 fn is_change(event: &notify::Event, data_dir: &Path) -> bool {
     let is_git = |path: &Path| path.components().any(|part| part.as_os_str() == ".git");
     !event.kind.is_access() && event.paths.iter().any(|path| !path.starts_with(data_dir) && !is_git(path))

@@ -1,4 +1,4 @@
-//! `tasklane sync`: Functions on the service become what their folders say.
+//! `tasklane sync`: deploys Functions from their folders to the service.
 
 mod plan;
 mod progress;
@@ -17,11 +17,11 @@ use crate::{
     task_config::{self, ConfigError, Draft, TaskConfig, pack},
 };
 
-/// Create Functions, or update them to what their folders say.
+/// Create or update Functions from their folders.
 ///
-/// Reads task-config.json files, packs each code folder, and writes what differs: nothing where code and configuration
-/// are the same. A property that a file does not name keeps its value. Flags override the file; without --path they say
-/// everything. A Function that cannot be synced does not keep the others from it.
+/// Reads task-config.json files, packs each code folder, and writes only what differs from the service. A property that a
+/// file does not name keeps its value. Flags override the file; without --path they must describe the whole Function. If
+/// one Function cannot be synced, the others still are.
 #[derive(Debug, Default, clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 all is in sync; 1 with --plan, something differs; 2 an error with any of them.
@@ -34,21 +34,21 @@ Examples:
   Without a task-config.json:
     tasklane sync --name hello-js --code dist --entryPoint index.handler --runtime nodejs22.x")]
 pub(super) struct Args {
-    /// A task-config.json, its folder, or a folder whose sub-folders each hold one
+    /// A task-config.json, its folder, or a folder with such folders in it
     #[arg(long, value_name = "PATH")]
     path: Option<PathBuf>,
 
-    /// Take code also from outside of PATH, where a task-config.json's "path" leads there
+    /// Also take code from outside PATH, if the "path" in a task-config.json leads there
     #[arg(long)]
     allow_outside: bool,
 
-    /// Show field by field what would change, and change nothing
+    /// Show field by field what would change, without changing anything
     #[arg(long)]
     plan: bool,
 
-    /// Write the code even where it is the same: what mends a Function that `tasklane doctor` finds broken in Lambda
-    #[arg(long, conflicts_with = "plan")]
-    anew: bool,
+    /// Upload the code even if unchanged; repairs a Function that `tasklane doctor` reports as broken
+    #[arg(long, alias = "anew", conflicts_with = "plan")]
+    force: bool,
 
     /// The Function's name
     #[arg(long, value_name = "NAME")]
@@ -58,15 +58,15 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     code: Option<PathBuf>,
 
-    /// What is called in the code, e.g. index.handler
+    /// The handler in the code, e.g. index.handler
     #[arg(long = "entryPoint", alias = "entry-point", value_name = "HANDLER")]
     entry_point: Option<String>,
 
-    /// What runs it, e.g. nodejs22.x, python3.13, provided.al2023
+    /// The runtime, e.g. nodejs22.x, python3.13, provided.al2023
     #[arg(long, value_name = "RUNTIME")]
     runtime: Option<String>,
 
-    /// What it is for
+    /// A description
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
 
@@ -74,7 +74,7 @@ pub(super) struct Args {
     #[arg(long = "timeLimit", alias = "time-limit", value_name = "SECONDS")]
     time_limit: Option<i64>,
 
-    /// How much memory one run may take, 128 to 10240 MB
+    /// How much memory one run may use, 128 to 10240 MB
     #[arg(long = "memoryLimit", alias = "memory-limit", value_name = "MB")]
     memory_limit: Option<i64>,
 
@@ -82,11 +82,11 @@ pub(super) struct Args {
     #[arg(long = "executionPermission", alias = "execution-permission", value_name = "MODE")]
     execution_permission: Option<String>,
 
-    /// The priority of its Tasks when nobody says otherwise
+    /// The default priority of its Tasks
     #[arg(long = "defaultPriority", alias = "default-priority", value_name = "N", allow_negative_numbers = true)]
     default_priority: Option<i64>,
 
-    /// An environment variable, beside those of the file or in the place of one; may be given more than once
+    /// An environment variable, which is added to those of the file or overrides one; may be given more than once
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
     variables: Vec<(String, String)>,
 }
@@ -106,7 +106,7 @@ pub(super) async fn run(session: Session, args: Args) -> Outcome {
     Ok(if differs { Verdict::No } else { Verdict::Yes })
 }
 
-/// Syncs one Function after the other, and tells what became of each as soon as that is known.
+/// Syncs one Function after the other, and reports each result as soon as it is known.
 async fn sync_all(
     client: &Client,
     args: &Args,
@@ -119,7 +119,7 @@ async fn sync_all(
         let report = match draft.and_then(Draft::finish) {
             Ok(config) if !names.insert(config.name.clone()) => {
                 let taken =
-                    anyhow::anyhow!("another {} before it has the name '{}'", task_config::FILE_NAME, config.name);
+                    anyhow::anyhow!("an earlier {} has the same name '{}'", task_config::FILE_NAME, config.name);
                 Report::failed(&place, &taken)
             }
             Ok(config) => sync(client, config, args).await,
@@ -132,19 +132,19 @@ async fn sync_all(
 }
 
 impl Args {
-    /// Whether it can be meant at all.
+    /// Checks that the flags are complete.
     ///
     /// # Errors
-    /// When neither a path nor everything else is given.
+    /// When there is no path and other flags are missing, too.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let missing = self.missing_flags();
         if self.path.is_none() && !missing.is_empty() {
-            bail!("without --path these flags are needed too: {}", missing.join(", "));
+            bail!("without --path, these flags are required, too: {}", missing.join(", "));
         }
         Ok(())
     }
 
-    /// What the files and the flags say, one draft a Function, with the place it comes from.
+    /// The configurations from the files and the flags, one draft per Function, with its source.
     fn drafts(
         &self,
         lookup: &dyn Fn(&str) -> Option<String>,
@@ -157,7 +157,7 @@ impl Args {
         };
         let files = task_config::find_for_sync(path)?;
         if files.len() > 1 && (self.name.is_some() || self.code.is_some()) {
-            bail!("--name and --code are one Function's, but {} holds {}", path.display(), files.len());
+            bail!("--name and --code are for one Function, but {} has {}", path.display(), files.len());
         }
         let draft = |file: PathBuf| {
             let draft = Draft::read(&file, lookup).map(|mut draft| {
@@ -221,7 +221,7 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Syncs one Function, or only looks what that would change.
+/// Syncs one Function, or only determines what would change.
 async fn sync(client: &Client, config: TaskConfig, args: &Args) -> Report {
     let name = config.name.clone();
     match try_sync(client, config, args).await {
@@ -237,7 +237,7 @@ async fn try_sync(client: &Client, config: TaskConfig, args: &Args) -> anyhow::R
     let package = tokio::task::spawn_blocking(move || pack(&dir)).await.context("packing was interrupted")??;
     progress.step("comparing");
     let current = client.find_function(&config.name).await?;
-    let plan = Plan::new(&config, &package, current.as_ref().map(|function| &function.value), args.anew);
+    let plan = Plan::new(&config, &package, current.as_ref().map(|function| &function.value), args.force);
     let report = Report::of(config.name.as_str(), &plan, args.plan);
     if !args.plan {
         progress.step(&plan.describe_upload(&package));

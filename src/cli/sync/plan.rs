@@ -1,4 +1,4 @@
-//! What differs between a configuration and the Function on the service, and the write that makes them the same.
+//! The differences between a configuration and the Function on the service, and the request that removes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ pub(super) struct Plan {
     body: FunctionBody,
 }
 
-/// What a plan comes to.
+/// What a plan does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Create,
@@ -28,10 +28,10 @@ pub(super) enum Action {
     Nothing,
 }
 
-/// One field that differs. What an environment variable holds is nobody's business, so it has no values.
+/// One field that differs. Values of environment variables are left out, because they may be secrets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Change {
-    /// The field's path as the service names it, e.g. `executionOptions.permissionMode`.
+    /// The field's path in the API, e.g. `executionOptions.permissionMode`.
     pub(super) field: String,
     pub(super) change: Kind,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,9 +50,9 @@ pub(super) enum Kind {
 }
 
 impl Plan {
-    /// Compares what the configuration names; what it leaves open keeps its value. With `anew` the code is written even
-    /// where it is the same, so that the service looks whether Lambda has it.
-    pub(super) fn new(config: &TaskConfig, package: &Package, current: Option<&FunctionDetails>, anew: bool) -> Self {
+    /// Compares the properties that the configuration names; all others keep their values. With `force`, the code is written
+    /// even if it is unchanged, so that the service checks whether Lambda has it.
+    pub(super) fn new(config: &TaskConfig, package: &Package, current: Option<&FunctionDetails>, force: bool) -> Self {
         let mut compare = Compare { current, changes: Vec::new() };
         let now = |read: fn(&FunctionDetails) -> Option<Value>| current.and_then(read);
 
@@ -61,7 +61,7 @@ impl Plan {
         let runtime = config.runtime.as_str();
         let body = FunctionBody {
             name: current.is_none().then(|| config.name.clone()),
-            code: (code_differs || anew).then(|| BASE64.encode(&package.zip)),
+            code: (code_differs || force).then(|| BASE64.encode(&package.zip)),
             entry_point: compare
                 .field("entryPoint", now(|f| Some(json!(f.entry_point))), Some(json!(entry_point)))
                 .then(|| entry_point.to_owned()),
@@ -84,13 +84,13 @@ impl Plan {
         };
         let action = match current {
             None => Action::Create,
-            Some(_) if compare.changes.is_empty() && !anew => Action::Nothing,
+            Some(_) if compare.changes.is_empty() && !force => Action::Nothing,
             Some(_) => Action::Update,
         };
         Self { action, changes: compare.changes, body }
     }
 
-    /// What is being done, for whoever waits for it.
+    /// What is being done, for the progress display.
     pub(super) fn describe_upload(&self, package: &Package) -> String {
         match &self.body.code {
             Some(_) => format!("uploading {} KB and deploying", package.zip.len().div_ceil(1024)),
@@ -98,7 +98,7 @@ impl Plan {
         }
     }
 
-    /// Writes what differs, in one call; nothing when nothing does.
+    /// Writes the differences in one request; does nothing if there are none.
     pub(super) async fn apply(self, client: &Client, name: &FunctionName) -> anyhow::Result<()> {
         match self.action {
             Action::Nothing => {}
@@ -108,7 +108,7 @@ impl Plan {
             Action::Update => {
                 let answer = client.update_function(name, &self.body).await?;
                 if answer.value.affected_records == 0 {
-                    bail!("the service says that it updated nothing");
+                    bail!("the service reports that nothing was updated");
                 }
             }
         }
@@ -122,7 +122,7 @@ struct Compare<'a> {
 }
 
 impl Compare<'_> {
-    /// Notes a difference and answers whether there is one. A field that the configuration leaves open has none.
+    /// Records a difference and returns whether there is one. A property that the configuration does not name never differs.
     fn field(&mut self, field: &str, from: Option<Value>, to: Option<Value>) -> bool {
         let from = from.filter(|value| !value.is_null());
         if to.is_none() || from == to {
@@ -138,7 +138,7 @@ impl Compare<'_> {
         if self.field(field, from, wanted.map(Value::from)) { wanted } else { None }
     }
 
-    /// The service takes an environment whole, so one difference sends all of it.
+    /// The API replaces the whole environment, so one difference sends all of it.
     fn environment(&mut self, wanted: &Environment) -> Option<BTreeMap<String, Variable>> {
         let none = BTreeMap::new();
         let current = self.current.map_or(&none, |function| &function.environment_variables);
@@ -162,7 +162,7 @@ impl Compare<'_> {
         let current = self.current.map(|function| &function.retry_policy);
         let before = self.changes.len();
         self.field("retryPolicy.enabled", current.map(|policy| json!(policy.enabled)), Some(json!(wanted.enabled)));
-        // The order of names means nothing, and no name is the same as no list.
+        // The order of names does not matter, and an empty list equals an absent one.
         let names = |policy: &RetryPolicy| policy.errors_to_retry.iter().cloned().collect::<BTreeSet<_>>();
         let from = current.map(names).unwrap_or_default();
         if from != names(wanted) {
@@ -172,7 +172,7 @@ impl Compare<'_> {
         (self.changes.len() > before).then(|| wanted.clone())
     }
 
-    /// Sent with both fields, so that a service that replaces the whole keeps what we leave open.
+    /// Sent with both fields, so that a service that replaces the whole object keeps the other one.
     fn execution_options(&mut self, config: &TaskConfig) -> Option<OptionsBody> {
         let current = self.current.map(|function| function.execution_options.clone()).unwrap_or_default();
         let mode = config.permission_mode.map(mode_name);

@@ -1,4 +1,4 @@
-//! What is going on, for whoever watches a terminal.
+//! Progress for people at a terminal.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::model::FunctionName;
 
-/// A line on stderr that moves while it is kept; nothing when stderr is no terminal.
+/// A spinner on stderr until it is dropped; nothing if stderr is not a terminal.
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {

@@ -1,4 +1,4 @@
-//! What became of each Function, for people and for programs.
+//! The result for each Function, for people and for programs.
 
 use std::{fmt::Write, io};
 
@@ -10,10 +10,10 @@ use super::{
     plan::{Action, Change, Kind, Plan},
 };
 
-/// What became of one Function, or would become of it.
+/// What happened to one Function, or would happen.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// The Function's name; the file's, when it did not come to a name.
+    /// The Function's name, or the file's if that has no valid name.
     name: String,
     action: Done,
     changes: Vec<Change>,
@@ -21,7 +21,7 @@ pub(super) struct Report {
     error: Option<String>,
 }
 
-/// The present is a plan, the past is done.
+/// The present tense is for plans, the past for completed actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Done {
@@ -57,7 +57,7 @@ impl Report {
         !self.changes.is_empty()
     }
 
-    /// Tells it at once: what went well on stdout, a failure on stderr.
+    /// Prints the result: success on stdout, failure on stderr.
     pub(super) fn tell(&self) -> io::Result<()> {
         if self.is_failure() {
             output::note(&self.to_text());
@@ -71,7 +71,7 @@ impl Report {
         match self.action {
             Done::Failed => {
                 let error = self.error.as_deref().unwrap_or_default();
-                // A configuration's error begins with its file, which is the name here.
+                // A configuration's error begins with the file, which is the name here.
                 if error.starts_with(name.as_str()) {
                     format!("error: {error}")
                 } else {
@@ -79,7 +79,7 @@ impl Report {
                 }
             }
             Done::Created => format!("{name}: created"),
-            Done::Updated if self.changes.is_empty() => format!("{name}: written anew"),
+            Done::Updated if self.changes.is_empty() => format!("{name}: uploaded again"),
             Done::Updated => format!("{name}: updated ({})", self.fields().join(", ")),
             Done::Unchanged => format!("{name}: unchanged"),
             Done::Create => format!("{name}: would be created{}", self.differences()),
@@ -87,7 +87,7 @@ impl Report {
         }
     }
 
-    /// The changed fields by their first names, each once.
+    /// The top-level names of the changed fields, each once.
     fn fields(&self) -> Vec<&str> {
         let mut fields = Vec::new();
         for change in &self.changes {

@@ -1,4 +1,4 @@
-//! Folders on one side, a service that remembers on the other.
+//! Syncs folders with a simulated service that keeps its state.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::client::testing::{Seen, Server};
 
-/// A service with these Functions, that keeps what it is told and refuses a Function named `bad`.
+/// A service with these Functions. It stores changes and refuses a Function named `bad`.
 async fn service(functions: &[Value]) -> (Server, Arc<Mutex<BTreeMap<String, Value>>>) {
     let known = functions.iter().map(|function| (function["name"].as_str().unwrap().to_owned(), function.clone()));
     let known = Arc::new(Mutex::new(known.collect::<BTreeMap<_, _>>()));
@@ -45,7 +45,7 @@ async fn service(functions: &[Value]) -> (Server, Arc<Mutex<BTreeMap<String, Val
     (server, known)
 }
 
-/// The Function as the service keeps it: of the code there is only the hash.
+/// The Function as the service stores it, with the hash instead of the code.
 fn stored(mut function: Value, change: &Value) -> Value {
     use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
     use sha2::{Digest, Sha256};
@@ -78,7 +78,7 @@ fn args(dir: &tempfile::TempDir, plan: bool) -> Args {
     Args { path: Some(dir.path().to_owned()), plan, ..Args::default() }
 }
 
-/// What is told, a report after the other; the hash of the code and the folder are not the test's to know.
+/// All reports as text, without the hash of the code and the folder, which tests cannot know.
 async fn told(server: &Server, args: &Args) -> String {
     let reports = sync_all(&server.client(), args, &|_| None, |_| Ok(())).await.unwrap();
     let text: Vec<_> = reports.iter().map(Report::to_text).collect();
@@ -109,12 +109,12 @@ async fn syncing_twice_writes_once() {
 }
 
 #[tokio::test]
-async fn what_is_the_same_is_written_once_more_when_that_is_asked_for() {
+async fn unchanged_code_is_uploaded_again_with_force() {
     let (server, _) = service(&[]).await;
     let dir = folder(&[("a", json!({}))]);
     assert_eq!(told(&server, &args(&dir, false)).await, "a: created");
-    let anew = Args { anew: true, ..args(&dir, false) };
-    assert_eq!(told(&server, &anew).await, "a: written anew");
+    let forced = Args { force: true, ..args(&dir, false) };
+    assert_eq!(told(&server, &forced).await, "a: uploaded again");
     assert_eq!(writes(&server), ["POST /tasks/v1/functions", "PUT /tasks/v1/functions/a"]);
 }
 
@@ -177,7 +177,7 @@ async fn an_update_sends_what_differs_and_keeps_the_rest() {
 }
 
 #[tokio::test]
-async fn one_that_fails_does_not_keep_the_others_from_it() {
+async fn if_one_fails_the_others_are_still_synced() {
     let (server, _) = service(&[]).await;
     let dir = folder(&[("a", json!({})), ("bad", json!({})), ("c", json!({ "timeLimit": 1 })), ("d", json!({}))]);
     fs::write(dir.path().join("a/task-config.json"), "{").unwrap();
@@ -189,7 +189,7 @@ async fn one_that_fails_does_not_keep_the_others_from_it() {
     error: bad: 1402 INVALID_FUNCTION_CONFIGURATION_EXCEPTION: No.
     error: c/task-config.json: 'timeLimit' must be a whole number of seconds from 3 to 300
     d: created
-    error: e/task-config.json: another task-config.json before it has the name 'd'
+    error: e/task-config.json: an earlier task-config.json has the same name 'd'
     ");
 }
 
@@ -213,14 +213,14 @@ async fn flags_alone_and_flags_over_files() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_at_once() {
+fn contradictory_flags_are_refused_at_once() {
     let refusal = |args: Args| args.drafts(&|_| None).err().unwrap().to_string();
     assert_eq!(
         refusal(Args { name: Some("a".to_owned()), runtime: Some("nodejs22.x".to_owned()), ..Args::default() }),
-        "without --path these flags are needed too: --code, --entryPoint"
+        "without --path, these flags are required, too: --code, --entryPoint"
     );
     let dir = folder(&[("a", json!({})), ("b", json!({}))]);
     let error = refusal(Args { name: Some("c".to_owned()), ..args(&dir, false) });
-    assert!(error.starts_with("--name and --code are one Function's"), "{error}");
+    assert!(error.starts_with("--name and --code are for one Function"), "{error}");
     assert!(variable("A").is_err() && variable("=1").is_err());
 }

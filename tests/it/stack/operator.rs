@@ -46,9 +46,9 @@ pub fn mends_what_the_doctor_finds(stack: &Deployed<'_>) {
     let wrong: Vec<_> = found.lines().filter(|line| line.starts_with("WRONG")).collect();
     assert_eq!(wrong.len(), 2, "{found}");
     for (line, function) in wrong.iter().zip(["hello-js", "hello-py"]) {
-        assert!(line.contains(&format!("Function {function}:")) && line.contains("--anew"), "{line}");
+        assert!(line.contains(&format!("Function {function}:")) && line.contains("--force"), "{line}");
         let folder = repository().join("examples").join(function);
-        stack.run(&["sync", "--anew", "--path", folder.to_str().expect("a path")]).expect(0);
+        stack.run(&["sync", "--force", "--path", folder.to_str().expect("a path")]).expect(0);
     }
     stack.run(&["doctor", "--stack", &stack.name]).expect(0);
     assert_eq!(stack.json(&["execute", "hello-py"])["result"]["message"], "Hello, world!");
