@@ -1,18 +1,18 @@
-//! The doors that strangers' bytes come in by, as functions of those bytes: what the fuzz targets in `fuzz/` call, and
-//! what `cargo test` calls with the inputs kept in `fuzz/corpus` and with variations of them.
+//! The fuzz targets: functions that pass bytes to the code that reads strangers' input. The programs in `fuzz/` call them, and
+//! `cargo test` calls them with the inputs in `fuzz/corpus` and with variations of those.
 //!
-//! Each panics when something that must always hold does not; that a door refuses its input is no panic. The functions
-//! stand beside the code that they are about.
+//! Each target panics if an invariant is broken; refusing its input is not a panic. The functions are in the modules that they
+//! test, because they check more than the public API shows.
 
 pub use crate::{
     auth::fuzz::oauth1, package::fuzz::zip_intake, rql::fuzz::rql, service::fuzz::api_answer, store::fuzz::rows,
     task_config::fuzz::task_config,
 };
 
-/// One target: its name, which is that of its corpus, its dictionary and its binary, and its function.
+/// A target: its name, which is also that of its corpus, dictionary and binary, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// Every target.
+/// All targets.
 pub const TARGETS: [Target; 6] = [
     ("rql", rql),
     ("oauth1", oauth1),

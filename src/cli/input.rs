@@ -101,11 +101,13 @@ impl When {
 /// A length of time as people write it, such as `90s`, `5m`, `2h30m` or `4w`.
 ///
 /// # Errors
-/// When it is not a length of time, is negative, or is in months or years, whose lengths differ.
+/// When it is not a whole number of seconds, is negative, or is in months or years, whose lengths differ.
 pub fn duration(text: &str) -> Result<Duration, InvalidDuration> {
     let span: Span = text.parse().map_err(|_| InvalidDuration)?;
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| InvalidDuration)?;
-    duration.try_into().map_err(|_| InvalidDuration)
+    let duration = Duration::try_from(duration).map_err(|_| InvalidDuration)?;
+    // Nothing here is finer than a second, and nothing may be cut off silently.
+    if duration.subsec_nanos() == 0 { Ok(duration) } else { Err(InvalidDuration) }
 }
 
 /// Why a string is not a length of time.
@@ -141,6 +143,8 @@ mod tests {
             "+m",
             "+5y",
             "+5mo",
+            "+500ms",
+            "+1.5s",
             "+5m ago",
             "+ 5m",
             "+-5m",

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::{
     Outcome, Verdict,
     functions::{self, HowManyArgs},
-    input::{JsonSource, Length, When},
+    input::{JsonSource, When, duration},
     session::{Remote, Session},
     table::{Layout, cell, optional},
     tasks,
@@ -92,7 +92,7 @@ impl Command {
 fn interval(text: &str) -> Result<Interval, String> {
     let seconds = match text.parse::<u64>() {
         Ok(seconds) => seconds,
-        Err(_) => text.parse::<Length>().map_err(|e| e.to_string())?.0.as_secs(),
+        Err(_) => duration(text).map_err(|e| e.to_string())?.as_secs(),
     };
     Interval::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)).map_err(|e| e.to_string())
 }

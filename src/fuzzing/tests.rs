@@ -1,4 +1,4 @@
-//! The kept inputs, each as it is and varied.
+//! The stored inputs, unchanged and varied.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use proptest::{
 
 use super::TARGETS;
 
-/// How many variations a target gets in each run.
+/// The number of variations of each target per run.
 const VARIATIONS: u32 = 2000;
 
 fn folder(of: &str) -> PathBuf {
@@ -29,7 +29,7 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
-/// The words of a dictionary of libFuzzer: `"word"`, with `\\`, `\"` and `\xNN` in it.
+/// The words of a libFuzzer dictionary: `"word"`, with `\\`, `\"` and `\xNN` in it.
 fn dictionary(target: &str) -> Vec<Vec<u8>> {
     let text = fs::read_to_string(folder("dictionaries").join(target)).unwrap();
     let words = text.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix('"'));
@@ -53,18 +53,18 @@ fn unescaped(word: &str) -> Vec<u8> {
     bytes
 }
 
-/// One change of an input.
+/// A change of an input.
 #[derive(Clone, Debug)]
 enum Change {
-    /// Another byte here.
+    /// Sets a byte.
     Set(prop::sample::Index, u8),
-    /// A word of the dictionary here.
+    /// Inserts a word of the dictionary.
     Insert(prop::sample::Index, Vec<u8>),
-    /// Nothing here, for so long.
+    /// Removes a part.
     Remove(prop::sample::Index, usize),
-    /// What was here once more, and once more.
+    /// Repeats a part.
     Repeat(prop::sample::Index, usize, usize),
-    /// From here on as another input.
+    /// Continues with a part of another input.
     Splice(prop::sample::Index, prop::sample::Index, Vec<u8>),
 }
 
@@ -101,7 +101,7 @@ impl Change {
     }
 }
 
-/// Runs the target with many inputs; panics with the smallest that breaks it.
+/// Runs the target with many inputs; panics with the smallest failing one.
 fn run_with(name: &str, run: fn(&[u8]), inputs: impl Strategy<Value = Vec<u8>>) {
     let config = Config { cases: VARIATIONS, failure_persistence: None, ..Config::default() };
     let result = TestRunner::new(config).run(&inputs, |input| {
@@ -127,7 +127,7 @@ fn change(words: Vec<Vec<u8>>, inputs: Vec<Vec<u8>>) -> impl Strategy<Value = Ch
 }
 
 #[test]
-fn no_kept_input_breaks_what_must_hold() {
+fn no_stored_input_breaks_an_invariant() {
     for (name, run) in TARGETS {
         for (path, input) in corpus(name) {
             let held = catch_unwind(AssertUnwindSafe(|| run(&input)));
@@ -137,7 +137,7 @@ fn no_kept_input_breaks_what_must_hold() {
 }
 
 #[test]
-fn no_variation_of_the_kept_inputs_breaks_what_must_hold() {
+fn no_variation_of_the_stored_inputs_breaks_an_invariant() {
     for (name, run) in TARGETS {
         let inputs: Vec<_> = corpus(name).into_iter().map(|(_, input)| input).collect();
         let changes = prop::collection::vec(change(dictionary(name), inputs.clone()), 1..6);
@@ -150,7 +150,7 @@ fn no_variation_of_the_kept_inputs_breaks_what_must_hold() {
 }
 
 #[test]
-fn bytes_of_any_kind_break_nothing() {
+fn random_bytes_break_no_invariant() {
     for (name, run) in TARGETS {
         run_with(name, run, prop::collection::vec(any::<u8>(), 0..512));
     }

@@ -24,14 +24,14 @@ impl Shell<'_> {
         run(self.0, args)
     }
 
-    /// Stdout as JSON of a command that ends well.
+    /// The stdout of a successful command as JSON.
     fn json(&self, args: &[&str]) -> Value {
         self.run(&[args, &["--json"]].concat()).expect(0).json()
     }
 }
 
 #[test]
-fn sync_plans_writes_what_differs_and_nothing_else() {
+fn sync_plans_and_writes_only_the_differences() {
     let home = tempfile::tempdir().unwrap();
     let dev = Dev::start::<&str>(home.path(), []);
     let shell = Shell(home.path());
@@ -73,7 +73,7 @@ fn sync_plans_writes_what_differs_and_nothing_else() {
 }
 
 #[test]
-fn functions_tasks_and_schedules_make_the_round() {
+fn functions_tasks_and_schedules_can_be_managed() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("functions");
     write_function(&folder, "echo", ECHO, &json!({}));
@@ -123,7 +123,7 @@ fn functions_tasks_and_schedules_make_the_round() {
 }
 
 #[test]
-fn a_new_credential_opens_what_it_may_and_nothing_once_it_is_revoked() {
+fn a_new_credential_allows_what_it_should_until_it_is_revoked() {
     let home = tempfile::tempdir().unwrap();
     let dev = Dev::start::<&str>(home.path(), []);
     let shell = Shell(home.path());
@@ -148,7 +148,7 @@ fn a_new_credential_opens_what_it_may_and_nothing_once_it_is_revoked() {
 }
 
 #[test]
-fn without_credentials_it_says_where_they_were_looked_for() {
+fn without_credentials_the_error_lists_the_places_that_were_searched() {
     let home = tempfile::tempdir().unwrap();
     let ended = run(home.path(), ["list"]).expect(2);
     assert!(ended.stderr.contains(".exh/credentials") && ended.stderr.contains("tasklane dev"), "{}", ended.stderr);

@@ -1,5 +1,4 @@
-//! What a data folder goes through that is nobody's fault here: a disk without room, a store that was cut short or
-//! written over.
+//! Damage from outside: a full disk, and a store that was truncated or overwritten.
 
 use std::{fs, path::Path, process::Command};
 
@@ -30,11 +29,10 @@ fn ended(dev: &Dev, id: &str) -> Value {
     })
 }
 
-/// A `tasklane dev` that may write no file longer than this, as if the disk had no room for it. A write past it fails
-/// as one to a full disk does, for root too.
+/// A `tasklane dev` that cannot write files longer than this, as if the disk were full. This works for root, too.
 fn with_room_for(kibibytes: u64, home: &Path, functions: &Path) -> Starting {
     let mut command = Command::new("sh");
-    // The limit that can be lifted again; and without the signal, which would end the process.
+    // The soft limit, which can be raised again; and without the signal, which would end the process.
     let script = format!("trap '' XFSZ; ulimit -S -f {}; exec \"$@\"", kibibytes * 2);
     let plain = crate::support::command::tasklane(home);
     command.args(["-c", &script, "sh"]).arg(plain.get_program());
@@ -43,7 +41,7 @@ fn with_room_for(kibibytes: u64, home: &Path, functions: &Path) -> Starting {
     Starting::spawn(home, command)
 }
 
-/// Makes room again.
+/// Removes the limit.
 fn make_room(dev: &Dev) {
     let script = "import resource, sys; no = resource.RLIM_INFINITY; \
                   resource.prlimit(int(sys.argv[1]), resource.RLIMIT_FSIZE, (no, no))";
@@ -53,7 +51,7 @@ fn make_room(dev: &Dev) {
 }
 
 #[test]
-fn a_disk_without_room_costs_nothing_that_was_acknowledged_and_room_is_all_it_takes_to_go_on() {
+fn a_full_disk_loses_nothing_acknowledged_and_with_space_the_service_continues() {
     let home = tempfile::tempdir().unwrap();
     let functions = functions(home.path());
     Dev::start(home.path(), [&functions]).stop();
@@ -71,7 +69,7 @@ fn a_disk_without_room_costs_nothing_that_was_acknowledged_and_room_is_all_it_ta
     };
     assert_eq!((refused.status, &refused.body["name"]), (500, &json!("SERVER_EXCEPTION")), "{}", refused.body);
     assert!(!acknowledged.is_empty());
-    // It is up, and reads.
+    // It runs, and reads work.
     let last = acknowledged.last().unwrap();
     assert_eq!(id_of(&dev.task(last)), last);
 
@@ -89,7 +87,7 @@ fn a_disk_without_room_costs_nothing_that_was_acknowledged_and_room_is_all_it_ta
 }
 
 #[test]
-fn a_start_without_room_says_so_and_loses_nothing() {
+fn a_start_on_a_full_disk_fails_with_a_message_and_loses_nothing() {
     let home = tempfile::tempdir().unwrap();
     let functions = functions(home.path());
     let (status, stderr) = with_room_for(4, home.path(), &functions).refused();
@@ -99,7 +97,7 @@ fn a_start_without_room_says_so_and_loses_nothing() {
     let dev = Dev::start(home.path(), [&functions]);
     let id = id_of(&dev.create_task("greeter", json!({ "data": "some text" }))).to_owned();
     assert_eq!(ended(&dev, &id)["status"], "complete");
-    // Killed, so that what was written last is in the write-ahead log.
+    // Killed, so that the last writes are in the write-ahead log.
     dev.kill();
     let (status, stderr) = with_room_for(4, home.path(), &functions).refused();
     assert_eq!(status.code(), Some(2), "{stderr}");
@@ -109,7 +107,7 @@ fn a_start_without_room_says_so_and_loses_nothing() {
 }
 
 #[test]
-fn a_store_that_was_cut_short_or_written_over_is_refused_and_left_as_it_is() {
+fn a_truncated_or_overwritten_store_is_refused_and_left_unchanged() {
     let home = tempfile::tempdir().unwrap();
     let functions = functions(home.path());
     let dev = Dev::start(home.path(), [&functions]);

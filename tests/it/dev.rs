@@ -1,4 +1,4 @@
-//! `tasklane dev`: what it says, what it syncs, what it publishes.
+//! `tasklane dev`: its output, syncing, and events.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 #[test]
-fn it_says_where_it_is_and_keeps_the_credentials_to_their_owner() {
+fn it_prints_its_url_and_only_the_owner_can_read_the_credentials() {
     let home = tempfile::tempdir().unwrap();
     let dev = Dev::start::<&str>(home.path(), []);
     let credentials = dev.credentials();
@@ -40,7 +40,7 @@ fn it_says_where_it_is_and_keeps_the_credentials_to_their_owner() {
 }
 
 #[test]
-fn a_change_is_synced_and_a_broken_one_keeps_what_worked() {
+fn a_change_is_synced_and_a_broken_one_keeps_the_last_good_version() {
     let home = tempfile::tempdir().unwrap();
     let functions = home.path().join("functions");
     write_function(&functions, "greeter", "exports.handler = async () => 'first';", &json!({}));
@@ -70,7 +70,7 @@ fn a_change_is_synced_and_a_broken_one_keeps_what_worked() {
 }
 
 #[test]
-fn a_broken_function_does_not_keep_the_others_from_being_served() {
+fn if_one_function_is_broken_the_others_are_still_served() {
     let home = tempfile::tempdir().unwrap();
     let functions = home.path().join("functions");
     write_function(&functions, "good", "exports.handler = async () => 'good';", &json!({}));
@@ -109,7 +109,7 @@ fn a_failed_task_is_published_once_to_the_log_and_to_the_webhook() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_an_error_that_names_it() {
+fn if_the_port_is_taken_the_error_names_it() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let home = tempfile::tempdir().unwrap();
@@ -118,7 +118,7 @@ fn a_port_that_is_taken_is_an_error_that_names_it() {
 }
 
 #[test]
-fn without_a_jail_it_says_so_and_listens_on_this_machine_only() {
+fn without_a_jail_it_prints_a_warning_and_listens_on_this_machine_only() {
     let home = tempfile::tempdir().unwrap();
     let dev = Dev::start(home.path(), ["--jail", "off"]);
     assert!(dev.stderr().contains("without a jail, with your user's permissions"), "{}", dev.stderr());

@@ -1,5 +1,5 @@
-//! Who gets in, through the whole service: tokens of an OIDC issuer that a test plays, signatures behind a proxy, and
-//! what is kept of secrets.
+//! Authentication through the whole service: tokens of a simulated OIDC issuer, signatures behind a proxy, and stored
+//! secrets.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{dev::Dev, issuer::Issuer, project::write_function, signed::signed, wait::until};
 
-/// Answers with whom the service said was calling.
+/// Returns the caller that the service reported.
 const WHO: &str = "exports.handler = async ({ headers }) => ({ statusCode: 200, body: JSON.stringify({
   user: headers['x-exh-requesting-user-id'], application: headers['x-exh-requesting-application-id'],
 }) });";
@@ -48,7 +48,7 @@ fn a_user_of_an_oidc_issuer_may_do_what_their_token_says() {
     let refused = dev.ask_as(&viewer, "GET", "/tasks/v1/functions", None);
     assert_eq!((refused.status, code(&refused.body)), (401, 10), "{:?}", refused.body);
 
-    // Functions see who called, and permission modes hold.
+    // Functions see the caller, and permission modes apply.
     let seen = json!({ "user": "ada", "application": "shop" });
     assert_eq!(dev.ask_as(&may(&[]), "GET", "/tasks/v1/api/who/", None).ok(), seen);
     assert_eq!(code(&dev.ask_as(&may(&[]), "GET", "/tasks/v1/api/safe/", None).body), 10);
@@ -61,7 +61,7 @@ fn a_user_of_an_oidc_issuer_may_do_what_their_token_says() {
     let task = dev.ask_as(&may(&["CREATE_TASKS"]), "POST", "/tasks/v1/", Some(&json!({ "functionName": "who" }))).ok();
     assert_eq!(task["createdByUserId"], "ada");
 
-    // Nobody gives away what they do not hold.
+    // Nobody can pass on permissions that they lack.
     let grant = json!({ "userId": "eve", "permissions": ["DELETE_TASK_FUNCTION"] });
     let refused = dev.ask_as(&may(&["CREATE_CREDENTIALS"]), "POST", "/tasklane/v1/credentials", Some(&grant));
     assert_eq!(code(&refused.body), 10, "{:?}", refused.body);
@@ -69,7 +69,7 @@ fn a_user_of_an_oidc_issuer_may_do_what_their_token_says() {
 }
 
 #[test]
-fn tokens_that_are_not_good_are_told_apart_and_the_services_own_go_on_to_count() {
+fn invalid_tokens_have_distinct_errors_and_the_services_own_keep_working() {
     let (home, issuer) = (tempfile::tempdir().unwrap(), Issuer::start());
     let dev = start(home.path(), &issuer, &[]);
     let outcome = |token: &str| {
@@ -84,7 +84,7 @@ fn tokens_that_are_not_good_are_told_apart_and_the_services_own_go_on_to_count()
     assert_eq!(outcome(&good[..good.len() - 4]), (401, 117));
     assert_eq!(outcome("a.b.c"), (401, 117));
     assert_eq!(outcome(&dev.credentials()["API_ACCESS_TOKEN"]), (200, 0));
-    // Wrong on a public path too (contract §6).
+    // An error on public paths, too (contract §6).
     let answer = dev.ask_as("Bearer a.b.c", "GET", "/tasks/v1/openapi.json", None);
     assert_eq!((answer.status, code(&answer.body)), (401, 117));
 
@@ -97,7 +97,7 @@ fn scopes_of_cognito_are_permissions() {
     let (home, issuer) = (tempfile::tempdir().unwrap(), Issuer::start());
     let flags = ["--oidc-permissions-claim", "scope", "--oidc-permissions-prefix", "tasklane/"];
     let dev = start(home.path(), &issuer, &flags);
-    // As its access tokens are: no audience, a client, scopes of resource servers.
+    // Cognito's access tokens have no audience, a client, and scopes of resource servers.
     let token = issuer.token(&json!({
         "aud": null, "client_id": "tasklane", "token_use": "access", "sub": "5f9c", "scope": "openid tasklane/VIEW_TASKS other/CREATE_TASKS",
     }));
@@ -108,7 +108,7 @@ fn scopes_of_cognito_are_permissions() {
 }
 
 #[test]
-fn an_issuer_that_is_away_is_told_of_at_the_start_and_keeps_nobody_else_out() {
+fn an_unreachable_issuer_is_reported_at_the_start_and_other_callers_still_get_in() {
     let home = tempfile::tempdir().unwrap();
     let issuer = Issuer::start();
     issuer.be_away();
@@ -121,7 +121,7 @@ fn an_issuer_that_is_away_is_told_of_at_the_start_and_keeps_nobody_else_out() {
 }
 
 #[test]
-fn signatures_are_those_of_the_public_url() {
+fn signatures_must_be_for_the_public_url() {
     let home = tempfile::tempdir().unwrap();
     let dev = Dev::start(home.path(), ["--public-url", "https://api.example.com"]);
     let status = |url: &str| {
@@ -135,7 +135,7 @@ fn signatures_are_those_of_the_public_url() {
     }
     dev.stop();
 
-    // Without one, it is what reached the service.
+    // Without a public URL, it is the URL that reached the service.
     let home = tempfile::tempdir().unwrap();
     let dev = Dev::start::<&str>(home.path(), []);
     let status =
@@ -145,9 +145,9 @@ fn signatures_are_those_of_the_public_url() {
 }
 
 #[test]
-fn a_signed_request_counts_once_across_restarts() {
+fn a_signed_request_is_accepted_once_even_across_restarts() {
     let home = tempfile::tempdir().unwrap();
-    // The port is another one after the restart, the URL that was signed is not.
+    // The port differs after the restart; the signed URL does not.
     let start = || Dev::start(home.path(), ["--public-url", "https://api.example.com"]);
     let dev = start();
     let request = signed(&dev.credentials(), "https://api.example.com", "/tasks/v1/");
@@ -165,7 +165,7 @@ fn a_signed_request_counts_once_across_restarts() {
 }
 
 #[test]
-fn secrets_are_shown_once_and_kept_nowhere() {
+fn secrets_are_shown_once_and_not_stored() {
     let home = tempfile::tempdir().unwrap();
     let dev = Dev::start::<&str>(home.path(), []);
     let created = dev

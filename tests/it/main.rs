@@ -1,6 +1,6 @@
-//! Tests of the whole.
+//! Integration tests.
 
-// In a test, what cannot go on says so by panicking, and what it saw goes to stderr.
+// Tests panic on errors, and print to stderr.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod cli;

@@ -1,4 +1,4 @@
-//! The API document in `docs/` is the one that the service serves.
+//! The API document in `docs/` equals the served one.
 
 use std::{env, fs, path::Path};
 
@@ -9,12 +9,12 @@ fn the_document_in_docs_is_the_one_that_the_code_makes() {
     if env::var_os("UPDATE_OPENAPI").is_some() {
         fs::write(&path, &made).unwrap();
     }
-    // As values: in which order objects print depends on a feature of serde_json that any dependency can switch on.
+    // Compared as values, because the order of an object's fields depends on a feature of serde_json that any dependency can enable.
     let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
     let kept = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         value(&kept) == value(&made),
         "docs/openapi.json is not what the code describes any more.\n\
-         If the change of the API is meant, write it anew: UPDATE_OPENAPI=1 cargo test --test it openapi"
+         If the change of the API is meant, regenerate it: UPDATE_OPENAPI=1 cargo test --test it openapi"
     );
 }

@@ -1,4 +1,4 @@
-//! What a `tasklane dev` that ended, well or badly, leaves to the next one on its data folder.
+//! A `tasklane dev` that starts with the data of an earlier one, which stopped or was killed.
 
 use std::{
     path::Path,
@@ -14,7 +14,7 @@ use crate::support::{
     wait::until,
 };
 
-/// A Function whose runs come to the stage.
+/// A Function whose runs report to the stage.
 fn actor(home: &Path, stage: &Stage, more: Value) -> std::path::PathBuf {
     let functions = home.join("functions");
     let mut config = json!({ "environment": { "STAGE": stage.url() } });
@@ -68,7 +68,7 @@ fn everything_is_still_there() {
 }
 
 #[test]
-fn what_came_due_meanwhile_runs() {
+fn tasks_that_became_due_meanwhile_run() {
     let home = tempfile::tempdir().unwrap();
     let stage = Stage::open();
     let functions = actor(home.path(), &stage, json!({}));
@@ -88,7 +88,7 @@ fn what_came_due_meanwhile_runs() {
 }
 
 #[test]
-fn a_schedule_makes_up_for_a_long_stop_with_one_run() {
+fn after_a_long_stop_a_schedule_creates_one_task() {
     let home = tempfile::tempdir().unwrap();
     let stage = Stage::open();
     let functions = actor(home.path(), &stage, json!({}));
@@ -116,7 +116,7 @@ fn a_schedule_makes_up_for_a_long_stop_with_one_run() {
     assert_eq!(unique, starts, "an occurrence ran twice");
     let first = starts_at(&schedule).as_millisecond();
     assert!(starts.iter().all(|at| (at - first) % 1000 == 0), "it drifted: {starts:?}");
-    // What lies within the stop, less the second around either end that cannot be told apart from here.
+    // The time of the stop, without a second at either end, where the order of events is unknown.
     let missed = millis(stopped) + 1000..millis(started) - 1000;
     let made_up = starts.iter().filter(|at| missed.contains(at)).count();
     assert!(made_up <= 1, "{made_up} Tasks for the occurrences that were missed: {starts:?}");
@@ -125,7 +125,7 @@ fn a_schedule_makes_up_for_a_long_stop_with_one_run() {
 }
 
 #[test]
-fn an_interrupt_lets_what_runs_come_to_its_end() {
+fn after_an_interrupt_running_tasks_end_normally() {
     let home = tempfile::tempdir().unwrap();
     let stage = Stage::open();
     let functions = actor(home.path(), &stage, json!({}));

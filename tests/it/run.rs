@@ -1,4 +1,4 @@
-//! `tasklane run`: one Function, once, without a service.
+//! `tasklane run`: a Function once, without a service.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn the_result_goes_to_stdout_and_log_lines_to_stderr() {
 }
 
 #[test]
-fn what_was_thrown_goes_to_stderr_with_its_stack() {
+fn a_thrown_error_goes_to_stderr_with_its_stack() {
     let home = tempfile::tempdir().unwrap();
     let source = "
         class NoRoute extends Error { constructor(m) { super(m); this.name = 'NO_ROUTE'; } }
@@ -44,7 +44,7 @@ fn what_was_thrown_goes_to_stderr_with_its_stack() {
 }
 
 #[test]
-fn whole_events_are_taken_too_one_after_the_other_by_the_same_process() {
+fn several_events_are_passed_to_the_same_process_in_order() {
     let home = tempfile::tempdir().unwrap();
     let source = "let calls = 0; exports.handler = async event => ({ calls: (calls += 1), event });";
     let folder = write_function(home.path(), "counter", source, &json!({}));
@@ -56,7 +56,7 @@ fn whole_events_are_taken_too_one_after_the_other_by_the_same_process() {
 }
 
 #[test]
-fn what_cannot_be_run_is_an_error_that_says_why() {
+fn if_a_function_cannot_run_the_error_says_why() {
     let home = tempfile::tempdir().unwrap();
     let ended = run(home.path(), ["run", "nowhere"]).expect(2);
     assert!(ended.stderr.contains("nowhere"), "{}", ended.stderr);

@@ -1,5 +1,4 @@
-//! Schemathesis reads our API document as it is served, and asks what the document says can be asked, and what it says
-//! cannot.
+//! Schemathesis reads the served API document and sends valid and invalid requests.
 
 use std::process::Command;
 
@@ -11,11 +10,11 @@ use crate::support::{
     python,
 };
 
-/// Bounded, so that all of it takes less than two minutes: about a hundred requests to each endpoint.
+/// Limited, so that everything takes less than two minutes: about a hundred requests per endpoint.
 const EXAMPLES: &str = "40";
 
 #[test]
-fn whatever_is_asked_the_answer_is_documented_and_no_fault_of_ours() {
+fn every_response_is_documented_and_none_is_an_internal_error() {
     let programs = python::install("schemathesis");
     let home = tempfile::tempdir().unwrap();
     let functions = home.path().join("functions");
@@ -42,7 +41,7 @@ fn whatever_is_asked_the_answer_is_documented_and_no_fault_of_ours() {
         .expect("schemathesis starts");
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
-    // Had it lost its credential, every answer would be a documented 401.
+    // Without its credential, every response would be a documented 401.
     assert!(!printed.contains("Authentication failed"), "{printed}");
     let count = printed.lines().find_map(|line| line.trim().split_once(" generated,")?.0.parse::<u32>().ok());
     assert!(count.is_some_and(|count| count > 1000), "{printed}");

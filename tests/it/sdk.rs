@@ -7,7 +7,7 @@ use std::{
 
 use crate::support::{dev::Dev, packages, project::repository};
 
-/// Enough for every test file at once: those that are about limits set a Function's own, or run alone.
+/// Enough for every test file at once. Files about limits set one for their own Function, or run alone.
 const PLENTY: u16 = 50;
 const FEW: u16 = 3;
 
@@ -21,7 +21,7 @@ fn limits_of_the_service_hold_when_they_are_reached() {
     run_suite(&repository().join("tests/sdk/alone"), FEW, 1);
 }
 
-/// Runs every `*.test.mjs` of the folder, `files_at_once` of them at a time. Panics with all that it printed when one
+/// Runs every `*.test.mjs` of the folder, `files_at_once` of them at a time. Panics with the output if one
 /// fails.
 fn run_suite(folder: &Path, tasks_at_once: u16, files_at_once: usize) {
     let packages = packages::install();
@@ -34,7 +34,7 @@ fn run_suite(folder: &Path, tasks_at_once: u16, files_at_once: usize) {
         .env("TASKLANE_TEST_PACKAGES", packages)
         .env("TASKLANE_TEST_CREDENTIALS", dev.credentials_file())
         .env("TASKLANE_TEST_CONCURRENCY", tasks_at_once.to_string())
-        // A test of node's that runs within one is taken for a part of it otherwise.
+        // Otherwise node treats the suite as a part of an outer test run.
         .env_remove("NODE_TEST_CONTEXT")
         .env_remove("NODE_OPTIONS");
     let output = node.output().expect("node starts");

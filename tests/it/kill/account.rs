@@ -1,5 +1,5 @@
-//! The account at the end: every Task there is, against what was acknowledged, what the Functions say they did, and
-//! what was published.
+//! The final account: compares every Task with the acknowledgements, the Functions' own journal, and the published
+//! events.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,11 +22,11 @@ pub struct Account {
 
 const ZOMBIE: &str = "zombieTaskCleaned";
 
-/// How long after a failure its retry starts, in milliseconds.
+/// The time between a failure and its retry, in milliseconds.
 const RETRY_DELAYS: [i64; 3] = [2000, 5000, 10_000];
 
 impl Account {
-    /// Of all Tasks that the service knows.
+    /// The account of all Tasks that the service knows.
     pub fn take(dev: &Dev, runs: BTreeMap<String, Runs>) -> Self {
         let mut tasks = BTreeMap::new();
         let mut after = "000000000000000000000000".to_owned();
@@ -38,14 +38,14 @@ impl Account {
         }
     }
 
-    /// The Tasks that have not ended, but those of this Function and those that are due tomorrow.
+    /// The Tasks that have not ended, except those of this Function and those that are due tomorrow.
     pub fn unfinished_but_of(&self, function: &str) -> Vec<&Value> {
         let unfinished = |task: &&Value| ["new", "inProgress"].contains(&text(task, "status"));
         let counts = |task: &&Value| text(task, "functionName") != function && task["data"]["far"] != true;
         self.tasks.values().filter(unfinished).filter(counts).collect()
     }
 
-    /// Each Task ended in a true state, and its code ran once at most.
+    /// Each Task ended in its true state, and its code ran at most once.
     pub fn check_tasks(&self) {
         for id in self.runs.keys() {
             assert!(self.tasks.contains_key(id), "the code ran for a Task {id} that there is not");
@@ -71,14 +71,14 @@ impl Account {
                     assert!(last, "the policy covers it, and it was not retried: {task}");
                 }
                 "canceled" => assert_eq!((began, task["data"]["far"] == true), (0, true), "{task}"),
-                // Due tomorrow; whether the request that was to cancel it got through is checked elsewhere.
+                // Due tomorrow; whether its cancellation succeeded is checked elsewhere.
                 "new" => assert_eq!((began, task["data"]["far"] == true), (0, true), "{task}"),
                 other => panic!("a Task is {other} at the end: {task}"),
             }
         }
     }
 
-    /// A chain of retries reads the same both ways, each with the same properties, and each at its time.
+    /// A chain of retries is linked both ways, and every retry has the same properties and the right time.
     pub fn check_chains(&self) {
         for (id, task) in &self.tasks {
             let next = task["retriedByTaskId"].as_str();
@@ -111,7 +111,7 @@ impl Account {
         }
     }
 
-    /// Everything that was acknowledged is so.
+    /// Everything that was acknowledged is true.
     pub fn check_against(&self, ledger: &Ledger) {
         let book = ledger.book();
         let find = |id: &str| self.tasks.get(id).unwrap_or_else(|| panic!("the acknowledged Task {id} is lost"));
@@ -130,7 +130,7 @@ impl Account {
         }
         for (id, task) in &self.tasks {
             if text(task, "status") == "canceled" {
-                // Whoever asked for it has an answer, or was cut off.
+                // Its caller got a response, or was interrupted.
                 assert!(book.maybe_canceled.contains(id), "nobody canceled {task}");
             }
         }
@@ -148,7 +148,7 @@ impl Account {
         }
     }
 
-    /// The failures that are not on the wire yet.
+    /// The failures that have not been published yet.
     pub fn unpublished(&self, events: &Path) -> Vec<&str> {
         let published = read_events(events);
         let failed = self.tasks.iter().filter(|(_, task)| text(task, "status") == "failed");
@@ -167,12 +167,12 @@ impl Account {
         }
     }
 
-    /// How many Tasks were given up because their runner died.
+    /// The number of Tasks that were ended because their runner died.
     pub fn zombies(&self) -> usize {
         self.tasks.values().filter(|task| task["error"]["name"] == ZOMBIE).count()
     }
 
-    /// In a line.
+    /// A summary in one line.
     pub fn summary(&self) -> String {
         let mut counts = BTreeMap::<&str, usize>::new();
         for task in self.tasks.values() {
@@ -215,7 +215,7 @@ fn number(task: &Value) -> u64 {
     task["data"]["n"].as_u64().unwrap_or_else(|| panic!("no number in {task}"))
 }
 
-/// The runs before this one, the first first.
+/// The runs before this one, in order.
 fn earlier(task: &Value) -> Vec<&str> {
     task["retryForTaskIds"].as_array().into_iter().flatten().map(|id| id.as_str().unwrap()).collect()
 }

@@ -1,4 +1,4 @@
-//! What was asked of the service, and what it acknowledged.
+//! The requests to the service and its acknowledgements.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,18 +9,18 @@ use serde_json::{Value, json};
 
 use crate::support::{dev::Dev, random::Random};
 
-/// What a Task was created with. `n` is the only one of its kind, so a Task is known by it though its id never came.
+/// The input of a Task. `n` is unique, so that a Task can be identified even if its id was never received.
 #[derive(Clone, Debug)]
 pub struct Sent {
-    /// Tells it from everything else that was sent.
+    /// Unique among all requests.
     pub n: u64,
     /// Its Function.
     pub function: String,
-    /// How many runs of its chain throw.
+    /// The number of runs of its chain that throw.
     pub failures: u64,
-    /// How long each takes, in milliseconds.
+    /// The time of each run, in milliseconds.
     pub takes: u64,
-    /// Whether it is due so late that it only ends by being canceled.
+    /// Whether it is due so late that it only ends if it is canceled.
     pub far: bool,
 }
 
@@ -31,12 +31,12 @@ impl Sent {
     }
 }
 
-/// A switch of the service, as far as its answers tell.
+/// The state of a Function's switch, as far as it is known from responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
     /// Acknowledged.
     Is(bool),
-    /// A request was cut off.
+    /// A request was interrupted.
     Unknown,
 }
 
@@ -52,26 +52,26 @@ pub struct Book {
     /// Direct executions for which there was no slot.
     pub refused: BTreeSet<u64>,
     pub canceled: BTreeSet<String>,
-    /// Tasks that a cut-off request may have canceled.
+    /// Tasks that an interrupted request may have canceled.
     pub maybe_canceled: BTreeSet<String>,
-    /// Schedules by id, with the `n` of their Tasks, and whether they are there.
+    /// Schedules by id, with the `n` of their Tasks, and whether they exist.
     pub schedules: BTreeMap<String, (u64, Known)>,
     pub switched: Option<Known>,
-    /// Final records as they were seen at some restart.
+    /// Final records as seen at a restart.
     pub seen_final: BTreeMap<String, Value>,
 }
 
-/// The book, for all who write to it.
+/// The ledger, shared by all clients.
 #[derive(Default)]
 pub struct Ledger(Mutex<Book>);
 
 impl Ledger {
-    /// The book itself.
+    /// The ledger's content.
     pub fn book(&self) -> MutexGuard<'_, Book> {
         self.0.lock().unwrap()
     }
 
-    /// Writes down what is about to be sent.
+    /// Records a request before it is sent.
     pub fn next(&self, function: &str, failures: u64) -> Sent {
         let mut book = self.book();
         let n = u64::try_from(book.sent.len()).unwrap();
@@ -80,7 +80,7 @@ impl Ledger {
         sent
     }
 
-    /// A creation was acknowledged.
+    /// Records an acknowledged creation.
     pub fn created(&self, task: &Value, sent: &Sent) {
         let id = task["id"].as_str().expect("a Task has an id").to_owned();
         assert_eq!(task["status"], "new", "{task}");
@@ -88,13 +88,13 @@ impl Ledger {
         assert!(before.is_none(), "an id was given twice: {before:?}");
     }
 
-    /// How many Tasks were acknowledged.
+    /// The number of acknowledged Tasks.
     pub fn acknowledged(&self) -> usize {
         let book = self.book();
         book.created.len() + book.executed.len() + book.threw.len()
     }
 
-    /// What was acknowledged is still so, and what had ended is as it was.
+    /// Checks that everything acknowledged is still true, and that ended Tasks are unchanged.
     pub fn check_after_restart(&self, dev: &Dev, random: &mut Random) {
         let enabled = dev.get("/tasks/v1/functions/switched")["enabled"].as_bool().unwrap();
         {
@@ -144,7 +144,7 @@ impl Ledger {
         }
     }
 
-    /// In a line.
+    /// A summary in one line.
     pub fn summary(&self) -> String {
         let acknowledged = self.acknowledged();
         let book = self.book();

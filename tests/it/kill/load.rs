@@ -1,4 +1,4 @@
-//! The clients: what they ask of the service until it is killed under them.
+//! The clients, which send requests until the service is killed.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -16,16 +16,16 @@ use crate::support::{
 
 use super::ledger::{Known, Ledger, Sent};
 
-/// How many clients ask at once.
+/// The number of clients.
 const CLIENTS: usize = 6;
 
-/// How many Schedules there are at most: their Tasks come on top of the others.
+/// The largest number of Schedules, whose Tasks come in addition to the others.
 const SCHEDULES: usize = 5;
 
-/// How long until a Task is due that is only there to be canceled.
+/// The delay of Tasks that are created only to be canceled.
 const FAR: Duration = Duration::from_secs(24 * 3600);
 
-/// All clients of one start of the service.
+/// All clients of one process of the service.
 pub struct Load<'a> {
     asker: Asker,
     ledger: &'a Ledger,
@@ -34,16 +34,16 @@ pub struct Load<'a> {
     random: Random,
 }
 
-/// The service did not answer: it was killed. With what the client saw of it.
+/// The service was killed before it responded. Holds the error that the client got.
 struct CutOff(String);
 
 impl<'a> Load<'a> {
-    /// Clients that stop creating Tasks when `target` were acknowledged in all.
+    /// Clients that stop creating Tasks once `target` were acknowledged in total.
     pub fn new(dev: &Dev, ledger: &'a Ledger, killed: &'a AtomicBool, target: usize, random: Random) -> Self {
         Self { asker: dev.asker(), ledger, killed, target, random }
     }
 
-    /// Asks until the service is gone or the target is reached.
+    /// Sends requests until the service is gone or the target is reached.
     pub fn run(mut self) {
         let randoms: Vec<_> = (0..CLIENTS).map(|_| self.random.fork()).collect();
         let clients = randoms.into_iter().enumerate().map(|(client, random)| self.client(client, random));
@@ -51,7 +51,7 @@ impl<'a> Load<'a> {
         runtime.block_on(futures::future::join_all(clients));
     }
 
-    /// Asks until the target is reached.
+    /// Sends requests until the target is reached.
     pub fn run_to_target(self) {
         let (ledger, target) = (self.ledger, self.target);
         self.run();
@@ -60,7 +60,7 @@ impl<'a> Load<'a> {
 
     async fn client(&self, client: usize, mut random: Random) {
         while self.ledger.acknowledged() < self.target {
-            // One client turns the switches, so that their last state is known.
+            // Only one client enables and disables Functions, so that their last state is known.
             let asked = match random.below(100) {
                 0..5 if client == 0 => self.switch(&mut random).await,
                 5..8 if client == 0 => self.schedule(&mut random).await,
@@ -171,7 +171,7 @@ impl<'a> Load<'a> {
 
     async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, CutOff> {
         let answer = self.asker.ask(method, path, body).await;
-        // Once it is dead, its port may be somebody else's.
+        // Once it is dead, another process may get its port.
         if self.killed.load(Ordering::SeqCst) && answer.as_ref().is_ok_and(|answer| answer.status == 401) {
             return Err(CutOff("its port is somebody else's".to_owned()));
         }

@@ -1,7 +1,7 @@
-//! kill -9 for real: a `tasklane dev` under load, killed at random moments again and again, and at the end an account of
-//! everything that it acknowledged.
+//! Real kill -9: a `tasklane dev` under load is killed at random times again and again, and at the end everything that it
+//! acknowledged is accounted for.
 //!
-//! `TASKLANE_KILLS`, `TASKLANE_KILL_TASKS` and `TASKLANE_KILL_SEED` make it longer, or the same again:
+//! `TASKLANE_KILLS`, `TASKLANE_KILL_TASKS` and `TASKLANE_KILL_SEED` make it longer, or repeat a run:
 //!
 //! ```sh
 //! TASKLANE_KILLS=300 TASKLANE_KILL_TASKS=20000 cargo test --test it kill -- --nocapture
@@ -32,10 +32,10 @@ use crate::support::{
 
 use self::{account::Account, ledger::Ledger, load::Load};
 
-/// How many queued Tasks may run at once, and how many direct executions: together they are what a kill can cost.
+/// How many queued Tasks, and how many direct executions, may run at once: together the most that a kill can cost.
 const CONCURRENCY: usize = 5;
 
-/// The latest moment of a kill, counted from when the service was ready.
+/// The latest time of a kill after the service was ready.
 const LATEST_KILL_MILLIS: u64 = 1200;
 
 #[test]
@@ -58,7 +58,7 @@ fn killed_at_random_moments_it_loses_nothing_and_runs_nothing_twice() {
     service.prepare(&ledger);
     for kill in 1..=kills {
         let target = tasks * usize::try_from(kill).unwrap() / usize::try_from(kills).unwrap();
-        // Some never come to say that they are ready: what a start does is cut off too.
+        // Some are killed before they are ready, so that starts are interrupted, too.
         if random.percent(15) {
             let starting = service.spawn();
             thread::sleep(Duration::from_millis(random.below(400)));
@@ -88,7 +88,7 @@ fn killed_at_random_moments_it_loses_nothing_and_runs_nothing_twice() {
     eprintln!("{kills} kills in {survived:.1?}, accounted for after {:.1?}", began.elapsed());
 }
 
-/// What is killed and started again.
+/// The service that is killed and restarted.
 struct Service<'a> {
     home: &'a Path,
     functions: PathBuf,
@@ -102,7 +102,7 @@ impl Service<'_> {
         Starting::new(self.home, args)
     }
 
-    /// A Function that is disabled before the first kill, and Tasks of it that must wait through all of them.
+    /// A Function that is disabled before the first kill, with Tasks that must wait through all kills.
     fn prepare(&self, ledger: &Ledger) {
         let dev = self.spawn().ready();
         dev.ask("POST", "/tasks/v1/functions/parked/disable", None).ok();
@@ -114,7 +114,7 @@ impl Service<'_> {
         dev.stop();
     }
 
-    /// Lets everything come to its end, and accounts for it.
+    /// Waits until everything has ended, and accounts for it.
     fn finish(&self, dev: Dev, ledger: &Ledger, kills: u64, tasks: usize) {
         dev.ask("POST", "/tasks/v1/functions/switched/enable", None).ok();
         ledger.delete_schedules(&dev);
@@ -143,13 +143,12 @@ impl Service<'_> {
         eprintln!("{kills} kills: {}; {}", ledger.summary(), account.summary());
     }
 
-    /// Waits until all Tasks have ended, or for some of them to go on: on a slow machine all take longer than
-    /// anybody's patience.
+    /// Waits until all Tasks have ended, as long as there is progress: on a slow machine this can take long.
     fn has_ended(&self, all_ended: impl Fn() -> bool) -> bool {
         let start = self.journal.lines();
         let (mut lines, mut still) = (start, 0);
         until("the Tasks go on, or have all ended", || {
-            // Listing them is work for the service: not while it has better to do.
+            // Listing Tasks is work for the service, so it is not done too often.
             let now = self.journal.lines();
             still = if now == lines { still + 1 } else { 0 };
             lines = now;

@@ -30,7 +30,7 @@ impl<'a> Listener<'a> {
         Self { stack, queue_url, heard: std::cell::RefCell::default() }
     }
 
-    /// Waits for the event of a failed Task, and checks what it says.
+    /// Waits for the event of a failed Task, and checks its content.
     pub fn hear_of(&self, task: &Value) {
         let event = until(&format!("task_failed of {} is on the bus", task["id"]), || {
             self.listen();
@@ -43,8 +43,8 @@ impl<'a> Listener<'a> {
         assert_eq!(detail["content"], content);
     }
 
-    /// Takes the rule and its queue away again: a bus goes only when it has no rules. Nothing was heard of other Tasks
-    /// than these, such as those that were retried.
+    /// Removes the rule and its queue, because a bus with rules cannot be deleted. Checks that there were no events for other
+    /// Tasks, such as retried ones.
     pub fn stop_having_heard_only_of(self, tasks: &[Value]) {
         for event in self.heard.borrow().iter() {
             assert!(

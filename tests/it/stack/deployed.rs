@@ -1,4 +1,4 @@
-//! The stack under test: template.yaml, deployed by CloudFormation into an emulator, and what a test does with it.
+//! The stack under test: template.yaml, deployed with CloudFormation into an emulator, and helpers for tests.
 
 use std::{
     ffi::OsStr,
@@ -25,11 +25,11 @@ pub const TASK_CONCURRENCY: usize = 4;
 
 /// A deployed stack, and an operator's shell in an empty home.
 pub struct Deployed<'a> {
-    /// Where it is deployed.
+    /// The emulator.
     pub emulator: &'a Emulator,
-    /// What CloudFormation calls it.
+    /// The name in CloudFormation.
     pub name: String,
-    /// What the names of everything in it begin with.
+    /// The prefix of all names in it.
     pub prefix: String,
     outputs: Value,
     home: TempDir,
@@ -37,7 +37,7 @@ pub struct Deployed<'a> {
     runtime: tokio::runtime::Runtime,
 }
 
-/// What the gateway answered.
+/// A response of the gateway.
 #[derive(Debug)]
 pub struct Answer {
     /// The HTTP status.
@@ -65,7 +65,7 @@ impl Answer {
 impl<'a> Deployed<'a> {
     /// Deploys the handlers in `zips`.
     pub fn deploy(emulator: &'a Emulator, zips: &Path) -> Self {
-        // Of its own in an emulator that is not: a stack of this name may be there already.
+        // A random one in a shared emulator, which may already have a stack with this name.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is set").as_micros();
         let prefix = format!("t{now:x}");
         let name = format!("stack-{prefix}");
@@ -100,7 +100,7 @@ impl<'a> Deployed<'a> {
         stack_py(self.emulator, ["delete", &self.name]);
     }
 
-    /// What exists that belongs to the stack, by kind.
+    /// Everything that belongs to the stack, by kind.
     pub fn left(&self) -> Value {
         stack_py(self.emulator, ["left", &self.prefix])
     }
@@ -121,24 +121,24 @@ impl<'a> Deployed<'a> {
         Ended::of(tasklane(self.home()).args(args).envs(self.emulator.environment()))
     }
 
-    /// What the command that ends well says as JSON.
+    /// The JSON output of a command that succeeds.
     pub fn json(&self, args: &[&str]) -> Value {
         self.run(&[args, &["--json"]].concat()).expect(0).json()
     }
 
-    /// Where the service's credentials are.
+    /// The path of the service's credentials.
     pub fn credentials_file(&self) -> std::path::PathBuf {
         self.home().join(".tasklane/credentials")
     }
 
-    /// Puts an administrator's credentials where the command looks for them.
+    /// Writes an administrator's credentials to where the command looks for them.
     pub fn keep_credentials(&self, lines: &str) {
         let file = self.credentials_file();
         fs::create_dir_all(file.parent().expect("a folder")).expect("home can be written to");
         fs::write(file, lines).expect("home can be written to");
     }
 
-    /// Asks the gateway, as the administrator or as nobody.
+    /// Sends a request to the gateway, as the administrator or without credentials.
     pub fn ask(&self, method: &str, path: &str, body: Option<(&str, Vec<u8>)>, administrator: bool) -> Answer {
         let url = format!("{}{path}", self.output("Url"));
         let mut request = self.http.request(method.parse().expect("a method"), url);
@@ -155,7 +155,7 @@ impl<'a> Deployed<'a> {
         })
     }
 
-    /// Queues a Task and answers its id.
+    /// Queues a Task and returns its id.
     pub fn queue(&self, function: &str, more: &[&str]) -> String {
         let task = self.json(&[&["tasks", "create", function], more].concat());
         task["id"].as_str().expect("a Task has an id").to_owned()
@@ -167,7 +167,7 @@ impl<'a> Deployed<'a> {
         page["data"][0].take()
     }
 
-    /// The Task once it has come to an end.
+    /// The Task once it has ended.
     pub fn ended(&self, id: &str) -> Value {
         until(&format!("Task {id} has come to an end"), || {
             let task = self.task(id);

@@ -1,4 +1,4 @@
-//! An emulator of AWS: MiniStack, started for one test, or one that runs already.
+//! An emulator of AWS: MiniStack, started for one test, or one that is already running.
 
 use std::{
     env,
@@ -19,9 +19,9 @@ use tempfile::TempDir;
 
 use crate::support::{project::repository, python, wait::PATIENCE};
 
-/// Where an emulator answers that the test shall use in the place of its own, e.g. `http://localhost:4566`.
+/// The URL of a running emulator to use instead, e.g. `http://localhost:4566`.
 const ENDPOINT: &str = "TASKLANE_TEST_AWS_ENDPOINT";
-/// What every process of the emulator inherits, and nobody else has.
+/// An environment variable that only the processes of the emulator have.
 const MARK: &str = "TASKLANE_TEST_EMULATOR";
 const REGION: &str = "eu-central-1";
 
@@ -37,13 +37,12 @@ struct Own {
 }
 
 impl Emulator {
-    /// The one that `TASKLANE_TEST_AWS_ENDPOINT` names, or MiniStack on a free port of this machine, whose state goes away
-    /// with it.
+    /// The emulator in `TASKLANE_TEST_AWS_ENDPOINT`, or MiniStack on a free port of this machine, without persistent state.
     pub fn start() -> Self {
         if let Some(endpoint) = env::var(ENDPOINT).ok().filter(|endpoint| !endpoint.is_empty()) {
             return Self { endpoint, own: None };
         }
-        // MiniStack wants to be given a port, and another process may take the one that was free a moment ago.
+        // MiniStack needs a port, and another process may take the one that was free a moment ago.
         for _ in 0..5 {
             let port = free_port();
             let mut own = Own::launch(port);
@@ -59,7 +58,7 @@ impl Emulator {
         self.own.is_some()
     }
 
-    /// What leads AWS's clients to it.
+    /// The environment variables that lead AWS's clients to the emulator.
     pub fn environment(&self) -> [(&'static str, &str); 5] {
         [
             ("AWS_ENDPOINT_URL", &self.endpoint),
@@ -70,8 +69,8 @@ impl Emulator {
         ]
     }
 
-    /// Kills the processes of a Lambda function with no chance to tidy up, as when their machine dies. Answers how many
-    /// those were; always 0 when the emulator is not our own.
+    /// Kills the processes of a Lambda function without a chance to clean up, as if their machine died. Returns their number;
+    /// always 0 if the emulator was not started here.
     pub fn kill_lambda(&self, function: &str) -> usize {
         let Some(own) = &self.own else { return 0 };
         let name = format!("AWS_LAMBDA_FUNCTION_NAME={function}");
@@ -92,18 +91,18 @@ impl Own {
             .env(MARK, home.path())
             .env("GATEWAY_PORT", port.to_string())
             .env("BIND_HOST", "127.0.0.1")
-            // Whatever it listens on besides, it listens on for everybody.
+            // Other ports that it opens are open to everybody.
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0")
             .env("MINISTACK_REGION", REGION)
-            // What it runs finds the emulator by the same name.
+            // Functions find the emulator by the same name.
             .env("AWS_ENDPOINT_URL", format!("http://localhost:{port}"))
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("TMPDIR", home.path())
             .env("STATE_DIR", home.path().join("state"))
             .env("S3_DATA_DIR", home.path().join("s3"))
-            // It ends when this is closed: not even a test that was killed leaves it behind.
+            // It ends when this pipe is closed, even if the test is killed.
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a file handle"))
             .stderr(log);
@@ -111,7 +110,7 @@ impl Own {
         Self { child, home }
     }
 
-    /// Waits until it answers. `false` when it ended instead, because somebody else has the port.
+    /// Waits until it responds. Returns `false` if it ended because another process has the port.
     fn comes_up(&mut self, port: u16) -> bool {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -132,13 +131,13 @@ impl Own {
         fs::read_to_string(log_of(&self.home)).unwrap_or_default()
     }
 
-    /// The processes of this emulator, itself among them, whose environment is like this.
+    /// The processes of this emulator, including itself, with this environment.
     fn processes(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Pid> {
         let mark = format!("{MARK}={}", self.home.path().display());
         let all = fs::read_dir("/proc").expect("processes are listed in /proc").map_while(Result::ok);
         let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         pids.filter(|pid: &i32| {
-            // A process may end between the two looks, and those of others cannot be read.
+            // A process may end meanwhile, and those of other users cannot be read.
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             let environment = String::from_utf8_lossy(&environment);
             environment.split('\0').any(|variable| variable == mark) && is_wanted(&environment)
@@ -155,7 +154,7 @@ impl Drop for Own {
         }
         end(Pid::from_raw(i32::try_from(self.child.id()).expect("a process id")));
         let _ = self.child.wait();
-        // Until none is left: one may have been starting another.
+        // Until none is left, because one may have started another.
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = self.processes(|_| true);

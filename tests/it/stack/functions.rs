@@ -1,11 +1,11 @@
-//! Functions: deployed by the command, executed, changed, and called over HTTP.
+//! Functions: deployed with the command, executed, changed, and called over HTTP.
 
 use serde_json::json;
 
 use super::deployed::Deployed;
 use crate::support::project::{repository, write_function, write_source};
 
-/// Answers what it was asked, and the bytes of its body reversed.
+/// Returns its request, with the bytes of the body reversed.
 const MIRROR: &str = "
 exports.handler = async event => {
   console.log('mirroring', event.rawPath);
@@ -52,7 +52,7 @@ pub fn are_executed(stack: &Deployed<'_>) {
         assert_eq!(executed["result"], json!({ "message": "Hello, Zoë 🚀!" }), "{name}");
         assert_eq!(executed["status"], "complete");
         let logs = stack.run(&["tasks", "logs", executed["id"].as_str().expect("an id")]).expect(0).stdout;
-        // Python's `print` writes no request id beside it.
+        // Python's `print` does not write a request id.
         assert!(logs.contains("Saying hello to Zoë 🚀"), "{logs}");
         assert!(logs.contains("START RequestId") && logs.contains("REPORT RequestId"), "{logs}");
     }
@@ -85,8 +85,8 @@ pub fn answer_http(stack: &Deployed<'_>) {
     assert_eq!((nobody.status, nobody.json()["code"].clone()), (401, json!(104)));
 }
 
-/// The answers while it changes are the old code with the old configuration, or the new with the new; afterwards they
-/// are new, whichever process of the service gives them.
+/// During a change, responses come from the old code with the old configuration, or the new with the new; afterwards only
+/// from the new, in every process of the service.
 pub fn change_at_once(stack: &Deployed<'_>) {
     let result = || stack.json(&["execute", "version"])["result"].clone();
     assert_eq!(result(), "old old");

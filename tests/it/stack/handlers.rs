@@ -1,4 +1,4 @@
-//! The three handlers as the stack deploys them: a zip each, with a `bootstrap` in it.
+//! The three handlers as the stack deploys them: one zip each, with a `bootstrap` in it.
 
 use std::{
     env,
@@ -16,7 +16,7 @@ use crate::support::project::repository;
 /// The handlers, by the names of their crates.
 const HANDLERS: [&str; 3] = ["api", "dispatcher", "ticker"];
 
-/// A folder that holds their zips already, as `infra/build-lambdas` leaves them: target/lambda/x86_64, for instance.
+/// A folder with their zips from `infra/build-lambdas`, such as target/lambda/x86_64.
 const BUILT: &str = "TASKLANE_TEST_HANDLERS";
 
 /// A folder with `api.zip`, `dispatcher.zip` and `ticker.zip`: those of the folder that `TASKLANE_TEST_HANDLERS` names,
@@ -42,15 +42,15 @@ pub fn zips() -> TempDir {
 fn pack(binary: &Path, into: &Path) {
     let binary = fs::read(binary).unwrap_or_else(|error| panic!("there is no handler {}: {error}", binary.display()));
     let mut zip = ZipWriter::new(File::create(into).expect("a zip can be written"));
-    // Packing it tight would take longer than everything that is done with it.
+    // Better compression would take longer than everything else.
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).unix_permissions(0o755);
     zip.start_file("bootstrap", options).expect("a zip can be written");
     zip.write_all(&binary).expect("a zip can be written");
     zip.finish().expect("a zip can be written");
 }
 
-/// Builds them with a profile of their own, so in a folder of their own: the cargo that runs this test waits for nothing
-/// of it, nor this one for that.
+/// Builds them with a profile of their own, and so in a folder of their own, so that this cargo and the one that runs the
+/// test do not wait for each other.
 fn build() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in target/");
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -1,7 +1,7 @@
-//! The whole stack, as somebody deploys it: template.yaml by CloudFormation, in an emulator of AWS.
+//! The whole stack as users deploy it: template.yaml with CloudFormation, in an emulator of AWS.
 //!
-//! MiniStack runs the real handlers and real Functions. What it cannot do is asserted around, and said where that is:
-//! the errors that code throws arrive under another name, and nothing but time freezes a process.
+//! MiniStack runs the real handlers and real Functions. Assertions allow for its limits, and comments name them: errors that
+//! code throws have another name, and processes are not frozen.
 
 mod deployed;
 mod emulator;
@@ -29,7 +29,7 @@ fn a_deployed_stack_does_what_one_machine_does() {
     functions::are_synced(&stack);
     queue::runs_a_task_and_keeps_a_poisoned_message(&stack);
     slots::hold_back_what_is_too_many(&stack);
-    // What takes until the next minute begins here and is looked at last.
+    // Checks that take until the next minute start here and are completed last.
     let schedule = queue::Scheduled::begin(&stack);
     let zombie = zombie::Zombie::make(&stack);
 

@@ -1,4 +1,4 @@
-//! What an operator does, with AWS credentials alone.
+//! The work of an operator, with only AWS credentials.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ pub fn makes_the_first_administrator(stack: &Deployed<'_>) {
     stack.run(&["admin", "bootstrap", "--stack", "another"]).expect(2);
 }
 
-/// The ticker comes once a minute, and until it came for the first time it is what is wrong.
+/// The ticker runs once a minute; until its first run, doctor reports it as missing.
 pub fn finds_nothing_wrong(stack: &Deployed<'_>) {
     let all_is_well = |by: &str| {
         until("the doctor finds nothing wrong", || {
@@ -32,12 +32,12 @@ pub fn finds_nothing_wrong(stack: &Deployed<'_>) {
     for looked_at in
         ["handler", "table", "the wake-up queue", "the ticker", "Function hello-js", "the gateway", "clock"]
     {
-        assert!(found.contains(looked_at), "nobody looked at {looked_at}:\n{found}");
+        assert!(found.contains(looked_at), "doctor did not check {looked_at}:\n{found}");
     }
     assert_eq!(all_is_well(&stack.prefix), found, "a stack is found by its prefix too");
 }
 
-/// What the doctor says is what mends it.
+/// Doctor's advice repairs the Function.
 pub fn mends_what_the_doctor_finds(stack: &Deployed<'_>) {
     let lambda = |function: &str| format!("{}-{function}", stack.prefix);
     stack.aws("lambda", "delete_alias", &json!({ "FunctionName": lambda("hello-js"), "Name": "live" }));
@@ -54,7 +54,7 @@ pub fn mends_what_the_doctor_finds(stack: &Deployed<'_>) {
     assert_eq!(stack.json(&["execute", "hello-py"])["result"]["message"], "Hello, world!");
 }
 
-/// Whatever users did and whoever died: none of it is an error of a handler.
+/// Neither users' mistakes nor killed processes are errors of a handler.
 pub fn reads_of_no_error(stack: &Deployed<'_>) {
     for handler in ["api", "dispatcher", "ticker"] {
         let group = format!("/aws/lambda/handler-{}-{handler}", stack.prefix);
@@ -65,14 +65,14 @@ pub fn reads_of_no_error(stack: &Deployed<'_>) {
             events.into_iter().map(|event| event["message"].as_str().expect("a line").to_owned()).collect::<Vec<_>>()
         };
         assert!(!lines("REPORT").is_empty(), "{group} has no lines");
-        // MiniStack finds a term in any case, and names of errors are told of by INFO.
+        // MiniStack's search ignores case, and INFO lines contain names of errors.
         let errors = lines("ERROR").into_iter().filter(|line| line.contains(r#""level":"ERROR""#));
         let trouble: Vec<_> = errors.chain(lines("panicked")).collect();
         assert!(trouble.is_empty(), "{group} tells of {trouble:#?}");
     }
 }
 
-/// What holds records and what opens them stays; so do the lines that Functions logged.
+/// The tables and the key stay, and so do the logs of Functions.
 pub fn takes_all_away(stack: &Deployed<'_>) {
     let listed = stack.json(&["list"]);
     let names = listed.as_array().expect("a list").iter().map(|function| function["name"].as_str().expect("a name"));

@@ -1,4 +1,4 @@
-//! Tasks through the queue: SQS wakes the dispatcher, delays it, and a ticker comes each minute.
+//! Tasks through the queue: SQS wakes the dispatcher, with delays, and the ticker runs each minute.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ exports.handler = async task => {
   if (runs < task.data) { const error = new Error('run ' + runs); error.name = 'NOT_YET'; throw error; }
 };";
 
-/// What MiniStack calls every error that code throws, whatever its own name is.
+/// MiniStack's name for every error that code throws, whatever its real name.
 const THROWN_IN_MINISTACK: &str = "Runtime.HandlerError";
 
 pub fn runs_a_task_and_keeps_a_poisoned_message(stack: &Deployed<'_>) {
@@ -30,7 +30,7 @@ pub fn runs_a_task_and_keeps_a_poisoned_message(stack: &Deployed<'_>) {
         "QueueUrl": stack.output("WakeupQueueUrl"),
         "AttributeNames": ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
     });
-    // The dispatcher hands back what is no wake-up, and it comes again in the end, until it is a dead letter.
+    // The dispatcher returns a message that is not a wake-up; it is delivered again until it becomes a dead letter.
     until("the wake-up is gone and the poison is kept", || {
         let counts = stack.aws("sqs", "get_queue_attributes", &waiting)["Attributes"].take();
         let count = |name: &str| counts[name].as_str().and_then(|count| count.parse::<u32>().ok()).expect("a count");
@@ -45,7 +45,7 @@ pub fn starts_a_task_not_before_its_time(stack: &Deployed<'_>) {
     assert!(time(&task["statusChangedTimestamp"]) >= time(&task["startTimestamp"]), "{task}");
 }
 
-/// Three failures, so that each of the delays has its turn: 2, 5 and 10 s.
+/// Three failures, so that each delay occurs: 2, 5 and 10 s.
 pub fn retries(stack: &Deployed<'_>) {
     let policy = json!({ "enabled": true, "errorsToRetry": ["NOT_YET", THROWN_IN_MINISTACK] });
     sync(stack, "flaky", &policy);
@@ -69,7 +69,7 @@ pub fn retries(stack: &Deployed<'_>) {
     assert!(logs.contains(&format!("run 3 of {id}")), "{logs}");
 }
 
-/// An error that the policy does not name fails the Task at once. Answers the Task.
+/// An error that the policy does not name fails the Task at once. Returns the Task.
 pub fn fails_for_good(stack: &Deployed<'_>) -> Value {
     sync(stack, "broken", &json!({ "enabled": true, "errorsToRetry": ["ANOTHER"] }));
     let task = stack.ended(&stack.queue("broken", &["--data", "9"]));
@@ -80,7 +80,7 @@ pub fn fails_for_good(stack: &Deployed<'_>) -> Value {
     task
 }
 
-/// A Schedule whose first occurrence is now: the next minute's tick makes a Task of it.
+/// A Schedule whose first occurrence is now: the next tick creates its Task.
 pub struct Scheduled(String);
 
 impl Scheduled {
@@ -108,7 +108,7 @@ fn sync(stack: &Deployed<'_>, name: &str, policy: &Value) {
     stack.run(&["sync", "--path", folder.to_str().expect("a path")]).expect(0);
 }
 
-/// That the Task was due the delay after the moment, to within what it takes to record that moment.
+/// Checks that the Task was due `delay` after that time, within the time that it takes to record it.
 fn assert_starts_after(task: &Value, ready_after: Option<(i64, i64)>) {
     let Some((moment, delay)) = ready_after else { return };
     let late = time(&task["startTimestamp"]) - moment - delay;

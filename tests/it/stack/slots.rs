@@ -1,4 +1,4 @@
-//! How many Tasks run at once, whichever dispatchers run them.
+//! The number of Tasks that run at once, over all dispatchers.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::support::{
 
 pub fn hold_back_what_is_too_many(stack: &Deployed<'_>) {
     if !stack.emulator.is_own() {
-        eprintln!("how many Tasks run at once is not looked at: the emulator may not reach this test");
+        eprintln!("not checking how many Tasks run at once: the emulator may not reach this test");
         return;
     }
     let stage = Stage::open();

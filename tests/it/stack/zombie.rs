@@ -9,14 +9,14 @@ use crate::support::{
     wait::until,
 };
 
-/// A Task that is being run while whatever runs it is killed.
+/// A running Task whose dispatcher is killed.
 pub struct Zombie {
     id: String,
     stage: Stage,
 }
 
 impl Zombie {
-    /// `None` in an emulator that is not our own: its processes are not ours to kill.
+    /// `None` in an emulator that was not started here, whose processes must not be killed.
     pub fn make(stack: &Deployed<'_>) -> Option<Self> {
         if !stack.emulator.is_own() {
             eprintln!("no dispatcher is killed: the emulator was not started by this test");
@@ -34,7 +34,7 @@ impl Zombie {
         Some(Self { id, stage })
     }
 
-    /// Waits until a tick has found it; it was run once and is not run again. Answers the Task.
+    /// Waits until a tick has found the Task, which ran once and does not run again. Returns it.
     pub fn once_cleaned(self, stack: &Deployed<'_>) -> Value {
         let task = until("the ticker has cleaned up", || {
             let task = stack.task(&self.id);

@@ -58,7 +58,7 @@ async fn an_unfiltered_list_is_paged_in_the_order_of_creation_with_an_exact_tota
 }
 
 #[tokio::test]
-async fn what_a_list_shows_is_the_public_record() {
+async fn a_list_shows_the_public_record() {
     let world = World::new().await;
     let id = world.create(&world.task()).await;
     let page = list(&world, "").await;
@@ -68,7 +68,7 @@ async fn what_a_list_shows_is_the_public_record() {
 }
 
 #[tokio::test]
-async fn data_that_no_parser_holds_does_not_take_the_list_away() {
+async fn data_that_no_parser_accepts_does_not_break_the_list() {
     let world = World::new().await;
     let mut task = world.task();
     task.data = Some(tasklane::model::Json::parse("{\"a\": 1e999}".into()).unwrap());
@@ -91,7 +91,7 @@ async fn filters_see_every_record_and_totals_count_what_matches() {
 }
 
 #[tokio::test]
-async fn lists_are_sorted_by_what_was_asked_for() {
+async fn lists_are_sorted_as_requested() {
     let world = World::new().await;
     let created = thirty(&world).await;
     let reversed: Vec<_> = created.iter().rev().copied().collect();
@@ -105,13 +105,13 @@ async fn lists_are_sorted_by_what_was_asked_for() {
     }
     let page = list(&world, "sort(functionName,-priority)&limit(3)").await;
     assert_eq!(ids(&page), [created[28], created[26], created[24]]);
-    // Equal keys stand in the order of creation.
+    // Equal keys are in the order of creation.
     let page = list(&world, "sort(status)&limit(3)").await;
     assert_eq!(ids(&page), created[..3]);
 }
 
 #[tokio::test]
-async fn ids_are_looked_up_and_nothing_else_is_read() {
+async fn a_query_by_id_reads_only_those_records() {
     let world = World::new().await;
     let created = thirty(&world).await;
     world.wire.forget();
@@ -144,14 +144,14 @@ async fn a_functions_tasks_are_found_by_its_index() {
 }
 
 #[tokio::test]
-async fn bounds_on_the_creation_leave_the_other_days_alone() {
+async fn with_bounds_on_the_creation_time_other_days_are_not_read() {
     let world = World::new().await;
     let created = thirty(&world).await;
     let (from, to) = (created[13].time(), created[15].time());
     world.wire.forget();
     let page = list(&world, &format!("ge(creationTimestamp,{from})&le(creationTimestamp,{to})")).await;
     assert_eq!((ids(&page), page.page.total), (created[13..=15].to_vec(), Some(3)));
-    // One lists the days; the three Tasks lie on one or two of them.
+    // One query lists the days; the three Tasks are on one or two of them.
     assert!(world.wire.calls("Query") <= 5, "{} queries", world.wire.calls("Query"));
     let page = list(&world, &format!("gt(id,{})&sort(-id)", created[26])).await;
     assert_eq!(ids(&page), [created[29], created[28], created[27]]);
@@ -203,7 +203,7 @@ async fn unfinished_tasks_are_found_among_any_number_of_finished_ones_by_their_l
 }
 
 #[tokio::test]
-async fn what_a_page_by_function_only_counts_is_not_read() {
+async fn records_that_are_only_counted_are_not_read() {
     let world = World::new().await;
     thirty(&world).await;
     for (query, shown, total) in [
@@ -219,7 +219,7 @@ async fn what_a_page_by_function_only_counts_is_not_read() {
         let read = world.wire.calls("BatchGetItem");
         assert!(read <= 4, "{query}: {read} batches of records were read");
     }
-    // Where more is asked, each record has to be looked at.
+    // With another condition, each record has to be checked.
     assert_eq!(list(&world, "functionName=even&priority<10&limit(2)").await.page.total, Some(5));
     assert_eq!(list(&world, "ne(functionName,even)&limit(2)").await.page.total, Some(15));
     assert_eq!(list(&world, "(functionName=even|priority<10)&limit(2)").await.page.total, Some(20));
@@ -233,10 +233,10 @@ async fn counting_stops_at_its_budget_and_says_so() {
         let page = list(&world, query).await;
         assert_eq!(page.data.len(), 5, "{query}");
         assert_eq!(page.page.total_is_exact, Some(false), "{query}");
-        // More than is on the page, so that whoever pages goes on; no more than there is.
+        // More than the page holds, so that clients continue; but not more than exist.
         assert!((6..=30).contains(&page.page.total.unwrap()), "{query}: {:?}", page.page.total);
     }
-    // Whoever pages to the end sees everything, and the end.
+    // Paging to the end returns everything.
     let (mut seen, mut offset) = (Vec::new(), 0);
     loop {
         let page = list(&world, &format!("priority>=0&limit(7,{offset})")).await;
@@ -250,7 +250,7 @@ async fn counting_stops_at_its_budget_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_not_found_in_time_is_an_error_of_its_own() {
+async fn a_page_that_is_not_found_in_time_is_an_error() {
     let world = World::with(|config| config.query_budget = Duration::from_secs(5)).await;
     thirty(&world).await;
     // A second passes with every query.
@@ -266,12 +266,12 @@ async fn a_page_that_is_not_found_in_time_is_an_error_of_its_own() {
             other => panic!("{}: {other:?}", query.text),
         }
     }
-    // What lies at the beginning is found in time.
+    // Records at the beginning are found in time.
     assert_eq!(list(&world, "priority=0&limit(1)&skipCount()").await.data.len(), 1);
 }
 
 #[tokio::test]
-async fn a_page_for_which_too_little_is_found_in_time_says_where_to_go_on() {
+async fn a_partial_page_says_where_to_continue() {
     let world = World::with(|config| config.query_budget = Duration::from_secs(5)).await;
     let created = thirty(&world).await;
     let clock = world.clock.clone();
@@ -291,7 +291,7 @@ async fn a_page_for_which_too_little_is_found_in_time_says_where_to_go_on() {
             if next.is_none() {
                 break;
             }
-            // Whoever knows of no such pages is told that there is more.
+            // Clients that do not know partial pages see that there is more.
             assert!(page.page.total.unwrap() > 20 && page.page.total_is_exact == Some(false), "{:?}", page.page);
         }
         assert_eq!(found, **wanted);
@@ -300,7 +300,7 @@ async fn a_page_for_which_too_little_is_found_in_time_says_where_to_go_on() {
 }
 
 #[tokio::test]
-async fn a_query_that_takes_too_long_is_advised_to_do_what_it_does_not_do_yet() {
+async fn the_error_for_a_slow_query_suggests_only_new_conditions() {
     let world = World::with(|config| config.query_budget = Duration::from_secs(1)).await;
     let created = thirty(&world).await;
     let clock = world.clock.clone();
@@ -324,7 +324,7 @@ async fn a_query_that_takes_too_long_is_advised_to_do_what_it_does_not_do_yet() 
 }
 
 #[tokio::test]
-async fn numbers_are_found_and_sorted_by_their_value_however_they_were_written() {
+async fn numbers_are_found_and_sorted_by_value_in_any_notation() {
     let world = World::new().await;
     let ascending = [
         "-9007199254740993",

@@ -1,5 +1,5 @@
-//! A write that happened and whose answer was lost: the SDK sends it again, and must not be told that somebody else
-//! was faster. When the caller sends it again, because the SDK gave up, it is the same.
+//! A write succeeded and its response was lost: the SDK repeats it, and must not be told that another process was faster.
+//! The same holds if the SDK gives up and the caller repeats it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tasklane::{
 
 use super::{World, boom, function, records};
 
-/// The SDK tries three times in all.
+/// The SDK makes three attempts in total.
 const GIVES_UP: usize = 3;
 
 #[tokio::test]
@@ -66,14 +66,14 @@ async fn a_retry_that_gave_up_is_finished_by_the_callers_own_second_try() {
     tasks.retry(id, &run.attempt, &boom(), None, &next, Lane::Shared, world.now()).await.unwrap_err();
     world.clock.advance(Duration::from_secs(1));
     assert!(tasks.retry(id, &run.attempt, &boom(), None, &next, Lane::Shared, world.now()).await.unwrap());
-    // Not with another Task: the first one is there.
+    // Not with another Task, because the first one exists.
     let other = world.task();
     assert!(!tasks.retry(id, &run.attempt, &boom(), None, &other, Lane::Shared, world.now()).await.unwrap());
     assert_eq!(tasks.get(other.id).await.unwrap(), None);
 }
 
 #[tokio::test]
-async fn the_reapers_failure_is_not_taken_for_the_runs_own() {
+async fn the_tickers_failure_is_not_mistaken_for_the_runs_own() {
     let world = World::new().await;
     let tasks = &world.store.tasks;
     let (id, run) = world.running().await;
@@ -85,7 +85,7 @@ async fn the_reapers_failure_is_not_taken_for_the_runs_own() {
 }
 
 #[tokio::test]
-async fn what_was_created_is_created_though_the_answer_was_lost() {
+async fn a_creation_succeeds_though_its_answer_was_lost() {
     let world = World::new().await;
     let id = world.create(&world.task()).await;
     world.wire.lose_answers("PutItem", 1);
@@ -157,7 +157,7 @@ async fn changes_of_schedules_are_ours_though_their_answers_were_lost() {
     let task = world.task();
     world.wire.lose_answers("TransactWriteItems", 1);
     assert!(schedules.materialise(&schedule, next, &task, Lane::Shared, world.now()).await.unwrap());
-    // The caller's second try, a moment later.
+    // The caller's second attempt, a moment later.
     world.clock.advance(Duration::from_millis(1));
     assert!(schedules.materialise(&schedule, next, &task, Lane::Shared, world.now()).await.unwrap());
     assert_eq!(world.heads().await, [task.id]);

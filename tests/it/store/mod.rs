@@ -1,5 +1,5 @@
 //! The store suite: every method of the store, on the embedded DynamoDB, or on the one that
-//! `TASKLANE_TEST_DYNAMODB_ENDPOINT` names (DynamoDB Local, for one), in tables of each test's own.
+//! `TASKLANE_TEST_DYNAMODB_ENDPOINT` names (DynamoDB Local, for one), in separate tables for each test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -39,10 +39,10 @@ use tasklane::{
 };
 use wire::Wire;
 
-/// When every test begins: 2026-01-31T08:15:30.000Z.
+/// The start time of every test: 2026-01-31T08:15:30.000Z.
 const BEGIN: i64 = 1_769_847_330_000;
 
-/// A store of its own for one test, its clock, and the wire between them and the database.
+/// A store for one test, its clock, and the wire to the database.
 struct World {
     store: Store,
     clock: Arc<TestClock>,
@@ -166,7 +166,7 @@ fn boom() -> TaskError {
     TaskError { kind: TaskErrorKind::Runtime, name: "Boom".into(), message: "it went boom".into() }
 }
 
-/// A clock that stands still until it is told to go on.
+/// A clock that moves only when told to.
 struct TestClock(Mutex<Timestamp>);
 
 impl TestClock {
@@ -186,7 +186,7 @@ impl Clock for TestClock {
     }
 }
 
-/// A client of the database under test, through a wire that can be watched and cut.
+/// A client of the database under test, through a wire that can be observed and interrupted.
 fn connect(clock: &Arc<TestClock>) -> (Client, Wire) {
     let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
     match std::env::var("TASKLANE_TEST_DYNAMODB_ENDPOINT") {

@@ -30,7 +30,7 @@ async fn the_higher_priority_comes_first_then_the_earlier_start_then_the_earlier
             expected.push(task);
         }
     }
-    // Added in another order than they are to come out.
+    // Added in a different order.
     for task in expected.iter().rev() {
         world.create(task).await;
     }
@@ -60,7 +60,7 @@ async fn a_task_waits_for_its_start_and_then_takes_its_place() {
     assert_eq!(tasks.promote_due(world.now(), 10).await.unwrap().moved, 0);
     assert_eq!(world.heads().await, [later.id, due]);
     assert_eq!(tasks.earliest_waiting().await.unwrap(), Some(much_later.start_timestamp));
-    // A promotion is no change that a caller sees.
+    // Callers do not see a promotion.
     assert_eq!(world.get(later.id).await.task, later);
 }
 

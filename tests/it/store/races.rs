@@ -1,4 +1,4 @@
-//! Many at once.
+//! Concurrent calls.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -69,7 +69,7 @@ async fn a_task_is_either_claimed_or_canceled() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_run_has_one_outcome_whoever_writes_it() {
+async fn a_run_has_only_one_outcome() {
     let world = Arc::new(World::new().await);
     let (id, run) = world.running().await;
     let next = world.task();
@@ -90,7 +90,7 @@ async fn a_run_has_one_outcome_whoever_writes_it() {
     let outcomes: Vec<_> = join_all(outcomes).await.into_iter().map(Result::unwrap).collect();
     let written = world.status(id).await;
     for (status, done) in outcomes {
-        // Saying the same thing again is no lie: it is so.
+        // Repeating the same outcome succeeds, because it is already written.
         assert_eq!(done, status == written, "{status} when it is {written}");
     }
     assert_eq!(world.store.tasks.get(next.id).await.unwrap().is_some(), written == TaskStatus::Retried);
@@ -135,7 +135,7 @@ async fn an_occurrence_makes_one_task_however_many_tickers_see_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_name_is_given_to_one_function() {
+async fn a_name_can_belong_to_only_one_function() {
     let world = Arc::new(World::new().await);
     let creators = (0..MANY).map(|n| {
         let world = Arc::clone(&world);
@@ -151,7 +151,7 @@ async fn a_name_is_given_to_one_function() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whatever_many_remove_at_once_one_of_them_removes() {
+async fn of_several_simultaneous_deletions_exactly_one_succeeds() {
     let world = Arc::new(World::new().await);
     let (f, schedule) = (super::records::a_function(&world, "f"), super::records::schedule(&world));
     let credential = super::records::credential(&world, "a");

@@ -107,7 +107,7 @@ async fn a_function_is_read_back_as_it_was_written_and_listed_by_name() {
 }
 
 #[tokio::test]
-async fn an_update_that_somebody_else_overtook_is_refused() {
+async fn an_update_of_an_outdated_revision_is_refused() {
     let world = World::new().await;
     let functions = &world.store.functions;
     let mut f = a_function(&world, "f");
@@ -126,7 +126,7 @@ async fn an_update_that_somebody_else_overtook_is_refused() {
 }
 
 #[tokio::test]
-async fn a_function_deleted_and_created_anew_is_not_the_one_that_was_read() {
+async fn a_function_that_was_deleted_and_created_again_is_another_one() {
     let world = World::new().await;
     let functions = &world.store.functions;
     let f = a_function(&world, "f");
@@ -165,7 +165,7 @@ async fn schedules_come_due_in_order_and_move_on() {
     assert_eq!((moved.next_timestamp, moved.update_timestamp), (next, world.now()));
     assert_eq!(world.heads().await, [task.id]);
     assert_eq!(ids(schedules.due(world.now(), 10).await.unwrap()), [second.id]);
-    // From what was read before, nothing happens any more.
+    // Changes based on the old record are refused.
     let other = world.task();
     assert!(!schedules.materialise(&first, next, &other, Lane::Shared, world.now()).await.unwrap());
     assert!(!schedules.skip_to(&first, next, world.now()).await.unwrap());
@@ -196,7 +196,7 @@ async fn schedules_are_listed_by_query() {
 }
 
 #[tokio::test]
-async fn api_requests_are_read_back_and_listed_without_what_is_ours() {
+async fn api_requests_are_read_back_and_listed_without_internal_attributes() {
     let world = World::new().await;
     let requests = &world.store.api_requests;
     let (f, g) = (api_request(&world, "f"), api_request(&world, "g"));
@@ -233,12 +233,12 @@ async fn a_credential_is_found_by_each_of_its_parts_until_it_is_revoked() {
     };
     same(credentials.by_consumer_key("consumer-a").await.unwrap());
     same(credentials.by_access_token_hash(&a.access_token_hash).await.unwrap());
-    // A token is no consumer key.
+    // A token is not a consumer key.
     assert!(credentials.by_consumer_key("token-a").await.unwrap().is_none());
     assert!(credentials.by_consumer_key(&"x".repeat(5000)).await.unwrap().is_none());
     let ids = async || credentials.list().await.unwrap().iter().map(|c| c.id).collect::<Vec<_>>();
     assert_eq!(ids().await, [a.id, b.id]);
-    // An expired one is still found: that is another error than an unknown one.
+    // An expired credential is still found, because its error differs from that of an unknown one.
     world.clock.advance(Duration::from_secs(120));
     assert!(credentials.by_consumer_key("consumer-a").await.unwrap().is_some());
 
@@ -292,7 +292,7 @@ async fn a_name_that_a_stored_credential_holds_grants_nothing_when_it_becomes_a_
     let read = |row: &StoredCredential| row.identity.permissions.iter().map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(read(&world.store.credentials.list().await.unwrap()[0]), ["A_NAME_OF_TOMORROW", "VIEW_TASKS"]);
 
-    // An older version took any name. Its row says nothing of later permissions.
+    // An older version accepted any name. Its row does not grant later permissions.
     let mut administrator = credential(&world, "root");
     administrator.identity.permissions = Permissions::all();
     assert!(world.store.credentials.put(&administrator).await.unwrap());

@@ -1,4 +1,4 @@
-//! Finished records go away when retention is set, and nobody sees them in between.
+//! With retention, finished records are deleted, and they are hidden as soon as they expire.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ async fn listed(world: &World) -> u64 {
     };
     let (shown, all) = total("").await;
     assert_eq!(shown, all);
-    // The others are counted without being shown; an index knows nothing of what has expired.
+    // The others are counted without being shown; an index does not know which have expired.
     assert_eq!(total("limit(0)").await.1, all);
     assert_eq!(total("functionName=f&limit(0)").await.1, all);
     all
 }
 
 #[tokio::test]
-async fn a_finished_task_is_hidden_from_the_moment_its_time_is_over() {
+async fn a_finished_task_is_hidden_as_soon_as_it_expires() {
     let world = World::with(|config| config.retention = Some(DAY)).await;
     let tasks = &world.store.tasks;
     let (completed, run) = world.running().await;
@@ -46,7 +46,7 @@ async fn a_finished_task_is_hidden_from_the_moment_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_failure_stays_until_its_event_is_out() {
+async fn a_failure_stays_until_its_event_is_published() {
     let world = World::with(|config| config.retention = Some(DAY)).await;
     let tasks = &world.store.tasks;
     let (id, run) = world.running().await;
@@ -72,7 +72,7 @@ async fn without_retention_everything_stays() {
 }
 
 #[tokio::test]
-async fn api_requests_go_away_too() {
+async fn api_requests_expire_too() {
     let world = World::with(|config| config.retention = Some(DAY)).await;
     let request = records::api_request(&world, "f");
     world.store.api_requests.put(&request).await.unwrap();
@@ -84,7 +84,7 @@ async fn api_requests_go_away_too() {
 }
 
 #[tokio::test]
-async fn lists_pass_over_the_days_that_retention_has_emptied() {
+async fn lists_skip_the_days_that_retention_has_emptied() {
     let world = World::new().await;
     for _ in 0..200 {
         world.create(&world.task()).await;

@@ -1,4 +1,4 @@
-//! More than one shard, and another number of them than before.
+//! Several shards, and a changed number of shards.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn shards_are_merged_into_one_order_everywhere() {
 }
 
 #[tokio::test]
-async fn nothing_is_lost_from_sight_when_the_number_of_shards_changes() {
+async fn all_records_stay_visible_when_the_number_of_shards_changes() {
     let world = World::with(|config| config.shards = 4).await;
     let mut created = Vec::new();
     for _ in 0..12 {

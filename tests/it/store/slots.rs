@@ -1,4 +1,4 @@
-//! Slots: the limit holds whoever races.
+//! Slots: the limit holds in every race.
 
 use std::{
     sync::{
@@ -29,13 +29,13 @@ async fn a_holder_gets_what_the_others_leave() {
     assert_eq!(lease("a", 3, 5).await, 3);
     assert_eq!(lease("b", 3, 5).await, 2);
     assert_eq!(lease("c", 1, 5).await, 0);
-    // What a holder asks for is what it holds, not what is added.
+    // A holder requests its total, not an increment.
     assert_eq!(lease("a", 1, 5).await, 1);
     assert_eq!(lease("b", 9, 5).await, 4);
     assert_eq!(slots.held(&SlotScope::Tasks, now).await.unwrap(), 5);
-    // A smaller limit takes away from whoever asks next.
+    // A smaller limit affects the next holder that asks.
     assert_eq!(lease("b", 4, 3).await, 2);
-    // But not what is in use.
+    // But not slots in use.
     let in_use = slots.lease(&SlotScope::Tasks, &runner("b"), 2..=3, 1, until, now).await.unwrap().slots;
     assert_eq!(in_use, 2);
     assert_eq!(lease("a", 0, 3).await, 0);
@@ -44,7 +44,7 @@ async fn a_holder_gets_what_the_others_leave() {
 }
 
 #[tokio::test]
-async fn the_slots_of_a_holder_whose_time_is_over_are_free() {
+async fn the_slots_of_an_expired_lease_are_free() {
     let world = World::new().await;
     let slots = &world.store.slots;
     let scope = SlotScope::Tasks;
@@ -69,7 +69,7 @@ async fn scopes_do_not_share_their_slots() {
 }
 
 #[tokio::test]
-async fn asking_for_what_is_held_already_writes_nothing() {
+async fn asking_for_slots_that_are_already_held_writes_nothing() {
     let world = World::new().await;
     let (slots, now) = (&world.store.slots, world.now());
     let until = now.saturating_add(Duration::from_secs(60));

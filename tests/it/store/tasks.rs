@@ -110,12 +110,12 @@ async fn a_failure_waits_for_its_event_and_no_longer() {
     let waiting = tasks.unpublished(10).await.unwrap();
     assert_eq!(waiting.len(), 1);
     assert_eq!((waiting[0].task.id, waiting[0].task.error.clone()), (id, Some(boom())));
-    // Twice is once.
+    // A repetition changes nothing.
     tasks.mark_published(id).await.unwrap();
     tasks.mark_published(id).await.unwrap();
     assert_eq!(tasks.unpublished(10).await.unwrap(), []);
     assert_eq!(world.status(id).await, TaskStatus::Failed);
-    // Of what never failed there is nothing to note.
+    // A Task that never failed has no event.
     tasks.mark_published(world.id()).await.unwrap();
     let (running, _) = world.running().await;
     tasks.mark_published(running).await.unwrap();
@@ -139,7 +139,7 @@ async fn a_retry_changes_both_records_together() {
     assert_eq!(world.get(next.id).await.task, next);
     assert_eq!(world.heads().await, []);
     assert_eq!(tasks.earliest_waiting().await.unwrap(), Some(next.start_timestamp));
-    // A failed one has an event; a retried one has none.
+    // A failed Task has an event; a retried one does not.
     assert_eq!(tasks.unpublished(10).await.unwrap(), []);
 }
 
@@ -157,7 +157,7 @@ async fn only_a_new_task_is_canceled() {
 }
 
 #[tokio::test]
-async fn a_direct_execution_never_stands_in_the_queue() {
+async fn a_direct_execution_is_never_in_the_queue() {
     let world = World::new().await;
     let mut task = world.task();
     task.status = TaskStatus::InProgress;
@@ -214,7 +214,7 @@ async fn runs_are_found_by_their_runner_and_by_the_end_of_their_lease() {
 }
 
 #[tokio::test]
-async fn an_outcome_can_be_written_however_much_the_function_threw() {
+async fn an_outcome_with_a_huge_error_can_be_written() {
     let world = World::new().await;
     let tasks = &world.store.tasks;
     let mut error = boom();

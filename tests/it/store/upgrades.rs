@@ -1,8 +1,8 @@
 //! Rows of the first version stay readable, and rows of a version that is not known yet are refused and left alone.
 //!
 //! `tests/vectors/rows-v1.json` holds rows of every kind as the first version wrote them, in DynamoDB's JSON, and what
-//! they mean. It is never written anew: when a row's form has to change, raise `FORMAT` in `src/store/row.rs`, teach the
-//! readers both forms, and put `rows-v2.json` beside it.
+//! they mean. The file must never change: if a row's form has to change, raise `FORMAT` in `src/store/row.rs`, let the code
+//! read both forms, and add `rows-v2.json`.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
@@ -23,7 +23,7 @@ use super::{
     records::{a_function, api_request, credential, schedule},
 };
 
-/// What is made up anew for each write, and means nothing to whoever reads it later.
+/// Attributes that are random for each write and mean nothing to readers.
 const MADE_UP: [&str; 4] = ["revision", "canceledBy", "skippedBy", "writtenBy"];
 
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -69,7 +69,7 @@ async fn rows_of_the_first_version_live_on() {
     }
 }
 
-/// What the first version writes is in the file as it writes it, so whoever changes the form of a row hears of it here.
+/// The file has the rows exactly as this version writes them, so a changed form fails here.
 #[tokio::test]
 async fn this_version_writes_the_rows_that_are_kept() {
     let world = World::with(|config| (config.shards, config.retention) = (2, Some(MONTH))).await;
@@ -88,7 +88,7 @@ async fn rows_of_a_later_version_are_refused_and_left_alone() {
     let world = World::new().await;
     let mut rows = kept()["rows"].clone();
     for row in rows.as_object_mut().unwrap().values_mut().flat_map(|rows| rows.as_array_mut().unwrap()) {
-        // Days are what everything else is found by; with them refused, nothing else would be looked at.
+        // Everything else is found through the days; if they were refused, nothing else would be checked.
         if !row["pk"]["S"].as_str().unwrap().starts_with("days:") {
             row["v"] = json!({ "N": "2" });
         }
@@ -132,7 +132,7 @@ fn running(rows: &Value) -> ObjectId {
     row.unwrap()["sk"]["S"].as_str().unwrap().parse().unwrap()
 }
 
-/// The revision of another Function: what is tried with it fails either way, and must fail for the right reason.
+/// The revision of another Function. A change with it fails in any case, and must fail for the right reason.
 async fn revision(world: &World) -> tasklane::store::Revision {
     let other = a_function(world, "other");
     assert!(world.store.functions.create(&other).await.unwrap());
@@ -306,7 +306,7 @@ fn kept() -> Value {
     serde_json::from_str(&fs::read_to_string(path()).unwrap()).unwrap()
 }
 
-/// Without what is made up for each write.
+/// Without the attributes that are random for each write.
 fn alike(rows: &Value) -> Value {
     let mut rows = rows.clone();
     for row in rows.as_object_mut().unwrap().values_mut().flat_map(|rows| rows.as_array_mut().unwrap()) {

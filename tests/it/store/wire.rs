@@ -1,4 +1,4 @@
-//! The wire to the database: counts what crosses it, and loses answers when told to.
+//! The wire to the database: counts requests, and loses responses when told to.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 
-/// The wire, shared by whoever watches it.
+/// The wire, shared by its observers.
 #[derive(Clone)]
 pub struct Wire(Arc<Inner>);
 
@@ -45,17 +45,17 @@ impl Wire {
         Self(Arc::new(Inner { below, state: Mutex::default() }))
     }
 
-    /// Loses the next `times` answers to this operation: it happens, and nobody hears of it.
+    /// Loses the next `times` responses to this operation, which is carried out nevertheless.
     pub fn lose_answers(&self, operation: &str, times: usize) {
         self.state(|state| state.lose.insert(operation.to_owned(), times));
     }
 
-    /// Does something at every call.
+    /// Calls a function at every request.
     pub fn on_call(&self, act: impl FnMut(&str) + Send + 'static) {
         self.state(|state| state.on_call = Some(Box::new(act)));
     }
 
-    /// Forgets what crossed the wire so far.
+    /// Resets the counts.
     pub fn forget(&self) {
         self.state(|state| *state = State::default());
     }
@@ -74,7 +74,7 @@ impl Wire {
         act(&mut self.0.state.lock().unwrap())
     }
 
-    /// Notes a call and answers whether its answer gets lost.
+    /// Records a call and returns whether to lose its response.
     fn note(&self, operation: &str) -> bool {
         self.state(|state| {
             if let Some(act) = &mut state.on_call {

@@ -1,4 +1,4 @@
-//! What a Task's life costs, recounted from ConsumedCapacity and compared with the table in docs/access-patterns.md.
+//! The cost of a Task's life, counted from ConsumedCapacity and compared with the table in docs/access-patterns.md.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,7 +14,7 @@ async fn the_documented_write_units_are_what_dynamodb_counts() {
         world.wire.forget();
     };
     let world = World::new().await;
-    // The first Task of a day also writes the day down; that is counted apart.
+    // The first Task of a day also writes the day's row, which is counted separately.
     world.create(&world.task()).await;
     count("the first task of a day", &world);
     let candidate = world.candidates().await.remove(0);

@@ -1,4 +1,4 @@
-//! The `tasklane` command, as somebody runs it.
+//! The `tasklane` command as users run it.
 
 use std::{
     ffi::OsStr,
@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-/// The command, with nothing of this machine's own credentials or settings to find.
+/// The command, without access to this machine's own credentials or settings.
 pub fn tasklane(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tasklane"));
     command.current_dir(home).env("HOME", home).env_remove("XDG_CONFIG_HOME").stdin(Stdio::null());
@@ -27,9 +27,9 @@ pub fn tasklane(home: &Path) -> Command {
 pub struct Ended {
     /// Its exit code.
     pub code: i32,
-    /// What it wrote to stdout.
+    /// Its stdout.
     pub stdout: String,
-    /// What it wrote to stderr.
+    /// Its stderr.
     pub stderr: String,
 }
 
@@ -44,7 +44,7 @@ impl Ended {
         }
     }
 
-    /// The same, when it exited with this code; panics with all it said otherwise.
+    /// Itself, if it exited with this code; otherwise panics with the output.
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "exit code\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
         self

@@ -1,4 +1,4 @@
-//! A `tasklane dev` process of a test's own: a free port, a data folder, nothing shared.
+//! A `tasklane dev` process for one test, with a free port and its own data folder.
 
 use std::{
     collections::HashMap,
@@ -29,7 +29,7 @@ pub struct Dev {
     runtime: tokio::runtime::Runtime,
 }
 
-/// An answer: its status and its JSON.
+/// A response: status and JSON.
 #[derive(Debug)]
 pub struct Answer {
     /// The HTTP status.
@@ -38,7 +38,7 @@ pub struct Answer {
     pub body: Value,
 }
 
-/// A `tasklane dev` that was started and has not said yet where it is. Dropping it kills it.
+/// A `tasklane dev` that has not printed its URL yet. Dropping it kills it.
 pub struct Starting {
     child: Option<Child>,
     data_dir: PathBuf,
@@ -54,7 +54,7 @@ impl Starting {
         Self::spawn(home, command)
     }
 
-    /// What every `tasklane dev` of a test is started with.
+    /// The common arguments of every `tasklane dev` in tests.
     pub fn arguments(home: &Path) -> [std::ffi::OsString; 5] {
         let data_dir = home.join(".tasklane").into_os_string();
         ["dev".into(), "--listen".into(), "127.0.0.1:0".into(), "--data-dir".into(), data_dir]
@@ -69,7 +69,7 @@ impl Starting {
         Self { child: Some(child), data_dir: home.join(".tasklane"), stderr, first_line }
     }
 
-    /// Waits until it says where it is.
+    /// Waits until it prints its URL.
     pub fn ready(mut self) -> Dev {
         let Ok(line) = self.first_line.recv_timeout(PATIENCE) else {
             self.end();
@@ -83,7 +83,7 @@ impl Starting {
         Dev { child, base_url, data_dir: self.data_dir.clone(), stderr: self.stderr.clone(), http, runtime }
     }
 
-    /// Waits until it ended without having said where it is, and answers what it wrote to stderr.
+    /// Waits until it ends without having printed its URL, and returns its stderr.
     pub fn refused(mut self) -> (ExitStatus, String) {
         let child = self.child.as_mut().expect("it has not been taken before");
         let status = super::wait::until("tasklane dev ends", || child.try_wait().expect("it can be waited for"));
@@ -112,7 +112,7 @@ impl Drop for Starting {
 }
 
 impl Dev {
-    /// Starts it with its data in `home/.tasklane`, where the other commands find its credentials, and waits until it says where it is.
+    /// Starts it with its data in `home/.tasklane`, where the other commands find its credentials, and waits until it prints its URL.
     pub fn start<S: AsRef<std::ffi::OsStr>>(home: &Path, args: impl IntoIterator<Item = S>) -> Self {
         Starting::new(home, args).ready()
     }
@@ -127,7 +127,7 @@ impl Dev {
         self.data_dir.join("credentials")
     }
 
-    /// What that file says.
+    /// The content of that file.
     pub fn credentials(&self) -> HashMap<String, String> {
         let text = fs::read_to_string(self.credentials_file()).expect("the credentials are there once it is ready");
         text.lines()
@@ -136,12 +136,12 @@ impl Dev {
             .collect()
     }
 
-    /// What it wrote to stderr so far.
+    /// Its stderr so far.
     pub fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }
 
-    /// The number of its process.
+    /// The process id.
     pub fn process(&self) -> u32 {
         self.child.id()
     }
@@ -151,7 +151,7 @@ impl Dev {
         &self.data_dir
     }
 
-    /// Asks, as the administrator, on whatever runtime it is used on first: its connections live there.
+    /// A client with the administrator's credentials. Its connections belong to the runtime on which it is first used.
     pub fn asker(&self) -> Asker {
         self.asker_with(http_client())
     }
@@ -161,12 +161,12 @@ impl Dev {
         Asker { http, base_url: self.base_url.clone(), authorization }
     }
 
-    /// Asks, as the administrator.
+    /// Sends a request as the administrator.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         self.answered(self.asker_with(self.http.clone()), method, path, body)
     }
 
-    /// Asks, as whoever this Authorization header says.
+    /// Sends a request with this Authorization header.
     pub fn ask_as(&self, authorization: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let authorization = authorization.to_owned();
         let asker = Asker { http: self.http.clone(), base_url: self.base_url.clone(), authorization };
@@ -177,19 +177,19 @@ impl Dev {
         self.runtime.block_on(asker.ask(method, path, body)).expect("the service answers")
     }
 
-    /// Reads; panics unless it is answered with 200.
+    /// Sends a GET request; panics unless the status is 200.
     pub fn get(&self, path: &str) -> Value {
         self.ask("GET", path, None).ok()
     }
 
-    /// Creates a Task of this Function, with more of what a Task takes.
+    /// Creates a Task of this Function, with more properties.
     pub fn create_task(&self, function: &str, more: Value) -> Value {
         let mut body = json!({ "functionName": function });
         merge(&mut body, more);
         self.ask("POST", "/tasks/v1/", Some(&body)).ok()
     }
 
-    /// The Tasks that this RQL takes.
+    /// The Tasks that match this RQL.
     pub fn tasks(&self, rql: &str) -> Vec<Value> {
         match self.get(&format!("/tasks/v1/?{rql}"))["data"].take() {
             Value::Array(tasks) => tasks,
@@ -197,28 +197,28 @@ impl Dev {
         }
     }
 
-    /// The Task of this id.
+    /// The Task with this id.
     pub fn task(&self, id: &str) -> Value {
         self.tasks(&format!("eq(id,{id})")).pop().unwrap_or_else(|| panic!("there is no Task {id}"))
     }
 
-    /// The signal of Ctrl-C.
+    /// Sends the signal of Ctrl-C.
     pub fn interrupt(&self) {
         kill(self.pid(), Signal::SIGINT).expect("it is still running");
     }
 
-    /// Kills it at once, with no chance to tidy up, and waits until it is gone.
+    /// Kills it without a chance to clean up, and waits until it is gone.
     pub fn kill(mut self) {
         self.child.kill().expect("it is still running");
         self.child.wait().expect("it ends");
     }
 
-    /// Whether it has not ended yet.
+    /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits until it ended by itself; panics when it does not.
+    /// Waits until it ends by itself; panics if it does not.
     pub fn ended(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -230,7 +230,7 @@ impl Dev {
         }
     }
 
-    /// Ctrl-C, and wait until it has ended well.
+    /// Sends Ctrl-C and waits until it has ended successfully.
     pub fn stop(mut self) {
         self.interrupt();
         let status = self.ended();
@@ -247,7 +247,7 @@ impl Drop for Dev {
         if thread::panicking() {
             eprintln!("--- stderr of tasklane dev\n{}", self.stderr());
         }
-        // A chance to end its Functions' processes; a test that failed may have left it in any state.
+        // A chance to end its Functions' processes, because a failed test may have left it in any state.
         if self.is_running() {
             let _ = kill(self.pid(), Signal::SIGINT);
             let deadline = Instant::now() + Duration::from_secs(5);
@@ -260,7 +260,7 @@ impl Drop for Dev {
     }
 }
 
-/// Asks a service, as its administrator.
+/// A client of a service, as its administrator.
 #[derive(Clone)]
 pub struct Asker {
     http: reqwest::Client,
@@ -269,7 +269,7 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// Asks; an error when no whole answer came.
+    /// Sends a request; an error if no complete response came.
     pub async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> reqwest::Result<Answer> {
         let url = format!("{}{path}", self.base_url);
         let request = self.http.request(method.parse().unwrap(), url);
@@ -285,7 +285,7 @@ impl Asker {
 }
 
 impl Answer {
-    /// The body of an answer that is a 200.
+    /// The body of a response with status 200.
     pub fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.body);
         self.body
@@ -313,7 +313,7 @@ fn collect(stream: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
     });
 }
 
-/// The first line; what follows is read too, so that its writer never waits.
+/// The first line. The rest is also read, so that the writer never blocks.
 fn first_line_of(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! An OIDC issuer of a test's own: a real web server on loopback, with a key that tests/vectors/jwt.mjs made.
+//! An OIDC issuer for one test: a real web server on loopback, with a key that tests/vectors/jwt.mjs made.
 
 use std::{
     sync::{
@@ -25,7 +25,7 @@ use ring::{
 };
 use serde_json::{Value, json};
 
-/// The key that it signs with.
+/// The key for signatures.
 const KEY: &str = "rsa-1";
 
 /// Serves its keys until the test's process ends.
@@ -66,17 +66,17 @@ impl Issuer {
         Self { url, away }
     }
 
-    /// Its URL, as its tokens spell it.
+    /// Its URL, exactly as in its tokens.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Answers nothing but errors from now on.
+    /// Returns only errors from now on.
     pub fn be_away(&self) {
         self.away.store(true, Ordering::Relaxed);
     }
 
-    /// A token for the audience `tasklane` that counts for a day, with these claims; what is null goes away.
+    /// A token for the audience `tasklane` that is valid for a day, with these claims; null removes a claim.
     pub fn token(&self, claims: &Value) -> String {
         let tomorrow = jiff::Timestamp::now().as_second() + 86_400;
         let mut all = json!({ "iss": self.url, "aud": "tasklane", "exp": tomorrow });

@@ -1,4 +1,4 @@
-//! What runs of Functions did, as they said it themselves while they did it. It only ever grows.
+//! A journal that Functions write while they run. It only grows.
 
 use std::{
     collections::BTreeMap,
@@ -11,8 +11,8 @@ use std::{
     thread,
 };
 
-/// Takes the lines of Functions whose `JOURNAL` is its address, one connection a process, and answers each line once it
-/// is written down; so a process of which no connection is open is dead.
+/// Receives lines from Functions with its address in `JOURNAL`, on one connection per process, and acknowledges each line
+/// once it is recorded. So a process without an open connection is dead.
 pub struct Journal {
     address: String,
     entries: Arc<Mutex<Vec<Entry>>>,
@@ -31,17 +31,17 @@ enum What {
     Ended,
 }
 
-/// How often a Task's code began, and how often it came to its end.
+/// How often a Task's code started, and how often it ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Runs {
-    /// Began.
+    /// Started.
     pub began: usize,
-    /// Came to its end, and did not throw.
+    /// Ended without throwing.
     pub ended: usize,
 }
 
-/// A Function that keeps the journal. Its `data` says what becomes of it: `takes` so many milliseconds, throws in the
-/// first `failures` runs of its chain, and returns `{n}`.
+/// A Function that writes to the journal. Its `data` controls it: it takes `takes` milliseconds, throws in the first
+/// `failures` runs of its chain, and returns `{n}`.
 pub const KEEPER: &str = "
 const net = require('node:net');
 const [host, port] = process.env.JOURNAL.split(':');
@@ -82,12 +82,12 @@ impl Journal {
         &self.address
     }
 
-    /// How many processes write to it.
+    /// The number of connected processes.
     pub fn processes(&self) -> usize {
         self.open.load(Ordering::SeqCst)
     }
 
-    /// How many lines there are.
+    /// The number of lines.
     pub fn lines(&self) -> usize {
         self.entries.lock().unwrap().len()
     }
@@ -110,7 +110,7 @@ fn take_lines(stream: &TcpStream, entries: &Mutex<Vec<Entry>>) {
     let mut answers = stream;
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
-    // A line without its end is one whose writer was killed over it: nobody waits for its answer.
+    // An incomplete line: its writer was killed, and nobody waits for the acknowledgement.
     while reader.read_line(&mut line).is_ok() && line.ends_with('\n') {
         let (what, task) = line.trim_end().split_once(' ').expect("a word and an id");
         let what = match what {
@@ -119,7 +119,7 @@ fn take_lines(stream: &TcpStream, entries: &Mutex<Vec<Entry>>) {
             other => panic!("a Function wrote '{other}'"),
         };
         entries.lock().unwrap().push(Entry { task: task.to_owned(), what });
-        // Whoever wrote it may have been killed meanwhile.
+        // The writer may have been killed meanwhile.
         let _ = answers.write_all(b".");
         line.clear();
     }

@@ -1,4 +1,4 @@
-//! What the tests of the whole share: a `tasklane dev` of their own, the command, and the packages of npm.
+//! Helpers of the integration tests: a `tasklane dev` process, the command, and npm packages.
 
 pub mod command;
 pub mod dev;

@@ -1,4 +1,4 @@
-//! The packages of npm that the suite in JavaScript uses, as infra/js pins them.
+//! The npm packages of the JavaScript suite, pinned in infra/js.
 
 use std::{
     fs::{self, File},
@@ -8,9 +8,9 @@ use std::{
 
 use super::project::repository;
 
-/// Installs them below `target/`, once for all tests and runs, and answers their folder.
+/// Installs them below `target/`, once for all tests and runs, and returns their folder.
 ///
-/// Panics with a sentence that says what to do when node or npm is missing, or the registry cannot be reached.
+/// Panics with instructions if node or npm is missing, or if the registry cannot be reached.
 pub fn install() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("js-packages");
     fs::create_dir_all(&folder).expect("target/ can be written to");
@@ -19,7 +19,7 @@ pub fn install() -> PathBuf {
 
     let pinned = repository().join("infra/js");
     let wanted = fs::read(pinned.join("package-lock.json")).expect("infra/js/package-lock.json is there");
-    // Written last: what it holds is what was installed whole.
+    // Written last, so that it exists only after a complete installation.
     let installed = folder.join(".installed");
     if fs::read(&installed).is_ok_and(|lock| lock == wanted) {
         return folder;

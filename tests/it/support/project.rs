@@ -1,4 +1,4 @@
-//! Folders of Functions, as their authors keep them.
+//! Folders with Functions.
 
 use std::{
     fs,
@@ -27,7 +27,7 @@ pub fn write_function(root: &Path, name: &str, source: &str, more: &Value) -> Pa
     folder
 }
 
-/// Writes its index.js anew.
+/// Rewrites its index.js.
 pub fn write_source(root: &Path, name: &str, source: &str) {
     fs::write(root.join(name).join("code/index.js"), source).unwrap();
 }

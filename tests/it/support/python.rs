@@ -1,4 +1,4 @@
-//! Tools from PyPI, as infra/python pins them.
+//! Tools from PyPI, pinned in infra/python.
 
 use std::{
     fs::{self, File},
@@ -8,10 +8,10 @@ use std::{
 
 use super::project::repository;
 
-/// Installs what `infra/python/<name>.txt` pins below `target/`, once for all tests and runs, and answers the folder of
-/// its programs, the `python` that finds its packages among them.
+/// Installs the packages in `infra/python/<name>.txt` below `target/`, once for all tests and runs, and returns the folder
+/// of their programs, including the `python` that finds them.
 ///
-/// Panics with a sentence that says what to do when Python is missing or too old, or the registry cannot be reached.
+/// Panics with instructions if Python is missing or too old, or if the registry cannot be reached.
 pub fn install(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("python-{name}"));
     fs::create_dir_all(&folder).expect("target/ can be written to");
@@ -22,7 +22,7 @@ pub fn install(name: &str) -> PathBuf {
     let wanted = fs::read(&pinned).unwrap_or_else(|e| panic!("{}: {e}", pinned.display()));
     let (venv, installed) = (folder.join("venv"), folder.join(".installed"));
     let programs = venv.join("bin");
-    // Written last: what it holds is what was installed whole.
+    // Written last, so that it exists only after a complete installation.
     if fs::read(&installed).is_ok_and(|list| list == wanted) {
         return programs;
     }
@@ -33,7 +33,7 @@ pub fn install(name: &str) -> PathBuf {
     run(
         Command::new(programs.join("python"))
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
-            // What is pinned is all that is needed; nothing else comes along, and nothing is built here.
+            // The list is complete: no dependencies are added, and nothing is built here.
             .args(["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r"])
             .arg(&pinned),
         "Is the registry of Python packages within reach?",

@@ -1,16 +1,16 @@
-//! Choices that come from a seed, so that a run that failed can be made again.
+//! Choices from a seed, so that a failed run can be repeated.
 
-/// A sequence of numbers that look random (SplitMix64).
+/// A pseudo-random sequence (SplitMix64).
 #[derive(Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// The sequence of this seed.
+    /// The sequence for this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// A sequence of its own for a part of the work.
+    /// An independent sequence for a part of the work.
     pub fn fork(&mut self) -> Self {
         Self(self.next())
     }
@@ -20,7 +20,7 @@ impl Random {
         self.next() % end
     }
 
-    /// True this often in a hundred times.
+    /// True with this probability in percent.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }

@@ -1,4 +1,4 @@
-//! Requests signed by OAuth 1.0a, by hand: for other URLs than the one that they are sent to, and to be sent twice.
+//! Requests with hand-made OAuth 1.0a signatures: for another URL than they are sent to, or to be sent twice.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use sha1::Sha1;
 
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The Authorization header of a GET for `target` at `base_url`, by the credentials that a data folder holds.
+/// The Authorization header of a GET for `target` at `base_url`, with the credentials in a data folder.
 pub fn signed(credentials: &HashMap<String, String>, base_url: &str, target: &str) -> String {
     let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));

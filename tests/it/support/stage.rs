@@ -1,4 +1,4 @@
-//! Where the runs of a Function report, and wait until the test lets them go on.
+//! A place where runs of a Function report and wait until the test lets them continue.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::wait::until;
 
-/// Takes HTTP requests and answers them when it is told to.
+/// Receives HTTP requests and responds when told to.
 pub struct Stage {
     url: String,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -22,7 +22,7 @@ struct Request {
     waiting: Option<TcpStream>,
 }
 
-/// The code of a Function whose runs report their event to the stage and return what it answers.
+/// The code of a Function that reports its event to the stage and returns the response.
 pub const ACTOR: &str = "
 exports.handler = async event => {
   const response = await fetch(process.env.STAGE, { method: 'POST', body: JSON.stringify(event) });
@@ -50,12 +50,12 @@ impl Stage {
         &self.url
     }
 
-    /// What every request held so far, in order.
+    /// The bodies of all requests so far, in order.
     pub fn bodies(&self) -> Vec<Value> {
         self.requests.lock().unwrap().iter().map(|request| request.body.clone()).collect()
     }
 
-    /// Waits until there were so many requests.
+    /// Waits until this many requests have come.
     pub fn arrived(&self, count: usize) -> Vec<Value> {
         until(&format!("{count} request(s) came to the stage"), || {
             let bodies = self.bodies();
@@ -63,13 +63,13 @@ impl Stage {
         })
     }
 
-    /// Answers every request that waits; answers how many those were.
+    /// Responds to every waiting request and returns their number.
     pub fn release_all(&self) -> usize {
         let mut requests = self.requests.lock().unwrap();
         let waiting = requests.iter_mut().filter_map(|request| request.waiting.take());
         waiting
             .map(|mut stream| {
-                // Whoever asked may be gone: a process that was killed.
+                // The client may be gone, because its process was killed.
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nnull");
             })
             .count()

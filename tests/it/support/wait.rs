@@ -1,15 +1,14 @@
-//! Waiting for what happens when it happens.
+//! Waiting for conditions.
 
 use std::{
     thread,
     time::{Duration, Instant},
 };
 
-/// How long anything that a test waits for may take on a busy machine. A Task whose runner died is given up after a
-/// minute and its time limit.
+/// The longest wait, for busy machines. A Task whose runner died is ended after its time limit plus a minute.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Asks until there is an answer. Panics with what was waited for once patience is at its end.
+/// Polls until there is a value. Panics with a description of it when the time is over.
 pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -32,7 +32,7 @@ const FREE_AT_REST: [&str; 18] = [
 ];
 
 #[test]
-fn the_idle_bill_names_whatever_costs_and_stays_below_three_dollars() {
+fn the_idle_bill_lists_every_cost_and_stays_below_three_dollars() {
     let template = template();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for resource in template["Resources"].as_object().unwrap().values() {

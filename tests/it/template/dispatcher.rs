@@ -1,4 +1,4 @@
-//! How `template.yaml` lets dispatchers be woken.
+//! How `template.yaml` wakes dispatchers.
 
 use serde_json::{Value, json};
 use tasklane::aws::StackSettings;
@@ -10,18 +10,18 @@ fn dispatcher(template: &Value) -> &Value {
 }
 
 #[test]
-fn dispatchers_that_wake_one_another_are_no_loop_to_lambda() {
+fn dispatchers_that_wake_one_another_are_allowed_to_loop() {
     // Otherwise Lambda stops a chain of wake-ups after about sixteen: a long backlog, or an outage with retries.
     assert_eq!(dispatcher(&template())["RecursiveLoop"], "Allow");
 }
 
 #[test]
-fn how_many_dispatchers_are_at_work_at_once_is_a_parameter() {
+fn the_number_of_dispatchers_is_a_parameter() {
     let template = template();
     let events = dispatcher(&template)["Events"]["Wakeups"]["Properties"].clone();
     assert_eq!(events["ScalingConfig"]["MaximumConcurrency"], json!({ "Ref": "Dispatchers" }));
     let parameter = &template["Parameters"]["Dispatchers"];
-    // What an event source mapping takes: 2 to 1000.
+    // An event source mapping accepts 2 to 1000.
     assert_eq!((&parameter["MinValue"], &parameter["MaxValue"]), (&json!(2), &json!(1000)));
     let default = parameter["Default"].as_u64().unwrap();
     assert!((2..=1000).contains(&default), "{default}");

@@ -1,4 +1,4 @@
-//! `template.yaml`, held against the code that it deploys.
+//! `template.yaml`, compared with the code that it deploys.
 
 mod bill;
 mod dispatcher;

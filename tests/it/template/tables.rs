@@ -1,4 +1,4 @@
-//! The tables of `template.yaml` are those that the store makes for itself.
+//! The tables of `template.yaml` equal those that the store creates itself.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,7 +18,7 @@ use super::{resources, template};
 const PREFIX: &str = "tasklane";
 
 #[tokio::test]
-async fn the_tables_of_the_template_are_those_of_the_store() {
+async fn the_tables_of_the_template_equal_those_of_the_store() {
     let client = database::memory();
     let store = Store::new(client.clone(), StoreConfig::new(PREFIX), Arc::new(SystemClock));
     store.create_tables().await.unwrap();
@@ -31,7 +31,7 @@ async fn the_tables_of_the_template_are_those_of_the_store() {
 }
 
 #[test]
-fn what_tables_hold_outlives_the_stack_and_its_mistakes() {
+fn tables_outlive_the_stack_and_accidental_deletions() {
     for (name, table) in resources(&template(), "AWS::DynamoDB::Table") {
         assert_eq!(table["DeletionPolicy"], "Retain", "{name}");
         assert_eq!(table["UpdateReplacePolicy"], "Retain", "{name}");

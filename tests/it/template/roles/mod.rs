@@ -1,4 +1,4 @@
-//! Each handler's role holds what its code can call, and nothing else; `infra/iam.md` says why.
+//! Each handler's role allows exactly what its code can call; `infra/iam.md` says why.
 
 mod calls;
 mod inference;
@@ -38,7 +38,7 @@ fn a_handlers_role_holds_what_it_calls_and_nothing_else() {
 }
 
 #[test]
-fn the_list_in_infra_says_who_needs_each_action() {
+fn the_list_in_infra_says_which_code_needs_each_action() {
     let template = template();
     let sdk = Sdk::read(root());
     let mut made = BEGINNING.to_owned();
