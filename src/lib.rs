@@ -1,8 +1,8 @@
-//! tasklane: a task service on your own AWS account, whole on one machine too.
+//! tasklane: a task service that runs in your own AWS account, or entirely on your laptop.
 //!
-//! Arrows between the modules run one way: `http`, `cli` and the Lambda entry points call `service` and
-//! `dispatch`; those call `store` and `ports`; everything speaks `model`. `aws` and `local` implement the ports and
-//! are named only where the parts are put together. `docs/architecture.md` has the picture.
+//! Dependencies between the modules go one way: `http`, `cli` and the Lambda entry points call `service` and `dispatch`;
+//! those call `store` and `ports`; all of them use `model`. `aws` and `local` implement the ports, and only the composition
+//! roots use them. `docs/architecture.md` has the picture.
 
 #[cfg(any(feature = "aws", feature = "local"))]
 pub mod adapters;

@@ -3,7 +3,7 @@
 //! Installs the peers itself, as `infra/bench` pins them, into `target/bench`; writes `docs/benchmarks.md` and its
 //! plots. Every figure is the median of rounds that take turns: A, B, A, B, …
 //!
-//! `-- --only api,warm` takes these rows anew and keeps the others; `--quick` takes few and short rounds, to see
+//! `-- --only api,warm` measures only these rows again and keeps the others; `--quick` takes few and short rounds, to see
 //! whether it all works.
 
 // A command for people: what it says goes to stderr.

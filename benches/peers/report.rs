@@ -50,7 +50,7 @@ const HEAD: &str = "# Benchmarks
 
 Written by `cargo bench --bench peers`, which installs the peers itself (`infra/bench`), starts everything as processes
 on one machine, and takes turns: A, B, A, B, … Each figure is the median of its rounds, with the lowest and the highest
-in brackets; a ratio is the median of the rounds' own ratios. `-- --only api,warm` takes these rows anew. Speed depends
+in brackets; a ratio is the median of the rounds' own ratios. `-- --only api,warm` measures only these rows again. Speed depends
 on the machine; the ratios are what to look at. What the figures led to is told in [performance.md](performance.md).
 
 ";

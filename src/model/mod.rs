@@ -3,6 +3,8 @@
 //! Types here cannot hold a wrong value: they are parsed at the edge and trusted afterwards. Nothing in this module
 //! does I/O, reads a clock or draws a random number.
 
+#![warn(missing_docs)]
+
 pub mod api_request;
 pub mod caller;
 pub mod error;

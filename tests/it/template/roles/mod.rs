@@ -56,7 +56,7 @@ fn the_list_in_infra_says_which_code_needs_each_action() {
     }
     assert!(
         text_of("infra/iam.md") == made,
-        "infra/iam.md does not say what the code and template.yaml say. If the change is meant, write it anew: \
+        "infra/iam.md does not say what the code and template.yaml say. If the change is intended, regenerate it: \
          UPDATE_IAM=1 cargo test --test it template::roles"
     );
 }
@@ -185,7 +185,7 @@ What each role of `template.yaml` may do, on what, and which code needs it. A te
 sources from each handler's `main` on, finds every call of an AWS SDK that can be reached, and compares: a role that lacks
 an action fails it, one that holds an action nobody calls does too, and so does a line here that is not true.
 
-After a change: `UPDATE_IAM=1 cargo test --test it template::roles` writes this page anew.
+After a change: `UPDATE_IAM=1 cargo test --test it template::roles` regenerates this page.
 ";
 
 fn section(title: &str, held: &Grants, needs: &Needs) -> String {

@@ -120,7 +120,7 @@ pub fn actions(operation: &Operation) -> &'static [&'static str] {
         (sdk, name) => panic!(
             "the code of a handler calls {name} of {sdk}: say here which IAM actions that needs (AWS's service \
              authorization reference lists them), give them to the handler's role in template.yaml, and write \
-             infra/iam.md anew"
+             infra/iam.md again"
         ),
     }
 }
