@@ -4,7 +4,7 @@
 default:
     @just --list --unsorted
 
-# Format, lint and check the documents: quick enough for each commit.
+# Format, lint and check the documents: fast enough for each commit.
 quick:
     cargo fmt --all --check
     infra/check-documents
@@ -14,7 +14,7 @@ quick:
 unit module="":
     cargo test --locked --lib {{module}}
 
-# Run the tests of whole processes, e.g. `just it dev`.
+# Run integration tests, e.g. `just it dev`.
 it filter="":
     cargo test --locked --test it {{filter}}
 
@@ -26,15 +26,15 @@ dev *args:
 simulate *args="--seeds 2000":
     cargo run --profile checks --locked -p simulate -- {{args}}
 
-# Rewrite what is derived from the code: docs/openapi.json and infra/iam.md.
+# Regenerate docs/openapi.json and infra/iam.md from the code.
 derive:
     UPDATE_OPENAPI=1 cargo test --locked --test it openapi
     UPDATE_IAM=1 cargo test --locked --test it template::roles
 
-# Check licences, advisories and sources of dependencies. Needs cargo-deny.
+# Check licenses, advisories and sources of dependencies. Needs cargo-deny.
 deny:
     cargo deny check
 
-# Run all that CI's main job runs.
+# Run everything that CI's main job runs.
 ci:
     .ci/run

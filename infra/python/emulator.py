@@ -1,4 +1,4 @@
-"""Starts MiniStack on GATEWAY_PORT, with two faults mended. Ends, with all that it runs, when its stdin does.
+"""Starts MiniStack on GATEWAY_PORT, with two bugs fixed. Ends, with all its processes, when its stdin is closed.
 
 On AWS the answer to Invoke carries the id of the run, the one that its log lines carry too: it is how a Task's lines are
 found. MiniStack makes up two ids. Here the answer gets the run's.
@@ -20,7 +20,7 @@ _run = contextvars.ContextVar("run", default=None)
 
 
 class _WithRunId(dict):
-    """Headers whose request id stays when the emulator writes its own over them."""
+    """Headers that keep their request id when the emulator overwrites them."""
 
     def update(self, other):
         super().update({name: value for name, value in other.items() if name != "x-amzn-requestid"})
@@ -72,7 +72,7 @@ def _end_with_stdin():
 
 
 if __name__ == "__main__":
-    # What it runs stays in this group, and nobody else is in it.
+    # All its processes stay in this group, and no others are in it.
     os.setpgrp()
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     app.main()

@@ -1,4 +1,4 @@
-"""Deploys template.yaml into an emulator of AWS, looks into it, and takes it away again.
+"""Deploys template.yaml into an emulator of AWS, inspects it, and removes it again.
 
     stack.py deploy NAME FOLDER PARAMETER=VALUE …   deploys FOLDER/{api,dispatcher,ticker}.zip; prints the outputs as JSON
     stack.py delete NAME                            deletes the stack, and the bucket that its handlers came through
@@ -71,7 +71,7 @@ def artifacts(name):
 
 
 def settled(cloudformation, name):
-    """The stack once nothing changes any more; None when it is gone."""
+    """The stack once it is stable; None if it is gone."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
