@@ -180,8 +180,8 @@ impl std::fmt::Display for Place {
 /// A host that only the working directory names is contacted only if the person at the terminal agrees.
 fn confirm_host(base: &BaseUrl, place: &str, host: &str, around: &Surroundings<'_>) -> anyhow::Result<()> {
     let question = format!(
-        "{place}, in the working directory, names the service {base}. It is not on this machine, and whoever made this \
-         directory chose it."
+        "{place}, in the working directory, names the service {base}. It is not on this machine, and the author of \
+         this directory chose it."
     );
     if (around.confirm)(&format!("{question} Connect?")) {
         return Ok(());
@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_host_that_only_the_working_directory_names_must_be_this_machine_or_be_confirmed() {
-        insta::assert_snapshot!(search(flags(None, None, None), &[STRANGER, MINE], &[]).unwrap_err(), @"w/.tasklane/credentials, in the working directory, names the service https://api.evil.example. It is not on this machine, and whoever made this directory chose it. If you trust it, name it yourself: --host evil.example");
+        insta::assert_snapshot!(search(flags(None, None, None), &[STRANGER, MINE], &[]).unwrap_err(), @"w/.tasklane/credentials, in the working directory, names the service https://api.evil.example. It is not on this machine, and the author of this directory chose it. If you trust it, use --host evil.example");
         for almost in ["localhost.evil.example", "http://127.0.0.1.evil.example", "https://evil.example/localhost"] {
             let text = format!("API_HOST={almost}\nAPI_ACCESS_TOKEN=bait");
             search(flags(None, None, None), &[("w/.tasklane/credentials", &text)], &[]).unwrap_err();

@@ -107,7 +107,7 @@ fn functions_tasks_and_schedules_can_be_managed() {
     shell.run(&["schedules", "delete", schedule["id"].as_str().unwrap()]).expect(0);
     assert_eq!(shell.json(&["schedules", "list"]), json!([]));
 
-    assert_eq!(dev.ask("GET", "/tasks/v1/api/echo/x", None).status, 400, "what it returns is no API answer");
+    assert_eq!(dev.ask("GET", "/tasks/v1/api/echo/x", None).status, 400, "its result is not a valid response");
     let request = shell.json(&["api-requests", "list"])[0].clone();
     assert_eq!((&request["path"], &request["error"]["type"]), (&json!("x"), &json!("response")));
     let logs = shell.run(&["api-requests", "logs", request["id"].as_str().unwrap()]).expect(0);

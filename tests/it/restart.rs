@@ -57,7 +57,7 @@ fn everything_is_still_there() {
     dev.stop();
 
     let dev = Dev::start(home.path(), [&functions]);
-    assert_eq!(dev.credentials()["API_ACCESS_TOKEN"], token, "whoever stored the credentials can go on using them");
+    assert_eq!(dev.credentials()["API_ACCESS_TOKEN"], token, "stored credentials stay valid");
     assert_eq!(dev.credentials()["API_HOST"], dev.base_url());
     assert_eq!(dev.task(&done), done_before);
     assert_eq!(dev.task(&id_of(&waiting)), waiting);

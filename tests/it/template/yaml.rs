@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// The one document of this text.
 pub fn read(text: &str) -> Value {
-    let mut documents = Yaml::load_from_str(text).expect("the template is no YAML");
+    let mut documents = Yaml::load_from_str(text).expect("the template is not YAML");
     assert_eq!(documents.len(), 1, "a template is one document");
     to_json(&documents.remove(0))
 }

@@ -1,5 +1,5 @@
-//! Who calls whom, and which operations of AWS: an over-estimate. Where the type of a receiver is not clear, a call goes
-//! to every method of its name that takes as many arguments.
+//! The call graph, and the AWS operations in it, as an over-estimate: if the type of a receiver is not clear, a call is
+//! assumed to reach every method with its name and number of arguments.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -247,7 +247,7 @@ impl<'ast> Visit<'ast> for Walk<'_> {
         let name = call.method.to_string();
         self.note_method(&name, &arguments, receiver.as_ref());
         self.visit_expr(&call.receiver);
-        // A closure that `Option::map` and its like call is given what they are called on, or a part of it.
+        // A closure that `Option::map` or a similar method calls gets the receiver, or a part of it.
         let own = !self.methods(&name, &arguments, receiver.as_ref()).is_empty();
         let given = receiver.filter(|_| !own && !matches!(name.as_str(), "fold" | "try_fold" | "scan"));
         for argument in &call.args {

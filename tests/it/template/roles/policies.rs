@@ -16,7 +16,7 @@ pub fn of_role(template: &Value, role: &str) -> Grants {
         add(&mut grants, &policy["PolicyDocument"]);
     }
     for managed in properties["ManagedPolicyArns"].as_array().into_iter().flatten() {
-        // Any other one is a parameter, and what it holds is for whoever deploys to decide.
+        // Any other one is a parameter, whose policy the operator decides.
         if let Some(name) = managed["Ref"].as_str() {
             add(&mut grants, &resources[name]["Properties"]["PolicyDocument"]);
         }
@@ -47,7 +47,7 @@ fn texts(one_or_more: &Value) -> Vec<String> {
     match one_or_more {
         Value::String(text) => vec![text.clone()],
         Value::Array(texts) => texts.iter().map(|text| text.as_str().unwrap().to_owned()).collect(),
-        other => panic!("{other} is no action"),
+        other => panic!("{other} is not an action"),
     }
 }
 
@@ -61,5 +61,5 @@ fn resource(resource: &Value) -> String {
     if let Some(text) = resource["Fn::Sub"].as_str() {
         return text.split_once(ACCOUNT).map_or(text, |(_, own)| own).replace(".Arn}", "}");
     }
-    resource.as_str().unwrap_or_else(|| panic!("{resource} is no resource")).to_owned()
+    resource.as_str().unwrap_or_else(|| panic!("{resource} is not a resource")).to_owned()
 }

@@ -80,7 +80,7 @@ fn sources_of(package: &str) -> PathBuf {
     })
 }
 
-/// The IAM actions that an operation needs of whoever calls it.
+/// The IAM actions that the caller of an operation needs.
 /// <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>
 pub fn actions(operation: &Operation) -> &'static [&'static str] {
     match (operation.sdk.as_str(), operation.name.as_str()) {
