@@ -293,7 +293,7 @@ mod tests {
             search(host("exh.example.com"), &[HERE, MINE, EXH], &[]),
             ok("https://api.exh.example.com oauth1 exh")
         );
-        insta::assert_snapshot!(search(host("localhost:9"), &[HERE, MINE], VARIABLES).unwrap_err(), @"the credentials in the environment (API_ACCESS_TOKEN, API_OAUTH_…) are those of http://localhost:4, and credentials are sent only to the host that they were found with. Give those of this service with --access-token or in API_ACCESS_TOKEN, or name a file with --credentials");
+        insta::assert_snapshot!(search(host("localhost:9"), &[HERE, MINE], VARIABLES).unwrap_err(), @"the credentials in the environment (API_ACCESS_TOKEN, API_OAUTH_…) are for http://localhost:4, and credentials are sent only to the host that they were found with. Set --access-token or API_ACCESS_TOKEN for this service, or name a file with --credentials");
         // A host in the environment works like the flag.
         assert!(search(flags(None, None, None), &[HERE], &[("API_HOST", "localhost:8")]).is_err());
         assert_eq!(
