@@ -125,7 +125,7 @@ fn without_a_jail_it_prints_a_warning_and_listens_on_this_machine_only() {
     dev.stop();
     let args = ["dev", "--jail", "off", "--listen", "0.0.0.0:0"];
     let ended = crate::support::command::run(home.path(), args).expect(2);
-    assert!(ended.stderr.contains("without a jail it listens on this machine only"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("without a jail the service listens on this machine only"), "{}", ended.stderr);
     // A bubblewrap that does not work, as on a machine that forbids namespaces.
     let bin = home.path().join("bin");
     fs::create_dir(&bin).unwrap();
