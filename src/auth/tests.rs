@@ -122,7 +122,7 @@ impl NonceMemory for Seen {
 }
 
 /// A service with one credential.
-struct World {
+struct Fixture {
     authenticator: Authenticator,
     source: Arc<TestSource>,
     clock: Arc<SetClock>,
@@ -130,7 +130,7 @@ struct World {
 
 const ACCESS_TOKEN: [u8; 32] = [7; 32];
 
-impl World {
+impl Fixture {
     async fn new(keys: &Keys, now: Timestamp) -> Self {
         Self::keeping(keys, now, Duration::ZERO).await
     }
@@ -203,25 +203,25 @@ fn kind(result: Result<Caller>) -> Option<ErrorKind> {
     result.err().map(|error| error.kind())
 }
 
-async fn one_recorded() -> (World, Request) {
+async fn one_recorded() -> (Fixture, Request) {
     let recorded = recorded();
     let request = recorded.requests.iter().find(|request| request.target.contains("a=1&b=2")).unwrap().clone();
-    (World::new(&recorded.keys, request.sent_at()).await, request)
+    (Fixture::new(&recorded.keys, request.sent_at()).await, request)
 }
 
 #[tokio::test]
 async fn every_request_that_the_sdk_signed_belongs_to_its_user() {
     let recorded = recorded();
     assert!(recorded.requests.len() > 80);
-    let world = World::new(&recorded.keys, recorded.requests[0].sent_at()).await;
+    let fixture = Fixture::new(&recorded.keys, recorded.requests[0].sent_at()).await;
     let (refused, taken): (Vec<_>, Vec<_>) =
         recorded.requests.iter().partition(|request| request.is_unsigned_in_part());
     assert!(refused.len() >= UNSIGNED.len(), "{}", refused.len());
     for request in refused {
-        assert_eq!(kind(world.send_recorded(request).await), Some(ErrorKind::OauthSignature), "{}", request.target);
+        assert_eq!(kind(fixture.send_recorded(request).await), Some(ErrorKind::OauthSignature), "{}", request.target);
     }
     for request in taken {
-        let caller = world.send_recorded(request).await.unwrap_or_else(|error| panic!("{}: {error}", request.target));
+        let caller = fixture.send_recorded(request).await.unwrap_or_else(|error| panic!("{}: {error}", request.target));
         let expected = if request.authorization.contains("oauth_token=") {
             caller.user_id().map(UserId::as_str) == Some("ada")
         } else {
@@ -239,17 +239,17 @@ async fn the_request_that_rfc_5849_prints_is_valid() {
         token: "nnch734d00sl2jdk".to_owned(),
         token_secret: "pfkkdhi9sl3r4s00".to_owned(),
     };
-    let world = World::new(&keys, Timestamp::from_millis(137_131_200_000).unwrap()).await;
+    let fixture = Fixture::new(&keys, Timestamp::from_millis(137_131_200_000).unwrap()).await;
     let header = "OAuth realm=\"Photos\", oauth_consumer_key=\"dpf43f3p2l4k3l03\", oauth_token=\"nnch734d00sl2jdk\", \
                   oauth_signature_method=\"HMAC-SHA1\", oauth_timestamp=\"137131202\", oauth_nonce=\"chapoH\", \
                   oauth_signature=\"MdpQcU8iPSUjWoN%2FUDMsK2sui9I%3D\"";
     let url = "http://photos.example.net/photos?file=vacation.jpg&size=original";
-    assert!(world.send("GET", url, &[header]).await.unwrap().user_id().is_some());
+    assert!(fixture.send("GET", url, &[header]).await.unwrap().user_id().is_some());
 }
 
 #[tokio::test]
 async fn no_part_of_a_signed_request_can_be_changed() {
-    let (world, request) = one_recorded().await;
+    let (fixture, request) = one_recorded().await;
     let url = request.url();
     let edited = |from: &str, to: &str| {
         assert!(request.authorization.contains(from), "{from}");
@@ -277,22 +277,22 @@ async fn no_part_of_a_signed_request_can_be_changed() {
         ("GET", url.clone(), edited("oauth_token=\"token%2B1\", ", "")),
         ("GET", url.clone(), edited("oauth_token=\"token%2B1\"", "oauth_token=\"\"")),
     ] {
-        let result = world.send(method, &url, &[&authorization]).await;
+        let result = fixture.send(method, &url, &[&authorization]).await;
         assert_eq!(kind(result), Some(ErrorKind::OauthSignature), "{method} {url} {authorization}");
     }
-    world.send_recorded(&request).await.unwrap();
+    fixture.send_recorded(&request).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_order_of_parameters_and_the_case_of_the_host_make_no_difference() {
-    let (world, request) = one_recorded().await;
+    let (fixture, request) = one_recorded().await;
     let url = request.url().replace("a=1&b=2", "b=2&a=1").replace("localhost", "LOCALHOST");
-    world.send("get", &url, &[&request.authorization.replace("OAuth ", "oauth  ")]).await.unwrap();
+    fixture.send("get", &url, &[&request.authorization.replace("OAuth ", "oauth  ")]).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_wrong_consumer_is_reported_before_a_wrong_token_and_that_before_a_wrong_signature() {
-    let (world, request) = one_recorded().await;
+    let (fixture, request) = one_recorded().await;
     let edit = |edits: &[(&str, &str)]| {
         edits.iter().fold(request.authorization.clone(), |text, (from, to)| text.replace(from, to))
     };
@@ -307,84 +307,84 @@ async fn a_wrong_consumer_is_reported_before_a_wrong_token_and_that_before_a_wro
         (vec![signature], ErrorKind::OauthSignature),
         (vec![("HMAC-SHA1", "PLAINTEXT"), consumer], ErrorKind::OauthSignature),
     ] {
-        let result = world.send("GET", &request.url(), &[&edit(&edits)]).await;
+        let result = fixture.send("GET", &request.url(), &[&edit(&edits)]).await;
         assert_eq!(kind(result), Some(expected));
     }
 }
 
 #[tokio::test]
 async fn a_request_is_accepted_once() {
-    let (world, request) = one_recorded().await;
+    let (fixture, request) = one_recorded().await;
     // A nonce is neither reported nor remembered before the signature is verified.
     let forged = request.authorization.replace("oauth_signature=\"", "oauth_signature=\"x");
-    assert_eq!(kind(world.send("GET", &request.url(), &[&forged]).await), Some(ErrorKind::OauthSignature));
-    world.send_recorded(&request).await.unwrap();
-    assert_eq!(kind(world.send_recorded(&request).await), Some(ErrorKind::DuplicateRequest));
-    assert_eq!(kind(world.send("GET", &request.url(), &[&forged]).await), Some(ErrorKind::OauthSignature));
+    assert_eq!(kind(fixture.send("GET", &request.url(), &[&forged]).await), Some(ErrorKind::OauthSignature));
+    fixture.send_recorded(&request).await.unwrap();
+    assert_eq!(kind(fixture.send_recorded(&request).await), Some(ErrorKind::DuplicateRequest));
+    assert_eq!(kind(fixture.send("GET", &request.url(), &[&forged]).await), Some(ErrorKind::OauthSignature));
 }
 
 #[tokio::test]
 async fn a_request_is_accepted_within_five_minutes_of_our_clock() {
-    let (world, request) = one_recorded().await;
+    let (fixture, request) = one_recorded().await;
     let sent = request.sent_at().as_millis();
     for off in [-301_000, 301_000] {
-        world.set_clock(sent + off);
-        assert_eq!(kind(world.send_recorded(&request).await), Some(ErrorKind::DuplicateRequest), "{off}");
+        fixture.set_clock(sent + off);
+        assert_eq!(kind(fixture.send_recorded(&request).await), Some(ErrorKind::DuplicateRequest), "{off}");
     }
-    world.set_clock(sent + 300_999);
-    world.send_recorded(&request).await.unwrap();
+    fixture.set_clock(sent + 300_999);
+    fixture.send_recorded(&request).await.unwrap();
     // Remembered until the end of the window, and outside it afterwards.
-    assert_eq!(kind(world.send_recorded(&request).await), Some(ErrorKind::DuplicateRequest));
+    assert_eq!(kind(fixture.send_recorded(&request).await), Some(ErrorKind::DuplicateRequest));
 }
 
 #[tokio::test]
 async fn the_error_for_an_expired_credential_depends_on_the_scheme() {
-    let (world, request) = one_recorded().await;
+    let (fixture, request) = one_recorded().await;
     let bearer = format!("Bearer {}", access_token::token_of(ACCESS_TOKEN));
-    assert!(world.send("GET", "http://h/", &[&bearer]).await.unwrap().user_id().is_some());
-    world.expire_at(request.sent_at());
-    assert_eq!(kind(world.send("GET", "http://h/", &[&bearer]).await), Some(ErrorKind::AccessTokenExpired));
-    assert_eq!(kind(world.send_recorded(&request).await), Some(ErrorKind::OauthToken));
+    assert!(fixture.send("GET", "http://h/", &[&bearer]).await.unwrap().user_id().is_some());
+    fixture.expire_at(request.sent_at());
+    assert_eq!(kind(fixture.send("GET", "http://h/", &[&bearer]).await), Some(ErrorKind::AccessTokenExpired));
+    assert_eq!(kind(fixture.send_recorded(&request).await), Some(ErrorKind::OauthToken));
     let recorded = recorded();
     let of_application = recorded.requests.last().unwrap();
-    assert_eq!(kind(world.send_recorded(of_application).await), Some(ErrorKind::OauthKey));
+    assert_eq!(kind(fixture.send_recorded(of_application).await), Some(ErrorKind::OauthKey));
 }
 
 #[tokio::test]
 async fn a_revoked_credential_is_unknown() {
-    let (world, request) = one_recorded().await;
+    let (fixture, request) = one_recorded().await;
     let bearer = format!("bearer  {}", access_token::token_of(ACCESS_TOKEN));
-    world.send("GET", "http://h/", &[&bearer]).await.unwrap();
-    world.source.0.lock().unwrap().clear();
-    assert_eq!(kind(world.send("GET", "http://h/", &[&bearer]).await), Some(ErrorKind::AccessTokenUnknown));
-    assert_eq!(kind(world.send_recorded(&request).await), Some(ErrorKind::OauthKey));
+    fixture.send("GET", "http://h/", &[&bearer]).await.unwrap();
+    fixture.source.0.lock().unwrap().clear();
+    assert_eq!(kind(fixture.send("GET", "http://h/", &[&bearer]).await), Some(ErrorKind::AccessTokenUnknown));
+    assert_eq!(kind(fixture.send_recorded(&request).await), Some(ErrorKind::OauthKey));
 }
 
 #[tokio::test]
 async fn a_kept_credential_works_for_five_seconds_at_most() {
     let recorded = recorded();
     let now = recorded.requests[0].sent_at();
-    let world = World::keeping(&recorded.keys, now, Duration::from_secs(3600)).await;
+    let fixture = Fixture::keeping(&recorded.keys, now, Duration::from_secs(3600)).await;
     let bearer = format!("Bearer {}", access_token::token_of(ACCESS_TOKEN));
-    world.send("GET", "http://h/", &[&bearer]).await.unwrap();
-    world.send_recorded(&recorded.requests[0]).await.unwrap();
-    world.source.0.lock().unwrap().clear();
-    world.set_clock(now.as_millis() + 4_999);
-    world.send("GET", "http://h/", &[&bearer]).await.unwrap();
-    world.send_recorded(&recorded.requests[1]).await.unwrap();
-    world.set_clock(now.as_millis() + 5_000);
-    assert_eq!(kind(world.send("GET", "http://h/", &[&bearer]).await), Some(ErrorKind::AccessTokenUnknown));
-    assert_eq!(kind(world.send_recorded(&recorded.requests[2]).await), Some(ErrorKind::OauthKey));
+    fixture.send("GET", "http://h/", &[&bearer]).await.unwrap();
+    fixture.send_recorded(&recorded.requests[0]).await.unwrap();
+    fixture.source.0.lock().unwrap().clear();
+    fixture.set_clock(now.as_millis() + 4_999);
+    fixture.send("GET", "http://h/", &[&bearer]).await.unwrap();
+    fixture.send_recorded(&recorded.requests[1]).await.unwrap();
+    fixture.set_clock(now.as_millis() + 5_000);
+    assert_eq!(kind(fixture.send("GET", "http://h/", &[&bearer]).await), Some(ErrorKind::AccessTokenUnknown));
+    assert_eq!(kind(fixture.send_recorded(&recorded.requests[2]).await), Some(ErrorKind::OauthKey));
 }
 
 #[tokio::test]
 async fn guesses_wait_longer_and_longer_and_valid_credentials_do_not() {
     let recorded = recorded();
-    let world = World::new(&recorded.keys, recorded.requests[0].sent_at()).await;
+    let fixture = Fixture::new(&recorded.keys, recorded.requests[0].sent_at()).await;
     let here = Some(IpAddr::from([192, 0, 2, 1]));
-    let slept = || std::mem::take(&mut *world.clock.slept.lock().unwrap());
+    let slept = || std::mem::take(&mut *fixture.clock.slept.lock().unwrap());
     let guess = async |request: &Request, authorization: &str| {
-        kind(world.send_from(here, &request.method, &request.url(), &[authorization]).await)
+        kind(fixture.send_from(here, &request.method, &request.url(), &[authorization]).await)
     };
     let forged = |request: &Request| request.authorization.replace("oauth_signature=\"", "oauth_signature=\"x");
 
@@ -411,26 +411,26 @@ async fn guesses_wait_longer_and_longer_and_valid_credentials_do_not() {
     for request in recorded.requests.iter().filter(|request| !request.is_unsigned_in_part()) {
         assert_eq!(guess(request, &request.authorization).await, None);
         assert_eq!(guess(request, &bearer).await, None);
-        assert_eq!(kind(world.send_from(here, "GET", "http://h/", &[]).await), None);
+        assert_eq!(kind(fixture.send_from(here, "GET", "http://h/", &[]).await), None);
     }
     // A credential that used to be valid is not a guess.
     assert_eq!(guess(first, &first.authorization).await, Some(ErrorKind::DuplicateRequest));
-    world.expire_at(first.sent_at());
+    fixture.expire_at(first.sent_at());
     assert_eq!(guess(first, &bearer).await, Some(ErrorKind::AccessTokenExpired));
     assert!(slept().is_empty());
 
     // From another address, only guesses for that consumer wait.
     let elsewhere = Some(IpAddr::from([192, 0, 2, 2]));
     let unknown = format!("Bearer {}", access_token::token_of([8; 32]));
-    assert!(world.send_from(elsewhere, "GET", "http://h/", &[&unknown]).await.is_err());
+    assert!(fixture.send_from(elsewhere, "GET", "http://h/", &[&unknown]).await.is_err());
     assert!(slept().is_empty());
-    assert!(world.send_from(elsewhere, &first.method, &first.url(), &[&forged(first)]).await.is_err());
+    assert!(fixture.send_from(elsewhere, &first.method, &first.url(), &[&forged(first)]).await.is_err());
     assert_eq!(slept(), [Duration::from_secs(2)]);
 }
 
 #[tokio::test]
 async fn two_headers_that_a_gateway_joined_are_not_a_credential() {
-    let (world, request) = one_recorded().await;
+    let (fixture, request) = one_recorded().await;
     let bearer = format!("Bearer {}", access_token::token_of(ACCESS_TOKEN));
     for (joined, expected) in [
         (format!("{bearer},{bearer}"), ErrorKind::AccessTokenUnknown),
@@ -438,14 +438,14 @@ async fn two_headers_that_a_gateway_joined_are_not_a_credential() {
         (format!("{}, {bearer}", request.authorization), ErrorKind::OauthSignature),
         (format!("{},{}", request.authorization, request.authorization), ErrorKind::OauthSignature),
     ] {
-        assert_eq!(kind(world.send("GET", &request.url(), &[&joined]).await), Some(expected), "{joined}");
+        assert_eq!(kind(fixture.send("GET", &request.url(), &[&joined]).await), Some(expected), "{joined}");
     }
 }
 
 #[tokio::test]
 async fn without_a_credential_the_caller_is_nobody_and_an_unsupported_one_is_an_error() {
-    let (world, request) = one_recorded().await;
-    assert_eq!(world.send("GET", "http://h/", &[]).await.unwrap(), Caller::Nobody);
+    let (fixture, request) = one_recorded().await;
+    assert_eq!(fixture.send("GET", "http://h/", &[]).await.unwrap(), Caller::Nobody);
     let good = access_token::token_of(ACCESS_TOKEN);
     let other = access_token::token_of([8; 32]);
     for (headers, expected) in [
@@ -461,17 +461,17 @@ async fn without_a_credential_the_caller_is_nobody_and_an_unsupported_one_is_an_
         (vec!["OAuth"], ErrorKind::OauthSignature),
         (vec!["OAuth x=y"], ErrorKind::OauthSignature),
     ] {
-        assert_eq!(kind(world.send("GET", "http://h/", &headers).await), Some(expected), "{headers:?}");
+        assert_eq!(kind(fixture.send("GET", "http://h/", &headers).await), Some(expected), "{headers:?}");
     }
 }
 
 #[tokio::test]
 async fn no_error_quotes_a_credential() {
-    let (world, request) = one_recorded().await;
+    let (fixture, request) = one_recorded().await;
     let other = access_token::token_of([8; 32]);
     let shown = [format!("Bearer {other}"), request.authorization.replace("GET", "x"), format!("Token {other}")];
     for authorization in &shown {
-        let error = world.send("PUT", "http://h/", &[authorization]).await.unwrap_err();
+        let error = fixture.send("PUT", "http://h/", &[authorization]).await.unwrap_err();
         let printed = format!("{error} {error:?}");
         for part in authorization.split(['"', ' ']).filter(|part| part.len() > 10 && !part.starts_with("oauth_")) {
             assert!(!printed.contains(part), "{printed}");

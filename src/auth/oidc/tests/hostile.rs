@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::kit::{World, claims, claims_with, encode, noon, recorded, sign_as, token};
+use super::kit::{Fixture, claims, claims_with, encode, noon, recorded, sign_as, token};
 use crate::{
     auth::oidc::{key_set::KeySet, token::Token},
     model::ErrorKind,
@@ -18,31 +18,31 @@ fn parts() -> [String; 3] {
     parts.try_into().unwrap()
 }
 
-async fn assert_unknown(world: &World, token: &str) {
-    assert_eq!(world.outcome(token).await, Err(ErrorKind::AccessTokenUnknown), "{token}");
+async fn assert_unknown(fixture: &Fixture, token: &str) {
+    assert_eq!(fixture.outcome(token).await, Err(ErrorKind::AccessTokenUnknown), "{token}");
 }
 
 #[tokio::test]
 async fn an_unsigned_token_is_refused() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let [_, payload, signature] = parts();
     for alg in ["none", "None", "NONE", "nOnE", "", "null", "HS256"] {
         for kid in [json!("p256"), Value::Null] {
             let header = encode(json!({ "alg": alg, "kid": kid }).to_string());
             for signature in ["", signature.as_str(), "AA"] {
-                assert_unknown(&world, &format!("{header}.{payload}.{signature}")).await;
+                assert_unknown(&fixture, &format!("{header}.{payload}.{signature}")).await;
             }
         }
     }
     for header in [json!({}), json!({ "alg": null }), json!({ "alg": ["none"] }), json!({ "alg": 0 })] {
-        assert_unknown(&world, &format!("{}.{payload}.", encode(header.to_string()))).await;
+        assert_unknown(&fixture, &format!("{}.{payload}.", encode(header.to_string()))).await;
     }
-    assert_eq!(world.published.fetches(), 0, "none of them causes a fetch");
+    assert_eq!(fixture.published.fetches(), 0, "none of them causes a fetch");
 }
 
 #[tokio::test]
 async fn a_public_key_is_not_accepted_as_a_shared_secret() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let recorded = recorded();
     let jwk = &recorded.key("rsa-1").jwk;
     let (modulus, whole) = (jwk["n"].as_str().unwrap(), jwk.to_string());
@@ -56,61 +56,61 @@ async fn a_public_key_is_not_accepted_as_a_shared_secret() {
             let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
             mac.update(message.as_bytes());
             let signature = mac.finalize().into_bytes();
-            assert_unknown(&world, &format!("{message}.{}", encode(signature))).await;
+            assert_unknown(&fixture, &format!("{message}.{}", encode(signature))).await;
         }
     }
 }
 
 #[tokio::test]
 async fn a_published_shared_secret_is_not_accepted() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let secret = json!({ "kty": "oct", "kid": "shared", "alg": "HS256", "k": encode("secret") });
-    world.published.put(super::kit::KEYS, &json!({ "keys": [secret] }));
+    fixture.published.put(super::kit::KEYS, &json!({ "keys": [secret] }));
     let message =
         format!("{}.{}", encode(json!({ "alg": "HS256", "kid": "shared" }).to_string()), encode(claims().to_string()));
     let mut mac = Hmac::<Sha256>::new_from_slice(b"secret").unwrap();
     mac.update(message.as_bytes());
-    assert_unknown(&world, &format!("{message}.{}", encode(mac.finalize().into_bytes()))).await;
+    assert_unknown(&fixture, &format!("{message}.{}", encode(mac.finalize().into_bytes()))).await;
 }
 
 #[tokio::test]
 async fn the_key_determines_the_algorithm() {
-    let world = World::new();
+    let fixture = Fixture::new();
     for recorded in recorded().tokens {
         let (message, signature) = recorded.token.rsplit_once('.').unwrap();
         let payload = message.split_once('.').unwrap().1;
         for alg in ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"] {
             if alg != recorded.alg {
                 let header = encode(json!({ "alg": alg, "kid": recorded.kid, "typ": "JWT" }).to_string());
-                assert_unknown(&world, &format!("{header}.{payload}.{signature}")).await;
+                assert_unknown(&fixture, &format!("{header}.{payload}.{signature}")).await;
             }
         }
     }
     // A key that is restricted to one algorithm is not accepted with another.
     let mut key = super::kit::recorded().key("rsa-1").jwk.clone();
     key["alg"] = json!("PS256");
-    world.published.put(super::kit::KEYS, &json!({ "keys": [key] }));
-    world.issuer.fetch().await.unwrap();
-    assert_unknown(&world, &sign_as("rsa-1", &json!({ "alg": "RS256", "kid": "rsa-1" }), &claims())).await;
+    fixture.published.put(super::kit::KEYS, &json!({ "keys": [key] }));
+    fixture.issuer.fetch().await.unwrap();
+    assert_unknown(&fixture, &sign_as("rsa-1", &json!({ "alg": "RS256", "kid": "rsa-1" }), &claims())).await;
     let tokens = super::kit::recorded().tokens;
     let pss = tokens.iter().find(|token| token.alg == "PS256").unwrap();
-    assert_eq!(world.outcome(&pss.token).await, Ok("ada".to_owned()));
+    assert_eq!(fixture.outcome(&pss.token).await, Ok("ada".to_owned()));
 }
 
 #[tokio::test]
 async fn a_short_rsa_key_is_not_accepted() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let tokens = recorded().tokens;
     let short = tokens.iter().find(|token| token.kid == "rsa-small").unwrap();
-    assert_unknown(&world, &short.token).await;
+    assert_unknown(&fixture, &short.token).await;
 }
 
 #[tokio::test]
 async fn a_key_inside_a_token_is_ignored() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let recorded = recorded();
     let own = &recorded.key("rsa-1").jwk;
-    world.published.put(super::kit::KEYS, &json!({ "keys": [recorded.key("p256").jwk] }));
+    fixture.published.put(super::kit::KEYS, &json!({ "keys": [recorded.key("p256").jwk] }));
     for brought in [
         json!({ "alg": "RS256", "jwk": own }),
         json!({ "alg": "RS256", "kid": "rsa-1", "jwk": own }),
@@ -119,15 +119,15 @@ async fn a_key_inside_a_token_is_ignored() {
         json!({ "alg": "RS256", "kid": "https://evil.example/jwks", "x5u": "https://evil.example/cert" }),
         json!({ "alg": "RS256", "kid": "../../etc/passwd", "x5c": ["MIIB"] }),
     ] {
-        assert_unknown(&world, &sign_as("rsa-1", &brought, &claims())).await;
+        assert_unknown(&fixture, &sign_as("rsa-1", &brought, &claims())).await;
     }
-    let fetched = world.published.fetched();
+    let fetched = fixture.published.fetched();
     assert!(fetched.iter().all(|url| !url.contains("evil")), "{fetched:?}");
 }
 
 #[tokio::test]
 async fn no_part_of_a_token_can_be_changed() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let [header, payload, signature] = parts();
     let richer = claims_with(json!({ "permissions": ["CREATE_CREDENTIALS"], "sub": "root" }));
     let zeros = encode([0; 64]);
@@ -142,20 +142,20 @@ async fn no_part_of_a_token_can_be_changed() {
         sign_as("rsa-2", &json!({ "alg": "RS256", "kid": "rsa-1" }), &claims()),
         sign_as("p256", &json!({ "alg": "ES256", "kid": "p384" }), &claims()),
     ] {
-        assert_unknown(&world, &changed).await;
+        assert_unknown(&fixture, &changed).await;
     }
     // Each bit of the signature matters.
     for at in 0..64 {
         let mut bytes = [0_u8; 64];
         bytes.copy_from_slice(&base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, &signature).unwrap());
         bytes[at] ^= 1 << (at % 8);
-        assert_unknown(&world, &format!("{header}.{payload}.{}", encode(bytes))).await;
+        assert_unknown(&fixture, &format!("{header}.{payload}.{}", encode(bytes))).await;
     }
 }
 
 #[tokio::test]
 async fn a_string_that_is_not_a_jwt_of_three_parts_is_refused() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let [header, payload, signature] = parts();
     for text in [
         String::new(),
@@ -179,23 +179,23 @@ async fn a_string_that_is_not_a_jwt_of_three_parts_is_refused() {
         format!("{header}.{}.{signature}", encode([0xff, 0xfe])),
         format!("{header}.{}.{signature}", encode(format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000)))),
     ] {
-        assert_unknown(&world, &text).await;
+        assert_unknown(&fixture, &text).await;
     }
-    assert_eq!(world.published.fetches(), 0);
+    assert_eq!(fixture.published.fetches(), 0);
 }
 
 #[tokio::test]
 async fn a_token_that_is_too_long_is_refused() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let padded = |bytes: usize| token(&claims_with(json!({ "padding": "x".repeat(bytes) })));
-    assert_eq!(world.outcome(&padded(11_000)).await, Ok("ada".to_owned()));
-    let error = world.identify(&padded(13_000)).await.unwrap_err();
+    assert_eq!(fixture.outcome(&padded(11_000)).await, Ok("ada".to_owned()));
+    let error = fixture.identify(&padded(13_000)).await.unwrap_err();
     assert!(error.message().contains("longer than 16 KB"), "{error}");
 }
 
 #[tokio::test]
 async fn other_things_that_an_issuer_signs_are_not_access_tokens() {
-    let world = World::new();
+    let fixture = Fixture::new();
     for (header, taken) in [
         (json!({ "typ": "JWT" }), true),
         (json!({ "typ": "jwt" }), true),
@@ -211,52 +211,52 @@ async fn other_things_that_an_issuer_signs_are_not_access_tokens() {
         let mut header = header;
         header["alg"] = json!("ES256");
         header["kid"] = json!("p256");
-        let outcome = world.outcome(&sign_as("p256", &header, &claims())).await;
+        let outcome = fixture.outcome(&sign_as("p256", &header, &claims())).await;
         assert_eq!(outcome.is_ok(), taken, "{header}: {outcome:?}");
     }
     // Bound to a key, without proof of possession.
-    assert_unknown(&world, &token(&claims_with(json!({ "cnf": { "jkt": "x" } })))).await;
+    assert_unknown(&fixture, &token(&claims_with(json!({ "cnf": { "jkt": "x" } })))).await;
 }
 
 #[tokio::test]
 async fn a_token_of_another_issuer_causes_no_fetch() {
-    let world = World::new();
+    let fixture = Fixture::new();
     for issuer in ["https://evil.example", "https://issuer.example/", "https://ISSUER.example", "", "issuer.example"] {
-        assert_unknown(&world, &token(&claims_with(json!({ "iss": issuer })))).await;
+        assert_unknown(&fixture, &token(&claims_with(json!({ "iss": issuer })))).await;
     }
     for issuer in [json!(null), json!(7), json!([super::kit::ISSUER])] {
-        assert_unknown(&world, &token(&claims_with(json!({ "iss": issuer })))).await;
+        assert_unknown(&fixture, &token(&claims_with(json!({ "iss": issuer })))).await;
     }
-    assert_eq!(world.published.fetches(), 0);
+    assert_eq!(fixture.published.fetches(), 0);
 }
 
 #[tokio::test]
 async fn a_token_without_a_key_id_is_verified_with_the_only_possible_key() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let unnamed = sign_as("p256", &json!({ "alg": "ES256" }), &claims());
     // Only one key is for P-256.
-    assert_eq!(world.outcome(&unnamed).await, Ok("ada".to_owned()));
+    assert_eq!(fixture.outcome(&unnamed).await, Ok("ada".to_owned()));
     // Three keys are for RSA, and they are not tried one by one.
-    assert_unknown(&world, &sign_as("rsa-1", &json!({ "alg": "RS256" }), &claims())).await;
+    assert_unknown(&fixture, &sign_as("rsa-1", &json!({ "alg": "RS256" }), &claims())).await;
 }
 
 #[tokio::test]
 async fn expiry_is_reported_only_for_tokens_with_a_valid_signature() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let expired = token(&claims_with(json!({ "exp": 1 })));
-    assert_eq!(world.outcome(&expired).await, Err(ErrorKind::AccessTokenExpired));
+    assert_eq!(fixture.outcome(&expired).await, Err(ErrorKind::AccessTokenExpired));
     let (message, _) = expired.rsplit_once('.').unwrap();
-    assert_unknown(&world, &format!("{message}.{}", encode([1; 64]))).await;
+    assert_unknown(&fixture, &format!("{message}.{}", encode([1; 64]))).await;
 }
 
 #[tokio::test]
 async fn no_error_quotes_a_token() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let [header, payload, signature] = parts();
     let secret = token(&claims_with(json!({ "sub": "s3cret subject", "aud": "s3cret" })));
     for text in [format!("{header}.{payload}.{}", &signature[4..]), secret, format!("x{payload}.{header}.{signature}")]
     {
-        let error = world.identify(&text).await.unwrap_err();
+        let error = fixture.identify(&text).await.unwrap_err();
         let printed = format!("{error} {error:?}");
         assert!(!printed.contains("s3cret"), "{printed}");
         assert!(text.split('.').all(|part| !printed.contains(part)), "{printed}");

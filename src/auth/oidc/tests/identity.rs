@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::kit::{ISSUER, World, claims, claims_with, config, noon, recorded, sign_as, token};
+use super::kit::{Fixture, ISSUER, claims, claims_with, config, noon, recorded, sign_as, token};
 use crate::{auth::oidc::OidcConfig, model::ErrorKind};
 
 #[tokio::test]
 async fn a_token_with_any_supported_algorithm_identifies_its_subject() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let taken = recorded().tokens.into_iter().filter(|recorded| recorded.kid != "rsa-small");
     let mut algorithms = Vec::new();
     for recorded in taken {
         let identity =
-            world.identify(&recorded.token).await.unwrap_or_else(|error| panic!("{}: {error}", recorded.alg));
+            fixture.identify(&recorded.token).await.unwrap_or_else(|error| panic!("{}: {error}", recorded.alg));
         assert_eq!(identity.user_id.as_str(), "ada");
         assert_eq!(identity.permissions.iter().collect::<Vec<_>>(), ["VIEW_TASKS"]);
         algorithms.push(recorded.alg);
@@ -24,17 +24,17 @@ async fn a_token_with_any_supported_algorithm_identifies_its_subject() {
 
 #[tokio::test]
 async fn tokens_signed_by_node_and_by_these_tests_are_equivalent() {
-    let world = World::new();
+    let fixture = Fixture::new();
     for kid in ["rsa-1", "p256"] {
         let alg = if kid == "p256" { "ES256" } else { "RS256" };
         let token = sign_as(kid, &json!({ "alg": alg, "kid": kid, "typ": "at+jwt" }), &claims());
-        assert_eq!(world.outcome(&token).await, Ok("ada".to_owned()));
+        assert_eq!(fixture.outcome(&token).await, Ok("ada".to_owned()));
     }
 }
 
 #[tokio::test]
 async fn a_token_must_be_for_one_of_our_audiences() {
-    let world = World::with(OidcConfig::new(ISSUER.parse().unwrap(), ["tasklane", "tasklane-cli"]).unwrap());
+    let fixture = Fixture::with(OidcConfig::new(ISSUER.parse().unwrap(), ["tasklane", "tasklane-cli"]).unwrap());
     for (changes, taken) in [
         (json!({ "aud": "tasklane" }), true),
         (json!({ "aud": ["other", "tasklane-cli"] }), true),
@@ -51,7 +51,7 @@ async fn a_token_must_be_for_one_of_our_audiences() {
         (json!({ "aud": { "tasklane": true } }), false),
         (json!({ "aud": [["tasklane"]] }), false),
     ] {
-        let outcome = world.outcome(&token(&claims_with(changes.clone()))).await;
+        let outcome = fixture.outcome(&token(&claims_with(changes.clone()))).await;
         assert_eq!(outcome.is_ok(), taken, "{changes}: {outcome:?}");
         if !taken {
             assert_eq!(outcome, Err(ErrorKind::AccessTokenUnknown));
@@ -61,7 +61,7 @@ async fn a_token_must_be_for_one_of_our_audiences() {
 
 #[tokio::test]
 async fn a_token_is_valid_from_its_start_to_its_expiry() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let now = noon().as_secs();
     for (changes, expected) in [
         (json!({ "exp": now + 1 }), Ok("ada".to_owned())),
@@ -79,27 +79,27 @@ async fn a_token_is_valid_from_its_start_to_its_expiry() {
         (json!({ "iat": now + 31 }), Err(ErrorKind::AccessTokenUnknown)),
         (json!({ "nbf": "now" }), Err(ErrorKind::AccessTokenUnknown)),
     ] {
-        let outcome = world.outcome(&token(&claims_with(changes.clone()))).await;
+        let outcome = fixture.outcome(&token(&claims_with(changes.clone()))).await;
         assert_eq!(outcome, expected, "{changes}");
     }
     // null is present but is not a time.
     let nothing =
         token(&json!({ "iss": ISSUER, "aud": "tasklane", "sub": "ada", "exp": now + 60, "nbf": Value::Null }));
-    assert_eq!(world.outcome(&nothing).await, Err(ErrorKind::AccessTokenUnknown));
+    assert_eq!(fixture.outcome(&nothing).await, Err(ErrorKind::AccessTokenUnknown));
 }
 
 #[tokio::test]
 async fn the_caller_is_the_subject_and_the_application_the_client() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let long = "a".repeat(129);
     for subject in
         [json!(null), json!(""), json!("a b"), json!("é"), json!("a\nb"), json!(long), json!(7), json!(["ada"])]
     {
-        let outcome = world.outcome(&token(&claims_with(json!({ "sub": subject })))).await;
+        let outcome = fixture.outcome(&token(&claims_with(json!({ "sub": subject })))).await;
         assert_eq!(outcome, Err(ErrorKind::AccessTokenUnknown), "{subject}");
     }
     let application = async |changes: Value| {
-        let identity = world.identify(&token(&claims_with(changes))).await.unwrap();
+        let identity = fixture.identify(&token(&claims_with(changes))).await.unwrap();
         identity.identity.application_id.map(|id| id.to_string())
     };
     assert_eq!(application(json!({ "sub": "auth0|5f" })).await, None);
@@ -111,7 +111,7 @@ async fn the_caller_is_the_subject_and_the_application_the_client() {
 #[tokio::test]
 async fn permissions_are_read_from_the_configured_claim() {
     let permissions = async |config: OidcConfig, changes: Value| {
-        let identity = World::with(config).identify(&token(&claims_with(changes))).await.unwrap();
+        let identity = Fixture::with(config).identify(&token(&claims_with(changes))).await.unwrap();
         identity.permissions.iter().map(ToOwned::to_owned).collect::<Vec<_>>()
     };
     let both = ["EXECUTE_TASK_FUNCTION:invoices", "VIEW_TASKS"];

@@ -163,13 +163,13 @@ impl Clock for SetClock {
 }
 
 /// A service that trusts the issuer.
-pub struct World {
+pub struct Fixture {
     pub issuer: Issuer,
     pub published: Arc<Published>,
     pub clock: Arc<SetClock>,
 }
 
-impl World {
+impl Fixture {
     /// With all the recorded keys published.
     pub fn new() -> Self {
         Self::with(config())
