@@ -252,7 +252,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn a_naive_evaluator_comes_to_the_same_answer(condition in condition(), document in document()) {
+    fn a_naive_evaluator_gives_the_same_result(condition in condition(), document in document()) {
         for encode in [encoded_once, encoded_twice] {
             let text = condition.written(encode);
             let query = Query::parse(&text, &OPEN).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -261,7 +261,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_that_the_builder_encodes_comes_back_as_it_was(text in any::<String>()) {
+    fn any_string_that_the_builder_encodes_is_read_back_unchanged(text in any::<String>()) {
         let query = format!("eq(tags,{})", encoded_twice(&text));
         let (same, other) = (json!({"tags": [text]}), json!({"tags": [format!("{text}.")]}));
         prop_assert_eq!((matches(&query, &same), matches(&query, &other)), (true, false));
@@ -281,7 +281,7 @@ proptest! {
 
     /// The planner relies on this: a record that meets the filter satisfies all its requirements.
     #[test]
-    fn a_record_that_matches_lies_within_the_facts(
+    fn a_matching_record_satisfies_the_facts(
         parts in prop::collection::vec((0..6_usize, 0..4_i64, 0..4_i64), 1..6),
         joins in prop::collection::vec(any::<bool>(), 6),
         record in (0..4_i64, 0..4_i64),

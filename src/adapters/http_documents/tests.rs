@@ -29,7 +29,7 @@ async fn server(answer: Vec<u8>) -> String {
                 if answer.is_empty() {
                     std::future::pending::<()>().await;
                 }
-                // A client that has read enough hangs up.
+                // A client that has read enough disconnects.
                 let _ = stream.write_all(&answer).await;
             });
         }
@@ -62,12 +62,12 @@ async fn a_token_is_checked_with_the_keys_that_its_issuer_serves() {
 }
 
 #[tokio::test]
-async fn what_is_no_document_is_an_error_that_names_the_url() {
+async fn an_invalid_response_is_an_error_with_the_url() {
     let large = format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(300 * 1024)).into_bytes();
     for (answer, why) in [
         (b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n".to_vec(), "HTTP 503"),
         (b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(), "HTTP 204"),
-        // Not followed: the keys of an issuer lie where it says.
+        // Redirects are not followed: the issuer itself names the URL of its keys.
         (b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n".to_vec(), "HTTP 302"),
         (large, "length limit exceeded"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf".to_vec(), ""),
@@ -84,7 +84,7 @@ async fn what_is_no_document_is_an_error_that_names_the_url() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_given_up() {
+async fn an_unresponsive_server_is_an_error() {
     let url = server(Vec::new()).await;
     let documents = HttpDocuments::over_tls().with_patience(Duration::from_millis(50));
     let error = documents.fetch(&url).await.unwrap_err().to_string();

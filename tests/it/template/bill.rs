@@ -64,7 +64,7 @@ fn an_alarm_costs_what_a_plain_one_costs() {
 }
 
 #[test]
-fn nothing_is_paid_for_by_the_hour() {
+fn nothing_is_billed_by_the_hour() {
     let template = template();
     for (name, table) in resources(&template, "AWS::DynamoDB::Table") {
         assert_eq!(table["Properties"]["BillingMode"], "PAY_PER_REQUEST", "{name}");
