@@ -57,7 +57,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        aws::wire::{Reply, Wire},
+        aws::testing::{ReplayClient, Reply},
         model::{FunctionName, ObjectId, TaskError, TaskErrorKind, Timestamp},
     };
 
@@ -71,7 +71,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_detail_is_the_event_with_an_id_that_stays() {
-        let wire = Wire::replaying([Reply::ok(json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "e" }] }))]);
+        let wire =
+            ReplayClient::replaying([Reply::ok(json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "e" }] }))]);
         EventBridgeEvents::new(&wire.sdk_config(), "bus").publish(&event("boom")).await.unwrap();
         let bodies = wire.bodies("AWSEvents.PutEvents");
         let entry = &bodies[0]["Entries"][0];
@@ -91,7 +92,7 @@ mod tests {
     #[tokio::test]
     async fn an_event_that_the_bus_refused_was_not_published() {
         let refused = json!({ "FailedEntryCount": 1, "Entries": [{ "ErrorCode": "InternalFailure", "ErrorMessage": "try again" }] });
-        let wire = Wire::replaying([Reply::ok(refused)]);
+        let wire = ReplayClient::replaying([Reply::ok(refused)]);
         let error = EventBridgeEvents::new(&wire.sdk_config(), "bus").publish(&event("boom")).await.unwrap_err();
         assert!(error.to_string().contains("InternalFailure: try again"), "{error}");
     }
@@ -104,7 +105,7 @@ mod tests {
         let error = TaskError { kind: TaskErrorKind::Runtime, name: huge.clone(), message: huge };
         let event =
             TaskFailedEvent::new(ObjectId::first_at(Timestamp::EPOCH), FunctionName::parse("f").unwrap(), &error);
-        let wire = Wire::replaying([Reply::ok(json!({ "FailedEntryCount": 0, "Entries": [] }))]);
+        let wire = ReplayClient::replaying([Reply::ok(json!({ "FailedEntryCount": 0, "Entries": [] }))]);
         EventBridgeEvents::new(&wire.sdk_config(), "bus").publish(&event).await.unwrap();
         let detail = wire.bodies("AWSEvents.PutEvents")[0]["Entries"][0]["Detail"].as_str().unwrap().len();
         assert!(detail < 250_000, "{detail}");

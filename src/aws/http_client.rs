@@ -1,14 +1,10 @@
-//! How AWS is reached: whose names are resolved by whom, and whose certificates are trusted.
+//! The HTTP clients for AWS: who resolves names, and whose certificates are trusted.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs},
-    sync::{Arc, OnceLock},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 
 use aws_smithy_http_client::{
     Connector,
-    tls::{Provider, rustls_provider::CryptoMode},
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
 use aws_smithy_runtime_api::client::{
     connector_metadata::ConnectorMetadata,
@@ -20,48 +16,68 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 
-use super::trust::{AmazonFirst, Elsewhere, Roots};
+use crate::on_demand::OnDemand;
 
-/// One client, and so one pool of connections and one set of root certificates, for all services.
+/// The roots of Amazon Trust Services, valid until 2037 and later.
+/// <https://www.amazontrust.com/repository/>
+const AMAZON: &str = include_str!("amazon-roots.pem");
+
+/// The client for all services of AWS, with one pool of connections and one set of root certificates.
 pub fn shared() -> SharedHttpClient {
-    let client = |roots: Roots| {
-        aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .tls_context(roots.context())
-            .build_with_resolver(Resolver)
-    };
-    match Roots::first() {
-        Roots::Machine => SharedHttpClient::new(Unprepared(client(Roots::Machine))),
-        Roots::Amazon => SharedHttpClient::new(AmazonFirstClient {
-            amazon: client(Roots::Amazon),
-            machine: client(Roots::Machine),
-            elsewhere: Elsewhere::default(),
-        }),
-    }
+    let roots = Roots::of_environment(|name| std::env::var(name).ok());
+    let client = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(roots.context())
+        .build_with_resolver(Resolver);
+    SharedHttpClient::new(Unprepared(client))
 }
 
-/// Fetches presigned URLs.
+/// The connector for other servers: presigned URLs, OIDC issuers, the gateway. It trusts the machine's root certificates,
+/// and is made with the first request.
 pub fn downloads() -> SharedHttpConnector {
-    let connector = |roots: Roots| OnFirstCall {
-        connector: OnceLock::new(),
-        make: move || {
-            let builder = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring));
-            SharedHttpConnector::new(builder.tls_context(roots.context()).build_with_resolver(Resolver))
-        },
-    };
-    let machine = SharedHttpConnector::new(connector(Roots::Machine));
-    match Roots::first() {
-        Roots::Machine => machine,
-        Roots::Amazon => SharedHttpConnector::new(AmazonFirst {
-            amazon: SharedHttpConnector::new(connector(Roots::Amazon)),
-            machine: Arc::new(move || machine.clone()),
-            elsewhere: Elsewhere::default(),
-        }),
+    let connector = OnDemand::new(|| {
+        let builder = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring));
+        SharedHttpConnector::new(builder.tls_context(Roots::Machine.context()).build_with_resolver(Resolver))
+    });
+    SharedHttpConnector::new(OnFirstCall(connector))
+}
+
+/// The root certificates that lead to AWS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Roots {
+    /// Amazon's own five.
+    Amazon,
+    /// The machine's, some 140.
+    Machine,
+}
+
+impl Roots {
+    /// On Lambda, Amazon's own: reading the machine's takes longer than the rest of a handler's start. Everywhere else, and
+    /// in the partitions whose endpoints have other roots (China and the isolated ones), the machine's. `SSL_CERT_FILE`,
+    /// `SSL_CERT_DIR` and another endpoint say that other roots are wanted, so with them it is the machine's, too.
+    fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
+        let region = variable("AWS_REGION").unwrap_or_default();
+        let has_other_roots = region.starts_with("cn-") || region.contains("-iso");
+        let wants_other_roots = ["SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_ENDPOINT_URL"].into_iter().any(is_set);
+        match is_set("AWS_LAMBDA_FUNCTION_NAME") && !has_other_roots && !wants_other_roots {
+            true => Self::Amazon,
+            false => Self::Machine,
+        }
+    }
+
+    fn context(self) -> TlsContext {
+        let store = match self {
+            Self::Amazon => TrustStore::empty().with_pem_certificate(AMAZON),
+            Self::Machine => TrustStore::empty().with_native_roots(true),
+        };
+        // Building checks nothing; the certificates are parsed for the first connection.
+        TlsContext::builder().with_trust_store(store).build().unwrap_or_default()
     }
 }
 
-/// A client as it is, without what is to prepare it: the SDK's own makes itself ready, with all root certificates, anew for
-/// every service's client that it is given to. The first call does it too, once.
+/// A client whose preparation is skipped: the SDK would parse the root certificates once for the client of every service.
+/// The first request parses them, once for all.
 #[derive(Debug)]
 struct Unprepared(SharedHttpClient);
 
@@ -75,49 +91,17 @@ impl HttpClient for Unprepared {
     }
 }
 
-/// [`AmazonFirst`] for all services. Not prepared either.
 #[derive(Debug)]
-struct AmazonFirstClient {
-    amazon: SharedHttpClient,
-    machine: SharedHttpClient,
-    elsewhere: Elsewhere,
-}
+struct OnFirstCall(OnDemand<SharedHttpConnector>);
 
-impl HttpClient for AmazonFirstClient {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let amazon = self.amazon.http_connector(settings, components);
-        let machine = {
-            let (client, settings, components) = (self.machine.clone(), settings.clone(), components.clone());
-            move || client.http_connector(&settings, &components)
-        };
-        SharedHttpConnector::new(AmazonFirst { amazon, machine: Arc::new(machine), elsewhere: self.elsewhere.clone() })
-    }
-
-    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
-        self.amazon.connector_metadata()
-    }
-}
-
-/// What fetches, made when something is first fetched.
-struct OnFirstCall<M> {
-    connector: OnceLock<SharedHttpConnector>,
-    make: M,
-}
-
-impl<M: Fn() -> SharedHttpConnector + Send + Sync> HttpConnector for OnFirstCall<M> {
+impl HttpConnector for OnFirstCall {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        self.connector.get_or_init(&self.make).call(request)
+        self.0.call(request)
     }
 }
 
-impl<M> fmt::Debug for OnFirstCall<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OnFirstCall").finish_non_exhaustive()
-    }
-}
-
-/// The machine's own resolver, and `*.localhost`, which is this machine (RFC 6761 §6.3) and which few resolvers know: an
-/// emulator's gateways and buckets have such names.
+/// The machine's own resolver, plus `*.localhost`, which is this machine (RFC 6761 §6.3). Emulators use such names for
+/// gateways and buckets, and few resolvers know them.
 #[derive(Clone, Copy, Debug)]
 struct Resolver;
 
@@ -139,6 +123,15 @@ impl ResolveDns for Resolver {
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_types::body::SdkBody;
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+    use tokio_rustls::TlsAcceptor;
+
     use super::*;
 
     #[tokio::test]
@@ -147,5 +140,84 @@ mod tests {
             let addresses = Resolver.resolve_dns(name).await.unwrap();
             assert!(!addresses.is_empty() && addresses.iter().all(IpAddr::is_loopback), "{name}: {addresses:?}");
         }
+    }
+
+    #[test]
+    fn amazons_roots_are_used_on_lambda_unless_something_says_otherwise() {
+        const LAMBDA: (&str, &str) = ("AWS_LAMBDA_FUNCTION_NAME", "dev-api");
+        for (variables, expected) in [
+            (&[LAMBDA][..], Roots::Amazon),
+            (&[LAMBDA, ("AWS_REGION", "eu-west-1"), ("SSL_CERT_FILE", "")], Roots::Amazon),
+            (&[], Roots::Machine),
+            (&[("AWS_REGION", "eu-west-1")], Roots::Machine),
+            (&[LAMBDA, ("AWS_REGION", "cn-north-1")], Roots::Machine),
+            (&[LAMBDA, ("AWS_REGION", "us-iso-east-1")], Roots::Machine),
+            (&[LAMBDA, ("SSL_CERT_FILE", "/var/task/ca.pem")], Roots::Machine),
+            (&[LAMBDA, ("SSL_CERT_DIR", "/var/task/certs")], Roots::Machine),
+            (&[LAMBDA, ("AWS_ENDPOINT_URL", "https://emulator")], Roots::Machine),
+        ] {
+            let value = |name: &str| {
+                variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
+            };
+            assert_eq!(Roots::of_environment(value), expected, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn amazons_certificates_are_its_five_roots() {
+        let mut roots = rustls::RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(AMAZON.as_bytes()) {
+            roots.add(certificate.unwrap()).unwrap();
+        }
+        assert_eq!(roots.len(), 5);
+        let names: Vec<_> =
+            roots.roots.iter().map(|root| String::from_utf8_lossy(&root.subject).into_owned()).collect();
+        assert!(
+            names.iter().all(|name| name.contains("Amazon Root CA") || name.contains("Starfield Services")),
+            "{names:?}"
+        );
+    }
+
+    /// Starts a server for one connection, with a certificate for `localhost`. Returns its URL and its root.
+    async fn server() -> (String, String) {
+        let mut root = CertificateParams::new(Vec::new()).unwrap();
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &root).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            if let Ok(mut stream) = TlsAcceptor::from(std::sync::Arc::new(config)).accept(stream).await {
+                let _ = stream.read(&mut [0; 1024]).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        (url, root.pem())
+    }
+
+    #[tokio::test]
+    async fn a_server_is_refused_unless_one_of_the_roots_leads_to_it() {
+        let (url, _) = server().await;
+        let ask = |context: TlsContext, url: &str| {
+            let mut request = HttpRequest::new(SdkBody::empty());
+            request.set_uri(url).unwrap();
+            let builder = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring));
+            builder.tls_context(context).build_with_resolver(Resolver).call(request)
+        };
+        let refused = ask(Roots::Amazon.context(), &url).await.unwrap_err();
+        assert!(format!("{refused:?}").contains("InvalidCertificate"), "{refused:?}");
+        let (url, root) = server().await;
+        let store = TrustStore::empty().with_pem_certificate(root.as_str());
+        let trusted = TlsContext::builder().with_trust_store(store).build().unwrap();
+        assert_eq!(ask(trusted, &url).await.unwrap().status().as_u16(), 200);
     }
 }

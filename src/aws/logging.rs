@@ -1,15 +1,13 @@
-//! What the handlers log: one JSON object a line, with everything that is known of the moment at its top: the fields of
-//! the event, and of every span around it. So `task`, `function`, `request_id` and `aws_request_id` (the handler's own
-//! invocation) are where a query of CloudWatch Logs Insights looks for them, however deep in the code a line was written.
+//! The handlers' log: one flat JSON object a line, with the fields of the event and of every span around it. So a query of
+//! CloudWatch Logs Insights finds `task`, `function`, `request_id` and `aws_request_id` (the handler's own invocation) at the
+//! top of every line, however deep in the code it was written.
+//!
+//! The layer is our own: `json-subscriber` nests spans or needs as much code to flatten them.
 
-use std::{fmt, io::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
+use tracing::{Event, Level, Metadata, Subscriber, span};
 use tracing_subscriber::{
     Layer,
     filter::{FilterExt, ParseError, Targets, filter_fn},
@@ -18,65 +16,59 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use super::metrics::RunMetrics;
+use super::{
+    lines::{Fields, Lines, stdout},
+    metrics::RunMetrics,
+};
 use crate::{dispatch::ENDED_RUNS, model::Timestamp};
 
-/// Where lines go.
-pub type Lines = Arc<dyn Fn(&Value) + Send + Sync>;
+/// This library, whose spans and events are logged together with those of the handler.
+const LIBRARY: &str = "tasklane";
 
-/// The crates whose spans are known by their fields, however little is logged: the handlers' and this one.
-const OURS: [&str; 4] = ["api", "dispatcher", "tasklane", "ticker"];
-
-/// Sends everything that is logged to stdout, where Lambda picks it up, and reports runs as metrics of the stack with
-/// this prefix. `TASKLANE_LOG` says how much: a level, or filters as `tasklane=debug,warn`. Metrics are reported either
-/// way.
-pub fn start(prefix: &str) {
+/// Sends the log to stdout, where Lambda picks it up, and reports runs as metrics of the stack with this prefix. `handler` is
+/// the crate that calls this: its spans count as the library's own. `TASKLANE_LOG` sets what is logged: a level, or filters
+/// such as `tasklane=debug,warn`. It does not affect metrics.
+pub fn start(handler: &'static str, prefix: &str) {
     let wanted = std::env::var("TASKLANE_LOG").unwrap_or_default();
     let (filter, misunderstood) = match targets(&wanted) {
         Ok(filter) => (filter, None),
         Err(error) => (Targets::default().with_target("tasklane", Level::INFO).with_default(Level::WARN), Some(error)),
     };
-    // Only a second start in one process fails, and then the first one counts.
-    let _ = subscriber(prefix, filter, stdout()).try_init();
+    // This fails only when called twice in one process. The first subscriber stays.
+    let _ = subscriber(handler, prefix, filter, stdout()).try_init();
     if let Some(error) = misunderstood {
-        tracing::warn!("TASKLANE_LOG is neither a level nor filters as tasklane=debug,warn: {error}");
+        tracing::warn!("TASKLANE_LOG is neither a level nor filters such as tasklane=debug,warn: {error}");
     }
 }
 
 fn targets(wanted: &str) -> Result<Targets, ParseError> {
     match wanted {
         "" => "tasklane=info,warn".parse(),
-        // The crates below say too much at the levels where this one says what is needed.
+        // At these levels, the crates below log too much.
         "error" | "warn" | "info" | "debug" | "trace" => format!("tasklane={wanted},warn").parse(),
         filters => filters.parse(),
     }
 }
 
-fn subscriber(prefix: &str, filter: Targets, lines: Lines) -> impl Subscriber + Send + Sync {
-    let spans = filter_fn(|metadata| metadata.is_span() && OURS.contains(&crate_of(metadata.target())));
-    let secretless = filter_fn(holds_no_secret);
+fn subscriber(handler: &'static str, prefix: &str, filter: Targets, lines: Lines) -> impl Subscriber + Send + Sync {
+    let is_ours = move |metadata: &Metadata<'_>| [LIBRARY, handler].contains(&crate_of(metadata.target()));
+    // Their fields are needed however little is logged.
+    let spans = filter_fn(move |metadata| metadata.is_span() && is_ours(metadata));
+    let secretless = filter_fn(move |metadata| is_ours(metadata) || holds_no_secret(metadata));
     let of_runs = filter_fn(|metadata| metadata.is_event() && metadata.target() == ENDED_RUNS);
     tracing_subscriber::registry()
         .with(JsonLines { lines: Arc::clone(&lines) }.with_filter(filter.or(spans).and(secretless)))
         .with(RunMetrics::new(prefix, lines).with_filter(of_runs))
 }
 
-/// Whether lines like this one may be logged, whatever was asked for: not those in which the AWS SDK and the crates below
-/// it print whole requests and answers, with the records in them, which is at the level of traces.
+/// Whether a line may be logged, whatever the filters say. At the trace level, the AWS SDK and the crates below it print
+/// whole requests and responses with the records in them, so such lines never are.
 pub fn holds_no_secret(line: &Metadata<'_>) -> bool {
-    OURS.contains(&crate_of(line.target())) || *line.level() <= Level::DEBUG
+    crate_of(line.target()) == LIBRARY || *line.level() <= Level::DEBUG
 }
 
 fn crate_of(target: &str) -> &str {
     target.split("::").next().unwrap_or(target)
-}
-
-/// Lines to stdout, each whole.
-pub fn stdout() -> Lines {
-    Arc::new(|line| {
-        // A line that cannot be written is not worth an error, and there is nobody to tell.
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
-    })
 }
 
 /// Writes each event as one JSON object.
@@ -121,36 +113,6 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JsonLines {
     }
 }
 
-/// The fields of an event or a span, by name.
-#[derive(Clone, Default)]
-pub(super) struct Fields(pub(super) Map<String, Value>);
-
-impl Visit for Fields {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().to_owned(), format!("{value:?}").into());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -163,8 +125,8 @@ mod tests {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let keep = Arc::clone(&kept);
         let lines: Lines = Arc::new(move |line| keep.lock().unwrap().push(line.clone()));
-        tracing::subscriber::with_default(subscriber("dev", targets(wanted).unwrap(), lines), || {
-            // Other threads of the tests may have switched these lines off when they met them.
+        tracing::subscriber::with_default(subscriber("dispatcher", "dev", targets(wanted).unwrap(), lines), || {
+            // Other tests may have disabled these callsites when they reached them first.
             tracing::callsite::rebuild_interest_cache();
             log();
         });
@@ -172,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_tells_the_task_the_function_and_both_requests_however_deep_it_was_written() {
+    fn a_line_names_the_task_the_function_and_both_requests_however_deep_it_was_written() {
         let lines = logged("info", || {
             let _invocation = info_span!(target: "dispatcher", "invocation", aws_request_id = "handler-1").entered();
             let run = info_span!("run", task = %"6589a42a", function = "invoices", status = field::Empty).entered();
@@ -196,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_is_this_crate_s_and_filters_are_as_they_are_written() {
+    fn a_level_applies_to_this_crate_and_filters_are_used_as_written() {
         let enabled = |wanted: &str, target: &str, level: Level| targets(wanted).unwrap().would_enable(target, &level);
         assert!(enabled("", "tasklane::service", Level::INFO) && !enabled("", "hyper", Level::INFO));
         assert!(enabled("debug", "tasklane", Level::DEBUG) && !enabled("debug", "aws_config", Level::DEBUG));
@@ -206,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_innermost_of_two_fields_counts_and_none_takes_the_place_of_the_level() {
+    fn the_innermost_field_of_a_name_wins_and_no_field_replaces_the_level() {
         let lines = logged("info", || {
             let _outer = info_span!("request", request_id = "outer", level = "none").entered();
             warn!(request_id = "inner", "careful");
@@ -215,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_counted_and_lines_tell_their_task_however_little_is_logged() {
+    fn runs_are_counted_and_lines_name_their_task_at_every_log_level() {
         let lines = logged("error", || {
             let _run = info_span!("run", task = "6589a42a").entered();
             info!(target: ENDED_RUNS, outcome = "complete", run_ms = 5_u64, "run ended");

@@ -1,7 +1,7 @@
-//! Metrics, as lines of the log that CloudWatch counts by itself (the embedded metric format).
+//! Metrics, as log lines that CloudWatch turns into metrics by itself (the embedded metric format).
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
-//! A metric costs while it is reported, so what is zero is left out, but for the one that shows that ticks come.
+//! A metric costs money while it is reported, so zeros are left out, except in the metric that shows that ticks happen.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use serde_json::{Map, Value, json};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::{Layer, layer::Context};
 
-use super::logging::{self, Fields, Lines};
+use super::lines::{Fields, Lines, stdout};
 use crate::{
     dispatch::{ENDED_RUNS, Ticked},
     model::Timestamp,
 };
 
-/// The namespace of all metrics of tasklane; the dimension `Prefix` tells stacks apart.
+/// The namespace of all metrics. Their dimension `Prefix` tells stacks apart.
 pub const NAMESPACE: &str = "tasklane";
 
 /// One measurement.
@@ -30,19 +30,19 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// So many of something.
+    /// A count.
     #[allow(clippy::cast_precision_loss)] // nobody counts past 2^53
     pub fn count(name: &'static str, count: usize) -> Self {
         Self { name, unit: "Count", value: count as f64 }
     }
 
-    /// How long something took.
+    /// A duration.
     pub fn seconds(name: &'static str, duration: Duration) -> Self {
         Self { name, unit: "Seconds", value: duration.as_secs_f64() }
     }
 }
 
-/// What a tick saw and did.
+/// The metrics of a tick: what it found and did.
 pub fn of_tick(ticked: &Ticked, waiting: usize, oldest_due: Option<Timestamp>, now: Timestamp) -> Vec<Metric> {
     let mut metrics = vec![Metric::seconds("OldestDueTask", oldest_due.map_or(Duration::ZERO, |due| now.since(due)))];
     let counts = [
@@ -55,19 +55,19 @@ pub fn of_tick(ticked: &Ticked, waiting: usize, oldest_due: Option<Timestamp>, n
     metrics
 }
 
-/// Reports measurements of the stack with this prefix.
+/// Reports metrics of the stack with this prefix.
 pub fn report(prefix: &str, metrics: &[Metric], now: Timestamp) {
-    (logging::stdout())(&embedded(prefix, metrics, &Map::new(), now));
+    stdout()(&embedded(prefix, metrics, &Map::new(), now));
 }
 
-/// Reports each run that ended, as `dispatch` tells the log of it.
+/// Turns the event that `dispatch` logs for each run that ended into a metric.
 pub struct RunMetrics {
     prefix: String,
     lines: Lines,
 }
 
 impl RunMetrics {
-    /// Of the stack with this prefix.
+    /// Reports metrics of the stack with this prefix.
     pub fn new(prefix: impl Into<String>, lines: Lines) -> Self {
         Self { prefix: prefix.into(), lines }
     }
@@ -85,14 +85,14 @@ impl<S: Subscriber> Layer<S> for RunMetrics {
     }
 }
 
-/// What the fields of an event of [`ENDED_RUNS`] measure.
+/// The metrics of an [`ENDED_RUNS`] event with these fields.
 fn of_run(fields: &Map<String, Value>) -> Vec<Metric> {
     let millis = |name: &str| fields.get(name).and_then(Value::as_u64).map(Duration::from_millis);
     let outcome = match fields.get("outcome").and_then(Value::as_str) {
         Some("complete") => "Completed",
         Some("failed") => "Failed",
         Some("retried") => "Retried",
-        // Whether it is a zombie is for the ticker to find out and to count.
+        // The ticker finds out whether it is a zombie, and counts it then.
         _ => "Unknown",
     };
     let mut metrics = vec![Metric::count(outcome, 1)];

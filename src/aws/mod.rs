@@ -1,7 +1,8 @@
-//! The ports on AWS: Lambda runs the Functions, SQS wakes, EventBridge publishes, CloudWatch Logs remembers, KMS seals.
+//! The ports on AWS: Lambda runs Functions, SQS carries wake-ups, EventBridge publishes events, CloudWatch Logs keeps log
+//! lines, KMS seals secrets.
 //!
-//! Every request goes out with a pinned behaviour version and one shared HTTP client (`http_client`). Errors that a
-//! caller can cause become the port's own; every other one keeps AWS's request id in its text, for the log.
+//! All clients share a pinned behaviour version and one HTTP client (`http_client`). Errors that a caller can cause become
+//! errors of the port; every other error keeps AWS's request id in its text, for the log.
 
 pub mod config;
 mod events;
@@ -10,6 +11,7 @@ mod fault;
 pub mod gateway;
 mod http_client;
 mod lambda;
+mod lines;
 pub mod logging;
 mod logs;
 pub mod metrics;
@@ -18,10 +20,9 @@ pub mod operator;
 mod secrets;
 mod settings;
 mod stack;
-mod trust;
-mod wakeups;
 #[cfg(test)]
-mod wire;
+mod testing;
+mod wakeups;
 
 pub use events::EventBridgeEvents;
 pub use lambda::{AwsLambda, LIVE_ALIAS, LambdaSettings, PREFIX_TAG};

@@ -97,15 +97,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::aws::wire::{Reply, Wire};
+    use crate::aws::testing::{ReplayClient, Reply};
 
     const DECRYPT: &str = "TrentService.Decrypt";
 
     #[tokio::test]
     async fn a_secret_is_bound_to_its_context_and_opened_once() {
         let opened = || Reply::ok(json!({ "Plaintext": "czNjcmV0", "KeyId": "key" }));
-        let wire =
-            Wire::replaying([Reply::ok(json!({ "CiphertextBlob": "c2VhbGVk", "KeyId": "key" })), opened(), opened()]);
+        let wire = ReplayClient::replaying([
+            Reply::ok(json!({ "CiphertextBlob": "c2VhbGVk", "KeyId": "key" })),
+            opened(),
+            opened(),
+        ]);
         let secrets = KmsSecretBox::new(&wire.sdk_config(), "key");
         let sealed = secrets.seal(b"s3cret", "consumer-secret/a").await.unwrap();
         assert_eq!(sealed.as_bytes(), b"sealed");
@@ -123,7 +126,7 @@ mod tests {
     #[tokio::test]
     async fn what_kms_refuses_to_open_is_not_remembered() {
         let refused = || Reply::error(400, "InvalidCiphertextException", "");
-        let wire = Wire::replaying([refused(), refused()]);
+        let wire = ReplayClient::replaying([refused(), refused()]);
         let secrets = KmsSecretBox::new(&wire.sdk_config(), "key");
         let sealed = Sealed::from_bytes(b"forged".to_vec());
         for _ in 0..2 {

@@ -126,7 +126,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::aws::wire::{Reply, Wire};
+    use crate::aws::testing::{ReplayClient, Reply};
 
     fn sent(message: &str) -> Reply {
         let digest = message; // the SDK checks no digest unless the answer carries one
@@ -135,7 +135,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wake_up_comes_after_its_moment_never_before() {
-        let wire = Wire::replaying([sent("1"), sent("2"), sent("3")]);
+        let wire = ReplayClient::replaying([sent("1"), sent("2"), sent("3")]);
         let wakeups = SqsWakeups::new(&wire.sdk_config(), "https://sqs.eu-west-1.amazonaws.com/1/q");
         for delay in [Duration::ZERO, Duration::from_millis(1001), LONGEST_DELAY] {
             wakeups.wake(Wakeup { delay, task: None }).await.unwrap();
@@ -149,7 +149,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wake_up_names_its_task_to_the_dispatcher() {
-        let wire = Wire::replaying([sent("1"), sent("2")]);
+        let wire = ReplayClient::replaying([sent("1"), sent("2")]);
         let wakeups = SqsWakeups::new(&wire.sdk_config(), "https://sqs.eu-west-1.amazonaws.com/1/q");
         let task: ObjectId = "65c0ffee65c0ffee65c0ffee".parse().unwrap();
         wakeups.wake(Wakeup::for_task(task, Duration::ZERO)).await.unwrap();
@@ -176,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_names_the_request_for_the_log() {
-        let wire = Wire::replaying([Reply::error(400, "QueueDoesNotExist", "no such queue")]);
+        let wire = ReplayClient::replaying([Reply::error(400, "QueueDoesNotExist", "no such queue")]);
         let wakeups = SqsWakeups::new(&wire.sdk_config(), "https://sqs.eu-west-1.amazonaws.com/1/q");
         let text = wakeups.wake(Wakeup::NOW).await.unwrap_err().to_string();
         assert!(text.contains("no such queue") && text.contains("req-error"), "{text}");

@@ -1,7 +1,7 @@
-//! What goes on after an answer: a run that its caller no longer waits for, versions to be retired, slots to be given back.
+//! Work that continues after a response: a run whose caller has stopped waiting, versions to delete, slots to give back.
 //!
-//! Lambda freezes a process as soon as its runtime asks for the next event and every extension does too. So this
-//! process is an extension of itself: the answer leaves at once, and the process stays awake until its work is done.
+//! Lambda freezes a process once its runtime and all its extensions have asked for the next event. So this process is an
+//! extension of itself: the response leaves at once, and the process stays awake until its work is done.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>
 
 use std::{convert::Infallible, sync::Arc};
@@ -18,14 +18,14 @@ use tokio::sync::Notify;
 /// The extension's name.
 pub const NAME: &str = "after-answers";
 
-/// Has what goes on after each answer go on, and then gives back what the process need not keep.
+/// Keeps the process awake after each response until its work is done and its slots are given back.
 #[derive(Clone)]
 pub struct AfterAnswers {
     answered: Arc<Notify>,
 }
 
 impl AfterAnswers {
-    /// Begins. `registered`: what Lambda said to the extension.
+    /// Starts. `registered` is the result of registering the extension with Lambda.
     pub fn start(registered: Result<Extension, ExtensionError>, stack: Arc<Stack>, service: Service) -> Self {
         let answered = Arc::new(Notify::new());
         let work = Work { answered: Arc::clone(&answered), stack, service };
@@ -33,11 +33,11 @@ impl AfterAnswers {
             match registered {
                 Ok(extension) => {
                     let Err(error) = work.after_invocations(extension).await;
-                    tracing::error!(%error, "work after answers is no longer waited for");
+                    tracing::error!(%error, "the process no longer stays awake for work after responses");
                 }
-                // Emulators run without extensions, and nothing freezes there either.
+                // Emulators have no extensions, and do not freeze processes either.
                 Err(error) => {
-                    tracing::warn!(%error, "there are no extensions here: what is frozen after an answer goes on with the next");
+                    tracing::warn!(%error, "no extensions here: work that is frozen after a response continues with the next one");
                     loop {
                         work.after_answer().await;
                     }
@@ -47,7 +47,7 @@ impl AfterAnswers {
         Self { answered }
     }
 
-    /// An answer is on its way.
+    /// Tells it that a response is on its way.
     pub fn tell(&self) {
         self.answered.notify_one();
     }

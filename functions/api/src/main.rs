@@ -1,6 +1,6 @@
-//! What API Gateway calls: the one router, under AWS Lambda.
+//! The Lambda function behind API Gateway: the router that the local server uses, too.
 
-// The futures of a whole service are deeper than the compiler's default.
+// The futures of the whole service nest deeper than the compiler's default limit.
 #![recursion_limit = "256"]
 
 mod after;
@@ -20,7 +20,7 @@ use tracing::{Instrument, info_span};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let settings = StackSettings::from_environment()?;
-    logging::start(&settings.prefix);
+    logging::start(env!("CARGO_CRATE_NAME"), &settings.prefix);
     let lambda = ExtensionsApi::connect().await;
     let register = async { lambda?.register(after::NAME).await };
     let make = async {
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Error> {
         let router = stack.router(service.clone());
         (stack, service, router)
     };
-    // The one is being answered while the other is made.
+    // The extension is registered while the router is made.
     let (registered, (stack, service, router)) = tokio::join!(register, make);
     let after = AfterAnswers::start(registered, stack, service);
 

@@ -1,6 +1,7 @@
-//! What SQS wakes: claims due Tasks and runs their Functions, many at once, until nothing is due.
+//! The Lambda function behind the wake-up queue: claims due Tasks and runs their Functions, many at once, until no Task is
+//! due.
 
-// The futures of a whole service are deeper than the compiler's default.
+// The futures of the whole service nest deeper than the compiler's default limit.
 #![recursion_limit = "256"]
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use tracing::{Instrument, error, info_span};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let settings = StackSettings::from_environment()?;
-    logging::start(&settings.prefix);
+    logging::start(env!("CARGO_CRATE_NAME"), &settings.prefix);
     let stack = Arc::new(Stack::new(&config::sdk_config().await, settings));
     let dispatcher = stack.dispatcher();
 
@@ -28,14 +29,14 @@ async fn main() -> Result<(), Error> {
         let (stack, dispatcher) = (Arc::clone(&stack), dispatcher.clone());
         let work = async move {
             let ends = Timestamp::saturating_from_millis(ends);
-            Ok::<_, Error>(work_off(&stack, &dispatcher, &event.payload, ends).await)
+            Ok::<_, Error>(answer(&stack, &dispatcher, &event.payload, ends).await)
         };
         work.instrument(span)
     });
     lambda_runtime::run(handler).await
 }
 
-async fn work_off(stack: &Stack, dispatcher: &Dispatcher, batch: &WakeupBatch, ends: Timestamp) -> BatchAnswer {
+async fn answer(stack: &Stack, dispatcher: &Dispatcher, batch: &WakeupBatch, ends: Timestamp) -> BatchAnswer {
     if !batch.wakes() {
         return batch.done();
     }
@@ -43,7 +44,7 @@ async fn work_off(stack: &Stack, dispatcher: &Dispatcher, batch: &WakeupBatch, e
     match work_shift(dispatcher, &stack.slots, &stack.ports, shift).await {
         Ok(()) => batch.done(),
         Err(error) => {
-            error!(%error, "nothing could be claimed; the wake-ups come again");
+            error!(%error, "could not claim any Task; SQS will deliver the wake-ups again");
             batch.failed()
         }
     }

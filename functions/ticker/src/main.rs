@@ -1,6 +1,7 @@
-//! What EventBridge Scheduler calls each minute: Tasks that come due, schedules, dead runs, unacknowledged events.
+//! The Lambda function that EventBridge Scheduler calls each minute, for Tasks that become due, schedules, dead runs and
+//! events that were not acknowledged.
 
-// The futures of a whole service are deeper than the compiler's default.
+// The futures of the whole service nest deeper than the compiler's default limit.
 #![recursion_limit = "256"]
 
 use std::sync::Arc;
@@ -12,10 +13,10 @@ use tracing::{Instrument, error, info_span};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let settings = StackSettings::from_environment()?;
-    logging::start(&settings.prefix);
+    logging::start(env!("CARGO_CRATE_NAME"), &settings.prefix);
     let stack = Arc::new(Stack::new(&config::sdk_config().await, settings));
 
-    // What the schedule sends says nothing that the clock does not.
+    // The schedule's payload is ignored: it holds only the time, and the clock knows that.
     let handler = service_fn(|event: LambdaEvent<serde_json::Value>| {
         let context = &event.context;
         let span =
@@ -23,7 +24,7 @@ async fn main() -> Result<(), Error> {
         let stack = Arc::clone(&stack);
         let work = async move {
             let done = work_minute(&stack).await;
-            done.inspect_err(|error| error!(%error, "the minute's work was not done")).map_err(Error::from)
+            done.inspect_err(|error| error!(%error, "the tick failed")).map_err(Error::from)
         };
         work.instrument(span)
     });

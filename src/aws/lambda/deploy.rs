@@ -1,9 +1,9 @@
-//! Making Lambda hold a Function's code and configuration.
+//! Deploys a Function's code and configuration to Lambda.
 //!
-//! No plan is made and then carried out: each turn reads what Lambda holds and takes the one next step towards what is
-//! wanted. So it makes no difference where an earlier deployment stopped (a process that died between two calls leaves
-//! nothing that needs cleaning up), and a deployment by somebody else in between shows as a difference like any other.
-//! Every write names the revision that it follows from, so two deployments at once cannot mix their halves.
+//! This is a loop without a plan: each turn reads the state in Lambda and takes one step towards the wanted state. So it does
+//! not matter where an earlier deployment stopped (a process that died between two calls leaves nothing to clean up), and a
+//! concurrent deployment shows up as a difference like any other. Every write names the revision that it is based on, so two
+//! concurrent deployments cannot mix their halves.
 
 use std::time::Duration;
 
@@ -23,31 +23,46 @@ use crate::{
     ports::{DeployError, FunctionSpec, PortError},
 };
 
-/// How long to stay away from a function that somebody else is changing, or a role that is too new.
+/// The pause before the next attempt when somebody else is changing the function, or its role is too new.
 const PAUSE_AFTER_CONFLICT: Duration = Duration::from_millis(500);
 
-/// One deployment under way.
+/// Sets the configuration in a request. The SDK has a builder type for each operation, so this cannot be a function.
+macro_rules! configured {
+    ($request:expr, $wanted:expr) => {
+        $request
+            .function_name(&$wanted.lambda_name)
+            .description(&$wanted.description)
+            .handler(&$wanted.handler)
+            .runtime($wanted.runtime.clone())
+            .timeout($wanted.timeout)
+            .memory_size($wanted.memory_size)
+            .role(&$wanted.role)
+            .environment($wanted.environment())
+    };
+}
+
+/// One deployment in progress.
 struct Attempt<'a> {
     wanted: Wanted,
     code: Option<Bytes>,
     current: Option<&'a Deployment>,
     deadline: Timestamp,
-    /// This attempt created the Lambda function, so it may take it away again.
+    /// This attempt created the Lambda function, so it may delete it again.
     created: bool,
-    /// The last step was a write of ours, so that a failed state is its doing.
+    /// The last step was a write of this attempt, so it is the cause of a failed state.
     wrote: bool,
 }
 
-/// What one step led to.
+/// The result of one step.
 enum Step {
-    /// Look again.
+    /// Read the state again.
     Taken,
-    /// Somebody was in the way: look again, a little later.
+    /// A conflict: read the state again a little later.
     InTheWay(Fault),
 }
 
 impl AwsLambda {
-    pub(super) async fn bring_about(
+    pub(super) async fn deploy_function(
         &self,
         spec: &FunctionSpec,
         code: Option<Bytes>,
@@ -55,7 +70,7 @@ impl AwsLambda {
     ) -> Result<Deployment, DeployError> {
         if !spec.name.fits_prefix(&self.settings.prefix) {
             return Err(DeployError::InvalidConfiguration(format!(
-                "The name '{}' is too long: Lambda takes 64 characters, '{}-' among them.",
+                "The name '{}' is too long: Lambda allows 64 characters, including '{}-'.",
                 spec.name, self.settings.prefix
             )));
         }
@@ -75,13 +90,13 @@ impl AwsLambda {
         if let Some(current) = current
             && let Some(held) = self.held(&attempt.wanted.lambda_name, Some(&current.version)).await?
             && broken(&held).is_none()
-            && attempt.wanted.stands(&held)
+            && attempt.wanted.matches(&held)
         {
             self.point_live_at(&attempt.wanted.lambda_name, &current.version).await?;
             return Ok(current.clone());
         }
         let result = self.converge(&mut attempt).await;
-        // What somebody else deploys at the same time is theirs by now, even if we created it.
+        // After a conflict, the Lambda function belongs to the other deployment, even if this one created it.
         let is_ours = attempt.created && !matches!(result, Err(DeployError::Conflict(_)));
         if result.is_err() && is_ours {
             self.undo_creation(&attempt.wanted.lambda_name).await;
@@ -96,17 +111,17 @@ impl AwsLambda {
                 Settled::Changing(reason) if attempt.wrote => {
                     return Err(unfinished(&attempt.wanted.lambda_name, &reason).into());
                 }
-                Settled::Changing(reason) => return Err(in_the_way(&attempt.wanted.lambda_name, &reason)),
+                Settled::Changing(reason) => return Err(conflict(&attempt.wanted.lambda_name, &reason)),
                 Settled::Held(held) => {
-                    self.refuse_a_strangers(attempt, &held).await?;
+                    self.refuse_foreign(attempt, &held).await?;
                     let broken = broken(&held);
                     if let (Some(broken), true) = (&broken, attempt.wrote) {
                         return Err(not_carried_out(broken));
                     }
-                    // Broken by an earlier deployment: writing again is the way out, equal or not.
-                    if !attempt.wanted.code_stands(&held) || (broken.is_some() && attempt.code.is_some()) {
+                    // An earlier deployment broke it. Writing again repairs it, even if nothing differs.
+                    if !attempt.wanted.code_matches(&held) || (broken.is_some() && attempt.code.is_some()) {
                         self.update_code(attempt, &held).await?
-                    } else if !attempt.wanted.configuration_stands(&held) || broken.is_some() {
+                    } else if !attempt.wanted.configuration_matches(&held) || broken.is_some() {
                         self.update_configuration(attempt, &held).await?
                     } else {
                         match self.publish(attempt, &held).await? {
@@ -121,7 +136,7 @@ impl AwsLambda {
                 if self.clock.now() >= attempt.deadline {
                     return Err(match is_role_not_ready(&fault) {
                         true => unfinished(&attempt.wanted.lambda_name, &fault.to_string()).into(),
-                        false => in_the_way(&attempt.wanted.lambda_name, &fault.to_string()),
+                        false => conflict(&attempt.wanted.lambda_name, &fault.to_string()),
                     });
                 }
                 tracing::info!(lambda = attempt.wanted.lambda_name, %fault, "waiting to deploy");
@@ -140,22 +155,13 @@ impl AwsLambda {
         };
         self.ensure_log_group(&wanted.lambda_name).await?;
         let package = self.package(&wanted.lambda_name, code).await?;
-        let answer = self
+        let request = self
             .lambda
             .create_function()
-            .function_name(&wanted.lambda_name)
-            .description(&wanted.description)
-            .handler(&wanted.handler)
-            .runtime(wanted.runtime.clone())
-            .timeout(wanted.timeout)
-            .memory_size(wanted.memory_size)
-            .role(&wanted.role)
             .architectures(wanted.architecture.clone())
-            .environment(wanted.environment())
             .code(package.function_code())
-            .tags(PREFIX_TAG, &self.settings.prefix)
-            .send()
-            .await;
+            .tags(PREFIX_TAG, &self.settings.prefix);
+        let answer = configured!(request, wanted).send().await;
         let step = after_write("create a Lambda function", answer.map_err(Fault::from))?;
         attempt.created |= matches!(step, Step::Taken);
         Ok(step)
@@ -169,7 +175,7 @@ impl AwsLambda {
         let wanted = &attempt.wanted;
         let code = match (&attempt.code, attempt.current) {
             (Some(code), _) => code.clone(),
-            // Only the configuration was to change, but an earlier deployment left other code behind.
+            // Only the configuration should change, but an earlier deployment left different code behind.
             (None, Some(current)) => match self.code_of(&wanted.lambda_name, current).await? {
                 Some(code) => attempt.code.insert(code).clone(),
                 None => {
@@ -199,24 +205,13 @@ impl AwsLambda {
         held: &GetFunctionConfigurationOutput,
     ) -> Result<Step, DeployError> {
         let wanted = &attempt.wanted;
-        let answer = self
-            .lambda
-            .update_function_configuration()
-            .function_name(&wanted.lambda_name)
-            .description(&wanted.description)
-            .handler(&wanted.handler)
-            .runtime(wanted.runtime.clone())
-            .timeout(wanted.timeout)
-            .memory_size(wanted.memory_size)
-            .role(&wanted.role)
-            .environment(wanted.environment())
-            .set_revision_id(held.revision_id().map(str::to_owned))
-            .send()
-            .await;
+        let request =
+            self.lambda.update_function_configuration().set_revision_id(held.revision_id().map(str::to_owned));
+        let answer = configured!(request, wanted).send().await;
         after_change("update a Lambda function's configuration", answer.map_err(Fault::from))
     }
 
-    /// Gives what `$LATEST` holds a number. Lambda answers the newest version when that holds the same already.
+    /// Publishes `$LATEST` as a version. If nothing has changed since the newest version, Lambda returns that.
     async fn publish(
         &self,
         attempt: &Attempt<'_>,
@@ -240,16 +235,18 @@ impl AwsLambda {
         match self.settled(&wanted.lambda_name, Some(&version), attempt.deadline).await? {
             Settled::Held(held) => match broken(&held) {
                 Some(broken) => return Err(not_carried_out(&broken)),
-                None if wanted.stands(&held) => {}
+                None if wanted.matches(&held) => {}
                 None => {
-                    return Err(
-                        PortError::new(ACTION, format!("version {version} is not what was to be published")).into()
-                    );
+                    return Err(PortError::new(
+                        ACTION,
+                        format!("version {version} differs from what should have been published"),
+                    )
+                    .into());
                 }
             },
             Settled::Changing(reason) => return Err(unfinished(&wanted.lambda_name, &reason).into()),
             Settled::Absent => {
-                return Err(in_the_way(&wanted.lambda_name, &format!("version {version} was deleted again")));
+                return Err(conflict(&wanted.lambda_name, &format!("version {version} was deleted again")));
             }
         }
         self.point_live_at(&wanted.lambda_name, &version).await?;
@@ -257,9 +254,10 @@ impl AwsLambda {
         Ok(Ok(Deployment { version, code_sha256: wanted.code_sha256.clone() }))
     }
 
-    /// A Function that has no record yet may find a Lambda function of its name: left by a deployment that died half
-    /// way, which is taken up, or made by somebody else, which must not be touched.
-    async fn refuse_a_strangers(
+    /// Refuses to touch a Lambda function that this deployment does not own. A new Function may find a Lambda function with
+    /// its name: left by a deployment that died halfway, which is continued, or made by somebody else, which must stay as it
+    /// is.
+    async fn refuse_foreign(
         &self,
         attempt: &Attempt<'_>,
         held: &GetFunctionConfigurationOutput,
@@ -280,24 +278,24 @@ impl AwsLambda {
             return Ok(());
         }
         Err(DeployError::InvalidConfiguration(format!(
-            "There is a Lambda function {name} that this deployment did not make (its tag {PREFIX_TAG} is not '{}'): \
+            "The Lambda function {name} exists and does not belong to this deployment (its tag {PREFIX_TAG} is not '{}'): \
              choose another name, or delete it.",
             self.settings.prefix
         )))
     }
 
-    /// A creation that came to nothing leaves nothing. When even that fails, the next deployment takes it up.
+    /// Deletes a Lambda function whose creation failed. If this fails, too, the next deployment continues with it.
     async fn undo_creation(&self, lambda_name: &str) {
         let undone = self.lambda.delete_function().function_name(lambda_name).send().await.map_err(Fault::from);
         if let Err(fault) = undone {
-            tracing::warn!(lambda = lambda_name, %fault, "could not take a half-made Lambda function away again");
+            tracing::warn!(lambda = lambda_name, %fault, "could not delete a Lambda function after its creation failed");
         }
     }
 }
 
-/// Somebody else changes the Lambda function, and did so until there was no time left.
-fn in_the_way(lambda_name: &str, reason: &str) -> DeployError {
-    DeployError::Conflict(format!("{lambda_name} is being changed by others: {reason}"))
+/// Somebody else kept changing the Lambda function until the time was up.
+fn conflict(lambda_name: &str, reason: &str) -> DeployError {
+    DeployError::Conflict(format!("{lambda_name} is being updated concurrently: {reason}"))
 }
 
 fn after_change<T>(action: &'static str, answer: Result<T, Fault>) -> Result<Step, DeployError> {

@@ -1,4 +1,4 @@
-//! What Lambda should hold of a Function, and whether it does.
+//! The wanted state of a Function in Lambda, compared with the actual state.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use aws_sdk_lambda::{
 use super::LambdaSettings;
 use crate::ports::FunctionSpec;
 
-/// What Lambda should hold, in Lambda's words.
+/// The wanted state, in Lambda's terms.
 #[derive(Debug)]
 pub(super) struct Wanted {
     pub lambda_name: String,
@@ -41,20 +41,20 @@ impl Wanted {
         }
     }
 
-    /// Always sent whole: an absent environment would leave the old one in place.
+    /// Always sent, even if empty: without it, Lambda would keep the old one.
     pub fn environment(&self) -> Environment {
         Environment::builder().set_variables(Some(self.variables.clone())).build()
     }
 
-    /// Whether Lambda holds this code, for this architecture: one call changes both.
-    pub fn code_stands(&self, held: &GetFunctionConfigurationOutput) -> bool {
-        // Lambda's default, and what a function from before there was a choice says.
+    /// Whether the code and its architecture match. One call changes both.
+    pub fn code_matches(&self, held: &GetFunctionConfigurationOutput) -> bool {
+        // Lambda's default, and the architecture of functions from before there was a choice.
         let architecture = held.architectures().first().unwrap_or(&Architecture::X8664);
         held.code_sha256() == Some(&self.code_sha256) && *architecture == self.architecture
     }
 
-    /// Whether Lambda holds this configuration.
-    pub fn configuration_stands(&self, held: &GetFunctionConfigurationOutput) -> bool {
+    /// Whether the configuration matches.
+    pub fn configuration_matches(&self, held: &GetFunctionConfigurationOutput) -> bool {
         let variables = held.environment().and_then(|environment| environment.variables());
         held.description().unwrap_or_default() == self.description
             && held.handler() == Some(&self.handler)
@@ -65,8 +65,8 @@ impl Wanted {
             && variables.map_or(self.variables.is_empty(), |held| *held == self.variables)
     }
 
-    /// Whether Lambda holds all of it.
-    pub fn stands(&self, held: &GetFunctionConfigurationOutput) -> bool {
-        self.code_stands(held) && self.configuration_stands(held)
+    /// Whether all of it matches.
+    pub fn matches(&self, held: &GetFunctionConfigurationOutput) -> bool {
+        self.code_matches(held) && self.configuration_matches(held)
     }
 }

@@ -15,12 +15,12 @@ use crate::{
     ports::{FunctionError, Invocation, InvokeError, InvokeRequest, Outcome},
 };
 
-/// The largest payload that Lambda takes or gives: 6 MB.
+/// The largest payload that Lambda accepts or returns: 6 MB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const MAX_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 
-/// What an answer may take beyond the time limit: up to 10 s of starting the process, which the time limit does not
-/// count, and the way there and back.
+/// How long a response may take beyond the Function's time limit: up to 10 s for starting the process, which the time limit
+/// does not include, plus the network.
 const SLACK: Duration = Duration::from_secs(20);
 
 impl AwsLambda {
@@ -51,12 +51,12 @@ impl AwsLambda {
     }
 }
 
-/// The SDK would send a request again whose answer was lost, and the Function would run twice.
+/// No retries: when a response is lost, the SDK would send the request again, and the Function would run twice.
 fn once_and_within(limit: Duration) -> Builder {
     Builder::new()
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::builder().operation_timeout(limit).build())
-        // A run that takes its time is no stalled stream.
+        // A long run is not a stalled stream.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
@@ -69,12 +69,12 @@ fn invocation(answer: InvokeOutput) -> Invocation {
     Invocation { request_id, outcome }
 }
 
-/// The error in a payload: `{errorType, errorMessage, trace}`, as the runtime or Lambda itself wrote it.
+/// The error in a payload, `{errorType, errorMessage, trace}`, written by the runtime or by Lambda itself.
 fn function_error(payload: &[u8], request_id: &str) -> FunctionError {
     let mut error = FunctionError::read(payload);
     error.message = without_run(&error.message, request_id).to_owned();
     if error.name.is_empty() {
-        // Older runtimes report a time-out or an exit by its message alone.
+        // Older runtimes report a time-out or an exit only in the message.
         let name = if error.message.starts_with("Task timed out after") {
             "Sandbox.Timedout"
         } else if error.message.contains("exited") {
@@ -87,8 +87,8 @@ fn function_error(payload: &[u8], request_id: &str) -> FunctionError {
     error
 }
 
-/// What Lambda itself reports starts with the run's id ("RequestId: 1b… Error: Task timed out after 3.00 seconds", or
-/// "2026-01-31T08:15:30.123Z 1b… Task timed out …"). The run is known, and without it equal errors read equal.
+/// Removes the run's id from a message of Lambda's own ("RequestId: 1b… Error: Task timed out after 3.00 seconds", or
+/// "2026-01-31T08:15:30.123Z 1b… Task timed out …"), so that equal errors have equal messages.
 fn without_run<'a>(message: &'a str, request_id: &str) -> &'a str {
     if request_id.is_empty() {
         return message;
@@ -111,8 +111,8 @@ fn not_run(fault: Fault) -> InvokeError {
             ("TooManyRequestsException" | "EC2ThrottledException" | "ThrottlingException", _) => {
                 InvokeError::Throttled(fault.to_string())
             }
-            // Something inside Lambda or in front of it failed, and nobody says before or after the run. Every other
-            // 5xx that Lambda names is about getting the process started: a network interface, a key, a file system.
+            // Something inside Lambda or in front of it failed, before or after the run. Every other 5xx error of Lambda's
+            // is about starting the process: a network interface, a key, a file system.
             ("ServiceException" | "InternalFailure" | "ServiceUnavailableException" | "", Some(500..)) => {
                 InvokeError::OutcomeUnknown(fault.to_string())
             }

@@ -1,9 +1,9 @@
 //! The Lambda port on AWS Lambda.
 //!
-//! A Function is the Lambda function `<prefix>-<name>`. Every deployment ends in a published version, whose number is
-//! [`Deployment::version`]; runs name that number, never `$LATEST` and never an alias. So a caller runs the code and
-//! configuration of the Function record that they read, and never a mixture, however long Lambda takes to change
-//! over. The alias `live` follows the newest version, for people and their tools.
+//! A Function is the Lambda function `<prefix>-<name>`. Every deployment publishes a version, whose number is
+//! [`Deployment::version`]. Runs name that number, never `$LATEST` and never an alias. So a caller runs exactly the code and
+//! configuration of the Function record that they read, however long Lambda takes to switch over. The alias `live` follows the
+//! newest version, for people and their tools.
 
 mod deploy;
 mod difference;
@@ -32,21 +32,21 @@ use crate::{
 /// The alias that follows the newest version.
 pub const LIVE_ALIAS: &str = "live";
 
-/// The tag that says which deployment of tasklane a Lambda function belongs to.
+/// The tag with the prefix of the deployment that a Lambda function belongs to.
 pub const PREFIX_TAG: &str = "tasklane:prefix";
 
 /// What a deployment decides about its Lambda functions.
 #[derive(Clone, Debug)]
 pub struct LambdaSettings {
-    /// `<prefix>-<name>` is the Lambda function's name.
+    /// The prefix of Lambda functions, whose names are `<prefix>-<name>`.
     pub prefix: String,
-    /// The ARN of the role that Functions run as.
+    /// The ARN of the role that Functions run with.
     pub execution_role: String,
-    /// What Functions run on.
+    /// The architecture that Functions run on.
     pub architecture: Architecture,
-    /// How long their log lines are kept, in days; for ever when absent.
+    /// How long their log lines are kept, in days. Forever when absent.
     pub log_retention_days: Option<i32>,
-    /// Where a zip above Lambda's direct-upload limit goes on its way; such zips are refused when absent.
+    /// The bucket for zips above Lambda's direct-upload limit. Such zips are refused when absent.
     pub code_bucket: Option<String>,
 }
 
@@ -56,14 +56,14 @@ pub struct AwsLambda {
     lambda: OnDemand<Client>,
     logs: OnDemand<aws_sdk_cloudwatchlogs::Client>,
     s3: OnDemand<aws_sdk_s3::Client>,
-    /// Fetches what Lambda's presigned URLs lead to.
+    /// Fetches Lambda's presigned URLs.
     downloads: SharedHttpConnector,
     settings: Arc<LambdaSettings>,
     clock: Arc<dyn Clock>,
 }
 
 impl AwsLambda {
-    /// With clients of this configuration. `downloads` fetches presigned URLs.
+    /// Makes clients with this configuration. `downloads` fetches presigned URLs.
     pub fn new(
         config: &aws_config::SdkConfig,
         downloads: SharedHttpConnector,
@@ -98,7 +98,7 @@ impl Lambda for AwsLambda {
         code: Option<Bytes>,
         current: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>> {
-        Box::pin(self.bring_about(spec, code, current))
+        Box::pin(self.deploy_function(spec, code, current))
     }
 
     fn retire<'a>(

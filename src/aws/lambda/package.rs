@@ -1,4 +1,4 @@
-//! How a zip gets to Lambda and, when only Lambda still has it, back.
+//! Uploads a zip to Lambda, and downloads it again when only Lambda still has it.
 
 use aws_sdk_lambda::{primitives::Blob, types::FunctionCode};
 use aws_smithy_runtime_api::client::{http::HttpConnector, orchestrator::HttpRequest};
@@ -14,7 +14,7 @@ use crate::{
     ports::{DeployError, PortError},
 };
 
-/// The largest zip that Lambda takes in a request: 50 MB.
+/// The largest zip that Lambda accepts in a request: 50 MB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const DIRECT_UPLOAD_MAX_BYTES: usize = 50 * 1024 * 1024;
 
@@ -23,7 +23,7 @@ const DIRECT_UPLOAD_MAX_BYTES: usize = 50 * 1024 * 1024;
 pub(super) enum Package {
     /// In the request itself.
     Direct(Bytes),
-    /// By way of S3.
+    /// In S3.
     Stored { bucket: String, key: String },
 }
 
@@ -33,7 +33,7 @@ pub(super) fn code_sha256(code: &[u8]) -> String {
 }
 
 impl Package {
-    /// As CreateFunction takes it.
+    /// The zip as an argument of CreateFunction.
     pub fn function_code(&self) -> FunctionCode {
         let builder = FunctionCode::builder();
         match self {
@@ -44,15 +44,15 @@ impl Package {
 }
 
 impl AwsLambda {
-    /// Makes a zip ready to be named in a request; above the direct-upload limit that means: uploads it to S3. What was
-    /// uploaded is left to the bucket's lifecycle rule.
+    /// Prepares a zip for a request. A zip above the direct-upload limit is uploaded to S3, where the bucket's lifecycle rule
+    /// deletes it later.
     pub(super) async fn package(&self, lambda_name: &str, code: Bytes) -> Result<Package, DeployError> {
         if code.len() <= DIRECT_UPLOAD_MAX_BYTES {
             return Ok(Package::Direct(code));
         }
         let Some(bucket) = &self.settings.code_bucket else {
             return Err(DeployError::InvalidCode(
-                "The zip is larger than 50 MB, and this deployment has no bucket for larger ones.".to_owned(),
+                "The zip is larger than 50 MB, and this deployment has no bucket for larger zips.".to_owned(),
             ));
         };
         let key = format!("code/{lambda_name}/{}.zip", hex::encode(Sha256::digest(&code)));
@@ -67,7 +67,7 @@ impl AwsLambda {
         Ok(Package::Stored { bucket: bucket.clone(), key })
     }
 
-    /// The zip of a published version. `None` when there is no such version any more.
+    /// The zip of a published version. `None` when the version does not exist any more.
     pub(super) async fn code_of(&self, lambda_name: &str, version: &Deployment) -> Result<Option<Bytes>, PortError> {
         const ACTION: &str = "fetch a published version's code";
         let answer = self.lambda.get_function().function_name(lambda_name).qualifier(&version.version).send().await;
@@ -86,7 +86,7 @@ impl AwsLambda {
         let body = response.into_body().collect().await.map_err(|error| PortError::new(ACTION, error))?;
         let code = body.to_bytes();
         if code_sha256(&code) != version.code_sha256 {
-            return Err(PortError::new(ACTION, "the downloaded code is not the version's: its SHA-256 differs"));
+            return Err(PortError::new(ACTION, "the SHA-256 of the downloaded code differs from the version's"));
         }
         Ok(Some(code))
     }

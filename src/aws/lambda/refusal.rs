@@ -1,4 +1,4 @@
-//! Which of Lambda's refusals a caller can mend, and what they are told.
+//! Translates Lambda's refusals: which of them the caller can fix, and the message for that.
 
 use super::settle::Broken;
 use crate::{
@@ -6,20 +6,20 @@ use crate::{
     ports::DeployError,
 };
 
-/// A refused write: whose fault it is.
+/// The error for a write that Lambda refused.
 pub(super) fn refused(action: &'static str, fault: Fault) -> DeployError {
     match fault.code.as_str() {
         "RequestTooLargeException" | "RequestEntityTooLargeException" => DeployError::InvalidCode(
-            "Lambda refused the code: the zip is larger than 50 MB, which is what it takes directly.".to_owned(),
+            "Lambda refused the code: the zip is larger than 50 MB, the limit for direct uploads.".to_owned(),
         ),
         "CodeStorageExceededException" => DeployError::InvalidCode(format!(
-            "Lambda has no room left for code in this account: {}. Delete Functions, or have the quota raised.",
+            "This account has no room left for Lambda code: {}. Delete Functions, or have the quota raised.",
             sentence(&fault.message)
         )),
         "InvalidZipFileException" | "InvalidCodeSignatureException" | "CodeVerificationFailedException" => {
             DeployError::InvalidCode(said(&fault.message))
         }
-        // Lambda has one error for every argument that it dislikes, the zip among them.
+        // Lambda has one error for all invalid arguments, the zip included.
         "InvalidParameterValueException" | "ValidationException" if is_about_the_role(&fault.message) => {
             DeployError::Port(port_error(action, fault))
         }
@@ -29,12 +29,12 @@ pub(super) fn refused(action: &'static str, fault: Fault) -> DeployError {
         "InvalidParameterValueException" | "ValidationException" | "InvalidRuntimeException" => {
             DeployError::InvalidConfiguration(said(&fault.message))
         }
-        // Names are AWS's to add to: whatever is not known to be the caller's doing is not blamed on them.
+        // AWS may add errors. Only those known to be the caller's fault are reported as such.
         _ => DeployError::Port(port_error(action, fault)),
     }
 }
 
-/// A write that Lambda took and could not carry out.
+/// The error for a write that Lambda accepted but could not carry out.
 pub(super) fn not_carried_out(broken: &Broken) -> DeployError {
     match broken.code.as_str() {
         "InvalidZipFileException" => DeployError::InvalidCode(said(&broken.reason)),
@@ -42,12 +42,12 @@ pub(super) fn not_carried_out(broken: &Broken) -> DeployError {
     }
 }
 
-/// The role was made a moment ago and Lambda cannot assume it yet: it will, in a few seconds.
+/// The role is so new that Lambda cannot assume it yet. It will in a few seconds.
 pub(super) fn is_role_not_ready(fault: &Fault) -> bool {
     fault.is("InvalidParameterValueException") && fault.message.contains("cannot be assumed by Lambda")
 }
 
-/// Somebody else is changing the function: what stands has to be read again.
+/// Somebody else is changing the function: its state must be read again.
 pub(super) fn is_conflict(fault: &Fault) -> bool {
     fault.is("PreconditionFailedException") || fault.is("ResourceConflictException")
 }
@@ -71,7 +71,7 @@ fn said(message: &str) -> String {
     format!("Lambda refused it: {}.", sentence(message))
 }
 
-/// Without its full stop and without what only AWS support can use.
+/// The message without its full stop and without the part that only AWS support can use.
 fn sentence(message: &str) -> &str {
     let end = message.find(" (Service: ").unwrap_or(message.len());
     message[..end].trim_end().trim_end_matches('.')
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lambda_dislikes_about_a_zip_is_the_codes_fault() {
+    fn a_refused_zip_is_invalid_code() {
         for message in [
             "Could not unzip uploaded file. Please check your file, then try to upload again.",
             "Uploaded file must be a non-empty zip",
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lambda_dislikes_about_the_rest_is_the_configurations_fault() {
+    fn other_refused_arguments_are_an_invalid_configuration() {
         let error = of(
             "InvalidParameterValueException",
             "The runtime parameter of nodejs12.x is no longer supported (Service: Lambda, Status Code: 400)",
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_operator_did_is_not_blamed_on_the_caller() {
+    fn an_operators_mistake_is_not_blamed_on_the_caller() {
         for (code, message) in [
             ("InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda."),
             ("AccessDeniedException", "User is not authorized to perform: lambda:CreateFunction"),

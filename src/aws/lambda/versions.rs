@@ -1,4 +1,4 @@
-//! The versions of a Lambda function: which is live, which can go, and all of them at once.
+//! The versions of a Lambda function: moving the alias `live`, and deleting versions.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::{
     ports::PortError,
 };
 
-/// How long a version stays after a newer one came: longer than whoever read the older record takes to start a run
-/// with it, plus the longest run (300 s).
+/// How long a version is kept after a newer one: longer than a caller who read the older record takes to start a run with it,
+/// plus the longest run (300 s).
 const GRACE: Duration = Duration::from_secs(15 * 60);
 
 impl AwsLambda {
@@ -25,7 +25,7 @@ impl AwsLambda {
             Ok(_) => {
                 let update = self.lambda.update_alias().function_name(lambda_name).name(LIVE_ALIAS);
                 match update.function_version(version).send().await.map_err(Fault::from) {
-                    // Another deployment moves it at the same time; the newest one has the last word anyway.
+                    // Another deployment moves it at the same time. The newest one wins in the end.
                     Err(fault) if !fault.is("ResourceConflictException") => Err(port_error(ACTION, fault)),
                     Ok(_) | Err(_) => Ok(()),
                 }
@@ -33,7 +33,7 @@ impl AwsLambda {
             Err(fault) if fault.is("ResourceNotFoundException") => {
                 let create = self.lambda.create_alias().function_name(lambda_name).name(LIVE_ALIAS);
                 match create.function_version(version).send().await.map_err(Fault::from) {
-                    // Another deployment made it in between; the newest one has the last word anyway.
+                    // Another deployment created it in between. The newest one wins in the end.
                     Err(fault) if !fault.is("ResourceConflictException") => Err(port_error(ACTION, fault)),
                     Ok(_) | Err(_) => Ok(()),
                 }
@@ -67,17 +67,17 @@ impl AwsLambda {
         match answer.map_err(Fault::from) {
             Ok(_) => Ok(()),
             Err(fault) if fault.is("ResourceNotFoundException") => Ok(()),
-            // Somebody deploys it at this moment, perhaps for a new Function of the same name, which must not lose it. A
-            // deployment for the deleted one finds that it is gone and removes what it made.
+            // It is being deployed, perhaps for a new Function with the same name, which must not lose it. A deployment for
+            // the deleted Function finds that its record is gone and cleans up after itself.
             Err(fault) if fault.is("ResourceConflictException") => {
-                tracing::info!(lambda = lambda_name, %fault, "left to the deployment that is under way");
+                tracing::info!(lambda = lambda_name, %fault, "not deleted: a deployment is in progress");
                 Ok(())
             }
             Err(fault) => Err(port_error("delete a Lambda function", fault)),
         }
     }
 
-    /// The published versions with the time that each was made, lowest first.
+    /// The published versions and when each was published, lowest first.
     async fn numbered_versions(&self, lambda_name: &str) -> Result<Vec<(u64, Option<Timestamp>)>, PortError> {
         let mut versions = Vec::new();
         let mut pages =
@@ -97,8 +97,8 @@ fn numbered(version: &FunctionConfiguration) -> Option<(u64, Option<Timestamp>)>
     Some((number, version.last_modified().and_then(|text| text.parse().ok())))
 }
 
-/// The versions that nobody can be running any more: older than `kept`, and followed by another one so long ago that
-/// whoever read the older record has long started its run, and the run has ended.
+/// The versions that cannot be running any more: older than `kept`, and followed by another one so long ago that every run by
+/// a caller who read the older record has ended.
 fn disposable(versions: &[(u64, Option<Timestamp>)], kept: u64, now: Timestamp) -> Vec<u64> {
     let up_to_kept: Vec<_> = versions.iter().filter(|(number, _)| *number <= kept).collect();
     up_to_kept
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_goes_only_when_nobody_can_be_running_it() {
+    fn a_version_is_deleted_only_when_it_cannot_be_running() {
         let now = "2026-01-31T12:00:00Z".parse().unwrap();
         let versions = [
             (1, at("2026-01-30T12:00:00Z")),
@@ -125,14 +125,14 @@ mod tests {
             (3, at("2026-01-31T11:50:00Z")),
             (4, at("2026-01-31T11:59:00Z")),
         ];
-        // 1 was followed by 2 an hour ago; 2 by 3 ten minutes ago, too lately; 4 is newer than the kept.
+        // 1 was followed by 2 an hour ago; 2 by 3 ten minutes ago, too recently; 4 is newer than the kept version.
         assert_eq!(disposable(&versions, 3, now), [1]);
         assert_eq!(disposable(&versions, 1, now), [0; 0]);
         assert_eq!(disposable(&[(1, at("2020-01-01T00:00:00Z")), (2, None)], 2, now), [0; 0], "an unknown age");
     }
 
     #[test]
-    fn lambdas_own_way_of_writing_time_is_read() {
+    fn lambdas_own_time_format_is_read() {
         let version =
             FunctionConfiguration::builder().version("7").last_modified("2026-01-31T08:15:30.123+0000").build();
         assert_eq!(numbered(&version), Some((7, at("2026-01-31T08:15:30.123Z"))));

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    aws::wire::{Reply, SleeplessClock, Wire},
+    aws::testing::{ReplayClient, Reply, SleeplessClock},
     model::ObjectId,
 };
 
@@ -16,7 +16,7 @@ fn event(millis: i64, message: &str) -> Value {
     json!({ "timestamp": began.as_millis() + millis, "message": message, "logStreamName": "2026/01/31/[3]abc" })
 }
 
-async fn lines_of_run(replies: Vec<Reply>, request_id: Option<&str>, now: &str) -> (Vec<String>, Wire) {
+async fn lines_of_run(replies: Vec<Reply>, request_id: Option<&str>, now: &str) -> (Vec<String>, ReplayClient) {
     lines_since(None, replies, request_id, now).await
 }
 
@@ -25,8 +25,8 @@ async fn lines_since(
     replies: Vec<Reply>,
     request_id: Option<&str>,
     now: &str,
-) -> (Vec<String>, Wire) {
-    let wire = Wire::replaying(replies);
+) -> (Vec<String>, ReplayClient) {
+    let wire = ReplayClient::replaying(replies);
     let logs = CloudWatchLogs::new(&wire.sdk_config(), "dev", SleeplessClock::at(now));
     let lines = logs
         .of_run(RunLogQuery {
@@ -131,8 +131,11 @@ async fn a_run_that_is_not_known_to_have_ended_asks_nothing() {
 
 #[tokio::test]
 async fn a_function_that_never_logged_has_no_lines() {
-    let wire =
-        Wire::replaying([Reply::error(400, "ResourceNotFoundException", "The specified log group does not exist.")]);
+    let wire = ReplayClient::replaying([Reply::error(
+        400,
+        "ResourceNotFoundException",
+        "The specified log group does not exist.",
+    )]);
     let logs = CloudWatchLogs::new(&wire.sdk_config(), "dev", SleeplessClock::at("2026-01-31T08:00:00Z"));
     let name = FunctionName::parse("hello").unwrap();
     let page = LogPage { offset: 0, limit: 10 };
@@ -142,7 +145,7 @@ async fn a_function_that_never_logged_has_no_lines() {
 
 #[tokio::test]
 async fn a_page_of_a_functions_lines_reads_no_further_than_it_needs() {
-    let wire = Wire::replaying([Reply::ok(
+    let wire = ReplayClient::replaying([Reply::ok(
         json!({ "nextToken": "more", "events": [event(1, "a"), event(2, "b"), event(3, "c")] }),
     )]);
     let logs = CloudWatchLogs::new(&wire.sdk_config(), "dev", SleeplessClock::at("2026-01-31T08:00:00Z"));

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     aws::{
         lambda::LambdaSettings,
-        wire::{Reply, SleeplessClock, Wire},
+        testing::{ReplayClient, Reply, SleeplessClock},
     },
     model::{EntryPoint, Environment, FunctionName, MemoryLimit, Runtime, TimeLimit},
 };
@@ -92,7 +92,7 @@ fn current() -> Deployment {
 
 struct Deployed {
     result: Result<Deployment, DeployError>,
-    wire: Wire,
+    wire: ReplayClient,
     waited: Duration,
 }
 
@@ -101,7 +101,7 @@ async fn deploy(
     code: Option<&'static [u8]>,
     current: Option<Deployment>,
 ) -> Deployed {
-    let wire = Wire::replaying(replies);
+    let wire = ReplayClient::replaying(replies);
     let started = "2026-01-31T08:00:00Z";
     let clock = SleeplessClock::at(started);
     let settings = LambdaSettings {
@@ -113,7 +113,7 @@ async fn deploy(
     };
     let downloads = aws_smithy_runtime_api::client::http::SharedHttpConnector::new(wire.clone());
     let adapter = AwsLambda::new(&wire.sdk_config(), downloads, settings, clock.clone());
-    let result = adapter.bring_about(&spec(), code.map(Bytes::from_static), current.as_ref()).await;
+    let result = adapter.deploy_function(&spec(), code.map(Bytes::from_static), current.as_ref()).await;
     wire.assert_used_up();
     use crate::ports::Clock as _;
     Deployed { result, wire, waited: clock.now().since(started.parse().unwrap()) }
@@ -397,7 +397,7 @@ async fn a_function_that_others_delete_meanwhile_is_made_again_and_one_that_they
 
 #[tokio::test]
 async fn a_name_too_long_for_the_prefix_asks_nothing() {
-    let wire = Wire::replaying([]);
+    let wire = ReplayClient::replaying([]);
     let mut spec = spec();
     spec.name = FunctionName::parse("a".repeat(61)).unwrap();
     let settings = LambdaSettings {
@@ -410,7 +410,7 @@ async fn a_name_too_long_for_the_prefix_asks_nothing() {
     let downloads = aws_smithy_runtime_api::client::http::SharedHttpConnector::new(wire.clone());
     let adapter = AwsLambda::new(&wire.sdk_config(), downloads, settings, SleeplessClock::at("2026-01-31T08:00:00Z"));
     assert!(matches!(
-        adapter.bring_about(&spec, Some(Bytes::from_static(ZIP)), None).await,
+        adapter.deploy_function(&spec, Some(Bytes::from_static(ZIP)), None).await,
         Err(DeployError::InvalidConfiguration(_))
     ));
 }

@@ -6,12 +6,12 @@ use super::*;
 use crate::{
     aws::{
         lambda::LambdaSettings,
-        wire::{Reply, SleeplessClock, Wire},
+        testing::{ReplayClient, Reply, SleeplessClock},
     },
     model::{Deployment, FunctionName, ObjectId, TimeLimit, Timestamp},
 };
 
-fn adapter(wire: &Wire) -> AwsLambda {
+fn adapter(wire: &ReplayClient) -> AwsLambda {
     let settings = LambdaSettings {
         prefix: "dev".into(),
         execution_role: "arn:aws:iam::1:role/functions".into(),
@@ -23,7 +23,7 @@ fn adapter(wire: &Wire) -> AwsLambda {
     AwsLambda::new(&wire.sdk_config(), downloads, settings, SleeplessClock::at("2026-01-31T08:00:00Z"))
 }
 
-async fn run(wire: &Wire, payload: &str) -> Result<Invocation, InvokeError> {
+async fn run(wire: &ReplayClient, payload: &str) -> Result<Invocation, InvokeError> {
     let function = FunctionName::parse("hello").unwrap();
     let deployment = Deployment { version: "7".into(), code_sha256: String::new() };
     adapter(wire)
@@ -44,7 +44,7 @@ fn answer(error: Option<&str>, payload: &str) -> Reply {
 }
 
 async fn failure(payload: &str) -> FunctionError {
-    let wire = Wire::replaying([answer(Some("Unhandled"), payload)]);
+    let wire = ReplayClient::replaying([answer(Some("Unhandled"), payload)]);
     match run(&wire, "{}").await.unwrap().outcome {
         Outcome::Failed(error) => error,
         Outcome::Returned(_) => panic!("it failed"),
@@ -53,7 +53,7 @@ async fn failure(payload: &str) -> FunctionError {
 
 #[tokio::test]
 async fn a_run_names_the_version_and_keeps_the_id() {
-    let wire = Wire::replaying([answer(None, "{\"a\":1.0}")]);
+    let wire = ReplayClient::replaying([answer(None, "{\"a\":1.0}")]);
     let run = run(&wire, "{\"x\":1}").await.unwrap();
     assert_eq!(run.request_id, "run-1");
     assert!(matches!(run.outcome, Outcome::Returned(body) if body == "{\"a\":1.0}"));
@@ -102,7 +102,7 @@ async fn what_lambda_reports_reads_the_same_for_every_run() {
 
 #[tokio::test]
 async fn throttling_is_told_apart_and_asked_once() {
-    let wire = Wire::replaying([Reply::error(429, "TooManyRequestsException", "Rate Exceeded.")]);
+    let wire = ReplayClient::replaying([Reply::error(429, "TooManyRequestsException", "Rate Exceeded.")]);
     assert!(matches!(run(&wire, "{}").await, Err(InvokeError::Throttled(_))));
     assert_eq!(wire.asked().len(), 1);
 }
@@ -116,7 +116,7 @@ async fn a_refusal_keeps_lambdas_name_for_it() {
         (502, "KMSDisabledException"),
         (403, "AccessDeniedException"),
     ] {
-        let wire = Wire::replaying([Reply::error(status, name, "because")]);
+        let wire = ReplayClient::replaying([Reply::error(status, name, "because")]);
         match run(&wire, "{}").await {
             Err(InvokeError::Refused { name: given, message }) => {
                 assert_eq!((given.as_str(), message.as_str()), (name, "because"))
@@ -128,7 +128,7 @@ async fn a_refusal_keeps_lambdas_name_for_it() {
 
 #[tokio::test]
 async fn a_payload_that_lambda_would_refuse_is_not_sent() {
-    let wire = Wire::replaying([]);
+    let wire = ReplayClient::replaying([]);
     let payload = format!("\"{}\"", "a".repeat(MAX_PAYLOAD_BYTES));
     assert!(
         matches!(run(&wire, &payload).await, Err(InvokeError::Refused { name, .. }) if name == "RequestEntityTooLargeException")
@@ -144,7 +144,7 @@ async fn a_lost_answer_is_never_asked_for_again() {
         Reply::error(503, "", "no server"),
         answer_cut_short(),
     ] {
-        let wire = Wire::replaying([reply]);
+        let wire = ReplayClient::replaying([reply]);
         assert!(matches!(run(&wire, "{}").await, Err(InvokeError::OutcomeUnknown(_))));
         assert_eq!(wire.asked().len(), 1);
     }
@@ -157,7 +157,7 @@ fn answer_cut_short() -> Reply {
 
 #[tokio::test]
 async fn waiting_for_an_answer_ends_with_the_time_limit_and_some_slack() {
-    let wire = Wire::replaying([Reply::Silence]);
+    let wire = ReplayClient::replaying([Reply::Silence]);
     // Three seconds and SLACK of real time are too long for a test: the override itself is looked at.
     let config = once_and_within(Duration::from_millis(20));
     let answer = adapter(&wire).lambda.invoke().function_name("x").customize().config_override(config).send().await;

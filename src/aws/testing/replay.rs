@@ -1,11 +1,12 @@
-//! A wire for tests: canned answers, and a record of what was asked.
+//! An HTTP client that replays canned responses to the real SDK clients, and records their requests.
 //!
-//! What an emulator cannot be made to show (throttling, a Pending function, a lost response) is replayed here against
-//! the real SDK clients, so that serialisation, retries and time-outs are the SDK's own.
+//! An emulator cannot be made to throttle, to show a Pending function or to lose a response; this can. Serialisation,
+//! retries and time-outs are the SDK's own. Smithy's `StaticReplayClient` is not used because it can neither cut a response
+//! short nor stay silent.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -21,20 +22,16 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 
-use crate::{
-    model::Timestamp,
-    ports::{Clock, PortFuture},
-};
-
-/// What the wire does with the next request.
-pub(crate) enum Reply {
-    /// Answers: status, headers, body.
+/// The response to one request.
+#[derive(Debug)]
+pub enum Reply {
+    /// A status, headers and a body.
     Answer(u16, Vec<(&'static str, String)>, String),
-    /// Breaks the connection after the request was sent.
+    /// The connection breaks after the request was sent.
     Broken,
-    /// Sends headers and half a body, then breaks the connection.
+    /// The connection breaks after the headers and half the body.
     Cut,
-    /// Never answers.
+    /// No response ever comes.
     Silence,
 }
 
@@ -44,7 +41,7 @@ impl Reply {
         Self::Answer(200, vec![("x-amzn-requestid", "req-ok".into())], body.to_string())
     }
 
-    /// AWS's error of this name.
+    /// The AWS error of this name.
     pub fn error(status: u16, code: &str, message: &str) -> Self {
         let headers = vec![("x-amzn-errortype", code.to_owned()), ("x-amzn-requestid", "req-error".into())];
         // Lambda's message is in `Message` for some errors and in `message` for others.
@@ -52,57 +49,51 @@ impl Reply {
     }
 }
 
-/// One request as it went out.
+/// One request.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Asked {
+struct Asked {
     /// `POST /2015-03-31/functions`, or for JSON protocols `Service.Operation`.
-    pub what: String,
+    name: String,
     /// The body as JSON, or null.
-    pub body: Value,
+    body: Value,
 }
 
-/// The wire: shared by the client that sends and the test that looks.
+/// The client. Its clones are one, so the test sees what the SDK's clients send.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wire {
+pub struct ReplayClient {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     replies: VecDeque<Reply>,
     asked: Vec<Asked>,
 }
 
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("asked", &self.asked).finish_non_exhaustive()
-    }
-}
-
-impl Wire {
-    /// Answers the next requests with these, in order. One request more breaks the test.
+impl ReplayClient {
+    /// Replays these responses in order. One more request fails the test.
     pub fn replaying(replies: impl IntoIterator<Item = Reply>) -> Self {
         let state = State { replies: replies.into_iter().collect(), asked: Vec::new() };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// What was asked so far, by name.
+    /// The names of the requests so far.
     pub fn asked(&self) -> Vec<String> {
-        self.lock().asked.iter().map(|asked| asked.what.clone()).collect()
+        self.lock().asked.iter().map(|asked| asked.name.clone()).collect()
     }
 
     /// The bodies of the requests of this name.
-    pub fn bodies(&self, what: &str) -> Vec<Value> {
-        self.lock().asked.iter().filter(|asked| asked.what == what).map(|asked| asked.body.clone()).collect()
+    pub fn bodies(&self, name: &str) -> Vec<Value> {
+        self.lock().asked.iter().filter(|asked| asked.name == name).map(|asked| asked.body.clone()).collect()
     }
 
-    /// That every canned answer was asked for: call it last.
+    /// Fails the test if a response is left. Call it last.
     pub fn assert_used_up(&self) {
         let left = self.lock().replies.len();
-        assert_eq!(left, 0, "requests that were expected did not come; came: {:?}", self.asked());
+        assert_eq!(left, 0, "expected requests did not come; these came: {:?}", self.asked());
     }
 
-    /// A configuration whose clients send through this wire.
+    /// A configuration for SDK clients that use this client.
     pub fn sdk_config(&self) -> aws_config::SdkConfig {
         aws_config::SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -119,20 +110,20 @@ impl Wire {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap()
     }
 }
 
-impl HttpClient for Wire {
+impl HttpClient for ReplayClient {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 }
 
-impl HttpConnector for Wire {
+impl HttpConnector for ReplayClient {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let mut state = self.lock();
-        let what = match request.headers().get("x-amz-target") {
+        let name = match request.headers().get("x-amz-target") {
             Some(target) => target.to_owned(),
             None => {
                 let uri = request.uri();
@@ -141,7 +132,7 @@ impl HttpConnector for Wire {
             }
         };
         let body = request.body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or(Value::Null);
-        state.asked.push(Asked { what, body });
+        state.asked.push(Asked { name, body });
         match state.replies.pop_front() {
             Some(Reply::Answer(status, headers, body)) => {
                 let mut answer = http::Response::builder().status(status);
@@ -162,31 +153,7 @@ impl HttpConnector for Wire {
                 HttpConnectorFuture::ready(Ok(HttpResponse::try_from(answer).unwrap()))
             }
             Some(Reply::Silence) => HttpConnectorFuture::new(std::future::pending()),
-            None => panic!("a request that nothing was prepared for: {:?}", state.asked.last()),
+            None => panic!("no response is left for this request: {:?}", state.asked.last()),
         }
-    }
-}
-
-/// A clock that is as late as was slept on it: waiting takes no time.
-#[derive(Debug)]
-pub(crate) struct SleeplessClock(Mutex<Timestamp>);
-
-impl SleeplessClock {
-    /// Starts at `now`.
-    pub fn at(now: &str) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(now.parse().unwrap())))
-    }
-}
-
-impl Clock for SleeplessClock {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn sleep<'a>(&'a self, duration: Duration) -> PortFuture<'a, ()> {
-        Box::pin(async move {
-            let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            *now = now.saturating_add(duration);
-        })
     }
 }
