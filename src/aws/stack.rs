@@ -137,11 +137,10 @@ impl Stack {
         let config = HttpConfig {
             public_url: self.settings.public_url.clone(),
             cors: self.settings.cors_origins.clone(),
-            in_flight: self.in_flight.clone(),
             answer_patience: ANSWER_ANYTHING_WITHIN,
             ..HttpConfig::default()
         };
-        http::router(service, Arc::new(authenticator.trusting(issuer)), config)
+        http::router(service, Arc::new(authenticator.trusting(issuer)), config, self.in_flight.clone())
     }
 
     /// Waits for what goes on after its caller was answered.

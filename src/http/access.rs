@@ -1,5 +1,5 @@
-//! Who is let in: each endpoint names its rule in the type of its handler's argument, so that a handler cannot be
-//! written without the check (contract §3, §6).
+//! Access rules. A handler names its rule in the type of its argument, so no handler can be written without the check
+//! (contract §3, §6).
 
 use std::marker::PhantomData;
 
@@ -8,36 +8,36 @@ use crate::{
     service::Service,
 };
 
-/// A caller who met a rule. Values of these types are made by [`Access::admit`] only.
+/// A caller who meets a rule. Only [`Access::admit`] makes values of these types.
 pub trait Access: Sized + Send + 'static {
     /// The rule, for the API document.
     const RULE: AccessRule;
 
-    /// Lets the caller in, or says why not.
+    /// Checks the caller against the rule.
     fn admit(caller: Caller) -> Result<Self>;
 
-    /// Lets the caller in to the Function that the path names, where the rule depends on it, before the body is read.
+    /// Checks the caller against the Function in the path, where the rule depends on it. Called before the body is read.
     fn admit_to(&self, _: &Service, _: Option<&str>) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }
 
-    /// Whether nobody is known to be calling.
+    /// Whether the caller is anonymous.
     fn is_anonymous(&self) -> bool {
         false
     }
 }
 
-/// Which callers an endpoint lets in.
+/// Who may call an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessRule {
-    /// Anybody whose credential, if they show one, is a good one.
+    /// Anybody. A credential, if sent, must be valid.
     Anybody,
-    /// Whoever is logged in.
+    /// Any logged-in user.
     LoggedIn,
-    /// Whoever holds the global permission.
+    /// Users with the global permission.
     Permission(Permission),
-    /// Whoever the Function's permission mode lets in: whoever holds the permission, globally or for that Function,
-    /// when it asks for one. Checked by the service, which knows the Function.
+    /// Depends on the Function's permission mode. Where that requires a permission, it is this one, held globally or for that
+    /// Function. The service checks it, because it knows the Function.
     PermissionMode(Permission),
 }
 
@@ -49,7 +49,7 @@ pub trait PermissionType: Send + Sync + 'static {
 
 macro_rules! permission_types {
     ($($name:ident),* $(,)?) => {
-        /// Each permission that an endpoint asks for, as a type.
+        /// Each permission that an endpoint requires, as a type.
         pub mod permission {
             $(
                 #[doc = concat!("[`Permission::", stringify!($name), "`](crate::model::Permission::", stringify!($name), ").")]
@@ -101,7 +101,7 @@ pub struct Allowed<P> {
     permission: PhantomData<fn() -> P>,
 }
 
-/// Any caller, to be checked by the service against the Function's permission mode and `P`.
+/// Any caller. The service checks them against the Function's permission mode and `P`.
 #[derive(Debug)]
 pub struct ByPermissionMode<P> {
     caller: Caller,
@@ -109,21 +109,21 @@ pub struct ByPermissionMode<P> {
 }
 
 impl LoggedIn {
-    /// Who.
+    /// The caller.
     pub fn identity(&self) -> &Identity {
         &self.0
     }
 }
 
 impl<P> Allowed<P> {
-    /// Who.
+    /// The caller.
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
 }
 
 impl<P> ByPermissionMode<P> {
-    /// Who.
+    /// The caller.
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_permission_lets_in_its_holders_and_tells_the_others_what_they_lack() {
+    fn a_permission_admits_its_holders_and_tells_others_what_they_lack() {
         let refused = |caller| Allowed::<ViewTasks>::admit(caller).unwrap_err().kind();
         assert_eq!(refused(Caller::Nobody), ErrorKind::UserNotAuthenticated);
         let application = Caller::Application(ApplicationId::parse("app").unwrap());

@@ -1,4 +1,4 @@
-//! What handlers answer with.
+//! Responses of handlers.
 
 use std::marker::PhantomData;
 
@@ -23,35 +23,35 @@ use crate::{
     service::ApiAnswer,
 };
 
-/// Something that a handler answers with.
+/// A value that a handler responds with.
 pub trait Answer: Send + 'static {
-    /// The response; an error when it cannot be written down.
+    /// The response; an error when it cannot be serialised.
     fn into_response(self) -> Result<Response>;
 
-    /// How the API document describes it.
+    /// Its description in the API document.
     fn response(schemas: &mut Schemas) -> ResponseDoc;
 }
 
-/// `T` as JSON. `D` is what the API document shows of it: another type where `T` says less than is known of it.
+/// `T` as JSON. `D` describes it in the API document, where another type says more than `T`.
 #[derive(Debug)]
 pub struct Json<T, D = T>(T, PhantomData<fn() -> D>);
 
 impl<T, D> Json<T, D> {
-    /// Answers `value`.
+    /// Responds with `value`.
     pub fn of(value: T) -> Self {
         Self(value, PhantomData)
     }
 }
 
-/// An answer that holds secrets: nothing on its way keeps it.
+/// A response with secrets, which no cache may store.
 #[derive(Debug)]
 pub struct Unstored<A>(pub A);
 
-/// The length of a body that is not sent, as an API Function announced it.
+/// The length that an API Function announced for a body that is not sent.
 #[derive(Clone, Copy, Debug)]
 pub struct AnnouncedLength(pub u64);
 
-/// A page to read.
+/// A page for people.
 #[derive(Debug)]
 pub struct Html(pub &'static str);
 
@@ -102,7 +102,7 @@ impl Answer for ApiAnswer {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
-        // How the bytes travel is the server's own business (contract §5), whoever built the answer.
+        // The server decides how the bytes travel (contract §5), not the Function.
         for name in [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
             response.headers_mut().remove(name);
         }
@@ -114,13 +114,13 @@ impl Answer for ApiAnswer {
 
     fn response(_: &mut Schemas) -> ResponseDoc {
         ResponseBuilder::new()
-            .description("Whatever the Function answers: its own status (200–499), headers and body.")
+            .description("The Function's own response: status (200–499), headers and body.")
             .content("*/*", ContentBuilder::new().build())
             .build()
     }
 }
 
-/// The answer that an error becomes: its status, and `{code, name, message, …}`.
+/// The response for an error: its status, and `{code, name, message, …}`.
 pub fn error_response(error: &Error) -> Response {
     let status = StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::to_vec(&error.to_body()).unwrap_or_default();
@@ -133,7 +133,7 @@ pub fn error_response(error: &Error) -> Response {
     response
 }
 
-/// What the service answers is JSON, whatever a browser thinks of it: it holds what callers wrote.
+/// Responses contain what callers wrote, so a browser must not guess that one is something other than JSON.
 fn mark_as_json(headers: &mut HeaderMap) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -1,4 +1,4 @@
-//! Which web pages may read answers.
+//! CORS: which web pages may read responses.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::config::CorsOrigins;
 
-/// What adds CORS headers, if anything does.
+/// The layer that adds CORS headers and answers preflights; `None` where no page may read a response.
 pub fn layer(origins: &CorsOrigins) -> Option<CorsLayer> {
     let origin = match origins {
         CorsOrigins::None => return None,
@@ -28,8 +28,8 @@ pub fn layer(origins: &CorsOrigins) -> Option<CorsLayer> {
     )
 }
 
-/// Whether this is what a browser asks before it sends a page's request: without the credential that the request will
-/// carry, so nobody has to be logged in for the answer.
+/// Whether this is a preflight. Browsers send it without the credential of the request that will follow, so it must be
+/// answered without one.
 pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     *method == Method::OPTIONS
         && headers.contains_key(header::ORIGIN)
@@ -37,10 +37,10 @@ pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
         && !headers.contains_key(header::AUTHORIZATION)
 }
 
-/// The answer to a preflight of an API Function that nobody may call without a credential, the same whether there is such
-/// a Function or not. Any page may send its request: what of the answer it may read is said by the Function's own headers,
-/// and no request gets in by something that the browser adds by itself.
-pub fn let_the_request_come(headers: &HeaderMap) -> Response {
+/// The response to a preflight for an API Function that needs a credential. It is the same whether the Function exists or
+/// not. Every page may send its request: the Function's own headers decide what the page may read of the response, and
+/// nothing that a browser adds by itself (such as a cookie) gives access.
+pub fn allow_any_request(headers: &HeaderMap) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let answer = response.headers_mut();

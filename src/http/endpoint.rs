@@ -1,6 +1,6 @@
-//! Endpoints: how each is reached, what the API document says of it, and what it does — said once.
+//! Endpoints. One value holds the route, the description for the API document and the handler, so they cannot disagree.
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use axum::{body::Body, response::Response};
 use futures::future::BoxFuture;
@@ -10,35 +10,31 @@ use utoipa::openapi::path::HttpMethod;
 use super::{
     access::{Access, AccessRule},
     answer::Answer,
+    handler::{self, Handler, Shared},
     input::Input,
     openapi::{Description, Schemas, Types},
     params::Params,
-    serve::{self, Shared},
 };
-use crate::{
-    model::{ErrorKind, Result},
-    service::Service,
-};
+use crate::model::{ErrorKind, Permission, Result};
 
 /// One method of one path.
 #[derive(Clone)]
 pub struct Endpoint {
-    /// Its method.
+    /// The method.
     pub method: Method,
-    /// Its path as the API document shows it, without a trailing slash: `/tasks/v1/{taskId}/logs`.
+    /// The path as the API document shows it, without a trailing slash: `/tasks/v1/{taskId}/logs`.
     pub path: &'static str,
-    /// The paths that the router matches.
-    pub(super) routes: Vec<String>,
-    /// What the API document says of it.
+    /// The part of the API document about it.
     pub(super) description: Description,
+    is_catch_all: bool,
     serve: Serve,
 }
 
-type Serve = Arc<dyn Fn(Arc<Shared>, Request<Body>) -> BoxFuture<'static, Result<Response>> + Send + Sync>;
+type Serve = Arc<dyn Fn(Arc<Shared>, Request<Body>, String) -> BoxFuture<'static, Result<Response>> + Send + Sync>;
 
 impl Endpoint {
-    /// The endpoint that `handler` serves. Its signature says who is let in and what is read, and answers are
-    /// described by their types; see [`Handler`].
+    /// The endpoint that `handler` serves. The handler's signature says who may call and what is read, and the types of
+    /// its arguments and its result describe these; see [`Handler`].
     pub fn new<M: 'static, H: Handler<M>>(method: Method, path: &'static str, id: &str, handler: H) -> Self {
         let path_name = path.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(name, _)| name);
         let description = Description {
@@ -52,12 +48,11 @@ impl Endpoint {
             tag: "",
             deprecated: false,
         };
-        let serve: Serve = Arc::new(move |shared, request| {
+        let serve: Serve = Arc::new(move |shared, request, path_value| {
             let handler = handler.clone();
-            Box::pin(async move { serve::handle(&shared, request, path, handler).await })
+            Box::pin(async move { handler::handle(&shared, request, path_value, handler).await })
         });
-        let routes = vec![path.to_owned(), format!("{path}/")];
-        Self { method, path, routes, description, serve }
+        Self { method, path, description, is_catch_all: false, serve }
     }
 
     /// Groups it in the API document.
@@ -72,36 +67,57 @@ impl Endpoint {
         self
     }
 
-    /// Says more of what it does.
+    /// Adds details to the summary.
     pub fn about(mut self, about: impl Into<String>) -> Self {
         self.description.about = Some(about.into());
         self
     }
 
-    /// The errors that the service can answer with, besides those that who is let in and what is read bring along.
+    /// The errors of the service. Those of the access check and of reading the request are known from the types.
     pub fn fails(mut self, errors: &[ErrorKind]) -> Self {
         self.description.errors.extend(errors);
         self
     }
 
-    /// Marks it as one that nobody should begin to use.
+    /// Marks it as deprecated.
     pub fn deprecated(mut self) -> Self {
         self.description.deprecated = true;
         self
     }
 
-    /// Matches this path instead of the document's.
-    pub(super) fn routed_as(mut self, route: &str) -> Self {
-        self.routes = vec![route.to_owned()];
+    /// Makes the first `{…}` of the path match all the rest of a path, slashes included.
+    pub(super) fn catch_all(mut self) -> Self {
+        self.is_catch_all = true;
         self
     }
 
-    /// Who is let in.
+    /// Who may call.
     pub fn access(&self) -> AccessRule {
         self.description.access
     }
 
-    /// The method, as OpenAPI knows it; endpoints are made with no other.
+    /// Whether it calls an API Function, which answers its own preflights (CORS).
+    pub(super) fn is_api_function(&self) -> bool {
+        self.access() == AccessRule::PermissionMode(Permission::ExecuteApiFunction)
+    }
+
+    /// The part of `path` that stands where the endpoint's path has `{…}`, or an empty string where it has none. `None`
+    /// when the path does not match. A trailing slash makes no difference.
+    pub(super) fn match_path<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let Some((before, template)) = self.path.split_once('{') else {
+            let rest = path.strip_prefix(self.path)?;
+            return ["", "/"].contains(&rest).then_some("");
+        };
+        let rest = path.strip_prefix(before)?;
+        if self.is_catch_all {
+            return (!rest.is_empty()).then_some(rest);
+        }
+        let after = template.split_once('}').map_or("", |(_, after)| after);
+        let value = rest.strip_suffix('/').unwrap_or(rest).strip_suffix(after)?;
+        (!value.is_empty() && !value.contains('/')).then_some(value)
+    }
+
+    /// The method as an OpenAPI type. No endpoint uses another method.
     pub(super) fn openapi_method(&self) -> HttpMethod {
         match self.method.as_str() {
             "POST" => HttpMethod::Post,
@@ -114,9 +130,14 @@ impl Endpoint {
         }
     }
 
-    /// Answers a request that was routed here.
-    pub(super) fn serve(&self, shared: Arc<Shared>, request: Request<Body>) -> BoxFuture<'static, Result<Response>> {
-        (self.serve)(shared, request)
+    /// Answers a request that was routed here with this value of its path.
+    pub(super) fn serve(
+        &self,
+        shared: Arc<Shared>,
+        request: Request<Body>,
+        path_value: String,
+    ) -> BoxFuture<'static, Result<Response>> {
+        (self.serve)(shared, request, path_value)
     }
 }
 
@@ -126,7 +147,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// What the API document says of a handler's types.
+/// The description of a handler's types.
 fn types<M, H: Handler<M>>(path_name: &str, schemas: &mut Schemas) -> Types {
     Types {
         parameters: H::Params::parameters(path_name),
@@ -135,100 +156,51 @@ fn types<M, H: Handler<M>>(path_name: &str, schemas: &mut Schemas) -> Types {
     }
 }
 
-/// An async function of the service, of who calls, and optionally of what stands in the path and query, and in the
-/// body. They are read in this order, each only when the one before was good: first who is let in, last the body.
-pub trait Handler<M>: Clone + Send + Sync + 'static {
-    /// Who is let in.
-    type Access: Access;
-    /// What is read from the path and the query.
-    type Params: Params;
-    /// What is read from the body.
-    type Input: Input;
-    /// What is answered.
-    type Answer: Answer;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        http::{access::Anybody, answer::Json},
+        service::Service,
+    };
 
-    /// Does it.
-    fn call(
-        &self,
-        service: Service,
-        access: Self::Access,
-        params: Self::Params,
-        input: Self::Input,
-    ) -> impl Future<Output = Result<Self::Answer>> + Send;
-}
-
-impl<F, Fut, A, O> Handler<(A,)> for F
-where
-    F: Fn(Service, A) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = Result<O>> + Send,
-    A: Access,
-    O: Answer,
-{
-    type Access = A;
-    type Params = ();
-    type Input = ();
-    type Answer = O;
-
-    fn call(&self, service: Service, access: A, (): (), (): ()) -> impl Future<Output = Result<O>> + Send {
-        self(service, access)
+    fn at(path: &'static str) -> Endpoint {
+        async fn nothing(_: Service, _: Anybody) -> Result<Json<bool>> {
+            Ok(Json::of(true))
+        }
+        Endpoint::new(Method::GET, path, "nothing", nothing)
     }
-}
 
-impl<F, Fut, A, P, O> Handler<(A, P)> for F
-where
-    F: Fn(Service, A, P) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = Result<O>> + Send,
-    A: Access,
-    P: Params,
-    O: Answer,
-{
-    type Access = A;
-    type Params = P;
-    type Input = ();
-    type Answer = O;
-
-    fn call(&self, service: Service, access: A, params: P, (): ()) -> impl Future<Output = Result<O>> + Send {
-        self(service, access, params)
+    #[test]
+    fn a_path_matches_with_and_without_a_trailing_slash() {
+        for path in ["/tasks/v1", "/tasks/v1/"] {
+            assert_eq!(at("/tasks/v1").match_path(path), Some(""), "{path}");
+        }
+        for path in ["/tasks", "/tasks/v1//", "/tasks/v10", "/Tasks/v1", ""] {
+            assert_eq!(at("/tasks/v1").match_path(path), None, "{path}");
+        }
     }
-}
 
-/// Tells handlers that read a body, but nothing of the path, from those that read the path only.
-#[derive(Debug)]
-pub struct BodyOnly<A, I>(PhantomData<fn() -> (A, I)>);
-
-impl<F, Fut, A, I, O> Handler<BodyOnly<A, I>> for F
-where
-    F: Fn(Service, A, I) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = Result<O>> + Send,
-    A: Access,
-    I: Input,
-    O: Answer,
-{
-    type Access = A;
-    type Params = ();
-    type Input = I;
-    type Answer = O;
-
-    fn call(&self, service: Service, access: A, (): (), input: I) -> impl Future<Output = Result<O>> + Send {
-        self(service, access, input)
+    #[test]
+    fn a_path_value_is_one_whole_segment_and_not_empty() {
+        let logs = at("/f/{name}/logs");
+        for (path, value) in [("/f/a/logs", "a"), ("/f/a%2Fb/logs/", "a%2Fb"), ("/f/logs/logs", "logs")] {
+            assert_eq!(logs.match_path(path), Some(value), "{path}");
+        }
+        for path in ["/f//logs", "/f/logs", "/f/a/b/logs", "/f/a/logs//", "/f/a/logsx", "/f/a"] {
+            assert_eq!(logs.match_path(path), None, "{path}");
+        }
+        let one = at("/f/{name}");
+        assert_eq!((one.match_path("/f/a/"), one.match_path("/f/a")), (Some("a"), Some("a")));
+        assert_eq!((one.match_path("/f/"), one.match_path("/f//"), one.match_path("/f")), (None, None, None));
     }
-}
 
-impl<F, Fut, A, P, I, O> Handler<(A, P, I)> for F
-where
-    F: Fn(Service, A, P, I) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = Result<O>> + Send,
-    A: Access,
-    P: Params,
-    I: Input,
-    O: Answer,
-{
-    type Access = A;
-    type Params = P;
-    type Input = I;
-    type Answer = O;
-
-    fn call(&self, service: Service, access: A, params: P, input: I) -> impl Future<Output = Result<O>> + Send {
-        self(service, access, params, input)
+    #[test]
+    fn a_catch_all_matches_the_rest_as_it_is() {
+        let api = at("/api/{name}/{path}").catch_all();
+        for rest in ["a", "a/", "a//b/", "/"] {
+            assert_eq!(api.match_path(&format!("/api/{rest}")), Some(rest));
+        }
+        assert_eq!((api.match_path("/api/"), api.match_path("/api")), (None, None));
     }
 }

@@ -1,55 +1,48 @@
-//! The head of a request, as handlers' arguments read it.
+//! The head of a request, as the arguments of handlers read it.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use http::{HeaderMap, Method, Uri, Version, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::serve::ClientAddress;
+use super::connection::ClientAddress;
 
-/// Everything of a request but its body.
+/// Everything of a request except its body.
 #[derive(Debug)]
 pub struct Head {
     /// The method.
     pub method: Method,
-    /// The target as it was sent: nothing decoded, nothing normalised.
+    /// The target as the client sent it: nothing decoded, nothing normalised.
     pub uri: Uri,
     /// The headers.
     pub headers: HeaderMap,
     /// The version of HTTP.
     pub version: Version,
-    /// Where the request came from, when that is known.
+    /// The client's address, if known.
     pub address: Option<IpAddr>,
-    path_values: Vec<String>,
+    path_value: String,
 }
 
 impl Head {
-    /// The head of a request to the endpoint of this template, as `/tasks/v1/{taskId}/logs`.
-    pub fn new(parts: Parts, template: &str) -> Self {
+    /// The head of a request. `path_value` is the part of its path that matched the endpoint's `{…}`.
+    pub fn new(parts: Parts, path_value: String) -> Self {
         let address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
         let Parts { method, uri, headers, version, .. } = parts;
-        let path_values = template
-            .split('/')
-            .zip(uri.path().split('/'))
-            .filter(|(expected, _)| expected.starts_with('{'))
-            .map(|(_, found)| percent_decode_str(found).decode_utf8_lossy().into_owned())
-            .collect();
-        Self { method, uri, headers, version, address, path_values }
+        Self { method, uri, headers, version, address, path_value }
     }
 
-    /// The head of a request without headers.
-    #[cfg(test)]
-    pub fn get(target: &str, template: &str) -> Self {
-        Self::new(http::Request::get(target).body(()).unwrap().into_parts().0, template)
+    /// The part of the path that matched the endpoint's `{…}`, percent-decoded. Invalid UTF-8 decodes to a string that
+    /// is not a valid id or name.
+    pub fn path_value(&self) -> Cow<'_, str> {
+        percent_decode_str(&self.path_value).decode_utf8_lossy()
     }
 
-    /// What stands in the path for the template's first `{…}`, percent-decoded. What is no UTF-8 comes out as
-    /// something that no id and no name is.
-    pub fn path_value(&self) -> &str {
-        self.path_values.first().map_or("", String::as_str)
+    /// The same as the client sent it.
+    pub fn raw_path_value(&self) -> &str {
+        &self.path_value
     }
 
-    /// The query as it was sent, without its `?`.
+    /// The query as the client sent it, without its `?`.
     pub fn query(&self) -> &str {
         self.uri.query().unwrap_or_default()
     }
@@ -60,11 +53,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn path_values_are_decoded_and_stay_in_their_segment() {
-        let value = |path: &str| Head::get(path, "/functions/{name}/logs").path_value().to_owned();
-        assert_eq!(value("/functions/in%2Dvoices/logs"), "in-voices");
-        assert_eq!(value("/functions/a%2Fb/logs/"), "a/b");
-        assert_eq!(value("/functions/%FF/logs"), "\u{fffd}");
-        assert_eq!(value("/functions//logs"), "");
+    fn path_values_are_decoded() {
+        let value = |value: &str| {
+            let parts = http::Request::get("/").body(()).unwrap().into_parts().0;
+            Head::new(parts, value.to_owned()).path_value().into_owned()
+        };
+        assert_eq!(value("in%2Dvoices"), "in-voices");
+        assert_eq!(value("a%2Fb"), "a/b");
+        assert_eq!(value("%FF"), "\u{fffd}");
     }
 }

@@ -1,36 +1,37 @@
-//! For which hosts the service answers.
+//! The hosts that the service answers for.
 //!
-//! A web page can have its visitor's browser ask this machine under a name of the page's own (DNS rebinding), and a request
-//! that was signed for one host can be sent on to another. Both end where only names that are the service's are taken.
+//! A web page can make its visitor's browser reach this machine under one of the page's own names (DNS rebinding), and
+//! somebody can forward a request that was signed for one host to another. Answering only for the service's own names stops
+//! both.
 
 use std::net::IpAddr;
 
 use http::{header, request::Parts};
 
-use super::{config::PublicUrl, serve::LocalAddress};
+use super::{connection::LocalAddress, public_url::PublicUrl};
 use crate::model::{Error, ErrorKind, Result};
 
-/// The names by which a service is reached.
+/// The names by which clients reach the service.
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
-    /// Besides the names and addresses of this machine. `None`: whatever asks knows better, as API Gateway does.
+    /// Names besides this machine's own names and addresses. `None`: every name, because API Gateway has checked it.
     names: Option<Vec<String>>,
-    /// Whether requests that are not signed are for these hosts only, too.
+    /// Whether unsigned requests must be for one of these hosts, too.
     for_all: bool,
 }
 
 impl Hosts {
-    /// Those of a server that only this machine reaches: nothing else is taken.
+    /// For a server that only this machine can reach: every request must be for one of its names.
     pub fn of_this_machine() -> Self {
         Self { names: Some(Vec::new()), for_all: true }
     }
 
-    /// Those of a server that others reach by names which it cannot know: what is signed is signed for one that it does know.
+    /// For a server that others reach by names that it cannot know: only signed requests must be for a known name.
     pub fn of_a_network() -> Self {
         Self { names: Some(Vec::new()), for_all: false }
     }
 
-    /// And these.
+    /// Adds these names.
     #[must_use]
     pub fn and(mut self, more: impl IntoIterator<Item = String>) -> Self {
         if let Some(names) = &mut self.names {
@@ -39,7 +40,7 @@ impl Hosts {
         self
     }
 
-    /// And the one of this URL.
+    /// Adds the host of this URL.
     #[must_use]
     pub fn and_of(self, public_url: Option<&PublicUrl>) -> Self {
         self.and(public_url.map(|url| url.authority().to_owned()))
@@ -47,29 +48,29 @@ impl Hosts {
 
     /// Refuses a request for another host (421).
     pub fn check(&self, request: &Parts) -> Result<()> {
-        if !self.for_all || self.know(request) {
+        if !self.for_all || self.knows(request) {
             return Ok(());
         }
-        let message = "The request is for a host that this server does not answer for. It answers for localhost and this \
-                       machine's own address; start it with --allow-host NAME or --public-url URL for others.";
+        let message = "This server does not answer for the requested host. It answers for localhost and this machine's own \
+                       address; to add others, start it with --allow-host NAME or --public-url URL.";
         Err(Error::new(ErrorKind::MisdirectedRequest, message))
     }
 
     /// Refuses a signature for another host (109).
     pub fn check_signed(&self, request: &Parts) -> Result<()> {
-        if self.know(request) {
+        if self.knows(request) {
             return Ok(());
         }
-        let message = "The OAuth signature is for a host that this server does not know as its own: start it with \
-                       --public-url, as clients write it, or with --allow-host.";
+        let message = "The OAuth signature is for a host that this server does not know. Start it with --public-url and the \
+                       URL that clients use, or with --allow-host.";
         Err(Error::new(ErrorKind::OauthSignature, message))
     }
 
-    fn know(&self, request: &Parts) -> bool {
+    fn knows(&self, request: &Parts) -> bool {
         let Some(names) = &self.names else { return true };
         let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let host = request.uri.authority().map(|authority| authority.as_str()).or(host);
-        // HTTP/1.0 has none, and no browser speaks it.
+        // An HTTP/1.0 request may have no host; no browser sends HTTP/1.0.
         let Some(host) = host.map(name_of) else { return true };
         if host == "localhost" || host.ends_with(".localhost") || names.contains(&host) {
             return true;
@@ -80,7 +81,7 @@ impl Hosts {
     }
 }
 
-/// What stands before the port, in lower case.
+/// The part before the port, in lower case.
 fn name_of(authority: &str) -> String {
     let name = match authority.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_of_this_machine_is_reached_by_the_names_of_this_machine() {
+    fn a_local_server_answers_for_the_names_of_this_machine() {
         let url: PublicUrl = "https://api.example.com:8443".parse().unwrap();
         let hosts = Hosts::of_this_machine().and_of(Some(&url)).and(["Tasklane".to_owned()]);
         for host in [
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_of_a_network_takes_signatures_for_hosts_that_it_knows_only() {
+    fn a_server_on_a_network_accepts_signatures_only_for_known_hosts() {
         let hosts = Hosts::of_a_network();
         assert!(hosts.check(&asked("tasklane:4000")).is_ok());
         assert_eq!(hosts.check_signed(&asked("tasklane:4000")).unwrap_err().kind(), ErrorKind::OauthSignature);

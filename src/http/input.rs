@@ -1,4 +1,4 @@
-//! What handlers read out of a request's body.
+//! Values that handlers read from a request's body.
 
 use bytes::Bytes;
 use utoipa::{
@@ -17,12 +17,12 @@ use super::{
 };
 use crate::model::{ErrorKind, Result};
 
-/// Something that is read out of a request's body.
+/// A value that is read from a request's body.
 pub trait Input: Sized + Send + 'static {
-    /// How many bytes of a body are taken; `None` leaves the body unread.
+    /// The largest body that is accepted, in bytes; `None` leaves the body unread.
     fn limit(limits: &BodyLimits) -> Option<usize>;
 
-    /// What the head says of a body that is not taken, before any of it is read.
+    /// Refuses a body by its headers, before it is read.
     fn check(_: &Head) -> Result<()> {
         Ok(())
     }
@@ -30,24 +30,24 @@ pub trait Input: Sized + Send + 'static {
     /// Reads it.
     fn read(head: &Head, body: Bytes) -> Result<Self>;
 
-    /// How the API document describes it.
+    /// Its description in the API document.
     fn request_body(schemas: &mut Schemas) -> Option<RequestBody>;
 
-    /// The errors that reading it can end with.
+    /// The errors of reading it.
     fn errors() -> Vec<ErrorKind>;
 }
 
-/// What the JSON object of a body is read into, by `Fields`; the same type describes it in the API document.
+/// A type that is read from the JSON object of a body. It also describes the body in the API document.
 pub trait FromFields: ToSchema + Sized + Send + 'static {
-    /// Reads it: 14 when fields are missing, 15 when one breaks its rule.
+    /// Reads it: 14 when fields are missing, 15 when a field breaks its rule.
     fn from_fields(fields: &Fields<'_>) -> Result<Self>;
 
-    /// How many bytes of a body are taken.
+    /// The largest body that is accepted, in bytes.
     fn limit(limits: &BodyLimits) -> usize {
         limits.default
     }
 
-    /// What reading it can end with besides 14 and 15.
+    /// The errors of reading it besides 14 and 15.
     fn errors() -> Vec<ErrorKind> {
         vec![]
     }
@@ -57,11 +57,11 @@ pub trait FromFields: ToSchema + Sized + Send + 'static {
 #[derive(Debug)]
 pub struct JsonBody<T>(pub T);
 
-/// A body that may be left out, and is a JSON object otherwise (22).
+/// A body that may be absent. If present, it must be a JSON object (22).
 #[derive(Debug)]
 pub struct OptionalJsonBody<T>(pub Option<T>);
 
-/// A body that is not looked at: clients send `{}` or nothing.
+/// A body that is ignored: clients send `{}` or nothing.
 impl Input for () {
     fn limit(_: &BodyLimits) -> Option<usize> {
         None

@@ -1,4 +1,4 @@
-//! What handlers read out of a request's path and query.
+//! Values that handlers read from a request's path and query.
 
 use std::marker::PhantomData;
 
@@ -17,20 +17,20 @@ use crate::{
     rql::{self, FunctionLogBounds, Query, RunLogBounds},
 };
 
-/// Something that is read out of a request's head.
+/// A value that is read from a request's head.
 pub trait Params: Sized + Send + 'static {
     /// Reads it.
     fn read(head: &Head) -> Result<Self>;
 
-    /// The Function that is to run, where the request is for one: who may run it is known before its body is read.
+    /// The Function to run, where the request names one, so that access to it can be checked before the body is read.
     fn function(&self) -> Option<&str> {
         None
     }
 
-    /// How the API document describes it; `path_name` is what the endpoint's template calls its path value.
+    /// Its description in the API document. `path_name` is the name of the `{…}` in the endpoint's path.
     fn parameters(path_name: &str) -> Vec<Parameter>;
 
-    /// The errors that reading it can end with.
+    /// The errors of reading it.
     fn errors() -> Vec<ErrorKind>;
 }
 
@@ -38,24 +38,24 @@ pub trait Params: Sized + Send + 'static {
 #[derive(Debug)]
 pub struct Id(pub ObjectId);
 
-/// The Function's name in the path. Whether there is such a Function is the service's to say.
+/// The Function's name in the path. The service finds out whether the Function exists.
 #[derive(Debug)]
 pub struct Name(pub String);
 
-/// Whether what is done to a credential is done to those that descend from it, too (26).
+/// Whether a change of a credential also applies to its descendants (26).
 #[derive(Debug)]
 pub struct WithDescendants(pub bool);
 
-/// A list of records whose fields RQL may name.
+/// A list of records that can be queried with RQL.
 pub trait Listed: Send + 'static {
-    /// Its fields.
+    /// The fields of a record.
     const SCHEMA: rql::Schema;
 }
 
 /// The RQL of a list (19).
 #[derive(Debug)]
 pub struct Rql<L> {
-    /// What was asked.
+    /// The query.
     pub query: Query,
     list: PhantomData<fn() -> L>,
 }
@@ -68,7 +68,7 @@ pub struct RunLogRql(pub RunLogBounds);
 #[derive(Debug)]
 pub struct FunctionLogRql(pub FunctionLogBounds);
 
-/// A query that is only repeated in the answer.
+/// A query that is only repeated in the response.
 #[derive(Debug)]
 pub struct UnreadQuery(pub String);
 
@@ -103,7 +103,7 @@ impl<A: Params, B: Params> Params for (A, B) {
 impl Params for Id {
     fn read(head: &Head) -> Result<Self> {
         let text = head.path_value();
-        text.parse().map(Self).map_err(|_| Error::id_format(text))
+        text.parse().map(Self).map_err(|_| Error::id_format(&text))
     }
 
     fn parameters(path_name: &str) -> Vec<Parameter> {
@@ -117,7 +117,7 @@ impl Params for Id {
 
 impl Params for Name {
     fn read(head: &Head) -> Result<Self> {
-        Ok(Self(head.path_value().to_owned()))
+        Ok(Self(head.path_value().into_owned()))
     }
 
     fn function(&self) -> Option<&str> {
@@ -149,8 +149,8 @@ impl Params for WithDescendants {
     }
 
     fn parameters(_: &str) -> Vec<Parameter> {
-        let about = "Whether the credentials that descend from it are revoked with it: those that were created with it, \
-                     and those that were created with one of those.";
+        let about = "Whether to revoke its descendants as well: the credentials that were created with it, and the \
+                     credentials that were created with those.";
         let parameter = ParameterBuilder::new()
             .name("descendants")
             .parameter_in(ParameterIn::Query)
@@ -173,7 +173,7 @@ impl<L: Listed> Params for Rql<L> {
     fn parameters(_: &str) -> Vec<Parameter> {
         let about = "RQL, the whole query string: conditions such as `eq(status,failed)` or `status=failed`, \
                      `sort(-creationTimestamp)`, `limit(20,40)`, `select(id,status)`, `skipCount()`, joined by `&`. \
-                     A page holds 20 records when it does not say, at most 50.";
+                     A page holds 20 records by default, and at most 50.";
         vec![query_string(about, false, "eq(status,failed)&sort(-creationTimestamp)&limit(10)")]
     }
 
@@ -188,7 +188,7 @@ impl Params for RunLogRql {
     }
 
     fn parameters(_: &str) -> Vec<Parameter> {
-        let about = "RQL, the whole query string: at most `ge(timestamp,…)` and `limit(…)`.";
+        let about = "RQL, the whole query string: optionally `ge(timestamp,…)` and `limit(…)`.";
         vec![query_string(about, false, "ge(timestamp,2026-01-31T08:15:30.123Z)&limit(50)")]
     }
 
@@ -203,8 +203,8 @@ impl Params for FunctionLogRql {
     }
 
     fn parameters(_: &str) -> Vec<Parameter> {
-        let about = "RQL, the whole query string: `eventTimestamp` bounded on both sides, at most 24 hours apart, \
-                     and a `limit(…)` if you like.";
+        let about = "RQL, the whole query string: a lower and an upper bound of `eventTimestamp`, at most 24 hours apart, \
+                     and optionally `limit(…)`.";
         let example = "ge(eventTimestamp,2026-01-31T08:00:00.000Z)&le(eventTimestamp,2026-01-31T09:00:00.000Z)";
         vec![query_string(about, true, example)]
     }
@@ -238,13 +238,13 @@ fn in_path(name: &str, about: &str, schema: impl Into<RefOr<Schema>>) -> Paramet
         .build()
 }
 
-/// RQL is the query string itself, not the value of a name in it; OpenAPI 3.1 can say only the latter.
+/// RQL is the query string itself, not the value of a parameter in it. OpenAPI 3.1 can only describe the latter.
 fn query_string(about: &str, required: bool, example: &str) -> Parameter {
     ParameterBuilder::new()
         .name("rql")
         .parameter_in(ParameterIn::Query)
         .required(if required { Required::True } else { Required::False })
-        .description(Some(format!("{about} It stands right after the `?`, without `rql=`.")))
+        .description(Some(format!("{about} Write it right after the `?`, without `rql=`.")))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .example(Some(example.into()))
         .build()

@@ -1,38 +1,48 @@
-//! The router: every endpoint at its paths, everything else 404.
+//! The router: finds the endpoint for a request, and answers 404 where there is none.
+//!
+//! axum's own router is not used: its tables cost more at a handler's start, and per request, than comparing a path with the
+//! few endpoints of one group, and the matched value and the CORS rule of a path are needed here anyway.
 
 use std::{
     convert::Infallible,
+    fmt,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use axum::{
-    body::Body,
-    response::{IntoResponse as _, Response},
-    routing::{self, MethodFilter, MethodRouter},
-};
+use axum::{body::Body, response::Response};
 use futures::future::BoxFuture;
-use http::{Method, Request};
-use tower::ServiceExt as _;
+use http::{HeaderValue, Method, Request, header};
+use tokio_util::task::TaskTracker;
+use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::cors::CorsLayer;
 
-use super::{
-    config::HttpConfig,
-    cors,
-    endpoint::Endpoint,
-    endpoints::GROUPS,
-    framing,
-    hosts::Hosts,
-    serve::{self, Shared},
-};
-use crate::{auth::Authenticator, http::access::AccessRule, model::Permission, on_demand::OnDemand, service::Service};
+use super::{about, config::HttpConfig, cors, endpoint::Endpoint, endpoints::Group, framing, handler::Shared, serve};
+use crate::{auth::Authenticator, on_demand::OnDemand, service::Service};
 
-/// The whole HTTP side, for any server that speaks `tower::Service`: body limits, time limits, logging and CORS are
-/// inside. Nothing in it knows of sockets.
-#[derive(Clone, Debug)]
-pub struct Router {
-    routes: axum::Router,
-    hosts: Hosts,
+/// The whole HTTP side, for any server that speaks `tower::Service`: size limits, time limits, logging and CORS are
+/// included. It knows nothing of sockets.
+#[derive(Clone)]
+pub struct Router(Arc<Routes>);
+
+struct Routes {
+    groups: Vec<(&'static Group, OnDemand<Vec<Endpoint>>)>,
+    cors: Option<CorsLayer>,
+    shared: Arc<Shared>,
+}
+
+/// Makes a [`Router`]. It keeps track of the requests in progress in `in_flight`; to stop the process, close that and wait
+/// for it.
+pub fn router(
+    service: Service,
+    authenticator: Arc<Authenticator>,
+    config: HttpConfig,
+    in_flight: TaskTracker,
+) -> Router {
+    let groups = about::groups().map(|group| (group, OnDemand::new(group.endpoints))).collect();
+    let cors = cors::layer(&config.cors);
+    let shared = Arc::new(Shared { service, authenticator, config, in_flight });
+    Router(Arc::new(Routes { groups, cors, shared }))
 }
 
 impl tower::Service<Request<Body>> for Router {
@@ -40,84 +50,94 @@ impl tower::Service<Request<Body>> for Router {
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Response, Infallible>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        tower::Service::<Request<Body>>::poll_ready(&mut self.routes, context)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        if let Err(refused) = self.hosts.check(&parts) {
-            return Box::pin(async move { Ok(serve::refusal(refused)) });
-        }
-        let method = parts.method.clone();
-        let answer = self.routes.call(Request::from_parts(parts, body));
-        Box::pin(async move { Ok(framing::fit(&method, answer.await?)) })
+        let routes = Arc::clone(&self.0);
+        Box::pin(async move {
+            let method = request.method().clone();
+            Ok(framing::fit(&method, routes.answer(request).await))
+        })
     }
 }
 
-/// Makes a router; see [`Router`].
-pub fn router(service: Service, authenticator: Arc<Authenticator>, config: HttpConfig) -> Router {
-    let (cors, hosts) = (cors::layer(&config.cors), config.hosts.clone());
-    let shared = Arc::new(Shared { service, authenticator, config });
-    let groups: Vec<_> = GROUPS
-        .iter()
-        .map(|group| {
-            let (shared, cors) = (Arc::clone(&shared), cors.clone());
-            (group, OnDemand::new(move || router_of((group.endpoints)(), &shared, cors)))
-        })
-        .collect();
-    let groups: Arc<[_]> = groups.into();
-    let routes = axum::Router::new().fallback(move |request: Request<Body>| {
-        let covering = groups.iter().filter(|(group, _)| group.covers(request.uri().path()));
-        let router = covering.max_by_key(|(group, _)| group.below.len()).map(|(_, router)| axum::Router::clone(router));
-        async move {
-            match router {
-                Some(router) => router.oneshot(request).await.into_response(),
-                None => serve::no_endpoint(request).await,
+impl Routes {
+    async fn answer(&self, request: Request<Body>) -> Response {
+        let (parts, body) = request.into_parts();
+        if let Err(refused) = self.shared.config.hosts.check(&parts) {
+            return serve::refusal(refused);
+        }
+        let route = self.find(&parts.method, parts.uri.path());
+        let request = Request::from_parts(parts, body);
+        match &self.cors {
+            // API Functions answer their own preflights. A path without an endpoint gets the same headers as the others,
+            // so that a page learns nothing from them.
+            Some(cors) if !route.is_api_function => {
+                let answer = service_fn(|request| async { Ok::<_, Infallible>(self.follow(&route, request).await) });
+                match cors.layer(answer).oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
+            _ => self.follow(&route, request).await,
+        }
+    }
+
+    fn find(&self, method: &Method, path: &str) -> Route<'_> {
+        let mut route = Route::default();
+        for endpoint in self.group(path) {
+            let Some(path_value) = endpoint.match_path(path) else { continue };
+            route.is_api_function = endpoint.is_api_function();
+            // `GET` also serves `HEAD`, unless that has an endpoint of its own.
+            let serves_head = endpoint.method == Method::GET && *method == Method::HEAD && route.endpoint.is_none();
+            if endpoint.method == *method || serves_head {
+                route.endpoint = Some((endpoint, path_value.to_owned()));
             }
         }
-    });
-    Router { routes, hosts }
-}
-
-fn router_of(endpoints: Vec<Endpoint>, shared: &Arc<Shared>, cors: Option<CorsLayer>) -> axum::Router {
-    // Pages and API Functions settle CORS among themselves, so no layer may answer their OPTIONS.
-    let (untouched, own): (Vec<_>, Vec<_>) = endpoints
-        .into_iter()
-        .partition(|endpoint| endpoint.access() == AccessRule::PermissionMode(Permission::ExecuteApiFunction));
-    // Paths that nothing is served at are the service's own too: whether a page is let in tells nothing of them.
-    let own = routes(own, shared).fallback(serve::no_endpoint);
-    let own = cors.map_or(own.clone(), |cors| own.layer(cors));
-    own.merge(routes(untouched, shared))
-}
-
-fn routes(endpoints: Vec<Endpoint>, shared: &Arc<Shared>) -> axum::Router {
-    let mut router = axum::Router::new();
-    for endpoint in endpoints {
-        let endpoint = Arc::new(endpoint);
-        for path in &endpoint.routes {
-            router = router.route(path, route(&endpoint, shared));
-        }
+        route
     }
-    // Before any layer is put around it: a page's OPTIONS is not an unknown method to the layer that answers it.
-    router.method_not_allowed_fallback(serve::no_endpoint)
+
+    /// The endpoints of the group with the longest prefix of the path.
+    fn group(&self, path: &str) -> &[Endpoint] {
+        let covering = self.groups.iter().filter(|(group, _)| group.covers(path));
+        covering.max_by_key(|(group, _)| group.below.len()).map_or(&[], |(_, endpoints)| endpoints)
+    }
+
+    async fn follow(&self, route: &Route<'_>, request: Request<Body>) -> Response {
+        if let Some((endpoint, path_value)) = &route.endpoint {
+            return serve::answer(Arc::clone(&self.shared), endpoint, request, path_value.clone()).await;
+        }
+        let allow = self.allow(request.uri().path());
+        let mut response = serve::no_endpoint(request).await;
+        if let Some(allow) = allow {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+        response
+    }
+
+    /// The methods that there are endpoints for at the path, if any.
+    fn allow(&self, path: &str) -> Option<HeaderValue> {
+        let here = self.group(path).iter().filter(|endpoint| endpoint.match_path(path).is_some());
+        let mut methods: Vec<_> = here.map(|endpoint| endpoint.method.as_str()).collect();
+        if methods.contains(&"GET") && !methods.contains(&"HEAD") {
+            methods.push("HEAD");
+        }
+        HeaderValue::try_from(methods.join(",")).ok().filter(|_| !methods.is_empty())
+    }
 }
 
-fn route(endpoint: &Arc<Endpoint>, shared: &Arc<Shared>) -> MethodRouter {
-    let (endpoint, shared) = (endpoint.clone(), shared.clone());
-    let method = filter(&endpoint.method);
-    routing::on(method, move |request: Request<Body>| async move { serve::answer(shared, &endpoint, request).await })
+/// What there is at the path of a request.
+#[derive(Default)]
+struct Route<'a> {
+    /// The endpoint for the request's method, with the value of its `{…}`.
+    endpoint: Option<(&'a Endpoint, String)>,
+    is_api_function: bool,
 }
 
-/// Endpoints are made with these methods only; `GET` takes `HEAD` too where that has no endpoint of its own.
-fn filter(method: &Method) -> MethodFilter {
-    match method.as_str() {
-        "POST" => MethodFilter::POST,
-        "PUT" => MethodFilter::PUT,
-        "DELETE" => MethodFilter::DELETE,
-        "PATCH" => MethodFilter::PATCH,
-        "OPTIONS" => MethodFilter::OPTIONS,
-        "HEAD" => MethodFilter::HEAD,
-        _ => MethodFilter::GET,
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router").finish_non_exhaustive()
     }
 }

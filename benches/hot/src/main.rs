@@ -24,6 +24,7 @@ use tasklane::{
     ports::{Clock as _, SystemClock},
     rql::{Query, Schema},
 };
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use engine::{Engine, Kept, name};
@@ -92,7 +93,12 @@ fn router(engine: &Engine, folder: &std::path::Path) -> anyhow::Result<Router> {
         Arc::new(SystemClock),
         AuthSettings::default(),
     );
-    Ok(tasklane::http::router(engine.service.clone(), Arc::new(authenticator), HttpConfig::default()))
+    Ok(tasklane::http::router(
+        engine.service.clone(),
+        Arc::new(authenticator),
+        HttpConfig::default(),
+        TaskTracker::default(),
+    ))
 }
 
 async fn ask(router: &Router, method: Method, path: &str) -> anyhow::Result<()> {

@@ -164,8 +164,8 @@ struct Serving {
 
 impl Serving {
     fn start(server: Server, machine: &Machine, config: HttpConfig) -> Self {
-        let (stop, in_flight) = (CancellationToken::new(), config.in_flight.clone());
-        let router = http::router(machine.service.clone(), machine.authenticator.clone(), config);
+        let (stop, in_flight) = (CancellationToken::new(), TaskTracker::new());
+        let router = http::router(machine.service.clone(), machine.authenticator.clone(), config, in_flight.clone());
         Self { server: tokio::spawn(server.serve(router, stop.clone())), in_flight, stop }
     }
 

@@ -1,4 +1,4 @@
-//! How many bytes of bodies are held at once, by all requests together.
+//! A limit on the bytes of bodies that all requests together hold.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::{Error, ErrorKind, Result};
 
-/// The bytes that there are for bodies. Bodies of callers who have not said who they are share a smaller part of them.
+/// The bytes available for bodies. Bodies of anonymous callers share a smaller part of them.
 #[derive(Clone, Debug)]
 pub struct BodyBudget {
     all: Arc<Semaphore>,
@@ -14,13 +14,13 @@ pub struct BodyBudget {
 }
 
 impl BodyBudget {
-    /// Of this many bytes, of which callers without a credential get at most `anonymous`.
+    /// A budget of `all` bytes, of which callers without a credential get at most `anonymous`.
     pub fn new(all: usize, anonymous: usize) -> Self {
         let semaphore = |bytes: usize| Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)));
         Self { all: semaphore(all), anonymous: semaphore(anonymous) }
     }
 
-    /// What one body is charged to, as its bytes come: who announces many and sends none takes nothing from others.
+    /// An account for one body. Bytes are charged as they arrive, so a body that is announced and not sent costs nothing.
     pub fn account(&self, anonymous: bool) -> Account {
         let sources = match anonymous {
             true => vec![Arc::clone(&self.anonymous), Arc::clone(&self.all)],
@@ -30,7 +30,7 @@ impl BodyBudget {
     }
 }
 
-/// What one body holds of the budget; it is given back when this is dropped.
+/// The part of the budget that one body holds. Dropping it gives the bytes back.
 #[derive(Debug)]
 pub struct Account {
     sources: Vec<Arc<Semaphore>>,
@@ -38,7 +38,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Charges this many bytes more. 1505 when there are none left.
+    /// Charges this many more bytes; 1505 when the budget is used up.
     pub fn charge(&mut self, bytes: usize) -> Result<()> {
         let bytes = u32::try_from(bytes).map_err(|_| exhausted())?;
         let mut taken = Vec::with_capacity(self.sources.len());
@@ -55,7 +55,7 @@ impl Account {
 }
 
 fn exhausted() -> Error {
-    let message = "As many bytes of request bodies are held as may be at once. Send the request again in a moment.";
+    let message = "Too many bytes of request bodies are in progress. Try again in a moment.";
     Error::new(ErrorKind::TooManyRequests, message)
 }
 
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bodies_share_a_budget_and_give_back_what_they_held() {
+    fn bodies_share_a_budget_and_give_their_bytes_back() {
         let budget = BodyBudget::new(100, 40);
         let (mut ada, mut nobody, mut other) = (budget.account(false), budget.account(true), budget.account(true));
         nobody.charge(30).unwrap();
@@ -75,7 +75,7 @@ mod tests {
         assert!(ada.charge(1).is_err());
         drop(nobody);
         ada.charge(35).unwrap();
-        assert!(other.charge(1).is_err(), "there is nothing left for anybody");
+        assert!(other.charge(1).is_err(), "the whole budget is used up");
         drop(ada);
         other.charge(35).unwrap();
     }

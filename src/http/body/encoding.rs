@@ -1,4 +1,4 @@
-//! From the bytes of a body to the text of its JSON, which is UTF-8 (RFC 8259 §8.1).
+//! Decodes a body to the text of its JSON, which is UTF-8 (RFC 8259 §8.1).
 
 use http::{HeaderMap, header};
 
@@ -6,20 +6,20 @@ use crate::model::{Error, ErrorKind, Result};
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// Refuses what the headers say of a body that is not read (415): a coding such as gzip.
+/// Refuses a body with a content coding, such as gzip, before it is read (415).
 pub fn check(headers: &HeaderMap) -> Result<()> {
     for value in headers.get_all(header::CONTENT_ENCODING) {
         let codings = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
         let unknown = codings.split(',').map(str::trim).find(|coding| !["", "identity"].contains(coding));
         if let Some(coding) = unknown {
             let coding: String = coding.chars().take(32).collect();
-            return Err(unsupported(format!("The body has the Content-Encoding '{coding}': send it as it is.")));
+            return Err(unsupported(format!("The body has the Content-Encoding '{coding}': send it unencoded.")));
         }
     }
     Ok(())
 }
 
-/// The text of a body, without a byte order mark: 22 when it is no UTF-8, 415 when the headers say that it is something else.
+/// The text of a body, without a byte order mark: 22 when it is not UTF-8, 415 when the headers declare another charset.
 pub fn text_of<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<&'a str> {
     if !body.is_ascii()
         && let Some(charset) = charset(headers).filter(|charset| !["utf-8", "utf8"].contains(&charset.as_str()))
@@ -32,7 +32,7 @@ pub fn text_of<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<&'a str> {
         Err(error) => {
             let why = match body {
                 [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 0, 0xfe, 0xff, ..] => "it is UTF-16 or UTF-32".to_owned(),
-                _ => format!("it is no UTF-8 after byte {}", error.valid_up_to()),
+                _ => format!("it is not UTF-8 after byte {}", error.valid_up_to()),
             };
             let message = format!("The body is not a JSON object: {why}. Send it as UTF-8.");
             Err(Error::new(ErrorKind::BodyFormat, message))
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn only_bodies_that_are_what_they_are_can_be_read() {
+    fn a_body_with_a_content_coding_is_refused() {
         for (coding, taken) in [("", true), ("identity", true), ("gzip", false), ("identity, BR", false), ("x", false)]
         {
             let checked = check(&headers(header::CONTENT_ENCODING, coding)).map_err(|error| error.kind());
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_passed_over() {
+    fn a_byte_order_mark_is_skipped() {
         let none = HeaderMap::new();
         assert_eq!(text_of(&none, "\u{feff}{}".as_bytes()).unwrap(), "{}");
         assert_eq!(text_of(&none, "\u{feff}".as_bytes()).unwrap(), "");
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_utf_8_is_refused_and_named() {
+    fn other_encodings_are_refused_by_name() {
         let none = HeaderMap::new();
         for (body, says) in [
             (&b"\xff\xfe{\0}\0"[..], "UTF-16"),

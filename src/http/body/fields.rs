@@ -10,13 +10,13 @@ use crate::model::{
     json::scan::{self, unescape},
 };
 
-/// How deep a body may nest. Records are answered inside of pages, and readers of JSON (serde_json's too) stop at 128.
+/// How deep a body may nest. Responses wrap records in pages, and JSON parsers (serde_json included) stop at 128.
 const MAX_DEPTH: usize = 100;
 
 /// One JSON object, read field by field into values that keep their rules.
 ///
-/// Fields that nobody asks for are ignored, the last of two equal names counts, and `null` is the same as absent.
-/// Every error names the field by its path from the body's root, as `retryPolicy.enabled`.
+/// Unknown fields are ignored, the last of two equal names wins, and `null` is the same as absent. Every error names the
+/// field by its path from the root of the body, such as `retryPolicy.enabled`.
 #[derive(Debug)]
 pub struct Fields<'a> {
     path: String,
@@ -24,21 +24,21 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads a body: 13 when there is none, 22 when it is no JSON object.
+    /// Reads a body: 13 when it is empty, 22 when it is not a JSON object.
     pub fn parse(body: &'a str) -> Result<Self> {
         Self::parse_optional(body)?.ok_or_else(|| {
             Error::new(ErrorKind::EmptyBody, "The request has no body: send a JSON object, with Content-Length.")
         })
     }
 
-    /// Reads a body that may be left out: `None` when it is empty, 22 when it is no JSON object.
+    /// Reads a body that may be absent: `None` when it is empty, 22 when it is not a JSON object.
     pub fn parse_optional(body: &'a str) -> Result<Option<Self>> {
         let text = body.trim_matches([' ', '\t', '\r', '\n']);
         if text.is_empty() {
             return Ok(None);
         }
         if !text.starts_with('{') {
-            // Checked apart: serde's own message would quote what the body holds instead.
+            // A separate check, because serde's own message would quote the body.
             return Err(not_json("it does not begin with {"));
         }
         let values = read(text).map_err(not_json)?;
@@ -51,7 +51,7 @@ impl<'a> Fields<'a> {
         Ok(Some(Self { path: String::new(), values }))
     }
 
-    /// Checks that all of these fields are there, and names every one that is not (14).
+    /// Checks that all these fields are present, and names every one that is missing (14).
     pub fn require(&self, names: &[&str]) -> Result<()> {
         let missing: Vec<_> =
             names.iter().filter(|name| self.present(name).is_none()).map(|name| self.path_of(name)).collect();
@@ -61,7 +61,7 @@ impl<'a> Fields<'a> {
         Err(Error::missing_fields(&missing.iter().map(|path| path.as_ref()).collect::<Vec<_>>()))
     }
 
-    /// A field that must be there (14), of a value that keeps its rule (15).
+    /// A field that must be present (14) and keep its rule (15).
     pub fn required<T: FromField>(&self, name: &str) -> Result<T> {
         self.require(&[name])?;
         self.optional(name)?.ok_or_else(|| Error::missing_fields(&[self.path_of(name).as_ref()]))
@@ -72,17 +72,17 @@ impl<'a> Fields<'a> {
         self.present(name).map(|value| T::from_field(value, &self.path_of(name))).transpose()
     }
 
-    /// A field of any JSON, of which `null` is one: `None` only when it is absent.
+    /// A field that holds any JSON, `null` included. `None` only when it is absent.
     pub fn json(&self, name: &str) -> Result<Option<Json>> {
         self.values.get(name).map(|value| Json::from_field(value, &self.path_of(name))).transpose()
     }
 
-    /// A field whose `null` takes a value away: `None` when absent, `Some(None)` when `null`.
+    /// A field whose `null` removes a value: `None` when absent, `Some(None)` when `null`.
     pub fn clearable<T: FromField>(&self, name: &str) -> Result<Option<Option<T>>> {
         if self.values.contains_key(name) { self.optional(name).map(Some) } else { Ok(None) }
     }
 
-    /// A field that holds an object itself, when it is there.
+    /// A field that holds an object, if present.
     pub fn object(&self, name: &str) -> Result<Option<Self>> {
         let Some(value) = self.present(name) else { return Ok(None) };
         let path = self.path_of(name).into_owned();
@@ -93,12 +93,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The names of the fields that are there, in no order.
+    /// The names of the fields that are present, in no particular order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
     }
 
-    /// The path of a field from the body's root.
+    /// The path of a field from the root of the body.
     pub fn path_of<'b>(&self, name: &'b str) -> Cow<'b, str> {
         if self.path.is_empty() { Cow::Borrowed(name) } else { Cow::Owned(format!("{}.{name}", self.path)) }
     }
@@ -108,8 +108,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The fields of an object. A name that only this parser refuses, for half of a surrogate pair in it, is read all the
-/// same.
+/// The fields of an object. serde_json refuses a name that contains half of a surrogate pair; this does not.
 fn read(text: &str) -> serde_json::Result<HashMap<String, &RawValue>> {
     serde_json::from_str(text).or_else(|error| {
         if serde_json::from_str::<&RawValue>(text).is_err() {
@@ -125,8 +124,8 @@ fn not_json(why: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::BodyFormat, format!("The body is not a JSON object: {why}."))
 }
 
-/// How deep JSON nests. It parsed already, so brackets match and strings end; it was parsed without recursion,
-/// because values are kept as text, so nothing has limited its depth yet.
+/// How deep valid JSON nests: brackets match and strings end. Values are kept as text and were parsed without recursion, so
+/// nothing has limited their depth yet.
 fn depth(json: &str) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in json.bytes() {
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_body_is_told_apart_from_a_wrong_one() {
+    fn an_empty_body_differs_from_a_malformed_one() {
         for empty in ["", "  \r\n"] {
             assert_eq!(kind_of(Fields::parse(empty)), ErrorKind::EmptyBody);
             assert!(Fields::parse_optional(empty).unwrap().is_none());
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn every_missing_field_is_named_at_once_and_null_counts_as_missing() {
+    fn all_missing_fields_are_named_together_and_null_is_missing() {
         let fields = Fields::parse(r#"{"a": 1, "b": null}"#).unwrap();
         let error = fields.require(&["a", "b", "c"]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::MissingRequiredFields);
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_two_equal_names_counts() {
+    fn the_last_of_two_equal_names_wins() {
         let fields = Fields::parse(r#"{"a": "first", "a": "last"}"#).unwrap();
         assert_eq!(fields.required::<String>("a").unwrap(), "last");
     }
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_a_surrogate_pair_spoils_nothing() {
+    fn half_of_a_surrogate_pair_is_accepted() {
         let fields =
             Fields::parse(r#"{"\ud83d": 1, "a": "x\ud83d", "data": "\ude00", "o": {"\ud83d":1,"b":2}}"#).unwrap();
         assert_eq!(fields.required::<String>("a").unwrap(), "x\u{FFFD}");
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_limited_where_no_parser_limits_it() {
+    fn depth_is_limited() {
         let nested = |levels: usize| format!(r#"{{"data":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
         assert!(Fields::parse(&nested(99)).is_ok());
         assert_eq!(kind_of(Fields::parse(&nested(100))), ErrorKind::BodyFormat);

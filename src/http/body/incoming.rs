@@ -1,4 +1,4 @@
-//! The body of a request before it is read.
+//! The body of a request that has not been read yet.
 
 use std::time::Duration;
 
@@ -13,39 +13,40 @@ use http_body_util::BodyExt;
 use super::budget::Account;
 use crate::model::{Error, ErrorKind, Result};
 
-/// A body that may be read once.
+/// A body that can be read once.
 ///
-/// When it is not, because its request was refused before, what its client still sends is taken in and thrown away
-/// for a while. Otherwise the connection would end while the client writes, and instead of the answer that says why
-/// it would see a broken connection.
+/// If it is dropped unread, because its request was refused, the rest of it is received and discarded for a while. Otherwise
+/// the connection would end while the client is still sending, and the client would see a broken connection instead of the
+/// response.
 pub struct Incoming {
     body: Option<Body>,
-    /// All of it, where it was read already.
+    /// The whole body, if it has been read.
     whole: Option<Bytes>,
     announced: Option<u64>,
     waits_to_send: bool,
 }
 
-/// How much is thrown away at most, in bytes, and how long.
+/// How many bytes are discarded at most, and for how long.
 const MOST_DISCARDED: usize = 100 * 1024 * 1024;
 const DISCARDING_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Incoming {
-    /// The body that came with these headers.
+    /// The body of a request with these headers.
     pub fn new(body: Body, headers: &HeaderMap) -> Self {
         let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         Self { body: Some(body), whole: None, announced, waits_to_send: headers.contains_key(EXPECT) }
     }
 
-    /// Reads at most `limit` bytes, which stay charged to `account` for as long as they are held.
+    /// Reads at most `limit` bytes, which stay charged to `account` as long as they are held.
     ///
-    /// A body that announces more is refused before a byte of it is read; one that does not announce itself, as soon
-    /// as it grows past the limit. One that stalls is given up after `patience`.
+    /// A body that announces more is refused before any of it is read, and one that announces no length as soon as it exceeds
+    /// the limit. A body that stalls is given up after `patience`.
     pub async fn read(mut self, limit: usize, patience: Duration, account: Account) -> Result<Bytes> {
         self.read_ahead(limit, patience, account).await
     }
 
-    /// The same, for somebody who has to look at it before it is known who reads it.
+    /// The same, but the body can be read again later. Authentication uses this: it needs the body of a signed form before the
+    /// handler does.
     pub async fn read_ahead(&mut self, limit: usize, patience: Duration, account: Account) -> Result<Bytes> {
         if let Some(whole) = self.whole.clone().filter(|whole| whole.len() <= limit) {
             return Ok(whole);
@@ -58,7 +59,7 @@ impl Incoming {
             Ok(Ok(whole)) => Ok(whole),
             Ok(Err(Trouble::Refused(error))) => return Err(error),
             Ok(Err(Trouble::Broken(error))) => {
-                let message = "The body did not arrive whole: send it again.";
+                let message = "The body did not arrive completely: send it again.";
                 Err(Error::new(ErrorKind::BodyFormat, message).caused_by(error))
             }
             Err(_) => {
@@ -66,7 +67,7 @@ impl Incoming {
                 Err(Error::new(ErrorKind::BodyFormat, message))
             }
         };
-        // Nothing is left of it, or nothing more is to be expected.
+        // It is read to its end, or the rest will not come.
         self.body = None;
         self.whole = read.as_ref().ok().cloned();
         read
@@ -75,13 +76,13 @@ impl Incoming {
 
 /// Why a body was not read to its end.
 enum Trouble {
-    /// It asks for more than it may have; the rest of it can still come.
+    /// It exceeds a limit; the rest of it may still come.
     Refused(Error),
     /// The rest of it will not come.
     Broken(axum::Error),
 }
 
-/// Bytes, and what they are charged to.
+/// Bytes, and the account that they are charged to.
 struct Held {
     bytes: Bytes,
     _account: Account,
@@ -103,7 +104,7 @@ async fn gather(body: &mut Body, limit: usize, mut account: Account) -> Result<B
         }
         account.charge(data.len()).map_err(Trouble::Refused)?;
         if length == 0 {
-            // Most bodies come in one piece, which needs no copy.
+            // Most bodies arrive in one piece, which needs no copy.
             first = data;
             continue;
         }
@@ -135,7 +136,7 @@ async fn discard(mut body: Body) {
 }
 
 fn too_large(limit: usize) -> Error {
-    let message = format!("The body is larger than the {limit} bytes that this endpoint takes.");
+    let message = format!("The body is larger than the {limit} bytes that this endpoint accepts.");
     Error::new(ErrorKind::PayloadTooLarge, message)
 }
 
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_charged_for_as_long_as_any_of_it_is_held() {
+    async fn a_body_is_charged_as_long_as_any_of_it_is_held() {
         let budget = BodyBudget::new(10, 10);
         let pieces = |pieces: &'static [&'static str]| {
             Body::from_stream(stream::iter(

@@ -1,4 +1,4 @@
-//! Request bodies: how many bytes are taken, how long they may take, and what is read out of them.
+//! Request bodies: their size and time limits, and reading values from them.
 
 mod budget;
 pub mod encoding;

@@ -1,4 +1,4 @@
-//! How the values of fields are read, each by its own rule.
+//! Reads the values of fields, each by its own rule.
 
 use std::{borrow::Cow, collections::BTreeSet, fmt};
 
@@ -22,26 +22,26 @@ use crate::model::{
     },
 };
 
-/// A value that a field of a body can hold. It is never given `null`: that is the same as absent.
+/// A value of a field. It never sees `null`, which is the same as absent.
 pub trait FromField: Sized {
-    /// Reads the value of the field at `path`; 15 when it breaks the value's rule.
+    /// Reads the value of the field at `path`; 15 when it breaks its rule.
     fn from_field(value: &RawValue, path: &str) -> Result<Self>;
 }
 
-/// A Function's zip, sent as base64 (1401 when it is not).
+/// A Function's zip, in base64 (1401 when it is not).
 #[derive(Debug)]
 pub struct Code(pub Bytes);
 
-/// A Function's description: at most 256 characters, as Lambda's.
+/// A Function's description: at most 256 characters, like Lambda's.
 #[derive(Debug)]
 pub struct Description(pub String);
 
 impl FromField for Code {
     fn from_field(value: &RawValue, path: &str) -> Result<Self> {
-        let text = text(value).ok_or_else(|| Error::field_format(path, "must be a zip file in base64"))?;
+        let text = string(value).ok_or_else(|| Error::field_format(path, "must be a zip file in base64"))?;
         BASE64_STANDARD.decode(text.as_bytes()).map(|zip| Self(zip.into())).map_err(|error| {
             let message = format!(
-                "The field '{path}' is not base64 ({error}): send a zip file in base64 of the standard alphabet, padded, without line breaks."
+                "The field '{path}' is not base64 ({error}): send a zip file in standard base64, padded, without line breaks."
             );
             Error::new(ErrorKind::InvalidFunctionCode, message)
         })
@@ -50,16 +50,16 @@ impl FromField for Code {
 
 impl FromField for Description {
     fn from_field(value: &RawValue, path: &str) -> Result<Self> {
-        match text(value) {
+        match string(value) {
             Some(text) if text.chars().count() <= 256 => Ok(Self(text.into_owned())),
-            _ => Err(Error::field_format(path, "must be a text of at most 256 characters")),
+            _ => Err(Error::field_format(path, "must be a string of at most 256 characters")),
         }
     }
 }
 
 impl FromField for String {
     fn from_field(value: &RawValue, path: &str) -> Result<Self> {
-        text(value).map(Cow::into_owned).ok_or_else(|| Error::field_format(path, "must be a text"))
+        string(value).map(Cow::into_owned).ok_or_else(|| Error::field_format(path, "must be a string"))
     }
 }
 
@@ -74,15 +74,15 @@ impl FromField for bool {
 }
 
 impl FromField for Json {
-    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
-        Self::parse(value.get().to_owned()).map_err(|error| Error::field_format(path, format!("is not JSON: {error}")))
+    fn from_field(value: &RawValue, _: &str) -> Result<Self> {
+        Ok(value.into())
     }
 }
 
 impl FromField for Timestamp {
     fn from_field(value: &RawValue, path: &str) -> Result<Self> {
-        text(value).and_then(|text| text.parse().ok()).ok_or_else(|| {
-            let rule = "must be a time with its offset, such as 2026-01-31T08:15:30.123Z, from the years 1970 to 9999";
+        string(value).and_then(|text| text.parse().ok()).ok_or_else(|| {
+            let rule = "must be a time with an offset, such as 2026-01-31T08:15:30.123Z, from the years 1970 to 9999";
             Error::field_format(path, rule)
         })
     }
@@ -90,7 +90,7 @@ impl FromField for Timestamp {
 
 impl FromField for Runtime {
     fn from_field(value: &RawValue, path: &str) -> Result<Self> {
-        text(value)
+        string(value)
             .map(|text| Self::new(text.into_owned()))
             .ok_or_else(|| Error::field_format(path, "must be the identifier of a runtime, such as nodejs22.x"))
     }
@@ -98,7 +98,7 @@ impl FromField for Runtime {
 
 impl FromField for PermissionMode {
     fn from_field(value: &RawValue, path: &str) -> Result<Self> {
-        let text = text(value).unwrap_or_default();
+        let text = string(value).unwrap_or_default();
         Self::NAMES.into_iter().find(|(name, _)| *name == text).map(|(_, mode)| mode).ok_or_else(|| {
             Error::field_format(path, format!("must be one of {}", Self::NAMES.map(|(name, _)| name).join(", ")))
         })
@@ -107,9 +107,9 @@ impl FromField for PermissionMode {
 
 impl FromField for Vec<String> {
     fn from_field(value: &RawValue, path: &str) -> Result<Self> {
-        let text = |element: &str| element.starts_with('"').then(|| unescape(element).into_owned());
-        let texts = value.get().starts_with('[').then(|| elements(value.get()).map(text).collect::<Option<_>>());
-        texts.flatten().ok_or_else(|| Error::field_format(path, "must be a list of texts"))
+        let string = |element: &str| element.starts_with('"').then(|| unescape(element).into_owned());
+        let strings = value.get().starts_with('[').then(|| elements(value.get()).map(string).collect::<Option<_>>());
+        strings.flatten().ok_or_else(|| Error::field_format(path, "must be a list of strings"))
     }
 }
 
@@ -122,11 +122,12 @@ impl FromField for Tags {
 impl FromField for Permissions {
     fn from_field(value: &RawValue, path: &str) -> Result<Self> {
         let names = BTreeSet::from_iter(Vec::<String>::from_field(value, path)?);
-        Self::parse(names).map_err(|rule| Error::field_format(path, format!("holds a name that is none: each {rule}")))
+        Self::parse(names)
+            .map_err(|rule| Error::field_format(path, format!("contains an invalid permission: each {rule}")))
     }
 }
 
-/// Types whose own error says their rule, read from a whole number or from a text.
+/// Types whose own error states their rule, read from a whole number or a string.
 macro_rules! by_own_rule {
     ($read:ident: $($type:ty),*) => {
         $(impl FromField for $type {
@@ -137,22 +138,22 @@ macro_rules! by_own_rule {
     };
 }
 
-by_own_rule!(number_or_misfit: TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, Interval);
-by_own_rule!(text_or_misfit: FunctionName, EntryPoint, UserId, ApplicationId);
+by_own_rule!(number_or_invalid: TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, Interval);
+by_own_rule!(string_or_empty: FunctionName, EntryPoint, UserId, ApplicationId);
 
-/// A whole number, however it is written (`30`, `30.0`, `3e1`); anything else becomes a number that no rule takes, so
-/// that the error says the rule.
-fn number_or_misfit(value: &RawValue) -> i64 {
+/// A whole number in any notation (`30`, `30.0`, `3e1`). Anything else becomes a number that no rule accepts, so that the
+/// error states the rule.
+fn number_or_invalid(value: &RawValue) -> i64 {
     Number::parse(value.get()).and_then(|number| number.to_i64()).unwrap_or(i64::MIN)
 }
 
-/// A text; anything else becomes the empty one, which no rule takes, so that the error says the rule.
-fn text_or_misfit(value: &RawValue) -> String {
-    text(value).map(Cow::into_owned).unwrap_or_default()
+/// A string. Anything else becomes an empty one, which no rule accepts, so that the error states the rule.
+fn string_or_empty(value: &RawValue) -> String {
+    string(value).map(Cow::into_owned).unwrap_or_default()
 }
 
-/// The text that a value is. Borrowed where it holds no escapes: a Function's code is large.
-fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+/// The string that a value is. It is borrowed if it contains no escapes, because a Function's code is large.
+fn string(value: &RawValue) -> Option<Cow<'_, str>> {
     value.get().starts_with('"').then(|| unescape(value.get()))
 }
 
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_numbers_however_written_and_nothing_else_is() {
+    fn whole_numbers_are_accepted_in_any_notation_and_nothing_else_is() {
         for json in ["30", "30.0", "3e1"] {
             assert_eq!(read::<TimeLimit>(json).unwrap().get(), 30, "{json}");
         }
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_say_their_own_rule() {
+    fn strings_state_their_own_rule() {
         let error = read::<FunctionName>("\"a b\"").unwrap_err();
         assert_eq!(error.message(), "The field 'field' must be 1 to 64 of the characters A-Z a-z 0-9 _ -.");
         assert_eq!(read::<FunctionName>("17").unwrap_err().message(), error.message());
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_hold_texts_by_their_rule() {
+    fn lists_hold_strings_by_their_rule() {
         assert_eq!(read::<Tags>(r#" ["a" ,"é\ud83d"] "#.trim()).unwrap().as_slice(), ["a", "é\u{FFFD}"]);
         for json in [r#"["a",1]"#, r#""a""#, r#"[""]"#, r#"[null]"#, "{}"] {
             assert_eq!(read::<Tags>(json).unwrap_err().kind(), ErrorKind::FieldFormat, "{json}");

@@ -1,5 +1,5 @@
-//! `/tasks/v1/api/{functionName}/…`: API Functions (contract §5). What follows the name is the Function's own: it is
-//! passed on byte for byte.
+//! `/tasks/v1/api/{functionName}/…`: API Functions (contract §5). The rest of the path belongs to the Function and is passed on
+//! byte for byte.
 
 use std::net::IpAddr;
 
@@ -27,10 +27,7 @@ use crate::{
     service::{ApiAnswer, ApiCall, Service},
 };
 
-/// Where API Functions begin.
-const BASE: &str = "/tasks/v1/api/";
-
-/// What this file serves.
+/// The endpoints of this resource.
 pub fn endpoints() -> Vec<Endpoint> {
     let methods = [
         (Method::GET, "callApiFunctionByGet"),
@@ -43,12 +40,12 @@ pub fn endpoints() -> Vec<Endpoint> {
     ];
     let endpoint = |(method, id): (Method, &str)| {
         Endpoint::new(method.clone(), "/tasks/v1/api/{functionName}/{path}", id, call)
-            .routed_as("/tasks/v1/api/{*target}")
+            .catch_all()
             .tag("API Functions")
             .summary(format!("Call a Function by {method}"))
             .about(
-                "The Function gets the request as an event of API Gateway's payload version 2.0, and answers \
-                 `{statusCode, headers?, body?, isBase64Encoded?}`. Each call leaves an API Request.",
+                "The Function receives the request as an API Gateway event (payload version 2.0) and returns \
+                 `{statusCode, headers?, body?, isBase64Encoded?}`. Each call is recorded as an API Request.",
             )
             .fails(&[
                 ErrorKind::IllegalState,
@@ -80,7 +77,7 @@ async fn call(
     service.call_api_function(access.caller(), &target.function, call).await
 }
 
-/// What a call is meant for.
+/// The Function of a call, and the path and query for it.
 #[derive(Debug)]
 pub struct Target {
     function: String,
@@ -90,8 +87,8 @@ pub struct Target {
 
 impl Params for Target {
     fn read(head: &Head) -> Result<Self> {
-        let rest = head.uri.path().strip_prefix(BASE).unwrap_or_default();
-        let (name, raw_path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let target = head.raw_path_value();
+        let (name, raw_path) = target.split_at(target.find('/').unwrap_or(target.len()));
         Ok(Self {
             function: percent_decode_str(name).decode_utf8_lossy().into_owned(),
             raw_path: if raw_path.is_empty() { "/".to_owned() } else { raw_path.to_owned() },
@@ -108,7 +105,7 @@ impl Params for Target {
             .name("path")
             .parameter_in(ParameterIn::Path)
             .required(Required::True)
-            .description(Some("Whatever the Function makes of it: any number of segments, none too."))
+            .description(Some("Passed on to the Function: any number of segments, or none."))
             .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
             .build();
         [Name::parameters(path_name), vec![path]].concat()
@@ -119,7 +116,7 @@ impl Params for Target {
     }
 }
 
-/// What is passed on of a request besides its target.
+/// The rest of the request, which is passed on to the Function.
 #[derive(Debug)]
 pub struct Passed {
     method: ApiMethod,
@@ -155,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_follows_the_name_is_passed_on_byte_for_byte() {
+    fn the_rest_of_the_path_is_passed_on_byte_for_byte() {
         for (target, function, path, query) in [
             ("hello", "hello", "/", None),
             ("hello/", "hello", "/", None),
@@ -165,14 +162,16 @@ mod tests {
             ("hel%6Co/%C3%A9%FF", "hello", "/%C3%A9%FF", None),
             ("Hello", "Hello", "/", None),
         ] {
-            let read = Target::read(&Head::get(&format!("{BASE}{target}"), "")).unwrap();
+            let request = http::Request::get(format!("/tasks/v1/api/{target}")).body(()).unwrap();
+            let path_value = target.split('?').next().unwrap_or_default().to_owned();
+            let read = Target::read(&Head::new(request.into_parts().0, path_value)).unwrap();
             assert_eq!((read.function.as_str(), read.raw_path.as_str()), (function, path), "{target}");
             assert_eq!(read.raw_query.as_deref(), query, "{target}");
         }
     }
 
     #[test]
-    fn every_method_that_api_functions_take_has_its_endpoint() {
+    fn every_method_of_api_functions_has_an_endpoint() {
         let mut served: Vec<_> = endpoints().iter().map(|endpoint| endpoint.method.to_string()).collect();
         let mut taken = ApiMethod::ALL.map(|method| method.as_str().to_owned()).to_vec();
         served.sort();

@@ -1,4 +1,4 @@
-//! `/tasks/v1/apiRequests`: the records that calls of API Functions leave (contract §5).
+//! `/tasks/v1/apiRequests`: the records of calls of API Functions (contract §5).
 
 use http::Method;
 
@@ -17,15 +17,15 @@ use crate::{
     service::{LogsAnswer, Service},
 };
 
-/// What this file serves.
+/// The endpoints of this resource.
 pub fn endpoints() -> Vec<Endpoint> {
     let endpoints = vec![
         Endpoint::new(Method::GET, "/tasks/v1/apiRequests", "listApiRequests", list)
             .summary("List API Requests")
-            .about("Without a `sort`, the youngest come first.")
+            .about("By default, newest first.")
             .fails(&[ErrorKind::LongQuery, ErrorKind::TooManyRequests]),
         Endpoint::new(Method::GET, "/tasks/v1/apiRequests/{apiRequestId}/logs", "getApiRequestLogs", logs)
-            .summary("Read what an API Request's run logged")
+            .summary("Read the logs of an API Request")
             .fails(&[ErrorKind::ResourceUnknown, ErrorKind::NoApiRequestLogsFound]),
     ];
     endpoints.into_iter().map(|endpoint| endpoint.tag("API Functions")).collect()

@@ -1,4 +1,4 @@
-//! `/users/v1/me`: who is calling. The official SDK and CLI check their credentials with it.
+//! `/users/v1/me`: who the caller is. The official SDK and CLI check their credentials with it.
 
 use http::Method;
 use serde::Serialize;
@@ -10,27 +10,27 @@ use crate::{
     service::Service,
 };
 
-/// What this file serves.
+/// The endpoints of this resource.
 pub fn endpoints() -> Vec<Endpoint> {
-    vec![Endpoint::new(Method::GET, "/users/v1/me", "getMe", me).tag("Callers").summary("Who am I?")]
+    vec![Endpoint::new(Method::GET, "/users/v1/me", "getMe", me).tag("Callers").summary("Read who the caller is")]
 }
 
 async fn me(_: Service, access: LoggedIn) -> Result<Json<Me>> {
     Ok(Json::of(access.identity().into()))
 }
 
-/// Whoever is calling.
+/// The caller.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Me {
     /// The user's id.
     id: UserId,
-    /// The user's id again: what the official CLI's `whoami` shows.
+    /// The user's id again, because the official CLI's `whoami` shows this field.
     email: UserId,
-    /// The application that they are logged in through.
+    /// The application that the user is logged in through.
     #[serde(skip_serializing_if = "Option::is_none")]
     application_id: Option<ApplicationId>,
-    /// What they may do.
+    /// The user's permissions.
     permissions: Permissions,
 }
 

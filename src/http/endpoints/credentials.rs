@@ -1,4 +1,4 @@
-//! `/tasklane/v1/credentials`: credentials (contract §7). The service's own, with no counterpart upstream.
+//! `/tasklane/v1/credentials`: credentials (contract §7). These endpoints have no counterpart upstream.
 
 use http::Method;
 use utoipa::ToSchema;
@@ -19,7 +19,7 @@ use crate::{
     service::{CreatedCredential, Credential, NewCredential, Revoked, Service},
 };
 
-/// What this file serves.
+/// The endpoints of this resource.
 pub fn endpoints() -> Vec<Endpoint> {
     let endpoints = vec![
         Endpoint::new(Method::GET, "/tasklane/v1/credentials", "listCredentials", list)
@@ -28,14 +28,14 @@ pub fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::POST, "/tasklane/v1/credentials", "createCredential", create)
             .summary("Create a credential")
             .about(
-                "Its secrets are answered this once: the service keeps what checks them, not what shows them. \
-                 A caller gives away no permission that they do not hold themselves, only for as long as their own \
-                 credential counts, and to another user or application only with CREATE_CREDENTIALS_FOR_OTHERS.",
+                "The response contains its secrets, which cannot be read again later. A caller can only grant \
+                 permissions that they hold, and the new credential expires no later than their own. Creating one for \
+                 another user or application requires CREATE_CREDENTIALS_FOR_OTHERS.",
             )
             .fails(&[ErrorKind::IllegalArgument]),
         Endpoint::new(Method::DELETE, "/tasklane/v1/credentials/{credentialId}", "revokeCredential", revoke)
             .summary("Revoke a credential")
-            .about("Names the credentials that descend from it, and revokes them with it where that is asked for.")
+            .about("The response lists its descendants: the credentials that were created with it. They are revoked as well if `descendants` is true.")
             .fails(&[ErrorKind::ResourceUnknown]),
     ];
     endpoints.into_iter().map(|endpoint| endpoint.tag("Credentials")).collect()
@@ -69,13 +69,13 @@ async fn revoke(
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct CredentialCreation {
-    /// Who it stands for.
+    /// The user that it identifies.
     user_id: UserId,
-    /// The application that they log in through.
+    /// The application that the user logs in through.
     application_id: Option<ApplicationId>,
-    /// What they may do with it.
+    /// The permissions that it grants.
     permissions: Permissions,
-    /// When it expires; default: when the caller's own does, or else never.
+    /// When it expires. Default: together with the caller's own credential, or never if that does not expire.
     expires_timestamp: Option<Timestamp>,
 }
 

@@ -1,6 +1,5 @@
-//! The endpoints of the contract (§3), one file a resource.
+//! The endpoints of the contract (§3), one file for each resource.
 
-mod about;
 mod api_functions;
 mod api_requests;
 mod callers;
@@ -11,16 +10,17 @@ mod tasks;
 
 use super::endpoint::Endpoint;
 
-/// The endpoints of one resource, made when a request for one of them comes: a handler that starts has one request to answer.
+/// The endpoints of one resource. They are made with the first request for one of them, because a starting handler has only
+/// one request to answer.
 pub struct Group {
-    /// What their paths begin with; whole segments.
+    /// The prefix of their paths, in whole segments.
     pub below: &'static str,
     /// Makes them.
     pub endpoints: fn() -> Vec<Endpoint>,
 }
 
-/// Every endpoint there is. A request finds its own in the group with the longest beginning of its path.
-pub const GROUPS: [Group; 9] = [
+/// The groups of all resources. The group with the longest matching prefix gets a request.
+pub static GROUPS: [Group; 7] = [
     Group { below: "/tasks/v1", endpoints: tasks::endpoints },
     Group { below: "/tasks/v1/functions", endpoints: functions::endpoints },
     Group { below: "/tasks/v1/api", endpoints: api_functions::endpoints },
@@ -28,18 +28,11 @@ pub const GROUPS: [Group; 9] = [
     Group { below: "/tasks/v1/schedules", endpoints: schedules::endpoints },
     Group { below: "/tasklane/v1/credentials", endpoints: credentials::endpoints },
     Group { below: "/users/v1", endpoints: callers::endpoints },
-    Group { below: "/tasks/v1/openapi.json", endpoints: about::document_endpoints },
-    Group { below: "", endpoints: about::endpoints },
 ];
 
 impl Group {
-    /// Whether a request for this path may be for the group.
+    /// Whether the path has the group's prefix.
     pub fn covers(&self, path: &str) -> bool {
         path.strip_prefix(self.below).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
-}
-
-/// All endpoints of all groups: what the API document describes.
-pub fn all() -> Vec<Endpoint> {
-    GROUPS.iter().flat_map(|group| (group.endpoints)()).collect()
 }

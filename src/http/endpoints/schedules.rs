@@ -24,7 +24,7 @@ use crate::{
     service::Service,
 };
 
-/// What this file serves.
+/// The endpoints of this resource.
 pub fn endpoints() -> Vec<Endpoint> {
     let endpoints = vec![
         Endpoint::new(Method::GET, "/tasks/v1/schedules", "listSchedules", list)
@@ -32,11 +32,11 @@ pub fn endpoints() -> Vec<Endpoint> {
             .fails(&[ErrorKind::LongQuery, ErrorKind::TooManyRequests]),
         Endpoint::new(Method::POST, "/tasks/v1/schedules", "createSchedule", create)
             .summary("Create a Schedule")
-            .about("Its occurrences lie whole intervals after `startTimestamp`. Those missed during a stop are made up for by one Task.")
+            .about("It creates a Task at `startTimestamp` and then once per interval. Occurrences missed while the service was down are made up for by a single Task.")
             .fails(&[ErrorKind::ResourceUnknown]),
         Endpoint::new(Method::DELETE, "/tasks/v1/schedules/{scheduleId}", "deleteSchedule", delete)
             .summary("Delete a Schedule")
-            .about("Tasks that it created already stay.")
+            .about("Tasks that it has created stay.")
             .fails(&[ErrorKind::ResourceUnknown]),
     ];
     endpoints.into_iter().map(|endpoint| endpoint.tag("Schedules")).collect()
@@ -74,15 +74,15 @@ async fn delete(service: Service, _: Allowed<DeleteTaskSchedule>, Id(schedule): 
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct ScheduleCreation {
-    /// Seconds between two occurrences.
+    /// Seconds between two Tasks.
     interval: Interval,
-    /// The Function that runs.
+    /// The Function to run.
     function_name: FunctionName,
-    /// The `data` that each Task gets: any JSON, at most 250 KB.
+    /// The `data` of each Task: any JSON, at most 250 KB.
     data: Option<AnyJson>,
-    /// The priority that each Task gets; default the Function's own.
+    /// The priority of each Task. Default: the Function's default priority.
     priority: Option<Priority>,
-    /// The first occurrence; default now.
+    /// When the first Task is due. Default: now.
     start_timestamp: Option<Timestamp>,
 }
 

@@ -24,23 +24,23 @@ use crate::{
     service::{LogsAnswer, Service},
 };
 
-/// What this file serves.
+/// The endpoints of this resource.
 pub fn endpoints() -> Vec<Endpoint> {
     let endpoints = vec![
         Endpoint::new(Method::GET, "/tasks/v1", "listTasks", list)
             .summary("List Tasks")
-            .about("Without a `sort`, the youngest Tasks come first.")
+            .about("By default, newest first.")
             .fails(&[ErrorKind::LongQuery, ErrorKind::TooManyRequests]),
         Endpoint::new(Method::POST, "/tasks/v1", "createTask", create)
             .summary("Create a Task")
-            .about("It runs when its `startTimestamp` has come and its turn is there: the higher `priority` first, then the earlier start.")
+            .about("It runs after its `startTimestamp`, when its turn comes. Higher `priority` runs first, then the earlier start.")
             .fails(&[ErrorKind::ResourceUnknown]),
         Endpoint::new(Method::POST, "/tasks/v1/{taskId}/cancel", "cancelTask", cancel)
             .summary("Cancel a Task")
             .about("Only a Task that is still `new` can be canceled.")
             .fails(&[ErrorKind::ResourceUnknown, ErrorKind::IllegalState]),
         Endpoint::new(Method::GET, "/tasks/v1/{taskId}/logs", "getTaskLogs", logs)
-            .summary("Read what a Task's run logged")
+            .summary("Read the logs of a Task")
             .fails(&[ErrorKind::ResourceUnknown, ErrorKind::IllegalState, ErrorKind::NoTaskLogsFound]),
     ];
     endpoints.into_iter().map(|endpoint| endpoint.tag("Tasks")).collect()
@@ -86,15 +86,15 @@ async fn logs(
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct TaskCreation {
-    /// The Function that runs.
+    /// The Function to run.
     function_name: FunctionName,
-    /// The Function's input: any JSON, at most 250 KB. Kept exactly as it is written.
+    /// The Function's input: any JSON, at most 250 KB. Kept exactly as sent.
     data: Option<AnyJson>,
-    /// When it is due; default now.
+    /// When it is due. Default: now.
     start_timestamp: Option<Timestamp>,
-    /// The higher runs first; default the Function's own.
+    /// Higher priority runs first. Default: the Function's default priority.
     priority: Option<Priority>,
-    /// Words to find it by: at most 50, of 1 to 256 characters.
+    /// Labels to search by: at most 50, of 1 to 256 characters each.
     tags: Option<Tags>,
 }
 

@@ -1,4 +1,4 @@
-//! What the API document says of one endpoint.
+//! The description of one endpoint in the API document.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,48 +13,48 @@ use utoipa::openapi::{
     security::SecurityRequirement,
 };
 
-use super::{BEARER, OAUTH1, Schemas};
+use super::parts::{BEARER, OAUTH1, Schemas};
 use crate::{
     http::access::AccessRule,
     model::{Error, ErrorKind},
 };
 
-/// What the API document says of one endpoint.
+/// The part of the API document about one endpoint.
 #[derive(Clone)]
 pub struct Description {
-    /// What generated clients call it.
+    /// The operation id, which names the method in generated clients.
     pub id: String,
-    /// Who is let in.
+    /// Who may call.
     pub access: AccessRule,
-    /// What its path names, if anything.
+    /// The name of the `{…}` in its path, or an empty string.
     pub path_name: &'static str,
-    /// What is read and answered, told what its path names. Told only when somebody asks for the document: it takes longer
-    /// than all else that a handler's start does.
+    /// Describes what is read and answered, given `path_name`. Called only when somebody asks for the document, because it
+    /// takes longer than the rest of a handler's start.
     pub types: fn(&str, &mut Schemas) -> Types,
-    /// What can go wrong, besides what its access brings along.
+    /// The errors besides those of its access check.
     pub errors: Vec<ErrorKind>,
-    /// In a few words, what it does.
+    /// What it does, in a few words.
     pub summary: String,
-    /// More of that.
+    /// Details.
     pub about: Option<String>,
-    /// Its group.
+    /// The group.
     pub tag: &'static str,
-    /// Whether nobody should begin to use it.
+    /// Whether it is deprecated.
     pub deprecated: bool,
 }
 
-/// What is read and answered, as OpenAPI has it.
+/// What is read and answered, as OpenAPI types.
 pub struct Types {
-    /// From the path and the query.
+    /// The parameters in the path and the query.
     pub parameters: Vec<Parameter>,
-    /// From the body.
+    /// The body of the request.
     pub request_body: Option<RequestBody>,
-    /// The answer.
+    /// The response.
     pub response: Response,
 }
 
 impl Description {
-    /// As OpenAPI has it; notes the schemas that it refers to.
+    /// The description as an OpenAPI type. Adds the schemas that it refers to.
     pub fn operation(&self, schemas: &mut Schemas) -> Operation {
         let types = (self.types)(self.path_name, schemas);
         let mut operation = OperationBuilder::new()
@@ -81,11 +81,11 @@ impl Description {
     fn text(&self) -> String {
         let access = match self.access {
             AccessRule::Anybody => "Anybody may call it.".to_owned(),
-            AccessRule::LoggedIn => "Whoever is logged in may call it.".to_owned(),
+            AccessRule::LoggedIn => "Any logged-in user may call it.".to_owned(),
             AccessRule::Permission(permission) => format!("Needs the permission `{permission}`."),
             AccessRule::PermissionMode(permission) => format!(
-                "By the Function's permission mode: `permissionRequired` needs `{permission}` or \
-                 `{permission}:<name of the Function>`, `allUsers` a logged-in user, `public` nothing."
+                "Depends on the Function's permission mode: `permissionRequired` needs `{permission}` or \
+                 `{permission}:<name of the Function>`, `allUsers` needs a logged-in user, `public` needs nothing."
             ),
         };
         self.about.as_ref().map_or(access.clone(), |about| format!("{about}\n\n{access}"))
@@ -101,7 +101,7 @@ impl Description {
         either
     }
 
-    /// For programs: generated consoles, and the test that calls every endpoint as every kind of caller.
+    /// For programs, such as generated consoles and the test that calls every endpoint as every kind of caller.
     fn access_extension(&self) -> Value {
         match self.access {
             AccessRule::Anybody => json!({"rule": "anybody"}),
@@ -115,7 +115,7 @@ impl Description {
 
     fn errors_by_status(&self) -> BTreeMap<u16, Vec<ErrorKind>> {
         use ErrorKind as Kind;
-        // A credential that cannot be read is 104, and a bad one is an error on every endpoint.
+        // Every endpoint refuses a malformed credential (104) and an invalid one.
         let mut kinds = vec![
             Kind::UserNotAuthenticated,
             Kind::OauthKey,
@@ -143,13 +143,13 @@ impl Description {
     }
 }
 
-/// What an error of this kind looks like.
+/// An example of an error of this kind.
 pub fn error_example(kind: ErrorKind) -> Example {
     let error = Error::new(kind, kind.meaning());
     ExampleBuilder::new().summary(kind.meaning()).value(Some(json!(error.to_body()))).build()
 }
 
-/// One response for all errors of a status: an example each.
+/// One response for all errors of a status, with an example of each.
 fn error_response(kinds: &[ErrorKind]) -> Response {
     let examples = kinds
         .iter()

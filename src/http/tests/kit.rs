@@ -7,11 +7,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::{
     auth::{AuthSettings, Authenticator, NewCredential, issue},
-    http::{HttpConfig, Router, router, serve::Shared},
+    http::{HttpConfig, Router, handler::Shared, router},
     model::{Identity, Permissions, Timestamp, UserId},
     ports::{Ids, SystemChance},
     testing::World,
@@ -57,7 +58,7 @@ impl Kit {
     pub async fn with(config: HttpConfig) -> Self {
         let world = World::at_rest(5).await;
         let shared = shared(&world, config);
-        let router = router(shared.service, shared.authenticator, shared.config);
+        let router = router(shared.service, shared.authenticator, shared.config, shared.in_flight);
         Self { router, world, issued: Mutex::default() }
     }
 
@@ -133,5 +134,10 @@ pub fn shared(world: &World, config: HttpConfig) -> Shared {
         world.clock.clone(),
         AuthSettings::default(),
     );
-    Shared { service: world.service.clone(), authenticator: Arc::new(authenticator), config }
+    Shared {
+        service: world.service.clone(),
+        authenticator: Arc::new(authenticator),
+        config,
+        in_flight: TaskTracker::new(),
+    }
 }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{Request, StatusCode};
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::{kit::Kit, signer::Signer};
@@ -21,7 +22,7 @@ fn instance(kit: &Kit) -> Router {
         kit.world.clock.clone(),
         AuthSettings { keep_credentials: Duration::MAX, ..AuthSettings::default() },
     );
-    router(kit.world.service.clone(), Arc::new(authenticator), HttpConfig::default())
+    router(kit.world.service.clone(), Arc::new(authenticator), HttpConfig::default(), TaskTracker::new())
 }
 
 async fn status(instance: &Router, authorization: &str) -> StatusCode {

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::kit::{Kit, ask, ask_with};
-use crate::http::{HttpConfig, api_document, endpoints};
+use crate::http::{HttpConfig, about, api_document};
 
 const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "PURGE"];
 
@@ -15,7 +15,7 @@ async fn exactly_the_documented_methods_of_the_documented_paths_exist_with_and_w
     let kit = Kit::new().await;
     let document = json!(api_document());
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), endpoints::all().iter().map(|endpoint| endpoint.path).collect::<BTreeSet<_>>().len());
+    assert_eq!(paths.len(), about::all().iter().map(|endpoint| endpoint.path).collect::<BTreeSet<_>>().len());
     for (template, item) in paths {
         for method in METHODS {
             let key = method.to_lowercase();

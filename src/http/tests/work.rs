@@ -18,7 +18,8 @@ use crate::{
 
 async fn answer_of(endpoint: Endpoint, config: HttpConfig) -> (u16, Value) {
     let request = Request::builder().uri(endpoint.path).body(Body::empty()).unwrap();
-    let response = serve::answer(Arc::new(shared(&World::at_rest(5).await, config)), &endpoint, request).await;
+    let response =
+        serve::answer(Arc::new(shared(&World::at_rest(5).await, config)), &endpoint, request, String::new()).await;
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, serde_json::from_slice(&body).unwrap())
@@ -62,10 +63,10 @@ async fn work_goes_on_when_its_client_hangs_up_and_can_be_waited_for() {
         }
     };
     let endpoint = Endpoint::new(Method::GET, "/works", "works", handler);
-    let config = HttpConfig::default();
-    let in_flight = config.in_flight.clone();
+    let shared = Arc::new(shared(&World::at_rest(5).await, HttpConfig::default()));
+    let in_flight = shared.in_flight.clone();
     let request = Request::builder().uri("/works").body(Body::empty()).unwrap();
-    let client = serve::answer(Arc::new(shared(&World::at_rest(5).await, config)), &endpoint, request);
+    let client = serve::answer(shared, &endpoint, request, String::new());
     tokio::select! {
         _ = client => unreachable!("the handler waits to be let go on"),
         () = began.notified() => {}

@@ -93,6 +93,12 @@ impl From<Json> for Box<RawValue> {
     }
 }
 
+impl From<&RawValue> for Json {
+    fn from(value: &RawValue) -> Self {
+        Self(value.to_owned())
+    }
+}
+
 impl From<Value> for Json {
     fn from(value: Value) -> Self {
         // A `Value` always prints as JSON, and what was printed as JSON always parses.

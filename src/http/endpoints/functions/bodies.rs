@@ -1,4 +1,4 @@
-//! What clients send to create, change and execute Functions.
+//! Request bodies for creating, updating and running Functions.
 
 use std::collections::BTreeMap;
 
@@ -25,61 +25,61 @@ pub struct FunctionCreation {
     name: FunctionName,
     /// The zip, in base64.
     code: Code,
-    /// What Lambda calls.
+    /// The handler that Lambda calls.
     entry_point: EntryPoint,
-    /// What runs it.
+    /// The Lambda runtime.
     runtime: Runtime,
     #[schema(inline)]
     #[serde(flatten)]
     options: Options,
 }
 
-/// A change of a Function: what is absent keeps its value.
+/// An update of a Function. Absent fields keep their values.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct FunctionUpdate {
-    /// The name in the path again, if at all.
+    /// If present, the same name as in the path.
     pub(super) name: Option<String>,
     /// The zip, in base64.
     code: Option<Code>,
-    /// What Lambda calls.
+    /// The handler that Lambda calls.
     entry_point: Option<EntryPoint>,
-    /// What runs it.
+    /// The Lambda runtime.
     runtime: Option<Runtime>,
     #[schema(inline)]
     #[serde(flatten)]
     options: Options,
 }
 
-/// What has a default.
+/// The fields that have a default.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct Options {
-    /// What it is for; an empty one or `null` takes it away.
+    /// What it is for. An empty string or `null` removes it.
     #[schema(value_type = Option<Description>)]
     description: Option<Option<Description>>,
-    /// How long one run may take, in seconds; default 30.
+    /// How long one run may take, in seconds. Default: 30.
     time_limit: Option<TimeLimit>,
-    /// How much memory one run may take, in MB; default 128.
+    /// How much memory one run may use, in MB. Default: 128.
     memory_limit: Option<MemoryLimit>,
-    /// What its process finds in its environment, by name; replaced as a whole. At most 4096 bytes.
+    /// The environment variables of its process, by name. Replaced as a whole. At most 4096 bytes.
     #[schema(value_type = Option<BTreeMap<String, super::details::EnvironmentVariable>>)]
     environment_variables: Option<Environment>,
-    /// What happens after a run failed; replaced as a whole. Default: nothing.
+    /// What happens when a run fails. Replaced as a whole. Default: no retry.
     retry_policy: Option<RetryPolicy>,
     /// Who may run it, and how.
     execution_options: Option<ExecutionOptionsUpdate>,
 }
 
-/// Who may run a Function, and how: what is absent keeps its value.
+/// Who may run a Function, and how. Absent fields keep their values.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct ExecutionOptionsUpdate {
-    /// Who may execute it directly or call it as an API Function; default `permissionRequired`.
+    /// Who may execute it directly or call it as an API Function. Default: `permissionRequired`.
     permission_mode: Option<PermissionMode>,
-    /// The priority of its Tasks when nobody says otherwise; default 0.
+    /// The priority of Tasks that are created without one. Default: 0.
     default_priority: Option<Priority>,
-    /// How many of its runs may be in progress at once; `null` takes it away.
+    /// How many of its runs may be in progress at once. `null` removes the limit.
     #[schema(value_type = Option<ConcurrencyLimit>)]
     concurrency_limit: Option<Option<ConcurrencyLimit>>,
 }
@@ -100,7 +100,7 @@ impl FromFields for FunctionCreation {
             entry_point: fields.required("entryPoint")?,
             runtime: fields.required("runtime")?,
             options: Options::from_fields(fields)?,
-            // Last: it is the one that takes work to read.
+            // Last, because it takes the most work to read.
             code: fields.required("code")?,
         })
     }
@@ -162,7 +162,7 @@ impl Options {
     }
 }
 
-/// A string that breaks the rule of names has an error of its own (1407).
+/// A string that is not a valid name has an error of its own (1407).
 fn new_name(fields: &Fields<'_>) -> Result<FunctionName> {
     let name: String = fields.required("name")?;
     let refused = |rule| Error::new(ErrorKind::InvalidFunctionName, format!("The field 'name' {rule}."));
@@ -178,7 +178,7 @@ fn environment(fields: &Fields<'_>) -> Result<Option<Environment>> {
             .ok_or_else(|| Error::field_format(&variables.path_of(name), "must be an object with a 'value'"))?;
         values.insert(name.to_owned(), variable.required("value")?);
     }
-    // Lambda itself would refuse it, so this is 1402 and not 15.
+    // 1402 and not 15, because Lambda itself would refuse it.
     let refused =
         |rule| Error::new(ErrorKind::InvalidFunctionConfiguration, format!("In 'environmentVariables', {rule}."));
     Environment::parse(values).map(Some).map_err(refused)

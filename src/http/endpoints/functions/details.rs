@@ -1,4 +1,4 @@
-//! How Functions and their log lines are shown.
+//! Functions and their log lines in responses.
 
 use std::collections::BTreeMap;
 
@@ -16,30 +16,29 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FunctionDetails {
-    /// Its name.
+    /// The name.
     name: FunctionName,
-    /// What it is for; empty when nobody said.
+    /// What it is for. Empty by default.
     description: String,
-    /// What Lambda calls.
+    /// The handler that Lambda calls.
     entry_point: EntryPoint,
-    /// What runs it.
+    /// The Lambda runtime.
     runtime: Runtime,
     /// How long one run may take.
     time_limit: TimeLimit,
-    /// How much memory one run may take.
+    /// How much memory one run may use.
     memory_limit: MemoryLimit,
-    /// What its process finds in its environment, by name.
+    /// The environment variables of its process, by name.
     environment_variables: BTreeMap<String, EnvironmentVariable>,
-    /// What happens after a run failed.
+    /// What happens when a run fails.
     retry_policy: RetryPolicy,
     /// Who may run it, and how.
     execution_options: ExecutionOptions,
-    /// A disabled Function runs nothing, and its waiting Tasks wait.
+    /// Whether it can run. The Tasks of a disabled Function keep waiting.
     enabled: bool,
     /// When a caller last changed it.
     update_timestamp: Timestamp,
-    /// The code's SHA-256 in base64: what a client compares with its own zip's to know whether there is anything to
-    /// upload.
+    /// The code's SHA-256 in base64. A client compares it with that of its own zip to see whether it must upload.
     code_sha256: String,
 }
 
@@ -83,9 +82,9 @@ pub struct FunctionLogLines(Vec<FunctionLogLine>);
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FunctionLogLine {
-    /// What, without its line end.
+    /// The line, without its line break.
     message: String,
-    /// When.
+    /// When it was logged.
     event_timestamp: Timestamp,
 }
 

@@ -26,7 +26,7 @@ use crate::{
     service::{Executed, Service},
 };
 
-/// What this file serves.
+/// The endpoints of this resource.
 pub fn endpoints() -> Vec<Endpoint> {
     const ONE: &str = "/tasks/v1/functions/{functionName}";
     let endpoints = vec![
@@ -43,24 +43,24 @@ pub fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::PUT, ONE, "updateFunction", update)
             .summary("Change a Function")
             .about(
-                "What is absent keeps its value. A call that comes in meanwhile sees the old code with the old \
-                 configuration, or the new with the new.",
+                "Absent fields keep their values. A concurrent call runs either the old code with the old configuration, or \
+                 the new code with the new.",
             )
             .fails(&[ErrorKind::ResourceUnknown, ErrorKind::IllegalArgument]),
         Endpoint::new(Method::DELETE, ONE, "deleteFunction", delete)
             .summary("Delete a Function")
-            .about("Its Tasks, API Requests and logs stay readable.")
+            .about("Its Tasks, API Requests and logs can still be read.")
             .fails(&[ErrorKind::ResourceUnknown, ErrorKind::ConflictingUpdate]),
         Endpoint::new(Method::POST, "/tasks/v1/functions/{functionName}/enable", "enableFunction", enable)
             .summary("Enable a Function")
             .fails(&[ErrorKind::ResourceUnknown, ErrorKind::ConflictingUpdate]),
         Endpoint::new(Method::POST, "/tasks/v1/functions/{functionName}/disable", "disableFunction", disable)
             .summary("Disable a Function")
-            .about("It runs nothing until it is enabled; its waiting Tasks wait.")
+            .about("Nothing runs until it is enabled again. Its Tasks keep waiting.")
             .fails(&[ErrorKind::ResourceUnknown, ErrorKind::ConflictingUpdate]),
         Endpoint::new(Method::POST, "/tasks/v1/functions/{functionName}/execute", "executeFunction", execute)
-            .summary("Execute a Function and wait for its result")
-            .about("Creates a Task and runs it at once, past the queue. The result is answered and not stored.")
+            .summary("Run a Function now and wait for its result")
+            .about("Creates a Task and runs it immediately, bypassing the queue. The result is returned but not stored.")
             .fails(&[
                 ErrorKind::IllegalState,
                 ErrorKind::ConcurrentExecutionLimit,
@@ -69,8 +69,8 @@ pub fn endpoints() -> Vec<Endpoint> {
                 ErrorKind::LambdaRuntime,
             ]),
         Endpoint::new(Method::GET, "/tasks/v1/functions/{functionName}/logs", "getFunctionLogs", logs)
-            .summary("Read what a Function logged")
-            .about("Read a Task's or an API Request's logs instead.")
+            .summary("Read the logs of a Function")
+            .about("Read the logs of a Task or an API Request instead.")
             .deprecated()
             .fails(&[ErrorKind::ResourceUnknown]),
     ];
@@ -104,7 +104,7 @@ async fn update(
     JsonBody(body): JsonBody<FunctionUpdate>,
 ) -> Result<Json<AffectedRecords>> {
     if body.name.as_ref().is_some_and(|other| *other != name) {
-        let message = "The field 'name' differs from the name in the path: a Function cannot be renamed.";
+        let message = "The field 'name' differs from the name in the path. A Function cannot be renamed.";
         return Err(Error::new(ErrorKind::IllegalArgument, message));
     }
     service.update_function(&name, body.into()).await.map(Json::of)

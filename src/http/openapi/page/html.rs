@@ -1,8 +1,8 @@
-//! HTML written by hand, with the one rule that matters: text is escaped.
+//! Hand-written HTML, with the one rule that matters: text is escaped.
 
 use std::fmt::{self, Display};
 
-/// A text that prints escaped, with `code` between back ticks.
+/// A string that prints escaped; back ticks become `<code>`.
 pub struct Text<'a>(pub &'a str);
 
 impl Display for Text<'_> {
@@ -18,7 +18,7 @@ impl Display for Text<'_> {
     }
 }
 
-/// A text that prints escaped.
+/// A string that prints escaped.
 pub struct Escaped<'a>(pub &'a str);
 
 impl Display for Escaped<'_> {
@@ -37,7 +37,7 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// Paragraphs, told apart by empty lines.
+/// A string that prints as escaped paragraphs; empty lines separate them.
 pub struct Paragraphs<'a>(pub &'a str);
 
 impl Display for Paragraphs<'_> {
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_escaped_inside_of_code_too() {
+    fn text_is_escaped_inside_code_too() {
         assert_eq!(Text("a <b> `c & \"d\"` e").to_string(), "a &lt;b&gt; <code>c &amp; &quot;d&quot;</code> e");
         assert_eq!(Paragraphs("a\n\nb").to_string(), "<p>a</p><p>b</p>");
     }

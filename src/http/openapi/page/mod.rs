@@ -1,15 +1,17 @@
-//! The API document as a page for people: plain HTML without scripts, so that it reads anywhere and loads nothing.
+//! The API document as a page for people: plain HTML without scripts, so that it works anywhere and loads nothing.
 
 mod html;
+mod json;
 mod schema;
 
 use std::fmt::{self, Write};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use html::{Escaped, Paragraphs, Text};
+use json::{list, object, text};
 
-/// The page of this document.
+/// Renders this document as a page.
 pub fn render(document: &Value) -> String {
     let mut page = String::new();
     // Writing into a `String` cannot fail.
@@ -34,7 +36,7 @@ fn write_page(page: &mut String, document: &Value) -> fmt::Result {
         let name = text(&tag["name"]);
         write!(page, "<li><a href=\"#{0}\">{1}</a></li>", anchor(name), Escaped(name))?;
     }
-    page.push_str("<li><a href=\"#Credentials-sent\">How credentials are sent</a></li><li><a href=\"#Records\">Records</a></li></ul></nav>");
+    page.push_str("<li><a href=\"#Sending-credentials\">How to send credentials</a></li><li><a href=\"#Records\">Records</a></li></ul></nav>");
     for tag in list(&document["tags"]) {
         let name = text(&tag["name"]);
         write!(page, "<h2 id=\"{}\">{}</h2>{}", anchor(name), Escaped(name), Paragraphs(text(&tag["description"])))?;
@@ -44,7 +46,7 @@ fn write_page(page: &mut String, document: &Value) -> fmt::Result {
             }
         }
     }
-    page.push_str("<h2 id=\"Credentials-sent\">How credentials are sent</h2>");
+    page.push_str("<h2 id=\"Sending-credentials\">How to send credentials</h2>");
     for (name, scheme) in object(&document["components"]["securitySchemes"]) {
         write!(page, "<p><code>{}</code>: {}</p>", Escaped(name), Text(text(&scheme["description"])))?;
     }
@@ -90,10 +92,10 @@ fn write_operation(page: &mut String, document: &Value, path: &str, method: &str
     if let Some(body) = operation.get("requestBody") {
         page.push_str("<h4>Body</h4><p>");
         write_content(page, body)?;
-        page.push_str(if body["required"] == true { "" } else { " It may be left out." });
+        page.push_str(if body["required"] == true { "" } else { " Optional." });
         page.push_str("</p>");
     }
-    page.push_str("<h4>Answers</h4><table>");
+    page.push_str("<h4>Responses</h4><table>");
     for (status, response) in object(&operation["responses"]) {
         write!(page, "<tr><td><code>{}</code><td>", Escaped(status))?;
         let examples = object(&response["content"]["application/json"]["examples"]).collect::<Vec<_>>();
@@ -130,18 +132,6 @@ fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
 
 fn anchor(name: &str) -> String {
     name.replace(' ', "-")
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn object(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
-    value.as_object().into_iter().flat_map(Map::iter).map(|(name, value)| (name.as_str(), value))
 }
 
 #[cfg(test)]

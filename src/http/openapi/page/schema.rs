@@ -1,4 +1,4 @@
-//! How the page shows what values look like.
+//! How the page shows the types of values.
 
 use std::fmt::{self, Write};
 
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::{
     html::{Escaped, Text},
-    list, object, text,
+    json::{list, object, text},
 };
 
-/// What a record holds, a row for each field.
+/// Writes the fields of a record, one row each.
 pub fn write_record(page: &mut String, schema: &Value) -> fmt::Result {
     write!(page, "<p>{}</p>", Text(text(&schema["description"])))?;
     let parts = list(&schema["allOf"]);
@@ -46,7 +46,7 @@ fn write_fields(page: &mut String, schema: &Value) -> fmt::Result {
     Ok(())
 }
 
-/// What a value is, in a few words.
+/// Writes the type of a value in a few words.
 pub fn write_type(page: &mut String, schema: &Value) -> fmt::Result {
     if let Some(name) = schema["$ref"].as_str().and_then(|target| target.rsplit('/').next()) {
         return write!(page, "<a href=\"#record-{0}\">{0}</a>", Escaped(name));

@@ -1,0 +1,217 @@
+//! What runs an endpoint: a handler, and the steps that come before it.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, header, request::Parts};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    access::{Access, AccessRule},
+    answer::Answer,
+    body::Incoming,
+    config::HttpConfig,
+    connection::{ClientAddress, ClientUri},
+    cors,
+    head::Head,
+    input::Input,
+    params::Params,
+};
+use crate::{
+    auth::{Authenticator, RequestParts},
+    model::{Caller, Permission, Result},
+    service::Service,
+};
+
+/// What all requests share.
+pub struct Shared {
+    /// The service.
+    pub service: Service,
+    /// Identifies callers by their credentials.
+    pub authenticator: Arc<Authenticator>,
+    /// The settings.
+    pub config: HttpConfig,
+    /// The requests in progress. A request is worked on to its end even when its client hangs up, so that a Function's
+    /// outcome is never lost with a connection; to stop the process, close this and wait for it.
+    pub in_flight: TaskTracker,
+}
+
+/// An async function of the service, the caller's access and, optionally, the path and query, and the body. They are
+/// read in this order, and the first error ends the request: access first, the body last.
+///
+/// `M` tells the shapes of such functions apart: without it, the compiler takes the four implementations for overlapping.
+pub trait Handler<M>: Clone + Send + Sync + 'static {
+    /// Who may call.
+    type Access: Access;
+    /// What is read from the path and the query.
+    type Params: Params;
+    /// What is read from the body.
+    type Input: Input;
+    /// The response.
+    type Answer: Answer;
+
+    /// Calls the function.
+    fn call(
+        &self,
+        service: Service,
+        access: Self::Access,
+        params: Self::Params,
+        input: Self::Input,
+    ) -> impl Future<Output = Result<Self::Answer>> + Send;
+}
+
+/// Takes a request through the steps of its handler: authenticate the caller, check their access, read the path and the
+/// query, check their access to the Function that these name, read the body, and call the handler. So a caller who is
+/// refused never has to send a body first.
+pub async fn handle<M, H: Handler<M>>(
+    shared: &Shared,
+    request: Request<Body>,
+    path_value: String,
+    handler: H,
+) -> Result<Response> {
+    let (parts, body) = request.into_parts();
+    let mut body = Incoming::new(body, &parts.headers);
+    let form_limit = H::Input::limit(&shared.config.limits).unwrap_or(shared.config.limits.default);
+    let caller = authenticate(shared, &parts, &mut body, form_limit).await?;
+    let access = H::Access::admit(caller)?;
+    let head = Head::new(parts, path_value);
+    let params = H::Params::read(&head)?;
+    if let Err(refused) = access.admit_to(&shared.service, params.function()).await {
+        let is_api = H::Access::RULE == AccessRule::PermissionMode(Permission::ExecuteApiFunction);
+        return match is_api && cors::is_preflight(&head.method, &head.headers) {
+            true => Ok(cors::allow_any_request(&head.headers)),
+            false => Err(refused),
+        };
+    }
+    let body = match H::Input::limit(&shared.config.limits) {
+        Some(limit) => {
+            H::Input::check(&head)?;
+            let account = shared.config.bodies.account(access.is_anonymous());
+            body.read(limit, shared.config.body_patience, account).await?
+        }
+        None => Bytes::new(),
+    };
+    let input = H::Input::read(&head, body)?;
+    handler.call(shared.service.clone(), access, params, input).await?.into_response()
+}
+
+/// Identifies the caller. A form that is part of the signature is read for that; until then its sender is anonymous, and
+/// the form is charged as an anonymous body.
+async fn authenticate(shared: &Shared, parts: &Parts, body: &mut Incoming, limit: usize) -> Result<Caller> {
+    let config = &shared.config;
+    if config.public_url.is_none() && is_signed(&parts.headers) {
+        config.hosts.check_signed(parts)?;
+    }
+    let url = client_url(parts, config);
+    let mut request = RequestParts {
+        method: parts.method.as_str(),
+        url: &url,
+        headers: &parts.headers,
+        form: None,
+        address: parts.extensions.get::<ClientAddress>().map(|address| address.0),
+    };
+    let form;
+    if shared.authenticator.needs_form(&request).await {
+        form = body.read_ahead(limit, config.body_patience, config.bodies.account(true)).await?;
+        request.form = Some(&form);
+    }
+    shared.authenticator.authenticate(request).await
+}
+
+fn is_signed(headers: &HeaderMap) -> bool {
+    let scheme =
+        |value: &HeaderValue| value.as_bytes().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"oauth"));
+    headers.get(header::AUTHORIZATION).is_some_and(scheme)
+}
+
+/// The URL as the client wrote it.
+fn client_url(parts: &Parts, config: &HttpConfig) -> String {
+    let uri = parts.extensions.get::<ClientUri>().map_or(&parts.uri, |seen| &seen.0);
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    match &config.public_url {
+        Some(public) => format!("{}://{}{target}", public.scheme(), public.authority()),
+        None => {
+            let scheme = uri.scheme_str().unwrap_or("http");
+            let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            let authority = uri.authority().map(|authority| authority.as_str()).or(host).unwrap_or("localhost");
+            format!("{scheme}://{authority}{target}")
+        }
+    }
+}
+
+impl<F, Fut, A, O> Handler<(A,)> for F
+where
+    F: Fn(Service, A) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<O>> + Send,
+    A: Access,
+    O: Answer,
+{
+    type Access = A;
+    type Params = ();
+    type Input = ();
+    type Answer = O;
+
+    fn call(&self, service: Service, access: A, (): (), (): ()) -> impl Future<Output = Result<O>> + Send {
+        self(service, access)
+    }
+}
+
+impl<F, Fut, A, P, O> Handler<(A, P)> for F
+where
+    F: Fn(Service, A, P) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<O>> + Send,
+    A: Access,
+    P: Params,
+    O: Answer,
+{
+    type Access = A;
+    type Params = P;
+    type Input = ();
+    type Answer = O;
+
+    fn call(&self, service: Service, access: A, params: P, (): ()) -> impl Future<Output = Result<O>> + Send {
+        self(service, access, params)
+    }
+}
+
+/// Marks handlers that read the body but not the path, so that they differ from those that read only the path.
+#[derive(Debug)]
+pub struct BodyOnly<A, I>(PhantomData<fn() -> (A, I)>);
+
+impl<F, Fut, A, I, O> Handler<BodyOnly<A, I>> for F
+where
+    F: Fn(Service, A, I) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<O>> + Send,
+    A: Access,
+    I: Input,
+    O: Answer,
+{
+    type Access = A;
+    type Params = ();
+    type Input = I;
+    type Answer = O;
+
+    fn call(&self, service: Service, access: A, (): (), input: I) -> impl Future<Output = Result<O>> + Send {
+        self(service, access, input)
+    }
+}
+
+impl<F, Fut, A, P, I, O> Handler<(A, P, I)> for F
+where
+    F: Fn(Service, A, P, I) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<O>> + Send,
+    A: Access,
+    P: Params,
+    I: Input,
+    O: Answer,
+{
+    type Access = A;
+    type Params = P;
+    type Input = I;
+    type Answer = O;
+
+    fn call(&self, service: Service, access: A, params: P, input: I) -> impl Future<Output = Result<O>> + Send {
+        self(service, access, params, input)
+    }
+}
