@@ -1,4 +1,4 @@
-//! Events to an EventBridge bus.
+//! Publishes events to an EventBridge bus.
 
 use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
 
@@ -8,13 +8,13 @@ use crate::{
     ports::{Events, PortError, PortFuture, TaskFailedEvent},
 };
 
-/// The `source` of every event: what rules match on, with the bus.
+/// The `source` of every event, which rules match on together with the bus.
 const SOURCE: &str = "tasklane";
 
 const ACTION: &str = "publish an event to EventBridge";
 
-/// [`Events`] on an EventBridge bus: `source` is `tasklane`, `detail-type` the event's type, `detail` the event, whose
-/// `id` stays the same when it is published again.
+/// [`Events`] on an EventBridge bus. `source` is `tasklane`, `detail-type` is the event's type, and `detail` is the
+/// event, whose `id` stays the same when it is published again.
 #[derive(Clone, Debug)]
 pub struct EventBridgeEvents {
     client: OnDemand<Client>,
@@ -22,7 +22,7 @@ pub struct EventBridgeEvents {
 }
 
 impl EventBridgeEvents {
-    /// On the bus of this name or ARN.
+    /// Publishes to the bus with this name or ARN.
     pub fn new(config: &aws_config::SdkConfig, bus: impl Into<String>) -> Self {
         Self { client: config::client(config, Client::new), bus: bus.into() }
     }
@@ -39,7 +39,7 @@ impl Events for EventBridgeEvents {
                 .build();
             let answer =
                 self.client.put_events().entries(entry).send().await.map_err(|error| port_error(ACTION, error))?;
-            // The call succeeds even when the bus took nothing.
+            // The call succeeds even when the bus refused the event.
             if answer.failed_entry_count() == 0 {
                 return Ok(());
             }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_that_the_bus_refused_was_not_published() {
+    async fn a_refused_event_is_an_error() {
         let refused = json!({ "FailedEntryCount": 1, "Entries": [{ "ErrorCode": "InternalFailure", "ErrorMessage": "try again" }] });
         let wire = ReplayClient::replaying([Reply::ok(refused)]);
         let error = EventBridgeEvents::new(&wire.sdk_config(), "bus").publish(&event("boom")).await.unwrap_err();
@@ -98,8 +98,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_huge_error_still_fits_on_the_bus() {
-        // An entry ends at 256 KB, and JSON writes one byte of these as six.
+    async fn a_huge_error_still_fits_in_an_event() {
+        // An entry holds at most 256 KB, and JSON turns each of these bytes into six.
         // <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html>
         let huge = "\u{1}".repeat(3_000_000);
         let error = TaskError { kind: TaskErrorKind::Runtime, name: huge.clone(), message: huge };

@@ -1,8 +1,10 @@
-//! The Extensions API, as far as a process needs it that is an extension of itself.
+//! A client of Lambda's Extensions API, for a process that is an extension of itself.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>
 //!
-//! One connection carries all of it, and is driven where an answer is awaited, by no task of its own: what a poll asks for
-//! is on its way when that poll returns, and what else there is to do can be done while Lambda answers.
+//! It uses one connection, which is polled together with the request and not by a task of its own. So the first poll
+//! has already sent the request when it returns, and the handler starts while Lambda answers. The crate
+//! `lambda-extension` is not used, because it opens connections of its own and registers in a loop of its own
+//! (`docs/performance.md` has the figures).
 
 use std::{env, fmt, io, pin::pin};
 
@@ -16,40 +18,40 @@ use tokio::net::TcpStream;
 const NAME: HeaderName = HeaderName::from_static("lambda-extension-name");
 const IDENTIFIER: HeaderName = HeaderName::from_static("lambda-extension-identifier");
 
-/// Why the API does not do what was asked.
+/// Why a call of the API failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExtensionError {
-    /// This is no execution environment of Lambda.
-    #[error("AWS_LAMBDA_RUNTIME_API does not say where Lambda is")]
+    /// This process does not run in Lambda.
+    #[error("AWS_LAMBDA_RUNTIME_API is not set")]
     NotInLambda,
-    /// It was not reached.
-    #[error("Lambda was not reached: {0}")]
+    /// The connection failed.
+    #[error("cannot connect to Lambda: {0}")]
     Unreachable(#[from] io::Error),
-    /// The connection broke off.
-    #[error("the connection to Lambda broke off: {0}")]
+    /// The connection broke.
+    #[error("the connection to Lambda broke: {0}")]
     Broken(#[from] hyper::Error),
-    /// What was to be asked cannot be written down as a request.
-    #[error("no request can be made of it: {0}")]
+    /// The request is invalid.
+    #[error("the request is invalid: {0}")]
     Request(#[from] http::Error),
-    /// It said no.
+    /// Lambda refused the request.
     #[error("Lambda answered {0}: {1}")]
     Refused(StatusCode, String),
-    /// It said yes, and not to whom.
+    /// Lambda registered the extension, but sent no identifier.
     #[error("Lambda gave the extension no identifier")]
     Nameless,
 }
 
-/// The API of this execution environment.
+/// The API in this execution environment.
 pub struct ExtensionsApi {
     host: String,
-    /// None when there was an error on the last one.
+    /// `None` after an error.
     connection: Option<Connection>,
 }
 
 type Connection = (SendRequest<Full<Bytes>>, http1::Connection<TokioIo<TcpStream>, Full<Bytes>>);
 
 impl ExtensionsApi {
-    /// Connects to where Lambda says that it is.
+    /// Connects to the address that Lambda sets in the environment.
     pub async fn connect() -> Result<Self, ExtensionError> {
         Self::at(env::var("AWS_LAMBDA_RUNTIME_API").map_err(|_| ExtensionError::NotInLambda)?).await
     }
@@ -59,7 +61,8 @@ impl ExtensionsApi {
         Ok(Self { host, connection })
     }
 
-    /// Tells Lambda of an extension that hears of each invocation. To be done before the first one is asked for.
+    /// Registers an extension that is told of each invocation. This must happen before the runtime asks for the first
+    /// one.
     pub async fn register(mut self, name: &'static str) -> Result<Extension, ExtensionError> {
         let request = self
             .request(Method::POST, "register")
@@ -90,7 +93,7 @@ impl ExtensionsApi {
             tokio::select! {
                 biased;
                 answer = &mut answer => answer?,
-                // What was answered before the end counts.
+                // A response that arrived before the end is valid.
                 ended = &mut connection => {
                     ended?;
                     return good(answer.await?);
@@ -136,11 +139,11 @@ pub struct Extension {
 }
 
 impl Extension {
-    /// Says that everything is done, and waits for the next invocation.
+    /// Tells Lambda that the work is done, and waits for the next invocation.
     pub async fn next(&mut self) -> Result<(), ExtensionError> {
         let request = || self.api.request(Method::GET, "event/next").header(IDENTIFIER, &self.id).body(Full::default());
         let (first, second) = (request()?, request()?);
-        // The connection may have come to its end meanwhile; a new one has not.
+        // The connection may have ended in the meantime. A new one works.
         if self.api.exchange(first).await.is_err() {
             self.api.exchange(second).await?;
         }
@@ -158,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    /// Hears one request and answers it; answers what was heard.
+    /// Reads one request, answers it, and returns the request.
     async fn answer(stream: &mut TcpStream, status: &str, headers: &str) -> String {
         let mut heard = String::new();
         while !heard.contains("\r\n\r\n") || heard.starts_with("POST") && !heard.ends_with('}') {
@@ -178,14 +181,14 @@ mod tests {
         (listener, host)
     }
 
-    /// In one thread: what is on its way when a poll returns was sent by that poll.
+    /// In one thread, so that only the poll can have sent what has arrived when it returns.
     #[tokio::test]
-    async fn the_extension_is_told_of_before_anything_else_is_done() {
+    async fn registering_sends_its_request_in_the_first_poll() {
         let (listener, host) = listen().await;
         let (api, accepted) = tokio::join!(ExtensionsApi::at(host), listener.accept());
         let (mut stream, _) = accepted.unwrap();
         let mut registering = pin!(api.unwrap().register("me"));
-        // One poll, and nothing after it that could send.
+        // One poll, and nothing else that could send.
         assert!((&mut registering).now_or_never().is_none());
         let mut sent = [0; 4];
         assert_eq!(stream.peek(&mut sent).await.unwrap(), 4);
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn invocations_are_asked_for_on_the_same_connection_and_on_a_new_one_when_that_has_ended() {
+    async fn the_connection_is_reused_and_replaced_when_it_has_ended() {
         let (listener, host) = listen().await;
         let lambda = tokio::spawn(async move {
             let (mut first, _) = listener.accept().await.unwrap();
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_there_are_no_extensions_that_is_said() {
+    async fn an_environment_without_extensions_is_an_error() {
         let (listener, host) = listen().await;
         let lambda = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();

@@ -1,4 +1,4 @@
-//! What went wrong in a call of an AWS API, in one shape for all services.
+//! The error of a failed AWS call, in one type for all services.
 
 use std::fmt;
 
@@ -10,27 +10,27 @@ use aws_sdk_lambda::{
 
 use crate::ports::PortError;
 
-/// A failed call. Its text is for the log: it names the error, what AWS said and the request id that AWS support asks for.
+/// A failed call. Its text is for the log: it has the error, the message and the request id that AWS support asks for.
 #[derive(Debug)]
 pub(crate) struct Fault {
     /// How far the call got.
     pub reach: Reach,
-    /// AWS's name for the error, e.g. `ResourceNotFoundException`; empty when the service did not answer.
+    /// AWS's name for the error, such as `ResourceNotFoundException`. Empty when there was no response.
     pub code: String,
-    /// What AWS said, or what broke on the way.
+    /// The message from AWS, or the reason why there was no response.
     pub message: String,
-    /// The HTTP status, when there was an answer.
+    /// The HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// AWS's id of the request, when there was an answer.
+    /// AWS's id of the request, if there was a response.
     pub request_id: Option<String>,
 }
 
 /// How far a failed call got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// It was never sent: no credentials, a request that cannot be built.
+    /// It was never sent: there were no credentials, or the request was invalid.
     NotSent,
-    /// It may have been carried out: the connection broke, the answer did not come or made no sense.
+    /// It may have been carried out: the connection broke, or the response was missing or malformed.
     Unknown,
     /// The service answered with an error.
     Answered,
@@ -53,7 +53,7 @@ where
         let reach = match &error {
             SdkError::ConstructionFailure(_) => Reach::NotSent,
             SdkError::ServiceError(_) => Reach::Answered,
-            // Non-exhaustive, and for what is not known the careful answer is: it may have been carried out.
+            // The enum is non-exhaustive. An unknown error may have come after the call was carried out.
             _ => Reach::Unknown,
         };
         let (code, message) = match error.as_service_error() {
@@ -86,7 +86,7 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// The call that did `action` failed for a reason that is not the caller's.
+/// The error of a call that tried to do `action` and failed for a reason that is not the caller's.
 pub(crate) fn port_error(action: &'static str, error: impl Into<Fault>) -> PortError {
     PortError::new(action, error.into())
 }

@@ -1,8 +1,8 @@
-//! What stands between API Gateway and the router: its events as requests, and answers as it takes them.
+//! Converts the events of API Gateway to requests, and responses to its format.
 //!
-//! Payload format 2.0 of an HTTP API. `lambda_http` has a conversion of its own; it resolves dot segments and panics on
-//! paths that are no URL any more, and both reach it: an HTTP API decodes the path before it hands it on. Here the
-//! path is made a path again and nothing else is touched, as far as can be: `%2F` has become `/` for good.
+//! This is payload format 2.0 of an HTTP API. The conversion of `lambda_http` is not used: it resolves dot segments and
+//! panics on paths that are not valid in a URL, and an HTTP API passes on both, because it decodes the path. Here, the
+//! path is encoded again and otherwise unchanged, except that a decoded `%2F` remains a `/`.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
 use std::{
@@ -23,10 +23,10 @@ use crate::{
     model::{Error, ErrorKind, ObjectId},
 };
 
-/// What Lambda passes on of an answer, all of it as JSON: 6 MB, and a little less to be on the safe side.
+/// The largest response that Lambda passes on, as JSON: 6 MB, minus a safety margin.
 const MAX_ANSWER_BYTES: usize = 6 * 1024 * 1024 - 16 * 1024;
 
-/// What can stand in a decoded path and not in a URL's.
+/// The characters that a decoded path may contain and the path of a URL may not.
 const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -43,7 +43,7 @@ const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// A request as an HTTP API hands it on.
+/// A request as an HTTP API passes it on.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayEvent {
@@ -73,11 +73,11 @@ struct RequestContext {
 #[serde(rename_all = "camelCase")]
 struct HttpContext {
     method: String,
-    /// Of the connection to the gateway. No header can change it.
+    /// The address of the connection to the gateway. No header can change it.
     source_ip: Option<String>,
 }
 
-/// An answer as an HTTP API takes it.
+/// A response in the format of an HTTP API.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayAnswer {
@@ -89,11 +89,11 @@ pub struct GatewayAnswer {
     is_base64_encoded: bool,
 }
 
-/// Has the router answer an event.
+/// Answers an event with the router.
 pub async fn answer(router: Router, event: GatewayEvent) -> Result<GatewayAnswer, NoRequest> {
     let request = match event.into_request() {
         Ok(request) => request,
-        // The client's doing: the gateway hands on what it got.
+        // The client caused it: the gateway passes on what it receives.
         Err(no_request) => return Ok(GatewayAnswer::error(&Error::new(ErrorKind::BadRequest, no_request.to_string()))),
     };
     let path = request.uri().path().to_owned();
@@ -105,14 +105,14 @@ pub async fn answer(router: Router, event: GatewayEvent) -> Result<GatewayAnswer
     Ok(GatewayAnswer::of(&path, Response::from_parts(parts, body)))
 }
 
-/// Why an event is no request.
+/// Why an event is not a request.
 #[derive(Debug, thiserror::Error)]
-#[error("API Gateway sent an event that is no HTTP request: {0}")]
+#[error("API Gateway sent an event that is not an HTTP request: {0}")]
 pub struct NoRequest(String);
 
 impl GatewayEvent {
-    /// The request that the client made. Its URI is absolute, as the client wrote it, but for the name of a stage, which
-    /// is taken away; where the client wrote it too, there is a [`ClientUri`] that has it (OAuth 1.0a signs it).
+    /// The request that the client made. Its URI is the absolute URL that the client wrote, without the stage. If the
+    /// client's URL contains the stage, a [`ClientUri`] has the original, because OAuth 1.0a signs it.
     pub fn into_request(self) -> Result<Request<Bytes>, NoRequest> {
         let no_request = |error: &dyn std::fmt::Display| NoRequest(error.to_string());
         let method = Method::from_bytes(self.request_context.http.method.as_bytes()).map_err(|e| no_request(&e))?;
@@ -132,7 +132,7 @@ impl GatewayEvent {
             None => Bytes::new(),
         };
         let mut request = Request::builder().method(method).uri(inner);
-        // The gateway puts the stage before the path behind a custom domain too, whose clients do not.
+        // Behind a custom domain, the gateway puts the stage in front of the path, although the client did not.
         let domain = self.request_context.domain_name.as_deref().unwrap_or(host);
         if path != self.raw_path && domain.contains(".execute-api.") {
             request = request.extension(ClientUri(whole));
@@ -151,7 +151,7 @@ impl GatewayEvent {
 }
 
 impl GatewayAnswer {
-    /// As much of an answer as Lambda passes on: one that is too large becomes an error that says so.
+    /// The response, or an error if it is too large for Lambda to pass on.
     pub fn of(path: &str, response: Response<Bytes>) -> Self {
         let answer = Self::unchecked(response);
         match answer.is_too_large().then(|| too_large(path, &answer.body)) {
@@ -160,7 +160,7 @@ impl GatewayAnswer {
         }
     }
 
-    /// The answer that is an error of the contract.
+    /// The response for an error.
     pub fn error(error: &Error) -> Self {
         let body = serde_json::to_string(&error.to_body()).unwrap_or_default();
         let headers = BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]);
@@ -187,13 +187,13 @@ impl GatewayAnswer {
     }
 
     fn is_too_large(&self) -> bool {
-        // Each byte of text becomes one or more of JSON, so most answers need no second look.
+        // A byte of text becomes at most six bytes of JSON, so most responses need no second look.
         self.body.len() > MAX_ANSWER_BYTES / 6
             && serde_json::to_vec(self).is_ok_and(|written| written.len() > MAX_ANSWER_BYTES)
     }
 }
 
-/// Fields of one name are one field with commas in between (RFC 9110 §5.3); cookies are not, and go another way.
+/// Joins fields of the same name with commas (RFC 9110 §5.3). Cookies cannot be joined and are passed on separately.
 fn append(headers: &mut BTreeMap<String, String>, name: &HeaderName, value: String) {
     headers
         .entry(name.as_str().to_owned())
@@ -209,7 +209,7 @@ fn too_large(path: &str, body: &str) -> Error {
     if path.starts_with("/tasks/v1/api/") {
         return Error::new(
             ErrorKind::InvalidApiFunctionResult,
-            format!("The function's answer, written as JSON, {HOW_MUCH}."),
+            format!("The function's response, written as JSON, {HOW_MUCH}."),
         );
     }
     #[derive(Deserialize)]
@@ -217,18 +217,18 @@ fn too_large(path: &str, body: &str) -> Error {
         id: ObjectId,
     }
     match serde_json::from_str::<WithId>(body) {
-        // A direct execution: the Task is complete, and only its result cannot be handed over.
+        // A direct execution: the Task is complete, and only its result cannot be returned.
         Ok(WithId { id }) => {
-            Error::new(ErrorKind::LambdaInvocation, format!("The function ran; its result {HOW_MUCH}."))
+            Error::new(ErrorKind::LambdaInvocation, format!("The function ran, but its result {HOW_MUCH}."))
                 .with("taskId", serde_json::Value::String(id.to_string()))
         }
         Err(_) => {
-            Error::new(ErrorKind::IllegalArgument, format!("The page {HOW_MUCH}: ask for fewer records by limit()."))
+            Error::new(ErrorKind::IllegalArgument, format!("The page {HOW_MUCH}: request fewer records with limit()."))
         }
     }
 }
 
-/// API Gateway says how the client came. Where nobody says, there is only an emulator, on this machine.
+/// API Gateway names the scheme that the client used. Only emulators, on this machine, do not.
 fn scheme(headers: &HashMap<String, String>, host: &str) -> &'static str {
     match headers.get("x-forwarded-proto").map(|scheme| scheme.to_ascii_lowercase()).as_deref() {
         Some("http") => "http",
@@ -249,7 +249,7 @@ fn without_stage<'a>(path: &'a str, stage: &str) -> &'a str {
     }
 }
 
-/// An HTTP API decodes every escape but `%25`, so `%25` is one that the client wrote, and any other `%` a bare one.
+/// An HTTP API decodes every escape except `%25`. So the client wrote each `%25`, and any other `%` is not an escape.
 fn encode_path(path: &str) -> String {
     let mut encoded = String::with_capacity(path.len());
     for (index, part) in path.split('%').enumerate() {

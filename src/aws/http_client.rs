@@ -32,8 +32,8 @@ pub fn shared() -> SharedHttpClient {
     SharedHttpClient::new(Unprepared(client))
 }
 
-/// The connector for other servers: presigned URLs, OIDC issuers, the gateway. It trusts the machine's root certificates,
-/// and is made with the first request.
+/// The connector for other servers: presigned URLs, OIDC issuers, the gateway. It trusts the machine's root
+/// certificates, and is made with the first request.
 pub fn downloads() -> SharedHttpConnector {
     let connector = OnDemand::new(|| {
         let builder = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring));
@@ -52,9 +52,10 @@ enum Roots {
 }
 
 impl Roots {
-    /// On Lambda, Amazon's own: reading the machine's takes longer than the rest of a handler's start. Everywhere else, and
-    /// in the partitions whose endpoints have other roots (China and the isolated ones), the machine's. `SSL_CERT_FILE`,
-    /// `SSL_CERT_DIR` and another endpoint say that other roots are wanted, so with them it is the machine's, too.
+    /// On Lambda, Amazon's own: reading the machine's takes longer than the rest of a handler's start. Everywhere else,
+    /// and in the partitions whose endpoints have other roots (China and the isolated ones), the machine's.
+    /// `SSL_CERT_FILE`, `SSL_CERT_DIR` and another endpoint say that other roots are wanted, so with them it is the
+    /// machine's, too.
     fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
         let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
         let region = variable("AWS_REGION").unwrap_or_default();
@@ -76,8 +77,8 @@ impl Roots {
     }
 }
 
-/// A client whose preparation is skipped: the SDK would parse the root certificates once for the client of every service.
-/// The first request parses them, once for all.
+/// A client whose preparation is skipped: the SDK would parse the root certificates once for the client of every
+/// service. The first request parses them, once for all.
 #[derive(Debug)]
 struct Unprepared(SharedHttpClient);
 

@@ -1,8 +1,9 @@
-//! The handlers' log: one flat JSON object a line, with the fields of the event and of every span around it. So a query of
-//! CloudWatch Logs Insights finds `task`, `function`, `request_id` and `aws_request_id` (the handler's own invocation) at the
-//! top of every line, however deep in the code it was written.
+//! The handlers' log: one flat JSON object a line, with the fields of the event and of every span around it. So a query
+//! of CloudWatch Logs Insights finds `task`, `function`, `request_id` and `aws_request_id` (the handler's own
+//! invocation) at the top of every line, however deep in the code it was written.
 //!
-//! The layer is our own: `json-subscriber` nests spans or needs as much code to flatten them.
+//! The crate `json-subscriber` could replace the layer. It is kept because it is small and shares its fields and lines
+//! with the metrics.
 
 use std::sync::Arc;
 
@@ -25,9 +26,9 @@ use crate::{dispatch::ENDED_RUNS, model::Timestamp};
 /// This library, whose spans and events are logged together with those of the handler.
 const LIBRARY: &str = "tasklane";
 
-/// Sends the log to stdout, where Lambda picks it up, and reports runs as metrics of the stack with this prefix. `handler` is
-/// the crate that calls this: its spans count as the library's own. `TASKLANE_LOG` sets what is logged: a level, or filters
-/// such as `tasklane=debug,warn`. It does not affect metrics.
+/// Sends the log to stdout, where Lambda picks it up, and reports runs as metrics of the stack with this prefix.
+/// `handler` is the crate that calls this: its spans count as the library's own. `TASKLANE_LOG` sets what is logged: a
+/// level, or filters such as `tasklane=debug,warn`. It does not affect metrics.
 pub fn start(handler: &'static str, prefix: &str) {
     let wanted = std::env::var("TASKLANE_LOG").unwrap_or_default();
     let (filter, misunderstood) = match targets(&wanted) {
@@ -61,8 +62,8 @@ fn subscriber(handler: &'static str, prefix: &str, filter: Targets, lines: Lines
         .with(RunMetrics::new(prefix, lines).with_filter(of_runs))
 }
 
-/// Whether a line may be logged, whatever the filters say. At the trace level, the AWS SDK and the crates below it print
-/// whole requests and responses with the records in them, so such lines never are.
+/// Whether a line may be logged, whatever the filters say. At the trace level, the AWS SDK and the crates below it
+/// print whole requests and responses with the records in them, so such lines never are.
 pub fn holds_no_secret(line: &Metadata<'_>) -> bool {
     crate_of(line.target()) == LIBRARY || *line.level() <= Level::DEBUG
 }

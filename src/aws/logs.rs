@@ -1,8 +1,8 @@
-//! Log lines from CloudWatch Logs.
+//! Reads log lines from CloudWatch Logs.
 //!
-//! Not every line of a run carries its request id (a `print` of Python does not), so a run is found by the lines that
-//! do, and then cut whole out of its log stream: one process writes one stream and has one run at a time, between the
-//! run's START and REPORT lines.
+//! Not every line of a run carries its request id (Python's `print` adds none). So the lines that do carry it locate
+//! the run, and then all lines between its START and REPORT lines are read from its log stream: a stream belongs to one
+//! process, which has one run at a time.
 //! <https://docs.aws.amazon.com/lambda/latest/operatorguide/log-structure.html>
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -25,19 +25,19 @@ use crate::{
 
 const ACTION: &str = "read log lines from CloudWatch Logs";
 
-/// How far Lambda's clock may be from the one that a Task's times come from.
+/// How much Lambda's clock may differ from the clock that a Task's times come from.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
-/// How long before a run's first line its process may have started: Lambda gives it 10 s.
+/// How long before a run's first line its process may have started. Lambda's limit is 10 s.
 const START_UP: Duration = Duration::from_secs(10);
 
-/// How long before any of its lines a run may have begun: the longest time limit, and the start-up.
+/// How long before any of its lines a run may have started: the longest time limit plus the start of the process.
 const LONGEST_RUN: Duration = Duration::from_secs(300 + 10);
 
-/// How long after a run's end its REPORT line is waited for. A process that died with its machine never wrote one.
+/// How long after the end of a run to wait for its REPORT line. A process that died with its machine never wrote one.
 const REPORT_OVERDUE: Duration = Duration::from_secs(120);
 
-/// [`Logs`] in the log groups that Lambda writes to.
+/// [`Logs`] from the log groups that Lambda writes to.
 #[derive(Clone)]
 pub struct CloudWatchLogs {
     client: OnDemand<Client>,
@@ -46,7 +46,7 @@ pub struct CloudWatchLogs {
 }
 
 impl CloudWatchLogs {
-    /// Of the Functions of the deployment with this prefix.
+    /// Reads the logs of the deployment with this prefix.
     pub fn new(config: &aws_config::SdkConfig, prefix: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
         Self { client: config::client(config, Client::new), prefix: prefix.into(), clock }
     }
@@ -55,8 +55,8 @@ impl CloudWatchLogs {
         log_group_of(&function.in_lambda(&self.prefix))
     }
 
-    /// Events of a log group between two moments, both included, oldest first, from all its streams: those that hold
-    /// `term`, or all. At most `enough` of them.
+    /// Events from all streams of a log group between two times, inclusive, oldest first: those that contain `term`, or
+    /// all. Stops after the page that reaches `enough`.
     async fn find(
         &self,
         group: &str,
@@ -75,11 +75,11 @@ impl CloudWatchLogs {
             .end_time(to.as_millis())
             .into_paginator()
             .send();
-        // A page may be empty and not the last: the search goes on until there is no token.
+        // An empty page need not be the last. The search continues until there is no token.
         while let Some(page) = pages.next().await {
             match page.map_err(Fault::from) {
                 Ok(page) => found.extend(page.events.unwrap_or_default()),
-                // No group yet: nothing was logged.
+                // Without a group, nothing has been logged.
                 Err(fault) if fault.is("ResourceNotFoundException") => return Ok(Vec::new()),
                 Err(fault) => return Err(port_error(ACTION, fault)),
             }
@@ -90,7 +90,7 @@ impl CloudWatchLogs {
         Ok(found)
     }
 
-    /// A stream's events between two moments, both included, oldest first.
+    /// The events of a stream between two times, inclusive, oldest first.
     async fn stream(
         &self,
         group: &str,
@@ -107,7 +107,7 @@ impl CloudWatchLogs {
                 .log_group_name(group)
                 .log_stream_name(stream)
                 .start_time(from.as_millis())
-                // This bound, unlike the filter's, excludes its moment.
+                // Unlike the filter's, this bound is exclusive.
                 .end_time(to.as_millis() + 1)
                 .start_from_head(true)
                 .set_next_token(token.clone())
@@ -115,7 +115,7 @@ impl CloudWatchLogs {
                 .await
                 .map_err(|error| port_error(ACTION, error))?;
             events.extend(page.events.unwrap_or_default());
-            // At the end CloudWatch Logs answers the token that it was given.
+            // At the end, CloudWatch Logs returns the token that it was given.
             if page.next_forward_token.is_none() || page.next_forward_token == token {
                 return Ok(events);
             }
@@ -125,7 +125,7 @@ impl CloudWatchLogs {
 
     async fn run_lines(&self, query: &RunLogQuery<'_>, request_id: &str) -> Result<Vec<LogLine>, PortError> {
         let group = self.group(query.function);
-        // A run's first and last lines tell where it begins and ends.
+        // The first and the last line with the id show where the run begins and ends.
         let earliest = query.from.saturating_sub(LONGEST_RUN + CLOCK_SKEW);
         let latest = query.to.saturating_add(CLOCK_SKEW);
         let marks = self.find(&group, Some(request_id), earliest, latest, usize::MAX).await?;
@@ -139,8 +139,8 @@ impl CloudWatchLogs {
         let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(Vec::new()) };
         let first = Timestamp::saturating_from_millis(first);
         let last = Timestamp::saturating_from_millis(last);
-        let lines = cut_out(self.stream(&group, stream, first.saturating_sub(START_UP), last).await?, request_id);
-        // When the run began was told by another clock, and cuts nothing off.
+        let lines = run_in_stream(self.stream(&group, stream, first.saturating_sub(START_UP), last).await?, request_id);
+        // The start of the run comes from another clock, so no line is dropped for being before it.
         Ok(lines.into_iter().filter(|line| query.since.is_none_or(|since| line.timestamp >= since)).collect())
     }
 }
@@ -152,8 +152,9 @@ impl fmt::Debug for CloudWatchLogs {
 }
 
 impl Logs for CloudWatchLogs {
-    /// Empty until the run's REPORT line has arrived, which is its last: a part of the lines would pass for all of them.
-    /// Lambda tells a run's id when it ends, so of one that is not known to have ended there are no lines either.
+    /// Returns no lines until the REPORT line has arrived, which is the last one: otherwise, some of the lines would
+    /// look like all of them. Lambda reveals the id of a run at its end, so a run that is not known to have ended has
+    /// no lines either.
     fn of_run<'a>(&'a self, query: RunLogQuery<'a>) -> PortFuture<'a, Result<Vec<LogLine>, PortError>> {
         Box::pin(async move {
             let Some(request_id) = query.request_id else { return Ok(Vec::new()) };
@@ -178,9 +179,9 @@ impl Logs for CloudWatchLogs {
     }
 }
 
-/// The lines of one run out of its stream: from its first mention, or from the start of its process when that was
-/// for this run, to its last mention.
-fn cut_out(events: Vec<OutputLogEvent>, request_id: &str) -> Vec<LogLine> {
+/// The lines of one run from those of its stream: from the first line with its id, or from the start of the process if
+/// that was for this run, to the last line with its id.
+fn run_in_stream(events: Vec<OutputLogEvent>, request_id: &str) -> Vec<LogLine> {
     let mentions = |event: &OutputLogEvent| event.message().is_some_and(|message| message.contains(request_id));
     let Some(first) = events.iter().position(mentions) else { return Vec::new() };
     let last = events.iter().rposition(mentions).unwrap_or(first);

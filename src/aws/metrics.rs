@@ -18,20 +18,20 @@ use crate::{
 /// The namespace of all metrics. Their dimension `Prefix` tells stacks apart.
 pub const NAMESPACE: &str = "tasklane";
 
-/// One measurement.
+/// One value of a metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metric {
-    /// Its name in CloudWatch.
+    /// The name in CloudWatch.
     pub name: &'static str,
-    /// Its unit in CloudWatch.
+    /// The unit in CloudWatch.
     pub unit: &'static str,
-    /// Its value.
+    /// The value.
     pub value: f64,
 }
 
 impl Metric {
     /// A count.
-    #[allow(clippy::cast_precision_loss)] // nobody counts past 2^53
+    #[allow(clippy::cast_precision_loss)] // no count reaches 2^53
     pub fn count(name: &'static str, count: usize) -> Self {
         Self { name, unit: "Count", value: count as f64 }
     }

@@ -1,4 +1,4 @@
-//! What one invocation of the ticker's Lambda function does, each minute.
+//! The work of one invocation of the ticker, once a minute.
 
 use super::{Stack, metrics};
 use crate::{
@@ -6,10 +6,10 @@ use crate::{
     store::StoreError,
 };
 
-/// How many due Tasks are looked at: the depth of the queue is reported up to here.
+/// How many due Tasks are counted. The reported depth of the queue is at most this.
 const MOST_COUNTED: usize = 1000;
 
-/// Why a minute's work was not done. The next minute does it.
+/// Why an invocation of the ticker failed. The next one makes up for it.
 #[derive(Debug, thiserror::Error)]
 pub enum MinuteError {
     /// The tables could not be read or written.
@@ -20,10 +20,11 @@ pub enum MinuteError {
     Port(#[from] PortError),
 }
 
-/// Does what is due, makes sure that a dispatcher looks at whatever is ready, and reports.
+/// Runs a tick, wakes a dispatcher if a Task is ready, and reports metrics.
 ///
-/// A wake-up that was lost is made up for here: while anything is ready, each minute wakes one dispatcher. What is held
-/// back (a disabled Function's Tasks) is ready too, so this may wake one for nothing; once a minute, that costs little.
+/// This makes up for lost wake-ups: while a Task is ready, each minute wakes one dispatcher. Tasks that are held back
+/// (those of a disabled Function) are ready, too, so this may wake a dispatcher for nothing. Once a minute, that costs
+/// little.
 pub async fn work_minute(stack: &Stack) -> Result<(), MinuteError> {
     let ticked = stack.ticker().tick().await?;
     let lanes = stack.functions().lanes().await?;

@@ -1,8 +1,8 @@
-//! The ports on AWS: Lambda runs Functions, SQS carries wake-ups, EventBridge publishes events, CloudWatch Logs keeps log
-//! lines, KMS seals secrets.
+//! The ports on AWS: Lambda runs Functions, SQS carries wake-ups, EventBridge publishes events, CloudWatch Logs keeps
+//! log lines, KMS seals secrets.
 //!
-//! All clients share a pinned behaviour version and one HTTP client (`http_client`). Errors that a caller can cause become
-//! errors of the port; every other error keeps AWS's request id in its text, for the log.
+//! All clients share a pinned behaviour version and one HTTP client (`http_client`). Errors that a caller can cause
+//! become errors of the port; every other error keeps AWS's request id in its text, for the log.
 
 pub mod config;
 mod events;

@@ -1,4 +1,4 @@
-//! Secrets sealed by KMS.
+//! Seals secrets with KMS.
 
 use std::{
     collections::HashMap,
@@ -15,17 +15,17 @@ use crate::{
     ports::{PortError, PortFuture},
 };
 
-/// The name, in KMS's encryption context, of what a secret belongs to. CloudTrail shows it with each use of the key.
+/// The key of the owner of a secret in KMS's encryption context. CloudTrail shows the context with each use of the key.
 const CONTEXT: &str = "tasklane:secret";
 
-/// How many opened secrets are remembered: each signed request needs two, and KMS takes 5 ms and money for each.
+/// How many opened secrets are cached. Each signed request needs two, and each call of KMS costs 5 ms and money.
 const MOST_REMEMBERED: usize = 1_000;
 
-/// Secrets by what was sealed and its context.
+/// Opened secrets by their sealed form and context.
 type Opened = HashMap<(Vec<u8>, String), Vec<u8>>;
 
-/// [`SecretBox`] with a KMS key that never leaves KMS. What was opened once is remembered in this process; a revoked
-/// credential is not found any more, so what is remembered of it opens nothing.
+/// [`SecretBox`] with a KMS key that never leaves KMS. This process caches opened secrets. The cached secret of a
+/// revoked credential is useless, because the credential is not found any more.
 #[derive(Clone)]
 pub struct KmsSecretBox {
     client: OnDemand<Client>,
@@ -34,7 +34,7 @@ pub struct KmsSecretBox {
 }
 
 impl KmsSecretBox {
-    /// With the key of this id, ARN or alias.
+    /// Uses the key with this id, ARN or alias.
     pub fn new(config: &aws_config::SdkConfig, key: impl Into<String>) -> Self {
         Self { client: config::client(config, Client::new), key: key.into(), opened: Arc::default() }
     }
@@ -59,7 +59,7 @@ impl SecretBox for KmsSecretBox {
                 .send()
                 .await
                 .map_err(|error| port_error(ACTION, error))?;
-            let sealed = answer.ciphertext_blob.ok_or_else(|| PortError::new(ACTION, "KMS answered nothing"))?;
+            let sealed = answer.ciphertext_blob.ok_or_else(|| PortError::new(ACTION, "the response is empty"))?;
             Ok(Sealed::from_bytes(sealed.into_inner()))
         })
     }
@@ -74,14 +74,14 @@ impl SecretBox for KmsSecretBox {
             let answer = self
                 .client
                 .decrypt()
-                // Named, so that a ciphertext of somebody else's key is refused.
+                // With the key id, KMS refuses a ciphertext of somebody else's key.
                 .key_id(&self.key)
                 .ciphertext_blob(Blob::new(sealed.as_bytes()))
                 .encryption_context(CONTEXT, context)
                 .send()
                 .await
                 .map_err(|error| port_error(ACTION, error))?;
-            let secret = answer.plaintext.ok_or_else(|| PortError::new(ACTION, "KMS answered nothing"))?.into_inner();
+            let secret = answer.plaintext.ok_or_else(|| PortError::new(ACTION, "the response is empty"))?.into_inner();
             let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
             if opened.len() >= MOST_REMEMBERED {
                 opened.clear();

@@ -1,4 +1,4 @@
-//! What a deployed stack tells its handlers, through their environment.
+//! The settings of a deployed stack, which its handlers read from their environment.
 
 use std::{str::FromStr, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
 /// The settings of one stack. `template.yaml` writes them into the environment of each handler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StackSettings {
-    /// What the names of its tables and Functions begin with.
+    /// The prefix of the names of its tables and Functions.
     pub prefix: String,
     /// How many queued Tasks may run at once.
     pub task_concurrency: u16,
@@ -18,35 +18,35 @@ pub struct StackSettings {
     pub direct_concurrency: u16,
     /// How many queued Tasks one dispatcher may run at once.
     pub runs_per_dispatcher: usize,
-    /// Into how many partitions each day of Tasks is divided.
+    /// The number of partitions for each day of Tasks.
     pub shards: u8,
-    /// How long finished Tasks and API Requests are kept; for ever when absent.
+    /// How long finished Tasks and API Requests are kept. Forever when absent.
     pub retention: Option<Duration>,
-    /// The queue that starts dispatchers.
+    /// The queue that invokes dispatchers.
     pub wakeup_queue_url: String,
-    /// The bus that `task_failed` goes to.
+    /// The bus for `task_failed` events.
     pub event_bus: String,
-    /// The KMS key of the OAuth secrets.
+    /// The KMS key that seals OAuth secrets.
     pub secrets_key: String,
-    /// What Functions run as.
+    /// The ARN of the role that Functions run with.
     pub execution_role: String,
-    /// What Functions run on, as Lambda names it.
+    /// The architecture that Functions run on, by its name in Lambda.
     pub function_architecture: String,
-    /// How long Functions' log lines are kept, in days; for ever when absent.
+    /// How long Functions' log lines are kept, in days. Forever when absent.
     pub log_retention_days: Option<i32>,
-    /// Where large zips pass through.
+    /// The bucket for large zips.
     pub code_bucket: Option<String>,
-    /// What API Gateway calls the service.
+    /// The URL of the service in API Gateway.
     pub gateway_url: Option<String>,
-    /// Where clients find the service, when that is not what API Gateway calls it.
+    /// The URL that clients use, if it differs from that.
     pub public_url: Option<PublicUrl>,
-    /// Which web pages may read answers.
+    /// The web pages that may read responses.
     pub cors_origins: CorsOrigins,
-    /// Whose JWTs are taken; none when absent.
+    /// The issuer whose JWTs are accepted. No JWT is accepted when absent.
     pub oidc: Option<OidcConfig>,
 }
 
-/// A setting that is missing or makes no sense.
+/// A setting that is missing or invalid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the environment variable {name} {why}; template.yaml sets it")]
 pub struct InvalidSetting {
@@ -55,18 +55,18 @@ pub struct InvalidSetting {
 }
 
 impl StackSettings {
-    /// From this process's environment.
+    /// Reads them from this process's environment.
     pub fn from_environment() -> Result<Self, InvalidSetting> {
         Self::read(|name| std::env::var(name).ok())
     }
 
-    /// Where clients find the service.
+    /// The URL that clients use.
     pub fn url(&self) -> Option<String> {
         let public = self.public_url.as_ref().map(|url| format!("{}://{}", url.scheme(), url.authority()));
         public.or_else(|| self.gateway_url.clone())
     }
 
-    /// From any environment, e.g. that of a handler as Lambda tells it.
+    /// Reads them from any environment, such as that of a handler in Lambda.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
         let optional = |name: &str| variable(name).filter(|value| !value.is_empty());
         let text = |name: &str| optional(name).ok_or_else(|| invalid(name, "is not set"));
@@ -100,9 +100,9 @@ impl StackSettings {
     }
 }
 
-/// How many runs a process with this much memory, in MB, may hold: what it takes by itself, and for each run an answer of
-/// up to 6 MB with what carries it. More would risk all of them for one more. A process has room for 64 of them whatever
-/// its memory: each is a connection and a place among its descriptors.
+/// How many runs a process with this much memory, in MB, may hold. It needs some for itself, and for each run a
+/// response of up to 6 MB plus overhead: running out of memory would end all of its runs. The limit of 64 is for
+/// connections and file descriptors, of which each run needs one.
 fn runs_within(megabytes: usize) -> usize {
     const OWN: usize = 64;
     const EACH: usize = 7;
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_and_zero_stand_for_nothing() {
+    fn empty_and_zero_mean_absent() {
         let settings = read(&[("TASKLANE_RETENTION_DAYS", "0"), ("TASKLANE_PUBLIC_URL", "")]).unwrap();
         assert_eq!((settings.retention, settings.public_url, settings.task_concurrency), (None, None, 5));
         let settings = read(&[("TASKLANE_RETENTION_DAYS", "2"), ("TASKLANE_LOG_RETENTION_DAYS", "30")]).unwrap();
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn direct_executions_have_as_many_slots_as_tasks_unless_told_otherwise() {
+    fn direct_executions_have_as_many_slots_as_tasks_by_default() {
         let read = |more: &[(&str, &str)]| read(more).unwrap().direct_concurrency;
         assert_eq!(read(&[]), 5);
         assert_eq!(read(&[("TASKLANE_TASK_CONCURRENCY", "9"), ("TASKLANE_DIRECT_CONCURRENCY", "0")]), 9);
@@ -173,13 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dispatcher_holds_follows_from_its_memory() {
+    fn the_runs_of_a_dispatcher_follow_from_its_memory() {
         let holds = |memory| read(&[("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory)]).unwrap().runs_per_dispatcher;
         assert_eq!([holds("128"), holds("256"), holds("512"), holds("3008")], [9, 27, 64, 64]);
     }
 
     #[test]
-    fn origins_are_parted_by_commas() {
+    fn origins_are_separated_by_commas() {
         let read = |text: &str| read(&[("TASKLANE_CORS_ORIGINS", text)]).unwrap().cors_origins;
         assert_eq!((read(""), read("*")), (CorsOrigins::None, CorsOrigins::Any));
         let listed = vec!["https://a.example".to_owned(), "https://b.example".to_owned()];
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_senseless_setting_is_named() {
+    fn a_missing_or_invalid_setting_is_named() {
         let error = StackSettings::read(|_| None).unwrap_err();
         assert!(error.to_string().contains("TASKLANE_PREFIX is not set"), "{error}");
         let error = read(&[("TASKLANE_SHARDS", "many")]).unwrap_err();

@@ -38,20 +38,20 @@ pub struct Stack {
     in_flight: TaskTracker,
 }
 
-/// How long a caller is kept waiting for a Function before they are told that it runs on. API Gateway gives up after 30 s,
-/// not all of which are ours: the handler may have had to start first, and to find out who calls.
+/// How long a caller waits for a Function before the response says that it is still running. API Gateway gives up after
+/// 30 s, part of which goes to starting the handler and authenticating the caller.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>
 const ANSWER_WITHIN: Duration = Duration::from_secs(27);
 
-/// How long any request may take, from its arrival: whatever it is that does not come to an end, the contract's error
-/// comes before the gateway's.
+/// How long any request may take from its arrival. After that the caller gets the contract's error, before the
+/// gateway's own.
 const ANSWER_ANYTHING_WITHIN: Duration = Duration::from_secs(29);
 
-/// How long a credential counts without another look, in one process: with it, most requests cost no read.
+/// How long a process caches a credential. With the cache, most requests cost no read.
 const KEEP_CREDENTIALS: Duration = Duration::from_secs(3);
 
-/// How long the answer to a wrong credential waits at most. A process that waits serves nobody else and is paid for, so
-/// a longer wait would let whoever guesses use up the account's concurrency with few requests.
+/// The longest delay of the response to a wrong credential. A waiting process serves nobody else and costs money, so
+/// with a longer delay, an attacker could use up the account's concurrency with few requests.
 const GUESSES_WAIT_AT_MOST: Duration = Duration::from_millis(300);
 
 impl Stack {
@@ -103,8 +103,8 @@ impl Stack {
     pub fn service(&self) -> Service {
         let settings = Settings {
             prefix: self.settings.prefix.clone(),
-            // One environment of a Lambda function works on one request at a time, so this never holds one back: how many
-            // run at once is Lambda's to limit.
+            // One environment of a Lambda function works on one request at a time, so this never holds one back: how
+            // many run at once is Lambda's to limit.
             api_concurrency: 20,
             // The gateway's throttling holds strangers back before they come here.
             anonymous_concurrency: None,

@@ -1,4 +1,4 @@
-//! Wake-ups by SQS: one message each, delayed to the second.
+//! Wake-ups through SQS: one message each, with a delay in whole seconds.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::{
     ports::{PortError, PortFuture, Wakeup, Wakeups},
 };
 
-/// SQS's longest delay of a message.
+/// The longest delay of a message in SQS.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-timers.html>
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
-/// The body of a wake-up, with the id of the Task that it is sent for, if there is one, after a blank.
+/// The body of a wake-up. A space and the id of a Task follow if it is for one.
 const WAKE: &str = "wake";
 
-/// [`Wakeups`] through a queue that starts the dispatcher.
+/// [`Wakeups`] through a queue that invokes the dispatcher.
 #[derive(Clone, Debug)]
 pub struct SqsWakeups {
     client: OnDemand<Client>,
@@ -27,7 +27,7 @@ pub struct SqsWakeups {
 }
 
 impl SqsWakeups {
-    /// Through the queue at this URL.
+    /// Sends to the queue at this URL.
     pub fn new(config: &aws_config::SdkConfig, queue_url: impl Into<String>) -> Self {
         Self { client: config::client(config, Client::new), queue_url: queue_url.into() }
     }
@@ -39,7 +39,7 @@ impl Wakeups for SqsWakeups {
             if wakeup.delay > LONGEST_DELAY {
                 return Ok(());
             }
-            // Rounded up: a message that comes early finds the Task not yet due and is wasted.
+            // Rounded up, because a message that arrives before the Task is due is wasted.
             let seconds = i32::try_from(wakeup.delay.as_millis().div_ceil(1000)).unwrap_or(0);
             self.client
                 .send_message()
@@ -54,7 +54,7 @@ impl Wakeups for SqsWakeups {
     }
 }
 
-/// Some wake-ups, as Lambda hands them to the dispatcher.
+/// A batch of wake-ups, as Lambda passes it to the dispatcher.
 #[derive(Debug, Deserialize)]
 pub struct WakeupBatch {
     #[serde(rename = "Records")]
@@ -68,7 +68,7 @@ struct Message {
     body: String,
 }
 
-/// Which messages of a batch should come again (`ReportBatchItemFailures`).
+/// The messages of a batch that SQS should deliver again (`ReportBatchItemFailures`).
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -88,26 +88,26 @@ impl WakeupBatch {
         self.records.iter().any(Message::is_wakeup)
     }
 
-    /// The Tasks that the wake-ups were sent for.
+    /// The Tasks that the wake-ups are for.
     pub fn tasks(&self) -> Vec<ObjectId> {
         self.records.iter().filter_map(|message| message.task()?.parse().ok()).collect()
     }
 
-    /// The answer when the wake-ups did what they came for: only what is no wake-up comes again, and in the end to the
-    /// dead letters, where somebody can look at it.
+    /// The answer after the wake-ups were handled. Messages that are not wake-ups are delivered again, until they end
+    /// up in the dead-letter queue, where an operator can see them.
     pub fn done(&self) -> BatchAnswer {
         self.answer(|message| !message.is_wakeup())
     }
 
-    /// The answer when nothing could be done: all of them come again.
+    /// The answer when the batch could not be handled: all messages are delivered again.
     pub fn failed(&self) -> BatchAnswer {
         self.answer(|_| true)
     }
 
-    fn answer(&self, comes_again: impl Fn(&Message) -> bool) -> BatchAnswer {
-        let again = self.records.iter().filter(|message| comes_again(message));
+    fn answer(&self, is_retried: impl Fn(&Message) -> bool) -> BatchAnswer {
+        let retried = self.records.iter().filter(|message| is_retried(message));
         let failure = |message: &Message| ItemFailure { item_identifier: message.message_id.clone() };
-        BatchAnswer { batch_item_failures: again.map(failure).collect() }
+        BatchAnswer { batch_item_failures: retried.map(failure).collect() }
     }
 }
 
@@ -129,12 +129,12 @@ mod tests {
     use crate::aws::testing::{ReplayClient, Reply};
 
     fn sent(message: &str) -> Reply {
-        let digest = message; // the SDK checks no digest unless the answer carries one
+        let digest = message; // the SDK only checks a digest that the response contains
         Reply::ok(json!({ "MessageId": digest }))
     }
 
     #[tokio::test]
-    async fn a_wake_up_comes_after_its_moment_never_before() {
+    async fn a_wake_up_never_arrives_early() {
         let wire = ReplayClient::replaying([sent("1"), sent("2"), sent("3")]);
         let wakeups = SqsWakeups::new(&wire.sdk_config(), "https://sqs.eu-west-1.amazonaws.com/1/q");
         for delay in [Duration::ZERO, Duration::from_millis(1001), LONGEST_DELAY] {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_poisoned_message_comes_again_alone() {
+    fn only_a_poison_message_is_delivered_again() {
         let batch: WakeupBatch = serde_json::from_value(json!({ "Records": [
             { "messageId": "1", "body": "wake" }, { "messageId": "2", "body": "{\"poison\":1}" }, { "messageId": "3", "body": "wake up" },
         ] }))

@@ -16,7 +16,8 @@ pub trait Access: Sized + Send + 'static {
     /// Checks the caller against the rule.
     fn admit(caller: Caller) -> Result<Self>;
 
-    /// Checks the caller against the Function in the path, where the rule depends on it. Called before the body is read.
+    /// Checks the caller against the Function in the path, where the rule depends on it. Called before the body is
+    /// read.
     fn admit_to(&self, _: &Service, _: Option<&str>) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }
@@ -36,8 +37,8 @@ pub enum AccessRule {
     LoggedIn,
     /// Users with the global permission.
     Permission(Permission),
-    /// Depends on the Function's permission mode. Where that requires a permission, it is this one, held globally or for that
-    /// Function. The service checks it, because it knows the Function.
+    /// Depends on the Function's permission mode. Where that requires a permission, it is this one, held globally or
+    /// for that Function. The service checks it, because it knows the Function.
     PermissionMode(Permission),
 }
 

@@ -38,8 +38,8 @@ impl Default for HttpConfig {
     }
 }
 
-/// How many bytes of request bodies are held at once, and the part of them that callers without a credential share: room
-/// for a few uploads of Functions at the same time, and for a few calls of public Functions.
+/// How many bytes of request bodies are held at once, and the part of them that callers without a credential share:
+/// room for a few uploads of Functions at the same time, and for a few calls of public Functions.
 const ALL_BODIES: usize = 256 * 1024 * 1024;
 const ANONYMOUS_BODIES: usize = 32 * 1024 * 1024;
 

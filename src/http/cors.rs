@@ -37,9 +37,9 @@ pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
         && !headers.contains_key(header::AUTHORIZATION)
 }
 
-/// The response to a preflight for an API Function that needs a credential. It is the same whether the Function exists or
-/// not. Every page may send its request: the Function's own headers decide what the page may read of the response, and
-/// nothing that a browser adds by itself (such as a cookie) gives access.
+/// The response to a preflight for an API Function that needs a credential. It is the same whether the Function exists
+/// or not. Every page may send its request: the Function's own headers decide what the page may read of the response,
+/// and nothing that a browser adds by itself (such as a cookie) gives access.
 pub fn allow_any_request(headers: &HeaderMap) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

@@ -40,7 +40,8 @@ pub struct Shared {
 /// An async function of the service, the caller's access and, optionally, the path and query, and the body. They are
 /// read in this order, and the first error ends the request: access first, the body last.
 ///
-/// `M` tells the shapes of such functions apart: without it, the compiler takes the four implementations for overlapping.
+/// `M` tells the shapes of such functions apart: without it, the compiler takes the four implementations for
+/// overlapping.
 pub trait Handler<M>: Clone + Send + Sync + 'static {
     /// Who may call.
     type Access: Access;
@@ -96,8 +97,8 @@ pub async fn handle<M, H: Handler<M>>(
     handler.call(shared.service.clone(), access, params, input).await?.into_response()
 }
 
-/// Identifies the caller. A form that is part of the signature is read for that; until then its sender is anonymous, and
-/// the form is charged as an anonymous body.
+/// Identifies the caller. A form that is part of the signature is read for that; until then its sender is anonymous,
+/// and the form is charged as an anonymous body.
 async fn authenticate(shared: &Shared, parts: &Parts, body: &mut Incoming, limit: usize) -> Result<Caller> {
     let config = &shared.config;
     if config.public_url.is_none() && is_signed(&parts.headers) {

@@ -1,8 +1,8 @@
 //! The hosts that the service answers for.
 //!
 //! A web page can make its visitor's browser reach this machine under one of the page's own names (DNS rebinding), and
-//! somebody can forward a request that was signed for one host to another. Answering only for the service's own names stops
-//! both.
+//! somebody can forward a request that was signed for one host to another. Answering only for the service's own names
+//! stops both.
 
 use std::net::IpAddr;
 

@@ -1,7 +1,7 @@
 //! The router: finds the endpoint for a request, and answers 404 where there is none.
 //!
-//! axum's own router is not used: its tables cost more at a handler's start, and per request, than comparing a path with the
-//! few endpoints of one group, and the matched value and the CORS rule of a path are needed here anyway.
+//! axum's own router is not used: its tables cost more at a handler's start, and per request, than comparing a path
+//! with the few endpoints of one group, and the matched value and the CORS rule of a path are needed here anyway.
 
 use std::{
     convert::Infallible,
@@ -31,8 +31,8 @@ struct Routes {
     shared: Arc<Shared>,
 }
 
-/// Makes a [`Router`]. It keeps track of the requests in progress in `in_flight`; to stop the process, close that and wait
-/// for it.
+/// Makes a [`Router`]. It keeps track of the requests in progress in `in_flight`; to stop the process, close that and
+/// wait for it.
 pub fn router(
     service: Service,
     authenticator: Arc<Authenticator>,
@@ -72,8 +72,8 @@ impl Routes {
         let route = self.find(&parts.method, parts.uri.path());
         let request = Request::from_parts(parts, body);
         match &self.cors {
-            // API Functions answer their own preflights. A path without an endpoint gets the same headers as the others,
-            // so that a page learns nothing from them.
+            // API Functions answer their own preflights. A path without an endpoint gets the same headers as the
+            // others, so that a page learns nothing from them.
             Some(cors) if !route.is_api_function => {
                 let answer = service_fn(|request| async { Ok::<_, Infallible>(self.follow(&route, request).await) });
                 match cors.layer(answer).oneshot(request).await {

@@ -1,7 +1,8 @@
-//! Work that continues after a response: a run whose caller has stopped waiting, versions to delete, slots to give back.
+//! Work that continues after a response: a run whose caller has stopped waiting, versions to delete, slots to give
+//! back.
 //!
-//! Lambda freezes a process once its runtime and all its extensions have asked for the next event. So this process is an
-//! extension of itself: the response leaves at once, and the process stays awake until its work is done.
+//! Lambda freezes a process once its runtime and all its extensions have asked for the next event. So this process is
+//! an extension of itself: the response leaves at once, and the process stays awake until its work is done.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>
 
 use std::{convert::Infallible, sync::Arc};

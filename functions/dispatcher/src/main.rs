@@ -1,5 +1,5 @@
-//! The Lambda function behind the wake-up queue: claims due Tasks and runs their Functions, many at once, until no Task is
-//! due.
+//! The Lambda function behind the wake-up queue: claims due Tasks and runs their Functions, many at once, until no Task
+//! is due.
 
 // The futures of the whole service nest deeper than the compiler's default limit.
 #![recursion_limit = "256"]

@@ -1,5 +1,5 @@
-//! The Lambda function that EventBridge Scheduler calls each minute, for Tasks that become due, schedules, dead runs and
-//! events that were not acknowledged.
+//! The Lambda function that EventBridge Scheduler calls each minute, for Tasks that become due, schedules, dead runs
+//! and events that were not acknowledged.
 
 // The futures of the whole service nest deeper than the compiler's default limit.
 #![recursion_limit = "256"]

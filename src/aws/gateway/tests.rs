@@ -23,7 +23,7 @@ fn uri_of(path: &str, query: &str) -> String {
 fn path_and_query_are_what_the_client_wrote() {
     let uri = uri_of("/tasks/v1/", "eq(data.a,%2520)&limit(1)");
     assert_eq!(uri, "https://api.example.com/tasks/v1/?eq(data.a,%2520)&limit(1)");
-    // What the gateway has decoded is written as it must have been.
+    // Characters that the gateway has decoded are encoded again.
     assert_eq!(uri_of("/tasks/v1/api/f/a b/é?x#y", ""), "https://api.example.com/tasks/v1/api/f/a%20b/%C3%A9%3Fx%23y");
     assert_eq!(uri_of("/a%252Fb/100%", ""), "https://api.example.com/a%252Fb/100%25");
     // Neither resolved nor merged.
@@ -31,7 +31,7 @@ fn path_and_query_are_what_the_client_wrote() {
 }
 
 #[test]
-fn a_stages_name_is_no_part_of_the_path() {
+fn the_stage_is_removed_from_the_path() {
     let context = json!({ "stage": "prod", "http": { "method": "GET" } });
     for (path, rest) in [("/prod/tasks/v1", "/tasks/v1"), ("/prod", "/"), ("/production/x", "/production/x")] {
         let request = event(json!({ "rawPath": path, "requestContext": context })).into_request().unwrap();
@@ -40,7 +40,7 @@ fn a_stages_name_is_no_part_of_the_path() {
 }
 
 #[test]
-fn a_stage_that_the_client_wrote_is_what_was_signed() {
+fn the_signature_covers_a_stage_that_the_client_wrote() {
     let path = |domain: &str, stage: &str, path: &str| {
         let context = json!({ "stage": stage, "domainName": domain, "http": { "method": "GET" } });
         let headers = json!({ "host": domain, "x-forwarded-proto": "HTTPS" });
@@ -54,7 +54,7 @@ fn a_stage_that_the_client_wrote_is_what_was_signed() {
         path(own, "prod", "/prod/tasks/v1/"),
         (format!("https://{own}/tasks/v1/?a"), Some(format!("https://{own}/prod/tasks/v1/?a")))
     );
-    // Behind a domain of one's own the gateway adds the stage, and the client does not know of it.
+    // Behind a custom domain, the gateway adds the stage, which the client does not know about.
     let custom = "https://api.example.com/tasks/v1/?a".to_owned();
     assert_eq!(path("api.example.com", "prod", "/prod/tasks/v1/"), (custom.clone(), None));
     assert_eq!(path("api.example.com", "$default", "/tasks/v1/"), (custom, None));
@@ -62,7 +62,7 @@ fn a_stage_that_the_client_wrote_is_what_was_signed() {
 }
 
 #[test]
-fn the_address_is_the_connections_and_no_headers() {
+fn the_address_comes_from_the_connection_and_not_from_a_header() {
     let address = |context: Value| {
         let headers = json!({ "host": "a.example", "x-forwarded-for": "203.0.113.9", "forwarded": "for=203.0.113.9" });
         let request = event(json!({ "headers": headers, "requestContext": context })).into_request().unwrap();
@@ -77,7 +77,7 @@ fn the_address_is_the_connections_and_no_headers() {
 }
 
 #[test]
-fn binary_bodies_come_through_unchanged_both_ways() {
+fn binary_bodies_are_unchanged_in_both_directions() {
     let bytes: Vec<u8> = (0..=255).collect();
     let event = event(json!({ "body": BASE64_STANDARD.encode(&bytes), "isBase64Encoded": true }));
     assert_eq!(event.into_request().unwrap().body(), &bytes);
@@ -107,14 +107,14 @@ fn cookies_and_repeated_headers_survive() {
 }
 
 #[test]
-fn an_emulator_that_says_nothing_is_reached_by_http() {
+fn an_emulator_that_names_no_scheme_uses_http() {
     let headers = json!({ "host": "0a1b2c3d.execute-api.localhost:4566" });
     let request = event(json!({ "headers": headers })).into_request().unwrap();
     assert_eq!(request.uri().to_string(), "http://0a1b2c3d.execute-api.localhost:4566/tasks/v1/");
 }
 
 #[test]
-fn an_answer_that_lambda_cannot_pass_on_becomes_the_contracts_error() {
+fn a_response_that_is_too_large_becomes_an_error() {
     let error = |path: &str, body: String| -> Value {
         let answer = GatewayAnswer::of(path, Response::new(Bytes::from(body)));
         assert_ne!(answer.status_code, 200);
@@ -126,7 +126,7 @@ fn an_answer_that_lambda_cannot_pass_on_becomes_the_contracts_error() {
     // Quotes take two bytes each in JSON, so this is larger than it looks.
     assert_eq!(error("/tasks/v1/api/f/", "\"".repeat(4 * 1024 * 1024))["code"], 1409);
     assert_eq!(error("/tasks/v1/", format!("{{\"data\":[\"{}\"]}}", "a".repeat(MAX_ANSWER_BYTES)))["code"], 26);
-    // Just under it is passed on.
+    // A response just under the limit is passed on.
     let body = "a".repeat(MAX_ANSWER_BYTES - 1024);
     assert_eq!(GatewayAnswer::of("/tasks/v1/api/f/", Response::new(Bytes::from(body))).status_code, 200);
 }

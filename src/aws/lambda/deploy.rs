@@ -1,9 +1,9 @@
 //! Deploys a Function's code and configuration to Lambda.
 //!
-//! This is a loop without a plan: each turn reads the state in Lambda and takes one step towards the wanted state. So it does
-//! not matter where an earlier deployment stopped (a process that died between two calls leaves nothing to clean up), and a
-//! concurrent deployment shows up as a difference like any other. Every write names the revision that it is based on, so two
-//! concurrent deployments cannot mix their halves.
+//! This is a loop without a plan: each turn reads the state in Lambda and takes one step towards the wanted state. So
+//! it does not matter where an earlier deployment stopped (a process that died between two calls leaves nothing to
+//! clean up), and a concurrent deployment shows up as a difference like any other. Every write names the revision that
+//! it is based on, so two concurrent deployments cannot mix their halves.
 
 use std::time::Duration;
 
@@ -254,9 +254,9 @@ impl AwsLambda {
         Ok(Ok(Deployment { version, code_sha256: wanted.code_sha256.clone() }))
     }
 
-    /// Refuses to touch a Lambda function that this deployment does not own. A new Function may find a Lambda function with
-    /// its name: left by a deployment that died halfway, which is continued, or made by somebody else, which must stay as it
-    /// is.
+    /// Refuses to touch a Lambda function that this deployment does not own. A new Function may find a Lambda function
+    /// with its name: left by a deployment that died halfway, which is continued, or made by somebody else, which must
+    /// stay as it is.
     async fn refuse_foreign(
         &self,
         attempt: &Attempt<'_>,

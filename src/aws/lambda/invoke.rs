@@ -19,8 +19,8 @@ use crate::{
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const MAX_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 
-/// How long a response may take beyond the Function's time limit: up to 10 s for starting the process, which the time limit
-/// does not include, plus the network.
+/// How long a response may take beyond the Function's time limit: up to 10 s for starting the process, which the time
+/// limit does not include, plus the network.
 const SLACK: Duration = Duration::from_secs(20);
 
 impl AwsLambda {
@@ -111,8 +111,8 @@ fn not_run(fault: Fault) -> InvokeError {
             ("TooManyRequestsException" | "EC2ThrottledException" | "ThrottlingException", _) => {
                 InvokeError::Throttled(fault.to_string())
             }
-            // Something inside Lambda or in front of it failed, before or after the run. Every other 5xx error of Lambda's
-            // is about starting the process: a network interface, a key, a file system.
+            // Something inside Lambda or in front of it failed, before or after the run. Every other 5xx error of
+            // Lambda's is about starting the process: a network interface, a key, a file system.
             ("ServiceException" | "InternalFailure" | "ServiceUnavailableException" | "", Some(500..)) => {
                 InvokeError::OutcomeUnknown(fault.to_string())
             }

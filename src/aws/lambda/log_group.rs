@@ -1,4 +1,5 @@
-//! The log group of a Lambda function, made before Lambda makes it: Lambda's own would keep every line for ever.
+//! The log group of a Lambda function. It is created before Lambda would do so, because Lambda's own keeps every line
+//! forever.
 
 use super::{AwsLambda, PREFIX_TAG};
 use crate::{
@@ -12,7 +13,7 @@ pub(in crate::aws) fn log_group_of(lambda_name: &str) -> String {
 }
 
 impl AwsLambda {
-    /// Makes the log group with its retention, unless it stands: a Function that comes back finds its old lines.
+    /// Creates the log group, if missing, and sets its retention. A Function that is created again finds its old lines.
     pub(super) async fn ensure_log_group(&self, lambda_name: &str) -> Result<(), PortError> {
         let group = log_group_of(lambda_name);
         let created = self
@@ -25,7 +26,7 @@ impl AwsLambda {
             .map_err(Fault::from);
         match created {
             Ok(_) => {}
-            // Its retention is set again: the first time may not have come that far.
+            // An earlier attempt may have ended before it set the retention.
             Err(fault) if fault.is("ResourceAlreadyExistsException") => {}
             Err(fault) => return Err(port_error("create a log group", fault)),
         }

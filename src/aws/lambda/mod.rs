@@ -1,9 +1,9 @@
 //! The Lambda port on AWS Lambda.
 //!
 //! A Function is the Lambda function `<prefix>-<name>`. Every deployment publishes a version, whose number is
-//! [`Deployment::version`]. Runs name that number, never `$LATEST` and never an alias. So a caller runs exactly the code and
-//! configuration of the Function record that they read, however long Lambda takes to switch over. The alias `live` follows the
-//! newest version, for people and their tools.
+//! [`Deployment::version`]. Runs name that number, never `$LATEST` and never an alias. So a caller runs exactly the
+//! code and configuration of the Function record that they read, however long Lambda takes to switch over. The alias
+//! `live` follows the newest version, for people and their tools.
 
 mod deploy;
 mod difference;

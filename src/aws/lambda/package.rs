@@ -44,8 +44,8 @@ impl Package {
 }
 
 impl AwsLambda {
-    /// Prepares a zip for a request. A zip above the direct-upload limit is uploaded to S3, where the bucket's lifecycle rule
-    /// deletes it later.
+    /// Prepares a zip for a request. A zip above the direct-upload limit is uploaded to S3, where the bucket's
+    /// lifecycle rule deletes it later.
     pub(super) async fn package(&self, lambda_name: &str, code: Bytes) -> Result<Package, DeployError> {
         if code.len() <= DIRECT_UPLOAD_MAX_BYTES {
             return Ok(Package::Direct(code));

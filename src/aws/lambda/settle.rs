@@ -1,7 +1,8 @@
-//! Waiting until Lambda has made up its mind.
+//! Waits until Lambda has finished a change.
 //!
-//! <https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html>: `State` is `Pending` while a function or version
-//! comes into being, `LastUpdateStatus` is `InProgress` while an update does. Until then further changes are refused.
+//! `State` is `Pending` while a function or version is being created, and `LastUpdateStatus` is `InProgress` during an
+//! update. Meanwhile, Lambda refuses further changes.
+//! <https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html>
 
 use std::time::Duration;
 
@@ -17,33 +18,33 @@ use crate::{
     ports::PortError,
 };
 
-/// Gives up waiting well before API Gateway's 30 s do, so that the caller still reads why.
+/// Less than API Gateway's 30 s, so that the caller still gets the reason.
 pub(super) const PATIENCE: Duration = Duration::from_secs(24);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Why Lambda holds something that cannot run.
+/// Why a Lambda function cannot run.
 #[derive(Debug)]
 pub(super) struct Broken {
-    /// Lambda's code for it, e.g. `InvalidZipFileException`.
+    /// Lambda's code for the reason, such as `InvalidZipFileException`.
     pub code: String,
-    /// Lambda's sentence.
+    /// Lambda's message.
     pub reason: String,
 }
 
-/// What Lambda came to, or did not.
+/// The state after waiting.
 pub(super) enum Settled {
     /// There is no such function or version.
     Absent,
-    /// It holds this.
+    /// No change is in progress.
     Held(Box<GetFunctionConfigurationOutput>),
-    /// A change is still under way, for the reason that Lambda gives.
+    /// A change is still in progress, with the reason that Lambda gives.
     Changing(String),
 }
 
 impl AwsLambda {
-    /// What Lambda holds of a function or one of its versions; `None` when there is none.
+    /// The configuration of a function or one of its versions in Lambda; `None` when it does not exist.
     pub(super) async fn held(
         &self,
         lambda_name: &str,
@@ -63,7 +64,7 @@ impl AwsLambda {
         }
     }
 
-    /// The same, once no change is under way any more. Looks before it waits; gives up at `deadline`.
+    /// The same, after any change in progress has finished. Looks before it waits, and gives up at `deadline`.
     pub(super) async fn settled(
         &self,
         lambda_name: &str,
@@ -86,11 +87,13 @@ impl AwsLambda {
     }
 }
 
-/// Lambda took longer than anybody can be kept waiting.
+/// Lambda took longer than a caller can wait.
 pub(super) fn unfinished(lambda_name: &str, reason: &str) -> PortError {
     PortError::new(
         "wait for Lambda",
-        format!("the change of {lambda_name} has not finished in time ({reason}); the next deployment takes it up"),
+        format!(
+            "the change of {lambda_name} has not finished in time ({reason}); the next deployment will continue with it"
+        ),
     )
 }
 
@@ -98,7 +101,7 @@ fn is_changing(held: &GetFunctionConfigurationOutput) -> bool {
     held.state() == Some(&State::Pending) || held.last_update_status() == Some(&LastUpdateStatus::InProgress)
 }
 
-/// Why what Lambda settled on cannot run, if so. `Inactive` can: the next run wakes it.
+/// Why a Lambda function cannot run, or `None` if it can. An `Inactive` one can: the next run wakes it.
 pub(super) fn broken(held: &GetFunctionConfigurationOutput) -> Option<Broken> {
     if held.state() == Some(&State::Failed) {
         let code = held.state_reason_code().map(|code| code.as_str()).unwrap_or_default();

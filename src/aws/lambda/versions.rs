@@ -11,8 +11,8 @@ use crate::{
     ports::PortError,
 };
 
-/// How long a version is kept after a newer one: longer than a caller who read the older record takes to start a run with it,
-/// plus the longest run (300 s).
+/// How long a version is kept after a newer one: longer than a caller who read the older record takes to start a run
+/// with it, plus the longest run (300 s).
 const GRACE: Duration = Duration::from_secs(15 * 60);
 
 impl AwsLambda {
@@ -67,8 +67,8 @@ impl AwsLambda {
         match answer.map_err(Fault::from) {
             Ok(_) => Ok(()),
             Err(fault) if fault.is("ResourceNotFoundException") => Ok(()),
-            // It is being deployed, perhaps for a new Function with the same name, which must not lose it. A deployment for
-            // the deleted Function finds that its record is gone and cleans up after itself.
+            // It is being deployed, perhaps for a new Function with the same name, which must not lose it. A deployment
+            // for the deleted Function finds that its record is gone and cleans up after itself.
             Err(fault) if fault.is("ResourceConflictException") => {
                 tracing::info!(lambda = lambda_name, %fault, "not deleted: a deployment is in progress");
                 Ok(())
@@ -97,8 +97,8 @@ fn numbered(version: &FunctionConfiguration) -> Option<(u64, Option<Timestamp>)>
     Some((number, version.last_modified().and_then(|text| text.parse().ok())))
 }
 
-/// The versions that cannot be running any more: older than `kept`, and followed by another one so long ago that every run by
-/// a caller who read the older record has ended.
+/// The versions that cannot be running any more: older than `kept`, and followed by another one so long ago that every
+/// run by a caller who read the older record has ended.
 fn disposable(versions: &[(u64, Option<Timestamp>)], kept: u64, now: Timestamp) -> Vec<u64> {
     let up_to_kept: Vec<_> = versions.iter().filter(|(number, _)| *number <= kept).collect();
     up_to_kept

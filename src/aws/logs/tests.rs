@@ -10,7 +10,7 @@ const FILTER: &str = "Logs_20140328.FilterLogEvents";
 const GET: &str = "Logs_20140328.GetLogEvents";
 const RUN: &str = "8f507cfc-xmpl-4697-b07a-ac58fc914c95";
 
-/// An event this many milliseconds after the run began.
+/// An event this many milliseconds after the start of the run.
 fn event(millis: i64, message: &str) -> Value {
     let began: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();
     json!({ "timestamp": began.as_millis() + millis, "message": message, "logStreamName": "2026/01/31/[3]abc" })
@@ -45,7 +45,7 @@ async fn lines_since(
 }
 
 #[tokio::test]
-async fn a_run_is_cut_out_whole_lines_without_its_id_too() {
+async fn a_run_has_all_its_lines_even_those_without_its_id() {
     let start = format!("START RequestId: {RUN} Version: 3\n");
     let report = format!("REPORT RequestId: {RUN}\tDuration: 12.06 ms\n");
     let late = format!("2026-01-31T08:00:03Z {RUN} Task timed out after 3.00 seconds\n");
@@ -62,7 +62,7 @@ async fn a_run_is_cut_out_whole_lines_without_its_id_too() {
     ] });
     let (lines, wire) = lines_of_run(
         vec![
-            // The search may answer an empty page with a token.
+            // The search may return an empty page with a token.
             Reply::ok(json!({ "events": [], "nextToken": "t1" })),
             Reply::ok(json!({ "events": [event(5, &start), event(7, &report), event(8, &late)] })),
             Reply::ok(stream),
@@ -95,14 +95,14 @@ async fn a_run_whose_report_has_not_arrived_has_no_lines_yet() {
     let (lines, _) = lines_of_run(vec![started()], Some(RUN), "2026-01-31T08:00:04Z").await;
     assert_eq!(lines, Vec::<String>::new());
 
-    // Long after its end it will not come any more: what there is, is all.
+    // Long after the end, it will not arrive any more, so these are all lines.
     let stream = json!({ "events": [event(5, &format!("START RequestId: {RUN} Version: 3"))] });
     let (lines, _) = lines_of_run(vec![started(), Reply::ok(stream)], Some(RUN), "2026-01-31T08:10:00Z").await;
     assert_eq!(lines.len(), 1);
 }
 
 #[tokio::test]
-async fn lines_from_the_middle_of_a_run_on_are_the_end_of_it() {
+async fn lines_since_the_middle_of_a_run_are_its_last_lines() {
     let start = format!("START RequestId: {RUN} Version: 3");
     let report = format!("REPORT RequestId: {RUN}\tDuration: 250000 ms");
     let events = json!([event(0, &start), event(100_000, "before"), event(200_000, "after"), event(250_000, &report)]);
@@ -113,7 +113,7 @@ async fn lines_from_the_middle_of_a_run_on_are_the_end_of_it() {
 }
 
 #[tokio::test]
-async fn a_bound_right_after_the_beginning_of_a_run_cuts_its_first_lines_off() {
+async fn a_bound_right_after_the_start_of_a_run_drops_its_first_lines() {
     let start = format!("START RequestId: {RUN} Version: 3");
     let report = format!("REPORT RequestId: {RUN}\tDuration: 30 ms");
     let events = json!([event(0, &start), event(10, "before"), event(20, "after"), event(30, &report)]);
@@ -124,7 +124,7 @@ async fn a_bound_right_after_the_beginning_of_a_run_cuts_its_first_lines_off() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_not_known_to_have_ended_asks_nothing() {
+async fn a_run_that_is_not_known_to_have_ended_makes_no_call() {
     let (lines, _) = lines_of_run(vec![], None, "2026-01-31T08:00:04Z").await;
     assert_eq!(lines, Vec::<String>::new());
 }
@@ -144,7 +144,7 @@ async fn a_function_that_never_logged_has_no_lines() {
 }
 
 #[tokio::test]
-async fn a_page_of_a_functions_lines_reads_no_further_than_it_needs() {
+async fn a_page_of_lines_reads_no_further_than_necessary() {
     let wire = ReplayClient::replaying([Reply::ok(
         json!({ "nextToken": "more", "events": [event(1, "a"), event(2, "b"), event(3, "c")] }),
     )]);

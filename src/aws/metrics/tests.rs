@@ -5,7 +5,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::*;
 
-/// What CloudWatch takes for a unit.
+/// The units that CloudWatch knows.
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html>
 const UNITS: [&str; 27] = [
     "Seconds",
@@ -38,7 +38,7 @@ const UNITS: [&str; 27] = [
 ];
 
 #[test]
-fn a_quiet_tick_reports_that_it_came_and_nothing_else() {
+fn a_quiet_tick_reports_only_that_it_happened() {
     let now = "2026-01-31T08:00:30Z".parse().unwrap();
     assert_eq!(of_tick(&Ticked::default(), 0, None, now), [Metric::seconds("OldestDueTask", Duration::ZERO)]);
     let ticked = Ticked { zombies: 2, ..Ticked::default() };
@@ -54,7 +54,7 @@ fn a_quiet_tick_reports_that_it_came_and_nothing_else() {
 }
 
 #[test]
-fn each_run_that_ended_is_counted_by_its_outcome_with_how_late_it_was_and_how_long_it_took() {
+fn each_run_is_counted_by_its_outcome_with_its_lateness_and_duration() {
     for (outcome, counted) in
         [("complete", "Completed"), ("failed", "Failed"), ("retried", "Retried"), ("unknown", "Unknown")]
     {
@@ -66,7 +66,7 @@ fn each_run_that_ended_is_counted_by_its_outcome_with_how_late_it_was_and_how_lo
         let [line] = line.as_slice() else { panic!("one run is one line: {line:?}") };
         assert_is_embedded_metric_format(line);
         assert_eq!(measured(line), [(counted, 1.0), ("Lateness", 1.5), ("RunTime", 0.02)]);
-        // Not a dimension, which would cost a metric for each, but found by a query.
+        // Not a dimension, because each value would cost a metric, but queries find it.
         assert_eq!((&line["task"], &line["function"]), (&json!("6589a42a"), &json!("invoices")));
         assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["Prefix"]]));
         assert_eq!(line["Prefix"], "dev");
@@ -126,7 +126,7 @@ fn assert_is_embedded_metric_format(line: &Value) {
             let set = set.as_array().unwrap();
             assert!((1..=30).contains(&set.len()), "{line}");
             for dimension in set {
-                // Its value is a text at the root.
+                // Its value is a string at the root.
                 text(&members[&text(dimension, 250)], 1024);
             }
         }

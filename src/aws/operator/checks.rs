@@ -1,4 +1,4 @@
-//! Whether a deployed stack is what it should be, and what to do where it is not.
+//! Checks of a deployed stack, each with what to do if it fails.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use crate::{
     model::{Function, Timestamp},
 };
 
-/// OAuth 1.0a allows five minutes; a clock that is off by this much is broken long before.
+/// OAuth 1.0a allows five minutes, but a clock that is off by this much is not synchronised.
 const MOST_SKEW: Duration = Duration::from_secs(30);
 
-/// The ticker comes each minute; after this long it does not come.
+/// The ticker runs each minute. After this long without a run, it is not running.
 const TICKER_OVERDUE: Duration = Duration::from_secs(5 * 60);
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at.
+    /// What was checked.
     pub what: String,
-    /// What is wrong with it and how to mend it; `None` when it is as it should be.
+    /// What is wrong and how to fix it; `None` if the check passed.
     pub wrong: Option<String>,
 }
 
@@ -35,7 +35,7 @@ impl Finding {
     }
 }
 
-/// Looks at everything. An error only when AWS does not let it look.
+/// Runs all checks. It fails only when AWS does not allow a check to look.
 pub async fn examine(sdk: &SdkConfig, stack: &Stack) -> Result<Vec<Finding>, OperatorError> {
     let mut findings = Vec::new();
     handlers(sdk, stack, &mut findings).await?;
@@ -72,7 +72,7 @@ async fn handlers(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) -
     let wrong = match state.as_deref() {
         Some("Enabled" | "Enabling" | "Creating" | "Updating") => None,
         Some(state) => Some(format!("it is {state}, so no wake-up arrives. Enable it, or deploy the stack again")),
-        None => Some("there is none, so no wake-up arrives. Deploy the stack again".to_owned()),
+        None => Some("it is missing, so no wake-up arrives. Deploy the stack again".to_owned()),
     };
     findings.push(Finding::of("from the wake-up queue to the dispatcher", wrong));
     Ok(())
@@ -124,8 +124,8 @@ async fn queues(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) -> 
             }
             Err(fault) => return Err(refused("read a queue", &fault)),
             Ok(count) if dead && count > 0 => Some(format!(
-                "{count} wake-ups could not be handled. Look at the dispatcher's log, then purge the queue: the ticker \
-                 has made up for them"
+                "{count} wake-ups could not be handled. Check the dispatcher's log, then purge the queue: the ticker has \
+                 made up for them"
             )),
             Ok(_) => None,
         };
@@ -150,8 +150,8 @@ async fn ticker(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) -> 
     let wrong = match lines.map_err(Fault::from) {
         Ok(found) if !found.events().is_empty() || found.next_token().is_some() => None,
         Ok(_) => Some(format!(
-            "it has logged nothing for five minutes, so nothing comes due. Enable the schedule {}-ticker in EventBridge \
-             Scheduler; a stack that was deployed a moment ago needs a minute",
+            "it has logged nothing for five minutes, so no Task becomes due. Enable the schedule {}-ticker in EventBridge \
+             Scheduler. A stack that has just been deployed needs a minute",
             stack.settings.prefix
         )),
         Err(fault) if fault.is("ResourceNotFoundException") => {
@@ -200,7 +200,7 @@ fn wrong_with(function: &Function, alias: Option<&str>, role: Option<&str>, exec
     }
 }
 
-/// The gateway answers everybody at `/tasks/v1/openapi.json`, and its answer says what time it is there.
+/// The gateway answers everybody at `/tasks/v1/openapi.json`, and its response contains its time.
 async fn gateway_and_clock(stack: &Stack) -> Vec<Finding> {
     let Some(url) = stack.settings.url() else {
         return vec![Finding::of("the gateway", Some("its URL is not known. Deploy the stack again".to_owned()))];
@@ -212,17 +212,17 @@ async fn gateway_and_clock(stack: &Stack) -> Vec<Finding> {
     match asked {
         Err(why) => vec![Finding::of(
             format!("the gateway {url}"),
-            Some(format!("it cannot be reached: {why}. Look at the domain's record and certificate")),
+            Some(format!("it cannot be reached: {why}. Check the domain's DNS record and certificate")),
         )],
         Ok(answer) => {
             let status = answer.status().as_u16();
-            let wrong = (status != 200).then(|| format!("it answers with {status}. Look at the api handler's log"));
+            let wrong = (status != 200).then(|| format!("it answers with {status}. Check the api handler's log"));
             let there = answer.headers().get("date").and_then(http_date);
             let here = stack.ports.clock.now();
             let skew = there.map_or(Duration::ZERO, |there| here.since(there).max(there.since(here)));
             let off = (skew > MOST_SKEW).then(|| {
                 format!(
-                    "it is off by {} s, so OAuth 1.0a refuses what is signed here (110). Set it right",
+                    "it is off by {} s, so OAuth 1.0a refuses requests that are signed here (110). Set the correct time",
                     skew.as_secs()
                 )
             });
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_date_of_an_answer_is_read() {
+    fn the_date_of_a_response_is_read() {
         let read = http_date("Sat, 31 Jan 2026 08:15:30 GMT");
         assert_eq!(read, Some("2026-01-31T08:15:30Z".parse().unwrap()));
     }

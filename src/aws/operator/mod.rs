@@ -1,4 +1,4 @@
-//! What an operator does with a deployed stack from outside, with nothing but AWS credentials.
+//! Operations on a deployed stack from outside, which need only AWS credentials.
 
 mod checks;
 
@@ -15,32 +15,32 @@ use crate::{
     store::StoreError,
 };
 
-/// The tag of a handler that says which stack it belongs to.
+/// The tag with the name of the stack that a handler belongs to.
 const STACK_TAG: &str = "tasklane:stack";
 
-/// Why an operator's wish was not met.
+/// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
     /// There is no such stack in this account and region.
     #[error(
-        "there is no stack '{stack}' of tasklane in {region}: `--stack` takes the name that `sam deploy` was given, or \
-         the stack's Prefix. Look at the region (AWS_REGION) and the account (AWS_PROFILE) too"
+        "there is no tasklane stack '{stack}' in {region}: `--stack` takes the name that was given to `sam deploy`, or the \
+         stack's Prefix. Also check the region (AWS_REGION) and the account (AWS_PROFILE)"
     )]
     NoStack {
-        /// What was looked for.
+        /// The name that was given.
         stack: String,
-        /// Where.
+        /// The region.
         region: String,
     },
-    /// Its handlers were deployed with other settings than this version knows.
+    /// Its handlers have settings that this version does not understand.
     #[error(transparent)]
     Settings(#[from] InvalidSetting),
-    /// AWS refused, or did not answer.
+    /// AWS refused, or did not respond.
     #[error("AWS refused to {action}: {cause}")]
     Aws {
-        /// What was being done.
+        /// The call.
         action: &'static str,
-        /// What it said.
+        /// The error.
         cause: String,
     },
     /// A table could not be written.
@@ -51,9 +51,10 @@ pub enum OperatorError {
     Port(#[from] PortError),
 }
 
-/// Opens the stack of this name, as CloudFormation or its `Prefix` names it.
+/// Opens a stack by its name in CloudFormation or by its `Prefix`.
 ///
-/// Its settings are read from the environment of its own handlers, so whoever may read them needs to know nothing else.
+/// The settings are read from the environment of its own handlers, so an operator who may read that needs to know
+/// nothing else.
 pub async fn open(sdk: &SdkConfig, stack: &str) -> Result<Stack, OperatorError> {
     let lambda = Client::new(sdk);
     let by_prefix = configuration(&lambda, &handler_name(stack)).await?;
@@ -73,7 +74,8 @@ pub async fn open(sdk: &SdkConfig, stack: &str) -> Result<Stack, OperatorError> 
     Ok(Stack::new(sdk, settings))
 }
 
-/// Makes a credential with every permission, without asking the service: how the first one comes into being.
+/// Creates a credential with every permission, without going through the service. The first credential is created like
+/// this.
 pub async fn bootstrap(stack: &Stack, user: UserId) -> Result<NewCredential, OperatorError> {
     let identity = Identity { user_id: user, application_id: None, permissions: Permissions::all() };
     let now: Timestamp = stack.ports.clock.now();
@@ -89,13 +91,13 @@ fn handler_name(prefix: &str) -> String {
 async fn configuration(lambda: &Client, name: &str) -> Result<Option<GetFunctionConfigurationOutput>, OperatorError> {
     match lambda.get_function_configuration().function_name(name).send().await.map_err(Fault::from) {
         Ok(found) => Ok(Some(found)),
-        // A name that no Lambda function can have is none either: a stack's name may be longer than a prefix.
+        // The name of a stack may be longer than a prefix can be, and then it is not a valid name of a Lambda function.
         Err(fault) if fault.is("ResourceNotFoundException") || fault.is("ValidationException") => Ok(None),
         Err(fault) => Err(refused("read the configuration of the api handler", &fault)),
     }
 }
 
-/// The api handler whose tag names the stack.
+/// The name of the api handler whose tag names the stack.
 async fn handler_of_stack(lambda: &Client, stack: &str) -> Result<Option<String>, OperatorError> {
     let mut functions = lambda.list_functions().into_paginator().items().send();
     while let Some(function) = functions.next().await {

@@ -1,8 +1,8 @@
 //! An HTTP client that replays canned responses to the real SDK clients, and records their requests.
 //!
 //! An emulator cannot be made to throttle, to show a Pending function or to lose a response; this can. Serialisation,
-//! retries and time-outs are the SDK's own. Smithy's `StaticReplayClient` is not used because it can neither cut a response
-//! short nor stay silent.
+//! retries and time-outs are the SDK's own. Smithy's `StaticReplayClient` is not used because it can neither cut a
+//! response short nor stay silent.
 
 use std::{
     collections::VecDeque,

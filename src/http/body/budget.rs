@@ -20,7 +20,8 @@ impl BodyBudget {
         Self { all: semaphore(all), anonymous: semaphore(anonymous) }
     }
 
-    /// An account for one body. Bytes are charged as they arrive, so a body that is announced and not sent costs nothing.
+    /// An account for one body. Bytes are charged as they arrive, so a body that is announced and not sent costs
+    /// nothing.
     pub fn account(&self, anonymous: bool) -> Account {
         let sources = match anonymous {
             true => vec![Arc::clone(&self.anonymous), Arc::clone(&self.all)],

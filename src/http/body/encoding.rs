@@ -19,7 +19,8 @@ pub fn check(headers: &HeaderMap) -> Result<()> {
     Ok(())
 }
 
-/// The text of a body, without a byte order mark: 22 when it is not UTF-8, 415 when the headers declare another charset.
+/// The text of a body, without a byte order mark: 22 when it is not UTF-8, 415 when the headers declare another
+/// charset.
 pub fn text_of<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<&'a str> {
     if !body.is_ascii()
         && let Some(charset) = charset(headers).filter(|charset| !["utf-8", "utf8"].contains(&charset.as_str()))

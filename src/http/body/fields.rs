@@ -15,8 +15,8 @@ const MAX_DEPTH: usize = 100;
 
 /// One JSON object, read field by field into values that keep their rules.
 ///
-/// Unknown fields are ignored, the last of two equal names wins, and `null` is the same as absent. Every error names the
-/// field by its path from the root of the body, such as `retryPolicy.enabled`.
+/// Unknown fields are ignored, the last of two equal names wins, and `null` is the same as absent. Every error names
+/// the field by its path from the root of the body, such as `retryPolicy.enabled`.
 #[derive(Debug)]
 pub struct Fields<'a> {
     path: String,
@@ -124,8 +124,8 @@ fn not_json(why: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::BodyFormat, format!("The body is not a JSON object: {why}."))
 }
 
-/// How deep valid JSON nests: brackets match and strings end. Values are kept as text and were parsed without recursion, so
-/// nothing has limited their depth yet.
+/// How deep valid JSON nests: brackets match and strings end. Values are kept as text and were parsed without
+/// recursion, so nothing has limited their depth yet.
 fn depth(json: &str) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in json.bytes() {

@@ -15,9 +15,9 @@ use crate::model::{Error, ErrorKind, Result};
 
 /// A body that can be read once.
 ///
-/// If it is dropped unread, because its request was refused, the rest of it is received and discarded for a while. Otherwise
-/// the connection would end while the client is still sending, and the client would see a broken connection instead of the
-/// response.
+/// If it is dropped unread, because its request was refused, the rest of it is received and discarded for a while.
+/// Otherwise the connection would end while the client is still sending, and the client would see a broken connection
+/// instead of the response.
 pub struct Incoming {
     body: Option<Body>,
     /// The whole body, if it has been read.
@@ -39,14 +39,14 @@ impl Incoming {
 
     /// Reads at most `limit` bytes, which stay charged to `account` as long as they are held.
     ///
-    /// A body that announces more is refused before any of it is read, and one that announces no length as soon as it exceeds
-    /// the limit. A body that stalls is given up after `patience`.
+    /// A body that announces more is refused before any of it is read, and one that announces no length as soon as it
+    /// exceeds the limit. A body that stalls is given up after `patience`.
     pub async fn read(mut self, limit: usize, patience: Duration, account: Account) -> Result<Bytes> {
         self.read_ahead(limit, patience, account).await
     }
 
-    /// The same, but the body can be read again later. Authentication uses this: it needs the body of a signed form before the
-    /// handler does.
+    /// The same, but the body can be read again later. Authentication uses this: it needs the body of a signed form
+    /// before the handler does.
     pub async fn read_ahead(&mut self, limit: usize, patience: Duration, account: Account) -> Result<Bytes> {
         if let Some(whole) = self.whole.clone().filter(|whole| whole.len() <= limit) {
             return Ok(whole);

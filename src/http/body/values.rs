@@ -141,8 +141,8 @@ macro_rules! by_own_rule {
 by_own_rule!(number_or_invalid: TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, Interval);
 by_own_rule!(string_or_empty: FunctionName, EntryPoint, UserId, ApplicationId);
 
-/// A whole number in any notation (`30`, `30.0`, `3e1`). Anything else becomes a number that no rule accepts, so that the
-/// error states the rule.
+/// A whole number in any notation (`30`, `30.0`, `3e1`). Anything else becomes a number that no rule accepts, so that
+/// the error states the rule.
 fn number_or_invalid(value: &RawValue) -> i64 {
     Number::parse(value.get()).and_then(|number| number.to_i64()).unwrap_or(i64::MIN)
 }

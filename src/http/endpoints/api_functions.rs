@@ -1,5 +1,5 @@
-//! `/tasks/v1/api/{functionName}/…`: API Functions (contract §5). The rest of the path belongs to the Function and is passed on
-//! byte for byte.
+//! `/tasks/v1/api/{functionName}/…`: API Functions (contract §5). The rest of the path belongs to the Function and is
+//! passed on byte for byte.
 
 use std::net::IpAddr;
 

@@ -10,8 +10,8 @@ mod tasks;
 
 use super::endpoint::Endpoint;
 
-/// The endpoints of one resource. They are made with the first request for one of them, because a starting handler has only
-/// one request to answer.
+/// The endpoints of one resource. They are made with the first request for one of them, because a starting handler has
+/// only one request to answer.
 pub struct Group {
     /// The prefix of their paths, in whole segments.
     pub below: &'static str,

@@ -28,8 +28,8 @@ pub struct Description {
     pub access: AccessRule,
     /// The name of the `{…}` in its path, or an empty string.
     pub path_name: &'static str,
-    /// Describes what is read and answered, given `path_name`. Called only when somebody asks for the document, because it
-    /// takes longer than the rest of a handler's start.
+    /// Describes what is read and answered, given `path_name`. Called only when somebody asks for the document, because
+    /// it takes longer than the rest of a handler's start.
     pub types: fn(&str, &mut Schemas) -> Types,
     /// The errors besides those of its access check.
     pub errors: Vec<ErrorKind>,

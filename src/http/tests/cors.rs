@@ -1,4 +1,4 @@
-//! Which web pages may read which answers.
+//! Which web pages may read which responses.
 
 use http::StatusCode;
 
@@ -21,7 +21,7 @@ fn config(cors: CorsOrigins) -> HttpConfig {
 }
 
 #[tokio::test]
-async fn no_page_reads_answers_until_it_is_let_to() {
+async fn by_default_no_page_may_read_responses() {
     let answered = ask_with(config(CorsOrigins::None), "GET /healthz", &PREFLIGHT[..1], "").await;
     assert!(!answered.headers.contains_key("access-control-allow-origin"));
     let answered = ask_with(config(CorsOrigins::None), "OPTIONS /tasks/v1", &PREFLIGHT, "").await;
@@ -29,7 +29,7 @@ async fn no_page_reads_answers_until_it_is_let_to() {
 }
 
 #[tokio::test]
-async fn local_pages_may_sign_their_requests_when_they_are_let_to() {
+async fn local_pages_may_sign_their_requests_if_allowed() {
     let answered = ask_with(config(CorsOrigins::Localhost), "OPTIONS /tasks/v1", &PREFLIGHT, "").await;
     assert_eq!(answered.status, StatusCode::OK);
     assert_eq!(answered.headers["access-control-allow-origin"], "http://localhost:5173");
@@ -42,7 +42,7 @@ async fn local_pages_may_sign_their_requests_when_they_are_let_to() {
 }
 
 #[tokio::test]
-async fn listed_pages_are_let_in_by_their_exact_origin() {
+async fn listed_pages_are_allowed_by_their_exact_origin() {
     let listed = || config(CorsOrigins::Listed(vec!["https://console.example.com".into()]));
     for (origin, allowed) in [("https://console.example.com", true), ("https://console.example.com.evil.test", false)] {
         let answered = ask_with(listed(), "GET /healthz", &[("origin", origin)], "").await;
@@ -51,7 +51,7 @@ async fn listed_pages_are_let_in_by_their_exact_origin() {
 }
 
 #[tokio::test]
-async fn paths_that_nothing_is_served_at_answer_a_preflight_like_any_other() {
+async fn unknown_paths_answer_a_preflight_like_any_other() {
     let mut seen = Vec::new();
     for path in ["/tasks/v1", "/tasks/v1/functions/hello", "/tasks/v1/nothing/here", "/nowhere"] {
         let answered = ask_with(config(CorsOrigins::Localhost), &format!("OPTIONS {path}"), &PREFLIGHT, "").await;
@@ -66,7 +66,7 @@ async fn paths_that_nothing_is_served_at_answer_a_preflight_like_any_other() {
     );
 }
 
-/// A service with a Function in each mode, all of which say the same.
+/// A service with a Function in each permission mode. All of them respond in the same way.
 async fn with_functions(cors: CorsOrigins) -> Kit {
     let kit = Kit::with(config(cors)).await;
     for (name, mode) in [
@@ -83,7 +83,7 @@ async fn with_functions(cors: CorsOrigins) -> Kit {
 }
 
 #[tokio::test]
-async fn a_preflight_of_an_api_function_needs_no_login_and_tells_nothing_of_functions_that_do() {
+async fn a_preflight_of_an_api_function_needs_no_login_and_reveals_nothing_about_protected_functions() {
     for cors in [CorsOrigins::None, CorsOrigins::Localhost, CorsOrigins::Listed(vec!["https://other".into()])] {
         let kit = with_functions(cors).await;
         let mut seen = Vec::new();
@@ -100,14 +100,14 @@ async fn a_preflight_of_an_api_function_needs_no_login_and_tells_nothing_of_func
         }
         assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:?}");
         assert_eq!(kit.world.lambda.calls().len(), 0, "nothing ran for nobody");
-        // What a public Function says of itself anybody may hear.
+        // A public Function answers its own preflights.
         let answered = kit.ask_with("OPTIONS /tasks/v1/api/open/x", &PREFLIGHT, "").await;
         assert_eq!((answered.status.as_u16(), answered.text.as_str()), (202, "mine"));
     }
 }
 
 #[tokio::test]
-async fn other_options_of_an_api_function_reach_it_whatever_the_setting() {
+async fn other_options_requests_reach_the_function_whatever_the_setting() {
     for cors in [CorsOrigins::None, CorsOrigins::Localhost, CorsOrigins::Any] {
         let kit = with_functions(cors).await;
         assert_eq!(kit.ask_with("OPTIONS /tasks/v1/api/closed/x", &PREFLIGHT[..1], "").await.code(), 104);

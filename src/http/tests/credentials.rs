@@ -1,4 +1,4 @@
-//! What the holder of a credential can give away with it, and how it is taken back.
+//! Delegating credentials, and revoking them.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::model::Timestamp;
 
 const CREDENTIALS: &str = "POST /tasklane/v1/credentials";
 
-/// A credential that this bearer creates.
+/// Creates a credential with this bearer token.
 async fn create(kit: &Kit, bearer: &str, body: Value) -> Answered {
     let answered = kit.ask(CREDENTIALS, bearer, body.to_string()).await;
     if answered.status == 200 {
@@ -53,7 +53,7 @@ async fn a_delegate_cannot_become_somebody_else_nor_outlive_its_own_credential()
 }
 
 #[tokio::test]
-async fn names_that_are_no_permissions_are_refused_with_a_suggestion() {
+async fn unknown_permissions_are_refused_with_a_suggestion() {
     let kit = Kit::new().await;
     let (all, _) = bearer(&kit, &["CREATE_CREDENTIALS", "VIEW_TASKS"], None).await;
     for name in ["SOME_FUTURE_PERMISSION", "*", "ALL", "VIEW_TASKS,", "VIEW_TASK", "view_tasks", "VIEW_TASKS:x"] {
@@ -64,7 +64,7 @@ async fn names_that_are_no_permissions_are_refused_with_a_suggestion() {
 }
 
 #[tokio::test]
-async fn a_revocation_names_the_descendants_and_takes_them_along_where_that_is_asked_for() {
+async fn a_revocation_lists_the_descendants_and_revokes_them_on_request() {
     let kit = Kit::new().await;
     let (first, first_id) = bearer(&kit, &["CREATE_CREDENTIALS"], None).await;
     let body = || json!({ "userId": "ada", "permissions": ["CREATE_CREDENTIALS"] });
@@ -78,7 +78,7 @@ async fn a_revocation_names_the_descendants_and_takes_them_along_where_that_is_a
         kit.ask(&format!("DELETE /tasklane/v1/credentials/{id}{query}"), "may DELETE_CREDENTIALS", "").await
     };
     assert_eq!(revoke(&first_id, "?descendants=perhaps").await.code(), 26);
-    // The one in the middle is taken away alone: the last one still descends from the first.
+    // Only the one in the middle is revoked: the last one is still a descendant of the first.
     let middle = revoke(&id(&second), "").await.json();
     assert_eq!(middle, json!({ "affectedRecords": 1, "descendants": [id(&third)] }));
     let alone = revoke(&first_id, "?descendants=false").await.json();
@@ -91,13 +91,13 @@ async fn a_revocation_names_the_descendants_and_takes_them_along_where_that_is_a
 }
 
 #[tokio::test]
-async fn nobody_creates_credentials_with_one_that_is_revoked_at_that_moment() {
+async fn a_credential_that_is_being_revoked_cannot_create_others() {
     let kit = Kit::new().await;
     let parent = kit.credential(&["CREATE_CREDENTIALS"], None).await;
     let stored = kit.world.store.credentials.list().await.unwrap().remove(0);
     let caller = crate::model::Caller::User(stored.user());
     kit.world.service.revoke_credential(parent.id, true).await.unwrap();
-    // The caller was let in before.
+    // The caller was authenticated before.
     let new = crate::service::NewCredential {
         user_id: stored.identity.user_id.clone(),
         application_id: None,

@@ -1,11 +1,12 @@
-//! The API document against the contract, and against what the service really reads.
+//! Compares the API document with the contract, and with what the service reads.
 
 use serde_json::{Map, Value, json};
 
 use super::kit::Kit;
 use crate::http::api_document;
 
-/// Contract §3, and the credentials of §7: what each call needs. `*` stands for the permission mode.
+/// The permission for each call (contract §3, and §7 for credentials). `*` marks those that depend on the permission
+/// mode.
 const PERMISSIONS: &[(&str, &str, &str)] = &[
     ("get", "/tasks/v1", "VIEW_TASKS"),
     ("post", "/tasks/v1", "CREATE_TASKS"),
@@ -42,7 +43,7 @@ const PERMISSIONS: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn each_endpoint_lets_in_whom_the_contract_lets_in() {
+fn each_endpoint_has_the_access_rule_of_the_contract() {
     let document = json!(api_document());
     let mut count = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -54,23 +55,23 @@ fn each_endpoint_lets_in_whom_the_contract_lets_in() {
                 (rule, _) => rule.to_owned(),
             };
             let row = PERMISSIONS.iter().find(|(row_method, row_path, _)| row_method == method && row_path == path);
-            let (.., expected) = row.unwrap_or_else(|| panic!("say in PERMISSIONS what {method} {path} needs"));
+            let (.., expected) = row.unwrap_or_else(|| panic!("add {method} {path} to PERMISSIONS"));
             assert_eq!(found, *expected, "{method} {path}");
             count += 1;
         }
     }
-    assert_eq!(count, PERMISSIONS.len(), "PERMISSIONS names an endpoint that is not there");
+    assert_eq!(count, PERMISSIONS.len(), "PERMISSIONS has an endpoint that does not exist");
 }
 
 #[test]
-fn descriptions_are_written_for_readers_of_the_document() {
+fn descriptions_contain_nothing_internal() {
     let document = json!(api_document()).to_string();
     for leftover in ["§", "[`", "crate::", "contract"] {
-        assert!(!document.contains(leftover), "'{leftover}' means nothing to them");
+        assert!(!document.contains(leftover), "'{leftover}' means nothing to readers of the document");
     }
 }
 
-/// What is good for a field of this name.
+/// A valid value for a field with this name.
 fn good(field: &str) -> Value {
     match field {
         "name" => json!("fresh"),
@@ -81,12 +82,12 @@ fn good(field: &str) -> Value {
         "interval" => json!(60),
         "userId" => json!("bob"),
         "permissions" => json!([]),
-        other => panic!("say here what is good for the required field '{other}'"),
+        other => panic!("add a valid value for the required field '{other}' here"),
     }
 }
 
 #[tokio::test]
-async fn every_documented_field_of_a_body_is_read_and_every_required_one_is_needed() {
+async fn every_documented_field_of_a_body_is_read_and_every_required_field_is_required() {
     let kit = Kit::new().await;
     let document = json!(api_document());
     let mut read = 0;
@@ -104,7 +105,7 @@ async fn every_documented_field_of_a_body_is_read_and_every_required_one_is_need
                 assert_eq!(answered.code(), 14, "{request} without {field}: {}", answered.text);
                 assert!(answered.text.contains(&format!("'{field}'")), "{}", answered.text);
             }
-            // Any JSON is good data.
+            // Any JSON is valid `data`.
             for field in body.fields.iter().filter(|field| *field != "data") {
                 let mut wrong = body.good();
                 wrong.insert(field.clone(), json!([[1]]));
@@ -118,7 +119,7 @@ async fn every_documented_field_of_a_body_is_read_and_every_required_one_is_need
     assert!(read > 20, "{read}");
 }
 
-/// What the document says of a body.
+/// The description of a body in the document.
 #[derive(Default)]
 struct Body {
     fields: Vec<String>,

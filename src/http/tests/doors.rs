@@ -1,4 +1,4 @@
-//! Requests that nobody sends by accident: over a real connection where it makes a difference.
+//! Hostile requests, over a real connection where it makes a difference.
 
 use std::{
     net::SocketAddr,
@@ -63,7 +63,7 @@ impl House {
         Self { address, called, _kit: kit, _stop: stop.drop_guard() }
     }
 
-    /// Sends these bytes, and all that comes back until the connection ends or nothing has come for a while.
+    /// Sends these bytes, and returns what comes back until the connection ends or stays silent for a while.
     async fn raw(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut client = TcpStream::connect(self.address).await.unwrap();
         client.write_all(bytes.as_ref()).await.unwrap();
@@ -82,9 +82,9 @@ impl House {
 
 const FINE: &str = r#"{"statusCode":200,"body":"fine"}"#;
 
-/// Each is one request to whoever reads its length one way, and two to whoever reads it the other.
+/// Each is one request for a server that reads its length one way, and two for a server that reads it the other way.
 #[tokio::test]
-async fn a_request_whose_length_can_be_read_in_two_ways_does_not_bring_a_second_one_in() {
+async fn a_request_with_an_ambiguous_length_does_not_smuggle_a_second_one() {
     let house = House::open(FINE).await;
     let hidden = "GET /tasks/v1/api/web/smuggled HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let (short, long) = ("content-length: 0", format!("content-length: {}", hidden.len()));
@@ -111,12 +111,12 @@ async fn a_request_whose_length_can_be_read_in_two_ways_does_not_bring_a_second_
         assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{headers}\n{answer}");
         assert!(!house.called().contains(&"/smuggled".to_owned()), "{headers}\n{answer}");
     }
-    // The hidden request is a good one: sent by itself it is answered.
+    // The hidden request is valid: sent by itself, it is answered.
     assert!(house.raw(hidden).await.ends_with("fine"));
 }
 
 #[tokio::test]
-async fn a_body_in_chunks_is_taken() {
+async fn a_chunked_body_is_accepted() {
     let house = House::open(FINE).await;
     let head = "POST /tasks/v1/api/web/chunks HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
     let answer = house.raw(format!("{head}3\r\nabc\r\n0\r\n\r\n")).await;
@@ -124,7 +124,7 @@ async fn a_body_in_chunks_is_taken() {
 }
 
 #[tokio::test]
-async fn a_body_that_announces_too_much_is_refused_before_any_of_it_comes() {
+async fn a_body_that_announces_too_much_is_refused_before_it_arrives() {
     let house = House::open(FINE).await;
     for length in ["6291457", "1099511627776", "18446744073709551615"] {
         let head = format!("POST /tasks/v1/api/web HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
@@ -136,7 +136,7 @@ async fn a_body_that_announces_too_much_is_refused_before_any_of_it_comes() {
 }
 
 #[tokio::test]
-async fn clients_that_send_their_heads_byte_by_byte_hold_nobody_and_not_for_long() {
+async fn clients_that_send_their_heads_byte_by_byte_block_nobody_and_are_disconnected() {
     let house = House::open(FINE).await;
     let mut slow = Vec::new();
     for _ in 0..200 {
@@ -155,7 +155,7 @@ async fn clients_that_send_their_heads_byte_by_byte_hold_nobody_and_not_for_long
     }
 }
 
-/// The name of the error that an answer is.
+/// The name of the error in a response.
 fn error_of(answer: &str) -> String {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
     assert!(head.contains("content-type: application/json"), "{answer}");
@@ -165,7 +165,7 @@ fn error_of(answer: &str) -> String {
 }
 
 #[tokio::test]
-async fn whatever_is_refused_before_it_is_routed_is_refused_in_json() {
+async fn requests_that_are_refused_before_routing_get_json() {
     let house = House::open(FINE).await;
     let many: String = (0..110).map(|n| format!("x-{n}: y\r\n")).collect();
     let long = format!("x: {}\r\n", "y".repeat(2 << 20));
@@ -212,7 +212,7 @@ async fn a_request_line_reaches_the_function_as_its_client_meant_it() {
 }
 
 #[tokio::test]
-async fn answers_without_a_body_leave_the_connection_in_order() {
+async fn responses_without_a_body_leave_the_connection_usable() {
     for answer in [r#"{"statusCode":204,"body":"nope"}"#, r#"{"statusCode":304,"body":"nope"}"#] {
         let house = House::open(answer).await;
         let get = "GET /tasks/v1/api/web HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -226,7 +226,7 @@ async fn answers_without_a_body_leave_the_connection_in_order() {
 }
 
 #[tokio::test]
-async fn who_is_refused_is_not_asked_to_send_the_body() {
+async fn a_refused_client_is_not_asked_for_the_body() {
     let house = House::open(FINE).await;
     let expecting = |path: &str| {
         format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n")
@@ -244,9 +244,9 @@ async fn who_is_refused_is_not_asked_to_send_the_body() {
     assert_eq!(&status[..], b"HTTP/1.1 200");
 }
 
-/// The client sees the end without reading: what it was sent is not kept for it any longer.
+/// The client sees the end without reading, because the unsent rest of the response is dropped.
 #[tokio::test]
-async fn a_client_that_does_not_read_its_answer_is_disconnected() {
+async fn a_client_that_does_not_read_the_response_is_disconnected() {
     let large = format!(r#"{{"statusCode":200,"body":"{}"}}"#, "x".repeat(5 << 20));
     let patience = Patience { write: Duration::from_millis(300), ..PATIENCE };
     let limits = Limits { total: 400, per_address: 400 };
@@ -264,7 +264,7 @@ async fn a_client_that_does_not_read_its_answer_is_disconnected() {
 }
 
 #[tokio::test]
-async fn connections_that_say_nothing_do_not_keep_others_out() {
+async fn silent_connections_do_not_keep_others_out() {
     let house = House::with_room_for(FINE, Limits { total: 8, per_address: 6 }).await;
     let mut silent = Vec::new();
     for _ in 0..40 {
@@ -310,7 +310,7 @@ async fn a_function_cannot_add_headers_by_line_breaks_or_steer_the_connection() 
 }
 
 #[tokio::test]
-async fn deep_json_is_an_error_and_not_the_end() {
+async fn deep_json_is_an_error_and_not_a_crash() {
     let kit = Kit::new().await;
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         for depth in [1_000, 100_000] {
@@ -329,7 +329,7 @@ async fn deep_json_is_an_error_and_not_the_end() {
 }
 
 #[tokio::test]
-async fn queries_that_are_deep_or_dear_are_refused_or_answered_soon() {
+async fn deep_or_expensive_queries_are_refused_or_answered_soon() {
     let kit = Kit::new().await;
     let deep = |depth: usize, name: &str| format!("{}eq(id,1){}", format!("{name}(").repeat(depth), ")".repeat(depth));
     for query in [
@@ -356,7 +356,7 @@ async fn queries_that_are_deep_or_dear_are_refused_or_answered_soon() {
 }
 
 #[tokio::test]
-async fn names_and_ids_are_no_paths() {
+async fn names_and_ids_are_not_used_as_paths() {
     let kit = Kit::new().await;
     let every = "may VIEW_TASK_FUNCTION_DETAILS,VIEW_TASK_FUNCTION_LOGS,VIEW_TASK_LOGS,CANCEL_TASKS,DELETE_TASK_FUNCTION,\
                  EXECUTE_TASK_FUNCTION,EXECUTE_API_FUNCTION,DELETE_TASK_SCHEDULE,VIEW_API_FUNCTION_REQUEST_LOGS,DELETE_CREDENTIALS";

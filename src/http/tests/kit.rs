@@ -1,4 +1,4 @@
-//! A router on a service of its own, and a client for it, in one process and without a socket.
+//! A service with a router, and a client for it, in one process and without a socket.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +18,7 @@ use crate::{
     testing::World,
 };
 
-/// What was answered.
+/// A response.
 #[derive(Debug)]
 pub struct Answered {
     pub status: StatusCode,
@@ -77,8 +77,8 @@ impl Kit {
         shown
     }
 
-    /// Asks for `target`, as `GET /tasks/v1`. `who` is the Authorization header, nobody when it is empty;
-    /// `may A,B` stands for Ada with these permissions.
+    /// Sends a request for `target`, such as `GET /tasks/v1`. `who` is the Authorization header: an empty one means no
+    /// credential, and `may A,B` means Ada with these permissions.
     pub async fn ask(&self, target: &str, who: &str, body: impl Into<Body>) -> Answered {
         self.ask_with(target, &[("authorization", who)], body).await
     }
@@ -110,12 +110,12 @@ impl Kit {
     }
 }
 
-/// One request to a service of its own.
+/// One request to a new service.
 pub async fn ask(target: &str, who: &str, body: impl Into<Body>) -> Answered {
     Kit::new().await.ask(target, who, body).await
 }
 
-/// One request to a service of its own.
+/// One request to a new service.
 pub async fn ask_with(
     config: HttpConfig,
     target: &str,
@@ -125,7 +125,7 @@ pub async fn ask_with(
     Kit::with(config).await.ask_with(target, headers, body).await
 }
 
-/// Everything that handlers work with.
+/// What the requests of a service share.
 pub fn shared(world: &World, config: HttpConfig) -> Shared {
     let authenticator = Authenticator::new(
         Arc::new(world.store.credentials.clone()),

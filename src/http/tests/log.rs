@@ -1,4 +1,4 @@
-//! What the log keeps of a request, and what it must not.
+//! What the log contains about a request, and what it must not contain.
 #![cfg(feature = "cli")]
 
 use std::{
@@ -10,12 +10,12 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::kit::Kit;
 
-/// What was logged.
+/// The captured log.
 #[derive(Clone, Default)]
 pub struct Kept(Arc<Mutex<Vec<u8>>>);
 
 impl Kept {
-    /// All of it so far, and forgets it.
+    /// Takes all of it.
     pub fn take(&self) -> String {
         String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
     }
@@ -40,12 +40,12 @@ impl MakeWriter<'_> for Kept {
 }
 
 #[tokio::test]
-async fn a_line_tells_route_status_and_time_and_keeps_secrets_and_data_out() {
+async fn a_line_has_route_status_and_time_and_no_secrets_or_data() {
     let kept = Kept::default();
     let subscriber = tracing_subscriber::fmt().with_writer(kept.clone()).with_ansi(false).json().finish();
     let guard = tracing::subscriber::set_default(subscriber);
-    // Where a line is written from is switched off when it is first met in a thread without a subscriber, and tests
-    // have many threads: meet them all, then switch them on.
+    // A callsite is disabled when a thread without a subscriber reaches it first, and tests have many threads. So reach
+    // all of them, and then enable them.
     let kit = Kit::new().await;
     kit.ask("GET /tasks/v1", "", "").await;
     tracing::callsite::rebuild_interest_cache();

@@ -1,6 +1,6 @@
-//! The HTTP side against its contract, through the router and, where it makes a difference, a real connection.
+//! Tests of the HTTP API against the contract, through the router and, where it makes a difference, a real connection.
 
-// What goes wrong in the helpers of a test is a failed test.
+// A failure in a helper is a failed test.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[cfg(feature = "cli")]

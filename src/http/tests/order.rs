@@ -1,4 +1,4 @@
-//! What is checked, and in which order: credential, permission, path, query, body.
+//! The checks of a request, and their order: credential, permission, path, query, body.
 
 use std::convert::Infallible;
 
@@ -21,7 +21,7 @@ fn may(permissions: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_bad_credential_is_an_error_on_every_endpoint_public_ones_too() {
+async fn an_invalid_credential_is_an_error_on_every_endpoint_even_public_ones() {
     let kit = Kit::new().await;
     for target in ["GET /healthz", "GET /docs", "GET /tasks/v1/openapi.json", "GET /tasks/v1", "GET /tasks/v1/api/x/y"]
     {
@@ -58,13 +58,13 @@ async fn the_permission_comes_before_the_body_and_its_size() {
     );
 }
 
-/// A body that never comes: a reader waits for its first byte for ever.
+/// A body that never arrives: a reader waits for its first byte forever.
 fn never() -> Body {
     Body::from_stream(stream::pending::<Result<Bytes, Infallible>>())
 }
 
 #[tokio::test]
-async fn who_may_not_run_a_function_is_refused_before_any_of_the_body_has_come() {
+async fn a_caller_who_may_not_run_a_function_is_refused_before_the_body_arrives() {
     let kit = Kit::new().await;
     kit.world.function("closed", FunctionOptions::default()).await;
     for path in ["/tasks/v1/api/NAME/x", "/tasks/v1/functions/NAME/execute"] {
@@ -86,7 +86,7 @@ async fn who_may_not_run_a_function_is_refused_before_any_of_the_body_has_come()
 }
 
 #[tokio::test]
-async fn bodies_are_held_within_a_budget_and_nobody_gets_a_part_of_it_only() {
+async fn bodies_share_a_budget() {
     let kit = Kit::with(HttpConfig { bodies: BodyBudget::new(100, 10), ..HttpConfig::default() }).await;
     let options = FunctionOptions { permission_mode: Some(PermissionMode::Public), ..FunctionOptions::default() };
     kit.world.function("open", options).await;
@@ -100,7 +100,7 @@ async fn bodies_are_held_within_a_budget_and_nobody_gets_a_part_of_it_only() {
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_is_passed_over_and_a_coding_refused_before_the_body_has_come() {
+async fn a_byte_order_mark_is_skipped_and_a_coding_is_refused_before_the_body_arrives() {
     let kit = Kit::new().await;
     kit.world.function("hello", FunctionOptions::default()).await;
     let may = may("CREATE_TASKS");
@@ -112,7 +112,7 @@ async fn a_byte_order_mark_is_passed_over_and_a_coding_refused_before_the_body_h
 }
 
 #[tokio::test]
-async fn answers_are_taken_for_nothing_but_json_and_secrets_are_not_stored() {
+async fn responses_are_marked_as_json_and_secrets_are_not_stored() {
     let kit = Kit::new().await;
     let answered = kit.ask("GET /tasks/v1", "", "").await;
     assert_eq!(answered.headers["x-content-type-options"], "nosniff");
@@ -142,7 +142,7 @@ async fn bodies_are_checked_from_the_outside_in() {
 }
 
 #[tokio::test]
-async fn a_function_is_created_from_all_that_it_needs() {
+async fn a_function_is_created_from_its_fields() {
     let kit = Kit::new().await;
     let may = may("CREATE_TASK_FUNCTION");
     let answered = kit.ask("POST /tasks/v1/functions", &may, "{\"name\":\"a\"}").await;
@@ -180,7 +180,7 @@ async fn a_function_is_created_from_all_that_it_needs() {
 }
 
 #[tokio::test]
-async fn a_function_is_not_renamed() {
+async fn a_function_cannot_be_renamed() {
     let kit = Kit::new().await;
     let may = may("UPDATE_TASK_FUNCTION");
     assert_eq!(kit.ask("PUT /tasks/v1/functions/a", &may, "{\"name\":\"b\"}").await.code(), 26);
@@ -221,7 +221,7 @@ async fn each_endpoint_has_its_own_limit() {
 }
 
 #[tokio::test]
-async fn whoever_is_logged_in_learns_who_they_are() {
+async fn a_logged_in_user_can_read_who_they_are() {
     let kit = Kit::new().await;
     assert_eq!(kit.ask("GET /users/v1/me", "", "").await.code(), 104);
     let me = kit.ask("GET /users/v1/me", &may("VIEW_TASKS"), "").await.json();

@@ -1,4 +1,4 @@
-//! What of a call reaches an API Function, and what of its answer reaches the client (contract §5).
+//! Which parts of a call reach an API Function, and which parts of its response reach the client (contract §5).
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::kit::Kit;
 use crate::{model::PermissionMode, service::FunctionOptions, testing::TestLambda};
 
-/// A public Function that answers `answer`, and the event that it got.
+/// A public Function that returns `answer`, and the event that it received.
 async fn answering(answer: &'static str) -> (Kit, Arc<Mutex<Value>>) {
     let kit = Kit::new().await;
     let options = FunctionOptions { permission_mode: Some(PermissionMode::Public), ..FunctionOptions::default() };
@@ -55,7 +55,7 @@ async fn binary_bodies_survive_both_ways() {
 }
 
 #[tokio::test]
-async fn how_bytes_travel_is_not_the_functions_to_say_and_head_has_no_body() {
+async fn the_function_cannot_set_framing_headers_and_head_has_no_body() {
     let answer = r#"{"statusCode":404,"headers":{"Content-Length":"999","Connection":"upgrade",
         "Transfer-Encoding":"chunked","X-Own":"kept"},"body":"hello"}"#;
     let (kit, _) = answering(answer).await;
@@ -71,7 +71,7 @@ async fn how_bytes_travel_is_not_the_functions_to_say_and_head_has_no_body() {
 }
 
 #[tokio::test]
-async fn what_has_no_body_says_no_length_of_one_and_head_says_that_of_get() {
+async fn responses_without_a_body_announce_no_length_and_head_announces_that_of_get() {
     for (answer, method, length) in [
         (r#"{"statusCode":204,"body":"nope"}"#, "GET", None),
         (r#"{"statusCode":204}"#, "GET", None),
@@ -92,7 +92,7 @@ async fn what_has_no_body_says_no_length_of_one_and_head_says_that_of_get() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_says_where_the_stack_is() {
+async fn an_invalid_response_names_the_place_of_the_stack_trace() {
     let (kit, _) = answering(r#"{"statusCode":500,"body":"Internal Server Error"}"#).await;
     let answered = kit.ask("GET /tasks/v1/api/web", "", "").await;
     assert_eq!(answered.code(), 1409);

@@ -1,4 +1,4 @@
-//! A revoked credential ends everywhere within five seconds (on whichever instance, in whichever form).
+//! A revoked credential stops working on every instance within five seconds, in every form.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     http::{HttpConfig, Router, router},
 };
 
-/// Another instance on the same tables, that keeps credentials for as long as it can.
+/// Another instance on the same tables, which caches credentials as long as it can.
 fn instance(kit: &Kit) -> Router {
     let authenticator = Authenticator::new(
         Arc::new(kit.world.store.credentials.clone()),
@@ -39,7 +39,7 @@ async fn a_revocation_reaches_every_instance_within_five_seconds() {
     let signer = Signer::of(&credential);
     let signed = || signer.get("http://localhost:4000/tasks/v1", kit.world.now());
 
-    // Each instance has looked it up at another moment, the last one just before the revocation.
+    // Each instance looks it up at another time, the last one just before the revocation.
     for instance in &instances {
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(
@@ -50,7 +50,7 @@ async fn a_revocation_reaches_every_instance_within_five_seconds() {
     let revoke = format!("DELETE /tasklane/v1/credentials/{}", credential.id);
     assert_eq!(kit.ask(&revoke, "may DELETE_CREDENTIALS", "").await.status, StatusCode::OK);
 
-    // Use does not keep it alive.
+    // Using it does not keep it alive.
     let last = &instances[2];
     for _ in 0..4 {
         tokio::time::advance(Duration::from_secs(1)).await;

@@ -19,10 +19,19 @@ async fn exactly_the_documented_methods_of_the_documented_paths_exist_with_and_w
     for (template, item) in paths {
         for method in METHODS {
             let key = method.to_lowercase();
-            // Every GET endpoint takes HEAD too.
+            // Every GET endpoint serves HEAD, too.
             let documented = item.get(&key).is_some() || (method == "HEAD" && item.get("get").is_some());
             for path in [filled(template), filled(template) + "/"] {
                 let answered = kit.ask(&format!("{method} {path}"), "", "").await;
+                if !documented {
+                    let allowed = answered.headers["allow"].to_str().unwrap().split(',').collect::<BTreeSet<_>>();
+                    let mut methods: BTreeSet<_> =
+                        item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
+                    if methods.contains("GET") {
+                        methods.insert("HEAD".to_owned());
+                    }
+                    assert_eq!(allowed, methods.iter().map(String::as_str).collect(), "{method} {path}");
+                }
                 if method == "HEAD" {
                     assert_eq!(answered.status != StatusCode::NOT_FOUND, documented, "{method} {path}");
                 } else {
@@ -82,7 +91,7 @@ async fn head_is_get_without_its_body() {
 }
 
 #[tokio::test]
-async fn the_service_shows_itself_to_anybody() {
+async fn anybody_can_read_about_the_service() {
     assert_eq!(ask("GET /healthz", "", "").await.json()["status"], "up");
     assert_eq!(ask("GET /tasks/v1/openapi.json", "", "").await.json()["openapi"], "3.1.0");
     let page = ask("GET /docs", "", "").await;
@@ -91,7 +100,7 @@ async fn the_service_shows_itself_to_anybody() {
 }
 
 #[tokio::test]
-async fn every_answer_has_an_id_of_its_own() {
+async fn every_response_has_its_own_id() {
     let (a, b) = (ask("GET /healthz", "", "").await, ask("GET /nowhere", "", "").await);
     assert_ne!(a.headers["x-request-id"], b.headers["x-request-id"]);
 }

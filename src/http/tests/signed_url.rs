@@ -1,4 +1,5 @@
-//! Which URL a signature must be for (contract §7): the one that the client saw, as somebody says who can be believed.
+//! Which URL a signature must be for (contract §7): the one that the client used, according to a source that can be
+//! trusted.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -14,7 +15,7 @@ use crate::{
     service::FunctionOptions,
 };
 
-/// Asks with a signature for `signed`; answers the status and the error's code.
+/// Sends a request with a signature for `signed`, and returns the status and the code of the error.
 async fn ask(kit: &Kit, signer: &Signer, signed: &str, request: http::request::Builder) -> (u16, u64) {
     let request = request.header("authorization", signer.get(signed, kit.world.now()));
     let answered = kit.send(request.body(Body::empty()).unwrap()).await;
@@ -56,7 +57,7 @@ async fn forwarding_headers_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_public_url_stands_for_whatever_host_the_request_names() {
+async fn a_public_url_replaces_the_host_of_the_request() {
     let (kit, signer) = kit(Some("https://api.example.com")).await;
     let behind = || Request::get("/tasks/v1/?limit(1)").header("host", "10.0.0.7:4000");
     assert_eq!(ask(&kit, &signer, "https://api.example.com/tasks/v1/?limit(1)", behind()).await, FITS);
@@ -64,13 +65,13 @@ async fn a_public_url_stands_for_whatever_host_the_request_names() {
     for other in ["http://10.0.0.7:4000/tasks/v1/?limit(1)", "http://api.example.com/tasks/v1/?limit(1)"] {
         assert_eq!(ask(&kit, &signer, other, behind()).await, DOES_NOT_FIT, "{other}");
     }
-    // Nor does a request that was signed for another deployment count, whatever Host it comes with.
+    // A request that was signed for another deployment is refused, whatever its Host is.
     let replayed = || Request::get("/tasks/v1/").header("host", "staging.example.com");
     assert_eq!(ask(&kit, &signer, "http://staging.example.com/tasks/v1/", replayed()).await, DOES_NOT_FIT);
 }
 
 #[tokio::test]
-async fn a_stage_that_was_taken_off_the_path_was_signed() {
+async fn the_signature_covers_a_stage_that_was_removed_from_the_path() {
     let whole = "https://a.execute-api.eu-west-1.amazonaws.com/prod/tasks/v1/?limit(1)";
     let bare = whole.replace("/prod", "");
     let staged = || Request::get(&bare).extension(ClientUri(whole.parse().unwrap()));
@@ -83,8 +84,8 @@ async fn a_stage_that_was_taken_off_the_path_was_signed() {
 const FORM: &str = "application/x-www-form-urlencoded";
 const CALL: &str = "http://localhost:4000/tasks/v1/api/web/x";
 
-/// A service with a Function that users may call, and how it answers a POST of this body with a signature for this URL.
-/// What a form adds to a signature is what a query of the same text would add.
+/// Posts this body with a signature for this URL to a Function that users may call, and returns the response. A form
+/// adds the same to a signature as a query with the same text.
 async fn post(signed: &str, target: &str, kind: &str, body: impl Into<Body>) -> u64 {
     let (kit, signer) = kit(None).await;
     let options = FunctionOptions { permission_mode: Some(PermissionMode::AllUsers), ..FunctionOptions::default() };
@@ -92,7 +93,7 @@ async fn post(signed: &str, target: &str, kind: &str, body: impl Into<Body>) -> 
     let request = Request::post(target).header("host", "localhost:4000").header("content-type", kind);
     let request = request.header("authorization", signer.sign(&Method::POST, signed, kit.world.now()));
     let answered = kit.send(request.body(body.into()).unwrap()).await;
-    // The Function answers nothing that is one, once it is called.
+    // If it is called, the Function returns something invalid.
     if answered.code() == 1409 { 0 } else { answered.code() }
 }
 
@@ -105,13 +106,13 @@ async fn a_form_is_signed_with_the_rest_or_not_at_all() {
     assert_eq!(post(&with("a=1&b=x%20y%26z&a=2"), CALL, FORM, format!("{form}3")).await, 109);
     assert_eq!(post(&with("a=1&b=x%20y%26z&a=2"), CALL, FORM, "").await, 109);
     assert_eq!(post(&with("a=1&b=x%20y%26z&a=2"), CALL, "text/plain", form).await, 109, "no form is read there");
-    // So the official clients sign.
+    // The official clients sign like this.
     assert_eq!(post(CALL, CALL, FORM, form).await, 0);
     assert_eq!(post(&with("oauth_x=1"), CALL, FORM, "oauth_x=1").await, 109);
 }
 
 #[tokio::test]
-async fn nobody_has_a_form_waited_for_without_a_consumer_that_is_known() {
+async fn a_form_is_only_awaited_for_a_known_consumer() {
     let (kit, signer) = kit(None).await;
     let never = || Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
     let now = kit.world.now();
@@ -127,7 +128,7 @@ async fn nobody_has_a_form_waited_for_without_a_consumer_that_is_known() {
 }
 
 #[tokio::test]
-async fn what_no_signature_covers_is_refused() {
+async fn unsigned_parts_are_refused() {
     let (kit, signer) = kit(None).await;
     let asked = |query: &str| Request::get(format!("/tasks/v1/{query}")).header("host", "localhost:4000");
     for query in ["?toString=1", "?constructor=x&hasOwnProperty=1", "?oauth_nonce=limit", "?=1"] {
@@ -136,7 +137,7 @@ async fn what_no_signature_covers_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_of_this_machine_answers_for_no_other_host() {
+async fn a_local_server_answers_for_no_other_host() {
     let kit = Kit::with(HttpConfig { hosts: Hosts::of_this_machine(), ..HttpConfig::default() }).await;
     let signer = Signer::of(&kit.credential(&["VIEW_TASKS"], None).await);
     let asked = |host: &str| Request::get("/tasks/v1/").header("host", host);
@@ -147,7 +148,7 @@ async fn a_server_of_this_machine_answers_for_no_other_host() {
 }
 
 #[tokio::test]
-async fn a_server_of_a_network_takes_no_signature_for_a_host_that_it_does_not_know() {
+async fn a_server_on_a_network_refuses_signatures_for_unknown_hosts() {
     let hosts = Hosts::of_a_network().and(["tasklane".to_owned()]);
     let kit = Kit::with(HttpConfig { hosts, ..HttpConfig::default() }).await;
     let signer = Signer::of(&kit.credential(&["VIEW_TASKS"], None).await);

@@ -1,4 +1,4 @@
-//! Signs requests as clients do.
+//! Signs requests like a client.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +10,7 @@ use crate::{
     model::Timestamp,
 };
 
-/// The keys of a credential, and nonces that never come twice.
+/// The keys of a credential, and nonces that never repeat.
 pub struct Signer {
     keys: OAuth1Keys,
     nonce: AtomicU64,

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::kit::Kit;
 use crate::{local::server::Server, model::PermissionMode, service::FunctionOptions};
 
-/// Sends a request with a body of this many bytes, all of it, and only then reads the answer.
+/// Sends a request with a body of this many bytes, and reads the response only after that.
 async fn post(target: &str, bytes: usize) -> String {
     let kit = Kit::new().await;
     let options = FunctionOptions { permission_mode: Some(PermissionMode::Public), ..FunctionOptions::default() };
@@ -26,7 +26,7 @@ async fn post(target: &str, bytes: usize) -> String {
     let part = vec![b'x'; 1 << 16];
     for _ in 0..bytes / part.len() {
         client.write_all(&part).await.unwrap();
-        // A client on the other side of the world: the answer is there long before the body is.
+        // A client far away: the response is ready long before the body has arrived.
         tokio::time::sleep(Duration::from_micros(100)).await;
     }
     let mut answer = String::new();

@@ -1,4 +1,4 @@
-//! Requests as work: what a panic, a client that hangs up and an answer that takes too long do to it.
+//! The work of a request when it panics, when its client hangs up and when it takes too long.
 
 use std::{future, sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ async fn answer_of(endpoint: Endpoint, config: HttpConfig) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_fault_of_ours_that_tells_nothing() {
+async fn a_panic_is_a_server_error_that_reveals_nothing() {
     async fn panics(_: Service, _: Anybody) -> Result<Json<bool>> {
         panic!("the secret is 42")
     }
@@ -37,7 +37,7 @@ async fn a_panic_is_a_fault_of_ours_that_tells_nothing() {
 }
 
 #[tokio::test]
-async fn an_answer_that_takes_too_long_is_a_fault_of_ours() {
+async fn a_response_that_takes_too_long_is_a_server_error() {
     async fn hangs(_: Service, _: Anybody) -> Result<Json<bool>> {
         future::pending().await
     }
@@ -68,7 +68,7 @@ async fn work_goes_on_when_its_client_hangs_up_and_can_be_waited_for() {
     let request = Request::builder().uri("/works").body(Body::empty()).unwrap();
     let client = serve::answer(shared, &endpoint, request, String::new());
     tokio::select! {
-        _ = client => unreachable!("the handler waits to be let go on"),
+        _ = client => unreachable!("the handler is still waiting"),
         () = began.notified() => {}
     }
     in_flight.close();

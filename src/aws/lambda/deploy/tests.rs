@@ -42,7 +42,7 @@ fn spec() -> FunctionSpec {
     }
 }
 
-/// What Lambda holds of `hello`, all as wanted except for what `changes` says.
+/// The state of `hello` in Lambda: the wanted one, except for `changes`.
 fn held(code: &[u8], changes: Value) -> Value {
     let mut held = json!({
         "FunctionName": "dev-hello", "Runtime": "nodejs22.x", "Role": "arn:aws:iam::1:role/functions",
@@ -81,7 +81,7 @@ fn published(version: &str) -> [Reply; 4] {
     ]
 }
 
-/// The alias, where [`current`] wants it.
+/// The alias, pointing at [`current`].
 fn live() -> Reply {
     Reply::ok(json!({ "Name": "live", "FunctionVersion": "2" }))
 }
@@ -179,7 +179,7 @@ async fn nothing_is_written_when_nothing_changed() {
 }
 
 #[tokio::test]
-async fn an_alias_that_somebody_took_away_comes_back_with_the_next_deployment() {
+async fn the_next_deployment_restores_a_deleted_alias() {
     let replies = [stands(OLD_ZIP), missing(), live()];
     let done = deploy(replies, Some(OLD_ZIP), Some(current())).await;
     assert_eq!(done.result.unwrap(), current());
@@ -187,7 +187,7 @@ async fn an_alias_that_somebody_took_away_comes_back_with_the_next_deployment() 
 }
 
 #[tokio::test]
-async fn each_half_of_a_change_is_written_only_when_it_changed() {
+async fn code_and_configuration_are_written_only_if_they_changed() {
     let other = json!({ "Timeout": 3, "RevisionId": "rev-2" });
     let replies = [
         with(OLD_ZIP, other.clone()),
@@ -220,7 +220,7 @@ async fn an_update_in_progress_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_deployment_by_somebody_else_in_between_is_seen_and_not_mixed_with() {
+async fn a_concurrent_deployment_is_noticed_and_not_mixed_with() {
     let replies = [
         stands(OLD_ZIP),
         stands(OLD_ZIP),
@@ -272,8 +272,8 @@ async fn an_update_that_fails_says_why_and_keeps_the_function() {
 }
 
 #[tokio::test]
-async fn a_half_made_function_is_taken_up_where_it_was_left() {
-    // Created, never published; then one whose last update had failed.
+async fn an_interrupted_deployment_is_continued() {
+    // First a function that was created but never published, then one whose last update failed.
     let done = deploy([stands(ZIP), tagged("dev")].into_iter().chain(published("3")), Some(ZIP), None).await;
     assert_eq!(done.result.unwrap().version, "3");
     assert_eq!(done.wire.asked(), [LATEST, FUNCTION, PUBLISH, VERSION_3, GET_ALIAS, PUT_ALIAS]);
@@ -286,15 +286,15 @@ async fn a_half_made_function_is_taken_up_where_it_was_left() {
 }
 
 #[tokio::test]
-async fn a_strangers_function_of_that_name_is_left_alone() {
+async fn a_foreign_function_with_the_same_name_is_left_alone() {
     let done = deploy([stands(ZIP), tagged("other")], Some(ZIP), None).await;
     assert!(matches!(done.result, Err(DeployError::InvalidConfiguration(message)) if message.contains("did not make")));
 }
 
 #[tokio::test]
-async fn code_that_a_dead_deployment_left_behind_does_not_slip_in_with_a_configuration() {
+async fn code_left_behind_by_a_dead_deployment_is_not_published_with_a_configuration() {
     let replies = [
-        // The version that runs has another time limit; and $LATEST has code that never was published.
+        // The published version has another time limit, and $LATEST has code that was never published.
         with(OLD_ZIP, json!({ "Timeout": 3 })),
         with(b"PK unpublished", json!({ "Timeout": 3 })),
         Reply::ok(json!({ "Code": { "Location": "https://bucket.s3.eu-west-1.amazonaws.com/code.zip" } })),
@@ -314,7 +314,7 @@ async fn code_that_a_dead_deployment_left_behind_does_not_slip_in_with_a_configu
 }
 
 #[tokio::test]
-async fn a_role_that_was_made_a_moment_ago_is_waited_for() {
+async fn a_new_role_is_waited_for() {
     let replies = [
         missing(),
         Reply::ok(json!({})),
@@ -335,7 +335,7 @@ async fn a_role_that_was_made_a_moment_ago_is_waited_for() {
 }
 
 #[tokio::test]
-async fn throttling_of_the_control_plane_is_ridden_out_then_reported_with_its_request() {
+async fn throttling_is_retried_and_then_reported_with_its_request_id() {
     let throttled = || Reply::error(429, "TooManyRequestsException", "Rate exceeded");
     let done = deploy([throttled(), stands(OLD_ZIP), live()], Some(OLD_ZIP), Some(current())).await;
     assert_eq!(done.result.unwrap(), current());
@@ -346,7 +346,7 @@ async fn throttling_of_the_control_plane_is_ridden_out_then_reported_with_its_re
 }
 
 #[tokio::test]
-async fn a_change_that_takes_too_long_is_given_up_before_the_gateway_does() {
+async fn a_change_that_takes_too_long_is_given_up_before_the_gateway_times_out() {
     let busy = || {
         with(
             OLD_ZIP,
@@ -361,7 +361,7 @@ async fn a_change_that_takes_too_long_is_given_up_before_the_gateway_does() {
 }
 
 #[tokio::test]
-async fn a_change_of_its_own_that_lambda_does_not_finish_is_nobody_elses_fault() {
+async fn an_unfinished_change_of_its_own_is_not_a_conflict() {
     let busy = || with(ZIP, json!({ "LastUpdateStatus": "InProgress" }));
     let replies = [stands(OLD_ZIP), stands(OLD_ZIP), Reply::ok(json!({}))].into_iter();
     let done = deploy(replies.chain(std::iter::repeat_with(busy).take(28)), Some(ZIP), Some(current())).await;
@@ -370,11 +370,11 @@ async fn a_change_of_its_own_that_lambda_does_not_finish_is_nobody_elses_fault()
 }
 
 #[tokio::test]
-async fn a_function_that_others_delete_meanwhile_is_made_again_and_one_that_they_took_over_is_not_undone() {
+async fn a_concurrently_deleted_function_is_created_again_and_one_taken_over_by_others_is_kept() {
     let replies = [
         stands(OLD_ZIP),
         stands(OLD_ZIP),
-        // The code is to be changed, and the function is gone.
+        // The function is gone when its code should be updated.
         Reply::error(404, "ResourceNotFoundException", "Function not found"),
         missing(),
         Reply::ok(json!({})),
@@ -396,7 +396,7 @@ async fn a_function_that_others_delete_meanwhile_is_made_again_and_one_that_they
 }
 
 #[tokio::test]
-async fn a_name_too_long_for_the_prefix_asks_nothing() {
+async fn a_name_too_long_for_the_prefix_makes_no_call() {
     let wire = ReplayClient::replaying([]);
     let mut spec = spec();
     spec.name = FunctionName::parse("a".repeat(61)).unwrap();

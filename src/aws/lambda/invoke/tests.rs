@@ -62,7 +62,7 @@ async fn a_run_names_the_version_and_keeps_the_id() {
 }
 
 #[tokio::test]
-async fn what_the_code_threw_is_passed_on() {
+async fn the_error_of_the_code_is_passed_on() {
     let error =
         failure(r#"{"errorType":"RangeError","errorMessage":"too far","trace":["RangeError: too far","    at x"]}"#)
             .await;
@@ -73,7 +73,7 @@ async fn what_the_code_threw_is_passed_on() {
 }
 
 #[tokio::test]
-async fn what_lambda_reports_reads_the_same_for_every_run() {
+async fn a_message_of_lambdas_own_is_the_same_for_every_run() {
     for payload in [
         r#"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: run-1 Error: Task timed out after 3.00 seconds"}"#,
         r#"{"errorMessage":"2026-01-31T08:15:30.123Z run-1 Task timed out after 3.00 seconds"}"#,
@@ -86,9 +86,9 @@ async fn what_lambda_reports_reads_the_same_for_every_run() {
     }
     let error = failure(r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: run-1 Error: Runtime exited with error: exit status 1"}"#).await;
     assert_eq!(error.message, "Runtime exited with error: exit status 1");
-    // A user's own message that mentions the run is left alone.
+    // A message of the user's code that mentions the run is unchanged.
     assert_eq!(failure(r#"{"errorType":"E","errorMessage":"run-1 is my id"}"#).await.message, "run-1 is my id");
-    // What cannot be told from a stack trace is no message.
+    // Text that may be a stack trace is not used as the message.
     let cut = failure(r#"{"errorType":"E","errorMessage":"bad: \ud83d","trace":["E: bad","    at secret.js"]}"#).await;
     assert_eq!((cut.name.as_str(), cut.message.as_str()), ("E", "bad: \u{FFFD}"));
     for report in
@@ -101,14 +101,14 @@ async fn what_lambda_reports_reads_the_same_for_every_run() {
 }
 
 #[tokio::test]
-async fn throttling_is_told_apart_and_asked_once() {
+async fn throttling_has_an_error_of_its_own_and_is_not_retried() {
     let wire = ReplayClient::replaying([Reply::error(429, "TooManyRequestsException", "Rate Exceeded.")]);
     assert!(matches!(run(&wire, "{}").await, Err(InvokeError::Throttled(_))));
     assert_eq!(wire.asked().len(), 1);
 }
 
 #[tokio::test]
-async fn a_refusal_keeps_lambdas_name_for_it() {
+async fn a_refusal_keeps_its_name_from_lambda() {
     for (status, name) in [
         (404, "ResourceNotFoundException"),
         (413, "RequestTooLargeException"),
@@ -135,9 +135,10 @@ async fn a_payload_that_lambda_would_refuse_is_not_sent() {
     );
 }
 
-/// The one test that matters most: the code may have run, so nothing is sent again and nobody says that it did not.
+/// The most important test: the code may have run, so the request is not sent again, and the error does not deny the
+/// run.
 #[tokio::test]
-async fn a_lost_answer_is_never_asked_for_again() {
+async fn a_request_is_never_repeated_after_its_response_was_lost() {
     for reply in [
         Reply::Broken,
         Reply::error(500, "ServiceException", "internal"),
@@ -156,9 +157,9 @@ fn answer_cut_short() -> Reply {
 }
 
 #[tokio::test]
-async fn waiting_for_an_answer_ends_with_the_time_limit_and_some_slack() {
+async fn waiting_for_a_response_ends_after_the_time_limit_and_some_slack() {
     let wire = ReplayClient::replaying([Reply::Silence]);
-    // Three seconds and SLACK of real time are too long for a test: the override itself is looked at.
+    // Three seconds plus SLACK of real time are too long for a test, so this checks the override itself.
     let config = once_and_within(Duration::from_millis(20));
     let answer = adapter(&wire).lambda.invoke().function_name("x").customize().config_override(config).send().await;
     assert!(matches!(not_run(Fault::from(answer.unwrap_err())), InvokeError::OutcomeUnknown(_)));

@@ -1,7 +1,7 @@
 //! Every operation of the API document × every kind of caller (contract §3, §6, §7).
 //!
-//! Who is let in is worked out from the document's own `x-access`; what a request looks like, and how it ends for
-//! those who are let in, stands in `rows`.
+//! The document's `x-access` says who may call. `rows` has a request for each operation, and its result for callers who
+//! may.
 
 mod rows;
 #[cfg(feature = "aws")]
@@ -46,12 +46,12 @@ impl Operation {
         self.document["x-access"]["rule"].as_str().unwrap()
     }
 
-    /// The permission that it is about, or one that it does not care for.
+    /// The permission of its rule, or any permission if it has none.
     fn permission(&self) -> &str {
         self.document["x-access"]["permission"].as_str().unwrap_or("VIEW_TASKS")
     }
 
-    /// The Functions that make a difference to who is let in.
+    /// The Functions that make a difference for its rule.
     fn targets(&self) -> &'static [Target] {
         match self.rule() {
             "permissionMode" => &[Target::Required, Target::AllUsers, Target::Public, Target::Missing],
@@ -59,7 +59,7 @@ impl Operation {
         }
     }
 
-    /// The code that the caller is refused with, or `None` for those who are let in.
+    /// The error code for a caller who is refused; `None` for one who is not.
     fn refusal(&self, who: Who, shown: Shown, target: Target) -> Option<u64> {
         let (logged_in, holds_for_this, holds) = match who {
             Who::Expired => return Some(if shown == Shown::Bearer { 118 } else { 108 }),
@@ -77,17 +77,17 @@ impl Operation {
             ("permissionMode", Target::Required) => holds_for_this,
             ("permissionMode", Target::AllUsers) => logged_in,
             ("permissionMode", Target::Public) => true,
-            // Whether it is there is told to those only who could call it if it was.
+            // Only callers who could call it if it existed learn that it does not.
             ("permissionMode", Target::Missing) if holds_for_this => return Some(16),
             ("permissionMode", Target::Missing) => false,
             (rule, _) => {
-                panic!("x-access.rule is '{rule}', which this test knows nothing of: decide here who is let in")
+                panic!("x-access.rule is '{rule}', which is unknown to this test: decide here who may call")
             }
         };
         (!let_in).then_some(refused)
     }
 
-    /// Whether the document says that this can be answered.
+    /// Whether the document lists this response.
     fn documents(&self, status: u16, name: &str) -> bool {
         let response = &self.document["responses"][status.to_string()];
         status == 200 || !response["content"]["application/json"]["examples"][name].is_null()
@@ -95,7 +95,7 @@ impl Operation {
 }
 
 #[tokio::test]
-async fn every_operation_answers_every_kind_of_caller_as_its_access_says() {
+async fn every_operation_follows_its_access_rule_for_every_kind_of_caller() {
     let fixture = Fixture::new().await;
     let mut without_row = BTreeSet::new();
     for operation in Operation::all() {

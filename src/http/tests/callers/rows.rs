@@ -1,4 +1,4 @@
-//! What a request to each operation looks like, and how it ends for a caller who is let in.
+//! A request to each operation, and its result for a caller who may call it.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -14,7 +14,7 @@ use crate::{
     testing::TestLambda,
 };
 
-/// Which Function is meant, where it makes a difference.
+/// The kind of Function, where it makes a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Its permission mode is `permissionRequired`.
@@ -33,11 +33,11 @@ pub struct Asked {
     pub path: String,
     /// Its body.
     pub body: String,
-    /// The code that it ends with for a caller who is let in; 0 when it succeeds.
+    /// The error code for a caller who may call it; 0 when it succeeds.
     pub ends_with: u64,
 }
 
-/// A service with something in it of every kind.
+/// A service with records of every kind.
 pub struct Fixture {
     /// The service.
     pub kit: Kit,
@@ -74,8 +74,8 @@ impl Fixture {
         }
     }
 
-    /// A request to this operation that asks for something new each time, so that one caller's success is no
-    /// other's failure. `None` when there is no row for the operation.
+    /// A request to this operation. Each one uses records of its own, so that one caller's success does not make
+    /// another caller fail. `None` when there is no row for the operation.
     pub async fn ask_for(&self, operation: &str, target: Target) -> Option<Asked> {
         let name = self.name_of(target);
         let one = |body: &str, path: String| Asked { path, body: body.to_owned(), ends_with: 0 };

@@ -1,4 +1,4 @@
-//! No secret is in any log, however much is logged, nor in an answer, nor in what `Debug` shows of things that hold one.
+//! No secret appears in a log at any level, in a response, or in the `Debug` output of a value that holds one.
 
 use tracing_subscriber::{Layer, filter::filter_fn, fmt::format::FmtSpan, layer::SubscriberExt};
 
@@ -19,10 +19,10 @@ use crate::{
 /// The value of an environment variable.
 const VALUE: &str = "planted-environment-value";
 
-/// Operations whose answer holds a Function's environment: whoever may see it holds a permission for that.
+/// Operations whose response contains a Function's environment, which their permission allows to see.
 const SHOW_ENVIRONMENTS: &[&str] = &["getFunction", "createFunction"];
 
-/// What was said, and the secrets that must not be in it.
+/// What was logged and answered, and the secrets that must not be in it.
 struct Scan {
     log: Kept,
     scanned: usize,
@@ -45,9 +45,9 @@ impl Scan {
 }
 
 #[tokio::test]
-async fn no_secret_is_in_any_log_or_answer_of_any_endpoint() {
+async fn no_secret_is_in_any_log_or_response_of_any_endpoint() {
     let log = Kept::default();
-    // The most that can be asked for.
+    // The most verbose level.
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(log.clone())
         .with_ansi(false)
@@ -70,7 +70,7 @@ async fn no_secret_is_in_any_log_or_answer_of_any_endpoint() {
     for operation in Operation::all() {
         for target in operation.targets() {
             for (who, shown) in Who::each() {
-                // What is missing here, the test of all callers says.
+                // The test of all callers fails for an operation that is missing here.
                 let Some(asked) = fixture.ask_for(&operation.id, *target).await else { continue };
                 let function = fixture.name_of(*target);
                 let authorization = who.authorization(&fixture.kit, shown, &operation, function, &asked.path).await;
@@ -85,7 +85,7 @@ async fn no_secret_is_in_any_log_or_answer_of_any_endpoint() {
                     secrets.push(VALUE.to_owned());
                 }
                 scan.check(&case, &heard, &secrets);
-                // So the value is really there to be seen.
+                // This shows that the value is there to be found.
                 assert!(operation.id != "getFunction" || !shows || heard.contains(VALUE), "{heard}");
             }
         }
@@ -96,7 +96,7 @@ async fn no_secret_is_in_any_log_or_answer_of_any_endpoint() {
     scan.check("the API document", &document, &[VALUE.to_owned(), "planted".to_owned()]);
 }
 
-/// What is refused is named in errors, but not with the secrets in it.
+/// Errors name what was refused, without the secrets in it.
 async fn refusals(fixture: &Fixture, operation: &Operation, scan: &mut Scan) {
     let Some(asked) = fixture.ask_for(&operation.id, Target::Required).await else { return };
     let request = format!("{} {}", operation.method, asked.path);
@@ -136,7 +136,7 @@ async fn refusals(fixture: &Fixture, operation: &Operation, scan: &mut Scan) {
 }
 
 #[tokio::test]
-async fn what_holds_a_secret_does_not_print_it() {
+async fn values_with_secrets_do_not_print_them() {
     let fixture = Fixture::new().await;
     let world = &fixture.kit.world;
     let identity = Identity {
@@ -160,14 +160,14 @@ async fn what_holds_a_secret_does_not_print_it() {
         environment: function.environment.clone(),
     };
     let change = FunctionChange { options: options.clone(), ..FunctionChange::default() };
-    // What a panic of `unwrap` or `assert` would print.
+    // A panic of `unwrap` or `assert` would print this.
     let printed = format!("{shown:#?} {options:?} {function:#?} {spec:?} {change:?}");
     for secret in [shown.access_token.expose(), shown.consumer_secret.expose(), shown.token_secret.expose(), VALUE] {
         assert!(!printed.contains(secret), "'{secret}' is in\n{printed}");
     }
 }
 
-/// The signature in a header of OAuth 1.0a: as it stands there and as it is meant.
+/// The signature in a header of OAuth 1.0a, encoded and decoded.
 fn signature_in(authorization: &str) -> Vec<String> {
     let Some((_, rest)) = authorization.split_once("oauth_signature=\"") else { return Vec::new() };
     let encoded = rest.split('"').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The kinds of callers, and how each shows who they are.
+//! The kinds of callers, and how each authenticates.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +22,7 @@ pub enum Who {
     ApplicationAlone,
     /// Logged in.
     WithoutPermissions,
-    /// Logged in, with every global permission but the one in question.
+    /// Logged in, with every global permission except the one in question.
     WithEveryOtherPermission,
     /// Logged in, with the permission for another Function.
     ForAnotherFunction,
@@ -36,7 +36,7 @@ pub enum Who {
     Revoked,
 }
 
-/// How a credential is shown.
+/// How a credential is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
     Bearer,
@@ -44,7 +44,7 @@ pub enum Shown {
 }
 
 impl Who {
-    /// Each kind, showing itself in each way that it can.
+    /// Each kind, with each way that it can authenticate.
     pub fn each() -> Vec<(Self, Shown)> {
         let both = [
             Self::WithoutPermissions,
