@@ -365,6 +365,7 @@ fn is_built(attributes: &[Attribute]) -> bool {
     attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).all(|attribute| {
         let condition: TokenStream = attribute.parse_args().unwrap();
         let condition: String = condition.to_string().split_whitespace().collect();
-        !matches!(condition.as_str(), "test" | "feature=\"local\"" | "feature=\"cli\"")
+        let others = ["test", "any(test,feature=\"fuzzing\")", "feature=\"local\"", "feature=\"cli\""];
+        !others.contains(&condition.as_str())
     })
 }
