@@ -13,8 +13,8 @@ use tasklane::{
     dispatch::{Dispatcher, FunctionDirectory, SlotLimits, SlotPolicy, Slots, Ticker},
     local::{database, events::LocalEvents, logs::LocalLogs, wakeups::LocalWakeups},
     model::{
-        Deployment, EntryPoint, FunctionName, Lane, ObjectId, PermissionMode, Priority, RetryPolicy, Runtime, Tags,
-        Task, TaskOrigin, TaskStatus, Timestamp,
+        CodeSha256, Deployment, EntryPoint, FunctionName, Lane, ObjectId, PermissionMode, RetryPolicy, Runtime, Task,
+        TaskStatus, Timestamp,
     },
     ports::{
         Clock, DeployError, FunctionError, FunctionSpec, Ids, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
@@ -80,23 +80,7 @@ impl Writes {
 
 /// A Task of this Function that runs from the first.
 pub fn running_task(id: ObjectId, function: &str) -> Task {
-    let now = SystemClock.now();
-    Task {
-        id,
-        function_name: name(function),
-        status: TaskStatus::InProgress,
-        status_changed_timestamp: now,
-        data: None,
-        tags: Tags::default(),
-        start_timestamp: now,
-        priority: Priority::default(),
-        origin: TaskOrigin::default(),
-        creation_timestamp: now,
-        update_timestamp: now,
-        retry_for_task_ids: Vec::new(),
-        retried_by_task_id: None,
-        error: None,
-    }
+    Task { status: TaskStatus::InProgress, ..Task::new(id, name(function), SystemClock.now()) }
 }
 
 /// A name that is known to be one.
@@ -242,7 +226,7 @@ impl Lambda for Instant {
         _: Option<Bytes>,
         _: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>> {
-        Box::pin(async { Ok(Deployment { version: "1".to_owned(), code_sha256: String::new() }) })
+        Box::pin(async { Ok(Deployment { version: "1".to_owned(), code_sha256: CodeSha256::of(b"none") }) })
     }
 
     fn retire<'a>(&'a self, _: &'a FunctionName, _: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use serde_json::Value;
 use tasklane::{
-    model::{Deployment, FunctionName, ObjectId},
+    model::{CodeSha256, Deployment, FunctionName, ObjectId},
     ports::{
         DeployError, FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, Outcome, PortError,
         PortFuture,
@@ -209,7 +209,7 @@ impl Lambda for LambdaPort {
                 *version
             });
             self.life.may_die("after a deployment").await;
-            Ok(Deployment { version: version.to_string(), code_sha256: "code".to_owned() })
+            Ok(Deployment { version: version.to_string(), code_sha256: CodeSha256::of(b"code") })
         })
     }
 

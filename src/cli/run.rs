@@ -14,7 +14,7 @@ use crate::{
         lambda::{LocalLambda, LocalLambdaConfig},
         logs::{DEFAULT_RETENTION, LocalLogs},
     },
-    model::{Json, ObjectId, Tags, Task, TaskOrigin, TaskStatus},
+    model::{Json, ObjectId, Task, TaskStatus},
     ports::{Clock, FunctionSpec, InvokeRequest, Lambda, Outcome, SystemClock},
     task_config::{FILE_NAME, TaskConfig, folder_of, pack},
 };
@@ -105,20 +105,10 @@ fn config_file(path: &Path) -> PathBuf {
 fn task_event(config: &TaskConfig, data: Option<Json>) -> anyhow::Result<Json> {
     let now = SystemClock.now();
     let task = Task {
-        id: ObjectId::new(now, 0),
-        function_name: config.name.clone(),
         status: TaskStatus::InProgress,
-        status_changed_timestamp: now,
         data,
-        tags: Tags::default(),
-        start_timestamp: now,
         priority: config.default_priority.unwrap_or_default(),
-        origin: TaskOrigin::default(),
-        creation_timestamp: now,
-        update_timestamp: now,
-        retry_for_task_ids: Vec::new(),
-        retried_by_task_id: None,
-        error: None,
+        ..Task::new(ObjectId::new(now, 0), config.name.clone(), now)
     };
     Ok(Json::parse(serde_json::to_string(&task)?)?)
 }

@@ -4,7 +4,7 @@ use tracing::warn;
 
 use super::FunctionDirectory;
 use crate::{
-    model::{Schedule, Tags, Task, TaskOrigin, TaskStatus, Timestamp},
+    model::{Schedule, Task, TaskOrigin, Timestamp},
     ports::Ports,
     store::{Store, StoreError},
 };
@@ -32,23 +32,14 @@ pub async fn materialise(
         return Ok(false);
     };
     let task = Task {
-        id: ports.ids.next(now),
-        function_name: schedule.function_name.clone(),
-        status: TaskStatus::New,
-        status_changed_timestamp: now,
         data: schedule.data.clone(),
-        tags: Tags::default(),
         start_timestamp: schedule.latest_occurrence(now),
         priority: schedule.priority.unwrap_or(function.execution_options.default_priority),
         origin: TaskOrigin {
             created_by_user_id: schedule.created_by_user_id.clone(),
             created_by_application_id: schedule.created_by_application_id.clone(),
         },
-        creation_timestamp: now,
-        update_timestamp: now,
-        retry_for_task_ids: Vec::new(),
-        retried_by_task_id: None,
-        error: None,
+        ..Task::new(ports.ids.next(now), schedule.function_name.clone(), now)
     };
     store.schedules.materialise(schedule, next, &task, function.lane, now).await
 }

@@ -185,7 +185,7 @@ impl Runner {
         queue: Lane,
     ) -> Ended {
         let now = self.ports.clock.now();
-        let next = next_run(&task, self.ports.ids.next(now), now, delay);
+        let next = Task::retry_of(&task, self.ports.ids.next(now), now, delay);
         let recorded = self
             .insist(run, || {
                 self.store.tasks.retry(task.id, &run.attempt, &reason, request_id.as_deref(), &next, queue, now)
@@ -272,21 +272,4 @@ fn changed(mut task: Task, status: TaskStatus, error: Option<TaskError>, now: Ti
     task.update_timestamp = now;
     task.error = error;
     task
-}
-
-fn next_run(task: &Task, id: ObjectId, now: Timestamp, delay: Duration) -> Task {
-    let mut earlier = task.retry_for_task_ids.clone();
-    earlier.push(task.id);
-    Task {
-        id,
-        status: TaskStatus::New,
-        status_changed_timestamp: now,
-        start_timestamp: now.saturating_add(delay),
-        creation_timestamp: now,
-        update_timestamp: now,
-        retry_for_task_ids: earlier,
-        retried_by_task_id: None,
-        error: None,
-        ..task.clone()
-    }
 }

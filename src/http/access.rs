@@ -49,8 +49,8 @@ pub trait PermissionType: Send + Sync + 'static {
 }
 
 macro_rules! permission_types {
-    ($($name:ident),* $(,)?) => {
-        /// Each permission that an endpoint requires, as a type.
+    ($($name:ident = $text:literal, $since:literal;)*) => {
+        /// Each permission as a type.
         pub mod permission {
             $(
                 #[doc = concat!("[`Permission::", stringify!($name), "`](crate::model::Permission::", stringify!($name), ").")]
@@ -64,28 +64,7 @@ macro_rules! permission_types {
     };
 }
 
-permission_types!(
-    ViewTasks,
-    CreateTasks,
-    CancelTasks,
-    ViewTaskLogs,
-    ViewTaskFunctions,
-    CreateTaskFunction,
-    ViewTaskFunctionDetails,
-    UpdateTaskFunction,
-    DeleteTaskFunction,
-    ExecuteTaskFunction,
-    ViewTaskFunctionLogs,
-    ExecuteApiFunction,
-    ViewApiFunctionRequests,
-    ViewApiFunctionRequestLogs,
-    ViewTaskSchedules,
-    CreateTaskSchedule,
-    DeleteTaskSchedule,
-    ViewCredentials,
-    CreateCredentials,
-    DeleteCredentials,
-);
+crate::model::permissions!(permission_types);
 
 /// Anybody.
 #[derive(Debug)]

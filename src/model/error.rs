@@ -10,7 +10,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::ObjectId;
+use super::{ObjectId, shorten};
 
 /// `Result` with the contract's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -271,12 +271,4 @@ pub struct ErrorBody<'a> {
     message: &'a str,
     #[serde(flatten)]
     details: &'a Map<String, Value>,
-}
-
-/// A caller's text, cut to a length that an error may quote.
-fn shorten(text: &str) -> &str {
-    match text.char_indices().nth(64) {
-        Some((end, _)) => &text[..end],
-        None => text,
-    }
 }

@@ -11,7 +11,7 @@ use utoipa::{
     },
 };
 
-use super::{Runtime, Timestamp};
+use super::{CodeSha256, Runtime, Timestamp, shorten};
 
 /// A Function, without its code: that lives in Lambda.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,8 +74,8 @@ pub struct FunctionSummary {
 pub struct Deployment {
     /// The version: a number on AWS, a content hash on one machine. Opaque to everything but the Lambda port.
     pub version: String,
-    /// The code's SHA-256 in base64, as Lambda's `CodeSha256` gives it.
-    pub code_sha256: String,
+    /// The hash of its code.
+    pub code_sha256: CodeSha256,
 }
 
 /// Where a Function's due Tasks queue.
@@ -357,7 +357,7 @@ impl Environment {
                 && bytes.next().is_some_and(|b| b.is_ascii_alphabetic())
                 && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
             if !fits {
-                return Err(InvalidEnvironment::Name(name.chars().take(64).collect()));
+                return Err(InvalidEnvironment::Name(shorten(name).to_owned()));
             }
             if value.contains('\0') {
                 return Err(InvalidEnvironment::Nul(name.clone()));

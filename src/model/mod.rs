@@ -7,19 +7,25 @@
 
 pub mod api_request;
 pub mod caller;
+pub mod caller_name;
+pub mod code_sha256;
 pub mod error;
 pub mod function;
 pub mod id;
 pub mod json;
 pub mod page;
+pub mod permission;
 pub mod runtime;
 pub mod schedule;
 pub mod secret;
+pub mod shorten;
 pub mod task;
 pub mod time;
 
 pub use api_request::{ApiRequest, ApiRequestError, ApiRequestErrorKind, Method};
-pub use caller::{ApplicationId, Caller, Identity, Lineage, Permission, Permissions, UnknownPermission, User, UserId};
+pub use caller::{Caller, Identity, Lineage, User};
+pub use caller_name::{ApplicationId, UserId};
+pub use code_sha256::CodeSha256;
 pub use error::{Error, ErrorKind, Result};
 pub use function::{
     ConcurrencyLimit, Deployment, EntryPoint, Environment, ExecutionOptions, Function, FunctionName, FunctionSummary,
@@ -28,8 +34,12 @@ pub use function::{
 pub use id::ObjectId;
 pub use json::Json;
 pub use page::{AffectedRecords, Page, PageWindow};
+pub use permission::{Permission, Permissions, UnknownPermission};
 pub use runtime::{Runtime, RuntimeFamily};
 pub use schedule::{Interval, NewSchedule, Schedule};
 pub use secret::Secret;
+pub use shorten::shorten;
 pub use task::{NewTask, Tags, Task, TaskError, TaskErrorKind, TaskOrigin, TaskStatus};
 pub use time::Timestamp;
+
+pub use crate::permissions;

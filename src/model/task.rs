@@ -1,11 +1,13 @@
 //! Tasks: one planned or running execution of a Function each (contract §4).
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ApplicationId, Caller, FunctionName, Json, ObjectId, Priority, Timestamp, UserId, json::even_null};
+use super::{
+    ApplicationId, Caller, FunctionName, Json, ObjectId, Priority, Timestamp, UserId, json::even_null, shorten::cut,
+};
 
 /// A Task as callers and its Function see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -46,6 +48,42 @@ pub struct Task {
     /// Why it failed or was retried.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<TaskError>,
+}
+
+impl Task {
+    /// A Task that is created now and due at once, with no input and the default priority.
+    pub fn new(id: ObjectId, function_name: FunctionName, now: Timestamp) -> Self {
+        Self {
+            id,
+            function_name,
+            status: TaskStatus::New,
+            status_changed_timestamp: now,
+            data: None,
+            tags: Tags::default(),
+            start_timestamp: now,
+            priority: Priority::default(),
+            origin: TaskOrigin::default(),
+            creation_timestamp: now,
+            update_timestamp: now,
+            retry_for_task_ids: Vec::new(),
+            retried_by_task_id: None,
+            error: None,
+        }
+    }
+
+    /// The next run of a Task whose run failed, due after `delay`.
+    #[must_use]
+    pub fn retry_of(failed: &Self, id: ObjectId, now: Timestamp, delay: Duration) -> Self {
+        Self {
+            data: failed.data.clone(),
+            tags: failed.tags.clone(),
+            start_timestamp: now.saturating_add(delay),
+            priority: failed.priority,
+            origin: failed.origin.clone(),
+            retry_for_task_ids: failed.retry_for_task_ids.iter().copied().chain([failed.id]).collect(),
+            ..Self::new(id, failed.function_name.clone(), now)
+        }
+    }
 }
 
 /// A Task as it is written. To flatten its origin while reading would send every field that is not known through a form
@@ -233,16 +271,6 @@ pub fn cut_error(name: &str, message: &str) -> (String, String) {
     (cut(name, ERROR_NAME), cut(message, ERROR_MESSAGE))
 }
 
-/// The text, or its beginning and an ellipsis, in at most `most` bytes.
-fn cut(text: &str, most: usize) -> String {
-    const ELLIPSIS: &str = "…";
-    if text.len() <= most {
-        return text.to_owned();
-    }
-    let end = (0..=most - ELLIPSIS.len()).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    format!("{}{ELLIPSIS}", &text[..end])
-}
-
 /// The name of the error of a Task whose outcome cannot be known (contract §4).
 pub const ZOMBIE_ERROR_NAME: &str = "zombieTaskCleaned";
 
@@ -285,24 +313,5 @@ impl Tags {
     /// The words.
     pub fn as_slice(&self) -> &[String] {
         &self.0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_are_cut_between_characters_and_only_when_they_are_too_long() {
-        for (text, most, expected) in [
-            ("abc", 3, "abc"),
-            ("abcd", 3, "…"),
-            ("abcdef", 5, "ab…"),
-            ("aéé", 5, "aéé"),
-            ("aééé", 5, "a…"),
-            ("", 3, ""),
-        ] {
-            assert_eq!(cut(text, most), expected);
-        }
     }
 }

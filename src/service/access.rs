@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Service;
-use crate::model::{Caller, Error, ErrorKind, Function, FunctionName, Permission, PermissionMode, Result};
+use crate::model::{Caller, Error, ErrorKind, Function, FunctionName, Permission, PermissionMode, Result, shorten};
 
 /// How old what is known of a Function may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +79,4 @@ fn refusal(caller: &Caller, permission: Permission) -> Error {
         None => Error::not_authenticated(),
         Some(_) => Error::no_permission(format!("{permission} or {permission}:<the function's name>")),
     }
-}
-
-fn shorten(text: &str) -> String {
-    text.chars().take(64).collect()
 }

@@ -86,7 +86,7 @@ fn status_of(value: Option<&RawValue>) -> Result<StatusCode, String> {
         Some(number) if (200.0..=499.0_f64).contains(&number) && number.fract() == 0.0 => {
             StatusCode::from_u16(number as u16).map_err(|_| rule.to_owned())
         }
-        _ => Err(format!("{rule}, and it is {}", excerpt(value.get()))),
+        _ => Err(format!("{rule}, and it is {}", shorten(value.get()))),
     }
 }
 
@@ -118,7 +118,7 @@ fn headers_of(result: &Fields<'_>) -> Result<Headers, String> {
 impl Headers {
     fn add(&mut self, name: &str, value: &RawValue) -> Result<(), String> {
         let header_name =
-            HeaderName::try_from(name).map_err(|_| format!("'{}' is not a header name", excerpt(name)))?;
+            HeaderName::try_from(name).map_err(|_| format!("'{}' is not a header name", shorten(name)))?;
         let elements = match kind_of(value) {
             Kind::Array => serde_json::from_str::<Vec<&RawValue>>(value.get()).unwrap_or_default(),
             _ => vec![value],
@@ -196,10 +196,6 @@ fn body_of(result: &Fields<'_>) -> Result<Bytes, String> {
         // As the Function wrote it: not a digit of it changes.
         (_, false) => Ok(Bytes::copy_from_slice(body.get().as_bytes())),
     }
-}
-
-fn excerpt(text: &str) -> String {
-    text.chars().take(64).collect()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     dispatch::{Acquired, Ended, Idle, Slot, new_run, tell_of},
     model::{
-        Caller, Error, ErrorKind, Function, Json, ObjectId, Permission, Result, Tags, Task, TaskErrorKind, TaskOrigin,
+        Caller, Error, ErrorKind, Function, Json, ObjectId, Permission, Result, Task, TaskErrorKind, TaskOrigin,
         TaskStatus, TimeLimit,
     },
     ports::Wakeup,
@@ -90,20 +90,11 @@ impl Service {
     fn running_task(&self, caller: &Caller, function: &Function, data: Option<Json>) -> Task {
         let now = self.inner.ports.clock.now();
         Task {
-            id: self.inner.ports.ids.next(now),
-            function_name: function.name.clone(),
             status: TaskStatus::InProgress,
-            status_changed_timestamp: now,
             data,
-            tags: Tags::default(),
-            start_timestamp: now,
             priority: function.execution_options.default_priority,
             origin: TaskOrigin::from(caller),
-            creation_timestamp: now,
-            update_timestamp: now,
-            retry_for_task_ids: Vec::new(),
-            retried_by_task_id: None,
-            error: None,
+            ..Task::new(self.inner.ports.ids.next(now), function.name.clone(), now)
         }
     }
 

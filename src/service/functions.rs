@@ -8,7 +8,7 @@ use crate::{
     model::{
         AffectedRecords, ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, ExecutionOptions, Function,
         FunctionName, FunctionSummary, Lane, MemoryLimit, Page, PageWindow, PermissionMode, Priority, Result,
-        RetryPolicy, Runtime, TimeLimit,
+        RetryPolicy, Runtime, TimeLimit, shorten,
     },
     ports::{DeployError, FunctionSpec, Wakeup},
     store::Versioned,
@@ -219,7 +219,7 @@ impl Service {
     }
 
     async fn stored_function(&self, name: &str) -> Result<Versioned<Function>> {
-        let unknown = || Error::unknown("function", name.chars().take(64).collect::<String>());
+        let unknown = || Error::unknown("function", shorten(name));
         let name = FunctionName::parse(name).map_err(|_| unknown())?;
         self.inner.store.functions.get(&name).await?.ok_or_else(unknown)
     }
@@ -313,10 +313,6 @@ fn must_be_offered(runtime: &Runtime) -> Result<()> {
     let offered = Runtime::offered().join(", ");
     let message = format!("The runtime '{}' is not one that Lambda offers: {offered}.", shorten(runtime.as_str()));
     Err(Error::new(ErrorKind::InvalidFunctionConfiguration, message))
-}
-
-fn shorten(text: &str) -> String {
-    text.chars().take(64).collect()
 }
 
 fn taken(name: &FunctionName) -> Error {

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::Service;
 use crate::{
-    model::{Error, ErrorKind, FunctionName, ObjectId, PageWindow, Result, TaskStatus, Timestamp},
+    model::{Error, ErrorKind, FunctionName, ObjectId, PageWindow, Result, TaskStatus, Timestamp, shorten},
     ports::{LogLine, LogPage, PortError, RunLogQuery},
     rql::{FunctionLogBounds, RunLogBounds, Window},
 };
@@ -59,7 +59,7 @@ impl Service {
     /// What a Function logged between two moments, through whatever run (deprecated endpoint). 16 when there is no
     /// such Function.
     pub async fn function_logs(&self, name: &str, bounds: &FunctionLogBounds) -> Result<Vec<LogLine>> {
-        let unknown = || Error::unknown("function", name.chars().take(64).collect::<String>());
+        let unknown = || Error::unknown("function", shorten(name));
         let name = FunctionName::parse(name).map_err(|_| unknown())?;
         self.inner.functions.find(&name).await?.ok_or_else(unknown)?;
         let read = |page| self.inner.ports.logs.of_function(&name, bounds.from, bounds.to, page);

@@ -5,7 +5,7 @@ use tracing::info;
 use super::Service;
 use crate::{
     model::{
-        AffectedRecords, Caller, Error, ErrorKind, Json, NewTask, ObjectId, Page, Result, Task, TaskOrigin, TaskStatus,
+        AffectedRecords, Caller, Error, ErrorKind, Json, NewTask, ObjectId, Page, Result, Task, TaskOrigin,
         task::MAX_DATA_BYTES,
     },
     ports::Wakeup,
@@ -28,20 +28,12 @@ impl Service {
         };
         let now = self.inner.ports.clock.now();
         let task = Task {
-            id: self.inner.ports.ids.next(now),
-            function_name: new.function_name,
-            status: TaskStatus::New,
-            status_changed_timestamp: now,
             data: new.data,
             tags: new.tags,
             start_timestamp: new.start_timestamp.unwrap_or(now),
             priority: new.priority.unwrap_or(function.execution_options.default_priority),
             origin: TaskOrigin::from(caller),
-            creation_timestamp: now,
-            update_timestamp: now,
-            retry_for_task_ids: Vec::new(),
-            retried_by_task_id: None,
-            error: None,
+            ..Task::new(self.inner.ports.ids.next(now), new.function_name, now)
         };
         let created = self.inner.store.tasks.create(&task, function.lane, now).await;
         // Also where the store did not answer: the Task may be there, and nobody else knows of it.

@@ -6,11 +6,11 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 use walkdir::{DirEntry, WalkDir};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+use crate::model::CodeSha256;
 
 /// Left out everywhere: version control, this tool's own data (including credentials), and files of the macOS Finder.
 /// Everything else is packed, also `task-config.json` and hidden files.
@@ -24,8 +24,8 @@ const MAX_UNPACKED_BYTES: u64 = 250 * 1024 * 1024;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Package {
     pub zip: Bytes,
-    /// The SHA-256 of the zip in base64, like Lambda's `CodeSha256`. Equal for equal files.
-    pub code_sha256: String,
+    /// Its hash: two packages of the same files have the same.
+    pub code_sha256: CodeSha256,
 }
 
 impl std::fmt::Debug for Package {
@@ -141,7 +141,7 @@ impl<'a> Packer<'a> {
             return Err(PackError::Empty(self.dir.to_owned()));
         }
         let zip = self.zip.finish()?.into_inner();
-        let code_sha256 = BASE64.encode(Sha256::digest(&zip));
+        let code_sha256 = CodeSha256::of(&zip);
         Ok(Package { zip: Bytes::from(zip), code_sha256 })
     }
 }
@@ -241,8 +241,7 @@ mod tests {
         fs::File::options().write(true).open(second.path().join("b.js")).unwrap().set_modified(long_ago).unwrap();
         let (first, second) = (pack(first.path()).unwrap(), pack(second.path()).unwrap());
         assert_eq!(first, second);
-        assert_eq!(first.code_sha256, BASE64.encode(Sha256::digest(&first.zip)));
-        assert_eq!(first.code_sha256.len(), 44);
+        assert_eq!(first.code_sha256, CodeSha256::of(&first.zip));
         let names: Vec<_> = entries(&first).into_keys().collect();
         assert_eq!(names, ["a.js", "a/z.js", "b.js"]);
     }

@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::{
-    model::{Deployment, FunctionName, ObjectId, Timestamp},
+    model::{CodeSha256, Deployment, FunctionName, ObjectId, Timestamp},
     ports::{
         Clock, DeployError, FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
         PortError, PortFuture,
@@ -150,8 +150,8 @@ impl Lambda for TestLambda {
             self.change("deploy").await;
             let code_sha256 = match (&code, current) {
                 (Some(code), _) if code.is_empty() => return Err(DeployError::InvalidCode("an empty zip".to_owned())),
-                (Some(code), _) => format!("{} bytes", code.len()),
-                (None, Some(current)) => current.code_sha256.clone(),
+                (Some(code), _) => CodeSha256::of(code),
+                (None, Some(current)) => current.code_sha256,
                 (None, None) => return Err(DeployError::InvalidCode("no code".to_owned())),
             };
             Ok(Deployment { version: number.to_string(), code_sha256 })

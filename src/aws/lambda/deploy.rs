@@ -13,13 +13,13 @@ use bytes::Bytes;
 use super::{
     AwsLambda, PREFIX_TAG,
     difference::Wanted,
-    package::{Package, code_sha256},
+    package::Package,
     refusal::{is_conflict, is_gone, is_role_not_ready, not_carried_out, refused},
     settle::{PATIENCE, Settled, broken, unfinished},
 };
 use crate::{
     aws::fault::{Fault, port_error},
-    model::{Deployment, Timestamp},
+    model::{CodeSha256, Deployment, Timestamp},
     ports::{DeployError, FunctionSpec, PortError},
 };
 
@@ -75,8 +75,8 @@ impl AwsLambda {
             )));
         }
         let sha256 = match (&code, current) {
-            (Some(code), _) => code_sha256(code),
-            (None, Some(current)) => current.code_sha256.clone(),
+            (Some(code), _) => CodeSha256::of(code),
+            (None, Some(current)) => current.code_sha256,
             (None, None) => return Err(DeployError::InvalidCode("A new Function needs its code.".to_owned())),
         };
         let mut attempt = Attempt {
@@ -223,7 +223,7 @@ impl AwsLambda {
             .lambda
             .publish_version()
             .function_name(&wanted.lambda_name)
-            .code_sha256(&wanted.code_sha256)
+            .code_sha256(wanted.code_sha256.to_string())
             .set_revision_id(held.revision_id().map(str::to_owned))
             .send()
             .await;
@@ -251,7 +251,7 @@ impl AwsLambda {
         }
         self.point_live_at(&wanted.lambda_name, &version).await?;
         tracing::info!(lambda = wanted.lambda_name, version, "deployed");
-        Ok(Ok(Deployment { version, code_sha256: wanted.code_sha256.clone() }))
+        Ok(Ok(Deployment { version, code_sha256: wanted.code_sha256 }))
     }
 
     /// Refuses to touch a Lambda function that this deployment does not own. A new Function may find a Lambda function

@@ -8,7 +8,7 @@ use aws_sdk_lambda::{
 };
 
 use super::LambdaSettings;
-use crate::ports::FunctionSpec;
+use crate::{model::CodeSha256, ports::FunctionSpec};
 
 /// The wanted state, in Lambda's terms.
 #[derive(Debug)]
@@ -21,12 +21,12 @@ pub(super) struct Wanted {
     pub memory_size: i32,
     pub role: String,
     pub architecture: Architecture,
-    pub code_sha256: String,
+    pub code_sha256: CodeSha256,
     variables: HashMap<String, String>,
 }
 
 impl Wanted {
-    pub fn new(spec: &FunctionSpec, settings: &LambdaSettings, code_sha256: String) -> Self {
+    pub fn new(spec: &FunctionSpec, settings: &LambdaSettings, code_sha256: CodeSha256) -> Self {
         Self {
             lambda_name: spec.name.in_lambda(&settings.prefix),
             description: spec.description.clone().unwrap_or_default(),
@@ -50,7 +50,7 @@ impl Wanted {
     pub fn code_matches(&self, held: &GetFunctionConfigurationOutput) -> bool {
         // Lambda's default, and the architecture of functions from before there was a choice.
         let architecture = held.architectures().first().unwrap_or(&Architecture::X8664);
-        held.code_sha256() == Some(&self.code_sha256) && *architecture == self.architecture
+        held.code_sha256() == Some(self.code_sha256.to_string().as_str()) && *architecture == self.architecture
     }
 
     /// Whether the configuration matches.

@@ -2,15 +2,13 @@
 
 use aws_sdk_lambda::{primitives::Blob, types::FunctionCode};
 use aws_smithy_runtime_api::client::{http::HttpConnector, orchestrator::HttpRequest};
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use sha2::{Digest, Sha256};
 
 use super::AwsLambda;
 use crate::{
     aws::fault::{Fault, port_error},
-    model::Deployment,
+    model::{CodeSha256, Deployment},
     ports::{DeployError, PortError},
 };
 
@@ -25,11 +23,6 @@ pub(super) enum Package {
     Direct(Bytes),
     /// In S3.
     Stored { bucket: String, key: String },
-}
-
-/// The SHA-256 of a zip, as Lambda's `CodeSha256` gives it.
-pub(super) fn code_sha256(code: &[u8]) -> String {
-    BASE64_STANDARD.encode(Sha256::digest(code))
 }
 
 impl Package {
@@ -55,7 +48,7 @@ impl AwsLambda {
                 "The zip is larger than 50 MB, and this deployment has no bucket for larger zips.".to_owned(),
             ));
         };
-        let key = format!("code/{lambda_name}/{}.zip", hex::encode(Sha256::digest(&code)));
+        let key = format!("code/{lambda_name}/{}.zip", CodeSha256::of(&code).to_hex());
         self.s3
             .put_object()
             .bucket(bucket)
@@ -85,7 +78,7 @@ impl AwsLambda {
         }
         let body = response.into_body().collect().await.map_err(|error| PortError::new(ACTION, error))?;
         let code = body.to_bytes();
-        if code_sha256(&code) != version.code_sha256 {
+        if CodeSha256::of(&code) != version.code_sha256 {
             return Err(PortError::new(ACTION, "the SHA-256 of the downloaded code differs from the version's"));
         }
         Ok(Some(code))

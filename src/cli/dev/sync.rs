@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     cli::output,
-    model::{Error, ErrorKind},
+    model::{CodeSha256, Error, ErrorKind},
     service::{FunctionChange, FunctionOptions, NewFunction, Service},
     task_config::{self, Package, TaskConfig, pack},
 };
@@ -20,7 +20,7 @@ pub struct Synced {
 
 #[derive(PartialEq)]
 enum State {
-    Holds(Box<TaskConfig>, String),
+    Holds(Box<TaskConfig>, CodeSha256),
     Broken(String),
 }
 
@@ -49,7 +49,7 @@ impl Synced {
     async fn sync_file(&mut self, service: &Service, file: PathBuf, confines: Option<&Path>) {
         let read = read(&file, confines).await;
         let state = match &read {
-            Ok((config, package)) => State::Holds(Box::new(config.clone()), package.code_sha256.clone()),
+            Ok((config, package)) => State::Holds(Box::new(config.clone()), package.code_sha256),
             Err(why) => State::Broken(why.clone()),
         };
         if self.files.get(&file) == Some(&state) {

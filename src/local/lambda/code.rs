@@ -7,38 +7,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use sha2::{Digest, Sha256};
-
 use super::config::create_private;
-use crate::package::{self, UnpackError};
+use crate::{
+    model::CodeSha256,
+    package::{self, UnpackError},
+};
 
 /// The folder of all packages.
 #[derive(Clone, Debug)]
 pub(super) struct CodeStore {
     folder: PathBuf,
-}
-
-/// A package's name: its SHA-256, in the base64 that Lambda's `CodeSha256` uses.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct CodeHash([u8; 32]);
-
-impl CodeHash {
-    pub(super) fn of(code: &[u8]) -> Self {
-        Self(Sha256::digest(code).into())
-    }
-
-    pub(super) fn from_base64(text: &str) -> Option<Self> {
-        BASE64_STANDARD.decode(text).ok()?.try_into().ok().map(Self)
-    }
-
-    pub(super) fn to_base64(&self) -> String {
-        BASE64_STANDARD.encode(self.0)
-    }
-
-    fn folder_name(&self) -> String {
-        hex::encode(self.0)
-    }
 }
 
 impl CodeStore {
@@ -56,40 +34,40 @@ impl CodeStore {
     }
 
     /// Where the package's files are, once [`CodeStore::add`] put them there.
-    pub(super) fn path(&self, hash: &CodeHash) -> PathBuf {
-        self.folder.join(hash.folder_name())
+    pub(super) fn path(&self, hash: CodeSha256) -> PathBuf {
+        self.folder.join(hash.to_hex())
     }
 
-    pub(super) fn contains(&self, hash: &CodeHash) -> bool {
+    pub(super) fn contains(&self, hash: CodeSha256) -> bool {
         self.path(hash).is_dir()
     }
 
     /// Unpacks a package, unless it is there. Whole or not at all, whenever the server is killed.
-    pub(super) fn add(&self, code: &[u8]) -> Result<CodeHash, UnpackError> {
-        let hash = CodeHash::of(code);
-        if self.contains(&hash) {
+    pub(super) fn add(&self, code: &[u8]) -> Result<CodeSha256, UnpackError> {
+        let hash = CodeSha256::of(code);
+        if self.contains(hash) {
             return Ok(hash);
         }
         let unfinished =
-            tempfile::Builder::new().prefix(&hash.folder_name()).suffix(".unfinished").tempdir_in(&self.folder)?;
+            tempfile::Builder::new().prefix(&hash.to_hex()).suffix(".unfinished").tempdir_in(&self.folder)?;
         let unfinished = unfinished.keep();
         let unpacked = package::unpack(code, &unfinished).and_then(|()| {
             fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o755))?;
-            fs::rename(&unfinished, self.path(&hash))?;
-            fs::set_permissions(self.path(&hash), fs::Permissions::from_mode(0o555))?;
+            fs::rename(&unfinished, self.path(hash))?;
+            fs::set_permissions(self.path(hash), fs::Permissions::from_mode(0o555))?;
             Ok(())
         });
         if let Err(error) = unpacked {
             let _ = remove_read_only(&unfinished);
             // Another deployment of the same package may have been quicker.
-            return if self.contains(&hash) { Ok(hash) } else { Err(error) };
+            return if self.contains(hash) { Ok(hash) } else { Err(error) };
         }
         Ok(hash)
     }
 
     /// Removes every package but these.
-    pub(super) fn keep_only(&self, used: &BTreeSet<CodeHash>) -> io::Result<()> {
-        let used: BTreeSet<String> = used.iter().map(CodeHash::folder_name).collect();
+    pub(super) fn keep_only(&self, used: &BTreeSet<CodeSha256>) -> io::Result<()> {
+        let used: BTreeSet<String> = used.iter().map(|hash| hash.to_hex()).collect();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             let name = entry.file_name();
@@ -125,9 +103,8 @@ mod tests {
         let again = store.add(&testing::zip(&[("lib/a.js", "1")])).unwrap();
         let b = store.add(&testing::zip(&[("b.js", "2")])).unwrap();
         assert_eq!(a, again);
-        assert_eq!(CodeHash::from_base64(&a.to_base64()), Some(a.clone()));
-        store.keep_only(&BTreeSet::from([b.clone()])).unwrap();
-        assert!(!store.contains(&a) && store.contains(&b));
+        store.keep_only(&BTreeSet::from([b])).unwrap();
+        assert!(!store.contains(a) && store.contains(b));
     }
 
     #[test]

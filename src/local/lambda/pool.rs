@@ -11,7 +11,8 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Engine, code::CodeHash, process_tree::ProcessTree, sandbox::Sandbox, versions::Version};
+use super::{Engine, process_tree::ProcessTree, sandbox::Sandbox, versions::Version};
+use crate::model::CodeSha256;
 
 /// How long a process rests before it is frozen. Stopping it, and letting it go on, costs more than most calls, and under
 /// load the next call comes sooner.
@@ -200,13 +201,13 @@ impl Pool {
     }
 
     /// The packages that processes use.
-    pub(super) fn code_in_use(&self) -> BTreeSet<CodeHash> {
+    pub(super) fn code_in_use(&self) -> BTreeSet<CodeSha256> {
         let state = lock(&self.state);
         state
             .idle
             .iter()
-            .map(|idle| idle.sandbox.version.code.clone())
-            .chain(state.busy.iter().map(|version| version.code.clone()))
+            .map(|idle| idle.sandbox.version.code)
+            .chain(state.busy.iter().map(|version| version.code))
             .collect()
     }
 

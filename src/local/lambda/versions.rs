@@ -12,12 +12,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{
-    code::{CodeHash, CodeStore},
-    config::create_private,
-};
+use super::{code::CodeStore, config::create_private};
 use crate::{
-    model::{Deployment, EntryPoint, Environment, FunctionName, MemoryLimit, Runtime, TimeLimit},
+    model::{CodeSha256, Deployment, EntryPoint, Environment, FunctionName, MemoryLimit, Runtime, TimeLimit},
     package::UnpackError,
     ports::{DeployError, FunctionSpec, PortError},
 };
@@ -28,7 +25,7 @@ pub(super) struct Version {
     pub(super) function: FunctionName,
     /// What [`Deployment::version`] says.
     pub(super) id: String,
-    pub(super) code: CodeHash,
+    pub(super) code: CodeSha256,
     /// Where its files are.
     pub(super) code_path: PathBuf,
     pub(super) entry_point: EntryPoint,
@@ -55,7 +52,7 @@ impl fmt::Debug for Version {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Stored {
-    code_sha256: String,
+    code_sha256: CodeSha256,
     entry_point: EntryPoint,
     runtime: Runtime,
     time_limit: TimeLimit,
@@ -99,15 +96,12 @@ impl Versions {
                     UnpackError::Io(error) => PortError::new("unpack the code", error).into(),
                 })?
             }
-            None => current
-                .and_then(|current| CodeHash::from_base64(&current.code_sha256))
-                .filter(|hash| self.code.contains(hash))
-                .ok_or_else(|| {
-                    PortError::new("deploy the configuration", "the Function's code is not here any more")
-                })?,
+            None => current.map(|current| current.code_sha256).filter(|hash| self.code.contains(*hash)).ok_or_else(
+                || PortError::new("deploy the configuration", "the Function's code is not here any more"),
+            )?,
         };
         let stored = Stored {
-            code_sha256: hash.to_base64(),
+            code_sha256: hash,
             entry_point: spec.entry_point.clone(),
             runtime: spec.runtime.clone(),
             time_limit: spec.time_limit,
@@ -139,12 +133,11 @@ impl Versions {
             Err(error) => return Err(error),
         };
         let stored: Stored = serde_json::from_slice(&text)?;
-        let code = CodeHash::from_base64(&stored.code_sha256).ok_or_else(|| io::Error::other("not a hash"))?;
         let version = Arc::new(Version {
             function: function.clone(),
             id: id.to_owned(),
-            code_path: self.code.path(&code),
-            code,
+            code_path: self.code.path(stored.code_sha256),
+            code: stored.code_sha256,
             entry_point: stored.entry_point,
             runtime: stored.runtime,
             time_limit: stored.time_limit,
@@ -184,10 +177,10 @@ impl Versions {
     }
 
     /// Removes the packages that neither a version nor a running process needs.
-    pub(super) async fn sweep_code(&self, running: &BTreeSet<CodeHash>) -> Result<(), PortError> {
+    pub(super) async fn sweep_code(&self, running: &BTreeSet<CodeSha256>) -> Result<(), PortError> {
         let _packages = self.packages.lock().await;
         let swept = self.used_code().and_then(|mut used| {
-            used.extend(running.iter().cloned());
+            used.extend(running);
             self.code.keep_only(&used)
         });
         swept.map_err(|error| PortError::new("remove unused code", error))
@@ -198,7 +191,7 @@ impl Versions {
         for folder in fs::read_dir(&self.folder)? {
             for file in fs::read_dir(folder?.path())? {
                 let stored: Stored = serde_json::from_slice(&fs::read(file?.path())?)?;
-                used.extend(CodeHash::from_base64(&stored.code_sha256));
+                used.insert(stored.code_sha256);
             }
         }
         Ok(used)

@@ -30,10 +30,7 @@ use aws_sdk_dynamodb::{
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tasklane::{
-    model::{
-        FunctionName, Json, Lane, ObjectId, Priority, Tags, Task, TaskError, TaskErrorKind, TaskOrigin, TaskStatus,
-        Timestamp,
-    },
+    model::{FunctionName, Json, Lane, ObjectId, Task, TaskError, TaskErrorKind, TaskStatus, Timestamp},
     ports::{Clock, PortFuture},
     store::{AttemptToken, Candidate, QueueLane, Run, RunnerId, Store, StoreConfig, TaskRecord},
 };
@@ -92,23 +89,8 @@ impl World {
     }
 
     fn task_of(&self, name: &str) -> Task {
-        let now = self.now();
-        Task {
-            id: self.id(),
-            function_name: function(name),
-            status: TaskStatus::New,
-            status_changed_timestamp: now,
-            data: Some(Json::parse(r#"{"n": 1.0}"#.to_owned()).unwrap()),
-            tags: Tags::default(),
-            start_timestamp: now,
-            priority: Priority::default(),
-            origin: TaskOrigin::default(),
-            creation_timestamp: now,
-            update_timestamp: now,
-            retry_for_task_ids: Vec::new(),
-            retried_by_task_id: None,
-            error: None,
-        }
+        let data = Some(Json::parse(r#"{"n": 1.0}"#.to_owned()).unwrap());
+        Task { data, ..Task::new(self.id(), function(name), self.now()) }
     }
 
     fn run(&self) -> Run {

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use tasklane::{
     auth::{CredentialSource as _, Sealed, StoredCredential},
     model::{
-        ApiRequest, ApiRequestError, ApiRequestErrorKind, ApplicationId, ConcurrencyLimit, Deployment, EntryPoint,
-        Environment, ExecutionOptions, Function, Identity, Interval, Json, Lane, MemoryLimit, Method, Permission,
-        PermissionMode, Permissions, Priority, RetryPolicy, Runtime, Schedule, TimeLimit, UserId,
+        ApiRequest, ApiRequestError, ApiRequestErrorKind, ApplicationId, CodeSha256, ConcurrencyLimit, Deployment,
+        EntryPoint, Environment, ExecutionOptions, Function, Identity, Interval, Json, Lane, MemoryLimit, Method,
+        Permission, PermissionMode, Permissions, Priority, RetryPolicy, Runtime, Schedule, TimeLimit, UserId,
     },
     rql::{Query, Schema},
 };
@@ -31,7 +31,7 @@ pub fn a_function(world: &World, name: &str) -> Function {
         },
         enabled: true,
         update_timestamp: world.now(),
-        deployment: Deployment { version: "7".into(), code_sha256: "abc=".into() },
+        deployment: Deployment { version: "7".into(), code_sha256: CodeSha256::of(b"abc") },
         lane: Lane::Own,
     }
 }

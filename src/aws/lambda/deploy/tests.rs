@@ -48,7 +48,7 @@ fn held(code: &[u8], changes: Value) -> Value {
         "FunctionName": "dev-hello", "Runtime": "nodejs22.x", "Role": "arn:aws:iam::1:role/functions",
         "Handler": "index.handler", "Description": "", "Timeout": 30, "MemorySize": 128,
         "Environment": { "Variables": { "GREETING": "hi" } }, "Architectures": ["arm64"],
-        "CodeSha256": code_sha256(code), "RevisionId": "rev-1", "State": "Active", "LastUpdateStatus": "Successful",
+        "CodeSha256": CodeSha256::of(code), "RevisionId": "rev-1", "State": "Active", "LastUpdateStatus": "Successful",
     });
     for (field, value) in changes.as_object().unwrap() {
         held[field] = value.clone();
@@ -87,7 +87,7 @@ fn live() -> Reply {
 }
 
 fn current() -> Deployment {
-    Deployment { version: "2".into(), code_sha256: code_sha256(OLD_ZIP) }
+    Deployment { version: "2".into(), code_sha256: CodeSha256::of(OLD_ZIP) }
 }
 
 struct Deployed {
@@ -135,7 +135,7 @@ async fn a_new_function_is_waited_for_published_and_live() {
         Reply::ok(json!({ "Name": "live" })),
     ];
     let done = deploy(replies, Some(ZIP), None).await;
-    assert_eq!(done.result.unwrap(), Deployment { version: "3".into(), code_sha256: code_sha256(ZIP) });
+    assert_eq!(done.result.unwrap(), Deployment { version: "3".into(), code_sha256: CodeSha256::of(ZIP) });
     assert_eq!(
         done.wire.asked(),
         [
@@ -166,7 +166,7 @@ async fn a_new_function_is_waited_for_published_and_live() {
         done.wire.bodies(RETENTION)[0],
         json!({ "logGroupName": "/aws/lambda/dev-hello", "retentionInDays": 30 })
     );
-    assert_eq!(done.wire.bodies(PUBLISH)[0], json!({ "CodeSha256": code_sha256(ZIP), "RevisionId": "rev-1" }));
+    assert_eq!(done.wire.bodies(PUBLISH)[0], json!({ "CodeSha256": CodeSha256::of(ZIP), "RevisionId": "rev-1" }));
 }
 
 #[tokio::test]
@@ -309,7 +309,7 @@ async fn code_left_behind_by_a_dead_deployment_is_not_published_with_a_configura
         Reply::ok(json!({})),
     ];
     let done = deploy(replies, None, Some(current())).await;
-    assert_eq!(done.result.unwrap(), Deployment { version: "3".into(), code_sha256: code_sha256(OLD_ZIP) });
+    assert_eq!(done.result.unwrap(), Deployment { version: "3".into(), code_sha256: CodeSha256::of(OLD_ZIP) });
     assert_eq!(done.wire.asked()[2..5], [CODE_OF_2, "GET /code.zip", UPDATE_CODE]);
 }
 

@@ -8,7 +8,7 @@ use crate::{
         lambda::LambdaSettings,
         testing::{ReplayClient, Reply, SleeplessClock},
     },
-    model::{Deployment, FunctionName, ObjectId, TimeLimit, Timestamp},
+    model::{CodeSha256, Deployment, FunctionName, ObjectId, TimeLimit, Timestamp},
 };
 
 fn adapter(wire: &ReplayClient) -> AwsLambda {
@@ -25,7 +25,7 @@ fn adapter(wire: &ReplayClient) -> AwsLambda {
 
 async fn run(wire: &ReplayClient, payload: &str) -> Result<Invocation, InvokeError> {
     let function = FunctionName::parse("hello").unwrap();
-    let deployment = Deployment { version: "7".into(), code_sha256: String::new() };
+    let deployment = Deployment { version: "7".into(), code_sha256: CodeSha256::of(b"") };
     adapter(wire)
         .run(InvokeRequest {
             function: &function,

@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use crate::{
     model::{
-        EntryPoint, ExecutionOptions, Function, FunctionName, MemoryLimit, RetryPolicy, Runtime, TimeLimit, Timestamp,
+        CodeSha256, EntryPoint, ExecutionOptions, Function, FunctionName, MemoryLimit, RetryPolicy, Runtime, TimeLimit,
+        Timestamp,
     },
     ports::LogLine,
 };
@@ -39,7 +40,8 @@ pub struct FunctionDetails {
     /// When a caller last changed it.
     update_timestamp: Timestamp,
     /// The code's SHA-256 in base64. A client compares it with that of its own zip to see whether it must upload.
-    code_sha256: String,
+    #[schema(value_type = String)]
+    code_sha256: CodeSha256,
 }
 
 /// The value of an environment variable.

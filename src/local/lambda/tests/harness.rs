@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -143,8 +142,7 @@ impl World {
     /// `text` with the Function's folder shown as `TASK` and the bootstraps' as `RUNTIME`.
     pub(super) fn shown(&self, function: &Deployed, text: &str) -> String {
         let lambda = self.folder.path().canonicalize().unwrap().join("lambda");
-        let code = base64::prelude::BASE64_STANDARD.decode(&function.deployment.code_sha256).unwrap();
-        let task = lambda.join("code").join(hex::encode(code));
+        let task = lambda.join("code").join(function.deployment.code_sha256.to_hex());
         let runtime = lambda.join("runtime");
         let text = text.replace(&task.display().to_string(), "TASK").replace(&runtime.display().to_string(), "RUNTIME");
         text.replace(jail::TASK, "TASK").replace(jail::RUNTIME, "RUNTIME")
