@@ -13,21 +13,19 @@ pub mod aws;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod client;
-mod detach;
 pub mod dispatch;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod http;
-mod kept;
 #[cfg(feature = "cli")]
 pub mod load;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod model;
-pub mod on_demand;
 pub mod package;
 pub mod ports;
 pub mod rql;
+pub mod runtime;
 pub mod service;
 pub mod store;
 #[cfg(feature = "cli")]

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{kept::Kept, model::Timestamp};
+use crate::{model::Timestamp, runtime::kept::Kept};
 
 /// How many credentials are kept. A service where more callers come within a few seconds reads them more often.
 const CAPACITY: usize = 1024;

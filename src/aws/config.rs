@@ -3,7 +3,7 @@
 use aws_config::{BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
 
 use super::http_client;
-use crate::on_demand::OnDemand;
+use crate::runtime::on_demand::OnDemand;
 
 /// The version of the SDK's behaviour that the adapters are written and tested against.
 pub fn behavior_version() -> BehaviorVersion {

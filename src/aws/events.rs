@@ -4,8 +4,8 @@ use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
 
 use super::{config, fault::port_error};
 use crate::{
-    on_demand::OnDemand,
     ports::{Events, PortError, PortFuture, TaskFailedEvent},
+    runtime::on_demand::OnDemand,
 };
 
 /// The `source` of every event, which rules match on together with the bus.

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     model::{FunctionName, Timestamp},
-    on_demand::OnDemand,
     ports::{Clock, LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery},
+    runtime::on_demand::OnDemand,
 };
 
 const ACTION: &str = "read log lines from CloudWatch Logs";

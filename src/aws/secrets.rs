@@ -11,8 +11,8 @@ use aws_sdk_kms::{Client, primitives::Blob};
 use super::{config, fault::port_error};
 use crate::{
     auth::{Sealed, SecretBox},
-    on_demand::OnDemand,
     ports::{PortError, PortFuture},
+    runtime::on_demand::OnDemand,
 };
 
 /// The key of the owner of a secret in KMS's encryption context. CloudTrail shows the context with each use of the key.

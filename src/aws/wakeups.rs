@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{config, fault::port_error};
 use crate::{
     model::ObjectId,
-    on_demand::OnDemand,
     ports::{PortError, PortFuture, Wakeup, Wakeups},
+    runtime::on_demand::OnDemand,
 };
 
 /// The longest delay of a message in SQS.

@@ -7,9 +7,9 @@ use std::{
 };
 
 use crate::{
-    kept::Kept,
     model::{Function, FunctionName, Timestamp},
     ports::Clock,
+    runtime::kept::Kept,
     store::{QueueLane, Store, StoreError},
 };
 

@@ -18,7 +18,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::cors::CorsLayer;
 
 use super::{about, config::HttpConfig, cors, endpoint::Endpoint, endpoints::Group, framing, handler::Shared, serve};
-use crate::{auth::Authenticator, on_demand::OnDemand, service::Service};
+use crate::{auth::Authenticator, runtime::on_demand::OnDemand, service::Service};
 
 /// The whole HTTP side, for any server that speaks `tower::Service`: size limits, time limits, logging and CORS are
 /// included. It knows nothing of sockets.

@@ -9,8 +9,8 @@ use tracing::{Instrument, Span, field};
 
 use super::{answer::error_response, body::Incoming, endpoint::Endpoint, handler::Shared};
 use crate::{
-    detach::detach_on_drop,
     model::{Error, ErrorKind, Result},
+    runtime::detach::detach_on_drop,
 };
 
 /// Identifies one request, in the log and for its client.

@@ -45,10 +45,10 @@ use tracing::warn;
 use self::{anonymous::AnonymousRuns, lists::Lists, recorder::Recorder, turns::Turns};
 use crate::{
     auth::SecretBox,
-    detach::detach_on_drop,
     dispatch::{FunctionDirectory, Runner, Slots},
     model::{Error, Result},
     ports::{Ports, Wakeup},
+    runtime::detach::detach_on_drop,
     store::Store,
 };
 

@@ -9,8 +9,8 @@ use aws_sdk_dynamodb::Client;
 use futures::future::try_join_all;
 
 use crate::{
-    on_demand::OnDemand,
     ports::{Chance as _, Clock, SystemChance},
+    runtime::on_demand::OnDemand,
 };
 
 pub mod api_requests;

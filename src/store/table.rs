@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::{
     },
 };
 
-use crate::{on_demand::OnDemand, ports::Clock};
+use crate::{ports::Clock, runtime::on_demand::OnDemand};
 
 use super::{
     StoreError,

@@ -16,9 +16,9 @@ use super::{
     token::Token,
 };
 use crate::{
-    kept::Kept,
     model::{Error, ErrorKind, Result, Timestamp, User},
     ports::{Clock, PortError},
+    runtime::kept::Kept,
 };
 
 /// Older keys are fetched again before they are used. So a key that its issuer withdrew is accepted no longer than this

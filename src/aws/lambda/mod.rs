@@ -25,8 +25,8 @@ use bytes::Bytes;
 use super::config;
 use crate::{
     model::{Deployment, FunctionName},
-    on_demand::OnDemand,
     ports::{Clock, DeployError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, PortError, PortFuture},
+    runtime::on_demand::OnDemand,
 };
 
 /// The alias that follows the newest version.

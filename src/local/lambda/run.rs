@@ -18,9 +18,9 @@ use super::{
     versions::Version,
 };
 use crate::{
-    detach::detach_on_drop,
     model::FunctionName,
     ports::{Chance, Clock, FunctionError, Invocation, InvokeError, InvokeRequest, Outcome, SystemChance, SystemClock},
+    runtime::detach::detach_on_drop,
 };
 
 /// How long the caller waits, once the answer is there, for the process to be done: then the run's last lines are on

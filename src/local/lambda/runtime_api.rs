@@ -36,8 +36,8 @@ use super::{
     peers::{OwnProcesses, Owner},
 };
 use crate::{
-    detach::{DetachOnDrop, detach_on_drop},
     ports::FunctionError,
+    runtime::detach::{DetachOnDrop, detach_on_drop},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");

@@ -1,0 +1,64 @@
+//! Draws random numbers and ids.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::model::{ObjectId, Timestamp};
+
+/// Random numbers that nobody can foresee.
+pub trait Chance: Send + Sync {
+    /// Fills the bytes.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// The operating system's random numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemChance;
+
+impl Chance for SystemChance {
+    fn fill(&self, bytes: &mut [u8]) {
+        // Without random numbers no id and no token is safe: there is nothing sensible left to do.
+        #[allow(clippy::expect_used)]
+        getrandom::fill(bytes).expect("the operating system gives no random numbers");
+    }
+}
+
+/// Draws ids that ascend within one process, whatever the clock does, and are unique across processes.
+pub struct Ids {
+    chance: Arc<dyn Chance>,
+    last: Mutex<ObjectId>,
+}
+
+impl Ids {
+    /// Draws from `chance`.
+    pub fn new(chance: Arc<dyn Chance>) -> Self {
+        Self { chance, last: Mutex::new(ObjectId::first_at(Timestamp::EPOCH)) }
+    }
+
+    /// The next id, for something created at `now`.
+    pub fn next(&self, now: Timestamp) -> ObjectId {
+        let mut bytes = [0; 8];
+        self.chance.fill(&mut bytes);
+        let drawn = ObjectId::new(now, u64::from_be_bytes(bytes));
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // Two ids of one millisecond stand in no order of their own; the second follows the first.
+        let id = if drawn.time() > last.time() { drawn } else { last.successor() };
+        *last = id;
+        id
+    }
+
+    /// `N` bytes that nobody can foresee, for tokens and nonces.
+    pub fn secret<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.chance.fill(&mut bytes);
+        bytes
+    }
+}
+
+impl fmt::Debug for Ids {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ids").finish_non_exhaustive()
+    }
+}

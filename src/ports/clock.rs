@@ -1,0 +1,28 @@
+//! Tells the time and waits for it.
+
+use std::time::Duration;
+
+use super::PortFuture;
+use crate::model::Timestamp;
+
+/// Tells the time and waits for it.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+    /// Resolves `duration` later.
+    fn sleep<'a>(&'a self, duration: Duration) -> PortFuture<'a, ()>;
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::saturating_from_millis(jiff::Timestamp::now().as_millisecond())
+    }
+
+    fn sleep<'a>(&'a self, duration: Duration) -> PortFuture<'a, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}

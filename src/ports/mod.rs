@@ -1,0 +1,55 @@
+//! The outside world: the few traits with more than one real adapter.
+//!
+//! `aws` implements them on AWS, `local` on one machine, the simulation with faults. `service` and `dispatch` read the
+//! clock and random numbers only through them, and never the environment. The store is not a port: it is always
+//! DynamoDB, behind `aws-sdk-dynamodb`. `auth` has ports of its own beside the code that uses them: `SecretBox`,
+//! `NonceMemory`, `CredentialSource` and `IssuerDocuments`.
+//!
+//! | file | port | on AWS | on one machine |
+//! |---|---|---|---|
+//! | `lambda` | [`Lambda`]: deploys and runs Functions | Lambda | the local Lambda |
+//! | `wakeups` | [`Wakeups`]: wakes dispatchers | SQS | a notification in the process |
+//! | `events` | [`Events`]: publishes `task_failed` | EventBridge | a file and a webhook |
+//! | `logs` | [`Logs`]: finds log lines | CloudWatch Logs | SQLite |
+//! | `clock` | [`Clock`]: tells the time and waits | the system's | the system's |
+//! | `chance` | [`Chance`]: draws random numbers, from which [`Ids`] makes ids | the system's | the system's |
+
+mod chance;
+mod clock;
+mod error;
+mod events;
+mod lambda;
+mod logs;
+mod wakeups;
+
+pub use chance::{Chance, Ids, SystemChance};
+pub use clock::{Clock, SystemClock};
+pub use error::PortError;
+pub use events::{Events, TaskFailedContent, TaskFailedEvent, TaskFailedKind};
+pub use lambda::{DeployError, FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, Outcome};
+pub use logs::{LogLine, LogPage, Logs, RunLogQuery};
+pub use wakeups::{Wakeup, Wakeups};
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+/// A boxed future: what the methods of a port return, so that `dyn` works.
+pub type PortFuture<'a, T> = BoxFuture<'a, T>;
+
+/// Every port, shared by all that need one.
+#[derive(Clone)]
+pub struct Ports {
+    /// Runs Functions.
+    pub lambda: Arc<dyn Lambda>,
+    /// Wakes dispatchers.
+    pub wakeups: Arc<dyn Wakeups>,
+    /// Publishes events.
+    pub events: Arc<dyn Events>,
+    /// Finds log lines.
+    pub logs: Arc<dyn Logs>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Draws ids.
+    pub ids: Arc<Ids>,
+}

@@ -1,0 +1,5 @@
+//! Small building blocks of the asynchronous runtime, which know nothing of Tasks or Functions.
+
+pub mod detach;
+pub mod kept;
+pub mod on_demand;
