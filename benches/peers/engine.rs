@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use tasklane::{
     auth::KeyFile,
-    dispatch::{Dispatcher, FunctionDirectory, SlotLimits, SlotPolicy, Slots, Ticker},
+    dispatch::{SlotLimits, SlotPolicy},
     local::{database, events::LocalEvents, logs::LocalLogs, wakeups::LocalWakeups},
     model::{
         CodeSha256, Deployment, EntryPoint, FunctionName, Lane, ObjectId, PermissionMode, RetryPolicy, Runtime, Task,
@@ -20,7 +20,7 @@ use tasklane::{
         Clock, DeployError, FunctionError, FunctionSpec, Ids, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
         PortError, PortFuture, Ports, SystemChance, SystemClock,
     },
-    service::{FunctionOptions, NewFunction, Service, Settings},
+    service::{Core, FunctionOptions, Limits, NewFunction, Service, Settings},
     store::{AttemptToken, Candidate, QueueLane, ReadyKey, Run, RunnerId, Store, StoreConfig},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -124,26 +124,12 @@ impl Engine {
             clock: clock.clone(),
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
         };
-        let functions = Arc::new(FunctionDirectory::new(store.clone(), clock.clone()));
-        let holder = RunnerId::new("bench");
-        let slots = Arc::new(Slots::new(
-            store.slots.clone(),
-            holder,
-            clock,
-            SlotPolicy::Alone,
-            SlotLimits { tasks: slots, direct: slots },
-        ));
         let secrets = Arc::new(KeyFile::open_or_create(&folder.join("key"))?);
-        let service =
-            Service::new(store.clone(), ports.clone(), Settings::default(), slots.clone(), functions.clone(), secrets);
-        let dispatcher = Dispatcher::new(store.clone(), ports.clone(), slots, functions.clone());
-        let ticker = Ticker::new(store.clone(), ports, functions);
+        let limits = limits(SlotPolicy::Alone, slots);
+        let core = Core::assemble(store.clone(), ports, secrets, Settings::default(), limits);
         let (stop, loops) = (CancellationToken::new(), TaskTracker::new());
-        let (stopped, woken) = (stop.clone(), wakeups.dispatcher);
-        loops.spawn(async move { dispatcher.run_until(&stopped, &woken).await });
-        let (stopped, changed) = (stop.clone(), wakeups.ticker);
-        loops.spawn(async move { ticker.run_until(&stopped, &changed).await });
-        let engine = Self { service, store, lambda, stop, loops };
+        core.spawn_loops(&loops, &stop, wakeups.dispatcher, wakeups.ticker);
+        let engine = Self { service: core.service, store, lambda, stop, loops };
         for function in ["hello", "flaky"] {
             engine.service.create_function(function_of(function)?).await.map_err(|e| anyhow::anyhow!("{e}"))?;
         }
@@ -177,19 +163,20 @@ impl Api {
             clock: clock.clone(),
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
         };
-        let functions = Arc::new(FunctionDirectory::new(store.clone(), clock.clone()));
-        let slots = Slots::new(
-            store.slots.clone(),
-            RunnerId::new("bench"),
-            clock,
-            SlotPolicy::Shared,
-            SlotLimits { tasks: 5, direct: 5 },
-        );
         let secrets = Arc::new(KeyFile::open_or_create(&folder.join("key"))?);
         let settings = Settings { record_before_answer: true, ..Settings::default() };
-        let service = Service::new(store, ports, settings, Arc::new(slots), functions, secrets);
+        let service = Core::assemble(store, ports, secrets, settings, limits(SlotPolicy::Shared, 5)).service;
         service.create_function(function_of("hello")?).await.map_err(|error| anyhow::anyhow!("{error}"))?;
         Ok(Self { service })
+    }
+}
+
+fn limits(policy: SlotPolicy, slots: u16) -> Limits {
+    Limits {
+        holder: RunnerId::new("bench"),
+        policy,
+        slots: SlotLimits { tasks: slots, direct: slots },
+        runs_per_dispatcher: None,
     }
 }
 

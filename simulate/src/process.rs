@@ -8,13 +8,13 @@ use std::{
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tasklane::{
-    dispatch::{Dispatcher, FunctionDirectory, LAST_CLAIM, Shift, SlotLimits, SlotPolicy, Slots, Ticker, work_shift},
+    dispatch::{Dispatcher, FunctionDirectory, LAST_CLAIM, Shift, SlotLimits, SlotPolicy, Ticker, work_shift},
     local::{database, wakeups::LocalWakeups},
     ports::{Clock, Ids, Ports, Wakeup, Wakeups},
-    service::{Service, Settings},
+    service::{Core, Limits, Service, Settings},
     store::{RunnerId, Store, StoreConfig, StoreError},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Bug,
@@ -115,8 +115,9 @@ impl Processes {
         }
     }
 
-    fn limits(&self) -> SlotLimits {
-        SlotLimits { tasks: self.world.plan.task_limit, direct: self.world.plan.direct_limit }
+    fn limits(&self, holder: RunnerId, policy: SlotPolicy) -> Limits {
+        let slots = SlotLimits { tasks: self.world.plan.task_limit, direct: self.world.plan.direct_limit };
+        Limits { holder, policy, slots, runs_per_dispatcher: None }
     }
 
     fn store(&self, life: &Arc<Life>) -> Store {
@@ -134,35 +135,20 @@ impl Processes {
         let store = self.store(life);
         let wakeups = LocalWakeups::default();
         let ports = self.ports(life, Arc::new(wakeups.clone()));
-        let functions = Arc::new(FunctionDirectory::new(store.clone(), ports.clock.clone()));
         let runner = RunnerId::new("local");
-        let limits = self.limits();
-        let slots =
-            Arc::new(Slots::new(store.slots.clone(), runner.clone(), ports.clock.clone(), SlotPolicy::Alone, limits));
         let settings = Settings { record_before_answer: false, ..Settings::default() };
-        let service = Service::new(
-            store.clone(),
-            ports.clone(),
-            settings,
-            Arc::clone(&slots),
-            Arc::clone(&functions),
-            Arc::new(NoSecrets),
-        );
-        let dispatcher = Dispatcher::new(store.clone(), ports.clone(), slots, Arc::clone(&functions));
-        let ticker = Ticker::new(store, ports, functions);
+        let limits = self.limits(runner.clone(), SlotPolicy::Alone);
+        let core = Core::assemble(store, ports, Arc::new(NoSecrets), settings, limits);
         let buried = tokio::select! {
             biased;
-            buried = ticker.bury(&runner) => buried,
+            buried = core.ticker.bury(&runner) => buried,
             () = life.died.notified() => return life.died.notify_one(),
         };
         if let Err(error) = buried {
             return life.die(&format!("at its start: {error}"));
         }
-        let (stop, woken, changed) = (CancellationToken::new(), wakeups.dispatcher, wakeups.ticker);
-        let stopped = stop.clone();
-        tokio::spawn(async move { dispatcher.run_until(&stopped, &woken).await });
-        tokio::spawn(async move { ticker.run_until(&stop, &changed).await });
-        self.join(life, service, None);
+        core.spawn_loops(&TaskTracker::new(), &CancellationToken::new(), wakeups.dispatcher, wakeups.ticker);
+        self.join(life, core.service, None);
     }
 
     /// As the Lambda functions do it.
@@ -171,21 +157,13 @@ impl Processes {
         let wakeups = |continues| WakeupsPort { queue: self.queue.clone(), life: Arc::clone(life), continues };
         let ports = self.ports(life, Arc::new(wakeups(false)));
         let of = Ports { wakeups: Arc::new(wakeups(true)), ..ports.clone() };
-        let functions = Arc::new(FunctionDirectory::new(store.clone(), ports.clock.clone()));
-        let runner = RunnerId::new(life.id.to_string());
-        let limits = self.limits();
-        let slots = Arc::new(Slots::new(store.slots.clone(), runner, ports.clock.clone(), SlotPolicy::Shared, limits));
-        let service = Service::new(
-            store.clone(),
-            ports.clone(),
-            Settings::default(),
-            Arc::clone(&slots),
-            Arc::clone(&functions),
-            Arc::new(NoSecrets),
-        );
+        let limits = self.limits(RunnerId::new(life.id.to_string()), SlotPolicy::Shared);
+        let settings = Settings::default();
+        let Core { service, ticker, slots, functions, .. } =
+            Core::assemble(store.clone(), ports.clone(), Arc::new(NoSecrets), settings, limits);
+        // Its wake-ups continue the chain of the one that it was woken by, so it has ports of its own.
         let dispatcher = Dispatcher::new(store.clone(), of.clone(), Arc::clone(&slots), Arc::clone(&functions))
             .holding_at_most(self.world.plan.runs_per_dispatcher);
-        let ticker = Ticker::new(store.clone(), ports.clone(), Arc::clone(&functions));
         let (queue, shift_of, claims_for) = (self.queue.clone(), Arc::clone(life), self.world.plan.claims_for);
         tokio::spawn(async move {
             loop {

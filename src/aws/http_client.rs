@@ -16,7 +16,7 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 
-use crate::on_demand::OnDemand;
+use crate::runtime::on_demand::OnDemand;
 
 /// The roots of Amazon Trust Services, valid until 2037 and later.
 /// <https://www.amazontrust.com/repository/>

@@ -17,7 +17,7 @@ use crate::{
     dispatch::{Dispatcher, FunctionDirectory, Idle, SlotLimits, SlotPolicy, Slots, Ticker},
     http::{self, HttpConfig, Router},
     ports::{Clock, Ids, Ports, SystemChance, SystemClock, Wakeup},
-    service::{Service, Settings},
+    service::{Core, Limits, Service, Settings},
     store::{RunnerId, Store, StoreConfig},
 };
 
@@ -29,11 +29,9 @@ pub struct Stack {
     pub store: Store,
     /// The ports.
     pub ports: Ports,
-    /// The OAuth secrets.
+    /// Seals the secrets of credentials.
     pub secrets: KmsSecretBox,
-    /// The slots of this process.
-    pub slots: Arc<Slots>,
-    functions: Arc<FunctionDirectory>,
+    core: Core,
     downloads: SharedHttpConnector,
     in_flight: TaskTracker,
 }
@@ -81,44 +79,27 @@ impl Stack {
             ..StoreConfig::new(&settings.prefix)
         };
         let store = Store::new(config::client(sdk, aws_sdk_dynamodb::Client::new), tables, Arc::clone(&clock));
-        let functions = Arc::new(FunctionDirectory::new(store.clone(), Arc::clone(&clock)));
-        // No two processes are ever one holder: a frozen one that wakes up must find only its own.
-        let holder = RunnerId::new(format!("aws-{}", hex::encode(ids.secret::<8>())));
-        let limits = SlotLimits { tasks: settings.task_concurrency, direct: settings.direct_concurrency };
-        let slots = Slots::new(store.slots.clone(), holder, clock, SlotPolicy::Shared, limits);
         let secrets = KmsSecretBox::new(sdk, &settings.secrets_key);
-        Self {
-            settings,
-            store,
-            ports,
-            secrets,
-            slots: Arc::new(slots),
-            functions,
-            downloads,
-            in_flight: TaskTracker::new(),
-        }
+        let limits = Limits {
+            // No two processes share a name: a frozen one that wakes up must find only its own runs and slots.
+            holder: RunnerId::new(format!("aws-{}", hex::encode(ids.secret::<8>()))),
+            policy: SlotPolicy::Shared,
+            slots: SlotLimits { tasks: settings.task_concurrency, direct: settings.direct_concurrency },
+            runs_per_dispatcher: Some(settings.runs_per_dispatcher),
+        };
+        let of_service = service_settings(&settings);
+        let core = Core::assemble(store.clone(), ports.clone(), Arc::new(secrets.clone()), of_service, limits);
+        Self { settings, store, ports, secrets, core, downloads, in_flight: TaskTracker::new() }
     }
 
     /// What callers can do.
     pub fn service(&self) -> Service {
-        let settings = Settings {
-            prefix: self.settings.prefix.clone(),
-            // One environment of a Lambda function works on one request at a time, so this never holds one back: how
-            // many run at once is Lambda's to limit.
-            api_concurrency: 20,
-            // The gateway's throttling holds strangers back before they come here.
-            anonymous_concurrency: None,
-            record_before_answer: true,
-            answer_within: Some(ANSWER_WITHIN),
-        };
-        Service::new(
-            self.store.clone(),
-            self.ports.clone(),
-            settings,
-            Arc::clone(&self.slots),
-            Arc::clone(&self.functions),
-            Arc::new(self.secrets.clone()),
-        )
+        self.core.service.clone()
+    }
+
+    /// The slots of this process.
+    pub fn slots(&self) -> &Slots {
+        &self.core.slots
     }
 
     /// The HTTP side of the service.
@@ -149,24 +130,36 @@ impl Stack {
         self.in_flight.wait().await;
         self.in_flight.reopen();
         service.drain().await;
-        if self.slots.give_back(Idle::Scarce).await {
+        if self.core.slots.give_back(Idle::Scarce).await {
             service.wake(Wakeup::NOW).await;
         }
     }
 
     /// Runs Tasks.
     pub fn dispatcher(&self) -> Dispatcher {
-        Dispatcher::new(self.store.clone(), self.ports.clone(), Arc::clone(&self.slots), Arc::clone(&self.functions))
-            .holding_at_most(self.settings.runs_per_dispatcher)
+        self.core.dispatcher.clone()
     }
 
     /// Does what time does.
     pub fn ticker(&self) -> Ticker {
-        Ticker::new(self.store.clone(), self.ports.clone(), Arc::clone(&self.functions))
+        self.core.ticker.clone()
     }
 
     /// The Functions, as the hot paths see them.
     pub fn functions(&self) -> &FunctionDirectory {
-        &self.functions
+        &self.core.functions
+    }
+}
+
+fn service_settings(stack: &StackSettings) -> Settings {
+    Settings {
+        prefix: stack.prefix.clone(),
+        // One environment of a Lambda function handles one request at a time, so this limit is never reached: Lambda
+        // limits how many run at once.
+        api_concurrency: 20,
+        // The gateway throttles anonymous callers before they get here.
+        anonymous_concurrency: None,
+        record_before_answer: true,
+        answer_within: Some(ANSWER_WITHIN),
     }
 }

@@ -6,5 +6,6 @@ pub mod events;
 pub mod lambda;
 pub mod logs;
 pub mod machine;
+mod private;
 pub mod server;
 pub mod wakeups;

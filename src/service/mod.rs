@@ -12,6 +12,7 @@ mod api_answer;
 mod api_event;
 mod api_functions;
 mod api_requests;
+mod core;
 mod credentials;
 mod execute;
 mod functions;
@@ -29,6 +30,7 @@ mod tasks;
 mod tests;
 mod turns;
 
+pub use self::core::{Core, Limits};
 pub use api_functions::{ApiAnswer, ApiCall};
 pub use credentials::{CreatedCredential, Credential, NewCredential, Revoked};
 pub use execute::Executed;

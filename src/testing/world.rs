@@ -10,13 +10,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{TestClock, TestEvents, TestLambda};
 use crate::{
     auth::KeyFile,
-    dispatch::{Dispatcher, FunctionDirectory, SlotLimits, SlotPolicy, Slots, Ticker},
+    dispatch::{Dispatcher, SlotLimits, SlotPolicy, Slots, Ticker},
     local::{database, wakeups::LocalWakeups},
     model::{
         Caller, EntryPoint, FunctionName, Json, NewTask, ObjectId, Priority, Runtime, Tags, Task, TaskStatus, Timestamp,
     },
     ports::{Clock, Ids, LogLine, LogPage, Logs, PortError, PortFuture, Ports, RunLogQuery, SystemChance},
-    service::{FunctionOptions, NewFunction, Service, Settings},
+    service::{Core, FunctionOptions, Limits, NewFunction, Service, Settings},
     store::{RunnerId, Store, StoreConfig},
 };
 
@@ -44,6 +44,7 @@ pub struct World {
     pub ports: Ports,
     /// Told when there may be work.
     pub woken: Arc<Notify>,
+    core: Core,
     changed: Arc<Notify>,
     stop: CancellationToken,
     loops: TaskTracker,
@@ -74,11 +75,7 @@ impl World {
 
     /// Starts the dispatcher and the ticker.
     pub fn start(&self) {
-        let (dispatcher, ticker) = (self.dispatcher.clone(), self.ticker.clone());
-        let (stop, woken) = (self.stop.clone(), self.woken.clone());
-        self.loops.spawn(async move { dispatcher.run_until(&stop, &woken).await });
-        let (stop, changed) = (self.stop.clone(), self.changed.clone());
-        self.loops.spawn(async move { ticker.run_until(&stop, &changed).await });
+        self.core.spawn_loops(&self.loops, &self.stop, self.woken.clone(), self.changed.clone());
     }
 
     fn on(store: Store, clock: Arc<TestClock>, task_concurrency: u16, runner: &str) -> Self {
@@ -94,27 +91,19 @@ impl World {
             clock: clock.clone(),
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
         };
-        let functions = Arc::new(FunctionDirectory::new(store.clone(), clock.clone()));
-        let slots = Arc::new(Slots::new(
-            store.slots.clone(),
-            RunnerId::new(runner),
-            clock.clone(),
-            SlotPolicy::Shared,
-            SlotLimits { tasks: task_concurrency, direct: task_concurrency },
-        ));
-        let service = Service::new(
-            store.clone(),
-            ports.clone(),
-            Settings::default(),
-            slots.clone(),
-            functions.clone(),
-            secrets.clone(),
-        );
+        let limits = Limits {
+            holder: RunnerId::new(runner),
+            policy: SlotPolicy::Shared,
+            slots: SlotLimits { tasks: task_concurrency, direct: task_concurrency },
+            runs_per_dispatcher: None,
+        };
+        let core = Core::assemble(store.clone(), ports.clone(), secrets.clone(), Settings::default(), limits);
         Self {
-            service,
-            dispatcher: Dispatcher::new(store.clone(), ports.clone(), slots.clone(), functions.clone()),
-            ticker: Ticker::new(store.clone(), ports.clone(), functions),
-            slots,
+            service: core.service.clone(),
+            dispatcher: core.dispatcher.clone(),
+            ticker: core.ticker.clone(),
+            slots: core.slots.clone(),
+            core,
             ports,
             store,
             lambda,

@@ -41,7 +41,7 @@ async fn answer(stack: &Stack, dispatcher: &Dispatcher, batch: &WakeupBatch, end
         return batch.done();
     }
     let shift = Shift { woken_for: batch.tasks(), ends };
-    match work_shift(dispatcher, &stack.slots, &stack.ports, shift).await {
+    match work_shift(dispatcher, stack.slots(), &stack.ports, shift).await {
         Ok(()) => batch.done(),
         Err(error) => {
             error!(%error, "could not claim any Task; SQS will deliver the wake-ups again");
