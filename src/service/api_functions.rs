@@ -4,11 +4,13 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version};
+use tokio::sync::SemaphorePermit;
 use tracing::warn;
 
 use super::{
     Service,
     access::{Known, must_be_enabled},
+    anonymous::Admission,
     api_answer::answer_of,
     api_event::event_of,
     recorder::GATHER,
@@ -18,7 +20,7 @@ use crate::{
         ApiRequest, ApiRequestError, ApiRequestErrorKind, Caller, Error, ErrorKind, Function, Method, ObjectId,
         Permission, Result, TimeLimit,
     },
-    ports::{InvokeError, InvokeRequest, Outcome},
+    ports::{FunctionError, Invocation, InvokeError, InvokeRequest, Outcome},
 };
 
 /// One HTTP call of an API Function.
@@ -26,7 +28,7 @@ use crate::{
 pub struct ApiCall {
     /// The method.
     pub method: Method,
-    /// What follows the Function's name in the path, as it was sent, with its leading `/`.
+    /// The rest of the path after the Function's name, as it was sent, with its leading `/`.
     pub raw_path: String,
     /// The query as it was sent, without its `?`.
     pub raw_query: Option<String>,
@@ -34,13 +36,13 @@ pub struct ApiCall {
     pub headers: HeaderMap,
     /// The body as it was sent.
     pub body: Bytes,
-    /// The version of HTTP that it was sent by.
+    /// The version of HTTP that it was sent with.
     pub protocol: Version,
-    /// Where it came from, when that is known.
+    /// The client's address, when it is known.
     pub address: Option<IpAddr>,
 }
 
-/// What an API Function answered.
+/// The answer of an API Function.
 #[derive(Clone, Debug)]
 pub struct ApiAnswer {
     /// 200–499.
@@ -57,19 +59,19 @@ pub struct ApiAnswer {
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const MAX_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 
-/// How long a record may keep its call waiting.
+/// How long a call waits for its record to be written.
 const RECORD_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Service {
     /// Calls a Function as an HTTP endpoint and leaves an API Request record. 104 and 10 by its permission mode
     /// (contract §6), 27 when it is disabled, 1405, 1406, 1409, 1411, 1412.
     ///
-    /// A call that its caller may not make leaves no record: strangers could fill the table.
+    /// A call that its caller may not make leaves no record: otherwise strangers could fill the table.
     pub async fn call_api_function(&self, caller: &Caller, function: &str, call: ApiCall) -> Result<ApiAnswer> {
         let function = self.runnable(caller, function, Permission::ExecuteApiFunction, Known::Lately).await?;
         let this = self.clone();
         let caller = caller.clone();
-        // A caller who goes away must not take the record along.
+        // The record is written even if the caller hangs up.
         let work = async move { this.call_and_record(&caller, &function, &call).await };
         self.answer_of(work, still_running).await
     }
@@ -103,7 +105,7 @@ impl Service {
                     }
                 }
                 () = self.inner.ports.clock.sleep(RECORD_PATIENCE) => {
-                    warn!(api_request = %id, "an API request's record was given up: the store did not answer");
+                    warn!(api_request = %id, "an API request's record was given up: the store did not answer in time");
                 }
             }
         } else if self.inner.recorder.add(record) {
@@ -123,35 +125,15 @@ impl Service {
         call: &ApiCall,
         correlation: ObjectId,
     ) -> Called {
-        if let Err(error) = must_be_enabled(function) {
-            return Called::not_invoked(error);
-        }
-        if function.time_limit > TimeLimit::LONGEST_DIRECT {
-            let message = format!(
-                "The function's time limit is {} s; an API function may take at most {} s.",
-                function.time_limit,
-                TimeLimit::LONGEST_DIRECT
-            );
-            return Called::not_invoked(Error::new(ErrorKind::ApiFunctionMaximumTimeLimit, message));
-        }
-        let _admitted = match self.inner.anonymous.admit_to_api(caller) {
+        let admitted = self.admit_api_call(caller, function).and_then(|slot| {
+            let payload = event_of(call, caller, correlation, self.inner.ports.clock.now()).map_err(Error::internal)?;
+            check_payload_size(&payload)?;
+            Ok((slot, payload))
+        });
+        let (_slot, payload) = match admitted {
             Ok(admitted) => admitted,
-            Err(full) => return Called::not_invoked(full),
+            Err(error) => return Called::not_invoked(error),
         };
-        let Ok(_slot) = self.inner.api_slots.try_acquire() else {
-            return Called::not_invoked(no_slot());
-        };
-        let payload = match event_of(call, caller, correlation, self.inner.ports.clock.now()) {
-            Ok(payload) => payload,
-            Err(error) => return Called::not_invoked(Error::internal(error)),
-        };
-        if payload.len() > MAX_PAYLOAD_BYTES {
-            let message = format!(
-                "The request takes {} bytes as an event; an API function takes at most {MAX_PAYLOAD_BYTES}.",
-                payload.len()
-            );
-            return Called::not_invoked(Error::new(ErrorKind::PayloadTooLarge, message));
-        }
         let request = InvokeRequest {
             function: &function.name,
             deployment: &function.deployment,
@@ -160,48 +142,58 @@ impl Service {
             time_limit: function.time_limit,
         };
         match self.inner.ports.lambda.invoke(request).await {
-            Ok(invocation) => Called {
-                request_id: Some(invocation.request_id),
-                result: match invocation.outcome {
-                    Outcome::Returned(result) => read_answer(&result, correlation),
-                    Outcome::Failed(error) => Err(Failed {
-                        error: Error::runtime_error(&error.name, &error.message, None),
-                        record: ApiRequestError {
-                            kind: ApiRequestErrorKind::Runtime,
-                            name: error.name,
-                            message: error.message,
-                        },
-                    }),
-                },
-            },
-            Err(InvokeError::Throttled(why)) => Called::not_invoked(no_slot().caused_by(why)),
-            Err(InvokeError::Refused { name, message }) => {
-                let text = format!("The function could not be invoked: {name}: {message}");
-                let record = ApiRequestError { kind: ApiRequestErrorKind::Invocation, name, message };
-                let error = Error::new(ErrorKind::LambdaInvocation, text);
-                Called { request_id: None, result: Err(Failed { error, record }) }
-            }
-            Err(InvokeError::OutcomeUnknown(why)) => {
-                let message = "The function could not be invoked: it is not known whether it ran.";
-                Called::not_invoked(Error::new(ErrorKind::LambdaInvocation, message).caused_by(why))
-            }
+            Ok(invocation) => Called::of(invocation, correlation),
+            Err(error) => error.into(),
         }
+    }
+
+    /// Takes a slot for one call, if this caller may call the Function now (27, 1404, 1412).
+    fn admit_api_call(&self, caller: &Caller, function: &Function) -> Result<ApiSlot<'_>> {
+        must_be_enabled(function)?;
+        if function.time_limit > TimeLimit::LONGEST_DIRECT {
+            let message = format!(
+                "The function's time limit is {} s; an API function may take at most {} s.",
+                function.time_limit,
+                TimeLimit::LONGEST_DIRECT
+            );
+            return Err(Error::new(ErrorKind::ApiFunctionMaximumTimeLimit, message));
+        }
+        let admission = self.inner.anonymous.admit_to_api(caller)?;
+        let permit = self.inner.api_slots.try_acquire().map_err(|_| no_slot())?;
+        Ok(ApiSlot { _admission: admission, _permit: permit })
     }
 }
 
-/// How a call went.
+/// The right to run one API Function, given back when it is dropped.
+struct ApiSlot<'a> {
+    _admission: Admission,
+    _permit: SemaphorePermit<'a>,
+}
+
+/// The outcome of a call.
 struct Called {
     request_id: Option<String>,
     result: Result<ApiAnswer, Failed>,
 }
 
-/// A call that failed: what its caller is told, and what its record says.
+/// A failed call: the error that its caller gets, and the one in its record.
 struct Failed {
     error: Error,
     record: ApiRequestError,
 }
 
 impl Called {
+    fn of(invocation: Invocation, id: ObjectId) -> Self {
+        let result = match invocation.outcome {
+            Outcome::Returned(result) => read_answer(&result, id),
+            Outcome::Failed(FunctionError { name, message, .. }) => {
+                let error = Error::runtime_error(&name, &message, None);
+                Err(Failed { error, record: ApiRequestError { kind: ApiRequestErrorKind::Runtime, name, message } })
+            }
+        };
+        Self { request_id: Some(invocation.request_id), result }
+    }
+
     fn not_invoked(error: Error) -> Self {
         let record = ApiRequestError {
             kind: ApiRequestErrorKind::Invocation,
@@ -212,10 +204,39 @@ impl Called {
     }
 }
 
+impl From<InvokeError> for Called {
+    fn from(error: InvokeError) -> Self {
+        match error {
+            InvokeError::Throttled(why) => Self::not_invoked(no_slot().caused_by(why)),
+            InvokeError::Refused { name, message } => {
+                let text = format!("The function could not be invoked: {name}: {message}");
+                let error = Error::new(ErrorKind::LambdaInvocation, text);
+                let record = ApiRequestError { kind: ApiRequestErrorKind::Invocation, name, message };
+                Self { request_id: None, result: Err(Failed { error, record }) }
+            }
+            InvokeError::OutcomeUnknown(why) => {
+                let message = "The function could not be invoked: it is not known whether it ran.";
+                Self::not_invoked(Error::new(ErrorKind::LambdaInvocation, message).caused_by(why))
+            }
+        }
+    }
+}
+
+fn check_payload_size(payload: &Bytes) -> Result<()> {
+    if payload.len() <= MAX_PAYLOAD_BYTES {
+        return Ok(());
+    }
+    let message = format!(
+        "The request takes {} bytes as an event; an API function takes at most {MAX_PAYLOAD_BYTES}.",
+        payload.len()
+    );
+    Err(Error::new(ErrorKind::PayloadTooLarge, message))
+}
+
 fn read_answer(result: &Bytes, id: ObjectId) -> Result<ApiAnswer, Failed> {
     answer_of(result).map_err(|why| {
         let message = format!(
-            "The function's answer is not an HTTP answer: {why}. What it logged, a stack trace too, is in the logs of its \
+            "The function's answer is not an HTTP answer: {why}. Its log lines, stack traces included, are in the logs of its \
              API Request: GET /tasks/v1/apiRequests/{id}/logs, or tasklane api-requests logs {id}."
         );
         let error = Error::new(ErrorKind::InvalidApiFunctionResult, message.clone());
@@ -225,19 +246,19 @@ fn read_answer(result: &Bytes, id: ObjectId) -> Result<ApiAnswer, Failed> {
 }
 
 fn no_slot() -> Error {
-    let message = "As many API functions are running as may run at once. Try again later.";
+    let message = "The limit of concurrent API functions is reached. Try again later.";
     Error::new(ErrorKind::ConcurrentApiFunctionLimit, message)
 }
 
 fn still_running(patience: Duration) -> Error {
     let text = format!(
-        "The function has not answered within {} seconds, and nobody here can wait longer. Its answer is lost.",
+        "The function did not answer within {} seconds. The request cannot wait any longer; the response will be discarded.",
         patience.as_secs()
     );
     Error::new(ErrorKind::LambdaInvocation, text)
 }
 
-/// The path of the record: without its leading slash, with the query, cut where it would not fit a record.
+/// The path as the record keeps it: without its leading slash, with the query, cut to a length that fits a record.
 fn recorded_path(call: &ApiCall) -> String {
     const LONGEST: usize = 2048;
     let path = call.raw_path.strip_prefix('/').unwrap_or(&call.raw_path);

@@ -1,4 +1,9 @@
-//! Direct execution: a Task that runs at once, past the queue, while its caller waits (contract §4).
+//! Direct execution: a Task that runs at once, bypassing the queue, while its caller waits (contract §4).
+//!
+//! It has three phases: `reserve` checks the Function and takes a slot, `begin` writes the Task, and `run_reserved` runs
+//! it and answers. The first works with a Function that may be two seconds old, which costs no read. `begin` reads the
+//! Function while it writes the Task; if it changed, nothing runs, the Task is withdrawn, and the execution starts
+//! over with a fresh read. `docs/architecture.md` says what other callers can see of that.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,6 +14,7 @@ use utoipa::ToSchema;
 use super::{
     Service,
     access::{Known, must_be_enabled},
+    anonymous::Admission,
     tasks::check_data_size,
 };
 use crate::{
@@ -21,52 +27,87 @@ use crate::{
     store::{Run, SlotScope},
 };
 
-/// A finished Task and what its Function returned.
+/// A finished Task and the value that its Function returned.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Executed {
     /// The Task, complete.
     #[serde(flatten)]
     pub task: Task,
-    /// The returned JSON; it is not stored.
+    /// The returned JSON, which is not stored.
     pub result: Json,
 }
 
+/// The right to run a Function once, from the first phase on.
+struct Reservation {
+    function: Arc<Function>,
+    slot: Slot,
+    _admission: Admission,
+}
+
 impl Service {
-    /// Runs a Function and answers what it returned. 104 and 10 by its permission mode (contract §6), 27 when it is
-    /// disabled, 1403, 1404, 1405, and 1406 when the code threw.
+    /// Runs a Function and answers with the value that it returned. 104 and 10 by its permission mode (contract §6), 27
+    /// when it is disabled, 1403, 1404, 1405, and 1406 when the code threw.
     pub async fn execute(&self, caller: &Caller, function: &str, data: Option<Json>) -> Result<Executed> {
-        // What is known lately lets a call begin and refuses none. Whether it is so still is found out while the Task is
-        // being written, and if not, the call begins anew.
+        // The remembered Function may start an execution, but refuses none: the second round works with a fresh read.
         let mut known = Known::Lately;
         loop {
-            let function = match self.admit(caller, function, data.as_ref(), known).await {
-                Err(_) if known == Known::Lately => {
-                    known = Known::Now;
-                    continue;
+            if let Some(reserved) = self.reserve(caller, function, data.as_ref(), known).await? {
+                let task = self.running_task(caller, &reserved.function, data.clone());
+                let id = task.id;
+                let span = info_span!("run", task = %id, function = %reserved.function.name);
+                let this = self.clone();
+                // A caller who hangs up must not lose the run's outcome: the Task reaches a true state all the same.
+                let run = async move { this.run_reserved(reserved, task, known).await }.instrument(span);
+                if let Some(executed) = self.answer_of(run, |patience| still_running(patience, id)).await? {
+                    return Ok(executed);
                 }
-                admitted => admitted?,
-            };
-            let slot = match self.inner.slots.acquire_direct(&function).await? {
-                Acquired::Granted(slot) => slot,
-                Acquired::Full(SlotScope::Function(_)) if known == Known::Lately => {
-                    known = Known::Now;
-                    continue;
-                }
-                Acquired::Full(scope) => return Err(no_slot(&scope)),
-            };
-            let admitted = self.inner.anonymous.admit_to_execution(caller)?;
-            let task = self.running_task(caller, &function, data.clone());
-            let id = task.id;
-            let this = self.clone();
-            // A caller who goes away must not take the run's outcome along: the Task ends in a true state all the same.
-            let span = info_span!("run", task = %id, function = %function.name);
-            let run = async move {
-                let _admitted = admitted;
-                this.run_directly(&function, task, slot, known).await
-            };
-            match self.answer_of(run.instrument(span), |patience| still_running(patience, id)).await? {
-                Some(executed) => return Ok(executed),
-                None => known = Known::Now,
+            }
+            known = Known::Now;
+        }
+    }
+
+    /// The first phase: checks that this caller may execute the Function now, and takes a slot. `None`: the remembered
+    /// Function refuses, which a fresh read has to confirm.
+    async fn reserve(
+        &self,
+        caller: &Caller,
+        function: &str,
+        data: Option<&Json>,
+        known: Known,
+    ) -> Result<Option<Reservation>> {
+        let function = match self.admit(caller, function, data, known).await {
+            Err(_) if known == Known::Lately => return Ok(None),
+            admitted => admitted?,
+        };
+        let slot = match self.inner.slots.acquire_direct(&function).await? {
+            Acquired::Granted(slot) => slot,
+            Acquired::Full(SlotScope::Function(_)) if known == Known::Lately => return Ok(None),
+            Acquired::Full(scope) => return Err(no_slot(&scope)),
+        };
+        let admission = self.inner.anonymous.admit_to_execution(caller)?;
+        Ok(Some(Reservation { function, slot, _admission: admission }))
+    }
+
+    /// The second and the third phase: writes the Task, then runs it. `None`: the Function changed since it was `known`;
+    /// nothing ran, and the Task is gone.
+    async fn run_reserved(&self, reserved: Reservation, task: Task, known: Known) -> Result<Option<Executed>> {
+        let Reservation { function, slot, _admission } = reserved;
+        let run = new_run(&self.inner.ports, self.inner.slots.holder(), function.time_limit);
+        if !self.begin(&function, &task, &run, known).await? {
+            return Ok(None);
+        }
+        let id = task.id;
+        let ended = self.inner.runner.run_direct(task, &function, &run).await;
+        tell_of(id, &function.name, &ended, None, self.inner.ports.clock.now().since(run.started));
+        self.release(slot, &ended, &run);
+        match ended {
+            Ended::Complete(task, result) => Ok(Some(Executed { task, result })),
+            Ended::Failed(task, error) => Err(match error.kind {
+                TaskErrorKind::Runtime => Error::runtime_error(&error.name, &error.message, Some(task.id)),
+                TaskErrorKind::Invocation => not_invoked(&error.name, &error.message, id),
+            }),
+            Ended::Unknown(why) => {
+                Err(not_invoked("Unknown", "It is not known whether the function ran.", id).caused_by(why))
             }
         }
     }
@@ -98,57 +139,7 @@ impl Service {
         }
     }
 
-    /// `None`: the Function was changed since it was `known`; nothing ran, and there is no such Task.
-    async fn run_directly(
-        &self,
-        function: &Function,
-        task: Task,
-        slot: Slot,
-        known: Known,
-    ) -> Result<Option<Executed>> {
-        let run = new_run(&self.inner.ports, self.inner.slots.holder(), function.time_limit);
-        if !self.begin(function, &task, &run, known).await? {
-            return Ok(None);
-        }
-        let id = task.id;
-        let ended = self.inner.runner.run_direct(task, function, &run).await;
-        tell_of(id, &function.name, &ended, None, self.inner.ports.clock.now().since(run.started));
-        if let Ended::Unknown(_) = ended {
-            // The code may still be running: until it cannot, its slot is taken.
-            let (clock, left) = (self.inner.ports.clock.clone(), run.lease_expires.since(self.inner.ports.clock.now()));
-            let this = self.clone();
-            self.inner.background.spawn(async move {
-                clock.sleep(left).await;
-                drop(slot);
-                this.give_idle_slots_back().await;
-            });
-        } else {
-            // Before the answer: the caller may execute again at once. They need not wait for what only others wait for.
-            drop(slot);
-            let this = self.clone();
-            self.inner.background.spawn(async move { this.give_idle_slots_back().await });
-        }
-        match ended {
-            Ended::Complete(task, result) => Ok(Some(Executed { task, result })),
-            Ended::Failed(task, error) => Err(match error.kind {
-                TaskErrorKind::Runtime => Error::runtime_error(&error.name, &error.message, Some(task.id)),
-                TaskErrorKind::Invocation => not_invoked(&error.name, &error.message, id),
-            }),
-            Ended::Unknown(why) => {
-                Err(not_invoked("Unknown", "It is not known whether the function ran.", id).caused_by(why))
-            }
-        }
-    }
-
-    /// Lets others have the slots that nothing runs in here, and wakes a dispatcher if one may wait for the Function's own
-    /// limit.
-    async fn give_idle_slots_back(&self) {
-        if self.inner.slots.give_back(Idle::Scarce).await {
-            self.wake(Wakeup::NOW).await;
-        }
-    }
-
-    /// Writes the Task down. `false`: the Function is not what it was known to be, and the Task is withdrawn.
+    /// Writes the Task. `false`: the Function is no longer what it was known to be, and the Task is withdrawn.
     async fn begin(&self, function: &Function, task: &Task, run: &Run, known: Known) -> Result<bool> {
         let written = self.inner.store.tasks.create_running(task, run);
         if known == Known::Now {
@@ -164,15 +155,40 @@ impl Service {
         now?;
         Ok(false)
     }
+
+    /// Frees the slot of a run that ended.
+    fn release(&self, slot: Slot, ended: &Ended<Json>, run: &Run) {
+        let this = self.clone();
+        if let Ended::Unknown(_) = ended {
+            // The code may still be running: it holds its slot until its lease ends.
+            let (clock, left) = (self.inner.ports.clock.clone(), run.lease_expires.since(self.inner.ports.clock.now()));
+            self.inner.background.spawn(async move {
+                clock.sleep(left).await;
+                drop(slot);
+                this.give_idle_slots_back().await;
+            });
+        } else {
+            // Freed before the answer, because the caller may execute again at once. Giving it back to others can wait.
+            drop(slot);
+            self.inner.background.spawn(async move { this.give_idle_slots_back().await });
+        }
+    }
+
+    /// Returns idle slots to the other processes, and wakes a dispatcher if one may wait for the Function's own limit.
+    async fn give_idle_slots_back(&self) {
+        if self.inner.slots.give_back(Idle::Scarce).await {
+            self.wake(Wakeup::NOW).await;
+        }
+    }
 }
 
 fn no_slot(scope: &SlotScope) -> Error {
     let message = match scope {
         SlotScope::Tasks | SlotScope::Direct => {
-            "As many direct executions are in progress as may be at once. Try again later, or create a task.".to_owned()
+            "The limit of concurrent direct executions is reached. Try again later, or create a task.".to_owned()
         }
         SlotScope::Function(name) => {
-            format!("As many runs of '{name}' are in progress as may be at once. Try again later, or create a task.")
+            format!("The limit of concurrent runs of '{name}' is reached. Try again later, or create a task.")
         }
     };
     Error::new(ErrorKind::ConcurrentExecutionLimit, message)
@@ -180,7 +196,8 @@ fn no_slot(scope: &SlotScope) -> Error {
 
 fn still_running(patience: Duration, task: ObjectId) -> Error {
     let text = format!(
-        "The function has not ended within {} seconds, and nobody here can wait longer. It runs on: its task tells how it ends.",
+        "The function did not end within {} seconds, which is the longest that this request can wait. It is still running; \
+         read the task for its outcome.",
         patience.as_secs()
     );
     Error::new(ErrorKind::LambdaInvocation, text).with("taskId", serde_json::Value::String(task.to_string()))
