@@ -8,7 +8,7 @@ use crate::{
 
 /// A new credential as its owner sees it. The service cannot show its secrets again.
 #[derive(Clone, Debug)]
-pub struct NewCredential {
+pub struct IssuedCredential {
     /// The id, which is needed to revoke it.
     pub id: ObjectId,
     pub identity: Identity,
@@ -30,9 +30,9 @@ pub async fn issue(
     now: Timestamp,
     ids: &Ids,
     secrets: &dyn SecretBox,
-) -> Result<(NewCredential, StoredCredential), PortError> {
+) -> Result<(IssuedCredential, StoredCredential), PortError> {
     let id = ids.next(now);
-    let new = NewCredential {
+    let new = IssuedCredential {
         id,
         identity,
         consumer_key: hex::encode(ids.secret::<16>()),

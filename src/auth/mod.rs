@@ -17,7 +17,7 @@ mod tests;
 
 pub use access_token::hash as access_token_hash;
 pub use authenticator::{AuthSettings, Authenticator, RequestParts};
-pub use credential::{NewCredential, issue};
+pub use credential::{IssuedCredential, issue};
 pub use guesses::GuessSettings;
 pub use key_file::{KeyFile, KeyFileError};
 pub use nonces::{NonceMemory, Sighting};

@@ -9,7 +9,7 @@ pub use checks::{Finding, examine};
 
 use super::{Stack, StackSettings, fault::Fault, settings::InvalidSetting};
 use crate::{
-    auth::{self, NewCredential},
+    auth::{self, IssuedCredential},
     model::{Identity, Permissions, Timestamp, UserId},
     ports::PortError,
     store::StoreError,
@@ -76,7 +76,7 @@ pub async fn open(sdk: &SdkConfig, stack: &str) -> Result<Stack, OperatorError> 
 
 /// Creates a credential with every permission, without going through the service. The first credential is created like
 /// this.
-pub async fn bootstrap(stack: &Stack, user: UserId) -> Result<NewCredential, OperatorError> {
+pub async fn bootstrap(stack: &Stack, user: UserId) -> Result<IssuedCredential, OperatorError> {
     let identity = Identity { user_id: user, application_id: None, permissions: Permissions::all() };
     let now: Timestamp = stack.ports.clock.now();
     let (shown, stored) = auth::issue(identity, None, now, &stack.ports.ids, &stack.secrets).await?;

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::{
-    auth::{AuthSettings, Authenticator, NewCredential, issue},
+    auth::{AuthSettings, Authenticator, IssuedCredential, issue},
     http::{HttpConfig, Router, handler::Shared, router},
     model::{Identity, Permissions, Timestamp, UserId},
     ports::{Ids, SystemChance},
@@ -63,7 +63,7 @@ impl Kit {
     }
 
     /// A credential of Ada's with these permissions.
-    pub async fn credential(&self, permissions: &[&str], expires: Option<Timestamp>) -> NewCredential {
+    pub async fn credential(&self, permissions: &[&str], expires: Option<Timestamp>) -> IssuedCredential {
         let identity = Identity {
             user_id: UserId::parse("ada").unwrap(),
             application_id: None,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::Method;
 
 use crate::{
-    auth::NewCredential,
+    auth::IssuedCredential,
     client::{OAuth1Keys, oauth1},
     model::Timestamp,
 };
@@ -17,7 +17,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    pub fn of(credential: &NewCredential) -> Self {
+    pub fn of(credential: &IssuedCredential) -> Self {
         let keys = OAuth1Keys {
             consumer_key: credential.consumer_key.clone(),
             consumer_secret: credential.consumer_secret.clone(),

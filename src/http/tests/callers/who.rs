@@ -6,7 +6,7 @@ use reqwest::Url;
 
 use super::Operation;
 use crate::{
-    auth::NewCredential,
+    auth::IssuedCredential,
     client::{OAuth1Keys, oauth1},
     http::tests::kit::Kit,
     model::Permission,
@@ -95,7 +95,7 @@ impl Who {
     }
 }
 
-fn signed(credential: &NewCredential, with_token: bool, operation: &Operation, path: &str, seconds: i64) -> String {
+fn signed(credential: &IssuedCredential, with_token: bool, operation: &Operation, path: &str, seconds: i64) -> String {
     static NONCE: AtomicU64 = AtomicU64::new(0);
     let keys = OAuth1Keys {
         consumer_key: credential.consumer_key.clone(),
