@@ -14,7 +14,7 @@ use crate::{
         lambda::{LocalLambda, LocalLambdaConfig},
         logs::{DEFAULT_RETENTION, LocalLogs},
     },
-    model::{Json, ObjectId, Task, TaskStatus},
+    model::{Configuration, Json, ObjectId, Task, TaskStatus},
     ports::{Clock, FunctionSpec, InvokeRequest, Lambda, Outcome, SystemClock},
     task_config::{FILE_NAME, TaskConfig, folder_of, pack},
 };
@@ -75,7 +75,7 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
             deployment: &deployment,
             payload: event.as_str().to_owned().into(),
             correlation: ObjectId::new(SystemClock.now(), 0),
-            time_limit: spec.time_limit,
+            time_limit: spec.configuration.time_limit,
         };
         let invocation = tokio::select! {
             invocation = lambda.invoke(request) => invocation?,
@@ -107,20 +107,14 @@ fn task_event(config: &TaskConfig, data: Option<Json>) -> anyhow::Result<Json> {
     let task = Task {
         status: TaskStatus::InProgress,
         data,
-        priority: config.default_priority.unwrap_or_default(),
+        priority: config.options.default_priority.unwrap_or_default(),
         ..Task::new(ObjectId::new(now, 0), config.name.clone(), now)
     };
     Ok(Json::parse(serde_json::to_string(&task)?)?)
 }
 
 fn spec_of(config: &TaskConfig) -> FunctionSpec {
-    FunctionSpec {
-        name: config.name.clone(),
-        description: config.description.clone(),
-        entry_point: config.entry_point.clone(),
-        runtime: config.runtime.clone(),
-        time_limit: config.time_limit.unwrap_or_default(),
-        memory_limit: config.memory_limit.unwrap_or_default(),
-        environment: config.environment.clone().unwrap_or_default(),
-    }
+    let mut configuration = Configuration::new(config.entry_point.clone(), config.runtime.clone());
+    config.options.configure(&mut configuration);
+    FunctionSpec { name: config.name.clone(), configuration }
 }

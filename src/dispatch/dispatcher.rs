@@ -283,7 +283,7 @@ impl Dispatcher {
             Chosen::Runnable { head, function, slot } => (head, function, slot),
             Chosen::Orphan(head) => return self.end_orphan(head).await,
         };
-        let run = new_run(&self.ports, self.slots.holder(), function.time_limit);
+        let run = new_run(&self.ports, self.slots.holder(), function.time_limit());
         Ok(match self.store.tasks.claim(head, &run, run.started).await? {
             Some(record) => {
                 self.start(record, function, slot, Arc::clone(slot_freed));

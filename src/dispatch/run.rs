@@ -111,7 +111,7 @@ impl Runner {
             Ok(json) => Bytes::from(json),
             Err(error) => return Decided::Failed(None, invocation_error("SerializationError", error.to_string())),
         };
-        let latest_start = run.lease_expires.saturating_sub(function.time_limit.as_duration() + TIME_TO_RECORD);
+        let latest_start = run.lease_expires.saturating_sub(function.time_limit().as_duration() + TIME_TO_RECORD);
         let mut pause = FIRST_PAUSE;
         loop {
             // A process that stood still after its claim must not start what others may have given up for dead, past the
@@ -125,7 +125,7 @@ impl Runner {
                 deployment: &function.deployment,
                 payload: payload.clone(),
                 correlation: task.id,
-                time_limit: function.time_limit,
+                time_limit: function.time_limit(),
             };
             match self.ports.lambda.invoke(request).await {
                 Ok(Invocation { request_id, outcome }) => return decide(request_id, outcome),

@@ -149,13 +149,13 @@ impl Slots {
             None => None,
             Some(limit) => {
                 let scope = SlotScope::Function(function.name.clone());
-                match self.acquire_within(scope, limit, function.time_limit).await? {
+                match self.acquire_within(scope, limit, function.time_limit()).await? {
                     Acquired::Granted(own) => Some(own),
                     full @ Acquired::Full(_) => return Ok(full),
                 }
             }
         };
-        Ok(match self.acquire_within(scope, limit, function.time_limit).await? {
+        Ok(match self.acquire_within(scope, limit, function.time_limit()).await? {
             Acquired::Granted(slot) => Acquired::Granted(slot.with(own)),
             full @ Acquired::Full(_) => full,
         })

@@ -9,10 +9,14 @@ pub mod api_request;
 pub mod caller;
 pub mod caller_name;
 pub mod code_sha256;
+pub mod configuration;
+pub mod environment;
 pub mod error;
 pub mod function;
 pub mod id;
 pub mod json;
+pub mod limits;
+pub mod options;
 pub mod page;
 pub mod permission;
 pub mod runtime;
@@ -26,13 +30,14 @@ pub use api_request::{ApiRequest, ApiRequestError, ApiRequestErrorKind, Method};
 pub use caller::{Caller, Identity, Lineage, User};
 pub use caller_name::{ApplicationId, UserId};
 pub use code_sha256::CodeSha256;
+pub use configuration::{Configuration, EntryPoint};
+pub use environment::Environment;
 pub use error::{Error, ErrorKind, Result};
-pub use function::{
-    ConcurrencyLimit, Deployment, EntryPoint, Environment, ExecutionOptions, Function, FunctionName, FunctionSummary,
-    Lane, MemoryLimit, PermissionMode, Priority, RetryPolicy, TimeLimit,
-};
+pub use function::{Deployment, Function, FunctionName, FunctionSummary, Lane};
 pub use id::ObjectId;
 pub use json::Json;
+pub use limits::{ConcurrencyLimit, MemoryLimit, Priority, TimeLimit};
+pub use options::{ExecutionOptions, FunctionOptions, PermissionMode, RetryPolicy};
 pub use page::{AffectedRecords, Page, PageWindow};
 pub use permission::{Permission, Permissions, UnknownPermission};
 pub use runtime::{Runtime, RuntimeFamily};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{PortError, PortFuture};
 use crate::model::{
-    Deployment, EntryPoint, Environment, FunctionName, Json, MemoryLimit, ObjectId, Runtime, TimeLimit,
+    Configuration, Deployment, FunctionName, Json, ObjectId, TimeLimit,
     json::scan::{elements, unescape},
 };
 
@@ -42,23 +42,13 @@ pub trait Lambda: Send + Sync {
     fn invoke<'a>(&'a self, request: InvokeRequest<'a>) -> PortFuture<'a, Result<Invocation, InvokeError>>;
 }
 
-/// What Lambda needs to know of a Function.
+/// The Function that Lambda is to hold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FunctionSpec {
-    /// Its name, without the deployment's prefix: that is the adapter's.
+    /// Its name, without the deployment's prefix, which the adapter adds.
     pub name: FunctionName,
-    /// Lambda's Description.
-    pub description: Option<String>,
-    /// Lambda's Handler.
-    pub entry_point: EntryPoint,
-    /// Lambda's Runtime.
-    pub runtime: Runtime,
-    /// Lambda's Timeout.
-    pub time_limit: TimeLimit,
-    /// Lambda's MemorySize.
-    pub memory_limit: MemoryLimit,
-    /// Lambda's Environment.
-    pub environment: Environment,
+    /// Its configuration.
+    pub configuration: Configuration,
 }
 
 /// Why a deployment did not come about.

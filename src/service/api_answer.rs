@@ -13,7 +13,7 @@ use super::{
     answer_headers::{is_for_the_whole_origin, without_domain},
     answer_json::{Fields, Kind, Scalar, decode, kind_of, scalar_of},
 };
-use crate::model::Json;
+use crate::model::{Json, shorten};
 
 /// Headers that speak of the connection: they are the server's, whatever a Function says (RFC 9110 §7.6.1).
 pub(super) const OURS: [HeaderName; 8] = [

@@ -139,7 +139,7 @@ impl Service {
             deployment: &function.deployment,
             payload,
             correlation,
-            time_limit: function.time_limit,
+            time_limit: function.time_limit(),
         };
         match self.inner.ports.lambda.invoke(request).await {
             Ok(invocation) => Called::of(invocation, correlation),
@@ -150,10 +150,10 @@ impl Service {
     /// Takes a slot for one call, if this caller may call the Function now (27, 1404, 1412).
     fn admit_api_call(&self, caller: &Caller, function: &Function) -> Result<ApiSlot<'_>> {
         must_be_enabled(function)?;
-        if function.time_limit > TimeLimit::LONGEST_DIRECT {
+        if function.time_limit() > TimeLimit::LONGEST_DIRECT {
             let message = format!(
                 "The function's time limit is {} s; an API function may take at most {} s.",
-                function.time_limit,
+                function.time_limit(),
                 TimeLimit::LONGEST_DIRECT
             );
             return Err(Error::new(ErrorKind::ApiFunctionMaximumTimeLimit, message));

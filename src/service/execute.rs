@@ -92,7 +92,7 @@ impl Service {
     /// nothing ran, and the Task is gone.
     async fn run_reserved(&self, reserved: Reservation, task: Task, known: Known) -> Result<Option<Executed>> {
         let Reservation { function, slot, _admission } = reserved;
-        let run = new_run(&self.inner.ports, self.inner.slots.holder(), function.time_limit);
+        let run = new_run(&self.inner.ports, self.inner.slots.holder(), function.time_limit());
         if !self.begin(&function, &task, &run, known).await? {
             return Ok(None);
         }
@@ -116,10 +116,10 @@ impl Service {
     async fn admit(&self, caller: &Caller, function: &str, data: Option<&Json>, known: Known) -> Result<Arc<Function>> {
         let function = self.runnable(caller, function, Permission::ExecuteTaskFunction, known).await?;
         must_be_enabled(&function)?;
-        if function.time_limit > TimeLimit::LONGEST_DIRECT {
+        if function.time_limit() > TimeLimit::LONGEST_DIRECT {
             let message = format!(
                 "The function's time limit is {} s; a direct execution takes at most {} s. Create a task instead.",
-                function.time_limit,
+                function.time_limit(),
                 TimeLimit::LONGEST_DIRECT
             );
             return Err(Error::new(ErrorKind::TimeLimitExceedsDirectExecutionMaximum, message));

@@ -6,9 +6,8 @@ use tracing::{info, warn};
 use super::{Service, turns::Turn};
 use crate::{
     model::{
-        AffectedRecords, ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, ExecutionOptions, Function,
-        FunctionName, FunctionSummary, Lane, MemoryLimit, Page, PageWindow, PermissionMode, Priority, Result,
-        RetryPolicy, Runtime, TimeLimit, shorten,
+        AffectedRecords, Configuration, Deployment, EntryPoint, Error, ErrorKind, Function, FunctionName,
+        FunctionOptions, FunctionSummary, Lane, Page, PageWindow, Result, Runtime, shorten,
     },
     ports::{DeployError, FunctionSpec, Wakeup},
     store::Versioned,
@@ -29,27 +28,6 @@ pub struct NewFunction {
     pub options: FunctionOptions,
 }
 
-/// What has a default when a Function is created; what is absent keeps its value when one is changed.
-#[derive(Clone, Debug, Default)]
-pub struct FunctionOptions {
-    /// At most 256 characters; empty takes it away.
-    pub description: Option<String>,
-    /// How long one run may take.
-    pub time_limit: Option<TimeLimit>,
-    /// How much memory one run may take.
-    pub memory_limit: Option<MemoryLimit>,
-    /// The environment, whole.
-    pub environment: Option<Environment>,
-    /// The retry policy, whole.
-    pub retry_policy: Option<RetryPolicy>,
-    /// `executionOptions.permissionMode`.
-    pub permission_mode: Option<PermissionMode>,
-    /// `executionOptions.defaultPriority`.
-    pub default_priority: Option<Priority>,
-    /// `executionOptions.concurrencyLimit`; `Some(None)` takes it away.
-    pub concurrency_limit: Option<Option<ConcurrencyLimit>>,
-}
-
 /// A change of a Function: what is absent keeps its value.
 #[derive(Clone, Debug, Default)]
 pub struct FunctionChange {
@@ -61,6 +39,18 @@ pub struct FunctionChange {
     pub runtime: Option<Runtime>,
     /// Everything else.
     pub options: FunctionOptions,
+}
+
+impl FunctionChange {
+    fn apply_to(&self, function: &mut Function) {
+        self.options.apply_to(function);
+        if let Some(entry_point) = &self.entry_point {
+            function.configuration.entry_point.clone_from(entry_point);
+        }
+        if let Some(runtime) = &self.runtime {
+            function.configuration.runtime.clone_from(runtime);
+        }
+    }
 }
 
 impl Service {
@@ -87,30 +77,20 @@ impl Service {
         if self.inner.store.functions.get(&name).await?.is_some() {
             return Err(taken(&name));
         }
-        let mut function = Function {
-            name,
-            description: None,
-            entry_point,
-            runtime,
-            time_limit: TimeLimit::default(),
-            memory_limit: MemoryLimit::default(),
-            environment: Environment::default(),
-            retry_policy: RetryPolicy::default(),
-            execution_options: ExecutionOptions::default(),
-            enabled: true,
-            update_timestamp: self.inner.ports.clock.now(),
-            deployment: crate::model::Deployment { version: String::new(), code_sha256: String::new() },
-            lane: Lane::Shared,
-        };
-        options.apply_to(&mut function);
-        function.deployment = match self.deploy(&function, Some(code), None).await {
+        let mut configuration = Configuration::new(entry_point, runtime);
+        options.configure(&mut configuration);
+        let spec = FunctionSpec { name, configuration };
+        let now = self.inner.ports.clock.now();
+        let deployment = match self.deploy(&spec, Some(code), None).await {
             Ok(deployment) => deployment,
-            // Another process may have created it meanwhile and been in the way; then it is that which the caller is told.
+            // Another process may have created it meanwhile and caused this; then the caller learns that.
             Err(error) => {
-                let created_elsewhere = self.inner.store.functions.get(&function.name).await?.is_some();
-                return Err(if created_elsewhere { taken(&function.name) } else { error });
+                let created_elsewhere = self.inner.store.functions.get(&spec.name).await?.is_some();
+                return Err(if created_elsewhere { taken(&spec.name) } else { error });
             }
         };
+        let mut function = Function::new(spec.name, spec.configuration, deployment, now);
+        options.apply_to(&mut function);
         if !self.inner.store.functions.create(&function).await? {
             return Err(taken(&function.name));
         }
@@ -135,11 +115,10 @@ impl Service {
         loop {
             let Versioned { value: old, revision } = self.stored_function(name).await?;
             let mut new = old.clone();
-            change.options.clone().apply_to(&mut new);
-            new.entry_point = change.entry_point.clone().unwrap_or(new.entry_point);
-            new.runtime = change.runtime.clone().unwrap_or(new.runtime);
-            if change.code.is_some() || spec_of(&new) != spec_of(&old) {
-                new.deployment = match self.deploy(&new, change.code.clone(), Some(&old)).await {
+            change.apply_to(&mut new);
+            if change.code.is_some() || new.configuration != old.configuration {
+                let spec = FunctionSpec { name: new.name.clone(), configuration: new.configuration.clone() };
+                new.deployment = match self.deploy(&spec, change.code.clone(), Some(&old.deployment)).await {
                     Ok(deployment) => deployment,
                     // Another process may have changed or deleted it meanwhile; then what stands now decides.
                     Err(error) if self.stored_function(name).await?.revision == revision => return Err(error),
@@ -226,12 +205,11 @@ impl Service {
 
     async fn deploy(
         &self,
-        function: &Function,
+        spec: &FunctionSpec,
         code: Option<Bytes>,
-        old: Option<&Function>,
-    ) -> Result<crate::model::Deployment> {
-        let spec = spec_of(function);
-        let deployed = self.inner.ports.lambda.deploy(&spec, code, old.map(|old| &old.deployment)).await;
+        current: Option<&Deployment>,
+    ) -> Result<Deployment> {
+        let deployed = self.inner.ports.lambda.deploy(spec, code, current).await;
         deployed.map_err(|error| match error {
             DeployError::InvalidCode(why) => Error::new(ErrorKind::InvalidFunctionCode, why),
             DeployError::InvalidConfiguration(why) => Error::new(ErrorKind::InvalidFunctionConfiguration, why),
@@ -257,52 +235,6 @@ impl Service {
                 warn!(function = %old.name, %error, "older deployments were not retired; the next change tries again");
             }
         });
-    }
-}
-
-impl FunctionOptions {
-    fn apply_to(self, function: &mut Function) {
-        let Self {
-            description,
-            time_limit,
-            memory_limit,
-            environment,
-            retry_policy,
-            permission_mode,
-            default_priority,
-            concurrency_limit,
-        } = self;
-        if let Some(description) = description {
-            function.description = Some(description).filter(|text| !text.is_empty());
-        }
-        set(&mut function.time_limit, time_limit);
-        set(&mut function.memory_limit, memory_limit);
-        set(&mut function.environment, environment);
-        set(&mut function.retry_policy, retry_policy);
-        set(&mut function.execution_options.permission_mode, permission_mode);
-        set(&mut function.execution_options.default_priority, default_priority);
-        set(&mut function.execution_options.concurrency_limit, concurrency_limit);
-        if function.execution_options.concurrency_limit.is_some() {
-            function.lane = Lane::Own;
-        }
-    }
-}
-
-fn set<T>(place: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *place = value;
-    }
-}
-
-fn spec_of(function: &Function) -> FunctionSpec {
-    FunctionSpec {
-        name: function.name.clone(),
-        description: function.description.clone(),
-        entry_point: function.entry_point.clone(),
-        runtime: function.runtime.clone(),
-        time_limit: function.time_limit,
-        memory_limit: function.memory_limit,
-        environment: function.environment.clone(),
     }
 }
 

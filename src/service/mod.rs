@@ -31,10 +31,11 @@ mod tests;
 mod turns;
 
 pub use self::core::{Core, Limits};
+pub use crate::model::FunctionOptions;
 pub use api_functions::{ApiAnswer, ApiCall};
 pub use credentials::{CreatedCredential, Credential, NewCredential, Revoked};
 pub use execute::Executed;
-pub use functions::{FunctionChange, FunctionOptions, NewFunction};
+pub use functions::{FunctionChange, NewFunction};
 pub use logs::LogsAnswer;
 pub use settings::{AnonymousConcurrency, Settings};
 

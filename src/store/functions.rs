@@ -1,14 +1,9 @@
 //! Functions.
 
-use std::{collections::BTreeMap, fmt};
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{
-    Deployment, EntryPoint, Environment, ExecutionOptions, Function, FunctionName, Lane, MemoryLimit, RetryPolicy,
-    Runtime, TimeLimit, Timestamp,
-};
+use crate::model::{Configuration, Deployment, ExecutionOptions, Function, FunctionName, Lane, RetryPolicy, Timestamp};
 
 use super::{
     StoreError,
@@ -91,22 +86,36 @@ impl Functions {
 }
 
 pub(super) fn read(row: &Row) -> Result<Function, StoreError> {
-    let record: Record = row.secret_json("record")?;
     let name = FunctionName::parse(row.text("sk")?).map_err(|error| row.corrupt(error))?;
-    record.into_function(name).map_err(|why| row.corrupt(why))
+    // Read twice, because serde copies every field of a flattened value once more.
+    let configuration: Configuration = row.secret_json("record")?;
+    let rest: Rest = row.secret_json("record")?;
+    Ok(Function {
+        name,
+        configuration,
+        retry_policy: rest.retry_policy,
+        execution_options: rest.execution_options,
+        enabled: rest.enabled,
+        update_timestamp: rest.update_timestamp,
+        deployment: rest.deployment,
+        lane: rest.lane,
+    })
 }
 
-/// A Function as it is stored. The environment holds the user's secrets, so this has no `Debug`.
+/// A Function as it is stored.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Record<'a> {
+    #[serde(flatten)]
+    configuration: &'a Configuration,
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+/// What is stored of a Function beside its configuration.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Record {
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    description: Option<String>,
-    entry_point: EntryPoint,
-    runtime: Runtime,
-    time_limit: TimeLimit,
-    memory_limit: MemoryLimit,
-    environment: BTreeMap<String, String>,
+struct Rest {
     retry_policy: RetryPolicy,
     execution_options: ExecutionOptions,
     enabled: bool,
@@ -115,41 +124,26 @@ struct Record {
     lane: Lane,
 }
 
-impl From<&Function> for Record {
-    fn from(function: &Function) -> Self {
-        Self {
-            description: function.description.clone(),
-            entry_point: function.entry_point.clone(),
-            runtime: function.runtime.clone(),
-            time_limit: function.time_limit,
-            memory_limit: function.memory_limit,
-            environment: function.environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            retry_policy: function.retry_policy.clone(),
-            execution_options: function.execution_options.clone(),
-            enabled: function.enabled,
-            update_timestamp: function.update_timestamp,
-            deployment: function.deployment.clone(),
-            lane: function.lane,
-        }
-    }
-}
-
-impl Record {
-    fn into_function(self, name: FunctionName) -> Result<Function, impl fmt::Display> {
-        Environment::parse(self.environment).map(|environment| Function {
-            name,
-            description: self.description,
-            entry_point: self.entry_point,
-            runtime: self.runtime,
-            time_limit: self.time_limit,
-            memory_limit: self.memory_limit,
-            environment,
-            retry_policy: self.retry_policy,
-            execution_options: self.execution_options,
-            enabled: self.enabled,
-            update_timestamp: self.update_timestamp,
-            deployment: self.deployment,
-            lane: self.lane,
-        })
+impl<'a> From<&'a Function> for Record<'a> {
+    fn from(function: &'a Function) -> Self {
+        let Function {
+            name: _,
+            configuration,
+            retry_policy,
+            execution_options,
+            enabled,
+            update_timestamp,
+            deployment,
+            lane,
+        } = function;
+        let rest = Rest {
+            retry_policy: retry_policy.clone(),
+            execution_options: execution_options.clone(),
+            enabled: *enabled,
+            update_timestamp: *update_timestamp,
+            deployment: deployment.clone(),
+            lane: *lane,
+        };
+        Self { configuration, rest }
     }
 }

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{ConfigError, Draft};
-use crate::model::{
-    EntryPoint, Environment, FunctionName, MemoryLimit, PermissionMode, Priority, RetryPolicy, Runtime, TimeLimit,
-};
+use crate::model::{EntryPoint, FunctionName, FunctionOptions, Runtime};
 
 /// A valid `task-config.json` (contract §10). Absent properties are `None`: a new Function gets the service's default, an
 /// existing one keeps its value, as with the official CLI.
@@ -16,17 +14,9 @@ pub struct TaskConfig {
     pub code_dir: PathBuf,
     pub entry_point: EntryPoint,
     pub runtime: Runtime,
-    /// At most 256 characters.
-    pub description: Option<String>,
-    pub time_limit: Option<TimeLimit>,
-    pub memory_limit: Option<MemoryLimit>,
-    /// The whole `environment`, with `$NAME` values replaced.
-    pub environment: Option<Environment>,
-    /// `executionPermission`: who may execute it directly or call it as an API Function.
-    pub permission_mode: Option<PermissionMode>,
-    /// The default priority of its Tasks.
-    pub default_priority: Option<Priority>,
-    pub retry_policy: Option<RetryPolicy>,
+    /// Everything that has a default; `$NAME` values of the environment are filled in. A file cannot set the
+    /// concurrency limit.
+    pub options: FunctionOptions,
 }
 
 impl TaskConfig {

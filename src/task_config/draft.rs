@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use super::{ConfigError, Problem, TaskConfig, variables};
 use crate::model::{
-    EntryPoint, Environment, FunctionName, MemoryLimit, PermissionMode, Priority, RetryPolicy, Runtime, RuntimeFamily,
-    TimeLimit,
+    EntryPoint, Environment, FunctionName, FunctionOptions, MemoryLimit, PermissionMode, Priority, RetryPolicy,
+    Runtime, RuntimeFamily, TimeLimit,
 };
 
 const PROPERTIES: &[&str] = &[
@@ -153,19 +153,17 @@ impl Draft {
 
         match (name, code_dir, entry_point, runtime) {
             (Some(name), Some(code_dir), Some(entry_point), Some(runtime)) if check.problems.is_empty() => {
-                Ok(TaskConfig {
-                    name,
-                    code_dir,
-                    entry_point,
-                    runtime,
+                let options = FunctionOptions {
                     description,
                     time_limit,
                     memory_limit,
                     environment,
+                    retry_policy,
                     permission_mode,
                     default_priority,
-                    retry_policy,
-                })
+                    concurrency_limit: None,
+                };
+                Ok(TaskConfig { name, code_dir, entry_point, runtime, options })
             }
             _ => Err(ConfigError { place, problems: check.problems }),
         }

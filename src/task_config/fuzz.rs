@@ -20,9 +20,9 @@ pub fn task_config(data: &[u8]) {
         Ok(config) => {
             assert!(config.code_dir.is_dir(), "{config:?}");
             assert!((1..=64).contains(&config.name.as_str().len()), "{config:?}");
-            assert!(config.description.as_ref().is_none_or(|text| text.chars().count() <= 256), "{config:?}");
-            assert!(config.time_limit.is_none_or(|limit| (3..=300).contains(&limit.get())), "{config:?}");
-            let bytes = config.environment.iter().flat_map(|all| all.iter()).map(|(k, v)| k.len() + v.len());
+            assert!(config.options.description.as_ref().is_none_or(|text| text.chars().count() <= 256), "{config:?}");
+            assert!(config.options.time_limit.is_none_or(|limit| (3..=300).contains(&limit.get())), "{config:?}");
+            let bytes = config.options.environment.iter().flat_map(|all| all.iter()).map(|(k, v)| k.len() + v.len());
             assert!(bytes.sum::<usize>() <= 4096, "{config:?}");
             let hidden = !shown.contains(VARIABLE) || text.contains(VARIABLE);
             assert!(hidden, "a draft shows the value of a variable: {shown}");

@@ -67,25 +67,33 @@ fn every_property_is_read() {
     assert!(config.code_dir.ends_with("dist"));
     assert_eq!(config.entry_point.as_str(), "index.handler");
     assert_eq!(config.runtime.as_str(), "python3.13");
-    assert_eq!(config.description.as_deref(), Some("Says hello"));
-    assert_eq!(config.time_limit.unwrap().get(), 60);
-    assert_eq!(config.memory_limit.unwrap().get(), 256);
-    let environment: Vec<_> = config.environment.as_ref().unwrap().iter().collect();
+    assert_eq!(config.options.description.as_deref(), Some("Says hello"));
+    assert_eq!(config.options.time_limit.unwrap().get(), 60);
+    assert_eq!(config.options.memory_limit.unwrap().get(), 256);
+    let environment: Vec<_> = config.options.environment.as_ref().unwrap().iter().collect();
     assert_eq!(environment, [("API_KEY", "s3cret"), ("GREETING", "hi"), ("NONE", "")]);
-    assert_eq!(config.permission_mode, Some(PermissionMode::AllUsers));
-    assert_eq!(config.default_priority.unwrap().get(), -3);
+    assert_eq!(config.options.permission_mode, Some(PermissionMode::AllUsers));
+    assert_eq!(config.options.default_priority.unwrap().get(), -3);
     let policy = RetryPolicy { enabled: true, errors_to_retry: vec!["CONNECTION_ERROR".to_owned()] };
-    assert_eq!(config.retry_policy, Some(policy));
+    assert_eq!(config.options.retry_policy, Some(policy));
 }
 
 #[test]
 fn absent_properties_are_none() {
     let config = load(&minimal().to_string()).unwrap();
     assert_eq!(
-        (config.description, config.time_limit, config.memory_limit, config.environment),
+        (
+            config.options.description,
+            config.options.time_limit,
+            config.options.memory_limit,
+            config.options.environment
+        ),
         (None, None, None, None)
     );
-    assert_eq!((config.permission_mode, config.default_priority, config.retry_policy), (None, None, None));
+    assert_eq!(
+        (config.options.permission_mode, config.options.default_priority, config.options.retry_policy),
+        (None, None, None)
+    );
 }
 
 #[test]
@@ -99,9 +107,9 @@ fn every_value_can_come_from_the_environment() {
         .to_string(),
     )
     .unwrap();
-    assert_eq!(config.time_limit.unwrap().get(), 60);
+    assert_eq!(config.options.time_limit.unwrap().get(), 60);
     let policy = RetryPolicy { enabled: true, errors_to_retry: vec!["s3cret".to_owned()] };
-    assert_eq!(config.retry_policy, Some(policy));
+    assert_eq!(config.options.retry_policy, Some(policy));
 }
 
 #[test]
@@ -234,9 +242,9 @@ fn the_command_line_overrides_the_file() {
     draft.set_variable("CHANGED", "2");
     draft.set_variable("ADDED", "$NOT_TAKEN_FROM_ANYWHERE");
     let config = draft.finish().unwrap();
-    assert_eq!(config.time_limit.unwrap().get(), 90);
+    assert_eq!(config.options.time_limit.unwrap().get(), 90);
     assert_eq!(config.code_dir, dir.path().join("other"));
-    let environment = config.environment.unwrap();
+    let environment = config.options.environment.unwrap();
     let environment: Vec<_> = environment.iter().collect();
     assert_eq!(environment, [("ADDED", "$NOT_TAKEN_FROM_ANYWHERE"), ("CHANGED", "2"), ("KEPT", "1")]);
 }

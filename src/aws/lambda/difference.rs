@@ -27,17 +27,22 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub fn new(spec: &FunctionSpec, settings: &LambdaSettings, code_sha256: CodeSha256) -> Self {
+        let configuration = &spec.configuration;
         Self {
             lambda_name: spec.name.in_lambda(&settings.prefix),
-            description: spec.description.clone().unwrap_or_default(),
-            handler: spec.entry_point.as_str().to_owned(),
-            runtime: Runtime::from(spec.runtime.as_str()),
-            timeout: i32::from(spec.time_limit.get()),
-            memory_size: i32::from(spec.memory_limit.get()),
+            description: configuration.description.clone().unwrap_or_default(),
+            handler: configuration.entry_point.as_str().to_owned(),
+            runtime: Runtime::from(configuration.runtime.as_str()),
+            timeout: i32::from(configuration.time_limit.get()),
+            memory_size: i32::from(configuration.memory_limit.get()),
             role: settings.execution_role.clone(),
             architecture: settings.architecture.clone(),
             code_sha256,
-            variables: spec.environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            variables: configuration
+                .environment
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     cli::output,
     model::{CodeSha256, Error, ErrorKind},
-    service::{FunctionChange, FunctionOptions, NewFunction, Service},
+    service::{FunctionChange, NewFunction, Service},
     task_config::{self, Package, TaskConfig, pack},
 };
 
@@ -98,33 +98,17 @@ async fn read(file: &Path, confines: Option<&Path>) -> Result<(TaskConfig, Packa
 }
 
 async fn apply(service: &Service, config: TaskConfig, package: Package) -> Result<Applied, Error> {
-    let options = FunctionOptions {
-        description: config.description,
-        time_limit: config.time_limit,
-        memory_limit: config.memory_limit,
-        environment: config.environment,
-        retry_policy: config.retry_policy,
-        permission_mode: config.permission_mode,
-        default_priority: config.default_priority,
-        concurrency_limit: None,
-    };
-    match service.get_function(config.name.as_str()).await {
+    let TaskConfig { name, entry_point, runtime, options, .. } = config;
+    match service.get_function(name.as_str()).await {
         Ok(before) => {
             let code = (before.deployment.code_sha256 != package.code_sha256).then_some(package.zip);
-            let change =
-                FunctionChange { code, entry_point: Some(config.entry_point), runtime: Some(config.runtime), options };
-            service.update_function(config.name.as_str(), change).await?;
-            let after = service.get_function(config.name.as_str()).await?;
+            let change = FunctionChange { code, entry_point: Some(entry_point), runtime: Some(runtime), options };
+            service.update_function(name.as_str(), change).await?;
+            let after = service.get_function(name.as_str()).await?;
             Ok(if after == before { Applied::Unchanged } else { Applied::Updated })
         }
         Err(error) if error.kind() == ErrorKind::ResourceUnknown => {
-            let new = NewFunction {
-                name: config.name,
-                code: package.zip,
-                entry_point: config.entry_point,
-                runtime: config.runtime,
-                options,
-            };
+            let new = NewFunction { name, code: package.zip, entry_point, runtime, options };
             service.create_function(new).await?;
             Ok(Applied::Created)
         }

@@ -72,14 +72,14 @@ impl Plan {
                 .field(
                     "description",
                     now(|f| f.description.as_ref().map(|text| json!(text))),
-                    config.description.as_ref().map(|text| json!(text)),
+                    config.options.description.as_ref().map(|text| json!(text)),
                 )
-                .then(|| config.description.clone())
+                .then(|| config.options.description.clone())
                 .flatten(),
-            time_limit: compare.number("timeLimit", |f| f.time_limit, config.time_limit.map(i64::from)),
-            memory_limit: compare.number("memoryLimit", |f| f.memory_limit, config.memory_limit.map(i64::from)),
-            environment_variables: config.environment.as_ref().and_then(|wanted| compare.environment(wanted)),
-            retry_policy: config.retry_policy.as_ref().and_then(|wanted| compare.retry_policy(wanted)),
+            time_limit: compare.number("timeLimit", |f| f.time_limit, config.options.time_limit.map(i64::from)),
+            memory_limit: compare.number("memoryLimit", |f| f.memory_limit, config.options.memory_limit.map(i64::from)),
+            environment_variables: config.options.environment.as_ref().and_then(|wanted| compare.environment(wanted)),
+            retry_policy: config.options.retry_policy.as_ref().and_then(|wanted| compare.retry_policy(wanted)),
             execution_options: compare.execution_options(config),
         };
         let action = match current {
@@ -175,8 +175,8 @@ impl Compare<'_> {
     /// Sent with both fields, so that a service that replaces the whole object keeps the other one.
     fn execution_options(&mut self, config: &TaskConfig) -> Option<OptionsBody> {
         let current = self.current.map(|function| function.execution_options.clone()).unwrap_or_default();
-        let mode = config.permission_mode.map(mode_name);
-        let priority = config.default_priority.map(i64::from);
+        let mode = config.options.permission_mode.map(mode_name);
+        let priority = config.options.default_priority.map(i64::from);
         let before = self.changes.len();
         let text = |mode: Option<String>| mode.map(Value::from);
         self.field("executionOptions.permissionMode", text(current.permission_mode.clone()), text(mode.clone()));

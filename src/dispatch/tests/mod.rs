@@ -530,7 +530,7 @@ async fn a_process_that_stood_still_after_its_claim_does_not_start_the_run() {
     let task = world.task("hello").await;
     let function = world.store.functions.get(&task.function_name).await.unwrap().unwrap().value;
     let head = world.store.tasks.heads(&[crate::store::QueueLane::Shared], 1).await.unwrap().remove(0);
-    let run = new_run(&world.ports, &RunnerId::new("runner"), function.time_limit);
+    let run = new_run(&world.ports, &RunnerId::new("runner"), function.time_limit());
     let claimed = world.store.tasks.claim(&head, &run, run.started).await.unwrap().unwrap();
     tokio::time::sleep(Duration::from_secs(61)).await;
     world.ticker.tick().await.unwrap();

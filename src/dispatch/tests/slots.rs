@@ -40,7 +40,7 @@ async fn an_idle_slot_stays_for_the_next_run_while_few_are_held() {
     execute(&world).await;
     assert_eq!(held(&world).await, 1);
     // Its lease lasts for the run, its grace, and half a minute in which the next may start.
-    let time_limit = function(&world, "hello").await.time_limit.as_duration();
+    let time_limit = function(&world, "hello").await.time_limit().as_duration();
     tokio::time::sleep(time_limit + Duration::from_secs(60)).await;
     assert_eq!(held(&world).await, 0);
 }
@@ -66,7 +66,7 @@ async fn the_slot_of_a_lease_that_ends_before_a_run_would_is_leased_anew() {
     world.function("hello", public()).await;
     execute(&world).await;
     tokio::time::sleep(Duration::from_secs(31)).await;
-    let time_limit = function(&world, "hello").await.time_limit.as_duration();
+    let time_limit = function(&world, "hello").await.time_limit().as_duration();
     let Acquired::Granted(_slot) = world.slots.acquire_direct(&function(&world, "hello").await).await.unwrap() else {
         panic!("there are free slots")
     };

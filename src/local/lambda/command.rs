@@ -91,14 +91,14 @@ impl Start<'_> {
             files: &files,
             hidden,
             environment: &self.environment(),
-            memory: u64::from(self.version.memory_limit.get()) * 1024 * 1024,
+            memory: u64::from(self.version.configuration.memory_limit.get()) * 1024 * 1024,
         };
         jail.launch(&cell, program, arguments)
     }
 
     /// Where the AWS SDK of the Function's language would be.
     fn sdk(&self) -> Option<PathBuf> {
-        let language = match self.version.runtime.family() {
+        let language = match self.version.configuration.runtime.family() {
             RuntimeFamily::Node => SdkLanguage::Node,
             RuntimeFamily::Python => SdkLanguage::Python,
             RuntimeFamily::Provided
@@ -121,9 +121,9 @@ impl Start<'_> {
     }
 
     fn interpreted(&self, interpreter: &Interpreter) -> (PathBuf, Vec<String>) {
-        let arguments = if self.version.runtime.family() == RuntimeFamily::Node {
+        let arguments = if self.version.configuration.runtime.family() == RuntimeFamily::Node {
             // As Lambda's own bootstrap divides the memory: a tenth for the young generation's two halves.
-            let memory = self.version.memory_limit.get();
+            let memory = self.version.configuration.memory_limit.get();
             let young = memory / 10;
             let mut arguments = vec![
                 "--expose-gc".to_owned(),
@@ -150,7 +150,7 @@ impl Start<'_> {
             if [ ! -f "$0" ]; then echo "$0: does not exist"; exit 127; fi
             if [ ! -x "$0" ]; then echo "$0: is not an executable"; exit 126; fi
             exec "$0" "$@""#;
-        let configured = self.version.environment.iter().find(|(name, _)| *name == WRAPPER_VARIABLE);
+        let configured = self.version.configuration.environment.iter().find(|(name, _)| *name == WRAPPER_VARIABLE);
         let Some(wrapper) = configured.map(|(_, value)| value).filter(|value| !value.is_empty()) else {
             return (program, arguments);
         };
@@ -166,12 +166,12 @@ impl Start<'_> {
     /// What newer releases of Node.js 20 and 22 do by themselves and Lambda keeps them from, unless `NODE_OPTIONS` asks
     /// for it. <https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html>
     fn disabled_features<'a>(&self, interpreter: &'a Interpreter) -> impl Iterator<Item = &'a str> {
-        let disabled: &[&str] = match self.version.runtime.as_str() {
+        let disabled: &[&str] = match self.version.configuration.runtime.as_str() {
             "nodejs20.x" => &["require-module"],
             "nodejs22.x" => &["require-module", "detect-module"],
             _ => &[],
         };
-        let options = self.version.environment.iter().find(|(name, _)| *name == "NODE_OPTIONS");
+        let options = self.version.configuration.environment.iter().find(|(name, _)| *name == "NODE_OPTIONS");
         let options = options.map_or("", |(_, value)| value).to_owned();
         let asked_for = move |name: &str| options.contains(&format!("--experimental-{name}"));
         let known = interpreter.flags.iter().map(String::as_str);
@@ -192,7 +192,7 @@ impl Start<'_> {
         let runtime_dir = self.runtime().display().to_string();
         let region = engine.config.region.as_str();
         let mut environment: BTreeMap<String, String> = [
-            ("_HANDLER", version.entry_point.as_str()),
+            ("_HANDLER", version.configuration.entry_point.as_str()),
             ("AWS_REGION", region),
             ("AWS_DEFAULT_REGION", region),
             ("AWS_LAMBDA_FUNCTION_NAME", function.as_str()),
@@ -215,7 +215,7 @@ impl Start<'_> {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
         environment.extend([
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE".to_owned(), version.memory_limit.to_string()),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE".to_owned(), version.configuration.memory_limit.to_string()),
             ("AWS_LAMBDA_LOG_GROUP_NAME".to_owned(), format!("/aws/lambda/{function}")),
             ("AWS_LAMBDA_RUNTIME_API".to_owned(), api.to_string()),
             ("LD_LIBRARY_PATH".to_owned(), format!("{runtime_dir}:{task}:{task}/lib:{LAYERS}/lib")),
@@ -226,10 +226,10 @@ impl Start<'_> {
             environment.insert("TMPDIR".to_owned(), scratch.display().to_string());
         }
         let socket = engine.jail.is_ok().then(|| (SOCKET_VARIABLE.to_owned(), jail::SOCKET.to_owned()));
-        let execution = format!("AWS_Lambda_{}", version.runtime);
-        match version.runtime.family() {
+        let execution = format!("AWS_Lambda_{}", version.configuration.runtime);
+        match version.configuration.runtime.family() {
             RuntimeFamily::Node => {
-                let major = version.runtime.as_str().trim_start_matches("nodejs").trim_end_matches(".x");
+                let major = version.configuration.runtime.as_str().trim_start_matches("nodejs").trim_end_matches(".x");
                 let modules = format!(
                     "{LAYERS}/nodejs/node{major}/node_modules:{LAYERS}/nodejs/node_modules:{runtime_dir}/node_modules:{runtime_dir}:{task}"
                 );
@@ -249,7 +249,7 @@ impl Start<'_> {
             | RuntimeFamily::Ruby
             | RuntimeFamily::Other => {}
         }
-        let configured = version.environment.iter();
+        let configured = version.configuration.environment.iter();
         environment.extend(configured.map(|(name, value)| (name.to_owned(), value.to_owned())));
         environment
     }

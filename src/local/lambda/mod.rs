@@ -175,11 +175,11 @@ impl Lambda for LocalLambda {
         current: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>> {
         Box::pin(async move {
-            let support = self.engine.runtimes.support(&spec.runtime).await;
+            let support = self.engine.runtimes.support(&spec.configuration.runtime).await;
             if self.engine.config.strict_runtimes {
-                support.require_exact(&spec.runtime).map_err(DeployError::InvalidConfiguration)?;
+                support.require_exact(&spec.configuration.runtime).map_err(DeployError::InvalidConfiguration)?;
             }
-            if let Some(text) = self.engine.runtimes.first_notice(&spec.runtime, &support) {
+            if let Some(text) = self.engine.runtimes.first_notice(&spec.configuration.runtime, &support) {
                 (self.engine.config.notice)(&text);
             }
             self.engine.versions.deploy(spec, code, current).await

@@ -47,9 +47,9 @@ pub(super) async fn invoke(engine: &Arc<Engine>, request: InvokeRequest<'_>) -> 
         let message = format!("Function not found: {}", arn(engine, function));
         return Err(refused("ResourceNotFoundException", message));
     };
-    let support = engine.runtimes.support(&version.runtime).await;
+    let support = engine.runtimes.support(&version.configuration.runtime).await;
     if let Support::Missing(what) = &*support {
-        let message = format!("the runtime {} cannot run on this machine: {what}", version.runtime);
+        let message = format!("the runtime {} cannot run on this machine: {what}", version.configuration.runtime);
         return Err(refused("InvalidRuntimeException", message));
     }
     let place = match engine.pool.check_out(&version).await {
@@ -126,7 +126,7 @@ impl Run {
             }
         };
         let begun = Instant::now();
-        let deadline = begun + self.version.time_limit.as_duration();
+        let deadline = begun + self.version.configuration.time_limit.as_duration();
         let sandbox = match sandbox {
             Err(NotReady::Failed(..) | NotReady::TimedOut | NotReady::Broken(_)) => {
                 Box::pin(self.initialisation().within_run(deadline)).await
@@ -138,11 +138,11 @@ impl Run {
             Ok(sandbox) => self.invoke(sandbox, payload, deadline).await,
             Err(failure) => self.not_ready(failure),
         };
-        let duration = begun.elapsed().min(self.version.time_limit.as_duration());
+        let duration = begun.elapsed().min(self.version.configuration.time_limit.as_duration());
         let usage = Usage {
             duration,
             init,
-            memory_limit: self.version.memory_limit.get(),
+            memory_limit: self.version.configuration.memory_limit.get(),
             peak_megabytes: ending.peak_megabytes,
         };
         self.conclude(ending, &usage, slot).await;
@@ -159,8 +159,8 @@ impl Run {
         let (outcome, line) = match failure {
             NotReady::Failed(error, line) => (Ok(Outcome::Failed(error)), line),
             NotReady::TimedOut => (
-                Ok(Outcome::Failed(report::timed_out(request_id, self.version.time_limit))),
-                Some(report::timeout_line(SystemClock.now(), request_id, self.version.time_limit)),
+                Ok(Outcome::Failed(report::timed_out(request_id, self.version.configuration.time_limit))),
+                Some(report::timeout_line(SystemClock.now(), request_id, self.version.configuration.time_limit)),
             ),
             NotReady::Broken(error) => {
                 let message = format!("the Function's process could not be started: {error}");
@@ -204,7 +204,7 @@ impl Run {
                     }
                 }
                 Happening::Deadline => {
-                    let limit = self.version.time_limit;
+                    let limit = self.version.configuration.time_limit;
                     let line = report::timeout_line(SystemClock.now(), &request_id, limit);
                     break (Status::Timeout, Some(line), Some(Ok(report::timed_out(&request_id, limit))));
                 }

@@ -284,7 +284,7 @@ impl Sandbox {
 
 /// In bytes.
 fn memory_limit(version: &Version) -> u64 {
-    u64::from(version.memory_limit.get()) * 1024 * 1024
+    u64::from(version.configuration.memory_limit.get()) * 1024 * 1024
 }
 
 impl Drop for Sandbox {

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::{code::CodeStore, config::create_private};
 use crate::{
-    model::{CodeSha256, Deployment, EntryPoint, Environment, FunctionName, MemoryLimit, Runtime, TimeLimit},
+    model::{CodeSha256, Configuration, Deployment, FunctionName},
     package::UnpackError,
     ports::{DeployError, FunctionSpec, PortError},
 };
@@ -28,11 +28,7 @@ pub(super) struct Version {
     pub(super) code: CodeSha256,
     /// Where its files are.
     pub(super) code_path: PathBuf,
-    pub(super) entry_point: EntryPoint,
-    pub(super) runtime: Runtime,
-    pub(super) time_limit: TimeLimit,
-    pub(super) memory_limit: MemoryLimit,
-    pub(super) environment: Environment,
+    pub(super) configuration: Configuration,
 }
 
 impl Version {
@@ -53,12 +49,8 @@ impl fmt::Debug for Version {
 #[serde(rename_all = "camelCase")]
 struct Stored {
     code_sha256: CodeSha256,
-    entry_point: EntryPoint,
-    runtime: Runtime,
-    time_limit: TimeLimit,
-    memory_limit: MemoryLimit,
-    description: Option<String>,
-    environment: BTreeMap<String, String>,
+    #[serde(flatten)]
+    configuration: Configuration,
 }
 
 /// Every version of every Function.
@@ -100,15 +92,7 @@ impl Versions {
                 || PortError::new("deploy the configuration", "the Function's code is not here any more"),
             )?,
         };
-        let stored = Stored {
-            code_sha256: hash,
-            entry_point: spec.entry_point.clone(),
-            runtime: spec.runtime.clone(),
-            time_limit: spec.time_limit,
-            memory_limit: spec.memory_limit,
-            description: spec.description.clone(),
-            environment: spec.environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        };
+        let stored = Stored { code_sha256: hash, configuration: spec.configuration.clone() };
         let text = serde_json::to_vec_pretty(&stored).map_err(|error| PortError::new("write the version", error))?;
         let version = hex::encode(&Sha256::digest(&text)[..16]);
         let file = self.file(&spec.name, &version);
@@ -138,11 +122,7 @@ impl Versions {
             id: id.to_owned(),
             code_path: self.code.path(stored.code_sha256),
             code: stored.code_sha256,
-            entry_point: stored.entry_point,
-            runtime: stored.runtime,
-            time_limit: stored.time_limit,
-            memory_limit: stored.memory_limit,
-            environment: Environment::parse(stored.environment).map_err(io::Error::other)?,
+            configuration: stored.configuration,
         });
         self.loaded().insert(key, version.clone());
         Ok(Some(version))
@@ -186,7 +166,7 @@ impl Versions {
         swept.map_err(|error| PortError::new("remove unused code", error))
     }
 
-    fn used_code(&self) -> io::Result<BTreeSet<CodeHash>> {
+    fn used_code(&self) -> io::Result<BTreeSet<CodeSha256>> {
         let mut used = BTreeSet::new();
         for folder in fs::read_dir(&self.folder)? {
             for file in fs::read_dir(folder?.path())? {

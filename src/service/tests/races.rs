@@ -78,7 +78,7 @@ async fn updates_at_once_are_all_made_within_one_process() {
     let updates = (0..TWENTY).map(|number| world.service.update_function("hello", described(number)));
     assert_eq!(counted(join_all(updates).await), BTreeMap::from([(None, TWENTY)]));
     let last = world.service.get_function("hello").await.unwrap();
-    assert_eq!(last.description.as_deref(), Some("19"), "the order in which they came");
+    assert_eq!(last.configuration.description.as_deref(), Some("19"), "the order in which they came");
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,7 +87,7 @@ async fn updates_at_once_are_made_or_refused_as_conflicts_across_processes() {
     one.service.create_function(hello()).await.unwrap();
     let results = twenty((&one, &other), |service, number| service.update_function("hello", described(number))).await;
     let made: Vec<_> = (0..TWENTY).filter(|number| results[*number].is_ok()).map(|number| number.to_string()).collect();
-    let stands = one.service.get_function("hello").await.unwrap().description.unwrap();
+    let stands = one.service.get_function("hello").await.unwrap().configuration.description.unwrap();
     assert!(made.contains(&stands), "{stands} of {made:?}");
     assert!(counted(results).keys().all(|code| matches!(code, None | Some(1502))));
 }
@@ -125,7 +125,7 @@ async fn a_function_can_be_disabled_while_it_is_being_deployed_and_stays_so() {
     let (updated, ()) = tokio::join!(update, disable);
     updated.unwrap();
     let function = world.service.get_function("hello").await.unwrap();
-    assert_eq!((function.enabled, function.description.as_deref()), (false, Some("new")));
+    assert_eq!((function.enabled, function.configuration.description.as_deref()), (false, Some("new")));
 }
 
 #[tokio::test(start_paused = true)]

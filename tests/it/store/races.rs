@@ -141,7 +141,7 @@ async fn a_name_can_belong_to_only_one_function() {
         let world = Arc::clone(&world);
         tokio::spawn(async move {
             let mut mine = super::records::a_function(&world, "f");
-            mine.description = Some(n.to_string());
+            mine.configuration.description = Some(n.to_string());
             world.store.functions.create(&mine).await.unwrap().then_some(mine)
         })
     });

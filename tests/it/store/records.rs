@@ -17,12 +17,14 @@ use super::{World, function};
 pub fn a_function(world: &World, name: &str) -> Function {
     Function {
         name: function(name),
-        description: Some("what it is for".into()),
-        entry_point: EntryPoint::parse("index.handler").unwrap(),
-        runtime: Runtime::new("nodejs22.x"),
-        time_limit: TimeLimit::new(17).unwrap(),
-        memory_limit: MemoryLimit::new(256).unwrap(),
-        environment: Environment::parse(BTreeMap::from([("SECRET_KEY".into(), "s3cret".into())])).unwrap(),
+        configuration: Configuration {
+            description: Some("what it is for".into()),
+            entry_point: EntryPoint::parse("index.handler").unwrap(),
+            runtime: Runtime::new("nodejs22.x"),
+            time_limit: TimeLimit::new(17).unwrap(),
+            memory_limit: MemoryLimit::new(256).unwrap(),
+            environment: Environment::parse(BTreeMap::from([("SECRET_KEY".into(), "s3cret".into())])).unwrap(),
+        },
         retry_policy: RetryPolicy { enabled: true, errors_to_retry: vec!["Boom".into()] },
         execution_options: ExecutionOptions {
             permission_mode: PermissionMode::AllUsers,
@@ -113,12 +115,12 @@ async fn an_update_of_an_outdated_revision_is_refused() {
     let mut f = a_function(&world, "f");
     functions.create(&f).await.unwrap();
     let read = functions.get(&f.name).await.unwrap().unwrap();
-    f.description = Some("first".into());
+    f.configuration.description = Some("first".into());
     assert!(functions.update(&f, read.revision).await.unwrap());
-    f.description = Some("second".into());
+    f.configuration.description = Some("second".into());
     assert!(!functions.update(&f, read.revision).await.unwrap());
     let read = functions.get(&f.name).await.unwrap().unwrap();
-    assert_eq!(read.value.description.as_deref(), Some("first"));
+    assert_eq!(read.value.configuration.description.as_deref(), Some("first"));
     assert!(functions.update(&f, read.revision).await.unwrap());
     functions.delete(&f.name).await.unwrap();
     let read = functions.get(&f.name).await.unwrap();

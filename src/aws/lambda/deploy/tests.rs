@@ -8,7 +8,7 @@ use crate::{
         lambda::LambdaSettings,
         testing::{ReplayClient, Reply, SleeplessClock},
     },
-    model::{EntryPoint, Environment, FunctionName, MemoryLimit, Runtime, TimeLimit},
+    model::{Configuration, EntryPoint, Environment, FunctionName, Runtime},
 };
 
 const LATEST: &str = "GET /2015-03-31/functions/dev-hello/configuration";
@@ -31,15 +31,10 @@ const ZIP: &[u8] = b"PK new";
 const OLD_ZIP: &[u8] = b"PK old";
 
 fn spec() -> FunctionSpec {
-    FunctionSpec {
-        name: FunctionName::parse("hello").unwrap(),
-        description: None,
-        entry_point: EntryPoint::parse("index.handler").unwrap(),
-        runtime: Runtime::new("nodejs22.x"),
-        time_limit: TimeLimit::default(),
-        memory_limit: MemoryLimit::default(),
-        environment: Environment::parse(BTreeMap::from([("GREETING".to_owned(), "hi".to_owned())])).unwrap(),
-    }
+    let entry_point = EntryPoint::parse("index.handler").unwrap();
+    let mut configuration = Configuration::new(entry_point, Runtime::new("nodejs22.x"));
+    configuration.environment = Environment::parse(BTreeMap::from([("GREETING".to_owned(), "hi".to_owned())])).unwrap();
+    FunctionSpec { name: FunctionName::parse("hello").unwrap(), configuration }
 }
 
 /// The state of `hello` in Lambda: the wanted one, except for `changes`.

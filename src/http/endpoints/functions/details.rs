@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use crate::{
     model::{
-        CodeSha256, EntryPoint, ExecutionOptions, Function, FunctionName, MemoryLimit, RetryPolicy, Runtime, TimeLimit,
-        Timestamp,
+        CodeSha256, Configuration, EntryPoint, ExecutionOptions, Function, FunctionName, MemoryLimit, RetryPolicy,
+        Runtime, TimeLimit, Timestamp,
     },
     ports::LogLine,
 };
@@ -53,18 +53,19 @@ pub struct EnvironmentVariable {
 
 impl From<Function> for FunctionDetails {
     fn from(function: Function) -> Self {
-        let environment_variables = function
-            .environment
+        let Configuration { description, entry_point, runtime, time_limit, memory_limit, environment } =
+            function.configuration;
+        let environment_variables = environment
             .iter()
             .map(|(name, value)| (name.to_owned(), EnvironmentVariable { value: value.to_owned() }))
             .collect();
         Self {
             name: function.name,
-            description: function.description.unwrap_or_default(),
-            entry_point: function.entry_point,
-            runtime: function.runtime,
-            time_limit: function.time_limit,
-            memory_limit: function.memory_limit,
+            description: description.unwrap_or_default(),
+            entry_point,
+            runtime,
+            time_limit,
+            memory_limit,
             environment_variables,
             retry_policy: function.retry_policy,
             execution_options: function.execution_options,

@@ -150,15 +150,7 @@ async fn values_with_secrets_do_not_print_them() {
     let options = FunctionOptions { environment: Some(environment), ..FunctionOptions::default() };
     world.function("keeper", options.clone()).await;
     let function = world.service.get_function("keeper").await.unwrap();
-    let spec = FunctionSpec {
-        name: function.name.clone(),
-        description: None,
-        entry_point: function.entry_point.clone(),
-        runtime: function.runtime.clone(),
-        time_limit: function.time_limit,
-        memory_limit: function.memory_limit,
-        environment: function.environment.clone(),
-    };
+    let spec = FunctionSpec { name: function.name.clone(), configuration: function.configuration.clone() };
     let change = FunctionChange { options: options.clone(), ..FunctionChange::default() };
     // A panic of `unwrap` or `assert` would print this.
     let printed = format!("{shown:#?} {options:?} {function:#?} {spec:?} {change:?}");

@@ -19,7 +19,7 @@ async fn the_old_version_runs_until_it_is_retired_and_the_new_one_beside_it() {
     let world = World::new();
     let old = world.node("exports.handler = async () => process.env.STAGE + ' 1'").await;
     let mut spec = old.spec.clone();
-    spec.environment = environment(&[("STAGE", "b")]);
+    spec.configuration.environment = environment(&[("STAGE", "b")]);
     let configured = world.lambda.deploy(&spec, None, Some(&old.deployment)).await.unwrap();
     assert_eq!(configured.code_sha256, old.deployment.code_sha256);
     assert_ne!(configured.version, old.deployment.version);
@@ -42,7 +42,7 @@ async fn deploying_the_same_again_changes_nothing() {
 async fn a_version_survives_a_restart() {
     let world = World::new();
     let function = world.deploy(&[("index.js", "exports.handler = async () => process.env.SECRET")], |spec| {
-        spec.environment = environment(&[("SECRET", "s3cret")]);
+        spec.configuration.environment = environment(&[("SECRET", "s3cret")]);
     });
     let function = function.await;
     let World { lambda, logs, folder, .. } = world;
@@ -55,7 +55,9 @@ async fn a_version_survives_a_restart() {
 async fn secrets_are_for_the_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let world = World::new();
-    world.deploy(&[("index.js", "")], |spec| spec.environment = environment(&[("SECRET", "s3cret")])).await;
+    world
+        .deploy(&[("index.js", "")], |spec| spec.configuration.environment = environment(&[("SECRET", "s3cret")]))
+        .await;
     let versions = world.folder.path().join("lambda/versions/f");
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&versions), 0o700);
@@ -105,7 +107,7 @@ async fn what_the_machine_cannot_run_deploys_with_a_notice_unless_runtimes_are_s
         let java = world
             .deploy(&[("x.class", "")], |spec| {
                 spec.name = name.to_owned().try_into().unwrap();
-                spec.runtime = Runtime::new("java21");
+                spec.configuration.runtime = Runtime::new("java21");
             })
             .await;
         match world.run(&java, json!({})).await.result {
@@ -117,8 +119,9 @@ async fn what_the_machine_cannot_run_deploys_with_a_notice_unless_runtimes_are_s
         }
     }
     // Runs all the same, with one notice: this machine's Python is another one.
-    let python =
-        world.deploy(&[("index.py", "def handler(e, c): return 1")], |spec| spec.runtime = Runtime::new("python3.4"));
+    let python = world.deploy(&[("index.py", "def handler(e, c): return 1")], |spec| {
+        spec.configuration.runtime = Runtime::new("python3.4")
+    });
     assert_eq!(world.run(&python.await, json!({})).await.returned(), json!(1));
     let notices = notices.lock().unwrap().clone();
     assert_eq!(notices.len(), 2, "{notices:?}");
@@ -126,7 +129,7 @@ async fn what_the_machine_cannot_run_deploys_with_a_notice_unless_runtimes_are_s
     let strict = World::with(|config| config.strict_runtimes = true);
     for runtime in ["java21", "python3.4"] {
         let mut spec = spec("f");
-        spec.runtime = Runtime::new(runtime);
+        spec.configuration.runtime = Runtime::new(runtime);
         let refused = strict.lambda.deploy(&spec, Some(testing::zip(&[("x", "")]).into()), None).await;
         assert!(
             matches!(&refused, Err(DeployError::InvalidConfiguration(text)) if text.contains(runtime)),

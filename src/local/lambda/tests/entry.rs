@@ -72,7 +72,8 @@ async fn nothing_of_a_function_s_is_run_before_rights_are_dropped() {
         &[("LD_AUDIT", "/var/task/evil.so"), ("OWN", "kept")],
         &[("GLIBC_TUNABLES", "glibc.rtld.optional_static_tls=4096"), ("OWN", "kept")],
     ] {
-        let function = world.deploy_zip(package.clone(), |spec| spec.environment = environment(variables)).await;
+        let function =
+            world.deploy_zip(package.clone(), |spec| spec.configuration.environment = environment(variables)).await;
         let ran = world.run(&function, json!({})).await;
         let variables: BTreeMap<_, _> = variables.iter().copied().collect();
         let returned = ran.returned();
@@ -102,8 +103,9 @@ async fn the_package_s_libraries_are_nobody_s_but_the_function_s() {
     assert!(Command::new("cc").args(["-static", "-o"]).args([&program, &file]).status().unwrap().success());
     let program = fs::read(program).unwrap();
     files.push(("bootstrap", 0o755, &program));
-    let function =
-        world.deploy_zip(testing::zip_with_modes(&files), |spec| spec.runtime = Runtime::new("provided.al2023"));
+    let function = world.deploy_zip(testing::zip_with_modes(&files), |spec| {
+        spec.configuration.runtime = Runtime::new("provided.al2023")
+    });
     let ran = world.run(&function.await, json!({})).await;
     assert!(ran.failed().message.ends_with("Runtime exited without providing a reason"), "{:?}", ran.failed());
     assert_eq!(ran.own_lines()[0], "it ran");
@@ -173,7 +175,7 @@ async fn no_function_has_the_server_s_keys_or_another_s() {
         let name = name.to_owned().try_into().unwrap();
         let change = |spec: &mut crate::ports::FunctionSpec| {
             spec.name = name;
-            spec.runtime = Runtime::new("python3.11");
+            spec.configuration.runtime = Runtime::new("python3.11");
         };
         world.deploy(&[("index.py", KEYS)], change).await
     };

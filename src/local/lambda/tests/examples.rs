@@ -26,8 +26,8 @@ async fn deploy(world: &World, name: &str, built: &str) -> Option<Deployed> {
     let files: Vec<_> = files.iter().map(|(path, content)| (path.as_str(), 0o755, content.as_slice())).collect();
     let change = |spec: &mut crate::ports::FunctionSpec| {
         spec.name = config.name.clone();
-        spec.entry_point = config.entry_point.clone();
-        spec.runtime = config.runtime.clone();
+        spec.configuration.entry_point = config.entry_point.clone();
+        spec.configuration.runtime = config.runtime.clone();
     };
     Some(world.deploy_zip(testing::zip_with_modes(&files), change).await)
 }

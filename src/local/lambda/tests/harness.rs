@@ -10,7 +10,10 @@ use crate::{
         lambda::{JailMode, LocalLambda, LocalLambdaConfig, Sdk, jail},
         logs::{DEFAULT_RETENTION, LocalLogs},
     },
-    model::{Deployment, EntryPoint, Environment, FunctionName, MemoryLimit, ObjectId, Runtime, TimeLimit, Timestamp},
+    model::{
+        Configuration, Deployment, EntryPoint, Environment, FunctionName, MemoryLimit, ObjectId, Runtime, TimeLimit,
+        Timestamp,
+    },
     package::testing,
     ports::{
         Clock, FunctionError, FunctionSpec, Ids, Invocation, InvokeError, InvokeRequest, Lambda, LogPage, Logs,
@@ -96,7 +99,7 @@ impl World {
     }
 
     pub(super) async fn python(&self, code: &str) -> Deployed {
-        self.deploy(&[("index.py", code)], |spec| spec.runtime = Runtime::new("python3.11")).await
+        self.deploy(&[("index.py", code)], |spec| spec.configuration.runtime = Runtime::new("python3.11")).await
     }
 
     pub(super) async fn run(&self, function: &Deployed, event: Value) -> Ran {
@@ -121,7 +124,7 @@ impl World {
             deployment: &function.deployment,
             payload,
             correlation,
-            time_limit: function.spec.time_limit,
+            time_limit: function.spec.configuration.time_limit,
         };
         self.lambda.invoke(request).await
     }
@@ -196,15 +199,12 @@ fn without_times(line: &str) -> String {
 
 /// A Function of this name, nodejs20.x, `index.handler`, 10 seconds, 256 MB.
 pub(super) fn spec(name: &str) -> FunctionSpec {
-    FunctionSpec {
-        name: FunctionName::parse(name).unwrap(),
-        description: None,
-        entry_point: EntryPoint::parse("index.handler").unwrap(),
-        runtime: Runtime::new("nodejs20.x"),
+    let configuration = Configuration {
         time_limit: TimeLimit::new(10).unwrap(),
         memory_limit: MemoryLimit::new(256).unwrap(),
-        environment: Environment::default(),
-    }
+        ..Configuration::new(EntryPoint::parse("index.handler").unwrap(), Runtime::new("nodejs20.x"))
+    };
+    FunctionSpec { name: FunctionName::parse(name).unwrap(), configuration }
 }
 
 /// An environment of these variables.

@@ -77,7 +77,7 @@ impl Hostile {
     #[track_caller]
     fn is_refused(&self, answer: &str, codes: &[&str]) {
         let refused = codes.iter().any(|code| answer == format!("error: {code}"));
-        assert!(refused, "{}: {answer}", self.function.spec.runtime);
+        assert!(refused, "{}: {answer}", self.function.spec.configuration.runtime);
     }
 }
 
@@ -209,7 +209,7 @@ async fn the_servers_environment_and_other_functions_are_out_of_reach() {
             .world
             .deploy(&[("index.js", "exports.handler = async () => process.env.AWS_LAMBDA_RUNTIME_API")], |spec| {
                 spec.name = "other".to_owned().try_into().unwrap();
-                spec.environment = environment(&[("PASSWORD", "of-the-other")]);
+                spec.configuration.environment = environment(&[("PASSWORD", "of-the-other")]);
             })
             .await;
         let api = hostile.world.run(&other, json!({})).await.returned();
@@ -254,9 +254,9 @@ def handler(event, context):
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_has_as_many_processes_as_in_lambda_and_no_more() {
     let roomy = |spec: &mut crate::ports::FunctionSpec| {
-        spec.runtime = Runtime::new("python3.11");
-        spec.memory_limit = MemoryLimit::new(4096).unwrap();
-        spec.time_limit = TimeLimit::new(60).unwrap();
+        spec.configuration.runtime = Runtime::new("python3.11");
+        spec.configuration.memory_limit = MemoryLimit::new(4096).unwrap();
+        spec.configuration.time_limit = TimeLimit::new(60).unwrap();
     };
     let world = World::new();
     let ran = world.run(&world.deploy(&[("index.py", BOMB)], roomy).await, json!({})).await;
@@ -282,7 +282,8 @@ async fn a_functions_variables_act_within_the_jail_only() {
     let world = World::new();
     let function = world
         .deploy(&[("index.js", "exports.handler = async () => process.env.LD_PRELOAD")], |spec| {
-            spec.environment = environment(&[("LD_PRELOAD", "/var/task/none.so"), ("SECRET", "in-no-command-line")]);
+            spec.configuration.environment =
+                environment(&[("LD_PRELOAD", "/var/task/none.so"), ("SECRET", "in-no-command-line")]);
         })
         .await;
     let ran = world.run(&function, json!({})).await;

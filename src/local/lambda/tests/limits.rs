@@ -30,7 +30,8 @@ exports.handler = async () => {
     console.log('started');
     await new Promise(() => setInterval(() => {}, 1000));
 }";
-    let function = world.deploy(&[("index.js", code)], |spec| spec.time_limit = TimeLimit::new(3).unwrap()).await;
+    let function =
+        world.deploy(&[("index.js", code)], |spec| spec.configuration.time_limit = TimeLimit::new(3).unwrap()).await;
     let begun = std::time::Instant::now();
     let ran = world.run(&function, json!({})).await;
     assert!((3.0..9.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
@@ -139,8 +140,8 @@ def handler(event, context):
     let model = page.repeat(150 << 8);
     let package = testing::zip_stored(&[("index.py", code.as_bytes()), ("model.bin", &model)]);
     let change = |spec: &mut crate::ports::FunctionSpec| {
-        spec.runtime = Runtime::new("python3.11");
-        spec.memory_limit = MemoryLimit::new(128).unwrap();
+        spec.configuration.runtime = Runtime::new("python3.11");
+        spec.configuration.memory_limit = MemoryLimit::new(128).unwrap();
     };
     let ran = world.run(&world.deploy_zip(package, change).await, json!({})).await;
     assert_eq!(ran.returned(), json!(150 << 8));
@@ -172,7 +173,9 @@ def handler(event, context):
 async fn a_heap_that_is_full_ends_as_a_process_that_aborted_or_was_killed() {
     let world = World::new();
     let code = "exports.handler = async () => { const held = []; for (;;) held.push({ a: [held.length] }) }";
-    let function = world.deploy(&[("index.js", code)], |spec| spec.memory_limit = MemoryLimit::new(128).unwrap()).await;
+    let function = world
+        .deploy(&[("index.js", code)], |spec| spec.configuration.memory_limit = MemoryLimit::new(128).unwrap())
+        .await;
     let ran = world.run(&function, json!({})).await;
     let message = &ran.failed().message;
     assert!(message.ends_with("signal: killed") || message.ends_with("signal: aborted"), "{message}");
@@ -203,13 +206,15 @@ async fn loading_has_its_own_time_and_then_the_runs() {
     let world = World::new();
     // Loading takes longer than the time limit, but less than the ten seconds of its own.
     let slow = "const until = Date.now() + 3500; while (Date.now() < until); exports.handler = async () => 'ran'";
-    let function = world.deploy(&[("index.js", slow)], |spec| spec.time_limit = TimeLimit::new(3).unwrap()).await;
+    let function =
+        world.deploy(&[("index.js", slow)], |spec| spec.configuration.time_limit = TimeLimit::new(3).unwrap()).await;
     let ran = world.run(&function, json!({})).await;
     assert_eq!(ran.returned(), json!("ran"));
 
     // Loading never ends.
     let stuck = "for (;;);";
-    let function = world.deploy(&[("index.js", stuck)], |spec| spec.time_limit = TimeLimit::new(3).unwrap()).await;
+    let function =
+        world.deploy(&[("index.js", stuck)], |spec| spec.configuration.time_limit = TimeLimit::new(3).unwrap()).await;
     let begun = std::time::Instant::now();
     let ran = world.run(&function, json!({})).await;
     assert!((13.0..20.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());

@@ -43,7 +43,8 @@ exports.handler = async ({ how, n }) => {
 }";
     for runtime in ["nodejs20.x", "nodejs24.x"] {
         for how in ["log", "error", "stdout", "stderr", "mixed", "throw"] {
-            let function = world.deploy(&[("index.js", code)], |spec| spec.runtime = Runtime::new(runtime)).await;
+            let function =
+                world.deploy(&[("index.js", code)], |spec| spec.configuration.runtime = Runtime::new(runtime)).await;
             let (first, second) = runs_in_turn(&world, &function, json!({"how": how, "n": MUCH})).await;
             let seen = first.own_lines().iter().map(|line| line.matches("alice").count()).sum::<usize>();
             // What is cut may be cut within a word.
@@ -140,8 +141,8 @@ exports.handler = async (event) => {
     for runtime in ["nodejs20.x", "nodejs24.x"] {
         let json_logs = environment(&[("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", "info")]);
         let change = |spec: &mut crate::ports::FunctionSpec| {
-            spec.environment = json_logs;
-            spec.runtime = Runtime::new(runtime);
+            spec.configuration.environment = json_logs;
+            spec.configuration.runtime = Runtime::new(runtime);
         };
         let function = world.deploy(&[("index.js", code)], change).await;
         let ran = world.run(&function, json!({})).await;
@@ -177,7 +178,9 @@ async fn a_level_holds_for_lines_of_text_too() {
     let code =
         "exports.handler = async () => { console.debug('d'); console.log('i'); console.warn('w'); console.error('e') }";
     let function = world
-        .deploy(&[("index.js", code)], |spec| spec.environment = environment(&[("AWS_LAMBDA_LOG_LEVEL", "WARN")]))
+        .deploy(&[("index.js", code)], |spec| {
+            spec.configuration.environment = environment(&[("AWS_LAMBDA_LOG_LEVEL", "WARN")])
+        })
         .await;
     assert_eq!(world.run(&function, json!({})).await.own_lines(), ["T\tR\tWARN\tw", "T\tR\tERROR\te"]);
     let code = "import logging
@@ -185,8 +188,8 @@ def handler(event, context):
     logging.debug('d'); logging.info('i'); logging.warning('w')
 ";
     let change = |spec: &mut crate::ports::FunctionSpec| {
-        spec.runtime = Runtime::new("python3.11");
-        spec.environment = environment(&[("AWS_LAMBDA_LOG_LEVEL", "INFO")]);
+        spec.configuration.runtime = Runtime::new("python3.11");
+        spec.configuration.environment = environment(&[("AWS_LAMBDA_LOG_LEVEL", "INFO")]);
     };
     let function = world.deploy(&[("index.py", code)], change).await;
     assert_eq!(world.run(&function, json!({})).await.own_lines(), ["[INFO]\tT\tR\ti", "[WARNING]\tT\tR\tw"]);
@@ -209,8 +212,9 @@ def handler(event, context):
     raise KeyError('k')
 ";
     let change = |spec: &mut crate::ports::FunctionSpec| {
-        spec.runtime = Runtime::new("python3.11");
-        spec.environment = environment(&[("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", "INFO")]);
+        spec.configuration.runtime = Runtime::new("python3.11");
+        spec.configuration.environment =
+            environment(&[("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", "INFO")]);
     };
     let function = world.deploy(&[("index.py", code)], change).await;
     let ran = world.run(&function, json!({})).await;

@@ -296,7 +296,8 @@ async fn handlers_are_found_where_lambda_finds_them() {
         ),
     ];
     for (name, files, entry_point, ends) in cases {
-        let function = world.deploy(files, |spec| spec.entry_point = EntryPoint::parse(*entry_point).unwrap()).await;
+        let function =
+            world.deploy(files, |spec| spec.configuration.entry_point = EntryPoint::parse(*entry_point).unwrap()).await;
         check(&world, name, &function, ends).await;
     }
 }
@@ -453,7 +454,8 @@ async fn from_node_24_on_there_are_no_callbacks_and_what_is_returned_counts() {
             ),
         ),
     ] {
-        let function = world.deploy(&[("index.js", code)], |spec| spec.runtime = Runtime::new("nodejs24.x")).await;
+        let function =
+            world.deploy(&[("index.js", code)], |spec| spec.configuration.runtime = Runtime::new("nodejs24.x")).await;
         check(&world, name, &function, &ends).await;
     }
 }

@@ -235,8 +235,8 @@ async fn check_environment(world: &World, here: &[&str]) {
     let python_code = [("index.py", "import os\ndef handler(e, c):\n    return dict(os.environ)")];
     let python = world
         .deploy(&python_code, |spec| {
-            spec.runtime = crate::model::Runtime::new("python3.11");
-            spec.environment = configured.clone();
+            spec.configuration.runtime = crate::model::Runtime::new("python3.11");
+            spec.configuration.environment = configured.clone();
         })
         .await;
     let common = [

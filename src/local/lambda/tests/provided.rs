@@ -10,8 +10,8 @@ use crate::{
 
 async fn deploy(world: &World, files: &[(&str, u32, &[u8])]) -> Deployed {
     let change = |spec: &mut crate::ports::FunctionSpec| {
-        spec.runtime = Runtime::new("provided.al2023");
-        spec.time_limit = TimeLimit::new(5).unwrap();
+        spec.configuration.runtime = Runtime::new("provided.al2023");
+        spec.configuration.time_limit = TimeLimit::new(5).unwrap();
     };
     world.deploy_zip(testing::zip_with_modes(files), change).await
 }

@@ -244,8 +244,8 @@ async fn handlers_are_found_where_lambda_finds_them() {
     ];
     for (name, files, entry_point, ends) in cases {
         let change = |spec: &mut crate::ports::FunctionSpec| {
-            spec.entry_point = EntryPoint::parse(*entry_point).unwrap();
-            spec.runtime = Runtime::new("python3.11");
+            spec.configuration.entry_point = EntryPoint::parse(*entry_point).unwrap();
+            spec.configuration.runtime = Runtime::new("python3.11");
         };
         let function = world.deploy(files, change).await;
         let ran = world.run(&function, json!({})).await;

@@ -28,7 +28,7 @@ def handler(event, context):
     return [answer, child.exitcode]
 ";
     let work = "def double(pipe, number):\n    pipe.send(number * 2)\n";
-    let change = |spec: &mut crate::ports::FunctionSpec| spec.runtime = Runtime::new("python3.11");
+    let change = |spec: &mut crate::ports::FunctionSpec| spec.configuration.runtime = Runtime::new("python3.11");
     let function = world.deploy(&[("index.py", code), ("work.py", work)], change).await;
     for start in ["spawn", "forkserver", "fork"] {
         assert_eq!(world.run(&function, json!({"start": start})).await.returned(), json!([42, 0]), "{start}");
@@ -58,7 +58,7 @@ async fn python_has_no_packages_but_the_functions_own() {
     let runtime = Runtime::new("python3.11");
     for (is_jailed, world) in [(true, World::new()), (false, World::unjailed())] {
         world.lambda.engine.runtimes.use_python(&runtime, &python).await;
-        let change = |spec: &mut crate::ports::FunctionSpec| spec.runtime = runtime.clone();
+        let change = |spec: &mut crate::ports::FunctionSpec| spec.configuration.runtime = runtime.clone();
         let looks = "import importlib.metadata, subprocess, sys, own
 def handler(event, context):
     child = subprocess.run([sys.executable, '-c', 'import machine_only'], capture_output=True)
@@ -93,8 +93,8 @@ async fn a_program_of_the_package_starts_the_runtime() {
         ]);
         let wrapped_by = async |wrapper: &str| {
             let change = |spec: &mut crate::ports::FunctionSpec| {
-                spec.runtime = Runtime::new(runtime);
-                spec.environment = environment(&[("AWS_LAMBDA_EXEC_WRAPPER", wrapper)]);
+                spec.configuration.runtime = Runtime::new(runtime);
+                spec.configuration.environment = environment(&[("AWS_LAMBDA_EXEC_WRAPPER", wrapper)]);
             };
             let function = world.deploy_zip(zip.clone(), change).await;
             world.run(&function, json!({})).await
@@ -119,7 +119,8 @@ async fn the_run_that_lost_a_promise_fails_and_not_the_next_one() {
     let world = World::new();
     let code = "async function lost() { throw new Error('lost') }
 exports.handler = async (event) => { if (event.bad) lost(); return 'ok' }";
-    let function = world.deploy(&[("index.js", code)], |spec| spec.runtime = Runtime::new("nodejs24.x")).await;
+    let function =
+        world.deploy(&[("index.js", code)], |spec| spec.configuration.runtime = Runtime::new("nodejs24.x")).await;
     for _ in 0..3 {
         let bad = world.run(&function, json!({"bad": true})).await;
         assert_eq!(bad.failed().name, "Runtime.ExitError");
@@ -184,7 +185,7 @@ async fn the_aws_sdk_is_found_once_it_is_installed_and_before_that_the_error_say
             assert_eq!(world.run(&own, json!({})).await.returned(), json!("own"), "{file}");
         }
         assert_eq!(world.run(&world.python(boto).await, json!({})).await.returned(), json!("installed"));
-        let change = |spec: &mut crate::ports::FunctionSpec| spec.runtime = Runtime::new("python3.11");
+        let change = |spec: &mut crate::ports::FunctionSpec| spec.configuration.runtime = Runtime::new("python3.11");
         let own = world.deploy(&[("index.py", boto), ("boto3.py", "x = 'own'\n")], change).await;
         assert_eq!(world.run(&own, json!({})).await.returned(), json!("own"));
         let other = world.node("exports.handler = async () => require('@aws-sdk/client-braket')").await;

@@ -1,0 +1,125 @@
+//! Numbers within bounds: time, memory, priority, concurrency.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{ObjectBuilder, Schema, Type},
+    },
+};
+
+macro_rules! bounded_integer {
+    ($(#[$doc:meta])* $name:ident($inner:ty) = $min:literal..=$max:literal, $error:ident, $rule:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "i64", into = "i64")]
+        pub struct $name($inner);
+
+        #[doc = concat!("The number is not a valid [`", stringify!($name), "`].")]
+        #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+        #[error($rule)]
+        pub struct $error;
+
+        impl $name {
+            /// The smallest value.
+            pub const MIN: Self = Self($min);
+            /// The largest value.
+            pub const MAX: Self = Self($max);
+
+            /// Takes a number within the bounds.
+            pub fn new(number: i64) -> Result<Self, $error> {
+                match <$inner>::try_from(number) {
+                    Ok(number) if ($min..=$max).contains(&number) => Ok(Self(number)),
+                    _ => Err($error),
+                }
+            }
+
+            /// The number.
+            pub fn get(self) -> $inner {
+                self.0
+            }
+        }
+
+        impl TryFrom<i64> for $name {
+            type Error = $error;
+            fn try_from(number: i64) -> Result<Self, $error> {
+                Self::new(number)
+            }
+        }
+
+        impl From<$name> for i64 {
+            fn from(value: $name) -> Self {
+                Self::from(value.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::Integer)
+                    .description(Some($rule))
+                    .minimum(Some(<$inner>::from(Self::MIN.0)))
+                    .maximum(Some(<$inner>::from(Self::MAX.0)))
+                    .into()
+            }
+        }
+
+        impl ToSchema for $name {}
+    };
+}
+
+bounded_integer! {
+    /// How long one run may take, in seconds: 3–300, default 30.
+    TimeLimit(u16) = 3..=300, InvalidTimeLimit, "must be a whole number of seconds from 3 to 300"
+}
+bounded_integer! {
+    /// How much memory one run may take, in MB: 128–10240, default 128.
+    MemoryLimit(u16) = 128..=10240, InvalidMemoryLimit, "must be a whole number of MB from 128 to 10240"
+}
+bounded_integer! {
+    /// Which of two due Tasks runs first: the higher. Within ±9007199254740991, default 0.
+    Priority(i64) = -9_007_199_254_740_991..=9_007_199_254_740_991, InvalidPriority,
+    "must be a whole number from -9007199254740991 to 9007199254740991"
+}
+bounded_integer! {
+    /// How many runs of one Function may be in progress at once: 1–1000.
+    ConcurrencyLimit(u16) = 1..=1000, InvalidConcurrencyLimit, "must be a whole number from 1 to 1000"
+}
+
+impl Default for TimeLimit {
+    fn default() -> Self {
+        Self(30)
+    }
+}
+
+impl Default for MemoryLimit {
+    fn default() -> Self {
+        Self(128)
+    }
+}
+
+#[allow(clippy::derivable_impls)] // beside its siblings, whose defaults are not zero
+impl Default for Priority {
+    fn default() -> Self {
+        Self(0)
+    }
+}
+
+impl TimeLimit {
+    /// The longest time that a caller can wait for an answer: direct executions and API Functions (contract §4, §5).
+    pub const LONGEST_DIRECT: Self = Self(30);
+
+    /// The limit as a duration.
+    pub fn as_duration(self) -> Duration {
+        Duration::from_secs(u64::from(self.0))
+    }
+}

@@ -1,0 +1,127 @@
+//! The options of a Function: everything about it that has a default.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{ConcurrencyLimit, Configuration, Environment, Function, Lane, MemoryLimit, Priority, TimeLimit};
+
+/// The options that a caller sets: an absent one gets its default when a Function is created, and keeps its value when
+/// one is changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FunctionOptions {
+    /// At most 256 characters; an empty description removes it.
+    pub description: Option<String>,
+    /// How long one run may take.
+    pub time_limit: Option<TimeLimit>,
+    /// How much memory one run may use.
+    pub memory_limit: Option<MemoryLimit>,
+    /// The whole environment.
+    pub environment: Option<Environment>,
+    /// The whole retry policy.
+    pub retry_policy: Option<RetryPolicy>,
+    /// `executionOptions.permissionMode`.
+    pub permission_mode: Option<PermissionMode>,
+    /// `executionOptions.defaultPriority`.
+    pub default_priority: Option<Priority>,
+    /// `executionOptions.concurrencyLimit`; `Some(None)` removes it.
+    pub concurrency_limit: Option<Option<ConcurrencyLimit>>,
+}
+
+impl FunctionOptions {
+    /// Sets the options that Lambda must know.
+    pub fn configure(&self, configuration: &mut Configuration) {
+        if let Some(description) = &self.description {
+            configuration.description = Some(description.clone()).filter(|text| !text.is_empty());
+        }
+        set(&mut configuration.time_limit, &self.time_limit);
+        set(&mut configuration.memory_limit, &self.memory_limit);
+        set(&mut configuration.environment, &self.environment);
+    }
+
+    /// Sets all options.
+    pub fn apply_to(&self, function: &mut Function) {
+        self.configure(&mut function.configuration);
+        set(&mut function.retry_policy, &self.retry_policy);
+        let execution = &mut function.execution_options;
+        set(&mut execution.permission_mode, &self.permission_mode);
+        set(&mut execution.default_priority, &self.default_priority);
+        set(&mut execution.concurrency_limit, &self.concurrency_limit);
+        if execution.concurrency_limit.is_some() {
+            function.lane = Lane::Own;
+        }
+    }
+}
+
+fn set<T: Clone>(option: &mut T, value: &Option<T>) {
+    if let Some(value) = value {
+        option.clone_from(value);
+    }
+}
+
+/// What happens after a failed run: `{enabled, errorsToRetry}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryPolicy {
+    /// Whether failed runs are tried again.
+    pub enabled: bool,
+    /// The names of the errors that are; none: every error.
+    #[serde(default)]
+    pub errors_to_retry: Vec<String>,
+}
+
+impl RetryPolicy {
+    /// Whether a run that failed with an error of this name is tried again, as far as the policy goes.
+    pub fn covers(&self, error_name: &str) -> bool {
+        self.enabled && (self.errors_to_retry.is_empty() || self.errors_to_retry.iter().any(|name| name == error_name))
+    }
+}
+
+/// Who may run a Function, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecutionOptions {
+    /// Who may execute it directly or call it as an API Function.
+    #[serde(default)]
+    pub permission_mode: PermissionMode,
+    /// The priority of its Tasks when nobody says otherwise.
+    #[serde(default)]
+    pub default_priority: Priority,
+    /// How many of its runs may be in progress at once, within the deployment's own limit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub concurrency_limit: Option<ConcurrencyLimit>,
+}
+
+/// Who may execute a Function directly or call it as an API Function (contract §6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(description = "Who may execute a Function directly or call it as an API Function.")]
+pub enum PermissionMode {
+    /// Whoever holds the permission.
+    #[default]
+    PermissionRequired,
+    /// Whoever is logged in.
+    AllUsers,
+    /// Anybody.
+    Public,
+}
+
+impl PermissionMode {
+    /// Every mode with its name.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("permissionRequired", Self::PermissionRequired), ("allUsers", Self::AllUsers), ("public", Self::Public)];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_covers_every_error_until_it_names_some() {
+        let mut policy = RetryPolicy { enabled: true, errors_to_retry: vec![] };
+        assert!(policy.covers("Anything"));
+        policy.errors_to_retry = vec!["CONNECTION_ERROR".into()];
+        assert!(policy.covers("CONNECTION_ERROR") && !policy.covers("Anything"));
+        policy.enabled = false;
+        assert!(!policy.covers("CONNECTION_ERROR"));
+    }
+}
