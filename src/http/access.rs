@@ -55,6 +55,7 @@ macro_rules! permission_types {
             $(
                 #[doc = concat!("[`Permission::", stringify!($name), "`](crate::model::Permission::", stringify!($name), ").")]
                 #[derive(Debug)]
+                #[allow(dead_code)] // some are checked in the service, and no endpoint asks for them
                 pub enum $name {}
                 impl super::PermissionType for $name {
                     const PERMISSION: crate::model::Permission = crate::model::Permission::$name;
