@@ -18,33 +18,33 @@ pub struct ApiRequest {
     pub function_name: FunctionName,
     /// The HTTP method.
     pub method: Method,
-    /// What followed the Function's name, without the leading slash, with the query.
+    /// The path after the Function's name, without its leading slash, with the query.
     pub path: String,
-    /// Who called, when somebody was logged in.
+    /// The user, if one was logged in.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub user_id: Option<UserId>,
     /// The application that the call came through.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub application_id: Option<ApplicationId>,
-    /// The status that was answered, the service's own errors included.
+    /// The status of the answer, including the service's own errors.
     pub status_code: u16,
     /// When the call arrived.
     pub timestamp: Timestamp,
     /// How long the Function took, in seconds.
     #[serde(deserialize_with = "exact_f64")]
     pub duration: f64,
-    /// What went wrong, if anything did.
+    /// The error, if the call failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<ApiRequestError>,
-    /// The id that AWS Lambda gave to the invocation: where its logs are found. Not part of the public record.
+    /// Lambda's id of the invocation, by which its logs are found. Not part of the public record.
     #[serde(skip)]
     pub request_id: Option<String>,
 }
 
-/// What went wrong with an API Request.
+/// The error of an API Request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApiRequestError {
-    /// Where it went wrong.
+    /// The stage at which it failed.
     #[serde(rename = "type")]
     pub kind: ApiRequestErrorKind,
     /// The error's name, as the Function or the service gave it.
@@ -53,7 +53,7 @@ pub struct ApiRequestError {
     pub message: String,
 }
 
-/// Where an API Request went wrong.
+/// The stage at which an API Request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ApiRequestErrorKind {

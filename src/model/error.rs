@@ -1,9 +1,9 @@
 //! The errors that callers see: the contract's table (§9), and nothing else.
 //!
-//! Which error type belongs where: anything that a caller did, or that stops their request, is an [`Error`], made by
-//! one of its constructors. A fault of ours (the store did not answer, a row does not decode) becomes
-//! [`Error::internal`]: its cause goes to the log through [`Error::cause`] and never into an answer. The ports and the
-//! store have error types of their own; `service` turns them into this one.
+//! Which error type belongs where: every error that a caller sees is an [`Error`], made by one of its constructors. A
+//! fault of the service itself (the store did not answer, a row does not decode) becomes [`Error::internal`]: its cause
+//! goes to the log through [`Error::cause`] and never into an answer. The ports and the store have their own error types,
+//! which `service` converts to this one.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ macro_rules! error_kinds {
             /// Every row.
             pub const ALL: &[Self] = &[$(Self::$kind,)*];
 
-            /// The code that clients tell errors apart by; two rows have none.
+            /// The code by which clients tell errors apart; some rows have none.
             pub fn code(self) -> Option<u16> {
                 match self { $(Self::$kind => $code,)* }
             }
@@ -37,7 +37,7 @@ macro_rules! error_kinds {
                 match self { $(Self::$kind => $status,)* }
             }
 
-            /// What it means, in one sentence.
+            /// The meaning, in one sentence.
             pub fn meaning(self) -> &'static str {
                 match self { $(Self::$kind => concat!($($doc),*).trim_ascii_start(),)* }
             }
@@ -51,13 +51,13 @@ macro_rules! error_kinds {
 }
 
 error_kinds! {
-    /// A fault of the service's own.
+    /// A fault of the service itself.
     Server = Some(1), 500, "SERVER_EXCEPTION";
-    /// Logged in, without the permission.
+    /// Logged in, but without the permission.
     NoPermission = Some(10), 401, "NO_PERMISSION_EXCEPTION";
     /// Not 24 hex digits.
     IdFormat = Some(12), 400, "ID_FORMAT_EXCEPTION";
-    /// A body was needed.
+    /// A body is required.
     EmptyBody = Some(13), 400, "EMPTY_BODY_EXCEPTION";
     /// A required field is absent.
     MissingRequiredFields = Some(14), 400, "MISSING_REQUIRED_FIELDS_EXCEPTION";
@@ -65,19 +65,19 @@ error_kinds! {
     FieldFormat = Some(15), 400, "FIELD_FORMAT_EXCEPTION";
     /// No such thing.
     ResourceUnknown = Some(16), 404, "RESOURCE_UNKNOWN_EXCEPTION";
-    /// There is one of that name.
+    /// The name is already taken.
     ResourceAlreadyExists = Some(17), 400, "RESOURCE_ALREADY_EXISTS_EXCEPTION";
-    /// RQL that does not parse, or asks the impossible of a field.
+    /// RQL that does not parse, or that a field does not support.
     InvalidRql = Some(19), 400, "INVALID_RQL_EXCEPTION";
-    /// RQL was needed.
+    /// RQL is required.
     EmptyRql = Some(20), 400, "EMPTY_RQL_EXCEPTION";
-    /// A query over its time budget.
+    /// A query that exceeded its time budget.
     LongQuery = Some(21), 401, "LONG_QUERY_EXCEPTION";
-    /// The body is no JSON object.
+    /// The body is not a JSON object.
     BodyFormat = Some(22), 400, "BODY_FORMAT_EXCEPTION";
     /// An argument that makes no sense here.
     IllegalArgument = Some(26), 400, "ILLEGAL_ARGUMENT_EXCEPTION";
-    /// Not in this state.
+    /// Not possible in this state.
     IllegalState = Some(27), 400, "ILLEGAL_STATE_EXCEPTION";
     /// Nobody is logged in.
     UserNotAuthenticated = Some(104), 401, "USER_NOT_AUTHENTICATED_EXCEPTION";
@@ -85,55 +85,55 @@ error_kinds! {
     OauthKey = Some(107), 401, "OAUTH_KEY_EXCEPTION";
     /// An unknown OAuth token.
     OauthToken = Some(108), 401, "OAUTH_TOKEN_EXCEPTION";
-    /// An OAuth signature that does not fit.
+    /// An OAuth signature that does not match.
     OauthSignature = Some(109), 401, "OAUTH_SIGNATURE_EXCEPTION";
-    /// A nonce seen before, or a time stamp out of its window.
+    /// A reused nonce, or a timestamp outside of its window.
     DuplicateRequest = Some(110), 401, "DUPLICATE_REQUEST_EXCEPTION";
     /// An unknown bearer token.
     AccessTokenUnknown = Some(117), 401, "ACCESS_TOKEN_UNKNOWN_EXCEPTION";
-    /// A bearer token past its time.
+    /// An expired bearer token.
     AccessTokenExpired = Some(118), 401, "ACCESS_TOKEN_EXPIRED_EXCEPTION";
     /// Not base64, not a zip, an empty or unsafe zip.
     InvalidFunctionCode = Some(1401), 400, "INVALID_FUNCTION_CODE_EXCEPTION";
-    /// What Lambda would refuse.
+    /// A configuration that Lambda would refuse.
     InvalidFunctionConfiguration = Some(1402), 400, "INVALID_FUNCTION_CONFIGURATION_EXCEPTION";
     /// No free slot for a direct execution.
     ConcurrentExecutionLimit = Some(1403), 400, "CONCURRENT_EXECUTION_LIMIT_EXCEPTION";
-    /// A Function too slow to be executed directly.
+    /// The time limit is too long for a direct execution.
     TimeLimitExceedsDirectExecutionMaximum = Some(1404), 400, "TIME_LIMIT_EXCEEDS_DIRECT_EXECUTION_MAXIMUM_EXCEPTION";
     /// Lambda did not run the code.
     LambdaInvocation = Some(1405), 400, "LAMBDA_INVOCATION_EXCEPTION";
     /// The code threw.
     LambdaRuntime = Some(1406), 400, "LAMBDA_RUNTIME_EXCEPTION";
-    /// Not a Function's name: 1 to 64 of the characters A-Z a-z 0-9 _ -.
+    /// Not a valid Function name: 1 to 64 of the characters A-Z a-z 0-9 _ -.
     InvalidFunctionName = Some(1407), 400, "INVALID_FUNCTION_NAME_EXCEPTION";
     /// No log line was found yet.
     NoTaskLogsFound = Some(1408), 400, "NO_TASK_LOGS_FOUND";
-    /// An API Function answered something that is no answer.
+    /// An API Function returned something that is not an HTTP answer.
     InvalidApiFunctionResult = Some(1409), 400, "INVALID_API_FUNCTION_RESULT";
-    /// A Function too slow to be an API Function.
+    /// The time limit is too long for an API Function.
     ApiFunctionMaximumTimeLimit = Some(1411), 400, "API_FUNCTION_MAXIMUM_TIME_LIMIT";
     /// No free slot for an API Function.
     ConcurrentApiFunctionLimit = Some(1412), 400, "CONCURRENT_API_FUNCTION_LIMIT_EXCEPTION";
     /// No log line of an API Request was found yet.
     NoApiRequestLogsFound = Some(1413), 400, "NO_API_REQUEST_LOGS_FOUND";
-    /// Others change it at the same time.
+    /// It is being changed concurrently.
     ConflictingUpdate = Some(1502), 409, "CONFLICTING_UPDATE_EXCEPTION";
-    /// More at once than the service holds.
+    /// Too many requests at once.
     TooManyRequests = Some(1505), 429, "TOO_MANY_REQUESTS_EXCEPTION";
     /// No such endpoint or method.
     Endpoint = None, 404, "ENDPOINT_EXCEPTION";
-    /// Not a request of HTTP.
+    /// Not a valid HTTP request.
     BadRequest = None, 400, "BAD_REQUEST_EXCEPTION";
-    /// A body larger than the endpoint takes.
+    /// A body larger than the endpoint accepts.
     PayloadTooLarge = None, 413, "PAYLOAD_TOO_LARGE_EXCEPTION";
-    /// A URL longer than the service takes.
+    /// A URL longer than the service accepts.
     UriTooLong = None, 414, "URI_TOO_LONG_EXCEPTION";
-    /// A body in a coding that the endpoint does not take.
+    /// A content coding that the endpoint does not accept.
     UnsupportedMediaType = None, 415, "UNSUPPORTED_MEDIA_TYPE_EXCEPTION";
-    /// A request for a host that the service does not answer for.
+    /// A request for a host that this service does not serve.
     MisdirectedRequest = None, 421, "MISDIRECTED_REQUEST_EXCEPTION";
-    /// More headers, or longer ones, than the service takes.
+    /// Too many headers, or headers that are too long.
     HeadersTooLarge = None, 431, "REQUEST_HEADER_FIELDS_TOO_LARGE_EXCEPTION";
 }
 
@@ -151,14 +151,14 @@ impl Error {
         Self { kind, message: message.into(), details: Map::new(), cause: None }
     }
 
-    /// A fault of ours. The caller learns only that there was one; the cause is for the log.
+    /// A fault of the service itself. The caller learns only that there was one; the log gets the cause.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let mut error = Self::new(ErrorKind::Server, "The service could not handle the request; try again later.");
         error.cause = Some(cause.into());
         error
     }
 
-    /// A field's value breaks its rule (15): `field` is its path in the body, `rule` reads on after it.
+    /// A field's value breaks its rule (15): `field` is its path in the body, and `rule` continues the sentence.
     pub fn field_format(field: &str, rule: impl fmt::Display) -> Self {
         Self::new(ErrorKind::FieldFormat, format!("The field '{field}' {rule}."))
     }
@@ -169,14 +169,14 @@ impl Error {
         Self::new(ErrorKind::MissingRequiredFields, format!("Required fields are missing: '{list}'."))
     }
 
-    /// No such thing (16): `what` names its kind, as "function" or "task".
+    /// No such thing (16): `what` names its kind, such as "function" or "task".
     pub fn unknown(what: &str, which: impl fmt::Display) -> Self {
         Self::new(ErrorKind::ResourceUnknown, format!("There is no {what} '{which}'."))
     }
 
-    /// Others change it at the same time (1502).
+    /// It is being changed concurrently (1502).
     pub fn conflicting_update() -> Self {
-        Self::new(ErrorKind::ConflictingUpdate, "Others are changing it at the same time; try again.")
+        Self::new(ErrorKind::ConflictingUpdate, "It is being changed concurrently; try again.")
     }
 
     /// Not an id (12).
@@ -186,7 +186,7 @@ impl Error {
 
     /// Logged in, without the permission (10).
     pub fn no_permission(permission: impl fmt::Display) -> Self {
-        Self::new(ErrorKind::NoPermission, format!("The permission {permission} is needed."))
+        Self::new(ErrorKind::NoPermission, format!("The permission {permission} is required."))
     }
 
     /// Nobody is logged in (104).
@@ -194,7 +194,7 @@ impl Error {
         Self::new(ErrorKind::UserNotAuthenticated, "Log in first: the request carries no user's credential.")
     }
 
-    /// RQL that cannot be answered (19).
+    /// Invalid RQL (19).
     pub fn invalid_rql(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidRql, message)
     }
@@ -209,31 +209,31 @@ impl Error {
         }
     }
 
-    /// The same error with one more field in its JSON.
+    /// Adds a field to its JSON.
     #[must_use]
     pub fn with(mut self, field: &str, value: Value) -> Self {
         self.details.insert(field.to_owned(), value);
         self
     }
 
-    /// The same error with the operator's cause, for the log only.
+    /// Adds the operator's cause, for the log only.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
         self
     }
 
-    /// Which row of the table it is.
+    /// The row of the table.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// What the caller reads.
+    /// The message for the caller.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What the operator reads in the log, never the caller.
+    /// The cause for the operator's log, never for the caller.
     pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
         self.cause.as_deref()
     }

@@ -9,13 +9,13 @@ use super::Timestamp;
 
 /// 24 hex digits, ordered by time (contract §3).
 ///
-/// Twelve bytes, big-endian: seconds since the epoch (4, as in a MongoDB ObjectId, so that tools which read the
-/// creation time out of one still can), milliseconds within the second (10 bits), then 54 bits of chance.
+/// Twelve bytes, big-endian: seconds since the epoch (4, as in a MongoDB ObjectId, so that tools that read its creation
+/// time still work), milliseconds within the second (10 bits), then 54 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
 #[schema(description = "24 hex digits, ordered by time.", value_type = String, pattern = "^[0-9a-f]{24}$", example = "697db9a2c5f0a1b2c3d4e5f6")]
 pub struct ObjectId([u8; 12]);
 
-/// Why a text is no [`ObjectId`].
+/// The string is not a valid [`ObjectId`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an id; expected 24 hexadecimal digits")]
 pub struct InvalidObjectId;
@@ -23,10 +23,10 @@ pub struct InvalidObjectId;
 const MILLIS_SHIFT: u32 = 54;
 
 impl ObjectId {
-    /// The largest id there can be.
+    /// The largest possible id.
     pub const LAST: Self = Self([0xff; 12]);
 
-    /// The id of something created at `time`, told apart from others of that millisecond by `chance`.
+    /// An id for something created at `time`; `chance` makes it unique within that millisecond.
     pub fn new(time: Timestamp, chance: u64) -> Self {
         let secs = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
         let millis = u64::try_from(time.as_millis() % 1000).unwrap_or(0);
@@ -34,7 +34,7 @@ impl ObjectId {
         Self::from_parts(secs, low)
     }
 
-    /// The smallest id that something created at `time` can have: the lower bound of a search by time.
+    /// The smallest id of anything created at `time`: the lower bound of a search by time.
     pub fn first_at(time: Timestamp) -> Self {
         Self::new(time, 0)
     }
@@ -49,7 +49,7 @@ impl ObjectId {
         }
     }
 
-    /// The id before it in order; the smallest one stays as it is.
+    /// The previous id in order; the smallest one returns itself.
     #[must_use]
     pub fn predecessor(self) -> Self {
         let (secs, low) = self.parts();
@@ -60,7 +60,7 @@ impl ObjectId {
         }
     }
 
-    /// When the thing was created, to the millisecond.
+    /// The creation time, to the millisecond.
     pub fn time(self) -> Timestamp {
         let (secs, low) = self.parts();
         let millis = i64::try_from(low >> MILLIS_SHIFT).unwrap_or(0).min(999);

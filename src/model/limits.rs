@@ -86,7 +86,7 @@ bounded_integer! {
     MemoryLimit(u16) = 128..=10240, InvalidMemoryLimit, "must be a whole number of MB from 128 to 10240"
 }
 bounded_integer! {
-    /// Which of two due Tasks runs first: the higher. Within ±9007199254740991, default 0.
+    /// The priority of a Task: of two due Tasks, the higher one runs first. Within ±9007199254740991, default 0.
     Priority(i64) = -9_007_199_254_740_991..=9_007_199_254_740_991, InvalidPriority,
     "must be a whole number from -9007199254740991 to 9007199254740991"
 }
@@ -107,7 +107,7 @@ impl Default for MemoryLimit {
     }
 }
 
-#[allow(clippy::derivable_impls)] // beside its siblings, whose defaults are not zero
+#[allow(clippy::derivable_impls)] // beside the others, whose defaults are not zero
 impl Default for Priority {
     fn default() -> Self {
         Self(0)

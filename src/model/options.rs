@@ -62,15 +62,15 @@ fn set<T: Clone>(option: &mut T, value: &Option<T>) {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RetryPolicy {
-    /// Whether failed runs are tried again.
+    /// Whether failed runs are retried.
     pub enabled: bool,
-    /// The names of the errors that are; none: every error.
+    /// The names of the errors that are retried; an empty list means every error.
     #[serde(default)]
     pub errors_to_retry: Vec<String>,
 }
 
 impl RetryPolicy {
-    /// Whether a run that failed with an error of this name is tried again, as far as the policy goes.
+    /// Whether the policy retries a run that failed with an error of this name.
     pub fn covers(&self, error_name: &str) -> bool {
         self.enabled && (self.errors_to_retry.is_empty() || self.errors_to_retry.iter().any(|name| name == error_name))
     }
@@ -83,7 +83,7 @@ pub struct ExecutionOptions {
     /// Who may execute it directly or call it as an API Function.
     #[serde(default)]
     pub permission_mode: PermissionMode,
-    /// The priority of its Tasks when nobody says otherwise.
+    /// The priority of its Tasks unless they set their own.
     #[serde(default)]
     pub default_priority: Priority,
     /// How many of its runs may be in progress at once, within the deployment's own limit.
@@ -96,10 +96,10 @@ pub struct ExecutionOptions {
 #[serde(rename_all = "camelCase")]
 #[schema(description = "Who may execute a Function directly or call it as an API Function.")]
 pub enum PermissionMode {
-    /// Whoever holds the permission.
+    /// Callers who hold the permission.
     #[default]
     PermissionRequired,
-    /// Whoever is logged in.
+    /// Every logged-in user.
     AllUsers,
     /// Anybody.
     Public,

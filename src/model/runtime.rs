@@ -5,16 +5,16 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A runtime identifier, e.g. `nodejs22.x` (contract §2).
+/// A runtime identifier such as `nodejs22.x` (contract §2).
 ///
-/// Any identifier of a known family can be held, so that Functions deployed with a runtime that was retired since
-/// still list; [`Runtime::is_offered`] says whether a Function may be created with it today.
+/// It can be any identifier, so that Functions with a runtime that was retired since can still be listed;
+/// [`Runtime::is_offered`] says whether a Function may be created with it today.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(description = "A runtime identifier of AWS Lambda.", value_type = String, example = "nodejs22.x")]
 pub struct Runtime(String);
 
-/// What kind of process runs the code.
+/// The kind of process that runs the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum RuntimeFamily {
@@ -23,9 +23,9 @@ pub enum RuntimeFamily {
     Java,
     Dotnet,
     Ruby,
-    /// The zip's own `bootstrap`.
+    /// The `bootstrap` in the zip.
     Provided,
-    /// One that this version knows nothing of.
+    /// A family that this version does not know.
     Other,
 }
 
@@ -72,7 +72,7 @@ impl Runtime {
         OFFERED
     }
 
-    /// What kind of process runs the code.
+    /// The kind of process that runs the code.
     pub fn family(&self) -> RuntimeFamily {
         let family = |prefix: &str| self.0.starts_with(prefix);
         if family("nodejs") {

@@ -22,10 +22,10 @@ pub struct Schedule {
     // Not an alternative to null, which is one of the values of any JSON.
     #[schema(value_type = Json, required = false)]
     pub data: Option<Json>,
-    /// The priority that each Task gets; absent: the Function's default at that time.
+    /// The priority that each Task gets; the Function's default at that time if absent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub priority: Option<Priority>,
-    /// The first occurrence: every later one lies a whole number of intervals after it.
+    /// The first occurrence; every later one follows a whole number of intervals after it.
     pub start_timestamp: Timestamp,
     /// The next occurrence.
     pub next_timestamp: Timestamp,
@@ -33,17 +33,17 @@ pub struct Schedule {
     pub creation_timestamp: Timestamp,
     /// When it last changed, by a caller or by an occurrence.
     pub update_timestamp: Timestamp,
-    /// Who created it; its Tasks are created in the same name.
+    /// Who created it, and thereby its Tasks.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub created_by_user_id: Option<UserId>,
-    /// The application it was created through.
+    /// The application that it was created through.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub created_by_application_id: Option<ApplicationId>,
 }
 
 impl Schedule {
-    /// The first occurrence after `now`: where `next_timestamp` goes once everything up to `now` was dealt with.
-    /// Missed occurrences are skipped over, so that a long stop ends in one catch-up run and not in a flood.
+    /// The first occurrence after `now`: the next `next_timestamp` once all occurrences up to `now` are handled. Missed
+    /// occurrences are skipped, so that a long outage ends in one catch-up run and not in a flood.
     pub fn occurrence_after(&self, now: Timestamp) -> Timestamp {
         if now < self.start_timestamp {
             return self.start_timestamp;
@@ -53,7 +53,7 @@ impl Schedule {
         Timestamp::saturating_from_millis(self.start_timestamp.as_millis() + (passed + 1) * interval)
     }
 
-    /// The last occurrence up to `now` that was not dealt with: what the one Task for all that were missed stands for.
+    /// The last unhandled occurrence up to `now`: the one Task for all missed occurrences gets this start.
     pub fn latest_occurrence(&self, now: Timestamp) -> Timestamp {
         let interval = self.interval.as_millis();
         let missed = (now.as_millis() - self.next_timestamp.as_millis()).max(0) / interval;
@@ -61,7 +61,7 @@ impl Schedule {
     }
 }
 
-/// What a caller gives to create a Schedule.
+/// A Schedule to be created.
 #[derive(Clone, Debug)]
 pub struct NewSchedule {
     /// Seconds between two occurrences.
@@ -72,7 +72,7 @@ pub struct NewSchedule {
     pub data: Option<Json>,
     /// The priority that each Task gets.
     pub priority: Option<Priority>,
-    /// The first occurrence; default now.
+    /// The first occurrence; now by default.
     pub start_timestamp: Option<Timestamp>,
 }
 
@@ -82,13 +82,13 @@ pub struct NewSchedule {
 #[schema(value_type = u32, minimum = 1, maximum = 315576000, example = 3600)]
 pub struct Interval(u32);
 
-/// Why a number is no [`Interval`].
+/// The number is not a valid [`Interval`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be a whole number of seconds from 1 to 315576000")]
 pub struct InvalidInterval;
 
 impl Interval {
-    /// From whole seconds.
+    /// An interval of this many seconds.
     pub fn from_secs(secs: i64) -> Result<Self, InvalidInterval> {
         match u32::try_from(secs) {
             Ok(secs @ 1..=315_576_000) => Ok(Self(secs)),
@@ -96,7 +96,7 @@ impl Interval {
         }
     }
 
-    /// The length of it.
+    /// The interval as a duration.
     pub fn as_duration(self) -> Duration {
         Duration::from_secs(u64::from(self.0))
     }

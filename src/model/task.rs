@@ -17,20 +17,20 @@ pub struct Task {
     pub id: ObjectId,
     /// The Function that runs.
     pub function_name: FunctionName,
-    /// Where it stands.
+    /// Its status.
     pub status: TaskStatus,
-    /// When it came to stand there.
+    /// When the status last changed.
     pub status_changed_timestamp: Timestamp,
     /// The Function's input.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     // Not an alternative to null, which is one of the values of any JSON.
     #[schema(value_type = Json, required = false)]
     pub data: Option<Json>,
-    /// Words to find it by.
+    /// Strings to find it by.
     pub tags: Tags,
     /// When it is due.
     pub start_timestamp: Timestamp,
-    /// The higher runs first.
+    /// Among due Tasks, the one with the higher priority runs first.
     pub priority: Priority,
     /// Who created it.
     #[serde(flatten)]
@@ -86,8 +86,8 @@ impl Task {
     }
 }
 
-/// A Task as it is written. To flatten its origin while reading would send every field that is not known through a form
-/// that refuses some of the JSON that a Function may return.
+/// A Task as it is written. Flattening its origin would make serde buffer every unknown field in a form that rejects some
+/// of the JSON that a Function may return.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WrittenTask {
@@ -138,7 +138,7 @@ impl From<WrittenTask> for Task {
     }
 }
 
-/// The most `data` that a Task holds, in bytes of JSON (contract §4: 250 KB).
+/// The maximum size of a Task's `data`, in bytes of JSON (contract §4: 250 KB).
 pub const MAX_DATA_BYTES: usize = 250 * 1024;
 
 /// Who created a Task.
@@ -162,26 +162,27 @@ impl From<&Caller> for TaskOrigin {
     }
 }
 
-/// What a caller gives to create a Task.
+/// A Task to be created.
 #[derive(Clone, Debug)]
 pub struct NewTask {
     /// The Function that runs; it must exist.
     pub function_name: FunctionName,
     /// The Function's input.
     pub data: Option<Json>,
-    /// When it is due; default now.
+    /// When it is due; now by default.
     pub start_timestamp: Option<Timestamp>,
-    /// Default the Function's.
+    /// The Function's default priority if absent.
     pub priority: Option<Priority>,
-    /// Words to find it by.
+    /// Strings to find it by.
     pub tags: Tags,
 }
 
-/// Where a Task stands: `new → inProgress → complete | failed | retried`, and `new → canceled`. No other move exists.
+/// The status of a Task: `new → inProgress → complete | failed | retried`, and `new → canceled`. There is no other
+/// transition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TaskStatus {
-    /// It waits: for its time, or for its turn.
+    /// It waits for its start or for a free slot.
     New,
     /// It runs.
     InProgress,
@@ -196,11 +197,11 @@ pub enum TaskStatus {
 }
 
 impl TaskStatus {
-    /// Every one of them.
+    /// Every status.
     pub const ALL: [Self; 6] =
         [Self::New, Self::InProgress, Self::Complete, Self::Failed, Self::Retried, Self::Canceled];
 
-    /// Its name.
+    /// The name of the status.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
@@ -212,7 +213,7 @@ impl TaskStatus {
         }
     }
 
-    /// Whether no move leads out of it.
+    /// Whether it never changes again.
     pub fn is_final(self) -> bool {
         match self {
             Self::New | Self::InProgress => false,
@@ -227,7 +228,7 @@ impl fmt::Display for TaskStatus {
     }
 }
 
-/// A text that names no [`TaskStatus`].
+/// The string does not name a [`TaskStatus`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a task status")]
 pub struct UnknownTaskStatus;
@@ -252,7 +253,7 @@ pub struct TaskError {
 }
 
 impl TaskError {
-    /// What is kept, and told to others, of an error: a Function may throw one of several megabytes.
+    /// The error as it is stored and shown: a Function may throw one of several megabytes.
     #[must_use]
     pub fn shortened(&self) -> Self {
         let (name, message) = cut_error(&self.name, &self.message);
@@ -260,13 +261,13 @@ impl TaskError {
     }
 }
 
-/// The longest name of an error that is kept, in bytes.
+/// The longest stored name of an error, in bytes.
 const ERROR_NAME: usize = 1024;
-/// The longest message of an error that is kept, in bytes: with the largest `data` and tags, a row still fits the
-/// 400 KB of DynamoDB, so that an outcome can always be written.
+/// The longest stored message of an error, in bytes: with the largest `data` and tags, a row still fits into the 400 KB of
+/// DynamoDB, so that an outcome can always be written.
 const ERROR_MESSAGE: usize = 32 * 1024;
 
-/// An error's name and message, cut to what is kept of them.
+/// An error's name and message, cut to their stored lengths.
 pub fn cut_error(name: &str, message: &str) -> (String, String) {
     (cut(name, ERROR_NAME), cut(message, ERROR_MESSAGE))
 }
@@ -284,15 +285,15 @@ pub enum TaskErrorKind {
     Runtime,
 }
 
-/// Words to find a Task by: at most 50, of 1–256 characters each.
+/// Strings to find a Task by: at most 50, of 1–256 characters each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 #[schema(value_type = Vec<String>, max_items = 50)]
 pub struct Tags(Vec<String>);
 
-/// Why a list of texts is no [`Tags`].
+/// The list is not valid [`Tags`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be at most 50 texts of 1 to 256 characters each")]
+#[error("must be at most 50 strings of 1 to 256 characters each")]
 pub struct InvalidTags;
 
 impl TryFrom<Vec<String>> for Tags {
@@ -310,7 +311,7 @@ impl From<Tags> for Vec<String> {
 }
 
 impl Tags {
-    /// The words.
+    /// The tags as strings.
     pub fn as_slice(&self) -> &[String] {
         &self.0
     }

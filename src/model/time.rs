@@ -8,14 +8,14 @@ use utoipa::ToSchema;
 
 /// A point in time with millisecond precision, printed as `2026-01-31T08:15:30.123Z` (contract §3).
 ///
-/// Limited to the years 1970–9999, so that the printed form always has the same width and sorts as text.
+/// Limited to the years 1970–9999, so that the printed form always has the same width and sorts as a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
 #[schema(description = "A point in time, to the millisecond, in UTC.", value_type = String, format = DateTime, example = "2026-01-31T08:15:30.123Z")]
 pub struct Timestamp(i64);
 
 const LATEST_MILLIS: i64 = 253_402_300_799_999;
 
-/// Why a text or a number is no [`Timestamp`].
+/// The string or number is not a valid [`Timestamp`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a timestamp; expected the form 2026-01-31T08:15:30.123Z, between the years 1970 and 9999")]
 pub struct InvalidTimestamp;
@@ -23,7 +23,7 @@ pub struct InvalidTimestamp;
 impl Timestamp {
     /// The Unix epoch.
     pub const EPOCH: Self = Self(0);
-    /// The last moment that can be written down.
+    /// The last moment that can be represented.
     pub const LATEST: Self = Self(LATEST_MILLIS);
 
     /// From milliseconds since the Unix epoch.
@@ -31,7 +31,7 @@ impl Timestamp {
         if (0..=LATEST_MILLIS).contains(&millis) { Ok(Self(millis)) } else { Err(InvalidTimestamp) }
     }
 
-    /// From milliseconds since the Unix epoch; what lies outside of the range becomes its nearest end.
+    /// From milliseconds since the Unix epoch, clamped to the range.
     pub fn saturating_from_millis(millis: i64) -> Self {
         Self(millis.clamp(0, LATEST_MILLIS))
     }
@@ -46,26 +46,26 @@ impl Timestamp {
         self.0 / 1000
     }
 
-    /// The moment `by` later, or the last one there is.
+    /// The moment `by` later, or the last one.
     #[must_use]
     pub fn saturating_add(self, by: Duration) -> Self {
         let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         Self::saturating_from_millis(self.0.saturating_add(millis))
     }
 
-    /// The moment `by` earlier, or the first one there is.
+    /// The moment `by` earlier, or the first one.
     #[must_use]
     pub fn saturating_sub(self, by: Duration) -> Self {
         let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         Self::saturating_from_millis(self.0.saturating_sub(millis))
     }
 
-    /// How long after `earlier` this is; zero when it is not.
+    /// The time since `earlier`; zero if that is not earlier.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
-    /// The UTC day, as `20260131`: what records are partitioned by.
+    /// The UTC day, such as `20260131`, by which records are partitioned.
     pub fn day(self) -> String {
         let printed = self.to_string();
         format!("{}{}{}", &printed[0..4], &printed[5..7], &printed[8..10])
@@ -74,7 +74,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // jiff's own timestamps end 26 hours before the year 9999 does, since each of them has to be a date everywhere.
+        // jiff's own timestamps end 26 hours before the year 9999 does, because each must be a valid date in every zone.
         match jiff::Timestamp::from_millisecond(self.0) {
             Ok(time) => write!(f, "{time:.3}"),
             Err(_) => write!(f, "{:.3}Z", EPOCH.saturating_add(SignedDuration::from_millis(self.0))),
@@ -92,7 +92,7 @@ impl FromStr for Timestamp {
         match (written.time(), written.to_numeric_offset()) {
             (Some(time), Some(offset)) => Self::from_millis(millis(written.date().to_datetime(time), offset)),
             (None, None) if is_date => Self::from_millis(millis(written.date().at(0, 0, 0, 0), Offset::UTC)),
-            // A date-time that names no offset would be local time, and a server has no business guessing which.
+            // A date-time without an offset is local time, and a server must not guess the zone.
             _ => Err(InvalidTimestamp),
         }
     }
@@ -100,10 +100,10 @@ impl FromStr for Timestamp {
 
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// Milliseconds since the Unix epoch of what a clock with this offset shows.
+/// Milliseconds since the Unix epoch when a clock with this offset shows this time.
 pub(crate) fn millis(shown: DateTime, offset: Offset) -> i64 {
     let since_epoch = shown.duration_since(EPOCH) - SignedDuration::from_secs(i64::from(offset.seconds()));
-    // Twenty thousand years of milliseconds fit.
+    // Twenty thousand years of milliseconds fit into 64 bits.
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prints_milliseconds_and_zulu_whatever_was_given() {
+    fn always_prints_milliseconds_in_utc() {
         for (given, printed) in [
             ("2026-01-31T08:15:30.123Z", "2026-01-31T08:15:30.123Z"),
             ("2026-01-31T08:15:30Z", "2026-01-31T08:15:30.000Z"),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_names_no_moment() {
+    fn refuses_strings_that_are_not_a_moment() {
         for given in [
             "",
             "yesterday",
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn every_moment_that_there_is_reads_as_it_is_printed() {
+    fn every_moment_is_read_as_it_is_printed() {
         for moment in
             [Timestamp::EPOCH, Timestamp::LATEST, Timestamp(253_402_207_200_999), Timestamp(253_402_207_201_000)]
         {

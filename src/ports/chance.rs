@@ -7,9 +7,9 @@ use std::{
 
 use crate::model::{ObjectId, Timestamp};
 
-/// Random numbers that nobody can foresee.
+/// Draws unpredictable random numbers.
 pub trait Chance: Send + Sync {
-    /// Fills the bytes.
+    /// Fills the buffer with random bytes.
     fn fill(&self, bytes: &mut [u8]);
 }
 
@@ -19,20 +19,20 @@ pub struct SystemChance;
 
 impl Chance for SystemChance {
     fn fill(&self, bytes: &mut [u8]) {
-        // Without random numbers no id and no token is safe: there is nothing sensible left to do.
+        // Without random numbers no id and no token is safe, so the process cannot continue.
         #[allow(clippy::expect_used)]
-        getrandom::fill(bytes).expect("the operating system gives no random numbers");
+        getrandom::fill(bytes).expect("the operating system provides random numbers");
     }
 }
 
-/// Draws ids that ascend within one process, whatever the clock does, and are unique across processes.
+/// Draws ids that ascend within one process, even if the clock goes back, and are unique across processes.
 pub struct Ids {
     chance: Arc<dyn Chance>,
     last: Mutex<ObjectId>,
 }
 
 impl Ids {
-    /// Draws from `chance`.
+    /// Draws random numbers from `chance`.
     pub fn new(chance: Arc<dyn Chance>) -> Self {
         Self { chance, last: Mutex::new(ObjectId::first_at(Timestamp::EPOCH)) }
     }
@@ -43,13 +43,13 @@ impl Ids {
         self.chance.fill(&mut bytes);
         let drawn = ObjectId::new(now, u64::from_be_bytes(bytes));
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        // Two ids of one millisecond stand in no order of their own; the second follows the first.
+        // Two random ids of one millisecond may be in any order; the second one must follow the first.
         let id = if drawn.time() > last.time() { drawn } else { last.successor() };
         *last = id;
         id
     }
 
-    /// `N` bytes that nobody can foresee, for tokens and nonces.
+    /// `N` unpredictable bytes, for tokens and nonces.
     pub fn secret<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         self.chance.fill(&mut bytes);

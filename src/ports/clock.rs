@@ -7,13 +7,13 @@ use crate::model::Timestamp;
 
 /// Tells the time and waits for it.
 pub trait Clock: Send + Sync {
-    /// Now.
+    /// The current time.
     fn now(&self) -> Timestamp;
-    /// Resolves `duration` later.
+    /// Resolves after `duration`.
     fn sleep<'a>(&'a self, duration: Duration) -> PortFuture<'a, ()>;
 }
 
-/// The machine's clock.
+/// The system's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

@@ -7,19 +7,19 @@ use crate::model::{FunctionName, ObjectId, TaskError};
 
 /// Publishes events, at least once each.
 pub trait Events: Send + Sync {
-    /// Answers when the event is on the wire for good.
+    /// Returns once the event is durably accepted.
     fn publish<'a>(&'a self, event: &'a TaskFailedEvent) -> PortFuture<'a, Result<(), PortError>>;
 }
 
 /// The `task_failed` event: `{id, type, content: {id, functionName, error}}` (contract §4).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskFailedEvent {
-    /// Stable, so that receivers can drop doubles: the Task's id (a Task fails once).
+    /// The Task's id, so that receivers can drop duplicates: a Task fails only once.
     pub id: ObjectId,
     /// Always `task_failed`.
     #[serde(rename = "type")]
     pub kind: TaskFailedKind,
-    /// What failed.
+    /// The Task that failed.
     pub content: TaskFailedContent,
 }
 
@@ -31,7 +31,7 @@ pub enum TaskFailedKind {
     TaskFailed,
 }
 
-/// What failed.
+/// The Task that failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskFailedContent {
@@ -39,12 +39,12 @@ pub struct TaskFailedContent {
     pub id: ObjectId,
     /// Its Function.
     pub function_name: FunctionName,
-    /// Why.
+    /// The reason.
     pub error: TaskError,
 }
 
 impl TaskFailedEvent {
-    /// The event of this Task's failure, with what is kept of the error: receivers see the same as the Task shows.
+    /// The event of this Task's failure, with the error as the Task shows it.
     pub fn new(task: ObjectId, function_name: FunctionName, error: &TaskError) -> Self {
         Self {
             id: task,

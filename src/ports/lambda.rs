@@ -1,4 +1,4 @@
-//! Runs Functions.
+//! Deploys and runs Functions.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -9,14 +9,14 @@ use crate::model::{
     json::scan::{elements, unescape},
 };
 
-/// AWS Lambda, or what stands in for it.
+/// AWS Lambda, or a stand-in for it.
 pub trait Lambda: Send + Sync {
-    /// Makes Lambda hold this code and configuration, creating the Lambda function when there is none, and answers
-    /// once it can be invoked. What was deployed before stays invocable until [`Lambda::retire`] drops it, so that
-    /// a caller who read the old record still runs the old code with the old configuration.
+    /// Deploys this code and configuration, creating the Lambda function if there is none, and returns once it can be
+    /// invoked. Earlier deployments stay invocable until [`Lambda::retire`] drops them, so that a caller who read the old
+    /// record still runs the old code with the old configuration.
     ///
-    /// `code` is absent when only the configuration changes; then `current` names what holds the code. Nothing is
-    /// written when nothing changed.
+    /// `code` is absent when only the configuration changes; then `current` names the deployment that holds the code.
+    /// Nothing is written when nothing changed.
     fn deploy<'a>(
         &'a self,
         spec: &'a FunctionSpec,
@@ -24,21 +24,19 @@ pub trait Lambda: Send + Sync {
         current: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>>;
 
-    /// Lets go of `replaced`, which no record names any more, and of what was deployed before it, once nothing that
-    /// was started with it can still be running; callers who read the record a moment ago still start it. What is
-    /// deployed again meanwhile stays. A failure here costs storage, never correctness.
+    /// Drops `replaced`, which no record names any more, and earlier deployments, once no run that was started with them
+    /// can still be in progress; callers who read the record a moment ago may still start one. A deployment that was
+    /// repeated meanwhile stays. A failure here costs storage, never correctness.
     fn retire<'a>(
         &'a self,
         function: &'a FunctionName,
         replaced: &'a Deployment,
     ) -> PortFuture<'a, Result<(), PortError>>;
 
-    /// Removes the Lambda function; its logs stay. Removing what is not there is no error, and what somebody deploys at
-    /// that moment stays.
+    /// Removes the Lambda function; its logs stay. It is not an error if there is none. A concurrent deployment stays.
     fn remove<'a>(&'a self, function: &'a FunctionName) -> PortFuture<'a, Result<(), PortError>>;
 
-    /// Runs the Function once and waits for its outcome. Never retries by itself: a second run must never be an
-    /// accident.
+    /// Runs the Function once and waits for its outcome. It never retries: a second run must never happen by accident.
     fn invoke<'a>(&'a self, request: InvokeRequest<'a>) -> PortFuture<'a, Result<Invocation, InvokeError>>;
 }
 
@@ -51,16 +49,16 @@ pub struct FunctionSpec {
     pub configuration: Configuration,
 }
 
-/// Why a deployment did not come about.
+/// A deployment failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
-    /// The code is not a zip that Lambda takes (1401).
+    /// The code is not a zip that Lambda accepts (1401).
     #[error("{0}")]
     InvalidCode(String),
-    /// The configuration is not one that Lambda takes (1402).
+    /// Lambda does not accept the configuration (1402).
     #[error("{0}")]
     InvalidConfiguration(String),
-    /// Others change the Lambda function at the same time, and went on doing so (1502).
+    /// The Lambda function is being changed concurrently (1502).
     #[error("{0}")]
     Conflict(String),
     /// The port failed.
@@ -68,26 +66,26 @@ pub enum DeployError {
     Port(#[from] PortError),
 }
 
-/// One run to be made.
+/// One run to start.
 #[derive(Clone, Debug)]
 pub struct InvokeRequest<'a> {
     /// The Function.
     pub function: &'a FunctionName,
-    /// Which version of it.
+    /// The version to run.
     pub deployment: &'a Deployment,
     /// The event, as JSON.
     pub payload: Bytes,
-    /// The Task or API Request that this run is for: what its log lines can be found by while it still runs, where
-    /// the adapter can do that.
+    /// The Task or API Request that this run is for. Some adapters can find its log lines by this while it is still
+    /// running.
     pub correlation: ObjectId,
-    /// How long the run may take: the adapter waits a little longer than that for the outcome, not for ever.
+    /// How long the run may take. The adapter waits a little longer than that for the outcome.
     pub time_limit: TimeLimit,
 }
 
-/// A run that was made.
+/// A run that took place.
 #[derive(Clone, Debug)]
 pub struct Invocation {
-    /// Lambda's id of it, which its log lines carry.
+    /// Lambda's id of the run, which its log lines carry.
     pub request_id: String,
     /// How it ended.
     pub outcome: Outcome,
@@ -98,7 +96,7 @@ pub struct Invocation {
 pub enum Outcome {
     /// The code returned this JSON.
     Returned(Bytes),
-    /// The code threw, exited, ran out of time or memory, or never came to its handler. Names are Lambda's own.
+    /// The code threw, exited, ran out of time or memory, or never reached its handler. The names are Lambda's.
     Failed(FunctionError),
 }
 
@@ -118,8 +116,8 @@ pub struct FunctionError {
 }
 
 impl FunctionError {
-    /// Reads an error as a runtime reports it: JSON with `errorType`, `errorMessage` and the stack trace. What it does not
-    /// say is empty. Whatever else it says is no part of the message: that could be a stack trace.
+    /// Reads an error as a runtime reports it: JSON with `errorType`, `errorMessage` and the stack trace. Absent fields are
+    /// empty. Other fields never become part of the message, because they could contain a stack trace.
     pub fn read(report: &[u8]) -> Self {
         let text = String::from_utf8_lossy(report);
         let said_without_json =
@@ -147,7 +145,7 @@ impl FunctionError {
     }
 }
 
-/// A run whose outcome is not known to be a run at all.
+/// The invocation failed: the code did not run, or it is unknown whether it did.
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeError {
     /// Lambda had no capacity. The code did not run.
@@ -156,12 +154,12 @@ pub enum InvokeError {
     /// Lambda refused (no such version, payload too large, …). The code did not run. `name` is Lambda's name for it.
     #[error("Lambda did not run the Function: {name}: {message}")]
     Refused {
-        /// Lambda's name of the error, e.g. `RequestEntityTooLargeException`.
+        /// Lambda's name of the error, such as `RequestEntityTooLargeException`.
         name: String,
-        /// What it said.
+        /// Its message.
         message: String,
     },
-    /// The connection broke or the answer never came: the code may have run, or still be running.
+    /// The connection broke, or no answer came: the code may have run, or may still be running.
     #[error("the outcome of the run is unknown: {0}")]
     OutcomeUnknown(String),
 }

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::{PortError, PortFuture};
 use crate::model::{FunctionName, ObjectId, Timestamp};
 
-/// Finds what Functions logged.
+/// Finds the log lines of Functions.
 pub trait Logs: Send + Sync {
     /// The lines of one run, oldest first.
     fn of_run<'a>(&'a self, query: RunLogQuery<'a>) -> PortFuture<'a, Result<Vec<LogLine>, PortError>>;
@@ -21,39 +21,39 @@ pub trait Logs: Send + Sync {
     ) -> PortFuture<'a, Result<Vec<LogLine>, PortError>>;
 }
 
-/// Which run's lines.
+/// Selects the lines of one run.
 #[derive(Clone, Debug)]
 pub struct RunLogQuery<'a> {
     /// The Function that ran.
     pub function: &'a FunctionName,
     /// The Task or API Request that it ran for.
     pub correlation: ObjectId,
-    /// Lambda's id of the run, when it is known already.
+    /// Lambda's id of the run, if it is already known.
     pub request_id: Option<&'a str>,
-    /// When the run began.
+    /// The start of the run.
     pub from: Timestamp,
-    /// No line is older than this, if it is given. Unlike the other two it was told by the clock that stamps the lines.
+    /// Only lines that are not older than this. Unlike the other two, it comes from the clock that stamps the lines.
     pub since: Option<Timestamp>,
-    /// No line is younger than this: when it had ended for certain.
+    /// A moment by which the run had certainly ended; no line is younger.
     pub to: Timestamp,
-    /// Which of the lines.
+    /// The page of lines.
     pub page: LogPage,
 }
 
-/// Which part of a list of lines.
+/// A page of a list of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogPage {
-    /// How many to pass over.
+    /// How many lines to skip.
     pub offset: usize,
-    /// How many to answer at most.
+    /// The maximum number of lines.
     pub limit: usize,
 }
 
 /// One line that a Function logged, or that Lambda logged about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogLine {
-    /// When.
+    /// When it was logged.
     pub timestamp: Timestamp,
-    /// What, without its line end.
+    /// The line, without its line ending.
     pub message: String,
 }

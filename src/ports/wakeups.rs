@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::{PortError, PortFuture};
 use crate::model::ObjectId;
 
-/// Wakes dispatchers. A wake-up is only a hint: late, lost and doubled ones cost time, never a Task.
+/// Wakes dispatchers. A wake-up is only a hint: a late, lost or duplicate one costs time, never a Task.
 pub trait Wakeups: Send + Sync {
-    /// Asks that a dispatcher look for due Tasks. Past the adapter's longest delay this does nothing: the ticker promotes
-    /// what lies further ahead.
+    /// Asks a dispatcher to look for due Tasks. Beyond the adapter's longest delay it does nothing: the ticker promotes
+    /// later Tasks.
     fn wake<'a>(&'a self, wakeup: Wakeup) -> PortFuture<'a, Result<(), PortError>>;
 
-    /// Tells the ticker that a Schedule came or went, so that it looks again. Where the ticker is started by a clock of
-    /// its own, nothing needs to be done.
+    /// Tells the ticker that a Schedule was created or deleted, so that it looks again. There is nothing to do where a
+    /// clock starts the ticker.
     fn schedules_changed<'a>(&'a self) -> PortFuture<'a, Result<(), PortError>> {
         Box::pin(async { Ok(()) })
     }
@@ -21,15 +21,15 @@ pub trait Wakeups: Send + Sync {
 /// A hint that a dispatcher should look for due Tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wakeup {
-    /// When it should look, counted from now.
+    /// How long to wait before it looks.
     pub delay: Duration,
-    /// The Task that it is sent for, if it is sent for one. The queue is read from an index, which may show a fresh Task
-    /// a moment late: a dispatcher that knows of the Task looks again.
+    /// The Task that it was sent for, if any. The queue is read from an index, which may show a new Task a moment late: a
+    /// dispatcher that knows about the Task looks again.
     pub task: Option<ObjectId>,
 }
 
 impl Wakeup {
-    /// At once, for whatever is due.
+    /// Immediately, for any due Task.
     pub const NOW: Self = Self { delay: Duration::ZERO, task: None };
 
     /// For this Task, which is due after `delay`.

@@ -1,4 +1,4 @@
-//! Work that goes on when whoever waits for it goes away.
+//! Work that continues when its caller stops waiting.
 
 use std::{
     fmt,
@@ -9,10 +9,10 @@ use std::{
 use tokio::runtime::Handle;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
-/// Does `work` where it is awaited, and by a task of its own once nobody awaits it any more: a task for each, and a
-/// wake-up to hear of its end, take longer than much of the work. `tracker` counts it until its end, whoever does it.
+/// Runs `work` where it is awaited, and in its own task only once nobody awaits it any more: spawning a task for each piece
+/// of work, and waking its caller at the end, would often take longer than the work. `tracker` tracks it until it ends.
 ///
-/// A panic comes out where it is awaited, and ends the work. To be called within a runtime.
+/// A panic propagates to the caller and ends the work. Must be called within a tokio runtime.
 pub fn detach_on_drop<F>(tracker: &TaskTracker, work: F) -> DetachOnDrop<F>
 where
     F: Future + Send + 'static,
@@ -29,7 +29,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send,
 {
-    /// Gone when it has come to its end.
+    /// `None` once it has ended.
     work: Option<(Pin<Box<F>>, TaskTrackerToken)>,
     tracker: TaskTracker,
     runtime: Handle,
@@ -43,7 +43,7 @@ where
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // Not to be found while it is polled, so that what panics does not go on.
+        // Taken out while it is polled, so that work that panics does not continue.
         let Some((mut work, token)) = self.work.take() else { return Poll::Pending };
         match work.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(output),

@@ -1,4 +1,4 @@
-//! What is made when it is first used.
+//! Values that are made on first use.
 
 use std::{
     fmt,
@@ -8,12 +8,12 @@ use std::{
 
 type Make<T> = Box<dyn FnOnce() -> T + Send>;
 
-/// Made when it is first used: with each client of an AWS service comes the whole table of AWS's regions and endpoints, and
-/// a handler that starts has use for one or two of seven. Clones share what is made.
+/// A value that is made on first use. Each client of an AWS service brings the whole table of AWS's regions and endpoints,
+/// and a handler needs only one or two of seven at its start. Clones share the value.
 pub struct OnDemand<T>(Arc<LazyLock<T, Make<T>>>);
 
 impl<T> OnDemand<T> {
-    /// What `make` makes.
+    /// A value that `make` makes on first use.
     pub fn new(make: impl FnOnce() -> T + Send + 'static) -> Self {
         Self(Arc::new(LazyLock::new(Box::new(make))))
     }

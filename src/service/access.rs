@@ -5,18 +5,18 @@ use std::sync::Arc;
 use super::Service;
 use crate::model::{Caller, Error, ErrorKind, Function, FunctionName, Permission, PermissionMode, Result, shorten};
 
-/// How old what is known of a Function may be.
+/// How current the record of a Function must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// A moment old, and no read of the store.
+    /// Up to two seconds old, without a read of the store.
     Lately,
-    /// As it is now: whoever has just changed or disabled it, in whichever process, finds that it is so.
+    /// Read now, so that every change that was made before is seen, in whichever process it was made.
     Now,
 }
 
 impl Service {
-    /// Whether this caller may run the Function: the refusal that running it would end with, before anything is read that
-    /// running it takes. What is known lately refuses nobody a direct execution.
+    /// Checks whether this caller may run the Function, before its input is read. A remembered record never refuses a direct
+    /// execution.
     pub async fn may_run(&self, caller: &Caller, name: &str, permission: Permission) -> Result<()> {
         match self.runnable(caller, name, permission, Known::Lately).await {
             Err(_) if permission == Permission::ExecuteTaskFunction => {
@@ -26,9 +26,9 @@ impl Service {
         }
     }
 
-    /// The Function, when this caller may run it; `permission` is the one that opens it whatever its mode.
+    /// The Function, if this caller may run it; `permission` allows it in every mode.
     ///
-    /// That a Function does not exist is told only to those who could run it if it did: others could probe for names.
+    /// Only callers who could run the Function learn that it does not exist; otherwise others could probe for names.
     pub(super) async fn runnable(
         &self,
         caller: &Caller,
@@ -37,7 +37,7 @@ impl Service {
         known: Known,
     ) -> Result<Arc<Function>> {
         let Ok(name) = FunctionName::parse(name) else {
-            // No Function can have this name; the permission for all of them is the only one that could cover it.
+            // No Function can have this name, so only the global permission can cover it.
             let held = caller.identity().is_some_and(|identity| identity.permissions.hold(permission));
             return Err(if held { Error::unknown("function", shorten(name)) } else { refusal(caller, permission) });
         };
@@ -46,7 +46,7 @@ impl Service {
         let found = match known {
             Known::Now => functions.read(&name).await?,
             Known::Lately => match functions.find(&name).await? {
-                // Whoever is told that there is none is told what is so now.
+                // "Does not exist" must be current.
                 None if held => functions.read(&name).await?,
                 found => found,
             },

@@ -1,4 +1,4 @@
-//! What callers without a credential may hold of the slots: never all of them.
+//! Limits the slots that callers without a credential may hold: never all of them.
 
 use std::sync::Arc;
 
@@ -36,8 +36,7 @@ impl AnonymousRuns {
 fn admit(runs: &Option<Arc<Semaphore>>, caller: &Caller, full: ErrorKind) -> Result<Admission> {
     match runs {
         Some(runs) if caller.identity().is_none() => Arc::clone(runs).try_acquire_owned().map(Some).map_err(|_| {
-            let message =
-                "As many runs of callers who are not logged in are in progress as may be at once. Try again later.";
+            let message = "The limit of concurrent runs for callers who are not logged in is reached. Try again later.";
             Error::new(full, message)
         }),
         Some(_) | None => Ok(None),

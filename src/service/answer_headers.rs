@@ -1,9 +1,8 @@
-//! Headers by which one API Function would speak for the whole origin, which it shares with the service and with every
-//! other Function.
+//! Headers that would affect the whole origin, which an API Function shares with the service and with all other Functions.
 
 use http::{HeaderName, HeaderValue, header};
 
-/// What a browser applies to the origin, not to the answer; and what the server says of itself.
+/// Headers that a browser applies to the origin and not to the answer, and headers that describe the server.
 const OF_THE_ORIGIN: [&str; 13] = [
     "accept-ch",
     "alt-svc",
@@ -20,10 +19,10 @@ const OF_THE_ORIGIN: [&str; 13] = [
     "strict-transport-security",
 ];
 
-/// Ways to log in for which a browser asks its user, in the name of the origin. The service takes none of them.
+/// Authentication schemes for which a browser prompts its user in the name of the origin. The service accepts none of them.
 const ASKED_BY_BROWSERS: [&str; 4] = ["basic", "digest", "negotiate", "ntlm"];
 
-/// Whether this header is left out of an answer.
+/// Whether this header is removed from an answer.
 pub(super) fn is_for_the_whole_origin(name: &HeaderName, value: &HeaderValue) -> bool {
     if name == header::WWW_AUTHENTICATE {
         let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
@@ -35,7 +34,7 @@ pub(super) fn is_for_the_whole_origin(name: &HeaderName, value: &HeaderValue) ->
     OF_THE_ORIGIN.contains(&name.as_str())
 }
 
-/// A cookie without its `Domain`: it goes back to this host, and to no other below the same domain.
+/// A cookie without its `Domain`: browsers return it to this host only, and to no sibling host.
 pub(super) fn without_domain(cookie: HeaderValue) -> HeaderValue {
     let is_domain = |attribute: &[u8]| {
         let name = attribute.split(|byte| *byte == b'=').next().unwrap_or_default();

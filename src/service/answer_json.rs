@@ -1,4 +1,4 @@
-//! The JSON of a Function's answer, looked at without being changed.
+//! Reads the JSON of a Function's answer without changing it.
 
 use std::{borrow::Cow, fmt};
 
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
-    /// A field's value; of two with one name the last.
+    /// A field's value; of two fields with the same name, the last one.
     pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().rev().find(|(own, _)| own == name).map(|(_, value)| *value)
     }
@@ -42,7 +42,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// What a JSON value is.
+/// The kind of a JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Null,
@@ -67,7 +67,7 @@ impl fmt::Display for Kind {
 }
 
 pub(super) fn kind_of(value: &RawValue) -> Kind {
-    // It parsed, so its first byte tells.
+    // It parsed, so the first byte decides.
     match value.get().as_bytes().first() {
         Some(b'{') => Kind::Object,
         Some(b'[') => Kind::Array,
@@ -96,7 +96,7 @@ pub(super) fn scalar_of(value: &RawValue) -> Option<Scalar<'_>> {
     }
 }
 
-/// The text of a string. Half of a surrogate pair is no character, though JSON can write it: it becomes U+FFFD.
+/// The contents of a string. A lone surrogate, which JSON can express, is not a character: it becomes U+FFFD.
 pub(super) fn decode(string: &RawValue) -> Cow<'_, str> {
     let written = string.get();
     let inner = written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
@@ -109,7 +109,7 @@ pub(super) fn decode(string: &RawValue) -> Cow<'_, str> {
     }
 }
 
-/// A string's JSON with `\ufffd` for each half of a pair that stands alone.
+/// The JSON of a string, with `\ufffd` in place of each lone surrogate.
 fn with_whole_pairs(json: &str) -> String {
     let unit = |at: usize| {
         let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
@@ -124,7 +124,7 @@ fn with_whole_pairs(json: &str) -> String {
             (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (12, false),
             (Some(0xd800..=0xdfff), _) => (6, true),
             (Some(_), _) => (6, false),
-            // A backslash and one character, which is ASCII: it parsed as JSON.
+            // A backslash and one ASCII character, because it parsed as JSON.
             (None, _) => (2, false),
         };
         let end = (at + taken).min(json.len());
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_a_pair_is_replaced_and_nothing_else_is() {
+    fn only_lone_surrogates_are_replaced() {
         for (json, text) in [
             (r#""plain é""#, "plain é"),
             (r#""\ud83d\ude00 \u00e9\n""#, "\u{1f600} é\n"),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_fields_with_one_name_the_last_counts() {
+    fn of_two_fields_with_one_name_the_last_wins() {
         let fields: Fields<'_> = serde_json::from_str(r#"{"a":1.10,"\u0061":[ 1 ],"b":null}"#).unwrap();
         assert_eq!(fields.get("a").unwrap().get(), "[ 1 ]");
         assert_eq!(fields.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a", "a", "b"]);

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::model::{Json, shorten};
 
-/// Headers that speak of the connection: they are the server's, whatever a Function says (RFC 9110 §7.6.1).
+/// Headers of the connection: only the server sets them, never a Function (RFC 9110 §7.6.1).
 pub(super) const OURS: [HeaderName; 8] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -27,13 +27,13 @@ pub(super) const OURS: [HeaderName; 8] = [
     header::UPGRADE,
 ];
 
-/// What Lambda writes between the head and the body of a stream whose head was said.
+/// The bytes that Lambda writes between the head and the body of a stream with a prelude.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/config-rs-write-functions.html>
 const END_OF_HEAD: [u8; 8] = [0; 8];
 
-/// Reads what a Function returned; the error says what was wrong with it (1409).
+/// Reads the value that a Function returned; the error says what is wrong with it (1409).
 pub(super) fn answer_of(result: &[u8]) -> Result<ApiAnswer, String> {
-    // No JSON has a zero byte in it, so a result that has eight is a stream and nothing else.
+    // JSON never contains a zero byte, so a result with eight of them is a stream.
     let streamed = result.windows(END_OF_HEAD.len()).position(|bytes| bytes == END_OF_HEAD);
     let (json, stream) = match streamed {
         Some(end) => (&result[..end], Some(Bytes::copy_from_slice(&result[end + END_OF_HEAD.len()..]))),
@@ -42,7 +42,7 @@ pub(super) fn answer_of(result: &[u8]) -> Result<ApiAnswer, String> {
     let json = std::str::from_utf8(json).map_err(|_| "the result is no UTF-8".to_owned())?;
     let json = match serde_json::from_str::<&RawValue>(json) {
         Ok(json) => Cow::Borrowed(json),
-        // Python writes numbers that JSON has no words for.
+        // Python writes numbers that JSON cannot express.
         Err(_) => Cow::Owned(
             Json::returned(json.as_bytes()).map_err(|error| format!("the result is no JSON: {error}"))?.into(),
         ),
@@ -90,15 +90,15 @@ fn status_of(value: Option<&RawValue>) -> Result<StatusCode, String> {
     }
 }
 
-/// The headers of an answer, and the length that it announces itself: it counts only for an answer to HEAD.
+/// The headers of an answer, and its announced length, which is used only for HEAD.
 #[derive(Default)]
 struct Headers {
     headers: HeaderMap,
     length: Option<u64>,
 }
 
-/// Where a name stands in several cases, the last one counts, as in any object; cookies are the exception, since that is
-/// how several are set where a name can stand only once. `multiValueHeaders` wins over `headers`.
+/// If a name occurs in several cases, the last one wins, as in any object. Cookies are the exception: in an object with
+/// unique names, this is how to set several. `multiValueHeaders` wins over `headers`.
 fn headers_of(result: &Fields<'_>) -> Result<Headers, String> {
     let mut read = Headers::default();
     for field in ["headers", "multiValueHeaders"] {
@@ -161,7 +161,7 @@ impl Headers {
     }
 }
 
-/// Payload 2.0 has a field of its own for cookies, since a name can stand only once in `headers`.
+/// Payload 2.0 has a separate field for cookies, because a name can occur only once in `headers`.
 fn add_cookies(headers: &mut HeaderMap, value: Option<&RawValue>) -> Result<(), String> {
     let Some(value) = value.filter(|value| kind_of(value) != Kind::Null) else { return Ok(()) };
     if kind_of(value) != Kind::Array {
@@ -193,7 +193,7 @@ fn body_of(result: &Fields<'_>) -> Result<Bytes, String> {
             .map(Bytes::from)
             .map_err(|error| format!("isBase64Encoded is true, and the body is not base64: {error}")),
         (kind, true) => Err(format!("isBase64Encoded is true, so the body must be a string, and it is {kind}")),
-        // As the Function wrote it: not a digit of it changes.
+        // As the Function wrote it: not a single digit changes.
         (_, false) => Ok(Bytes::copy_from_slice(body.get().as_bytes())),
     }
 }

@@ -1,6 +1,6 @@
 //! The event that an API Function receives: API Gateway's payload 2.0 (contract §5).
 //!
-//! Two things differ from what AWS sends, because upstream does it so: `rawQueryString` keeps its leading `?`, and
+//! Two things differ from AWS, as they do upstream: `rawQueryString` keeps its leading `?`, and
 //! `headers` still has the `cookie` that `cookies` lists.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
@@ -19,9 +19,9 @@ use serde::Serialize;
 use super::{ApiCall, passed_headers::is_passed_on};
 use crate::model::{Caller, Method, ObjectId, Timestamp};
 
-/// The one route and the one stage that there are.
+/// The only route and the only stage.
 const DEFAULT: &str = "$default";
-/// What stands for an account and an API where there is neither.
+/// A placeholder where there is no account and no API.
 const ACCOUNT: &str = "000000000000";
 const API: &str = "tasklane";
 
@@ -68,7 +68,7 @@ struct HttpContext<'a> {
     user_agent: Cow<'a, str>,
 }
 
-/// The event of this call, as JSON. `id` is its API Request's.
+/// The event of this call as JSON. `id` is the id of its API Request.
 pub(super) fn event_of(
     call: &ApiCall,
     caller: &Caller,
@@ -113,7 +113,7 @@ pub(super) fn event_of(
     serde_json::to_vec(&event).map(Bytes::from)
 }
 
-/// Header names are lower case already. Several values of one name are joined as API Gateway joins them.
+/// Header names are already in lower case. Several values of one name are joined as API Gateway does.
 fn headers_of<'a>(headers: &'a HeaderMap, caller: &'a Caller) -> BTreeMap<&'a str, Cow<'a, str>> {
     let mut event_headers = BTreeMap::new();
     for name in headers.keys().filter(|name| is_passed_on(name, headers)) {
@@ -141,7 +141,7 @@ fn cookies_of(headers: &HeaderMap) -> Vec<Cow<'_, str>> {
     cookies
 }
 
-/// The query as a form, decoded; values of one name are joined with commas, as API Gateway joins them.
+/// The decoded query; values of one name are joined with commas, as API Gateway does.
 fn parameters_of(query: &str) -> BTreeMap<String, String> {
     let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     let mut parameters: BTreeMap<String, String> = BTreeMap::new();
@@ -153,7 +153,7 @@ fn parameters_of(query: &str) -> BTreeMap<String, String> {
     parameters
 }
 
-/// The host that the client asked for, without its port.
+/// The host of the request, without its port.
 fn domain_of(headers: &HeaderMap) -> &str {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     match host.rsplit_once(':') {
@@ -162,13 +162,13 @@ fn domain_of(headers: &HeaderMap) -> &str {
     }
 }
 
-/// As access logs write it, and API Gateway with them: `12/Mar/2026:19:03:58 +0000`.
+/// The time in the format of access logs, which API Gateway uses too: `12/Mar/2026:19:03:58 +0000`.
 fn log_time(at: Timestamp) -> String {
     let time = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
     time.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string()
 }
 
-/// A header's value as text: UTF-8 where it is, else byte by byte as Latin-1, so that nothing is lost.
+/// A header's value as a string: UTF-8 if it is valid, otherwise byte by byte as Latin-1, so that nothing is lost.
 fn text_of(value: &HeaderValue) -> Cow<'_, str> {
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) => Cow::Borrowed(text),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_request_does_not_have_its_event_does_not_have() {
+    fn an_event_has_no_field_for_what_the_request_lacks() {
         let mut call = call(b"");
         call.raw_query = None;
         let event = event(&call, &Caller::Nobody);
@@ -294,8 +294,8 @@ mod tests {
         assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("/wA="), &json!(true)));
     }
 
-    /// Adapters for CGI, WSGI, Rack and PHP make one variable of every header whose name differs only in case and in what
-    /// is no letter and no digit. Whatever they make, it has to be what the service says.
+    /// Adapters for CGI, WSGI, Rack and PHP merge headers whose names differ only in case and in characters other than
+    /// letters and digits. The merged variable must have the value that the service set.
     #[test]
     fn who_is_asking_cannot_be_spoofed_in_any_spelling() {
         let variable = |name: &str| {

@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Service {
-    /// A page of API Requests. Calls that were answered before are on it, but where their records were lost.
+    /// A page of API Requests. It includes every call that was answered before, unless its record was lost.
     pub async fn list_api_requests(&self, caller: &Caller, query: &Query) -> Result<Page<Json>> {
         let _turn = self.turn_of(caller, query).await?;
         self.inner.recorder.write().await;

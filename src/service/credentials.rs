@@ -13,16 +13,16 @@ use crate::{
     },
 };
 
-/// What a caller gives to create a credential.
+/// A credential to be created.
 #[derive(Clone, Debug)]
 pub struct NewCredential {
-    /// Who it stands for.
+    /// The user that it identifies.
     pub user_id: UserId,
     /// The application that they log in through.
     pub application_id: Option<ApplicationId>,
-    /// What they may do with it.
+    /// Their permissions with it.
     pub permissions: Permissions,
-    /// When it expires; absent: when the caller's own does, or else when it is revoked.
+    /// When it expires; by default, when the caller's own credential does.
     pub expires_timestamp: Option<Timestamp>,
 }
 
@@ -30,14 +30,14 @@ pub struct NewCredential {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Credential {
-    /// Its id: what revoking it names.
+    /// Its id, which revokes it.
     pub id: ObjectId,
-    /// Who it stands for.
+    /// The user that it identifies.
     pub user_id: UserId,
     /// The application that they log in through.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub application_id: Option<ApplicationId>,
-    /// What they may do with it.
+    /// Their permissions with it.
     pub permissions: Permissions,
     /// Its OAuth 1.0a consumer key. Public.
     pub consumer_key: String,
@@ -45,7 +45,7 @@ pub struct Credential {
     pub token: String,
     /// When it was created.
     pub creation_timestamp: Timestamp,
-    /// When it expires; absent: it counts until it is revoked.
+    /// When it expires; absent if it is valid until it is revoked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires_timestamp: Option<Timestamp>,
     /// Who created it.
@@ -56,7 +56,7 @@ pub struct Credential {
     pub created_by_credential_id: Option<ObjectId>,
 }
 
-/// A credential with its secrets: answered once, when it is created.
+/// A credential with its secrets, which are shown only once.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreatedCredential {
@@ -77,23 +77,23 @@ impl std::fmt::Debug for CreatedCredential {
     }
 }
 
-/// What became of a revocation.
+/// The result of a revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Revoked {
     /// How many credentials were revoked.
     pub affected_records: u64,
-    /// The credentials that descend from this one: created with it, or with one that was. They were revoked with it
-    /// where that was asked for, and count on otherwise.
+    /// Its descendants: the credentials that were created with it, or with one of its descendants. They were revoked too if
+    /// the request asked for that; otherwise they stay valid.
     #[serde(default)]
     pub descendants: Vec<ObjectId>,
 }
 
 impl NewCredential {
-    /// Checks that the caller gives away no more than they hold: 10, naming what they lack, and 15 for a name that is not
-    /// a permission's and for a credential that would outlive theirs.
+    /// Checks that the caller grants no more than they hold: 10, naming the permission that they lack, and 15 for an unknown
+    /// permission and for a credential that would outlive theirs.
     ///
-    /// A permission for a single Function (`EXECUTE_TASK_FUNCTION:invoices`) may be given by whoever holds it or the
+    /// A caller may grant a permission for a single Function (`EXECUTE_TASK_FUNCTION:invoices`) if they hold it or the
     /// global one.
     fn check(&self, caller: &User) -> Result<()> {
         self.permissions
@@ -102,7 +102,7 @@ impl NewCredential {
         if let Some(lacking) = caller.permissions.first_lacking(&self.permissions) {
             return Err(Error::no_permission(lacking));
         }
-        // API Functions are told both, so both are part of who somebody is.
+        // API Functions receive both, so both are part of an identity.
         let application_is_own = self.application_id.is_none() || self.application_id == caller.application_id;
         let is_self = self.user_id == caller.user_id && application_is_own;
         if !is_self && !caller.permissions.hold(Permission::CreateCredentialsForOthers) {
@@ -114,7 +114,7 @@ impl NewCredential {
         match (self.expires_timestamp, caller.expires) {
             (Some(expires), Some(latest)) if expires > latest => Err(Error::field_format(
                 "expiresTimestamp",
-                format!("must not lie after {latest}, when the credential that you use expires"),
+                format!("must not be after {latest}, when your own credential expires"),
             )),
             _ => Ok(()),
         }
@@ -123,15 +123,15 @@ impl NewCredential {
 
 impl Service {
     /// Creates a credential, which expires with the caller's at the latest. 10 when it would hold a permission that the
-    /// caller does not, or stand for another user and the caller may not create those; 15 for a name that is not a
-    /// permission's, and when it would have expired already or outlive the caller's.
+    /// caller does not, or identify another user without the permission for that; 15 for an unknown permission, and when
+    /// it would be expired already or outlive the caller's.
     pub async fn create_credential(&self, caller: &Caller, new: NewCredential) -> Result<CreatedCredential> {
         let Caller::User(caller) = caller else { return Err(Error::not_authenticated()) };
         new.check(caller)?;
         let now = self.inner.ports.clock.now();
         let expires = new.expires_timestamp.or(caller.expires);
         if expires.is_some_and(|expires| expires <= now) {
-            return Err(Error::field_format("expiresTimestamp", "must lie in the future"));
+            return Err(Error::field_format("expiresTimestamp", "must be in the future"));
         }
         let ancestors = match &caller.credential {
             Some(credential) => credential.of_child().ok_or_else(too_many_ancestors)?,
@@ -143,7 +143,7 @@ impl Service {
         let (shown, issued) = auth::issue(identity, expires, now, ids, secrets).await.map_err(Error::internal)?;
         let stored = StoredCredential { created_by_user_id: Some(caller.user_id.clone()), ancestors, ..issued };
         if !self.inner.store.credentials.put(&stored).await? {
-            let message = "The credential that you use was revoked a moment ago.";
+            let message = "Your credential was revoked a moment ago.";
             return Err(Error::new(ErrorKind::AccessTokenUnknown, message));
         }
         info!(credential = %stored.id, user = %stored.identity.user_id, by = %caller.user_id, "credential created");
@@ -155,7 +155,7 @@ impl Service {
         })
     }
 
-    /// Every credential that is not revoked, by creation, expired ones too, in one page; `query` is echoed and
+    /// All credentials that are not revoked, expired ones included, by creation, in one page; `query` is echoed and
     /// otherwise ignored.
     pub async fn list_credentials(&self, query: &str) -> Result<Page<Credential>> {
         let stored = self.inner.store.credentials.list().await?;
@@ -165,11 +165,11 @@ impl Service {
         Ok(Page { query: query.to_owned(), page, data })
     }
 
-    /// Revokes a credential: from then on it is unknown. Its descendants are named, and with `descendants` they are
-    /// revoked too, also where the credential itself was revoked before. 16 when there is nothing to revoke.
+    /// Revokes a credential, which is then unknown, and lists its descendants. With `descendants` it revokes them too, even
+    /// if the credential itself was revoked before. 16 when there is nothing to revoke.
     pub async fn revoke_credential(&self, id: ObjectId, descendants: bool) -> Result<Revoked> {
         let credentials = &self.inner.store.credentials;
-        // It goes first: then none of its descendants can come to be any more but from the ones that are left.
+        // The credential first: then only existing descendants can create new ones.
         let itself = credentials.revoke(id).await?;
         let mut revoked = Revoked { affected_records: u64::from(itself), descendants: Vec::new() };
         loop {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_gives_away_more_than_they_hold() {
+    fn a_caller_grants_no_more_than_they_hold() {
         let check = |held: &[&str], given: &[&str]| kind(new("ada", given).check(&ada(held)));
         let refused = Some(ErrorKind::NoPermission);
         assert_eq!(check(&["CREATE_CREDENTIALS"], &[]), None);
@@ -260,9 +260,9 @@ mod tests {
     }
 
     #[test]
-    fn nobody_gives_away_names_that_mean_nothing_yet() {
+    fn unknown_permissions_are_not_granted() {
         for name in ["SOME_FUTURE_PERMISSION", "*", "ALL", "VIEW_TASKS,", "VIEW_TASK", "VIEW_TASKS:x"] {
-            // Not even who holds that very name, as the claims of an issuer may say.
+            // Not even a caller whose token names exactly that, as the claims of an issuer may.
             let error = new("ada", &[name]).check(&ada(&[name, "VIEW_TASKS"])).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::FieldFormat, "{name}");
             assert!(error.message().contains(name), "{error}");
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn another_user_or_application_takes_a_permission_of_its_own() {
+    fn another_user_or_application_needs_its_own_permission() {
         let (plain, with) = (ada(&["CREATE_CREDENTIALS"]), ada(&["CREATE_CREDENTIALS_FOR_OTHERS"]));
         let elsewhere = NewCredential { application_id: ApplicationId::parse("console").ok(), ..new("ada", &[]) };
         for other in [new("administrator", &[]), elsewhere] {
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn no_credential_outlives_the_one_that_it_was_created_with() {
+    fn no_credential_outlives_its_creator() {
         let at = |seconds: i64| Some(Timestamp::saturating_from_millis(seconds * 1000));
         let caller = User { expires: at(10), ..ada(&["CREATE_CREDENTIALS_FOR_OTHERS"]) };
         let check = |expires| kind(NewCredential { expires_timestamp: expires, ..new("bob", &[]) }.check(&caller));

@@ -13,31 +13,31 @@ use crate::{
     store::Versioned,
 };
 
-/// What a caller gives to create a Function.
+/// A Function to be created.
 #[derive(Clone, Debug)]
 pub struct NewFunction {
     /// Its name.
     pub name: FunctionName,
     /// The zip.
     pub code: Bytes,
-    /// What Lambda calls.
+    /// Lambda's Handler.
     pub entry_point: EntryPoint,
-    /// What runs it.
+    /// Lambda's Runtime.
     pub runtime: Runtime,
-    /// Everything that has a default.
+    /// The options that have a default.
     pub options: FunctionOptions,
 }
 
-/// A change of a Function: what is absent keeps its value.
+/// A change of a Function; an absent field keeps its value.
 #[derive(Clone, Debug, Default)]
 pub struct FunctionChange {
     /// The zip.
     pub code: Option<Bytes>,
-    /// What Lambda calls.
+    /// Lambda's Handler.
     pub entry_point: Option<EntryPoint>,
-    /// What runs it.
+    /// Lambda's Runtime.
     pub runtime: Option<Runtime>,
-    /// Everything else.
+    /// The other options.
     pub options: FunctionOptions,
 }
 
@@ -63,8 +63,8 @@ impl Service {
         Ok(Page { query: query.to_owned(), page, data })
     }
 
-    /// Creates a Function and its Lambda function. 17 when the name is taken, 1401 for code that is no zip, 1402 for
-    /// what Lambda would refuse, 1407 for a name too long for the deployment's prefix.
+    /// Creates a Function and its Lambda function. 17 when the name is taken, 1401 for code that is not a zip, 1402 for
+    /// a configuration that Lambda would refuse, 1407 for a name too long for the deployment's prefix.
     pub async fn create_function(&self, new: NewFunction) -> Result<Function> {
         let NewFunction { name, code, entry_point, runtime, options } = new;
         if !name.fits_prefix(&self.inner.settings.prefix) {
@@ -104,8 +104,8 @@ impl Service {
         Ok(self.stored_function(name).await?.value)
     }
 
-    /// Changes a Function, atomically for callers: what Lambda deployed is written together with the configuration.
-    /// 16 when there is none; 1401, 1402 as at creation; 1502 when others keep changing it.
+    /// Changes a Function, atomically for callers: the new version in Lambda is written together with the configuration.
+    /// 16 when there is none; 1401, 1402 as at creation; 1502 when concurrent changes keep winning.
     pub async fn update_function(&self, name: &str, change: FunctionChange) -> Result<AffectedRecords> {
         if let Some(runtime) = &change.runtime {
             must_be_offered(runtime)?;
@@ -120,7 +120,7 @@ impl Service {
                 let spec = FunctionSpec { name: new.name.clone(), configuration: new.configuration.clone() };
                 new.deployment = match self.deploy(&spec, change.code.clone(), Some(&old.deployment)).await {
                     Ok(deployment) => deployment,
-                    // Another process may have changed or deleted it meanwhile; then what stands now decides.
+                    // Another process may have changed or deleted it meanwhile; then its current state decides.
                     Err(error) if self.stored_function(name).await?.revision == revision => return Err(error),
                     Err(_) => {
                         self.again(&mut tries).await?;
@@ -150,8 +150,8 @@ impl Service {
     pub async fn delete_function(&self, name: &str) -> Result<AffectedRecords> {
         let name = self.stored_function(name).await?.value.name;
         let _turn = self.turn_to_change(&name).await?;
-        // The record first: what is left in Lambda when the second step fails runs for nobody, and a later creation of
-        // the same name takes it over. The other way round, a Function would be left that cannot run.
+        // The record first. If the second step fails, the Lambda function that is left is never called, and a later
+        // creation of the same name takes it over. The other order could leave a Function that cannot run.
         if !self.inner.store.functions.delete(&name).await? {
             return Err(Error::unknown("function", name));
         }
@@ -164,8 +164,8 @@ impl Service {
         Ok(AffectedRecords::ONE)
     }
 
-    /// Enables or disables a Function; nothing happens when it is so already. 16 when there is none, 1502 when others
-    /// keep changing it. It does not wait for deployments: they find that it was disabled when they are written.
+    /// Enables or disables a Function; does nothing if it already is. 16 when there is none, 1502 when concurrent changes
+    /// keep winning. It does not wait for deployments in progress: they notice when they are written.
     pub async fn set_function_enabled(&self, name: &str, enabled: bool) -> Result<AffectedRecords> {
         let mut tries = self.tries();
         loop {
@@ -187,7 +187,7 @@ impl Service {
         }
     }
 
-    /// A deployment for a Function that another process deleted meanwhile may have brought the Lambda function back.
+    /// A deployment of a Function that another process deleted meanwhile may have recreated the Lambda function.
     async fn remove_if_deleted(&self, function: &Function) -> Result<()> {
         if self.inner.store.functions.get(&function.name).await?.is_none()
             && let Err(error) = self.inner.ports.lambda.remove(&function.name).await
@@ -218,15 +218,14 @@ impl Service {
         })
     }
 
-    /// A change may let waiting Tasks run: a Function was enabled, or its limit was raised.
+    /// After a change, waiting Tasks may be able to run: the Function was enabled, or its limit was raised.
     async fn function_changed(&self, function: &Function) {
         self.inner.functions.forget(&function.name);
         self.wake(Wakeup::NOW).await;
     }
 
-    /// Lets Lambda drop what was deployed before `old`. The one before the current stays: a call that read its record
-    /// a moment ago still runs it. The turn ends with it: a change that goes back to `old` deploys it again, and that
-    /// must not happen while it is being retired.
+    /// Retires the versions up to `old` in Lambda. The turn ends only then: a change back to `old` would deploy it again,
+    /// which must not happen while it is being retired.
     fn retire_in_background(&self, old: Function, turn: Turn) {
         let this = self.clone();
         self.inner.background.spawn(async move {

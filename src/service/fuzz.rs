@@ -1,17 +1,17 @@
-//! What API Functions answer, when they may answer anything.
+//! Arbitrary answers of API Functions.
 
 use http::header;
 
 use super::api_answer::{OURS, answer_of};
 use crate::model::Json;
 
-/// The longest reason that a caller is given.
+/// The longest reason that a caller gets.
 const LONGEST_REASON: usize = 1000;
 
-/// Reads the bytes as what an API Function returned.
+/// Reads the bytes as the result of an API Function.
 ///
-/// What is taken keeps to contract §5: a status from 200 to 499, a content type, no header of the connection's, none
-/// that could end the head early. What is refused is refused in a sentence of bounded length.
+/// An accepted answer follows contract §5: a status from 200 to 499, a content type, no header of the connection, and no
+/// header that could end the head early. A refusal has a reason of bounded length.
 pub fn api_answer(data: &[u8]) {
     match answer_of(data) {
         Ok(answer) => {

@@ -1,7 +1,7 @@
-//! Whose list is looked through: one of each caller's at a time.
+//! Lists that have to read records take turns: one at a time for each caller.
 //!
-//! A filter says how much work a list is, and its caller says how many lists there are. So those that have to look into
-//! records wait for the caller's own, and nobody else's.
+//! The filter decides how much work a list is, and the caller decides how many lists there are. So a list that has to look
+//! into records waits for the caller's other lists, and for nobody else's.
 
 use std::{
     collections::HashMap,
@@ -17,12 +17,12 @@ use crate::{
     rql::Query,
 };
 
-/// How many lists of one caller there may be, the one that is looked through among them.
+/// How many lists of one caller there may be, including the one in progress.
 const MOST: usize = 100;
 /// How long a list waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The lists of every caller who has any now.
+/// The lists in progress and waiting, by caller.
 #[derive(Default)]
 pub(super) struct Lists(Mutex<HashMap<Asker, Queue>>);
 
@@ -38,9 +38,9 @@ struct Queue {
     lists: usize,
 }
 
-/// A list that may be looked through, until this is dropped.
+/// The right to look through a list, until this is dropped.
 pub(super) struct Turn<'a> {
-    // Given back before its place is.
+    // Dropped before its place.
     _turn: OwnedSemaphorePermit,
     _place: Place<'a>,
 }
@@ -52,8 +52,8 @@ struct Place<'a> {
 }
 
 impl Service {
-    /// Waits until this list may be looked through; at once where none of its records has to be looked into. 1505 when too
-    /// many lists of this caller are there, or take too long.
+    /// Waits until this list may be looked through; returns at once if no record has to be looked into. 1505 when this
+    /// caller has too many lists, or they take too long.
     pub(super) async fn turn_of(&self, caller: &Caller, query: &Query) -> Result<Option<Turn<'_>>> {
         if !query.looks_into_records() {
             return Ok(None);

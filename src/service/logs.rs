@@ -1,4 +1,4 @@
-//! What Functions logged: by Task, by API Request, by Function.
+//! The log lines of Functions: by Task, by API Request, by Function.
 
 use std::time::Duration;
 
@@ -15,20 +15,20 @@ use crate::{
 /// The answer of a logs endpoint: `{page: {offset, limit}, data: [{message, timestamp}]}`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct LogsAnswer {
-    /// Where in the lines this page lies.
+    /// The position of this page.
     pub page: PageWindow,
     /// The lines, oldest first.
     pub data: Vec<LogLine>,
 }
 
-/// How much text a page holds at most that is longer than its limit, in bytes: a client on AWS gets 6 MB in one answer.
+/// The maximum size of a page that exceeds its limit, in bytes: on AWS one answer carries at most 6 MB.
 const LONGEST_PAGE: usize = 4 << 20;
 
-/// How long after a run had ended its last lines may still be stamped.
+/// How long after the end of a run its last lines may be stamped.
 const STRAGGLERS: Duration = Duration::from_secs(60);
 
 impl Service {
-    /// What a Task's run logged; 16 when there is no such Task, 27 before it ran, 1408 when nothing is found yet.
+    /// The log lines of a Task's run; 16 when there is no such Task, 27 before it ran, 1408 when no line is found yet.
     pub async fn task_logs(&self, id: ObjectId, bounds: &RunLogBounds) -> Result<LogsAnswer> {
         let record = self.inner.store.tasks.get(id).await?.ok_or_else(|| Error::unknown("task", id))?;
         let task = record.task;
@@ -46,7 +46,7 @@ impl Service {
         answer(lines, bounds, ErrorKind::NoTaskLogsFound)
     }
 
-    /// What an API Request's run logged; 16 when there is no such record, 1413 when nothing is found yet.
+    /// The log lines of an API Request's run; 16 when there is no such record, 1413 when no line is found yet.
     pub async fn api_request_logs(&self, id: ObjectId, bounds: &RunLogBounds) -> Result<LogsAnswer> {
         let found = self.inner.store.api_requests.get(id).await?;
         let request = found.ok_or_else(|| Error::unknown("API request", id))?;
@@ -56,8 +56,8 @@ impl Service {
         answer(lines, bounds, ErrorKind::NoApiRequestLogsFound)
     }
 
-    /// What a Function logged between two moments, through whatever run (deprecated endpoint). 16 when there is no
-    /// such Function.
+    /// The log lines of all runs of a Function between two moments (deprecated endpoint). 16 when there is no such
+    /// Function.
     pub async fn function_logs(&self, name: &str, bounds: &FunctionLogBounds) -> Result<Vec<LogLine>> {
         let unknown = || Error::unknown("function", shorten(name));
         let name = FunctionName::parse(name).map_err(|_| unknown())?;
@@ -89,11 +89,11 @@ impl Service {
     }
 }
 
-/// Reads a page of lines of which none is older than `from`.
+/// Reads a page of lines that are not older than `from`.
 ///
-/// A client may go on with the moment of the last line that it saw, and know of no offset. A burst logs more lines within
-/// a millisecond than a page holds; then the page holds all of that millisecond and its own number of lines after it, or
-/// the client would see the same page for ever.
+/// A client may continue from the moment of the last line that it saw, without an offset. A burst may log more lines within
+/// one millisecond than fit a page. Such a page contains all lines of that millisecond and a full page after them;
+/// otherwise the client would get the same page forever.
 async fn whole_moment<F>(
     window: Window,
     from: Option<Timestamp>,
@@ -126,7 +126,7 @@ where
     Ok(lines)
 }
 
-/// The page of these lines; the error `none` when a run's log as a whole is empty.
+/// The page of these lines; the error `none` when the whole log of a run is empty.
 fn answer(data: Vec<LogLine>, bounds: &RunLogBounds, none: ErrorKind) -> Result<LogsAnswer> {
     if data.is_empty() && bounds.window.offset == 0 && bounds.from.is_none() {
         return Err(Error::new(none, "No log lines were found yet; they may arrive a moment after the run."));

@@ -1,8 +1,8 @@
-//! What callers can do, one file a capability.
+//! Everything that callers can do, one file per capability.
 //!
-//! Everything here takes parsed values and answers with the contract's [`crate::model::Error`]; HTTP is not known here.
-//! Global permissions (contract §3) are checked by whoever lets callers in; permission modes (§6) depend on the
-//! Function and are checked here.
+//! The methods take parsed values and return the contract's [`crate::model::Error`]. axum is not known here; headers and
+//! status codes are, because an API Function is an HTTP endpoint. Global permissions (contract §3) are checked by the
+//! layer that admits callers; permission modes (§6) depend on the Function and are checked here.
 
 mod access;
 mod anonymous;
@@ -74,13 +74,13 @@ struct Inner {
     recorder: Recorder,
     lists: Lists,
     turns: Arc<Turns>,
-    /// What goes on after its caller was answered or went away.
+    /// Work that continues after its caller was answered or hung up.
     background: TaskTracker,
 }
 
 impl Service {
-    /// Serves with these. `slots` and `functions` are shared with the dispatcher of the same process, if there is one;
-    /// `secrets` seals what credentials are checked by.
+    /// `slots` and `functions` are shared with the dispatcher of the same process, if there is one; `secrets` seals the
+    /// secrets of credentials.
     pub fn new(
         store: Store,
         ports: Ports,
@@ -112,14 +112,15 @@ impl Service {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Waits for everything that goes on after its caller was answered or went away.
+    /// Waits for all work that continues after its caller was answered or hung up.
     pub async fn drain(&self) {
         self.inner.background.close();
         self.inner.background.wait().await;
         self.inner.background.reopen();
     }
 
-    /// Does work whose caller waits, as long as there is somebody to answer; then answers `late`. The work goes on.
+    /// Does work for a caller who waits. When the caller cannot wait any longer, the answer is `late`, and the work
+    /// continues.
     async fn answer_of<T: Send>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
@@ -134,17 +135,17 @@ impl Service {
         }
     }
 
-    /// Asks that a dispatcher look for due Tasks. The ticker finds what no wake-up was sent for.
+    /// Asks a dispatcher to look for due Tasks. If the wake-up is lost, the ticker finds them.
     pub(crate) async fn wake(&self, wakeup: Wakeup) {
         if let Err(error) = self.inner.ports.wakeups.wake(wakeup).await {
-            warn!(%error, "no wake-up was sent; the ticker finds the task");
+            warn!(%error, "no wake-up was sent; the ticker will find the task");
         }
     }
 
-    /// Tells the ticker that a Schedule came or went.
+    /// Tells the ticker that a Schedule was created or deleted.
     async fn schedules_changed(&self) {
         if let Err(error) = self.inner.ports.wakeups.schedules_changed().await {
-            warn!(%error, "the ticker was not told; it finds the schedule at its next look");
+            warn!(%error, "the ticker was not told of a schedule; its next tick finds it");
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-/// Names that only the service may speak with: what a client sends under them, however it is spelled, is dropped.
+/// Names that only the service may set: a client's headers with these names are dropped, in any spelling.
 const REQUESTING: &str = "x-exh-requesting-";
 
-/// Names that this service, a proxy in front of it or the connection speaks with; all that begin so, where a hyphen ends it.
+/// Names that this service, a proxy in front of it or the connection sets; a trailing hyphen makes it a prefix.
 const SPOKEN_FOR: [&str; 23] = [
     "x-exh-",
     "x-forwarded-",
@@ -32,14 +32,13 @@ const SPOKEN_FOR: [&str; 23] = [
     "if-",
 ];
 
-/// Whether a header of these is passed on to the Function.
+/// Whether the Function receives this header of a request.
 ///
-/// Three kinds are not:
-/// - The caller's credential: it opens this service, and is none of the Function's business.
-/// - What claims to say who is asking.
-/// - Another spelling of a name that somebody else speaks with, or that the request also has in its usual spelling.
-///   Adapters for CGI, WSGI, Rack and PHP take `X_Forwarded_For` and `X-Forwarded-For` for one variable, and which of
-///   the two wins is chance.
+/// Three kinds are dropped:
+/// - The caller's credential: it is meant for this service only.
+/// - Headers that claim to identify the caller.
+/// - Another spelling of a reserved name, or of a header that the request also has in its usual spelling. Adapters for
+///   CGI, WSGI, Rack and PHP map `X_Forwarded_For` and `X-Forwarded-For` to one variable, and either may win.
 pub(super) fn is_passed_on(name: &HeaderName, headers: &HeaderMap) -> bool {
     if name == header::AUTHORIZATION {
         return false;
@@ -52,7 +51,7 @@ pub(super) fn is_passed_on(name: &HeaderName, headers: &HeaderMap) -> bool {
     !spoken_for && !headers.contains_key(usual.as_str())
 }
 
-/// The name with a hyphen for everything that is no letter and no digit. It is in lower case already.
+/// The name, already in lower case, with a hyphen for every character other than a letter or a digit.
 fn usual_spelling(name: &HeaderName) -> String {
     name.as_str().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }

@@ -1,4 +1,4 @@
-//! API Request records that no caller waits for: what comes within some milliseconds is written together.
+//! Writes API Request records that no caller waits for, in batches of a few milliseconds.
 
 use std::{
     mem,
@@ -10,14 +10,14 @@ use tracing::warn;
 
 use crate::{model::ApiRequest, store::ApiRequests};
 
-/// How long the first record waits for others. Each write is a sync of the disk, whose time the calls themselves want.
+/// How long the first record waits for others. Each write is a sync of the disk, which the calls themselves need.
 pub(super) const GATHER: Duration = Duration::from_millis(10);
 
 /// Records on their way to the store.
 pub(super) struct Recorder {
     store: ApiRequests,
     waiting: Mutex<Vec<ApiRequest>>,
-    /// One batch at a time: whoever has this knows that every earlier batch is written.
+    /// One batch at a time: while this is locked, every earlier batch is written.
     writing: tokio::sync::Mutex<()>,
 }
 
@@ -26,8 +26,8 @@ impl Recorder {
         Self { store, waiting: Mutex::default(), writing: tokio::sync::Mutex::default() }
     }
 
-    /// Takes a record. `true`: it is the first that waits, and the caller has to see to it that [`Recorder::write`] is
-    /// called within [`GATHER`].
+    /// Takes a record. `true`: it is the first one waiting, and the caller must call [`Recorder::write`] after
+    /// [`GATHER`].
     #[must_use]
     pub(super) fn add(&self, record: ApiRequest) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -35,7 +35,7 @@ impl Recorder {
         waiting.len() == 1
     }
 
-    /// Writes what was taken so far. A record that cannot be written is lost: it never makes a call fail.
+    /// Writes the records taken so far. A record that cannot be written is lost: it never makes a call fail.
     pub(super) async fn write(&self) {
         let _turn = self.writing.lock().await;
         let records = mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));

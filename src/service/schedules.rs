@@ -19,8 +19,8 @@ impl Service {
 
     /// Creates a Schedule, whose first occurrence is its `start_timestamp`; 16 when its Function does not exist.
     ///
-    /// A start that lies in the past makes the first occurrence that is still to come, or now, the next one: no
-    /// occurrence from before the Schedule existed is made up for.
+    /// If the start lies in the past, the next occurrence is the first one that is due now or later: occurrences from
+    /// before the Schedule existed are skipped.
     pub async fn create_schedule(&self, caller: &Caller, new: NewSchedule) -> Result<Schedule> {
         check_data_size(new.data.as_ref())?;
         if self.inner.functions.find(&new.function_name).await?.is_none() {
@@ -50,8 +50,8 @@ impl Service {
         Ok(schedule)
     }
 
-    /// Creates the Task of a first occurrence that is due already, because the next tick may be a minute away; whatever
-    /// comes later is the ticker's, and so is the first occurrence when this fails.
+    /// Creates the Task of a first occurrence that is already due, because the next tick may be a minute away. The ticker
+    /// handles all later occurrences, and this one if it fails here.
     async fn begin_schedule(&self, schedule: &mut Schedule, now: Timestamp) {
         if schedule.next_timestamp <= now {
             let Inner { store, ports, functions, .. } = &*self.inner;
@@ -68,7 +68,7 @@ impl Service {
         self.schedules_changed().await;
     }
 
-    /// Deletes a Schedule; the Tasks it created stay. 16 when there is none.
+    /// Deletes a Schedule; the Tasks that it created stay. 16 when there is none.
     pub async fn delete_schedule(&self, id: ObjectId) -> Result<AffectedRecords> {
         if !self.inner.store.schedules.delete(id).await? {
             return Err(Error::unknown("schedule", id));

@@ -1,23 +1,22 @@
-//! What a deployment decides.
+//! The settings of one deployment.
 
 use std::time::Duration;
 
-/// The settings of one deployment.
+/// The settings of a deployment.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The prefix of this deployment's Lambda functions: `<prefix>-<name>`.
     pub prefix: String,
     /// How many API Functions may run at once in this process (1412 past that).
     pub api_concurrency: u16,
-    /// How many runs of public Functions callers without a credential may have at once in this process, of API Functions and
-    /// of direct executions each: they must not be able to hold every slot. No limit when absent.
+    /// How many runs of public Functions callers without a credential may have at once in this process, so that they can
+    /// never hold every slot. No limit when absent.
     pub anonymous_concurrency: Option<AnonymousConcurrency>,
-    /// Whether an API Request record is written before the call is answered: where a process is frozen once it has
-    /// answered, as a Lambda handler is, it must be. Its loss never fails the call either way.
+    /// Whether an API Request record is written before the call is answered, as it must be where the process freezes after
+    /// the answer, such as in a Lambda handler. The loss of a record never fails the call.
     pub record_before_answer: bool,
-    /// How long a caller who waits for a Function can be kept waiting; for as long as it takes when absent. Where
-    /// something in front of the service gives up by itself, the caller is told before it does (1405, with the Task's
-    /// id), and the run goes on to its end.
+    /// How long a caller may wait for a Function; without a limit when absent. A gateway in front of the service gives up at
+    /// some point; before that, the caller gets error 1405 with the Task's id, and the run continues.
     pub answer_within: Option<Duration>,
 }
 
@@ -31,7 +30,7 @@ pub struct AnonymousConcurrency {
 }
 
 impl AnonymousConcurrency {
-    /// Half of the slots that there are, and one at least.
+    /// Half of the slots, and at least one.
     pub fn half_of(api: u16, direct: u16) -> Self {
         Self { api: (api / 2).max(1), direct: (direct / 2).max(1) }
     }

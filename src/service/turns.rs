@@ -1,4 +1,4 @@
-//! One deployment of a Function at a time, and how long a change is tried while others come first.
+//! Serialises deployments of one Function, and limits how long a change is retried while concurrent changes win.
 
 use std::{
     collections::HashMap,
@@ -14,34 +14,34 @@ use crate::{
     ports::Clock,
 };
 
-/// How long a caller waits for their turn. Everybody before them deploys, which takes seconds for large code.
+/// How long a caller waits for their turn. Each caller before them deploys, which takes seconds for large code.
 const TURN_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a change is started again after others came first: well below the 30 s after which a gateway gives up.
+/// How long a change is retried after concurrent changes: well below the 30 s after which a gateway gives up.
 const CHANGE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The first pause before a change is tried again; it doubles each time.
+/// The pause before the first retry of a change; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Who may deploy or remove a Function now: within one process they come one after the other, in the order in which they
-/// asked. There is an entry only for a Function that somebody changes or waits to change.
+/// The queues of deployments and removals by Function: within one process they run one at a time, in the order of their
+/// requests. A Function has an entry only while a change runs or waits.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     queues: Mutex<HashMap<FunctionName, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-/// Somebody's turn. It ends when this is dropped.
+/// The turn of one change. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
-    // Dropped before the place in the queue, so that the place sees whether anybody else is left.
+    // Dropped before the place in the queue, so that the place sees whether other changes are left.
     _turn: OwnedMutexGuard<()>,
     _place: Place,
 }
 
-/// A place in a queue, of a caller who waits or has their turn.
+/// A place in a queue, of a change that waits or has its turn.
 #[derive(Debug)]
 struct Place {
     turns: Arc<Turns>,
@@ -50,7 +50,7 @@ struct Place {
 }
 
 impl Turns {
-    /// Waits for the turn; 1502 when the others take too long.
+    /// Waits for the turn; 1502 when the changes before it take too long.
     pub(super) async fn take(self: &Arc<Self>, function: &FunctionName, clock: &dyn Clock) -> Result<Turn> {
         let queue = Arc::clone(self.lock().entry(function.clone()).or_default());
         let place = Place { turns: Arc::clone(self), function: function.clone(), queue: Some(Arc::clone(&queue)) };
@@ -76,7 +76,7 @@ impl Drop for Place {
     }
 }
 
-/// How often, and since when, a change has been tried.
+/// How often a change was tried, and since when.
 #[derive(Debug)]
 pub(super) struct Tries {
     began: Timestamp,
@@ -84,17 +84,17 @@ pub(super) struct Tries {
 }
 
 impl Service {
-    /// Waits until nobody else in this process deploys or removes the Function.
+    /// Waits until no other change in this process deploys or removes the Function.
     pub(super) async fn turn_to_change(&self, function: &FunctionName) -> Result<Turn> {
         self.inner.turns.take(function, &*self.inner.ports.clock).await
     }
 
-    /// A change begins.
+    /// Starts counting the tries of a change.
     pub(super) fn tries(&self) -> Tries {
         Tries { began: self.inner.ports.clock.now(), pause: FIRST_PAUSE }
     }
 
-    /// Another change came first. Waits a moment, another one for each caller; 1502 once it has gone on for too long.
+    /// A concurrent change won. Waits a moment, which differs between callers; 1502 once this has gone on for too long.
     pub(super) async fn again(&self, tries: &mut Tries) -> Result<()> {
         let waited = self.inner.ports.clock.now().since(tries.began);
         if waited + tries.pause > CHANGE_PATIENCE {

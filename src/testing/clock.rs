@@ -1,4 +1,4 @@
-//! Time that passes only while everybody waits for it.
+//! Time that passes only while every task waits for it.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -10,7 +10,7 @@ use crate::{
     ports::{Clock, PortFuture},
 };
 
-/// Follows tokio's clock: with `start_paused`, it jumps to the next timer as soon as nothing else can go on.
+/// Follows tokio's clock: with `start_paused`, it jumps to the next timer as soon as no task can make progress.
 #[derive(Debug)]
 pub struct TestClock {
     base: Timestamp,
@@ -24,7 +24,7 @@ impl TestClock {
         Self { base, started: tokio::time::Instant::now(), jumped_millis: AtomicI64::new(0) }
     }
 
-    /// Is set so many seconds forward, or back. Who sleeps does not notice.
+    /// Sets the clock forward by this many seconds, or back. It does not affect timers.
     pub fn jump(&self, seconds: i64) {
         self.jumped_millis.fetch_add(seconds * 1000, Ordering::SeqCst);
     }

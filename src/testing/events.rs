@@ -1,4 +1,4 @@
-//! Events that are kept, or refused when a test says so.
+//! Keeps events, or refuses them when a test asks for that.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -7,7 +7,7 @@ use std::sync::{
 
 use crate::ports::{Events, PortError, PortFuture, TaskFailedEvent};
 
-/// Keeps every event it was given.
+/// Keeps every published event.
 #[derive(Debug, Default)]
 pub struct TestEvents {
     published: Mutex<Vec<TaskFailedEvent>>,
@@ -20,7 +20,7 @@ impl TestEvents {
         self.refusals.store(times, Ordering::SeqCst);
     }
 
-    /// What was published, in order.
+    /// The published events, in order.
     pub fn published(&self) -> Vec<TaskFailedEvent> {
         self.published.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

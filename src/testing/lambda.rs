@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// One invocation that was made.
+/// One invocation.
 #[derive(Clone, Debug)]
 pub struct TestCall {
     /// The Task or API Request.
@@ -34,12 +34,12 @@ pub struct TestCall {
     pub at: Timestamp,
 }
 
-/// What deploying and removing Functions does on the side.
+/// A hook that runs before Functions are deployed or removed.
 type OnChange = Arc<dyn Fn(&str) -> BoxFuture<'static, ()> + Send + Sync>;
 
 type Behaviour = Arc<dyn Fn(TestCall) -> BoxFuture<'static, Result<Invocation, InvokeError>> + Send + Sync>;
 
-/// Runs a closure for each Function, and keeps what it was asked.
+/// Runs a closure for each Function, and records its invocations.
 pub struct TestLambda {
     clock: Arc<dyn Clock>,
     behaviours: Mutex<HashMap<FunctionName, Behaviour>>,
@@ -66,7 +66,7 @@ impl TestLambda {
         }
     }
 
-    /// What the Function does from now on.
+    /// Sets what the Function does from now on.
     pub fn behave<F>(&self, function: &str, behaviour: impl Fn(TestCall) -> F + Send + Sync + 'static)
     where
         F: Future<Output = Result<Invocation, InvokeError>> + Send + 'static,
@@ -85,7 +85,7 @@ impl TestLambda {
         *self.on_change.lock().unwrap_or_else(PoisonError::into_inner) = Some(act);
     }
 
-    /// The deployments (`deploy`) and removals (`remove`) that were done, in order.
+    /// The deployments (`deploy`) and removals (`remove`) so far, in order.
     pub fn changes(&self) -> Vec<&'static str> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -132,7 +132,7 @@ impl TestLambda {
         self.most_running.load(Ordering::SeqCst)
     }
 
-    /// How many deployments were made.
+    /// The number of deployments.
     pub fn deployments(&self) -> usize {
         self.deployments.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! What tests put in the place of the world outside: a clock that jumps, a Lambda that does as it is told.
+//! Test doubles of the outside world: a clock that jumps, a Lambda that does as it is told.
 
 mod clock;
 mod events;

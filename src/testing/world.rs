@@ -20,7 +20,7 @@ use crate::{
     store::{RunnerId, Store, StoreConfig},
 };
 
-/// One process's worth of service. Dropping it stops its loops.
+/// The service of one process. Dropping it stops its loops.
 pub struct World {
     /// What callers can do.
     pub service: Service,
@@ -30,7 +30,7 @@ pub struct World {
     pub lambda: Arc<TestLambda>,
     /// The events.
     pub events: Arc<TestEvents>,
-    /// What seals the secrets of credentials.
+    /// Seals the secrets of credentials.
     pub secrets: Arc<KeyFile>,
     /// The clock.
     pub clock: Arc<TestClock>,
@@ -42,7 +42,7 @@ pub struct World {
     pub slots: Arc<Slots>,
     /// Its ports.
     pub ports: Ports,
-    /// Told when there may be work.
+    /// Notified when there may be work.
     pub woken: Arc<Notify>,
     core: Core,
     changed: Arc<Notify>,
@@ -66,7 +66,7 @@ impl World {
         Self::on(self.store.clone(), self.clock.clone(), task_concurrency, runner)
     }
 
-    /// A service whose dispatcher and ticker run by themselves.
+    /// A service with running dispatcher and ticker.
     pub async fn running(task_concurrency: u16) -> Self {
         let world = Self::at_rest(task_concurrency).await;
         world.start();
@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    /// Now.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -161,7 +161,7 @@ impl World {
         self.when(id, TaskStatus::is_final).await
     }
 
-    /// Waits until the Task's state is one of those.
+    /// Waits until the Task's status meets a condition.
     pub async fn when(&self, id: ObjectId, meets: impl Fn(TaskStatus) -> bool) -> Task {
         let mut pause = std::time::Duration::from_millis(1);
         loop {
@@ -196,7 +196,7 @@ impl Drop for World {
     }
 }
 
-/// Finds nothing.
+/// Finds no lines.
 struct NoLogs;
 
 impl Logs for NoLogs {

@@ -1,4 +1,4 @@
-//! JSON that is passed through untouched.
+//! JSON that passes through unchanged.
 
 mod node;
 pub mod number;
@@ -11,31 +11,31 @@ use utoipa::ToSchema;
 
 pub use node::Node;
 
-/// Any JSON text, kept as it was written: a Task's `data` and a Function's result belong to the user, so their
-/// numbers, key order and escapes are not ours to change.
+/// Any JSON, kept as it was written: a Task's `data` and a Function's result belong to the user, so the service changes no
+/// number, key order or escape.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(description = "Any JSON, kept exactly as it was written.", value_type = serde_json::Value)]
 pub struct Json(Box<RawValue>);
 
 impl Json {
-    /// Takes JSON text, refusing what does not parse.
+    /// Parses JSON.
     pub fn parse(text: String) -> Result<Self, serde_json::Error> {
         RawValue::from_string(text).map(Self)
     }
 
-    /// The JSON text.
+    /// The JSON as it was written.
     pub fn as_str(&self) -> &str {
         self.0.get()
     }
 
-    /// The JSON of a value of ours.
+    /// Serialises a value.
     pub fn of<T: Serialize>(value: &T) -> Result<Self, serde_json::Error> {
         serde_json::value::to_raw_value(value).map(Self)
     }
 
-    /// Takes what a Function returned. That may be a little less than JSON: Python writes `NaN` and infinities as such,
-    /// which are `null` here, as they are where JavaScript writes them; nothing at all is `null` too.
+    /// Parses the result of a Function. It may not quite be JSON: `NaN` and infinities, which Python writes literally,
+    /// become `null`, as JavaScript writes them; an empty result is `null` too.
     pub fn returned(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         let text = String::from_utf8_lossy(bytes);
         if text.trim_ascii().is_empty() {
@@ -45,7 +45,7 @@ impl Json {
             .or_else(|error| Self::parse(returned::without_special_numbers(&text)).map_err(|_| error))
     }
 
-    /// The text of an object's field, as it was written; the last of several.
+    /// The value of an object's field, as it was written; the last one of several with the same name.
     pub fn field(&self, name: &str) -> Option<&str> {
         scan::fields(self.as_str()).filter(|(own, _)| scan::unescape(own) == name).last().map(|(_, value)| value)
     }
@@ -60,29 +60,29 @@ impl Json {
         Self(RawValue::NULL.to_owned())
     }
 
-    /// What it holds, to be looked into.
+    /// The parsed tree.
     pub fn node(&self) -> Node<'_> {
         Node::of(self.as_str())
     }
 
-    /// The object that it is, with only those of its fields whose names are wanted; what is no object is null.
+    /// The parsed object with only the wanted fields; null if it is not an object.
     pub fn node_of(&self, wanted: impl Fn(&str) -> bool) -> Node<'_> {
         Node::of_fields(self.as_str(), wanted)
     }
 
-    /// The same as a [`Value`]. What none can hold is lost in it: digits of numbers, and halves of surrogate pairs.
+    /// Converts it to a [`Value`], which loses digits of some numbers and lone surrogates.
     pub fn to_value(&self) -> Value {
         self.node().to_value()
     }
 }
 
-/// Reads a field that may hold `null`, which is a value as any other: for `deserialize_with`, where serde itself takes
-/// `null` for absent.
+/// Reads a field for which `null` is a value like any other: for `deserialize_with`, because serde itself treats `null` as
+/// absent.
 pub fn even_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(deserializer).map(Some)
 }
 
-/// Reads a double as it was written: `serde_json` may take its neighbour.
+/// Reads a double exactly: `serde_json` may pick its neighbour.
 pub fn exact_f64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Json::deserialize(deserializer)?.as_str().parse().map_err(serde::de::Error::custom)
 }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_function_returned_is_json_where_it_can_be() {
+    fn a_result_becomes_json_where_possible() {
         for (bytes, json) in [
             (&b" {\"a\" : 1.50}\n"[..], "{\"a\" : 1.50}"),
             (b"", "null"),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_several_fields_of_a_name_counts() {
+    fn of_several_fields_with_one_name_the_last_wins() {
         let json = Json::parse(r#"{"a":1,"b":[1.0],"\u0061":1.50}"#.to_owned()).unwrap();
         assert_eq!((json.field("a"), json.field("b"), json.field("c")), (Some("1.50"), Some("[1.0]"), None));
     }

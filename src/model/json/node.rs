@@ -1,4 +1,4 @@
-//! A JSON text, taken apart to be looked into.
+//! Parsed JSON.
 
 use std::borrow::Cow;
 
@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::scan::{Scanner, unescape};
 
-/// A value of a JSON text. Unlike `serde_json::Value` it holds every JSON there is: numbers as they were written, and
-/// strings with half of a surrogate pair in them, as U+FFFD.
+/// A parsed value. Unlike `serde_json::Value` it can hold all JSON: numbers as they were written, and strings with lone
+/// surrogates, as U+FFFD.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node<'a> {
-    /// `null`, and what nests deeper than anybody looks.
+    /// `null`, and values beyond the maximum depth.
     Null,
     /// `true` or `false`.
     Bool(bool),
@@ -28,17 +28,16 @@ pub enum Node<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fields<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
 
-/// How deep a text is looked into: as deep as `serde_json` parses.
+/// The maximum depth, which is that of `serde_json`.
 const DEEPEST: usize = 128;
 
 impl<'a> Node<'a> {
-    /// The value of a text that is known to be JSON.
+    /// Parses a string that is known to be JSON.
     pub(super) fn of(text: &'a str) -> Self {
         Self::read(&mut Scanner::new(text), DEEPEST)
     }
 
-    /// The object of a text that is known to be JSON, with those of its fields only whose names are wanted; what is no
-    /// object is null.
+    /// Parses only the wanted fields of an object that is known to be JSON; null if it is not an object.
     pub(super) fn of_fields(text: &'a str, wanted: impl Fn(&str) -> bool) -> Self {
         let mut fields = Vec::new();
         for (name, value) in super::scan::fields(text) {
@@ -109,7 +108,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The same as a [`Value`]; a number that none can hold, such as `1e999`, is null.
+    /// Converts it to a [`Value`]; a number that is out of range, such as `1e999`, becomes null.
     pub fn to_value(&self) -> Value {
         match self {
             Self::Null => Value::Null,
@@ -124,7 +123,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The number that a text names, or the double next to it.
+/// The number, or the nearest double.
 fn to_number(text: &str) -> Option<serde_json::Number> {
     let whole = text.parse::<i64>().map(Into::into).or_else(|_| text.parse::<u64>().map(Into::into));
     whole.ok().or_else(|| serde_json::Number::from_f64(text.parse().ok()?))
@@ -137,7 +136,7 @@ impl<'a> Fields<'a> {
         Self(fields)
     }
 
-    /// The field of that name; the last of several.
+    /// The field of that name; the last one of several.
     pub fn get(&self, name: &str) -> Option<&Node<'a>> {
         let after = self.0.partition_point(|(own, _)| **own <= *name);
         let (found, value) = self.0.get(after.checked_sub(1)?)?;
@@ -152,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_other_parser_holds_takes_nothing_else_away() {
+    fn values_that_other_parsers_reject_keep_their_neighbours() {
         let read = Node::of(r#"{"a":[1,1e999,{"b":2}],"c":"x\ud83d","\ude00":1}"#);
         assert_eq!(read.to_value(), json!({"a": [1, null, {"b": 2}], "c": "x\u{FFFD}", "\u{FFFD}": 1}));
         let Some(Node::Array(elements)) = read.get("a") else { panic!("{read:?}") };
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_two_equal_names_counts() {
+    fn of_two_fields_with_one_name_the_last_wins() {
         let read = Node::of(r#"{"b":1,"a":1,"\u0061":{"x":[]},"c":3}"#);
         assert_eq!(read.get("a").and_then(|a| a.get("x")), Some(&Node::Array(Vec::new())));
         assert_eq!(read.get("d"), None);

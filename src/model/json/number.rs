@@ -1,25 +1,25 @@
-//! Numbers of JSON by their text: compared by value, digit for digit.
+//! JSON numbers as they were written, compared exactly by value.
 
 use std::cmp::Ordering;
 
-/// A number as somebody wrote it. Two are equal when their values are: 1, 1.0 and 10e-1 are, and -0 is 0. None is
-/// rounded to what a machine's number can hold.
+/// A number as it was written. Two numbers are equal if their values are: 1, 1.0 and 10e-1 are equal, and -0 is 0. Nothing
+/// is rounded to a machine number.
 #[derive(Clone, Debug)]
 pub struct Number(String);
 
 impl Number {
-    /// Reads a number in decimal digits, with a sign, a point and an exponent where there are any: a little more than
-    /// JSON allows, as `+5`, `.5` and `007`.
+    /// Reads a decimal number with an optional sign, point and exponent. It accepts a little more than JSON does, such as
+    /// `+5`, `.5` and `007`.
     pub fn parse(text: &str) -> Option<Self> {
         Decimal::parse(text).map(|_| Self(text.to_owned()))
     }
 
-    /// How a number of a JSON text stands to this one.
+    /// Compares a JSON number with this one.
     pub fn order(&self, found: &str) -> Ordering {
         compare(found, &self.0)
     }
 
-    /// The whole number that it is, when it is one that fits.
+    /// Its value, if it is a whole number that fits.
     pub fn to_i64(&self) -> Option<i64> {
         Decimal::parse(&self.0)?.to_i64()
     }
@@ -31,27 +31,27 @@ impl PartialEq for Number {
     }
 }
 
-/// Compares two numbers of JSON.
+/// Compares two JSON numbers.
 pub fn compare(a: &str, b: &str) -> Ordering {
     if a == b {
         return Ordering::Equal;
     }
     match (Decimal::parse(a), Decimal::parse(b)) {
         (Some(a), Some(b)) => a.order(&b),
-        // Not reached with numbers of a text that parsed.
+        // Never reached with numbers from parsed JSON.
         _ => a.cmp(b),
     }
 }
 
-/// Whether the text is a number as JSON writes them.
+/// Whether the string is a JSON number.
 pub fn is_json(text: &str) -> bool {
-    // A number parses as nothing else, so only white space around it has to be told apart.
+    // Only a number parses as one; white space around it has to be excluded.
     text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
         && text.ends_with(|c: char| c.is_ascii_digit())
         && serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok()
 }
 
-/// Whether JavaScript would print this number with the same text.
+/// Whether JavaScript would print this number in the same way.
 pub fn is_as_javascript_prints(text: &str) -> bool {
     text.parse().is_ok_and(|number: f64| number.is_finite() && javascript(number) == text)
 }
@@ -87,7 +87,7 @@ struct Decimal<'a> {
     digits: (&'a [u8], &'a [u8]),
 }
 
-/// Beyond this two exponents count as equal: nobody writes that many zeros.
+/// Exponents beyond this compare as equal: nobody writes that many zeros.
 const MOST_EXPONENT: i64 = i64::MAX / 4;
 
 impl<'a> Decimal<'a> {
@@ -156,7 +156,7 @@ fn read_exponent(text: &str) -> Option<i64> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    // What does not fit is too much, and in digits alone there is nothing else to go wrong.
+    // These are digits only, so parsing can fail only because the number is too large.
     let size = digits.parse().unwrap_or(MOST_EXPONENT).min(MOST_EXPONENT);
     Some(if text.starts_with('-') { -size } else { size })
 }
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_javascript_prints_is_told_apart() {
+    fn numbers_as_javascript_prints_them_are_recognised() {
         for text in [
             "0",
             "5",
@@ -264,7 +264,7 @@ mod tests {
             prop_assume!(a.is_finite() && b.is_finite());
             let expected = a.partial_cmp(&b).unwrap();
             for (a, b) in [(format!("{a:e}"), format!("{b}")), (format!("{a}"), format!("{b:e}"))] {
-                // Both are the shortest digits that name the double.
+                // Both have the shortest digits that identify the double.
                 prop_assert_eq!(compare(&a, &b), expected, "{} and {}", a, b);
             }
             prop_assert_eq!(javascript(a).parse::<f64>().unwrap(), a);

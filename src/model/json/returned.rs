@@ -1,6 +1,6 @@
-//! What languages write that JSON has no words for.
+//! Values that some languages write and JSON cannot express.
 
-/// The text with `null` in place of each `NaN`, `Infinity` and `-Infinity` outside of its strings.
+/// Replaces each `NaN`, `Infinity` and `-Infinity` outside of strings with `null`.
 pub(super) fn without_special_numbers(text: &str) -> String {
     let mut changed = String::with_capacity(text.len());
     let mut rest = text;
@@ -22,7 +22,7 @@ pub(super) fn without_special_numbers(text: &str) -> String {
     changed
 }
 
-/// How long the string is that the text begins with; all of it when the string does not end.
+/// The length of the string at the beginning; the whole length if the string does not end.
 fn string_length(text: &str) -> usize {
     let mut escaped = false;
     let end = text.bytes().skip(1).position(|byte| match byte {

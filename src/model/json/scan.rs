@@ -1,11 +1,11 @@
-//! Walking over text that is known to be JSON, without changing or refusing any of it.
+//! Scans valid JSON without changing any of it.
 //!
-//! Everything here is given the text of a [`super::Json`], which was parsed once: brackets match and strings end. Nothing
-//! recurses, since such a text may nest without a limit.
+//! The input always comes from a [`super::Json`], which was parsed before: brackets match and strings end. Nothing
+//! recurses, because JSON may nest without a limit.
 
 use std::borrow::Cow;
 
-/// A place in a JSON text.
+/// A position in JSON.
 pub(super) struct Scanner<'a> {
     text: &'a str,
     at: usize,
@@ -16,7 +16,7 @@ impl<'a> Scanner<'a> {
         Self { text, at: 0 }
     }
 
-    /// The next byte that is no white space, which stays where it is.
+    /// Peeks at the next byte that is not white space.
     pub(super) fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while let Some(b' ' | b'\t' | b'\r' | b'\n') = bytes.get(self.at) {
@@ -25,14 +25,14 @@ impl<'a> Scanner<'a> {
         bytes.get(self.at).copied()
     }
 
-    /// Passes over the next byte that is no white space, if it is this one.
+    /// Skips the next byte that is not white space, if it is this one.
     pub(super) fn take(&mut self, wanted: u8) -> bool {
         let found = self.peek() == Some(wanted);
         self.at += usize::from(found);
         found
     }
 
-    /// The text of the value that comes next.
+    /// The next value, as it was written.
     pub(super) fn value(&mut self) -> &'a str {
         let first = self.peek();
         let start = self.at;
@@ -48,7 +48,7 @@ impl<'a> Scanner<'a> {
         &self.text[start..self.at]
     }
 
-    /// The text of the string that comes next, with its quotes.
+    /// The next string, with its quotes.
     pub(super) fn string(&mut self) -> &'a str {
         self.peek();
         let start = self.at;
@@ -93,8 +93,8 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The fields of an object in their order, each as the string that names it, with its quotes, and the text of its value;
-/// none for a text that is no object. A name may come twice.
+/// The fields of an object in order, each as its name with quotes and its value as it was written; empty if it is not an
+/// object. A name may occur twice.
 pub fn fields(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut scanner = Scanner::new(text);
     let mut within = scanner.take(b'{');
@@ -109,7 +109,7 @@ pub fn fields(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// The texts of the elements of an array in their order; none for a text that is no array.
+/// The elements of an array in order, as they were written; empty if it is not an array.
 pub fn elements(text: &str) -> impl Iterator<Item = &str> {
     let mut scanner = Scanner::new(text);
     let mut within = scanner.take(b'[');
@@ -120,7 +120,7 @@ pub fn elements(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What a string of JSON says. Half of a surrogate pair, which JSON can carry and text cannot, is U+FFFD (RFC 8259 §8.2).
+/// The contents of a JSON string. A lone surrogate, which JSON can express and UTF-8 cannot, becomes U+FFFD (RFC 8259 §8.2).
 pub fn unescape(string: &str) -> Cow<'_, str> {
     let inner = string.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(string);
     if !inner.contains('\\') {
@@ -138,7 +138,7 @@ pub fn unescape(string: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// The character of an escape that begins after its backslash, and how many bytes the escape has from there.
+/// The character of an escape sequence, and its length in bytes after the backslash.
 fn escape(escaped: &str) -> (char, usize) {
     let plain = |character| (character, 1);
     match escaped.as_bytes().first() {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_a_surrogate_pair_is_the_replacement_character() {
+    fn a_lone_surrogate_becomes_the_replacement_character() {
         for (string, text) in [
             (r#""\ud83d\ude00""#, "\u{1F600}"),
             (r#""a\ud83d""#, "a\u{FFFD}"),

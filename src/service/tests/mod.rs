@@ -1,4 +1,4 @@
-//! Callers who cannot be kept waiting until their Function ends, and Functions that another process changes.
+//! Callers who cannot wait until their Function ends, and Functions that another process changes.
 
 mod races;
 
@@ -38,7 +38,7 @@ async fn with_slow_function(takes: Duration) -> (World, Service) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_direct_execution_that_takes_too_long_is_answered_with_its_task_which_ends_as_it_ends() {
+async fn a_direct_execution_that_takes_too_long_is_answered_with_its_task_which_runs_on() {
     let (world, service) = with_slow_function(Duration::from_secs(29)).await;
     let began = world.now();
     let error = service.execute(&Caller::Nobody, "slow", None).await.unwrap_err();
@@ -158,7 +158,7 @@ async fn a_direct_execution_keeps_to_the_concurrency_limit_that_another_process_
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_there_is_no_function_is_remembered_for_a_moment_like_a_function() {
+async fn a_missing_function_is_remembered_for_a_moment() {
     let one = World::at_rest(5).await;
     let other = one.beside(5, "other");
     let may_call = async |world: &World| {
