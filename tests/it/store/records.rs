@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use tasklane::{
     auth::{CredentialSource as _, Sealed, StoredCredential},
     model::{
-        ApiRequest, ApiRequestError, ApiRequestErrorKind, ApplicationId, CodeSha256, ConcurrencyLimit, Deployment,
-        EntryPoint, Environment, ExecutionOptions, Function, Identity, Interval, Json, Lane, MemoryLimit, Method,
-        Permission, PermissionMode, Permissions, Priority, RetryPolicy, Runtime, Schedule, TimeLimit, UserId,
+        ApiRequest, ApiRequestError, ApiRequestErrorKind, ApplicationId, CodeSha256, ConcurrencyLimit, Configuration,
+        Deployment, EntryPoint, Environment, ExecutionOptions, Function, Identity, Interval, Json, Lane, MemoryLimit,
+        Method, Permission, PermissionMode, Permissions, Priority, RetryPolicy, Runtime, Schedule, TimeLimit, UserId,
     },
     rql::{Query, Schema},
 };
