@@ -283,7 +283,9 @@ async fn an_interrupted_deployment_is_continued() {
 #[tokio::test]
 async fn a_foreign_function_with_the_same_name_is_left_alone() {
     let done = deploy([stands(ZIP), tagged("other")], Some(ZIP), None).await;
-    assert!(matches!(done.result, Err(DeployError::InvalidConfiguration(message)) if message.contains("does not belong to this deployment")));
+    assert!(
+        matches!(done.result, Err(DeployError::InvalidConfiguration(message)) if message.contains("does not belong to this deployment"))
+    );
 }
 
 #[tokio::test]
