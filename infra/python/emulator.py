@@ -3,8 +3,8 @@
 On AWS the answer to Invoke carries the id of the run, the one that its log lines carry too: it is how a Task's lines are
 found. MiniStack makes up two ids. Here the answer gets the run's.
 
-CloudFormation turns the text of a parameter into the number that a property wants. MiniStack keeps the text of
-MaximumConcurrency, and its poller of SQS then fails at comparing it. Here the poller gets the number.
+CloudFormation turns the text of a parameter into the number that a property needs. MiniStack keeps the text of
+MaximumConcurrency: its poller of SQS fails at comparing it, and the SDK at reading it. Here it becomes a number.
 """
 
 import contextvars
@@ -15,6 +15,7 @@ import threading
 
 from ministack import app
 from ministack.services import lambda_svc
+from ministack.services.cloudformation import provisioners
 
 _run = contextvars.ContextVar("run", default=None)
 
@@ -52,17 +53,17 @@ lambda_svc._execute_function_dispatch = _dispatch_and_tell
 lambda_svc._invoke = _invoke_and_tell
 
 
-_sqs_esm_concurrency = lambda_svc._sqs_esm_concurrency
+def _with_numbers(properties):
+    scaling = properties.get("ScalingConfig")
+    if not scaling:
+        return properties
+    return {**properties, "ScalingConfig": {name: int(value) for name, value in scaling.items()}}
 
 
-def _sqs_esm_concurrency_of_text(mapping, *args, **kwargs):
-    scaling = dict(mapping.get("ScalingConfig") or {})
-    if "MaximumConcurrency" in scaling:
-        scaling["MaximumConcurrency"] = int(scaling["MaximumConcurrency"])
-    return _sqs_esm_concurrency({**mapping, "ScalingConfig": scaling}, *args, **kwargs)
-
-
-lambda_svc._sqs_esm_concurrency = _sqs_esm_concurrency_of_text
+_mapping = provisioners._RESOURCE_HANDLERS["AWS::Lambda::EventSourceMapping"]
+_create, _update = _mapping["create"], _mapping["update"]
+_mapping["create"] = lambda name, properties, stack: _create(name, _with_numbers(properties), stack)
+_mapping["update"] = lambda name, old, new, stack: _update(name, _with_numbers(old), _with_numbers(new), stack)
 
 
 def _end_with_stdin():

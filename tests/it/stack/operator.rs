@@ -25,6 +25,7 @@ pub fn finds_nothing_wrong(stack: &Deployed<'_>) {
                 found.stdout,
                 found.stderr
             );
+            assert!(found.code < 2, "doctor could not look: {}", found.stderr);
             (found.code == 0).then_some(found.stdout)
         })
     };
