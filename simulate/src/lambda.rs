@@ -1,7 +1,6 @@
 //! Lambda: runs go on whatever becomes of whoever asked for them, and each is written down.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -18,57 +17,18 @@ use tasklane::{
 use tokio::sync::oneshot;
 
 use crate::{
-    Bug,
+    chance::Rng,
+    check,
+    cloud::{Cloud, Run},
     journal::LifeId,
     life::Life,
     plan::{FunctionPlan, Shape},
+    planted::Bug,
     world::World,
 };
 
 /// How long an adapter waits for an outcome past the time limit.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What Lambda knows.
-#[derive(Default)]
-pub struct Cloud {
-    /// The Functions that are deployed, with how many times they were.
-    pub deployed: BTreeMap<String, u64>,
-    /// Every run, in the order in which they began.
-    pub runs: Vec<Run>,
-}
-
-/// One run of a Function.
-#[derive(Clone, Debug)]
-pub struct Run {
-    /// The Task that it is for.
-    pub task: ObjectId,
-    /// The Function.
-    pub function: String,
-    /// Who asked for it.
-    pub by: LifeId,
-    /// When it began, in milliseconds since the start.
-    pub began: i64,
-    /// When it ended.
-    pub ended: Option<i64>,
-    /// When whoever asked for it was told how it ended.
-    pub told: Option<i64>,
-    /// The Task as the Function saw it.
-    pub event: Value,
-}
-
-impl Cloud {
-    /// The runs in progress.
-    pub fn in_flight(&self) -> impl Iterator<Item = &Run> {
-        self.runs.iter().filter(|run| run.ended.is_none())
-    }
-
-    /// Ends the runs that are child processes of this life.
-    pub fn kill(&mut self, life: LifeId, at: i64) {
-        for run in self.runs.iter_mut().filter(|run| run.by == life && run.ended.is_none()) {
-            run.ended = Some(at);
-        }
-    }
-}
 
 /// Lambda as one process reaches it.
 pub struct LambdaPort {
@@ -148,7 +108,7 @@ fn begin(world: &Arc<World>, by: LifeId, task: ObjectId, function: &str, time_li
         cloud.runs.len() - 1
     };
     world.note(Some(by), Some(task), format!("run r{number} of {function} begins, takes {} ms", takes.as_millis()));
-    crate::check::at_begin_of_run(world, number);
+    check::at_begin_of_run(world, number);
     let (tell, ends) = oneshot::channel();
     let world = Arc::clone(world);
     tokio::spawn(async move {
@@ -171,7 +131,7 @@ fn begin(world: &Arc<World>, by: LifeId, task: ObjectId, function: &str, time_li
     ends
 }
 
-fn draw_run(function: &FunctionPlan, rng: &mut crate::chance::Rng) -> (Duration, Outcome) {
+fn draw_run(function: &FunctionPlan, rng: &mut Rng) -> (Duration, Outcome) {
     if rng.odds(function.hangs) {
         return (Duration::MAX, timed_out());
     }
@@ -237,9 +197,4 @@ impl Lambda for LambdaPort {
             }
         })
     }
-}
-
-/// The Tasks that ran, each once.
-pub fn ran(runs: &[Run]) -> BTreeSet<ObjectId> {
-    runs.iter().map(|run| run.task).collect()
 }

@@ -6,6 +6,7 @@
 
 mod chance;
 mod check;
+mod cloud;
 mod journal;
 mod lambda;
 mod life;
@@ -16,6 +17,7 @@ mod plan;
 mod planted;
 mod process;
 mod row;
+mod time;
 mod wire;
 mod world;
 

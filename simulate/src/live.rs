@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use tasklane::model::{ObjectId, Timestamp};
 
-use crate::{journal::LifeId, world::World};
+use crate::{journal::LifeId, time};
 
 /// A shift of a dispatcher.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,7 @@ impl Live {
         let holders: BTreeMap<String, Value> = serde_json::from_str(holders).unwrap_or_default();
         let held = |held: &Value| {
             let until = held["until"].as_str().and_then(|until| until.parse::<Timestamp>().ok());
-            (held["slots"].as_u64().unwrap_or(0), until.map_or(i64::MAX, |until| World::since_start(until.as_millis())))
+            (held["slots"].as_u64().unwrap_or(0), until.map_or(i64::MAX, |until| time::since_start(until.as_millis())))
         };
         // Full until now is full, and so is full from now on.
         self.note_full(scope, limit, now, skew);

@@ -12,7 +12,7 @@ use tasklane::{
     service::{FunctionChange, FunctionOptions, NewFunction, Service},
 };
 
-use crate::{chance::Rng, plan::FunctionPlan, process::Processes, world::World};
+use crate::{chance::Rng, check, plan::FunctionPlan, process::Processes, world::World};
 
 /// The callers of a run.
 pub struct Load {
@@ -121,7 +121,7 @@ impl Load {
                 if let Err(error) = &executed
                     && error.kind() == ErrorKind::ConcurrentExecutionLimit
                 {
-                    crate::check::refused(&world, &function.name, asked);
+                    check::refused(&world, &function.name, asked);
                 }
                 let executed = executed?;
                 world.note(None, Some(executed.task.id), "its execution is answered");

@@ -13,9 +13,9 @@ use tasklane::{
 use tokio::sync::oneshot;
 
 use crate::{
-    Bug,
     life::Life,
     live::{Delivery, Shift},
+    planted::Bug,
     world::World,
 };
 

@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::wire::PREFIX;
+use crate::row::PREFIX;
 
 macro_rules! bugs {
     ($($(#[doc = $doc:literal])* $name:ident = $text:literal,)*) => {

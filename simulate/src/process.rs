@@ -17,14 +17,15 @@ use tasklane::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Bug,
     chance::{Rng, SeededChance},
     journal::LifeId,
     lambda::LambdaPort,
     life::Life,
     outside::{EventsPort, NoLogs, NoSecrets, WakeupQueue, WakeupsPort},
     plan::Shape,
-    wire::{PREFIX, Wire},
+    planted::Bug,
+    row::PREFIX,
+    wire::Wire,
     world::World,
 };
 

@@ -5,6 +5,9 @@ use std::fmt;
 use serde_json::Value;
 use tasklane::model::{ObjectId, TaskError, TaskStatus};
 
+/// The prefix of the tables.
+pub const PREFIX: &str = "sim";
+
 /// A Task's row, as far as promises depend on it. Read by the simulation itself: the product's own reader is under test.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskRow {

@@ -20,14 +20,12 @@ use serde_json::{Value, json};
 use tasklane::{model::ObjectId, ports::Clock as _};
 
 use crate::{
-    Bug, check,
+    check,
     journal::{Asked, FunctionState},
     life::Life,
-    planted,
+    planted::{self, Bug},
+    row::PREFIX,
 };
-
-/// The prefix of the tables.
-pub const PREFIX: &str = "sim";
 
 /// The SDK's HTTP client of one process.
 pub struct Wire {

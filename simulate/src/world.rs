@@ -16,16 +16,14 @@ use tasklane::{
 use tokio::time::Instant;
 
 use crate::{
-    Bug,
     chance::Rng,
+    cloud::Cloud,
     journal::{Journal, LifeId, Line},
-    lambda::Cloud,
     live::Live,
     plan::{Faults, Plan},
+    planted::Bug,
+    time,
 };
-
-/// 2026-01-31T23:58:00Z: the first minutes of every run cross the end of a day, by which the tables are partitioned.
-const START: i64 = 1_769_903_880_000;
 
 /// What an index answered: the time, the place among the writes, the answer.
 type IndexAnswer = (i64, u64, Vec<u8>);
@@ -73,12 +71,7 @@ impl World {
 
     /// What a right clock shows.
     pub fn now(&self) -> Timestamp {
-        Timestamp::saturating_from_millis(START + self.elapsed())
-    }
-
-    /// From what a right clock shows to milliseconds since the start.
-    pub fn since_start(millis: i64) -> i64 {
-        millis - START
+        time::timestamp(self.elapsed())
     }
 
     /// Whether nothing goes wrong now.

@@ -9,6 +9,7 @@ use crate::{
     journal::{FunctionState, Journal, LifeId, Version},
     live::{Delivery, Live},
     plan::Shape,
+    time,
     world::World,
 };
 
@@ -55,7 +56,7 @@ fn look(world: &World) -> Vec<(ObjectId, String)> {
     for (id, versions) in &journal.rows {
         let Some(version) = versions.last() else { continue };
         let Some(since) = may_start_since(world, &journal, live, version, now) else { continue };
-        let since = since.max(World::since_start(version.row.start) + skew);
+        let since = since.max(time::since_start(version.row.start) + skew);
         let limit = match world.plan.shape {
             Shape::Machine => on_machine(&journal, live, since),
             Shape::Cloud => {
@@ -127,7 +128,7 @@ fn state_of<'a>(journal: &'a Journal, function: &str) -> Option<(i64, &'a Functi
 /// Since when nothing but a look at the queue keeps this Task from starting; `None`: something does.
 fn may_start_since(world: &World, journal: &Journal, live: &mut Live, version: &Version, now: i64) -> Option<i64> {
     let row = &version.row;
-    if row.status != TaskStatus::New || World::since_start(row.start) > now {
+    if row.status != TaskStatus::New || time::since_start(row.start) > now {
         return None;
     }
     let (changed, state) = state_of(journal, &row.function)?;

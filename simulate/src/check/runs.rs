@@ -5,7 +5,12 @@ use std::{collections::BTreeSet, sync::PoisonError};
 use tasklane::model::TaskStatus;
 
 use super::records::{last_rows, says_that_it_ran};
-use crate::{journal::Journal, lambda::Run, world::World};
+use crate::{
+    cloud::{Run, ran},
+    journal::{FunctionState, Journal},
+    time,
+    world::World,
+};
 
 /// How long it may take from the look at a Function to the claim of its Task.
 const LOOK_TO_CLAIM: i64 = 40_000;
@@ -50,7 +55,7 @@ fn slots(world: &World, in_flight: &[&Run]) {
 }
 
 /// What the Function was when somebody may have looked at it to claim this Task.
-fn when_claimed(world: &World, journal: &Journal, run: &Run) -> Vec<Option<crate::journal::FunctionState>> {
+fn when_claimed(world: &World, journal: &Journal, run: &Run) -> Vec<Option<FunctionState>> {
     let faults = &world.plan.faults;
     let longest_freeze = if faults.freeze_every > 0 { i64::try_from(faults.longest_freeze).unwrap_or(0) } else { 0 };
     let claimed = journal.claimed(run.task).map_or(run.began, |version| version.at);
@@ -92,7 +97,7 @@ fn own_limit(world: &World, run: &Run, in_flight: &[&Run]) {
 /// Each Task ran once at most, canceled ones never, and whatever says that it ran did.
 pub fn each_once_and_for_a_reason(world: &World) {
     let runs = world.cloud.lock().unwrap_or_else(PoisonError::into_inner).runs.clone();
-    let ran: BTreeSet<_> = crate::lambda::ran(&runs);
+    let ran: BTreeSet<_> = ran(&runs);
     for row in last_rows(world) {
         if row.status == TaskStatus::Canceled && ran.contains(&row.id) {
             world.violated([row.id], "a canceled task was invoked");
@@ -116,7 +121,7 @@ pub fn in_time(world: &World) {
         let journal = world.journal();
         for run in &runs {
             let Some(first) = journal.rows.get(&run.task).and_then(|versions| versions.first()) else { continue };
-            let due = World::since_start(first.row.start).max(first.at);
+            let due = time::since_start(first.row.start).max(first.at);
             let alone = !runs.iter().any(|other| {
                 other.task != run.task
                     && other.began <= run.began

@@ -7,12 +7,11 @@ use tasklane::{
     store::{SlotScope, Store},
 };
 
-use super::records::last_rows;
-use crate::{
-    check::{limit_of, most_skew},
-    plan::Shape,
-    world::World,
+use super::{
+    liveness::{limit_of, most_skew},
+    records::last_rows,
 };
+use crate::{plan::Shape, world::World};
 
 /// A direct execution that was asked for at this time is refused: then all slots of direct executions were taken, or the
 /// Function's own, whatever queued Tasks hold.

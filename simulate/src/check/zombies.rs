@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use tasklane::model::{TaskStatus, task::ZOMBIE_ERROR_NAME};
 
-use crate::{journal::Version, plan::Shape, world::World};
+use crate::{journal::Version, plan::Shape, time, world::World};
 
 /// An outcome that is told this long before the lease ends can be written: a few tries, seconds apart.
 const TIME_TO_WRITE: i64 = 12_000;
@@ -27,7 +27,7 @@ pub fn explained(world: &World) {
                     && version.row.error.as_ref().is_some_and(|error| error.name == ZOMBIE_ERROR_NAME)
             });
             let (Some(zombie), Some(claimed)) = (zombie, journal.claimed(*id)) else { continue };
-            let lease = World::since_start(claimed.row.lease.unwrap_or(0));
+            let lease = time::since_start(claimed.row.lease.unwrap_or(0));
             let run = runs.iter().find(|run| run.task == *id);
             let troubled = journal.troubled(claimed.by, claimed.at - 5000, zombie.at);
             // It was told in time, or is still to be told.
