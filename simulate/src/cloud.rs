@@ -29,7 +29,7 @@ pub struct Run {
     pub began: i64,
     /// When it ended.
     pub ended: Option<i64>,
-    /// When whoever asked for it was told how it ended.
+    /// When its caller was told how it ended.
     pub told: Option<i64>,
     /// The Task as the Function saw it.
     pub event: Value,

@@ -23,7 +23,6 @@ use crate::{
     journal::LifeId,
     life::Life,
     plan::{FunctionPlan, Shape},
-    planted::Bug,
     world::World,
 };
 
@@ -189,8 +188,7 @@ impl Lambda for LambdaPort {
         Box::pin(async move {
             let answer = self.run(request.clone()).await;
             match answer {
-                // What the SDK's own retries, or Lambda's asynchronous ones, would do.
-                Err(InvokeError::OutcomeUnknown(_)) if self.life.world.bug == Some(Bug::InvocationSentAgain) => {
+                Err(InvokeError::OutcomeUnknown(_)) if self.life.world.seams.retries_unknown_outcomes() => {
                     self.run(request).await
                 }
                 answer => answer,

@@ -16,6 +16,7 @@ mod outside;
 mod plan;
 mod planted;
 mod process;
+mod request;
 mod row;
 mod time;
 mod wire;
@@ -28,6 +29,7 @@ pub use plan::Plan;
 pub use planted::Bug;
 
 use load::Load;
+use planted::{NoBug, Seams};
 use process::Processes;
 use world::{TrueClock, World};
 
@@ -71,7 +73,7 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Report {
 }
 
 async fn simulate(plan: Plan, bug: Option<Bug>) -> Report {
-    let world = World::new(plan, bug);
+    let world = World::new(plan, bug.map_or(&NoBug as &dyn Seams, Bug::seams));
     let clock: Arc<TrueClock> = Arc::new(TrueClock(Arc::clone(&world)));
     let database = tasklane::local::database::memory_connector(Some(clock.clone()));
     let store = process::store_of(database.clone(), clock, world.plan.shards);

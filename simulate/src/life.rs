@@ -22,7 +22,6 @@ use tokio::{sync::Notify, time::Instant};
 use crate::{
     journal::{LifeId, Trouble},
     plan::Shape,
-    planted,
     world::World,
 };
 
@@ -32,7 +31,7 @@ pub struct Life {
     pub id: LifeId,
     /// Where it takes place.
     pub world: Arc<World>,
-    /// Told when it ends.
+    /// Notified when it ends.
     pub died: Notify,
     /// When it read each partition of the shared ready lane last, as places among the writes.
     pub heads: Mutex<BTreeMap<String, u64>>,
@@ -145,8 +144,7 @@ impl Clock for Life {
 
     fn sleep<'a>(&'a self, duration: Duration) -> PortFuture<'a, ()> {
         Box::pin(async move {
-            let runs = self.world.bug.is_some() && self.has_runs();
-            tokio::time::sleep(planted::sleep(self.world.bug, duration, runs)).await;
+            tokio::time::sleep(self.world.seams.sleep(duration, &|| self.has_runs())).await;
             self.may_die("in its sleep").await;
         })
     }

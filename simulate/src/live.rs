@@ -20,7 +20,7 @@ pub struct Shift {
 pub struct Delivery {
     /// When, in milliseconds since the start.
     pub at: i64,
-    /// Whom; `None`: it was dropped on its way, and not by chance.
+    /// The dispatcher that it reached; `None`: it was dropped on its way, and not by chance.
     pub to: Option<LifeId>,
     /// Which Task it was sent for.
     pub task: Option<ObjectId>,

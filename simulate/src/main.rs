@@ -118,12 +118,12 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Args, String> {
             "--plan" => parsed.plan = true,
             "--trace" => parsed.trace = true,
             "--twice" => parsed.twice = true,
-            other => return Err(format!("what is '{other}'?")),
+            other => return Err(format!("there is no option '{other}'")),
         }
     }
     Ok(parsed)
 }
 
 fn number(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| format!("'{text}' is no number"))
+    text.parse().map_err(|_| format!("'{text}' is not a number"))
 }

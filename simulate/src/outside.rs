@@ -15,15 +15,10 @@ use tokio::sync::oneshot;
 use crate::{
     life::Life,
     live::{Delivery, Shift},
-    planted::Bug,
     world::World,
 };
 
 // --- Wake-ups -------------------------------------------------------------------------------------------------------
-
-/// After how many wake-ups in a row Lambda takes a chain for a loop that nobody wanted, and drops the next one.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>
-const LONGEST_CHAIN: u32 = 16;
 
 /// A wake-up on its way.
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +66,8 @@ impl WakeupQueue {
         let this = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
-            if this.world.bug == Some(Bug::LoopsDetected) && message.hops > LONGEST_CHAIN {
-                this.world.note(None, message.task, "Lambda drops a wake-up: it takes the chain for a loop");
+            if this.world.seams.drops_wakeup(message.hops) {
+                this.world.note(None, message.task, "a wake-up is dropped");
                 let at = this.world.elapsed();
                 this.world.live().deliveries.push(Delivery { at, to: None, task: message.task });
                 return;
@@ -112,7 +107,7 @@ impl WakeupQueue {
         let last_claim = at + i64::try_from(self.world.plan.claims_for.as_millis()).unwrap_or(0);
         live.shifts.insert(life.id, Shift { last_claim });
         live.deliveries.push(Delivery { at, to: Some(life.id), task: message.task });
-        // Whoever waits for it is alive.
+        // The dispatcher that waits for it is alive.
         let _ = hand.send(message);
         true
     }
@@ -191,7 +186,7 @@ impl EventsPort {
 
 impl Events for EventsPort {
     fn publish<'a>(&'a self, event: &'a TaskFailedEvent) -> PortFuture<'a, Result<(), PortError>> {
-        if self.life.world.bug == Some(Bug::EventMarkedBeforeItIsSent) {
+        if self.life.world.seams.acknowledges_events_early() {
             let (this, event) = (Self { life: Arc::clone(&self.life) }, event.clone());
             return Box::pin(async move {
                 tokio::spawn(async move { this.put(&event).await });

@@ -23,7 +23,6 @@ use crate::{
     life::Life,
     outside::{EventsPort, NoLogs, NoSecrets, WakeupQueue, WakeupsPort},
     plan::Shape,
-    planted::Bug,
     row::PREFIX,
     wire::Wire,
     world::World,
@@ -171,7 +170,7 @@ impl Processes {
                 let message = queue.receive(&shift_of).await;
                 shift_of.hops.store(message.hops, Ordering::SeqCst);
                 let ends = of.clock.now().saturating_add(claims_for + LAST_CLAIM);
-                let named = message.task.filter(|_| shift_of.world.bug != Some(Bug::GoesAwayFromALaggingIndex));
+                let named = message.task.filter(|_| !shift_of.world.seams.forgets_what_it_was_woken_for());
                 let shift = Shift { woken_for: named.into_iter().collect(), ends };
                 let worked = work_shift(&dispatcher, &slots, &of, shift).await;
                 queue.done(&shift_of);

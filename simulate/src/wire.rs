@@ -23,7 +23,7 @@ use crate::{
     check,
     journal::{Asked, FunctionState},
     life::Life,
-    planted::{self, Bug},
+    request::sets_status,
     row::PREFIX,
 };
 
@@ -91,9 +91,7 @@ impl Way {
             world.note(Some(life.id), None, format!("{operation} fails"));
             return respond(throttled());
         }
-        if let Some(bug) = world.bug {
-            planted::rewrite_request(bug, operation, &mut body, life.now().as_millis());
-        }
+        world.seams.rewrite_request(operation, &mut body, life.now().as_millis());
         let mut answer = self.deliver(operation, &body).await;
         life.may_die("after a call of the store").await;
         if world.befalls(|faults| faults.store_answer_lost) {
@@ -108,9 +106,7 @@ impl Way {
             life.pass().await;
             answer = self.deliver(operation, &body).await;
         }
-        if let Some(bug) = world.bug {
-            planted::rewrite_answer(bug, operation, &body, &mut answer.body);
-        }
+        world.seams.rewrite_answer(operation, &body, &mut answer.body);
         self.travel().await;
         life.may_die("with an answer of the store").await;
         respond(answer)
@@ -130,7 +126,7 @@ impl Way {
 
     async fn deliver(&self, operation: &str, body: &Value) -> Answer {
         let world = &self.life.world;
-        if operation == "TransactWriteItems" && world.bug == Some(Bug::RetryOutsideItsTransaction) {
+        if operation == "TransactWriteItems" && world.seams.splits_transactions() {
             return self.deliver_in_parts(body).await;
         }
         if operation == "Query" && body["IndexName"].is_string() {
@@ -293,7 +289,7 @@ impl Way {
         let task = body["Key"]["sk"]["S"].as_str().and_then(|id| id.parse().ok());
         if let Some(task) = task
             && operation == "UpdateItem"
-            && planted::sets_status(body, "inProgress")
+            && sets_status(body, "inProgress")
         {
             let heads = self.life.heads.lock().unwrap_or_else(PoisonError::into_inner).clone();
             self.life.world.journal().asked.push(Asked { by: self.life.id, task, heads });

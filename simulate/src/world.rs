@@ -21,7 +21,7 @@ use crate::{
     journal::{Journal, LifeId, Line},
     live::Live,
     plan::{Faults, Plan},
-    planted::Bug,
+    planted::Seams,
     time,
 };
 
@@ -32,8 +32,8 @@ type IndexAnswer = (i64, u64, Vec<u8>);
 pub struct World {
     /// What the seed stands for.
     pub plan: Plan,
-    /// The bug that was planted.
-    pub bug: Option<Bug>,
+    /// Where a planted bug acts.
+    pub seams: &'static dyn Seams,
     /// Lambda.
     pub cloud: Mutex<Cloud>,
     /// What indexes answered last.
@@ -48,11 +48,11 @@ pub struct World {
 
 impl World {
     /// A world at its start, in which nothing goes wrong yet.
-    pub fn new(plan: Plan, bug: Option<Bug>) -> Arc<Self> {
+    pub fn new(plan: Plan, seams: &'static dyn Seams) -> Arc<Self> {
         let rng = Rng::new(plan.seed.wrapping_mul(31).wrapping_add(7));
         Arc::new(Self {
             plan,
-            bug,
+            seams,
             cloud: Mutex::default(),
             index_answers: Mutex::default(),
             journal: Mutex::default(),

@@ -10,9 +10,8 @@ use simulate::{Bug, run};
 /// How many seeds a bug may take.
 const SEEDS: u64 = 500;
 
-/// What no seed is known to catch: the histories are too short for a chain of so many wake-ups to matter. To be hunted for
-/// by hand (`--bug`) until they are longer.
-const TOO_RARE: &[Bug] = &[Bug::LoopsDetected];
+/// Bugs that no seed is known to catch. Hunt for them by hand (`--bug`).
+const TOO_RARE: &[&str] = &["loops-detected"];
 
 #[test]
 #[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation; .ci/run runs it with")]
@@ -22,7 +21,7 @@ fn every_planted_bug_is_caught() {
     let hunt = || {
         let mut escaped = Vec::new();
         while let Some(bug) = Bug::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if TOO_RARE.contains(bug) {
+            if TOO_RARE.contains(&bug.name()) {
                 continue;
             }
             match (0..SEEDS).map(|seed| run(seed, Some(*bug))).find(|report| !report.violations.is_empty()) {

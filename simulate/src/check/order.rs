@@ -2,7 +2,9 @@
 
 use std::cmp::Reverse;
 
-use crate::{journal::Asked, world::World};
+use tasklane::model::ObjectId;
+
+use crate::{journal::Asked, row::TaskRow, world::World};
 
 /// No claim passes over a better Task that its dispatcher must have seen, and that nothing held back: one of the first
 /// Function, which is never limited, disabled or deleted. Claims of one look are sent together: the better one first.
@@ -11,9 +13,9 @@ pub fn priorities(world: &World) {
     {
         let journal = world.journal();
         let first = &world.plan.functions[0].name;
-        let key = |row: &crate::row::TaskRow| (Reverse(row.priority), row.start, row.id);
+        let key = |row: &TaskRow| (Reverse(row.priority), row.start, row.id);
         for claim in &journal.claims {
-            let sent = |task: tasklane::model::ObjectId| {
+            let sent = |task: ObjectId| {
                 let of_this_look =
                     |asked: &Asked| asked.by == claim.by && asked.task == task && asked.heads == claim.heads;
                 journal.asked.iter().position(of_this_look)

@@ -15,7 +15,7 @@ use crate::{
 /// How long it may take from the look at a Function to the claim of its Task.
 const LOOK_TO_CLAIM: i64 = 40_000;
 
-/// How late a Task may start that nothing stands in the way of, in milliseconds.
+/// How late a Task may start if nothing is in its way, in milliseconds.
 const PROMPT: i64 = 3000;
 
 /// Checks a run that begins now: a Task runs once, while it is in progress, within every limit.
@@ -54,7 +54,7 @@ fn slots(world: &World, in_flight: &[&Run]) {
     }
 }
 
-/// What the Function was when somebody may have looked at it to claim this Task.
+/// The states of the Function when a dispatcher may have looked at it to claim this Task.
 fn when_claimed(world: &World, journal: &Journal, run: &Run) -> Vec<Option<FunctionState>> {
     let faults = &world.plan.faults;
     let longest_freeze = if faults.freeze_every > 0 { i64::try_from(faults.longest_freeze).unwrap_or(0) } else { 0 };
@@ -109,7 +109,7 @@ pub fn each_once_and_for_a_reason(world: &World) {
 }
 
 /// Where nothing goes wrong, a Task that has everything to itself starts soon after it is due: the table is the queue,
-/// but somebody has to look at it.
+/// but a dispatcher has to look at it.
 pub fn in_time(world: &World) {
     // To a clock that is late a wake-up comes early, and is wasted: then the next tick finds the Task.
     if world.plan.faults.any() || world.plan.skews.iter().any(|skew| *skew != 0) {

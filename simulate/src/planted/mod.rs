@@ -1,0 +1,76 @@
+//! Bugs that a programmer might write, planted where the product cannot tell: in its requests to the database and the answers,
+//! and in a few ports. The product's code is the one that ships; the world sees what buggy code would do.
+//!
+//! One file a bug. To add one, write its file and put it in [`Bug::ALL`]; a bug in a place that no other has touched needs
+//! a method of [`Seams`] too.
+
+mod cancel_without_condition;
+mod claim_without_condition;
+mod deaf_while_running;
+mod disabled_function_runs;
+mod event_marked_before_it_is_sent;
+mod failure_not_marked_for_publishing;
+mod goes_away_from_a_lagging_index;
+mod invocation_sent_again;
+mod lease_too_short;
+mod loops_detected;
+mod never_promoted;
+mod occurrence_twice;
+mod outcome_without_condition;
+mod own_limit_ignored;
+mod priority_inverted;
+mod promoted_before_its_time;
+mod retry_one_too_many;
+mod retry_outside_its_transaction;
+mod schedule_drifts;
+mod seams;
+mod slot_lease_too_short;
+mod slots_shared;
+mod slots_taken_without_condition;
+mod wrong_delay;
+mod zombie_requeued;
+
+use std::str::FromStr;
+
+pub use seams::{Bug, NoBug, Seams};
+
+impl Bug {
+    /// Every bug.
+    pub const ALL: &[Self] = &[
+        claim_without_condition::BUG,
+        outcome_without_condition::BUG,
+        retry_outside_its_transaction::BUG,
+        occurrence_twice::BUG,
+        lease_too_short::BUG,
+        event_marked_before_it_is_sent::BUG,
+        failure_not_marked_for_publishing::BUG,
+        priority_inverted::BUG,
+        slots_taken_without_condition::BUG,
+        slot_lease_too_short::BUG,
+        cancel_without_condition::BUG,
+        retry_one_too_many::BUG,
+        wrong_delay::BUG,
+        promoted_before_its_time::BUG,
+        never_promoted::BUG,
+        own_limit_ignored::BUG,
+        disabled_function_runs::BUG,
+        zombie_requeued::BUG,
+        schedule_drifts::BUG,
+        invocation_sent_again::BUG,
+        deaf_while_running::BUG,
+        goes_away_from_a_lagging_index::BUG,
+        loops_detected::BUG,
+        slots_shared::BUG,
+    ];
+}
+
+impl FromStr for Bug {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.iter().copied().find(|bug| bug.name() == name).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|bug| bug.name()).collect();
+            format!("there is no bug '{name}'; the bugs are: {}", names.join(", "))
+        })
+    }
+}

@@ -1,0 +1,19 @@
+//! Slots are counted, then taken, even if another process took some in between.
+
+use serde_json::Value;
+
+use super::seams::{Bug, Seams};
+use crate::request::{drop_condition, writes_ledger};
+
+/// The bug.
+pub const BUG: Bug = Bug::new("slots-taken-without-condition", &SlotsTakenWithoutCondition);
+
+struct SlotsTakenWithoutCondition;
+
+impl Seams for SlotsTakenWithoutCondition {
+    fn rewrite_request(&self, operation: &str, body: &mut Value, _: i64) {
+        if writes_ledger(operation, body) {
+            drop_condition(body);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Requests to DynamoDB and its answers, as JSON: what they are about, and changes to them.
+
+use serde_json::{Value, json};
+
+use crate::row::PREFIX;
+
+/// Whether this write gives a Task that status.
+pub fn sets_status(part: &Value, status: &str) -> bool {
+    value(part, ":set_status") == Some(status)
+}
+
+/// Whether this writes the row of a scope of slots.
+pub fn writes_ledger(operation: &str, body: &Value) -> bool {
+    operation == "PutItem" && body["Item"]["holders"].is_object()
+}
+
+/// Whether this reads a Function.
+pub fn reads_function(operation: &str, body: &Value) -> bool {
+    operation == "GetItem" && body["TableName"] == format!("{PREFIX}-functions").as_str()
+}
+
+/// Whether this is a query of a lane whose name begins so.
+pub fn is_query_of(body: &Value, lane: &str) -> bool {
+    value(body, ":partition").is_some_and(|partition| partition.starts_with(lane))
+}
+
+/// A string among the values of its expressions.
+pub fn value<'a>(part: &'a Value, name: &str) -> Option<&'a str> {
+    part["ExpressionAttributeValues"][name]["S"].as_str()
+}
+
+/// A number, as DynamoDB writes it.
+pub fn number(value: &Value) -> Option<i64> {
+    value["N"].as_str()?.parse().ok()
+}
+
+/// Changes each part of a transaction, or the only part of another write.
+pub fn each_part(operation: &str, body: &mut Value, mut with: impl FnMut(&mut Value)) {
+    if operation != "TransactWriteItems" {
+        return with(body);
+    }
+    for part in body["TransactItems"].as_array_mut().into_iter().flatten() {
+        for (_, part) in part.as_object_mut().into_iter().flatten() {
+            with(part);
+        }
+    }
+}
+
+/// Takes the condition away, with the names and values that only the condition uses: DynamoDB refuses unused ones.
+pub fn drop_condition(part: &mut Value) {
+    let Some(part) = part.as_object_mut() else { return };
+    part.remove("ConditionExpression");
+    let update = part.get("UpdateExpression").and_then(Value::as_str).unwrap_or_default().to_owned();
+    for map in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
+        if let Some(names) = part.get_mut(map).and_then(Value::as_object_mut) {
+            names.retain(|name, _| update.split([' ', ',', '=']).any(|word| word == name));
+        }
+        if part.get(map).and_then(Value::as_object).is_some_and(serde_json::Map::is_empty) {
+            part.remove(map);
+        }
+    }
+}
+
+/// Moves a time, and the key in a lane that is ordered by it.
+pub fn shift(of: &mut Value, time: &str, key: &str, by: i64) {
+    let Some(millis) = number(&of[time]) else { return };
+    of[time]["N"] = json!((millis + by).to_string());
+    let id = of[key]["S"].as_str().and_then(|key| key.split_once('.')).map(|(_, id)| id.to_owned());
+    if let Some(id) = id {
+        of[key]["S"] = json!(format!("{:015}.{id}", millis + by));
+    }
+}
+
+/// Changes the Function in an answer.
+pub fn rewrite_record(answer: &mut Vec<u8>, rewrite: impl FnOnce(&mut Value)) {
+    let mut whole: Value = serde_json::from_slice(answer).unwrap_or_default();
+    let Some(record) = whole["Item"]["record"]["S"].as_str() else { return };
+    let mut record: Value = serde_json::from_str(record).unwrap_or_default();
+    rewrite(&mut record);
+    whole["Item"]["record"]["S"] = json!(record.to_string());
+    *answer = whole.to_string().into_bytes();
+}
