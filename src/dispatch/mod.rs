@@ -5,6 +5,15 @@
 //! written on condition that the attempt is still the one that was claimed. The ticker does what time does: it makes
 //! Tasks due, materialises schedules, ends Tasks whose runner died, and publishes events that were not acknowledged.
 //! All of it is safe to do twice, and beside another dispatcher or ticker.
+//!
+//! # Layout
+//!
+//! - `dispatcher`: claims Tasks and starts their runs. `shift`: a dispatcher with an end, as a Lambda invocation has one.
+//! - `slots`: how many Tasks may run at once.
+//! - `run`: one run, from its invocation to its recorded outcome; `retry` and `ended` are about what follows, `events`
+//!   publishes failures.
+//! - `ticker`: everything that becomes due; `occurrences` turns those of Schedules into Tasks.
+//! - `functions`: Functions as the hot paths see them, a moment old.
 
 mod dispatcher;
 mod ended;

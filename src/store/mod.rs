@@ -2,6 +2,15 @@
 //!
 //! There is one store, on DynamoDB: on AWS the real one, on one machine the embedded one of `local::database`.
 //! `docs/access-patterns.md` lists what each call reads and writes, and what it costs.
+//!
+//! # Layout
+//!
+//! - One module for each kind of record: `tasks`, `functions`, `schedules`, `api_requests`, `credentials`; and for small rows
+//!   that belong to no record: `slots`, `nonces`, `own_lanes`, `days`.
+//! - `lanes`: how the queue is laid out in an index. `days`: how the big tables are partitioned.
+//! - `list`: from a query to a page.
+//! - `table` makes the calls of DynamoDB; `change` and `row` build and read what they carry; `calls` marks writes, so that a
+//!   repeated one is recognised; `schema` creates the tables; `error` is what goes wrong.
 
 use std::{sync::Arc, time::Duration};
 

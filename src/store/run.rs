@@ -13,7 +13,7 @@ pub struct Run {
     pub runner: RunnerId,
     /// When it began.
     pub started: Timestamp,
-    /// When the outcome can no longer be known: the reaper takes over.
+    /// When the outcome can no longer be known, and the ticker ends the Task.
     pub lease_expires: Timestamp,
 }
 

@@ -51,7 +51,7 @@ impl Tasks {
             .set("laneKey", text(timed(now, id)));
         match self.table.update("fail the task", &partition, &id.to_string(), change).await? {
             Written::Done(_) => Ok(true),
-            // The reaper fails a Task by the same attempt, with an error of its own: then this was not our write.
+            // The ticker fails a Task by the same attempt, with an error of its own: then this was not our write.
             Written::Refused(Some(row)) => {
                 Ok(is_ours(&row, attempt, TaskStatus::Failed)?
                     && row.optional_json::<TaskError>("error")? == Some(error))
