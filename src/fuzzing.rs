@@ -5,8 +5,8 @@
 //! test, because they check more than the public API shows.
 
 pub use crate::{
-    auth::fuzz::oauth1, package::fuzz::zip_intake, rql::fuzz::rql, service::fuzz::api_answer, store::fuzz::rows,
-    task_config::fuzz::task_config,
+    auth::fuzz::oauth1, local::lambda::package::fuzz::zip_intake, rql::fuzz::rql, service::fuzz::api_answer,
+    store::fuzz::rows, task_config::fuzz::task_config,
 };
 
 /// A target: its name, which is also that of its corpus, dictionary and binary, and its function.

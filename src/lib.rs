@@ -22,7 +22,6 @@ pub mod load;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod model;
-pub mod package;
 pub mod ports;
 pub mod rql;
 pub mod runtime;

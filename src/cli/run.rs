@@ -11,11 +11,11 @@ use anyhow::Context;
 use super::{Outcome as CommandOutcome, Verdict, input::JsonSource, output};
 use crate::{
     local::{
-        lambda::{LocalLambda, LocalLambdaConfig},
+        lambda::{LocalLambda, LocalLambdaConfig, LogSink as _},
         logs::{DEFAULT_RETENTION, LocalLogs},
     },
     model::{Configuration, Json, ObjectId, Task, TaskStatus},
-    ports::{Clock, FunctionSpec, InvokeRequest, Lambda, Outcome, SystemClock},
+    ports::{Clock, FunctionSpec, InvokeRequest, Outcome, SystemClock},
     task_config::{FILE_NAME, TaskConfig, folder_of, pack},
 };
 
@@ -60,9 +60,9 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
     let logs = LocalLogs::open(
         folder.path(),
         DEFAULT_RETENTION,
-        Some(Arc::new(|batch| batch.iter().for_each(|logged| output::note(&logged.line.message)))),
+        Some(Arc::new(|batch| batch.iter().for_each(|logged| output::note(&logged.message)))),
     )?;
-    let mut lambda_config = LocalLambdaConfig::new(folder.path(), logs.writer().clone());
+    let mut lambda_config = LocalLambdaConfig::new(folder.path(), Arc::new(logs.writer().clone()));
     lambda_config.notice = Arc::new(output::note);
     let lambda = LocalLambda::new(lambda_config)?;
     let spec = spec_of(&config);

@@ -9,6 +9,7 @@ use super::{
     database::{self, DatabaseError},
     events::{EventsError, LocalEvents},
     lambda::{JailMode, LocalLambda, LocalLambdaConfig, RuntimeSupport},
+    lambda_port::LambdaPort,
     logs::{DEFAULT_RETENTION, LiveLog, LocalLogs},
     private::{close_to_others, make_private_dir, privately},
     wakeups::LocalWakeups,
@@ -121,7 +122,7 @@ impl Machine {
         let events = Arc::new(LocalEvents::open(&config.data_dir, config.webhook.as_deref())?);
         let wakeups = LocalWakeups::default();
         let ports = Ports {
-            lambda: lambda.clone(),
+            lambda: Arc::new(LambdaPort(lambda.clone())),
             wakeups: Arc::new(wakeups.clone()),
             events: events.clone(),
             logs: Arc::new(logs),
@@ -173,13 +174,13 @@ async fn open_store(config: &MachineConfig) -> Result<Store, MachineError> {
 }
 
 fn start_lambda(config: &MachineConfig, logs: &LocalLogs) -> Result<Arc<LocalLambda>, PortError> {
-    let mut lambda = LocalLambdaConfig::new(&config.data_dir, logs.writer().clone());
+    let mut lambda = LocalLambdaConfig::new(&config.data_dir, Arc::new(logs.writer().clone()));
     lambda.prefix.clone_from(&config.prefix);
     let runs = [config.task_concurrency, config.direct_concurrency, config.api_concurrency];
     lambda.max_processes = runs.into_iter().map(usize::from).sum();
     lambda.strict_runtimes = config.strict_runtimes;
     lambda.jail = config.jail;
-    LocalLambda::new(lambda)
+    Ok(LocalLambda::new(lambda)?)
 }
 
 fn settings(config: &MachineConfig) -> Settings {

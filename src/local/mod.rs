@@ -4,6 +4,7 @@ pub mod administrator;
 pub mod database;
 pub mod events;
 pub mod lambda;
+pub mod lambda_port;
 pub mod logs;
 pub mod machine;
 mod private;

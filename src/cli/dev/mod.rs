@@ -20,8 +20,7 @@ use crate::{
     http::{self, CorsOrigins, HttpConfig},
     local::{
         administrator,
-        lambda::JailMode,
-        logs::LoggedLine,
+        lambda::{JailMode, LoggedLine},
         machine::{Machine, MachineConfig},
         server::Server,
     },
@@ -148,7 +147,7 @@ fn machine_config(args: &Args) -> anyhow::Result<MachineConfig> {
         jail: jail_for(args.listen, args.jail)?,
         webhook: args.webhook.clone(),
         live_log: Some(Arc::new(|batch| {
-            let line = |logged: &LoggedLine| output::prefixed(logged.function.as_str(), &logged.line.message);
+            let line = |logged: &LoggedLine| output::prefixed(logged.function.as_str(), &logged.message);
             output::note(&batch.iter().map(line).collect::<Vec<_>>().join("\n"));
         })),
         oidc: args.callers.oidc()?,

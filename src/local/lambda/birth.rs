@@ -21,14 +21,12 @@ use std::{
 use nix::{
     libc,
     sys::{
-        signal::{SigSet, SigmaskHow, sigprocmask},
+        signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask},
         wait::{Id, WaitPidFlag, WaitStatus, waitid},
     },
     unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, setpgid},
 };
 use tokio::io::{Interest, unix::AsyncFd};
-
-use super::isolation::restore_signals;
 
 /// `linux/sched.h`.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
@@ -120,4 +118,10 @@ impl Born {
             other => return Err(io::Error::other(format!("{other:?} is no end"))),
         })
     }
+}
+
+/// Undoes what Rust's runtime did before `main`: another program expects a broken pipe to end it.
+pub(super) fn restore_signals() {
+    // SAFETY: the default action is no function of ours that could do anything wrong in a signal's handler.
+    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
 }

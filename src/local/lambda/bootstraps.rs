@@ -11,9 +11,21 @@ use super::{
     sdk::{Sdk, SdkLanguage},
 };
 
-const NODE: &str = include_str!("bootstrap/node.mjs");
-const PYTHON: &str = include_str!("bootstrap/start.py");
-const PYTHON_MODULE: &str = include_str!("bootstrap/tasklane_runtime.py");
+/// Each file and its content. Python takes a module's bytecode from `__pycache__`, and never that of a program: so its
+/// bootstrap is a short program that imports a module.
+const FILES: [(&str, &str); 11] = [
+    (Bootstraps::NODE, include_str!("bootstrap/index.mjs")),
+    ("node/api.mjs", include_str!("bootstrap/node/api.mjs")),
+    ("node/blocking.mjs", include_str!("bootstrap/node/blocking.mjs")),
+    ("node/connection.mjs", include_str!("bootstrap/node/connection.mjs")),
+    ("node/errors.mjs", include_str!("bootstrap/node/errors.mjs")),
+    ("node/handler.mjs", include_str!("bootstrap/node/handler.mjs")),
+    ("node/invocations.mjs", include_str!("bootstrap/node/invocations.mjs")),
+    ("node/log.mjs", include_str!("bootstrap/node/log.mjs")),
+    ("node/settings.mjs", include_str!("bootstrap/node/settings.mjs")),
+    (Bootstraps::PYTHON, include_str!("bootstrap/start.py")),
+    (Bootstraps::PYTHON_MODULE, include_str!("bootstrap/tasklane_runtime.py")),
+];
 
 /// What stands in for Lambda's `/var/runtime`.
 #[derive(Debug)]
@@ -26,18 +38,19 @@ impl Bootstraps {
     pub(super) const NODE: &str = "index.mjs";
     /// The file for `python`.
     pub(super) const PYTHON: &str = "bootstrap.py";
-    /// What that imports: Python takes a module's bytecode from `__pycache__` where it lies there, and a program's never.
+    /// The module that it imports.
     const PYTHON_MODULE: &str = "tasklane_runtime.py";
 
     /// Writes them into `lambda`, over those of an older server, with links to where the SDK is or will be.
     pub(super) fn write(lambda: &Path, sdk: Option<&Sdk>) -> io::Result<Self> {
         let folder = lambda.join("runtime");
-        create_private(&folder)?;
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
-        // That of an older server is of an older module.
+        for folder in [&folder, &folder.join("node")] {
+            create_private(folder)?;
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+        }
+        // An older server left the bytecode of an older module.
         let _ = fs::remove_dir_all(folder.join("__pycache__"));
-        let files = [(Self::NODE, NODE), (Self::PYTHON, PYTHON), (Self::PYTHON_MODULE, PYTHON_MODULE)];
-        for (name, content) in files {
+        for (name, content) in FILES {
             // Whole or not at all: another server may just be starting an interpreter with it.
             let file = tempfile::NamedTempFile::new_in(&folder)?;
             fs::write(file.path(), content)?;
@@ -60,7 +73,7 @@ impl Bootstraps {
         Ok(Self { folder })
     }
 
-    /// What is worth to be compiled by each Python that is going to run it.
+    /// The module that each Python compiles ahead of its first run.
     pub(super) fn python_module(&self) -> PathBuf {
         self.folder.join(Self::PYTHON_MODULE)
     }

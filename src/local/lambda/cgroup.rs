@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use super::{jail::MAX_PROCESSES, process_tree::is_alive};
+use super::{limits::MAX_PROCESSES, procfs::is_alive};
 
 /// What the server's own groups are named with, before what tells servers apart.
 const PREFIX: &str = "tasklane-";

@@ -7,11 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::config::create_private;
-use crate::{
-    model::CodeSha256,
+use super::{
+    config::create_private,
     package::{self, UnpackError},
 };
+use crate::model::CodeSha256;
 
 /// The folder of all packages.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub(super) struct CodeStore {
 }
 
 impl CodeStore {
-    /// Opens the folder, dropping what a killed server had not finished.
+    /// Opens the folder, and removes packages that a killed server had not finished.
     pub(super) fn open(folder: PathBuf) -> io::Result<Self> {
         create_private(&folder)?;
         let store = Self { folder };
@@ -92,8 +92,7 @@ fn remove_read_only(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::package::testing;
+    use super::{super::package::testing, *};
 
     #[test]
     fn a_package_is_unpacked_once_and_removed_when_nothing_uses_it() {

@@ -11,31 +11,23 @@ use std::{
 use tokio::process::Command;
 
 use super::{
-    Engine,
     bootstraps::Bootstraps,
     isolation::{Launch, Limits},
     jail::{self, Cell, Entry, Jail},
     runtimes::{Interpreter, Support},
     sdk::SdkLanguage,
+    site::Site,
+    variables::Variables,
     versions::Version,
 };
 use crate::model::RuntimeFamily;
-
-/// The account that Functions are told they run in: nobody's.
-pub(super) const ACCOUNT: &str = "000000000000";
-
-/// Where in Lambda layers would be. There are none, but paths name it as Lambda's do.
-const LAYERS: &str = "/opt";
-
-/// Where our bootstraps find the socket of their jail.
-const SOCKET_VARIABLE: &str = "_TASKLANE_RUNTIME_SOCKET";
 
 /// Names a program of the Function's own that starts the runtime.
 const WRAPPER_VARIABLE: &str = "AWS_LAMBDA_EXEC_WRAPPER";
 
 /// What a process is started with.
 pub(super) struct Start<'a> {
-    pub(super) engine: &'a Engine,
+    pub(super) site: &'a Site,
     pub(super) version: &'a Version,
     pub(super) support: &'a Support,
     /// The Runtime API's listener for this process.
@@ -57,7 +49,7 @@ impl Start<'_> {
             Support::Bootstrap => (self.task().join("bootstrap"), Vec::new()),
             Support::Missing(what) => return Err(io::Error::new(io::ErrorKind::Unsupported, what.clone())),
         };
-        let (mut launch, entry) = match &self.engine.jail {
+        let (mut launch, entry) = match &self.site.jail {
             Ok(jail) => {
                 let (launch, entry) = self.jailed(jail, &program, &arguments)?;
                 (launch, Some(entry))
@@ -86,7 +78,7 @@ impl Start<'_> {
         files.extend(self.sdk().filter(|packages| packages.is_dir()));
         let cell = Cell {
             code: &self.version.code_path,
-            runtime: self.engine.bootstraps.folder(),
+            runtime: self.site.bootstraps.folder(),
             folder: self.scratch,
             files: &files,
             hidden,
@@ -107,17 +99,17 @@ impl Start<'_> {
             | RuntimeFamily::Ruby
             | RuntimeFamily::Other => return None,
         };
-        self.engine.config.sdk.as_ref().map(|sdk| sdk.packages(language))
+        self.site.config.sdk.as_ref().map(|sdk| sdk.packages(language))
     }
 
     /// The folder of the Function's code, as its process sees it.
     fn task(&self) -> &Path {
-        if self.engine.jail.is_ok() { Path::new(jail::TASK) } else { &self.version.code_path }
+        if self.site.jail.is_ok() { Path::new(jail::TASK) } else { &self.version.code_path }
     }
 
     /// The folder of the bootstraps, as the process sees it.
     fn runtime(&self) -> &Path {
-        if self.engine.jail.is_ok() { Path::new(jail::RUNTIME) } else { self.engine.bootstraps.folder() }
+        if self.site.jail.is_ok() { Path::new(jail::RUNTIME) } else { self.site.bootstraps.folder() }
     }
 
     fn interpreted(&self, interpreter: &Interpreter) -> (PathBuf, Vec<String>) {
@@ -178,92 +170,10 @@ impl Start<'_> {
         known.filter(|name| disabled.contains(name)).filter(move |name| !asked_for(name))
     }
 
-    /// What Lambda sets, then what the Function's configuration sets; nothing of the server's own.
-    /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
-    ///
-    /// Without a jail Lambda's fixed folders are this machine's: `/var/task` is the package's folder, `/var/runtime` the
-    /// bootstraps', and `TMPDIR` is added, because `/tmp` is not the process's own. With one, our bootstraps are told of
-    /// their socket, and do not pass that on. The credentials are no credentials: an SDK that finds none goes looking
-    /// for some, and hangs.
+    /// Every environment variable of the process.
     fn environment(&self) -> BTreeMap<String, String> {
-        let Self { engine, version, api, scratch, log_stream, .. } = self;
-        let function = version.function.in_lambda(&engine.config.prefix);
-        let task = self.task().display().to_string();
-        let runtime_dir = self.runtime().display().to_string();
-        let region = engine.config.region.as_str();
-        let mut environment: BTreeMap<String, String> = [
-            ("_HANDLER", version.configuration.entry_point.as_str()),
-            ("AWS_REGION", region),
-            ("AWS_DEFAULT_REGION", region),
-            ("AWS_LAMBDA_FUNCTION_NAME", function.as_str()),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-            ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
-            ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream),
-            ("AWS_ACCESS_KEY_ID", "LOCALLOCALLOCALLOCAL"),
-            ("AWS_SECRET_ACCESS_KEY", "local"),
-            ("AWS_SESSION_TOKEN", "local"),
-            ("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR"),
-            ("AWS_XRAY_DAEMON_ADDRESS", "169.254.79.129:2000"),
-            ("_AWS_XRAY_DAEMON_ADDRESS", "169.254.79.129"),
-            ("_AWS_XRAY_DAEMON_PORT", "2000"),
-            ("LANG", "en_US.UTF-8"),
-            ("LAMBDA_TASK_ROOT", task.as_str()),
-            ("LAMBDA_RUNTIME_DIR", runtime_dir.as_str()),
-            ("TZ", ":UTC"),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-        environment.extend([
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE".to_owned(), version.configuration.memory_limit.to_string()),
-            ("AWS_LAMBDA_LOG_GROUP_NAME".to_owned(), format!("/aws/lambda/{function}")),
-            ("AWS_LAMBDA_RUNTIME_API".to_owned(), api.to_string()),
-            ("LD_LIBRARY_PATH".to_owned(), format!("{runtime_dir}:{task}:{task}/lib:{LAYERS}/lib")),
-            ("PATH".to_owned(), self.path()),
-            ("PWD".to_owned(), task.clone()),
-        ]);
-        if engine.jail.is_err() {
-            environment.insert("TMPDIR".to_owned(), scratch.display().to_string());
-        }
-        let socket = engine.jail.is_ok().then(|| (SOCKET_VARIABLE.to_owned(), jail::SOCKET.to_owned()));
-        let execution = format!("AWS_Lambda_{}", version.configuration.runtime);
-        match version.configuration.runtime.family() {
-            RuntimeFamily::Node => {
-                let major = version.configuration.runtime.as_str().trim_start_matches("nodejs").trim_end_matches(".x");
-                let modules = format!(
-                    "{LAYERS}/nodejs/node{major}/node_modules:{LAYERS}/nodejs/node_modules:{runtime_dir}/node_modules:{runtime_dir}:{task}"
-                );
-                environment.insert("NODE_PATH".to_owned(), modules);
-                environment.insert("AWS_EXECUTION_ENV".to_owned(), execution);
-                environment.extend(socket);
-            }
-            RuntimeFamily::Python => {
-                environment.insert("PYTHONPATH".to_owned(), runtime_dir);
-                environment.insert("AWS_EXECUTION_ENV".to_owned(), execution);
-                environment.extend(socket);
-            }
-            // Lambda sets no AWS_EXECUTION_ENV for these.
-            RuntimeFamily::Provided
-            | RuntimeFamily::Java
-            | RuntimeFamily::Dotnet
-            | RuntimeFamily::Ruby
-            | RuntimeFamily::Other => {}
-        }
-        let configured = version.configuration.environment.iter();
-        environment.extend(configured.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        environment
-    }
-
-    /// Lambda's `PATH`, with the interpreter's folder where Lambda has `/var/lang/bin`.
-    fn path(&self) -> String {
-        let system = format!("/usr/local/bin:/usr/bin/:/bin:{LAYERS}/bin");
-        let interpreter = match self.support {
-            Support::Exact(interpreter) | Support::OtherVersion(interpreter) => interpreter.program.parent(),
-            Support::Bootstrap | Support::Missing(_) => None,
-        };
-        match interpreter {
-            Some(folder) => format!("{}:{system}", folder.display()),
-            None => system,
-        }
+        let Self { site, version, support, api, scratch, log_stream } = *self;
+        let (task, runtime) = (self.task(), self.runtime());
+        Variables { site, version, support, api, scratch, log_stream, task, runtime }.all()
     }
 }

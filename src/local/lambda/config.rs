@@ -10,10 +10,9 @@ use std::{
     time::Duration,
 };
 
-use super::{jail::JailMode, sdk::Sdk};
-use crate::local::logs::LogWriter;
+use super::{jail::JailMode, procfs::is_alive, sdk::Sdk, sink::LogSink};
 
-/// Tells the operator something worth knowing once, e.g. that a runtime's version is another one than the machine's.
+/// Tells the operator something once, e.g. that the machine has another version of a runtime.
 pub type Notice = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// How the local Lambda is set up.
@@ -39,18 +38,18 @@ pub struct LocalLambdaConfig {
     pub jail: JailMode,
     /// The AWS SDK that Functions find, once it is installed.
     pub sdk: Option<Sdk>,
-    /// How many bytes one run may log. What it writes beyond that is left out, and its log says how much that was.
+    /// How many bytes one run may log. Lines beyond that are left out, and its log says how much that was.
     pub run_log_bytes: u64,
     /// Where log lines go.
-    pub logs: LogWriter,
-    /// Where the operator is told things.
+    pub logs: Arc<dyn LogSink>,
+    /// How the operator is told things.
     pub notice: Notice,
 }
 
 impl LocalLambdaConfig {
     /// The usual setting: prefix `tasklane`, region `us-east-1`, 64 processes, a second of patience, five minutes idle, a jail where there
     /// can be one, notices to `tracing`.
-    pub fn new(data_dir: impl Into<PathBuf>, logs: LogWriter) -> Self {
+    pub fn new(data_dir: impl Into<PathBuf>, logs: Arc<dyn LogSink>) -> Self {
         Self {
             data_dir: data_dir.into(),
             prefix: "tasklane".to_owned(),
@@ -106,7 +105,7 @@ pub(super) fn scratch_folder(folder: &Path) -> io::Result<tempfile::TempDir> {
         // Another server on the same folder would still hold its own: its folder says which process that is.
         let left = left?.path();
         let owner = left.extension().and_then(|pid| pid.to_str()?.parse::<i32>().ok());
-        if owner.is_none_or(|pid| !super::process_tree::is_alive(pid)) {
+        if owner.is_none_or(|pid| !is_alive(pid)) {
             let _ = fs::remove_dir_all(&left);
         }
     }

@@ -1,4 +1,35 @@
 //! The connections that processes open to their Runtime API.
+//!
+//! A process answers its invocation and asks for the next one in one write; the reply to the answer waits for that next
+//! invocation, so that one write wakes the process once:
+//!
+//! ```text
+//! process                        connection                     server
+//!    │  POST …/response, GET …/next  │                             │
+//!    │──────────────────────────────▶│  response ─────────────────▶│  the caller is answered
+//!    │                               │  next ─────────────────────▶│  Waits::set(true)
+//!    │                               │◀──────────── 202 (response) │  held, because it waits
+//!    │                               │                             │  … the next call comes: Waits::set(false)
+//!    │                               │◀──────────── 200 (next)     │
+//!    │◀──── 202, 200 in one write ───│                             │
+//! ```
+//!
+//! Replies are held only between `set(true)` and `set(false)`. A process that asks for its next invocation on another
+//! connection, or only after the 202, gets the 202 at once.
+//!
+//! The end of a connection is told to hyper one poll late. hyper drops a request that it has just read when it finds the
+//! end right behind it, and a process that exits as soon as it has answered would not have answered:
+//!
+//! ```text
+//! process                        connection                     hyper
+//!    │  POST …/response, then FIN    │                             │
+//!    │──────────────────────────────▶│  the request ──────────────▶│  hands it on
+//!    │                               │  Pending, and a wake-up ───▶│
+//!    │                               │  the end ──────────────────▶│  closes
+//! ```
+//!
+//! Both rest on what hyper does: it polls a connection's reader until it is pending before it flushes, and calls the
+//! handlers of one connection in turn. If it changes either, the tests of `tests/runtime_api.rs` fail.
 
 use std::{
     convert::Infallible,
@@ -28,8 +59,8 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 /// How many connections of one process are served at once. Runtimes open one or two.
 const MAX_CONNECTIONS: usize = 16;
 
-/// How long no connection is accepted after one too many, so that a process that tries again and again does not take the
-/// server's time.
+/// How long no connection is accepted after one too many, so that a process that tries again and again does not use up
+/// the server's time.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// The most bytes that are kept of a request before its head is complete, and of a body that nobody reads.
@@ -38,7 +69,7 @@ const MAX_BUFFER: usize = 64 * 1024;
 /// The connections of one process, to all of its listeners.
 #[derive(Clone, Debug)]
 pub(super) struct Doors {
-    /// The connections that are open, and what was said on them and is not heard yet.
+    /// The open connections, and the requests on them that are being handled.
     pub(super) open: TaskTracker,
     room: Arc<Semaphore>,
     /// Changes when a run is over.
@@ -69,7 +100,7 @@ impl Doors {
         F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
     {
         let mut http = http1::Builder::new();
-        // What came together with an answer, a request for the next invocation, is heard before the reply to the answer
+        // A request for the next invocation that came together with an answer is handled before the reply to the answer
         // leaves.
         http.pipeline_flush(true).max_buf_size(MAX_BUFFER);
         let doors = self.clone();
@@ -94,7 +125,6 @@ impl Doors {
                 tokio::spawn(async move {
                     let _place = place;
                     tokio::select! {
-                        // A process that breaks off says no more.
                         _ = connection => {}
                         () = end_of_run(runs, waits) => {}
                     }
@@ -105,7 +135,7 @@ impl Doors {
     }
 }
 
-/// Returns when a run is over on a connection where the process does not wait for the next one.
+/// Returns when a run is over, unless the process waits for its next invocation on this connection.
 async fn end_of_run(mut runs: watch::Receiver<u64>, waits: Waits) {
     // When the sender is gone, so is the process.
     while runs.changed().await.is_ok() {
@@ -115,8 +145,8 @@ async fn end_of_run(mut runs: watch::Receiver<u64>, waits: Waits) {
     }
 }
 
-/// Whether the process waits for its next invocation on a connection. Whatever else it is told there meanwhile, that its
-/// last answer was accepted, it reads when that invocation comes: so it is sent with it, in one write that wakes it once.
+/// Whether the process waits for its next invocation on a connection. Other replies there are held meanwhile, and are sent
+/// together with that invocation.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waits(Arc<AtomicBool>);
 
@@ -133,10 +163,10 @@ impl Waits {
 
 struct Connection<S> {
     stream: S,
-    /// Whether it has come to its end, and that is yet to be told.
+    /// Whether its end was found; it is told at the next poll.
     ended: bool,
     waits: Waits,
-    /// What is sent with the next invocation.
+    /// Replies that are sent with the next invocation.
     held: BytesMut,
     _open: TaskTrackerToken,
 }
@@ -147,8 +177,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         let read = Pin::new(&mut self.stream).poll_read(cx, into);
         let is_end = read.is_ready() && into.filled().len() == before && room > 0;
         if is_end && !self.ended {
-            // Not at once: hyper drops a request that it has just read when it finds the end right behind it, and whoever
-            // exits as soon as it has answered would not have answered. Meanwhile it hands the request on.
+            // One poll late: see the module's documentation.
             self.ended = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -161,7 +190,7 @@ impl<S: AsyncWrite + Unpin> Connection<S> {
     /// Writes what is held, with what comes behind it; answers how much of that went out.
     fn poll_release(&mut self, cx: &mut Context<'_>, behind: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         while !self.held.is_empty() {
-            // More pieces than this are seldom, and go out with the next write.
+            // More pieces than this are rare, and go out with the next write.
             let mut pieces = [io::IoSlice::new(&[]); 8];
             let count = behind.len().min(pieces.len() - 1);
             pieces[1..=count].copy_from_slice(&behind[..count]);

@@ -9,14 +9,14 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Engine,
     output::LogTarget,
     report::{self, Status},
     runtimes::Support,
     sandbox::{Happening, Sandbox, StartError},
+    site::Site,
     versions::Version,
 };
-use crate::ports::FunctionError;
+use crate::model::FunctionError;
 
 const INIT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -43,7 +43,7 @@ impl NotReady {
 
 /// A process on its way, and for which run.
 pub(super) struct Initialisation<'a> {
-    pub(super) engine: &'a Engine,
+    pub(super) site: &'a Site,
     pub(super) version: &'a Arc<Version>,
     pub(super) support: &'a Support,
     pub(super) target: &'a LogTarget,
@@ -65,16 +65,16 @@ impl Initialisation<'_> {
         let outcome = self.initialise(deadline).await;
         let took = begun.elapsed();
         if let Err(failure) = &outcome {
-            let logs = &self.engine.config.logs;
+            let logs = &*self.site.config.logs;
             self.target.log(logs, report::init_report(took, phase, &failure.status())).await;
         }
         (outcome, took)
     }
 
     async fn initialise(&self, deadline: Instant) -> Result<Sandbox, NotReady> {
-        let Self { engine, version, support, target } = self;
+        let Self { site, version, support, target } = self;
         let request_id = &target.request_id;
-        let mut sandbox = match Sandbox::start(engine, version, support, (*target).clone()).await {
+        let mut sandbox = match Sandbox::start(site, version, support, (*target).clone()).await {
             Ok(sandbox) => sandbox,
             Err(error) => return Err(not_started(request_id, error)),
         };

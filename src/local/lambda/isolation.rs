@@ -13,10 +13,7 @@ use std::{
 use nix::{
     fcntl::{FcntlArg, FdFlag, fcntl},
     libc,
-    sys::{
-        resource::{Resource, getrlimit, setrlimit},
-        signal::{SigHandler, Signal, signal},
-    },
+    sys::resource::{Resource, getrlimit, setrlimit},
 };
 use tokio::process::{Child, Command};
 
@@ -209,10 +206,4 @@ pub(super) fn raise_file_limit() {
         // It fails where the machine's own limit was lowered meanwhile.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
-}
-
-/// Undoes what Rust's runtime did before `main`: another program expects a broken pipe to end it.
-pub(super) fn restore_signals() {
-    // SAFETY: the default action is no function of ours that could do anything wrong in a signal's handler.
-    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
 }

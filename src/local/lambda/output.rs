@@ -16,11 +16,11 @@ use nix::errno::Errno;
 use tokio::net::unix::pipe::Receiver;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{
-    local::logs::{LogWriter, LoggedLine},
-    model::{FunctionName, ObjectId},
-    ports::{Clock, LogLine, SystemClock},
+use super::{
+    sink::{LogSink, LoggedLine},
+    system::now,
 };
+use crate::model::{FunctionName, ObjectId};
 
 /// The most bytes of one line; a longer one becomes several. CloudWatch's limit of an event.
 const MAX_LINE_BYTES: usize = 256 * 1024;
@@ -58,14 +58,13 @@ impl LogTarget {
     }
 
     /// Logs a line about this run, now. Lines of Lambda's own are in every log, whatever the code wrote.
-    pub(super) async fn log(&self, logs: &LogWriter, message: String) {
+    pub(super) async fn log(&self, logs: &dyn LogSink, message: String) {
         let Self { function, correlation, request_id, quota: _ } = self.clone();
-        let line = LogLine { timestamp: SystemClock.now(), message };
-        logs.write(LoggedLine { function, correlation, request_id, line }).await;
+        logs.write(LoggedLine { function, correlation, request_id, timestamp: now(), message }).await;
     }
 
     /// Logs a line that the run's process wrote, unless the run has logged too much.
-    async fn log_written(&self, logs: &LogWriter, line: &[u8]) {
+    async fn log_written(&self, logs: &dyn LogSink, line: &[u8]) {
         if !self.quota.allows(line.len()) {
             return;
         }
@@ -120,7 +119,7 @@ type Target = Arc<Mutex<Option<LogTarget>>>;
 
 impl Output {
     /// A pipe's end for a child to write to, and what reads it. Lines belong to `target` until that run ends.
-    pub(super) fn start(logs: LogWriter, target: LogTarget) -> io::Result<(PipeWriter, Self)> {
+    pub(super) fn start(logs: Arc<dyn LogSink>, target: LogTarget) -> io::Result<(PipeWriter, Self)> {
         let (reader, writer) = io::pipe()?;
         let pipe = Receiver::from_owned_fd(OwnedFd::from(reader))?;
         let target = Arc::new(Mutex::new(Some(target)));
@@ -156,7 +155,7 @@ impl Output {
     }
 }
 
-/// The end of the pipe. Whoever has what reads may read.
+/// The end of the pipe. The holder of `reading` may read.
 #[derive(Debug)]
 struct Reader {
     pipe: Receiver,
@@ -212,7 +211,7 @@ async fn read(reader: Arc<Reader>, stop: CancellationToken) {
 
 #[derive(Debug)]
 struct Lines {
-    logs: LogWriter,
+    logs: Arc<dyn LogSink>,
     target: Target,
     /// The bytes of a line that has not ended.
     partial: Vec<u8>,
@@ -257,17 +256,17 @@ impl Lines {
         let mut line = line.strip_suffix(b"\r").unwrap_or(line);
         while line.len() > MAX_LINE_BYTES {
             let (first, rest) = line.split_at(character_boundary(line, MAX_LINE_BYTES));
-            target.log_written(&self.logs, first).await;
+            target.log_written(&*self.logs, first).await;
             line = rest;
         }
-        target.log_written(&self.logs, line).await;
+        target.log_written(&*self.logs, line).await;
     }
 }
 
 /// How many of the first `most` bytes can be taken without taking a character apart.
 fn character_boundary(text: &[u8], most: usize) -> usize {
     let is_inside = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
-    // A character has four bytes at most; where it seems to have more it is none.
+    // A character has at most four bytes; a longer sequence is not UTF-8.
     (most.saturating_sub(3)..=most).rev().find(|at| !is_inside(at)).unwrap_or(most)
 }
 
@@ -280,22 +279,17 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
-    use crate::{
-        local::logs::{DEFAULT_RETENTION, LocalLogs},
-        model::Timestamp,
-        ports::{LogPage, Logs, RunLogQuery},
-    };
+    use crate::{local::lambda::testing::MemoryLog, model::Timestamp};
 
-    /// A log store, a pipe that is read into it, and the runs `1`, `2` … of one Function.
+    /// A log, a pipe that is read into it, and the runs `1`, `2` … of one Function.
+    #[derive(Default)]
     struct World {
-        logs: LocalLogs,
-        _folder: tempfile::TempDir,
+        log: MemoryLog,
     }
 
     impl World {
         fn new() -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            Self { logs: LocalLogs::open(folder.path(), DEFAULT_RETENTION, None).unwrap(), _folder: folder }
+            Self::default()
         }
 
         fn target(run: u64, limit: u64) -> LogTarget {
@@ -303,21 +297,11 @@ mod tests {
         }
 
         fn output(&self, limit: u64) -> (PipeWriter, Output) {
-            Output::start(self.logs.writer().clone(), Self::target(1, limit)).unwrap()
+            Output::start(Arc::new(self.log.clone()), Self::target(1, limit)).unwrap()
         }
 
-        async fn log_of(&self, run: u64) -> Vec<String> {
-            let function = FunctionName::parse("f").unwrap();
-            let query = RunLogQuery {
-                function: &function,
-                correlation: ObjectId::new(Timestamp::EPOCH, run),
-                request_id: None,
-                from: Timestamp::EPOCH,
-                since: None,
-                to: Timestamp::LATEST,
-                page: LogPage { offset: 0, limit: 10_000 },
-            };
-            self.logs.of_run(query).await.unwrap().into_iter().map(|line| line.message).collect()
+        fn log_of(&self, run: u64) -> Vec<String> {
+            self.log.of(ObjectId::new(Timestamp::EPOCH, run))
         }
     }
 
@@ -334,8 +318,8 @@ mod tests {
         output.begin_run(World::target(2, 1_000_000)).await;
         pipe.write_all(b"second\n").unwrap();
         output.end_run().await;
-        assert_eq!(world.log_of(1).await, ["first", "no end"]);
-        assert_eq!(world.log_of(2).await, ["second"]);
+        assert_eq!(world.log_of(1), ["first", "no end"]);
+        assert_eq!(world.log_of(2), ["second"]);
     }
 
     #[tokio::test]
@@ -344,10 +328,10 @@ mod tests {
         let (mut pipe, output) = world.output(1_000_000);
         pipe.write_all(b"one\ntw").unwrap();
         output.catch_up().await;
-        assert_eq!(world.log_of(1).await, ["one"]);
+        assert_eq!(world.log_of(1), ["one"]);
         pipe.write_all(b"o\n").unwrap();
         output.end_run().await;
-        assert_eq!(world.log_of(1).await, ["one", "two"]);
+        assert_eq!(world.log_of(1), ["one", "two"]);
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -360,7 +344,7 @@ mod tests {
         let written = tokio::task::spawn_blocking(move || pipe.write_all(text.as_bytes()).map(|()| pipe));
         let _pipe = written.await.unwrap().unwrap();
         output.end_run().await;
-        let mut logged = world.log_of(1).await;
+        let mut logged = world.log_of(1);
         assert_eq!(logged.pop().unwrap().len(), MAX_LINE_BYTES, "a line of the greatest length is whole");
         assert!(logged.iter().all(|line| line.len() <= MAX_LINE_BYTES && !line.contains('\u{fffd}')));
         assert_eq!(logged.concat(), lines.concat());
@@ -373,7 +357,7 @@ mod tests {
         let (mut pipe, output) = world.output(3 * (LINE_OVERHEAD + 5));
         pipe.write_all(b"line1\nline2\nlonger than the rest\nx\n").unwrap();
         output.end_run().await;
-        assert_eq!(world.log_of(1).await, ["line1", "line2"], "what comes after a gap is left out too");
+        assert_eq!(world.log_of(1), ["line1", "line2"], "what comes after a gap is left out too");
         let target = World::target(1, 32_000_000);
         assert_eq!(target.left_out(), None);
         target.quota.left.store(0, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -11,15 +11,12 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Engine, process_tree::ProcessTree, sandbox::Sandbox, versions::Version};
+use super::{process_tree::ProcessTree, sandbox::Sandbox, versions::Version};
 use crate::model::CodeSha256;
 
 /// How long a process rests before it is frozen. Stopping it, and letting it go on, costs more than most calls, and under
 /// load the next call comes sooner.
-const FREEZE_AFTER: Duration = Duration::from_millis(10);
-
-/// How often it is looked whether frozen processes hold still.
-const LOOK_AFTER: Duration = Duration::from_secs(1);
+pub(super) const FREEZE_AFTER: Duration = Duration::from_millis(10);
 
 /// The processes of all Functions.
 #[derive(Debug)]
@@ -27,8 +24,8 @@ pub(super) struct Pool {
     max: usize,
     patience: Duration,
     state: Arc<Mutex<State>>,
-    /// Told when a process comes to rest, and when the pool goes.
-    rested: Arc<Notify>,
+    /// Notified when a process comes to rest, and when the pool is dropped.
+    pub(super) rested: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -141,7 +138,7 @@ impl Pool {
     /// The processes that have rested for [`FREEZE_AFTER`] and are to be frozen, each told once; and whether there are
     /// others that will have. Freezing takes a while, and is done without the pool's lock: a run that comes meanwhile
     /// calls it off.
-    fn due_for_freezing(&self) -> (Vec<Arc<ProcessTree>>, bool) {
+    pub(super) fn due_for_freezing(&self) -> (Vec<Arc<ProcessTree>>, bool) {
         let (mut due, mut are_more) = (Vec::new(), false);
         for idle in lock(&self.state).idle.iter_mut().filter(|idle| !idle.is_frozen) {
             if idle.since.elapsed() >= FREEZE_AFTER {
@@ -155,13 +152,13 @@ impl Pool {
     }
 
     /// The processes that are to hold still.
-    fn frozen(&self) -> Vec<Arc<ProcessTree>> {
+    pub(super) fn frozen(&self) -> Vec<Arc<ProcessTree>> {
         let state = lock(&self.state);
         state.idle.iter().filter(|idle| idle.is_frozen).map(|idle| Arc::clone(idle.sandbox.tree())).collect()
     }
 
     /// Ends the process of this tree, unless a run has taken it.
-    async fn end_restless(&self, tree: &Arc<ProcessTree>) {
+    pub(super) async fn end_restless(&self, tree: &Arc<ProcessTree>) {
         let is_it = |idle: &mut Idle| Arc::ptr_eq(idle.sandbox.tree(), tree);
         let ended: Vec<Idle> = lock(&self.state).idle.extract_if(.., is_it).collect();
         for idle in &ended {
@@ -182,12 +179,12 @@ impl Pool {
         lock(&self.state).waiting.len()
     }
 
-    /// Notes that a busy process is no more.
+    /// Notes that a busy process is gone.
     pub(super) fn gone(&self, version: &Arc<Version>) {
         lock(&self.state).forget_busy(version);
     }
 
-    /// Gives out nothing any more.
+    /// Gives out no more processes.
     pub(super) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
@@ -211,7 +208,7 @@ impl Pool {
             .collect()
     }
 
-    async fn end_idle_since(&self, before: Instant) {
+    pub(super) async fn end_idle_since(&self, before: Instant) {
         let ended: Vec<Idle> = lock(&self.state).idle.extract_if(.., |idle| idle.since < before).collect();
         end(ended).await;
     }
@@ -225,7 +222,7 @@ impl State {
         }
         if let Some(at) = self.idle.iter().rposition(|idle| idle.sandbox.version.is(version)) {
             let Idle { sandbox, slot, .. } = self.idle.remove(at);
-            // One that somebody else killed while it slept leaves its slot to a fresh one.
+            // One that was killed while it slept leaves its slot to a fresh one.
             return Some(match sandbox.has_exited() {
                 false => Checkout::Warm(sandbox, slot),
                 true => Checkout::Cold(slot, Some(sandbox)),
@@ -255,19 +252,19 @@ impl State {
     }
 
     fn wait_for(&mut self, version: &Arc<Version>) -> oneshot::Receiver<(Sandbox, Slot)> {
-        // Those who went on without are of no more use.
+        // Runs that went on without a process no longer wait.
         self.waiting.retain(|waiting| !waiting.hand.is_closed());
         let (hand, handed) = oneshot::channel();
         self.waiting.push(Waiting { version: Arc::clone(version), hand });
         handed
     }
 
-    /// Gives a process to the first who waits for one of its version; back when nobody does.
+    /// Gives a process to the first run that waits for one of its version; returns it if none does.
     fn hand_over(&mut self, mut free: (Sandbox, Slot)) -> Option<(Sandbox, Slot)> {
         while let Some(at) = self.waiting.iter().position(|waiting| waiting.version.is(&free.0.version)) {
             match self.waiting.remove(at).hand.send(free) {
                 Ok(()) => return None,
-                // That one is gone.
+                // That run is gone.
                 Err(back) => free = back,
             }
         }
@@ -283,7 +280,7 @@ impl State {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // The slots of idle processes hold the state, and the state holds them: without this neither ever went.
+        // The slots of idle processes hold the state, and the state holds them: without this neither would be dropped.
         let idle = std::mem::take(&mut lock(&self.state).idle);
         drop(idle);
         self.rested.notify_one();
@@ -294,65 +291,6 @@ impl Drop for Slot {
     fn drop(&mut self) {
         lock(&self.state).taken -= 1;
     }
-}
-
-/// Freezes processes that no call comes for, until the engine is gone. One task for all: a task and a timer for each call
-/// would be more than the rest of what a pool does for it.
-pub(super) fn freeze_idle(engine: &Arc<Engine>) {
-    let (engine, rested) = (Arc::downgrade(engine), Arc::clone(&engine.pool.rested));
-    tokio::spawn(async move {
-        loop {
-            rested.notified().await;
-            loop {
-                tokio::time::sleep(FREEZE_AFTER).await;
-                let Some(engine) = engine.upgrade() else { return };
-                let (due, are_more) = engine.pool.due_for_freezing();
-                for tree in due {
-                    tokio::spawn(end_unless(Arc::downgrade(&engine), tree, ProcessTree::freeze));
-                }
-                if !are_more {
-                    break;
-                }
-            }
-        }
-    });
-}
-
-/// Ends frozen processes that do not hold still, until the engine is gone.
-pub(super) fn watch_frozen(engine: Weak<Engine>) {
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(LOOK_AFTER).await;
-            let Some(frozen) = engine.upgrade().map(|engine| engine.pool.frozen()) else { return };
-            // One after the other: this is never urgent.
-            for tree in frozen {
-                end_unless(Weak::clone(&engine), tree, ProcessTree::is_still).await;
-            }
-        }
-    });
-}
-
-/// Ends the process of a tree unless what is done with it answers true. That takes a while and blocks.
-async fn end_unless(engine: Weak<Engine>, tree: Arc<ProcessTree>, is_fine: fn(&ProcessTree) -> bool) {
-    let asked = Arc::clone(&tree);
-    let is_fine = tokio::task::spawn_blocking(move || is_fine(&asked)).await;
-    if let (Ok(false), Some(engine)) = (is_fine, engine.upgrade()) {
-        engine.pool.end_restless(&tree).await;
-    }
-}
-
-/// Ends processes that were idle for too long, until the engine is gone.
-pub(super) fn reap_idle(engine: Weak<Engine>) {
-    tokio::spawn(async move {
-        loop {
-            let Some(idle_after) = engine.upgrade().map(|engine| engine.config.idle_after) else { return };
-            tokio::time::sleep((idle_after / 4).clamp(Duration::from_millis(20), Duration::from_secs(10))).await;
-            let Some(engine) = engine.upgrade() else { return };
-            if let Some(before) = Instant::now().checked_sub(idle_after) {
-                engine.pool.end_idle_since(before).await;
-            }
-        }
-    });
 }
 
 async fn end(idle: Vec<Idle>) {

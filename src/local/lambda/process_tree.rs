@@ -237,14 +237,6 @@ impl ProcessTree {
     }
 }
 
-/// Whether a process of this number lives.
-pub(super) fn is_alive(pid: i32) -> bool {
-    match kill(Pid::from_raw(pid), None) {
-        Ok(()) => true,
-        Err(errno) => errno == nix::errno::Errno::EPERM,
-    }
-}
-
 /// The processes whose environment held `mark` when they started.
 fn marked(mark: &Path) -> Vec<i32> {
     let mark = mark.as_os_str().as_encoded_bytes();

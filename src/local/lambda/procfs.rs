@@ -1,4 +1,4 @@
-//! What `/proc` says of processes.
+//! What the kernel says of processes, in `/proc` for the most part.
 
 use std::{
     fs::{self, File},
@@ -6,8 +6,18 @@ use std::{
     os::unix::fs::FileExt as _,
 };
 
+use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
+
 /// The signals that a process has a function of its own for, in `/proc/<pid>/status`.
 const CAUGHT: &str = "SigCgt:";
+
+/// Whether a process of this number lives.
+pub(super) fn is_alive(pid: i32) -> bool {
+    match kill(Pid::from_raw(pid), None) {
+        Ok(()) => true,
+        Err(errno) => errno == Errno::EPERM,
+    }
+}
 
 /// A process that lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +36,7 @@ impl Stat {
         // The second field is the name in parentheses, which may hold anything.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
-        // A process whose first thread has ended looks like a zombie and is none while others run.
+        // A process whose first thread has ended looks like a zombie, but lives while other threads run.
         if matches!(*fields.first()?, "Z" | "X") && number(17)? <= 1 {
             return None;
         }

@@ -2,11 +2,8 @@
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
-use super::MAX_RESPONSE_BYTES;
-use crate::{
-    model::{TimeLimit, Timestamp},
-    ports::FunctionError,
-};
+use super::limits::MAX_RESPONSE_BYTES;
+use crate::model::{FunctionError, TimeLimit, Timestamp};
 
 /// What the REPORT line says beside the numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]

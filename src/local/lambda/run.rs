@@ -6,20 +6,21 @@ use bytes::Bytes;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    Engine, MAX_REQUEST_BYTES,
-    command::ACCOUNT,
+    engine::Engine,
     init::{Initialisation, NotReady},
+    limits::MAX_REQUEST_BYTES,
+    names::RunNames,
     output::LogTarget,
     pool::{Checkout, Slot},
     report::{self, Status, Usage},
     runtime_api::{Answer, Delivery},
     runtimes::Support,
     sandbox::{Happening, Sandbox},
+    system::now,
     versions::Version,
 };
 use crate::{
-    model::FunctionName,
-    ports::{Chance, Clock, FunctionError, Invocation, InvokeError, InvokeRequest, Outcome, SystemChance, SystemClock},
+    model::{FunctionError, Invocation, InvokeError, InvokeRequest, Outcome},
     runtime::detach::detach_on_drop,
 };
 
@@ -27,7 +28,7 @@ use crate::{
 /// their way to the log and the process is ready for the next call. A process that takes longer is finished without the caller.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// See [`crate::ports::Lambda::invoke`].
+/// Runs a version once and waits for its outcome.
 pub(super) async fn invoke(engine: &Arc<Engine>, request: InvokeRequest<'_>) -> Result<Invocation, InvokeError> {
     let InvokeRequest { function, deployment, payload, correlation, time_limit: _ } = request;
     let bytes = payload.len();
@@ -44,7 +45,7 @@ pub(super) async fn invoke(engine: &Arc<Engine>, request: InvokeRequest<'_>) -> 
         .find(function, &deployment.version)
         .map_err(|error| refused("ServiceException", format!("the deployed version cannot be read: {error}")))?;
     let Some(version) = version else {
-        let message = format!("Function not found: {}", arn(engine, function));
+        let message = format!("Function not found: {}", engine.site.arn(function));
         return Err(refused("ResourceNotFoundException", message));
     };
     let support = engine.runtimes.support(&version.configuration.runtime).await;
@@ -62,8 +63,8 @@ pub(super) async fn invoke(engine: &Arc<Engine>, request: InvokeRequest<'_>) -> 
         Checkout::Closed => return Err(InvokeError::Throttled("the server is stopping".to_owned())),
     };
     engine.pool.busy(&version);
-    let (request_id, trace_id) = names();
-    let target = LogTarget::new(function.clone(), correlation, request_id.into(), engine.config.run_log_bytes);
+    let RunNames { request_id, trace_id } = RunNames::new();
+    let target = LogTarget::new(function.clone(), correlation, request_id.into(), engine.site.config.run_log_bytes);
     let (answer, mut answered) = oneshot::channel();
     let run = Run { engine: engine.clone(), version, support, target, trace_id, answer: Some(answer) };
     // The code runs to its end whether or not the caller stays, and an answer may come before that end.
@@ -104,6 +105,23 @@ struct Ending {
     peak_megabytes: u64,
     /// What Lambda logs about the ending itself.
     line: Option<String>,
+}
+
+/// What the process answered, and until when the caller waits for it to be done.
+struct Answered {
+    outcome: Outcome,
+    settled: Instant,
+}
+
+/// How the wait for a process ended.
+enum End {
+    /// It is ready for its next run.
+    Done,
+    TimedOut,
+    /// It ended, or had to be ended; Lambda's name for that in the REPORT line.
+    Ended(FunctionError, &'static str),
+    /// The server stops.
+    Aborted,
 }
 
 impl Run {
@@ -150,18 +168,17 @@ impl Run {
 
     fn initialisation(&self) -> Initialisation<'_> {
         let Self { engine, version, support, target, .. } = self;
-        Initialisation { engine, version, support, target }
+        Initialisation { site: &engine.site, version, support, target }
     }
 
     fn not_ready(&self, failure: NotReady) -> Ending {
         let status = failure.status();
-        let request_id = &self.target.request_id;
         let (outcome, line) = match failure {
             NotReady::Failed(error, line) => (Ok(Outcome::Failed(error)), line),
-            NotReady::TimedOut => (
-                Ok(Outcome::Failed(report::timed_out(request_id, self.version.configuration.time_limit))),
-                Some(report::timeout_line(SystemClock.now(), request_id, self.version.configuration.time_limit)),
-            ),
+            NotReady::TimedOut => {
+                let (outcome, line) = self.timed_out();
+                (Ok(outcome), Some(line))
+            }
             NotReady::Broken(error) => {
                 let message = format!("the Function's process could not be started: {error}");
                 (Err(refused("ServiceException", message)), None)
@@ -173,66 +190,81 @@ impl Run {
 
     /// Hands the event over and waits until the process is done with it, one way or another.
     async fn invoke(&mut self, mut sandbox: Sandbox, payload: Bytes, deadline: Instant) -> Ending {
-        let request_id = self.target.request_id.clone();
-        let remaining = deadline.saturating_duration_since(Instant::now());
-        sandbox
-            .deliver(Delivery {
-                request_id: request_id.clone(),
-                deadline_millis: SystemClock.now().saturating_add(remaining).as_millis(),
-                function_arn: arn(&self.engine, &self.version.function),
-                trace_id: mem::take(&mut self.trace_id),
-                payload,
-            })
-            .await;
-        let mut outcome: Option<Outcome> = None;
-        let mut settled: Option<Instant> = None;
-        let (status, line, failure) = loop {
+        sandbox.deliver(self.delivery(payload, deadline)).await;
+        let mut answered: Option<Answered> = None;
+        let end = loop {
             // Until the caller has its answer, stop to give it when the process takes long to be done.
-            let until = settled.filter(|_| self.answer.is_some()).map_or(deadline, |settled| settled.min(deadline));
-            match sandbox.next(until).await {
-                Happening::Answered(answer) => {
-                    outcome = Some(outcome_of(answer));
-                    settled = Some(Instant::now() + SETTLE);
+            let settled = answered.as_ref().filter(|_| self.answer.is_some()).map(|answered| answered.settled);
+            let until = settled.map_or(deadline, |settled| settled.min(deadline));
+            match (sandbox.next(until).await, &answered) {
+                (Happening::Answered(answer), _) => {
+                    answered = Some(Answered { outcome: outcome_of(answer), settled: Instant::now() + SETTLE });
                 }
-                Happening::Ready if outcome.is_some() => break (Status::Unremarkable, None, None),
-                // The process asks for more before it answered; it gets nothing, and its time runs.
-                Happening::Ready | Happening::InitError(_) => {}
-                Happening::Deadline if until < deadline => {
+                (Happening::Ready, Some(_)) => break End::Done,
+                // A process that asks for more before it has answered gets nothing, and its time runs.
+                (Happening::Ready, None) | (Happening::InitError(_), _) => {}
+                (Happening::Deadline, Some(answered)) if until < deadline => {
                     sandbox.output.catch_up().await;
-                    if let Some(outcome) = &outcome {
-                        self.answer(Ok(outcome.clone()));
-                    }
+                    self.answer(Ok(answered.outcome.clone()));
                 }
-                Happening::Deadline => {
-                    let limit = self.version.configuration.time_limit;
-                    let line = report::timeout_line(SystemClock.now(), &request_id, limit);
-                    break (Status::Timeout, Some(line), Some(Ok(report::timed_out(&request_id, limit))));
+                (Happening::Deadline, _) => break End::TimedOut,
+                (Happening::Exited(status), _) => {
+                    break End::Ended(report::exited(&self.target.request_id, status), "Runtime.ExitError");
                 }
-                Happening::Exited(status) => {
-                    let error = report::exited(&request_id, status);
-                    break ended(error, "Runtime.ExitError");
+                (Happening::OutOfMemory, _) => {
+                    break End::Ended(report::killed(&self.target.request_id), "Runtime.OutOfMemory");
                 }
-                Happening::OutOfMemory => break ended(report::killed(&request_id), "Runtime.OutOfMemory"),
-                Happening::OutOfProcesses => break ended(report::killed(&request_id), "Runtime.ExitError"),
-                Happening::Aborted => break (Status::Unremarkable, None, Some(Err(aborted()))),
+                (Happening::OutOfProcesses, _) => {
+                    break End::Ended(report::killed(&self.target.request_id), "Runtime.ExitError");
+                }
+                (Happening::Aborted, _) => break End::Aborted,
             }
         };
+        self.ending(sandbox, end, answered.map(|answered| answered.outcome)).await
+    }
+
+    fn delivery(&mut self, payload: Bytes, deadline: Instant) -> Delivery {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        Delivery {
+            request_id: self.target.request_id.clone(),
+            deadline_millis: now().saturating_add(remaining).as_millis(),
+            function_arn: self.engine.site.arn(&self.version.function),
+            trace_id: mem::take(&mut self.trace_id),
+            payload,
+        }
+    }
+
+    /// Ends a process that is not done, and says how the run ended: an answer stands, however the process ended after it.
+    async fn ending(&self, mut sandbox: Sandbox, end: End, answered: Option<Outcome>) -> Ending {
         let peak_megabytes = sandbox.peak_megabytes();
-        let reusable = failure.is_none();
-        // What was answered stands, however the process ended afterwards.
-        let answered = outcome.is_some();
-        let outcome = match (outcome, failure) {
-            (Some(outcome), _) => Ok(outcome),
-            (None, Some(failure)) => failure.map(Outcome::Failed),
-            (None, None) => Err(InvokeError::OutcomeUnknown("the process gave no answer".to_owned())),
-        };
-        if !reusable {
+        let is_reusable = matches!(end, End::Done);
+        if !is_reusable {
             sandbox.kill().await;
         }
         sandbox.output.end_run().await;
-        let (status, line) =
-            if answered && status != Status::Timeout { (Status::Unremarkable, None) } else { (status, line) };
-        Ending { outcome, status, reusable: reusable.then_some(sandbox), peak_megabytes, line }
+        let (outcome, status, line) = match (end, answered) {
+            (End::TimedOut, answered) => {
+                let (outcome, line) = self.timed_out();
+                (Ok(answered.unwrap_or(outcome)), Status::Timeout, Some(line))
+            }
+            (_, Some(outcome)) => (Ok(outcome), Status::Unremarkable, None),
+            (End::Ended(error, name), None) => {
+                let line = report::exit_line(&error);
+                (Ok(Outcome::Failed(error)), Status::Error(name.to_owned()), Some(line))
+            }
+            (End::Aborted, None) => (Err(aborted()), Status::Unremarkable, None),
+            (End::Done, None) => {
+                let lost = InvokeError::OutcomeUnknown("the process gave no answer".to_owned());
+                (Err(lost), Status::Unremarkable, None)
+            }
+        };
+        Ending { outcome, status, reusable: is_reusable.then_some(sandbox), peak_megabytes, line }
+    }
+
+    /// The failure of a run whose time is over, and the line that Lambda logs about it.
+    fn timed_out(&self) -> (Outcome, String) {
+        let (request_id, limit) = (&self.target.request_id, self.version.configuration.time_limit);
+        (Outcome::Failed(report::timed_out(request_id, limit)), report::timeout_line(now(), request_id, limit))
     }
 
     /// Logs the last lines, gives the process back, and answers the caller unless that has been done.
@@ -256,20 +288,14 @@ impl Run {
     fn answer(&mut self, outcome: Result<Outcome, InvokeError>) {
         if let Some(answer) = self.answer.take() {
             let request_id = self.target.request_id.to_string();
-            // A caller who is gone does not want to know.
+            // The caller may be gone.
             let _ = answer.send(outcome.map(|outcome| Invocation { request_id, outcome }));
         }
     }
 
     async fn log(&self, line: String) {
-        self.target.log(&self.engine.config.logs, line).await;
+        self.target.log(&*self.engine.site.config.logs, line).await;
     }
-}
-
-type EndOfLoop = (Status, Option<String>, Option<Result<FunctionError, InvokeError>>);
-
-fn ended(error: FunctionError, status: &str) -> EndOfLoop {
-    (Status::Error(status.to_owned()), Some(report::exit_line(&error)), Some(Ok(error)))
 }
 
 fn outcome_of(answer: Answer) -> Outcome {
@@ -286,29 +312,4 @@ fn refused(name: &str, message: String) -> InvokeError {
 
 fn aborted() -> InvokeError {
     InvokeError::OutcomeUnknown("the server stopped while the Function ran".to_owned())
-}
-
-fn arn(engine: &Engine, function: &FunctionName) -> String {
-    let (region, name) = (&engine.config.region, function.in_lambda(&engine.config.prefix));
-    format!("arn:aws:lambda:{region}:{ACCOUNT}:function:{name}")
-}
-
-/// A request id, which is a random UUID, and an X-Ray trace id, which nothing collects here, but code reads. One draw for
-/// both, because each is a call of the system.
-fn names() -> (String, String) {
-    let mut bytes = [0; 36];
-    SystemChance.fill(&mut bytes);
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let text = hex::encode(bytes);
-    let request_id = [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..32]].join("-");
-    let (time, root, parent) = (SystemClock.now().as_secs(), &text[32..56], &text[56..]);
-    (request_id, format!("Root=1-{time:08x}-{root};Parent={parent};Sampled=0"))
-}
-
-/// `N` random bytes in hex.
-pub(super) fn random_hex<const N: usize>() -> String {
-    let mut bytes = [0; N];
-    SystemChance.fill(&mut bytes);
-    hex::encode(bytes)
 }

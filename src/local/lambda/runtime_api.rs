@@ -31,12 +31,12 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    MAX_RESPONSE_BYTES,
     connections::{Doors, Waits},
+    limits::MAX_RESPONSE_BYTES,
     peers::{OwnProcesses, Owner},
 };
 use crate::{
-    ports::FunctionError,
+    model::FunctionError,
     runtime::detach::{DetachOnDrop, detach_on_drop},
 };
 
@@ -50,7 +50,7 @@ const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 /// How long a body may take to arrive that is about no run.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the process told us.
+/// A message of the process.
 #[derive(Debug)]
 pub(super) enum Event {
     /// It waits for an invocation.
@@ -79,7 +79,7 @@ pub(super) struct Delivery {
     pub(super) payload: Bytes,
 }
 
-/// The listeners of one process. They close when it is dropped.
+/// The listeners of one process. They close when this is dropped.
 #[derive(Debug)]
 pub(super) struct RuntimeApi {
     pub(super) address: SocketAddr,
@@ -151,7 +151,7 @@ impl RuntimeApi {
 
     /// Hands an invocation over, to the `next` call that waits for it.
     pub(super) async fn deliver(&self, delivery: Delivery) {
-        // Fails only when the listener is gone; the process's exit is noticed by whoever waits for the answer.
+        // Fails only when the listener is gone; the run that waits for the answer notices the process's exit.
         let _ = self.deliveries.send(delivery).await;
     }
 }
@@ -162,7 +162,7 @@ impl Drop for RuntimeApi {
     }
 }
 
-/// Listens on a socket file that whoever sees it may use.
+/// Listens on a socket file. Any process that sees it may use it.
 fn bind(socket: &path::Path) -> io::Result<UnixListener> {
     let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
@@ -206,7 +206,7 @@ impl Shared {
     }
 }
 
-/// What a request is about. A router that knows patterns would take a good part of the time of a call.
+/// The subject of a request. A general router would take a good part of the time of a call.
 enum Route<'a> {
     Next,
     Response(&'a str),
@@ -254,8 +254,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>, waits: Waits) -
 }
 
 async fn next(shared: &Shared, waits: &Waits) -> Response<Full<Bytes>> {
-    // Who is first in line is known before the process is known to be ready, because then every other connection may be
-    // closed.
+    // The connection is marked before the process counts as ready, because then every other connection may be closed.
     let mut deliveries = match shared.deliveries.try_lock() {
         Ok(deliveries) => {
             waits.set(true);
@@ -345,7 +344,7 @@ impl Shared {
     }
 }
 
-/// Reads a body to its end without keeping it: who is still writing would not hear the answer.
+/// Reads a body to its end without keeping it: a client that is still writing would not hear the answer.
 async fn skip(mut body: Incoming) {
     let skipping = async {
         let mut left = MAX_RESPONSE_BYTES;
@@ -354,7 +353,7 @@ async fn skip(mut body: Incoming) {
             left = still;
         }
     };
-    // Then it is answered all the same.
+    // It is answered in either case.
     let _ = tokio::time::timeout(BODY_PATIENCE, skipping).await;
 }
 
@@ -371,7 +370,7 @@ async fn read(mut body: Incoming) -> Result<Content, hyper::Error> {
     let mut failure = None;
     while let Some(frame) = body.frame().await.transpose()? {
         match frame.into_data() {
-            // What is too large is read all the same: a client that is still writing would not hear the answer.
+            // A body that is too large is read to its end: a client that is still writing would not hear the answer.
             Ok(data) if bytes.len() + data.len() > MAX_RESPONSE_BYTES => {
                 fits = false;
                 bytes = BytesMut::new();

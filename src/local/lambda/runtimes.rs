@@ -11,16 +11,16 @@ use tokio::sync::OnceCell;
 
 use crate::model::{Runtime, RuntimeFamily};
 
-/// A runtime and what this machine makes of it.
+/// A runtime and how well this machine supports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeSupport {
     /// The runtime.
     pub runtime: Runtime,
-    /// What this machine makes of it.
+    /// How well this machine supports it.
     pub support: Support,
 }
 
-/// What this machine makes of a runtime.
+/// How well this machine supports a runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Support {
     /// Runs, with the same version.
@@ -29,7 +29,7 @@ pub enum Support {
     OtherVersion(Interpreter),
     /// Runs the package's own `bootstrap`.
     Bootstrap,
-    /// Does not run; this is missing.
+    /// Does not run; what is missing.
     Missing(String),
 }
 
@@ -49,7 +49,7 @@ pub struct Interpreter {
 }
 
 impl Support {
-    /// Refuses, in words, whatever is not exactly the runtime.
+    /// Rejects any other version, and says why.
     pub(super) fn require_exact(&self, runtime: &Runtime) -> Result<(), String> {
         match self {
             Self::Exact(_) | Self::Bootstrap => Ok(()),
@@ -61,7 +61,7 @@ impl Support {
     }
 }
 
-/// What the machine has, asked when it is first needed.
+/// The runtimes of this machine, looked up when they are first needed.
 #[derive(Debug, Default)]
 pub(super) struct Runtimes {
     /// A module that each Python compiles when it is asked about itself.
@@ -88,7 +88,7 @@ impl Runtimes {
         all
     }
 
-    /// What this machine makes of a runtime; every run asks.
+    /// How well this machine supports a runtime; every run asks.
     pub(super) async fn support(&self, runtime: &Runtime) -> Arc<Support> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(support) = known().get(runtime) {
@@ -99,7 +99,7 @@ impl Runtimes {
         support
     }
 
-    /// Has a runtime be this program, whatever the machine has.
+    /// Makes a runtime this program, whatever the machine has.
     #[cfg(test)]
     pub(super) async fn use_python(&self, runtime: &Runtime, program: &Path) {
         let found = probe(&program.display().to_string(), "Python", &self.python_module).await.unwrap();
@@ -131,7 +131,7 @@ impl Runtimes {
             Support::Exact(_) | Support::Bootstrap => return None,
             Support::OtherVersion(Interpreter { version, .. }) => {
                 format!(
-                    "{runtime} Functions run with this machine's {version}: what the two do differently shows only on AWS"
+                    "{runtime} Functions run with this machine's {version}: differences between the two will only show up on AWS"
                 )
             }
             Support::Missing(what) => format!("{runtime} Functions can be deployed but not run here: {what}"),
@@ -237,7 +237,7 @@ fn links(program: &Path) -> Vec<PathBuf> {
         && let Ok(target) = fs::read_link(link)
         && links.len() <= MOST
     {
-        // A target that is not absolute counts from the link's folder.
+        // A relative target is relative to the link's folder.
         let target = link.parent().map_or_else(|| target.clone(), |folder| folder.join(&target));
         links.push(target);
     }

@@ -17,28 +17,31 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Engine,
     command::Start,
     config::create_private,
-    jail::{Cell, Entry, EntryFailure, MAX_PROCESSES, Step},
+    jail::{Cell, Entry, EntryFailure, Step},
+    limits::MAX_PROCESSES,
+    names::ProcessNames,
     output::{LogTarget, Output},
     peers::Owner,
     process_tree::ProcessTree,
     runtime_api::{Answer, Delivery, Event, RuntimeApi},
     runtimes::Support,
+    site::Site,
     versions::Version,
 };
-use crate::ports::FunctionError;
+use crate::model::FunctionError;
 
 /// A package's own program, as Lambda names it.
 const BOOTSTRAP: &str = "/var/task/bootstrap";
 
-/// How often a busy process's memory is looked at.
+/// How often the memory of a busy process is measured.
 const MEMORY_CHECK: Duration = Duration::from_millis(50);
-/// How many times as long as a look takes there is none after it, and at most: a thousand processes are many files to read.
+/// The pause after a look is so many times as long as the look took, up to a maximum: a thousand processes are many
+/// files to read.
 const MEMORY_CHECK_SHARE: u32 = 4;
 const MEMORY_CHECK_AT_MOST: Duration = Duration::from_millis(250);
-/// How long after a process's exit its last words may still be on their way: at least until its connection is taken,
+/// How long the last requests of a process may take to arrive after it exited: at least until its connection is accepted,
 /// at most until every connection was read to its end.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 const LAST_WORDS_AT_MOST: Duration = Duration::from_secs(2);
@@ -63,7 +66,7 @@ pub(super) struct Sandbox {
     killed: bool,
 }
 
-/// What a busy process is waited for.
+/// What a busy process can come to.
 #[derive(Debug)]
 pub(super) enum Happening {
     /// It waits for its next invocation.
@@ -84,7 +87,7 @@ pub(super) enum Happening {
     Aborted,
 }
 
-/// Why no process came about.
+/// Why a process was not started.
 #[derive(Debug)]
 pub(super) enum StartError {
     /// The package has no program that can be started; Lambda's words for it.
@@ -96,32 +99,30 @@ pub(super) enum StartError {
 impl Sandbox {
     /// Starts a process; it is not initialised yet. Its first lines belong to `target`.
     pub(super) async fn start(
-        engine: &Engine,
+        site: &Site,
         version: &Arc<Version>,
         support: &Support,
         target: LogTarget,
     ) -> Result<Self, StartError> {
-        let jail = engine.jail.as_ref().ok();
+        let jail = site.jail.as_ref().ok();
         if *support == Support::Bootstrap {
             check_bootstrap(&version.code_path.join("bootstrap"), jail.is_some())?;
         }
-        let stream = super::run::random_hex::<16>();
-        let scratch = engine.scratch.path().join(&stream);
+        let ProcessNames { id, log_stream } = ProcessNames::new();
+        let scratch = site.scratch.path().join(&id);
         create_private(&scratch).map_err(StartError::Io)?;
         let socket = jail.map(|_| Cell::socket(&scratch));
         let (api, events) = RuntimeApi::listen(socket.as_deref()).await.map_err(StartError::Io)?;
-        let (writer, output) = Output::start(engine.config.logs.clone(), target).map_err(StartError::Io)?;
-        let day = jiff::Timestamp::now().strftime("%Y/%m/%d").to_string();
-        let log_stream = format!("{day}/[$LATEST]{stream}");
-        let start = Start { engine, version, support, api: api.address, scratch: &scratch, log_stream: &log_stream };
+        let (writer, output) = Output::start(site.config.logs.clone(), target).map_err(StartError::Io)?;
+        let start = Start { site, version, support, api: api.address, scratch: &scratch, log_stream: &log_stream };
         let (mut launch, entry) = start.launch(writer).map_err(StartError::Io)?;
         let user = launch.user;
-        launch.group = engine.groups.as_ref().filter(|_| jail.is_some()).and_then(|groups| {
-            let group = groups.group(&stream, memory_limit(version));
+        launch.group = site.groups.as_ref().filter(|_| jail.is_some()).and_then(|groups| {
+            let group = groups.group(&id, memory_limit(version));
             // Without one, it is looked after in another way.
             group.inspect_err(|error| tracing::debug!("no control group: {error}")).ok().map(Arc::new)
         });
-        let child = match engine.launcher.spawn(launch).await {
+        let child = match site.launcher.spawn(launch).await {
             Ok(child) => child,
             Err(error) => {
                 let _ = fs::remove_dir_all(&scratch);
@@ -153,7 +154,7 @@ impl Sandbox {
             entry,
             is_bootstrap: *support == Support::Bootstrap,
             scratch,
-            abort: engine.abort.clone(),
+            abort: site.abort.clone(),
             peak_bytes: 0,
             last_look: Duration::ZERO,
             killed: false,
@@ -174,7 +175,7 @@ impl Sandbox {
                 tokio::task::spawn_blocking(look).await
             };
             tokio::select! {
-                // What a process said counts before that it ended.
+                // An answer of a process comes before its end.
                 biased;
                 Some(event) = self.events.recv() => return event.into(),
                 () = self.abort.cancelled() => return Happening::Aborted,

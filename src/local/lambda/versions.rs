@@ -12,12 +12,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{code::CodeStore, config::create_private};
-use crate::{
-    model::{CodeSha256, Configuration, Deployment, FunctionName},
+use super::{
+    code::CodeStore,
+    config::create_private,
+    error::{DeployError, MachineFailure},
     package::UnpackError,
-    ports::{DeployError, FunctionSpec, PortError},
 };
+use crate::model::{CodeSha256, Configuration, Deployment, FunctionName, FunctionSpec};
 
 /// One version of a Function: everything that a run needs to know.
 #[derive(Clone)]
@@ -71,7 +72,7 @@ impl Versions {
         Ok(Self { folder, code, loaded: Mutex::default(), packages: Arc::default() })
     }
 
-    /// See [`crate::ports::Lambda::deploy`].
+    /// Writes a version's file, and unpacks its code unless that is here. Without `code`, `current` names it.
     pub(super) async fn deploy(
         &self,
         spec: &FunctionSpec,
@@ -83,21 +84,24 @@ impl Versions {
             Some(code) => {
                 let store = self.code.clone();
                 let unpacked = tokio::task::spawn_blocking(move || store.add(&code)).await;
-                unpacked.map_err(|error| PortError::new("unpack the code", error))?.map_err(|error| match error {
-                    UnpackError::Invalid(invalid) => DeployError::InvalidCode(invalid.to_string()),
-                    UnpackError::Io(error) => PortError::new("unpack the code", error).into(),
-                })?
+                unpacked.map_err(|error| MachineFailure::new("unpack the code", error))?.map_err(
+                    |error| match error {
+                        UnpackError::Invalid(invalid) => DeployError::InvalidCode(invalid),
+                        UnpackError::Io(error) => MachineFailure::new("unpack the code", error).into(),
+                    },
+                )?
             }
             None => current.map(|current| current.code_sha256).filter(|hash| self.code.contains(*hash)).ok_or_else(
-                || PortError::new("deploy the configuration", "the Function's code is not here any more"),
+                || MachineFailure::new("deploy the configuration", "the Function's code is no longer here"),
             )?,
         };
         let stored = Stored { code_sha256: hash, configuration: spec.configuration.clone() };
-        let text = serde_json::to_vec_pretty(&stored).map_err(|error| PortError::new("write the version", error))?;
+        let text =
+            serde_json::to_vec_pretty(&stored).map_err(|error| MachineFailure::new("write the version", error))?;
         let version = hex::encode(&Sha256::digest(&text)[..16]);
         let file = self.file(&spec.name, &version);
         // Written again when it is there already: the file's time is when the version was deployed last.
-        write_private(&file, &text).map_err(|error| PortError::new("write the version", error))?;
+        write_private(&file, &text).map_err(|error| MachineFailure::new("write the version", error))?;
         Ok(Deployment { version, code_sha256: stored.code_sha256 })
     }
 
@@ -140,7 +144,7 @@ impl Versions {
         function: &FunctionName,
         id: &str,
         deployed: Option<SystemTime>,
-    ) -> Result<bool, PortError> {
+    ) -> Result<bool, MachineFailure> {
         let _packages = self.packages.lock().await;
         if self.deployed_at(function, id) != deployed || self.is_newest(function, id) {
             return Ok(false);
@@ -150,20 +154,20 @@ impl Versions {
     }
 
     /// Forgets a Function.
-    pub(super) async fn remove(&self, function: &FunctionName) -> Result<(), PortError> {
+    pub(super) async fn remove(&self, function: &FunctionName) -> Result<(), MachineFailure> {
         let _packages = self.packages.lock().await;
         self.loaded().retain(|(name, _), _| name != function);
         removed(fs::remove_dir_all(self.folder.join(function.as_str())))
     }
 
     /// Removes the packages that neither a version nor a running process needs.
-    pub(super) async fn sweep_code(&self, running: &BTreeSet<CodeSha256>) -> Result<(), PortError> {
+    pub(super) async fn sweep_code(&self, running: &BTreeSet<CodeSha256>) -> Result<(), MachineFailure> {
         let _packages = self.packages.lock().await;
         let swept = self.used_code().and_then(|mut used| {
             used.extend(running);
             self.code.keep_only(&used)
         });
-        swept.map_err(|error| PortError::new("remove unused code", error))
+        swept.map_err(|error| MachineFailure::new("remove unused code", error))
     }
 
     fn used_code(&self) -> io::Result<BTreeSet<CodeSha256>> {
@@ -201,10 +205,10 @@ impl Versions {
     }
 }
 
-/// What was not there to be removed is removed.
-fn removed(result: io::Result<()>) -> Result<(), PortError> {
+/// A file that does not exist counts as removed.
+fn removed(result: io::Result<()>) -> Result<(), MachineFailure> {
     match result {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PortError::new("remove the version", error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(MachineFailure::new("remove the version", error)),
         Err(_) | Ok(()) => Ok(()),
     }
 }

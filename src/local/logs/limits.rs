@@ -108,7 +108,7 @@ mod tests {
         let mut room = Room::on_disk_of(Path::new("/"), 0);
         assert_eq!((room.look(1), room.is_short()), (Finding::Same, false));
         room.reserve = u64::MAX;
-        // What was just found out counts on, until much was written.
+        // The last finding holds until much was written.
         assert_eq!(room.look(ASK_AFTER), Finding::BecameShort);
         assert!(room.is_short());
         assert_eq!(room.learn(u64::MAX), Finding::HasRoom);

@@ -15,8 +15,9 @@ use std::{
 
 use rusqlite::Connection;
 
+use super::lambda::{LogSink as _, LoggedLine};
 use crate::{
-    model::{FunctionName, ObjectId, Timestamp},
+    model::{FunctionName, Timestamp},
     ports::{LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery},
 };
 
@@ -25,19 +26,6 @@ pub use writer::LogWriter;
 
 /// How long lines are kept unless told otherwise: two weeks.
 pub const DEFAULT_RETENTION: Duration = Duration::from_secs(14 * 24 * 3600);
-
-/// One line and the run it belongs to.
-#[derive(Clone, Debug)]
-pub struct LoggedLine {
-    /// The Function that ran.
-    pub function: FunctionName,
-    /// The Task or API Request that it ran for.
-    pub correlation: ObjectId,
-    /// Lambda's id of the run.
-    pub request_id: Arc<str>,
-    /// The line.
-    pub line: LogLine,
-}
 
 /// Shows lines as they are logged, some at once, on the thread that writes them down: it should be quick.
 pub type LiveLog = Arc<dyn Fn(&[LoggedLine]) + Send + Sync>;
@@ -75,7 +63,7 @@ impl LocalLogs {
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, PortError> {
-        // Runs do not wait until their lines are written down, so whoever reads does.
+        // Runs do not wait until their lines are written down, so readers do.
         self.writer.flush().await;
         let reader = self.reader.clone();
         let run = move || query(&reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
@@ -110,6 +98,7 @@ impl Logs for LocalLogs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ObjectId;
 
     const ALL: LogPage = LogPage { offset: 0, limit: 1000 };
 
@@ -122,7 +111,8 @@ mod tests {
             function: FunctionName::parse(function).unwrap(),
             correlation: ObjectId::new(at(0), run),
             request_id: format!("request-{run}").into(),
-            line: LogLine { timestamp: at(millis), message: message.to_owned() },
+            timestamp: at(millis),
+            message: message.to_owned(),
         }
     }
 
@@ -182,7 +172,7 @@ mod tests {
         let now = crate::ports::Clock::now(&crate::ports::SystemClock);
         let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION, None).unwrap();
         let mut fresh = line("f", 1, 0, "fresh");
-        fresh.line.timestamp = now;
+        fresh.timestamp = now;
         logs.writer().write(line("f", 1, 0, "from 2023")).await;
         logs.writer().write(fresh).await;
         logs.writer().flush().await;
@@ -234,12 +224,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_watches_sees_every_line() {
+    async fn a_live_log_sees_every_line() {
         let folder = tempfile::tempdir().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = seen.clone();
         let live: LiveLog = Arc::new(move |batch| {
-            sink.lock().unwrap().extend(batch.iter().map(|line| line.line.message.clone()));
+            sink.lock().unwrap().extend(batch.iter().map(|line| line.message.clone()));
         });
         let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION, Some(live)).unwrap();
         logs.writer().write(line("f", 1, 0, "a")).await;

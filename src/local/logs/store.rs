@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, params};
 
-use super::LoggedLine;
+use super::super::lambda::LoggedLine;
 use crate::{
     model::{FunctionName, ObjectId, Timestamp},
     ports::{LogLine, LogPage},
@@ -45,9 +45,9 @@ pub(super) fn insert(db: &mut Connection, lines: &[LoggedLine]) -> rusqlite::Res
         let mut insert = transaction.prepare_cached(
             "INSERT INTO lines (correlation, request_id, function, time, message) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?;
-        for LoggedLine { function, correlation, request_id, line } in lines {
-            let time = line.timestamp.as_millis();
-            insert.execute(params![correlation.as_bytes(), &**request_id, function.as_str(), time, line.message])?;
+        for LoggedLine { function, correlation, request_id, timestamp, message } in lines {
+            let time = timestamp.as_millis();
+            insert.execute(params![correlation.as_bytes(), &**request_id, function.as_str(), time, message])?;
         }
     }
     transaction.commit()

@@ -7,11 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
-    LiveLog, LoggedLine,
+    super::lambda::{LogSink, LoggedLine},
+    LiveLog,
     limits::{ASK_AFTER, Finding, LogLimits, Room},
     store,
 };
@@ -68,31 +70,36 @@ impl LogWriter {
         std::thread::Builder::new().name("tasklane-logs".to_owned()).spawn(work)?;
         Ok(Self { queue, bytes })
     }
+}
 
-    /// Hands a line over, waiting while as much waits as may.
-    pub async fn write(&self, line: LoggedLine) {
-        // Neither is ever closed but by the thread's death, and it says so itself.
-        if let Ok(permits) = self.bytes.acquire_many(weight(&line)).await {
-            permits.forget();
-        }
-        let _ = self.queue.send(Message::Line(line)).await;
+impl LogSink for LogWriter {
+    /// Waits while as many lines wait as may.
+    fn write(&self, line: LoggedLine) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // Neither is closed before the thread dies, and a panic of the thread is reported.
+            if let Ok(permits) = self.bytes.acquire_many(weight(&line)).await {
+                permits.forget();
+            }
+            let _ = self.queue.send(Message::Line(line)).await;
+        })
     }
 
-    /// Waits until everything that was handed over before can be read.
-    pub async fn flush(&self) {
-        let (done, wait) = oneshot::channel();
-        if self.queue.send(Message::Flush(done)).await.is_ok() {
-            let _ = wait.await;
-        }
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let (done, wait) = oneshot::channel();
+            if self.queue.send(Message::Flush(done)).await.is_ok() {
+                let _ = wait.await;
+            }
+        })
     }
 }
 
 /// How many bytes a line takes while it waits.
 fn weight(line: &LoggedLine) -> u32 {
-    u32::try_from(line.line.message.len()).unwrap_or(u32::MAX).clamp(1, QUEUED_BYTES)
+    u32::try_from(line.message.len()).unwrap_or(u32::MAX).clamp(1, QUEUED_BYTES)
 }
 
-/// What the thread has before it.
+/// The work of the thread.
 struct Desk {
     db: Connection,
     live: Option<LiveLog>,
@@ -100,14 +107,14 @@ struct Desk {
     room: Room,
     /// What was written since the store was measured.
     unmeasured: u64,
-    /// How many lines were not written for want of room.
+    /// How many lines were dropped for lack of room.
     omitted: u64,
     /// Whether the last lines could not be written.
     fails: bool,
 }
 
 impl Desk {
-    /// Writes lines down and says so to those who wait for it; how many bytes wait no more.
+    /// Writes lines, tells the callers that wait for it, and returns how many bytes no longer wait.
     fn take(&mut self, batch: Vec<Message>) -> usize {
         let mut lines = Vec::with_capacity(batch.len());
         let mut waiting = Vec::new();
@@ -135,11 +142,11 @@ impl Desk {
             Finding::Same => {}
             Finding::BecameShort => {
                 let reserve = self.limits.reserve_bytes;
-                tracing::error!(reserve, "the disk is nearly full: log lines are not written down until there is room");
+                tracing::error!(reserve, "the disk is nearly full: log lines are dropped until there is room");
             }
             Finding::HasRoom => {
                 let lines = std::mem::take(&mut self.omitted);
-                tracing::warn!(lines, "log lines are written down again; {lines} were not for want of room");
+                tracing::warn!(lines, "log lines are written again; {lines} were dropped for lack of room");
             }
         }
         if self.room.is_short() {
@@ -149,7 +156,7 @@ impl Desk {
         let written = store::insert(&mut self.db, lines);
         // Losing log lines must not stop the runs that logged them, and is said once, not for each of them.
         if let (Err(error), false) = (&written, self.fails) {
-            tracing::error!(%error, lines = lines.len(), "could not write {} log lines down: {error}", lines.len());
+            tracing::error!(%error, lines = lines.len(), "could not write {} log lines: {error}", lines.len());
         }
         self.fails = written.is_err();
         self.unmeasured += bytes;

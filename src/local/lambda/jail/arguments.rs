@@ -1,4 +1,4 @@
-//! What bubblewrap is told. It does what it is told in the order in which it is told.
+//! The arguments of bubblewrap, which it follows in their order.
 
 use std::{
     collections::BTreeSet,
@@ -6,12 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Cell, RUNTIME, SOCKET, TASK, machine};
+use super::{Cell, RUNTIME, SOCKET, TASK, host};
 
 /// Lambda's `/tmp`.
 const TMP_BYTES: &str = "536870912";
 
-/// Files of `/proc` that change the whole machine, for whoever its root is.
+/// Files of `/proc` by which the root of the machine changes all of it.
 const DANGEROUS: &[&str] = &["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/scsi"];
 
 /// Files of `/proc` that name what belongs to others: the keys of the server's user.
@@ -55,7 +55,7 @@ impl Arguments {
 
     /// Programs, libraries, devices, and temporary folders of its own.
     pub(super) fn system(&mut self, etc: &Path) {
-        for folder in machine::SYSTEM {
+        for folder in host::SYSTEM {
             match fs::read_link(folder) {
                 Ok(target) => self.push_paths("--symlink", &target, Path::new(folder)),
                 Err(_) if Path::new(folder).is_dir() => self.show(Path::new(folder), Path::new(folder)),
@@ -63,7 +63,7 @@ impl Arguments {
             }
         }
         self.show(etc, Path::new("/etc"));
-        for folder in machine::CONFIGURATION.iter().map(Path::new).filter(|path| path.is_dir()) {
+        for folder in host::CONFIGURATION.iter().map(Path::new).filter(|path| path.is_dir()) {
             self.show(folder, folder);
         }
         self.push(&["--proc", "/proc"]);
@@ -82,7 +82,7 @@ impl Arguments {
 
     /// Hides a folder where it lies in one that is shown.
     pub(super) fn hide(&mut self, folder: &Path) {
-        if machine::is_visible(folder) {
+        if host::is_visible(folder) {
             self.cover(folder);
         }
     }
@@ -98,11 +98,11 @@ impl Arguments {
     pub(super) fn cell(&mut self, cell: &Cell<'_>) {
         self.show(&cell.folder.join("passwd"), Path::new("/etc/passwd"));
         self.show(&cell.folder.join("group"), Path::new("/etc/group"));
-        for file in cell.files.iter().filter(|file| !machine::is_visible(file)) {
+        for file in cell.files.iter().filter(|file| !host::is_visible(file)) {
             self.show(file, file);
         }
         let is_shown =
-            |folder: &Path| machine::is_visible(folder) || cell.files.iter().any(|shown| folder.starts_with(shown));
+            |folder: &Path| host::is_visible(folder) || cell.files.iter().any(|shown| folder.starts_with(shown));
         for folder in cell.hidden.iter().filter(|folder| is_shown(folder)) {
             self.cover(folder);
         }
@@ -127,12 +127,13 @@ impl Arguments {
         self.push_paths("--ro-bind", from, to);
     }
 
-    /// Makes a folder that everybody may enter, with those above it: what bubblewrap makes by itself only its maker may.
+    /// Makes a folder that everybody may enter, with those above it. Only their maker may enter those that bubblewrap
+    /// makes itself.
     fn folder(&mut self, folder: &Path) {
         let mut missing: Vec<_> = folder.ancestors().filter(|folder| folder.parent().is_some()).collect();
         missing.reverse();
         for folder in missing {
-            if !machine::is_visible(folder) && self.folders.insert(folder.to_owned()) {
+            if !host::is_visible(folder) && self.folders.insert(folder.to_owned()) {
                 self.push(&["--perms", "0755"]);
                 self.push_path("--dir", folder);
             }

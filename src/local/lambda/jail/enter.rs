@@ -21,10 +21,10 @@ use nix::{
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::{
-    MAX_PROCESSES, TASK,
+    TASK,
     orders::{EntryFailure, Orders, Step},
 };
-use crate::local::lambda::isolation;
+use crate::local::lambda::{birth::restore_signals, isolation, limits::MAX_PROCESSES};
 
 /// The first argument of an entry program. The second is the number of the descriptor with its orders.
 pub(super) const ENTER: &str = "--enter-jail";
@@ -73,7 +73,7 @@ fn follow(orders: &Orders) -> Result<Infallible, EntryFailure> {
     give_up_rights().map_err(at(Step::Rights))?;
     // The descriptors of the entry program itself, the orders among them.
     isolation::close_on_exec();
-    isolation::restore_signals();
+    restore_signals();
     chdir(TASK).map_err(at(Step::Folder))?;
     execve(&orders.program, &orders.arguments, &orders.environment).map_err(at(Step::Program))
 }

@@ -9,7 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::machine;
+use super::host;
 
 /// One folder with copies of the files that programs read in `/etc`, and places to mount the folders on that they read
 /// there, and what is each jail's own. A jail does without a dozen mounts so, each of which takes 0.15 ms.
@@ -30,7 +30,7 @@ impl Etc {
     pub(super) fn new(folder: PathBuf, root: &Path) -> io::Result<Self> {
         make_folder(&folder)?;
         let mut files = Vec::new();
-        for name in machine::CONFIGURATION.iter().filter_map(|path| path.strip_prefix("/etc/")) {
+        for name in host::CONFIGURATION.iter().filter_map(|path| path.strip_prefix("/etc/")) {
             let (source, place) = (root.join("etc").join(name), folder.join(name));
             let above = if source.is_dir() { place.as_path() } else { place.parent().unwrap_or(&folder) };
             let mut missing: Vec<_> = above.ancestors().take_while(|folder| !folder.exists()).collect();
@@ -41,7 +41,7 @@ impl Etc {
             }
         }
         for own in ["passwd", "group"] {
-            machine::write_readable(&folder.join(own), "")?;
+            host::write_readable(&folder.join(own), "")?;
         }
         Ok(Self { folder, files, copied: Mutex::default() })
     }

@@ -11,7 +11,7 @@ mod arguments;
 mod enter;
 mod etc;
 mod filter;
-mod machine;
+mod host;
 mod orders;
 
 use std::{
@@ -43,10 +43,6 @@ pub(super) const TASK: &str = "/var/task";
 pub(super) const RUNTIME: &str = "/var/runtime";
 /// Where the socket of its Runtime API is.
 pub(super) const SOCKET: &str = "/run/tasklane/runtime-api";
-
-/// How many processes and threads a Function may have: Lambda's limit.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
-pub(super) const MAX_PROCESSES: usize = 1024;
 
 /// How much more memory one process may reserve than the Function's limit: interpreters reserve much and use little of
 /// it. What is used is measured; this bounds what can be taken between two looks.
@@ -132,7 +128,7 @@ impl Cell<'_> {
 impl Jail {
     /// The jail that this machine has, after a try; or a sentence that says why it has none.
     pub(super) fn find(data_dir: &Path, runtime: &Path, scratch: &Path) -> Result<Self, String> {
-        let program = machine::find_program("bwrap")
+        let program = host::find_program("bwrap")
             .ok_or("bubblewrap is not installed: install your system's package 'bubblewrap'")?;
         let user = match nix::unistd::geteuid().is_root() {
             true => User::Own { next: AtomicU32::new(0) },
@@ -186,8 +182,8 @@ impl Jail {
             }
         };
         let passwd = format!("sbx_user1051:x:{uid}:{gid}::/home/sbx_user1051:/sbin/nologin\n");
-        machine::write_readable(&cell.folder.join("passwd"), &passwd)?;
-        machine::write_readable(&cell.folder.join("group"), &format!("sbx_group1051:x:{gid}:\n"))?;
+        host::write_readable(&cell.folder.join("passwd"), &passwd)?;
+        host::write_readable(&cell.folder.join("group"), &format!("sbx_group1051:x:{gid}:\n"))?;
 
         let mut jailed = Arguments::default();
         let identity = match &self.user {

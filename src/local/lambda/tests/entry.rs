@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, fs, process::Command, sync::OnceLock};
 use serde_json::{Value, json};
 
 use super::harness::{World, also_as_an_ordinary_user, environment};
-use crate::{model::Runtime, package::testing};
+use crate::{
+    local::lambda::package::testing,
+    model::{FunctionSpec, Runtime},
+};
 
 /// Loaded into a program before that program begins, it says in which and with what rights.
 const INTRUDER: &str = r#"
@@ -173,7 +176,7 @@ async fn no_function_has_the_server_s_keys_or_another_s() {
     let world = World::unjailed();
     let named = async |name: &str| {
         let name = name.to_owned().try_into().unwrap();
-        let change = |spec: &mut crate::ports::FunctionSpec| {
+        let change = |spec: &mut FunctionSpec| {
             spec.name = name;
             spec.configuration.runtime = Runtime::new("python3.11");
         };

@@ -6,7 +6,7 @@ use std::{fs, process::Command};
 use serde_json::json;
 
 use super::harness::{Deployed, World, also_as_an_ordinary_user};
-use crate::{model::Runtime, package::testing};
+use crate::{local::lambda::package::testing, model::Runtime};
 
 /// Goes on without end in one of two ways: by processes that each start their successor, or by a timer whose signal lets
 /// a stopped process go on. Ends by itself after a while, in case nobody ends it.
@@ -89,15 +89,20 @@ async fn until_still(mark: &str) {
     }
 }
 
+/// Leaves a restless program behind and waits until it holds still.
+async fn left_alone(world: &World, how: &str) {
+    let mark = format!("{how}-{}", std::process::id());
+    let function = restless(world).await;
+    let left = world.run(&function, json!({"how": how, "mark": mark})).await;
+    assert_eq!(left.returned(), json!("left"));
+    until_still(&mark).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_start_others_without_end_come_to_rest() {
     also_as_an_ordinary_user("freezing::processes_that_start_others_without_end_come_to_rest").await;
-    let mark = format!("relay-{}", std::process::id());
     let world = World::new();
-    let function = restless(&world).await;
-    let left = world.run(&function, json!({"how": "relay", "mark": mark})).await;
-    assert_eq!(left.returned(), json!("left"));
-    until_still(&mark).await;
+    left_alone(&world, "relay").await;
     // Whether it was frozen or ended, the next run is like any other.
     let other = world.node("exports.handler = async () => 1").await;
     assert_eq!(world.run(&other, json!({})).await.returned(), json!(1));
@@ -106,12 +111,7 @@ async fn processes_that_start_others_without_end_come_to_rest() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_lets_itself_go_on_comes_to_rest() {
     also_as_an_ordinary_user("freezing::a_process_that_lets_itself_go_on_comes_to_rest").await;
-    let mark = format!("timer-{}", std::process::id());
-    let world = World::new();
-    let function = restless(&world).await;
-    let left = world.run(&function, json!({"how": "timer", "mark": mark})).await;
-    assert_eq!(left.returned(), json!("left"));
-    until_still(&mark).await;
+    left_alone(&World::new(), "timer").await;
 }
 
 /// A child that stops is told to its parent by the signal that tells of its end.

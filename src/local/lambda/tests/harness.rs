@@ -6,18 +6,12 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::{
-    local::{
-        lambda::{JailMode, LocalLambda, LocalLambdaConfig, Sdk, jail},
-        logs::{DEFAULT_RETENTION, LocalLogs},
+    local::lambda::{
+        JailMode, LocalLambda, LocalLambdaConfig, Sdk, jail, package::testing, system, testing::MemoryLog,
     },
     model::{
-        Configuration, Deployment, EntryPoint, Environment, FunctionName, MemoryLimit, ObjectId, Runtime, TimeLimit,
-        Timestamp,
-    },
-    package::testing,
-    ports::{
-        Clock, FunctionError, FunctionSpec, Ids, Invocation, InvokeError, InvokeRequest, Lambda, LogPage, Logs,
-        Outcome, RunLogQuery, SystemChance, SystemClock,
+        Configuration, Deployment, EntryPoint, Environment, FunctionError, FunctionName, FunctionSpec, Invocation,
+        InvokeError, InvokeRequest, MemoryLimit, ObjectId, Outcome, Runtime, TimeLimit, Timestamp,
     },
 };
 
@@ -27,8 +21,7 @@ pub(super) const OTHER_RUNTIME_DIR: &str = "TASKLANE_TEST_RUNTIME_DIR";
 /// A local Lambda.
 pub(super) struct World {
     pub(super) lambda: Arc<LocalLambda>,
-    pub(super) logs: LocalLogs,
-    ids: Ids,
+    log: MemoryLog,
     pub(super) folder: tempfile::TempDir,
 }
 
@@ -60,8 +53,8 @@ impl World {
     }
 
     pub(super) fn on(folder: tempfile::TempDir, change: impl FnOnce(&mut LocalLambdaConfig)) -> Self {
-        let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION, None).unwrap();
-        let mut config = LocalLambdaConfig::new(folder.path(), logs.writer().clone());
+        let log = MemoryLog::default();
+        let mut config = LocalLambdaConfig::new(folder.path(), Arc::new(log.clone()));
         config.prefix = "test".to_owned();
         // Not what the user who runs the tests has installed.
         config.sdk = Some(Sdk::in_folder(folder.path().join("sdk")));
@@ -78,7 +71,7 @@ impl World {
                 std::fs::copy(file.path(), folder.path().join("lambda/runtime").join(file.file_name())).unwrap();
             }
         }
-        Self { lambda, logs, ids: Ids::new(Arc::new(SystemChance)), folder }
+        Self { lambda, log, folder }
     }
 
     /// Deploys files; `runtime` `nodejs20.x` and entry point `index.handler` unless `change` says otherwise.
@@ -107,10 +100,9 @@ impl World {
     }
 
     pub(super) async fn run_bytes(&self, function: &Deployed, payload: Bytes) -> Ran {
-        let correlation = self.ids.next(SystemClock.now());
+        let correlation = self.new_id();
         let result = self.invoke(function, payload, correlation).await;
-        let log = self.log_of(function, correlation).await;
-        Ran { result, log }
+        Ran { result, log: self.log_of(correlation) }
     }
 
     pub(super) async fn invoke(
@@ -129,17 +121,8 @@ impl World {
         self.lambda.invoke(request).await
     }
 
-    pub(super) async fn log_of(&self, function: &Deployed, correlation: ObjectId) -> Vec<String> {
-        let query = RunLogQuery {
-            function: &function.spec.name,
-            correlation,
-            request_id: None,
-            from: Timestamp::EPOCH,
-            since: None,
-            to: Timestamp::LATEST,
-            page: LogPage { offset: 0, limit: 100_000 },
-        };
-        self.logs.of_run(query).await.unwrap().into_iter().map(|line| line.message).collect()
+    pub(super) fn log_of(&self, correlation: ObjectId) -> Vec<String> {
+        self.log.of(correlation)
     }
 
     /// `text` with the Function's folder shown as `TASK` and the bootstraps' as `RUNTIME`.
@@ -152,7 +135,7 @@ impl World {
     }
 
     pub(super) fn new_id(&self) -> ObjectId {
-        self.ids.next(SystemClock.now())
+        ObjectId::new(system::now(), u64::from_ne_bytes(system::random()))
     }
 }
 
@@ -240,7 +223,9 @@ pub(super) async fn also_as_an_ordinary_user(test: &str) {
     install_bubblewrap();
     // The harness itself, wherever it lies: `nobody` may not be able to go there.
     let mut again = std::process::Command::new("/proc/self/exe");
-    again.args(["--exact", &format!("local::lambda::tests::{test}"), "--nocapture"]).uid(NOBODY).gid(NOBODY);
+    // Without the crate's name and that of this module.
+    let tests = module_path!().split_once("::").and_then(|(_, path)| path.strip_suffix("harness")).unwrap();
+    again.args(["--exact", &format!("{tests}{test}"), "--nocapture"]).uid(NOBODY).gid(NOBODY);
     again.env("HOME", "/nonexistent").env(IS_INSTALLED, "yes").current_dir("/");
     let output = tokio::process::Command::from(again).output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use super::harness::{Deployed, World, environment};
-use crate::model::{MemoryLimit, Runtime, TimeLimit};
+use crate::model::{FunctionSpec, MemoryLimit, Runtime, TimeLimit};
 
 /// Tries one thing and returns what came of it, as a text: `got: …` or `error: …`.
 const NODE: &str = r#"
@@ -253,7 +253,7 @@ def handler(event, context):
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_has_as_many_processes_as_in_lambda_and_no_more() {
-    let roomy = |spec: &mut crate::ports::FunctionSpec| {
+    let roomy = |spec: &mut FunctionSpec| {
         spec.configuration.runtime = Runtime::new("python3.11");
         spec.configuration.memory_limit = MemoryLimit::new(4096).unwrap();
         spec.configuration.time_limit = TimeLimit::new(60).unwrap();
@@ -310,7 +310,7 @@ async fn without_a_jail_the_same_attempts_succeed() {
         assert_eq!(hostile.tries("signal", sleeper.id().unwrap()).await, "got: killed");
         sleeper.wait().await.unwrap();
         let api = "exports.handler = async () => process.env.AWS_LAMBDA_RUNTIME_API";
-        let other = |spec: &mut crate::ports::FunctionSpec| spec.name = "other".to_owned().try_into().unwrap();
+        let other = |spec: &mut FunctionSpec| spec.name = "other".to_owned().try_into().unwrap();
         let other = hostile.world.deploy(&[("index.js", api)], other).await;
         let api = hostile.world.run(&other, json!({})).await.returned();
         let heard = hostile.tries("connect", api.as_str().unwrap().rsplit(':').next().unwrap()).await;

@@ -4,10 +4,8 @@ use serde_json::json;
 
 use super::harness::{World, eventually};
 use crate::{
-    local::lambda::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES},
-    model::{MemoryLimit, Runtime, TimeLimit},
-    package::testing,
-    ports::InvokeError,
+    local::lambda::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, package::testing},
+    model::{FunctionSpec, InvokeError, MemoryLimit, Runtime, TimeLimit},
 };
 
 /// Whether a process lives that has `mark` in its command line.
@@ -139,7 +137,7 @@ def handler(event, context):
     page[0] = 1;
     let model = page.repeat(150 << 8);
     let package = testing::zip_stored(&[("index.py", code.as_bytes()), ("model.bin", &model)]);
-    let change = |spec: &mut crate::ports::FunctionSpec| {
+    let change = |spec: &mut FunctionSpec| {
         spec.configuration.runtime = Runtime::new("python3.11");
         spec.configuration.memory_limit = MemoryLimit::new(128).unwrap();
     };

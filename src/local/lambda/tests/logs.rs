@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::harness::{Deployed, Ran, World, environment};
-use crate::model::Runtime;
+use crate::model::{FunctionSpec, Runtime};
 
 /// More than a pipe holds, many times over.
 const MUCH: usize = 240_000;
@@ -140,7 +140,7 @@ exports.handler = async (event) => {
 }";
     for runtime in ["nodejs20.x", "nodejs24.x"] {
         let json_logs = environment(&[("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", "info")]);
-        let change = |spec: &mut crate::ports::FunctionSpec| {
+        let change = |spec: &mut FunctionSpec| {
             spec.configuration.environment = json_logs;
             spec.configuration.runtime = Runtime::new(runtime);
         };
@@ -187,7 +187,7 @@ async fn a_level_holds_for_lines_of_text_too() {
 def handler(event, context):
     logging.debug('d'); logging.info('i'); logging.warning('w')
 ";
-    let change = |spec: &mut crate::ports::FunctionSpec| {
+    let change = |spec: &mut FunctionSpec| {
         spec.configuration.runtime = Runtime::new("python3.11");
         spec.configuration.environment = environment(&[("AWS_LAMBDA_LOG_LEVEL", "INFO")]);
     };
@@ -211,7 +211,7 @@ def handler(event, context):
     print('plain')
     raise KeyError('k')
 ";
-    let change = |spec: &mut crate::ports::FunctionSpec| {
+    let change = |spec: &mut FunctionSpec| {
         spec.configuration.runtime = Runtime::new("python3.11");
         spec.configuration.environment =
             environment(&[("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", "INFO")]);

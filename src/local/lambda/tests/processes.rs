@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     local::lambda::JailMode,
-    ports::{InvokeError, Lambda, Outcome},
+    model::{InvokeError, Outcome},
 };
 
 const COUNTER: &str =
@@ -183,7 +183,7 @@ async fn a_caller_who_leaves_does_not_stop_the_run() {
     eventually("it runs", || world.lambda.busy_processes() == 1).await;
     call.abort();
     eventually("it ended", || world.lambda.busy_processes() == 0).await;
-    let log = world.log_of(&function, correlation).await;
+    let log = world.log_of(correlation);
     assert!(
         log.iter().any(|line| line.ends_with("\tINFO\tdone")) && log.last().unwrap().starts_with("REPORT "),
         "{log:?}"
@@ -206,7 +206,7 @@ async fn lines_can_be_read_while_the_run_goes_on() {
         tokio::spawn(async move { world.invoke(&function, "{}".into(), correlation).await })
     };
     let begun = std::time::Instant::now();
-    while !world.log_of(&function, correlation).await.iter().any(|line| line.ends_with("\tINFO\tearly")) {
+    while !world.log_of(correlation).iter().any(|line| line.ends_with("\tINFO\tearly")) {
         assert!(begun.elapsed() < Duration::from_secs(10) && !call.is_finished(), "the line never came");
         tokio::task::yield_now().await;
     }

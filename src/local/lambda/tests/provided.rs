@@ -4,12 +4,12 @@ use serde_json::json;
 
 use super::harness::{Deployed, World};
 use crate::{
-    model::{Runtime, TimeLimit},
-    package::testing,
+    local::lambda::package::testing,
+    model::{FunctionSpec, Outcome, Runtime, TimeLimit},
 };
 
 async fn deploy(world: &World, files: &[(&str, u32, &[u8])]) -> Deployed {
-    let change = |spec: &mut crate::ports::FunctionSpec| {
+    let change = |spec: &mut FunctionSpec| {
         spec.configuration.runtime = Runtime::new("provided.al2023");
         spec.configuration.time_limit = TimeLimit::new(5).unwrap();
     };
@@ -28,6 +28,8 @@ while true; do
     case $event in
         *fail*) curl -sS -X POST "$api/invocation/$id/error" -H 'Lambda-Runtime-Function-Error-Type: Shell.Failed' -d '{"errorMessage":"as asked","errorType":"Shell.Failed","stackTrace":["a"]}' >/dev/null ;;
         *header*) curl -sS -X POST "$api/invocation/$id/error" -H 'Lambda-Runtime-Function-Error-Type: Only.Header' -d 'no json' >/dev/null ;;
+        *silent*) curl -sS -X POST "$api/invocation/$id/error" -d '{"errorType":"Shell.Failed","stackTrace":["at secret"]}' >/dev/null ;;
+        *broken*) curl -sS -X POST "$api/invocation/$id/error" -d '{"errorType":"Shell.Failed","stack":"at secret' >/dev/null ;;
         *text*) curl -sS -X POST "$api/invocation/$id/response" -d 'plain text' >/dev/null ;;
         *wrong*) curl -sS -o /dev/null -w '%{http_code}\n' -X POST "$api/invocation/not-the-id/response" -d '1'
                  curl -sS -X POST "$api/invocation/$id/response" -d '"right"' >/dev/null ;;
@@ -48,12 +50,16 @@ async fn a_bootstrap_speaks_the_runtime_api() {
     assert_eq!((error.name.as_str(), error.message.as_str(), error.trace.len()), ("Shell.Failed", "as asked", 1));
     let named = world.run(&function, json!("header")).await;
     assert_eq!((named.failed().name.as_str(), named.failed().message.as_str()), ("Only.Header", "no json"));
+    for (how, words) in [("silent", "an error without a message"), ("broken", "report of the error cannot be read")] {
+        let error = world.run(&function, json!(how)).await.failed().clone();
+        assert!(error.message.contains(words) && !error.message.contains("secret"), "{how}: {}", error.message);
+    }
     let wrong = world.run(&function, json!("wrong")).await;
     assert_eq!(wrong.returned(), json!("right"));
     assert_eq!(wrong.own_lines(), ["handling index.handler", "400"]);
     // Lambda passes on whatever a runtime answers.
     match world.run(&function, json!("text")).await.result.unwrap().outcome {
-        crate::ports::Outcome::Returned(bytes) => assert_eq!(bytes, "plain text"),
+        Outcome::Returned(bytes) => assert_eq!(bytes, "plain text"),
         failed => panic!("{failed:?}"),
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::harness::{Deployed, World};
-use crate::model::{EntryPoint, Runtime};
+use crate::model::{EntryPoint, FunctionSpec, Runtime};
 
 /// What a case ends in; see `node`.
 enum Ends {
@@ -243,7 +243,7 @@ async fn handlers_are_found_where_lambda_finds_them() {
         ),
     ];
     for (name, files, entry_point, ends) in cases {
-        let change = |spec: &mut crate::ports::FunctionSpec| {
+        let change = |spec: &mut FunctionSpec| {
             spec.configuration.entry_point = EntryPoint::parse(*entry_point).unwrap();
             spec.configuration.runtime = Runtime::new("python3.11");
         };

@@ -5,7 +5,10 @@ use std::process::Command;
 use serde_json::json;
 
 use super::harness::{World, environment};
-use crate::{local::lambda::SdkLanguage, model::Runtime, package::testing};
+use crate::{
+    local::lambda::{SdkLanguage, package::testing},
+    model::{FunctionSpec, Runtime},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_multiprocessing_starts_is_no_second_runtime() {
@@ -28,7 +31,7 @@ def handler(event, context):
     return [answer, child.exitcode]
 ";
     let work = "def double(pipe, number):\n    pipe.send(number * 2)\n";
-    let change = |spec: &mut crate::ports::FunctionSpec| spec.configuration.runtime = Runtime::new("python3.11");
+    let change = |spec: &mut FunctionSpec| spec.configuration.runtime = Runtime::new("python3.11");
     let function = world.deploy(&[("index.py", code), ("work.py", work)], change).await;
     for start in ["spawn", "forkserver", "fork"] {
         assert_eq!(world.run(&function, json!({"start": start})).await.returned(), json!([42, 0]), "{start}");
@@ -58,7 +61,7 @@ async fn python_has_no_packages_but_the_functions_own() {
     let runtime = Runtime::new("python3.11");
     for (is_jailed, world) in [(true, World::new()), (false, World::unjailed())] {
         world.lambda.engine.runtimes.use_python(&runtime, &python).await;
-        let change = |spec: &mut crate::ports::FunctionSpec| spec.configuration.runtime = runtime.clone();
+        let change = |spec: &mut FunctionSpec| spec.configuration.runtime = runtime.clone();
         let looks = "import importlib.metadata, subprocess, sys, own
 def handler(event, context):
     child = subprocess.run([sys.executable, '-c', 'import machine_only'], capture_output=True)
@@ -92,7 +95,7 @@ async fn a_program_of_the_package_starts_the_runtime() {
             ("no-program", 0o644, wrap.as_bytes()),
         ]);
         let wrapped_by = async |wrapper: &str| {
-            let change = |spec: &mut crate::ports::FunctionSpec| {
+            let change = |spec: &mut FunctionSpec| {
                 spec.configuration.runtime = Runtime::new(runtime);
                 spec.configuration.environment = environment(&[("AWS_LAMBDA_EXEC_WRAPPER", wrapper)]);
             };
@@ -140,7 +143,7 @@ exports.handler = async (event) => { if (event.bad) lost(); return 'ok' }";
 
 /// Puts packages where `tasklane runtimes add-sdk` does.
 fn install_sdk(world: &World, language: SdkLanguage, files: &[(&str, &str)]) {
-    let sdk = world.lambda.engine.config.sdk.as_ref().unwrap();
+    let sdk = world.lambda.engine.site.config.sdk.as_ref().unwrap();
     for (name, content) in files {
         let file = sdk.packages(language).join(name);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -185,7 +188,7 @@ async fn the_aws_sdk_is_found_once_it_is_installed_and_before_that_the_error_say
             assert_eq!(world.run(&own, json!({})).await.returned(), json!("own"), "{file}");
         }
         assert_eq!(world.run(&world.python(boto).await, json!({})).await.returned(), json!("installed"));
-        let change = |spec: &mut crate::ports::FunctionSpec| spec.configuration.runtime = Runtime::new("python3.11");
+        let change = |spec: &mut FunctionSpec| spec.configuration.runtime = Runtime::new("python3.11");
         let own = world.deploy(&[("index.py", boto), ("boto3.py", "x = 'own'\n")], change).await;
         assert_eq!(world.run(&own, json!({})).await.returned(), json!("own"));
         let other = world.node("exports.handler = async () => require('@aws-sdk/client-braket')").await;

@@ -1,11 +1,15 @@
 //! The Runtime API as a process meets it that keeps to no rules.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
 use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
+    sync::mpsc,
 };
 
 use crate::local::lambda::runtime_api::{Answer, Delivery, Event, RuntimeApi};
@@ -26,17 +30,39 @@ async fn said_to(process: &mut UnixStream) -> String {
     String::from_utf8_lossy(&bytes[..count.unwrap().unwrap()]).into_owned()
 }
 
+/// A Runtime API on a socket.
+struct Served {
+    socket: PathBuf,
+    api: RuntimeApi,
+    told: mpsc::UnboundedReceiver<Event>,
+    _folder: tempfile::TempDir,
+}
+
+impl Served {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("api");
+        let (api, told) = RuntimeApi::listen(Some(&socket)).await.unwrap();
+        Self { socket, api, told, _folder: folder }
+    }
+}
+
+/// A connection on which the process asked for its next invocation and got it.
+async fn invoked(served: &mut Served) -> UnixStream {
+    let mut process = UnixStream::connect(&served.socket).await.unwrap();
+    process.write_all(NEXT.as_bytes()).await.unwrap();
+    assert!(matches!(served.told.recv().await, Some(Event::Ready)));
+    served.api.deliver(delivery()).await;
+    assert!(said_to(&mut process).await.starts_with("HTTP/1.1 200"));
+    process
+}
+
 /// In one thread, so that what is not held is written before the test goes on.
 #[tokio::test]
-async fn a_process_that_waits_for_its_next_invocation_is_waked_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("api");
-    let (api, mut told) = RuntimeApi::listen(Some(&socket)).await.unwrap();
-    let mut process = UnixStream::connect(&socket).await.unwrap();
-    process.write_all(NEXT.as_bytes()).await.unwrap();
-    assert!(matches!(told.recv().await, Some(Event::Ready)));
-    api.deliver(delivery()).await;
-    assert!(said_to(&mut process).await.starts_with("HTTP/1.1 200"));
+async fn a_process_that_waits_for_its_next_invocation_is_woken_once() {
+    let mut served = Served::new().await;
+    let mut process = invoked(&mut served).await;
+    let Served { api, mut told, .. } = served;
 
     process.write_all(format!("{DONE}{NEXT}").as_bytes()).await.unwrap();
     assert!(matches!(told.recv().await, Some(Event::Answered(_))));
@@ -56,9 +82,7 @@ async fn a_process_that_waits_for_its_next_invocation_is_waked_once() {
 /// In one thread, so that nothing is read before everything is written.
 #[tokio::test]
 async fn what_is_said_right_before_the_end_of_a_connection_is_heard() {
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("api");
-    let (api, mut told) = RuntimeApi::listen(Some(&socket)).await.unwrap();
+    let Served { socket, api, mut told, _folder } = Served::new().await;
     for (route, body) in [("response", "\"done\""), ("error", "{\"errorType\":\"E\",\"errorMessage\":\"m\"}")] {
         let mut asking = UnixStream::connect(&socket).await.unwrap();
         asking.write_all(NEXT.as_bytes()).await.unwrap();
@@ -95,14 +119,9 @@ async fn until(condition: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn a_process_has_no_more_than_so_many_connections_and_one_when_its_run_is_over() {
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("api");
-    let (api, mut told) = RuntimeApi::listen(Some(&socket)).await.unwrap();
-    let mut process = UnixStream::connect(&socket).await.unwrap();
-    process.write_all(NEXT.as_bytes()).await.unwrap();
-    assert!(matches!(told.recv().await, Some(Event::Ready)));
-    api.deliver(delivery()).await;
-    assert!(said_to(&mut process).await.starts_with("HTTP/1.1 200"));
+    let mut served = Served::new().await;
+    let mut process = invoked(&mut served).await;
+    let Served { socket, api, mut told, _folder } = served;
 
     let mut others = Vec::new();
     for said in
@@ -134,14 +153,9 @@ async fn a_process_has_no_more_than_so_many_connections_and_one_when_its_run_is_
 #[tokio::test]
 async fn a_body_is_read_only_by_who_may_answer_and_one_at_a_time() {
     const HEAD: &str = "HTTP/1.1\r\nhost: x\r\ncontent-length: 6000000\r\n\r\n";
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("api");
-    let (api, mut told) = RuntimeApi::listen(Some(&socket)).await.unwrap();
-    let mut process = UnixStream::connect(&socket).await.unwrap();
-    process.write_all(NEXT.as_bytes()).await.unwrap();
-    assert!(matches!(told.recv().await, Some(Event::Ready)));
-    api.deliver(delivery()).await;
-    assert!(said_to(&mut process).await.starts_with("HTTP/1.1 200"));
+    let mut served = Served::new().await;
+    let _process = invoked(&mut served).await;
+    let Served { socket, api: _api, mut told, _folder } = served;
 
     // One that is about no invocation is read and not kept, to its end.
     let mut wrong = UnixStream::connect(&socket).await.unwrap();

@@ -8,7 +8,6 @@ mod entries;
 pub(crate) mod fuzz;
 mod unpack;
 
-pub use entries::{Entry, EntryKind};
 pub use unpack::{UnpackError, unpack};
 
 use std::io::Cursor;
@@ -30,7 +29,7 @@ pub const MAX_RATIO: u64 = 100;
 /// What a package may unpack to whatever its ratio: a fixture full of zeros harms nobody at this size.
 pub const RATIO_FREE_BYTES: u64 = 10 * 1024 * 1024;
 
-/// Why a package is not taken. The messages are for whoever made the package.
+/// Why a package is rejected. The messages are for its author.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPackage {
     /// Not a zip at all, or a damaged one.
@@ -74,13 +73,6 @@ pub enum InvalidPackage {
     /// An entry holds more or less than the archive's directory says.
     #[error("the zip entry '{0}' does not hold what the archive's directory says")]
     Inconsistent(String),
-}
-
-/// Looks at a package without unpacking it: whether it is a zip, whether it holds anything, and whether every entry
-/// keeps to the rules as far as the archive's directory says. [`unpack`] holds the contents to that directory.
-pub fn check(code: &[u8]) -> Result<(), InvalidPackage> {
-    let mut archive = open(code)?;
-    entries::read(&mut archive, code.len()).map(drop)
 }
 
 fn open(code: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, InvalidPackage> {

@@ -8,7 +8,10 @@ use std::{
     path::Path,
 };
 
-use super::{EntryKind, InvalidPackage, entries};
+use super::{
+    InvalidPackage,
+    entries::{self, EntryKind},
+};
 
 /// Why a package was not unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -93,8 +96,7 @@ fn copy(from: &mut impl Read, to: &mut File) -> Result<u64, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::package::testing;
+    use super::{super::testing, *};
 
     fn mode(path: &Path) -> u32 {
         fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
@@ -141,7 +143,8 @@ mod tests {
         assert_eq!(fs::read_link(folder.join("out")).unwrap(), Path::new("../outside"));
         assert_eq!(mode(&outside), 0o750);
         let through = testing::zip_with_link("out", "../outside", &[("out/a", "")]);
-        assert!(matches!(super::super::check(&through), Err(InvalidPackage::Conflict(_))));
+        let refused = unpack(&through, &around.path().join("function"));
+        assert!(matches!(refused, Err(UnpackError::Invalid(InvalidPackage::Conflict(_)))), "{refused:?}");
     }
 
     #[test]

@@ -93,7 +93,7 @@ fn entry(archive: &mut ZipArchive<Cursor<&[u8]>>, index: usize) -> Result<Entry,
         // Archives made without Unix modes tell folders by the slash.
         _ if data.is_dir() => EntryKind::Folder,
         TYPE_FOLDER => EntryKind::Folder,
-        // Whoever wrote no type knew of no file whose permissions these could be.
+        // An archiver that wrote no type did not copy the permissions of a file either.
         0 => EntryKind::File { size, readable: true, executable: mode & 0o111 != 0 },
         TYPE_FILE => EntryKind::File { size, readable: mode & 0o004 != 0, executable: mode & 0o001 != 0 },
         TYPE_LINK if size > MAX_LINK_BYTES => return Err(InvalidPackage::OddEntry(shown)),
@@ -150,8 +150,23 @@ fn refuse_conflicts(entries: &[Entry]) -> Result<(), InvalidPackage> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::package::{check, testing};
+    use super::{
+        super::{MAX_ENTRIES, open, testing},
+        *,
+    };
+
+    fn check(code: &[u8]) -> Result<(), InvalidPackage> {
+        read(&mut open(code)?, code.len()).map(drop)
+    }
+
+    #[test]
+    fn a_package_may_hold_32_000_entries_and_not_one_more() {
+        let names: Vec<_> = (0..=MAX_ENTRIES).map(|number| number.to_string()).collect();
+        let files: Vec<_> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+        assert_eq!(MAX_ENTRIES, 32_000);
+        assert_eq!(check(&testing::zip_stored(&files[1..])), Ok(()));
+        assert_eq!(check(&testing::zip_stored(&files)), Err(InvalidPackage::TooManyEntries));
+    }
 
     #[test]
     fn paths_that_lead_out_are_refused_whichever_way_they_are_read() {

@@ -1,0 +1,64 @@
+//! What this machine provides to every process of a Function.
+
+use std::{io, path::Path};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    bootstraps::Bootstraps,
+    cgroup::Groups,
+    config::{LocalLambdaConfig, scratch_folder},
+    error::MachineFailure,
+    isolation::Launcher,
+    jail::{Jail, JailMode},
+};
+use crate::model::FunctionName;
+
+/// The account that Functions are told they run in: nobody's.
+const ACCOUNT: &str = "000000000000";
+
+/// What processes are started with.
+pub(super) struct Site {
+    pub(super) config: LocalLambdaConfig,
+    pub(super) bootstraps: Bootstraps,
+    pub(super) launcher: Launcher,
+    /// Or why there is none.
+    pub(super) jail: Result<Jail, String>,
+    /// Where this machine lets the server make control groups.
+    pub(super) groups: Option<Groups>,
+    /// Where processes have their temporary files: a folder of this start of the server alone.
+    pub(super) scratch: tempfile::TempDir,
+    /// Cancelled when the runs in progress are to be killed.
+    pub(super) abort: CancellationToken,
+}
+
+impl Site {
+    /// Prepares `folder`, the one of [`LocalLambdaConfig::prepare_folder`].
+    pub(super) fn prepare(folder: &Path, config: LocalLambdaConfig) -> Result<Self, MachineFailure> {
+        let failed = |error: io::Error| MachineFailure::new("set up the local Lambda's folder", error);
+        let scratch = scratch_folder(folder).map_err(failed)?;
+        let bootstraps = Bootstraps::write(folder, config.sdk.as_ref()).map_err(failed)?;
+        let jail = match config.jail {
+            JailMode::Off => Err("it is switched off".to_owned()),
+            JailMode::Auto | JailMode::On => Jail::find(&config.data_dir, bootstraps.folder(), scratch.path()),
+        };
+        if let (JailMode::On, Err(why)) = (config.jail, &jail) {
+            return Err(MachineFailure::new("jail Functions", why.clone()));
+        }
+        Ok(Self {
+            bootstraps,
+            launcher: Launcher::start().map_err(failed)?,
+            jail,
+            groups: Groups::find(scratch.path()),
+            abort: CancellationToken::new(),
+            config,
+            scratch,
+        })
+    }
+
+    /// The name by which Functions know themselves on AWS.
+    pub(super) fn arn(&self, function: &FunctionName) -> String {
+        let LocalLambdaConfig { region, prefix, .. } = &self.config;
+        format!("arn:aws:lambda:{region}:{ACCOUNT}:function:{}", function.in_lambda(prefix))
+    }
+}

@@ -1,0 +1,120 @@
+//! The environment variables of a Function's process: those that Lambda sets, then those of its configuration; none of the
+//! server's own. <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
+//!
+//! Without a jail, Lambda's fixed folders are folders of this machine: `/var/task` is the package's, `/var/runtime` the
+//! bootstraps', and `TMPDIR` is added, because `/tmp` is not the process's own. In a jail, our bootstraps are told where
+//! their socket is, and do not pass that on.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+
+use super::{jail, runtimes::Support, site::Site, versions::Version};
+use crate::model::RuntimeFamily;
+
+/// Where layers would be in Lambda. There are none here, but paths name the folder as Lambda's do.
+const LAYERS: &str = "/opt";
+
+/// Where our bootstraps find the socket of their jail.
+const SOCKET: &str = "_TASKLANE_RUNTIME_SOCKET";
+
+/// The variables that are the same for every process. The credentials are fake: an SDK that finds none searches for some,
+/// and hangs.
+const SAME_FOR_ALL: [(&str, &str); 11] = [
+    ("AWS_ACCESS_KEY_ID", "LOCALLOCALLOCALLOCAL"),
+    ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+    ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+    ("AWS_SECRET_ACCESS_KEY", "local"),
+    ("AWS_SESSION_TOKEN", "local"),
+    ("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR"),
+    ("AWS_XRAY_DAEMON_ADDRESS", "169.254.79.129:2000"),
+    ("LANG", "en_US.UTF-8"),
+    ("TZ", ":UTC"),
+    ("_AWS_XRAY_DAEMON_ADDRESS", "169.254.79.129"),
+    ("_AWS_XRAY_DAEMON_PORT", "2000"),
+];
+
+/// What the variables of a process depend on.
+pub(super) struct Variables<'a> {
+    pub(super) site: &'a Site,
+    pub(super) version: &'a Version,
+    pub(super) support: &'a Support,
+    /// The Runtime API's listener for this process.
+    pub(super) api: SocketAddr,
+    /// Its own folder for temporary files.
+    pub(super) scratch: &'a Path,
+    pub(super) log_stream: &'a str,
+    /// The folder of the code, as the process sees it.
+    pub(super) task: &'a Path,
+    /// The folder of the bootstraps, as the process sees it.
+    pub(super) runtime: &'a Path,
+}
+
+impl Variables<'_> {
+    /// All of them. The Function's configuration overrides Lambda's.
+    pub(super) fn all(&self) -> BTreeMap<String, String> {
+        let same = SAME_FOR_ALL.into_iter().map(|(name, value)| (name, value.to_owned()));
+        let own = same.chain(self.of_process()).chain(self.of_runtime()).map(|(name, value)| (name.to_owned(), value));
+        let configured =
+            self.version.configuration.environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        own.chain(configured).collect()
+    }
+
+    fn of_process(&self) -> Vec<(&'static str, String)> {
+        let Self { site, version, task, runtime, .. } = self;
+        let function = version.function.in_lambda(&site.config.prefix);
+        let (task, runtime) = (task.display(), runtime.display());
+        let mut variables = vec![
+            ("AWS_DEFAULT_REGION", site.config.region.clone()),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", version.configuration.memory_limit.to_string()),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{function}")),
+            ("AWS_LAMBDA_FUNCTION_NAME", function),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", self.log_stream.to_owned()),
+            ("AWS_LAMBDA_RUNTIME_API", self.api.to_string()),
+            ("AWS_REGION", site.config.region.clone()),
+            ("LAMBDA_RUNTIME_DIR", runtime.to_string()),
+            ("LAMBDA_TASK_ROOT", task.to_string()),
+            ("LD_LIBRARY_PATH", format!("{runtime}:{task}:{task}/lib:{LAYERS}/lib")),
+            ("PATH", self.path()),
+            ("PWD", task.to_string()),
+            ("_HANDLER", version.configuration.entry_point.as_str().to_owned()),
+        ];
+        if site.jail.is_err() {
+            variables.push(("TMPDIR", self.scratch.display().to_string()));
+        }
+        variables
+    }
+
+    fn of_runtime(&self) -> Vec<(&'static str, String)> {
+        let Self { version, task, runtime, .. } = self;
+        let (task, runtime) = (task.display(), runtime.display());
+        let modules = match version.configuration.runtime.family() {
+            RuntimeFamily::Node => {
+                let major = version.configuration.runtime.as_str().trim_start_matches("nodejs").trim_end_matches(".x");
+                let layers = format!("{LAYERS}/nodejs/node{major}/node_modules:{LAYERS}/nodejs/node_modules");
+                ("NODE_PATH", format!("{layers}:{runtime}/node_modules:{runtime}:{task}"))
+            }
+            RuntimeFamily::Python => ("PYTHONPATH", runtime.to_string()),
+            // Lambda sets nothing for these, not even AWS_EXECUTION_ENV.
+            RuntimeFamily::Provided
+            | RuntimeFamily::Java
+            | RuntimeFamily::Dotnet
+            | RuntimeFamily::Ruby
+            | RuntimeFamily::Other => return Vec::new(),
+        };
+        let execution = ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", version.configuration.runtime));
+        let socket = self.site.jail.is_ok().then(|| (SOCKET, jail::SOCKET.to_owned()));
+        [execution, modules].into_iter().chain(socket).collect()
+    }
+
+    /// Lambda's `PATH`, with the interpreter's folder where Lambda has `/var/lang/bin`.
+    fn path(&self) -> String {
+        let system = format!("/usr/local/bin:/usr/bin/:/bin:{LAYERS}/bin");
+        let interpreter = match self.support {
+            Support::Exact(interpreter) | Support::OtherVersion(interpreter) => interpreter.program.parent(),
+            Support::Bootstrap | Support::Missing(_) => None,
+        };
+        match interpreter {
+            Some(folder) => format!("{}:{system}", folder.display()),
+            None => system,
+        }
+    }
+}

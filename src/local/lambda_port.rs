@@ -1,0 +1,130 @@
+//! The Lambda port on one machine. `lambda` itself knows nothing of ports.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::lambda::{self, LocalLambda, MachineFailure};
+use crate::{
+    model::{Deployment, FunctionName, FunctionSpec, Invocation, InvokeError, InvokeRequest},
+    ports::{DeployError, Lambda, PortError, PortFuture},
+};
+
+/// The local Lambda as a port.
+pub struct LambdaPort(pub Arc<LocalLambda>);
+
+impl Lambda for LambdaPort {
+    fn deploy<'a>(
+        &'a self,
+        spec: &'a FunctionSpec,
+        code: Option<Bytes>,
+        current: Option<&'a Deployment>,
+    ) -> PortFuture<'a, Result<Deployment, DeployError>> {
+        Box::pin(async move { Ok(self.0.deploy(spec, code, current).await?) })
+    }
+
+    fn retire<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        replaced: &'a Deployment,
+    ) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async move {
+            self.0.retire(function, replaced);
+            Ok(())
+        })
+    }
+
+    fn remove<'a>(&'a self, function: &'a FunctionName) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async move { Ok(self.0.remove(function).await?) })
+    }
+
+    fn invoke<'a>(&'a self, request: InvokeRequest<'a>) -> PortFuture<'a, Result<Invocation, InvokeError>> {
+        Box::pin(self.0.invoke(request))
+    }
+}
+
+impl From<MachineFailure> for PortError {
+    fn from(failure: MachineFailure) -> Self {
+        Self { action: failure.action, cause: failure.cause }
+    }
+}
+
+impl From<lambda::DeployError> for DeployError {
+    fn from(error: lambda::DeployError) -> Self {
+        match error {
+            lambda::DeployError::InvalidCode(invalid) => Self::InvalidCode(invalid.to_string()),
+            lambda::DeployError::InvalidConfiguration(why) => Self::InvalidConfiguration(why),
+            lambda::DeployError::Machine(failure) => Self::Port(failure.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::{
+        local::{
+            lambda::{JailMode, LocalLambdaConfig, package::testing},
+            logs::{DEFAULT_RETENTION, LocalLogs},
+        },
+        model::{Configuration, EntryPoint, ObjectId, Outcome, Runtime, Timestamp},
+        ports::{LogPage, Logs as _, RunLogQuery},
+    };
+
+    fn spec(runtime: &str) -> FunctionSpec {
+        let entry_point = EntryPoint::parse("index.handler").unwrap();
+        let configuration = Configuration::new(entry_point, Runtime::new(runtime));
+        FunctionSpec { name: FunctionName::parse("f").unwrap(), configuration }
+    }
+
+    /// The port, without a jail and with strict runtimes, and its log.
+    fn port(folder: &std::path::Path) -> (LambdaPort, LocalLogs) {
+        let logs = LocalLogs::open(folder, DEFAULT_RETENTION, None).unwrap();
+        let mut config = LocalLambdaConfig::new(folder, Arc::new(logs.writer().clone()));
+        config.jail = JailMode::Off;
+        config.strict_runtimes = true;
+        (LambdaPort(LocalLambda::new(config).unwrap()), logs)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_run_is_in_the_log_store_also_when_its_function_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (lambda, logs) = port(folder.path());
+        let spec = spec("provided.al2023");
+        let bootstrap = "#!/bin/sh\necho starting\nexit 1\n";
+        let code = testing::zip_with_modes(&[("bootstrap", 0o755, bootstrap.as_bytes())]);
+        let deployment = lambda.deploy(&spec, Some(code.into()), None).await.unwrap();
+        let correlation = ObjectId::new(Timestamp::EPOCH, 1);
+        let (function, time_limit) = (&spec.name, spec.configuration.time_limit);
+        let request =
+            InvokeRequest { function, deployment: &deployment, payload: "{}".into(), correlation, time_limit };
+        let Outcome::Failed(error) = lambda.invoke(request.clone()).await.unwrap().outcome else { panic!("it ran") };
+        assert_eq!(error.name, "Runtime.ExitError");
+
+        lambda.remove(function).await.unwrap();
+        assert!(matches!(lambda.invoke(request).await, Err(InvokeError::Refused { .. })));
+        let page = LogPage { offset: 0, limit: 100 };
+        let (from, to) = (Timestamp::EPOCH, Timestamp::LATEST);
+        let query = RunLogQuery { function, correlation, request_id: None, from, since: None, to, page };
+        let lines: Vec<_> = logs.of_run(query).await.unwrap().into_iter().map(|line| line.message).collect();
+        assert!(lines.contains(&"starting".to_owned()), "{lines:?}");
+        assert!(lines.last().unwrap().starts_with("REPORT "), "{lines:?}");
+        let store = folder.path().join("logs.sqlite");
+        assert_eq!(store.metadata().unwrap().permissions().mode() & 0o777, 0o600, "logs may hold secrets");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_wrong_with_a_deployment_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let (lambda, _logs) = port(folder.path());
+        let no_zip = lambda.deploy(&spec("provided.al2023"), Some("no zip".into()), None).await;
+        assert!(matches!(&no_zip, Err(DeployError::InvalidCode(why)) if why.contains("zip")), "{no_zip:?}");
+        let zip = testing::zip(&[("a", "")]);
+        let java = lambda.deploy(&spec("java21"), Some(zip.into()), None).await;
+        assert!(matches!(&java, Err(DeployError::InvalidConfiguration(why)) if why.contains("java21")), "{java:?}");
+        let no_code = lambda.deploy(&spec("provided.al2023"), None, None).await;
+        assert!(matches!(no_code, Err(DeployError::Port(_))), "{no_code:?}");
+    }
+}
