@@ -1,0 +1,136 @@
+//! The calls of DynamoDB, made on the embedded database.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::mpsc,
+    time::Duration,
+};
+
+use dynoxide::{DynoxideError, actions::transact_write_items::TransactWriteItemsRequest};
+use tokio::sync::oneshot;
+
+use super::wal::WriteAheadLog;
+
+/// How often records past their time to live are removed. Readers hide them from the first moment anyway.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+
+/// A call that waits for the thread of the database.
+pub(super) struct Request {
+    pub(super) operation: String,
+    pub(super) body: Vec<u8>,
+    pub(super) answer: oneshot::Sender<Answer>,
+}
+
+/// What DynamoDB would answer over HTTP.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: String,
+}
+
+/// The most calls that share one sync: the first of them must not wait for ever.
+const SHARE: usize = 128;
+
+/// Makes the calls in the inbox until nobody can send another.
+pub(super) fn serve(database: &dynoxide::Database, mut log: WriteAheadLog, inbox: &mpsc::Receiver<Request>) {
+    let mut swept = std::time::Instant::now();
+    loop {
+        let mut waiting = match inbox.recv_timeout(SWEEP_EVERY) {
+            Ok(request) => Some(request),
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        };
+        // A call that is answered before the sync has written nothing, and read nothing that is not on the disk yet.
+        let mut unsynced = Vec::new();
+        while let Some(Request { operation, body, answer: caller }) = waiting.take() {
+            let answer = match log.broken() {
+                None => answer(database, &operation, &body, Tokens::Dropped),
+                Some(why) => failure(why),
+            };
+            if unsynced.is_empty() && !writes(&operation) {
+                // A caller who went away does not need the answer.
+                let _ = caller.send(answer);
+            } else {
+                unsynced.push((caller, answer));
+            }
+            if unsynced.len() < SHARE {
+                waiting = inbox.try_recv().ok();
+            }
+        }
+        let synced = if unsynced.is_empty() { Ok(()) } else { log.sync() };
+        for (caller, answer) in unsynced {
+            let _ = caller.send(match &synced {
+                Ok(()) => answer,
+                Err(why) => failure(why),
+            });
+        }
+        if swept.elapsed() >= SWEEP_EVERY {
+            swept = std::time::Instant::now();
+            if let Err(error) = database.sweep_ttl() {
+                tracing::warn!(error = %error, "could not remove expired records from the database");
+            }
+        }
+    }
+}
+
+fn writes(operation: &str) -> bool {
+    !matches!(
+        operation,
+        "BatchGetItem" | "DescribeTable" | "DescribeTimeToLive" | "GetItem" | "Query" | "Scan" | "TransactGetItems"
+    )
+}
+
+fn failure(why: &str) -> Answer {
+    let error = DynoxideError::InternalServerError(why.to_owned());
+    Answer { status: error.status_code(), body: error.to_json() }
+}
+
+/// What becomes of the tokens of transactions, by which one that is sent again is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tokens {
+    /// Kept for ten minutes with what was answered, as DynamoDB does.
+    Kept,
+    /// Not looked at. On one machine nothing is sent again: the client does not retry, and an answer cannot be lost. The
+    /// database keeps tokens in memory and looks through all of them in each transaction.
+    Dropped,
+}
+
+pub(super) fn answer(database: &dynoxide::Database, operation: &str, body: &[u8], tokens: Tokens) -> Answer {
+    let done = catch_unwind(AssertUnwindSafe(|| dispatch(database, operation, body, tokens)))
+        .unwrap_or_else(|_| Err(DynoxideError::InternalServerError("the embedded database panicked".to_owned())));
+    match done {
+        Ok(body) => Answer { status: 200, body },
+        Err(error) => Answer { status: error.status_code(), body: error.to_json() },
+    }
+}
+
+/// The operations that the store uses, and a look at a whole table.
+fn dispatch(database: &dynoxide::Database, operation: &str, body: &[u8], tokens: Tokens) -> dynoxide::Result<String> {
+    match operation {
+        "BatchGetItem" => call(body, |request| database.batch_get_item(request)),
+        "CreateTable" => call(body, |request| database.create_table(request)),
+        "DeleteItem" => call(body, |request| database.delete_item(request)),
+        "DescribeTable" => call(body, |request| database.describe_table(request)),
+        "DescribeTimeToLive" => call(body, |request| database.describe_time_to_live(request)),
+        "GetItem" => call(body, |request| database.get_item(request)),
+        "PutItem" => call(body, |request| database.put_item(request)),
+        "Query" => call(body, |request| database.query(request)),
+        "Scan" => call(body, |request| database.scan(request)),
+        "TransactWriteItems" => call(body, |mut request: TransactWriteItemsRequest| {
+            request.client_request_token = request.client_request_token.filter(|_| tokens == Tokens::Kept);
+            database.transact_write_items(request)
+        }),
+        "UpdateItem" => call(body, |request| database.update_item(request)),
+        "UpdateTimeToLive" => call(body, |request| database.update_time_to_live(request)),
+        other => Err(DynoxideError::ValidationException(format!("the embedded database is not asked for {other}"))),
+    }
+}
+
+fn call<Q, A>(body: &[u8], run: impl FnOnce(Q) -> dynoxide::Result<A>) -> dynoxide::Result<String>
+where
+    Q: serde::de::DeserializeOwned,
+    A: serde::Serialize,
+{
+    let request =
+        serde_json::from_slice(body).map_err(|error| DynoxideError::SerializationException(error.to_string()))?;
+    serde_json::to_string(&run(request)?).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+}

@@ -1,0 +1,114 @@
+//! The embedded DynamoDB: dynoxide, DynamoDB on SQLite, called inside this process.
+//!
+//! It is reached through the HTTP client of the AWS SDK, so that the store cannot tell it from the real one; but
+//! requests are handed over as values, and nothing crosses a socket.
+
+mod calls;
+mod connector;
+mod open;
+mod wal;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    path::Path,
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{BehaviorVersion, Region, StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig},
+};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use dynoxide::storage_backend::Clock as DynoxideClock;
+
+pub use self::open::DatabaseError;
+
+use self::{
+    connector::{Backend, Connector},
+    open::{beside, check, describe, lock, unusable},
+    wal::WriteAheadLog,
+};
+use crate::ports::Clock;
+
+/// Opens the database in this file, creating it when there is none, for this process alone.
+///
+/// What was acknowledged is on the disk: calls that wait at the same time are written to SQLite's write-ahead log one
+/// after the other, the log is synced once, and then all of them are answered.
+pub fn open(path: &Path) -> Result<Client, DatabaseError> {
+    Ok(client_of(connector(path)?))
+}
+
+/// A database that lives as long as its client.
+pub fn memory() -> Client {
+    client_of(memory_connector(None))
+}
+
+/// A database that lives as long as its client and reads this clock. Each call runs to its end where it is awaited,
+/// on no other thread, so that a simulation on one thread is the same each time.
+pub fn memory_with_clock(clock: Arc<dyn Clock>) -> Client {
+    client_of(memory_connector(Some(clock)))
+}
+
+/// The SDK's way to the database in this file: for a client with settings of its own.
+pub fn connector(path: &Path) -> Result<SharedHttpClient, DatabaseError> {
+    let lock = lock(path)?;
+    check(path)?;
+    let text = path.to_str().ok_or_else(|| unusable(path, "its path is not UTF-8"))?;
+    let database = dynoxide::Database::new(text).map_err(|error| unusable(path, &describe(&error)))?;
+    let log = WriteAheadLog::of(&database, beside(path, "-wal")).map_err(|error| unusable(path, &describe(&error)))?;
+    let (requests, inbox) = mpsc::channel();
+    let thread = thread::Builder::new()
+        .name("tasklane-database".to_owned())
+        .spawn(move || {
+            calls::serve(&database, log, &inbox);
+            // Only once SQLite has closed the file may another process have it.
+            drop(database);
+            drop(lock);
+        })
+        .map_err(|cause| DatabaseError::Io { path: path.to_owned(), cause })?;
+    Ok(SharedHttpClient::new(Connector(Arc::new(Backend::Thread { requests: Some(requests), thread: Some(thread) }))))
+}
+
+/// The SDK's way to a database that lives as long as it: for a client with settings of its own.
+pub fn memory_connector(clock: Option<Arc<dyn Clock>>) -> SharedHttpClient {
+    let database = match clock {
+        None => dynoxide::Database::memory(),
+        Some(clock) => dynoxide::Database::memory_with_clock(Arc::new(ClockOf(clock))),
+    };
+    SharedHttpClient::new(Connector(Arc::new(Backend::Inline(database.map_err(|error| error.to_string())))))
+}
+
+/// The settings of a client that reaches the embedded database: no credentials, and no second try, because a failure
+/// in the same process is not a passing one.
+pub fn client_config(connector: SharedHttpClient) -> aws_sdk_dynamodb::config::Builder {
+    aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("local"))
+        .endpoint_url("http://embedded.invalid")
+        .allow_no_auth()
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .http_client(connector)
+}
+
+fn client_of(connector: SharedHttpClient) -> Client {
+    Client::from_conf(client_config(connector).build())
+}
+
+/// Our clock as dynoxide reads it.
+struct ClockOf(Arc<dyn Clock>);
+
+impl DynoxideClock for ClockOf {
+    fn now_unix_secs(&self) -> u64 {
+        u64::try_from(self.0.now().as_secs()).unwrap_or(0)
+    }
+
+    #[allow(clippy::cast_precision_loss)] // milliseconds until the year 9999 fit a double exactly
+    fn now_unix_secs_f64(&self) -> f64 {
+        self.0.now().as_millis() as f64 / 1000.0
+    }
+}

@@ -1,0 +1,221 @@
+//! The embedded database, in files and in memory.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    sync::mpsc,
+};
+
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, Put, ScalarAttributeType,
+    TransactWriteItem,
+};
+use tokio::sync::oneshot;
+
+use super::{
+    calls::{Request, serve},
+    open::LOCK_PAUSE,
+    *,
+};
+
+async fn create_table(client: &Client) {
+    client
+        .create_table()
+        .table_name("things")
+        .billing_mode(BillingMode::PayPerRequest)
+        .key_schema(KeySchemaElement::builder().attribute_name("pk").key_type(KeyType::Hash).build().unwrap())
+        .attribute_definitions(
+            AttributeDefinition::builder().attribute_name("pk").attribute_type(ScalarAttributeType::S).build().unwrap(),
+        )
+        .send()
+        .await
+        .unwrap();
+}
+
+async fn put(client: &Client, pk: &str) {
+    client.put_item().table_name("things").item("pk", AttributeValue::S(pk.into())).send().await.unwrap();
+}
+
+async fn has(client: &Client, pk: &str) -> bool {
+    let answer = client.get_item().table_name("things").key("pk", AttributeValue::S(pk.into())).send().await;
+    answer.unwrap().item.is_some()
+}
+
+/// A database with something in it, closed again.
+async fn filled(path: &Path) {
+    let client = open(path).unwrap();
+    create_table(&client).await;
+    for n in 0..50 {
+        put(&client, &n.to_string()).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tasklane.db");
+    filled(&path).await;
+    let client = open(&path).unwrap();
+    assert!(has(&client, "49").await);
+    assert!(!has(&client, "50").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_that_wait_together_are_all_made_and_seen_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tasklane.db");
+    let client = open(&path).unwrap();
+    create_table(&client).await;
+    let writes: Vec<_> = (0..300)
+        .map(|n: u32| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                put(&client, &n.to_string()).await;
+                assert!(has(&client, &n.to_string()).await);
+            })
+        })
+        .collect();
+    for write in writes {
+        write.await.unwrap();
+    }
+    assert!(beside(&path, "-wal").metadata().unwrap().len() > 0, "there is a log to be synced");
+}
+
+#[tokio::test]
+async fn a_file_keeps_no_tokens_of_transactions_and_memory_does_as_dynamodb() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = open(&folder.path().join("tasklane.db")).unwrap();
+    for (client, is_known) in [(file, false), (memory(), true)] {
+        create_table(&client).await;
+        let put = Put::builder().table_name("things").item("pk", AttributeValue::S("1".into()));
+        let put = put.condition_expression("attribute_not_exists(pk)").build().unwrap();
+        let transaction = || {
+            let item = TransactWriteItem::builder().put(put.clone()).build();
+            client.transact_write_items().transact_items(item).client_request_token("token").send()
+        };
+        transaction().await.unwrap();
+        assert_eq!(transaction().await.is_ok(), is_known);
+    }
+}
+
+#[test]
+fn nothing_is_acknowledged_once_a_sync_has_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = dynoxide::Database::new(folder.path().join("tasklane.db").to_str().unwrap()).unwrap();
+    let mut log = WriteAheadLog::of(&database, folder.path().join("elsewhere.db-wal")).unwrap();
+    assert!(log.broken().is_none());
+    assert!(log.sync().unwrap_err().contains("elsewhere.db-wal"));
+    assert!(log.broken().is_some());
+    let (requests, inbox) = mpsc::channel();
+    let (answer, answered) = oneshot::channel();
+    requests.send(Request { operation: "GetItem".to_owned(), body: b"{}".to_vec(), answer }).unwrap();
+    drop(requests);
+    serve(&database, log, &inbox);
+    assert_eq!(answered.blocking_recv().unwrap().status, 500);
+}
+
+#[tokio::test]
+async fn one_process_at_a_time_has_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tasklane.db");
+    let client = open(&path).unwrap();
+    let error = open(&path).unwrap_err();
+    assert!(matches!(error, DatabaseError::InUse(_)), "{error}");
+    assert!(error.to_string().contains("another process"), "{error}");
+    drop(client);
+    open(&path).unwrap();
+}
+
+#[tokio::test]
+async fn a_lock_that_outlives_its_process_for_a_moment_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tasklane.db");
+    let left_behind = lock(&path).unwrap();
+    let opening = thread::spawn(move || open(&path).map(drop));
+    // It is held for a moment, not for ever; a single try would find it held.
+    thread::sleep(LOCK_PAUSE * 5);
+    assert!(!opening.is_finished());
+    drop(left_behind);
+    opening.join().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn memories_share_nothing() {
+    let (a, b) = (memory(), memory());
+    create_table(&a).await;
+    create_table(&b).await;
+    put(&a, "x").await;
+    assert!(has(&a, "x").await);
+    assert!(!has(&b, "x").await);
+}
+
+#[tokio::test]
+async fn files_that_are_no_database_are_refused_and_left_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tasklane.db");
+    for content in [&b""[..], b"SQLite", b"a text that somebody put here, longer than a header"] {
+        fs::write(&path, content).unwrap();
+        let error = open(&path).unwrap_err();
+        assert!(matches!(error, DatabaseError::Unusable { .. }), "{error}");
+        assert!(error.to_string().contains("tasklane.db"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), content);
+    }
+}
+
+#[tokio::test]
+async fn a_database_cut_short_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tasklane.db");
+    filled(&path).await;
+    let whole = fs::read(&path).unwrap();
+    for keep in [whole.len() / 2, 4096, 100] {
+        let cut = &whole[..keep];
+        fs::write(&path, cut).unwrap();
+        let error = open(&path).unwrap_err();
+        assert!(matches!(error, DatabaseError::Unusable { .. }), "{keep} bytes: {error}");
+        assert_eq!(fs::read(&path).unwrap(), cut, "{keep} bytes");
+    }
+    // Put right again, it opens again.
+    fs::write(&path, &whole).unwrap();
+    assert!(has(&open(&path).unwrap(), "49").await);
+}
+
+#[tokio::test]
+async fn a_database_that_was_written_over_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tasklane.db");
+    filled(&path).await;
+    let whole = fs::read(&path).unwrap();
+    assert_eq!(whole.len() % 4096, 0);
+    // Every page that holds something, the one with the magic but for the magic itself.
+    for page in 0..whole.len() / 4096 {
+        let mut damaged = whole.clone();
+        let start = page * 4096 + if page == 0 { 100 } else { 0 };
+        if damaged[start..start + 100].iter().all(|byte| *byte == 0) {
+            continue;
+        }
+        damaged[start..(page + 1) * 4096].fill(0xa5);
+        fs::write(&path, &damaged).unwrap();
+        let error = open(&path).err().unwrap_or_else(|| panic!("page {page} was written over, and it opens"));
+        assert!(matches!(error, DatabaseError::Unusable { .. }), "page {page}: {error}");
+        assert!(fs::read(&path).unwrap() == damaged, "page {page} was changed further");
+    }
+}
+
+#[tokio::test]
+async fn a_log_whose_database_is_gone_is_not_thrown_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tasklane.db");
+    let log = folder.path().join("tasklane.db-wal");
+    File::create(&log).unwrap().write_all(b"what was written last").unwrap();
+    let error = open(&path).unwrap_err();
+    assert!(error.to_string().contains("-wal"), "{error}");
+    assert!(log.exists() && !path.exists());
+}
+
+#[tokio::test]
+async fn a_file_in_a_folder_that_is_not_there_is_an_error_of_the_file_system() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = open(&folder.path().join("nowhere/tasklane.db")).unwrap_err();
+    assert!(matches!(error, DatabaseError::Io { .. }), "{error}");
+}
