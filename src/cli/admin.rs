@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::Subcommand;
 
-use super::{Outcome, Verdict, output};
+use super::{Outcome, Verdict, issued, output};
 use crate::{
     aws::{config, operator},
     model::UserId,
@@ -45,15 +45,7 @@ async fn bootstrap(args: BootstrapArgs) -> Outcome {
     let stack = operator::open(&config::sdk_config().await, &args.stack).await?;
     let url = stack.settings.url().context("the stack has no URL in its settings; deploy it again")?;
     let made = operator::bootstrap(&stack, args.user).await?;
-    output::data(&format!(
-        "API_HOST={url}\nAPI_OAUTH_CONSUMER_KEY={}\nAPI_OAUTH_CONSUMER_SECRET={}\nAPI_OAUTH_TOKEN={}\n\
-         API_OAUTH_TOKEN_SECRET={}\nAPI_ACCESS_TOKEN={}",
-        made.consumer_key,
-        made.consumer_secret.expose(),
-        made.token,
-        made.token_secret.expose(),
-        made.access_token.expose(),
-    ))?;
+    output::data(issued::stored(&url, &made).to_lines().trim_end())?;
     output::note(&format!("credential {}: keep these lines; they are not shown again", made.id));
     Ok(Verdict::Yes)
 }

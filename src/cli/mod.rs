@@ -23,6 +23,7 @@ mod execute;
 mod exit;
 mod functions;
 pub mod input;
+mod issued;
 mod logs;
 pub mod output;
 pub mod run;

@@ -1,6 +1,11 @@
 //! Credentials files: `NAME=value` lines, the same names as in the environment.
 
-use std::fmt;
+use std::{
+    fmt, fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
 
 use super::{Credential, OAuth1Keys};
 use crate::model::Secret;
@@ -65,6 +70,27 @@ impl StoredCredentials {
             token_secret: secret(TOKEN_SECRET),
             access_token: secret(ACCESS_TOKEN),
         }
+    }
+
+    /// Replaces a file by these credentials in one step, readable by its owner only.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        let new = path.with_extension("new");
+        // A file that a killed process left there may have other permissions.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        file.write_all(self.to_lines().as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    }
+
+    /// Whether every value of a credential is there: an access token and all of OAuth's.
+    pub fn is_complete(&self) -> bool {
+        let Self { host: _, consumer_key, consumer_secret, token, token_secret, access_token } = self;
+        let secrets = [consumer_secret, token_secret, access_token];
+        consumer_key.is_some() && token.is_some() && secrets.iter().all(|secret| secret.is_some())
     }
 
     /// The content of the file, including secrets: for a file that only its owner can read, or for the person who just
@@ -135,6 +161,29 @@ mod tests {
         assert_eq!(StoredCredentials::parse(&stored.to_lines()), stored);
         let untidy = FILE.replace('\n', "\r\n").replace("API_HOST=", "# mine\r\n\r\nOTHER=x\r\n API_HOST = ");
         assert_eq!(StoredCredentials::parse(&untidy), stored);
+    }
+
+    #[test]
+    fn a_saved_file_is_its_owners_alone_whatever_was_there_before() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("credentials");
+        for left in ["credentials", "credentials.new"] {
+            fs::write(folder.path().join(left), "left").unwrap();
+            fs::set_permissions(folder.path().join(left), fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        StoredCredentials::parse(FILE).save(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), FILE);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn credentials_are_complete_with_every_line_but_the_host() {
+        for line in FILE.lines() {
+            let rest = StoredCredentials::parse(&FILE.replace(line, ""));
+            assert_eq!(rest.is_complete(), line.starts_with("API_HOST"), "{line}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `tasklane dev`: the whole service on this machine.
 
+mod administrator;
 mod sync;
 mod watch;
 
@@ -19,7 +20,6 @@ use crate::{
     auth::oidc::Issuer,
     http::{self, CorsOrigins, HttpConfig},
     local::{
-        administrator,
         lambda::{JailMode, LoggedLine},
         machine::{Machine, MachineConfig},
         server::Server,
@@ -108,7 +108,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     let server = Server::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let url = server.url();
     let credentials = args.data_dir.join("credentials");
-    administrator::ensure(&credentials, &url, &machine.store, &machine.ports, &*machine.secrets).await?;
+    administrator::ensure(&credentials, &url, &machine).await?;
 
     // Before the URL is printed: a program that waits for it finds the Functions there.
     let mut watch = Watch::start(&args.paths, &args.data_dir);
