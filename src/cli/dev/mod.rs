@@ -2,6 +2,7 @@
 
 mod administrator;
 mod sync;
+mod warnings;
 mod watch;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -95,6 +96,7 @@ pub struct Args {
 pub(super) async fn run(args: Args) -> Outcome {
     // Before anything can run, so that an early signal is not lost.
     let mut signals = Signals::listen()?;
+    warnings::show();
     let config = args.callers.http_config(args.listen.ip(), CorsOrigins::Localhost);
     let machine = Machine::start(machine_config(&args)?).await?;
     if let Some(why) = machine.unjailed() {

@@ -1,0 +1,107 @@
+//! Warnings and errors of the service, on stderr.
+
+use std::fmt::{self, Write as _};
+
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+    level_filters::LevelFilter,
+};
+use tracing_subscriber::{
+    Layer,
+    filter::Targets,
+    layer::{Context, SubscriberExt as _},
+};
+
+use crate::cli::output;
+
+/// Where our crates' events come from. Those of dependencies are for their developers.
+const OURS: &str = "tasklane";
+
+/// Shows them from now on. Does nothing where the program has a subscriber already.
+pub(super) fn show() {
+    let _ = tracing::subscriber::set_global_default(subscriber(output::note));
+}
+
+fn subscriber(show: impl Fn(&str) + Send + Sync + 'static) -> impl Subscriber + Send + Sync {
+    let ours = Targets::new().with_target(OURS, LevelFilter::WARN);
+    tracing_subscriber::registry().with(Lines { show }.with_filter(ours))
+}
+
+/// Shows each event as one plain line, as the rest of the output is.
+struct Lines<F> {
+    show: F,
+}
+
+impl<S: Subscriber, F: Fn(&str) + 'static> Layer<S> for Lines<F> {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut said = Said::default();
+        event.record(&mut said);
+        let severity = if *event.metadata().level() == Level::ERROR { "error" } else { "warning" };
+        (self.show)(&format!("{severity}: {}", said.line()));
+    }
+}
+
+/// What an event says.
+#[derive(Default)]
+struct Said {
+    message: String,
+    fields: Vec<(&'static str, String)>,
+}
+
+impl Said {
+    fn line(self) -> String {
+        let mut line = self.message;
+        // Most messages repeat their fields in words.
+        let unsaid: Vec<_> = self.fields.iter().filter(|(_, value)| !line.contains(value.as_str())).collect();
+        for (at, (name, value)) in unsaid.iter().enumerate() {
+            let _ = write!(line, "{}{name}: {value}", if at == 0 { " (" } else { ", " });
+        }
+        if !unsaid.is_empty() {
+            line.push(')');
+        }
+        line
+    }
+}
+
+impl Visit for Said {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let value = format!("{value:?}");
+        match field.name() {
+            "message" => self.message = value,
+            name => self.fields.push((name, value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[test]
+    fn warnings_and_errors_of_ours_are_plain_lines_and_the_rest_is_not_shown() {
+        let shown = Arc::new(Mutex::new(Vec::new()));
+        let lines = Arc::clone(&shown);
+        tracing::subscriber::with_default(subscriber(move |line| lines.lock().unwrap().push(line.to_owned())), || {
+            tracing::warn!("the disk is nearly full");
+            tracing::error!(error = %"no room", tasks = 3, "could not write: no room");
+            tracing::warn!(target: "tasklane_model::x", name = "a b", "part of ours");
+            tracing::info!("not worth a line");
+            tracing::error!(target: "hyper::proto", "of a dependency");
+        });
+        assert_eq!(
+            *shown.lock().unwrap(),
+            [
+                "warning: the disk is nearly full",
+                "error: could not write: no room (tasks: 3)",
+                "warning: part of ours (name: a b)"
+            ]
+        );
+    }
+}
