@@ -1,4 +1,4 @@
-//! Events on one machine: a file of JSON lines, and a webhook for whoever wants them pushed.
+//! Events on one machine: a file of JSON lines, and a webhook that they can be posted to.
 
 use std::{
     fs::File,
@@ -23,7 +23,7 @@ const OLDER_FILES: u32 = 3;
 /// Appends each event to `<data folder>/events.jsonl`, shows it to the watchers, and posts it to the webhook. Older
 /// events are in `events.jsonl.1` to `.3`, the youngest in `.1`.
 ///
-/// An event counts as published once it is on the disk and the webhook, if there is one, has answered 2xx. Until then
+/// An event is published once it is on the disk and the webhook, if there is one, has answered 2xx. Until then
 /// it is published again, with the same id.
 pub struct LocalEvents {
     path: PathBuf,
@@ -48,7 +48,7 @@ pub enum EventsError {
         /// What the file system said.
         cause: io::Error,
     },
-    /// The webhook's URL is none.
+    /// The webhook's URL is invalid.
     #[error("the webhook '{0}' is not an http or https URL")]
     WebhookUrl(String),
     /// The HTTP client does not start.
@@ -97,7 +97,7 @@ impl Events for LocalEvents {
     }
 }
 
-/// A file of lines. A crash or a full disk may cut one short; the next one begins on a line of its own all the same.
+/// A file of lines. A crash or a full disk may cut one short; the next one still begins on a line of its own.
 struct Lines {
     path: PathBuf,
     file: File,
@@ -164,7 +164,7 @@ impl Webhook {
     fn new(url: &str) -> Result<Self, EventsError> {
         let parsed = reqwest::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let url = parsed.ok_or_else(|| EventsError::WebhookUrl(url.to_owned()))?;
-        // Whoever comes first installs it; that it is there already is no error.
+        // The first one installs it; it is no error that it is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .timeout(WEBHOOK_TIMEOUT)

@@ -139,3 +139,48 @@ fn log_page(window: Window) -> LogPage {
     let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     LogPage { offset: size(window.offset), limit: size(window.limit) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(millis: i64, message: String) -> LogLine {
+        LogLine { timestamp: Timestamp::from_millis(millis).unwrap(), message }
+    }
+
+    /// The times of the lines of a page, in a log of these lines, that begins `from` this time.
+    async fn page(log: &[LogLine], from: Option<i64>, offset: u64, limit: u64) -> Vec<i64> {
+        let from = from.map(|millis| Timestamp::from_millis(millis).unwrap());
+        let since: Vec<_> = log.iter().filter(|line| from.is_none_or(|from| line.timestamp >= from)).cloned().collect();
+        let read = |page: LogPage| {
+            let lines = since.iter().skip(page.offset).take(page.limit).cloned().collect();
+            std::future::ready(Ok(lines))
+        };
+        let lines = whole_moment(Window { offset, limit }, from, read).await.unwrap();
+        lines.iter().map(|line| line.timestamp.as_millis()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_page_holds_all_lines_of_its_first_moment_and_its_limit_of_lines_after_it() {
+        let log: Vec<_> = [1, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 6, 7, 8, 9].map(|at| line(at, "x".to_owned())).into();
+        let moment = vec![5; 11];
+        assert_eq!(page(&log, Some(5), 0, 2).await, [moment.as_slice(), &[6, 7]].concat());
+        assert_eq!(page(&log[..12], Some(5), 0, 2).await, moment, "the log ends with the moment");
+        // A page that goes beyond the moment is as long as any other.
+        assert_eq!(page(&log, Some(6), 0, 2).await, [6, 7]);
+        assert_eq!(page(&log, Some(5), 0, 12).await, [moment.as_slice(), &[6]].concat());
+        // Without a moment to go on with, or with an offset, a client moves on by itself.
+        assert_eq!(page(&log, None, 0, 2).await, [1, 5]);
+        assert_eq!(page(&log, Some(5), 3, 2).await, [5, 5]);
+        assert_eq!(page(&log, Some(5), 0, 0).await, [0; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_page_with_a_whole_moment_is_cut_at_the_longest_page() {
+        let text = "x".repeat(LONGEST_PAGE / 8);
+        let log: Vec<_> = (0..40).map(|_| line(5, text.clone())).collect();
+        assert_eq!(page(&log, Some(5), 0, 2).await.len(), 8);
+        assert_eq!(page(&log, Some(5), 0, 3).await.len(), 8);
+        assert_eq!(page(&log, Some(5), 0, 16).await.len(), 16, "as many lines as were asked for");
+    }
+}

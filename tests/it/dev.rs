@@ -136,3 +136,75 @@ fn without_a_jail_it_prints_a_warning_and_listens_on_this_machine_only() {
     let ended = crate::support::command::Ended::of(command.args(["dev", "--listen", "0.0.0.0:0"]).env("PATH", path));
     assert!(ended.expect(2).stderr.contains("bubblewrap does not work on this machine: no namespaces here"));
 }
+
+#[test]
+fn code_outside_of_the_paths_is_served_only_when_that_is_allowed() {
+    let home = tempfile::tempdir().unwrap();
+    let functions = home.path().join("functions");
+    let folder = write_function(&functions, "reaching", "exports.handler = async () => 'in';", &json!({}));
+    fs::rename(folder.join("code"), home.path().join("elsewhere")).unwrap();
+    let config = folder.join("task-config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace(r#""code""#, r#""../../elsewhere""#)).unwrap();
+
+    let dev = Dev::start(home.path(), [&functions]);
+    assert!(dev.stderr().contains("--allow-outside"), "{}", dev.stderr());
+    assert_eq!(dev.ask("GET", "/tasks/v1/functions/reaching", None).status, 404);
+    // The command that deploys to a running service refuses it too, before it asks the service.
+    let sync = |more: &[&str]| {
+        let mut command = crate::support::command::tasklane(home.path());
+        crate::support::command::Ended::of(command.arg("sync").arg("--path").arg(&functions).args(more))
+    };
+    let refused = sync(&[]).expect(2);
+    assert!(refused.stderr.contains("--allow-outside"), "{}", refused.stderr);
+    sync(&["--allow-outside"]).expect(0);
+    assert_eq!(dev.ask("POST", "/tasks/v1/functions/reaching/execute", None).ok()["result"], "in");
+    dev.stop();
+
+    let home = tempfile::tempdir().unwrap();
+    let dev = Dev::start(home.path(), [functions.as_os_str(), "--allow-outside".as_ref()]);
+    assert_eq!(dev.ask("POST", "/tasks/v1/functions/reaching/execute", None).ok()["result"], "in");
+    dev.stop();
+}
+
+#[test]
+fn finished_tasks_expire_after_the_days_of_retention_and_never_without() {
+    const DAY: i64 = 24 * 60 * 60;
+    for (days, seconds) in [("2", Some(2 * DAY)), ("0", None)] {
+        let home = tempfile::tempdir().unwrap();
+        let functions = home.path().join("functions");
+        write_function(&functions, "greeter", "exports.handler = async () => 1;", &json!({}));
+        let dev = Dev::start(home.path(), [functions.as_os_str(), "--retention-days".as_ref(), days.as_ref()]);
+        let id = dev.create_task("greeter", json!({}))["id"].as_str().unwrap().to_owned();
+        until("it ends", || (dev.task(&id)["status"] == "complete").then_some(()));
+        let database = dev.data_dir().join("database.sqlite");
+        dev.stop();
+        let ended = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let left = expiry_of_task(&database).map(|at| at - i64::try_from(ended).unwrap());
+        // It ended within the last minute.
+        assert!(left.is_some() == seconds.is_some(), "{left:?}");
+        assert!(left.zip(seconds).is_none_or(|(left, all)| (all - 60..=all).contains(&left)), "{left:?}");
+    }
+}
+
+/// When the only Task of a database expires, in seconds since 1970.
+fn expiry_of_task(database: &std::path::Path) -> Option<i64> {
+    let client = tasklane::local::database::open(database).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let tasks = runtime.block_on(client.scan().table_name("tasklane-tasks").send()).unwrap();
+    let [task] = tasks.items() else { panic!("{:?}", tasks.items()) };
+    task.get("expires").map(|expires| expires.as_n().unwrap().parse().unwrap())
+}
+
+#[test]
+fn warnings_of_the_service_reach_its_operator_as_plain_lines() {
+    let home = tempfile::tempdir().unwrap();
+    let functions = home.path().join("functions");
+    write_function(&functions, "old", "", &json!({ "runtime": "python3.4" }));
+    let dev = Dev::start(home.path(), [&functions]);
+    let stderr = dev.stderr();
+    let warnings: Vec<_> = stderr.lines().filter(|line| line.starts_with("warning: ")).collect();
+    let [warning] = warnings[..] else { panic!("{stderr}") };
+    assert!(warning.contains("python3.4") && warning.contains("this machine's Python 3."), "{warning}");
+    dev.stop();
+}

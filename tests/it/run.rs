@@ -44,6 +44,23 @@ fn a_thrown_error_goes_to_stderr_with_its_stack() {
 }
 
 #[test]
+fn an_error_is_shown_once_even_if_the_function_fails_to_start() {
+    let home = tempfile::tempdir().unwrap();
+    let throws = "exports.handler = async () => { throw new Error('the only one'); };";
+    let throws = write_function(home.path(), "throws", throws, &json!({}));
+    let missing = write_function(home.path(), "missing", "require('the only one');", &json!({}));
+    let python = write_function(home.path(), "python", "", &json!({ "runtime": "python3.11" }));
+    std::fs::write(python.join("code/index.py"), "def handler(event, context): raise ValueError('the only one')")
+        .unwrap();
+    for folder in [throws, missing, python] {
+        let ended = Ended::of(tasklane(home.path()).arg("run").arg(&folder)).expect(1);
+        let headlines = ended.stderr.lines().filter(|line| line.contains("the only one") && line.contains("Error: "));
+        // Python shows the source line that raises it too, which has no colon.
+        assert_eq!(headlines.count(), 1, "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn several_events_are_passed_to_the_same_process_in_order() {
     let home = tempfile::tempdir().unwrap();
     let source = "let calls = 0; exports.handler = async event => ({ calls: (calls += 1), event });";
@@ -53,6 +70,31 @@ fn several_events_are_passed_to_the_same_process_in_order() {
     let results: Vec<Value> =
         serde_json::Deserializer::from_str(&ended.stdout).into_iter().collect::<Result<_, _>>().unwrap();
     assert_eq!(results, [json!({ "calls": 1, "event": 1 }), json!({ "calls": 2, "event": [2] })]);
+}
+
+#[test]
+fn code_outside_of_the_folder_is_taken_only_when_that_is_allowed() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = write_function(home.path(), "reaching", "exports.handler = async () => 'in';", &json!({}));
+    std::fs::rename(folder.join("code"), home.path().join("elsewhere")).unwrap();
+    let config = folder.join("task-config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace(r#""code""#, r#""../elsewhere""#)).unwrap();
+    let link = home.path().join("linked");
+    std::fs::create_dir(&link).unwrap();
+    std::fs::write(link.join("task-config.json"), &text).unwrap();
+    std::os::unix::fs::symlink(home.path().join("elsewhere"), link.join("code")).unwrap();
+    for folder in [folder, link] {
+        let refused = Ended::of(tasklane(home.path()).arg("run").arg(&folder)).expect(2);
+        assert_eq!(refused.stdout, "");
+        assert!(
+            refused.stderr.contains("elsewhere") && refused.stderr.contains("--allow-outside"),
+            "{}",
+            refused.stderr
+        );
+        let taken = Ended::of(tasklane(home.path()).arg("run").arg(&folder).arg("--allow-outside")).expect(0);
+        assert_eq!(taken.json(), "in");
+    }
 }
 
 #[test]

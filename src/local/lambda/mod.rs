@@ -8,7 +8,8 @@
 //! Where the machine has bubblewrap, each process is in a jail of its own (`jail`). Without one, Functions run as the
 //! user who runs the server, and what they may do to the machine is not limited.
 //!
-//! This room knows nothing of the service around it but the words of [`crate::model`]. Log lines go to a [`LogSink`].
+//! This room depends on the words of [`crate::model`] alone, and on a helper that itself depends on nothing
+//! (`runtime::detach`). Log lines go to a [`LogSink`].
 
 mod birth;
 mod bootstraps;

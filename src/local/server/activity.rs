@@ -88,7 +88,7 @@ impl Activity {
         }
     }
 
-    /// Whether no request is in flight. Whoever is told that one is, is woken when none is.
+    /// Whether no request is in flight. A caller that is told otherwise is woken when none is.
     pub fn rests(&self, waker: &Waker) -> bool {
         if self.in_flight.load(Ordering::SeqCst) == 0 {
             return true;

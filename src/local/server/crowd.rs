@@ -1,7 +1,7 @@
 //! How many connections there are, and who goes when there are too many.
 //!
 //! A machine that has no descriptor left serves nobody and starts no Function. So there is room for a part of them only;
-//! and since whoever wants to can take all of that, a newcomer takes the place of a connection that nothing is asked of.
+//! and since anybody can take all of that, a newcomer takes the place of a connection that nothing is asked of.
 
 use std::{
     collections::HashMap,
@@ -159,7 +159,7 @@ impl Drop for Place {
     }
 }
 
-/// What counts as one address: who has an IPv6 address has a network of them.
+/// The address by which a client is counted: the owner of an IPv6 address owns a network of them.
 fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),

@@ -190,9 +190,7 @@ fn following(head: &[u8], is_1_1: bool) -> Result<Following, Error> {
         ([], [length]) => length_of(length).map(Following::Bytes),
         ([], _) => Err(bad("The request has more than one Content-Length header.")),
         ([coding], _) if is_1_1 && coding.eq_ignore_ascii_case(b"chunked") => Ok(Following::Chunks),
-        _ => Err(bad(
-            "The request's Transfer-Encoding is none that is taken: send the body with Content-Length, or chunked.",
-        )),
+        _ => Err(bad("Unsupported Transfer-Encoding: send the body with Content-Length, or chunked.")),
     }
 }
 

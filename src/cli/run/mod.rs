@@ -1,5 +1,7 @@
 //! `tasklane run`: runs a Function once on this machine.
 
+mod log;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -8,11 +10,12 @@ use std::{
 
 use anyhow::Context;
 
+use self::log::ShownLog;
 use super::{Outcome as CommandOutcome, Verdict, input::JsonSource, output};
 use crate::{
     local::{
         lambda::{LocalLambda, LocalLambdaConfig, LogSink as _},
-        logs::{DEFAULT_RETENTION, LocalLogs},
+        logs::{DEFAULT_RETENTION, LiveLog, LocalLogs},
     },
     model::{Configuration, Json, ObjectId, Task, TaskStatus},
     ports::{Clock, FunctionSpec, InvokeRequest, Outcome, SystemClock},
@@ -57,11 +60,10 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
     };
 
     let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
-    let logs = LocalLogs::open(
-        folder.path(),
-        DEFAULT_RETENTION,
-        Some(Arc::new(|batch| batch.iter().for_each(|logged| output::note(&logged.message)))),
-    )?;
+    let log = Arc::new(ShownLog::default());
+    let shown = Arc::clone(&log);
+    let show: LiveLog = Arc::new(move |batch| batch.iter().for_each(|logged| shown.show(&logged.message)));
+    let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION, Some(show))?;
     let mut lambda_config = LocalLambdaConfig::new(folder.path(), Arc::new(logs.writer().clone()));
     lambda_config.notice = Arc::new(output::note);
     let lambda = LocalLambda::new(lambda_config)?;
@@ -78,16 +80,19 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
             time_limit: spec.configuration.time_limit,
         };
         let invocation = tokio::select! {
-            invocation = lambda.invoke(request) => invocation?,
+            invocation = lambda.invoke(request) => invocation,
             _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
         };
         // The logs come before the result, even if both go to the same terminal.
         logs.writer().flush().await;
-        match invocation.outcome {
-            Outcome::Returned(json) => output::json(&String::from_utf8_lossy(&json))?,
+        match invocation.inspect_err(|_| log.end(None))?.outcome {
+            Outcome::Returned(json) => {
+                log.end(None);
+                output::json(&String::from_utf8_lossy(&json))?;
+            }
             Outcome::Failed(error) => {
-                output::note(&format!("{}: {}", error.name, error.message));
-                error.trace.iter().for_each(|line| output::note(line));
+                log.end(Some(&error));
+                output::note(&log::failure(&error));
                 verdict = Verdict::No;
             }
         }
