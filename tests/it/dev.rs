@@ -200,11 +200,20 @@ fn expiry_of_task(database: &std::path::Path) -> Option<i64> {
 fn warnings_of_the_service_reach_its_operator_as_plain_lines() {
     let home = tempfile::tempdir().unwrap();
     let functions = home.path().join("functions");
-    write_function(&functions, "old", "", &json!({ "runtime": "python3.4" }));
+    let runtime = absent_python();
+    write_function(&functions, "other", "", &json!({ "runtime": runtime }));
     let dev = Dev::start(home.path(), [&functions]);
     let stderr = dev.stderr();
     let warnings: Vec<_> = stderr.lines().filter(|line| line.starts_with("warning: ")).collect();
     let [warning] = warnings[..] else { panic!("{stderr}") };
-    assert!(warning.contains("python3.4") && warning.contains("this machine's Python 3."), "{warning}");
+    assert!(warning.contains(runtime) && warning.contains("this machine's Python 3."), "{warning}");
     dev.stop();
+}
+
+/// A runtime of Lambda's that this machine has no interpreter for.
+fn absent_python() -> &'static str {
+    let path = std::env::var_os("PATH").unwrap();
+    let is_here = |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).exists());
+    let runtimes = ["python3.9", "python3.10", "python3.12", "python3.13", "python3.14"];
+    runtimes.into_iter().find(|runtime| !is_here(runtime)).expect("no machine has every Python")
 }
