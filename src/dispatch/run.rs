@@ -7,6 +7,7 @@ use tracing::{error, info, warn};
 
 use super::{delay_before_retry, publish_failure, slots::RUN_GRACE};
 use crate::{
+    runtime::backoff::Backoff,
     model::{Function, Json, Lane, ObjectId, Task, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp},
     ports::{Invocation, InvokeError, InvokeRequest, Outcome, Ports, Wakeup},
     store::{AttemptToken, Run, RunnerId, Store, StoreError},
@@ -112,7 +113,7 @@ impl Runner {
             Err(error) => return Decided::Failed(None, invocation_error("SerializationError", error.to_string())),
         };
         let latest_start = run.lease_expires.saturating_sub(function.time_limit().as_duration() + TIME_TO_RECORD);
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             // A process that stood still after its claim must not start what others may have given up for dead, past the
             // lease of its slot too.
@@ -131,12 +132,12 @@ impl Runner {
                 Ok(Invocation { request_id, outcome }) => return decide(request_id, outcome),
                 Err(InvokeError::Throttled(why)) => {
                     // The code did not run, so another try is no second run; it must still end within the lease.
+                    let pause = backoff.pause();
                     let next_try = self.ports.clock.now().saturating_add(pause);
                     if patience == Patience::None || next_try >= latest_start {
                         return Decided::Failed(None, invocation_error("TooManyRequestsException", why));
                     }
                     self.ports.clock.sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 Err(InvokeError::Refused { name, message }) => {
                     return Decided::Failed(None, invocation_error(&name, message));
@@ -214,21 +215,20 @@ impl Runner {
     where
         F: Future<Output = Result<bool, StoreError>> + 'a,
     {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
-            match write().await {
+            let error = match write().await {
                 Ok(true) => return Recorded::Yes,
                 Ok(false) => return Recorded::No("the run was given up for dead before it ended".to_owned()),
-                Err(error) if self.ports.clock.now().saturating_add(pause) >= run.lease_expires => {
-                    error!(%error, "the outcome of a run could not be recorded before its lease ended");
-                    return Recorded::No(error.to_string());
-                }
-                Err(error) => {
-                    warn!(%error, "the outcome of a run could not be recorded; trying again");
-                    self.ports.clock.sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+                Err(error) => error,
+            };
+            let pause = backoff.pause();
+            if self.ports.clock.now().saturating_add(pause) >= run.lease_expires {
+                error!(%error, "the outcome of a run could not be recorded before its lease ended");
+                return Recorded::No(error.to_string());
             }
+            warn!(%error, "the outcome of a run could not be recorded; trying again");
+            self.ports.clock.sleep(pause).await;
         }
     }
 }

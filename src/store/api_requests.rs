@@ -14,7 +14,8 @@ use super::{
     days::Days,
     list::{Budgets, Layout, Listed, Plan, page, public},
     row::{EXPIRES, NewRow, Row, json, number, text},
-    table::{Table, Transacted, Written},
+    table::{Table, Written},
+    transaction::Transacted,
 };
 
 const ADD: &str = "add the API request";

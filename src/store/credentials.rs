@@ -13,7 +13,8 @@ use super::{
     StoreError,
     change::{Change, Condition},
     row::{NewRow, Row, bytes, json, number, text, time},
-    table::{Table, Transacted},
+    table::Table,
+    transaction::Transacted,
 };
 
 /// The partition of the rows by id.

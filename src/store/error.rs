@@ -1,5 +1,7 @@
 //! What can go wrong between the service and its tables.
 
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
 use crate::model;
 
 /// A read or a write that did not come about, for a reason that is no answer.
@@ -77,4 +79,40 @@ impl From<StoreError> for model::Error {
             | StoreError::TooLarge { .. } => Self::internal(error),
         }
     }
+}
+
+/// The error of a call that failed. Never quotes the request or the raw answer: they hold what users stored.
+pub(super) fn failed<E, R>(action: &'static str, error: &SdkError<E, R>) -> StoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug,
+{
+    const THROTTLED: [&str; 4] = [
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "TransactionInProgressException",
+    ];
+    if let Some(service) = error.as_service_error() {
+        let (code, message) = (service.code().unwrap_or("unknown"), service.message().unwrap_or_default());
+        if THROTTLED.contains(&code) {
+            return StoreError::Throttled { action };
+        }
+        if code == "ValidationException" && is_about_size(message) {
+            return StoreError::TooLarge { action };
+        }
+        return StoreError::unavailable(action, format!("{code}: {message}"));
+    }
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    StoreError::unavailable(action, text)
+}
+
+/// "Item size has exceeded …", "Item size to update has exceeded …".
+pub(super) fn is_about_size(message: &str) -> bool {
+    message.contains("Item size") && message.contains("exceeded")
 }

@@ -42,6 +42,7 @@ mod schema;
 pub mod slots;
 mod table;
 pub mod tasks;
+mod transaction;
 
 pub use api_requests::ApiRequests;
 pub use credentials::Credentials;

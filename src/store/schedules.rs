@@ -12,11 +12,13 @@ use super::{
     StoreError, Tasks,
     calls::CallTokens,
     change::{Change, Condition},
+    error::failed,
     lanes::{time_key, time_of, timed},
     list::{Budgets, Layout, Listed, Plan, page, public},
     row::{NewRow, Row, json, text, time},
-    table::{Partition, Refusal, Table, Transacted, Written, failed, small},
+    table::{Partition, Table, Written, small},
     tasks::row::of_new_task,
+    transaction::{Refusal, Transacted},
 };
 
 /// The partition of every Schedule.

@@ -10,11 +10,7 @@ use aws_sdk_dynamodb::{
     },
 };
 
-use super::{
-    StoreError,
-    row::EXPIRES,
-    table::{Table, failed},
-};
+use super::{StoreError, error::failed, row::EXPIRES, table::Table};
 
 const ACTION: &str = "create the tables";
 

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fmt, ops::RangeInclusive, sync::Arc, time::Dura
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    runtime::backoff::Backoff,
     model::{FunctionName, Timestamp},
     ports::Clock,
 };
@@ -21,7 +22,10 @@ use super::{
 
 /// How often a write that lost a race is tried in all. The winner of each race is done, so this is about how many
 /// holders can change the same scope at once.
-const TRIES: u32 = 50;
+const TRIES: usize = 50;
+/// How long to wait between two of these tries.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// The sort key of each scope's row.
 const ONE: &str = "-";
 
@@ -95,7 +99,8 @@ impl SlotLedger {
         const ACTION: &str = "lease slots";
         // Of every reading: what this set, and did not hear of, is not what was there before.
         let mut before = 0;
-        for tries in 1..=TRIES {
+        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).spread_by(shares_of(holder)).take(TRIES - 1);
+        loop {
             let Ledger { mut holders, revision } = self.read(ACTION, scope).await?;
             holders.retain(|_, held| held.until > now);
             let others = holders.iter().filter(|(name, _)| *name != holder.as_str());
@@ -117,9 +122,9 @@ impl SlotLedger {
                 return Ok(leased);
             }
             // Lost the race, or our own answer was lost: the next reading tells, and what we set is set only once.
-            self.clock.sleep(pause(holder, tries)).await;
+            let Some(pause) = pauses.next() else { return Err(StoreError::Throttled { action: ACTION }) };
+            self.clock.sleep(pause).await;
         }
-        Err(StoreError::Throttled { action: ACTION })
     }
 
     /// How many slots of the scope are held by anybody.
@@ -171,9 +176,13 @@ fn partition(scope: &SlotScope) -> String {
     format!("slots:{scope}")
 }
 
-/// Longer each time, and not the same for every holder, so that those who met once do not meet again.
-fn pause(holder: &RunnerId, tries: u32) -> Duration {
-    let own =
-        holder.as_str().bytes().fold(u64::from(tries), |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-    Duration::from_millis(1 + own % (u64::from(tries.min(20)) * 5))
+/// Shares of a pause that differ from holder to holder, so that holders that met once do not meet again. They follow from
+/// the holder's name, so that a simulated history repeats them.
+fn shares_of(holder: &RunnerId) -> impl FnMut() -> f64 {
+    let mut state = holder.as_str().bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    move || {
+        // A linear congruential generator: its high bits are random enough to keep holders apart.
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f64::from(state >> 8) / f64::from(1_u32 << 24)
+    }
 }

@@ -11,23 +11,29 @@ use std::{
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
-    operation::query::builders::QueryFluentBuilder,
-    types::{
-        Delete, KeysAndAttributes, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
-    },
+    operation::{put_item::PutItemError, query::builders::QueryFluentBuilder, update_item::UpdateItemError},
+    types::{KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
+use aws_smithy_runtime_api::client::result::CreateUnhandledError;
 
-use crate::{ports::Clock, runtime::on_demand::OnDemand};
+use crate::{
+    ports::Clock,
+    runtime::{backoff::Backoff, on_demand::OnDemand},
+};
 
 use super::{
     StoreError,
     calls::CallTokens,
     change::{Change, Condition},
+    error::failed,
     row::{Attributes, NewRow, Row, text},
 };
 
-/// How often a write that met another transaction on its row is tried in all.
-const CONFLICT_TRIES: u32 = 6;
+/// How often a call that meets others on its rows is tried in all.
+const TRIES: usize = 6;
+/// How long to wait between two of these tries.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 /// The most rows that one BatchGetItem takes.
 const BATCH: usize = 100;
 
@@ -37,7 +43,8 @@ pub(super) struct Table {
     client: OnDemand<Client>,
     name: Arc<str>,
     clock: Arc<dyn Clock>,
-    calls: CallTokens,
+    /// What tells this process's writes from those of others.
+    pub(super) calls: CallTokens,
 }
 
 /// What became of a write with a condition.
@@ -46,20 +53,6 @@ pub(super) enum Written {
     Done(Option<Row>),
     /// The condition was not met; the row as it is, when there is one.
     Refused(Option<Row>),
-}
-
-/// What became of a transaction.
-pub(super) enum Transacted {
-    /// All of it happened.
-    Done,
-    /// None of it: for each part whether its condition was not met, and the row that stood against it.
-    Refused(Vec<Option<Refusal>>),
-}
-
-/// A condition that was not met.
-pub(super) struct Refusal {
-    /// The row as it is, when there is one.
-    pub(super) row: Option<Row>,
 }
 
 /// A future of the SDK's, which are of several kilobytes each, in the size of a pointer: whatever awaits it, and all that
@@ -102,7 +95,7 @@ impl Table {
         let keys: BTreeSet<_> = keys.into_iter().collect();
         let mut keys: Vec<Attributes> = keys.iter().map(|(pk, sk)| key(pk, sk)).collect();
         let mut rows = Vec::with_capacity(keys.len());
-        let mut tries = 0;
+        let mut pauses = self.pauses();
         while !keys.is_empty() {
             let rest = keys.split_off(keys.len().min(BATCH));
             let batch = KeysAndAttributes::builder()
@@ -117,11 +110,8 @@ impl Table {
             // A batch answers at most 16 MB, and less under load; the rest is asked for again.
             let missed = answer.unprocessed_keys.unwrap_or_default().into_values().next();
             if found.is_empty() && missed.is_some() {
-                tries += 1;
-                if tries == CONFLICT_TRIES {
-                    return Err(StoreError::Throttled { action });
-                }
-                self.clock.sleep(backoff(tries)).await;
+                let Some(pause) = pauses.next() else { return Err(StoreError::Throttled { action }) };
+                self.clock.sleep(pause).await;
             }
             for item in found {
                 rows.push(self.row(item)?);
@@ -141,7 +131,7 @@ impl Table {
     ) -> Result<Written, StoreError> {
         let item = row.into_attributes();
         let when = condition.into_expressions();
-        self.through_conflicts(async || {
+        self.through_conflicts(action, async || {
             let request = self
                 .client
                 .put_item()
@@ -151,26 +141,15 @@ impl Table {
                 .set_expression_attribute_names(some_map(&when.names))
                 .set_expression_attribute_values(some_map(&when.values))
                 .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-            let sent = small(request.send()).await;
-            match sent {
+            match small(request.send()).await {
                 Ok(_) => Ok(Some(Written::Done(None))),
-                Err(error) => match error.as_service_error() {
-                    Some(refusal) if refusal.is_conditional_check_failed_exception() => {
-                        let item = match error.into_service_error() {
-                            aws_sdk_dynamodb::operation::put_item::PutItemError::ConditionalCheckFailedException(
-                                refusal,
-                            ) => refusal.item,
-                            _ => None,
-                        };
-                        Ok(Some(Written::Refused(item.map(|item| self.row(item)).transpose()?)))
-                    }
-                    Some(conflict) if conflict.is_transaction_conflict_exception() => Ok(None),
-                    _ => Err(failed(action, &error)),
-                },
+                Err(error) => self.unwritten(action, error, |error| match error {
+                    PutItemError::ConditionalCheckFailedException(refusal) => refusal.item,
+                    _ => None,
+                }),
             }
         })
-        .await?
-        .ok_or(StoreError::Contended { action })
+        .await
     }
 
     /// Changes a row.
@@ -182,7 +161,7 @@ impl Table {
         change: Change,
     ) -> Result<Written, StoreError> {
         let with = change.into_expressions();
-        self.through_conflicts(async || {
+        self.through_conflicts(action, async || {
             let request = self
                 .client
                 .update_item()
@@ -194,38 +173,15 @@ impl Table {
                 .set_expression_attribute_values(some_map(&with.values))
                 .return_values(ReturnValue::AllNew)
                 .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-            let sent = small(request.send()).await;
-            match sent {
+            match small(request.send()).await {
                 Ok(answer) => Ok(Some(Written::Done(answer.attributes.map(|item| self.row(item)).transpose()?))),
-                Err(error) => match error.as_service_error() {
-                    Some(refusal) if refusal.is_conditional_check_failed_exception() => {
-                        let item = match error.into_service_error() {
-                            aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(
-                                refusal,
-                            ) => refusal.item,
-                            _ => None,
-                        };
-                        Ok(Some(Written::Refused(item.map(|item| self.row(item)).transpose()?)))
-                    }
-                    Some(conflict) if conflict.is_transaction_conflict_exception() => Ok(None),
-                    _ => Err(failed(action, &error)),
-                },
+                Err(error) => self.unwritten(action, error, |error| match error {
+                    UpdateItemError::ConditionalCheckFailedException(refusal) => refusal.item,
+                    _ => None,
+                }),
             }
         })
-        .await?
-        .ok_or(StoreError::Contended { action })
-    }
-
-    /// Removes a row. `false`: there is none. Of several callers at once, exactly one removes it.
-    ///
-    /// It is a transaction of one part because DynamoDB recognises a transaction that the SDK sends again by its token.
-    /// A DeleteItem whose answer was lost would find nothing the second time, and could not tell why.
-    pub(super) async fn remove(&self, action: &'static str, pk: &str, sk: &str) -> Result<bool, StoreError> {
-        let part = self.to_delete_existing(action, pk, sk)?;
-        match self.transact(action, vec![part]).await? {
-            Transacted::Done => Ok(true),
-            Transacted::Refused(_) => Ok(false),
-        }
+        .await
     }
 
     /// Removes a row that meets the condition, and leaves one that does not.
@@ -237,7 +193,7 @@ impl Table {
         condition: Condition,
     ) -> Result<(), StoreError> {
         let when = condition.into_expressions();
-        self.through_conflicts(async || {
+        self.through_conflicts(action, async || {
             let request = self
                 .client
                 .delete_item()
@@ -247,16 +203,12 @@ impl Table {
                 .set_expression_attribute_names(some_map(&when.names))
                 .set_expression_attribute_values(some_map(&when.values));
             match small(request.send()).await {
-                Ok(_) => Ok(Some(())),
-                Err(error) => match error.as_service_error() {
-                    Some(refusal) if refusal.is_conditional_check_failed_exception() => Ok(Some(())),
-                    Some(conflict) if conflict.is_transaction_conflict_exception() => Ok(None),
-                    _ => Err(failed(action, &error)),
-                },
+                Ok(_) => Ok(Some(Written::Done(None))),
+                Err(error) => self.unwritten(action, error, |_| None),
             }
         })
-        .await?
-        .ok_or(StoreError::Contended { action })
+        .await?;
+        Ok(())
     }
 
     /// A query of one partition, of the table itself (strongly consistent) or of an index.
@@ -288,158 +240,51 @@ impl Table {
         Ok(rows)
     }
 
-    /// The part of a transaction that adds or replaces a row.
-    pub(super) fn to_put(&self, action: &'static str, row: NewRow) -> Result<TransactWriteItem, StoreError> {
-        let put = Put::builder()
-            .table_name(&*self.name)
-            .set_item(Some(row.into_attributes()))
-            .build()
-            .map_err(|error| StoreError::unavailable(action, error))?;
-        Ok(TransactWriteItem::builder().put(put).build())
-    }
-
-    /// The part of a transaction that adds a row where there is none.
-    pub(super) fn to_put_new(&self, action: &'static str, row: NewRow) -> Result<TransactWriteItem, StoreError> {
-        let when = Condition::absent().into_expressions();
-        let put = Put::builder()
-            .table_name(&*self.name)
-            .set_item(Some(row.into_attributes()))
-            .condition_expression(when.condition)
-            .set_expression_attribute_names(some_map(&when.names))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .build()
-            .map_err(|error| StoreError::unavailable(action, error))?;
-        Ok(TransactWriteItem::builder().put(put).build())
-    }
-
-    /// The part of a transaction that changes a row.
-    pub(super) fn to_update(
+    /// What became of a write that failed: its condition was not met, or (`None`) a transaction was in progress on its row.
+    /// `row` finds the row in the error.
+    fn unwritten<E, R>(
         &self,
         action: &'static str,
-        pk: &str,
-        sk: &str,
-        change: Change,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let with = change.into_expressions();
-        let update = Update::builder()
-            .table_name(&*self.name)
-            .set_key(Some(key(pk, sk)))
-            .update_expression(with.update)
-            .set_condition_expression(some(&with.condition))
-            .set_expression_attribute_names(some_map(&with.names))
-            .set_expression_attribute_values(some_map(&with.values))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .build()
-            .map_err(|error| StoreError::unavailable(action, error))?;
-        Ok(TransactWriteItem::builder().update(update).build())
-    }
-
-    /// The part of a transaction that removes a row, whether it is there or not.
-    pub(super) fn to_delete(&self, action: &'static str, pk: &str, sk: &str) -> Result<TransactWriteItem, StoreError> {
-        self.to_delete_when(action, pk, sk, Condition::default())
-    }
-
-    /// The part of a transaction that removes a row that must be there, and that no later version wrote.
-    pub(super) fn to_delete_existing(
-        &self,
-        action: &'static str,
-        pk: &str,
-        sk: &str,
-    ) -> Result<TransactWriteItem, StoreError> {
-        self.to_delete_when(action, pk, sk, Condition::present())
-    }
-
-    fn to_delete_when(
-        &self,
-        action: &'static str,
-        pk: &str,
-        sk: &str,
-        condition: Condition,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let when = condition.into_expressions();
-        let delete = Delete::builder()
-            .table_name(&*self.name)
-            .set_key(Some(key(pk, sk)))
-            .set_condition_expression(some(&when.condition))
-            .set_expression_attribute_names(some_map(&when.names))
-            .set_expression_attribute_values(some_map(&when.values))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .build()
-            .map_err(|error| StoreError::unavailable(action, error))?;
-        Ok(TransactWriteItem::builder().delete(delete).build())
-    }
-
-    /// Writes all of the parts or none. When the SDK, or a conflict, makes this send them again, DynamoDB knows them by
-    /// their token; when the caller does, the conditions tell.
-    pub(super) async fn transact(
-        &self,
-        action: &'static str,
-        parts: Vec<TransactWriteItem>,
-    ) -> Result<Transacted, StoreError> {
-        let token = self.calls.next();
-        self.through_conflicts(async || {
-            let request = self
-                .client
-                .transact_write_items()
-                .client_request_token(&token)
-                .set_transact_items(Some(parts.clone()));
-            let sent = small(request.send()).await;
-            let error = match sent {
-                Ok(_) => return Ok(Some(Transacted::Done)),
-                Err(error) => error,
-            };
-            match error.as_service_error() {
-                Some(
-                    aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(
-                        canceled,
-                    ),
-                ) => {
-                    let reasons = canceled.cancellation_reasons();
-                    let code = |wanted: &str| reasons.iter().any(|reason| reason.code() == Some(wanted));
-                    if code("ConditionalCheckFailed") {
-                        let refusals = reasons.iter().map(|reason| {
-                            if reason.code() != Some("ConditionalCheckFailed") {
-                                return Ok(None);
-                            }
-                            // Each part may be of another table; only its name in an error depends on it.
-                            let row = reason.item().cloned().map(|item| self.row(item)).transpose()?;
-                            Ok(Some(Refusal { row }))
-                        });
-                        Ok(Some(Transacted::Refused(refusals.collect::<Result<_, StoreError>>()?)))
-                    } else if code("TransactionConflict") {
-                        Ok(None)
-                    } else if code("ThrottlingError") || code("ProvisionedThroughputExceeded") {
-                        Err(StoreError::Throttled { action })
-                    } else if reasons.iter().filter_map(|reason| reason.message()).any(is_about_size) {
-                        Err(StoreError::TooLarge { action })
-                    } else {
-                        let what: Vec<_> = reasons.iter().filter_map(|reason| reason.message()).collect();
-                        Err(StoreError::unavailable(action, format!("the transaction was canceled: {}", what.join("; "))))
-                    }
-                }
-                Some(running) if running.is_transaction_in_progress_exception() => Ok(None),
-                _ => Err(failed(action, &error)),
+        error: SdkError<E, R>,
+        row: impl FnOnce(E) -> Option<Attributes>,
+    ) -> Result<Option<Written>, StoreError>
+    where
+        E: ProvideErrorMetadata + CreateUnhandledError + std::error::Error + Send + Sync + 'static,
+        R: std::fmt::Debug + Send + Sync + 'static,
+    {
+        match error.code() {
+            Some("ConditionalCheckFailedException") => {
+                let row = row(error.into_service_error()).map(|item| self.row(item)).transpose()?;
+                Ok(Some(Written::Refused(row)))
             }
-        })
-        .await?
-        .ok_or(StoreError::Contended { action })
+            Some("TransactionConflictException") => Ok(None),
+            _ => Err(failed(action, &error)),
+        }
     }
 
-    /// Repeats a call that answers `None`, because a transaction was under way on its row, some times.
-    async fn through_conflicts<T, F>(&self, call: impl Fn() -> F) -> Result<Option<T>, StoreError>
+    /// The pauses between the tries of a call that meets others on its rows. They differ from call to call: calls that
+    /// collided once would collide again if all of them waited equally long.
+    fn pauses(&self) -> impl Iterator<Item = Duration> {
+        Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).spread_by(|| self.calls.spread()).take(TRIES - 1)
+    }
+
+    /// Repeats a call that answers `None` because another transaction was in progress on its row, a few times.
+    pub(super) async fn through_conflicts<T, F>(
+        &self,
+        action: &'static str,
+        call: impl Fn() -> F,
+    ) -> Result<T, StoreError>
     where
         F: Future<Output = Result<Option<T>, StoreError>>,
     {
-        for tries in 1..=CONFLICT_TRIES {
+        let mut pauses = self.pauses();
+        loop {
             if let Some(done) = call().await? {
-                return Ok(Some(done));
+                return Ok(done);
             }
-            if tries < CONFLICT_TRIES {
-                // Calls that collided once would collide again if all of them waited equally long.
-                self.clock.sleep(backoff(tries).mul_f64(self.calls.spread())).await;
-            }
+            let Some(pause) = pauses.next() else { return Err(StoreError::Contended { action }) };
+            self.clock.sleep(pause).await;
         }
-        Ok(None)
     }
 }
 
@@ -454,51 +299,10 @@ pub(super) fn key(pk: &str, sk: &str) -> Attributes {
     HashMap::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
 }
 
-/// 20, 40, 80, … ms.
-pub(super) fn backoff(tries: u32) -> Duration {
-    Duration::from_millis(10 << tries.min(6))
-}
-
-/// The error of a call that failed. Never quotes the request or the raw answer: they hold what users stored.
-pub(super) fn failed<E, R>(action: &'static str, error: &SdkError<E, R>) -> StoreError
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug,
-{
-    const THROTTLED: [&str; 4] = [
-        "ProvisionedThroughputExceededException",
-        "ThrottlingException",
-        "RequestLimitExceeded",
-        "TransactionInProgressException",
-    ];
-    if let Some(service) = error.as_service_error() {
-        let (code, message) = (service.code().unwrap_or("unknown"), service.message().unwrap_or_default());
-        if THROTTLED.contains(&code) {
-            return StoreError::Throttled { action };
-        }
-        if code == "ValidationException" && is_about_size(message) {
-            return StoreError::TooLarge { action };
-        }
-        return StoreError::unavailable(action, format!("{code}: {message}"));
-    }
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    StoreError::unavailable(action, text)
-}
-
-/// "Item size has exceeded …", "Item size to update has exceeded …".
-fn is_about_size(message: &str) -> bool {
-    message.contains("Item size") && message.contains("exceeded")
-}
-
-fn some(text: &str) -> Option<String> {
+pub(super) fn some(text: &str) -> Option<String> {
     if text.is_empty() { None } else { Some(text.to_owned()) }
 }
 
-fn some_map<V: Clone>(map: &HashMap<String, V>) -> Option<HashMap<String, V>> {
+pub(super) fn some_map<V: Clone>(map: &HashMap<String, V>) -> Option<HashMap<String, V>> {
     if map.is_empty() { None } else { Some(map.clone()) }
 }

@@ -14,6 +14,7 @@ use aws_sdk_lambda::{
 use super::AwsLambda;
 use crate::{
     aws::fault::{Fault, port_error},
+    runtime::backoff::Backoff,
     model::Timestamp,
     ports::PortError,
 };
@@ -71,7 +72,7 @@ impl AwsLambda {
         version: Option<&str>,
         deadline: Timestamp,
     ) -> Result<Settled, PortError> {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let Some(held) = self.held(lambda_name, version).await? else { return Ok(Settled::Absent) };
             if !is_changing(&held) {
@@ -81,8 +82,7 @@ impl AwsLambda {
                 let reason = held.state_reason().or(held.last_update_status_reason());
                 return Ok(Settled::Changing(reason.unwrap_or("it gave no reason").to_owned()));
             }
-            self.clock.sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            self.clock.sleep(backoff.pause()).await;
         }
     }
 }

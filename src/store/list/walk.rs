@@ -12,8 +12,9 @@ use crate::{
     model::{ObjectId, Timestamp},
     store::{
         StoreError,
+        error::failed,
         row::{Attributes, Row, number, text},
-        table::{Partition, failed, small},
+        table::{Partition, small},
     },
 };
 

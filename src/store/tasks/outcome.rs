@@ -7,7 +7,8 @@ use crate::{
         change::{Change, Condition},
         lanes::{IndexLane, timed},
         row::{EXPIRES, Row, json, text, time},
-        table::{Refusal, Transacted, Written},
+        table::Written,
+        transaction::{Refusal, Transacted},
     },
 };
 

@@ -7,9 +7,10 @@ use crate::{
     store::{
         Candidate, QueueLane, ReadyKey, Run, StoreError, TaskRecord, Tasks,
         change::{Change, Condition},
+        error::failed,
         lanes::IndexLane,
         row::{Row, text, time},
-        table::{Partition, Written, failed, small},
+        table::{Partition, Written, small},
     },
 };
 
