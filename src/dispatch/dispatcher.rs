@@ -1,28 +1,25 @@
 //! Claims due Tasks in order and runs them, as many at once as there are slots.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info_span, warn};
 
-use super::{Acquired, Ended, FunctionDirectory, Runner, Slot, Slots, new_run, tell_of};
-use crate::{
-    model::{Function, FunctionName, Lane, ObjectId, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp},
-    ports::Ports,
-    store::{Candidate, QueueLane, SlotScope, Store, StoreError, TaskRecord},
+use super::{
+    Ended, FunctionDirectory, Runner, Slot, Slots,
+    look::{Chosen, Lacking, Look, Search},
+    new_run, tell_of,
 };
-
-/// How many heads of the queue are read at once: some may be taken by others, or wait for their Function's own limit.
-const HEADS: usize = 16;
+use crate::{
+    model::{Function, ObjectId, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp},
+    ports::Ports,
+    store::{Candidate, Store, StoreError, TaskRecord},
+};
 
 /// How many Tasks are made ready at once.
 const PROMOTED: usize = 100;
-
-/// How often heads are read again when others took all of them. The index lags behind the rows, so the same heads may
-/// come back for a moment.
-const LOST_ROUNDS: usize = 3;
 
 /// How long to wait before looking again at a queue that could not be read, or whose heads were all taken.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -58,26 +55,6 @@ pub enum Claimed {
     Contended,
 }
 
-/// What came of a look at the heads of the queue.
-struct Look<'a> {
-    /// What is to be claimed, in order.
-    chosen: Vec<Chosen<'a>>,
-    /// The lanes of which nothing can run now.
-    held: Vec<QueueLane>,
-    /// Whether something was moved elsewhere.
-    moved: bool,
-    /// What the next one was not chosen for want of.
-    stopped: Option<Claimed>,
-}
-
-/// A Task to be claimed.
-enum Chosen<'a> {
-    /// It will run, in this slot.
-    Runnable { head: &'a Candidate, function: Arc<Function>, slot: Slot },
-    /// Its Function is gone: it will fail.
-    Orphan(&'a Candidate),
-}
-
 /// What became of a claim.
 enum Claim {
     /// The Task is running.
@@ -86,6 +63,15 @@ enum Claim {
     Ended,
     /// Somebody else has it; its slot, if it had one, is free again.
     Lost,
+}
+
+/// What became of the claims of one look.
+#[derive(Default)]
+struct Claims {
+    /// A Task is running.
+    started: bool,
+    /// A Task has failed without running.
+    ended: bool,
 }
 
 impl Dispatcher {
@@ -170,111 +156,56 @@ impl Dispatcher {
 
     /// Claims the best due Tasks that can run, as many as one look at the queue shows and slots are free, and runs them in
     /// the background.
-    ///
-    /// They are asked for in their order and at once: one after the other, each would wait for the answer to the one
-    /// before, and many slots would stand empty.
     pub async fn claim_next(&self, slot_freed: &Arc<Notify>) -> Result<Claimed, StoreError> {
-        if self.running() >= self.most_runs {
+        if self.room() == 0 {
             return Ok(Claimed::NoRoom);
         }
-        let mut lanes = self.functions.lanes().await?;
-        let mut seen = Some(lanes.clone());
-        let mut lost_rounds = 0;
+        let mut search = Search::begin(&self.store, &self.functions).await?;
         loop {
-            let heads = self.store.tasks.heads(&lanes, HEADS).await?;
+            let heads = search.heads().await?;
             if heads.is_empty() {
-                // Nobody may come back to look: what this was woken for may stand in a lane that is younger than what is
-                // remembered of them.
-                let Some(seen) = seen.take() else { return Ok(Claimed::Nothing) };
-                lanes = self.functions.lanes_now().await?;
-                lanes.retain(|lane| !seen.contains(lane));
-                if lanes.is_empty() {
-                    return Ok(Claimed::Nothing);
-                }
-                continue;
+                return Ok(Claimed::Nothing);
             }
-            let look = self.look_at(&heads).await?;
-            lanes.retain(|lane| !look.held.contains(lane));
-            let nothing_chosen = look.chosen.is_empty();
-            let claims = look.chosen.into_iter().map(|chosen| self.claim(chosen, slot_freed));
-            let mut failure = None;
-            let (mut started, mut moved) = (false, look.moved);
-            // All of them, whatever becomes of some: one that was claimed has to run.
-            for claimed in join_all(claims).await {
-                match claimed {
-                    Ok(Claim::Running) => started = true,
-                    Ok(Claim::Ended) => moved = true,
-                    Ok(Claim::Lost) => {}
-                    Err(error) => failure = Some(error),
-                }
-            }
-            debug_assert!(self.running() <= self.most_runs, "more runs than this process holds");
-            if let Some(error) = failure {
-                return Err(error);
-            }
-            if started {
+            let Look { chosen, held, moved, lacking } =
+                Look::at(&heads, self.room(), &self.store, &self.functions, &self.slots).await?;
+            search.leave_out(&held);
+            let lacking = lacking.filter(|_| chosen.is_empty());
+            let claims = self.claim_chosen(chosen, slot_freed).await?;
+            if claims.started {
                 return Ok(Claimed::Started);
             }
-            if let Some(stopped) = look.stopped.filter(|_| nothing_chosen && !moved) {
-                return Ok(stopped);
+            let moved = moved || claims.ended;
+            match lacking {
+                Some(Lacking::Slot) if !moved => return Ok(Claimed::Full),
+                Some(Lacking::Room) if !moved => return Ok(Claimed::NoRoom),
+                _ => {}
             }
-            lost_rounds = if !moved && look.held.is_empty() { lost_rounds + 1 } else { 0 };
-            if lost_rounds == LOST_ROUNDS {
+            if search.is_contended(!moved && held.is_empty()) {
                 return Ok(Claimed::Contended);
             }
         }
     }
 
-    /// Chooses among the heads of the queue, in their order, until there is no slot or no room for the next one. A slot is
-    /// asked for only where there is a Task to run in it: asking costs writes.
-    async fn look_at<'a>(&self, heads: &'a [Candidate]) -> Result<Look<'a>, StoreError> {
-        let mut look = Look { chosen: Vec::new(), held: Vec::new(), moved: false, stopped: None };
-        let mut room = self.most_runs.saturating_sub(self.running());
-        let mut functions: HashMap<&FunctionName, Option<Arc<Function>>> = HashMap::new();
-        for head in heads {
-            if look.held.contains(&head.lane) {
-                continue;
-            }
-            let function = match functions.get(&head.function) {
-                Some(function) => function.clone(),
-                // Read after the heads, so what holds a Function back by then holds its Tasks back.
-                None => {
-                    let function = self.functions.read(&head.function).await?;
-                    functions.entry(&head.function).or_insert(function).clone()
-                }
-            };
-            let Some(function) = function else {
-                // In its turn: to claim it now would be to pass over what was chosen before.
-                look.chosen.push(Chosen::Orphan(head));
-                continue;
-            };
-            let apart = !function.enabled || function.lane == Lane::Own;
-            if apart && head.lane == QueueLane::Shared {
-                // Queued before its Function could be held back: there it would stand in front of the others.
-                look.moved |= self.store.tasks.move_to_own_lane(head).await?;
-                continue;
-            }
-            if !function.enabled {
-                look.held.push(head.lane.clone());
-                continue;
-            }
-            if room == 0 {
-                look.stopped = Some(Claimed::NoRoom);
-                break;
-            }
-            match self.slots.acquire_queued(&function).await? {
-                Acquired::Granted(slot) => {
-                    room -= 1;
-                    look.chosen.push(Chosen::Runnable { head, function, slot });
-                }
-                Acquired::Full(SlotScope::Function(_)) => look.held.push(head.lane.clone()),
-                Acquired::Full(SlotScope::Tasks | SlotScope::Direct) => {
-                    look.stopped = Some(Claimed::Full);
-                    break;
-                }
+    /// How many more runs this process can hold.
+    fn room(&self) -> usize {
+        self.most_runs.saturating_sub(self.running())
+    }
+
+    /// Claims what was chosen, in its order and without waiting for each answer: one after the other, each claim would wait
+    /// for the answer to the one before, and many slots would stand empty.
+    async fn claim_chosen(&self, chosen: Vec<Chosen<'_>>, slot_freed: &Arc<Notify>) -> Result<Claims, StoreError> {
+        let claims = join_all(chosen.into_iter().map(|chosen| self.claim(chosen, slot_freed))).await;
+        debug_assert!(self.running() <= self.most_runs, "more runs than this process holds");
+        // An error of one claim is told only after all were answered: a Task that was claimed has to run.
+        let mut done = Claims::default();
+        for claim in claims {
+            match claim? {
+                Claim::Running => done.started = true,
+                Claim::Ended => done.ended = true,
+                Claim::Lost => {}
             }
         }
-        Ok(look)
+        Ok(done)
     }
 
     /// Claims a Task, and runs it if it can run.

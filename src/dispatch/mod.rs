@@ -19,6 +19,7 @@ mod dispatcher;
 mod ended;
 mod events;
 mod functions;
+mod look;
 mod occurrences;
 mod retry;
 mod run;

@@ -7,16 +7,22 @@
 //! leased ones out by itself. The slots of a process that died come back when its lease ends, and a lease never ends
 //! before the last Task that was started on it can have ended.
 
+mod counts;
+mod lease;
+
 use std::{
-    collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use tracing::warn;
+
+use counts::{Count, Counts};
+pub use lease::SlotPolicy;
+use lease::{Lease, plan_lease};
 
 use crate::{
     model::{ConcurrencyLimit, Function, TimeLimit, Timestamp},
@@ -27,22 +33,10 @@ use crate::{
 /// How much longer than its time limit a run may hold its slot: what it takes to start, stop and record it.
 pub(super) const RUN_GRACE: Duration = Duration::from_secs(30);
 
-/// How long runs can be started on a lease: that much longer than the run it is taken for, and its grace, it lasts.
-const LEASE_SPARE: Duration = Duration::from_secs(30);
-
 /// Where others lease too, which part of a limit may be held by all of them together for one of them to keep what it does
 /// not use. A process on Lambda stands still between its requests and could give nothing back when it is asked to: so
 /// kept slots are lost to the others until their lease ends. They are worth two conversations with the ledger in each run.
 const KEPT_PART: u32 = 4;
-
-/// Who else leases slots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SlotPolicy {
-    /// Nobody: this process may keep all it can get.
-    Alone,
-    /// Other processes: lease what is used, give back what is not.
-    Shared,
-}
 
 /// Which of the slots that are leased and not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,22 +63,11 @@ pub struct Slots {
     clock: Arc<dyn Clock>,
     policy: SlotPolicy,
     limits: SlotLimits,
-    counts: Arc<Mutex<BTreeMap<SlotScope, Count>>>,
+    counts: Arc<Counts>,
     /// Whether somebody here may have been told that every slot is in use, and waits for one.
     wanted: AtomicBool,
     /// One conversation with the ledger at a time: two would each ask for what the other was just granted.
     leasing: tokio::sync::Mutex<()>,
-}
-
-#[derive(Clone, Copy)]
-struct Count {
-    leased: u16,
-    used: u16,
-    /// The limit that they were leased under.
-    limit: u16,
-    expires: Timestamp,
-    /// Whether so many are held by all that others may need what is idle here.
-    scarce: bool,
 }
 
 /// The answer to a wish for a slot.
@@ -98,7 +81,7 @@ pub enum Acquired {
 /// The right to run one Task, given back when it is dropped.
 pub struct Slot {
     scopes: Vec<SlotScope>,
-    counts: Arc<Mutex<BTreeMap<SlotScope, Count>>>,
+    counts: Arc<Counts>,
 }
 
 impl Slots {
@@ -179,17 +162,9 @@ impl Slots {
     /// Whoever was refused a slot found every one of them held. So somebody may wait when that was so until now.
     async fn settle(&self, idle: Idle) -> Result<bool, StoreError> {
         let _turn = self.leasing.lock().await;
-        // Lowered here first, so that nobody takes a slot that is on its way back. Should the ledger not answer, it
-        // holds more for us than we use.
-        let given_back: Vec<(SlotScope, Count)> = self
-            .lock()
-            .iter_mut()
-            .filter(|(_, count)| count.leased > count.used && (idle == Idle::All || count.scarce))
-            .map(|(scope, count)| {
-                count.leased = count.used;
-                (scope.clone(), *count)
-            })
-            .collect();
+        // Withheld first, so that nobody here is given a slot that is on its way back. If the ledger does not answer, it
+        // holds more for this process than is in use.
+        let given_back = self.counts.withhold_idle(|count| idle == Idle::All || count.scarce);
         let mut awaited = false;
         for (scope, count) in given_back {
             let in_use = count.used..=count.used;
@@ -207,73 +182,30 @@ impl Slots {
         time_limit: TimeLimit,
     ) -> Result<Acquired, StoreError> {
         let until = |now: Timestamp| now.saturating_add(time_limit.as_duration() + RUN_GRACE);
-        if self.take_leased(&scope, limit, until(self.clock.now())) {
+        if self.counts.take(&scope, limit, until(self.clock.now())) {
             return Ok(Acquired::Granted(self.slot(scope)));
         }
-        // Before the second look: whoever gives a slot back after it finds this set.
+        // Before the second look: a run that gives its slot back after that look finds this set.
         if dispatchers_wait_for(&scope) {
             self.wanted.store(true, Ordering::SeqCst);
         }
         let _turn = self.leasing.lock().await;
         let now = self.clock.now();
-        if self.take_leased(&scope, limit, until(now)) {
-            return Ok(Acquired::Granted(self.slot(scope)));
-        }
-        let (used, in_use_until) = match self.lock().get(&scope) {
-            Some(count) if count.used > 0 => (count.used, Some(count.expires)),
-            _ => (0, None),
-        };
-        if used >= limit {
-            return Ok(Acquired::Full(scope));
-        }
-        let wanted = match self.policy {
-            SlotPolicy::Alone => limit,
-            SlotPolicy::Shared => used + 1,
-        };
-        let expires = until(now).saturating_add(LEASE_SPARE);
-        let expires = in_use_until.map_or(expires, |in_use| in_use.max(expires));
-        // Lowered here first: what is idle may have to be given back, and nobody must take it meanwhile.
-        if let Some(count) = self.lock().get_mut(&scope) {
-            count.leased = count.used;
-        }
-        let leased = self.ledger.lease(&scope, &self.holder, used..=wanted, limit, expires, now).await?;
-        let used = {
-            let mut counts = self.lock();
-            let scarce = leased.after.saturating_mul(KEPT_PART) > u32::from(limit);
-            let leased = leased.slots;
-            debug_assert!(leased >= used, "slots in use are never given up: {used} of {scope}, {leased} leased");
-            let now = Count { leased, used: 0, limit, expires, scarce };
-            let count = counts.entry(scope.clone()).or_insert(now);
-            *count = Count { used: count.used, ..now };
-            if count.used < leased {
-                count.used += 1;
-                true
-            } else {
-                false
-            }
-        };
-        Ok(if used { Acquired::Granted(self.slot(scope)) } else { Acquired::Full(scope) })
+        let taken = self.counts.take(&scope, limit, until(now)) || self.lease(&scope, limit, until(now), now).await?;
+        Ok(if taken { Acquired::Granted(self.slot(scope)) } else { Acquired::Full(scope) })
     }
 
-    /// Takes a slot that is leased already, if one is free and its lease outlasts the run. What was leased under a higher
-    /// limit is no right to run under a lower one: the ledger says how many of all holders' slots are left of it.
-    fn take_leased(&self, scope: &SlotScope, limit: u16, until: Timestamp) -> bool {
-        let mut counts = self.lock();
-        match counts.get_mut(scope) {
-            Some(count) if count.used < count.leased && count.limit <= limit && count.expires >= until => {
-                count.used += 1;
-                true
-            }
-            _ => false,
-        }
+    /// Leases one more slot until `until` at least, and takes it. `false`: every slot is in use.
+    async fn lease(&self, scope: &SlotScope, limit: u16, until: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+        let plan = |held| plan_lease(self.policy, held, limit, until);
+        let Some(Lease { slots, expires }) = self.counts.plan(scope, plan) else { return Ok(false) };
+        let leased = self.ledger.lease(scope, &self.holder, slots, limit, expires, now).await?;
+        let scarce = leased.after.saturating_mul(KEPT_PART) > u32::from(limit);
+        Ok(self.counts.grant(scope, Count { leased: leased.slots, used: 0, limit, expires, scarce }))
     }
 
     fn slot(&self, scope: SlotScope) -> Slot {
         Slot { scopes: vec![scope], counts: Arc::clone(&self.counts) }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<SlotScope, Count>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -289,7 +221,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        give_back(&self.counts, &self.scopes);
+        self.counts.free(&self.scopes);
     }
 }
 
@@ -298,14 +230,5 @@ fn dispatchers_wait_for(scope: &SlotScope) -> bool {
     match scope {
         SlotScope::Tasks | SlotScope::Function(_) => true,
         SlotScope::Direct => false,
-    }
-}
-
-fn give_back(counts: &Mutex<BTreeMap<SlotScope, Count>>, scopes: &[SlotScope]) {
-    let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-    for scope in scopes {
-        if let Some(count) = counts.get_mut(scope) {
-            count.used = count.used.saturating_sub(1);
-        }
     }
 }
