@@ -49,60 +49,13 @@ pub struct Shift {
 ///
 /// An error only when nothing was started and the store cannot be read: then the wake-up should come again.
 pub async fn work_shift(dispatcher: &Dispatcher, slots: &Slots, ports: &Ports, shift: Shift) -> Result<(), StoreError> {
-    let last_claim = shift.ends.saturating_sub(LAST_CLAIM);
-    let gives_up_waiting = ports.clock.now().saturating_add(LONGEST_LAG);
-    let freed = Arc::new(Notify::new());
-    let mut looked_twice = false;
-    let mut asks_for_help = ports.clock.now();
-    let work_left = loop {
-        let now = ports.clock.now();
-        if now >= last_claim {
-            break true;
-        }
-        // Registered before the look at the queue, so that a slot freed in between is not missed.
-        let slot_freed = freed.notified();
-        match look(dispatcher, &freed).await {
-            Ok(Claimed::Nothing) if dispatcher.running() == 0 => {
-                match wait_for_hidden(dispatcher, ports, &shift.woken_for, gives_up_waiting).await {
-                    Some(pause) => ports.clock.sleep(pause).await,
-                    None => break false,
-                }
-            }
-            Ok(Claimed::Full) if dispatcher.running() == 0 => {
-                if looked_twice {
-                    break false;
-                }
-                looked_twice = true;
-                ports.clock.sleep(SECOND_LOOK).await;
-            }
-            Ok(found @ (Claimed::Nothing | Claimed::Full | Claimed::NoRoom)) => {
-                slots.give_back(Idle::All).await;
-                let now = ports.clock.now();
-                if found == Claimed::NoRoom && now >= asks_for_help {
-                    // The process that woke this may have made more Tasks ready than one process can hold.
-                    asks_for_help = now.saturating_add(LOOK_AGAIN);
-                    wake_another(ports).await;
-                }
-                let rest = last_claim.since(now);
-                let rest = if found == Claimed::NoRoom { rest } else { rest.min(LOOK_AGAIN) };
-                tokio::select! {
-                    biased;
-                    () = slot_freed => {}
-                    () = ports.clock.sleep(rest) => {}
-                }
-            }
-            Ok(Claimed::Started | Claimed::Contended) => ports.clock.sleep(PAUSE).await,
-            Err(error) if dispatcher.running() == 0 => {
-                slots.give_back(Idle::All).await;
-                return Err(error);
-            }
-            Err(error) => {
-                warn!(%error, "the queue could not be read; trying again");
-                ports.clock.sleep(PAUSE).await;
-            }
+    let mut work = Work::begin(dispatcher, slots, ports, shift);
+    let end = loop {
+        if let Some(end) = work.turn().await? {
+            break end;
         }
     };
-    if work_left {
+    if end == End::OutOfTime {
         info!("the shift claims nothing more; waking another dispatcher for what may be left");
         wake_another(ports).await;
         slots.give_back(Idle::All).await;
@@ -112,34 +65,153 @@ pub async fn work_shift(dispatcher: &Dispatcher, slots: &Slots, ports: &Ports, s
     Ok(())
 }
 
+/// Why a shift is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Nothing is due, and nothing runs here.
+    NothingDue,
+    /// Other processes hold every slot, and nothing runs here.
+    NoSlot,
+    /// What it claimed now might not end in time.
+    OutOfTime,
+}
+
+/// What a shift does until its next look at the queue.
+enum Rest {
+    /// It sleeps.
+    Pause(Duration),
+    /// It sleeps, or until a run of its own has ended.
+    UntilRunEnds(Duration),
+    /// There is no next look.
+    Over(End),
+}
+
+/// A shift at work.
+struct Work<'a> {
+    dispatcher: &'a Dispatcher,
+    slots: &'a Slots,
+    ports: &'a Ports,
+    woken_for: Vec<ObjectId>,
+    /// Told when a run of its own has ended.
+    run_ended: Arc<Notify>,
+    last_claim: Timestamp,
+    /// Until when it waits for a Task that it was woken for and that the queue does not show.
+    waits_for_hidden_until: Timestamp,
+    /// Whether it has looked a second time for a slot that others may give back.
+    looked_twice: bool,
+    /// From when on it may wake another dispatcher for what it has no room for.
+    asks_for_help_from: Timestamp,
+}
+
+impl<'a> Work<'a> {
+    fn begin(dispatcher: &'a Dispatcher, slots: &'a Slots, ports: &'a Ports, shift: Shift) -> Self {
+        let now = ports.clock.now();
+        Self {
+            dispatcher,
+            slots,
+            ports,
+            woken_for: shift.woken_for,
+            run_ended: Arc::default(),
+            last_claim: shift.ends.saturating_sub(LAST_CLAIM),
+            waits_for_hidden_until: now.saturating_add(LONGEST_LAG),
+            looked_twice: false,
+            asks_for_help_from: now,
+        }
+    }
+
+    /// Looks at the queue, claims what can run, and waits for the time of the next look.
+    async fn turn(&mut self) -> Result<Option<End>, StoreError> {
+        if self.ports.clock.now() >= self.last_claim {
+            return Ok(Some(End::OutOfTime));
+        }
+        // Registered before the look at the queue, so that a run that ends in between is not missed.
+        let run_ended = Arc::clone(&self.run_ended);
+        let run_ended = run_ended.notified();
+        let rest = match self.look().await {
+            Ok(found) => self.rest_after(found).await,
+            Err(error) if self.dispatcher.running() == 0 => {
+                self.slots.give_back(Idle::All).await;
+                return Err(error);
+            }
+            Err(error) => {
+                warn!(%error, "the queue could not be read; trying again");
+                Rest::Pause(PAUSE)
+            }
+        };
+        match rest {
+            Rest::Pause(pause) => self.ports.clock.sleep(pause).await,
+            Rest::UntilRunEnds(pause) => tokio::select! {
+                biased;
+                () = run_ended => {}
+                () = self.ports.clock.sleep(pause) => {}
+            },
+            Rest::Over(end) => return Ok(Some(end)),
+        }
+        Ok(None)
+    }
+
+    /// The wake-up that started this shift may have been sent for a Task that was not due until now.
+    async fn look(&self) -> Result<Claimed, StoreError> {
+        self.dispatcher.promote_due().await?;
+        self.dispatcher.claim_all(&self.run_ended).await
+    }
+
+    async fn rest_after(&mut self, found: Claimed) -> Rest {
+        let holds_runs = self.dispatcher.running() > 0;
+        match found {
+            Claimed::Started | Claimed::Contended => Rest::Pause(PAUSE),
+            Claimed::Nothing if !holds_runs => match self.wait_for_hidden().await {
+                Some(pause) => Rest::Pause(pause),
+                None => Rest::Over(End::NothingDue),
+            },
+            Claimed::Full if !holds_runs && self.looked_twice => Rest::Over(End::NoSlot),
+            Claimed::Full if !holds_runs => {
+                self.looked_twice = true;
+                Rest::Pause(SECOND_LOOK)
+            }
+            Claimed::Nothing | Claimed::Full => {
+                self.slots.give_back(Idle::All).await;
+                Rest::UntilRunEnds(self.until_last_claim().min(LOOK_AGAIN))
+            }
+            Claimed::NoRoom => {
+                self.slots.give_back(Idle::All).await;
+                self.ask_for_help().await;
+                Rest::UntilRunEnds(self.until_last_claim())
+            }
+        }
+    }
+
+    fn until_last_claim(&self) -> Duration {
+        self.last_claim.since(self.ports.clock.now())
+    }
+
+    /// The process that woke this one may have made more Tasks ready than one process can hold.
+    async fn ask_for_help(&mut self) {
+        let now = self.ports.clock.now();
+        if now >= self.asks_for_help_from {
+            self.asks_for_help_from = now.saturating_add(LOOK_AGAIN);
+            wake_another(self.ports).await;
+        }
+    }
+
+    /// How long to wait until the next look, when one of the Tasks that the shift was woken for still waits, though the
+    /// queue does not show it or it is not due by this process's clock.
+    async fn wait_for_hidden(&self) -> Option<Duration> {
+        let due = match self.dispatcher.first_due(&self.woken_for).await {
+            Ok(due) => due?,
+            Err(error) => {
+                warn!(%error, "the tasks that this was woken for could not be read; the ticker finds them");
+                return None;
+            }
+        };
+        let now = self.ports.clock.now();
+        let next = due.max(now.saturating_add(LOOK_FOR_HIDDEN));
+        (next <= self.waits_for_hidden_until).then(|| next.since(now))
+    }
+}
+
 async fn wake_another(ports: &Ports) {
     if let Err(error) = ports.wakeups.wake(Wakeup::NOW).await {
         warn!(%error, "no wake-up was sent; the ticker finds what is left");
     }
-}
-
-/// What woke this may have been sent for a Task that was not due until now.
-async fn look(dispatcher: &Dispatcher, freed: &Arc<Notify>) -> Result<Claimed, StoreError> {
-    dispatcher.promote_due().await?;
-    dispatcher.claim_all(freed).await
-}
-
-/// How long to wait until the next look, when one of the Tasks that the shift was woken for still waits, though the queue
-/// does not show it or it is not due by this process's clock.
-async fn wait_for_hidden(
-    dispatcher: &Dispatcher,
-    ports: &Ports,
-    woken_for: &[ObjectId],
-    gives_up: Timestamp,
-) -> Option<Duration> {
-    let due = match dispatcher.first_due(woken_for).await {
-        Ok(due) => due?,
-        Err(error) => {
-            warn!(%error, "the tasks that this was woken for could not be read; the ticker finds them");
-            return None;
-        }
-    };
-    let now = ports.clock.now();
-    let next = due.max(now.saturating_add(LOOK_FOR_HIDDEN));
-    (next <= gives_up).then(|| next.since(now))
 }
