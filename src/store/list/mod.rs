@@ -1,8 +1,9 @@
 //! Lists: from a query to a page, without ever reading a whole table (contract §8).
 //!
-//! [`plan`] says where the records that can match are found, [`walk`] reads them in order, [`look`] filters them, [`page`]
+//! [`plan`] says where the records that can match are found, [`walk`] reads them in order (with [`cursor`] for each partition), [`look`] filters them, [`page`]
 //! counts and stops in time.
 
+mod cursor;
 mod look;
 mod page;
 mod plan;

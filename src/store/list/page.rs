@@ -1,4 +1,13 @@
 //! From records to a page: filter, window, total.
+//!
+//! A list in the order of its ids goes through these states. A list in another order reads everything first.
+//!
+//! ```text
+//! filling the page ──full──► counting the rest ──end──► exact total
+//!   │        │                      └──budget or COUNTED spent──► lower bound
+//!   │        └──end──► exact total
+//!   └──budget spent──► part of the page and where to go on, or error 21 where that is unknown
+//! ```
 
 use std::ops::Bound;
 
@@ -73,86 +82,173 @@ enum Total {
 /// Reads in the list's own order and stops when the page is full and the rest counted, or its budget spent.
 async fn in_order(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -> Result<Found, StoreError> {
     let page_until = listed.clock.now().saturating_add(listed.budgets.query);
-    let mut walk = Walk::new(listed, plan).await?;
-    let mut look = query.filter.is_some().then(|| Look::new(listed, query, Keep::Records, now));
-    let end = query.window.offset.saturating_add(query.window.limit);
-    let (mut records, mut matched, mut read) = (Vec::new(), 0_u64, 0_u64);
-    let mut count_until = None;
-    let mut last = None;
-    let whole = |records, total| Ok(Found { records, total, next: None });
-    loop {
-        let until = if matched < end {
+    let mut reader = InOrder::begin(listed, plan, query, now).await?;
+    match reader.fill_page(page_until).await? {
+        Filled::Full if query.skip_count => Ok(reader.found(Total::Exact)),
+        Filled::Full => reader.count().await,
+        Filled::End => Ok(reader.found(Total::Exact)),
+        Filled::OutOfTime if reader.is_full() => Ok(reader.found_at_least()),
+        Filled::OutOfTime => match reader.last {
+            // With an offset nobody knows how much of it was passed over.
+            Some(last) if query.window.offset == 0 => Ok(Found { next: Some(last), ..reader.found_at_least() }),
+            Some(_) | None => Err(over_budget(listed, plan, query)),
+        },
+    }
+}
+
+/// How the search for a page ended.
+enum Filled {
+    /// The page is full.
+    Full,
+    /// There are no more records.
+    End,
+    /// The budget is spent.
+    OutOfTime,
+}
+
+/// What became of one batch of records.
+enum Batch {
+    /// All of it was looked at.
+    Whole,
+    /// There are no more records.
+    End,
+    /// Part of it, or none, because the time was over.
+    Cut,
+}
+
+/// A list in its own order: first it fills its page, then it counts.
+struct InOrder<'a> {
+    listed: &'a Listed,
+    query: &'a Query,
+    now: Timestamp,
+    walk: Walk<'a>,
+    /// Looks for what meets the filter; `None`: there is no filter.
+    look: Option<Look>,
+    /// How many matches there are up to the end of the page.
+    end: u64,
+    /// The page so far.
+    records: Vec<Json>,
+    /// How many records matched so far.
+    matched: u64,
+    /// How many records were read so far.
+    read: u64,
+    /// The last record that was looked at.
+    last: Option<ObjectId>,
+}
+
+impl<'a> InOrder<'a> {
+    async fn begin(listed: &'a Listed, plan: &Plan, query: &'a Query, now: Timestamp) -> Result<Self, StoreError> {
+        Ok(Self {
+            listed,
+            query,
+            now,
+            walk: Walk::new(listed, plan).await?,
+            look: query.filter.is_some().then(|| Look::new(listed, query, Keep::Records, now)),
+            end: query.window.offset.saturating_add(query.window.limit),
+            records: Vec::new(),
+            matched: 0,
+            read: 0,
+            last: None,
+        })
+    }
+
+    fn is_full(&self) -> bool {
+        self.matched >= self.end
+    }
+
+    /// Reads until the page is full.
+    async fn fill_page(&mut self, page_until: Timestamp) -> Result<Filled, StoreError> {
+        let clock = &self.listed.clock;
+        while !self.is_full() {
             // Where to go on is only known once a record was looked at.
-            let has_begun = last.is_some() || look.is_none() || query.window.offset > 0;
-            if has_begun { page_until } else { page_until.saturating_add(listed.budgets.query) }
-        } else {
-            if query.skip_count {
-                return whole(records, Total::Exact(matched));
-            }
-            let until = *count_until.get_or_insert_with(|| listed.clock.now().saturating_add(listed.budgets.count));
-            if walk.can_count() {
-                let (rest, is_all) = walk.count_rest(COUNTED.saturating_sub(read), until).await?;
-                let total = if is_all { Total::Exact(matched + rest) } else { at_least(matched + rest, end) };
-                return whole(records, total);
-            }
-            if read > COUNTED {
-                return whole(records, at_least(matched, end));
-            }
-            until
-        };
-        let wanted = match matched >= end {
-            // Nothing is dropped of what is found.
-            false if walk.can_count() => end - matched,
-            // What a filter drops of many is not known. As many as are counted are read anyhow.
-            false if read > COUNTED => READ_AHEAD as u64,
-            // One more than is counted, which tells whether that is all.
-            _ => COUNTED + 1 - read,
-        };
-        let hint = usize::try_from(wanted).unwrap_or(READ_AHEAD).clamp(1, READ_AHEAD);
-        // A page has some time in any case, counting may have none.
-        let is_counting = matched >= end;
-        let is_over = || {
-            let now = listed.clock.now();
-            now > until || (is_counting && now == until)
-        };
-        let rows = if is_over() { None } else { Some(walk.next(hint).await?) };
-        let is_all = match (rows, &mut look) {
-            (None, _) => false,
-            (Some(None), _) => return whole(records, Total::Exact(matched)),
-            (Some(Some(rows)), None) => {
-                read += rows.len() as u64;
-                for row in rows.iter().filter(|row| !row.is_expired(now)) {
-                    if (query.window.offset..end).contains(&matched) {
-                        records.push((listed.decode)(row)?);
-                    }
-                    matched += 1;
-                }
-                true
-            }
-            (Some(Some(rows)), Some(look)) => {
-                read += rows.len() as u64;
-                let looked = look.at(rows, is_over).await?;
-                for (_, kept) in looked.found {
-                    match kept {
-                        Kept::Record(record) if (query.window.offset..end).contains(&matched) => records.push(record),
-                        Kept::Record(_) | Kept::SortValues(_) => {}
-                    }
-                    matched += 1;
-                }
-                last = looked.last.or(last);
-                looked.is_all
-            }
-        };
-        if !is_all {
-            return match last {
-                _ if matched >= end => whole(records, at_least(matched, end)),
-                // With an offset nobody knows how much of it was passed over.
-                Some(next) if query.window.offset == 0 => {
-                    Ok(Found { records, total: at_least(matched, end), next: Some(next) })
-                }
-                Some(_) | None => Err(over_budget(listed, plan, query)),
+            let has_begun = self.last.is_some() || self.look.is_none() || self.query.window.offset > 0;
+            let until = if has_begun { page_until } else { page_until.saturating_add(self.listed.budgets.query) };
+            let wanted = if self.walk.can_count() {
+                // Nothing is dropped of what is found.
+                self.end - self.matched
+            } else if self.read > COUNTED {
+                // How many a filter drops is not known.
+                READ_AHEAD as u64
+            } else {
+                // As many as are counted are read in any case.
+                self.left_to_count()
             };
+            match self.batch(wanted, || clock.now() > until).await? {
+                Batch::Whole => {}
+                Batch::End => return Ok(Filled::End),
+                Batch::Cut => return Ok(Filled::OutOfTime),
+            }
         }
+        Ok(Filled::Full)
+    }
+
+    /// Counts what is left, for as long as its budget lasts.
+    async fn count(mut self) -> Result<Found, StoreError> {
+        let clock = &self.listed.clock;
+        let until = clock.now().saturating_add(self.listed.budgets.count);
+        if self.walk.can_count() {
+            let (rest, is_all) = self.walk.count_rest(COUNTED.saturating_sub(self.read), until).await?;
+            let counted = self.matched + rest;
+            let total = if is_all { Total::Exact(counted) } else { at_least(counted, self.end) };
+            return Ok(Found { records: self.records, total, next: None });
+        }
+        while self.read <= COUNTED {
+            // A page has some time in any case, counting may have none.
+            match self.batch(self.left_to_count(), || clock.now() >= until).await? {
+                Batch::Whole => {}
+                Batch::End => return Ok(self.found(Total::Exact)),
+                Batch::Cut => break,
+            }
+        }
+        Ok(self.found_at_least())
+    }
+
+    /// One record more than is counted, which tells whether that is all.
+    fn left_to_count(&self) -> u64 {
+        COUNTED + 1 - self.read
+    }
+
+    /// Reads about `wanted` records and looks into them.
+    async fn batch(&mut self, wanted: u64, is_over: impl Fn() -> bool) -> Result<Batch, StoreError> {
+        if is_over() {
+            return Ok(Batch::Cut);
+        }
+        let hint = usize::try_from(wanted).unwrap_or(READ_AHEAD).clamp(1, READ_AHEAD);
+        let Some(rows) = self.walk.next(hint).await? else { return Ok(Batch::End) };
+        self.read += rows.len() as u64;
+        let Some(look) = &mut self.look else {
+            for row in rows.iter().filter(|row| !row.is_expired(self.now)) {
+                if self.is_on_page() {
+                    self.records.push((self.listed.decode)(row)?);
+                }
+                self.matched += 1;
+            }
+            return Ok(Batch::Whole);
+        };
+        let looked = look.at(rows, is_over).await?;
+        for (_, kept) in looked.found {
+            match kept {
+                Kept::Record(record) if self.is_on_page() => self.records.push(record),
+                Kept::Record(_) | Kept::SortValues(_) => {}
+            }
+            self.matched += 1;
+        }
+        self.last = looked.last.or(self.last);
+        Ok(if looked.is_all { Batch::Whole } else { Batch::Cut })
+    }
+
+    /// Whether the next match is part of the page.
+    fn is_on_page(&self) -> bool {
+        (self.query.window.offset..self.end).contains(&self.matched)
+    }
+
+    fn found(self, total: impl FnOnce(u64) -> Total) -> Found {
+        Found { total: total(self.matched), records: self.records, next: None }
+    }
+
+    fn found_at_least(self) -> Found {
+        let end = self.end;
+        self.found(|matched| at_least(matched, end))
     }
 }
 
