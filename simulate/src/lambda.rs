@@ -1,4 +1,4 @@
-//! Lambda: runs go on whatever becomes of whoever asked for them, and each is written down.
+//! Lambda: a run goes on even if its caller dies, and each run is recorded.
 
 use std::{
     sync::{Arc, PoisonError},

@@ -18,7 +18,7 @@ use crate::{
 /// record anew, and direct executions too, while their Task is being written.
 const FRESH_FOR: Duration = Duration::from_secs(2);
 
-/// More Functions than this are not remembered: the cost of a stranger who asks for many names is bounded.
+/// At most this many Functions are remembered, so that a caller who asks for many names cannot fill the memory.
 const MOST_REMEMBERED: usize = 10_000;
 
 /// Finds Functions by name.
@@ -31,8 +31,7 @@ pub struct FunctionDirectory {
 #[derive(Default)]
 struct Remembered {
     functions: HashMap<FunctionName, Kept<Arc<Function>>>,
-    /// Names of which there was no Function: a stranger must not be able to tell by the time of an answer that there is
-    /// one.
+    /// Names without a Function: the time of an answer must not tell a caller whether there is one.
     missing: HashMap<FunctionName, Kept<()>>,
     own_lanes: Option<Kept<Arc<[FunctionName]>>>,
     /// How often something was forgotten: what was read before the last time may be older than the change.
@@ -83,7 +82,7 @@ impl FunctionDirectory {
         Ok(function)
     }
 
-    /// Every lane that due Tasks may stand in, those of deleted Functions included, as it was at most two seconds ago.
+    /// Every lane that due Tasks may be in, including those of deleted Functions, as of at most two seconds ago.
     pub async fn lanes(&self) -> Result<Vec<QueueLane>, StoreError> {
         let now = self.clock.now();
         let remembered = self.lock().own_lanes.as_ref().and_then(|names| names.fresh(FRESH_FOR, now).cloned());
@@ -93,8 +92,7 @@ impl FunctionDirectory {
         }
     }
 
-    /// Every lane that due Tasks may stand in, as it is now: a Task that was just put in a lane of its own may be the
-    /// first that ever stood there.
+    /// Every lane that due Tasks may be in, as of now: a Task that was just put in an own lane may be the first one there.
     pub async fn lanes_now(&self) -> Result<Vec<QueueLane>, StoreError> {
         let now = self.clock.now();
         let forgotten = self.lock().forgotten;

@@ -1,14 +1,15 @@
 //! The engine room: what happens to a Task between its creation and its final state.
 //!
 //! The table is the queue and a wake-up is only a hint. A dispatcher claims the best due Task by moving its row from
-//! `new` to `inProgress` on condition that it is still `new`; whoever loses that race takes the next. Outcomes are
-//! written on condition that the attempt is still the one that was claimed. The ticker does what time does: it makes
+//! `new` to `inProgress` on condition that it is still `new`; a dispatcher that loses that race takes the next. Outcomes
+//! are written on condition that the attempt is still the one that was claimed. The ticker does what time does: it makes
 //! Tasks due, materialises schedules, ends Tasks whose runner died, and publishes events that were not acknowledged.
 //! All of it is safe to do twice, and beside another dispatcher or ticker.
 //!
 //! # Layout
 //!
-//! - `dispatcher`: claims Tasks and starts their runs. `shift`: a dispatcher with an end, as a Lambda invocation has one.
+//! - `dispatcher`: claims Tasks and starts their runs; `look` reads the heads of the queue and chooses among them.
+//! - `shift`: a dispatcher with an end, as a Lambda invocation has one.
 //! - `slots`: how many Tasks may run at once.
 //! - `run`: one run, from its invocation to its recorded outcome; `retry` and `ended` are about what follows, `events`
 //!   publishes failures.

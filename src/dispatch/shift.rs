@@ -92,7 +92,7 @@ struct Work<'a> {
     slots: &'a Slots,
     ports: &'a Ports,
     woken_for: Vec<ObjectId>,
-    /// Told when a run of its own has ended.
+    /// Notified when a run of its own has ended.
     run_ended: Arc<Notify>,
     last_claim: Timestamp,
     /// Until when it waits for a Task that it was woken for and that the queue does not show.

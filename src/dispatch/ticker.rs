@@ -16,7 +16,7 @@ use crate::{
 /// How many rows are handled between two looks at the clock.
 const BATCH: usize = 100;
 
-/// How long a failure is left to whoever recorded it: publishing it here meanwhile would only make doubles.
+/// How long the process that recorded a failure has to publish it. To publish it here meanwhile would only repeat the event.
 const BEING_PUBLISHED: Duration = Duration::from_secs(10);
 
 /// The longest that the local ticker sleeps: it looks for dead runs and unacknowledged events at least this often.

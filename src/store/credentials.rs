@@ -37,7 +37,7 @@ impl Credentials {
         const ACTION: &str = "add the credential";
         let parts = keys(credential).map(|(pk, sk)| self.table.to_put_new(ACTION, new_row(pk, sk, credential)));
         let mut parts = parts.into_iter().collect::<Result<Vec<_>, _>>()?;
-        // In the same transaction, so that whoever revokes a credential with its descendants misses none.
+        // In the same transaction, so that revoking a credential with its descendants misses none.
         if let Some(parent) = credential.ancestors.last() {
             let id = credential.id.to_string();
             let change = Change::new().set("lastCreated", text(id)).when(Condition::new("attribute_exists(#pk)"));

@@ -4,10 +4,10 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use crate::model;
 
-/// A read or a write that did not come about, for a reason that is no answer.
+/// A read or a write that failed. Losing a race, finding nothing and finding something taken are answers, not errors.
 ///
-/// Losing a race, finding nothing and finding something taken are answers, not errors. Whether a write that ended in
-/// [`StoreError::Unavailable`] happened is not known: every write here can be repeated without harm.
+/// It is not known whether a write that ended in [`StoreError::Unavailable`] happened: every write here can be repeated
+/// without harm.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The call failed, timed out, or was refused.
@@ -24,8 +24,8 @@ pub enum StoreError {
         /// What was being done.
         action: &'static str,
     },
-    /// Other transactions were under way on the same record each time that it was tried.
-    #[error("could not {action}: others change the same record all the time")]
+    /// Other transactions were in progress on the same record at each try.
+    #[error("could not {action}: others keep changing the same record")]
     Contended {
         /// What was being done.
         action: &'static str,

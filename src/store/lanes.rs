@@ -1,7 +1,7 @@
 //! The lanes: which part of its life an unfinished Task is in, and its place there.
 //!
 //! A lane is one partition of the sparse index `lane` (times the shards); a row that is in none of them is finished.
-//! Within a lane rows are ordered by a text of fixed width that sorts as the values it was made of.
+//! Within a lane rows are ordered by a string of fixed width that sorts like the values that it is made of.
 
 use std::fmt;
 
@@ -44,7 +44,7 @@ impl ReadyKey {
         self.0.split_once('.').and_then(|(_, timed)| time_of(timed))
     }
 
-    /// As it stands in a row: the earlier text comes first.
+    /// As it is in a row: strings sort as Tasks run.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -9,8 +9,8 @@
 //!   that belong to no record: `slots`, `nonces`, `own_lanes`, `days`.
 //! - `lanes`: how the queue is laid out in an index. `days`: how the big tables are partitioned.
 //! - `list`: from a query to a page.
-//! - `table` makes the calls of DynamoDB; `change` and `row` build and read what they carry; `calls` marks writes, so that a
-//!   repeated one is recognised; `schema` creates the tables; `error` is what goes wrong.
+//! - `table` and `transaction` make the calls of DynamoDB; `change` and `row` build and read what they carry; `calls` marks
+//!   writes, so that a repeated one is recognised; `schema` creates the tables; `error` is what goes wrong.
 
 use std::{sync::Arc, time::Duration};
 

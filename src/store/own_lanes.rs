@@ -16,8 +16,8 @@ use super::{
 
 const LIST: &str = "own-lanes";
 
-/// The register of own lanes. A lane is written down before its first Task goes there, so that whoever looks through
-/// all lanes misses none, whatever became of the Function.
+/// The register of own lanes. A lane is recorded before its first Task goes there, so that a reader of all lanes
+/// misses none, even if the Function was deleted.
 #[derive(Clone)]
 pub(super) struct OwnLanes {
     control: Table,

@@ -72,7 +72,7 @@ impl Row {
         match self.attributes.get(name) {
             None => Ok(None),
             Some(AttributeValue::S(text)) => Ok(Some(text)),
-            Some(_) => Err(self.corrupt(format!("'{name}' is no text"))),
+            Some(_) => Err(self.corrupt(format!("'{name}' is not a string"))),
         }
     }
 
@@ -86,14 +86,14 @@ impl Row {
             Some(AttributeValue::N(text)) => {
                 text.parse().map(Some).map_err(|_| self.corrupt(format!("'{name}' is out of its range")))
             }
-            Some(_) => Err(self.corrupt(format!("'{name}' is no number"))),
+            Some(_) => Err(self.corrupt(format!("'{name}' is not a number"))),
         }
     }
 
     pub(super) fn bytes(&self, name: &str) -> Result<&[u8], StoreError> {
         match self.attributes.get(name) {
             Some(AttributeValue::B(bytes)) => Ok(bytes.as_ref()),
-            _ => Err(self.corrupt(format!("'{name}' is missing or no bytes"))),
+            _ => Err(self.corrupt(format!("'{name}' is missing or not binary"))),
         }
     }
 
@@ -106,17 +106,17 @@ impl Row {
         millis.map(|millis| Timestamp::from_millis(millis).map_err(|error| self.corrupt(error))).transpose()
     }
 
-    /// A text that names a value.
+    /// A string that names a value.
     pub(super) fn parse<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<T, StoreError> {
         self.text(name)?.parse().map_err(|error| self.corrupt(format!("'{name}' is {error}")))
     }
 
-    /// A text that holds JSON.
+    /// A string that holds JSON.
     pub(super) fn json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, StoreError> {
         self.optional_json(name)?.ok_or_else(|| self.corrupt(format!("'{name}' is missing")))
     }
 
-    /// A text that holds JSON with secrets in it: what is wrong with it is told without quoting it.
+    /// A string that holds JSON with secrets in it: the error does not quote it.
     pub(super) fn secret_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, StoreError> {
         serde_json::from_str(self.text(name)?).map_err(|error| {
             let (line, column) = (error.line(), error.column());
@@ -175,7 +175,7 @@ pub(super) fn bytes(bytes: impl Into<Vec<u8>>) -> AttributeValue {
     AttributeValue::B(Blob::new(bytes))
 }
 
-/// A value as JSON text. What the model's types hold always prints as JSON.
+/// A value as JSON. Every value of the model's types can be written as JSON.
 pub(super) fn json<T: serde::Serialize>(value: &T) -> AttributeValue {
     text(serde_json::to_string(value).unwrap_or_default())
 }

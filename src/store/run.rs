@@ -4,12 +4,12 @@ use std::fmt;
 
 use crate::model::Timestamp;
 
-/// A Task in progress: which attempt of whom, and how long they may take.
+/// A Task in progress: its attempt, its runner, and how long the runner may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Told apart from every other attempt at any Task: an outcome is only written by the attempt it belongs to.
+    /// Different from every other attempt at any Task. Only the attempt that holds the Task can write its outcome.
     pub attempt: AttemptToken,
-    /// Whose attempt it is.
+    /// The process that runs it.
     pub runner: RunnerId,
     /// When it began.
     pub started: Timestamp,
@@ -17,7 +17,7 @@ pub struct Run {
     pub lease_expires: Timestamp,
 }
 
-/// One attempt at one Task: 24 hex digits of chance.
+/// One attempt at one Task: 24 random hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AttemptToken(String);
 
@@ -43,17 +43,17 @@ impl fmt::Display for AttemptToken {
     }
 }
 
-/// One dispatcher or API process, told apart from every other, its own restarts included.
+/// One dispatcher or API process. Each restart of a process has another id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunnerId(String);
 
 impl RunnerId {
-    /// Any text that is unique to the process.
+    /// Any string that is unique to the process.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text.
+    /// The string.
     pub fn as_str(&self) -> &str {
         &self.0
     }

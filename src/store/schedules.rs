@@ -84,7 +84,7 @@ impl Schedules {
         let keys = keys.collect::<Result<Vec<_>, StoreError>>()?;
         let rows = self.table.get_all("read the schedules", keys).await?;
         let mut schedules = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        // The index lags behind the rows: the rows count.
+        // The index lags behind the rows, so the rows decide.
         schedules.retain(|schedule| schedule.next_timestamp <= now);
         schedules.sort_by_key(|schedule| (schedule.next_timestamp, schedule.id));
         Ok(schedules)
@@ -95,11 +95,11 @@ impl Schedules {
         let rows = self.by_next(None, 1).await?;
         let first = rows
             .first()
-            .map(|row| time_of(row.text("laneKey")?).ok_or_else(|| row.corrupt("its place in the index is no time")));
+            .map(|row| time_of(row.text("laneKey")?).ok_or_else(|| row.corrupt("its key in the index is not a time")));
         first.transpose()
     }
 
-    /// Adds the Task of an occurrence and moves the Schedule on to `next`, in one transaction. `false`: somebody else
+    /// Adds the Task of an occurrence and moves the Schedule on to `next`, in one transaction. `false`: another process
     /// did, or the Schedule is gone.
     pub async fn materialise(
         &self,
@@ -132,7 +132,7 @@ impl Schedules {
         }
     }
 
-    /// Moves the Schedule on to `next` without a Task. `false`: somebody else moved it, or it is gone.
+    /// Moves the Schedule on to `next` without a Task. `false`: another process moved it, or it is gone.
     pub async fn skip_to(&self, schedule: &Schedule, next: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
         let call = self.calls.next();
         let change = moved(schedule, next, now).set("skippedBy", text(&call));

@@ -14,7 +14,7 @@ use super::{StoreError, error::failed, row::EXPIRES, table::Table};
 
 const ACTION: &str = "create the tables";
 
-/// The shape of a table: key `pk`, `sk`, both texts.
+/// The shape of a table: key `pk`, `sk`, both strings.
 pub(super) struct Shape {
     pub(super) table: Table,
     pub(super) indexes: &'static [Index],
@@ -22,7 +22,7 @@ pub(super) struct Shape {
     pub(super) ttl: bool,
 }
 
-/// A global secondary index, by two texts.
+/// A global secondary index, by two strings.
 pub(super) struct Index {
     name: &'static str,
     partition: &'static str,

@@ -85,8 +85,8 @@ impl SlotLedger {
     /// Sets what `holder` holds of the scope's slots until `expires`: the most of `wanted`, or what the others leave of
     /// `limit` when that is less, and never less than the least of `wanted`: those are in use. `0..=0` releases.
     ///
-    /// Exact whoever races: the slots of unexpired holders never exceed the limit, but by what was in use already when
-    /// the limit was lowered.
+    /// Exact, however many holders race: the slots of unexpired holders never exceed the limit, except by those that were in
+    /// use when the limit was lowered.
     pub async fn lease(
         &self,
         scope: &SlotScope,
@@ -107,6 +107,10 @@ impl SlotLedger {
             let others: u32 = others.map(|(_, held)| u32::from(held.slots)).sum();
             let free = u32::from(limit).saturating_sub(others);
             let granted = (*wanted.end()).min(u16::try_from(free).unwrap_or(u16::MAX)).max(*wanted.start());
+            debug_assert!(
+                others + u32::from(granted) <= u32::from(limit) || granted == *wanted.start(),
+                "more slots of {scope} than its limit are granted, and not because they are in use"
+            );
             let held = (granted > 0).then_some(Held { slots: granted, until: expires });
             let own = holders.get(holder.as_str()).copied();
             before = before.max(others + own.map_or(0, |held| u32::from(held.slots)));

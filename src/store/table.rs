@@ -1,4 +1,4 @@
-//! One table: the calls that the store makes, with their errors told apart.
+//! One table: the calls that the store makes, with their errors classified.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -37,7 +37,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 /// The most rows that one BatchGetItem takes.
 const BATCH: usize = 100;
 
-/// A table, by its full name. Every one of them has a text `pk`, and a text `sk`.
+/// A table, by its full name. Every table has a string `pk` and a string `sk` as its key.
 #[derive(Clone)]
 pub(super) struct Table {
     client: OnDemand<Client>,

@@ -64,7 +64,7 @@ pub struct Slots {
     policy: SlotPolicy,
     limits: SlotLimits,
     counts: Arc<Counts>,
-    /// Whether somebody here may have been told that every slot is in use, and waits for one.
+    /// Whether a dispatcher of this process may have been refused, and waits for a slot.
     wanted: AtomicBool,
     /// One conversation with the ledger at a time: two would each ask for what the other was just granted.
     leasing: tokio::sync::Mutex<()>,
@@ -119,7 +119,7 @@ impl Slots {
     pub async fn acquire_direct(&self, function: &Function) -> Result<Acquired, StoreError> {
         let acquired = self.acquire(SlotScope::Direct, self.limits.direct, function).await?;
         if matches!(acquired, Acquired::Full(_)) && self.policy == SlotPolicy::Shared {
-            // One of the two that it takes may have been leased before the other was refused, and nobody comes back for it.
+            // It takes two. One may have been leased before the other was refused, and nobody comes back for it.
             self.give_back(Idle::Scarce).await;
         }
         Ok(acquired)
@@ -144,7 +144,7 @@ impl Slots {
         })
     }
 
-    /// Gives back what is leased and not used, when others lease too. Answers whether somebody may wait for it, or for a
+    /// Gives back what is leased and not used, when others lease too. Answers whether a dispatcher may wait for it, or for a
     /// slot that was given back within this process.
     ///
     /// A slot that stays leased is lost to others until its lease ends: that costs time, never the limit, so an error is
@@ -159,7 +159,7 @@ impl Slots {
         }
     }
 
-    /// Whoever was refused a slot found every one of them held. So somebody may wait when that was so until now.
+    /// A dispatcher that was refused a slot found all of them held. So one may wait if all were held until now.
     async fn settle(&self, idle: Idle) -> Result<bool, StoreError> {
         let _turn = self.leasing.lock().await;
         // Withheld first, so that nobody here is given a slot that is on its way back. If the ledger does not answer, it

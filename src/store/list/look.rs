@@ -1,8 +1,8 @@
 //! Looking into records: which of them meet a filter.
 //!
-//! That is work for a processor, and a stranger's query says how much of it. So it is done in slices of a few
-//! milliseconds, away from the threads that serve requests, one slice at a time, and whoever waits for the next slice
-//! waits in the order in which they came. A list that has had its share ends with what it found.
+//! That takes processor time, and a caller's query decides how much. So it is done in slices of a few milliseconds, away
+//! from the threads that serve requests and one slice at a time. Lists wait for their next slice in the order in which they
+//! asked. A list that has had its share ends with what it found.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -230,7 +230,7 @@ mod tests {
         let mut looks = look(&query, decode, &turns);
         let mut looked = Box::pin(looks.at(rows(300, 1000), || false));
         assert!(looked.as_mut().now_or_never().is_none());
-        // It waits for one slice of another list; whoever came meanwhile has a turn between its own slices.
+        // It waits for one slice of another list; a list that came meanwhile has a turn between its slices.
         let mut next = Box::pin(Arc::clone(&turns.0).acquire_owned());
         assert!(next.as_mut().now_or_never().is_none());
         drop(other);

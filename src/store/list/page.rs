@@ -252,7 +252,7 @@ impl<'a> InOrder<'a> {
     }
 }
 
-/// The total when counting stopped early: always more than the page shows, so that whoever pages goes on.
+/// The total when counting stopped early: always more than the page shows, so that a caller who pages goes on.
 fn at_least(counted: u64, end: u64) -> Total {
     Total::AtLeast(counted.max(end.saturating_add(1)))
 }

@@ -35,7 +35,8 @@ impl Tasks {
         }
     }
 
-    /// `inProgress → failed`, its event not published yet. Of a message longer than 32 KB its beginning is kept. `false`: the Task is no longer this attempt's.
+    /// `inProgress → failed`, with its event not published yet. A message longer than 32 KB is cut. `false`: the Task no
+    /// longer belongs to this attempt.
     pub async fn fail(
         &self,
         id: ObjectId,
@@ -52,7 +53,7 @@ impl Tasks {
             .set("laneKey", text(timed(now, id)));
         match self.table.update("fail the task", &partition, &id.to_string(), change).await? {
             Written::Done(_) => Ok(true),
-            // The ticker fails a Task by the same attempt, with an error of its own: then this was not our write.
+            // The ticker fails a Task with the same attempt, and an error of its own: then this was not our write.
             Written::Refused(Some(row)) => {
                 Ok(is_ours(&row, attempt, TaskStatus::Failed)?
                     && row.optional_json::<TaskError>("error")? == Some(error))

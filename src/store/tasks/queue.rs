@@ -45,7 +45,7 @@ impl Tasks {
         rows.iter().map(|row| candidate(lane, row)).collect()
     }
 
-    /// `new → inProgress`, by `run`. `None`: somebody else has it, or it left this lane.
+    /// `new → inProgress`, by `run`. `None`: another runner has it, or it left this lane.
     pub async fn claim(
         &self,
         candidate: &Candidate,

@@ -52,7 +52,7 @@ impl Tasks {
         let rows = self.lane_rows(&IndexLane::Running, Some(&first_after(now)), Some(limit)).await?;
         let mut records = self.records_of(&rows).await?;
         let lease = |record: &TaskRecord| record.run.as_ref().map(|run| run.lease_expires);
-        // The index lags behind the rows: the rows count.
+        // The index lags behind the rows, so the rows decide.
         records.retain(|record| {
             record.task.status == TaskStatus::InProgress && lease(record).is_some_and(|lease| lease <= now)
         });
@@ -135,5 +135,5 @@ fn first_after(now: Timestamp) -> String {
 }
 
 fn lane_time(row: &Row) -> Result<Timestamp, StoreError> {
-    time_of(row.text("laneKey")?).ok_or_else(|| row.corrupt("its place in its lane is no time"))
+    time_of(row.text("laneKey")?).ok_or_else(|| row.corrupt("its key in its lane is not a time"))
 }
