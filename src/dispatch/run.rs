@@ -7,9 +7,9 @@ use tracing::{error, info, warn};
 
 use super::{delay_before_retry, publish_failure, slots::RUN_GRACE};
 use crate::{
-    runtime::backoff::Backoff,
     model::{Function, Json, Lane, ObjectId, Task, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp},
     ports::{Invocation, InvokeError, InvokeRequest, Outcome, Ports, Wakeup},
+    runtime::backoff::Backoff,
     store::{AttemptToken, Run, RunnerId, Store, StoreError},
 };
 

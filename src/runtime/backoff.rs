@@ -7,26 +7,26 @@ use std::time::Duration;
 /// It draws no random numbers: where calls that failed together would fail together again, [`Backoff::spread_by`] takes
 /// the numbers from its caller, so that tests and the simulation repeat them.
 #[derive(Clone, Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     next: Duration,
     longest: Duration,
 }
 
 impl Backoff {
     /// Pauses from `first` to `longest`.
-    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
+    pub fn new(first: Duration, longest: Duration) -> Self {
         Self { next: first.min(longest), longest }
     }
 
     /// The next pause.
-    pub(crate) fn pause(&mut self) -> Duration {
+    pub fn pause(&mut self) -> Duration {
         let pause = self.next;
         self.next = pause.saturating_mul(2).min(self.longest);
         pause
     }
 
     /// The same pauses, each multiplied by another `share`, which is between 0 and 1.
-    pub(crate) fn spread_by(self, mut share: impl FnMut() -> f64) -> impl Iterator<Item = Duration> {
+    pub fn spread_by(self, mut share: impl FnMut() -> f64) -> impl Iterator<Item = Duration> {
         self.map(move |pause| pause.mul_f64(share()))
     }
 }

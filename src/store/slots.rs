@@ -8,9 +8,9 @@ use std::{collections::BTreeMap, fmt, ops::RangeInclusive, sync::Arc, time::Dura
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    runtime::backoff::Backoff,
     model::{FunctionName, Timestamp},
     ports::Clock,
+    runtime::backoff::Backoff,
 };
 
 use super::{

@@ -14,9 +14,9 @@ use aws_sdk_lambda::{
 use super::AwsLambda;
 use crate::{
     aws::fault::{Fault, port_error},
-    runtime::backoff::Backoff,
     model::Timestamp,
     ports::PortError,
+    runtime::backoff::Backoff,
 };
 
 /// Less than API Gateway's 30 s, so that the caller still gets the reason.
