@@ -10,9 +10,9 @@ quick:
     infra/check-documents
     cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# Run the unit tests of a module, e.g. `just unit rql`.
-unit module="":
-    cargo test --locked --lib {{module}}
+# Run the tests of a crate below src/, e.g. `just unit rql`, or some of them: `just unit store lanes`.
+unit crate filter="":
+    cargo test --locked -p tasklane-{{crate}} {{filter}}
 
 # Run integration tests, e.g. `just it dev`.
 it filter="":

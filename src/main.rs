@@ -8,6 +8,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // A process that is to become a Function's does nothing else before.
-    tasklane::local::lambda::enter_if_asked();
-    tasklane::cli::main()
+    tasklane_lambda_local::enter_if_asked();
+    tasklane_cli::main()
 }

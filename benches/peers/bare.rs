@@ -16,6 +16,7 @@ use std::{
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use hot_paths::engine::{Writes, running_task};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, service::service_fn};
@@ -30,7 +31,6 @@ use crate::{
     child::{Child, free_address},
     context::Context,
     dev::Dev,
-    engine::{Writes, running_task},
     functions::Language,
     packages,
 };

@@ -15,7 +15,6 @@ mod child;
 mod context;
 mod dev;
 #[allow(dead_code)] // `hot-paths` uses the rest
-mod engine;
 mod figure;
 mod functions;
 mod http;

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| tasklane::fuzzing::api_answer(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tasklane_fuzzing::api_answer(data));

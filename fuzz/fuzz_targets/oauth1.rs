@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| tasklane::fuzzing::oauth1(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tasklane_fuzzing::oauth1(data));

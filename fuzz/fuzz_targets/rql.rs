@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| tasklane::fuzzing::rql(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tasklane_fuzzing::rql(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| tasklane::fuzzing::task_config(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tasklane_fuzzing::task_config(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| tasklane::fuzzing::zip_intake(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tasklane_fuzzing::zip_intake(data));

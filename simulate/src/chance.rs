@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use tasklane::ports::Chance;
+use tasklane_ports::Chance;
 
 /// SplitMix64: small, and good enough to choose faults by.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tasklane::model::ObjectId;
+use tasklane_model::ObjectId;
 
 use crate::journal::LifeId;
 

@@ -6,10 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
-use tasklane::{
-    model::{ObjectId, Task},
-    ports::TaskFailedEvent,
-};
+use tasklane_model::{ObjectId, Task};
+use tasklane_ports::TaskFailedEvent;
 
 use crate::row::TaskRow;
 
@@ -142,7 +140,7 @@ pub struct Journal {
     /// Tasks whose direct execution was answered with a result.
     pub executed: BTreeSet<ObjectId>,
     /// Schedules whose creation was acknowledged.
-    pub schedules: Vec<tasklane::model::Schedule>,
+    pub schedules: Vec<tasklane_model::Schedule>,
     /// What explains zombies.
     pub troubles: Vec<Trouble>,
     /// Broken promises, in the order in which they were noticed.
@@ -203,8 +201,8 @@ impl Journal {
         if let Some(why) = row.cannot_follow(before.as_ref(), clock) {
             self.violated(at, [id], why);
         }
-        let is_claim = row.status == tasklane::model::TaskStatus::InProgress
-            && before.as_ref().is_some_and(|before| before.status == tasklane::model::TaskStatus::New);
+        let is_claim = row.status == tasklane_model::TaskStatus::InProgress
+            && before.as_ref().is_some_and(|before| before.status == tasklane_model::TaskStatus::New);
         if is_claim {
             self.claims.push(Claim { seq: self.seq, by, task: id, heads: heads.clone() });
         }
@@ -222,7 +220,7 @@ impl Journal {
         self.seq += 1;
         self.note(Line { at, by: Some(by), task: Some(id), what: "row: withdrawn".to_owned() });
         let begun = matches!(self.rows.get(&id).map(Vec::as_slice), Some([only])
-            if only.row.status == tasklane::model::TaskStatus::InProgress);
+            if only.row.status == tasklane_model::TaskStatus::InProgress);
         if !begun || was_invoked || self.executed.contains(&id) {
             self.violated(at, [id], "a task is gone");
         }
@@ -252,12 +250,12 @@ impl Journal {
     /// Whether the Task is a direct execution: one that was in progress from the first.
     pub fn is_direct(&self, id: ObjectId) -> bool {
         let first = self.rows.get(&id).and_then(|versions| versions.first());
-        first.is_some_and(|first| first.row.status == tasklane::model::TaskStatus::InProgress)
+        first.is_some_and(|first| first.row.status == tasklane_model::TaskStatus::InProgress)
     }
 
     /// When the Task came to be in progress, and by whom.
     pub fn claimed(&self, id: ObjectId) -> Option<&Version> {
-        self.rows.get(&id)?.iter().find(|version| version.row.status == tasklane::model::TaskStatus::InProgress)
+        self.rows.get(&id)?.iter().find(|version| version.row.status == tasklane_model::TaskStatus::InProgress)
     }
 
     /// Whether something happened to this life between two moments that explains a run without an outcome.

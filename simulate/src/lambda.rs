@@ -7,12 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use serde_json::Value;
-use tasklane::{
-    model::{CodeSha256, Deployment, FunctionName, ObjectId},
-    ports::{
-        DeployError, FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, Outcome, PortError,
-        PortFuture,
-    },
+use tasklane_model::{CodeSha256, Deployment, FunctionName, ObjectId};
+use tasklane_ports::{
+    DeployError, FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, Outcome, PortError,
+    PortFuture,
 };
 use tokio::sync::oneshot;
 

@@ -13,10 +13,8 @@ use std::{
     time::Duration,
 };
 
-use tasklane::{
-    model::Timestamp,
-    ports::{Clock, PortFuture},
-};
+use tasklane_model::Timestamp;
+use tasklane_ports::{Clock, PortFuture};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tasklane::model::{ObjectId, Timestamp};
+use tasklane_model::{ObjectId, Timestamp};
 
 use crate::{journal::LifeId, time};
 

@@ -4,13 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde_json::json;
-use tasklane::{
-    model::{
-        Caller, ConcurrencyLimit, EntryPoint, Error, ErrorKind, FunctionName, Interval, Json, NewSchedule, NewTask,
-        ObjectId, PermissionMode, Priority, RetryPolicy, Runtime, Tags, TimeLimit, Timestamp,
-    },
-    service::{FunctionChange, FunctionOptions, NewFunction, Service},
+use tasklane_model::{
+    Caller, ConcurrencyLimit, EntryPoint, Error, ErrorKind, FunctionName, Interval, Json, NewSchedule, NewTask,
+    ObjectId, PermissionMode, Priority, RetryPolicy, Runtime, Tags, TimeLimit, Timestamp,
 };
+use tasklane_service::{FunctionChange, FunctionOptions, NewFunction, Service};
 
 use crate::{chance::Rng, check, plan::FunctionPlan, process::Processes, world::World};
 

@@ -5,10 +5,10 @@ use std::{
     time::Duration,
 };
 
-use tasklane::{
-    auth::{Sealed, SecretBox},
-    model::{FunctionName, ObjectId, Timestamp},
-    ports::{Events, LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery, TaskFailedEvent, Wakeup, Wakeups},
+use tasklane_auth::{Sealed, SecretBox};
+use tasklane_model::{FunctionName, ObjectId, Timestamp};
+use tasklane_ports::{
+    Events, LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery, TaskFailedEvent, Wakeup, Wakeups,
 };
 use tokio::sync::oneshot;
 

@@ -7,13 +7,11 @@ use std::{
 };
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use tasklane::{
-    dispatch::{Dispatcher, FunctionDirectory, LAST_CLAIM, Shift, SlotLimits, SlotPolicy, Ticker, work_shift},
-    local::{database, wakeups::LocalWakeups},
-    ports::{Clock, Ids, Ports, Wakeup, Wakeups},
-    service::{Core, Limits, Service, Settings},
-    store::{RunnerId, Store, StoreConfig, StoreError},
-};
+use tasklane_dispatch::{Dispatcher, FunctionDirectory, LAST_CLAIM, Shift, SlotLimits, SlotPolicy, Ticker, work_shift};
+use tasklane_local::{database, wakeups::LocalWakeups};
+use tasklane_ports::{Clock, Ids, Ports, Wakeup, Wakeups};
+use tasklane_service::{Core, Limits, Service, Settings};
+use tasklane_store::{RunnerId, Store, StoreConfig, StoreError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{

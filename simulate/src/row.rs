@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde_json::Value;
-use tasklane::model::{ObjectId, TaskError, TaskStatus};
+use tasklane_model::{ObjectId, TaskError, TaskStatus};
 
 /// The prefix of the tables.
 pub const PREFIX: &str = "sim";

@@ -1,6 +1,6 @@
 //! Virtual time: milliseconds since the start of a history, and the timestamps that a right clock shows then.
 
-use tasklane::model::Timestamp;
+use tasklane_model::Timestamp;
 
 /// 2026-01-31T23:58:00Z: the first minutes of every history cross midnight, because the tables are partitioned by day.
 const START: i64 = 1_769_903_880_000;

@@ -17,7 +17,8 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
-use tasklane::{model::ObjectId, ports::Clock as _};
+use tasklane_model::ObjectId;
+use tasklane_ports::Clock as _;
 
 use crate::{
     check,

@@ -9,10 +9,8 @@ use std::{
     time::Duration,
 };
 
-use tasklane::{
-    model::{ObjectId, Timestamp},
-    ports::{Clock, PortFuture},
-};
+use tasklane_model::{ObjectId, Timestamp};
+use tasklane_ports::{Clock, PortFuture};
 use tokio::time::Instant;
 
 use crate::{

@@ -8,11 +8,8 @@ use aws_smithy_runtime_api::client::{
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-
-use crate::{
-    auth::oidc::IssuerDocuments,
-    ports::{PortError, PortFuture},
-};
+use tasklane_auth::oidc::IssuerDocuments;
+use tasklane_ports::{PortError, PortFuture};
 
 /// The largest document that is read. Those of large issuers have a few KB.
 const MAX_BYTES: usize = 256 * 1024;

@@ -7,6 +7,8 @@ use http::{
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
 use subtle::ConstantTimeEq;
+use tasklane_model::{ApplicationId, Caller, Error, ErrorKind, Result, Timestamp};
+use tasklane_ports::{Clock, PortError};
 
 use super::{
     CredentialSource, GuessSettings, NonceMemory, SecretBox, Sighting, StoredCredential, access_token,
@@ -16,10 +18,6 @@ use super::{
     nonces::WINDOW_SECS,
     oauth1::{self, OAuthHeader},
     oidc::{self, Issuer},
-};
-use crate::{
-    model::{ApplicationId, Caller, Error, ErrorKind, Result, Timestamp},
-    ports::{Clock, PortError},
 };
 
 /// Identifies callers by their credentials.

@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use crate::{model::Timestamp, runtime::kept::Kept};
+use tasklane_model::Timestamp;
+use tasklane_runtime::kept::Kept;
 
 /// How many credentials are kept. A service where more callers come within a few seconds reads them more often.
 const CAPACITY: usize = 1024;

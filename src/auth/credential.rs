@@ -1,10 +1,9 @@
 //! Creating credentials.
 
+use tasklane_model::{Identity, ObjectId, Secret, Timestamp};
+use tasklane_ports::{Ids, PortError};
+
 use super::{SecretBox, StoredCredential, access_token};
-use crate::{
-    model::{Identity, ObjectId, Secret, Timestamp},
-    ports::{Ids, PortError},
-};
 
 /// A new credential as its owner sees it. The service cannot show its secrets again.
 #[derive(Clone, Debug)]
@@ -78,11 +77,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{
-        auth::KeyFile,
-        model::{Permissions, UserId},
-        ports::SystemChance,
-    };
+    use crate::KeyFile;
+    use tasklane_model::{Permissions, UserId};
+    use tasklane_ports::SystemChance;
 
     #[tokio::test]
     async fn no_secret_is_printed_or_stored_in_the_clear() {

@@ -18,8 +18,8 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-
-use crate::{model::Timestamp, ports::Clock};
+use tasklane_model::Timestamp;
+use tasklane_ports::Clock;
 
 /// How long responses are delayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

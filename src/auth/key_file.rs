@@ -10,9 +10,9 @@ use aes_gcm::{
     Aes256Gcm, Nonce,
     aead::{Aead, KeyInit, Payload},
 };
+use tasklane_ports::{PortError, PortFuture};
 
 use super::{Sealed, SecretBox};
-use crate::ports::{PortError, PortFuture};
 
 /// What every sealed secret begins with: the form of what follows, a nonce and AES-256-GCM's ciphertext and tag.
 const FORM: u8 = 1;
@@ -89,7 +89,7 @@ impl KeyFile {
 
     /// A box whose key is forgotten with it.
     #[cfg(test)]
-    pub(crate) fn ephemeral() -> Self {
+    pub fn ephemeral() -> Self {
         let mut key = [0; KEY_BYTES];
         getrandom::fill(&mut key).unwrap();
         Self::of_key(key)

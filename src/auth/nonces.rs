@@ -1,9 +1,7 @@
 //! The nonces of signed requests: each can be used once.
 
-use crate::{
-    model::Timestamp,
-    ports::{PortError, PortFuture},
-};
+use tasklane_model::Timestamp;
+use tasklane_ports::{PortError, PortFuture};
 
 /// A signed request that arrived. Only requests with a valid signature are remembered.
 #[derive(Clone, Copy, Debug)]

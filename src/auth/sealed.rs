@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ports::{PortError, PortFuture};
+use tasklane_ports::{PortError, PortFuture};
 
 /// A secret that only its [`SecretBox`] can open.
 #[derive(Clone, PartialEq, Eq)]

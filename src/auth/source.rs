@@ -1,10 +1,9 @@
 //! The source of credentials.
 
+use tasklane_model::{Identity, Lineage, ObjectId, Timestamp, User, UserId};
+use tasklane_ports::{PortError, PortFuture};
+
 use super::Sealed;
-use crate::{
-    model::{Identity, Lineage, ObjectId, Timestamp, User, UserId},
-    ports::{PortError, PortFuture},
-};
 
 /// A credential as it is stored: one consumer, one token and one access token, all of one user.
 ///

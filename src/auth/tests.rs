@@ -10,12 +10,10 @@ use std::{
 
 use http::HeaderValue;
 use serde::Deserialize;
+use tasklane_model::{ApplicationId, Caller, ErrorKind, Identity, ObjectId, Permissions, Result, Timestamp, UserId};
+use tasklane_ports::{Clock, PortError, PortFuture};
 
 use super::{credential::*, *};
-use crate::{
-    model::{ApplicationId, Caller, ErrorKind, Identity, ObjectId, Permissions, Result, Timestamp, UserId},
-    ports::{Clock, PortError, PortFuture},
-};
 
 /// Made by the SDK itself, with tests/vectors/oauth1.mjs.
 #[derive(Deserialize)]

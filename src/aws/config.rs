@@ -1,9 +1,9 @@
 //! Makes the clients of AWS services.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
+use tasklane_runtime::on_demand::OnDemand;
 
 use super::http_client;
-use crate::runtime::on_demand::OnDemand;
 
 /// The version of the SDK's behaviour that the adapters are written and tested against.
 pub fn behavior_version() -> BehaviorVersion {

@@ -1,12 +1,10 @@
 //! Publishes events to an EventBridge bus.
 
 use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
+use tasklane_ports::{Events, PortError, PortFuture, TaskFailedEvent};
+use tasklane_runtime::on_demand::OnDemand;
 
 use super::{config, fault::port_error};
-use crate::{
-    ports::{Events, PortError, PortFuture, TaskFailedEvent},
-    runtime::on_demand::OnDemand,
-};
 
 /// The `source` of every event, which rules match on together with the bus.
 const SOURCE: &str = "tasklane";
@@ -56,10 +54,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        aws::testing::{ReplayClient, Reply},
-        model::{FunctionName, ObjectId, TaskError, TaskErrorKind, Timestamp},
-    };
+    use crate::testing::{ReplayClient, Reply};
+    use tasklane_model::{FunctionName, ObjectId, TaskError, TaskErrorKind, Timestamp};
 
     fn event(message: &str) -> TaskFailedEvent {
         TaskFailedEvent::new(

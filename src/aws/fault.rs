@@ -7,8 +7,7 @@ use aws_sdk_lambda::{
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
     operation::RequestId,
 };
-
-use crate::ports::PortError;
+use tasklane_ports::PortError;
 
 /// A failed call. Its text is for the log: it has the error, the message and the request id that AWS support asks for.
 #[derive(Debug)]

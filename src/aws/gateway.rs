@@ -16,12 +16,9 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
+use tasklane_http::{ClientAddress, ClientUri, Router};
+use tasklane_model::{Error, ErrorKind, ObjectId};
 use tower::ServiceExt;
-
-use crate::{
-    http::{ClientAddress, ClientUri, Router},
-    model::{Error, ErrorKind, ObjectId},
-};
 
 /// The largest response that Lambda passes on, as JSON: 6 MB, minus a safety margin.
 const MAX_ANSWER_BYTES: usize = 6 * 1024 * 1024 - 16 * 1024;

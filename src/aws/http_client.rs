@@ -15,8 +15,7 @@ use aws_smithy_runtime_api::client::{
     orchestrator::HttpRequest,
     runtime_components::RuntimeComponents,
 };
-
-use crate::runtime::on_demand::OnDemand;
+use tasklane_runtime::on_demand::OnDemand;
 
 /// The roots of Amazon Trust Services, valid until 2037 and later.
 /// <https://www.amazontrust.com/repository/>

@@ -8,6 +8,8 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use tasklane_dispatch::ENDED_RUNS;
+use tasklane_model::Timestamp;
 use tracing::{Event, Level, Metadata, Subscriber, span};
 use tracing_subscriber::{
     Layer,
@@ -21,13 +23,12 @@ use super::{
     lines::{Fields, Lines, stdout},
     metrics::RunMetrics,
 };
-use crate::{dispatch::ENDED_RUNS, model::Timestamp};
 
-/// This library, whose spans and events are logged together with those of the handler.
-const LIBRARY: &str = "tasklane";
+/// What the names of our crates begin with. Their spans and events are logged together with those of the handler.
+const OURS: &str = "tasklane";
 
 /// Sends the log to stdout, where Lambda picks it up, and reports runs as metrics of the stack with this prefix.
-/// `handler` is the crate that calls this: its spans count as the library's own. `TASKLANE_LOG` sets what is logged: a
+/// `handler` is the crate that calls this: its spans count as those of our other crates. `TASKLANE_LOG` sets what is logged: a
 /// level, or filters such as `tasklane=debug,warn`. It does not affect metrics.
 pub fn start(handler: &'static str, prefix: &str) {
     let wanted = std::env::var("TASKLANE_LOG").unwrap_or_default();
@@ -52,7 +53,7 @@ fn targets(wanted: &str) -> Result<Targets, ParseError> {
 }
 
 fn subscriber(handler: &'static str, prefix: &str, filter: Targets, lines: Lines) -> impl Subscriber + Send + Sync {
-    let is_ours = move |metadata: &Metadata<'_>| [LIBRARY, handler].contains(&crate_of(metadata.target()));
+    let is_ours = move |metadata: &Metadata<'_>| is_ours(metadata.target()) || crate_of(metadata.target()) == handler;
     // Their fields are needed however little is logged.
     let spans = filter_fn(move |metadata| metadata.is_span() && is_ours(metadata));
     let secretless = filter_fn(move |metadata| is_ours(metadata) || holds_no_secret(metadata));
@@ -65,7 +66,13 @@ fn subscriber(handler: &'static str, prefix: &str, filter: Targets, lines: Lines
 /// Whether a line may be logged, whatever the filters say. At the trace level, the AWS SDK and the crates below it
 /// print whole requests and responses with the records in them, so such lines never are.
 pub fn holds_no_secret(line: &Metadata<'_>) -> bool {
-    crate_of(line.target()) == LIBRARY || *line.level() <= Level::DEBUG
+    is_ours(line.target()) || *line.level() <= Level::DEBUG
+}
+
+/// `tasklane::runs`, `tasklane_service::execute`.
+fn is_ours(target: &str) -> bool {
+    let rest = crate_of(target).strip_prefix(OURS);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
 }
 
 fn crate_of(target: &str) -> &str {
@@ -132,6 +139,12 @@ mod tests {
             log();
         });
         kept.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn our_crates_are_known_by_their_names() {
+        assert!(["tasklane", "tasklane::runs", "tasklane_service::execute"].into_iter().all(is_ours));
+        assert!(!["hyper", "tasklanes", "aws_sdk_dynamodb::tasklane"].into_iter().any(is_ours));
     }
 
     #[test]

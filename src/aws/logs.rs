@@ -11,16 +11,14 @@ use aws_sdk_cloudwatchlogs::{
     Client,
     types::{FilteredLogEvent, OutputLogEvent},
 };
+use tasklane_model::{FunctionName, Timestamp};
+use tasklane_ports::{Clock, LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery};
+use tasklane_runtime::on_demand::OnDemand;
 
 use super::{
     config,
     fault::{Fault, port_error},
     lambda::log_group_of,
-};
-use crate::{
-    model::{FunctionName, Timestamp},
-    ports::{Clock, LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery},
-    runtime::on_demand::OnDemand,
 };
 
 const ACTION: &str = "read log lines from CloudWatch Logs";

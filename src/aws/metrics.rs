@@ -6,14 +6,12 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tasklane_dispatch::{ENDED_RUNS, Ticked};
+use tasklane_model::Timestamp;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::{Layer, layer::Context};
 
 use super::lines::{Fields, Lines, stdout};
-use crate::{
-    dispatch::{ENDED_RUNS, Ticked},
-    model::Timestamp,
-};
 
 /// The namespace of all metrics. Their dimension `Prefix` tells stacks apart.
 pub const NAMESPACE: &str = "tasklane";

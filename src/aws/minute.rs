@@ -1,10 +1,9 @@
 //! The work of one invocation of the ticker, once a minute.
 
+use tasklane_ports::{PortError, Wakeup};
+use tasklane_store::StoreError;
+
 use super::{Stack, metrics};
-use crate::{
-    ports::{PortError, Wakeup},
-    store::StoreError,
-};
 
 /// How many due Tasks are counted. The reported depth of the queue is at most this.
 const MOST_COUNTED: usize = 1000;

@@ -7,13 +7,11 @@ use std::{
 };
 
 use aws_sdk_kms::{Client, primitives::Blob};
+use tasklane_auth::{Sealed, SecretBox};
+use tasklane_ports::{PortError, PortFuture};
+use tasklane_runtime::on_demand::OnDemand;
 
 use super::{config, fault::port_error};
-use crate::{
-    auth::{Sealed, SecretBox},
-    ports::{PortError, PortFuture},
-    runtime::on_demand::OnDemand,
-};
 
 /// The key of the owner of a secret in KMS's encryption context. CloudTrail shows the context with each use of the key.
 const CONTEXT: &str = "tasklane:secret";
@@ -97,7 +95,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::aws::testing::{ReplayClient, Reply};
+    use crate::testing::{ReplayClient, Reply};
 
     const DECRYPT: &str = "TrentService.Decrypt";
 

@@ -2,10 +2,8 @@
 
 use std::{str::FromStr, time::Duration};
 
-use crate::{
-    auth::oidc::{InvalidOidcConfig, OidcConfig},
-    http::{CorsOrigins, InvalidPublicUrl, PublicUrl},
-};
+use tasklane_auth::oidc::{InvalidOidcConfig, OidcConfig};
+use tasklane_http::{CorsOrigins, InvalidPublicUrl, PublicUrl};
 
 /// The settings of one stack. `template.yaml` writes them into the environment of each handler.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,20 +5,18 @@ use std::{sync::Arc, time::Duration};
 use aws_config::SdkConfig;
 use aws_sdk_lambda::types::Architecture;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use tasklane_adapters::HttpDocuments;
+use tasklane_auth::{AuthSettings, Authenticator, GuessSettings, oidc::Issuer};
+use tasklane_dispatch::{Dispatcher, FunctionDirectory, Idle, SlotLimits, SlotPolicy, Slots, Ticker};
+use tasklane_http::{HttpConfig, Router};
+use tasklane_ports::{Clock, Ids, Ports, SystemChance, SystemClock, Wakeup};
+use tasklane_service::{Core, Limits, Service, Settings};
+use tasklane_store::{RunnerId, Store, StoreConfig};
 use tokio_util::task::TaskTracker;
 
 use super::{
     AwsLambda, CloudWatchLogs, EventBridgeEvents, KmsSecretBox, LambdaSettings, SqsWakeups, StackSettings, config,
     http_client,
-};
-use crate::{
-    adapters::HttpDocuments,
-    auth::{AuthSettings, Authenticator, GuessSettings, oidc::Issuer},
-    dispatch::{Dispatcher, FunctionDirectory, Idle, SlotLimits, SlotPolicy, Slots, Ticker},
-    http::{self, HttpConfig, Router},
-    ports::{Clock, Ids, Ports, SystemChance, SystemClock, Wakeup},
-    service::{Core, Limits, Service, Settings},
-    store::{RunnerId, Store, StoreConfig},
 };
 
 /// Everything of one stack that a process on AWS works with.
@@ -121,7 +119,7 @@ impl Stack {
             answer_patience: ANSWER_ANYTHING_WITHIN,
             ..HttpConfig::default()
         };
-        http::router(service, Arc::new(authenticator.trusting(issuer)), config, self.in_flight.clone())
+        tasklane_http::router(service, Arc::new(authenticator.trusting(issuer)), config, self.in_flight.clone())
     }
 
     /// Waits for what goes on after its caller was answered.

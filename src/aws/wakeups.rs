@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use serde::{Deserialize, Serialize};
+use tasklane_model::ObjectId;
+use tasklane_ports::{PortError, PortFuture, Wakeup, Wakeups};
+use tasklane_runtime::on_demand::OnDemand;
 
 use super::{config, fault::port_error};
-use crate::{
-    model::ObjectId,
-    ports::{PortError, PortFuture, Wakeup, Wakeups},
-    runtime::on_demand::OnDemand,
-};
 
 /// The longest delay of a message in SQS.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-timers.html>
@@ -126,7 +124,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::aws::testing::{ReplayClient, Reply};
+    use crate::testing::{ReplayClient, Reply};
 
     fn sent(message: &str) -> Reply {
         let digest = message; // the SDK only checks a digest that the response contains

@@ -2,12 +2,10 @@
 
 use anyhow::Context;
 use clap::Subcommand;
+use tasklane_aws::{config, operator};
+use tasklane_model::UserId;
 
 use super::{Outcome, Verdict, issued, output};
-use crate::{
-    aws::{config, operator},
-    model::UserId,
-};
 
 /// Administer a stack on AWS.
 #[derive(Debug, Subcommand)]

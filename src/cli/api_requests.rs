@@ -1,6 +1,8 @@
 //! `tasklane api-requests`: list. `logs` is in the file of the other logs.
 
 use clap::Subcommand;
+use tasklane_client::{Query, Record};
+use tasklane_model::{ApiRequest, FunctionName};
 
 use super::{
     Outcome, Verdict,
@@ -8,10 +10,6 @@ use super::{
     logs,
     session::{Remote, Session},
     table::{Layout, cell, optional},
-};
-use crate::{
-    client::{Query, Record},
-    model::{ApiRequest, FunctionName},
 };
 
 /// See the calls of API Functions and their logs.

@@ -7,13 +7,11 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use tasklane_client::{Client, ClientError, NewTaskBody};
+use tasklane_load::{Caller, Live, Pace, Report, Until, drive};
+use tasklane_model::{FunctionName, Json, Tags};
 
 use super::{Outcome, Verdict, functions, input::JsonSource, output, session::Session};
-use crate::{
-    client::{Client, ClientError, NewTaskBody},
-    load::{Caller, Live, Pace, Report, Until, drive},
-    model::{FunctionName, Json, Tags},
-};
 
 /// Make many calls of a Function and measure how long they take.
 ///

@@ -2,10 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::{
-    auth::oidc::{InvalidOidcConfig, IssuerUrl, OidcConfig},
-    http::{CorsOrigins, Hosts, HttpConfig, PublicUrl},
-};
+use tasklane_auth::oidc::{InvalidOidcConfig, IssuerUrl, OidcConfig};
+use tasklane_http::{CorsOrigins, Hosts, HttpConfig, PublicUrl};
 
 /// Flags to be flattened into a command's arguments.
 #[derive(Debug, clap::Args)]

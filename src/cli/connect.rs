@@ -8,12 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use tasklane_client::{BaseUrl, Client, Credential, StoredCredentials};
+use tasklane_model::Secret;
 
 use super::{output, table::plain};
-use crate::{
-    client::{BaseUrl, Client, Credential, StoredCredentials},
-    model::Secret,
-};
 
 // No doc comment: clap would show it instead of the subcommand's own.
 #[derive(Clone, Debug, Default, clap::Args)]

@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use clap::Subcommand;
+use tasklane_client::{CreatedCredential, CredentialSummary, NewCredential, Record, StoredCredentials};
+use tasklane_model::{ApplicationId, ObjectId, Permission, Permissions, UserId};
+use tasklane_ports::{Clock, SystemClock};
 
 use super::{
     Outcome, Verdict, input, output,
     session::{Remote, Session},
     table::{Layout, cell, optional},
-};
-use crate::{
-    client::{CreatedCredential, CredentialSummary, NewCredential, Record, StoredCredentials},
-    model::{ApplicationId, ObjectId, Permission, Permissions, UserId},
-    ports::{Clock, SystemClock},
 };
 
 /// Create, list and revoke credentials.

@@ -1,7 +1,8 @@
 //! `tasklane doctor`: checks a stack on AWS.
 
+use tasklane_aws::{config, operator};
+
 use super::{Outcome, Verdict, output};
-use crate::aws::{config, operator};
 
 /// Check a stack on AWS for problems, with your AWS credentials.
 ///

@@ -1,14 +1,13 @@
 //! `tasklane execute`: runs a Function directly.
 
+use tasklane_client::{ClientError, ServiceError};
+use tasklane_model::FunctionName;
+
 use super::{
     Outcome, Verdict, functions,
     input::JsonSource,
     output,
     session::{Session, indented_json},
-};
-use crate::{
-    client::{ClientError, ServiceError},
-    model::FunctionName,
 };
 
 /// Run a Function now, bypassing the queue, and wait for its result.

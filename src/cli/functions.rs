@@ -1,15 +1,13 @@
 //! `tasklane list`, `get`, `delete`, `enable`, `disable`: Functions.
 
 use serde_json::Value;
+use tasklane_client::{FunctionDetails, HowMany, Record};
+use tasklane_model::{FunctionName, FunctionSummary};
 
 use super::{
     Outcome, Verdict,
     session::Session,
     table::{Layout, cell, optional},
-};
-use crate::{
-    client::{FunctionDetails, HowMany, Record},
-    model::{FunctionName, FunctionSummary},
 };
 
 /// List the Functions of the service.

@@ -10,8 +10,7 @@ use std::{
 
 use anyhow::Context;
 use jiff::{Span, SpanRelativeTo};
-
-use crate::model::{Json, Timestamp};
+use tasklane_model::{Json, Timestamp};
 
 /// Where JSON comes from: the argument itself, a file (`@FILE`) or stdin (`-`).
 #[derive(Clone, Debug)]

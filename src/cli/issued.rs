@@ -1,6 +1,7 @@
 //! Credentials that were issued here, as clients keep them.
 
-use crate::{auth::IssuedCredential, client::StoredCredentials};
+use tasklane_auth::IssuedCredential;
+use tasklane_client::StoredCredentials;
 
 /// The lines of a credentials file for the service at `host`.
 pub(super) fn stored(host: &str, new: &IssuedCredential) -> StoredCredentials {

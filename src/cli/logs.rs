@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use tasklane_client::{Client, ClientError, LogSource};
+use tasklane_model::{ObjectId, Task, TaskStatus, Timestamp};
+use tasklane_ports::LogLine;
 
 use super::{Outcome, Verdict, output, session::Session};
-use crate::{
-    client::{Client, ClientError, LogSource},
-    model::{ObjectId, Task, TaskStatus, Timestamp},
-    ports::LogLine,
-};
 
 /// Show the logs of a Task.
 #[derive(Debug, clap::Args)]
@@ -154,7 +152,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::client::testing::{Seen, Server};
+    use tasklane_client::testing::{Seen, Server};
 
     const ID: &str = "0123456789abcdef01234567";
 

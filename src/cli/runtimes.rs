@@ -1,9 +1,9 @@
 //! `tasklane runtimes`: the runtimes of this machine.
 
 use anyhow::Context;
+use tasklane_lambda_local::{Sdk, SdkLanguage};
 
 use super::{Outcome, Verdict, output};
-use crate::local::lambda::{Sdk, SdkLanguage};
 
 /// Manage the runtimes of this machine.
 #[derive(Debug, clap::Subcommand)]

@@ -1,6 +1,9 @@
 //! `tasklane schedules`: create, list, delete.
 
 use clap::Subcommand;
+use tasklane_client::{NewScheduleBody, Query, Record};
+use tasklane_model::{FunctionName, Interval, ObjectId, Priority, Schedule};
+use tasklane_ports::{Clock, SystemClock};
 
 use super::{
     Outcome, Verdict,
@@ -9,11 +12,6 @@ use super::{
     session::{Remote, Session},
     table::{Layout, cell, optional},
     tasks,
-};
-use crate::{
-    client::{NewScheduleBody, Query, Record},
-    model::{FunctionName, Interval, ObjectId, Priority, Schedule},
-    ports::{Clock, SystemClock},
 };
 
 /// Create Tasks at a fixed interval.

@@ -1,12 +1,10 @@
 //! What a subcommand needs to talk to a service and to show the responses.
 
 use serde::{Serialize, de::DeserializeOwned};
+use tasklane_client::{Client, Listing, Record};
+use tasklane_model::Json;
 
 use super::{Outcome, connect::ConnectArgs, output, table::Layout};
-use crate::{
-    client::{Client, Listing, Record},
-    model::Json,
-};
 
 // No doc comment: clap would show it instead of the subcommand's own.
 #[derive(Debug, clap::Args)]

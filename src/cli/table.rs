@@ -3,9 +3,9 @@
 use std::io::{self, IsTerminal};
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets::NOTHING};
+use tasklane_model::TaskStatus;
 
 use super::{output, terminal};
-use crate::model::TaskStatus;
 
 /// The layout of a table.
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,9 @@
 
 use anyhow::bail;
 use clap::Subcommand;
+use tasklane_client::{NewTaskBody, Query, Record};
+use tasklane_model::{FunctionName, ObjectId, Priority, Tags, Task, TaskStatus};
+use tasklane_ports::{Clock, SystemClock};
 
 use super::{
     Outcome, Verdict,
@@ -10,11 +13,6 @@ use super::{
     logs,
     session::{Remote, Session, indented_json},
     table::{Layout, cell, optional},
-};
-use crate::{
-    client::{NewTaskBody, Query, Record},
-    model::{FunctionName, ObjectId, Priority, Tags, Task, TaskStatus},
-    ports::{Clock, SystemClock},
 };
 
 /// Create Tasks, and see their status and logs.

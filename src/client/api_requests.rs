@@ -1,7 +1,8 @@
 //! API Requests (contract §5).
 
+use tasklane_model::ApiRequest;
+
 use super::{Client, ClientError, HowMany, Listing, Query};
-use crate::model::ApiRequest;
 
 impl Client {
     /// API Requests that a query matches.

@@ -1,6 +1,6 @@
 //! How requests are authenticated.
 
-use crate::model::Secret;
+use tasklane_model::Secret;
 
 /// The credential that a client sends (contract §7).
 #[derive(Clone, Debug, PartialEq, Eq)]

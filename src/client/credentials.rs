@@ -2,9 +2,9 @@
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
+use tasklane_model::{ApplicationId, Identity, ObjectId, Page, Permissions, Secret, Timestamp, UserId};
 
 use super::{Client, ClientError, Record, transport::Call};
-use crate::model::{ApplicationId, Identity, ObjectId, Page, Permissions, Secret, Timestamp, UserId};
 
 /// The body of `POST /tasklane/v1/credentials`.
 #[derive(Clone, Debug, Serialize)]

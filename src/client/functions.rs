@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, fmt};
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
+use tasklane_model::{
+    AffectedRecords, FunctionName, FunctionSummary, Json, Page, RetryPolicy, Task, Timestamp, json::even_null,
+};
 
 use super::{
     Client, ClientError, Record,
     transport::{Call, EXECUTION, UPLOAD},
-};
-use crate::model::{
-    AffectedRecords, FunctionName, FunctionSummary, Json, Page, RetryPolicy, Task, Timestamp, json::even_null,
 };
 
 /// The response of `GET /functions/{name}`. Lenient, because an older or newer service may send fewer or more fields.

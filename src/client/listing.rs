@@ -3,9 +3,9 @@
 use std::{collections::HashSet, marker::PhantomData};
 
 use serde::{Deserialize, de::DeserializeOwned};
+use tasklane_model::{Json, ObjectId};
 
 use super::{Client, ClientError, Query, Record};
-use crate::model::{Json, ObjectId};
 
 /// How many records to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

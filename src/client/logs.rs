@@ -1,12 +1,10 @@
 //! The logs of Functions.
 
 use serde::Deserialize;
+use tasklane_model::{ObjectId, Timestamp};
+use tasklane_ports::LogLine;
 
 use super::{Client, ClientError, Query, listing::PAGE, transport::Call};
-use crate::{
-    model::{ObjectId, Timestamp},
-    ports::LogLine,
-};
 
 /// The run whose lines are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove
 
 /// The value of the `Authorization` header for one request. `timestamp` is in seconds since 1970. No two
 /// requests of the same second may have the same `nonce`.
-pub(crate) fn authorization(keys: &OAuth1Keys, method: &Method, url: &Url, nonce: &str, timestamp: i64) -> String {
+pub fn authorization(keys: &OAuth1Keys, method: &Method, url: &Url, nonce: &str, timestamp: i64) -> String {
     let timestamp = timestamp.to_string();
     let mut oauth = vec![
         ("oauth_consumer_key", keys.consumer_key.as_str()),
@@ -83,7 +83,7 @@ fn encode_bytes(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Secret;
+    use tasklane_model::Secret;
 
     fn keys(token: Option<(&str, &str)>) -> OAuth1Keys {
         OAuth1Keys {

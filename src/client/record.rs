@@ -1,8 +1,7 @@
 //! A response of the service, parsed and as it was sent.
 
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-
-use crate::model::Json;
+use tasklane_model::Json;
 
 /// A record of the service: parsed for people, and as JSON for programs, which may know fields that we do not.
 #[derive(Clone, Debug)]

@@ -2,9 +2,9 @@
 
 use reqwest::Method;
 use serde::Serialize;
+use tasklane_model::{AffectedRecords, FunctionName, Interval, Json, ObjectId, Priority, Schedule, Timestamp};
 
 use super::{Client, ClientError, HowMany, Listing, Query, Record, transport::Call};
-use crate::model::{AffectedRecords, FunctionName, Interval, Json, ObjectId, Priority, Schedule, Timestamp};
 
 /// The body of `POST /schedules`.
 #[derive(Clone, Debug, Serialize)]

@@ -7,8 +7,9 @@ use std::{
     path::Path,
 };
 
+use tasklane_model::Secret;
+
 use super::{Credential, OAuth1Keys};
-use crate::model::Secret;
 
 /// The content of a credentials file or of the environment. The official SDK and CLI read the same lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

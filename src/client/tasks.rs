@@ -1,9 +1,9 @@
 //! Tasks (contract §3, §4).
 
 use serde::Serialize;
+use tasklane_model::{AffectedRecords, FunctionName, Json, ObjectId, Priority, Tags, Task, Timestamp};
 
 use super::{Client, ClientError, HowMany, Listing, Query, Record, transport::Call};
-use crate::model::{AffectedRecords, FunctionName, Json, ObjectId, Priority, Tags, Task, Timestamp};
 
 /// The body of `POST /tasks/v1/`.
 #[derive(Clone, Debug, Serialize)]

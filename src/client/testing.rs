@@ -1,5 +1,8 @@
 //! A small HTTP server whose responses a test determines.
 
+// An error in a test's helper fails the test.
+#![allow(clippy::unwrap_used)]
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
@@ -10,36 +13,40 @@ use axum::{
     response::IntoResponse,
 };
 use serde_json::Value;
+use tasklane_model::Secret;
 
 use super::{BaseUrl, Client, Credential};
-use crate::model::Secret;
 
 /// A request as it was received.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    pub(crate) method: String,
+pub struct Seen {
+    /// `GET`.
+    pub method: String,
     /// With the query, undecoded.
-    pub(crate) target: String,
-    pub(crate) authorization: String,
-    pub(crate) body: Value,
+    pub target: String,
+    /// The header of that name; empty without one.
+    pub authorization: String,
+    /// Null without one.
+    pub body: Value,
 }
 
 impl Seen {
     /// `GET /tasks/v1/`.
-    pub(crate) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         format!("{} {}", self.method, self.target)
     }
 }
 
 /// Answers every request with the result of a function, and records the requests.
-pub(crate) struct Server {
+pub struct Server {
     address: String,
     seen: Arc<Mutex<Vec<Seen>>>,
     serving: tokio::task::JoinHandle<()>,
 }
 
 impl Server {
-    pub(crate) async fn start(answer: impl Fn(&Seen) -> (u16, Value) + Send + Sync + 'static) -> Self {
+    /// Listens on a free port of this machine.
+    pub async fn start(answer: impl Fn(&Seen) -> (u16, Value) + Send + Sync + 'static) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (answer, remembered) = (Arc::new(answer), seen.clone());
         let router = Router::new().fallback(move |request: Request| {
@@ -65,24 +72,29 @@ impl Server {
         Self { address, seen, serving }
     }
 
-    pub(crate) fn address(&self) -> &str {
+    /// `http://127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
         &self.address
     }
 
-    pub(crate) fn client(&self) -> Client {
+    /// A client with a token, which waits for nothing between its tries.
+    pub fn client(&self) -> Client {
         self.client_with(Credential::Bearer(Secret::new("s3cret-token")))
     }
 
-    pub(crate) fn client_with(&self, credential: Credential) -> Client {
+    /// The same with these credentials.
+    pub fn client_with(&self, credential: Credential) -> Client {
         Client::new(BaseUrl::from_host(&self.address).unwrap(), credential).unwrap().with_retry_delays(&[])
     }
 
-    pub(crate) fn seen(&self) -> Vec<Seen> {
+    /// Every request so far.
+    pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// `GET /tasks/v1/` and so on, in the order of arrival.
-    pub(crate) fn lines(&self) -> Vec<String> {
+    /// The same, as [`Seen::line`] says it.
+    pub fn lines(&self) -> Vec<String> {
         self.seen().iter().map(Seen::line).collect()
     }
 }

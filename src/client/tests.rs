@@ -9,9 +9,9 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
+use tasklane_model::{FunctionName, Json, ObjectId, Secret};
 
 use super::{testing::Server, *};
-use crate::model::{FunctionName, Json, ObjectId, Secret};
 
 const ID: &str = "0123456789abcdef01234567";
 
@@ -250,7 +250,7 @@ async fn a_created_credential_does_not_show_its_secrets_by_accident() {
     let new = NewCredential {
         user_id: "ada".to_owned().try_into().unwrap(),
         application_id: None,
-        permissions: crate::model::Permissions::parse(["VIEW_TASKS"]).unwrap(),
+        permissions: tasklane_model::Permissions::parse(["VIEW_TASKS"]).unwrap(),
         expires_timestamp: None,
     };
     let created = server.client().create_credential(&new).await.unwrap().value;

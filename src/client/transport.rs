@@ -10,9 +10,9 @@ use reqwest::{
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use tasklane_model::{Json, Page};
 
 use super::{BaseUrl, ClientError, Credential, Record, ServiceError, error::root_cause, oauth1};
-use crate::model::{Json, Page};
 
 /// A client of one service, as one caller.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ impl Client {
         &self.base
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(super) fn with_retry_delays(mut self, delays: &[Duration]) -> Self {
         self.retry_delays = delays.to_vec();
         self

@@ -3,6 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
+use tasklane_model::{Function, ObjectId, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp};
+use tasklane_ports::Ports;
+use tasklane_store::{Candidate, Store, StoreError, TaskRecord};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info_span, warn};
@@ -11,11 +14,6 @@ use super::{
     Ended, FunctionDirectory, Runner, Slot, Slots,
     look::{Chosen, Lacking, Look, Search},
     new_run, tell_of,
-};
-use crate::{
-    model::{Function, ObjectId, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp},
-    ports::Ports,
-    store::{Candidate, Store, StoreError, TaskRecord},
 };
 
 /// How many Tasks are made ready at once.

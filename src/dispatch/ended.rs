@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use tasklane_model::{FunctionName, ObjectId, TaskStatus};
 use tracing::info;
 
 use super::Ended;
-use crate::model::{FunctionName, ObjectId, TaskStatus};
 
 /// The target of the log line that each run of a Task ends with: `task`, `function`, `outcome` (complete, failed, retried
 /// or unknown), `late_ms` (how long after it was due it started; not of a direct execution, which is never due) and
@@ -13,13 +13,7 @@ use crate::model::{FunctionName, ObjectId, TaskStatus};
 pub const ENDED_RUNS: &str = "tasklane::runs";
 
 /// Tells how a run of this Task ended.
-pub(crate) fn tell_of<R>(
-    task: ObjectId,
-    function: &FunctionName,
-    ended: &Ended<R>,
-    late: Option<Duration>,
-    took: Duration,
-) {
+pub fn tell_of<R>(task: ObjectId, function: &FunctionName, ended: &Ended<R>, late: Option<Duration>, took: Duration) {
     let outcome = match ended {
         Ended::Complete(..) => "complete",
         Ended::Failed(task, _) if task.status == TaskStatus::Retried => "retried",

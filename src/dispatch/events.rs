@@ -1,12 +1,9 @@
 //! `task_failed` on the wire: at least once for each failure.
 
+use tasklane_model::{Task, TaskError, TaskErrorKind};
+use tasklane_ports::{Ports, TaskFailedEvent};
+use tasklane_store::Store;
 use tracing::warn;
-
-use crate::{
-    model::{Task, TaskError, TaskErrorKind},
-    ports::{Ports, TaskFailedEvent},
-    store::Store,
-};
 
 /// Publishes the failure of a Task and notes that it was. Should either not work out, the Task stays marked as
 /// unpublished and the ticker publishes it (again): receivers tell doubles by the event's id.

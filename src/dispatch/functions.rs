@@ -6,12 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    model::{Function, FunctionName, Timestamp},
-    ports::Clock,
-    runtime::kept::Kept,
-    store::{QueueLane, Store, StoreError},
-};
+use tasklane_model::{Function, FunctionName, Timestamp};
+use tasklane_ports::Clock;
+use tasklane_runtime::kept::Kept;
+use tasklane_store::{QueueLane, Store, StoreError};
 
 /// How old a record may be. Within one process a change is seen at once ([`FunctionDirectory::forget`]); across
 /// processes after this long, well within the 5 s that a revoked permission may linger. Tasks read the

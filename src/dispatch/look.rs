@@ -2,11 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use tasklane_model::{Function, FunctionName, Lane};
+use tasklane_store::{Candidate, QueueLane, SlotScope, Store, StoreError};
+
 use super::{Acquired, FunctionDirectory, Slot, Slots};
-use crate::{
-    model::{Function, FunctionName, Lane},
-    store::{Candidate, QueueLane, SlotScope, Store, StoreError},
-};
 
 /// How many heads of the queue are read at once: some may be taken by others, or wait for their Function's own limit.
 const HEADS: usize = 16;

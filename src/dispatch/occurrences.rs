@@ -1,13 +1,11 @@
 //! Occurrences of Schedules that become Tasks.
 
+use tasklane_model::{Schedule, Task, TaskOrigin, Timestamp};
+use tasklane_ports::Ports;
+use tasklane_store::{Store, StoreError};
 use tracing::warn;
 
 use super::FunctionDirectory;
-use crate::{
-    model::{Schedule, Task, TaskOrigin, Timestamp},
-    ports::Ports,
-    store::{Store, StoreError},
-};
 
 /// Creates the Task of the latest occurrence that is due and moves the schedule on, in one transaction: once per
 /// occurrence, however many callers see it. Occurrences that were missed before the latest one are passed over.

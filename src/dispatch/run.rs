@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tasklane_model::{
+    Function, Json, Lane, ObjectId, Task, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp,
+};
+use tasklane_ports::{Invocation, InvokeError, InvokeRequest, Outcome, Ports, Wakeup};
+use tasklane_runtime::backoff::Backoff;
+use tasklane_store::{AttemptToken, Run, RunnerId, Store, StoreError};
 use tracing::{error, info, warn};
 
 use super::{delay_before_retry, publish_failure, slots::RUN_GRACE};
-use crate::{
-    model::{Function, Json, Lane, ObjectId, Task, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp},
-    ports::{Invocation, InvokeError, InvokeRequest, Outcome, Ports, Wakeup},
-    runtime::backoff::Backoff,
-    store::{AttemptToken, Run, RunnerId, Store, StoreError},
-};
 
 /// Runs claimed Tasks.
 #[derive(Clone)]

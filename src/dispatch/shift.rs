@@ -2,15 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tasklane_model::{ObjectId, Timestamp};
+use tasklane_ports::{Ports, Wakeup};
+use tasklane_store::StoreError;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::{Claimed, Dispatcher, Idle, Slots};
-use crate::{
-    model::{ObjectId, Timestamp},
-    ports::{Ports, Wakeup},
-    store::StoreError,
-};
 
 /// How long before its end a shift claims nothing more: the longest run (300 s), the grace of its lease (30 s), and
 /// what it takes to write outcomes down.

@@ -2,16 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tasklane_model::{TaskError, TaskErrorKind, task::ZOMBIE_ERROR_NAME};
+use tasklane_ports::{Ports, Wakeup};
+use tasklane_store::{Promoted, RunnerId, Store, StoreError, TaskRecord};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{FunctionDirectory, materialise, publish_failure};
-use crate::{
-    model::{TaskError, TaskErrorKind, task::ZOMBIE_ERROR_NAME},
-    ports::{Ports, Wakeup},
-    store::{Promoted, RunnerId, Store, StoreError, TaskRecord},
-};
 
 /// How many rows are handled between two looks at the clock.
 const BATCH: usize = 100;

@@ -17,7 +17,7 @@ use super::TARGETS;
 const VARIATIONS: u32 = 2000;
 
 fn folder(of: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(of)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz").join(of)
 }
 
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {

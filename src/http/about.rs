@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use http::Method;
 use serde::Serialize;
+use tasklane_model::Result;
+use tasklane_service::Service;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -20,7 +22,6 @@ use super::{
     endpoints::{GROUPS, Group},
     openapi,
 };
-use crate::{model::Result, service::Service};
 
 /// The groups of this file. The document has a group of its own because its path lies among those of Tasks.
 static ABOUT: [Group; 2] =

@@ -3,10 +3,8 @@
 
 use std::marker::PhantomData;
 
-use crate::{
-    model::{Caller, Error, Identity, Permission, Result},
-    service::Service,
-};
+use tasklane_model::{Caller, Error, Identity, Permission, Result};
+use tasklane_service::Service;
 
 /// A caller who meets a rule. Only [`Access::admit`] makes values of these types.
 pub trait Access: Sized + Send + 'static {
@@ -53,19 +51,19 @@ macro_rules! permission_types {
         /// Each permission as a type.
         pub mod permission {
             $(
-                #[doc = concat!("[`Permission::", stringify!($name), "`](crate::model::Permission::", stringify!($name), ").")]
+                #[doc = concat!("[`Permission::", stringify!($name), "`](tasklane_model::Permission::", stringify!($name), ").")]
                 #[derive(Debug)]
                 #[allow(dead_code)] // some are checked in the service, and no endpoint asks for them
                 pub enum $name {}
                 impl super::PermissionType for $name {
-                    const PERMISSION: crate::model::Permission = crate::model::Permission::$name;
+                    const PERMISSION: tasklane_model::Permission = tasklane_model::Permission::$name;
                 }
             )*
         }
     };
 }
 
-crate::model::permissions!(permission_types);
+tasklane_model::permissions!(permission_types);
 
 /// Anybody.
 #[derive(Debug)]
@@ -167,7 +165,7 @@ impl<P: PermissionType> Access for ByPermissionMode<P> {
 #[cfg(test)]
 mod tests {
     use super::{permission::ViewTasks, *};
-    use crate::model::{ApplicationId, ErrorKind, Permissions, UserId};
+    use tasklane_model::{ApplicationId, ErrorKind, Permissions, UserId};
 
     fn user(permissions: &[&str]) -> Caller {
         let identity = Identity {

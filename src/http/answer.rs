@@ -8,6 +8,8 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
+use tasklane_model::{Error, ErrorKind, Result};
+use tasklane_service::ApiAnswer;
 use utoipa::{
     ToSchema,
     openapi::{
@@ -18,10 +20,6 @@ use utoipa::{
 };
 
 use super::openapi::{Schemas, reference};
-use crate::{
-    model::{Error, ErrorKind, Result},
-    service::ApiAnswer,
-};
 
 /// A value that a handler responds with.
 pub trait Answer: Send + 'static {

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use axum::{body::Body, response::Response};
 use futures::future::BoxFuture;
 use http::{Method, Request};
+use tasklane_model::{ErrorKind, Permission, Result};
 use utoipa::openapi::path::HttpMethod;
 
 use super::{
@@ -15,7 +16,6 @@ use super::{
     openapi::{Description, Schemas, Types},
     params::Params,
 };
-use crate::model::{ErrorKind, Permission, Result};
 
 /// One method of one path.
 #[derive(Clone)]
@@ -159,10 +159,8 @@ fn types<M, H: Handler<M>>(path_name: &str, schemas: &mut Schemas) -> Types {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        http::{access::Anybody, answer::Json},
-        service::Service,
-    };
+    use crate::{access::Anybody, answer::Json};
+    use tasklane_service::Service;
 
     fn at(path: &'static str) -> Endpoint {
         async fn nothing(_: Service, _: Anybody) -> Result<Json<bool>> {

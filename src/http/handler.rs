@@ -5,6 +5,9 @@ use std::{marker::PhantomData, sync::Arc};
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, header, request::Parts};
+use tasklane_auth::{Authenticator, RequestParts};
+use tasklane_model::{Caller, Permission, Result};
+use tasklane_service::Service;
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -17,11 +20,6 @@ use super::{
     head::Head,
     input::Input,
     params::Params,
-};
-use crate::{
-    auth::{Authenticator, RequestParts},
-    model::{Caller, Permission, Result},
-    service::Service,
 };
 
 /// What all requests share.

@@ -7,9 +7,9 @@
 use std::net::IpAddr;
 
 use http::{header, request::Parts};
+use tasklane_model::{Error, ErrorKind, Result};
 
 use super::{connection::LocalAddress, public_url::PublicUrl};
-use crate::model::{Error, ErrorKind, Result};
 
 /// The names by which clients reach the service.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,7 @@
 //! Values that handlers read from a request's body.
 
 use bytes::Bytes;
+use tasklane_model::{ErrorKind, Result};
 use utoipa::{
     ToSchema,
     openapi::{
@@ -15,7 +16,6 @@ use super::{
     head::Head,
     openapi::{Schemas, reference},
 };
-use crate::model::{ErrorKind, Result};
 
 /// A value that is read from a request's body.
 pub trait Input: Sized + Send + 'static {

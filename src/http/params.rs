@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 
+use tasklane_model::{Error, ErrorKind, FunctionName, ObjectId, Result};
+use tasklane_rql::{FunctionLogBounds, Query, RunLogBounds};
 use utoipa::{
     PartialSchema,
     openapi::{
@@ -12,10 +14,6 @@ use utoipa::{
 };
 
 use super::head::Head;
-use crate::{
-    model::{Error, ErrorKind, FunctionName, ObjectId, Result},
-    rql::{self, FunctionLogBounds, Query, RunLogBounds},
-};
 
 /// A value that is read from a request's head.
 pub trait Params: Sized + Send + 'static {
@@ -49,7 +47,7 @@ pub struct WithDescendants(pub bool);
 /// A list of records that can be queried with RQL.
 pub trait Listed: Send + 'static {
     /// The fields of a record.
-    const SCHEMA: rql::Schema;
+    const SCHEMA: tasklane_rql::Schema;
 }
 
 /// The RQL of a list (19).
@@ -184,7 +182,7 @@ impl<L: Listed> Params for Rql<L> {
 
 impl Params for RunLogRql {
     fn read(head: &Head) -> Result<Self> {
-        rql::run_log_bounds(head.query()).map(Self)
+        tasklane_rql::run_log_bounds(head.query()).map(Self)
     }
 
     fn parameters(_: &str) -> Vec<Parameter> {
@@ -199,7 +197,7 @@ impl Params for RunLogRql {
 
 impl Params for FunctionLogRql {
     fn read(head: &Head) -> Result<Self> {
-        rql::function_log_bounds(head.query()).map(Self)
+        tasklane_rql::function_log_bounds(head.query()).map(Self)
     }
 
     fn parameters(_: &str) -> Vec<Parameter> {

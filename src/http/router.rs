@@ -13,12 +13,14 @@ use std::{
 use axum::{body::Body, response::Response};
 use futures::future::BoxFuture;
 use http::{HeaderValue, Method, Request, header};
+use tasklane_auth::Authenticator;
+use tasklane_runtime::on_demand::OnDemand;
+use tasklane_service::Service;
 use tokio_util::task::TaskTracker;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::cors::CorsLayer;
 
 use super::{about, config::HttpConfig, cors, endpoint::Endpoint, endpoints::Group, framing, handler::Shared, serve};
-use crate::{auth::Authenticator, runtime::on_demand::OnDemand, service::Service};
 
 /// The whole HTTP side, for any server that speaks `tower::Service`: size limits, time limits, logging and CORS are
 /// included. It knows nothing of sockets.

@@ -5,13 +5,11 @@ use std::{any::Any, error::Error as StdError, panic::AssertUnwindSafe, sync::Arc
 use axum::{body::Body, response::Response};
 use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method, Request};
+use tasklane_model::{Error, ErrorKind, Result};
+use tasklane_runtime::detach::detach_on_drop;
 use tracing::{Instrument, Span, field};
 
 use super::{answer::error_response, body::Incoming, endpoint::Endpoint, handler::Shared};
-use crate::{
-    model::{Error, ErrorKind, Result},
-    runtime::detach::detach_on_drop,
-};
 
 /// Identifies one request, in the log and for its client.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -1,11 +1,9 @@
 //! The administrator of one machine: a credential with every permission.
 
-use crate::{
-    auth::{self, CredentialSource, IssuedCredential, SecretBox},
-    model::{Identity, Permissions, UserId},
-    ports::{PortError, Ports},
-    store::{Store, StoreError},
-};
+use tasklane_auth::{CredentialSource, IssuedCredential, SecretBox};
+use tasklane_model::{Identity, Permissions, UserId};
+use tasklane_ports::{PortError, Ports};
+use tasklane_store::{Store, StoreError};
 
 /// Who the administrator is.
 const USER: &str = "administrator";
@@ -39,14 +37,14 @@ pub async fn ensure(
         application_id: None,
         permissions: Permissions::all(),
     };
-    let (new, stored) = auth::issue(identity, None, ports.clock.now(), &ports.ids, secrets).await?;
+    let (new, stored) = tasklane_auth::issue(identity, None, ports.clock.now(), &ports.ids, secrets).await?;
     store.credentials.put(&stored).await?;
     Ok(Some(new))
 }
 
 /// Whether an access token is an administrator's, with every permission that this version knows.
 async fn is_valid(access_token: &str, store: &Store, ports: &Ports) -> Result<bool, AdministratorError> {
-    let Some(hash) = auth::access_token_hash(access_token) else { return Ok(false) };
+    let Some(hash) = tasklane_auth::access_token_hash(access_token) else { return Ok(false) };
     let found = store.credentials.by_access_token_hash(&hash).await?;
     Ok(found.is_some_and(|stored| {
         stored.identity.permissions == Permissions::all() && !stored.has_expired(ports.clock.now())

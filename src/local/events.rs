@@ -9,9 +9,8 @@ use std::{
     time::Duration,
 };
 
+use tasklane_ports::{Events, PortError, PortFuture, TaskFailedEvent};
 use tokio::sync::broadcast;
-
-use crate::ports::{Events, PortError, PortFuture, TaskFailedEvent};
 
 /// How long a webhook may take to answer.
 const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -189,7 +188,7 @@ impl Webhook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{FunctionName, ObjectId, TaskError, TaskErrorKind, Timestamp};
+    use tasklane_model::{FunctionName, ObjectId, TaskError, TaskErrorKind, Timestamp};
 
     fn event() -> TaskFailedEvent {
         TaskFailedEvent::new(

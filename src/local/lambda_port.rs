@@ -3,12 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-
-use super::lambda::{self, LocalLambda, MachineFailure};
-use crate::{
-    model::{Deployment, FunctionName, FunctionSpec, Invocation, InvokeError, InvokeRequest},
-    ports::{DeployError, Lambda, PortError, PortFuture},
-};
+use tasklane_lambda_local::{LocalLambda, MachineFailure};
+use tasklane_model::{Deployment, FunctionName, FunctionSpec, Invocation, InvokeError, InvokeRequest};
+use tasklane_ports::{DeployError, Lambda, PortError, PortFuture};
 
 /// The local Lambda as a port.
 pub struct LambdaPort(pub Arc<LocalLambda>);
@@ -20,7 +17,7 @@ impl Lambda for LambdaPort {
         code: Option<Bytes>,
         current: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>> {
-        Box::pin(async move { Ok(self.0.deploy(spec, code, current).await?) })
+        Box::pin(async move { self.0.deploy(spec, code, current).await.map_err(deploy_error) })
     }
 
     fn retire<'a>(
@@ -35,7 +32,7 @@ impl Lambda for LambdaPort {
     }
 
     fn remove<'a>(&'a self, function: &'a FunctionName) -> PortFuture<'a, Result<(), PortError>> {
-        Box::pin(async move { Ok(self.0.remove(function).await?) })
+        Box::pin(async move { self.0.remove(function).await.map_err(port_error) })
     }
 
     fn invoke<'a>(&'a self, request: InvokeRequest<'a>) -> PortFuture<'a, Result<Invocation, InvokeError>> {
@@ -43,19 +40,16 @@ impl Lambda for LambdaPort {
     }
 }
 
-impl From<MachineFailure> for PortError {
-    fn from(failure: MachineFailure) -> Self {
-        Self { action: failure.action, cause: failure.cause }
-    }
+/// A failure of this machine, as every port reports one.
+pub fn port_error(failure: MachineFailure) -> PortError {
+    PortError { action: failure.action, cause: failure.cause }
 }
 
-impl From<lambda::DeployError> for DeployError {
-    fn from(error: lambda::DeployError) -> Self {
-        match error {
-            lambda::DeployError::InvalidCode(invalid) => Self::InvalidCode(invalid.to_string()),
-            lambda::DeployError::InvalidConfiguration(why) => Self::InvalidConfiguration(why),
-            lambda::DeployError::Machine(failure) => Self::Port(failure.into()),
-        }
+fn deploy_error(error: tasklane_lambda_local::DeployError) -> DeployError {
+    match error {
+        tasklane_lambda_local::DeployError::InvalidCode(invalid) => DeployError::InvalidCode(invalid.to_string()),
+        tasklane_lambda_local::DeployError::InvalidConfiguration(why) => DeployError::InvalidConfiguration(why),
+        tasklane_lambda_local::DeployError::Machine(failure) => DeployError::Port(port_error(failure)),
     }
 }
 
@@ -64,14 +58,21 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::{
-        local::{
-            lambda::{JailMode, LocalLambdaConfig, package::testing},
-            logs::{DEFAULT_RETENTION, LocalLogs},
-        },
-        model::{Configuration, EntryPoint, ObjectId, Outcome, Runtime, Timestamp},
-        ports::{LogPage, Logs as _, RunLogQuery},
-    };
+    use std::io::Write as _;
+
+    use crate::logs::{DEFAULT_RETENTION, LocalLogs};
+    use tasklane_lambda_local::{JailMode, LocalLambdaConfig};
+    use tasklane_model::{Configuration, EntryPoint, ObjectId, Outcome, Runtime, Timestamp};
+    use tasklane_ports::{LogPage, Logs as _, RunLogQuery};
+    use zip::{ZipWriter, write::SimpleFileOptions};
+
+    /// A package with one file.
+    fn package(name: &str, mode: u32, content: &[u8]) -> Vec<u8> {
+        let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        zip.start_file(name, SimpleFileOptions::default().unix_permissions(mode)).unwrap();
+        zip.write_all(content).unwrap();
+        zip.finish().unwrap().into_inner()
+    }
 
     fn spec(runtime: &str) -> FunctionSpec {
         let entry_point = EntryPoint::parse("index.handler").unwrap();
@@ -94,7 +95,7 @@ mod tests {
         let (lambda, logs) = port(folder.path());
         let spec = spec("provided.al2023");
         let bootstrap = "#!/bin/sh\necho starting\nexit 1\n";
-        let code = testing::zip_with_modes(&[("bootstrap", 0o755, bootstrap.as_bytes())]);
+        let code = package("bootstrap", 0o755, bootstrap.as_bytes());
         let deployment = lambda.deploy(&spec, Some(code.into()), None).await.unwrap();
         let correlation = ObjectId::new(Timestamp::EPOCH, 1);
         let (function, time_limit) = (&spec.name, spec.configuration.time_limit);
@@ -121,7 +122,7 @@ mod tests {
         let (lambda, _logs) = port(folder.path());
         let no_zip = lambda.deploy(&spec("provided.al2023"), Some("no zip".into()), None).await;
         assert!(matches!(&no_zip, Err(DeployError::InvalidCode(why)) if why.contains("zip")), "{no_zip:?}");
-        let zip = testing::zip(&[("a", "")]);
+        let zip = package("a", 0o644, b"");
         let java = lambda.deploy(&spec("java21"), Some(zip.into()), None).await;
         assert!(matches!(&java, Err(DeployError::InvalidConfiguration(why)) if why.contains("java21")), "{java:?}");
         let no_code = lambda.deploy(&spec("provided.al2023"), None, None).await;

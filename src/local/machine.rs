@@ -2,29 +2,27 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use tasklane_adapters::HttpDocuments;
+use tasklane_auth::{
+    AuthSettings, Authenticator, KeyFile, KeyFileError,
+    oidc::{Issuer, OidcConfig},
+};
+use tasklane_dispatch::{SlotLimits, SlotPolicy, Ticker};
+use tasklane_ports::{Ids, PortError, Ports, SystemChance, SystemClock};
+use tasklane_service::{AnonymousConcurrency, Core, Limits, Service, Settings};
+use tasklane_store::{RunnerId, Store, StoreConfig, StoreError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use super::{
     database::{self, DatabaseError},
     events::{EventsError, LocalEvents},
-    lambda::{JailMode, LocalLambda, LocalLambdaConfig, RuntimeSupport},
-    lambda_port::LambdaPort,
+    lambda_port::{LambdaPort, port_error},
     logs::{DEFAULT_RETENTION, LiveLog, LocalLogs},
     private::{close_to_others, make_private_dir, privately},
     wakeups::LocalWakeups,
 };
-use crate::{
-    adapters::HttpDocuments,
-    auth::{
-        AuthSettings, Authenticator, KeyFile, KeyFileError,
-        oidc::{Issuer, OidcConfig},
-    },
-    dispatch::{SlotLimits, SlotPolicy, Ticker},
-    ports::{Ids, PortError, Ports, SystemChance, SystemClock},
-    service::{AnonymousConcurrency, Core, Limits, Service, Settings},
-    store::{RunnerId, Store, StoreConfig, StoreError},
-};
+use tasklane_lambda_local::{JailMode, LocalLambda, LocalLambdaConfig, RuntimeSupport};
 
 /// The configuration of a machine.
 #[derive(Clone)]
@@ -180,7 +178,7 @@ fn start_lambda(config: &MachineConfig, logs: &LocalLogs) -> Result<Arc<LocalLam
     lambda.max_processes = runs.into_iter().map(usize::from).sum();
     lambda.strict_runtimes = config.strict_runtimes;
     lambda.jail = config.jail;
-    Ok(LocalLambda::new(lambda)?)
+    LocalLambda::new(lambda).map_err(port_error)
 }
 
 fn settings(config: &MachineConfig) -> Settings {

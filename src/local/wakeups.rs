@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
+use tasklane_ports::{PortError, PortFuture, Wakeup, Wakeups};
 use tokio::sync::Notify;
-
-use crate::ports::{PortError, PortFuture, Wakeup, Wakeups};
 
 /// Wakes the dispatcher and the ticker of the same process.
 ///

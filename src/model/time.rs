@@ -101,7 +101,7 @@ impl FromStr for Timestamp {
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// Milliseconds since the Unix epoch when a clock with this offset shows this time.
-pub(crate) fn millis(shown: DateTime, offset: Offset) -> i64 {
+pub fn millis(shown: DateTime, offset: Offset) -> i64 {
     let since_epoch = shown.duration_since(EPOCH) - SignedDuration::from_secs(i64::from(offset.seconds()));
     // Twenty thousand years of milliseconds fit into 64 bits.
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)

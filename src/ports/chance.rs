@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::model::{ObjectId, Timestamp};
+use tasklane_model::{ObjectId, Timestamp};
 
 /// Draws unpredictable random numbers.
 pub trait Chance: Send + Sync {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use tasklane_model::Timestamp;
+
 use super::PortFuture;
-use crate::model::Timestamp;
 
 /// Tells the time and waits for it.
 pub trait Clock: Send + Sync {

@@ -1,9 +1,9 @@
 //! Publishes events.
 
 use serde::{Deserialize, Serialize};
+use tasklane_model::{FunctionName, ObjectId, TaskError};
 
 use super::{PortError, PortFuture};
-use crate::model::{FunctionName, ObjectId, TaskError};
 
 /// Publishes events, at least once each.
 pub trait Events: Send + Sync {

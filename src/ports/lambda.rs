@@ -1,11 +1,11 @@
 //! Deploys and runs Functions.
 
 use bytes::Bytes;
+use tasklane_model::{Deployment, FunctionName};
 
 use super::{PortError, PortFuture};
-use crate::model::{Deployment, FunctionName};
 
-pub use crate::model::{FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Outcome};
+pub use tasklane_model::{FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Outcome};
 
 /// AWS Lambda, or a stand-in for it.
 pub trait Lambda: Send + Sync {

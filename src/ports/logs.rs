@@ -1,10 +1,10 @@
 //! Finds the lines that Functions logged.
 
 use serde::{Deserialize, Serialize};
+use tasklane_model::{FunctionName, ObjectId, Timestamp};
 use utoipa::ToSchema;
 
 use super::{PortError, PortFuture};
-use crate::model::{FunctionName, ObjectId, Timestamp};
 
 /// Finds the log lines of Functions.
 pub trait Logs: Send + Sync {

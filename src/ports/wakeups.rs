@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use tasklane_model::ObjectId;
+
 use super::{PortError, PortFuture};
-use crate::model::ObjectId;
 
 /// Wakes dispatchers. A wake-up is only a hint: a late, lost or duplicate one costs time, never a Task.
 pub trait Wakeups: Send + Sync {

@@ -7,9 +7,9 @@
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
+use tasklane_model::Result;
 
 use super::{Query, Schema, resolve};
-use crate::model::Result;
 
 /// Reads a query as it was sent, or else decoded. If both fail, the error is the one for the query as it was sent.
 pub(super) fn read(raw: &str, schema: &Schema) -> Result<Query> {

@@ -6,8 +6,9 @@
 
 use std::ops::Bound;
 
+use tasklane_model::{ObjectId, Timestamp};
+
 use super::{Comparison, FieldPath, Filter, Value};
-use crate::model::{ObjectId, Timestamp};
 
 impl Filter {
     /// The only strings that the field can hold; `None` if the filter does not restrict them. If the list is empty, no
@@ -148,7 +149,7 @@ fn upper_rank<T: Ord>(bound: Bound<T>) -> (bool, Option<(T, u8)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rql::{Query, Schema};
+    use crate::{Query, Schema};
 
     fn filter(text: &str) -> Filter {
         Query::parse(text, &Schema::TASKS).unwrap().filter.unwrap()

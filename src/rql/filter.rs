@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 
+use tasklane_model::json::Node;
+
 use super::{FieldPath, Value};
-use crate::model::json::Node;
 
 /// A condition on a record.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,10 +153,8 @@ fn any_element(field: &FieldPath, record: &Node<'_>, test: &mut dyn FnMut(&Node<
 mod tests {
     use serde_json::json;
 
-    use crate::{
-        model::Json,
-        rql::{Query, Schema},
-    };
+    use crate::{Query, Schema};
+    use tasklane_model::Json;
 
     fn check(record: serde_json::Value, met: &[&str], unmet: &[&str]) {
         let record = Json::from(record);

@@ -3,9 +3,9 @@
 use std::{ops::RangeBounds, sync::LazyLock};
 
 use serde_json::{Value, json};
+use tasklane_model::{ErrorKind, Json, ObjectId, Timestamp};
 
 use super::{Filter, MAX_LIMIT, Query, Schema, SortKey, function_log_bounds, project, run_log_bounds};
-use crate::model::{ErrorKind, Json, ObjectId, Timestamp};
 
 /// Reads the bytes as the query part of a URL, for each list.
 ///

@@ -10,13 +10,13 @@ use super::{
     Field, FieldKind, Value,
     syntax::{Fault, Word},
 };
-use crate::model::{
+use jiff::{fmt::temporal::Pieces, tz::Offset};
+use percent_encoding::percent_decode_str;
+use tasklane_model::{
     ObjectId, Timestamp,
     json::number::{self, Number},
     time::millis,
 };
-use jiff::{fmt::temporal::Pieces, tz::Offset};
-use percent_encoding::percent_decode_str;
 
 /// Reads a word as a value of this field. `None`: the field holds ids and the word is not an id, so nothing equals it.
 pub(super) fn read(word: Word<'_>, field: Field, name: &str) -> Result<Option<Value>, Fault> {
@@ -196,7 +196,7 @@ fn again(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::json::Node;
+    use tasklane_model::json::Node;
 
     fn read_as(kind: FieldKind, text: &str) -> Result<Option<Value>, String> {
         let field = Field { name: "f", kind, optional: kind == FieldKind::Any };

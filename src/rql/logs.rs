@@ -2,8 +2,9 @@
 
 use std::ops::Bound;
 
+use tasklane_model::{Error, ErrorKind, Result, Timestamp};
+
 use super::{Comparison, Filter, Query, Schema, Window};
-use crate::model::{Error, ErrorKind, Result, Timestamp};
 
 /// Which log lines of one run to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::json::Node;
+use tasklane_model::json::Node;
 
 /// The path to a field: `data.key` has two steps. A path without steps is the record (or the list element) itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -74,7 +74,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::Json;
+    use tasklane_model::Json;
 
     fn reached(path: &[&str], record: &Value) -> Vec<Value> {
         let mut found = Vec::new();

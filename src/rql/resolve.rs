@@ -1,11 +1,12 @@
 //! Tree + schema → query: values get their types, and operators are checked against the fields that they apply to.
 
+use tasklane_model::{Error, Result};
+
 use super::{
     Comparison, Field, FieldKind, FieldPath, Filter, MAX_DEPTH, MAX_LIMIT, MAX_QUERY_BYTES, Query, Schema, SortKey,
     Value, Window, literal,
     syntax::{self, Fault, Term, Word},
 };
-use crate::model::{Error, Result};
 
 /// Reads a whole query.
 pub(super) fn read(raw: &str, schema: &Schema) -> Result<Query> {
@@ -200,10 +201,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        model::{ErrorKind, Json},
-        rql::DEFAULT_LIMIT,
-    };
+    use crate::DEFAULT_LIMIT;
+    use tasklane_model::{ErrorKind, Json};
 
     fn query(text: &str) -> Query {
         read(text, &Schema::TASKS).unwrap_or_else(|error| panic!("{text}: {error}"))

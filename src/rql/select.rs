@@ -1,6 +1,6 @@
 //! Reducing records to the selected fields.
 
-use crate::model::{
+use tasklane_model::{
     Json,
     json::scan::{elements, fields, unescape},
 };

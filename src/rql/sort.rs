@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 
+use tasklane_model::json::{Node, number};
+
 use super::FieldPath;
-use crate::model::json::{Node, number};
 
 /// One key of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +117,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::Json;
+    use tasklane_model::Json;
 
     fn compared(keys: &[SortKey], a: &Json, b: &Json) -> Ordering {
         SortKey::compare(keys, &SortKey::values(keys, &a.node()), &SortKey::values(keys, &b.node()))

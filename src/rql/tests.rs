@@ -22,7 +22,7 @@ fn matches(text: &str, record: &Json) -> bool {
         .matches(&text_of(record).node())
 }
 
-fn text_of(record: &Json) -> model::Json {
+fn text_of(record: &Json) -> tasklane_model::Json {
     record.clone().into()
 }
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::model::{
+use tasklane_model::{
     ObjectId, Timestamp,
     json::{Node, number::Number},
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::Timestamp;
+use tasklane_model::Timestamp;
 
 /// A value and the time at which it was read.
 #[derive(Clone, Debug)]

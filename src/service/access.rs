@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use tasklane_model::{Caller, Error, ErrorKind, Function, FunctionName, Permission, PermissionMode, Result, shorten};
+
 use super::Service;
-use crate::model::{Caller, Error, ErrorKind, Function, FunctionName, Permission, PermissionMode, Result, shorten};
 
 /// How current the record of a Function must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use tasklane_model::{Caller, Error, ErrorKind, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::settings::AnonymousConcurrency;
-use crate::model::{Caller, Error, ErrorKind, Result};
 
 /// The runs of callers without a credential.
 pub(super) struct AnonymousRuns {
@@ -46,7 +46,7 @@ fn admit(runs: &Option<Arc<Semaphore>>, caller: &Caller, full: ErrorKind) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Identity, Permissions, UserId};
+    use tasklane_model::{Identity, Permissions, UserId};
 
     #[test]
     fn callers_without_a_credential_hold_half_of_the_slots_at_most() {

@@ -7,13 +7,13 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::value::RawValue;
+use tasklane_model::{Json, shorten};
 
 use super::{
     ApiAnswer,
     answer_headers::{is_for_the_whole_origin, without_domain},
     answer_json::{Fields, Kind, Scalar, decode, kind_of, scalar_of},
 };
-use crate::model::{Json, shorten};
 
 /// Headers of the connection: only the server sets them, never a Function (RFC 9110 §7.6.1).
 pub(super) const OURS: [HeaderName; 8] = [

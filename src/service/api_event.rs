@@ -15,9 +15,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
+use tasklane_model::{Caller, Method, ObjectId, Timestamp};
 
 use super::{ApiCall, passed_headers::is_passed_on};
-use crate::model::{Caller, Method, ObjectId, Timestamp};
 
 /// The only route and the only stage.
 const DEFAULT: &str = "$default";
@@ -182,7 +182,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::{ApplicationId, Identity, Permissions, UserId};
+    use tasklane_model::{ApplicationId, Identity, Permissions, UserId};
 
     const ID: &str = "697db9a2c5f0a1b2c3d4e5f6";
 

@@ -4,6 +4,11 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version};
+use tasklane_model::{
+    ApiRequest, ApiRequestError, ApiRequestErrorKind, Caller, Error, ErrorKind, Function, Method, ObjectId, Permission,
+    Result, TimeLimit,
+};
+use tasklane_ports::{FunctionError, Invocation, InvokeError, InvokeRequest, Outcome};
 use tokio::sync::SemaphorePermit;
 use tracing::warn;
 
@@ -14,13 +19,6 @@ use super::{
     api_answer::answer_of,
     api_event::event_of,
     recorder::GATHER,
-};
-use crate::{
-    model::{
-        ApiRequest, ApiRequestError, ApiRequestErrorKind, Caller, Error, ErrorKind, Function, Method, ObjectId,
-        Permission, Result, TimeLimit,
-    },
-    ports::{FunctionError, Invocation, InvokeError, InvokeRequest, Outcome},
 };
 
 /// One HTTP call of an API Function.

@@ -1,10 +1,9 @@
 //! API Requests: list (contract §5).
 
+use tasklane_model::{Caller, Json, Page, Result};
+use tasklane_rql::Query;
+
 use super::Service;
-use crate::{
-    model::{Caller, Json, Page, Result},
-    rql::Query,
-};
 
 impl Service {
     /// A page of API Requests. It includes every call that was answered before, unless its record was lost.

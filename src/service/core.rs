@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
+use tasklane_auth::SecretBox;
+use tasklane_dispatch::{Dispatcher, FunctionDirectory, SlotLimits, SlotPolicy, Slots, Ticker};
+use tasklane_ports::Ports;
+use tasklane_store::{RunnerId, Store};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Service, Settings};
-use crate::{
-    auth::SecretBox,
-    dispatch::{Dispatcher, FunctionDirectory, SlotLimits, SlotPolicy, Slots, Ticker},
-    ports::Ports,
-    store::{RunnerId, Store},
-};
 
 /// Everything that works on Tasks in one process. The parts share their slots and what they remember of Functions, so
 /// that each sees at once what another did.

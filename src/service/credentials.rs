@@ -1,17 +1,15 @@
 //! Credentials: create, list, revoke (contract §7).
 
 use serde::{Deserialize, Serialize};
+use tasklane_auth::StoredCredential;
+use tasklane_model::{
+    ApplicationId, Caller, Error, ErrorKind, Identity, Lineage, ObjectId, Page, PageWindow, Permission, Permissions,
+    Result, Timestamp, User, UserId,
+};
 use tracing::info;
 use utoipa::ToSchema;
 
 use super::Service;
-use crate::{
-    auth::{self, StoredCredential},
-    model::{
-        ApplicationId, Caller, Error, ErrorKind, Identity, Lineage, ObjectId, Page, PageWindow, Permission,
-        Permissions, Result, Timestamp, User, UserId,
-    },
-};
 
 /// A credential to be created.
 #[derive(Clone, Debug)]
@@ -140,7 +138,8 @@ impl Service {
         let identity =
             Identity { user_id: new.user_id, application_id: new.application_id, permissions: new.permissions };
         let (ids, secrets) = (&self.inner.ports.ids, &*self.inner.secrets);
-        let (shown, issued) = auth::issue(identity, expires, now, ids, secrets).await.map_err(Error::internal)?;
+        let (shown, issued) =
+            tasklane_auth::issue(identity, expires, now, ids, secrets).await.map_err(Error::internal)?;
         let stored = StoredCredential { created_by_user_id: Some(caller.user_id.clone()), ancestors, ..issued };
         if !self.inner.store.credentials.put(&stored).await? {
             let message = "Your credential was revoked a moment ago.";

@@ -8,6 +8,13 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
+use tasklane_dispatch::{Acquired, Ended, Idle, Slot, new_run, tell_of};
+use tasklane_model::{
+    Caller, Error, ErrorKind, Function, Json, ObjectId, Permission, Result, Task, TaskErrorKind, TaskOrigin,
+    TaskStatus, TimeLimit,
+};
+use tasklane_ports::Wakeup;
+use tasklane_store::{Run, SlotScope};
 use tracing::{Instrument, info_span};
 use utoipa::ToSchema;
 
@@ -16,15 +23,6 @@ use super::{
     access::{Known, must_be_enabled},
     anonymous::Admission,
     tasks::check_data_size,
-};
-use crate::{
-    dispatch::{Acquired, Ended, Idle, Slot, new_run, tell_of},
-    model::{
-        Caller, Error, ErrorKind, Function, Json, ObjectId, Permission, Result, Task, TaskErrorKind, TaskOrigin,
-        TaskStatus, TimeLimit,
-    },
-    ports::Wakeup,
-    store::{Run, SlotScope},
 };
 
 /// A finished Task and the value that its Function returned.

@@ -1,17 +1,15 @@
 //! Functions: create, list, get, update, delete, enable, disable (contract §2).
 
 use bytes::Bytes;
+use tasklane_model::{
+    AffectedRecords, Configuration, Deployment, EntryPoint, Error, ErrorKind, Function, FunctionName, FunctionOptions,
+    FunctionSummary, Lane, Page, PageWindow, Result, Runtime, shorten,
+};
+use tasklane_ports::{DeployError, FunctionSpec, Wakeup};
+use tasklane_store::Versioned;
 use tracing::{info, warn};
 
 use super::{Service, turns::Turn};
-use crate::{
-    model::{
-        AffectedRecords, Configuration, Deployment, EntryPoint, Error, ErrorKind, Function, FunctionName,
-        FunctionOptions, FunctionSummary, Lane, Page, PageWindow, Result, Runtime, shorten,
-    },
-    ports::{DeployError, FunctionSpec, Wakeup},
-    store::Versioned,
-};
 
 /// A Function to be created.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
 //! Arbitrary answers of API Functions.
 
 use http::header;
+use tasklane_model::Json;
 
 use super::api_answer::{OURS, answer_of};
-use crate::model::Json;
 
 /// The longest reason that a caller gets.
 const LONGEST_REASON: usize = 1000;

@@ -9,13 +9,11 @@ use std::{
     time::Duration,
 };
 
+use tasklane_model::{ApplicationId, Caller, Error, ErrorKind, Result, UserId};
+use tasklane_rql::Query;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Service;
-use crate::{
-    model::{ApplicationId, Caller, Error, ErrorKind, Result, UserId},
-    rql::Query,
-};
 
 /// How many lists of one caller there may be, including the one in progress.
 const MOST: usize = 100;
@@ -117,7 +115,7 @@ mod tests {
     use futures::FutureExt as _;
 
     use super::*;
-    use crate::model::{Identity, Permissions};
+    use tasklane_model::{Identity, Permissions};
 
     fn user(id: &str) -> Caller {
         let user_id = UserId::parse(id).unwrap();

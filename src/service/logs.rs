@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use tasklane_model::{Error, ErrorKind, FunctionName, ObjectId, PageWindow, Result, TaskStatus, Timestamp, shorten};
+use tasklane_ports::{LogLine, LogPage, PortError, RunLogQuery};
+use tasklane_rql::{FunctionLogBounds, RunLogBounds, Window};
 use utoipa::ToSchema;
 
 use super::Service;
-use crate::{
-    model::{Error, ErrorKind, FunctionName, ObjectId, PageWindow, Result, TaskStatus, Timestamp, shorten},
-    ports::{LogLine, LogPage, PortError, RunLogQuery},
-    rql::{FunctionLogBounds, RunLogBounds, Window},
-};
 
 /// The answer of a logs endpoint: `{page: {offset, limit}, data: [{message, timestamp}]}`.
 #[derive(Clone, Debug, Serialize, ToSchema)]

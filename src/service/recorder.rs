@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
+use tasklane_model::ApiRequest;
+use tasklane_store::ApiRequests;
 use tracing::warn;
-
-use crate::{model::ApiRequest, store::ApiRequests};
 
 /// How long the first record waits for others. Each write is a sync of the disk, which the calls themselves need.
 pub(super) const GATHER: Duration = Duration::from_millis(10);

@@ -1,14 +1,12 @@
 //! Schedules: create, list, delete (contract §3).
 
+use tasklane_dispatch::materialise;
+use tasklane_model::{AffectedRecords, Caller, Error, Json, NewSchedule, ObjectId, Page, Result, Schedule, Timestamp};
+use tasklane_ports::Wakeup;
+use tasklane_rql::Query;
 use tracing::{info, warn};
 
 use super::{Inner, Service, tasks::check_data_size};
-use crate::{
-    dispatch::materialise,
-    model::{AffectedRecords, Caller, Error, Json, NewSchedule, ObjectId, Page, Result, Schedule, Timestamp},
-    ports::Wakeup,
-    rql::Query,
-};
 
 impl Service {
     /// A page of Schedules.

@@ -1,17 +1,15 @@
 //! Tasks: create, list, cancel (contract §4).
 
+use tasklane_model::{
+    AffectedRecords, Caller, Error, ErrorKind, Json, NewTask, ObjectId, Page, Result, Task, TaskOrigin,
+    task::MAX_DATA_BYTES,
+};
+use tasklane_ports::Wakeup;
+use tasklane_rql::Query;
+use tasklane_store::CancelOutcome;
 use tracing::info;
 
 use super::Service;
-use crate::{
-    model::{
-        AffectedRecords, Caller, Error, ErrorKind, Json, NewTask, ObjectId, Page, Result, Task, TaskOrigin,
-        task::MAX_DATA_BYTES,
-    },
-    ports::Wakeup,
-    rql::Query,
-    store::CancelOutcome,
-};
 
 impl Service {
     /// A page of Tasks.

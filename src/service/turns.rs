@@ -6,13 +6,11 @@ use std::{
     time::Duration,
 };
 
+use tasklane_model::{Error, FunctionName, Result, Timestamp};
+use tasklane_ports::Clock;
 use tokio::sync::OwnedMutexGuard;
 
 use super::Service;
-use crate::{
-    model::{Error, FunctionName, Result, Timestamp},
-    ports::Clock,
-};
 
 /// How long a caller waits for their turn. Each caller before them deploys, which takes seconds for large code.
 const TURN_PATIENCE: Duration = Duration::from_secs(60);
@@ -110,7 +108,7 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::SystemClock;
+    use tasklane_ports::SystemClock;
 
     #[tokio::test]
     async fn turns_of_one_function_follow_each_other_and_leave_nothing_behind() {
@@ -135,6 +133,6 @@ mod tests {
         let name = FunctionName::parse("a").unwrap();
         let _first = turns.take(&name, &SystemClock).await.unwrap();
         let error = turns.take(&name, &SystemClock).await.unwrap_err();
-        assert_eq!(error.kind(), crate::model::ErrorKind::ConflictingUpdate);
+        assert_eq!(error.kind(), tasklane_model::ErrorKind::ConflictingUpdate);
     }
 }

@@ -2,11 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{
-    model::{ApiRequest, Json, ObjectId, Page, Timestamp, task::cut_error},
-    ports::Clock,
-    rql::Query,
-};
+use tasklane_model::{ApiRequest, Json, ObjectId, Page, Timestamp, task::cut_error};
+use tasklane_ports::Clock;
+use tasklane_rql::Query;
 
 use super::{
     StoreError,

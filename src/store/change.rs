@@ -124,7 +124,7 @@ pub(super) fn names_in(expressions: &[&str]) -> HashMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::row::text;
+    use crate::row::text;
 
     #[test]
     fn a_change_names_each_attribute_once_and_leaves_no_name_unused() {

@@ -3,11 +3,9 @@
 //! A credential is three rows: one by its id, for lists, and one by each thing that a request finds it by, so that
 //! checking a request is one point read. They are written, and removed, in one transaction.
 
-use crate::{
-    auth::{CredentialSource, Sealed, StoredCredential},
-    model::{ApplicationId, Identity, ObjectId, Permissions, UserId},
-    ports::{PortError, PortFuture},
-};
+use tasklane_auth::{CredentialSource, Sealed, StoredCredential};
+use tasklane_model::{ApplicationId, Identity, ObjectId, Permissions, UserId};
+use tasklane_ports::{PortError, PortFuture};
 
 use super::{
     StoreError,

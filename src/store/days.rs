@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::model::ObjectId;
+use tasklane_model::ObjectId;
 
 use super::{
     StoreError,

@@ -2,8 +2,6 @@
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use crate::model;
-
 /// A read or a write that failed. Losing a race, finding nothing and finding something taken are answers, not errors.
 ///
 /// It is not known whether a write that ended in [`StoreError::Unavailable`] happened: every write here can be repeated
@@ -66,11 +64,11 @@ impl StoreError {
     }
 }
 
-impl From<StoreError> for model::Error {
+impl From<StoreError> for tasklane_model::Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::QueryBudget { advice, .. } => {
-                Self::new(model::ErrorKind::LongQuery, format!("The query takes too long: {advice}."))
+                Self::new(tasklane_model::ErrorKind::LongQuery, format!("The query takes too long: {advice}."))
             }
             StoreError::Contended { .. } => Self::conflicting_update().caused_by(error),
             StoreError::Unavailable { .. }

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-
-use crate::model::{Configuration, Deployment, ExecutionOptions, Function, FunctionName, Lane, RetryPolicy, Timestamp};
+use tasklane_model::{
+    Configuration, Deployment, ExecutionOptions, Function, FunctionName, Lane, RetryPolicy, Timestamp,
+};
 
 use super::{
     StoreError,

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::model::{FunctionName, Lane, ObjectId, Priority, Timestamp};
+use tasklane_model::{FunctionName, Lane, ObjectId, Priority, Timestamp};
 
 /// Where due Tasks wait for their turn.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

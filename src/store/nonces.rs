@@ -1,14 +1,11 @@
 //! The OAuth nonces seen before (contract §7: 110).
 
 use sha2::{Digest as _, Sha256};
+use tasklane_auth::{NonceMemory, Sighting};
+use tasklane_model::Timestamp;
+use tasklane_ports::{Clock, PortError, PortFuture};
 
 use std::sync::Arc;
-
-use crate::{
-    auth::{NonceMemory, Sighting},
-    model::Timestamp,
-    ports::{Clock, PortError, PortFuture},
-};
 
 use super::{
     StoreError,

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::model::{FunctionName, Lane};
+use tasklane_model::{FunctionName, Lane};
 
 use super::{
     StoreError,

@@ -3,8 +3,7 @@
 use std::{collections::HashMap, fmt, str::FromStr, sync::Arc};
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
-
-use crate::model::Timestamp;
+use tasklane_model::Timestamp;
 
 use super::StoreError;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::Timestamp;
+use tasklane_model::Timestamp;
 
 /// A Task in progress: its attempt, its runner, and how long the runner may take.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{
-    model::{Json, Lane, ObjectId, Page, Schedule, Task, Timestamp},
-    ports::Clock,
-    rql::Query,
-};
+use tasklane_model::{Json, Lane, ObjectId, Page, Schedule, Task, Timestamp};
+use tasklane_ports::Clock;
+use tasklane_rql::Query;
 
 use super::{
     StoreError, Tasks,

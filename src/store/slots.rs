@@ -6,12 +6,9 @@
 use std::{collections::BTreeMap, fmt, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-
-use crate::{
-    model::{FunctionName, Timestamp},
-    ports::Clock,
-    runtime::backoff::Backoff,
-};
+use tasklane_model::{FunctionName, Timestamp};
+use tasklane_ports::Clock;
+use tasklane_runtime::backoff::Backoff;
 
 use super::{
     RunnerId, StoreError,
@@ -139,8 +136,7 @@ impl SlotLedger {
     }
 
     /// How often the scope's row was written.
-    #[cfg(test)]
-    pub(crate) async fn revision(&self, scope: &SlotScope) -> Result<u64, StoreError> {
+    pub async fn revision(&self, scope: &SlotScope) -> Result<u64, StoreError> {
         Ok(self.read("count the writes", scope).await?.revision)
     }
 

@@ -15,11 +15,8 @@ use aws_sdk_dynamodb::{
     types::{KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 use aws_smithy_runtime_api::client::result::CreateUnhandledError;
-
-use crate::{
-    ports::Clock,
-    runtime::{backoff::Backoff, on_demand::OnDemand},
-};
+use tasklane_ports::Clock;
+use tasklane_runtime::{backoff::Backoff, on_demand::OnDemand};
 
 use super::{
     StoreError,

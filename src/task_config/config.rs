@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use tasklane_model::{EntryPoint, FunctionName, FunctionOptions, Runtime};
+
 use super::{ConfigError, Draft};
-use crate::model::{EntryPoint, FunctionName, FunctionOptions, Runtime};
 
 /// A valid `task-config.json` (contract §10). Absent properties are `None`: a new Function gets the service's default, an
 /// existing one keeps its value, as with the official CLI.

@@ -7,12 +7,12 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-
-use super::{ConfigError, Problem, TaskConfig, variables};
-use crate::model::{
+use tasklane_model::{
     EntryPoint, Environment, FunctionName, FunctionOptions, MemoryLimit, PermissionMode, Priority, RetryPolicy,
     Runtime, RuntimeFamily, TimeLimit,
 };
+
+use super::{ConfigError, Problem, TaskConfig, variables};
 
 const PROPERTIES: &[&str] = &[
     "$schema",

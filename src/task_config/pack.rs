@@ -7,10 +7,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use tasklane_model::CodeSha256;
 use walkdir::{DirEntry, WalkDir};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
-
-use crate::model::CodeSha256;
 
 /// Left out everywhere: version control, this tool's own data (including credentials), and files of the macOS Finder.
 /// Everything else is packed, also `task-config.json` and hidden files.

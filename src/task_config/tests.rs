@@ -3,9 +3,9 @@
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
+use tasklane_model::{PermissionMode, RetryPolicy};
 
 use super::*;
-use crate::model::{PermissionMode, RetryPolicy};
 
 fn variables(name: &str) -> Option<String> {
     match name {

@@ -5,10 +5,8 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    model::Timestamp,
-    ports::{Clock, PortFuture},
-};
+use tasklane_model::Timestamp;
+use tasklane_ports::{Clock, PortFuture};
 
 /// Follows tokio's clock: with `start_paused`, it jumps to the next timer as soon as no task can make progress.
 #[derive(Debug)]

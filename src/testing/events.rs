@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use crate::ports::{Events, PortError, PortFuture, TaskFailedEvent};
+use tasklane_ports::{Events, PortError, PortFuture, TaskFailedEvent};
 
 /// Keeps every published event.
 #[derive(Debug, Default)]

@@ -12,13 +12,10 @@ use std::{
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde_json::Value;
-
-use crate::{
-    model::{CodeSha256, Deployment, FunctionName, ObjectId, Timestamp},
-    ports::{
-        Clock, DeployError, FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
-        PortError, PortFuture,
-    },
+use tasklane_model::{CodeSha256, Deployment, FunctionName, ObjectId, Timestamp};
+use tasklane_ports::{
+    Clock, DeployError, FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
+    PortError, PortFuture,
 };
 
 /// One invocation.

@@ -4,21 +4,19 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use serde_json::Value;
+use tasklane_auth::KeyFile;
+use tasklane_dispatch::{Dispatcher, SlotLimits, SlotPolicy, Slots, Ticker};
+use tasklane_local::{database, wakeups::LocalWakeups};
+use tasklane_model::{
+    Caller, EntryPoint, FunctionName, Json, NewTask, ObjectId, Priority, Runtime, Tags, Task, TaskStatus, Timestamp,
+};
+use tasklane_ports::{Clock, Ids, LogLine, LogPage, Logs, PortError, PortFuture, Ports, RunLogQuery, SystemChance};
+use tasklane_service::{Core, FunctionOptions, Limits, NewFunction, Service, Settings};
+use tasklane_store::{RunnerId, Store, StoreConfig};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{TestClock, TestEvents, TestLambda};
-use crate::{
-    auth::KeyFile,
-    dispatch::{Dispatcher, SlotLimits, SlotPolicy, Slots, Ticker},
-    local::{database, wakeups::LocalWakeups},
-    model::{
-        Caller, EntryPoint, FunctionName, Json, NewTask, ObjectId, Priority, Runtime, Tags, Task, TaskStatus, Timestamp,
-    },
-    ports::{Clock, Ids, LogLine, LogPage, Logs, PortError, PortFuture, Ports, RunLogQuery, SystemChance},
-    service::{Core, FunctionOptions, Limits, NewFunction, Service, Settings},
-    store::{RunnerId, Store, StoreConfig},
-};
 
 /// The service of one process. Dropping it stops its loops.
 pub struct World {
@@ -81,7 +79,7 @@ impl World {
     fn on(store: Store, clock: Arc<TestClock>, task_concurrency: u16, runner: &str) -> Self {
         let lambda = Arc::new(TestLambda::new(clock.clone()));
         let events = Arc::new(TestEvents::default());
-        let secrets = Arc::new(KeyFile::ephemeral());
+        let secrets = Arc::new(new_key());
         let wakeups = LocalWakeups::default();
         let ports = Ports {
             lambda: lambda.clone(),
@@ -179,12 +177,12 @@ impl World {
     pub async fn all_tasks(&self) -> BTreeMap<String, Value> {
         let page = self
             .service
-            .list_tasks(&Caller::Nobody, &crate::rql::Query::everything())
+            .list_tasks(&Caller::Nobody, &tasklane_rql::Query::everything())
             .await
             .expect("the store answers");
         page.data
             .iter()
-            .map(crate::model::Json::to_value)
+            .map(tasklane_model::Json::to_value)
             .map(|task| (task["id"].as_str().unwrap_or_default().to_owned(), task))
             .collect()
     }
@@ -213,4 +211,10 @@ impl Logs for NoLogs {
     ) -> PortFuture<'a, Result<Vec<LogLine>, PortError>> {
         Box::pin(async { Ok(Vec::new()) })
     }
+}
+
+/// A box whose key is forgotten with it.
+fn new_key() -> KeyFile {
+    let folder = tempfile::tempdir().unwrap();
+    KeyFile::open_or_create(&folder.path().join("key")).unwrap()
 }

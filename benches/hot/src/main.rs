@@ -7,27 +7,21 @@
 
 #![allow(clippy::print_stderr, missing_docs)]
 
-#[path = "../../peers/engine.rs"]
-#[allow(dead_code)] // it has more for the benchmarks
-mod engine;
-
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use axum::body::Body;
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
-use tasklane::{
-    auth::{AuthSettings, Authenticator, KeyFile},
-    http::{HttpConfig, Router},
-    model::{Caller, NewTask, Tags},
-    ports::{Clock as _, SystemClock},
-    rql::{Query, Schema},
-};
+use tasklane_auth::{AuthSettings, Authenticator, KeyFile};
+use tasklane_http::{HttpConfig, Router};
+use tasklane_model::{Caller, NewTask, Tags};
+use tasklane_ports::{Clock as _, SystemClock};
+use tasklane_rql::{Query, Schema};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use engine::{Engine, Kept, name};
+use hot_paths::engine::{Engine, Kept, name};
 
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -93,7 +87,7 @@ fn router(engine: &Engine, folder: &std::path::Path) -> anyhow::Result<Router> {
         Arc::new(SystemClock),
         AuthSettings::default(),
     );
-    Ok(tasklane::http::router(
+    Ok(tasklane_http::router(
         engine.service.clone(),
         Arc::new(authenticator),
         HttpConfig::default(),

@@ -14,6 +14,7 @@ use aws_smithy_runtime_api::client::{
     http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
     orchestrator::HttpRequest,
 };
+use hot_paths::engine::Api;
 use serde_json::Value;
 use tasklane::{
     local::database,
@@ -23,7 +24,6 @@ use tasklane::{
 
 use crate::{
     context::Context,
-    engine::Api,
     figure::Figure,
     row::{Result, Target},
 };

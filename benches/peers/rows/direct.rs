@@ -23,7 +23,7 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
     for connections in [1, 4] {
         let bare = Bare::start(context, &dev, Language::Node, connections, true).await?;
         // A Function gets its Task as the event.
-        let event = serde_json::to_vec(&crate::engine::running_task("0123456789abcdef01234567".parse()?, "hello"))?;
+        let event = serde_json::to_vec(&hot_paths::engine::running_task("0123456789abcdef01234567".parse()?, "hello"))?;
         let theirs = Call::post(bare.address, "/", event);
         let (mut us, mut them) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
         for call in [&ours, &theirs] {

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hot_paths::engine::{Engine, Kept, Started, name};
 use tasklane::{
     model::{Caller, NewTask, Tags, Timestamp},
     ports::{Clock as _, SystemClock},
@@ -13,7 +14,6 @@ use tasklane::{
 use super::api::millis;
 use crate::{
     context::Context,
-    engine::{Engine, Kept, Started, name},
     figure::Figure,
     row::{Result, Target},
 };

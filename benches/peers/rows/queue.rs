@@ -6,11 +6,11 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
+use hot_paths::engine::{Engine, Kept, Writes, name};
 use tasklane::model::{Caller, NewTask, Tags};
 
 use crate::{
     context::Context,
-    engine::{Engine, Kept, Writes, name},
     figure::Figure,
     row::{Result, Target},
 };

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use dynoxide::{AttributeValue, ImportOptions};
+use hot_paths::engine::{Writes, running_task};
 #[cfg(target_os = "linux")]
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
@@ -23,7 +24,6 @@ use tasklane::{
 use super::api::millis;
 use crate::{
     context::Context,
-    engine::{Writes, running_task},
     figure::Figure,
     row::{Result, Target},
 };

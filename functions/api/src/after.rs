@@ -7,13 +7,11 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use tasklane::{
-    aws::{
-        Stack,
-        extension::{Extension, ExtensionError},
-    },
-    service::Service,
+use tasklane_aws::{
+    Stack,
+    extension::{Extension, ExtensionError},
 };
+use tasklane_service::Service;
 use tokio::sync::Notify;
 
 /// The extension's name.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use after::AfterAnswers;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use tasklane::aws::{
+use tasklane_aws::{
     Stack, StackSettings, config,
     extension::ExtensionsApi,
     gateway::{self, GatewayEvent},

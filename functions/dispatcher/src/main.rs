@@ -7,11 +7,9 @@
 use std::sync::Arc;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use tasklane::{
-    aws::{BatchAnswer, Stack, StackSettings, WakeupBatch, config, logging},
-    dispatch::{Dispatcher, Shift, work_shift},
-    model::Timestamp,
-};
+use tasklane_aws::{BatchAnswer, Stack, StackSettings, WakeupBatch, config, logging};
+use tasklane_dispatch::{Dispatcher, Shift, work_shift};
+use tasklane_model::Timestamp;
 use tracing::{Instrument, error, info_span};
 
 #[tokio::main(flavor = "current_thread")]

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use tasklane::aws::{Stack, StackSettings, config, logging, work_minute};
+use tasklane_aws::{Stack, StackSettings, config, logging, work_minute};
 use tracing::{Instrument, error, info_span};
 
 #[tokio::main(flavor = "current_thread")]

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tasklane::model::{ObjectId, TaskStatus};
+use tasklane_model::{ObjectId, TaskStatus};
 
 use crate::{
     journal::{FunctionState, Journal, LifeId, Version},

@@ -13,7 +13,8 @@ use std::{
     time::Duration,
 };
 
-use tasklane::{model::TaskStatus, store::Store};
+use tasklane_model::TaskStatus;
+use tasklane_store::Store;
 
 use crate::{row::TaskRow, world::World};
 
@@ -54,7 +55,7 @@ pub async fn until_quiet(world: &Arc<World>, store: &Store) {
 /// Deletes the schedules that callers know nothing of, because nobody told them that they were created. An error while
 /// there may be more.
 async fn stop_schedules(world: &World, store: &Store) -> Result<(), String> {
-    let page = store.schedules.list(&tasklane::rql::Query::everything(), world.now()).await;
+    let page = store.schedules.list(&tasklane_rql::Query::everything(), world.now()).await;
     let page = page.map_err(|error| error.to_string())?;
     for id in page.data.iter().filter_map(|schedule| schedule.to_value()["id"].as_str()?.parse().ok()) {
         // What is not deleted now is found again.

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use tasklane::model::ObjectId;
+use tasklane_model::ObjectId;
 
 use crate::{journal::Asked, row::TaskRow, world::World};
 

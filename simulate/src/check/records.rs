@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use tasklane::{
-    model::{TaskErrorKind, TaskStatus, task::ZOMBIE_ERROR_NAME},
-    store::Store,
-};
+use tasklane_model::{TaskErrorKind, TaskStatus, task::ZOMBIE_ERROR_NAME};
+use tasklane_store::Store;
 
 use crate::{row::TaskRow, world::World};
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::PoisonError};
 
-use tasklane::model::TaskStatus;
+use tasklane_model::TaskStatus;
 
 use super::records::{last_rows, says_that_it_ran};
 use crate::{

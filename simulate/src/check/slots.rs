@@ -2,10 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tasklane::{
-    model::FunctionName,
-    store::{SlotScope, Store},
-};
+use tasklane_model::FunctionName;
+use tasklane_store::{SlotScope, Store};
 
 use super::{
     liveness::{limit_of, most_skew},

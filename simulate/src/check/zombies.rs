@@ -3,7 +3,7 @@
 
 use std::sync::PoisonError;
 
-use tasklane::model::{TaskStatus, task::ZOMBIE_ERROR_NAME};
+use tasklane_model::{TaskStatus, task::ZOMBIE_ERROR_NAME};
 
 use crate::{journal::Version, plan::Shape, time, world::World};
 

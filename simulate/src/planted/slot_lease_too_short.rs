@@ -1,7 +1,7 @@
 //! The slots of a process come back while its runs go on.
 
 use serde_json::{Value, json};
-use tasklane::model::Timestamp;
+use tasklane_model::Timestamp;
 
 use super::seams::{Bug, Seams};
 use crate::request::writes_ledger;

@@ -3,19 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
+use tasklane_auth::oidc::{
+    Issuer, IssuerDocuments, OidcConfig,
+    testing::{claims_with, noon, recorded, token},
+};
+use tasklane_ports::{Clock, SystemClock};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 
 use super::HttpDocuments;
-use crate::{
-    auth::oidc::{
-        Issuer, IssuerDocuments, OidcConfig,
-        tests::kit::{claims_with, noon, recorded, token},
-    },
-    ports::{Clock, SystemClock},
-};
 
 /// A server that answers every request with these bytes and closes, or hangs when there are none.
 async fn server(answer: Vec<u8>) -> String {

@@ -2,15 +2,13 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::{Method, Url};
+use tasklane_client::{OAuth1Keys, oauth1::authorization};
+use tasklane_model::Secret;
 
 use super::{
     OAuthHeader, Secrets, Signed, query,
     signature::{SignedUrl, base_string, sign},
     verify,
-};
-use crate::{
-    client::{OAuth1Keys, oauth1::authorization},
-    model::Secret,
 };
 
 const SECRETS: Secrets<'_> = Secrets { consumer: b"kd94hf93k423kf44", token: b"pfkkdhi9sl3r4s00" };

@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 
 /// The parsed header. Its signature has not been checked yet.
 #[derive(Clone, PartialEq, Eq)]
-pub(in crate::auth) struct OAuthHeader {
+pub(crate) struct OAuthHeader {
     /// `oauth_consumer_key`.
     pub consumer_key: String,
     /// `oauth_token`; `None` if it is absent or empty: no user is logged in.
@@ -21,7 +21,7 @@ pub(in crate::auth) struct OAuthHeader {
 
 /// What is wrong with a header.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(in crate::auth) enum InvalidHeader {
+pub(crate) enum InvalidHeader {
     /// Not a list of `name="value"`.
     #[error("expected parameters of the form name=\"value\", separated by commas")]
     Syntax,

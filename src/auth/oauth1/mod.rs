@@ -3,8 +3,8 @@
 //! Of all bodies only forms can be part of the signature (RFC 5849 §3.4.1.3.1), and only if the client signed them. The
 //! official clients do not sign bodies.
 
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod fuzz;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 mod header;
 mod qs;
 mod query;

@@ -35,7 +35,7 @@ pub(super) fn readings(query: &str, body: Option<&[u8]>, signed: &[(String, Stri
 
 /// A parameter of OAuth's own in the query or the body. Signatures of the official clients do not cover it there; it belongs
 /// in the header.
-pub(in crate::auth) fn misplaced(url: &str, body: Option<&[u8]>) -> Option<String> {
+pub(crate) fn misplaced(url: &str, body: Option<&[u8]>) -> Option<String> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let named = |parameters: Vec<Parameter>, is_misplaced: &dyn Fn(&str) -> bool| {
         let names = parameters.into_iter().map(|(name, _)| String::from_utf8_lossy(&name).into_owned());

@@ -15,7 +15,7 @@ use super::{
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The secrets that a signature is made with.
-pub(in crate::auth) struct Secrets<'a> {
+pub(crate) struct Secrets<'a> {
     /// The consumer secret.
     pub consumer: &'a [u8],
     /// The token secret; empty without a token.
@@ -24,7 +24,7 @@ pub(in crate::auth) struct Secrets<'a> {
 
 /// The parts of a request that a signature covers.
 #[derive(Clone, Copy)]
-pub(in crate::auth) struct Signed<'a> {
+pub(crate) struct Signed<'a> {
     pub method: &'a str,
     /// The absolute URL as the client used it.
     pub url: &'a str,
@@ -36,7 +36,7 @@ pub(in crate::auth) struct Signed<'a> {
 /// leaves the form out is valid, too.
 ///
 /// Takes the same time wherever a wrong signature differs.
-pub(in crate::auth) fn verify(request: Signed<'_>, header: &OAuthHeader, secrets: &Secrets<'_>) -> bool {
+pub(crate) fn verify(request: Signed<'_>, header: &OAuthHeader, secrets: &Secrets<'_>) -> bool {
     let Signed { method, url, form } = request;
     let Some(url) = SignedUrl::parse(url) else { return false };
     let given = BASE64_STANDARD.decode(&header.signature).unwrap_or_default();

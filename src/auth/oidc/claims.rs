@@ -1,12 +1,12 @@
 //! A token's claims (RFC 7519 §4) and the user that they describe.
 
 use serde_json::{Map, Value};
+use tasklane_model::{ApplicationId, Identity, Permissions, Timestamp, User, UserId};
 
 use super::{
     OidcConfig,
     refusal::{InvalidToken, Refusal},
 };
-use crate::model::{ApplicationId, Identity, Permissions, Timestamp, User, UserId};
 
 /// How far the issuer's clock may be ahead of ours, in seconds. Expiry is by our clock, without leeway.
 const LEEWAY_SECS: f64 = 30.0;

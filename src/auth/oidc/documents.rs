@@ -1,8 +1,7 @@
 //! How an issuer's documents are fetched.
 
 use bytes::Bytes;
-
-use crate::ports::{PortError, PortFuture};
+use tasklane_ports::{PortError, PortFuture};
 
 /// Fetches the documents that an issuer publishes.
 pub trait IssuerDocuments: Send + Sync {

@@ -6,6 +6,9 @@ use std::{
 };
 
 use serde::Deserialize;
+use tasklane_model::{Error, ErrorKind, Result, Timestamp, User};
+use tasklane_ports::{Clock, PortError};
+use tasklane_runtime::kept::Kept;
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
@@ -14,11 +17,6 @@ use super::{
     key_set::KeySet,
     refusal::{InvalidToken, Refusal},
     token::Token,
-};
-use crate::{
-    model::{Error, ErrorKind, Result, Timestamp, User},
-    ports::{Clock, PortError},
-    runtime::kept::Kept,
 };
 
 /// Older keys are fetched again before they are used. So a key that its issuer withdrew is accepted no longer than this

@@ -12,8 +12,10 @@ mod issuer;
 mod key;
 mod key_set;
 mod refusal;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod token;
 
 pub use config::{InvalidOidcConfig, IssuerUrl, OidcConfig};

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput;
 use bytes::Bytes;
+use tasklane_model::{CodeSha256, Deployment, Timestamp};
+use tasklane_ports::{DeployError, FunctionSpec, PortError};
 
 use super::{
     AwsLambda, PREFIX_TAG,
@@ -17,11 +19,7 @@ use super::{
     refusal::{is_conflict, is_gone, is_role_not_ready, not_carried_out, refused},
     settle::{PATIENCE, Settled, broken, unfinished},
 };
-use crate::{
-    aws::fault::{Fault, port_error},
-    model::{CodeSha256, Deployment, Timestamp},
-    ports::{DeployError, FunctionSpec, PortError},
-};
+use crate::fault::{Fault, port_error};
 
 /// The pause before the next attempt when somebody else is changing the function, or its role is too new.
 const PAUSE_AFTER_CONFLICT: Duration = Duration::from_millis(500);

@@ -6,9 +6,10 @@ use aws_sdk_lambda::{
     operation::get_function_configuration::GetFunctionConfigurationOutput,
     types::{Architecture, Environment, Runtime},
 };
+use tasklane_model::CodeSha256;
+use tasklane_ports::FunctionSpec;
 
 use super::LambdaSettings;
-use crate::{model::CodeSha256, ports::FunctionSpec};
 
 /// The wanted state, in Lambda's terms.
 #[derive(Debug)]

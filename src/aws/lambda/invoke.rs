@@ -8,12 +8,10 @@ use aws_sdk_lambda::{
     primitives::Blob,
 };
 use bytes::Bytes;
+use tasklane_ports::{FunctionError, Invocation, InvokeError, InvokeRequest, Outcome};
 
 use super::AwsLambda;
-use crate::{
-    aws::fault::{Fault, Reach},
-    ports::{FunctionError, Invocation, InvokeError, InvokeRequest, Outcome},
-};
+use crate::fault::{Fault, Reach};
 
 /// The largest payload that Lambda accepts or returns: 6 MB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
@@ -98,7 +96,7 @@ fn without_run<'a>(message: &'a str, request_id: &str) -> &'a str {
             let after = after.trim_start();
             after.strip_prefix("Error: ").unwrap_or(after)
         }
-        Some((before, after)) if before.trim_end().parse::<crate::model::Timestamp>().is_ok() => after.trim_start(),
+        Some((before, after)) if before.trim_end().parse::<tasklane_model::Timestamp>().is_ok() => after.trim_start(),
         _ => message,
     }
 }

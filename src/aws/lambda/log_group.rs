@@ -1,14 +1,13 @@
 //! The log group of a Lambda function. It is created before Lambda would do so, because Lambda's own keeps every line
 //! forever.
 
+use tasklane_ports::PortError;
+
 use super::{AwsLambda, PREFIX_TAG};
-use crate::{
-    aws::fault::{Fault, port_error},
-    ports::PortError,
-};
+use crate::fault::{Fault, port_error};
 
 /// The log group that Lambda writes a function's lines to.
-pub(in crate::aws) fn log_group_of(lambda_name: &str) -> String {
+pub(crate) fn log_group_of(lambda_name: &str) -> String {
     format!("/aws/lambda/{lambda_name}")
 }
 

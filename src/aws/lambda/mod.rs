@@ -14,20 +14,20 @@ mod refusal;
 mod settle;
 mod versions;
 
-pub(in crate::aws) use log_group::log_group_of;
+pub(crate) use log_group::log_group_of;
 
 use std::{fmt, sync::Arc};
 
 use aws_sdk_lambda::{Client, types::Architecture};
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use bytes::Bytes;
+use tasklane_model::{Deployment, FunctionName};
+use tasklane_ports::{
+    Clock, DeployError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, PortError, PortFuture,
+};
+use tasklane_runtime::on_demand::OnDemand;
 
 use super::config;
-use crate::{
-    model::{Deployment, FunctionName},
-    ports::{Clock, DeployError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, PortError, PortFuture},
-    runtime::on_demand::OnDemand,
-};
 
 /// The alias that follows the newest version.
 pub const LIVE_ALIAS: &str = "live";

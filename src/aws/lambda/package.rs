@@ -4,13 +4,11 @@ use aws_sdk_lambda::{primitives::Blob, types::FunctionCode};
 use aws_smithy_runtime_api::client::{http::HttpConnector, orchestrator::HttpRequest};
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use tasklane_model::{CodeSha256, Deployment};
+use tasklane_ports::{DeployError, PortError};
 
 use super::AwsLambda;
-use crate::{
-    aws::fault::{Fault, port_error},
-    model::{CodeSha256, Deployment},
-    ports::{DeployError, PortError},
-};
+use crate::fault::{Fault, port_error};
 
 /// The largest zip that Lambda accepts in a request: 50 MB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>

@@ -1,10 +1,9 @@
 //! Translates Lambda's refusals: which of them the caller can fix, and the message for that.
 
+use tasklane_ports::DeployError;
+
 use super::settle::Broken;
-use crate::{
-    aws::fault::{Fault, port_error},
-    ports::DeployError,
-};
+use crate::fault::{Fault, port_error};
 
 /// The error for a write that Lambda refused.
 pub(super) fn refused(action: &'static str, fault: Fault) -> DeployError {
@@ -80,7 +79,7 @@ fn sentence(message: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::fault::Reach;
+    use crate::fault::Reach;
 
     fn of(code: &str, message: &str) -> DeployError {
         let fault = Fault {

@@ -10,14 +10,12 @@ use aws_sdk_lambda::{
     operation::get_function_configuration::GetFunctionConfigurationOutput,
     types::{LastUpdateStatus, State},
 };
+use tasklane_model::Timestamp;
+use tasklane_ports::PortError;
+use tasklane_runtime::backoff::Backoff;
 
 use super::AwsLambda;
-use crate::{
-    aws::fault::{Fault, port_error},
-    model::Timestamp,
-    ports::PortError,
-    runtime::backoff::Backoff,
-};
+use crate::fault::{Fault, port_error};
 
 /// Less than API Gateway's 30 s, so that the caller still gets the reason.
 pub(super) const PATIENCE: Duration = Duration::from_secs(24);

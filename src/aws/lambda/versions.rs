@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use aws_sdk_lambda::types::FunctionConfiguration;
+use tasklane_model::{Deployment, FunctionName, Timestamp};
+use tasklane_ports::PortError;
 
 use super::{AwsLambda, LIVE_ALIAS};
-use crate::{
-    aws::fault::{Fault, port_error},
-    model::{Deployment, FunctionName, Timestamp},
-    ports::PortError,
-};
+use crate::fault::{Fault, port_error};
 
 /// How long a version is kept after a newer one: longer than a caller who read the older record takes to start a run
 /// with it, plus the longest run (300 s).

@@ -1,10 +1,8 @@
 use serde_json::{Value, json};
+use tasklane_model::ObjectId;
 
 use super::*;
-use crate::{
-    aws::testing::{ReplayClient, Reply, SleeplessClock},
-    model::ObjectId,
-};
+use crate::testing::{ReplayClient, Reply, SleeplessClock};
 
 const FILTER: &str = "Logs_20140328.FilterLogEvents";
 const GET: &str = "Logs_20140328.GetLogEvents";

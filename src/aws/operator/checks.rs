@@ -7,12 +7,10 @@ use aws_sdk_dynamodb::types::{IndexStatus, TableStatus};
 use aws_sdk_lambda::types::State;
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_runtime_api::client::{http::HttpConnector, orchestrator::HttpRequest};
+use tasklane_model::{Function, Timestamp};
 
 use super::{OperatorError, refused};
-use crate::{
-    aws::{LIVE_ALIAS, Stack, fault::Fault, http_client},
-    model::{Function, Timestamp},
-};
+use crate::{LIVE_ALIAS, Stack, fault::Fault, http_client};
 
 /// OAuth 1.0a allows five minutes, but a clock that is off by this much is not synchronised.
 const MOST_SKEW: Duration = Duration::from_secs(30);

@@ -4,16 +4,14 @@ mod checks;
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::{Client, operation::get_function_configuration::GetFunctionConfigurationOutput};
+use tasklane_auth::IssuedCredential;
+use tasklane_model::{Identity, Permissions, Timestamp, UserId};
+use tasklane_ports::PortError;
+use tasklane_store::StoreError;
 
 pub use checks::{Finding, examine};
 
 use super::{Stack, StackSettings, fault::Fault, settings::InvalidSetting};
-use crate::{
-    auth::{self, IssuedCredential},
-    model::{Identity, Permissions, Timestamp, UserId},
-    ports::PortError,
-    store::StoreError,
-};
 
 /// The tag with the name of the stack that a handler belongs to.
 const STACK_TAG: &str = "tasklane:stack";
@@ -79,7 +77,7 @@ pub async fn open(sdk: &SdkConfig, stack: &str) -> Result<Stack, OperatorError> 
 pub async fn bootstrap(stack: &Stack, user: UserId) -> Result<IssuedCredential, OperatorError> {
     let identity = Identity { user_id: user, application_id: None, permissions: Permissions::all() };
     let now: Timestamp = stack.ports.clock.now();
-    let (shown, stored) = auth::issue(identity, None, now, &stack.ports.ids, &stack.secrets).await?;
+    let (shown, stored) = tasklane_auth::issue(identity, None, now, &stack.ports.ids, &stack.secrets).await?;
     stack.store.credentials.put(&stored).await?;
     Ok(shown)
 }

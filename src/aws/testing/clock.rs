@@ -5,10 +5,8 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    model::Timestamp,
-    ports::{Clock, PortFuture},
-};
+use tasklane_model::Timestamp;
+use tasklane_ports::{Clock, PortFuture};
 
 /// A clock on which sleeping takes no time: it jumps to the end of each sleep.
 #[derive(Debug)]

@@ -3,13 +3,11 @@
 use std::{fs, io, path::Path};
 
 use anyhow::Context as _;
+use tasklane_client::StoredCredentials;
+use tasklane_local::{administrator, machine::Machine};
+use tasklane_model::Secret;
 
-use crate::{
-    cli::issued,
-    client::StoredCredentials,
-    local::{administrator, machine::Machine},
-    model::Secret,
-};
+use crate::issued;
 
 /// Makes the file hold credentials of an administrator at `host` that the service knows. Those that it holds are kept
 /// while they are valid.

@@ -8,6 +8,16 @@ mod watch;
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use tasklane_auth::oidc::Issuer;
+use tasklane_http::{CorsOrigins, HttpConfig};
+use tasklane_lambda_local::{JailMode, LoggedLine};
+use tasklane_local::{
+    machine::{Machine, MachineConfig},
+    server::Server,
+};
+use tasklane_model::ConcurrencyLimit;
+use tasklane_ports::TaskFailedContent;
+use tasklane_service::Settings;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::broadcast::error::RecvError,
@@ -17,18 +27,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{sync::Synced, watch::Watch};
 use super::{Outcome, Verdict, callers::CallerArgs, output};
-use crate::{
-    auth::oidc::Issuer,
-    http::{self, CorsOrigins, HttpConfig},
-    local::{
-        lambda::{JailMode, LoggedLine},
-        machine::{Machine, MachineConfig},
-        server::Server,
-    },
-    model::ConcurrencyLimit,
-    ports::TaskFailedContent,
-    service::Settings,
-};
 
 /// Serve the whole service on this machine.
 ///
@@ -166,7 +164,8 @@ struct Serving {
 impl Serving {
     fn start(server: Server, machine: &Machine, config: HttpConfig) -> Self {
         let (stop, in_flight) = (CancellationToken::new(), TaskTracker::new());
-        let router = http::router(machine.service.clone(), machine.authenticator.clone(), config, in_flight.clone());
+        let router =
+            tasklane_http::router(machine.service.clone(), machine.authenticator.clone(), config, in_flight.clone());
         Self { server: tokio::spawn(server.serve(router, stop.clone())), in_flight, stop }
     }
 

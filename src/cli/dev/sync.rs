@@ -5,12 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{
-    cli::output,
-    model::{CodeSha256, Error, ErrorKind},
-    service::{FunctionChange, NewFunction, Service},
-    task_config::{self, Package, TaskConfig, pack},
-};
+use tasklane_model::{CodeSha256, Error, ErrorKind};
+use tasklane_service::{FunctionChange, NewFunction, Service};
+use tasklane_task_config::{Package, TaskConfig, pack};
+
+use crate::output;
 
 /// The last synced state of each file, so that a save without changes prints nothing.
 pub struct Synced {
@@ -33,7 +32,7 @@ impl Synced {
     /// Syncs every `task-config.json` under the paths. If one is broken, the error is printed, and its Function on the service
     /// stays unchanged.
     pub async fn sync(&mut self, service: &Service, paths: &[PathBuf]) {
-        let files = match task_config::find(paths) {
+        let files = match tasklane_task_config::find(paths) {
             Ok(files) => files,
             Err(error) => return output::note(&format!("error: {error}")),
         };
@@ -41,7 +40,7 @@ impl Synced {
         self.files.retain(|file, _| files.contains(file));
         for file in files {
             let given = paths.iter().find(|path| file.starts_with(path)).unwrap_or(&file);
-            let confines = (!self.allow_outside).then(|| task_config::folder_of(given).to_owned());
+            let confines = (!self.allow_outside).then(|| tasklane_task_config::folder_of(given).to_owned());
             self.sync_file(service, file, confines.as_deref()).await;
         }
     }

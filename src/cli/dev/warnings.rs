@@ -13,7 +13,7 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt as _},
 };
 
-use crate::cli::output;
+use crate::output;
 
 /// Where our crates' events come from. Those of dependencies are for their developers.
 const OURS: &str = "tasklane";

@@ -8,7 +8,7 @@ use std::{
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use crate::cli::output;
+use crate::output;
 
 /// How long the paths must be unchanged before they are read, because editors and builds write in several steps.
 const REST: Duration = Duration::from_millis(250);

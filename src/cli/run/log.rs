@@ -5,10 +5,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::{
-    cli::output,
-    model::{FunctionError, Json, json::scan::unescape},
-};
+use tasklane_model::{FunctionError, Json, json::scan::unescape};
+
+use crate::output;
 
 /// Shows log lines on stderr.
 #[derive(Default)]

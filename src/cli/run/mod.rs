@@ -9,18 +9,14 @@ use std::{
 };
 
 use anyhow::Context;
+use tasklane_lambda_local::{LocalLambda, LocalLambdaConfig, LogSink as _};
+use tasklane_local::logs::{DEFAULT_RETENTION, LiveLog, LocalLogs};
+use tasklane_model::{Configuration, Json, ObjectId, Task, TaskStatus};
+use tasklane_ports::{Clock, FunctionSpec, InvokeRequest, Outcome, SystemClock};
+use tasklane_task_config::{FILE_NAME, TaskConfig, folder_of, pack};
 
 use self::log::ShownLog;
 use super::{Outcome as CommandOutcome, Verdict, input::JsonSource, output};
-use crate::{
-    local::{
-        lambda::{LocalLambda, LocalLambdaConfig, LogSink as _},
-        logs::{DEFAULT_RETENTION, LiveLog, LocalLogs},
-    },
-    model::{Configuration, Json, ObjectId, Task, TaskStatus},
-    ports::{Clock, FunctionSpec, InvokeRequest, Outcome, SystemClock},
-    task_config::{FILE_NAME, TaskConfig, folder_of, pack},
-};
 
 /// Run a Function once on this machine, without a service.
 ///

@@ -9,13 +9,11 @@ mod tests;
 use std::{collections::BTreeSet, io, path::PathBuf};
 
 use anyhow::{Context, bail};
+use tasklane_client::Client;
+use tasklane_task_config::{ConfigError, Draft, TaskConfig, pack};
 
 use self::{plan::Plan, progress::Progress, report::Report};
 use super::{Outcome, Verdict, session::Session};
-use crate::{
-    client::Client,
-    task_config::{self, ConfigError, Draft, TaskConfig, pack},
-};
 
 /// Create or update Functions from their folders.
 ///
@@ -118,8 +116,11 @@ async fn sync_all(
     for (place, draft) in args.drafts(lookup)? {
         let report = match draft.and_then(Draft::finish) {
             Ok(config) if !names.insert(config.name.clone()) => {
-                let taken =
-                    anyhow::anyhow!("an earlier {} has the same name '{}'", task_config::FILE_NAME, config.name);
+                let taken = anyhow::anyhow!(
+                    "an earlier {} has the same name '{}'",
+                    tasklane_task_config::FILE_NAME,
+                    config.name
+                );
                 Report::failed(&place, &taken)
             }
             Ok(config) => sync(client, config, args).await,
@@ -155,14 +156,14 @@ impl Args {
             self.override_in(&mut draft);
             return Ok(vec![("the command line".to_owned(), Ok(draft))]);
         };
-        let files = task_config::find_for_sync(path)?;
+        let files = tasklane_task_config::find_for_sync(path)?;
         if files.len() > 1 && (self.name.is_some() || self.code.is_some()) {
             bail!("--name and --code are for one Function, but {} has {}", path.display(), files.len());
         }
         let draft = |file: PathBuf| {
             let draft = Draft::read(&file, lookup).map(|mut draft| {
                 if !self.allow_outside {
-                    draft.confine_to(task_config::folder_of(path));
+                    draft.confine_to(tasklane_task_config::folder_of(path));
                 }
                 self.override_in(&mut draft);
                 draft

@@ -6,12 +6,9 @@ use anyhow::bail;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde::Serialize;
 use serde_json::{Value, json};
-
-use crate::{
-    client::{Client, FunctionBody, FunctionDetails, OptionsBody, Variable},
-    model::{Environment, FunctionName, PermissionMode, RetryPolicy},
-    task_config::{Package, TaskConfig},
-};
+use tasklane_client::{Client, FunctionBody, FunctionDetails, OptionsBody, Variable};
+use tasklane_model::{Environment, FunctionName, PermissionMode, RetryPolicy};
+use tasklane_task_config::{Package, TaskConfig};
 
 /// The differences of one Function.
 pub(super) struct Plan {

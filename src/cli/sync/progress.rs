@@ -3,8 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
-
-use crate::model::FunctionName;
+use tasklane_model::FunctionName;
 
 /// A spinner on stderr until it is dropped; nothing if stderr is not a terminal.
 pub(super) struct Progress(ProgressBar);

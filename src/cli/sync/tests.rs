@@ -7,9 +7,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use tasklane_client::testing::{Seen, Server};
 
 use super::*;
-use crate::client::testing::{Seen, Server};
 
 /// A service with these Functions. It stores changes and refuses a Function named `bad`.
 async fn service(functions: &[Value]) -> (Server, Arc<Mutex<BTreeMap<String, Value>>>) {

@@ -5,7 +5,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{model::Timestamp, store::SlotScope};
+use tasklane_model::Timestamp;
+use tasklane_store::SlotScope;
 
 /// The slots of one scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

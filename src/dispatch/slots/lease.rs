@@ -2,8 +2,9 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use tasklane_model::Timestamp;
+
 use super::counts::Count;
-use crate::model::Timestamp;
 
 /// For how long runs can be started on a lease: it lasts that much longer than the first of them may take.
 const LEASE_SPARE: Duration = Duration::from_secs(30);

@@ -18,17 +18,14 @@ use std::{
     time::Duration,
 };
 
+use tasklane_model::{ConcurrencyLimit, Function, TimeLimit, Timestamp};
+use tasklane_ports::Clock;
+use tasklane_store::{RunnerId, SlotLedger, SlotScope, StoreError};
 use tracing::warn;
 
 use counts::{Count, Counts};
 pub use lease::SlotPolicy;
 use lease::{Lease, plan_lease};
-
-use crate::{
-    model::{ConcurrencyLimit, Function, TimeLimit, Timestamp},
-    ports::Clock,
-    store::{RunnerId, SlotLedger, SlotScope, StoreError},
-};
 
 /// How much longer than its time limit a run may hold its slot: what it takes to start, stop and record it.
 pub(super) const RUN_GRACE: Duration = Duration::from_secs(30);

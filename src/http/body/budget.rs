@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
+use tasklane_model::{Error, ErrorKind, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::model::{Error, ErrorKind, Result};
 
 /// The bytes available for bodies. Bodies of anonymous callers share a smaller part of them.
 #[derive(Clone, Debug)]

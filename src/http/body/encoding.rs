@@ -1,8 +1,7 @@
 //! Decodes a body to the text of its JSON, which is UTF-8 (RFC 8259 §8.1).
 
 use http::{HeaderMap, header};
-
-use crate::model::{Error, ErrorKind, Result};
+use tasklane_model::{Error, ErrorKind, Result};
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 

@@ -3,12 +3,12 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use serde_json::value::RawValue;
-
-use super::values::FromField;
-use crate::model::{
+use tasklane_model::{
     Error, ErrorKind, Json, Result,
     json::scan::{self, unescape},
 };
+
+use super::values::FromField;
 
 /// How deep a body may nest. Responses wrap records in pages, and JSON parsers (serde_json included) stop at 128.
 const MAX_DEPTH: usize = 100;
@@ -147,7 +147,7 @@ fn depth(json: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timestamp;
+    use tasklane_model::Timestamp;
 
     fn kind_of<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
         result.unwrap_err().kind()

@@ -9,9 +9,9 @@ use http::{
     header::{CONTENT_LENGTH, EXPECT},
 };
 use http_body_util::BodyExt;
+use tasklane_model::{Error, ErrorKind, Result};
 
 use super::budget::Account;
-use crate::model::{Error, ErrorKind, Result};
 
 /// A body that can be read once.
 ///
@@ -148,7 +148,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::http::body::BodyBudget;
+    use crate::body::BodyBudget;
 
     fn account() -> Account {
         BodyBudget::new(1000, 1000).account(true)

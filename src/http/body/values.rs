@@ -5,20 +5,19 @@ use std::{borrow::Cow, collections::BTreeSet, fmt};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{
-        RefOr,
-        schema::{ObjectBuilder, Schema, Type},
-    },
-};
-
-use crate::model::{
+use tasklane_model::{
     ApplicationId, ConcurrencyLimit, EntryPoint, Error, ErrorKind, FunctionName, Interval, Json, MemoryLimit,
     PermissionMode, Permissions, Priority, Result, Runtime, Tags, TimeLimit, Timestamp, UserId,
     json::{
         number::Number,
         scan::{elements, unescape},
+    },
+};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{ObjectBuilder, Schema, Type},
     },
 };
 

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Version};
 use percent_encoding::percent_decode_str;
+use tasklane_model::{Error, ErrorKind, Method as ApiMethod, Result};
+use tasklane_service::{ApiAnswer, ApiCall, Service};
 use utoipa::openapi::{
     ContentBuilder, Required,
     path::{Parameter, ParameterBuilder, ParameterIn},
@@ -14,17 +16,13 @@ use utoipa::openapi::{
 };
 
 use crate::{
-    http::{
-        access::{ByPermissionMode, permission::ExecuteApiFunction},
-        config::BodyLimits,
-        endpoint::Endpoint,
-        head::Head,
-        input::Input,
-        openapi::Schemas,
-        params::{Name, Params},
-    },
-    model::{Error, ErrorKind, Method as ApiMethod, Result},
-    service::{ApiAnswer, ApiCall, Service},
+    access::{ByPermissionMode, permission::ExecuteApiFunction},
+    config::BodyLimits,
+    endpoint::Endpoint,
+    head::Head,
+    input::Input,
+    openapi::Schemas,
+    params::{Name, Params},
 };
 
 /// The endpoints of this resource.

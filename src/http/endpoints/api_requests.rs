@@ -1,20 +1,18 @@
 //! `/tasks/v1/apiRequests`: the records of calls of API Functions (contract §5).
 
 use http::Method;
+use tasklane_model::{ApiRequest, ErrorKind, Json as AnyJson, Page, Result};
+use tasklane_rql::Schema;
+use tasklane_service::{LogsAnswer, Service};
 
 use crate::{
-    http::{
-        access::{
-            Allowed,
-            permission::{ViewApiFunctionRequestLogs, ViewApiFunctionRequests},
-        },
-        answer::Json,
-        endpoint::Endpoint,
-        params::{Id, Listed, Rql, RunLogRql},
+    access::{
+        Allowed,
+        permission::{ViewApiFunctionRequestLogs, ViewApiFunctionRequests},
     },
-    model::{ApiRequest, ErrorKind, Json as AnyJson, Page, Result},
-    rql::Schema,
-    service::{LogsAnswer, Service},
+    answer::Json,
+    endpoint::Endpoint,
+    params::{Id, Listed, Rql, RunLogRql},
 };
 
 /// The endpoints of this resource.

@@ -2,13 +2,11 @@
 
 use http::Method;
 use serde::Serialize;
+use tasklane_model::{ApplicationId, Identity, Permissions, Result, UserId};
+use tasklane_service::Service;
 use utoipa::ToSchema;
 
-use crate::{
-    http::{access::LoggedIn, answer::Json, endpoint::Endpoint},
-    model::{ApplicationId, Identity, Permissions, Result, UserId},
-    service::Service,
-};
+use crate::{access::LoggedIn, answer::Json, endpoint::Endpoint};
 
 /// The endpoints of this resource.
 pub fn endpoints() -> Vec<Endpoint> {

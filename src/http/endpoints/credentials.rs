@@ -1,22 +1,20 @@
 //! `/tasklane/v1/credentials`: credentials (contract §7). These endpoints have no counterpart upstream.
 
 use http::Method;
+use tasklane_model::{ApplicationId, ErrorKind, Page, Permissions, Result, Timestamp, UserId};
+use tasklane_service::{CreatedCredential, Credential, NewCredential, Revoked, Service};
 use utoipa::ToSchema;
 
 use crate::{
-    http::{
-        access::{
-            Allowed,
-            permission::{CreateCredentials, DeleteCredentials, ViewCredentials},
-        },
-        answer::{Json, Unstored},
-        body::Fields,
-        endpoint::Endpoint,
-        input::{FromFields, JsonBody},
-        params::{Id, UnreadQuery, WithDescendants},
+    access::{
+        Allowed,
+        permission::{CreateCredentials, DeleteCredentials, ViewCredentials},
     },
-    model::{ApplicationId, ErrorKind, Page, Permissions, Result, Timestamp, UserId},
-    service::{CreatedCredential, Credential, NewCredential, Revoked, Service},
+    answer::{Json, Unstored},
+    body::Fields,
+    endpoint::Endpoint,
+    input::{FromFields, JsonBody},
+    params::{Id, UnreadQuery, WithDescendants},
 };
 
 /// The endpoints of this resource.

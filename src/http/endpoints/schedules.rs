@@ -1,27 +1,25 @@
 //! `/tasks/v1/schedules`: Schedules.
 
 use http::Method;
+use tasklane_model::{
+    AffectedRecords, ErrorKind, FunctionName, Interval, Json as AnyJson, NewSchedule, Page, Priority, Result, Schedule,
+    Timestamp,
+};
+use tasklane_rql::Schema;
+use tasklane_service::Service;
 use utoipa::ToSchema;
 
 use crate::{
-    http::{
-        access::{
-            Allowed,
-            permission::{CreateTaskSchedule, DeleteTaskSchedule, ViewTaskSchedules},
-        },
-        answer::Json,
-        body::Fields,
-        config::BodyLimits,
-        endpoint::Endpoint,
-        input::{FromFields, JsonBody},
-        params::{Id, Listed, Rql},
+    access::{
+        Allowed,
+        permission::{CreateTaskSchedule, DeleteTaskSchedule, ViewTaskSchedules},
     },
-    model::{
-        AffectedRecords, ErrorKind, FunctionName, Interval, Json as AnyJson, NewSchedule, Page, Priority, Result,
-        Schedule, Timestamp,
-    },
-    rql::Schema,
-    service::Service,
+    answer::Json,
+    body::Fields,
+    config::BodyLimits,
+    endpoint::Endpoint,
+    input::{FromFields, JsonBody},
+    params::{Id, Listed, Rql},
 };
 
 /// The endpoints of this resource.

@@ -1,27 +1,24 @@
 //! `/tasks/v1` and `/tasks/v1/{taskId}/…`: Tasks (contract §4).
 
 use http::Method;
+use tasklane_model::{
+    AffectedRecords, ErrorKind, FunctionName, Json as AnyJson, NewTask, Page, Priority, Result, Tags, Task, Timestamp,
+};
+use tasklane_rql::Schema;
+use tasklane_service::{LogsAnswer, Service};
 use utoipa::ToSchema;
 
 use crate::{
-    http::{
-        access::{
-            Allowed,
-            permission::{CancelTasks, CreateTasks, ViewTaskLogs, ViewTasks},
-        },
-        answer::Json,
-        body::Fields,
-        config::BodyLimits,
-        endpoint::Endpoint,
-        input::{FromFields, JsonBody},
-        params::{Id, Listed, Rql, RunLogRql},
+    access::{
+        Allowed,
+        permission::{CancelTasks, CreateTasks, ViewTaskLogs, ViewTasks},
     },
-    model::{
-        AffectedRecords, ErrorKind, FunctionName, Json as AnyJson, NewTask, Page, Priority, Result, Tags, Task,
-        Timestamp,
-    },
-    rql::Schema,
-    service::{LogsAnswer, Service},
+    answer::Json,
+    body::Fields,
+    config::BodyLimits,
+    endpoint::Endpoint,
+    input::{FromFields, JsonBody},
+    params::{Id, Listed, Rql, RunLogRql},
 };
 
 /// The endpoints of this resource.

@@ -5,6 +5,7 @@ pub mod page;
 mod parts;
 
 use serde::Serialize;
+use tasklane_model::{ErrorKind, ObjectId};
 use utoipa::{
     ToSchema,
     openapi::{
@@ -18,8 +19,6 @@ use utoipa::{
 pub use operation::{Description, Types};
 use parts::{BEARER, OAUTH1};
 pub use parts::{Schemas, reference};
-
-use crate::model::{ErrorKind, ObjectId};
 
 /// The groups of endpoints, in the order that the document shows them.
 pub const TAGS: [(&str, &str); 7] = [
@@ -35,7 +34,7 @@ pub const TAGS: [(&str, &str); 7] = [
     ("Service", "The service itself."),
 ];
 
-/// The JSON of a [`crate::model::Error`].
+/// The JSON of a [`tasklane_model::Error`].
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Error, description = "An error: what went wrong, where, and what to do about it.")]
 #[serde(rename_all = "camelCase")]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use tasklane_model::{Error, ErrorKind};
 use utoipa::openapi::{
     ContentBuilder, Deprecated, Ref, RefOr, ResponseBuilder,
     example::{Example, ExampleBuilder},
@@ -14,10 +15,7 @@ use utoipa::openapi::{
 };
 
 use super::parts::{BEARER, OAUTH1, Schemas};
-use crate::{
-    http::access::AccessRule,
-    model::{Error, ErrorKind},
-};
+use crate::access::AccessRule;
 
 /// The part of the API document about one endpoint.
 #[derive(Clone)]

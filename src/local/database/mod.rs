@@ -23,6 +23,7 @@ use aws_sdk_dynamodb::{
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::storage_backend::Clock as DynoxideClock;
+use tasklane_ports::Clock;
 
 pub use self::open::DatabaseError;
 
@@ -31,7 +32,6 @@ use self::{
     open::{beside, check, describe, lock, unusable},
     wal::WriteAheadLog,
 };
-use crate::ports::Clock;
 
 /// Opens the database in this file, creating it when there is none, for this process alone.
 ///

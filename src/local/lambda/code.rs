@@ -7,11 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tasklane_model::CodeSha256;
+
 use super::{
     config::create_private,
     package::{self, UnpackError},
 };
-use crate::model::CodeSha256;
 
 /// The folder of all packages.
 #[derive(Clone, Debug)]

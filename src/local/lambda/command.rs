@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tasklane_model::RuntimeFamily;
 use tokio::process::Command;
 
 use super::{
@@ -20,7 +21,6 @@ use super::{
     variables::Variables,
     versions::Version,
 };
-use crate::model::RuntimeFamily;
 
 /// Names a program of the Function's own that starts the runtime.
 const WRAPPER_VARIABLE: &str = "AWS_LAMBDA_EXEC_WRAPPER";

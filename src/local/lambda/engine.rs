@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::SystemTime};
 
+use tasklane_model::FunctionName;
 use tokio_util::task::TaskTracker;
 
 use super::{error::MachineFailure, pool::Pool, runtimes::Runtimes, site::Site, versions::Versions};
-use crate::model::FunctionName;
 
 /// What all runs share.
 pub(super) struct Engine {

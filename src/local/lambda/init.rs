@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tasklane_model::FunctionError;
 use tokio::time::Instant;
 
 use super::{
@@ -16,7 +17,6 @@ use super::{
     site::Site,
     versions::Version,
 };
-use crate::model::FunctionError;
 
 const INIT_LIMIT: Duration = Duration::from_secs(10);
 

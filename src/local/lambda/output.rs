@@ -13,6 +13,7 @@ use std::{
 };
 
 use nix::errno::Errno;
+use tasklane_model::{FunctionName, ObjectId};
 use tokio::net::unix::pipe::Receiver;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -20,7 +21,6 @@ use super::{
     sink::{LogSink, LoggedLine},
     system::now,
 };
-use crate::model::{FunctionName, ObjectId};
 
 /// The most bytes of one line; a longer one becomes several. CloudWatch's limit of an event.
 const MAX_LINE_BYTES: usize = 256 * 1024;
@@ -279,7 +279,8 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
-    use crate::{local::lambda::testing::MemoryLog, model::Timestamp};
+    use crate::testing::MemoryLog;
+    use tasklane_model::Timestamp;
 
     /// A log, a pipe that is read into it, and the runs `1`, `2` … of one Function.
     #[derive(Default)]

@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
+use tasklane_model::CodeSha256;
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
 };
 
 use super::{process_tree::ProcessTree, sandbox::Sandbox, versions::Version};
-use crate::model::CodeSha256;
 
 /// How long a process rests before it is frozen. Stopping it, and letting it go on, costs more than most calls, and under
 /// load the next call comes sooner.

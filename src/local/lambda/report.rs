@@ -2,8 +2,9 @@
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
+use tasklane_model::{FunctionError, TimeLimit, Timestamp};
+
 use super::limits::MAX_RESPONSE_BYTES;
-use crate::model::{FunctionError, TimeLimit, Timestamp};
 
 /// What the REPORT line says beside the numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use tasklane_model::{FunctionError, Invocation, InvokeError, InvokeRequest, Outcome};
+use tasklane_runtime::detach::detach_on_drop;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
@@ -18,10 +20,6 @@ use super::{
     sandbox::{Happening, Sandbox},
     system::now,
     versions::Version,
-};
-use crate::{
-    model::{FunctionError, Invocation, InvokeError, InvokeRequest, Outcome},
-    runtime::detach::detach_on_drop,
 };
 
 /// How long the caller waits, once the answer is there, for the process to be done: then the run's last lines are on

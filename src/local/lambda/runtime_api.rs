@@ -23,6 +23,8 @@ use http::{
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use serde_json::json;
+use tasklane_model::FunctionError;
+use tasklane_runtime::detach::{DetachOnDrop, detach_on_drop};
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::{SetOnce, mpsc},
@@ -34,10 +36,6 @@ use super::{
     connections::{Doors, Waits},
     limits::MAX_RESPONSE_BYTES,
     peers::{OwnProcesses, Owner},
-};
-use crate::{
-    model::FunctionError,
-    runtime::detach::{DetachOnDrop, detach_on_drop},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");

@@ -7,9 +7,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use tasklane_model::{Runtime, RuntimeFamily};
 use tokio::sync::OnceCell;
-
-use crate::model::{Runtime, RuntimeFamily};
 
 /// A runtime and how well this machine supports it.
 #[derive(Clone, Debug, PartialEq, Eq)]

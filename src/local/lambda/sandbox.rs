@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use tasklane_model::FunctionError;
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -30,7 +31,6 @@ use super::{
     site::Site,
     versions::Version,
 };
-use crate::model::FunctionError;
 
 /// A package's own program, as Lambda names it.
 const BOOTSTRAP: &str = "/var/task/bootstrap";

@@ -3,8 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use futures::future::BoxFuture;
-
-use crate::model::{FunctionName, ObjectId, Timestamp};
+use tasklane_model::{FunctionName, ObjectId, Timestamp};
 
 /// One line of a run's log.
 #[derive(Clone, Debug, PartialEq, Eq)]

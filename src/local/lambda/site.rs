@@ -2,6 +2,7 @@
 
 use std::{io, path::Path};
 
+use tasklane_model::FunctionName;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -12,7 +13,6 @@ use super::{
     isolation::Launcher,
     jail::{Jail, JailMode},
 };
-use crate::model::FunctionName;
 
 /// The account that Functions are told they run in: nobody's.
 const ACCOUNT: &str = "000000000000";

@@ -1,6 +1,6 @@
 //! The machine's clock and its random numbers.
 
-use crate::model::Timestamp;
+use tasklane_model::Timestamp;
 
 pub(super) fn now() -> Timestamp {
     Timestamp::saturating_from_millis(jiff::Timestamp::now().as_millisecond())

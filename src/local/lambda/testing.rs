@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
+use tasklane_model::ObjectId;
 
 use super::sink::{LogSink, LoggedLine};
-use crate::model::ObjectId;
 
 /// Keeps log lines in memory. Clones share them.
 #[derive(Clone, Debug, Default)]

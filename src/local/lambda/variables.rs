@@ -7,8 +7,9 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
+use tasklane_model::RuntimeFamily;
+
 use super::{jail, runtimes::Support, site::Site, versions::Version};
-use crate::model::RuntimeFamily;
 
 /// Where layers would be in Lambda. There are none here, but paths name the folder as Lambda's do.
 const LAYERS: &str = "/opt";

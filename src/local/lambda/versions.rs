@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tasklane_model::{CodeSha256, Configuration, Deployment, FunctionName, FunctionSpec};
 
 use super::{
     code::CodeStore,
@@ -18,7 +19,6 @@ use super::{
     error::{DeployError, MachineFailure},
     package::UnpackError,
 };
-use crate::model::{CodeSha256, Configuration, Deployment, FunctionName, FunctionSpec};
 
 /// One version of a Function: everything that a run needs to know.
 #[derive(Clone)]

@@ -82,7 +82,7 @@ mod tests {
     /// its environment, and is nobody's child.
     #[test]
     fn a_jail_that_has_freed_itself_does_not_outlive_the_server() {
-        crate::local::lambda::tests::install_bubblewrap();
+        crate::tests::install_bubblewrap();
         let around = tempfile::tempdir().unwrap();
         let scratch = tempfile::Builder::new().suffix(".1").tempdir_in(&around).unwrap().keep();
         fs::create_dir(scratch.join("one")).unwrap();

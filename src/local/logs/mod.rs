@@ -14,12 +14,10 @@ use std::{
 };
 
 use rusqlite::Connection;
+use tasklane_model::{FunctionName, Timestamp};
+use tasklane_ports::{LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery};
 
-use super::lambda::{LogSink as _, LoggedLine};
-use crate::{
-    model::{FunctionName, Timestamp},
-    ports::{LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery},
-};
+use tasklane_lambda_local::{LogSink as _, LoggedLine};
 
 pub use limits::LogLimits;
 pub use writer::LogWriter;
@@ -98,7 +96,7 @@ impl Logs for LocalLogs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ObjectId;
+    use tasklane_model::ObjectId;
 
     const ALL: LogPage = LogPage { offset: 0, limit: 1000 };
 
@@ -169,7 +167,7 @@ mod tests {
     async fn lines_survive_a_restart_until_their_retention_ends() {
         let folder = tempfile::tempdir().unwrap();
         let function = FunctionName::parse("f").unwrap();
-        let now = crate::ports::Clock::now(&crate::ports::SystemClock);
+        let now = tasklane_ports::Clock::now(&tasklane_ports::SystemClock);
         let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION, None).unwrap();
         let mut fresh = line("f", 1, 0, "fresh");
         fresh.timestamp = now;

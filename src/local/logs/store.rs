@@ -3,12 +3,10 @@
 use std::path::Path;
 
 use rusqlite::{Connection, params};
+use tasklane_model::{FunctionName, ObjectId, Timestamp};
+use tasklane_ports::{LogLine, LogPage};
 
-use super::super::lambda::LoggedLine;
-use crate::{
-    model::{FunctionName, ObjectId, Timestamp},
-    ports::{LogLine, LogPage},
-};
+use tasklane_lambda_local::LoggedLine;
 
 /// Opens the database, creating the table when it is not there.
 pub(super) fn open(file: &Path) -> rusqlite::Result<Connection> {

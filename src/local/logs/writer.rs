@@ -9,15 +9,15 @@ use std::{
 
 use futures::future::BoxFuture;
 use rusqlite::Connection;
+use tasklane_lambda_local::{LogSink, LoggedLine};
+use tasklane_ports::{Clock, SystemClock};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
-    super::lambda::{LogSink, LoggedLine},
     LiveLog,
     limits::{ASK_AFTER, Finding, LogLimits, Room},
     store,
 };
-use crate::ports::{Clock, SystemClock};
 
 /// Takes lines. Cloning is cheap; the thread ends when the last clone is gone.
 #[derive(Clone, Debug)]

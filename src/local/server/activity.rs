@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::model::Error;
+use tasklane_model::Error;
 
 /// How long a client that is to send or to read may do nothing before it has to make room for others.
 const HESITATION: Duration = Duration::from_secs(5);

@@ -8,8 +8,7 @@ use std::borrow::Cow;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, Uri};
-
-use crate::model::{Error, ErrorKind};
+use tasklane_model::{Error, ErrorKind};
 
 /// How long a request's target may be, in bytes: what [`Uri`] holds.
 pub const MAX_TARGET_BYTES: usize = u16::MAX as usize - 1;

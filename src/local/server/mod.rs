@@ -20,6 +20,7 @@ use http::{HeaderValue, header};
 use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use tasklane_http::{ClientAddress, LocalAddress, Router, refusal};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -32,7 +33,6 @@ use self::{
     crowd::{Crowd, Place},
     stream::Stream,
 };
-use crate::http::{ClientAddress, LocalAddress, Router, refusal};
 
 pub use self::{crowd::Limits, stream::Patience};
 

@@ -7,15 +7,13 @@ use std::{
 
 use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::Select};
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
+use tasklane_model::{FunctionName, Timestamp};
 
 use crate::{
-    model::{FunctionName, Timestamp},
-    store::{
-        StoreError,
-        error::failed,
-        row::{Attributes, Row, number, text},
-        table::{Partition, small},
-    },
+    StoreError,
+    error::failed,
+    row::{Attributes, Row, number, text},
+    table::{Partition, small},
 };
 
 use super::Listed;
@@ -71,9 +69,9 @@ impl Merge {
     }
 
     /// Counts what is left, side by side. `false`: there is more.
-    pub(super) async fn count(self, reading: &Reading<'_>, until: &CountUntil) -> Result<bool, StoreError> {
+    pub(super) async fn count_rows(self, reading: &Reading<'_>, until: &CountUntil) -> Result<bool, StoreError> {
         let at_once = self.0.len().clamp(1, COUNT_AT_ONCE) as u64;
-        let counts = stream::iter(self.0).map(|cursor| cursor.count(reading, until, at_once));
+        let counts = stream::iter(self.0).map(|cursor| cursor.count_rows(reading, until, at_once));
         counts.buffer_unordered(COUNT_AT_ONCE).try_fold(true, async |all, one| Ok(all && one)).await
     }
 
@@ -123,7 +121,7 @@ impl Cursor {
     }
 
     /// Counts on, as one of `at_once`; whether it came to the end.
-    async fn count(mut self, reading: &Reading<'_>, until: &CountUntil, at_once: u64) -> Result<bool, StoreError> {
+    async fn count_rows(mut self, reading: &Reading<'_>, until: &CountUntil, at_once: u64) -> Result<bool, StoreError> {
         while !self.done {
             let counted = until.counted.load(Ordering::Relaxed);
             if counted > until.most || reading.listed.clock.now() >= until.deadline {

@@ -6,13 +6,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use tasklane_model::{Json, ObjectId, Timestamp};
+use tasklane_rql::{Filter, Query, SortKey, SortValues};
 use tokio::sync::Semaphore;
 
-use crate::{
-    model::{Json, ObjectId, Timestamp},
-    rql::{Filter, Query, SortKey, SortValues},
-    store::{StoreError, row::Row},
-};
+use crate::{StoreError, row::Row};
 
 use super::Listed;
 
@@ -25,7 +23,7 @@ const MOST: u64 = 4 << 30;
 
 /// Who may look into records now: one list at a time.
 #[derive(Clone)]
-pub(in crate::store) struct Turns(Arc<Semaphore>);
+pub(crate) struct Turns(Arc<Semaphore>);
 
 impl Default for Turns {
     fn default() -> Self {
@@ -173,10 +171,8 @@ mod tests {
     use futures::FutureExt as _;
 
     use super::*;
-    use crate::{
-        rql::Schema,
-        store::row::{Attributes, text},
-    };
+    use crate::row::{Attributes, text};
+    use tasklane_rql::Schema;
 
     const NOW: Timestamp = Timestamp::EPOCH;
 

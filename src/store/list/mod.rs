@@ -11,7 +11,8 @@ mod walk;
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{model::Json, ports::Clock};
+use tasklane_model::Json;
+use tasklane_ports::Clock;
 
 use super::{StoreError, days::Days, row::Row, table::Table};
 

@@ -11,11 +11,10 @@
 
 use std::ops::Bound;
 
-use crate::{
-    model::{Json, ObjectId, Page, PageWindow, Timestamp},
-    rql::{self, Query, SortKey, SortValues},
-    store::StoreError,
-};
+use tasklane_model::{Json, ObjectId, Page, PageWindow, Timestamp};
+use tasklane_rql::{Query, SortKey, SortValues};
+
+use crate::StoreError;
 
 use super::{
     Listed, Plan,
@@ -33,7 +32,7 @@ const COUNTED: u64 = 500;
 const SORT_BYTES: usize = 64 << 20;
 
 /// The page that a query asks for.
-pub(in crate::store) async fn page(
+pub(crate) async fn page(
     listed: &Listed,
     plan: &Plan,
     query: &Query,
@@ -44,7 +43,7 @@ pub(in crate::store) async fn page(
         Order::Keys => sorted(listed, plan, query, now).await?,
     };
     let cut = |record| match &query.select {
-        Some(select) => rql::project(select, &record),
+        Some(select) => tasklane_rql::project(select, &record),
         None => record,
     };
     let window = query.window;
@@ -85,7 +84,7 @@ async fn in_order(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -
     let mut reader = InOrder::begin(listed, plan, query, now).await?;
     match reader.fill_page(page_until).await? {
         Filled::Full if query.skip_count => Ok(reader.found(Total::Exact)),
-        Filled::Full => reader.count().await,
+        Filled::Full => reader.count_the_rest().await,
         Filled::End => Ok(reader.found(Total::Exact)),
         Filled::OutOfTime if reader.is_full() => Ok(reader.found_at_least()),
         Filled::OutOfTime => match reader.last {
@@ -183,7 +182,7 @@ impl<'a> InOrder<'a> {
     }
 
     /// Counts what is left, for as long as its budget lasts.
-    async fn count(mut self) -> Result<Found, StoreError> {
+    async fn count_the_rest(mut self) -> Result<Found, StoreError> {
         let clock = &self.listed.clock;
         let until = clock.now().saturating_add(self.listed.budgets.count);
         if self.walk.can_count() {

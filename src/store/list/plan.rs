@@ -2,30 +2,28 @@
 
 use std::{ops::Bound, time::Duration};
 
-use crate::{
-    model::{FunctionName, ObjectId, Timestamp},
-    rql::{Filter, Query, SortKey},
-};
+use tasklane_model::{FunctionName, ObjectId, Timestamp};
+use tasklane_rql::{Filter, Query, SortKey};
 
 /// How much later than its record an id may be drawn: a clock that was set back does not set ids back.
 const SLACK: Duration = Duration::from_secs(3600);
 
 /// What a list reads.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::store) struct Plan {
+pub(crate) struct Plan {
     /// Where it looks.
-    pub(in crate::store) source: Source,
+    pub(crate) source: Source,
     /// Between which ids, both included.
-    pub(in crate::store) ids: (ObjectId, ObjectId),
+    pub(crate) ids: (ObjectId, ObjectId),
     /// In which order.
-    pub(in crate::store) order: Order,
+    pub(crate) order: Order,
     /// Whether everything found there, in a table that is partitioned by day, meets the filter.
-    pub(in crate::store) is_exact: bool,
+    pub(crate) is_exact: bool,
 }
 
 /// Where a list looks. Whatever it finds there, the filter has the last word.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::store) enum Source {
+pub(crate) enum Source {
     /// These records and no others, ascending.
     Ids(Vec<ObjectId>),
     /// The records of these Functions.
@@ -36,7 +34,7 @@ pub(in crate::store) enum Source {
 
 /// In which order a list reads.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::store) enum Order {
+pub(crate) enum Order {
     /// In the order of their ids, which is the order of their creation.
     Ids {
         /// The latest first.
@@ -48,7 +46,7 @@ pub(in crate::store) enum Order {
 
 impl Plan {
     /// The plan of a query. `time_field` says when a record was created.
-    pub(in crate::store) fn new(query: &Query, time_field: &str) -> Self {
+    pub(crate) fn new(query: &Query, time_field: &str) -> Self {
         let filter = query.filter.as_ref();
         let source = match filter {
             None => Source::Everything,
@@ -67,13 +65,13 @@ impl Plan {
     }
 
     /// These records, ascending.
-    pub(in crate::store) fn of_ids(ids: Vec<ObjectId>) -> Self {
+    pub(crate) fn of_ids(ids: Vec<ObjectId>) -> Self {
         let order = Order::Ids { descending: false };
         Self { source: Source::Ids(ids), ids: everything(), order, is_exact: false }
     }
 
     /// Whether an id lies in the plan's range.
-    pub(in crate::store) fn covers(&self, id: ObjectId) -> bool {
+    pub(crate) fn covers(&self, id: ObjectId) -> bool {
         (self.ids.0..=self.ids.1).contains(&id)
     }
 }
@@ -126,10 +124,8 @@ fn order(sort: &[SortKey], time_field: &str) -> Order {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        model::json::number::Number,
-        rql::{Comparison, FieldPath, Value},
-    };
+    use tasklane_model::json::number::Number;
+    use tasklane_rql::{Comparison, FieldPath, Value};
 
     fn query(filter: Option<Filter>) -> Query {
         Query { filter, ..Query::everything() }

@@ -5,10 +5,9 @@
 
 use std::{collections::VecDeque, sync::atomic::AtomicU64};
 
-use crate::{
-    model::{ObjectId, Timestamp},
-    store::{StoreError, row::Row},
-};
+use tasklane_model::{ObjectId, Timestamp};
+
+use crate::{StoreError, row::Row};
 
 use super::{
     Layout, Listed, Plan, Source,
@@ -119,7 +118,7 @@ impl<'a> Walk<'a> {
         // Where days are large the first one is enough; where they are small many are looked at together.
         let mut groups_at_once = 1;
         let is_all = loop {
-            if !wave.count(&self.reading, &until).await? {
+            if !wave.count_rows(&self.reading, &until).await? {
                 break false;
             }
             if groups.is_empty() {

@@ -1,14 +1,13 @@
 //! How Tasks come to be, and how they are called off.
 
+use tasklane_model::{Lane, ObjectId, Task, TaskStatus, Timestamp};
+
 use crate::{
-    model::{Lane, ObjectId, Task, TaskStatus, Timestamp},
-    store::{
-        AttemptToken, CancelOutcome, Run, StoreError, Tasks,
-        change::{Change, Condition},
-        lanes::{IndexLane, timed},
-        row::{EXPIRES, NewRow, Row, text, time},
-        table::Written,
-    },
+    AttemptToken, CancelOutcome, Run, StoreError, Tasks,
+    change::{Change, Condition},
+    lanes::{IndexLane, timed},
+    row::{EXPIRES, NewRow, Row, text, time},
+    table::Written,
 };
 
 use super::{outcome::held_by, row};
@@ -90,7 +89,7 @@ pub(super) fn running(
 }
 
 /// Whether the row is of this Task, whatever became of it since.
-pub(in crate::store) fn is_of(row: &Row, task: &Task) -> Result<bool, StoreError> {
+pub(crate) fn is_of(row: &Row, task: &Task) -> Result<bool, StoreError> {
     Ok(row.text("function")? == task.function_name.as_str()
         && row.time("created")? == task.creation_timestamp
         && row.time("start")? == task.start_timestamp)

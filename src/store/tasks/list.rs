@@ -1,16 +1,14 @@
 //! Lists of Tasks.
 
 use futures::future::try_join_all;
+use tasklane_model::{Json, ObjectId, Page, TaskStatus, Timestamp};
+use tasklane_rql::Query;
 
 use crate::{
-    model::{Json, ObjectId, Page, TaskStatus, Timestamp},
-    rql::Query,
-    store::{
-        QueueLane, StoreError, Tasks,
-        lanes::IndexLane,
-        list::{Layout, Listed, Plan, Source, page, public},
-        row::Row,
-    },
+    QueueLane, StoreError, Tasks,
+    lanes::IndexLane,
+    list::{Layout, Listed, Plan, Source, page, public},
+    row::Row,
 };
 
 use super::row;

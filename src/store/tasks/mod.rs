@@ -6,7 +6,7 @@
 mod create;
 mod list;
 mod outcome;
-pub(in crate::store) mod queue;
+pub(crate) mod queue;
 pub(super) mod row;
 mod watch;
 
@@ -14,10 +14,8 @@ pub use watch::Promoted;
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{
-    model::{FunctionName, Lane, ObjectId, Task, TaskStatus, Timestamp},
-    ports::Clock,
-};
+use tasklane_model::{FunctionName, Lane, ObjectId, Task, TaskStatus, Timestamp};
+use tasklane_ports::Clock;
 
 use super::{
     QueueLane, ReadyKey, Run, StoreError, calls::CallTokens, days::Days, list::Budgets, own_lanes::OwnLanes,

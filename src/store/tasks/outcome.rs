@@ -1,15 +1,14 @@
 //! How runs end. Only the attempt that a Task belongs to can end it.
 
+use tasklane_model::{Lane, ObjectId, Task, TaskError, TaskStatus, Timestamp};
+
 use crate::{
-    model::{Lane, ObjectId, Task, TaskError, TaskStatus, Timestamp},
-    store::{
-        AttemptToken, StoreError, Tasks,
-        change::{Change, Condition},
-        lanes::{IndexLane, timed},
-        row::{EXPIRES, Row, json, text, time},
-        table::Written,
-        transaction::{Refusal, Transacted},
-    },
+    AttemptToken, StoreError, Tasks,
+    change::{Change, Condition},
+    lanes::{IndexLane, timed},
+    row::{EXPIRES, Row, json, text, time},
+    table::Written,
+    transaction::{Refusal, Transacted},
 };
 
 use super::row;

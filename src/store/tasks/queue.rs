@@ -1,17 +1,15 @@
 //! The queue: which Task is next, and who gets it.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tasklane_model::{Lane, TaskStatus, Timestamp};
 
 use crate::{
-    model::{Lane, TaskStatus, Timestamp},
-    store::{
-        Candidate, QueueLane, ReadyKey, Run, StoreError, TaskRecord, Tasks,
-        change::{Change, Condition},
-        error::failed,
-        lanes::IndexLane,
-        row::{Row, text, time},
-        table::{Partition, Written, small},
-    },
+    Candidate, QueueLane, ReadyKey, Run, StoreError, TaskRecord, Tasks,
+    change::{Change, Condition},
+    error::failed,
+    lanes::IndexLane,
+    row::{Row, text, time},
+    table::{Partition, Written, small},
 };
 
 use super::{create::running, row};
@@ -154,7 +152,7 @@ pub(super) fn in_lane(lane: &IndexLane<'_>, shard: u8) -> Condition {
         .with("lane", text(lane.partition(shard)))
 }
 
-pub(in crate::store) fn candidate(lane: &QueueLane, row: &Row) -> Result<Candidate, StoreError> {
+pub(crate) fn candidate(lane: &QueueLane, row: &Row) -> Result<Candidate, StoreError> {
     Ok(Candidate {
         id: row::id(row)?,
         function: row::function(row)?,

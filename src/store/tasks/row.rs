@@ -1,16 +1,15 @@
 //! A Task as a row.
 
+use tasklane_model::{FunctionName, Json, Lane, ObjectId, Tags, Task, TaskError, TaskOrigin};
+
 use crate::{
-    model::{FunctionName, Json, Lane, ObjectId, Tags, Task, TaskError, TaskOrigin},
-    store::{
-        AttemptToken, QueueLane, ReadyKey, Run, RunnerId, StoreError, TaskRecord,
-        lanes::{IndexLane, timed},
-        row::{NewRow, Row, json, number, text, time},
-    },
+    AttemptToken, QueueLane, ReadyKey, Run, RunnerId, StoreError, TaskRecord,
+    lanes::{IndexLane, timed},
+    row::{NewRow, Row, json, number, text, time},
 };
 
 /// A Task's row, but for its lane and its run.
-pub(in crate::store) fn of_task(partition: &str, task: &Task, queue: Lane) -> NewRow {
+pub(crate) fn of_task(partition: &str, task: &Task, queue: Lane) -> NewRow {
     let mut row = NewRow::new(partition, task.id);
     row.set("function", text(task.function_name.as_str()));
     row.set("status", text(task.status.as_str()));
@@ -35,11 +34,11 @@ pub(in crate::store) fn of_task(partition: &str, task: &Task, queue: Lane) -> Ne
 }
 
 /// A `new` Task's row, in the waiting lane or in its ready lane.
-pub(in crate::store) fn of_new_task(
+pub(crate) fn of_new_task(
     (partition, shard): &(String, u8),
     task: &Task,
     queue: Lane,
-    now: crate::model::Timestamp,
+    now: tasklane_model::Timestamp,
 ) -> NewRow {
     let mut row = of_task(partition, task, queue);
     let (lane, key) = if task.start_timestamp > now {
@@ -54,7 +53,7 @@ pub(in crate::store) fn of_new_task(
     row
 }
 
-pub(in crate::store) fn read(row: &Row) -> Result<TaskRecord, StoreError> {
+pub(crate) fn read(row: &Row) -> Result<TaskRecord, StoreError> {
     let task = Task {
         id: id(row)?,
         function_name: function(row)?,
@@ -66,7 +65,7 @@ pub(in crate::store) fn read(row: &Row) -> Result<TaskRecord, StoreError> {
             .transpose()?,
         tags: row.optional_json::<Tags>("tags")?.unwrap_or_default(),
         start_timestamp: row.time("start")?,
-        priority: crate::model::Priority::new(row.number("priority")?).map_err(|error| row.corrupt(error))?,
+        priority: tasklane_model::Priority::new(row.number("priority")?).map_err(|error| row.corrupt(error))?,
         origin: TaskOrigin {
             created_by_user_id: read_name(row, "user")?,
             created_by_application_id: read_name(row, "application")?,

@@ -1,16 +1,14 @@
 //! What the ticker watches: Tasks that come due, runs whose lease is over, failures whose event is not out yet.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tasklane_model::{ObjectId, Priority, TaskStatus, Timestamp};
 
 use crate::{
-    model::{ObjectId, Priority, TaskStatus, Timestamp},
-    store::{
-        QueueLane, ReadyKey, RunnerId, StoreError, TaskRecord, Tasks,
-        change::{Change, Condition},
-        lanes::{IndexLane, time_key, time_of},
-        row::{EXPIRES, Row, text},
-        table::Written,
-    },
+    QueueLane, ReadyKey, RunnerId, StoreError, TaskRecord, Tasks,
+    change::{Change, Condition},
+    lanes::{IndexLane, time_key, time_of},
+    row::{EXPIRES, Row, text},
+    table::Written,
 };
 
 use super::{queue::in_lane, row};

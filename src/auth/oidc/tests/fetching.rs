@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tasklane_model::ErrorKind;
 
-use super::kit::{DESCRIPTION, Fixture, ISSUER, KEYS, claims, recorded, sign_as, token};
-use crate::model::ErrorKind;
+use super::super::testing::{DESCRIPTION, Fixture, ISSUER, KEYS, claims, recorded, sign_as, token};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -101,7 +101,7 @@ async fn while_an_issuer_is_unreachable_its_tokens_work_for_six_hours() {
     let fixture = Fixture::new();
     assert_eq!(fixture.outcome(&token(&claims())).await, Ok("ada".to_owned()));
     fixture.published.fail(DESCRIPTION);
-    let lasting = token(&super::kit::claims_with(json!({ "exp": 4_000_000_000_u64 })));
+    let lasting = token(&super::super::testing::claims_with(json!({ "exp": 4_000_000_000_u64 })));
     for _ in 0..35 {
         fixture.later(10 * MINUTE);
         assert_eq!(fixture.outcome(&lasting).await, Ok("ada".to_owned()));
@@ -165,7 +165,7 @@ async fn an_issuer_may_withdraw_all_its_keys() {
 #[tokio::test]
 async fn a_clock_that_jumps_costs_only_one_fetch() {
     let fixture = Fixture::new();
-    let lasting = token(&super::kit::claims_with(json!({ "exp": 4_000_000_000_u64 })));
+    let lasting = token(&super::super::testing::claims_with(json!({ "exp": 4_000_000_000_u64 })));
     assert_eq!(fixture.outcome(&lasting).await, Ok("ada".to_owned()));
     fixture.earlier(1_000 * MINUTE);
     for _ in 0..10 {

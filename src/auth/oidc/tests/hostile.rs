@@ -4,12 +4,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tasklane_model::ErrorKind;
 
-use super::kit::{Fixture, claims, claims_with, encode, noon, recorded, sign_as, token};
-use crate::{
-    auth::oidc::{key_set::KeySet, token::Token},
-    model::ErrorKind,
-};
+use super::super::testing::{Fixture, claims, claims_with, encode, noon, recorded, sign_as, token};
+use crate::oidc::{key_set::KeySet, token::Token};
 
 /// The three parts of a valid token.
 fn parts() -> [String; 3] {
@@ -65,7 +63,7 @@ async fn a_public_key_is_not_accepted_as_a_shared_secret() {
 async fn a_published_shared_secret_is_not_accepted() {
     let fixture = Fixture::new();
     let secret = json!({ "kty": "oct", "kid": "shared", "alg": "HS256", "k": encode("secret") });
-    fixture.published.put(super::kit::KEYS, &json!({ "keys": [secret] }));
+    fixture.published.put(super::super::testing::KEYS, &json!({ "keys": [secret] }));
     let message =
         format!("{}.{}", encode(json!({ "alg": "HS256", "kid": "shared" }).to_string()), encode(claims().to_string()));
     let mut mac = Hmac::<Sha256>::new_from_slice(b"secret").unwrap();
@@ -87,12 +85,12 @@ async fn the_key_determines_the_algorithm() {
         }
     }
     // A key that is restricted to one algorithm is not accepted with another.
-    let mut key = super::kit::recorded().key("rsa-1").jwk.clone();
+    let mut key = super::super::testing::recorded().key("rsa-1").jwk.clone();
     key["alg"] = json!("PS256");
-    fixture.published.put(super::kit::KEYS, &json!({ "keys": [key] }));
+    fixture.published.put(super::super::testing::KEYS, &json!({ "keys": [key] }));
     fixture.issuer.fetch().await.unwrap();
     assert_unknown(&fixture, &sign_as("rsa-1", &json!({ "alg": "RS256", "kid": "rsa-1" }), &claims())).await;
-    let tokens = super::kit::recorded().tokens;
+    let tokens = super::super::testing::recorded().tokens;
     let pss = tokens.iter().find(|token| token.alg == "PS256").unwrap();
     assert_eq!(fixture.outcome(&pss.token).await, Ok("ada".to_owned()));
 }
@@ -110,7 +108,7 @@ async fn a_key_inside_a_token_is_ignored() {
     let fixture = Fixture::new();
     let recorded = recorded();
     let own = &recorded.key("rsa-1").jwk;
-    fixture.published.put(super::kit::KEYS, &json!({ "keys": [recorded.key("p256").jwk] }));
+    fixture.published.put(super::super::testing::KEYS, &json!({ "keys": [recorded.key("p256").jwk] }));
     for brought in [
         json!({ "alg": "RS256", "jwk": own }),
         json!({ "alg": "RS256", "kid": "rsa-1", "jwk": own }),
@@ -224,7 +222,7 @@ async fn a_token_of_another_issuer_causes_no_fetch() {
     for issuer in ["https://evil.example", "https://issuer.example/", "https://ISSUER.example", "", "issuer.example"] {
         assert_unknown(&fixture, &token(&claims_with(json!({ "iss": issuer })))).await;
     }
-    for issuer in [json!(null), json!(7), json!([super::kit::ISSUER])] {
+    for issuer in [json!(null), json!(7), json!([super::super::testing::ISSUER])] {
         assert_unknown(&fixture, &token(&claims_with(json!({ "iss": issuer })))).await;
     }
     assert_eq!(fixture.published.fetches(), 0);

@@ -1,9 +1,10 @@
 //! Valid tokens and the users that they stand for.
 
 use serde_json::{Value, json};
+use tasklane_model::ErrorKind;
 
-use super::kit::{Fixture, ISSUER, claims, claims_with, config, noon, recorded, sign_as, token};
-use crate::{auth::oidc::OidcConfig, model::ErrorKind};
+use super::super::testing::{Fixture, ISSUER, claims, claims_with, config, noon, recorded, sign_as, token};
+use crate::oidc::OidcConfig;
 
 #[tokio::test]
 async fn a_token_with_any_supported_algorithm_identifies_its_subject() {

@@ -6,4 +6,3 @@
 mod fetching;
 mod hostile;
 mod identity;
-pub(crate) mod kit;

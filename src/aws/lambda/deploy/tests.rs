@@ -1,14 +1,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tasklane_model::{Configuration, EntryPoint, Environment, FunctionName, Runtime};
 
 use super::*;
 use crate::{
-    aws::{
-        lambda::LambdaSettings,
-        testing::{ReplayClient, Reply, SleeplessClock},
-    },
-    model::{Configuration, EntryPoint, Environment, FunctionName, Runtime},
+    lambda::LambdaSettings,
+    testing::{ReplayClient, Reply, SleeplessClock},
 };
 
 const LATEST: &str = "GET /2015-03-31/functions/dev-hello/configuration";
@@ -110,7 +108,7 @@ async fn deploy(
     let adapter = AwsLambda::new(&wire.sdk_config(), downloads, settings, clock.clone());
     let result = adapter.deploy_function(&spec(), code.map(Bytes::from_static), current.as_ref()).await;
     wire.assert_used_up();
-    use crate::ports::Clock as _;
+    use tasklane_ports::Clock as _;
     Deployed { result, wire, waited: clock.now().since(started.parse().unwrap()) }
 }
 

@@ -1,14 +1,12 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tasklane_model::{CodeSha256, Deployment, FunctionName, ObjectId, TimeLimit, Timestamp};
 
 use super::*;
 use crate::{
-    aws::{
-        lambda::LambdaSettings,
-        testing::{ReplayClient, Reply, SleeplessClock},
-    },
-    model::{CodeSha256, Deployment, FunctionName, ObjectId, TimeLimit, Timestamp},
+    lambda::LambdaSettings,
+    testing::{ReplayClient, Reply, SleeplessClock},
 };
 
 fn adapter(wire: &ReplayClient) -> AwsLambda {

@@ -2,19 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use tasklane_model::{
+    ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, FunctionName, Json, MemoryLimit, PermissionMode,
+    Priority, Result, RetryPolicy, Runtime, TimeLimit,
+};
+use tasklane_service::{FunctionChange, FunctionOptions, NewFunction};
 use utoipa::ToSchema;
 
 use crate::{
-    http::{
-        body::{Code, Description, Fields},
-        config::BodyLimits,
-        input::FromFields,
-    },
-    model::{
-        ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, FunctionName, Json, MemoryLimit, PermissionMode,
-        Priority, Result, RetryPolicy, Runtime, TimeLimit,
-    },
-    service::{FunctionChange, FunctionOptions, NewFunction},
+    body::{Code, Description, Fields},
+    config::BodyLimits,
+    input::FromFields,
 };
 
 /// A Function to create.

@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use utoipa::ToSchema;
-
-use crate::{
-    model::{
-        CodeSha256, Configuration, EntryPoint, ExecutionOptions, Function, FunctionName, MemoryLimit, RetryPolicy,
-        Runtime, TimeLimit, Timestamp,
-    },
-    ports::LogLine,
+use tasklane_model::{
+    CodeSha256, Configuration, EntryPoint, ExecutionOptions, Function, FunctionName, MemoryLimit, RetryPolicy, Runtime,
+    TimeLimit, Timestamp,
 };
+use tasklane_ports::LogLine;
+use utoipa::ToSchema;
 
 /// A Function, without its code.
 #[derive(Serialize, ToSchema)]

@@ -4,26 +4,24 @@ mod bodies;
 mod details;
 
 use http::Method;
+use tasklane_model::{AffectedRecords, Error, ErrorKind, FunctionSummary, Page, Result};
+use tasklane_service::{Executed, Service};
 
 use bodies::{ExecutionInput, FunctionCreation, FunctionUpdate};
 use details::{FunctionDetails, FunctionLogLines};
 
 use crate::{
-    http::{
-        access::{
-            Allowed, ByPermissionMode,
-            permission::{
-                CreateTaskFunction, DeleteTaskFunction, ExecuteTaskFunction, UpdateTaskFunction,
-                ViewTaskFunctionDetails, ViewTaskFunctionLogs, ViewTaskFunctions,
-            },
+    access::{
+        Allowed, ByPermissionMode,
+        permission::{
+            CreateTaskFunction, DeleteTaskFunction, ExecuteTaskFunction, UpdateTaskFunction, ViewTaskFunctionDetails,
+            ViewTaskFunctionLogs, ViewTaskFunctions,
         },
-        answer::Json,
-        endpoint::Endpoint,
-        input::{JsonBody, OptionalJsonBody},
-        params::{FunctionLogRql, Name, UnreadQuery},
     },
-    model::{AffectedRecords, Error, ErrorKind, FunctionSummary, Page, Result},
-    service::{Executed, Service},
+    answer::Json,
+    endpoint::Endpoint,
+    input::{JsonBody, OptionalJsonBody},
+    params::{FunctionLogRql, Name, UnreadQuery},
 };
 
 /// The endpoints of this resource.

@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn every_operation_and_every_record_is_on_the_page_once() {
-        let document = serde_json::json!(crate::http::api_document());
+        let document = serde_json::json!(crate::api_document());
         let page = render(&document);
         assert!(operations(&document).count() > 20);
         for (path, method, operation) in operations(&document) {
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn every_link_on_the_page_leads_somewhere() {
-        let page = render(&serde_json::json!(crate::http::api_document()));
+        let page = render(&serde_json::json!(crate::api_document()));
         for target in page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
             assert!(page.contains(&format!("id=\"{target}\"")), "#{target}");
         }
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_page_loads_nothing() {
-        let page = render(&serde_json::json!(crate::http::api_document()));
+        let page = render(&serde_json::json!(crate::api_document()));
         for part in ["<script", "src=", "http://", "https://", "@import", "url("] {
             assert!(!page.contains(part), "{part}");
         }

@@ -4,8 +4,8 @@
 //! is held to what the directory declared. Reads nothing and writes nothing but the folder that it is given.
 
 mod entries;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod fuzz;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 mod unpack;
 
 pub use unpack::{UnpackError, unpack};

@@ -5,9 +5,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tasklane_model::Runtime;
 
 use super::harness::World;
-use crate::model::Runtime;
 
 const COLD_RUNS: usize = 25;
 const WARM_RUNS: usize = 300;

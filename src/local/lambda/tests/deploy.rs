@@ -1,12 +1,10 @@
 //! What deploying, retiring and removing leave behind.
 
 use serde_json::json;
+use tasklane_model::{InvokeError, Runtime};
 
 use super::harness::{Deployed, World, environment, spec};
-use crate::{
-    local::lambda::{DeployError, RETIRE_AFTER, package::testing},
-    model::{InvokeError, Runtime},
-};
+use crate::{DeployError, RETIRE_AFTER, package::testing};
 
 fn code_folders(world: &World) -> usize {
     std::fs::read_dir(world.folder.path().join("lambda/code")).unwrap().count()

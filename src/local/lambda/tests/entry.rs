@@ -4,12 +4,10 @@
 use std::{collections::BTreeMap, fs, process::Command, sync::OnceLock};
 
 use serde_json::{Value, json};
+use tasklane_model::{FunctionSpec, Runtime};
 
 use super::harness::{World, also_as_an_ordinary_user, environment};
-use crate::{
-    local::lambda::package::testing,
-    model::{FunctionSpec, Runtime},
-};
+use crate::package::testing;
 
 /// Loaded into a program before that program begins, it says in which and with what rights.
 const INTRUDER: &str = r#"

@@ -4,16 +4,14 @@ use std::path::Path;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
+use tasklane_model::{EntryPoint, FunctionSpec, Runtime};
 
 use super::harness::{Deployed, World};
-use crate::{
-    local::lambda::package::testing,
-    model::{EntryPoint, FunctionSpec, Runtime},
-};
+use crate::package::testing;
 
 /// Deploys an example; nothing when its code folder has yet to be built or filled, as its README says.
 async fn deploy(world: &World, name: &str, built: &str) -> Option<Deployed> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../examples").join(name);
     if !folder.join(built).exists() {
         return None;
     }

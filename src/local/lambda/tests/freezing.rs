@@ -4,9 +4,10 @@
 use std::{fs, process::Command};
 
 use serde_json::json;
+use tasklane_model::Runtime;
 
 use super::harness::{Deployed, World, also_as_an_ordinary_user};
-use crate::{local::lambda::package::testing, model::Runtime};
+use crate::package::testing;
 
 /// Goes on without end in one of two ways: by processes that each start their successor, or by a timer whose signal lets
 /// a stopped process go on. Ends by itself after a while, in case nobody ends it.

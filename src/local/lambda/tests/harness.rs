@@ -4,16 +4,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde_json::Value;
-
-use crate::{
-    local::lambda::{
-        JailMode, LocalLambda, LocalLambdaConfig, Sdk, jail, package::testing, system, testing::MemoryLog,
-    },
-    model::{
-        Configuration, Deployment, EntryPoint, Environment, FunctionError, FunctionName, FunctionSpec, Invocation,
-        InvokeError, InvokeRequest, MemoryLimit, ObjectId, Outcome, Runtime, TimeLimit, Timestamp,
-    },
+use tasklane_model::{
+    Configuration, Deployment, EntryPoint, Environment, FunctionError, FunctionName, FunctionSpec, Invocation,
+    InvokeError, InvokeRequest, MemoryLimit, ObjectId, Outcome, Runtime, TimeLimit, Timestamp,
 };
+
+use crate::{JailMode, LocalLambda, LocalLambdaConfig, Sdk, jail, package::testing, system, testing::MemoryLog};
 
 /// Other bootstraps than ours to test against; what those load no jail shows.
 pub(super) const OTHER_RUNTIME_DIR: &str = "TASKLANE_TEST_RUNTIME_DIR";
@@ -200,13 +196,13 @@ pub(super) fn environment(variables: &[(&str, &str)]) -> Environment {
 const IS_INSTALLED: &str = "TASKLANE_TEST_BUBBLEWRAP_IS_INSTALLED";
 
 /// Jails need it; `infra/debian` says which.
-pub(in crate::local::lambda) fn install_bubblewrap() {
+pub(crate) fn install_bubblewrap() {
     static INSTALLED: std::sync::Once = std::sync::Once::new();
     INSTALLED.call_once(|| {
         if std::env::var_os(IS_INSTALLED).is_some() {
             return;
         }
-        let install = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("infra/debian/install");
+        let install = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../infra/debian/install");
         let output = std::process::Command::new(install).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     });

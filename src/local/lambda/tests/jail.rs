@@ -3,9 +3,9 @@
 use std::fs;
 
 use serde_json::json;
+use tasklane_model::{FunctionSpec, MemoryLimit, Runtime, TimeLimit};
 
 use super::harness::{Deployed, World, environment};
-use crate::model::{FunctionSpec, MemoryLimit, Runtime, TimeLimit};
 
 /// Tries one thing and returns what came of it, as a text: `got: …` or `error: …`.
 const NODE: &str = r#"

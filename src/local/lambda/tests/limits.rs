@@ -1,12 +1,10 @@
 //! Time, memory and sizes.
 
 use serde_json::json;
+use tasklane_model::{FunctionSpec, InvokeError, MemoryLimit, Runtime, TimeLimit};
 
 use super::harness::{World, eventually};
-use crate::{
-    local::lambda::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, package::testing},
-    model::{FunctionSpec, InvokeError, MemoryLimit, Runtime, TimeLimit},
-};
+use crate::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, package::testing};
 
 /// Whether a process lives that has `mark` in its command line.
 pub(super) fn is_running(mark: &str) -> bool {

@@ -1,9 +1,9 @@
 //! Which lines are in which run's log.
 
 use serde_json::{Value, json};
+use tasklane_model::{FunctionSpec, Runtime};
 
 use super::harness::{Deployed, Ran, World, environment};
-use crate::model::{FunctionSpec, Runtime};
 
 /// More than a pipe holds, many times over.
 const MUCH: usize = 240_000;

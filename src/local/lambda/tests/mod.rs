@@ -21,4 +21,4 @@ mod python;
 mod runtime;
 mod runtime_api;
 
-pub(in crate::local::lambda) use harness::install_bubblewrap;
+pub(crate) use harness::install_bubblewrap;

@@ -1,9 +1,9 @@
 //! Functions in JavaScript.
 
 use serde_json::{Value, json};
+use tasklane_model::{EntryPoint, Runtime};
 
 use super::harness::{Deployed, World};
-use crate::model::{EntryPoint, Runtime};
 
 /// What a case ends in.
 enum Ends {

@@ -3,15 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
+use tasklane_model::{InvokeError, Outcome};
 
 use super::{
     harness::{Deployed, World, environment, eventually},
     limits::is_running,
 };
-use crate::{
-    local::lambda::JailMode,
-    model::{InvokeError, Outcome},
-};
+use crate::JailMode;
 
 const COUNTER: &str =
     "let n = 0, fs = require('fs'), id = require('crypto').randomUUID(); exports.handler = async (event) => {
@@ -235,7 +233,7 @@ async fn check_environment(world: &World, here: &[&str]) {
     let python_code = [("index.py", "import os\ndef handler(e, c):\n    return dict(os.environ)")];
     let python = world
         .deploy(&python_code, |spec| {
-            spec.configuration.runtime = crate::model::Runtime::new("python3.11");
+            spec.configuration.runtime = tasklane_model::Runtime::new("python3.11");
             spec.configuration.environment = configured.clone();
         })
         .await;
@@ -352,7 +350,7 @@ async fn nothing_lives_on_when_the_server_is_killed() {
     for (jail, mark) in [("on", "86431.5"), ("off", "86432.5")] {
         let folder = tempfile::tempdir().unwrap();
         let mut server = tokio::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "local::lambda::tests::processes::server_to_be_killed"])
+            .args(["--ignored", "--exact", "tests::processes::server_to_be_killed"])
             .env("TASKLANE_TEST_FOLDER", folder.path())
             .env("TASKLANE_TEST_MARK", mark)
             .env("TASKLANE_TEST_JAIL", jail)

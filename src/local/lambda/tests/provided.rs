@@ -1,12 +1,10 @@
 //! Functions that bring their own `bootstrap`.
 
 use serde_json::json;
+use tasklane_model::{FunctionSpec, Outcome, Runtime, TimeLimit};
 
 use super::harness::{Deployed, World};
-use crate::{
-    local::lambda::package::testing,
-    model::{FunctionSpec, Outcome, Runtime, TimeLimit},
-};
+use crate::package::testing;
 
 async fn deploy(world: &World, files: &[(&str, u32, &[u8])]) -> Deployed {
     let change = |spec: &mut FunctionSpec| {

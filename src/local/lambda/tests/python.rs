@@ -1,9 +1,9 @@
 //! Functions in Python.
 
 use serde_json::{Value, json};
+use tasklane_model::{EntryPoint, FunctionSpec, Runtime};
 
 use super::harness::{Deployed, World};
-use crate::model::{EntryPoint, FunctionSpec, Runtime};
 
 /// What a case ends in; see `node`.
 enum Ends {

@@ -3,12 +3,10 @@
 use std::process::Command;
 
 use serde_json::json;
+use tasklane_model::{FunctionSpec, Runtime};
 
 use super::harness::{World, environment};
-use crate::{
-    local::lambda::{SdkLanguage, package::testing},
-    model::{FunctionSpec, Runtime},
-};
+use crate::{SdkLanguage, package::testing};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_multiprocessing_starts_is_no_second_runtime() {

@@ -12,7 +12,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use crate::local::lambda::runtime_api::{Answer, Delivery, Event, RuntimeApi};
+use crate::runtime_api::{Answer, Delivery, Event, RuntimeApi};
 
 fn delivery() -> Delivery {
     let text = || "text".to_owned();

@@ -1,10 +1,10 @@
+use tasklane_model::ErrorKind;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     time::timeout,
 };
 
 use super::*;
-use crate::model::ErrorKind;
 
 const PATIENCE: Patience = Patience {
     head: Duration::from_secs(30),

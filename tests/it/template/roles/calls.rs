@@ -138,11 +138,16 @@ impl<'a> Walk<'a> {
             }
             Some(module) => {
                 let module = imports.get(module).and_then(|path| path.rsplit("::").next()).unwrap_or(module);
-                let anywhere = matches!(module, "crate" | "self" | "super" | "tasklane");
+                let anywhere = matches!(module, "crate" | "self" | "super");
+                // A crate of ours stands in the folder of its name.
+                let room = module.strip_prefix("tasklane_").map(|room| format!("src/{room}/"));
                 self.functions(|function| {
-                    function.owner.is_empty() && function.name == *name && (anywhere || function.module == module)
+                    let is_there = anywhere
+                        || function.module == module
+                        || room.as_ref().is_some_and(|room| function.file.starts_with(room))
                         // A function that a module above passes on.
-                        || function.owner.is_empty() && function.name == *name && function.file.contains(&format!("/{module}/"))
+                        || function.file.contains(&format!("/{module}/"));
+                    function.owner.is_empty() && function.name == *name && is_there
                 })
             }
         }

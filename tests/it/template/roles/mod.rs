@@ -1,6 +1,7 @@
 //! Each handler's role allows exactly what its code can call; `infra/iam.md` says why.
 
 mod calls;
+mod crates;
 mod inference;
 mod policies;
 mod sdk;

@@ -1,5 +1,5 @@
-//! The sources of one handler: the library as its features build it, and the handler's own crate, taken apart into
-//! functions, the types of fields, and names.
+//! The sources of one handler: its own crate and those that it is built of, taken apart into functions, the types of
+//! fields, and names.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -12,6 +12,8 @@ use syn::{
     Attribute, Block, Expr, Fields, FnArg, GenericParam, Generics, ImplItem, Item, Pat, ReturnType, Signature, Token,
     TraitItem, Type, TypeParamBound, UseTree, WherePredicate, punctuated::Punctuated, visit::Visit,
 };
+
+use super::crates;
 
 /// The names in a type: `Option<Arc<dyn Lambda>>` is Option, Arc and Lambda. What belongs to an SDK is named with its
 /// crate: `aws_sdk_sqs::Client`.
@@ -75,12 +77,14 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The library with the features of the handlers, and the crate of one handler.
+    /// The crate of one handler, and the crates of this workspace that it is built of.
     pub fn of_handler(root: &Path, handler: &str) -> Self {
         let mut sources = Self::default();
         let mut reader = Reader { root, sources: &mut sources, traits: BTreeSet::new(), foreign: Vec::new() };
-        reader.file("src/lib.rs", "crate");
-        reader.file(&format!("functions/{handler}/src/main.rs"), "main");
+        for entry in crates::entries(root, handler) {
+            let module = if entry.ends_with("main.rs") { "main" } else { "crate" };
+            reader.file(&entry, module);
+        }
         let Reader { traits, foreign, .. } = reader;
         for (index, of_trait) in foreign {
             sources.functions[index].called_unseen = !traits.contains(&of_trait);
@@ -360,12 +364,12 @@ fn collect_uses(tree: &UseTree, before: &str, found: &mut HashMap<String, String
     }
 }
 
-/// Whether a handler's build has this: handlers have the feature `aws` and no other.
+/// Whether a handler's build has this: it has none of the features, which are for tests and fuzzing.
 fn is_built(attributes: &[Attribute]) -> bool {
     attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).all(|attribute| {
         let condition: TokenStream = attribute.parse_args().unwrap();
         let condition: String = condition.to_string().split_whitespace().collect();
-        let others = ["test", "any(test,feature=\"fuzzing\")", "feature=\"local\"", "feature=\"cli\""];
+        let others = ["test", "feature=\"fuzzing\"", "any(test,feature=\"testing\")"];
         !others.contains(&condition.as_str())
     })
 }

@@ -1,0 +1,7 @@
+//! What the benchmarks measure without a process around it: the engine in this process, on a database in memory or in a
+//! folder, with a Function that costs nothing.
+
+// An error in a benchmark ends it.
+#![allow(missing_docs)]
+
+pub mod engine;

@@ -1,0 +1,228 @@
+//! The `tasklane` command.
+//!
+//! Data goes to stdout, everything else to stderr. Exit codes: 0 on success, 1 when the command worked but the result is
+//! negative (`sync --plan` found differences, the Function failed), 2 for an error. Each subcommand has a file of its own, with its
+//! arguments and what it does.
+
+use std::{num::NonZero, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+mod admin;
+mod api_requests;
+mod bench;
+pub mod callers;
+mod completions;
+mod connect;
+mod credentials;
+pub mod dev;
+mod doctor;
+mod execute;
+mod exit;
+mod functions;
+pub mod input;
+mod issued;
+mod logs;
+pub mod output;
+pub mod run;
+mod runtimes;
+mod schedules;
+mod session;
+mod sync;
+mod table;
+mod tasks;
+mod terminal;
+
+pub use exit::{Outcome, Verdict};
+
+use self::session::Remote;
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 success; 1 the command worked, but the result is negative (`sync --plan` found
+differences, the Function failed); 2 an error.
+
+Examples:
+  Run a Function once on this machine, without a service:
+    tasklane run examples/hello-js --data '{\"name\":\"Ada\"}'
+  Run the whole service on this machine, with these Functions:
+    tasklane dev examples
+  Then, in another terminal:
+    tasklane execute hello-js --data '{\"name\":\"Ada\"}'
+    tasklane tasks create hello-js --start +10s";
+
+/// A self-hosted task service: run Functions, queue Tasks, call Functions over HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "tasklane", version, after_help = AFTER_HELP, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Dev(dev::Args),
+    Sync(Box<Remote<sync::Args>>),
+    List(Remote<functions::ListArgs>),
+    Get(Remote<functions::GetArgs>),
+    Delete(Remote<functions::DeleteArgs>),
+    Enable(Remote<functions::EnableArgs>),
+    Disable(Remote<functions::DisableArgs>),
+    Execute(Remote<execute::Args>),
+    Bench(Remote<bench::Args>),
+    #[command(subcommand)]
+    Runtimes(runtimes::Command),
+    #[command(subcommand)]
+    Tasks(tasks::Command),
+    #[command(subcommand)]
+    Schedules(schedules::Command),
+    #[command(subcommand)]
+    ApiRequests(api_requests::Command),
+    #[command(subcommand)]
+    Credentials(credentials::Command),
+    #[command(subcommand)]
+    Admin(admin::Command),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+}
+
+/// Runs the command of the process's arguments.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => return exit::usage(&e),
+    };
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        // Half of the cores; the others are for the Functions' processes and the database's thread. With more threads, each
+        // call would move between them, which takes longer than its actual work.
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        runtime.worker_threads(cores.div_ceil(2));
+    }
+    let runtime = match runtime.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return exit::code(Err(anyhow::Error::new(e).context("cannot start the asynchronous runtime"))),
+    };
+    exit::code(runtime.block_on(cli.command.run()))
+}
+
+impl Command {
+    async fn run(self) -> Outcome {
+        match self {
+            Self::Run(args) => run::run(args).await,
+            Self::Dev(args) => dev::run(args).await,
+            Self::Sync(remote) => {
+                remote.args().check()?;
+                remote.run(sync::run).await
+            }
+            Self::List(remote) => remote.run(functions::list).await,
+            Self::Get(remote) => remote.run(functions::get).await,
+            Self::Delete(remote) => remote.run(functions::delete).await,
+            Self::Enable(remote) => remote.run(functions::enable).await,
+            Self::Disable(remote) => remote.run(functions::disable).await,
+            Self::Execute(remote) => remote.run(execute::run).await,
+            Self::Bench(remote) => remote.run(bench::run).await,
+            Self::Runtimes(command) => command.run().await,
+            Self::Tasks(command) => command.run().await,
+            Self::Schedules(command) => command.run().await,
+            Self::ApiRequests(command) => command.run().await,
+            Self::Credentials(command) => command.run().await,
+            Self::Admin(command) => command.run().await,
+            Self::Doctor(args) => doctor::run(args).await,
+            Self::Completions(args) => completions::run(&args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// Every command without subcommands, with its full name.
+    fn leaves(command: &clap::Command, name: &str, found: &mut Vec<(String, String)>) {
+        if command.has_subcommands() {
+            for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+                leaves(command, &format!("{name} {}", command.get_name()), found);
+            }
+        } else {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            found.push((name.to_owned(), help));
+        }
+    }
+
+    #[test]
+    fn every_command_shows_an_example_that_can_be_typed() {
+        let mut found = Vec::new();
+        leaves(&Cli::command(), "tasklane", &mut found);
+        assert!(found.len() > 20, "{found:?}");
+        for (name, help) in found {
+            let (_, examples) = help.split_once("Example").unwrap_or_else(|| panic!("{name} has no example"));
+            let examples = examples.replace("\\\n", " ");
+            let mut typed = 0;
+            for line in examples.lines().map(str::trim).filter(|line| line.starts_with("tasklane ")) {
+                // Pipes, redirections and quotes are the shell's.
+                let line = line.split(" | ").next().and_then(|line| line.split(" > ").next()).unwrap_or(line);
+                let words = line.split_whitespace().map(|word| word.trim_matches('\''));
+                let parsed = Cli::try_parse_from(words);
+                assert!(parsed.is_ok(), "{line}: {}", parsed.err().map(|e| e.to_string()).unwrap_or_default());
+                assert!(line.starts_with(&name), "{line} is not an example of {name}");
+                typed += 1;
+            }
+            assert!(typed > 0, "{name} has no example");
+        }
+    }
+
+    #[test]
+    fn the_commands_in_the_aws_guide_are_valid() {
+        let page = include_str!("../../docs/deploy.md");
+        let lines: Vec<_> = page.lines().filter(|line| line.starts_with("tasklane ")).collect();
+        assert!(lines.len() >= 6, "{lines:?}");
+        for line in lines {
+            let typed = line.split(" > ").next().unwrap_or(line);
+            let parsed = Cli::try_parse_from(typed.split_whitespace().map(|word| word.trim_matches('\'')));
+            assert!(parsed.is_ok(), "{line}: {}", parsed.err().map(|e| e.to_string()).unwrap_or_default());
+        }
+    }
+
+    #[test]
+    fn invalid_arguments_are_refused() {
+        for line in [
+            "tasklane",
+            "tasklane sing",
+            "tasklane get",
+            "tasklane get ../x",
+            "tasklane tasks get 1",
+            "tasklane tasks list --status running",
+            "tasklane tasks list --limit 0",
+            "tasklane tasks list --limit 5 --all",
+            "tasklane tasks create hello --start tomorrow",
+            "tasklane tasks create hello --priority 1.5",
+            "tasklane schedules create hello",
+            "tasklane schedules create hello --interval 0",
+            "tasklane schedules create hello --interval 500ms",
+            "tasklane credentials create --permission VIEW_TASKS",
+            "tasklane credentials create --user ada --expires 30",
+            "tasklane sync --env NAME",
+            "tasklane run hello --data {} --event {}",
+            "tasklane bench",
+            "tasklane bench --function hello --connections 0",
+            "tasklane bench --function hello --kind queue",
+            "tasklane bench --function hello --duration 5 --requests 5",
+            "tasklane bench --function hello --kind api --path hello",
+            "tasklane list --host localhost --url http://localhost:4000",
+            "tasklane dev --listen 4000",
+            "tasklane dev --concurrency 0",
+            "tasklane dev --direct-concurrency 0",
+            "tasklane completions cmd",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

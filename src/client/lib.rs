@@ -1,0 +1,40 @@
+//! A typed client of the service's HTTP API.
+//!
+//! [`Client`] has one method per endpoint. It sends a bearer token or an OAuth 1.0a signature, retries reads while the
+//! service is briefly unavailable, and turns every failure into a [`ClientError`] that people can read.
+
+#![warn(missing_docs)]
+
+mod api_requests;
+mod credential;
+mod credentials;
+mod error;
+mod functions;
+mod host;
+mod listing;
+mod logs;
+pub mod oauth1;
+mod query;
+mod record;
+mod schedules;
+mod stored;
+mod tasks;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+pub use credential::{Credential, OAuth1Keys};
+pub use credentials::{CreatedCredential, CredentialSummary, NewCredential, RevokedCredential};
+pub use error::{ClientError, ServiceError};
+pub use functions::{Executed, FunctionBody, FunctionDetails, OptionsBody, Variable};
+pub use host::{BaseUrl, InvalidHost};
+pub use listing::{HowMany, Listing};
+pub use logs::LogSource;
+pub use query::Query;
+pub use record::Record;
+pub use schedules::NewScheduleBody;
+pub use stored::{IncompleteCredentials, StoredCredentials};
+pub use tasks::NewTaskBody;
+pub use transport::Client;

@@ -1,0 +1,41 @@
+//! The engine room: what happens to a Task between its creation and its final state.
+//!
+//! The table is the queue and a wake-up is only a hint. A dispatcher claims the best due Task by moving its row from
+//! `new` to `inProgress` on condition that it is still `new`; a dispatcher that loses that race takes the next. Outcomes
+//! are written on condition that the attempt is still the one that was claimed. The ticker does what time does: it makes
+//! Tasks due, materialises schedules, ends Tasks whose runner died, and publishes events that were not acknowledged.
+//! All of it is safe to do twice, and beside another dispatcher or ticker.
+//!
+//! # Layout
+//!
+//! - `dispatcher`: claims Tasks and starts their runs; `look` reads the heads of the queue and chooses among them.
+//! - `shift`: a dispatcher with an end, as a Lambda invocation has one.
+//! - `slots`: how many Tasks may run at once.
+//! - `run`: one run, from its invocation to its recorded outcome; `retry` and `ended` are about what follows, `events`
+//!   publishes failures.
+//! - `ticker`: everything that becomes due; `occurrences` turns those of Schedules into Tasks.
+//! - `functions`: Functions as the hot paths see them, a moment old.
+
+mod dispatcher;
+mod ended;
+mod events;
+mod functions;
+mod look;
+mod occurrences;
+mod retry;
+mod run;
+mod shift;
+mod slots;
+mod ticker;
+
+pub use dispatcher::{Claimed, Dispatcher};
+pub use ended::ENDED_RUNS;
+pub use ended::tell_of;
+pub use events::publish_failure;
+pub use functions::FunctionDirectory;
+pub use occurrences::materialise;
+pub use retry::delay_before_retry;
+pub use run::{Ended, Runner, new_run};
+pub use shift::{LAST_CLAIM, Shift, work_shift};
+pub use slots::{Acquired, Idle, Slot, SlotLimits, SlotPolicy, Slots};
+pub use ticker::{Ticked, Ticker};

@@ -1,0 +1,139 @@
+//! What the engine promises while its clock is set forward and back, by an hour or by a day.
+//!
+//! A clock that goes wrong may cost time, and a run that it makes look dead. It must not cost a Task, or run one twice.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use tasklane_model::{Caller, FunctionName, Interval, NewSchedule, RetryPolicy, TaskStatus, Timestamp};
+use tasklane_service::FunctionOptions;
+use tasklane_testing::World;
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+
+/// How often each Task was invoked; panics when one was more than once.
+fn invoked(world: &World) -> usize {
+    let calls = world.lambda.calls();
+    let tasks: BTreeSet<_> = calls.iter().map(|call| call.correlation).collect();
+    assert_eq!(tasks.len(), calls.len(), "a Task was invoked twice");
+    calls.len()
+}
+
+fn retrying() -> FunctionOptions {
+    let policy = RetryPolicy { enabled: true, errors_to_retry: Vec::new() };
+    FunctionOptions { retry_policy: Some(policy), ..FunctionOptions::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_are_due_run_whichever_way_the_clock_jumps() {
+    let world = World::running(2).await;
+    world.function("hello", FunctionOptions::default()).await;
+    let mut ids = BTreeSet::new();
+    for seconds in [0, HOUR, -DAY, DAY, -2 * DAY, 3 * DAY] {
+        // Created before the jump and claimed after it, or the other way round.
+        world.lambda.take("hello", Duration::from_millis(50));
+        let before = world.task("hello").await;
+        world.clock.jump(seconds);
+        let after = world.task("hello").await;
+        for task in [before, after] {
+            assert_eq!(world.finished(task.id).await.status, TaskStatus::Complete, "after a jump by {seconds} s");
+            assert!(ids.insert(task.id), "an id was given twice");
+        }
+    }
+    assert_eq!(invoked(&world), ids.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_a_jump_forward_makes_look_dead_is_given_up_and_not_run_again() {
+    let world = World::running(1).await;
+    world.function("slow", retrying()).await;
+    world.lambda.take("slow", Duration::from_secs(20));
+    let task = world.task("slow").await;
+    world.when(task.id, |status| status == TaskStatus::InProgress).await;
+    let next = world.task("slow").await;
+    world.clock.jump(DAY);
+    let ended = world.finished(task.id).await;
+    assert_eq!((ended.status, ended.error.unwrap().name.as_str()), (TaskStatus::Failed, "zombieTaskCleaned"));
+    assert_eq!(world.finished(next.id).await.status, TaskStatus::Complete);
+    assert_eq!(world.get(task.id).await.status, TaskStatus::Failed, "a final state changed");
+    assert_eq!(world.lambda.most_running(), 1, "what was given up was still running, and held its slot");
+    assert_eq!(invoked(&world), 2);
+    let published: Vec<_> = world.events.published().into_iter().map(|event| event.content.id).collect();
+    assert_eq!(published, [task.id]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_waits_until_a_clock_that_was_set_back_comes_to_its_time_again() {
+    let world = World::running(1).await;
+    world.function("failing", retrying()).await;
+    world.lambda.throw("failing", "MINE");
+    let first = world.task("failing").await;
+    let next = world.when(first.id, |status| status == TaskStatus::Retried).await.retried_by_task_id.unwrap();
+    world.clock.jump(-HOUR);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.get(next).await.status, TaskStatus::New);
+    world.clock.jump(HOUR);
+    let mut last = next;
+    while let Some(after) = world.finished(last).await.retried_by_task_id {
+        last = after;
+    }
+    assert_eq!(world.get(last).await.status, TaskStatus::Failed);
+    assert_eq!(invoked(&world), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_occurrence_of_a_schedule_runs_twice_whichever_way_the_clock_jumps() {
+    let world = World::running(1).await;
+    world.function("hello", FunctionOptions::default()).await;
+    let schedule = NewSchedule {
+        interval: Interval::from_secs(60).unwrap(),
+        function_name: FunctionName::parse("hello").unwrap(),
+        data: None,
+        priority: None,
+        start_timestamp: None,
+    };
+    let schedule = world.service.create_schedule(&Caller::Nobody, schedule).await.unwrap();
+    let minutes = async |minutes: u64| tokio::time::sleep(Duration::from_secs(60 * minutes)).await;
+    let occurrences = async || {
+        let tasks = world.all_tasks().await;
+        let starts = tasks.values().map(|task| task["startTimestamp"].as_str().unwrap().parse::<Timestamp>().unwrap());
+        let starts: Vec<_> = starts.collect();
+        let unique: BTreeSet<_> = starts.iter().copied().collect();
+        assert_eq!(unique.len(), starts.len(), "an occurrence became two Tasks: {starts:?}");
+        let off = |at: &&Timestamp| !at.since(schedule.start_timestamp).as_millis().is_multiple_of(60_000);
+        assert_eq!(unique.iter().find(off), None, "it drifted");
+        starts.len()
+    };
+    minutes(3).await;
+    let before = occurrences().await;
+    assert!((3..=4).contains(&before), "{before}");
+
+    world.clock.jump(DAY);
+    minutes(1).await;
+    // One for all that were missed, and those of the minute.
+    let forward = occurrences().await;
+    assert!((before + 1..=before + 3).contains(&forward), "{before}, then {forward}");
+
+    world.clock.jump(-DAY);
+    minutes(5).await;
+    assert_eq!(occurrences().await, forward, "nothing is due until the time comes again");
+
+    world.clock.jump(DAY);
+    minutes(3).await;
+    assert!(occurrences().await > forward, "it went on");
+    invoked(&world);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_was_refused_goes_out_though_the_clock_was_set_back_meanwhile() {
+    let world = World::running(1).await;
+    world.function("failing", FunctionOptions::default()).await;
+    world.lambda.throw("failing", "MINE");
+    world.events.refuse(1);
+    let task = world.task("failing").await;
+    world.finished(task.id).await;
+    world.clock.jump(-DAY);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let published: Vec<_> = world.events.published().into_iter().map(|event| event.content.id).collect();
+    assert_eq!(published, [task.id]);
+}

@@ -1,0 +1,542 @@
+//! What the engine promises (contract §4), on a clock that jumps.
+
+// An error in a test's helper fails the test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod clock;
+mod shift;
+mod slots;
+
+use std::time::Duration;
+
+use tasklane_dispatch::{Claimed, Ended, Runner, Shift, new_run, work_shift};
+use tasklane_model::{
+    Caller, ConcurrencyLimit, ErrorKind, Interval, Json, NewSchedule, ObjectId, RetryPolicy, TaskErrorKind, TaskStatus,
+    TimeLimit, Timestamp,
+};
+use tasklane_ports::InvokeError;
+use tasklane_service::{FunctionChange, FunctionOptions};
+use tasklane_store::RunnerId;
+use tasklane_testing::{TestLambda, World};
+use tokio::sync::Notify;
+
+fn retrying(errors: &[&str]) -> FunctionOptions {
+    let errors_to_retry = errors.iter().map(ToString::to_string).collect();
+    FunctionOptions { retry_policy: Some(RetryPolicy { enabled: true, errors_to_retry }), ..FunctionOptions::default() }
+}
+
+fn limited(limit: i64) -> FunctionOptions {
+    FunctionOptions {
+        concurrency_limit: Some(Some(ConcurrencyLimit::new(limit).unwrap())),
+        ..FunctionOptions::default()
+    }
+}
+
+fn order(world: &World) -> Vec<ObjectId> {
+    world.lambda.calls().iter().map(|call| call.correlation).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_due_task_runs_once_with_itself_as_the_event() {
+    let world = World::running(5).await;
+    world.function("hello", FunctionOptions::default()).await;
+    let task = world.task("hello").await;
+    let done = world.finished(task.id).await;
+    assert_eq!(done.status, TaskStatus::Complete);
+    let calls = world.lambda.calls();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(calls[0].event["id"], task.id.to_string());
+    assert_eq!(calls[0].event["status"], "inProgress");
+    assert_eq!(calls[0].event["data"], serde_json::json!({ "n": 1 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn priority_goes_before_time_and_time_before_id() {
+    let world = World::at_rest(1).await;
+    world.function("hello", FunctionOptions::default()).await;
+    let earlier = world.now().saturating_sub(Duration::from_secs(60));
+    let third = world.task_with("hello", 0, None).await;
+    let fourth = world.task_with("hello", 0, None).await;
+    let second = world.task_with("hello", 0, Some(earlier)).await;
+    let last = world.task_with("hello", -9_007_199_254_740_991, Some(earlier)).await;
+    let first = world.task_with("hello", 9_007_199_254_740_991, None).await;
+    world.start();
+    world.finished(last.id).await;
+    assert_eq!(order(&world), [first.id, second.id, third.id, fourth.id, last.id]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_waits_for_its_time_and_then_starts_at_once() {
+    let world = World::running(5).await;
+    world.function("hello", FunctionOptions::default()).await;
+    let start = world.now().saturating_add(Duration::from_secs(1200));
+    let task = world.task_with("hello", 0, Some(start)).await;
+    world.finished(task.id).await;
+    let at = world.lambda.calls()[0].at;
+    assert!(at >= start && at.since(start) < Duration::from_millis(50), "{at} for {start}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_task_is_retried_after_2_5_and_10_seconds_and_then_fails_once() {
+    let world = World::running(5).await;
+    world.function("flaky", retrying(&[])).await;
+    world.lambda.throw("flaky", "Oops");
+    let mut chain = vec![world.task("flaky").await.id];
+    loop {
+        let task = world.finished(*chain.last().unwrap()).await;
+        assert_eq!(task.retry_for_task_ids, chain[..chain.len() - 1]);
+        assert_eq!(task.error.as_ref().unwrap().name, "Oops");
+        match task.retried_by_task_id {
+            Some(next) => {
+                assert_eq!(task.status, TaskStatus::Retried);
+                chain.push(next);
+            }
+            None => {
+                assert_eq!(task.status, TaskStatus::Failed);
+                break;
+            }
+        }
+    }
+    assert_eq!(chain.len(), 4);
+    let starts: Vec<Timestamp> = world.lambda.calls().iter().map(|call| call.at).collect();
+    for (pair, seconds) in starts.windows(2).zip([2, 5, 10]) {
+        let waited = pair[1].since(pair[0]);
+        let wanted = Duration::from_secs(seconds);
+        assert!(waited >= wanted && waited < wanted + Duration::from_millis(100), "{waited:?} for {wanted:?}");
+    }
+    let events = world.events.published();
+    assert_eq!(events.len(), 1);
+    assert_eq!((events[0].content.id, events[0].content.error.name.as_str()), (chain[3], "Oops"));
+    assert_eq!(order(&world), chain);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_the_policy_does_not_name_fails_at_once() {
+    let world = World::running(5).await;
+    world.function("picky", retrying(&["CONNECTION_ERROR"])).await;
+    world.lambda.throw("picky", "Oops");
+    let task = world.task("picky").await;
+    let task = world.finished(task.id).await;
+    assert_eq!((task.status, task.retried_by_task_id), (TaskStatus::Failed, None));
+    assert_eq!(task.error.unwrap().kind, TaskErrorKind::Runtime);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_tasks_run_at_once_than_the_limit_allows() {
+    let world = World::running(3).await;
+    world.function("slow", FunctionOptions::default()).await;
+    world.lambda.take("slow", Duration::from_secs(5));
+    let mut tasks = Vec::new();
+    for _ in 0..10 {
+        tasks.push(world.task("slow").await);
+    }
+    for task in &tasks {
+        world.finished(task.id).await;
+    }
+    assert_eq!(world.lambda.most_running(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_processes_together_keep_to_one_limit() {
+    let world = World::running(3).await;
+    let other = world.beside(3, "other");
+    world.function("slow", FunctionOptions::default()).await;
+    world.lambda.take("slow", Duration::from_secs(5));
+    other.lambda.take("slow", Duration::from_secs(5));
+    other.start();
+    let mut tasks = Vec::new();
+    for _ in 0..12 {
+        tasks.push(world.task("slow").await);
+        other.woken.notify_one();
+    }
+    for task in &tasks {
+        let mut task = world.get(task.id).await;
+        while !task.status.is_final() {
+            other.woken.notify_one();
+            let running = world.store.slots.held(&tasklane_store::SlotScope::Tasks, world.now()).await.unwrap();
+            assert!(running <= 3, "{running} slots are leased");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            task = world.get(task.id).await;
+        }
+        assert_eq!(task.status, TaskStatus::Complete);
+    }
+    let calls = world.lambda.calls().len() + other.lambda.calls().len();
+    assert_eq!(calls, 12, "each task ran once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_functions_own_limit_holds_and_keeps_nobody_else_waiting() {
+    let world = World::running(5).await;
+    world.function("narrow", limited(1)).await;
+    world.function("wide", FunctionOptions::default()).await;
+    world.lambda.take("narrow", Duration::from_secs(10));
+    let mut narrow = Vec::new();
+    for _ in 0..40 {
+        narrow.push(world.task_with("narrow", 10, None).await);
+    }
+    let wide = world.task_with("wide", 0, None).await;
+    let asked = world.now();
+    world.finished(wide.id).await;
+    assert!(world.now().since(asked) < Duration::from_secs(1), "it waited behind the narrow one");
+    for task in &narrow[..3] {
+        world.finished(task.id).await;
+    }
+    assert_eq!(world.lambda.most_running(), 2, "one narrow and one wide");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disabled_functions_tasks_wait_and_run_once_it_is_enabled() {
+    let world = World::running(5).await;
+    world.function("off", FunctionOptions::default()).await;
+    world.function("on", FunctionOptions::default()).await;
+    world.service.set_function_enabled("off", false).await.unwrap();
+    let waiting = world.task_with("off", 10, None).await;
+    let running = world.task_with("on", 0, None).await;
+    world.finished(running.id).await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(world.get(waiting.id).await.status, TaskStatus::New);
+    world.service.set_function_enabled("off", true).await.unwrap();
+    assert_eq!(world.finished(waiting.id).await.status, TaskStatus::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_were_queued_before_their_function_was_disabled_stand_in_nobodys_way() {
+    let world = World::at_rest(1).await;
+    world.function("off", FunctionOptions::default()).await;
+    world.function("on", FunctionOptions::default()).await;
+    let mut waiting = Vec::new();
+    for _ in 0..40 {
+        waiting.push(world.task_with("off", 10, None).await);
+    }
+    let running = world.task_with("on", 0, None).await;
+    world.service.set_function_enabled("off", false).await.unwrap();
+    world.start();
+    assert_eq!(world.finished(running.id).await.status, TaskStatus::Complete);
+    assert_eq!(world.lambda.calls().len(), 1);
+    world.service.set_function_enabled("off", true).await.unwrap();
+    for task in waiting {
+        assert_eq!(world.finished(task.id).await.status, TaskStatus::Complete);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_of_a_deleted_function_fail_whichever_lane_they_wait_in() {
+    for own_lane in [false, true] {
+        let world = World::at_rest(5).await;
+        world.function("gone", if own_lane { limited(1) } else { FunctionOptions::default() }).await;
+        let later = world.now().saturating_add(Duration::from_secs(600));
+        let tasks = [world.task("gone").await, world.task_with("gone", 0, Some(later)).await];
+        world.service.delete_function("gone").await.unwrap();
+        world.start();
+        for task in tasks {
+            let task = world.finished(task.id).await;
+            assert_eq!(task.status, TaskStatus::Failed);
+            assert_eq!(task.error.unwrap().kind, TaskErrorKind::Invocation);
+        }
+        assert_eq!(world.lambda.calls().len(), 0);
+        assert_eq!(world.events.published().len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_outcome_is_unknown_becomes_a_zombie_in_time_and_never_runs_again() {
+    let world = World::running(5).await;
+    let options = FunctionOptions { time_limit: Some(TimeLimit::new(10).unwrap()), ..retrying(&[]) };
+    world.function("lost", options).await;
+    world.lambda.behave("lost", |_| async { Err(InvokeError::OutcomeUnknown("connection reset".to_owned())) });
+    let task = world.task("lost").await;
+    let started = world.now();
+    let task = world.finished(task.id).await;
+    assert_eq!(task.status, TaskStatus::Failed);
+    assert_eq!(task.error.unwrap().name, "zombieTaskCleaned");
+    let took = world.now().since(started);
+    assert!(took <= Duration::from_secs(10 + 60), "{took:?}");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!((world.lambda.calls().len(), world.events.published().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_process_was_running_is_cleaned_up_when_it_is_known_to_be_dead() {
+    let world = World::at_rest(5).await;
+    world.function("slow", FunctionOptions::default()).await;
+    let dead = world.beside(5, "dead");
+    dead.lambda.behave("slow", |_| std::future::pending());
+    let task = world.task("slow").await;
+    dead.start();
+    world.when(task.id, |status| status == TaskStatus::InProgress).await;
+    assert_eq!(world.ticker.bury(&RunnerId::new("somebody else")).await.unwrap(), 0);
+    assert_eq!(world.ticker.bury(&RunnerId::new("dead")).await.unwrap(), 1);
+    let task = world.get(task.id).await;
+    assert_eq!((task.status, task.error.unwrap().name.as_str()), (TaskStatus::Failed, "zombieTaskCleaned"));
+    assert_eq!(world.events.published().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_run_is_tried_again_because_it_never_ran() {
+    let world = World::running(5).await;
+    world.function("busy", FunctionOptions::default()).await;
+    let tries = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = tries.clone();
+    world.lambda.behave("busy", move |_| {
+        let first = counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 3;
+        async move {
+            if first { Err(InvokeError::Throttled("no capacity".to_owned())) } else { Ok(TestLambda::returned("{}")) }
+        }
+    });
+    let task = world.task("busy").await;
+    assert_eq!(world.finished(task.id).await.status, TaskStatus::Complete);
+    assert_eq!(tries.load(std::sync::atomic::Ordering::SeqCst), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_nobody_acknowledged_goes_out_again_with_the_same_id() {
+    let world = World::running(5).await;
+    world.function("flaky", FunctionOptions::default()).await;
+    world.lambda.throw("flaky", "Oops");
+    world.events.refuse(2);
+    let task = world.task("flaky").await;
+    world.finished(task.id).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let events = world.events.published();
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].id, task.id);
+}
+
+async fn schedule(world: &World, interval: i64) -> tasklane_model::Schedule {
+    let new = NewSchedule {
+        interval: Interval::from_secs(interval).unwrap(),
+        function_name: tasklane_model::FunctionName::parse("hello").unwrap(),
+        data: Some(Json::from(serde_json::json!("tick"))),
+        priority: None,
+        start_timestamp: None,
+    };
+    world.service.create_schedule(&Caller::Nobody, new).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_runs_at_each_occurrence_and_does_not_drift() {
+    let world = World::running(5).await;
+    world.function("hello", FunctionOptions::default()).await;
+    let schedule = schedule(&world, 60).await;
+    tokio::time::sleep(Duration::from_secs(60 * 10 + 30)).await;
+    let calls = world.lambda.calls();
+    assert_eq!(calls.len(), 11);
+    for (number, call) in calls.iter().enumerate() {
+        let due = schedule.start_timestamp.saturating_add(Duration::from_secs(60 * number as u64));
+        assert_eq!(call.event["startTimestamp"], due.to_string());
+        assert_eq!(call.event["data"], "tick");
+        assert!(call.at.since(due) < Duration::from_millis(50));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_occurrence_that_several_tickers_see_becomes_one_task() {
+    let world = World::at_rest(5).await;
+    world.function("hello", FunctionOptions::default()).await;
+    schedule(&world, 60).await;
+    let tickers: Vec<_> = (0..4).map(|n| world.beside(5, &format!("ticker-{n}"))).collect();
+    for _ in 0..5 {
+        let ticks = tickers.iter().map(|other| other.ticker.tick());
+        for ticked in futures::future::join_all(ticks).await {
+            ticked.unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    assert_eq!(world.all_tasks().await.len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_long_stop_a_schedule_catches_up_with_one_run_for_the_latest_occurrence() {
+    let world = World::at_rest(5).await;
+    world.function("hello", FunctionOptions::default()).await;
+    let schedule = schedule(&world, 60).await;
+    tokio::time::sleep(Duration::from_secs(24 * 3600 + 30)).await;
+    world.start();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.lambda.calls().len(), 2, "the first, at its time, and one for all that were missed");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let calls = world.lambda.calls();
+    let starts: Vec<Timestamp> =
+        calls.iter().map(|call| call.event["startTimestamp"].as_str().unwrap().parse().unwrap()).collect();
+    let of = |minute: u64| schedule.start_timestamp.saturating_add(Duration::from_secs(60 * minute));
+    assert_eq!(starts, [of(0), of(24 * 60), of(24 * 60 + 1)], "the latest that was missed, and the grid did not move");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_that_starts_now_has_its_first_task_now_though_no_ticker_is_there() {
+    let world = World::at_rest(5).await;
+    world.function("hello", FunctionOptions::default()).await;
+    let schedule = schedule(&world, 60).await;
+    let tasks = world.all_tasks().await;
+    let [task] = tasks.values().collect::<Vec<_>>()[..] else { panic!("one Task: {tasks:?}") };
+    assert_eq!(task["startTimestamp"], schedule.start_timestamp.to_string());
+    assert_eq!(schedule.next_timestamp, schedule.start_timestamp.saturating_add(Duration::from_secs(60)));
+    world.ticker.tick().await.unwrap();
+    assert_eq!(world.all_tasks().await.len(), 1, "the ticker does not make it again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticker_that_sleeps_is_told_of_a_new_schedule() {
+    let world = World::running(5).await;
+    world.function("hello", FunctionOptions::default()).await;
+    // Nothing is due: the ticker sleeps for as long as it ever does.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    let first = world.now();
+    schedule(&world, 1).await;
+    tokio::time::sleep(Duration::from_millis(9500)).await;
+    let calls = world.lambda.calls();
+    assert_eq!(calls.len(), 10);
+    for (number, call) in calls.iter().enumerate() {
+        let due = first.saturating_add(Duration::from_secs(number as u64));
+        assert_eq!(call.event["startTimestamp"], due.to_string());
+        assert!(call.at.since(due) < Duration::from_millis(50), "{:?} late", call.at.since(due));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disabled_functions_occurrences_are_skipped_and_not_piled_up() {
+    let world = World::running(5).await;
+    world.function("hello", FunctionOptions::default()).await;
+    world.service.set_function_enabled("hello", false).await.unwrap();
+    schedule(&world, 60).await;
+    tokio::time::sleep(Duration::from_secs(290)).await;
+    world.service.set_function_enabled("hello", true).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.lambda.calls().len(), 0);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.lambda.calls().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_direct_execution_passes_the_queue_and_answers_what_the_code_returned() {
+    let world = World::at_rest(5).await;
+    world.function("hello", public()).await;
+    world.lambda.behave("hello", |_| async { Ok(TestLambda::returned(r#"{"x": 1.0}"#)) });
+    let executed = world.service.execute(&Caller::Nobody, "hello", None).await.unwrap();
+    assert_eq!(executed.task.status, TaskStatus::Complete);
+    assert_eq!(executed.result.as_str(), r#"{"x": 1.0}"#);
+    assert_eq!(world.get(executed.task.id).await.status, TaskStatus::Complete);
+}
+
+fn public() -> FunctionOptions {
+    FunctionOptions { permission_mode: Some(tasklane_model::PermissionMode::Public), ..FunctionOptions::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_direct_execution_that_throws_is_not_retried_and_names_its_task() {
+    let world = World::running(5).await;
+    world.function("flaky", FunctionOptions { retry_policy: retrying(&[]).retry_policy, ..public() }).await;
+    world.lambda.throw("flaky", "Oops");
+    let error = world.service.execute(&Caller::Nobody, "flaky", None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LambdaRuntime);
+    let body = serde_json::to_value(error.to_body()).unwrap();
+    assert_eq!(body["runtimeError"], serde_json::json!({ "name": "Oops", "message": "as told" }));
+    let id: ObjectId = body["taskId"].as_str().unwrap().parse().unwrap();
+    assert_eq!(world.get(id).await.status, TaskStatus::Failed);
+    assert_eq!(world.events.published().len(), 1);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.lambda.calls().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_direct_execution_without_a_free_slot_is_refused() {
+    let world = World::running(1).await;
+    world.function("slow", public()).await;
+    world.lambda.take("slow", Duration::from_secs(5));
+    let execute = || world.service.execute(&Caller::Nobody, "slow", None);
+    let (first, second) = tokio::join!(execute(), execute());
+    first.unwrap();
+    assert_eq!(second.unwrap_err().kind(), ErrorKind::ConcurrentExecutionLimit);
+    execute().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_direct_execution_takes_no_slow_and_no_disabled_function() {
+    let world = World::running(1).await;
+    let slow = FunctionOptions { time_limit: Some(TimeLimit::new(31).unwrap()), ..public() };
+    world.function("slow", slow).await;
+    world.function("off", public()).await;
+    world.service.set_function_enabled("off", false).await.unwrap();
+    let kind = |error: tasklane_model::Error| error.kind();
+    let slow = world.service.execute(&Caller::Nobody, "slow", None).await.unwrap_err();
+    assert_eq!(kind(slow), ErrorKind::TimeLimitExceedsDirectExecutionMaximum);
+    let off = world.service.execute(&Caller::Nobody, "off", None).await.unwrap_err();
+    assert_eq!(kind(off), ErrorKind::IllegalState);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_goes_away_leaves_the_task_in_a_true_state() {
+    let world = World::at_rest(1).await;
+    world.function("slow", public()).await;
+    world.lambda.take("slow", Duration::from_secs(5));
+    let call = world.service.execute(&Caller::Nobody, "slow", None);
+    assert!(tokio::time::timeout(Duration::from_secs(1), call).await.is_err(), "the caller gave up");
+    let id = world.lambda.calls()[0].correlation;
+    assert_eq!(world.finished(id).await.status, TaskStatus::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_changes_nothing_deploys_nothing() {
+    let world = World::at_rest(1).await;
+    world.function("hello", FunctionOptions::default()).await;
+    let before = world.service.get_function("hello").await.unwrap();
+    world.service.update_function("hello", FunctionChange::default()).await.unwrap();
+    let policy = RetryPolicy { enabled: true, errors_to_retry: Vec::new() };
+    let options = FunctionOptions { retry_policy: Some(policy), ..FunctionOptions::default() };
+    world.service.update_function("hello", FunctionChange { options, ..FunctionChange::default() }).await.unwrap();
+    assert_eq!(world.lambda.deployments(), 1);
+    let after = world.service.get_function("hello").await.unwrap();
+    assert_eq!(after.deployment, before.deployment);
+    assert!(after.retry_policy.enabled);
+}
+
+fn shift_for(world: &World, woken_for: impl Into<Vec<ObjectId>>) -> Shift {
+    Shift { woken_for: woken_for.into(), ends: world.now().saturating_add(Duration::from_secs(900)) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_up_at_its_time_is_all_that_a_delayed_task_needs() {
+    let world = World::at_rest(1).await;
+    world.function("hello", FunctionOptions::default()).await;
+    let start = world.now().saturating_add(Duration::from_secs(2));
+    let task = world.task_with("hello", 0, Some(start)).await;
+    let shift = async || {
+        work_shift(&world.dispatcher, &world.slots, &world.ports, shift_for(&world, [])).await.unwrap();
+    };
+    shift().await;
+    assert_eq!(world.get(task.id).await.status, TaskStatus::New);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    shift().await;
+    assert_eq!(world.get(task.id).await.status, TaskStatus::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_in_a_lane_that_was_not_there_a_moment_ago_is_found() {
+    let world = World::at_rest(1).await;
+    let freed = std::sync::Arc::new(Notify::new());
+    assert_eq!(world.dispatcher.claim_all(&freed).await.unwrap(), Claimed::Nothing);
+    let other = world.beside(1, "another");
+    other.function("apart", limited(1)).await;
+    let task = other.task("apart").await;
+    assert_eq!(world.dispatcher.claim_all(&freed).await.unwrap(), Claimed::Nothing, "it was all there was");
+    world.finished(task.id).await;
+    assert_eq!(world.lambda.calls().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_stood_still_after_its_claim_does_not_start_the_run() {
+    let world = World::at_rest(1).await;
+    world.function("hello", FunctionOptions::default()).await;
+    let task = world.task("hello").await;
+    let function = world.store.functions.get(&task.function_name).await.unwrap().unwrap().value;
+    let head = world.store.tasks.heads(&[tasklane_store::QueueLane::Shared], 1).await.unwrap().remove(0);
+    let run = new_run(&world.ports, &RunnerId::new("runner"), function.time_limit());
+    let claimed = world.store.tasks.claim(&head, &run, run.started).await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    world.ticker.tick().await.unwrap();
+    let runner = Runner::new(world.store.clone(), world.ports.clone());
+    let ended = runner.run_queued(claimed.task, &function, &run, claimed.queue).await;
+    assert!(matches!(ended, Ended::Unknown(_)), "{ended:?}");
+    assert_eq!(world.lambda.calls().len(), 0);
+    assert_eq!(world.get(task.id).await.error.unwrap().name, "zombieTaskCleaned");
+}

@@ -1,0 +1,172 @@
+//! A request to each operation, and its result for a caller who may call it.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use serde_json::json;
+use tasklane_model::{ApiRequest, Caller, FunctionName, Interval, Method, NewSchedule, ObjectId, PermissionMode};
+use tasklane_service::FunctionOptions;
+use tasklane_testing::TestLambda;
+
+use crate::kit::Kit;
+
+/// The kind of Function, where it makes a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Its permission mode is `permissionRequired`.
+    Required,
+    /// Its permission mode is `allUsers`.
+    AllUsers,
+    /// Its permission mode is `public`.
+    Public,
+    /// There is no such Function.
+    Missing,
+}
+
+/// A request.
+pub struct Asked {
+    /// Its path and query.
+    pub path: String,
+    /// Its body.
+    pub body: String,
+    /// The error code for a caller who may call it; 0 when it succeeds.
+    pub ends_with: u64,
+}
+
+/// A service with records of every kind.
+pub struct Fixture {
+    /// The service.
+    pub kit: Kit,
+    number: AtomicU64,
+}
+
+impl Fixture {
+    pub async fn new() -> Self {
+        let kit = Kit::new().await;
+        let this = Self { kit, number: AtomicU64::new(0) };
+        for (target, mode) in [
+            (Target::Required, PermissionMode::PermissionRequired),
+            (Target::AllUsers, PermissionMode::AllUsers),
+            (Target::Public, PermissionMode::Public),
+        ] {
+            let options = FunctionOptions { permission_mode: Some(mode), ..FunctionOptions::default() };
+            this.kit.world.function(this.name_of(target), options).await;
+            let answer = r#"{"statusCode":200,"body":"hello"}"#;
+            this.kit
+                .world
+                .lambda
+                .behave(this.name_of(target), move |_| async move { Ok(TestLambda::returned(answer)) });
+        }
+        this
+    }
+
+    /// The name of the Function.
+    pub fn name_of(&self, target: Target) -> &'static str {
+        match target {
+            Target::Required => "required",
+            Target::AllUsers => "all-users",
+            Target::Public => "public",
+            Target::Missing => "missing",
+        }
+    }
+
+    /// A request to this operation. Each one uses records of its own, so that one caller's success does not make
+    /// another caller fail. `None` when there is no row for the operation.
+    pub async fn ask_for(&self, operation: &str, target: Target) -> Option<Asked> {
+        let name = self.name_of(target);
+        let one = |body: &str, path: String| Asked { path, body: body.to_owned(), ends_with: 0 };
+        let get = |path: &str| one("", path.to_owned());
+        let world = &self.kit.world;
+        Some(match operation {
+            "listTasks" => get("/tasks/v1?eq(status,new)&limit(1)"),
+            "createTask" => one(r#"{"functionName":"required"}"#, "/tasks/v1".into()),
+            "cancelTask" => one("{}", format!("/tasks/v1/{}/cancel", world.task("required").await.id)),
+            // It has not run yet.
+            "getTaskLogs" => Asked {
+                ends_with: 27,
+                ..get(&format!("/tasks/v1/{}/logs?ge(timestamp,2026-01-31T00:00:00Z)", world.task("required").await.id))
+            },
+            "listFunctions" => get("/tasks/v1/functions/"),
+            "createFunction" => one(&self.new_function(), "/tasks/v1/functions/".into()),
+            "getFunction" => get("/tasks/v1/functions/required"),
+            "updateFunction" => one(r#"{"timeLimit":20}"#, format!("/tasks/v1/functions/{}", self.function().await)),
+            "deleteFunction" => get(&format!("/tasks/v1/functions/{}", self.function().await)),
+            "enableFunction" => one("{}", format!("/tasks/v1/functions/{}/enable", self.function().await)),
+            "disableFunction" => one("{}", format!("/tasks/v1/functions/{}/disable", self.function().await)),
+            "executeFunction" => one(r#"{"data":{"n":1}}"#, format!("/tasks/v1/functions/{name}/execute")),
+            "getFunctionLogs" => get("/tasks/v1/functions/required/logs\
+                 ?ge(eventTimestamp,2026-01-31T00:00:00Z)&le(eventTimestamp,2026-01-31T12:00:00Z)"),
+            "callApiFunctionByGet" | "callApiFunctionByHead" | "callApiFunctionByOptions" => {
+                get(&format!("/tasks/v1/api/{name}/a//b?c=d"))
+            }
+            "callApiFunctionByPost" | "callApiFunctionByPut" | "callApiFunctionByPatch" | "callApiFunctionByDelete" => {
+                one("anything", format!("/tasks/v1/api/{name}/a//b?c=d"))
+            }
+            "listApiRequests" => get("/tasks/v1/apiRequests?limit(1)"),
+            // Nothing was logged.
+            "getApiRequestLogs" => {
+                Asked { ends_with: 1413, ..get(&format!("/tasks/v1/apiRequests/{}/logs", self.api_request().await)) }
+            }
+            "listSchedules" => get("/tasks/v1/schedules"),
+            "createSchedule" => one(r#"{"functionName":"required","interval":3600}"#, "/tasks/v1/schedules".into()),
+            "deleteSchedule" => get(&format!("/tasks/v1/schedules/{}", self.schedule().await)),
+            "listCredentials" => get("/tasklane/v1/credentials"),
+            "createCredential" => one(r#"{"userId":"ada","permissions":[]}"#, "/tasklane/v1/credentials".into()),
+            "revokeCredential" => get(&format!("/tasklane/v1/credentials/{}", self.kit.credential(&[], None).await.id)),
+            "getMe" => get("/users/v1/me"),
+            "getApiDocument" => get("/tasks/v1/openapi.json"),
+            "getApiPage" => get("/docs"),
+            "getHealth" => get("/healthz"),
+            _ => return None,
+        })
+    }
+
+    fn fresh(&self) -> String {
+        format!("fresh-{}", self.number.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn new_function(&self) -> String {
+        let function = json!({
+            "name": self.fresh(), "code": "emlw", "entryPoint": "index.handler", "runtime": "nodejs22.x",
+        });
+        function.to_string()
+    }
+
+    async fn function(&self) -> String {
+        let name = self.fresh();
+        self.kit.world.function(&name, FunctionOptions::default()).await;
+        name
+    }
+
+    async fn schedule(&self) -> ObjectId {
+        let new = NewSchedule {
+            interval: Interval::from_secs(3600).unwrap(),
+            function_name: FunctionName::parse("required").unwrap(),
+            data: None,
+            priority: None,
+            start_timestamp: Some(self.kit.world.now().saturating_add(Duration::from_secs(3600))),
+        };
+        self.kit.world.service.create_schedule(&Caller::Nobody, new).await.unwrap().id
+    }
+
+    async fn api_request(&self) -> ObjectId {
+        let now = self.kit.world.now();
+        let record = ApiRequest {
+            id: ObjectId::new(now, self.number.fetch_add(1, Ordering::Relaxed)),
+            function_name: FunctionName::parse("required").unwrap(),
+            method: Method::Get,
+            path: String::new(),
+            user_id: None,
+            application_id: None,
+            status_code: 200,
+            timestamp: now,
+            duration: 0.1,
+            error: None,
+            request_id: None,
+        };
+        self.kit.world.store.api_requests.put(&record).await.unwrap();
+        record.id
+    }
+}

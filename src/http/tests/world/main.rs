@@ -1,0 +1,20 @@
+//! Tests of the HTTP API against the contract, through the router and, where it makes a difference, a real connection.
+
+// A failure in a helper is a failed test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod callers;
+mod cors;
+mod credentials;
+mod document;
+mod doors;
+mod kit;
+mod log;
+mod order;
+mod passed_on;
+mod revocation;
+mod routes;
+mod signed_url;
+mod signer;
+mod sockets;
+mod work;

@@ -1,0 +1,180 @@
+//! AWS Lambda on one machine: Functions as child processes that speak the real Runtime API.
+//!
+//! A package unpacks to a folder named after its hash. A run takes an idle process of the Function's version, or starts
+//! one; `node` and `python` are started with small bootstraps that behave as AWS's runtime clients do, `provided.*` with
+//! the package's own. A process without work is frozen in a moment, as Lambda
+//! freezes it, and after a while it ends.
+//!
+//! Where the machine has bubblewrap, each process is in a jail of its own (`jail`). Without one, Functions run as the
+//! user who runs the server, and what they may do to the machine is not limited.
+//!
+//! This room depends on the words of [`tasklane_model`] alone, and on a helper that itself depends on nothing
+//! (`runtime::detach`). Log lines go to a [`LogSink`].
+
+mod birth;
+mod bootstraps;
+mod cgroup;
+mod code;
+mod command;
+mod config;
+mod connections;
+mod engine;
+mod error;
+mod freezing;
+mod init;
+mod isolation;
+mod jail;
+mod limits;
+mod names;
+mod output;
+pub mod package;
+mod peers;
+mod pool;
+mod process_tree;
+mod procfs;
+mod report;
+mod run;
+mod runtime_api;
+mod runtimes;
+mod sandbox;
+mod sdk;
+mod sink;
+mod site;
+mod sockets;
+mod system;
+mod upkeep;
+mod variables;
+mod versions;
+mod watchdog;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tasklane_model::{Deployment, FunctionName, FunctionSpec, Invocation, InvokeError, InvokeRequest};
+use tokio_util::task::TaskTracker;
+
+pub use config::{LocalLambdaConfig, Notice};
+pub use error::{DeployError, MachineFailure};
+pub use jail::{JailMode, enter_if_asked};
+pub use limits::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
+pub use runtimes::{Interpreter, RuntimeSupport, Support};
+pub use sdk::{Sdk, SdkError, SdkLanguage};
+pub use sink::{LogSink, LoggedLine};
+
+use self::{engine::Engine, pool::Pool, runtimes::Runtimes, site::Site, versions::Versions, watchdog::Watchdog};
+
+/// How long a version can still be invoked after [`LocalLambda::retire`]: callers that read the Function's record just
+/// before still invoke it.
+const RETIRE_AFTER: Duration = Duration::from_secs(60);
+
+/// AWS Lambda on one machine.
+pub struct LocalLambda {
+    engine: Arc<Engine>,
+    _watchdog: Watchdog,
+}
+
+impl LocalLambda {
+    /// Starts in `config.data_dir`, which is created if it does not exist. To be called within a runtime.
+    pub fn new(mut config: LocalLambdaConfig) -> Result<Arc<Self>, MachineFailure> {
+        let failed = |error: std::io::Error| MachineFailure::new("set up the local Lambda's folder", error);
+        // No child process inherits what this process inherited, whether it is a Function or not.
+        isolation::close_on_exec();
+        isolation::raise_file_limit();
+        let folder = config.prepare_folder().map_err(failed)?;
+        let site = Site::prepare(&folder, config)?;
+        let engine = Arc::new(Engine {
+            versions: Versions::open(&folder).map_err(failed)?,
+            runtimes: Runtimes::new(site.bootstraps.python_module()),
+            pool: Arc::new(Pool::new(site.config.max_processes, site.config.patience)),
+            runs: TaskTracker::new(),
+            site,
+        });
+        let Site { scratch, groups, config, .. } = &engine.site;
+        let watchdog = Watchdog::start(scratch.path(), groups.as_ref().map(cgroup::Groups::folder)).map_err(failed)?;
+        upkeep::start(&engine.pool, config.idle_after);
+        Ok(Arc::new(Self { engine, _watchdog: watchdog }))
+    }
+
+    /// Makes a version of this code and configuration, and returns once it can be invoked. Versions that were deployed
+    /// before can still be invoked until [`LocalLambda::retire`] drops them.
+    ///
+    /// Without `code` only the configuration changes; then `current` names the version whose code it is.
+    pub async fn deploy(
+        &self,
+        spec: &FunctionSpec,
+        code: Option<Bytes>,
+        current: Option<&Deployment>,
+    ) -> Result<Deployment, DeployError> {
+        let Engine { site, runtimes, versions, .. } = &*self.engine;
+        let support = runtimes.support(&spec.configuration.runtime).await;
+        if site.config.strict_runtimes {
+            support.require_exact(&spec.configuration.runtime).map_err(DeployError::InvalidConfiguration)?;
+        }
+        if let Some(text) = runtimes.first_notice(&spec.configuration.runtime, &support) {
+            (site.config.notice)(&text);
+        }
+        versions.deploy(spec, code, current).await
+    }
+
+    /// Forgets a version in a minute, unless it is deployed again meanwhile. To be called within a runtime.
+    pub fn retire(&self, function: &FunctionName, replaced: &Deployment) {
+        let (engine, function, version) = (Arc::downgrade(&self.engine), function.clone(), replaced.version.clone());
+        let deployed = self.engine.versions.deployed_at(&function, &version);
+        tokio::spawn(async move {
+            tokio::time::sleep(RETIRE_AFTER).await;
+            if let Some(engine) = engine.upgrade() {
+                engine.drop_replaced(&function, &version, deployed).await;
+            }
+        });
+    }
+
+    /// Forgets every version of a Function. Its logs stay.
+    pub async fn remove(&self, function: &FunctionName) -> Result<(), MachineFailure> {
+        self.engine.remove(function).await
+    }
+
+    /// Runs a version once and waits for its outcome. The code runs to its end whether or not the caller stays.
+    pub async fn invoke(&self, request: InvokeRequest<'_>) -> Result<Invocation, InvokeError> {
+        run::invoke(&self.engine, request).await
+    }
+
+    /// What this machine can run, and what is missing for the rest. Asks the machine's own `node` and `python3` once.
+    pub async fn runtimes(&self) -> Vec<RuntimeSupport> {
+        self.engine.runtimes.all().await
+    }
+
+    /// Why Functions run without a jail, if they do: then they have the permissions of the user who runs the server.
+    pub fn unjailed(&self) -> Option<&str> {
+        self.engine.site.jail.as_ref().err().map(String::as_str)
+    }
+
+    /// How many processes are busy.
+    pub fn busy_processes(&self) -> usize {
+        self.engine.pool.busy_count()
+    }
+
+    /// Starts no more runs, gives those in progress `grace` to end, then kills every process.
+    pub async fn shutdown(&self, grace: Duration) {
+        let Engine { pool, runs, site, .. } = &*self.engine;
+        pool.close();
+        runs.close();
+        if tokio::time::timeout(grace, runs.wait()).await.is_err() {
+            site.abort.cancel();
+            runs.wait().await;
+        }
+        pool.end_idle(|_| true).await;
+        site.config.logs.flush().await;
+    }
+}
+
+impl Drop for LocalLambda {
+    fn drop(&mut self) {
+        self.engine.pool.close();
+        self.engine.site.abort.cancel();
+    }
+}

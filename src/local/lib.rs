@@ -1,0 +1,11 @@
+//! The service on one machine: what stands in for AWS there.
+
+pub mod administrator;
+pub mod database;
+pub mod events;
+pub mod lambda_port;
+pub mod logs;
+pub mod machine;
+mod private;
+pub mod server;
+pub mod wakeups;

@@ -1,0 +1,50 @@
+//! The vocabulary of the service: Function, Task, Schedule, API Request, Caller, and the rules that their values follow.
+//!
+//! The types cannot hold a wrong value: they are parsed at the edge and trusted afterwards. Nothing in this module does
+//! I/O, reads a clock or draws a random number.
+
+#![warn(missing_docs)]
+
+pub mod api_request;
+pub mod caller;
+pub mod caller_name;
+pub mod code_sha256;
+pub mod configuration;
+pub mod environment;
+pub mod error;
+pub mod function;
+pub mod id;
+pub mod json;
+pub mod lambda;
+pub mod limits;
+pub mod options;
+pub mod page;
+pub mod permission;
+pub mod runtime;
+pub mod schedule;
+pub mod secret;
+pub mod shorten;
+pub mod task;
+pub mod time;
+
+pub use api_request::{ApiRequest, ApiRequestError, ApiRequestErrorKind, Method};
+pub use caller::{Caller, Identity, Lineage, User};
+pub use caller_name::{ApplicationId, UserId};
+pub use code_sha256::CodeSha256;
+pub use configuration::{Configuration, EntryPoint};
+pub use environment::Environment;
+pub use error::{Error, ErrorKind, Result};
+pub use function::{Deployment, Function, FunctionName, FunctionSummary, Lane};
+pub use id::ObjectId;
+pub use json::Json;
+pub use lambda::{FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Outcome};
+pub use limits::{ConcurrencyLimit, MemoryLimit, Priority, TimeLimit};
+pub use options::{ExecutionOptions, FunctionOptions, PermissionMode, RetryPolicy};
+pub use page::{AffectedRecords, Page, PageWindow};
+pub use permission::{Permission, Permissions, UnknownPermission};
+pub use runtime::{Runtime, RuntimeFamily};
+pub use schedule::{Interval, NewSchedule, Schedule};
+pub use secret::Secret;
+pub use shorten::shorten;
+pub use task::{NewTask, Tags, Task, TaskError, TaskErrorKind, TaskOrigin, TaskStatus};
+pub use time::Timestamp;

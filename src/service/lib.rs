@@ -1,0 +1,146 @@
+//! Everything that callers can do, one file per capability.
+//!
+//! The methods take parsed values and return the contract's [`tasklane_model::Error`]. axum is not known here; headers and
+//! status codes are, because an API Function is an HTTP endpoint. Global permissions (contract §3) are checked by the
+//! layer that admits callers; permission modes (§6) depend on the Function and are checked here.
+
+mod access;
+mod anonymous;
+mod answer_headers;
+mod answer_json;
+mod api_answer;
+mod api_event;
+mod api_functions;
+mod api_requests;
+mod core;
+mod credentials;
+mod execute;
+mod functions;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
+mod lists;
+mod logs;
+mod passed_headers;
+mod recorder;
+mod schedules;
+mod settings;
+mod tasks;
+mod turns;
+
+pub use self::core::{Core, Limits};
+pub use api_functions::{ApiAnswer, ApiCall};
+pub use credentials::{CreatedCredential, Credential, NewCredential, Revoked};
+pub use execute::Executed;
+pub use functions::{FunctionChange, NewFunction};
+pub use logs::LogsAnswer;
+pub use settings::{AnonymousConcurrency, Settings};
+pub use tasklane_model::FunctionOptions;
+
+use std::{sync::Arc, time::Duration};
+
+use tasklane_auth::SecretBox;
+use tasklane_dispatch::{FunctionDirectory, Runner, Slots};
+use tasklane_model::{Error, Result};
+use tasklane_ports::{Ports, Wakeup};
+use tasklane_runtime::detach::detach_on_drop;
+use tasklane_store::Store;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use self::{anonymous::AnonymousRuns, lists::Lists, recorder::Recorder, turns::Turns};
+
+/// The service: shared by every handler, cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    ports: Ports,
+    settings: Settings,
+    functions: Arc<FunctionDirectory>,
+    slots: Arc<Slots>,
+    secrets: Arc<dyn SecretBox>,
+    runner: Runner,
+    api_slots: Arc<Semaphore>,
+    anonymous: AnonymousRuns,
+    recorder: Recorder,
+    lists: Lists,
+    turns: Arc<Turns>,
+    /// Work that continues after its caller was answered or hung up.
+    background: TaskTracker,
+}
+
+impl Service {
+    /// `slots` and `functions` are shared with the dispatcher of the same process, if there is one; `secrets` seals the
+    /// secrets of credentials.
+    pub fn new(
+        store: Store,
+        ports: Ports,
+        settings: Settings,
+        slots: Arc<Slots>,
+        functions: Arc<FunctionDirectory>,
+        secrets: Arc<dyn SecretBox>,
+    ) -> Self {
+        let runner = Runner::new(store.clone(), ports.clone());
+        let api_slots = Arc::new(Semaphore::new(usize::from(settings.api_concurrency)));
+        let recorder = Recorder::new(store.api_requests.clone());
+        let background = TaskTracker::new();
+        let anonymous = AnonymousRuns::new(settings.anonymous_concurrency);
+        let inner = Inner {
+            store,
+            ports,
+            settings,
+            functions,
+            slots,
+            secrets,
+            runner,
+            api_slots,
+            anonymous,
+            recorder,
+            lists: Lists::default(),
+            turns: Arc::default(),
+            background,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Waits for all work that continues after its caller was answered or hung up.
+    pub async fn drain(&self) {
+        self.inner.background.close();
+        self.inner.background.wait().await;
+        self.inner.background.reopen();
+    }
+
+    /// Does work for a caller who waits. When the caller cannot wait any longer, the answer is `late`, and the work
+    /// continues.
+    async fn answer_of<T: Send>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        late: impl FnOnce(Duration) -> Error,
+    ) -> Result<T> {
+        let work = detach_on_drop(&self.inner.background, work);
+        let Some(patience) = self.inner.settings.answer_within else { return work.await };
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = self.inner.ports.clock.sleep(patience) => Err(late(patience)),
+        }
+    }
+
+    /// Asks a dispatcher to look for due Tasks. If the wake-up is lost, the ticker finds them.
+    pub async fn wake(&self, wakeup: Wakeup) {
+        if let Err(error) = self.inner.ports.wakeups.wake(wakeup).await {
+            warn!(%error, "no wake-up was sent; the ticker will find the task");
+        }
+    }
+
+    /// Tells the ticker that a Schedule was created or deleted.
+    async fn schedules_changed(&self) {
+        if let Err(error) = self.inner.ports.wakeups.schedules_changed().await {
+            warn!(%error, "the ticker was not told of a schedule; its next tick finds it");
+        }
+    }
+}

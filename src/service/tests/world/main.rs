@@ -1,0 +1,185 @@
+//! Callers who cannot wait until their Function ends, and Functions that another process changes.
+
+// An error in a test's helper fails the test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod races;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tasklane_dispatch::FunctionDirectory;
+use tasklane_model::{
+    Caller, ConcurrencyLimit, ErrorKind, Identity, Method, ObjectId, Permission, PermissionMode, Permissions,
+    TaskStatus, TimeLimit, UserId,
+};
+use tasklane_service::{ApiCall, FunctionChange, FunctionOptions, Service, Settings};
+use tasklane_testing::World;
+
+/// As on AWS, where the gateway gives up after 30 s.
+const PATIENCE: Duration = Duration::from_secs(27);
+
+/// A service whose callers are told after [`PATIENCE`], with a Function `slow` that takes this long.
+async fn with_slow_function(takes: Duration) -> (World, Service) {
+    let world = World::at_rest(5).await;
+    let options = FunctionOptions {
+        time_limit: Some(TimeLimit::LONGEST_DIRECT),
+        permission_mode: Some(PermissionMode::Public),
+        ..FunctionOptions::default()
+    };
+    world.function("slow", options).await;
+    world.lambda.take("slow", takes);
+    let functions = Arc::new(FunctionDirectory::new(world.store.clone(), world.clock.clone()));
+    let settings = Settings { answer_within: Some(PATIENCE), ..Settings::default() };
+    let (slots, secrets) = (world.slots.clone(), world.secrets.clone());
+    let service = Service::new(world.store.clone(), world.ports.clone(), settings, slots, functions, secrets);
+    (world, service)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_direct_execution_that_takes_too_long_is_answered_with_its_task_which_runs_on() {
+    let (world, service) = with_slow_function(Duration::from_secs(29)).await;
+    let began = world.now();
+    let error = service.execute(&Caller::Nobody, "slow", None).await.unwrap_err();
+    let waited = world.now().since(began);
+    assert!(waited >= PATIENCE && waited < PATIENCE + Duration::from_secs(1), "{waited:?}");
+    assert_eq!(error.kind(), ErrorKind::LambdaInvocation);
+    let body = serde_json::to_value(error.to_body()).unwrap();
+    let task: ObjectId = body["taskId"].as_str().unwrap().parse().unwrap();
+    assert_eq!(world.get(task).await.status, TaskStatus::InProgress);
+
+    service.drain().await;
+    assert_eq!(world.get(task).await.status, TaskStatus::Complete);
+    assert_eq!(world.lambda.calls().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_function_that_takes_too_long_is_answered_and_recorded() {
+    let (world, service) = with_slow_function(Duration::from_secs(29)).await;
+    let call = ApiCall {
+        method: Method::Get,
+        raw_path: "/".to_owned(),
+        raw_query: None,
+        headers: HeaderMap::new(),
+        body: Bytes::new(),
+        protocol: http::Version::HTTP_11,
+        address: None,
+    };
+    let began = world.now();
+    let error = service.call_api_function(&Caller::Nobody, "slow", call).await.unwrap_err();
+    assert!(world.now().since(began) < PATIENCE + Duration::from_secs(1));
+    assert_eq!(error.kind(), ErrorKind::LambdaInvocation);
+
+    service.drain().await;
+    let page = service.list_api_requests(&Caller::Nobody, &tasklane_rql::Query::everything()).await.unwrap();
+    assert_eq!(page.data.len(), 1, "{:?}", page.data);
+}
+
+/// Two processes, of which the second has just executed `hello`, a Function that everybody may execute.
+async fn two_processes() -> (World, World) {
+    let one = World::at_rest(5).await;
+    one.function("hello", public()).await;
+    let other = one.beside(5, "other");
+    other.service.execute(&Caller::Nobody, "hello", None).await.unwrap();
+    (one, other)
+}
+
+fn public() -> FunctionOptions {
+    FunctionOptions { permission_mode: Some(PermissionMode::Public), ..FunctionOptions::default() }
+}
+
+async fn change(world: &World, options: FunctionOptions) {
+    let change = FunctionChange { options, ..FunctionChange::default() };
+    world.service.update_function("hello", change).await.unwrap();
+}
+
+async fn kind_of_refusal(world: &World) -> ErrorKind {
+    world.service.execute(&Caller::Nobody, "hello", None).await.unwrap_err().kind()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_direct_execution_finds_at_once_that_its_function_was_switched_or_closed_elsewhere_and_leaves_no_task() {
+    let (one, other) = two_processes().await;
+    one.service.set_function_enabled("hello", false).await.unwrap();
+    assert_eq!(kind_of_refusal(&other).await, ErrorKind::IllegalState);
+    one.service.set_function_enabled("hello", true).await.unwrap();
+    other.service.execute(&Caller::Nobody, "hello", None).await.unwrap();
+
+    let closed = FunctionOptions { permission_mode: Some(PermissionMode::AllUsers), ..FunctionOptions::default() };
+    change(&one, closed).await;
+    assert_eq!(kind_of_refusal(&other).await, ErrorKind::UserNotAuthenticated);
+    change(&one, public()).await;
+    other.service.execute(&Caller::Nobody, "hello", None).await.unwrap();
+
+    one.service.delete_function("hello").await.unwrap();
+    assert_eq!(kind_of_refusal(&other).await, ErrorKind::UserNotAuthenticated);
+
+    assert_eq!(other.lambda.calls().len(), 3, "what was refused did not run");
+    let tasks = other.all_tasks().await;
+    assert_eq!(tasks.len(), 3, "{tasks:?}");
+    assert!(tasks.values().all(|task| task["status"] == "complete"), "{tasks:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_direct_execution_runs_what_another_process_has_just_deployed_under_its_new_limits() {
+    let (one, other) = two_processes().await;
+    let code = Some(Bytes::from_static(b"other code"));
+    let longer = FunctionOptions { time_limit: Some(TimeLimit::LONGEST_DIRECT), ..FunctionOptions::default() };
+    one.service.update_function("hello", FunctionChange { code, options: longer, ..Default::default() }).await.unwrap();
+    let version = one.service.get_function("hello").await.unwrap().deployment.version;
+    let id = other.service.execute(&Caller::Nobody, "hello", None).await.unwrap().task.id;
+    let calls = other.lambda.calls();
+    assert_eq!(calls.len(), 2);
+    assert_eq!((&calls[1].version, calls[1].correlation), (&version, id));
+    assert_ne!(calls[0].version, version);
+    assert_eq!(other.all_tasks().await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_direct_execution_keeps_to_the_concurrency_limit_that_another_process_has_just_set() {
+    let (one, other) = two_processes().await;
+    let limit = |most| FunctionOptions {
+        concurrency_limit: Some(ConcurrencyLimit::new(most).ok()),
+        ..FunctionOptions::default()
+    };
+    other.lambda.take("hello", Duration::from_secs(1));
+    let execute = || other.service.execute(&Caller::Nobody, "hello", None);
+    change(&one, limit(1)).await;
+    let (first, second) = tokio::join!(execute(), execute());
+    let mut refusals = [first, second].into_iter().filter_map(Result::err).map(|error| error.kind());
+    assert_eq!(refusals.next(), Some(ErrorKind::ConcurrentExecutionLimit));
+    assert_eq!(refusals.next(), None);
+
+    change(&one, limit(2)).await;
+    let (first, second) = tokio::join!(execute(), execute());
+    first.unwrap();
+    second.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_function_is_remembered_for_a_moment() {
+    let one = World::at_rest(5).await;
+    let other = one.beside(5, "other");
+    let may_call = async |world: &World| {
+        world.service.may_run(&Caller::Nobody, "hello", Permission::ExecuteApiFunction).await.is_ok()
+    };
+    assert!(!may_call(&one).await && !may_call(&other).await);
+    one.function("hello", public()).await;
+    assert!(may_call(&one).await, "what was created here counts at once");
+    assert!(!may_call(&other).await, "no read of the store for each stranger");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(may_call(&other).await);
+    let held = Caller::User(
+        Identity {
+            user_id: UserId::parse("ada").unwrap(),
+            application_id: None,
+            permissions: Permissions::parse(["EXECUTE_API_FUNCTION"]).unwrap(),
+        }
+        .into(),
+    );
+    let may = async |name: &str| other.service.may_run(&held, name, Permission::ExecuteApiFunction).await;
+    assert_eq!(may("later").await.unwrap_err().kind(), ErrorKind::ResourceUnknown);
+    one.function("later", FunctionOptions::default()).await;
+    may("later").await.unwrap();
+}

@@ -1,0 +1,178 @@
+//! The tables: their keys, every read and every write.
+//!
+//! There is one store, on DynamoDB: on AWS the real one, on one machine the embedded one of `local::database`.
+//! `docs/access-patterns.md` lists what each call reads and writes, and what it costs.
+//!
+//! # Layout
+//!
+//! - One module for each kind of record: `tasks`, `functions`, `schedules`, `api_requests`, `credentials`; and for small rows
+//!   that belong to no record: `slots`, `nonces`, `own_lanes`, `days`.
+//! - `lanes`: how the queue is laid out in an index. `days`: how the big tables are partitioned.
+//! - `list`: from a query to a page.
+//! - `table` and `transaction` make the calls of DynamoDB; `change` and `row` build and read what they carry; `calls` marks
+//!   writes, so that a repeated one is recognised; `schema` creates the tables; `error` is what goes wrong.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_sdk_dynamodb::Client;
+use futures::future::try_join_all;
+use tasklane_ports::{Chance as _, Clock, SystemChance};
+use tasklane_runtime::on_demand::OnDemand;
+
+pub mod api_requests;
+mod calls;
+mod change;
+pub mod credentials;
+mod days;
+pub mod error;
+pub mod functions;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
+pub mod lanes;
+mod list;
+pub mod nonces;
+mod own_lanes;
+mod row;
+pub mod run;
+pub mod schedules;
+mod schema;
+pub mod slots;
+mod table;
+pub mod tasks;
+mod transaction;
+
+pub use api_requests::ApiRequests;
+pub use credentials::Credentials;
+pub use error::StoreError;
+pub use functions::{Functions, Revision, Versioned};
+pub use lanes::{QueueLane, ReadyKey};
+pub use nonces::Nonces;
+pub use run::{AttemptToken, Run, RunnerId};
+pub use schedules::Schedules;
+pub use slots::{Leased, SlotLedger, SlotScope};
+pub use tasks::{CancelOutcome, Candidate, Promoted, TaskRecord, Tasks};
+
+use calls::CallTokens;
+use days::Days;
+use list::Budgets;
+use own_lanes::OwnLanes;
+use schema::{FUNCTION, SCHEDULE_LANES, TASK_LANES};
+use table::Table;
+
+/// Every table, for all that need one. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    /// Tasks, and the queue that they are.
+    pub tasks: Tasks,
+    /// Functions.
+    pub functions: Functions,
+    /// Schedules.
+    pub schedules: Schedules,
+    /// API Requests.
+    pub api_requests: ApiRequests,
+    /// Credentials, sealed or hashed.
+    pub credentials: Credentials,
+    /// Who holds how many of the slots that limit running Tasks.
+    pub slots: SlotLedger,
+    /// The OAuth nonces seen before.
+    pub nonces: Nonces,
+}
+
+/// How the store is set up.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// What the names of the tables begin with: `<prefix>-tasks` and so on.
+    pub table_prefix: String,
+    /// Into how many partitions each day and each lane is divided, 1–64. Each takes about 300 Tasks a second on AWS.
+    /// A change holds for the days that follow.
+    pub shards: u8,
+    /// How long finished Tasks and API Requests are kept; `None`: for ever.
+    pub retention: Option<Duration>,
+    /// How long a list may look for its page (contract §8: 21 after it).
+    pub query_budget: Duration,
+    /// How long a list goes on counting once its page is found; then `total` is a lower bound.
+    pub count_budget: Duration,
+}
+
+impl StoreConfig {
+    /// The defaults, for tables of this prefix.
+    pub fn new(table_prefix: impl Into<String>) -> Self {
+        Self {
+            table_prefix: table_prefix.into(),
+            shards: 1,
+            retention: None,
+            query_budget: Duration::from_secs(5),
+            count_budget: Duration::from_millis(300),
+        }
+    }
+}
+
+impl Store {
+    /// The tables that `client` reaches. Makes no call.
+    pub fn new(client: impl Into<OnDemand<Client>>, config: StoreConfig, clock: Arc<dyn Clock>) -> Self {
+        let client = client.into();
+        let mut process = [0; 8];
+        SystemChance.fill(&mut process);
+        let calls = CallTokens::new(process);
+        let table = |name: &str| Table::new(&client, format!("{}-{name}", config.table_prefix), &clock, &calls);
+        let control = table("control");
+        let days = |name: &str| Days::new(&control, name, config.shards);
+        let budgets = Budgets { query: config.query_budget, count: config.count_budget, turns: list::Turns::default() };
+        let tasks = Tasks {
+            table: table("tasks"),
+            days: days("tasks"),
+            own_lanes: OwnLanes::new(&control),
+            calls: calls.clone(),
+            budgets: budgets.clone(),
+            retention: config.retention,
+            clock: Arc::clone(&clock),
+        };
+        Self {
+            functions: Functions { table: table("functions"), calls: calls.clone() },
+            schedules: Schedules {
+                table: table("schedules"),
+                tasks: tasks.clone(),
+                calls: calls.clone(),
+                budgets: budgets.clone(),
+                clock: Arc::clone(&clock),
+            },
+            tasks,
+            api_requests: ApiRequests {
+                table: table("api-requests"),
+                days: days("api-requests"),
+                budgets,
+                retention: config.retention,
+                clock: Arc::clone(&clock),
+            },
+            credentials: Credentials { table: table("credentials") },
+            slots: SlotLedger { control: control.clone(), clock: Arc::clone(&clock) },
+            nonces: Nonces { control, calls, clock },
+        }
+    }
+
+    /// Creates the tables that are not there yet and waits until they can be used, with TTL on. For one machine and
+    /// for tests: on AWS the SAM template makes them.
+    pub async fn create_tables(&self) -> Result<(), StoreError> {
+        let shapes = self.shapes();
+        try_join_all(shapes.iter().map(schema::ensure)).await?;
+        Ok(())
+    }
+
+    /// The tables that there must be: their names, and the names of their indexes.
+    pub fn tables(&self) -> Vec<(String, Vec<&'static str>)> {
+        let names = |shape: &schema::Shape| shape.indexes.iter().map(schema::Index::name).collect();
+        self.shapes().iter().map(|shape| (shape.table.name().to_string(), names(shape))).collect()
+    }
+
+    fn shapes(&self) -> [schema::Shape; 6] {
+        let shape = |table: &Table, indexes, ttl| schema::Shape { table: table.clone(), indexes, ttl };
+        [
+            shape(&self.tasks.table, &[TASK_LANES, FUNCTION], true),
+            shape(&self.api_requests.table, &[FUNCTION], true),
+            shape(&self.schedules.table, &[SCHEDULE_LANES], false),
+            shape(&self.functions.table, &[], false),
+            shape(&self.credentials.table, &[], false),
+            shape(&self.nonces.control, &[], true),
+        ]
+    }
+}

@@ -1,0 +1,24 @@
+//! `task-config.json`, which describes a Function in its folder (contract §10), and the zip that its code is packed into.
+//!
+//! The command line and `tasklane dev` read these files with the same rules. [`find`] lists them, [`TaskConfig::load`]
+//! reads one, [`pack`] turns its code folder into a zip. A command line that overrides properties goes through [`Draft`].
+
+mod config;
+mod draft;
+mod error;
+mod find;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
+mod pack;
+#[cfg(test)]
+mod tests;
+mod variables;
+
+pub use config::TaskConfig;
+pub use draft::Draft;
+pub use error::{ConfigError, Problem};
+pub use find::{find, find_for_sync, folder_of};
+pub use pack::{NEVER_PACKED, PackError, Package, pack};
+
+/// The name of the file.
+pub const FILE_NAME: &str = "task-config.json";

@@ -1,0 +1,14 @@
+//! Test doubles of the outside world: a clock that jumps, a Lambda that does as it is told.
+
+// An error in a test's helper fails the test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod clock;
+mod events;
+mod lambda;
+mod world;
+
+pub use clock::TestClock;
+pub use events::TestEvents;
+pub use lambda::TestLambda;
+pub use world::World;
