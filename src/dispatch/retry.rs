@@ -8,7 +8,7 @@ const DELAYS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(5), D
 /// three retries were made.
 ///
 /// ```
-/// # use tasklane::dispatch::delay_before_retry;
+/// # use tasklane_dispatch::delay_before_retry;
 /// # use std::time::Duration;
 /// let delays: Vec<_> = (0..).map_while(delay_before_retry).collect();
 /// assert_eq!(delays, [2, 5, 10].map(Duration::from_secs));
