@@ -13,7 +13,7 @@ use tasklane_store::{QueueLane, Store, StoreError};
 
 /// How old a record may be. Within one process a change is seen at once ([`FunctionDirectory::forget`]); across
 /// processes after this long, well within the 5 s that a revoked permission may linger. Tasks read the
-/// record anew, and direct executions too, while their Task is being written.
+/// record again, and direct executions too, while their Task is being written.
 const FRESH_FOR: Duration = Duration::from_secs(2);
 
 /// At most this many Functions are remembered, so that a caller who asks for many names cannot fill the memory.

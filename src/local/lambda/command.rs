@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeMap,
     io::{self, PipeWriter},
-    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -17,26 +16,12 @@ use super::{
     jail::{self, Cell, Entry, Jail},
     runtimes::{Interpreter, Support},
     sdk::SdkLanguage,
-    site::Site,
+    start::Start,
     variables::Variables,
-    versions::Version,
 };
 
 /// Names a program of the Function's own that starts the runtime.
 const WRAPPER_VARIABLE: &str = "AWS_LAMBDA_EXEC_WRAPPER";
-
-/// What a process is started with.
-pub(super) struct Start<'a> {
-    pub(super) site: &'a Site,
-    pub(super) version: &'a Version,
-    pub(super) support: &'a Support,
-    /// The Runtime API's listener for this process.
-    pub(super) api: SocketAddr,
-    /// A folder of its own: its temporary files, or with a jail what the jail needs.
-    pub(super) scratch: &'a Path,
-    /// The name of its log stream.
-    pub(super) log_stream: &'a str,
-}
 
 impl Start<'_> {
     /// What to start, or what is missing to start it; with a jail, what tells whether the program was reached.
@@ -172,8 +157,6 @@ impl Start<'_> {
 
     /// Every environment variable of the process.
     fn environment(&self) -> BTreeMap<String, String> {
-        let Self { site, version, support, api, scratch, log_stream } = *self;
-        let (task, runtime) = (self.task(), self.runtime());
-        Variables { site, version, support, api, scratch, log_stream, task, runtime }.all()
+        Variables { start: self, task: self.task(), runtime: self.runtime() }.all()
     }
 }

@@ -41,6 +41,7 @@ mod sdk;
 mod sink;
 mod site;
 mod sockets;
+mod start;
 mod system;
 mod upkeep;
 mod variables;

@@ -18,7 +18,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    command::Start,
     config::create_private,
     jail::{Cell, Entry, EntryFailure, Step},
     limits::MAX_PROCESSES,
@@ -29,6 +28,7 @@ use super::{
     runtime_api::{Answer, Delivery, Event, RuntimeApi},
     runtimes::Support,
     site::Site,
+    start::Start,
     versions::Version,
 };
 

@@ -5,11 +5,11 @@
 //! bootstraps', and `TMPDIR` is added, because `/tmp` is not the process's own. In a jail, our bootstraps are told where
 //! their socket is, and do not pass that on.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use tasklane_model::RuntimeFamily;
 
-use super::{jail, runtimes::Support, site::Site, versions::Version};
+use super::{jail, runtimes::Support, start::Start};
 
 /// Where layers would be in Lambda. There are none here, but paths name the folder as Lambda's do.
 const LAYERS: &str = "/opt";
@@ -35,14 +35,7 @@ const SAME_FOR_ALL: [(&str, &str); 11] = [
 
 /// What the variables of a process depend on.
 pub(super) struct Variables<'a> {
-    pub(super) site: &'a Site,
-    pub(super) version: &'a Version,
-    pub(super) support: &'a Support,
-    /// The Runtime API's listener for this process.
-    pub(super) api: SocketAddr,
-    /// Its own folder for temporary files.
-    pub(super) scratch: &'a Path,
-    pub(super) log_stream: &'a str,
+    pub(super) start: &'a Start<'a>,
     /// The folder of the code, as the process sees it.
     pub(super) task: &'a Path,
     /// The folder of the bootstraps, as the process sees it.
@@ -54,13 +47,19 @@ impl Variables<'_> {
     pub(super) fn all(&self) -> BTreeMap<String, String> {
         let same = SAME_FOR_ALL.into_iter().map(|(name, value)| (name, value.to_owned()));
         let own = same.chain(self.of_process()).chain(self.of_runtime()).map(|(name, value)| (name.to_owned(), value));
-        let configured =
-            self.version.configuration.environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let configured = self
+            .start
+            .version
+            .configuration
+            .environment
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
         own.chain(configured).collect()
     }
 
     fn of_process(&self) -> Vec<(&'static str, String)> {
-        let Self { site, version, task, runtime, .. } = self;
+        let Self { start, task, runtime } = *self;
+        let Start { site, version, api, scratch, log_stream, .. } = *start;
         let function = version.function.in_lambda(&site.config.prefix);
         let (task, runtime) = (task.display(), runtime.display());
         let mut variables = vec![
@@ -68,8 +67,8 @@ impl Variables<'_> {
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", version.configuration.memory_limit.to_string()),
             ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{function}")),
             ("AWS_LAMBDA_FUNCTION_NAME", function),
-            ("AWS_LAMBDA_LOG_STREAM_NAME", self.log_stream.to_owned()),
-            ("AWS_LAMBDA_RUNTIME_API", self.api.to_string()),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream.to_owned()),
+            ("AWS_LAMBDA_RUNTIME_API", api.to_string()),
             ("AWS_REGION", site.config.region.clone()),
             ("LAMBDA_RUNTIME_DIR", runtime.to_string()),
             ("LAMBDA_TASK_ROOT", task.to_string()),
@@ -79,13 +78,13 @@ impl Variables<'_> {
             ("_HANDLER", version.configuration.entry_point.as_str().to_owned()),
         ];
         if site.jail.is_err() {
-            variables.push(("TMPDIR", self.scratch.display().to_string()));
+            variables.push(("TMPDIR", scratch.display().to_string()));
         }
         variables
     }
 
     fn of_runtime(&self) -> Vec<(&'static str, String)> {
-        let Self { version, task, runtime, .. } = self;
+        let Self { start: Start { site, version, .. }, task, runtime } = *self;
         let (task, runtime) = (task.display(), runtime.display());
         let modules = match version.configuration.runtime.family() {
             RuntimeFamily::Node => {
@@ -102,14 +101,14 @@ impl Variables<'_> {
             | RuntimeFamily::Other => return Vec::new(),
         };
         let execution = ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", version.configuration.runtime));
-        let socket = self.site.jail.is_ok().then(|| (SOCKET, jail::SOCKET.to_owned()));
+        let socket = site.jail.is_ok().then(|| (SOCKET, jail::SOCKET.to_owned()));
         [execution, modules].into_iter().chain(socket).collect()
     }
 
     /// Lambda's `PATH`, with the interpreter's folder where Lambda has `/var/lang/bin`.
     fn path(&self) -> String {
         let system = format!("/usr/local/bin:/usr/bin/:/bin:{LAYERS}/bin");
-        let interpreter = match self.support {
+        let interpreter = match self.start.support {
             Support::Exact(interpreter) | Support::OtherVersion(interpreter) => interpreter.program.parent(),
             Support::Bootstrap | Support::Missing(_) => None,
         };

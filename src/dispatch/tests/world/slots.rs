@@ -60,7 +60,7 @@ async fn an_idle_slot_is_given_back_where_others_may_need_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_slot_of_a_lease_that_ends_before_a_run_would_is_leased_anew() {
+async fn the_slot_of_a_lease_that_ends_before_a_run_would_is_leased_again() {
     let world = World::at_rest(4).await;
     world.function("hello", public()).await;
     execute(&world).await;
