@@ -4,11 +4,14 @@ use simulate::run;
 
 #[test]
 fn no_seed_breaks_a_promise() {
+    let mut tasks = 0;
     for seed in 0..40 {
         let report = run(seed, None);
         assert!(report.violations.is_empty(), "seed {seed}: {:#?}\n{}", report.violations, report.trace.join("\n"));
-        assert!(report.tasks > 0, "seed {seed} created no task");
+        tasks += report.tasks;
     }
+    // A single seed may create none: its only process can be dead for most of the load.
+    assert!(tasks > 400, "40 seeds created only {tasks} tasks");
 }
 
 #[test]
