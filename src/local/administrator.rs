@@ -5,22 +5,20 @@ use tasklane_model::{Identity, Permissions, UserId};
 use tasklane_ports::{PortError, Ports};
 use tasklane_store::{Store, StoreError};
 
-/// Who the administrator is.
 const USER: &str = "administrator";
 
-/// Why there is no administrator.
+/// Why there is no administrator's credential.
 #[derive(Debug, thiserror::Error)]
 pub enum AdministratorError {
-    /// The credential cannot be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The credential cannot be made or looked up.
+    /// The credential cannot be created or looked up.
     #[error(transparent)]
     Port(#[from] PortError),
 }
 
-/// Creates an administrator's credential, unless `access_token` belongs to one that is still valid: so clients that hold
-/// it stay logged in.
+/// Creates an administrator's credential, unless `access_token` belongs to one that is still valid, so that clients
+/// with a valid one stay logged in.
 pub async fn ensure(
     access_token: Option<&str>,
     store: &Store,
@@ -42,7 +40,7 @@ pub async fn ensure(
     Ok(Some(new))
 }
 
-/// Whether an access token is an administrator's, with every permission that this version knows.
+/// Whether the access token belongs to an administrator with every permission that this version knows.
 async fn is_valid(access_token: &str, store: &Store, ports: &Ports) -> Result<bool, AdministratorError> {
     let Some(hash) = tasklane_auth::access_token_hash(access_token) else { return Ok(false) };
     let found = store.credentials.by_access_token_hash(&hash).await?;

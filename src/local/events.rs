@@ -1,4 +1,4 @@
-//! Events on one machine: a file of JSON lines, and a webhook that they can be posted to.
+//! Events on one machine: a file of JSON lines, and optionally a webhook.
 
 use std::{
     fs::File,
@@ -15,15 +15,15 @@ use tokio::sync::broadcast;
 /// How long a webhook may take to answer.
 const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How large the file of events grows before it is put aside, and how many of those are kept.
+/// How large the events file grows before it is rotated, and how many old files are kept.
 const FILE_BYTES: u64 = 16 * 1024 * 1024;
 const OLDER_FILES: u32 = 3;
 
-/// Appends each event to `<data folder>/events.jsonl`, shows it to the watchers, and posts it to the webhook. Older
-/// events are in `events.jsonl.1` to `.3`, the youngest in `.1`.
+/// Appends each event to `<data folder>/events.jsonl`, passes it to the watchers, and posts it to the webhook. Older
+/// events are in `events.jsonl.1` to `.3`, the newest of them in `.1`.
 ///
-/// An event is published once it is on the disk and the webhook, if there is one, has answered 2xx. Until then
-/// it is published again, with the same id.
+/// An event counts as published when it is on the disk and the webhook, if there is one, has answered 2xx. Until then
+/// it is published again with the same id.
 pub struct LocalEvents {
     path: PathBuf,
     lines: Arc<Mutex<Lines>>,
@@ -36,27 +36,21 @@ struct Webhook {
     client: reqwest::Client,
 }
 
-/// Why events cannot be published from here.
+/// Why events cannot be published.
 #[derive(Debug, thiserror::Error)]
 pub enum EventsError {
-    /// The file does not open.
+    /// The file cannot be opened.
     #[error("the events file {path} cannot be opened: {cause}", path = .path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the file system said.
-        cause: io::Error,
-    },
-    /// The webhook's URL is invalid.
+    File { path: PathBuf, cause: io::Error },
     #[error("the webhook '{0}' is not an http or https URL")]
     WebhookUrl(String),
-    /// The HTTP client does not start.
+    /// The HTTP client cannot be created.
     #[error("the webhook's HTTP client cannot start: {0}")]
     WebhookClient(reqwest::Error),
 }
 
 impl LocalEvents {
-    /// Publishes to `<data_dir>/events.jsonl`, and to `webhook`.
+    /// Publishes to `<data_dir>/events.jsonl`, and to `webhook` if there is one.
     pub fn open(data_dir: &Path, webhook: Option<&str>) -> Result<Self, EventsError> {
         let path = data_dir.join("events.jsonl");
         let lines = Lines::open(&path).map_err(|cause| EventsError::File { path: path.clone(), cause })?;
@@ -64,12 +58,11 @@ impl LocalEvents {
         Ok(Self { path, lines: Arc::new(Mutex::new(lines)), watchers: broadcast::channel(256).0, webhook })
     }
 
-    /// Every event from now on. A watcher who falls behind misses some; the files have them.
+    /// Receives every event from now on. A watcher that falls behind misses some; the files have them.
     pub fn watch(&self) -> broadcast::Receiver<TaskFailedEvent> {
         self.watchers.subscribe()
     }
 
-    /// Where the events are kept.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -86,7 +79,7 @@ impl Events for LocalEvents {
                 .await
                 .map_err(|e| PortError::new("write an event", e))?
                 .map_err(|e| PortError::new("write an event", e))?;
-            // Nobody watching is no error.
+            // Having no watchers is not an error.
             let _ = self.watchers.send(event.clone());
             match &self.webhook {
                 Some(webhook) => webhook.post(event).await,
@@ -96,19 +89,19 @@ impl Events for LocalEvents {
     }
 }
 
-/// A file of lines. A crash or a full disk may cut one short; the next one still begins on a line of its own.
+/// A file of lines. A crash or a full disk may cut a line short; the next one still begins on a new line.
 struct Lines {
     path: PathBuf,
     file: File,
     bytes: u64,
     most_bytes: u64,
-    /// Whether the last line may have no end.
+    /// Whether the last line may be incomplete.
     torn: bool,
 }
 
 impl Lines {
     fn open(path: &Path) -> io::Result<Self> {
-        // What Functions throw may be anybody's secret.
+        // Errors that Functions throw may contain secrets.
         let mut file = File::options().create(true).append(true).read(true).mode(0o600).open(path)?;
         let bytes = file.metadata()?.len();
         let torn = match file.seek(SeekFrom::End(-1)) {
@@ -130,7 +123,7 @@ impl Lines {
         let before: &[u8] = if self.torn { b"\n" } else { b"" };
         let whole = [before, line, b"\n"].concat();
         self.torn = true;
-        // One write for the whole line, so that none is mixed with another's.
+        // One write for the whole line, so that lines never mix.
         self.file.write_all(&whole)?;
         self.torn = false;
         self.bytes += whole.len() as u64;
@@ -139,7 +132,7 @@ impl Lines {
 }
 
 impl Lines {
-    /// Makes room: this file becomes `.1`, what was `.1` becomes `.2`, and so on; the oldest is gone.
+    /// Rotates: this file becomes `.1`, `.1` becomes `.2`, and so on; the oldest is deleted.
     fn put_aside(&mut self) -> io::Result<()> {
         let older = |number: u32| {
             let mut name = self.path.as_os_str().to_owned();
@@ -163,7 +156,7 @@ impl Webhook {
     fn new(url: &str) -> Result<Self, EventsError> {
         let parsed = reqwest::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let url = parsed.ok_or_else(|| EventsError::WebhookUrl(url.to_owned()))?;
-        // The first one installs it; it is no error that it is installed already.
+        // Fails if a provider is installed already, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .timeout(WEBHOOK_TIMEOUT)
@@ -174,7 +167,7 @@ impl Webhook {
     }
 
     async fn post(&self, event: &TaskFailedEvent) -> Result<(), PortError> {
-        // The URL may carry a secret: errors are told without it.
+        // The URL may contain a secret, so errors omit it.
         let answer = self.client.post(self.url.clone()).json(event).send().await;
         let answer = answer.map_err(|e| PortError::new("post an event to the webhook", e.without_url()))?;
         let status = answer.status();

@@ -1,4 +1,4 @@
-//! The Lambda port on one machine. `lambda` itself knows nothing of ports.
+//! The Lambda port on one machine, so that the local Lambda itself need not know about ports.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl Lambda for LambdaPort {
     }
 }
 
-/// A failure of this machine, as every port reports one.
+/// Converts a failure of this machine to a port's error.
 pub fn port_error(failure: MachineFailure) -> PortError {
     PortError { action: failure.action, cause: failure.cause }
 }
@@ -80,7 +80,7 @@ mod tests {
         FunctionSpec { name: FunctionName::parse("f").unwrap(), configuration }
     }
 
-    /// The port, without a jail and with strict runtimes, and its log.
+    /// The port, without a jail and with strict runtimes, and its log store.
     fn port(folder: &std::path::Path) -> (LambdaPort, LocalLogs) {
         let logs = LocalLogs::open(folder, DEFAULT_RETENTION, None).unwrap();
         let mut config = LocalLambdaConfig::new(folder, Arc::new(logs.writer().clone()));

@@ -1,4 +1,4 @@
-//! The service on one machine: what stands in for AWS there.
+//! The service on one machine: the adapters that replace AWS there.
 
 pub mod administrator;
 pub mod database;

@@ -27,7 +27,7 @@ use tasklane_lambda_local::{JailMode, LocalLambda, LocalLambdaConfig, RuntimeSup
 /// The configuration of a machine.
 #[derive(Clone)]
 pub struct MachineConfig {
-    /// The folder that everything is kept in.
+    /// The folder for all data.
     pub data_dir: PathBuf,
     /// The prefix of Functions' names in Lambda.
     pub prefix: String,
@@ -104,7 +104,7 @@ pub enum MachineError {
 /// process cleans up everything that an earlier one held under the same name.
 const RUNNER: &str = "local";
 
-/// How long to wait for runs that no caller waits for any more: there should be none.
+/// How long to wait for runs whose caller is gone. There should be none.
 const LAST_GRACE: Duration = Duration::from_secs(1);
 
 impl Machine {
@@ -141,18 +141,19 @@ impl Machine {
         Ok(Self { service, store, ports, authenticator, issuer, secrets, events, lambda, stop, loops })
     }
 
-    /// The reason why Functions run without a jail, if they do: they then have the service user's permissions.
+    /// Why Functions run without a jail, or none if they have one. Without a jail they have the service user's
+    /// permissions.
     pub fn unjailed(&self) -> Option<&str> {
         self.lambda.unjailed()
     }
 
-    /// The runtimes that this machine has, and what is missing for the others.
+    /// The runtimes on this machine, and what is missing for the others.
     pub async fn runtimes(&self) -> Vec<RuntimeSupport> {
         self.lambda.runtimes().await
     }
 
-    /// Starts no more runs, and waits for the runs in progress: each has its own time limit. Nothing is lost: Tasks
-    /// that have not started wait in the store.
+    /// Starts no more runs and waits for those in progress, each of which has its own time limit. Nothing is lost:
+    /// Tasks that have not started wait in the store.
     pub async fn drain(&self) {
         self.stop.cancel();
         self.loops.close();

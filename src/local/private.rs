@@ -22,7 +22,7 @@ pub(super) fn privately<T>(open: impl FnOnce() -> T) -> T {
     opened
 }
 
-/// Removes the permissions of other users from files that an earlier version, or a copy, left in the data folder. The
+/// Removes other users' permissions from files in the data folder that an earlier version or a copy left there. The
 /// folder itself may be shared, so its mode stays.
 pub(super) fn close_to_others(data_dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(data_dir)? {

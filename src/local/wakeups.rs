@@ -7,13 +7,13 @@ use tokio::sync::Notify;
 
 /// Wakes the dispatcher and the ticker of the same process.
 ///
-/// A wake-up with a delay goes to the ticker, which looks for what comes due next and sleeps until then; so no timer
-/// is kept for each Task, and none is lost.
+/// A wake-up with a delay goes to the ticker, which looks for the next due time and sleeps until then. So no timer is
+/// needed for each Task, and no wake-up is lost.
 #[derive(Clone, Debug, Default)]
 pub struct LocalWakeups {
     /// Tells the dispatcher that a Task may be ready.
     pub dispatcher: Arc<Notify>,
-    /// Tells the ticker that something may come due earlier than it knew.
+    /// Tells the ticker that something may be due earlier than it expected.
     pub ticker: Arc<Notify>,
 }
 

@@ -1,4 +1,4 @@
-//! The calls of DynamoDB, made on the embedded database.
+//! Answers DynamoDB calls from the embedded database.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -11,26 +11,26 @@ use tokio::sync::oneshot;
 
 use super::wal::WriteAheadLog;
 
-/// How often records past their time to live are removed. Readers hide them from the first moment anyway.
+/// How often expired records are removed. Readers ignore them as soon as they expire.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
-/// A call that waits for the thread of the database.
+/// A call that waits for the database's thread.
 pub(super) struct Request {
     pub(super) operation: String,
     pub(super) body: Vec<u8>,
     pub(super) answer: oneshot::Sender<Answer>,
 }
 
-/// What DynamoDB would answer over HTTP.
+/// The response that DynamoDB would send over HTTP.
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: String,
 }
 
-/// The most calls that share one sync: the first of them must not wait for ever.
+/// The most calls that share one sync, so that the first of them does not wait for ever.
 const SHARE: usize = 128;
 
-/// Makes the calls in the inbox until nobody can send another.
+/// Answers the calls in the inbox until all senders are gone.
 pub(super) fn serve(database: &dynoxide::Database, mut log: WriteAheadLog, inbox: &mpsc::Receiver<Request>) {
     let mut swept = std::time::Instant::now();
     loop {
@@ -39,7 +39,7 @@ pub(super) fn serve(database: &dynoxide::Database, mut log: WriteAheadLog, inbox
             Err(mpsc::RecvTimeoutError::Timeout) => None,
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         };
-        // A call that is answered before the sync has written nothing, and read nothing that is not on the disk yet.
+        // Only calls that neither wrote anything nor read anything unsynced are answered before the sync.
         let mut unsynced = Vec::new();
         while let Some(Request { operation, body, answer: caller }) = waiting.take() {
             let answer = match log.broken() {
@@ -47,7 +47,7 @@ pub(super) fn serve(database: &dynoxide::Database, mut log: WriteAheadLog, inbox
                 Some(why) => failure(why),
             };
             if unsynced.is_empty() && !writes(&operation) {
-                // A caller who went away does not need the answer.
+                // The caller may be gone.
                 let _ = caller.send(answer);
             } else {
                 unsynced.push((caller, answer));
@@ -84,13 +84,13 @@ fn failure(why: &str) -> Answer {
     Answer { status: error.status_code(), body: error.to_json() }
 }
 
-/// What becomes of the tokens of transactions, by which one that is sent again is known.
+/// What happens to the tokens of transactions, by which DynamoDB recognizes a repeated one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tokens {
-    /// Kept for ten minutes with what was answered, as DynamoDB does.
+    /// Kept for ten minutes with the response, as DynamoDB does.
     Kept,
-    /// Not looked at. On one machine nothing is sent again: the client does not retry, and an answer cannot be lost. The
-    /// database keeps tokens in memory and looks through all of them in each transaction.
+    /// Ignored. On one machine nothing is sent twice: the client does not retry, and no response gets lost. The
+    /// database keeps tokens in memory and searches all of them in each transaction.
     Dropped,
 }
 
@@ -103,7 +103,7 @@ pub(super) fn answer(database: &dynoxide::Database, operation: &str, body: &[u8]
     }
 }
 
-/// The operations that the store uses, and a look at a whole table.
+/// The operations that the store uses, and `Scan` for tests.
 fn dispatch(database: &dynoxide::Database, operation: &str, body: &[u8], tokens: Tokens) -> dynoxide::Result<String> {
     match operation {
         "BatchGetItem" => call(body, |request| database.batch_get_item(request)),
@@ -121,7 +121,7 @@ fn dispatch(database: &dynoxide::Database, operation: &str, body: &[u8], tokens:
         }),
         "UpdateItem" => call(body, |request| database.update_item(request)),
         "UpdateTimeToLive" => call(body, |request| database.update_time_to_live(request)),
-        other => Err(DynoxideError::ValidationException(format!("the embedded database is not asked for {other}"))),
+        other => Err(DynoxideError::ValidationException(format!("the embedded database does not support {other}"))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The AWS SDK's way to the embedded database: an HTTP client that sends nothing.
+//! Connects the AWS SDK to the embedded database: an HTTP client that sends nothing.
 
 use std::{
     fmt,
@@ -22,9 +22,9 @@ use super::calls::{Answer, Request, Tokens, answer};
 
 /// How calls reach the database.
 pub(super) enum Backend {
-    /// Where they are awaited: memory answers in microseconds.
+    /// On the caller's thread: a database in memory answers in microseconds.
     Inline(Result<dynoxide::Database, String>),
-    /// On a thread of their own: a write waits for the disk, and an async thread must not.
+    /// On a thread of its own, because a write waits for the disk and must not block an async thread.
     Thread { requests: Option<mpsc::Sender<Request>>, thread: Option<JoinHandle<()>> },
 }
 
@@ -32,13 +32,14 @@ impl Drop for Backend {
     fn drop(&mut self) {
         if let Self::Thread { requests, thread } = self {
             requests.take();
-            // The next process that opens the file finds it closed. A panic in the thread was reported when it happened.
+            // Wait until the file is closed, so that another process can open it. A panic in the thread was reported
+            // when it happened.
             let _ = thread.take().map(JoinHandle::join);
         }
     }
 }
 
-/// The client. The database is open as long as a clone of it lives.
+/// The HTTP client. The database stays open while a clone of it lives.
 #[derive(Clone)]
 pub(super) struct Connector(pub(super) Arc<Backend>);
 
@@ -79,7 +80,7 @@ impl HttpConnector for Connector {
                 let sent = requests.as_ref().map(|requests| requests.send(request));
                 let connector = self.clone();
                 HttpConnectorFuture::new(async move {
-                    // The thread lives as long as the connector.
+                    // Keeps the thread alive.
                     let _connector = connector;
                     match (sent, answered.await) {
                         (Some(Ok(())), Ok(answer)) => respond(answer),

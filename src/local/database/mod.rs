@@ -1,7 +1,7 @@
-//! The embedded DynamoDB: dynoxide, DynamoDB on SQLite, called inside this process.
+//! The embedded DynamoDB: dynoxide, an implementation of DynamoDB on SQLite, in this process.
 //!
-//! It is reached through the HTTP client of the AWS SDK, so that the store cannot tell it from the real one; but
-//! requests are handed over as values, and nothing crosses a socket.
+//! The store calls it through the HTTP client of the AWS SDK, so it cannot tell it from the real one. Requests are
+//! passed as values; nothing crosses a socket.
 
 mod calls;
 mod connector;
@@ -33,26 +33,26 @@ use self::{
     wal::WriteAheadLog,
 };
 
-/// Opens the database in this file, creating it when there is none, for this process alone.
+/// Opens the database in this file for this process alone, and creates the file if it does not exist.
 ///
-/// What was acknowledged is on the disk: calls that wait at the same time are written to SQLite's write-ahead log one
-/// after the other, the log is synced once, and then all of them are answered.
+/// Acknowledged writes are on the disk. Calls that wait at the same time are written to SQLite's write-ahead log one
+/// after the other; then the log is synced once, and all of them are answered.
 pub fn open(path: &Path) -> Result<Client, DatabaseError> {
     Ok(client_of(connector(path)?))
 }
 
-/// A database that lives as long as its client.
+/// A database in memory that lives as long as its client.
 pub fn memory() -> Client {
     client_of(memory_connector(None))
 }
 
-/// A database that lives as long as its client and reads this clock. Each call runs to its end where it is awaited,
-/// on no other thread, so that a simulation on one thread is the same each time.
+/// A database in memory that lives as long as its client and uses this clock. Each call runs to its end on the caller's
+/// thread, so that a simulation on one thread always runs the same way.
 pub fn memory_with_clock(clock: Arc<dyn Clock>) -> Client {
     client_of(memory_connector(Some(clock)))
 }
 
-/// The SDK's way to the database in this file: for a client with settings of its own.
+/// Connects the SDK to the database in this file, for a client with settings of its own.
 pub fn connector(path: &Path) -> Result<SharedHttpClient, DatabaseError> {
     let lock = lock(path)?;
     check(path)?;
@@ -64,7 +64,7 @@ pub fn connector(path: &Path) -> Result<SharedHttpClient, DatabaseError> {
         .name("tasklane-database".to_owned())
         .spawn(move || {
             calls::serve(&database, log, &inbox);
-            // Only once SQLite has closed the file may another process have it.
+            // SQLite must close the file before another process may open it.
             drop(database);
             drop(lock);
         })
@@ -72,7 +72,8 @@ pub fn connector(path: &Path) -> Result<SharedHttpClient, DatabaseError> {
     Ok(SharedHttpClient::new(Connector(Arc::new(Backend::Thread { requests: Some(requests), thread: Some(thread) }))))
 }
 
-/// The SDK's way to a database that lives as long as it: for a client with settings of its own.
+/// Connects the SDK to a database in memory, which lives as long as the connection, for a client with settings of its
+/// own.
 pub fn memory_connector(clock: Option<Arc<dyn Clock>>) -> SharedHttpClient {
     let database = match clock {
         None => dynoxide::Database::memory(),
@@ -81,8 +82,8 @@ pub fn memory_connector(clock: Option<Arc<dyn Clock>>) -> SharedHttpClient {
     SharedHttpClient::new(Connector(Arc::new(Backend::Inline(database.map_err(|error| error.to_string())))))
 }
 
-/// The settings of a client that reaches the embedded database: no credentials, and no second try, because a failure
-/// in the same process is not a passing one.
+/// The settings of a client for the embedded database: no credentials, and no retries, because a failure within one
+/// process is not transient.
 pub fn client_config(connector: SharedHttpClient) -> aws_sdk_dynamodb::config::Builder {
     aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
@@ -99,7 +100,7 @@ fn client_of(connector: SharedHttpClient) -> Client {
     Client::from_conf(client_config(connector).build())
 }
 
-/// Our clock as dynoxide reads it.
+/// Our clock, for dynoxide.
 struct ClockOf(Arc<dyn Clock>);
 
 impl DynoxideClock for ClockOf {

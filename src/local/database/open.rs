@@ -1,4 +1,4 @@
-//! Opening a database's file: for one process alone, and only if SQLite can read all of it.
+//! Opens a database file, for one process at a time and only if SQLite can read all of it.
 
 use std::{
     fmt,
@@ -12,39 +12,28 @@ use std::{
 use dynoxide::DynoxideError;
 use rusqlite::{ErrorCode, OpenFlags};
 
-/// How long to wait for the lock of a process that was killed: a child that it was just starting holds it until it has
-/// become another program.
+/// How long to wait for the lock of a killed process: a child that it had just forked holds the lock until it executes
+/// another program.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 pub(super) const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// Why a database does not open.
+/// Why a database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// Another process has it.
+    /// Another process has opened it.
     #[error(
         "the database {path} is in use by another process; stop that one first, or choose another data folder",
         path = .0.display()
     )]
     InUse(PathBuf),
-    /// The file is something else, or less than it was.
+    /// The file is not a database, or it is damaged.
     #[error("{path} cannot be used as a database: {why}. The file was left as it is", path = .path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The file system refused.
+    Unusable { path: PathBuf, why: String },
     #[error("could not open the database {path}: {cause}", path = .path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What it said.
-        cause: io::Error,
-    },
+    Io { path: PathBuf, cause: io::Error },
 }
 
-/// Takes the lock of the database, waiting a moment for one that a killed process left.
+/// Locks the database, and waits a moment if a killed process still holds the lock.
 pub(super) fn lock(path: &Path) -> Result<File, DatabaseError> {
     let io_error = |cause| DatabaseError::Io { path: path.to_owned(), cause };
     let file =
@@ -60,8 +49,8 @@ pub(super) fn lock(path: &Path) -> Result<File, DatabaseError> {
     }
 }
 
-/// Refuses what SQLite would take for a new database and overwrite, and what it would only trip over later: a damaged
-/// page is found when it is read, and by then others have been written.
+/// Rejects files that SQLite would take for a new database and overwrite, and damaged ones: SQLite notices a damaged
+/// page only when it reads it, and may have written others by then.
 pub(super) fn check(path: &Path) -> Result<(), DatabaseError> {
     const MAGIC: &[u8] = b"SQLite format 3\0";
     let log = beside(path, "-wal");
@@ -80,14 +69,14 @@ pub(super) fn check(path: &Path) -> Result<(), DatabaseError> {
         Ok(()) if start == MAGIC => check_pages(path),
         Ok(()) => Err(unusable(path, "it is not a SQLite database")),
         Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(unusable(path, "it is empty or cut short; to start over, move it and the files beside it away"))
+            Err(unusable(path, "it is empty or cut short; to start over, move it and the files next to it away"))
         }
         Err(cause) => Err(DatabaseError::Io { path: path.to_owned(), cause }),
     }
 }
 
-/// Reads every page, about a second for a gigabyte. This connection can write nothing, not even what is in the
-/// write-ahead log.
+/// Reads every page, which takes about a second for a gigabyte. This connection cannot write anything, not even the
+/// contents of the write-ahead log.
 fn check_pages(path: &Path) -> Result<(), DatabaseError> {
     let damaged = |why: &dyn fmt::Display| unusable(path, &format!("it is damaged or cut short ({why})"));
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -112,7 +101,7 @@ pub(super) fn unusable(path: &Path, why: &str) -> DatabaseError {
     DatabaseError::Unusable { path: path.to_owned(), why: why.to_owned() }
 }
 
-/// A file of the same folder, named after the database.
+/// A file in the same folder, named after the database.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

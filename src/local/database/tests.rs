@@ -41,7 +41,7 @@ async fn has(client: &Client, pk: &str) -> bool {
     answer.unwrap().item.is_some()
 }
 
-/// A database with something in it, closed again.
+/// Creates a database with one record, and closes it.
 async fn filled(path: &Path) {
     let client = open(path).unwrap();
     create_table(&client).await;
@@ -132,7 +132,7 @@ async fn a_lock_that_outlives_its_process_for_a_moment_is_waited_for() {
     let path = folder.path().join("tasklane.db");
     let left_behind = lock(&path).unwrap();
     let opening = thread::spawn(move || open(&path).map(drop));
-    // It is held for a moment, not for ever; a single try would find it held.
+    // It is held for a moment; a single try would fail.
     thread::sleep(LOCK_PAUSE * 5);
     assert!(!opening.is_finished());
     drop(left_behind);
@@ -175,7 +175,7 @@ async fn a_database_cut_short_is_refused_and_left_as_it_is() {
         assert!(matches!(error, DatabaseError::Unusable { .. }), "{keep} bytes: {error}");
         assert_eq!(fs::read(&path).unwrap(), cut, "{keep} bytes");
     }
-    // Put right again, it opens again.
+    // Once restored, it opens again.
     fs::write(&path, &whole).unwrap();
     assert!(has(&open(&path).unwrap(), "49").await);
 }
@@ -187,7 +187,7 @@ async fn a_database_that_was_written_over_is_refused_and_left_as_it_is() {
     filled(&path).await;
     let whole = fs::read(&path).unwrap();
     assert_eq!(whole.len() % 4096, 0);
-    // Every page that holds something, the one with the magic but for the magic itself.
+    // Every page with content; of the first page everything after the magic.
     for page in 0..whole.len() / 4096 {
         let mut damaged = whole.clone();
         let start = page * 4096 + if page == 0 { 100 } else { 0 };
@@ -196,7 +196,7 @@ async fn a_database_that_was_written_over_is_refused_and_left_as_it_is() {
         }
         damaged[start..(page + 1) * 4096].fill(0xa5);
         fs::write(&path, &damaged).unwrap();
-        let error = open(&path).err().unwrap_or_else(|| panic!("page {page} was written over, and it opens"));
+        let error = open(&path).err().unwrap_or_else(|| panic!("page {page} was overwritten, but it opens"));
         assert!(matches!(error, DatabaseError::Unusable { .. }), "page {page}: {error}");
         assert!(fs::read(&path).unwrap() == damaged, "page {page} was changed further");
     }

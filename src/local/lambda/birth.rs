@@ -1,7 +1,7 @@
 //! Starting a program in a control group, which [`std::process::Command`] cannot do.
 //!
-//! A process can be moved into a group after it has started, but that takes ten milliseconds or more, and what it starts
-//! meanwhile stays outside.
+//! Moving a process into a group after it has started takes ten milliseconds or more, and processes that it starts
+//! meanwhile stay outside.
 
 // `clone3` has no safe form.
 #![allow(unsafe_code)]
@@ -28,18 +28,17 @@ use nix::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// `linux/sched.h`.
+/// From `linux/sched.h`.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// A child process.
 #[derive(Debug)]
 pub(super) struct Born {
     pid: i32,
     end: AsyncFd<OwnedFd>,
 }
 
-/// Starts the command, its program and arguments and nothing else of it, without an environment, in a process group of
-/// its own and in `group`. `prepare` is done in the child: it must neither allocate memory nor take a lock.
+/// Starts a program in `group`, with a process group of its own and an empty environment. Of `command` only the program
+/// and the arguments are used. `prepare` runs in the child: it must neither allocate memory nor take a lock.
 pub(super) fn start(
     command: &Command,
     output: &OwnedFd,
@@ -57,14 +56,14 @@ pub(super) fn start(
     let (mut told, mut tell) = io::pipe()?;
 
     let mut end: RawFd = -1;
-    // SAFETY: the structure is plain numbers, for which zero means "none".
+    // SAFETY: the structure consists of plain numbers, for which zero means "none".
     let mut how: libc::clone_args = unsafe { std::mem::zeroed() };
     how.flags = CLONE_INTO_CGROUP | u64::from(libc::CLONE_PIDFD.cast_unsigned());
     how.pidfd = (&raw mut end).addr() as u64;
     how.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
     how.cgroup = u64::from(group.as_raw_fd().cast_unsigned());
-    // SAFETY: the structure outlives the call, and what it points to does. Without CLONE_VM the child has a copy of this
-    // process's memory and one thread, as after `fork`: see below for what it does.
+    // SAFETY: the structure and everything that it points to outlive the call. Without CLONE_VM the child has a copy of
+    // this process's memory and one thread, as after `fork`; the code below is what it runs.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut how, size_of_val(&how)) };
     if pid == 0 {
         let be_started = || -> io::Result<()> {
@@ -75,14 +74,15 @@ pub(super) fn start(
             dup2_stdout(output)?;
             dup2_stderr(output)?;
             prepare()?;
-            // SAFETY: both arrays end with a null pointer, and what they point to is alive. It returns only to fail.
+            // SAFETY: both arrays end with a null pointer, and their elements are alive. It returns only if it fails.
             unsafe { libc::execve(words[0].as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
             Err(io::Error::last_os_error())
         };
-        // Nothing here allocates or takes a lock, which another thread may have held when this one was copied.
+        // Nothing here allocates or takes a lock, because another thread may have held the lock at the time of the
+        // fork.
         let errno = be_started().err().and_then(|error| error.raw_os_error()).unwrap_or(libc::EINVAL);
         let _ = tell.write_all(&errno.to_ne_bytes());
-        // SAFETY: ends this process without running anything that the server registered for its own end.
+        // SAFETY: ends this process without running the server's exit handlers.
         unsafe { libc::_exit(127) }
     }
     drop(tell);
@@ -90,15 +90,15 @@ pub(super) fn start(
     if pid < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the kernel has just opened it for this process, and nobody else knows of it.
+    // SAFETY: the kernel has just opened it for this process, and nothing else uses it.
     let end = unsafe { OwnedFd::from_raw_fd(end) };
     let mut errno = [0; 4];
     if told.read_exact(&mut errno).is_ok() {
-        // It is about to exit.
+        // The child is about to exit.
         let _ = waitid(Id::PIDFd(end.as_fd()), WaitPidFlag::WEXITED);
         return Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno)));
     }
-    // SAFETY: an owned descriptor is open, and the same one, for as long as it is owned.
+    // SAFETY: an owned descriptor stays open and the same.
     let end = unsafe { AsyncFd::register_with_interest(end, Interest::READABLE) };
     Ok(Born { pid, end: end.map_err(io::Error::from)? })
 }
@@ -108,20 +108,20 @@ impl Born {
         self.pid
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     pub(super) async fn wait(&self) -> io::Result<ExitStatus> {
-        // It never becomes unreadable again.
+        // Once readable, it stays readable.
         let _ended = self.end.readable().await?;
         Ok(match waitid(Id::PIDFd(self.end.as_fd()), WaitPidFlag::WEXITED)? {
             WaitStatus::Exited(_, code) => ExitStatus::from_raw(code << 8),
             WaitStatus::Signaled(_, signal, _) => ExitStatus::from_raw(signal as i32),
-            other => return Err(io::Error::other(format!("{other:?} is no end"))),
+            other => return Err(io::Error::other(format!("{other:?} is not an exit"))),
         })
     }
 }
 
-/// Undoes what Rust's runtime did before `main`: another program expects a broken pipe to end it.
+/// Undoes what Rust's runtime did before `main`: other programs expect a broken pipe to end them.
 pub(super) fn restore_signals() {
-    // SAFETY: the default action is no function of ours that could do anything wrong in a signal's handler.
+    // SAFETY: restoring the default action installs no handler of ours.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
 }

@@ -1,4 +1,4 @@
-//! The bootstraps of `node` and `python`, written down where the interpreters find them.
+//! The bootstraps for `node` and `python`, written to disk for the interpreters.
 
 use std::{
     fs, io,
@@ -11,8 +11,8 @@ use super::{
     sdk::{Sdk, SdkLanguage},
 };
 
-/// Each file and its content. Python takes a module's bytecode from `__pycache__`, and never that of a program: so its
-/// bootstrap is a short program that imports a module.
+/// Each file and its content. Python caches the bytecode of modules in `__pycache__`, but not of the program that it is
+/// started with. So the Python bootstrap is a short program that imports a module.
 const FILES: [(&str, &str); 11] = [
     (Bootstraps::NODE, include_str!("bootstrap/index.mjs")),
     ("node/api.mjs", include_str!("bootstrap/node/api.mjs")),
@@ -27,42 +27,41 @@ const FILES: [(&str, &str); 11] = [
     (Bootstraps::PYTHON_MODULE, include_str!("bootstrap/tasklane_runtime.py")),
 ];
 
-/// What stands in for Lambda's `/var/runtime`.
+/// The folder that takes the place of Lambda's `/var/runtime`.
 #[derive(Debug)]
 pub(super) struct Bootstraps {
     folder: PathBuf,
 }
 
 impl Bootstraps {
-    /// The file for `node`.
+    /// The program for `node`.
     pub(super) const NODE: &str = "index.mjs";
-    /// The file for `python`.
+    /// The program for `python`.
     pub(super) const PYTHON: &str = "bootstrap.py";
-    /// The module that it imports.
+    /// The module that [`Self::PYTHON`] imports.
     const PYTHON_MODULE: &str = "tasklane_runtime.py";
 
-    /// Writes them into `lambda`, over those of an older server, with links to where the SDK is or will be.
+    /// Writes the files into `lambda`, replacing those of an older server, with links to where the SDK is or will be.
     pub(super) fn write(lambda: &Path, sdk: Option<&Sdk>) -> io::Result<Self> {
         let folder = lambda.join("runtime");
         for folder in [&folder, &folder.join("node")] {
             create_private(folder)?;
             fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
         }
-        // An older server left the bytecode of an older module.
+        // It may hold the bytecode of an older module.
         let _ = fs::remove_dir_all(folder.join("__pycache__"));
         for (name, content) in FILES {
-            // Whole or not at all: another server may just be starting an interpreter with it.
+            // Replaced atomically: another server may be starting an interpreter with it.
             let file = tempfile::NamedTempFile::new_in(&folder)?;
             fs::write(file.path(), content)?;
-            // A jailed Function may be another user. Nobody gets here but through the folders above.
+            // A jailed Function may run as another user. The folders above keep all other users out.
             fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644))?;
             file.persist(folder.join(name)).map_err(|error| error.error)?;
         }
         for (link, language) in [
             (folder.join("node_modules"), SdkLanguage::Node),
             (folder.join("site-packages"), SdkLanguage::Python),
-            // Modules that are imported are looked for in the folders above the one that imports, and nowhere else.
-            // A jail has such a link too.
+            // Node looks for imported modules only in the folders above the importing file. A jail has such a link too.
             (lambda.join("node_modules"), SdkLanguage::Node),
         ] {
             let _ = fs::remove_file(&link);
@@ -73,12 +72,12 @@ impl Bootstraps {
         Ok(Self { folder })
     }
 
-    /// The module that each Python compiles ahead of its first run.
+    /// The module that each Python compiles before its first run.
     pub(super) fn python_module(&self) -> PathBuf {
         self.folder.join(Self::PYTHON_MODULE)
     }
 
-    /// `LAMBDA_RUNTIME_DIR`.
+    /// The value of `LAMBDA_RUNTIME_DIR`.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }

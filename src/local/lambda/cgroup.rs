@@ -1,9 +1,9 @@
-//! Control groups of version 2, where the machine has them and lets the server make some. They stop, end and limit all
-//! processes of a Function at once, whatever these do.
+//! Control groups (version 2), if the machine has them and lets the server create some. They stop, end and limit all
+//! processes of a Function at once, and a Function cannot evade them.
 //! <https://docs.kernel.org/admin-guide/cgroup-v2.html>
 //!
-//! A service of systemd has one of its own when its unit says `Delegate=yes`, and so has everything that root runs.
-//! Without them processes are stopped by signals ([`super::freezing`]), and memory is only measured from time to time.
+//! A systemd service has a group of its own if its unit says `Delegate=yes`; root can always create groups. Without
+//! them, processes are stopped by signals ([`super::freezing`]), and memory is only measured from time to time.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -15,26 +15,27 @@ use std::{
 
 use super::{limits::MAX_PROCESSES, procfs::is_alive};
 
-/// What the server's own groups are named with, before what tells servers apart.
+/// The prefix of the names of all servers' groups.
 const PREFIX: &str = "tasklane-";
 
-/// What a process may have in memory beside its own: `/tmp`, and what the kernel keeps for it.
+/// Memory allowed in addition to the Function's limit: for `/tmp`, and for the kernel's own data about the processes.
 const BESIDE: u64 = (512 + 64) << 20;
 
-/// How many processes a jail itself consists of.
+/// How many processes the jail itself takes.
 const OF_JAIL: usize = 2;
 
-/// How often, and how far apart, it is tried to remove a group: its processes are gone a moment after they ended.
+/// How often to try to remove a group, and the pause between tries: processes disappear a moment after they end.
 const REMOVALS: usize = 50;
 const BETWEEN_REMOVALS: Duration = Duration::from_millis(10);
 
-/// The group of one server's groups. Removed when dropped, with what is in it.
+/// The parent of one server's groups. Dropping it kills the processes in them and removes them.
 #[derive(Debug)]
 pub(super) struct Groups {
     folder: PathBuf,
 }
 
-/// The group of one Function's process and all that it starts. Removed when dropped, unless it still has processes.
+/// The group of one Function's process and everything that it starts. Removed when dropped, unless it still has
+/// processes.
 #[derive(Debug)]
 pub(super) struct Group {
     folder: PathBuf,
@@ -42,7 +43,8 @@ pub(super) struct Group {
 }
 
 impl Groups {
-    /// A group named after `server`, whose extension is the number of its process; absent where there can be none.
+    /// Creates the parent group, named after `server`, whose extension is the server's process id. `None` if groups
+    /// cannot be created.
     pub(super) fn find(server: &Path) -> Option<Self> {
         let (mounts, own) = (fs::read_to_string("/proc/self/mountinfo"), fs::read_to_string("/proc/self/cgroup"));
         let above = own_folder(&mounts.ok()?, &own.ok()?)?;
@@ -58,7 +60,7 @@ impl Groups {
         is_fine.then_some(groups)
     }
 
-    /// A group of this name, whose processes have so many bytes of memory.
+    /// Creates a group of this name with a memory limit in bytes.
     pub(super) fn group(&self, name: &str, memory: u64) -> io::Result<Group> {
         let folder = self.folder.join(name);
         fs::create_dir(&folder)?;
@@ -70,7 +72,7 @@ impl Groups {
         Ok(group)
     }
 
-    /// Where it is, for the watchdog, which removes it when the server is gone.
+    /// Its folder, which the watchdog removes if the server is killed.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -83,29 +85,29 @@ impl Drop for Groups {
 }
 
 impl Group {
-    /// For a child that is to be born in it.
+    /// For starting a child in it.
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
         self.open.as_fd()
     }
 
-    /// Stops all of its processes, or lets them go on. They do not notice.
+    /// Stops all of its processes, or lets them go on. They do not notice it.
     pub(super) fn freeze(&self, frozen: bool) -> io::Result<()> {
         self.write("cgroup.freeze", if frozen { "1" } else { "0" })
     }
 
-    /// Kills all of its processes, also those that are stopped.
+    /// Kills all of its processes, stopped ones too.
     pub(super) fn kill(&self) {
-        // It fails when the group is gone.
+        // Fails if the group is gone.
         let _ = self.write("cgroup.kill", "1");
     }
 
-    /// Whether the kernel killed a process because the group had no memory left.
+    /// Whether the kernel killed a process because the group was out of memory.
     pub(super) fn ran_out_of_memory(&self) -> bool {
         let events = fs::read_to_string(self.folder.join("memory.events")).unwrap_or_default();
         events.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count != "0"))
     }
 
-    /// Removes it, once its last process is gone. Waits for that a little.
+    /// Removes it after its last process has ended, for which it waits a moment.
     pub(super) async fn remove(&self) {
         for _ in 0..REMOVALS {
             match fs::remove_dir(&self.folder) {
@@ -116,7 +118,7 @@ impl Group {
         }
     }
 
-    /// Sets a limit if this machine has its controller in version 2.
+    /// Sets a limit, if this machine has its controller in version 2.
     fn limit(&self, file: &str, limit: impl ToString) -> io::Result<()> {
         match self.folder.join(file).exists() {
             true => self.write(file, &limit.to_string()),
@@ -135,7 +137,7 @@ impl Drop for Group {
     }
 }
 
-/// The folder of this process's own group, as these two files tell it.
+/// The folder of this process's own group, from `/proc/self/mountinfo` and `/proc/self/cgroup`.
 fn own_folder(mounts: &str, own: &str) -> Option<PathBuf> {
     let own = Path::new(own.lines().find_map(|line| line.strip_prefix("0::"))?);
     mounts.lines().find_map(|line| {
@@ -147,8 +149,8 @@ fn own_folder(mounts: &str, own: &str) -> Option<PathBuf> {
     })
 }
 
-/// Lets the groups in this one have limits, as far as the machine has the controllers. Returns false if the kernel
-/// refuses, as it does while there are processes in the group itself.
+/// Enables limits for the groups in this one, for each controller that the machine has. Returns false if the kernel
+/// refuses, which it does while the group itself contains processes.
 fn enable_limits(folder: &Path) -> bool {
     let has = fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
     let mut wanted = ["memory", "pids"].into_iter().filter(|name| has.split_whitespace().any(|one| one == *name));
@@ -162,7 +164,7 @@ fn enable_limits(folder: &Path) -> bool {
     })
 }
 
-/// Moves this process into a group below its own, if it is alone in that. Returns whether it did.
+/// Moves this process into a child of its own group, if it is alone in that. Returns whether it did.
 fn move_out_of(own: &Path) -> bool {
     let (server, alone) = (std::process::id().to_string(), fs::read_to_string(own.join("cgroup.procs")));
     if alone.is_ok_and(|processes| processes.trim() == server) {
@@ -172,7 +174,7 @@ fn move_out_of(own: &Path) -> bool {
     false
 }
 
-/// Ends and removes what servers left that were killed.
+/// Kills the processes that killed servers left behind, and removes their groups.
 fn remove_left(above: &Path) {
     for folder in fs::read_dir(above).into_iter().flatten().flatten().map(|entry| entry.path()) {
         let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -183,7 +185,7 @@ fn remove_left(above: &Path) {
     }
 }
 
-/// Kills what is in a group and removes it. Waits for it a little.
+/// Kills the processes in a group and removes it, after waiting a moment for them to end.
 fn end(folder: &Path) {
     let _ = fs::write(folder.join("cgroup.kill"), "1");
     for _ in 0..REMOVALS {
@@ -219,7 +221,7 @@ mod tests {
         }
     }
 
-    /// A folder in place of the kernel's, because not every machine has the controllers in version 2.
+    /// Uses an ordinary folder, because not every machine has the controllers in version 2.
     #[test]
     fn limits_are_set_where_there_are_any() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Packages on disk: one read-only folder each, named after the package's hash.
+//! Unpacked packages: one read-only folder each, named after the package's hash.
 
 use std::{
     collections::BTreeSet,
@@ -14,14 +14,13 @@ use super::{
     package::{self, UnpackError},
 };
 
-/// The folder of all packages.
 #[derive(Clone, Debug)]
 pub(super) struct CodeStore {
     folder: PathBuf,
 }
 
 impl CodeStore {
-    /// Opens the folder, and removes packages that a killed server had not finished.
+    /// Opens the folder, and removes packages that a killed server had only partly unpacked.
     pub(super) fn open(folder: PathBuf) -> io::Result<Self> {
         create_private(&folder)?;
         let store = Self { folder };
@@ -34,7 +33,7 @@ impl CodeStore {
         Ok(store)
     }
 
-    /// Where the package's files are, once [`CodeStore::add`] put them there.
+    /// The folder of the package's files, if [`CodeStore::add`] has put them there.
     pub(super) fn path(&self, hash: CodeSha256) -> PathBuf {
         self.folder.join(hash.to_hex())
     }
@@ -43,7 +42,7 @@ impl CodeStore {
         self.path(hash).is_dir()
     }
 
-    /// Unpacks a package, unless it is there. Whole or not at all, whenever the server is killed.
+    /// Unpacks a package, unless that was done before. A kill of the server cannot leave it half unpacked.
     pub(super) fn add(&self, code: &[u8]) -> Result<CodeSha256, UnpackError> {
         let hash = CodeSha256::of(code);
         if self.contains(hash) {
@@ -60,13 +59,13 @@ impl CodeStore {
         });
         if let Err(error) = unpacked {
             let _ = remove_read_only(&unfinished);
-            // Another deployment of the same package may have been quicker.
+            // Another deployment of the same package may have been faster.
             return if self.contains(hash) { Ok(hash) } else { Err(error) };
         }
         Ok(hash)
     }
 
-    /// Removes every package but these.
+    /// Removes all packages except these.
     pub(super) fn keep_only(&self, used: &BTreeSet<CodeSha256>) -> io::Result<()> {
         let used: BTreeSet<String> = used.iter().map(|hash| hash.to_hex()).collect();
         for entry in fs::read_dir(&self.folder)? {
@@ -80,7 +79,7 @@ impl CodeStore {
     }
 }
 
-/// Removes a folder whose folders nobody may write to.
+/// Removes a folder whose subfolders are read-only.
 fn remove_read_only(folder: &Path) -> io::Result<()> {
     for entry in walkdir::WalkDir::new(folder) {
         let entry = entry.map_err(io::Error::from)?;

@@ -1,5 +1,5 @@
-//! The command line and the environment of a child process: the one place that decides what a Function's process is
-//! started with, and so the place where a jail goes around it.
+//! The command line and the environment of a child process. Everything that a Function's process is started with is
+//! decided here, so this is also where the jail is added.
 
 use std::{
     collections::BTreeMap,
@@ -20,11 +20,12 @@ use super::{
     variables::Variables,
 };
 
-/// Names a program of the Function's own that starts the runtime.
+/// Names a program of the Function's package that starts the runtime.
 const WRAPPER_VARIABLE: &str = "AWS_LAMBDA_EXEC_WRAPPER";
 
 impl Start<'_> {
-    /// What to start, or what is missing to start it; with a jail, what tells whether the program was reached.
+    /// The command to start, or an error that says what is missing. With a jail, the [`Entry`] tells later whether the
+    /// Function's program was started.
     pub(super) fn launch(&self, output: PipeWriter) -> io::Result<(Launch, Option<Entry>)> {
         let (program, arguments) = match self.support {
             Support::Exact(interpreter) | Support::OtherVersion(interpreter) => {
@@ -59,7 +60,7 @@ impl Start<'_> {
             }
             Support::Bootstrap | Support::Missing(_) => (Vec::new(), &[][..]),
         };
-        // It may have been installed just now.
+        // Checked each time, because the SDK may have been installed meanwhile.
         files.extend(self.sdk().filter(|packages| packages.is_dir()));
         let cell = Cell {
             code: &self.version.code_path,
@@ -73,7 +74,7 @@ impl Start<'_> {
         jail.launch(&cell, program, arguments)
     }
 
-    /// Where the AWS SDK of the Function's language would be.
+    /// The folder of the AWS SDK for the Function's language, whether or not it is installed.
     fn sdk(&self) -> Option<PathBuf> {
         let language = match self.version.configuration.runtime.family() {
             RuntimeFamily::Node => SdkLanguage::Node,
@@ -87,19 +88,19 @@ impl Start<'_> {
         self.site.config.sdk.as_ref().map(|sdk| sdk.packages(language))
     }
 
-    /// The folder of the Function's code, as its process sees it.
+    /// The folder of the Function's code, as the Function sees it.
     fn task(&self) -> &Path {
         if self.site.jail.is_ok() { Path::new(jail::TASK) } else { &self.version.code_path }
     }
 
-    /// The folder of the bootstraps, as the process sees it.
+    /// The folder of the bootstraps, as the Function sees it.
     fn runtime(&self) -> &Path {
         if self.site.jail.is_ok() { Path::new(jail::RUNTIME) } else { self.site.bootstraps.folder() }
     }
 
     fn interpreted(&self, interpreter: &Interpreter) -> (PathBuf, Vec<String>) {
         let arguments = if self.version.configuration.runtime.family() == RuntimeFamily::Node {
-            // As Lambda's own bootstrap divides the memory: a tenth for the young generation's two halves.
+            // Lambda's own bootstrap divides the memory like this: a tenth for the two halves of the young generation.
             let memory = self.version.configuration.memory_limit.get();
             let young = memory / 10;
             let mut arguments = vec![
@@ -111,18 +112,19 @@ impl Start<'_> {
             arguments.push(self.runtime().join(Bootstraps::NODE).display().to_string());
             arguments
         } else {
-            // Nothing that was printed may wait in a buffer when the run ends, and nothing is written beside the code.
+            // Unbuffered, so that all output is in the pipe when the run ends; and without writing bytecode next to the
+            // code.
             let bootstrap = self.runtime().join(Bootstraps::PYTHON);
-            // Nor does it take packages from where pip puts them on the machine: Lambda's Python has its own.
+            // Without the machine's own packages: Lambda's Python does not have them.
             vec!["-u".to_owned(), "-B".to_owned(), "-S".to_owned(), bootstrap.display().to_string()]
         };
         (interpreter.program.clone(), arguments)
     }
 
-    /// Has the program that `AWS_LAMBDA_EXEC_WRAPPER` names start the runtime, as Lambda's own runtimes do.
-    /// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html#runtime-wrapper>
+    /// If `AWS_LAMBDA_EXEC_WRAPPER` is set, lets the program that it names start the runtime, as Lambda's own runtimes
+    /// do. <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html#runtime-wrapper>
     fn wrapped(&self, program: PathBuf, arguments: Vec<String>) -> (PathBuf, Vec<String>) {
-        /// What Lambda says, and how it exits, when there is no such program.
+        /// The messages and exit codes are Lambda's.
         const START: &str = r#"
             if [ ! -f "$0" ]; then echo "$0: does not exist"; exit 127; fi
             if [ ! -x "$0" ]; then echo "$0: is not an executable"; exit 126; fi
@@ -131,7 +133,7 @@ impl Start<'_> {
         let Some(wrapper) = configured.map(|(_, value)| value).filter(|value| !value.is_empty()) else {
             return (program, arguments);
         };
-        // Without a jail the package's folder is another one.
+        // Without a jail the package is not at `/var/task`.
         let wrapper = match Path::new(wrapper).strip_prefix(jail::TASK) {
             Ok(file) => self.task().join(file),
             Err(_) => PathBuf::from(wrapper),
@@ -140,8 +142,8 @@ impl Start<'_> {
         (PathBuf::from("/bin/sh"), start.into_iter().chain(arguments).collect())
     }
 
-    /// What newer releases of Node.js 20 and 22 do by themselves and Lambda keeps them from, unless `NODE_OPTIONS` asks
-    /// for it. <https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html>
+    /// Features that newer releases of Node.js 20 and 22 enable by default, but Lambda disables unless `NODE_OPTIONS`
+    /// enables them. <https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html>
     fn disabled_features<'a>(&self, interpreter: &'a Interpreter) -> impl Iterator<Item = &'a str> {
         let disabled: &[&str] = match self.version.configuration.runtime.as_str() {
             "nodejs20.x" => &["require-module"],
@@ -155,7 +157,6 @@ impl Start<'_> {
         known.filter(|name| disabled.contains(name)).filter(move |name| !asked_for(name))
     }
 
-    /// Every environment variable of the process.
     fn environment(&self) -> BTreeMap<String, String> {
         Variables { start: self, task: self.task(), runtime: self.runtime() }.all()
     }

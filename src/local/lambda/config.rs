@@ -1,4 +1,4 @@
-//! How the local Lambda is set up.
+//! The configuration of the local Lambda.
 
 use std::{
     fmt,
@@ -12,43 +12,42 @@ use std::{
 
 use super::{jail::JailMode, procfs::is_alive, sdk::Sdk, sink::LogSink};
 
-/// Tells the operator something once, e.g. that the machine has another version of a runtime.
+/// Shows a message to the operator, for example that the machine has another version of a runtime.
 pub type Notice = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// How the local Lambda is set up.
+/// The configuration of the local Lambda.
 #[derive(Clone)]
 pub struct LocalLambdaConfig {
-    /// Where packages, versions and temporary files live, in a folder `lambda`.
+    /// The data folder. Packages, versions and temporary files are in its subfolder `lambda`.
     pub data_dir: PathBuf,
-    /// What every function name in Lambda begins with: `<prefix>-<name>`.
+    /// The prefix of all function names in Lambda: `<prefix>-<name>`.
     pub prefix: String,
-    /// The region that Functions are told they run in.
+    /// The region that Functions see.
     pub region: String,
-    /// How many processes live at once, busy and idle ones together. Past that, runs are throttled.
+    /// The most processes at once, busy and idle ones together. Beyond that, runs are throttled.
     pub max_processes: usize,
-    /// How long a run waits for a busy process of its version where a new one would cost another version its own. About as
-    /// long as starts take when many start at once: with less, all who wait for one that is just starting would start one
-    /// more each.
+    /// How long a run waits for a busy process of its version if a new one would have to replace a process of another
+    /// version. It should be about as long as starts take when many happen at once: with less, all runs that wait for a
+    /// starting process would start another one each.
     pub patience: Duration,
-    /// How long a process waits for its next run before it ends.
+    /// How long a process may be idle before it is ended.
     pub idle_after: Duration,
-    /// Refuses Functions whose runtime is not exactly one of the machine's.
+    /// Refuse Functions whose runtime is not exactly one of the machine's.
     pub strict_runtimes: bool,
     /// Whether Functions run in a jail.
     pub jail: JailMode,
-    /// The AWS SDK that Functions find, once it is installed.
+    /// The AWS SDK for Functions, if it is installed.
     pub sdk: Option<Sdk>,
-    /// How many bytes one run may log. Lines beyond that are left out, and its log says how much that was.
+    /// How many bytes one run may log. Lines beyond that are dropped, and the log says how much was dropped.
     pub run_log_bytes: u64,
-    /// Where log lines go.
     pub logs: Arc<dyn LogSink>,
-    /// How the operator is told things.
+    /// Shows messages to the operator.
     pub notice: Notice,
 }
 
 impl LocalLambdaConfig {
-    /// The usual setting: prefix `tasklane`, region `us-east-1`, 64 processes, a second of patience, five minutes idle, a jail where there
-    /// can be one, notices to `tracing`.
+    /// The defaults: prefix `tasklane`, region `us-east-1`, 64 processes, a second of patience, five minutes idle, a
+    /// jail if the machine can have one, notices to `tracing`.
     pub fn new(data_dir: impl Into<PathBuf>, logs: Arc<dyn LogSink>) -> Self {
         Self {
             data_dir: data_dir.into(),
@@ -66,7 +65,8 @@ impl LocalLambdaConfig {
         }
     }
 
-    /// Creates the folder `lambda` and answers its absolute path: processes run in other folders than the server.
+    /// Creates the folder `lambda` and returns its absolute path, because processes run in other folders than the
+    /// server.
     pub(super) fn prepare_folder(&mut self) -> io::Result<PathBuf> {
         create_private(&self.data_dir)?;
         self.data_dir = self.data_dir.canonicalize()?;
@@ -92,17 +92,17 @@ impl fmt::Debug for LocalLambdaConfig {
     }
 }
 
-/// Creates a folder that only its owner may enter, with the folders above it.
+/// Creates a folder that only its owner may enter, and the folders above it.
 pub(super) fn create_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// A fresh folder for temporary files; those that a killed server left are removed.
+/// Creates a new folder for temporary files, and removes those that killed servers left.
 pub(super) fn scratch_folder(folder: &Path) -> io::Result<tempfile::TempDir> {
     let runs = folder.join("run");
     create_private(&runs)?;
     for left in fs::read_dir(&runs)? {
-        // Another server on the same folder would still hold its own: its folder says which process that is.
+        // Another server may be running on this folder. The extension is the process id of the owner.
         let left = left?.path();
         let owner = left.extension().and_then(|pid| pid.to_str()?.parse::<i32>().ok());
         if owner.is_none_or(|pid| !is_alive(pid)) {

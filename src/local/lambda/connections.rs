@@ -1,7 +1,7 @@
 //! The connections that processes open to their Runtime API.
 //!
-//! A process answers its invocation and asks for the next one in one write; the reply to the answer waits for that next
-//! invocation, so that one write wakes the process once:
+//! A process answers its invocation and asks for the next one in a single write. The reply to the answer is held until
+//! that next invocation comes, so that one write wakes the process only once:
 //!
 //! ```text
 //! process                        connection                     server
@@ -15,10 +15,11 @@
 //! ```
 //!
 //! Replies are held only between `set(true)` and `set(false)`. A process that asks for its next invocation on another
-//! connection, or only after the 202, gets the 202 at once.
+//! connection, or only after it has received the 202, gets the 202 immediately.
 //!
-//! The end of a connection is told to hyper one poll late. hyper drops a request that it has just read when it finds the
-//! end right behind it, and a process that exits as soon as it has answered would not have answered:
+//! hyper is told one poll late that the client has closed the connection. hyper drops a request that it has just read
+//! if it finds the end of the connection right behind it, so a process that exits right after its answer would seem not
+//! to have answered:
 //!
 //! ```text
 //! process                        connection                     hyper
@@ -28,8 +29,8 @@
 //!    │                               │  the end ──────────────────▶│  closes
 //! ```
 //!
-//! Both rest on what hyper does: it polls a connection's reader until it is pending before it flushes, and calls the
-//! handlers of one connection in turn. If it changes either, the tests of `tests/runtime_api.rs` fail.
+//! Both depend on details of hyper: it polls a connection's reader until it is pending before it flushes, and it calls
+//! the handlers of one connection in turn. If either changes, the tests in `tests/runtime_api.rs` fail.
 
 use std::{
     convert::Infallible,
@@ -59,20 +60,20 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 /// How many connections of one process are served at once. Runtimes open one or two.
 const MAX_CONNECTIONS: usize = 16;
 
-/// How long no connection is accepted after one too many, so that a process that tries again and again does not use up
-/// the server's time.
+/// How long to accept no connections after one too many, so that a process that keeps trying does not use up the
+/// server's time.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// The most bytes that are kept of a request before its head is complete, and of a body that nobody reads.
+/// The most bytes to buffer of a request head that is not complete, and of a body that is not being read.
 const MAX_BUFFER: usize = 64 * 1024;
 
-/// The connections of one process, to all of its listeners.
+/// The connections of one process, on all of its listeners.
 #[derive(Clone, Debug)]
 pub(super) struct Doors {
-    /// The open connections, and the requests on them that are being handled.
+    /// The open connections, and the requests on them that are in progress.
     pub(super) open: TaskTracker,
     room: Arc<Semaphore>,
-    /// Changes when a run is over.
+    /// Changes at the end of each run.
     runs: watch::Sender<u64>,
 }
 
@@ -83,8 +84,8 @@ impl Doors {
         Self { open, room: Arc::new(Semaphore::new(MAX_CONNECTIONS)), runs: watch::Sender::default() }
     }
 
-    /// Closes every connection but the one on which the process waits for its next invocation. Between two runs the process
-    /// has nothing to say, and is soon frozen.
+    /// Closes all connections except the one on which the process waits for its next invocation. Between two runs the
+    /// process has nothing to send, and is soon frozen.
     pub(super) fn close_but_waiting(&self) {
         let is_alone = self.room.available_permits() + 1 >= MAX_CONNECTIONS;
         if !is_alone {
@@ -92,7 +93,7 @@ impl Doors {
         }
     }
 
-    /// Serves a listener. The handler is told which of the connections a request came on.
+    /// Serves a listener. The handler gets the [`Waits`] of the connection with each request.
     pub(super) fn serve<L, H, F>(&self, mut listener: L, handler: H) -> AbortHandle
     where
         L: Listener,
@@ -101,7 +102,7 @@ impl Doors {
     {
         let mut http = http1::Builder::new();
         // A request for the next invocation that came together with an answer is handled before the reply to the answer
-        // leaves.
+        // is sent.
         http.pipeline_flush(true).max_buf_size(MAX_BUFFER);
         let doors = self.clone();
         let server = tokio::spawn(async move {
@@ -135,9 +136,9 @@ impl Doors {
     }
 }
 
-/// Returns when a run is over, unless the process waits for its next invocation on this connection.
+/// Returns at the end of a run, unless the process waits for its next invocation on this connection.
 async fn end_of_run(mut runs: watch::Receiver<u64>, waits: Waits) {
-    // When the sender is gone, so is the process.
+    // When the sender is gone, the process is too.
     while runs.changed().await.is_ok() {
         if !waits.get() {
             return;
@@ -145,14 +146,14 @@ async fn end_of_run(mut runs: watch::Receiver<u64>, waits: Waits) {
     }
 }
 
-/// Whether the process waits for its next invocation on a connection. Other replies there are held meanwhile, and are sent
-/// together with that invocation.
+/// Whether the process waits for its next invocation on a connection. Meanwhile other replies on it are held, and are
+/// sent together with that invocation.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waits(Arc<AtomicBool>);
 
 impl Waits {
     pub(super) fn set(&self, waits: bool) {
-        // One task serves a connection, and it is that one which asks.
+        // A connection is served by one task, and only that task reads this.
         self.0.store(waits, Ordering::Relaxed);
     }
 
@@ -163,10 +164,10 @@ impl Waits {
 
 struct Connection<S> {
     stream: S,
-    /// Whether its end was found; it is told at the next poll.
+    /// Whether the end was read; it is reported at the next poll.
     ended: bool,
     waits: Waits,
-    /// Replies that are sent with the next invocation.
+    /// Replies to send with the next invocation.
     held: BytesMut,
     _open: TaskTrackerToken,
 }
@@ -187,10 +188,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Connection<S> {
-    /// Writes what is held, with what comes behind it; answers how much of that went out.
+    /// Writes the held bytes, followed by `behind`. Returns how many bytes of `behind` were written.
     fn poll_release(&mut self, cx: &mut Context<'_>, behind: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         while !self.held.is_empty() {
-            // More pieces than this are rare, and go out with the next write.
+            // More pieces than this are rare, and are written next time.
             let mut pieces = [io::IoSlice::new(&[]); 8];
             let count = behind.len().min(pieces.len() - 1);
             pieces[1..=count].copy_from_slice(&behind[..count]);

@@ -1,4 +1,4 @@
-//! What all runs share.
+//! The state that all runs share.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -7,19 +7,18 @@ use tokio_util::task::TaskTracker;
 
 use super::{error::MachineFailure, pool::Pool, runtimes::Runtimes, site::Site, versions::Versions};
 
-/// What all runs share.
+/// The state that all runs share.
 pub(super) struct Engine {
     pub(super) versions: Versions,
     pub(super) runtimes: Runtimes,
-    /// Before the site: its processes are gone before what they were started with.
+    /// Declared before the site, so that processes end before the things that they use are removed.
     pub(super) pool: Arc<Pool>,
     pub(super) site: Site,
-    /// The runs in progress.
     pub(super) runs: TaskTracker,
 }
 
 impl Engine {
-    /// Forgets a version that was retired, unless it was deployed again meanwhile.
+    /// Removes a retired version, unless it was deployed again meanwhile.
     pub(super) async fn drop_replaced(&self, function: &FunctionName, version: &str, deployed: Option<SystemTime>) {
         let dropped = async {
             if self.versions.drop_replaced(function, version, deployed).await? {
@@ -33,7 +32,7 @@ impl Engine {
         }
     }
 
-    /// Forgets a Function, ends its idle processes and removes its code.
+    /// Removes a Function's versions, idle processes and code.
     pub(super) async fn remove(&self, function: &FunctionName) -> Result<(), MachineFailure> {
         self.versions.remove(function).await?;
         self.pool.end_idle(|version| version.function == *function).await;

@@ -1,7 +1,7 @@
-//! Holding the processes of a tree still between two runs, as Lambda does, and letting them go on.
+//! Stops the processes of a tree between two runs, as Lambda does, and lets them go on.
 //!
-//! By their control group, where the machine lets the server make one, otherwise by signals. A Function can evade signals
-//! by starting processes faster than they are found, or by a timer that sends the signal to go on. Both are noticed, and
+//! It uses their control group if the machine lets the server create one, otherwise signals. A Function can evade
+//! signals by starting processes faster than they are found, or with a timer that sends SIGCONT. Both are noticed, and
 //! the Function's process is ended.
 
 use std::{
@@ -26,7 +26,7 @@ use super::{
 /// process may do a little, and the last tick of a stopped one may be counted late.
 const TICKS: u64 = 2;
 
-/// Whether a tree is to hold still, and what was done for it.
+/// Whether a tree should be stopped, and how it was stopped.
 #[derive(Debug, Default)]
 pub(super) struct Stillness {
     is_wanted: AtomicBool,
@@ -35,16 +35,16 @@ pub(super) struct Stillness {
 
 #[derive(Debug, Default)]
 struct Held {
-    /// Whether the control group was.
+    /// Whether the control group was frozen.
     is_group: bool,
-    /// The processes that were stopped.
+    /// The processes that were stopped by signals.
     stopped: BTreeSet<i32>,
-    /// Every process, as it was last seen.
+    /// Every process, as last seen.
     known: BTreeMap<i32, Stat>,
 }
 
 impl Stillness {
-    /// From now on, until [`ProcessTree::thaw`].
+    /// The tree should be stopped, until [`ProcessTree::thaw`].
     pub(super) fn want(&self) {
         self.is_wanted.store(true, Ordering::SeqCst);
     }
@@ -59,10 +59,10 @@ impl Stillness {
 }
 
 impl ProcessTree {
-    /// Stops every process, unless the tree need not hold still any more. Returns whether they hold still.
+    /// Stops all processes, unless the tree should no longer be stopped. Returns whether they are stopped.
     ///
-    /// A child is spared if its parent handles the signal that tells of a stopped child: the parent might take that for
-    /// the child's end, and wait for it. [`ProcessTree::is_still`] notices what a spared child does.
+    /// A child is spared if its parent has a handler for SIGCHLD: the parent might mistake a stopped child for one that
+    /// has ended, and wait for it. [`ProcessTree::is_still`] notices if a spared child does anything.
     pub(super) fn freeze(&self) -> bool {
         let mut held = self.stillness.held();
         if let Some(group) = self.group.as_ref().filter(|_| self.stillness.is_wanted()) {
@@ -93,7 +93,7 @@ impl ProcessTree {
         false
     }
 
-    /// Whether the tree has held still since it was last asked, or need not hold still any more.
+    /// Whether the tree has done nothing since the last call, or should no longer be stopped.
     pub(super) fn is_still(&self) -> bool {
         let mut held = self.stillness.held();
         if held.is_group || !self.stillness.is_wanted() {
@@ -110,8 +110,8 @@ impl ProcessTree {
         })
     }
 
-    /// Lets every stopped process go on. Returns false if they are being stopped at this moment: then
-    /// [`ProcessTree::thaw_after_all`] has to wait for that.
+    /// Lets all stopped processes go on. Returns false if they are being stopped at the moment: then call
+    /// [`ProcessTree::thaw_after_all`], which waits for that.
     pub(super) fn thaw(&self) -> bool {
         self.stillness.is_wanted.store(false, Ordering::SeqCst);
         match self.stillness.held.try_lock() {
@@ -122,7 +122,7 @@ impl ProcessTree {
         true
     }
 
-    /// The same, and waits if it must.
+    /// Like [`ProcessTree::thaw`], but waits if it must.
     pub(super) fn thaw_after_all(&self) {
         self.let_go(self.stillness.held());
     }
@@ -130,7 +130,7 @@ impl ProcessTree {
     fn let_go(&self, mut held: MutexGuard<'_, Held>) {
         let Held { is_group, stopped, .. } = std::mem::take(&mut *held);
         if let Some(group) = self.group.as_ref().filter(|_| is_group) {
-            // It fails when the group is gone, and its processes with it.
+            // Fails if the group is gone, and its processes with it.
             let _ = group.freeze(false);
         }
         for pid in stopped {

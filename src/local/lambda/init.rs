@@ -1,7 +1,7 @@
-//! Bringing a process to where it waits for its first invocation.
+//! Starts a process and waits until it asks for its first invocation.
 //!
-//! Lambda gives that ten seconds of its own. When it fails, it is done once more within the run that it is for, on that
-//! run's time; then it is that run's failure.
+//! Lambda allows ten seconds for that, before the run's own time. If it fails, it is repeated once within the run, on
+//! the run's time; a second failure is the run's failure.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
 
 use std::{sync::Arc, time::Duration};
@@ -23,10 +23,10 @@ const INIT_LIMIT: Duration = Duration::from_secs(10);
 /// Why a process is not ready.
 #[derive(Debug)]
 pub(super) enum NotReady {
-    /// It failed; the line that Lambda logs about it, if any.
+    /// It failed. The second field is the line that Lambda logs about it, if any.
     Failed(FunctionError, Option<String>),
     TimedOut,
-    /// This machine could not start it; no code ran.
+    /// This machine could not start it; no code of the Function ran.
     Broken(std::io::Error),
     Aborted,
 }
@@ -41,7 +41,7 @@ impl NotReady {
     }
 }
 
-/// A process on its way, and for which run.
+/// A process to start, and the run that it is for.
 pub(super) struct Initialisation<'a> {
     pub(super) site: &'a Site,
     pub(super) version: &'a Arc<Version>,
@@ -50,12 +50,12 @@ pub(super) struct Initialisation<'a> {
 }
 
 impl Initialisation<'_> {
-    /// The first attempt, before the run's own time begins; how long it took.
+    /// The first attempt, before the run's own time begins, and how long it took.
     pub(super) async fn before_run(&self) -> (Result<Sandbox, NotReady>, Duration) {
         self.attempt("init", Instant::now() + INIT_LIMIT).await
     }
 
-    /// The second attempt, on the run's time.
+    /// The second attempt, within the run's time.
     pub(super) async fn within_run(&self, deadline: Instant) -> Result<Sandbox, NotReady> {
         self.attempt("invoke", deadline).await.0
     }
@@ -97,7 +97,7 @@ impl Initialisation<'_> {
                 }
                 Happening::Deadline => break NotReady::TimedOut,
                 Happening::Aborted => break NotReady::Aborted,
-                // There is nothing yet that it could answer; the Runtime API refused it.
+                // Cannot happen: the Runtime API refuses answers before there is an invocation.
                 Happening::Answered(_) => {}
             }
         };

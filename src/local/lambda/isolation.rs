@@ -1,6 +1,6 @@
-//! Starting child processes that cannot outlive the server and inherit nothing from it but what they are given.
+//! Starts child processes that cannot outlive the server and inherit nothing from it except what they are given.
 
-// `pre_exec` has no safe form, and the system calls that nobody has wrapped have none either.
+// `pre_exec` and some system calls have no safe wrapper.
 #![allow(unsafe_code)]
 
 use std::{
@@ -24,37 +24,37 @@ use super::{
 
 /// The thread that starts every child process.
 ///
-/// Linux ties a child's parent-death signal to the *thread* that started it, and tokio's threads come and go; this one
-/// stays as long as the engine does.
+/// Linux ties a child's parent-death signal to the *thread* that started it, and tokio's threads come and go. This one
+/// lives as long as the engine.
 pub(super) struct Launcher {
     jobs: mpsc::Sender<Box<dyn FnOnce() + Send>>,
 }
 
-/// A child process to be.
+/// A child process to start.
 pub(super) struct Launch {
     pub(super) command: Command,
-    /// Where its standard output and error go, unless the command already says so.
+    /// Standard output and error, unless the command sets them.
     pub(super) output: Option<OwnedFd>,
-    /// The control group to start it in. Then only the command's program and arguments count.
+    /// The control group to start it in. If set, only the command's program and arguments are used.
     pub(super) group: Option<Arc<Group>>,
-    /// What the child gets besides its standard streams, under the same numbers.
+    /// Descriptors that the child gets besides its standard streams, under the same numbers.
     pub(super) inherited: Vec<OwnedFd>,
     pub(super) limits: Limits,
-    /// Which user of the machine the Function's processes will be.
+    /// The user that the Function's processes run as, outside of their jail.
     pub(super) user: u32,
 }
 
-/// How many files a Function's process may have open: Lambda's limit.
+/// Lambda's limit on the open files of a Function's process.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const MAX_FILES: u64 = 1024;
 
-/// How many signals may wait for a Function's processes, which the kernel keeps in memory of its own.
+/// How many signals may be pending for a Function's processes. The kernel keeps them in its own memory.
 const MAX_PENDING_SIGNALS: u64 = 1024;
 
-/// What the kernel itself holds a child to.
+/// Limits that the kernel enforces on a child.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Limits {
-    /// Bytes of memory that one process may reserve for itself.
+    /// How many bytes of memory one process may reserve.
     pub(super) data: Option<u64>,
 }
 
@@ -67,8 +67,8 @@ impl Launcher {
         Ok(Self { jobs })
     }
 
-    /// Starts the command in a process group of its own; it dies with the server, and whatever its own children
-    /// leave behind becomes its child, so that [`super::process_tree`] still finds it.
+    /// Starts the command in a process group of its own. It dies with the server, and it adopts the orphans among its
+    /// descendants, so that [`super::process_tree`] still finds them.
     pub(super) async fn spawn(&self, launch: Launch) -> io::Result<Started> {
         let (started, wait) = tokio::sync::oneshot::channel();
         let runtime = tokio::runtime::Handle::current();
@@ -76,13 +76,12 @@ impl Launcher {
             let _entered = runtime.enter();
             let _ = started.send(launch.start());
         };
-        let gone = || io::Error::other("the thread that starts processes is gone");
+        let gone = || io::Error::other("the thread that starts processes has ended");
         self.jobs.send(Box::new(job)).map_err(|_| gone())?;
         wait.await.map_err(|_| gone())?
     }
 }
 
-/// A child process that was started.
 pub(super) enum Started {
     /// In the server's own control group.
     Plain(Child),
@@ -91,7 +90,7 @@ pub(super) enum Started {
 }
 
 impl Started {
-    /// The number of the process.
+    /// Its process id.
     pub(super) fn id(&self) -> Option<i32> {
         match self {
             Self::Plain(child) => child.id().and_then(|pid| i32::try_from(pid).ok()),
@@ -106,7 +105,7 @@ impl Started {
         }
     }
 
-    /// Waits for its end, and for that of its group.
+    /// Waits until it exits, and then for the rest of its group.
     pub(super) async fn wait(self) -> io::Result<ExitStatus> {
         match self {
             Self::Plain(mut child) => child.wait().await,
@@ -121,7 +120,7 @@ impl Launch {
             let prepare = || prepare(self.limits, &self.inherited);
             match birth::start(self.command.as_std(), output, group.descriptor(), prepare) {
                 Ok(born) => return Ok(Started::Grouped(born, group)),
-                // An old kernel, or one that is not let: then without.
+                // The kernel is old or refuses: start it without a group.
                 Err(error) => tracing::debug!("a process was not started in a control group: {error}"),
             }
         }
@@ -133,7 +132,7 @@ impl Launch {
         Ok(Started::Plain(self.command.spawn()?))
     }
 
-    /// Has the child do what is to be done between its birth and its program. Once.
+    /// Sets up everything that the child does between the fork and its program. To be called once.
     pub(super) fn prepare(&mut self) {
         let (limits, inherited) = (self.limits, std::mem::take(&mut self.inherited));
         // SAFETY: the closure runs in the forked child, where other threads' locks may be held for ever. It only makes
@@ -156,54 +155,55 @@ fn prepare(limits: Limits, inherited: &[OwnedFd]) -> io::Result<()> {
     }
     setrlimit(Resource::RLIMIT_NOFILE, MAX_FILES, MAX_FILES)?;
     setrlimit(Resource::RLIMIT_SIGPENDING, MAX_PENDING_SIGNALS, MAX_PENDING_SIGNALS)?;
-    // A crash is reported in the log; a core file in the Function's folder helps nobody.
+    // Crashes are reported in the log; a core file in the Function's folder would be of no use.
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     close_on_exec();
     for descriptor in inherited {
-        // Only here, in the child: what another thread starts meanwhile must not get it.
+        // Only here, in the child, so that children of other threads do not inherit it.
         fcntl(descriptor.as_fd(), FcntlArg::F_SETFD(FdFlag::empty()))?;
     }
     Ok(())
 }
 
-/// Gives this process a session keyring of its own, with nothing in it. The server's may hold keys of the person
-/// who started it (for Kerberos, encrypted file systems, network drives), and every child would have them too.
+/// Gives this process an empty session keyring. The server's keyring may hold keys of the user who started it (for
+/// Kerberos, encrypted file systems, network drives), and children would inherit it.
 #[cfg(target_os = "linux")]
 fn join_empty_keyring() {
     const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
     let nameless = std::ptr::null::<libc::c_char>();
-    // SAFETY: the call reads no memory, because there is no name, and changes nothing but this process's credentials.
+    // SAFETY: the call reads no memory, because the name is null, and changes only this process's credentials.
     //
-    // It fails where the kernel has no keyrings, where a filter around the server forbids them, to children as well, and
-    // where the server's user has as many keys as it may; then the jail's own filter must do.
+    // It fails if the kernel has no keyrings, if a seccomp filter around the server forbids the call, which then binds
+    // children too, or if the server's user has reached its quota of keys. In the last case only the jail's own filter
+    // protects the keys.
     let _ = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nameless) };
 }
 
-/// Has every descriptor but the standard streams closed when this process executes another program. A server inherits
-/// some without knowing: locks of scripts, sockets of supervisors.
+/// Marks all descriptors except the standard streams to be closed when this process executes another program. A server
+/// inherits some without knowing, for example locks of scripts and sockets of supervisors.
 pub(super) fn close_on_exec() {
     const FIRST: libc::c_uint = 3;
     const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
-    // SAFETY: the call touches no memory and closes nothing yet; what it changes matters to `execve` alone.
+    // SAFETY: the call touches no memory and closes nothing yet; it only affects `execve`.
     let marked = unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC) };
     if marked == 0 {
         return;
     }
-    // Before Linux 5.11, one after the other. The limit of open files does not say where to end: it may have been lowered.
+    // Before Linux 5.11, one at a time. The limit on open files is no upper bound, because it may have been lowered.
     for number in 3..1 << 16 {
-        // SAFETY: borrowed for this call alone, which fails for a number that names no descriptor.
+        // SAFETY: borrowed only for this call, which fails if the number is not an open descriptor.
         let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
         let _ = fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
     }
 }
 
-/// Lets this process open as many files as it is allowed to. Every connection takes one and every Function's process a
-/// few, and a shell's default of 1024 is soon used up.
+/// Raises this process's limit on open files as far as allowed. Each connection takes one and each Function's process a
+/// few, so a shell's default of 1024 is soon used up.
 pub(super) fn raise_file_limit() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard
     {
-        // It fails where the machine's own limit was lowered meanwhile.
+        // Fails if the machine's own limit was lowered meanwhile.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }

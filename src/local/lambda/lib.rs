@@ -1,14 +1,14 @@
 //! AWS Lambda on one machine: Functions as child processes that speak the real Runtime API.
 //!
-//! A package unpacks to a folder named after its hash. A run takes an idle process of the Function's version, or starts
-//! one; `node` and `python` are started with small bootstraps that behave as AWS's runtime clients do, `provided.*` with
-//! the package's own. A process without work is frozen in a moment, as Lambda
-//! freezes it, and after a while it ends.
+//! A package is unpacked to a folder named after its hash. A run uses an idle process of the Function's version, or
+//! starts one; `node` and `python` Functions run in small bootstraps that behave like AWS's runtime clients,
+//! `provided.*` ones in the package's own bootstrap. An idle process is frozen shortly after its run, as in Lambda, and
+//! ended after a while.
 //!
-//! Where the machine has bubblewrap, each process is in a jail of its own (`jail`). Without one, Functions run as the
-//! user who runs the server, and what they may do to the machine is not limited.
+//! If bubblewrap is installed, each process has a jail of its own (`jail`). Otherwise Functions run as the user who
+//! runs the server, and can do to the machine what that user can.
 //!
-//! This room depends on the words of [`tasklane_model`] alone, and on a helper that itself depends on nothing
+//! This crate depends only on the types of [`tasklane_model`] and on a helper that itself depends on nothing
 //! (`runtime::detach`). Log lines go to a [`LogSink`].
 
 mod birth;
@@ -69,8 +69,8 @@ pub use sink::{LogSink, LoggedLine};
 
 use self::{engine::Engine, pool::Pool, runtimes::Runtimes, site::Site, versions::Versions, watchdog::Watchdog};
 
-/// How long a version can still be invoked after [`LocalLambda::retire`]: callers that read the Function's record just
-/// before still invoke it.
+/// How long a version can still be invoked after [`LocalLambda::retire`], for callers that read the Function's record
+/// just before.
 const RETIRE_AFTER: Duration = Duration::from_secs(60);
 
 /// AWS Lambda on one machine.
@@ -80,10 +80,10 @@ pub struct LocalLambda {
 }
 
 impl LocalLambda {
-    /// Starts in `config.data_dir`, which is created if it does not exist. To be called within a runtime.
+    /// Starts in `config.data_dir`, which is created if it does not exist. Must be called within a runtime.
     pub fn new(mut config: LocalLambdaConfig) -> Result<Arc<Self>, MachineFailure> {
         let failed = |error: std::io::Error| MachineFailure::new("set up the local Lambda's folder", error);
-        // No child process inherits what this process inherited, whether it is a Function or not.
+        // No child process, Function or not, inherits the descriptors that this process inherited.
         isolation::close_on_exec();
         isolation::raise_file_limit();
         let folder = config.prepare_folder().map_err(failed)?;
@@ -101,10 +101,10 @@ impl LocalLambda {
         Ok(Arc::new(Self { engine, _watchdog: watchdog }))
     }
 
-    /// Makes a version of this code and configuration, and returns once it can be invoked. Versions that were deployed
-    /// before can still be invoked until [`LocalLambda::retire`] drops them.
+    /// Deploys a version with this code and configuration, and returns when it can be invoked. Versions deployed before
+    /// can be invoked until [`LocalLambda::retire`] removes them.
     ///
-    /// Without `code` only the configuration changes; then `current` names the version whose code it is.
+    /// Without `code` only the configuration changes; then `current` identifies the version that has the code.
     pub async fn deploy(
         &self,
         spec: &FunctionSpec,
@@ -122,7 +122,7 @@ impl LocalLambda {
         versions.deploy(spec, code, current).await
     }
 
-    /// Forgets a version in a minute, unless it is deployed again meanwhile. To be called within a runtime.
+    /// Removes a version after a minute, unless it is deployed again meanwhile. Must be called within a runtime.
     pub fn retire(&self, function: &FunctionName, replaced: &Deployment) {
         let (engine, function, version) = (Arc::downgrade(&self.engine), function.clone(), replaced.version.clone());
         let deployed = self.engine.versions.deployed_at(&function, &version);
@@ -134,32 +134,33 @@ impl LocalLambda {
         });
     }
 
-    /// Forgets every version of a Function. Its logs stay.
+    /// Removes all versions of a Function. Its logs stay.
     pub async fn remove(&self, function: &FunctionName) -> Result<(), MachineFailure> {
         self.engine.remove(function).await
     }
 
-    /// Runs a version once and waits for its outcome. The code runs to its end whether or not the caller stays.
+    /// Runs a version once and waits for its outcome. If the caller stops waiting, the code still runs to its end.
     pub async fn invoke(&self, request: InvokeRequest<'_>) -> Result<Invocation, InvokeError> {
         run::invoke(&self.engine, request).await
     }
 
-    /// What this machine can run, and what is missing for the rest. Asks the machine's own `node` and `python3` once.
+    /// The runtimes on this machine, and what is missing for the others. Runs the machine's `node` and `python3` once
+    /// to ask for their versions.
     pub async fn runtimes(&self) -> Vec<RuntimeSupport> {
         self.engine.runtimes.all().await
     }
 
-    /// Why Functions run without a jail, if they do: then they have the permissions of the user who runs the server.
+    /// Why Functions run without a jail, or `None` if they have one. Without a jail they have the permissions of the
+    /// user who runs the server.
     pub fn unjailed(&self) -> Option<&str> {
         self.engine.site.jail.as_ref().err().map(String::as_str)
     }
 
-    /// How many processes are busy.
     pub fn busy_processes(&self) -> usize {
         self.engine.pool.busy_count()
     }
 
-    /// Starts no more runs, gives those in progress `grace` to end, then kills every process.
+    /// Starts no more runs, waits up to `grace` for those in progress, then kills every process.
     pub async fn shutdown(&self, grace: Duration) {
         let Engine { pool, runs, site, .. } = &*self.engine;
         pool.close();

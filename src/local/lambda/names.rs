@@ -1,18 +1,17 @@
-//! The names that runs and processes are told apart by.
+//! The names that identify runs and processes.
 
 use super::system::{now, random, today};
 
-/// A run's names.
 pub(super) struct RunNames {
     /// A random UUID.
     pub(super) request_id: String,
-    /// An X-Ray trace id. Nothing here collects traces, but code reads it.
+    /// An X-Ray trace id. Nothing here collects traces, but Functions may read it.
     pub(super) trace_id: String,
 }
 
 impl RunNames {
     pub(super) fn new() -> Self {
-        // Both from one draw, because each draw is a system call.
+        // One call for both, because each is a system call.
         let mut bytes = random::<36>();
         bytes[6] = bytes[6] & 0x0f | 0x40;
         bytes[8] = bytes[8] & 0x3f | 0x80;
@@ -23,9 +22,8 @@ impl RunNames {
     }
 }
 
-/// A process's names.
 pub(super) struct ProcessNames {
-    /// What the machine calls it: its folder, its control group.
+    /// The name of its folder and its control group.
     pub(super) id: String,
     pub(super) log_stream: String,
 }

@@ -1,7 +1,7 @@
-//! What a process writes to its standard output and error: one pipe for both, so that the order is the process's own.
+//! The output of a process: one pipe for standard output and error, so that their order is preserved.
 //!
-//! Our bootstraps write each line with a blocking call before they answer, so the pipe holds all lines of a run when its
-//! answer is heard. What is written between two runs belongs to neither: it is dropped, and is in nobody's log.
+//! Our bootstraps write each line with a blocking call before they answer, so when the answer arrives, all lines of the
+//! run are in the pipe. Output between two runs belongs to neither, and is dropped.
 
 use std::{
     io::{self, PipeWriter},
@@ -22,17 +22,17 @@ use super::{
     system::now,
 };
 
-/// The most bytes of one line; a longer one becomes several. CloudWatch's limit of an event.
+/// The longest line, in bytes; a longer one is split. This is CloudWatch's limit on an event.
 const MAX_LINE_BYTES: usize = 256 * 1024;
 const READ_BYTES: usize = 64 * 1024;
-/// The most bytes that a pipe holds: Linux lets nobody but root have more (`/proc/sys/fs/pipe-max-size`). Whatever was
-/// written before a moment is within the next so many bytes; without a bound a process that never stops writing would
-/// never be done being read.
+/// The most bytes that a pipe holds: on Linux only root can have more (`/proc/sys/fs/pipe-max-size`). Everything
+/// written before a certain moment is within the next so many bytes. Without this bound, reading would never end if a
+/// process never stops writing.
 const MOST_IN_PIPE: usize = 1024 * 1024;
-/// What a line takes in the store beside its text, about.
+/// Roughly how much a line takes in the store besides its text.
 const LINE_OVERHEAD: u64 = 64;
 
-/// Which run's lines these are, and how many more there may be.
+/// The run that lines belong to, and how much more it may log.
 #[derive(Clone, Debug)]
 pub(super) struct LogTarget {
     pub(super) function: FunctionName,
@@ -41,38 +41,38 @@ pub(super) struct LogTarget {
     quota: Arc<Quota>,
 }
 
-/// How much of what a run's processes write is logged.
+/// How much of the output of a run's processes is logged.
 #[derive(Debug)]
 struct Quota {
-    /// In bytes, as the rest.
+    /// In bytes, like the other fields.
     limit: u64,
     left: AtomicU64,
     left_out: AtomicU64,
 }
 
 impl LogTarget {
-    /// The log of a run whose processes may log `limit` bytes.
+    /// The log of a run that may log `limit` bytes.
     pub(super) fn new(function: FunctionName, correlation: ObjectId, request_id: Arc<str>, limit: u64) -> Self {
         let quota = Quota { limit, left: AtomicU64::new(limit), left_out: AtomicU64::new(0) };
         Self { function, correlation, request_id, quota: Arc::new(quota) }
     }
 
-    /// Logs a line about this run, now. Lines of Lambda's own are in every log, whatever the code wrote.
+    /// Logs a line about this run now. Lambda's own lines do not count towards the limit.
     pub(super) async fn log(&self, logs: &dyn LogSink, message: String) {
         let Self { function, correlation, request_id, quota: _ } = self.clone();
         logs.write(LoggedLine { function, correlation, request_id, timestamp: now(), message }).await;
     }
 
-    /// Logs a line that the run's process wrote, unless the run has logged too much.
+    /// Logs a line that the run's process wrote, unless the limit is reached.
     async fn log_written(&self, logs: &dyn LogSink, line: &[u8]) {
         if !self.quota.allows(line.len()) {
             return;
         }
-        // A carriage return within a line is how runtime clients keep an entry of several lines together.
+        // Runtime clients put a carriage return between the lines of a multi-line entry.
         self.log(logs, String::from_utf8_lossy(line).replace('\r', "\n")).await;
     }
 
-    /// What to say at the end of a log that is not whole.
+    /// The line to log at the end if lines were dropped.
     pub(super) fn left_out(&self) -> Option<String> {
         let Quota { limit, left_out, .. } = &*self.quota;
         let bytes = left_out.load(Ordering::Relaxed);
@@ -81,10 +81,11 @@ impl LogTarget {
 }
 
 impl Quota {
-    /// Whether a line of so many bytes is logged. After the first that is not, none is: a log ends early, but has no gaps.
+    /// Whether a line of this many bytes may be logged. After the first refused line all others are refused: a log may
+    /// end early, but has no gaps.
     fn allows(&self, bytes: usize) -> bool {
         let bytes = bytes as u64;
-        // One task at a time reads what the run's processes write.
+        // Only one task at a time reads the output of a run's processes.
         let left = self.left.load(Ordering::Relaxed);
         match left.checked_sub(bytes.saturating_add(LINE_OVERHEAD)) {
             Some(left) => {
@@ -100,13 +101,13 @@ impl Quota {
     }
 }
 
-/// Millions of bytes, with a digit behind the point where there are few.
+/// Megabytes, with one decimal if there are fewer than ten.
 fn megabytes(bytes: u64) -> String {
     let tenths = bytes.div_ceil(100_000);
     if tenths < 100 { format!("{}.{}", tenths / 10, tenths % 10) } else { format!("{}", tenths.div_ceil(10)) }
 }
 
-/// Reads a process's output into the log until every holder of the pipe is gone, or this is dropped.
+/// Reads a process's output into the log until all writers of the pipe are gone, or this is dropped.
 #[derive(Debug)]
 pub(super) struct Output {
     target: Target,
@@ -114,11 +115,12 @@ pub(super) struct Output {
     _reading: DropGuard,
 }
 
-/// The run whose lines come; `None` between two runs.
+/// The run that lines belong to; `None` between two runs.
 type Target = Arc<Mutex<Option<LogTarget>>>;
 
 impl Output {
-    /// A pipe's end for a child to write to, and what reads it. Lines belong to `target` until that run ends.
+    /// Creates a pipe and starts reading it. Returns the end that the child writes to. Lines belong to `target` until
+    /// that run ends.
     pub(super) fn start(logs: Arc<dyn LogSink>, target: LogTarget) -> io::Result<(PipeWriter, Self)> {
         let (reader, writer) = io::pipe()?;
         let pipe = Receiver::from_owned_fd(OwnedFd::from(reader))?;
@@ -131,7 +133,7 @@ impl Output {
         Ok((writer, Self { target, reader, _reading: stop.drop_guard() }))
     }
 
-    /// From now on lines belong to this run. What was written before is dropped.
+    /// From now on lines belong to this run. Earlier output is dropped.
     pub(super) async fn begin_run(&self, target: LogTarget) {
         let mut reading = self.reader.reading.lock().await;
         self.reader.drain(&mut reading).await;
@@ -139,14 +141,14 @@ impl Output {
         *lock(&self.target) = Some(target);
     }
 
-    /// Returns once every line that was written before is handed to the log.
+    /// Returns when all lines written so far are in the log.
     pub(super) async fn catch_up(&self) {
         let mut reading = self.reader.reading.lock().await;
         self.reader.drain(&mut reading).await;
     }
 
-    /// Returns once everything that was written before is handed to the log, a last line without an end too. What comes
-    /// after belongs to nobody.
+    /// Returns when everything written so far is in the log, including an incomplete last line. Later output is
+    /// dropped.
     pub(super) async fn end_run(&self) {
         let mut reading = self.reader.reading.lock().await;
         self.reader.drain(&mut reading).await;
@@ -155,7 +157,7 @@ impl Output {
     }
 }
 
-/// The end of the pipe. The holder of `reading` may read.
+/// The reading end of the pipe. Only the holder of `reading` may read.
 #[derive(Debug)]
 struct Reader {
     pipe: Receiver,
@@ -169,12 +171,12 @@ struct Reading {
 }
 
 impl Reader {
-    /// Takes what is in the pipe now.
+    /// Reads everything that is in the pipe now.
     async fn drain(&self, reading: &mut Reading) {
         let Reading { lines, buffer } = reading;
         let mut taken = 0;
         while taken < MOST_IN_PIPE {
-            // Past tokio, which would not try before it has heard from the kernel that there is something.
+            // Not through tokio, which would not try before the kernel has told it that there is something to read.
             match nix::unistd::read(self.pipe.as_fd(), buffer) {
                 Ok(0) => return,
                 Ok(read) => {
@@ -182,14 +184,14 @@ impl Reader {
                     lines.take(&buffer[..read]).await;
                 }
                 Err(Errno::EINTR) => {}
-                // There is no more, or there never will be.
+                // The pipe is empty, or closed.
                 Err(_) => return,
             }
         }
     }
 }
 
-/// Reads what comes when it comes.
+/// Reads output as it arrives.
 async fn read(reader: Arc<Reader>, stop: CancellationToken) {
     loop {
         let ready = tokio::select! {
@@ -202,7 +204,7 @@ async fn read(reader: Arc<Reader>, stop: CancellationToken) {
         match ready.and_then(|()| reader.pipe.try_read(buffer)) {
             Ok(0) => return lines.end().await,
             Ok(read) => lines.take(&buffer[..read]).await,
-            // Another may have read it.
+            // Another task may have read it.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(_) => return,
         }
@@ -213,7 +215,7 @@ async fn read(reader: Arc<Reader>, stop: CancellationToken) {
 struct Lines {
     logs: Arc<dyn LogSink>,
     target: Target,
-    /// The bytes of a line that has not ended.
+    /// The beginning of a line that is not complete yet.
     partial: Vec<u8>,
 }
 
@@ -222,7 +224,7 @@ impl Lines {
         let Some(target) = lock(&self.target).clone() else { return };
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             match piece.strip_suffix(b"\n") {
-                // Most lines come whole.
+                // Most lines arrive in one piece.
                 Some(line) if self.partial.is_empty() => self.log(&target, line).await,
                 Some(end) => {
                     self.partial.extend_from_slice(end);
@@ -241,7 +243,7 @@ impl Lines {
         }
     }
 
-    /// Logs what has come of a line that will not end.
+    /// Logs an incomplete line.
     async fn end(&mut self) {
         let line = std::mem::take(&mut self.partial);
         let target = lock(&self.target).clone();
@@ -263,10 +265,10 @@ impl Lines {
     }
 }
 
-/// How many of the first `most` bytes can be taken without taking a character apart.
+/// How many of the first `most` bytes can be taken without splitting a character.
 fn character_boundary(text: &[u8], most: usize) -> usize {
     let is_inside = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
-    // A character has at most four bytes; a longer sequence is not UTF-8.
+    // A UTF-8 character has at most four bytes.
     (most.saturating_sub(3)..=most).rev().find(|at| !is_inside(at)).unwrap_or(most)
 }
 
@@ -282,7 +284,7 @@ mod tests {
     use crate::testing::MemoryLog;
     use tasklane_model::Timestamp;
 
-    /// A log, a pipe that is read into it, and the runs `1`, `2` … of one Function.
+    /// A log, and a pipe that is read into it. Runs are numbered from 1, all of one Function.
     #[derive(Default)]
     struct World {
         log: MemoryLog,
@@ -312,7 +314,7 @@ mod tests {
         let (mut pipe, output) = world.output(1_000_000);
         pipe.write_all(b"first\nno end").unwrap();
         output.end_run().await;
-        // Some is read as it comes, and some is still in the pipe when the next run begins.
+        // Some of it is read as it arrives, and some is still in the pipe when the next run begins.
         pipe.write_all(b" of the first\nlate\nhal").unwrap();
         tokio::task::yield_now().await;
         pipe.write_all(b"f a line").unwrap();
@@ -339,17 +341,17 @@ mod tests {
     async fn a_line_is_cut_where_it_is_too_long_and_never_within_a_character() {
         let world = World::new();
         let (mut pipe, output) = world.output(100_000_000);
-        // The bytes before the characters of several bytes put the limit within one of them, each time within another part.
+        // With the blanks, the limit falls inside of a character, at another byte of it each time.
         let lines: Vec<String> = (0..5).map(|blank| " ".repeat(blank) + &"é☃😀".repeat(70_000)).collect();
         let text = lines.join("\n") + "\n" + &"x".repeat(MAX_LINE_BYTES) + "\n";
         let written = tokio::task::spawn_blocking(move || pipe.write_all(text.as_bytes()).map(|()| pipe));
         let _pipe = written.await.unwrap().unwrap();
         output.end_run().await;
         let mut logged = world.log_of(1);
-        assert_eq!(logged.pop().unwrap().len(), MAX_LINE_BYTES, "a line of the greatest length is whole");
+        assert_eq!(logged.pop().unwrap().len(), MAX_LINE_BYTES, "a line of maximum length is not split");
         assert!(logged.iter().all(|line| line.len() <= MAX_LINE_BYTES && !line.contains('\u{fffd}')));
         assert_eq!(logged.concat(), lines.concat());
-        assert_eq!(logged.len(), 5 * 3, "each is cut as seldom as can be");
+        assert_eq!(logged.len(), 5 * 3, "no line is split more often than necessary");
     }
 
     #[tokio::test]
@@ -358,7 +360,7 @@ mod tests {
         let (mut pipe, output) = world.output(3 * (LINE_OVERHEAD + 5));
         pipe.write_all(b"line1\nline2\nlonger than the rest\nx\n").unwrap();
         output.end_run().await;
-        assert_eq!(world.log_of(1), ["line1", "line2"], "what comes after a gap is left out too");
+        assert_eq!(world.log_of(1), ["line1", "line2"], "lines after a gap are dropped too");
         let target = World::target(1, 32_000_000);
         assert_eq!(target.left_out(), None);
         target.quota.left.store(0, Ordering::Relaxed);

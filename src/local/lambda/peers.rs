@@ -1,10 +1,11 @@
-//! Who is at the other end of a connection on loopback.
+//! Identifies the process at the other end of a loopback connection.
 //!
-//! Jails share the machine's network, so every Function can reach every Runtime API's port and find it in
-//! `/proc/net/tcp`. A process that asks for another Function's next invocation would get its data and could answer for it.
+//! Jails share the machine's network, so every Function can connect to every Runtime API's port, and can find it in
+//! `/proc/net/tcp`. A process that asked for another Function's next invocation would get its data and could answer in
+//! its place.
 //!
-//! Any process on the machine can make the server check, by connecting. So it checks one connection at a time, asks the
-//! kernel about that one alone, refuses other users first, and pauses after each stranger.
+//! Any process on the machine can make the server check by connecting. So the server checks one connection at a time,
+//! asks the kernel only about that one, refuses other users first, and pauses after each refused connection.
 
 use std::{
     io,
@@ -21,28 +22,28 @@ use tokio::{
 
 use super::{process_tree::ProcessTree, sockets};
 
-/// How many open files of a Function are searched for its end of the connection. A Function that opens more harms only
+/// How many open files of a Function are searched for its end of the connection. A Function that opens more only harms
 /// itself.
 const MOST_FILES: usize = 4096;
 
-/// How long no connection is accepted after a stranger's.
+/// How long no connection is accepted after a refused one.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Held during a check, so that one thread at most is busy with checks, however many processes connect.
+/// Held during a check, so that at most one thread is busy with checks, however many processes connect.
 static LOOKING: Mutex<()> = Mutex::new(());
 
 /// The Function's process that a Runtime API belongs to.
 #[derive(Clone, Debug)]
 pub(super) struct Owner {
     pub(super) tree: Arc<ProcessTree>,
-    /// The user that its processes are to everybody outside of their jail.
+    /// The user that its processes run as, seen from outside of their jail.
     pub(super) user: u32,
 }
 
-/// A listener that accepts connections of these processes only, and closes all others.
+/// A listener that accepts connections from these processes only, and closes all others.
 pub(super) struct OwnProcesses {
     pub(super) listener: TcpListener,
-    /// Set once the processes are started: before that nobody has a reason to connect.
+    /// Set when the processes have started. Before that, nobody has a reason to connect.
     pub(super) owner: Arc<SetOnce<Owner>>,
 }
 
@@ -56,12 +57,12 @@ impl axum::serve::Listener for OwnProcesses {
             let Ok(server) = stream.local_addr() else { continue };
             let owner = self.owner.wait().await.clone();
             if spawn_blocking(move || owner.is_at(client, server)).await.unwrap_or(false) {
-                // Answers are small and waited for. A socket that cannot do it is only slower.
+                // Responses are small and awaited. If this fails, the connection is only slower.
                 let _ = stream.set_nodelay(true);
                 return (stream, client);
             }
             drop(stream);
-            // Not a warning: strangers could fill the server's log with it.
+            // Not a warning, because other processes could fill the server's log with it.
             tracing::debug!("a process that is not the Function's tried to use its Runtime API");
             tokio::time::sleep(PAUSE).await;
         }
@@ -73,7 +74,7 @@ impl axum::serve::Listener for OwnProcesses {
 }
 
 impl Owner {
-    /// Whether one of its processes holds the client's end of a connection.
+    /// Whether one of its processes has the client's end of a connection.
     fn is_at(&self, client: SocketAddr, server: SocketAddr) -> bool {
         let _one_at_a_time = LOOKING.lock().unwrap_or_else(PoisonError::into_inner);
         sockets::client(client, server)
@@ -122,7 +123,7 @@ mod tests {
         sleeper.wait().unwrap();
     }
 
-    /// In one thread, which would wait with it.
+    /// On a single thread, which a blocking check would block.
     #[tokio::test]
     async fn a_check_holds_up_nobody_else() {
         use axum::serve::Listener as _;
@@ -135,13 +136,13 @@ mod tests {
         let looks = std::thread::spawn(move || {
             let _looking = LOOKING.lock().unwrap();
             tell.send(()).unwrap();
-            // Until the other end is dropped.
+            // Blocks until the other end is dropped.
             let _ = released.recv();
         });
         is_held.recv().unwrap();
         let mut accepting = std::pin::pin!(guarded.accept());
         let waited = tokio::time::timeout(Duration::from_millis(50), accepting.as_mut()).await;
-        assert!(waited.is_err(), "nobody has looked");
+        assert!(waited.is_err(), "not checked yet");
         drop(release);
         let (_, peer) = accepting.await;
         looks.join().unwrap();

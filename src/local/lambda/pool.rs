@@ -1,4 +1,4 @@
-//! The processes that wait for work, and how many there may be.
+//! The idle processes, and the limit on all of them.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{process_tree::ProcessTree, sandbox::Sandbox, versions::Version};
 
-/// How long a process rests before it is frozen. Stopping it, and letting it go on, costs more than most calls, and under
+/// How long a process is idle before it is frozen. Freezing and thawing it costs more than most calls do, and under
 /// load the next call comes sooner.
 pub(super) const FREEZE_AFTER: Duration = Duration::from_millis(10);
 
@@ -24,19 +24,19 @@ pub(super) struct Pool {
     max: usize,
     patience: Duration,
     state: Arc<Mutex<State>>,
-    /// Notified when a process comes to rest, and when the pool is dropped.
+    /// Notified when a process becomes idle, and when the pool is dropped.
     pub(super) rested: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many slots are taken, by busy processes and idle ones.
+    /// How many slots are taken, by busy and idle processes.
     taken: usize,
     /// The versions of busy processes.
     busy: Vec<Arc<Version>>,
-    /// The least recently used first.
+    /// Least recently used first.
     idle: Vec<Idle>,
-    /// Runs that wait for a process, the first come first.
+    /// Runs that wait for a process, in order of arrival.
     waiting: Vec<Waiting>,
     closed: bool,
 }
@@ -56,41 +56,39 @@ struct Waiting {
     hand: oneshot::Sender<(Sandbox, Slot)>,
 }
 
-/// The right to have one process. Given back when dropped.
+/// The right to have one process, returned when dropped.
 #[derive(Debug)]
 pub(super) struct Slot {
     state: Arc<Mutex<State>>,
 }
 
-/// What a run gets.
+/// The result of [`Pool::check_out`].
 #[derive(Debug)]
 pub(super) enum Checkout {
-    /// A process of the version.
+    /// An idle process of the version.
     Warm(Sandbox, Slot),
-    /// The right to start one, once this idle one of another version is gone.
+    /// The right to start one, after this idle process of another version has been ended.
     Cold(Slot, Option<Sandbox>),
-    /// Nothing: every slot is busy.
+    /// All slots are busy.
     Full,
-    /// Nothing: the server stops.
+    /// The server is stopping.
     Closed,
 }
 
 impl Pool {
-    /// With the configuration's `max_processes` and `patience`.
     pub(super) fn new(max: usize, patience: Duration) -> Self {
         Self { max: max.max(1), patience, state: Arc::default(), rested: Arc::default() }
     }
 
-    /// The most processes at once.
     pub(super) fn max(&self) -> usize {
         self.max
     }
 
-    /// An idle process of the version, the one used last; else a slot; else the slot of the process idle longest, unless a
-    /// busy one of the version is done soon enough.
+    /// Returns the most recently used idle process of the version, or a free slot, or the slot of the process that has
+    /// been idle the longest. Before it takes that one, it waits a moment if a process of the version is busy.
     ///
-    /// Without that, callers that go through more Functions than there are places, side by side, would end each other's
-    /// processes before they are used again: each call would be a start, for good.
+    /// Without this wait, callers that use more Functions in parallel than there are slots would end each other's
+    /// processes before they are used again, and every call would have to start one.
     pub(super) async fn check_out(&self, version: &Arc<Version>) -> Checkout {
         let mut handed = {
             let mut state = lock(&self.state);
@@ -105,7 +103,7 @@ impl Pool {
             Err(_) => {
                 handed.close();
                 match handed.try_recv() {
-                    // It came just now.
+                    // It came at the last moment.
                     Ok((sandbox, slot)) => Checkout::Warm(sandbox, slot),
                     Err(_) => lock(&self.state).check_out_any(self.max, &self.state),
                 }
@@ -118,13 +116,13 @@ impl Pool {
         lock(&self.state).busy.push(Arc::clone(version));
     }
 
-    /// Takes a process back that is ready for its next run. It is frozen when none comes at once.
+    /// Takes back a process that is ready for its next run. It is frozen if no run needs it soon.
     pub(super) fn rest(&self, sandbox: Sandbox, slot: Slot) {
         sandbox.rest();
         let mut state = lock(&self.state);
         state.forget_busy(&sandbox.version);
         if state.closed {
-            // Dropped outside of the lock: that takes a while, and the slot takes the lock.
+            // Dropped without the lock: dropping takes a while, and the slot takes the lock itself.
             drop(state);
             drop((sandbox, slot));
             return;
@@ -135,9 +133,9 @@ impl Pool {
         self.rested.notify_one();
     }
 
-    /// The processes that have rested for [`FREEZE_AFTER`] and are to be frozen, each told once; and whether there are
-    /// others that will have. Freezing takes a while, and is done without the pool's lock: a run that comes meanwhile
-    /// calls it off.
+    /// The processes that have been idle for [`FREEZE_AFTER`] and should now be frozen, each returned once; and whether
+    /// there are others that will be due later. Freezing takes a while and is done without the pool's lock. A run that
+    /// takes the process meanwhile cancels it.
     pub(super) fn due_for_freezing(&self) -> (Vec<Arc<ProcessTree>>, bool) {
         let (mut due, mut are_more) = (Vec::new(), false);
         for idle in lock(&self.state).idle.iter_mut().filter(|idle| !idle.is_frozen) {
@@ -151,7 +149,7 @@ impl Pool {
         (due, are_more)
     }
 
-    /// The processes that are to hold still.
+    /// The processes that should be frozen.
     pub(super) fn frozen(&self) -> Vec<Arc<ProcessTree>> {
         let state = lock(&self.state);
         state.idle.iter().filter(|idle| idle.is_frozen).map(|idle| Arc::clone(idle.sandbox.tree())).collect()
@@ -163,12 +161,11 @@ impl Pool {
         let ended: Vec<Idle> = lock(&self.state).idle.extract_if(.., is_it).collect();
         for idle in &ended {
             let function = &idle.sandbox.version.function;
-            tracing::warn!(%function, "a process of {function} did not hold still between two runs, and was ended");
+            tracing::warn!(%function, "a process of {function} could not be frozen between two runs, and was ended");
         }
         end(ended).await;
     }
 
-    /// How many processes are busy.
     pub(super) fn busy_count(&self) -> usize {
         lock(&self.state).busy.len()
     }
@@ -179,25 +176,25 @@ impl Pool {
         lock(&self.state).waiting.len()
     }
 
-    /// Notes that a busy process is gone.
+    /// Notes that a busy process has ended.
     pub(super) fn gone(&self, version: &Arc<Version>) {
         lock(&self.state).forget_busy(version);
     }
 
-    /// Gives out no more processes.
+    /// Hands out no more processes.
     pub(super) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
         state.waiting.clear();
     }
 
-    /// Ends the idle processes of these versions.
+    /// Ends the idle processes of the versions that this selects.
     pub(super) async fn end_idle(&self, versions: impl Fn(&Version) -> bool) {
         let ended: Vec<Idle> = lock(&self.state).idle.extract_if(.., |idle| versions(&idle.sandbox.version)).collect();
         end(ended).await;
     }
 
-    /// The packages that processes use.
+    /// The packages that running processes use.
     pub(super) fn code_in_use(&self) -> BTreeSet<CodeSha256> {
         let state = lock(&self.state);
         state
@@ -215,14 +212,14 @@ impl Pool {
 }
 
 impl State {
-    /// What there is for a run at once; nothing where it had better wait for a busy process of its version.
+    /// What a run can get immediately, or `None` if it should first wait for a busy process of its version.
     fn check_out(&mut self, version: &Arc<Version>, max: usize, own: &Arc<Mutex<Self>>) -> Option<Checkout> {
         if self.closed {
             return Some(Checkout::Closed);
         }
         if let Some(at) = self.idle.iter().rposition(|idle| idle.sandbox.version.is(version)) {
             let Idle { sandbox, slot, .. } = self.idle.remove(at);
-            // One that was killed while it slept leaves its slot to a fresh one.
+            // If it was killed while idle, its slot is used for a new one.
             return Some(match sandbox.has_exited() {
                 false => Checkout::Warm(sandbox, slot),
                 true => Checkout::Cold(slot, Some(sandbox)),
@@ -235,7 +232,7 @@ impl State {
         Some(self.check_out_any(max, own))
     }
 
-    /// The right to start a process, at whatever price.
+    /// The right to start a process, even if an idle one must end for it.
     fn check_out_any(&mut self, max: usize, own: &Arc<Mutex<Self>>) -> Checkout {
         if self.closed {
             return Checkout::Closed;
@@ -252,14 +249,14 @@ impl State {
     }
 
     fn wait_for(&mut self, version: &Arc<Version>) -> oneshot::Receiver<(Sandbox, Slot)> {
-        // Runs that went on without a process no longer wait.
+        // Remove runs that went on without a process.
         self.waiting.retain(|waiting| !waiting.hand.is_closed());
         let (hand, handed) = oneshot::channel();
         self.waiting.push(Waiting { version: Arc::clone(version), hand });
         handed
     }
 
-    /// Gives a process to the first run that waits for one of its version; returns it if none does.
+    /// Gives a process to the first run that waits for its version. Returns it if there is none.
     fn hand_over(&mut self, mut free: (Sandbox, Slot)) -> Option<(Sandbox, Slot)> {
         while let Some(at) = self.waiting.iter().position(|waiting| waiting.version.is(&free.0.version)) {
             match self.waiting.remove(at).hand.send(free) {
@@ -280,7 +277,7 @@ impl State {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // The slots of idle processes hold the state, and the state holds them: without this neither would be dropped.
+        // The slots of idle processes refer to the state, and the state to them: without this neither would be dropped.
         let idle = std::mem::take(&mut lock(&self.state).idle);
         drop(idle);
         self.rested.notify_one();

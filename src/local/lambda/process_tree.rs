@@ -1,8 +1,8 @@
-//! A process and everything that it started, found in `/proc`: what memory it takes, and how to end all of it.
-//! [`super::freezing`] is how to stop it for a while.
+//! A process and all of its descendants, found in `/proc`: how much memory they use, and how to kill them.
+//! [`super::freezing`] stops them temporarily.
 //!
-//! Nearly everything here reads many files, as many as the Function has processes and threads: it is called where
-//! waiting harms nobody, never on the threads that serve requests.
+//! Almost everything here reads many files, as many as the Function has processes and threads. It is called where
+//! blocking is allowed, never on the threads that serve requests.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,76 +22,76 @@ use super::{
     procfs::{self, children, start_time},
 };
 
-/// The tree below one process that leads its process group and adopts its orphans (see [`super::isolation`]).
+/// The descendants of one process that leads its process group and adopts its orphans (see [`super::isolation`]).
 #[derive(Debug)]
 pub(super) struct ProcessTree {
     root: i32,
-    /// When the root started: its number alone may come round to a stranger.
+    /// When the root started: its process id alone may be reused by another process.
     started: Option<u64>,
-    /// The processes that were last seen in the tree, so that those which outlive the root are known.
+    /// The processes last seen in the tree, in order to find those that outlive the root.
     seen: Mutex<BTreeMap<i32, Seen>>,
     pub(super) stillness: Stillness,
-    /// The control group that all of it is in.
+    /// The control group that contains the whole tree.
     pub(super) group: Option<Arc<Group>>,
     jail: Option<JailInit>,
 }
 
-/// A process that was seen.
 #[derive(Debug)]
 struct Seen {
     started: u64,
-    /// Where it says how much memory it takes, held open for the first few: that is asked after each run.
+    /// Its `/proc/<pid>/statm`, held open for the first few processes because it is read after each run.
     statm: Option<File>,
 }
 
-/// What a look at a tree showed.
+/// The result of [`ProcessTree::look`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {
-    /// How many processes there are, where there is no jail: in one the kernel counts them.
+    /// How many processes there are, if there is no jail: in a jail the kernel limits them.
     pub(super) processes: usize,
-    /// What is resident.
+    /// Resident memory, in bytes.
     pub(super) resident: u64,
-    /// What counts against a limit, no more than `resident`.
+    /// Memory that counts towards the limit, at most `resident`.
     pub(super) held: u64,
 }
 
-/// How many of a tree's processes have their [`Seen::statm`] held open: most have one or two.
+/// How many processes of a tree have their [`Seen::statm`] held open. Most trees have one or two processes.
 const HELD_OPEN: usize = 2;
 
-/// How many processes are asked for their memory after a run. Most have one or two; the rest are looked at meanwhile.
+/// How many processes have their memory read after a run. Most trees have one or two; the others are measured during
+/// the run.
 const ASKED: usize = 32;
 
-/// How many times processes are looked for before those that go on starting others are killed one by one.
+/// How often to search for new processes before those that keep starting others are killed one by one.
 pub(super) const MAX_SCANS: usize = 8;
 
-/// The first process of a jail, once it is there: a child of the root, with its start time. It adopts every orphan in
-/// the jail, and the kernel kills all the others when it dies.
+/// The first process of a jail, a child of the root, with its start time, once it exists. It adopts all orphans in the
+/// jail, and when it dies the kernel kills all other processes there.
 type JailInit = OnceLock<(i32, u64)>;
 
 impl ProcessTree {
-    /// The tree below this process, which was just started.
+    /// The descendants of this process, which was just started.
     pub(super) fn new(root: i32) -> Self {
         let (seen, stillness) = (Mutex::default(), Stillness::default());
         Self { root, started: start_time(root), seen, stillness, group: None, jail: None }
     }
 
-    /// The tree in the jail that this process, which was just started, makes and watches over. The two processes that
-    /// are the jail itself are no part of it.
+    /// The tree in the jail that this process, which was just started, creates. The jail's own two processes are not
+    /// part of the tree.
     pub(super) fn jailed(root: i32) -> Self {
         Self { jail: Some(OnceLock::new()), ..Self::new(root) }
     }
 
-    /// The same tree, whose root was started in this control group.
+    /// Sets the control group that the root was started in.
     pub(super) fn in_group(self, group: Option<Arc<Group>>) -> Self {
         Self { group, ..self }
     }
 
-    /// Whether the kernel killed a process because the tree had no memory left.
+    /// Whether the kernel killed a process because the tree was out of memory.
     pub(super) fn ran_out_of_memory(&self) -> bool {
         self.group.as_ref().is_some_and(|group| group.ran_out_of_memory())
     }
 
-    /// Whether one of the processes holds the socket of this number. Looks at no more than `most` open files.
+    /// Whether one of the processes has this socket open. Checks at most `most` open files.
     pub(super) fn holds_socket(&self, inode: u64, most: usize) -> bool {
         let name = format!("socket:[{inode}]");
         let files = |pid: i32| fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(Result::ok);
@@ -99,7 +99,8 @@ impl ProcessTree {
         files.any(|file| fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == &*name))
     }
 
-    /// How many bytes are resident in the processes that were seen last: quick, and right for most, which are alone.
+    /// The resident bytes of the processes seen last. This is fast, and correct for most Functions, which have a single
+    /// process.
     pub(super) fn known_memory(&self) -> u64 {
         let resident = || -> Vec<u64> {
             let of = |(pid, seen): (&i32, &Seen)| match &seen.statm {
@@ -116,10 +117,10 @@ impl ProcessTree {
         known.into_iter().sum()
     }
 
-    /// How many processes there are, and how much memory they take.
+    /// Counts the processes and measures their memory.
     ///
-    /// What they hold is exact only where it matters, when more than `limit` is resident: telling shared pages apart
-    /// costs milliseconds.
+    /// The held memory is exact only if more than `limit` is resident, because telling shared pages apart takes
+    /// milliseconds.
     pub(super) fn look(&self, limit: u64) -> Look {
         let pids = self.observe();
         let resident: u64 = pids.iter().filter_map(|pid| procfs::resident_bytes(*pid)).sum();
@@ -133,22 +134,22 @@ impl ProcessTree {
         Look { processes: if self.jail.is_some() { 0 } else { pids.len() }, resident, held }
     }
 
-    /// Kills every process: those in the tree, those seen in it before, those in the root's process group, and those
-    /// whose environment still holds `mark`, in whatever session they are.
+    /// Kills all processes: those in the tree, those seen in it before, those in the root's process group, and those
+    /// whose environment contains `mark`, in any session.
     pub(super) fn kill(&self, mark: &Path) {
         if let Some(group) = &self.group {
             group.kill();
         }
         if let Some(jail) = &self.jail {
             match self.init_of(jail) {
-                // The root waits for it, and ends once all are gone.
+                // The root waits for it, and ends when all are gone.
                 Some(init) => _ = kill(Pid::from_raw(init), Signal::SIGKILL),
-                // Before there is one, whatever there is belongs to the root's group.
+                // Before it exists, all processes are in the root's group.
                 None => _ = killpg(Pid::from_raw(self.root), Signal::SIGKILL),
             }
             return;
         }
-        // Stopped first, so that none can start another while the others are being killed.
+        // Stopped first, so that none of them can start another while the others are being killed.
         let mut doomed = self.stop_all();
         doomed.extend(self.survivors());
         doomed.extend(marked(mark));
@@ -158,7 +159,7 @@ impl ProcessTree {
         let _ = killpg(Pid::from_raw(self.root), Signal::SIGKILL);
     }
 
-    /// Stops whatever is found, as long as that is something new.
+    /// Stops all processes that it finds, until it finds no new ones.
     fn stop_all(&self) -> BTreeSet<i32> {
         let mut stopped = BTreeSet::new();
         for _ in 0..MAX_SCANS {
@@ -174,7 +175,7 @@ impl ProcessTree {
         stopped
     }
 
-    /// The living processes of the tree, remembered in place of those that were seen before.
+    /// The living processes of the tree, which replace those seen before.
     pub(super) fn observe(&self) -> Vec<i32> {
         let mut found = BTreeMap::new();
         let mut next = Vec::new();
@@ -184,7 +185,7 @@ impl ProcessTree {
             None => {}
         }
         while let Some(pid) = next.pop() {
-            // A process that moves while it is looked for may be met twice.
+            // A process whose parent changes during the search may be found twice.
             if found.contains_key(&pid) {
                 continue;
             }
@@ -216,12 +217,12 @@ impl ProcessTree {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the root lives.
+    /// Whether the root is alive.
     fn is_rooted(&self) -> bool {
         self.started.is_some() && start_time(self.root) == self.started
     }
 
-    /// The first process of the jail, if it lives.
+    /// The first process of the jail, if it is alive.
     fn init_of(&self, jail: &JailInit) -> Option<i32> {
         if jail.get().is_none() && self.is_rooted() {
             let first = children(self.root).first().and_then(|pid| Some((*pid, start_time(*pid)?)));
@@ -231,13 +232,13 @@ impl ProcessTree {
     }
 
     fn survivors(&self) -> Vec<i32> {
-        // A number that came round again belongs to somebody else, and started at another time.
+        // If the id was reused, the process has another start time.
         let lives = |(pid, seen): &(&i32, &Seen)| start_time(**pid) == Some(seen.started);
         self.seen().iter().filter(lives).map(|(pid, _)| *pid).collect()
     }
 }
 
-/// The processes whose environment held `mark` when they started.
+/// The processes whose environment contained `mark` when they started.
 fn marked(mark: &Path) -> Vec<i32> {
     let mark = mark.as_os_str().as_encoded_bytes();
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };

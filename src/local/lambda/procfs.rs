@@ -1,4 +1,4 @@
-//! What the kernel says of processes, in `/proc` for the most part.
+//! Information about processes, mostly from `/proc`.
 
 use std::{
     fs::{self, File},
@@ -8,10 +8,9 @@ use std::{
 
 use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 
-/// The signals that a process has a function of its own for, in `/proc/<pid>/status`.
+/// The mask of the signals that a process has handlers for, in `/proc/<pid>/status`.
 const CAUGHT: &str = "SigCgt:";
 
-/// Whether a process of this number lives.
 pub(super) fn is_alive(pid: i32) -> bool {
     match kill(Pid::from_raw(pid), None) {
         Ok(()) => true,
@@ -19,24 +18,24 @@ pub(super) fn is_alive(pid: i32) -> bool {
     }
 }
 
-/// A process that lives.
+/// The state of a living process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stat {
     pub(super) parent: i32,
-    /// The processor time that it took, in clock ticks.
+    /// The processor time that it has used, in clock ticks.
     pub(super) ticks: u64,
-    /// When it started, in clock ticks since the machine did: tells it from another one that has had its number.
+    /// When it started, in clock ticks since boot. Distinguishes it from another process with the same id.
     pub(super) started: u64,
 }
 
 impl Stat {
-    /// Of the process of this number; absent for one that is gone or a zombie.
+    /// Reads it for this process id. `None` if the process is gone or a zombie.
     pub(super) fn of(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The second field is the name in parentheses, which may hold anything.
+        // The second field is the name in parentheses, which may contain anything.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
-        // A process whose first thread has ended looks like a zombie, but lives while other threads run.
+        // If a process's first thread has ended, it looks like a zombie, but it lives while other threads run.
         if matches!(*fields.first()?, "Z" | "X") && number(17)? <= 1 {
             return None;
         }
@@ -45,7 +44,7 @@ impl Stat {
     }
 }
 
-/// When a process started; absent for one that is gone or a zombie.
+/// When a process started. `None` if it is gone or a zombie.
 pub(super) fn start_time(pid: i32) -> Option<u64> {
     Stat::of(pid).map(|stat| stat.started)
 }
@@ -59,7 +58,7 @@ pub(super) fn children(pid: i32) -> Vec<i32> {
         .collect()
 }
 
-/// Whether the process is told of the signal, by a function of its own.
+/// Whether the process has a handler for the signal.
 pub(super) fn catches(pid: i32, signal: nix::sys::signal::Signal) -> bool {
     let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
     let caught = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix(CAUGHT)?.trim(), 16).ok());
@@ -70,9 +69,9 @@ pub(super) fn open_statm(pid: i32) -> io::Result<File> {
     File::open(format!("/proc/{pid}/statm"))
 }
 
-/// How many bytes are resident; absent when the process is gone.
+/// The number of resident bytes. `None` if the process is gone.
 pub(super) fn resident_in(statm: &File) -> Option<u64> {
-    // Seven numbers of at most twenty digits.
+    // Seven numbers with at most twenty digits each.
     let mut text = [0; 160];
     let length = statm.read_at(&mut text, 0).ok()?;
     let pages: u64 = str::from_utf8(&text[..length]).ok()?.split_whitespace().nth(1)?.parse().ok()?;
@@ -83,8 +82,8 @@ pub(super) fn resident_bytes(pid: i32) -> Option<u64> {
     with_memory(pid).map(|(_, resident)| resident)
 }
 
-/// A thread of the process that still has its memory, by whose number it can be asked like a process, and how much of it
-/// is resident. The first thread gives it up when it ends, even if others run on.
+/// A thread of the process that still has the process's memory, and how much is resident. `/proc` accepts its id like a
+/// process id. The first thread loses the memory when it ends, even if others run on.
 fn with_memory(pid: i32) -> Option<(i32, u64)> {
     let asked = |number: i32| Some((number, resident_in(&open_statm(number).ok()?)?));
     match asked(pid)? {
@@ -97,8 +96,9 @@ fn with_memory(pid: i32) -> Option<(i32, u64)> {
     }
 }
 
-/// How many bytes the process holds that nobody else could have: not the pages of files, which the kernel can drop and
-/// read again. Of what it shares with others only its part, where `is_shared`; telling that takes milliseconds.
+/// The bytes that the process keeps others from using. Pages of files are not included, because the kernel can drop and
+/// reread them. If `is_shared`, only its share of memory that it shares with others is included; that takes
+/// milliseconds.
 pub(super) fn held_bytes(pid: i32, is_shared: bool) -> Option<u64> {
     let (pid, resident) = with_memory(pid)?;
     let (file, parts, all) = match is_shared {
@@ -112,7 +112,7 @@ pub(super) fn held_bytes(pid: i32, is_shared: bool) -> Option<u64> {
     };
     match (bytes(parts[0]), bytes(parts[1])) {
         (Some(anonymous), Some(shared)) => Some(anonymous + shared),
-        // An older kernel.
+        // On an older kernel.
         _ => bytes(all).or(Some(resident)),
     }
 }
@@ -131,7 +131,7 @@ mod tests {
         let own = i32::try_from(std::process::id()).unwrap();
         let stat = Stat::of(own).unwrap();
         assert_eq!(stat.parent, nix::unistd::getppid().as_raw());
-        // Rust's runtime catches what a stack that is full causes.
+        // Rust's runtime handles SIGSEGV to report stack overflows.
         assert!(catches(own, nix::sys::signal::Signal::SIGSEGV));
         assert!(!catches(own, nix::sys::signal::Signal::SIGWINCH));
         assert!(Stat::of(i32::MAX).is_none());

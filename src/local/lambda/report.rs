@@ -1,4 +1,4 @@
-//! The lines that Lambda itself logs about a run, and its own errors: their names, and their words.
+//! The lines that Lambda itself logs about a run, and its own errors.
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
@@ -6,14 +6,14 @@ use tasklane_model::{FunctionError, TimeLimit, Timestamp};
 
 use super::limits::MAX_RESPONSE_BYTES;
 
-/// What the REPORT line says beside the numbers.
+/// The last fields of a REPORT line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Status {
-    /// Nothing: the runtime said how the run ended.
+    /// None: the runtime reported how the run ended.
     Unremarkable,
-    /// The time was over.
+    /// The time limit was reached.
     Timeout,
-    /// The process was; this is Lambda's name for why.
+    /// The process ended; this is Lambda's name for the reason.
     Error(String),
 }
 
@@ -35,11 +35,10 @@ pub(super) fn end(request_id: &str) -> String {
     format!("END RequestId: {request_id}")
 }
 
-/// The numbers of a run.
 #[derive(Debug)]
 pub(super) struct Usage {
     pub(super) duration: Duration,
-    /// How long the process took to initialise, when this was its first run.
+    /// How long the initialisation took, if this was the process's first run.
     pub(super) init: Option<Duration>,
     pub(super) memory_limit: u16,
     pub(super) peak_megabytes: u64,
@@ -47,7 +46,7 @@ pub(super) struct Usage {
 
 pub(super) fn report(request_id: &str, usage: &Usage, status: &Status) -> String {
     let Usage { duration, init, memory_limit, peak_megabytes } = usage;
-    // Lambda bills the initialisation too, each begun millisecond.
+    // Lambda bills the initialisation too, and rounds up to milliseconds.
     let billed = (*duration + init.unwrap_or_default()).as_nanos().div_ceil(1_000_000);
     let init = init.map_or(String::new(), |init| format!("Init Duration: {:.2} ms\t", millis(init)));
     format!(
@@ -57,17 +56,17 @@ pub(super) fn report(request_id: &str, usage: &Usage, status: &Status) -> String
     )
 }
 
-/// An initialisation that failed: the first one, before the run, or the second one, within it.
+/// Reports a failed initialisation, either the first one before the run or the second one within it.
 pub(super) fn init_report(duration: Duration, phase: &str, status: &Status) -> String {
     format!("INIT_REPORT Init Duration: {:.2} ms\tPhase: {phase}{}", millis(duration), status.fields())
 }
 
-/// What is logged of a time-out.
+/// The line about a run that timed out.
 pub(super) fn timeout_line(now: Timestamp, request_id: &str, limit: TimeLimit) -> String {
     format!("{now} {request_id} Task timed out after {}.00 seconds", limit.get())
 }
 
-/// What is logged of a process that ended.
+/// The line about a process that ended.
 pub(super) fn exit_line(error: &FunctionError) -> String {
     format!("{}\n{}", error.message, error.name)
 }
@@ -87,7 +86,7 @@ pub(super) fn exited(request_id: &str, status: ExitStatus) -> FunctionError {
     platform("Runtime.ExitError", format!("RequestId: {request_id} Error: {how}"))
 }
 
-/// A process that took too much is killed, and that is how it ends.
+/// The error for a process that was killed because it exceeded a limit.
 pub(super) fn killed(request_id: &str) -> FunctionError {
     exited(request_id, ExitStatus::from_raw(nix::libc::SIGKILL))
 }
@@ -109,7 +108,7 @@ fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-/// Signals as Go's `syscall` package words them, which Lambda's own supervisor is written with.
+/// Signal names as in Go's `syscall` package, because Lambda's own supervisor is written in Go.
 fn signal_name(signal: i32) -> String {
     use nix::libc;
     let name = match signal {

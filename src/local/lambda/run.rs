@@ -22,8 +22,8 @@ use super::{
     versions::Version,
 };
 
-/// How long the caller waits, once the answer is there, for the process to be done: then the run's last lines are on
-/// their way to the log and the process is ready for the next call. A process that takes longer is finished without the caller.
+/// How long the caller waits after the answer for the process to finish: then the run's last lines are on their way to
+/// the log, and the process is ready for the next call. If the process takes longer, the caller gets the answer first.
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// Runs a version once and waits for its outcome.
@@ -65,7 +65,7 @@ pub(super) async fn invoke(engine: &Arc<Engine>, request: InvokeRequest<'_>) -> 
     let target = LogTarget::new(function.clone(), correlation, request_id.into(), engine.site.config.run_log_bytes);
     let (answer, mut answered) = oneshot::channel();
     let run = Run { engine: engine.clone(), version, support, target, trace_id, answer: Some(answer) };
-    // The code runs to its end whether or not the caller stays, and an answer may come before that end.
+    // The code runs to its end even if the caller is gone, and an answer may come before that end.
     let run = detach_on_drop(&engine.runs, run.drive(place, payload));
     let answer = tokio::select! {
         biased;
@@ -75,11 +75,11 @@ pub(super) async fn invoke(engine: &Arc<Engine>, request: InvokeRequest<'_>) -> 
     answer.unwrap_or_else(|_| Err(InvokeError::OutcomeUnknown("the run was lost".to_owned())))
 }
 
-/// Where a run takes place.
+/// The process or slot for a run.
 struct Place {
     slot: Slot,
     warm: Option<Sandbox>,
-    /// An idle process that has to go first.
+    /// An idle process that must be ended first.
     evicted: Option<Sandbox>,
 }
 
@@ -88,9 +88,9 @@ struct Run {
     version: Arc<Version>,
     support: Arc<Support>,
     target: LogTarget,
-    /// Taken when the process is told.
+    /// Empty once the process was given it.
     trace_id: String,
-    /// Taken when the caller is answered.
+    /// `None` once the caller was answered.
     answer: Option<oneshot::Sender<Result<Invocation, InvokeError>>>,
 }
 
@@ -98,14 +98,14 @@ struct Run {
 struct Ending {
     outcome: Result<Outcome, InvokeError>,
     status: Status,
-    /// The process, when it is ready for its next run.
+    /// The process, if it is ready for its next run.
     reusable: Option<Sandbox>,
     peak_megabytes: u64,
-    /// What Lambda logs about the ending itself.
+    /// Lambda's line about how the run ended, if any.
     line: Option<String>,
 }
 
-/// What the process answered, and until when the caller waits for it to be done.
+/// The process's answer, and how long the caller waits for the process to finish.
 struct Answered {
     outcome: Outcome,
     settled: Instant,
@@ -116,9 +116,9 @@ enum End {
     /// It is ready for its next run.
     Done,
     TimedOut,
-    /// It ended, or had to be ended; Lambda's name for that in the REPORT line.
+    /// It exited, or had to be killed; the name is Lambda's, for the REPORT line.
     Ended(FunctionError, &'static str),
-    /// The server stops.
+    /// The server is stopping.
     Aborted,
 }
 
@@ -135,7 +135,7 @@ impl Run {
                 (Ok(sandbox), None)
             }
             None => {
-                // Boxed: most runs need no room for it.
+                // Boxed, because most runs do not need the space.
                 let (sandbox, took) = Box::pin(self.initialisation().before_run()).await;
                 let ready = sandbox.is_ok();
                 (sandbox, ready.then_some(took))
@@ -186,12 +186,12 @@ impl Run {
         Ending { outcome, status, reusable: None, peak_megabytes: 0, line }
     }
 
-    /// Hands the event over and waits until the process is done with it, one way or another.
+    /// Passes the event to the process and waits until it is finished with it, however that ends.
     async fn invoke(&mut self, mut sandbox: Sandbox, payload: Bytes, deadline: Instant) -> Ending {
         sandbox.deliver(self.delivery(payload, deadline)).await;
         let mut answered: Option<Answered> = None;
         let end = loop {
-            // Until the caller has its answer, stop to give it when the process takes long to be done.
+            // The caller still waits: answer it if the process takes too long to finish.
             let settled = answered.as_ref().filter(|_| self.answer.is_some()).map(|answered| answered.settled);
             let until = settled.map_or(deadline, |settled| settled.min(deadline));
             match (sandbox.next(until).await, &answered) {
@@ -199,7 +199,7 @@ impl Run {
                     answered = Some(Answered { outcome: outcome_of(answer), settled: Instant::now() + SETTLE });
                 }
                 (Happening::Ready, Some(_)) => break End::Done,
-                // A process that asks for more before it has answered gets nothing, and its time runs.
+                // A process that asks for another invocation before it has answered gets none, and its time runs on.
                 (Happening::Ready, None) | (Happening::InitError(_), _) => {}
                 (Happening::Deadline, Some(answered)) if until < deadline => {
                     sandbox.output.catch_up().await;
@@ -232,7 +232,8 @@ impl Run {
         }
     }
 
-    /// Ends a process that is not done, and says how the run ended: an answer stands, however the process ended after it.
+    /// Kills a process that is not finished, and decides the run's outcome. If there was an answer it stands, however
+    /// the process ended.
     async fn ending(&self, mut sandbox: Sandbox, end: End, answered: Option<Outcome>) -> Ending {
         let peak_megabytes = sandbox.peak_megabytes();
         let is_reusable = matches!(end, End::Done);
@@ -252,20 +253,20 @@ impl Run {
             }
             (End::Aborted, None) => (Err(aborted()), Status::Unremarkable, None),
             (End::Done, None) => {
-                let lost = InvokeError::OutcomeUnknown("the process gave no answer".to_owned());
+                let lost = InvokeError::OutcomeUnknown("the process did not answer".to_owned());
                 (Err(lost), Status::Unremarkable, None)
             }
         };
         Ending { outcome, status, reusable: is_reusable.then_some(sandbox), peak_megabytes, line }
     }
 
-    /// The failure of a run whose time is over, and the line that Lambda logs about it.
+    /// The failure of a run that timed out, and Lambda's line about it.
     fn timed_out(&self) -> (Outcome, String) {
         let (request_id, limit) = (&self.target.request_id, self.version.configuration.time_limit);
         (Outcome::Failed(report::timed_out(request_id, limit)), report::timeout_line(now(), request_id, limit))
     }
 
-    /// Logs the last lines, gives the process back, and answers the caller unless that has been done.
+    /// Logs the last lines, returns the process to the pool, and answers the caller if that has not been done.
     async fn conclude(mut self, ending: Ending, usage: &Usage, slot: Slot) {
         let Ending { outcome, status, reusable, peak_megabytes: _, line } = ending;
         for line in self.target.left_out().into_iter().chain(line) {

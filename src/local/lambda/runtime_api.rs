@@ -1,8 +1,8 @@
-//! The Lambda Runtime API (2018-06-01), for one process: a listener on loopback that only this process is told of.
-//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
+//! The Lambda Runtime API (2018-06-01) for one process. Each process has a listener on loopback, whose address only
+//! this process is told. <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 //!
-//! Where processes are jailed there is also a socket in the process's own jail, which our bootstraps use, and the
-//! listener on loopback, which every jail sees, answers nobody but the process ([`super::peers`]).
+//! With jails there is also a socket in the process's own jail, which our bootstraps use. The listener on loopback,
+//! which all jails can reach, then serves only the Function's own processes ([`super::peers`]).
 
 use std::{
     fs::{self, File},
@@ -45,21 +45,20 @@ const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 
-/// How long a body may take to arrive that is about no run.
+/// How long a body that belongs to no run may take to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A message of the process.
+/// A message from the process.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// It waits for an invocation.
+    /// It is waiting for an invocation.
     Ready,
-    /// Its invocation is over.
+    /// It has answered its invocation.
     Answered(Answer),
-    /// It cannot run invocations.
+    /// Its initialisation failed.
     InitError(FunctionError),
 }
 
-/// How an invocation ended.
 #[derive(Debug)]
 pub(super) enum Answer {
     Returned(Bytes),
@@ -67,7 +66,7 @@ pub(super) enum Answer {
     Failed(FunctionError),
 }
 
-/// An invocation on its way to the process.
+/// An invocation for the process.
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) request_id: Arc<str>,
@@ -77,7 +76,7 @@ pub(super) struct Delivery {
     pub(super) payload: Bytes,
 }
 
-/// The listeners of one process. They close when this is dropped.
+/// The listeners of one process, which close when this is dropped.
 #[derive(Debug)]
 pub(super) struct RuntimeApi {
     pub(super) address: SocketAddr,
@@ -90,17 +89,17 @@ pub(super) struct RuntimeApi {
 struct Shared {
     deliveries: tokio::sync::Mutex<mpsc::Receiver<Delivery>>,
     events: mpsc::UnboundedSender<Event>,
-    /// The invocation that has no answer yet.
+    /// The invocation that has not been answered yet.
     current: Mutex<Option<Arc<str>>>,
-    /// Held by the one whose body is being read: bodies are large, and one process has one thing to say.
+    /// Held while a body is read: bodies are large, and a process has only one answer to send.
     reading: tokio::sync::Mutex<()>,
-    /// Connections, and what was said on them and is not heard yet.
+    /// Open connections, and requests that are still in progress.
     open: TaskTracker,
 }
 
 impl RuntimeApi {
-    /// Listens; what the process says comes out of the receiver, in its order. With the file of a `socket` it listens
-    /// there too, and on loopback to nobody but the processes of [`RuntimeApi::belongs_to`].
+    /// Starts to listen. The receiver yields the process's messages in order. With a `socket` file it listens there
+    /// too, and on loopback it then accepts only the processes of [`RuntimeApi::belongs_to`].
     pub(super) async fn listen(socket: Option<&path::Path>) -> io::Result<(Self, mpsc::UnboundedReceiver<Event>)> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -119,7 +118,7 @@ impl RuntimeApi {
         let owner = Arc::new(SetOnce::new());
         let servers = match socket.map(bind).transpose()? {
             None => {
-                // Answers are small and waited for. A socket that cannot do it is only slower.
+                // Responses are small and awaited. If this fails, the connection is only slower.
                 let prompt = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
                 vec![doors.serve(prompt, handler)]
             }
@@ -131,25 +130,25 @@ impl RuntimeApi {
         Ok((Self { address, deliveries, owner, doors, servers }, told))
     }
 
-    /// Says whose API this is.
+    /// Sets the processes that may use this API.
     pub(super) fn belongs_to(&self, owner: Owner) {
-        // Said once; a second time would change nothing.
+        // Called once; a second call would have no effect.
         let _ = self.owner.set(owner);
     }
 
-    /// Closes every connection but the one on which the process waits for its next invocation.
+    /// Closes all connections except the one on which the process waits for its next invocation.
     pub(super) fn close_but_waiting(&self) {
         self.doors.close_but_waiting();
     }
 
-    /// Waits until no connection is open: then whatever a process said that is gone has been heard.
+    /// Waits until no connection is open: then everything that an exited process sent has been read.
     pub(super) async fn silent(&self) {
         self.doors.open.wait().await;
     }
 
-    /// Hands an invocation over, to the `next` call that waits for it.
+    /// Passes an invocation to the `next` call that waits for it.
     pub(super) async fn deliver(&self, delivery: Delivery) {
-        // Fails only when the listener is gone; the run that waits for the answer notices the process's exit.
+        // Fails only if the listener is gone; the run that waits for the answer notices the process's exit.
         let _ = self.deliveries.send(delivery).await;
     }
 }
@@ -160,12 +159,12 @@ impl Drop for RuntimeApi {
     }
 }
 
-/// Listens on a socket file. Any process that sees it may use it.
+/// Listens on a socket file. Any process that can see it may use it.
 fn bind(socket: &path::Path) -> io::Result<UnixListener> {
     let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     };
-    // Through the open folder, because a socket's path must be short and the data folder's may be long.
+    // Via the open folder, because a socket's path must be short and the data folder's may be long.
     let folder = File::open(folder)?;
     let short = path::Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
     let listener = UnixListener::bind(&short)?;
@@ -178,7 +177,7 @@ impl Shared {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hears what a process says, to its end: the end of the connection does not break that off.
+    /// Handles a request to its end, even if the connection closes meanwhile.
     fn hear<F>(self: Arc<Self>, what: impl FnOnce(Arc<Self>) -> F) -> DetachOnDrop<F>
     where
         F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
@@ -187,7 +186,7 @@ impl Shared {
         detach_on_drop(&open, what(self))
     }
 
-    /// Takes the answer to the current invocation, and no second one.
+    /// Accepts the answer to the current invocation, once.
     fn answered(&self, request_id: &str, answer: Answer) -> Response<Full<Bytes>> {
         let mut current = self.current();
         if current.as_deref() != Some(request_id) {
@@ -204,7 +203,7 @@ impl Shared {
     }
 }
 
-/// The subject of a request. A general router would take a good part of the time of a call.
+/// The endpoint of a request. A general router would take a considerable part of a call's time.
 enum Route<'a> {
     Next,
     Response(&'a str),
@@ -252,7 +251,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>, waits: Waits) -
 }
 
 async fn next(shared: &Shared, waits: &Waits) -> Response<Full<Bytes>> {
-    // The connection is marked before the process counts as ready, because then every other connection may be closed.
+    // The connection is marked before the process counts as ready, because then all other connections may be closed.
     let mut deliveries = match shared.deliveries.try_lock() {
         Ok(deliveries) => {
             waits.set(true);
@@ -295,7 +294,7 @@ impl Shared {
             Ok(Content { failure: Some(failure), .. }) => Answer::Failed(failure),
             Ok(Content { bytes: Some(bytes), .. }) => Answer::Returned(bytes),
             Ok(Content { bytes: None, .. }) => Answer::TooLarge,
-            // The process broke off: either it died, which is noticed elsewhere, or it tries again.
+            // The process broke off: either it died, which is noticed elsewhere, or it will try again.
             Err(_) => return truncated(),
         };
         self.answered(request_id, answer)
@@ -316,15 +315,15 @@ impl Shared {
             let _turn = self.reading.lock().await;
             read(body).await
         };
-        // No run's time limit ends this one.
+        // No run's time limit applies here.
         let Ok(read) = tokio::time::timeout(BODY_PATIENCE, reading).await else { return truncated() };
         let bytes = read.ok().and_then(|content| content.bytes).unwrap_or_default();
         let _ = self.events.send(Event::InitError(reported(headers, &bytes)));
         accepted()
     }
 
-    /// Reads what is said about this invocation, one body at a time; absent, and nothing kept of it, when there is no such
-    /// invocation. How long that may take is up to the run: answers may come in pieces.
+    /// Reads an answer to this invocation, one body at a time. If there is no such invocation, the body is discarded
+    /// and the result is `None`. There is no time limit except the run's, because an answer may be streamed.
     async fn read_answer(
         &self,
         request_id: &str,
@@ -342,7 +341,7 @@ impl Shared {
     }
 }
 
-/// Reads a body to its end without keeping it: a client that is still writing would not hear the answer.
+/// Reads a body to its end and discards it: a client that is still writing would not read the response.
 async fn skip(mut body: Incoming) {
     let skipping = async {
         let mut left = MAX_RESPONSE_BYTES;
@@ -351,14 +350,14 @@ async fn skip(mut body: Incoming) {
             left = still;
         }
     };
-    // It is answered in either case.
+    // The response is the same in either case.
     let _ = tokio::time::timeout(BODY_PATIENCE, skipping).await;
 }
 
 struct Content {
-    /// Absent when there were too many.
+    /// `None` if the body was too large.
     bytes: Option<Bytes>,
-    /// What a streamed response that broke off said in its trailers.
+    /// The error that a streamed response reports in its trailers if it breaks off.
     failure: Option<FunctionError>,
 }
 
@@ -368,7 +367,7 @@ async fn read(mut body: Incoming) -> Result<Content, hyper::Error> {
     let mut failure = None;
     while let Some(frame) = body.frame().await.transpose()? {
         match frame.into_data() {
-            // A body that is too large is read to its end: a client that is still writing would not hear the answer.
+            // A body that is too large is read to its end: a client that is still writing would not read the response.
             Ok(data) if bytes.len() + data.len() > MAX_RESPONSE_BYTES => {
                 fits = false;
                 bytes = BytesMut::new();
@@ -388,7 +387,7 @@ async fn read(mut body: Incoming) -> Result<Content, hyper::Error> {
     Ok(Content { bytes: fits.then(|| bytes.freeze()), failure })
 }
 
-/// An error as runtimes report it: JSON that names and explains it, or else its name in a header.
+/// An error as runtimes report it: JSON with a name and a message, or else only a name in a header.
 fn reported(headers: &HeaderMap, body: &[u8]) -> FunctionError {
     let mut error = FunctionError::read(body);
     if error.name.is_empty() {

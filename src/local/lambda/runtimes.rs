@@ -1,4 +1,4 @@
-//! Which runtimes this machine has.
+//! The runtimes that this machine has.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,42 +13,39 @@ use tokio::sync::OnceCell;
 /// A runtime and how well this machine supports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeSupport {
-    /// The runtime.
     pub runtime: Runtime,
-    /// How well this machine supports it.
     pub support: Support,
 }
 
 /// How well this machine supports a runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Support {
-    /// Runs, with the same version.
+    /// It runs, with the same version.
     Exact(Interpreter),
-    /// Runs, with another version.
+    /// It runs, with another version.
     OtherVersion(Interpreter),
-    /// Runs the package's own `bootstrap`.
+    /// The package's own `bootstrap` runs.
     Bootstrap,
-    /// Does not run; what is missing.
+    /// It does not run, for this reason.
     Missing(String),
 }
 
-/// A program that runs code.
+/// A program that runs code, such as `node`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interpreter {
-    /// The program.
     pub program: PathBuf,
-    /// What it calls itself, e.g. `Node.js 20.20.2`.
+    /// Its name and version, for example `Node.js 20.20.2`.
     pub version: String,
-    /// Those of the flags asked about that it knows.
+    /// The flags that it knows, of those that were asked about.
     pub flags: Vec<String>,
-    /// What it reads to run: itself, its libraries, its standard library.
+    /// The files that it needs: the program, its libraries, its standard library.
     pub files: Vec<PathBuf>,
-    /// The folders of packages that were added to it on this machine, which Functions do not get.
+    /// Folders of packages that were installed for it on this machine, which are hidden from Functions.
     pub packages: Vec<PathBuf>,
 }
 
 impl Support {
-    /// Rejects any other version, and says why.
+    /// Returns an error for any other version.
     pub(super) fn require_exact(&self, runtime: &Runtime) -> Result<(), String> {
         match self {
             Self::Exact(_) | Self::Bootstrap => Ok(()),
@@ -60,10 +57,10 @@ impl Support {
     }
 }
 
-/// The runtimes of this machine, looked up when they are first needed.
+/// The runtimes of this machine, detected when they are first needed.
 #[derive(Debug, Default)]
 pub(super) struct Runtimes {
-    /// A module that each Python compiles when it is asked about itself.
+    /// A module for each Python to compile when it is first run.
     python_module: PathBuf,
     interpreters: tokio::sync::Mutex<BTreeMap<String, Arc<OnceCell<Option<Interpreter>>>>>,
     known: Mutex<BTreeMap<Runtime, Arc<Support>>>,
@@ -71,12 +68,11 @@ pub(super) struct Runtimes {
 }
 
 impl Runtimes {
-    /// Has each Python compile this module.
     pub(super) fn new(python_module: PathBuf) -> Self {
         Self { python_module, ..Self::default() }
     }
 
-    /// Every runtime that Lambda offers.
+    /// All runtimes that Lambda offers.
     pub(super) async fn all(&self) -> Vec<RuntimeSupport> {
         let mut all = Vec::new();
         for name in Runtime::offered() {
@@ -87,7 +83,7 @@ impl Runtimes {
         all
     }
 
-    /// How well this machine supports a runtime; every run asks.
+    /// How well this machine supports a runtime. Every run asks this.
     pub(super) async fn support(&self, runtime: &Runtime) -> Arc<Support> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(support) = known().get(runtime) {
@@ -98,7 +94,7 @@ impl Runtimes {
         support
     }
 
-    /// Makes a runtime this program, whatever the machine has.
+    /// Uses this program for a runtime, whatever the machine has.
     #[cfg(test)]
     pub(super) async fn use_python(&self, runtime: &Runtime, program: &Path) {
         let found = probe(&program.display().to_string(), "Python", &self.python_module).await.unwrap();
@@ -124,7 +120,7 @@ impl Runtimes {
         }
     }
 
-    /// What to tell the operator about a runtime, the first time that it is used.
+    /// The message for the operator when a runtime is used for the first time.
     pub(super) fn first_notice(&self, runtime: &Runtime, support: &Support) -> Option<String> {
         let text = match support {
             Support::Exact(_) | Support::Bootstrap => return None,
@@ -163,8 +159,8 @@ impl Runtimes {
     }
 }
 
-/// Asks a program where it really is and which version it has. What stands on the PATH may be a version manager's
-/// stand-in, which needs an environment that Functions do not get.
+/// Asks a program for its real path and its version. The program on the PATH may be a version manager's wrapper, which
+/// needs environment variables that Functions do not get.
 async fn probe(name: &str, language: &str, python_module: &Path) -> Option<Interpreter> {
     let question = match language {
         "Node.js" => [
@@ -203,13 +199,13 @@ except OSError: pass",
     let text = String::from_utf8(output.stdout).ok()?;
     let mut lines = text.lines();
     let (program, version) = (PathBuf::from(lines.next()?), lines.next()?);
-    // An empty line stands between the flags, the packages and the files.
+    // Empty lines separate the flags, the packages and the files.
     let flags = lines.by_ref().take_while(|line| !line.is_empty()).map(str::to_owned).collect();
     let packages: Vec<_> = lines.by_ref().take_while(|line| !line.is_empty()).map(PathBuf::from).collect();
     let named: BTreeSet<_> = lines.map(PathBuf::from).chain(program.canonicalize()).chain(links(&program)).collect();
     let mut files: Vec<PathBuf> = Vec::new();
     for file in named.into_iter().filter(|file| file.is_absolute() && file.exists()) {
-        // A folder stands before what is in it.
+        // A folder comes before the files in it.
         if !files.iter().any(|folder| file.starts_with(folder)) {
             files.push(file);
         }
@@ -219,17 +215,17 @@ except OSError: pass",
     program.is_absolute().then_some(Interpreter { program, version, flags, files, packages })
 }
 
-/// Where a folder lies for who sees these files and no others: past the links on the way to it, unless they lead elsewhere.
+/// The path of a folder for a process that sees only these files: with links resolved, unless they lead elsewhere.
 fn seen_at(folder: &Path, files: &[PathBuf]) -> Option<PathBuf> {
     let real = folder.canonicalize().ok()?;
     let is_seen = |folder: &Path| files.iter().any(|file| folder.starts_with(file));
     Some(if is_seen(folder) && !is_seen(&real) { folder.to_owned() } else { real })
 }
 
-/// A program and the links that lead from it to its file, each by its own path: the Python of a virtual environment is
-/// a link to one that may be a link itself.
+/// A program and all links from it to the actual file, each by its own path: the Python of a virtual environment is a
+/// link to one that may itself be a link.
 fn links(program: &Path) -> Vec<PathBuf> {
-    /// As many as Linux follows.
+    /// Linux's limit.
     const MOST: usize = 40;
     let mut links = vec![program.to_owned()];
     while let Some(link) = links.last()
@@ -254,7 +250,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let real = probe("python3", "Python", Path::new("")).await.unwrap().program;
         let (first, second) = (folder.path().join("python"), folder.path().join("python3"));
-        // One link is relative, as those of a virtual environment are, and one is not.
+        // One link is relative, like those of a virtual environment, and one is not.
         symlink("python3", &first).unwrap();
         symlink(&real, &second).unwrap();
         assert_eq!(links(&first)[..3], [first.clone(), second.clone(), real]);
@@ -263,7 +259,7 @@ mod tests {
         let (one, other) = (folder.path().join("one"), folder.path().join("other"));
         symlink(&other, &one).unwrap();
         symlink(&one, &other).unwrap();
-        assert!(links(&one).len() < 50, "a circle has no end");
+        assert!(links(&one).len() < 50, "a circle of links");
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! One process of a Function: what Lambda calls an execution environment.
+//! One process of a Function, which Lambda calls an execution environment.
 
 use std::{
     fs,
@@ -32,21 +32,21 @@ use super::{
     versions::Version,
 };
 
-/// A package's own program, as Lambda names it.
+/// A package's own program, as Lambda calls it.
 const BOOTSTRAP: &str = "/var/task/bootstrap";
 
 /// How often the memory of a busy process is measured.
 const MEMORY_CHECK: Duration = Duration::from_millis(50);
-/// The pause after a look is so many times as long as the look took, up to a maximum: a thousand processes are many
-/// files to read.
+/// The pause between measurements is this many times as long as the last one took, up to a maximum: with a thousand
+/// processes there are many files to read.
 const MEMORY_CHECK_SHARE: u32 = 4;
 const MEMORY_CHECK_AT_MOST: Duration = Duration::from_millis(250);
-/// How long the last requests of a process may take to arrive after it exited: at least until its connection is accepted,
-/// at most until every connection was read to its end.
+/// How long the last requests of an exited process may take to arrive: at least until its connection is accepted, at
+/// most until all connections were read to their end.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 const LAST_WORDS_AT_MOST: Duration = Duration::from_secs(2);
 
-/// A running process. Dropping it kills it and everything that it started.
+/// A running process. Dropping it kills the process and everything that it started.
 #[derive(Debug)]
 pub(super) struct Sandbox {
     pub(super) version: Arc<Version>,
@@ -55,49 +55,49 @@ pub(super) struct Sandbox {
     events: mpsc::UnboundedReceiver<Event>,
     exit: watch::Receiver<Option<ExitStatus>>,
     tree: Arc<ProcessTree>,
-    /// Tells whether its program was started, where there is a jail.
+    /// Tells whether its program was started, if there is a jail.
     entry: Option<Entry>,
     is_bootstrap: bool,
     scratch: PathBuf,
     abort: CancellationToken,
     peak_bytes: u64,
-    /// How long the last look at its memory took.
+    /// How long the last memory measurement took.
     last_look: Duration,
     killed: bool,
 }
 
-/// What a busy process can come to.
+/// What can happen to a busy process.
 #[derive(Debug)]
 pub(super) enum Happening {
-    /// It waits for its next invocation.
+    /// It is waiting for its next invocation.
     Ready,
     /// It answered its invocation.
     Answered(Answer),
-    /// It cannot be initialised.
+    /// Its initialisation failed.
     InitError(FunctionError),
-    /// It ended by itself.
+    /// It exited by itself.
     Exited(ExitStatus),
-    /// It took more memory than it may.
+    /// It uses more memory than its limit.
     OutOfMemory,
-    /// It started more processes than it may.
+    /// It has started more processes than its limit.
     OutOfProcesses,
-    /// The time is over.
+    /// The time limit was reached.
     Deadline,
-    /// The server stops.
+    /// The server is stopping.
     Aborted,
 }
 
-/// Why a process was not started.
+/// Why a process could not be started.
 #[derive(Debug)]
 pub(super) enum StartError {
-    /// The package has no program that can be started; Lambda's words for it.
+    /// The package has no program that can be started. The message is Lambda's.
     InvalidEntrypoint(String),
-    /// The machine is at fault.
+    /// The machine failed.
     Io(io::Error),
 }
 
 impl Sandbox {
-    /// Starts a process; it is not initialised yet. Its first lines belong to `target`.
+    /// Starts a process, which is not initialised yet. Its first lines belong to `target`.
     pub(super) async fn start(
         site: &Site,
         version: &Arc<Version>,
@@ -119,7 +119,7 @@ impl Sandbox {
         let user = launch.user;
         launch.group = site.groups.as_ref().filter(|_| jail.is_some()).and_then(|groups| {
             let group = groups.group(&id, memory_limit(version));
-            // Without one, it is looked after in another way.
+            // Without a group, the process tree does what it can.
             group.inspect_err(|error| tracing::debug!("no control group: {error}")).ok().map(Arc::new)
         });
         let child = match site.launcher.spawn(launch).await {
@@ -161,7 +161,7 @@ impl Sandbox {
         })
     }
 
-    /// Waits for the next thing to happen, until `deadline`.
+    /// Waits until something happens, or until `deadline`.
     pub(super) async fn next(&mut self, deadline: Instant) -> Happening {
         loop {
             let (tree, limit) = (Arc::clone(&self.tree), self.memory_limit());
@@ -175,7 +175,7 @@ impl Sandbox {
                 tokio::task::spawn_blocking(look).await
             };
             tokio::select! {
-                // An answer of a process comes before its end.
+                // An answer comes before the exit of the process that sent it.
                 biased;
                 Some(event) = self.events.recv() => return event.into(),
                 () = self.abort.cancelled() => return Happening::Aborted,
@@ -188,7 +188,7 @@ impl Sandbox {
                     };
                 }
                 look = look => {
-                    // Fails only when the runtime ends.
+                    // Fails only when the runtime shuts down.
                     let Ok((look, took)) = look else { continue };
                     self.last_look = took;
                     self.peak_bytes = self.peak_bytes.max(look.resident);
@@ -203,11 +203,11 @@ impl Sandbox {
         }
     }
 
-    /// What a process that has ended said before.
+    /// The message that an exited process sent just before, if any.
     async fn last_words(&mut self) -> Option<Event> {
         let heard = async {
             tokio::time::sleep(LAST_WORDS).await;
-            // What it started may hold a connection for ever.
+            // Processes that it started may hold a connection for ever.
             let _ = tokio::time::timeout(LAST_WORDS_AT_MOST, self.api.silent()).await;
         };
         tokio::select! {
@@ -217,7 +217,7 @@ impl Sandbox {
         }
     }
 
-    /// Why the Function's program was never started, where a jail ended before that.
+    /// Why the Function's program was not started, if the jail failed before that.
     pub(super) fn not_entered(&self) -> Option<StartError> {
         let failure = self.entry.as_ref()?.failure()?;
         Some(match failure {
@@ -229,23 +229,21 @@ impl Sandbox {
         })
     }
 
-    /// Whether the process ended.
     pub(super) fn has_exited(&self) -> bool {
         self.exit.borrow().is_some()
     }
 
-    /// Hands an invocation over.
+    /// Passes an invocation to the process.
     pub(super) async fn deliver(&self, delivery: Delivery) {
         self.api.deliver(delivery).await;
     }
 
-    /// The most memory that it took so far, in MB as Lambda reports it.
+    /// The most memory that it has used so far, in MB as Lambda reports it.
     pub(super) fn peak_megabytes(&mut self) -> u64 {
         self.peak_bytes = self.peak_bytes.max(self.tree.known_memory());
         self.peak_bytes.min(self.memory_limit()).div_ceil(1024 * 1024)
     }
 
-    /// Its processes.
     pub(super) fn tree(&self) -> &Arc<ProcessTree> {
         &self.tree
     }
@@ -255,22 +253,22 @@ impl Sandbox {
         self.api.close_but_waiting();
     }
 
-    /// From now on its processes are to be stopped, which [`ProcessTree::freeze`] does, until the next run.
+    /// Marks its processes as to be stopped until the next run. [`ProcessTree::freeze`] then stops them.
     pub(super) fn hold_still(&self) -> Arc<ProcessTree> {
         self.tree.stillness.want();
         Arc::clone(&self.tree)
     }
 
-    /// Lets it run again.
+    /// Lets its processes go on.
     pub(super) async fn thaw(&self) {
         if !self.tree.thaw() {
             let tree = Arc::clone(&self.tree);
-            // Fails only when the runtime ends, and the process with it.
+            // Fails only when the runtime shuts down, and the process with it.
             let _ = tokio::task::spawn_blocking(move || tree.thaw_after_all()).await;
         }
     }
 
-    /// Kills it with everything that it started, and waits until it is gone.
+    /// Kills it and everything that it started, and waits until it is gone.
     pub(super) async fn kill(&mut self) {
         let (tree, scratch) = (Arc::clone(&self.tree), self.scratch.clone());
         let killed = tokio::task::spawn_blocking(move || tree.kill(&scratch)).await;
@@ -310,12 +308,12 @@ impl From<Event> for Happening {
 async fn exit_of(exit: &mut watch::Receiver<Option<ExitStatus>>) -> ExitStatus {
     match exit.wait_for(Option::is_some).await.map(|status| *status) {
         Ok(Some(status)) => status,
-        // The task that waits for the process is gone, and with it the runtime: nobody will wait for this either.
+        // The task that waits for the process is gone, and the runtime with it: nothing will wait for this either.
         Ok(None) | Err(_) => std::future::pending().await,
     }
 }
 
-/// How the program ended, from how bubblewrap did: as shells do, it adds 128 to the number of a signal.
+/// The program's exit status, from that of bubblewrap: like shells, it adds 128 to the number of a signal.
 fn within_jail(status: ExitStatus) -> ExitStatus {
     match status.code() {
         Some(code @ 129..=192) => ExitStatus::from_raw(code - 128),
@@ -323,13 +321,13 @@ fn within_jail(status: ExitStatus) -> ExitStatus {
     }
 }
 
-/// Why a package's own `bootstrap` cannot be started, as far as that shows before it is tried.
+/// Checks whether a package's own `bootstrap` can be started, as far as that is possible without trying.
 ///
-/// In a jail the kernel decides, which looks there at what the Function sees. Without one the format is looked at here,
-/// because `exec` would not fail for a file that the machine does not know: it would hand it to a shell.
+/// In a jail the kernel decides, from what the Function sees there. Without one the format is checked here, because
+/// `exec` would not fail for an unknown format: it would run the file with a shell.
 fn check_bootstrap(bootstrap: &Path, is_jailed: bool) -> Result<(), StartError> {
     let invalid = |why: String| Err(StartError::InvalidEntrypoint(why));
-    // Not opened before this: it may be a link to anywhere.
+    // Not opened, because it may be a link to anywhere.
     if fs::symlink_metadata(bootstrap).is_err() {
         return invalid(format!("Couldn't find valid bootstrap(s): [{BOOTSTRAP} /opt/bootstrap]"));
     }
@@ -338,7 +336,7 @@ fn check_bootstrap(bootstrap: &Path, is_jailed: bool) -> Result<(), StartError> 
     }
     let mut head = [0; 20];
     let Ok(Ok(read)) = fs::File::open(bootstrap).map(|file| file.take(20).read(&mut head)) else {
-        // The kernel says why.
+        // The kernel will say why.
         return Ok(());
     };
     let machine = u16::from_le_bytes([head[18], head[19]]);
@@ -359,7 +357,7 @@ fn not_started(support: &Support, error: io::Error) -> StartError {
         (Support::Bootstrap, io::ErrorKind::PermissionDenied) => {
             StartError::InvalidEntrypoint(format!("fork/exec {BOOTSTRAP}: permission denied"))
         }
-        // The file is there: what is not is the program that its first line names.
+        // The file exists: the missing program is the one in its first line.
         (Support::Bootstrap, io::ErrorKind::NotFound) => {
             StartError::InvalidEntrypoint(format!("fork/exec {BOOTSTRAP}: no such file or directory"))
         }

@@ -1,4 +1,4 @@
-//! What this machine provides to every process of a Function.
+//! Everything on this machine that the processes of Functions share.
 
 use std::{io, path::Path};
 
@@ -14,26 +14,26 @@ use super::{
     jail::{Jail, JailMode},
 };
 
-/// The account that Functions are told they run in: nobody's.
+/// The AWS account that Functions see. It belongs to nobody.
 const ACCOUNT: &str = "000000000000";
 
-/// What processes are started with.
+/// Everything that processes are started with.
 pub(super) struct Site {
     pub(super) config: LocalLambdaConfig,
     pub(super) bootstraps: Bootstraps,
     pub(super) launcher: Launcher,
-    /// Or why there is none.
+    /// The error says why there is none.
     pub(super) jail: Result<Jail, String>,
-    /// Where this machine lets the server make control groups.
+    /// `None` if this machine does not let the server create control groups.
     pub(super) groups: Option<Groups>,
-    /// Where processes have their temporary files: a folder of this start of the server alone.
+    /// The folder for the processes' temporary files, used only by this run of the server.
     pub(super) scratch: tempfile::TempDir,
-    /// Cancelled when the runs in progress are to be killed.
+    /// Cancelled to kill the runs in progress.
     pub(super) abort: CancellationToken,
 }
 
 impl Site {
-    /// Prepares `folder`, the one of [`LocalLambdaConfig::prepare_folder`].
+    /// Prepares `folder`, which [`LocalLambdaConfig::prepare_folder`] returned.
     pub(super) fn prepare(folder: &Path, config: LocalLambdaConfig) -> Result<Self, MachineFailure> {
         let failed = |error: io::Error| MachineFailure::new("set up the local Lambda's folder", error);
         let scratch = scratch_folder(folder).map_err(failed)?;
@@ -56,7 +56,7 @@ impl Site {
         })
     }
 
-    /// The name by which Functions know themselves on AWS.
+    /// The name of a Function on AWS.
     pub(super) fn arn(&self, function: &FunctionName) -> String {
         let LocalLambdaConfig { region, prefix, .. } = &self.config;
         format!("arn:aws:lambda:{region}:{ACCOUNT}:function:{}", function.in_lambda(prefix))

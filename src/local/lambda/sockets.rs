@@ -1,5 +1,5 @@
-//! What the kernel knows of one TCP socket on this machine: asked by `sock_diag(7)`, which takes microseconds, where the
-//! table in `/proc/net` takes longer the more connections the machine has.
+//! Asks the kernel about one TCP socket, with `sock_diag(7)`. This takes microseconds, while the table in `/proc/net`
+//! takes longer the more connections the machine has.
 
 use std::{
     fs, io,
@@ -13,29 +13,29 @@ use rustix::net::{
     sockopt::{Timeout, set_socket_timeout},
 };
 
-/// How long the kernel may take to answer, which it does at once.
+/// How long the kernel may take to answer. Normally it answers immediately.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Socket {
-    /// Whose it is.
+    /// The user that owns it.
     pub(super) user: u32,
-    /// By which it is found among a process's open files.
+    /// Identifies it among a process's open files.
     pub(super) inode: u64,
 }
 
-/// The client's end, where the client is on this machine and has not hung up.
+/// The client's end, if the client is on this machine and has not hung up.
 pub(super) fn client(client: SocketAddr, server: SocketAddr) -> Option<Socket> {
     let (client, server) = (v4(client)?, v4(server)?);
     match ask(client, server) {
         Ok(found) => found,
-        // A kernel without it, or a container that is not let to ask.
+        // The kernel does not support it, or a container does not allow it.
         Err(_) => in_tables(client, server),
     }
 }
 
-/// Sockets that speak both versions of IP show IPv4 addresses in another form.
+/// Sockets for both versions of IP show IPv4 addresses in another form.
 fn v4(address: SocketAddr) -> Option<SocketAddrV4> {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => Some(SocketAddrV4::new(ip, address.port())),
@@ -43,7 +43,7 @@ fn v4(address: SocketAddr) -> Option<SocketAddrV4> {
     }
 }
 
-/// Asks for the socket whose own address is `own` and whose peer's is `peer`.
+/// Asks for the socket with the local address `own` and the remote address `peer`.
 fn ask(own: SocketAddrV4, peer: SocketAddrV4) -> io::Result<Option<Socket>> {
     let kernel = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
     set_socket_timeout(&kernel, Timeout::Recv, Some(PATIENCE))?;
@@ -53,7 +53,7 @@ fn ask(own: SocketAddrV4, peer: SocketAddrV4) -> io::Result<Option<Socket>> {
     read(answer.get(..count).unwrap_or(&answer), own, peer)
 }
 
-/// `struct nlmsghdr` and `struct inet_diag_req_v2`.
+/// A `struct nlmsghdr` and a `struct inet_diag_req_v2`.
 fn request(own: SocketAddrV4, peer: SocketAddrV4) -> [u8; 72] {
     const SOCK_DIAG_BY_FAMILY: u16 = 20;
     const NLM_F_REQUEST: u16 = 1;
@@ -64,18 +64,18 @@ fn request(own: SocketAddrV4, peer: SocketAddrV4) -> [u8; 72] {
     request[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     request[6..8].copy_from_slice(&NLM_F_REQUEST.to_ne_bytes());
     request[16..18].copy_from_slice(&[AF_INET, IPPROTO_TCP]);
-    // In whatever state it is.
+    // In any state.
     request[20..24].fill(0xff);
     request[24..26].copy_from_slice(&own.port().to_be_bytes());
     request[26..28].copy_from_slice(&peer.port().to_be_bytes());
     request[28..32].copy_from_slice(&own.ip().octets());
     request[44..48].copy_from_slice(&peer.ip().octets());
-    // Its cookie is not known.
+    // With any cookie.
     request[64..72].fill(0xff);
     request
 }
 
-/// `struct nlmsghdr` and `struct inet_diag_msg`, or an error.
+/// Parses a `struct nlmsghdr` and a `struct inet_diag_msg`, or an error.
 fn read(answer: &[u8], own: SocketAddrV4, peer: SocketAddrV4) -> io::Result<Option<Socket>> {
     const NLMSG_ERROR: u16 = 2;
     let number = |at: usize| answer.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes);
@@ -85,13 +85,13 @@ fn read(answer: &[u8], own: SocketAddrV4, peer: SocketAddrV4) -> io::Result<Opti
         let error = io::Error::from_raw_os_error(-number(16).ok_or_else(short)?.cast_signed());
         return if error.kind() == io::ErrorKind::NotFound { Ok(None) } else { Err(error) };
     }
-    // Where there is no such connection, it may be somebody who listens on that port.
+    // If there is no such connection, the kernel may return a listener on that port.
     let ports = [own.port().to_be_bytes(), peer.port().to_be_bytes()].concat();
     if answer.get(20..24).ok_or_else(short)? != ports {
         return Ok(None);
     }
     let (user, inode) = (number(80).ok_or_else(short)?, number(84).ok_or_else(short)?);
-    // One that was closed has no file any more.
+    // A closed socket has no file any more.
     Ok((inode != 0).then_some(Socket { user, inode: u64::from(inode) }))
 }
 
@@ -100,7 +100,7 @@ fn in_tables(own: SocketAddrV4, peer: SocketAddrV4) -> Option<Socket> {
         let end = |end: SocketAddrV4| format!("{}:{:04X}", shown(*end.ip()), end.port());
         (end(own), end(peer))
     };
-    // Programs that speak both versions of IP with one socket are in the second table, under a longer form.
+    // Sockets for both versions of IP are in the second table, with longer addresses.
     find(&fs::read_to_string("/proc/net/tcp").ok()?, &ends(in_table))
         .or_else(|| find(&fs::read_to_string("/proc/net/tcp6").ok()?, &ends(in_table_of_both)))
 }
@@ -113,7 +113,7 @@ fn find(table: &str, (own, peer): &(String, String)) -> Option<Socket> {
     })
 }
 
-/// The kernel prints the four bytes as one number of this machine's byte order.
+/// The kernel prints the four bytes as one number in this machine's byte order.
 fn in_table(ip: Ipv4Addr) -> String {
     format!("{:08X}", u32::from_ne_bytes(ip.octets()))
 }
@@ -143,7 +143,7 @@ mod tests {
             drop(stream);
             assert_eq!(ask(own, server).unwrap(), None, "{to}");
         }
-        // A listener is no client.
+        // A listener is not a client.
         let nobody = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1);
         assert_eq!(ask(server, nobody).unwrap(), None);
     }

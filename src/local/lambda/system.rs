@@ -6,7 +6,7 @@ pub(super) fn now() -> Timestamp {
     Timestamp::saturating_from_millis(jiff::Timestamp::now().as_millisecond())
 }
 
-/// The date, as the names of log streams begin with it.
+/// The current date, as in the names of log streams.
 pub(super) fn today() -> String {
     jiff::Timestamp::now().strftime("%Y/%m/%d").to_string()
 }
@@ -14,8 +14,8 @@ pub(super) fn today() -> String {
 /// `N` bytes that nobody can predict.
 pub(super) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    // Without random numbers no name is unique: there is nothing sensible left to do.
+    // Without random numbers no name is unique, and there is nothing sensible left to do.
     #[allow(clippy::expect_used)]
-    getrandom::fill(&mut bytes).expect("the operating system gives no random numbers");
+    getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
     bytes
 }

@@ -14,7 +14,7 @@ pub(super) struct MemoryLog {
 }
 
 impl MemoryLog {
-    /// What the runs for this Task or API Request logged, in its order.
+    /// The lines of this Task's or API Request's runs, in order.
     pub(super) fn of(&self, correlation: ObjectId) -> Vec<String> {
         let lines = self.lines.lock().unwrap();
         lines.iter().filter(|line| line.correlation == correlation).map(|line| line.message.clone()).collect()

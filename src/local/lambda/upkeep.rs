@@ -1,4 +1,4 @@
-//! What is done to processes that wait for work: they are frozen, watched, and ended after a while.
+//! Background work on idle processes: they are frozen, watched, and ended after a while.
 
 use std::{
     sync::{Arc, Weak},
@@ -12,18 +12,18 @@ use super::{
     process_tree::ProcessTree,
 };
 
-/// How often frozen processes are checked for whether they hold still.
+/// How often frozen processes are checked.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
-/// Does all of it until the pool is gone. To be called within a runtime.
+/// Starts all of it; it runs until the pool is gone. Must be called within a runtime.
 pub(super) fn start(pool: &Arc<Pool>, idle_after: Duration) {
     freeze_idle(pool);
     watch_frozen(Arc::downgrade(pool));
     reap_idle(Arc::downgrade(pool), idle_after);
 }
 
-/// Freezes processes that no call comes for, until the pool is gone. One task for all: a task and a timer for each call
-/// would be more than the rest of what a pool does for it.
+/// Freezes processes that stay idle, until the pool is gone. One task does it for all of them: a task and a timer per
+/// call would cost more than everything else that a pool does for a call.
 fn freeze_idle(pool: &Arc<Pool>) {
     let (pool, rested) = (Arc::downgrade(pool), Arc::clone(&pool.rested));
     tokio::spawn(async move {
@@ -44,13 +44,13 @@ fn freeze_idle(pool: &Arc<Pool>) {
     });
 }
 
-/// Ends frozen processes that do not hold still, until the pool is gone.
+/// Ends frozen processes that do something, until the pool is gone.
 fn watch_frozen(pool: Weak<Pool>) {
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(LOOK_AFTER).await;
             let Some(frozen) = pool.upgrade().map(|pool| pool.frozen()) else { return };
-            // One after the other: this is never urgent.
+            // One at a time: this is never urgent.
             for tree in frozen {
                 end_unless(Weak::clone(&pool), tree, ProcessTree::is_still).await;
             }
@@ -58,7 +58,7 @@ fn watch_frozen(pool: Weak<Pool>) {
     });
 }
 
-/// Ends the process of a tree unless what is done with it answers true. That takes a while and blocks.
+/// Ends the process of a tree if `is_fine` returns false. The check takes a while and blocks.
 async fn end_unless(pool: Weak<Pool>, tree: Arc<ProcessTree>, is_fine: fn(&ProcessTree) -> bool) {
     let asked = Arc::clone(&tree);
     let is_fine = tokio::task::spawn_blocking(move || is_fine(&asked)).await;
@@ -67,7 +67,7 @@ async fn end_unless(pool: Weak<Pool>, tree: Arc<ProcessTree>, is_fine: fn(&Proce
     }
 }
 
-/// Ends processes that were idle for too long, until the pool is gone.
+/// Ends processes that are idle for too long, until the pool is gone.
 fn reap_idle(pool: Weak<Pool>, idle_after: Duration) {
     tokio::spawn(async move {
         loop {

@@ -1,9 +1,9 @@
-//! The environment variables of a Function's process: those that Lambda sets, then those of its configuration; none of the
-//! server's own. <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
+//! The environment variables of a Function's process: Lambda's, then those of the Function's configuration, and none of
+//! the server's own. <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 //!
-//! Without a jail, Lambda's fixed folders are folders of this machine: `/var/task` is the package's, `/var/runtime` the
-//! bootstraps', and `TMPDIR` is added, because `/tmp` is not the process's own. In a jail, our bootstraps are told where
-//! their socket is, and do not pass that on.
+//! Without a jail, variables that name Lambda's fixed folders name folders of this machine: the package's for
+//! `/var/task`, the bootstraps' for `/var/runtime`. `TMPDIR` is added, because `/tmp` is not private to the process. In
+//! a jail, our bootstraps are told the path of their socket, and do not pass it on.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -11,14 +11,14 @@ use tasklane_model::RuntimeFamily;
 
 use super::{jail, runtimes::Support, start::Start};
 
-/// Where layers would be in Lambda. There are none here, but paths name the folder as Lambda's do.
+/// Lambda's folder for layers. It is empty here, but Lambda's paths contain it.
 const LAYERS: &str = "/opt";
 
-/// Where our bootstraps find the socket of their jail.
+/// The variable that tells our bootstraps the path of their socket in the jail.
 const SOCKET: &str = "_TASKLANE_RUNTIME_SOCKET";
 
-/// The variables that are the same for every process. The credentials are fake: an SDK that finds none searches for some,
-/// and hangs.
+/// The variables that are the same for all processes. The credentials are fake: an SDK without credentials would search
+/// for some, and hang.
 const SAME_FOR_ALL: [(&str, &str); 11] = [
     ("AWS_ACCESS_KEY_ID", "LOCALLOCALLOCALLOCAL"),
     ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
@@ -33,7 +33,7 @@ const SAME_FOR_ALL: [(&str, &str); 11] = [
     ("_AWS_XRAY_DAEMON_PORT", "2000"),
 ];
 
-/// What the variables of a process depend on.
+/// The inputs that the variables of a process depend on.
 pub(super) struct Variables<'a> {
     pub(super) start: &'a Start<'a>,
     /// The folder of the code, as the process sees it.
@@ -43,7 +43,7 @@ pub(super) struct Variables<'a> {
 }
 
 impl Variables<'_> {
-    /// All of them. The Function's configuration overrides Lambda's.
+    /// All variables. The Function's configuration overrides Lambda's.
     pub(super) fn all(&self) -> BTreeMap<String, String> {
         let same = SAME_FOR_ALL.into_iter().map(|(name, value)| (name, value.to_owned()));
         let own = same.chain(self.of_process()).chain(self.of_runtime()).map(|(name, value)| (name.to_owned(), value));
@@ -105,7 +105,7 @@ impl Variables<'_> {
         [execution, modules].into_iter().chain(socket).collect()
     }
 
-    /// Lambda's `PATH`, with the interpreter's folder where Lambda has `/var/lang/bin`.
+    /// Lambda's `PATH`, with the interpreter's folder in place of `/var/lang/bin`.
     fn path(&self) -> String {
         let system = format!("/usr/local/bin:/usr/bin/:/bin:{LAYERS}/bin");
         let interpreter = match self.start.support {

@@ -1,4 +1,4 @@
-//! What was deployed: one file a version, written once, so that a restart can still run it.
+//! The deployed versions: one file each, written once, so that they can run after a restart.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,20 +20,20 @@ use super::{
     package::UnpackError,
 };
 
-/// One version of a Function: everything that a run needs to know.
+/// One version of a Function: everything that is needed to run it.
 #[derive(Clone)]
 pub(super) struct Version {
     pub(super) function: FunctionName,
-    /// What [`Deployment::version`] says.
+    /// The same as [`Deployment::version`].
     pub(super) id: String,
     pub(super) code: CodeSha256,
-    /// Where its files are.
+    /// The folder of its code.
     pub(super) code_path: PathBuf,
     pub(super) configuration: Configuration,
 }
 
 impl Version {
-    /// Whether this is that version of that Function.
+    /// Whether this is the same version of the same Function.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.id == other.id && self.function == other.function
     }
@@ -45,7 +45,7 @@ impl fmt::Debug for Version {
     }
 }
 
-/// A version's file. Its environment holds secrets: the folder is its owner's alone.
+/// The content of a version's file. It may contain secrets, in the environment, so only the owner can enter the folder.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Stored {
@@ -54,13 +54,14 @@ struct Stored {
     configuration: Configuration,
 }
 
-/// Every version of every Function.
+/// All versions of all Functions.
 #[derive(Debug)]
 pub(super) struct Versions {
     folder: PathBuf,
     code: CodeStore,
     loaded: Mutex<BTreeMap<(FunctionName, String), Arc<Version>>>,
-    /// Held while packages come and go, so that none is swept away between its unpacking and its version's file.
+    /// Held while packages are added or removed, so that none is removed after it was unpacked and before its version's
+    /// file is written.
     packages: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -72,7 +73,8 @@ impl Versions {
         Ok(Self { folder, code, loaded: Mutex::default(), packages: Arc::default() })
     }
 
-    /// Writes a version's file, and unpacks its code unless that is here. Without `code`, `current` names it.
+    /// Writes a version's file, and unpacks its code unless that was done before. Without `code`, `current` identifies
+    /// the code.
     pub(super) async fn deploy(
         &self,
         spec: &FunctionSpec,
@@ -100,18 +102,18 @@ impl Versions {
             serde_json::to_vec_pretty(&stored).map_err(|error| MachineFailure::new("write the version", error))?;
         let version = hex::encode(&Sha256::digest(&text)[..16]);
         let file = self.file(&spec.name, &version);
-        // Written again when it is there already: the file's time is when the version was deployed last.
+        // Rewritten if it exists: the file's time is when the version was last deployed.
         write_private(&file, &text).map_err(|error| MachineFailure::new("write the version", error))?;
         Ok(Deployment { version, code_sha256: stored.code_sha256 })
     }
 
-    /// The version, when it was deployed and not removed.
+    /// The version, if it was deployed and not removed.
     pub(super) fn find(&self, function: &FunctionName, id: &str) -> io::Result<Option<Arc<Version>>> {
         let key = (function.clone(), id.to_owned());
         if let Some(version) = self.loaded().get(&key) {
             return Ok(Some(version.clone()));
         }
-        // The id comes from the Function's record; one that is no hash names no file.
+        // The id comes from the Function's record; one that is not a hash names no file.
         if !id.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(None);
         }
@@ -132,13 +134,14 @@ impl Versions {
         Ok(Some(version))
     }
 
-    /// When the version was deployed last; `None` when it is not there.
+    /// When the version was last deployed; `None` if it does not exist.
     pub(super) fn deployed_at(&self, function: &FunctionName, id: &str) -> Option<SystemTime> {
         fs::metadata(self.file(function, id)).and_then(|file| file.modified()).ok()
     }
 
-    /// Forgets a version that was `deployed` then; whether it did. One that was deployed again since stays, and so does
-    /// the newest: a version is named by what it holds, and going back to it deploys the same one again.
+    /// Removes a version that was last deployed at `deployed`. Returns whether it did. A version that was deployed
+    /// again since stays, and so does the newest one: versions are named after their content, so going back to an older
+    /// state deploys the same version again.
     pub(super) async fn drop_replaced(
         &self,
         function: &FunctionName,
@@ -153,14 +156,14 @@ impl Versions {
         removed(fs::remove_file(self.file(function, id))).map(|()| true)
     }
 
-    /// Forgets a Function.
+    /// Removes all versions of a Function.
     pub(super) async fn remove(&self, function: &FunctionName) -> Result<(), MachineFailure> {
         let _packages = self.packages.lock().await;
         self.loaded().retain(|(name, _), _| name != function);
         removed(fs::remove_dir_all(self.folder.join(function.as_str())))
     }
 
-    /// Removes the packages that neither a version nor a running process needs.
+    /// Removes the packages that no version and no running process needs.
     pub(super) async fn sweep_code(&self, running: &BTreeSet<CodeSha256>) -> Result<(), MachineFailure> {
         let _packages = self.packages.lock().await;
         let swept = self.used_code().and_then(|mut used| {
@@ -205,7 +208,7 @@ impl Versions {
     }
 }
 
-/// A file that does not exist counts as removed.
+/// A missing file counts as removed.
 fn removed(result: io::Result<()>) -> Result<(), MachineFailure> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(MachineFailure::new("remove the version", error)),
@@ -216,8 +219,8 @@ fn removed(result: io::Result<()>) -> Result<(), MachineFailure> {
 fn write_private(file: &Path, text: &[u8]) -> io::Result<()> {
     let folder = file.parent().ok_or_else(|| io::Error::other("no folder"))?;
     create_private(folder)?;
-    // `NamedTempFile` has mode 0600. Its name has no `.json`, but it is gone before anybody looks unless the server
-    // was killed; beside the folder, so that nothing takes it for a version.
+    // `NamedTempFile` has mode 0600. It is created beside the folder, so that nothing takes it for a version if the
+    // server is killed before the rename.
     let unfinished = tempfile::NamedTempFile::new_in(folder.parent().and_then(Path::parent).unwrap_or(folder))?;
     fs::write(unfinished.path(), text)?;
     unfinished.persist(file).map_err(|error| error.error)?;

@@ -1,6 +1,6 @@
-//! A small process that outlives the server by a moment, to kill what a killed server leaves behind.
+//! A small process that outlives the server for a moment and kills the processes that a killed server leaves behind.
 //!
-//! The server's own children die with it (see [`super::isolation`]), but what those started would live on.
+//! The server's own children die with it (see [`super::isolation`]), but their children would live on.
 
 use std::{
     io,
@@ -10,12 +10,12 @@ use std::{
 
 use std::os::unix::process::CommandExt;
 
-/// Waits for its standard input to end, which it does when the server does, however that ended; then kills what the server
-/// left, and removes its scratch folder and its control groups.
+/// Waits until its standard input ends, which happens when the server ends in any way. Then it kills the processes that
+/// the server left, and removes its scratch folder and its control groups.
 ///
-/// What was started without a jail has that folder in its environment, and what was started in one has a file of it
-/// among its mounts, neither of which it can change. Where the server is an ordinary user, a jailed Function can have
-/// taken away by `ptrace` what would have ended its jail with the server.
+/// Processes without a jail have the scratch folder in their environment, and jailed ones have a file of it among their
+/// mounts. They can change neither. If the server is an ordinary user, a jailed Function could use `ptrace` to remove
+/// the link that ends its jail with the server.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 while read -r _; do :; done
@@ -40,10 +40,10 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Watches over the processes that have a file of the `scratch` folder, or its name in their environment, and over the
-    /// control groups in this one.
+    /// Watches over processes that have a file of the `scratch` folder mounted or its name in their environment, and
+    /// over the control groups in `groups`.
     pub(super) fn start(scratch: &Path, groups: Option<&Path>) -> io::Result<Self> {
-        // Mounts are shown as their file system has them, which may lie anywhere.
+        // Mounts show paths within their file system, which may be mounted anywhere.
         let tail = |folder: &Path| {
             let above = folder.parent()?.file_name()?;
             Some(Path::new("/").join(above).join(folder.file_name()?).join(""))
@@ -57,7 +57,7 @@ impl Watchdog {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Out of reach of the Ctrl-C that ends the server.
+            // In another process group, so that the Ctrl-C that ends the server does not end it.
             .process_group(0)
             .spawn()?;
         Ok(Self { process })
@@ -66,7 +66,7 @@ impl Watchdog {
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        // Its work is done in an orderly end; without this it would wait on, or be left a zombie.
+        // In an orderly shutdown there is nothing left to do. Without this it would stay, or become a zombie.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -78,8 +78,8 @@ mod tests {
 
     use super::*;
 
-    /// As a Function in a jail is that has freed itself of what ends it with its server: it has nothing of the server in
-    /// its environment, and is nobody's child.
+    /// The process looks like a jailed Function that no longer dies with its server: it has nothing of the server in
+    /// its environment, and is not a child of it.
     #[test]
     fn a_jail_that_has_freed_itself_does_not_outlive_the_server() {
         crate::tests::install_bubblewrap();
@@ -109,7 +109,7 @@ mod tests {
         assert!(!left.wait().unwrap().success());
         watchdog.process.wait().unwrap();
         assert!(!scratch.exists());
-        assert!(stranger.try_wait().unwrap().is_none(), "it is somebody else's");
+        assert!(stranger.try_wait().unwrap().is_none(), "it does not belong to the server");
         stranger.kill().unwrap();
         stranger.wait().unwrap();
     }

@@ -1,4 +1,4 @@
-//! How much room log lines may take.
+//! Limits on the disk space of log lines.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,26 +9,26 @@ use nix::sys::statvfs::statvfs;
 
 use super::DEFAULT_RETENTION;
 
-/// What the store may take of the disk, unless that is small.
+/// How much disk space the store may take, unless the disk is small.
 const STORE_BYTES: u64 = 1024 * 1024 * 1024;
-/// What is left free on the disk for the rest of the service, unless that is small.
+/// How much disk space is left free for the rest of the service, unless the disk is small.
 const RESERVE_BYTES: u64 = 256 * 1024 * 1024;
-/// The most that either takes of a small disk.
+/// On a small disk each of these is limited to this fraction.
 const SHARE: u64 = 4;
 
-/// How long lines are kept, and how much room they may take.
+/// How long lines are kept, and how much space they may take.
 #[derive(Clone, Copy, Debug)]
 pub struct LogLimits {
     /// How long a line is kept.
     pub retention: Duration,
-    /// The most bytes of the store. When it grows beyond, the oldest lines go.
+    /// The most bytes in the store. Beyond that, the oldest lines are deleted.
     pub store_bytes: u64,
-    /// Below so many free bytes on its disk no line is written down. Runs go on.
+    /// If fewer bytes are free on the disk, lines are dropped. Runs go on.
     pub reserve_bytes: u64,
 }
 
 impl LogLimits {
-    /// Two weeks and 1 GB, of which a small disk leaves less, and 256 MB for others.
+    /// Two weeks, 1 GB for the store and 256 MB left free, the last two less on a small disk.
     pub fn for_disk_of(folder: &Path) -> Self {
         let whole = statvfs(folder).map(|disk| disk.blocks().saturating_mul(disk.fragment_size()));
         let share = whole.map_or(u64::MAX, |bytes| bytes / SHARE);
@@ -40,29 +40,29 @@ impl LogLimits {
     }
 }
 
-/// Whether there is room on the disk for lines.
+/// Whether the disk has room for lines.
 #[derive(Debug)]
 pub(super) struct Room {
     folder: PathBuf,
     reserve: u64,
     asked: Option<Instant>,
-    /// What was written since it was last asked.
+    /// Bytes written since the last check.
     written: u64,
     is_short: bool,
 }
 
-/// So often, and after so many bytes, the disk is asked again.
+/// The disk is checked again after this time, or after this many bytes.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 pub(super) const ASK_AFTER: u64 = 1024 * 1024;
 
-/// What asking the disk showed.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// As before: there is room, or there is none.
+    /// Unchanged.
     Same,
-    /// There is none any more.
+    /// There is no room any more.
     BecameShort,
-    /// There is some again.
+    /// There is room again.
     HasRoom,
 }
 
@@ -71,18 +71,18 @@ impl Room {
         Self { folder: folder.to_owned(), reserve, asked: None, written: 0, is_short: false }
     }
 
-    /// Whether lines are to be dropped, as far as is known.
+    /// Whether lines must be dropped, according to the last check.
     pub(super) fn is_short(&self) -> bool {
         self.is_short
     }
 
-    /// Looks at the disk, if it is time to, before so many bytes are written.
+    /// Checks the disk if it is time to, before this many bytes are written.
     pub(super) fn look(&mut self, bytes: u64) -> Finding {
         self.written += bytes;
         if self.written < ASK_AFTER && self.asked.is_some_and(|asked| asked.elapsed() < ASK_EVERY) {
             return Finding::Same;
         }
-        // Where the disk does not say, writing does.
+        // If the disk cannot be checked, the write itself will fail.
         let free = statvfs(&self.folder).map(|disk| disk.blocks_available().saturating_mul(disk.fragment_size()));
         self.learn(free.unwrap_or(u64::MAX))
     }
@@ -108,7 +108,7 @@ mod tests {
         let mut room = Room::on_disk_of(Path::new("/"), 0);
         assert_eq!((room.look(1), room.is_short()), (Finding::Same, false));
         room.reserve = u64::MAX;
-        // The last finding holds until much was written.
+        // The last result stands until many bytes were written.
         assert_eq!(room.look(ASK_AFTER), Finding::BecameShort);
         assert!(room.is_short());
         assert_eq!(room.learn(u64::MAX), Finding::HasRoom);

@@ -1,7 +1,7 @@
 //! The Logs port on one machine: the lines of every run in `<data-dir>/logs.sqlite`.
 //!
-//! Lines are found by the Task or API Request that they were logged for, from the moment they are logged. They outlive
-//! their Function and expire after a retention.
+//! Lines can be read by the Task or API Request that they belong to as soon as they are logged. They outlive their
+//! Function and are deleted after the retention.
 
 mod limits;
 mod store;
@@ -22,13 +22,13 @@ use tasklane_lambda_local::{LogSink as _, LoggedLine};
 pub use limits::LogLimits;
 pub use writer::LogWriter;
 
-/// How long lines are kept unless told otherwise: two weeks.
+/// How long lines are kept by default: two weeks.
 pub const DEFAULT_RETENTION: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// Shows lines as they are logged, some at once, on the thread that writes them down: it should be quick.
+/// Receives lines as they are logged, several at once, on the thread that writes them to the store: it should be quick.
 pub type LiveLog = Arc<dyn Fn(&[LoggedLine]) + Send + Sync>;
 
-/// The store of log lines. Cloning is cheap and shares it.
+/// The store of log lines. Clones share it and are cheap.
 #[derive(Clone)]
 pub struct LocalLogs {
     reader: Arc<Mutex<Connection>>,
@@ -36,13 +36,13 @@ pub struct LocalLogs {
 }
 
 impl LocalLogs {
-    /// Opens or creates `logs.sqlite` in `data_dir`, which must exist, and starts the thread that writes to it.
-    /// Every line is also given to `live`, in the order of the store.
+    /// Opens or creates `logs.sqlite` in `data_dir`, which must exist, and starts the thread that writes to it. Every
+    /// line is also passed to `live`, in the order of the store.
     pub fn open(data_dir: &Path, retention: Duration, live: Option<LiveLog>) -> Result<Self, PortError> {
         Self::open_with(data_dir, LogLimits { retention, ..LogLimits::for_disk_of(data_dir) }, live)
     }
 
-    /// [`LocalLogs::open`] with other limits than the disk's.
+    /// Like [`LocalLogs::open`], with explicit limits.
     pub fn open_with(data_dir: &Path, limits: LogLimits, live: Option<LiveLog>) -> Result<Self, PortError> {
         let file = data_dir.join("logs.sqlite");
         let failed = |error| PortError::new("open the log store", error);
@@ -52,7 +52,6 @@ impl LocalLogs {
         Ok(Self { reader: Arc::new(Mutex::new(reader)), writer })
     }
 
-    /// Where lines go in.
     pub fn writer(&self) -> &LogWriter {
         &self.writer
     }
@@ -61,7 +60,7 @@ impl LocalLogs {
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, PortError> {
-        // Runs do not wait until their lines are written down, so readers do.
+        // Runs do not wait until their lines are written, so readers do.
         self.writer.flush().await;
         let reader = self.reader.clone();
         let run = move || query(&reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
@@ -190,7 +189,7 @@ mod tests {
         let text = "x".repeat(100_000);
         for number in 0..200 {
             logs.writer().write(line("f", 1, number, &format!("{number} {text}"))).await;
-            // A batch is written in one piece.
+            // A batch is written in one transaction.
             if number % 10 == 9 {
                 logs.writer().flush().await;
             }

@@ -1,4 +1,4 @@
-//! The table of lines, and every statement on it.
+//! The table of lines, and all SQL on it.
 
 use std::path::Path;
 
@@ -8,15 +8,15 @@ use tasklane_ports::{LogLine, LogPage};
 
 use tasklane_lambda_local::LoggedLine;
 
-/// Opens the database, creating the table when it is not there.
+/// Opens the database and creates the table if it does not exist.
 pub(super) fn open(file: &Path) -> rusqlite::Result<Connection> {
-    // What Functions log may be anybody's secret.
+    // Functions may log secrets.
     let _ = std::os::unix::fs::OpenOptionsExt::mode(std::fs::OpenOptions::new().create(true).append(true), 0o600)
         .open(file);
     let db = Connection::open(file)?;
     db.busy_timeout(std::time::Duration::from_secs(10))?;
-    // A reader never waits for the writer, and a commit costs no fsync: a power cut may take the last lines, a crash
-    // of the process does not.
+    // Readers never wait for the writer, and a commit needs no fsync: a power cut may lose the last lines, a crash of
+    // the process does not.
     db.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = NORMAL;
@@ -36,7 +36,7 @@ pub(super) fn open(file: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-/// Writes the lines down, all or none.
+/// Inserts all of the lines or none.
 pub(super) fn insert(db: &mut Connection, lines: &[LoggedLine]) -> rusqlite::Result<()> {
     let transaction = db.transaction()?;
     {
@@ -51,19 +51,19 @@ pub(super) fn insert(db: &mut Connection, lines: &[LoggedLine]) -> rusqlite::Res
     transaction.commit()
 }
 
-/// Drops what is older than `before`.
+/// Deletes lines older than `before`.
 pub(super) fn prune(db: &Connection, before: Timestamp) -> rusqlite::Result<usize> {
     db.execute("DELETE FROM lines WHERE time < ?1", [before.as_millis()])
 }
 
-/// Drops the oldest lines until the rest takes somewhat less than `most` bytes. The file keeps its size, and what comes
-/// takes the place of what goes.
+/// Deletes the oldest lines until the rest takes slightly less than `most` bytes. The file keeps its size; new lines
+/// reuse the space.
 pub(super) fn shrink(db: &mut Connection, most: u64) -> rusqlite::Result<()> {
     let taken = taken_bytes(db)?;
     if taken <= most {
         return Ok(());
     }
-    // A sixteenth more than must be, so that not each few lines cost a search for the oldest.
+    // A sixteenth more than necessary, so that the oldest lines are not searched for after every few new ones.
     let mut excess = taken - most + most / 16;
     let last = {
         let mut oldest = db.prepare_cached("SELECT id, octet_length(message) FROM lines ORDER BY id")?;
@@ -80,7 +80,7 @@ pub(super) fn shrink(db: &mut Connection, most: u64) -> rusqlite::Result<()> {
     db.execute("DELETE FROM lines WHERE id <= ?1", [last]).map(|_| ())
 }
 
-/// What a line takes beside its text: its other columns, and its entries in three indexes.
+/// What a line takes besides its text: its other columns and its entries in three indexes.
 const LINE_OVERHEAD: u64 = 250;
 
 /// How many bytes of the file are in use.

@@ -1,4 +1,4 @@
-//! The thread that writes lines down: SQLite blocks, and one transaction for many lines is what makes it quick.
+//! The thread that writes lines to the store: SQLite blocks, and one transaction for many lines makes it fast.
 
 use std::{
     io,
@@ -19,11 +19,11 @@ use super::{
     store,
 };
 
-/// Takes lines. Cloning is cheap; the thread ends when the last clone is gone.
+/// Accepts lines. Clones are cheap; the thread ends when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct LogWriter {
     queue: mpsc::Sender<Message>,
-    /// A permit for each byte that may wait.
+    /// One permit for each byte that may wait.
     bytes: Arc<Semaphore>,
 }
 
@@ -32,16 +32,16 @@ enum Message {
     Flush(oneshot::Sender<()>),
 }
 
-/// How many lines, and how many bytes of them, wait at most. A Function that logs faster than a disk can write is slowed
+/// How many lines, and how many bytes of them, may wait. A Function that logs faster than the disk can write is slowed
 /// down by its full pipe.
 const QUEUE: usize = 4096;
 const QUEUED_BYTES: u32 = 16 * 1024 * 1024;
-/// How long the first line waits for others: most come in threes, and a transaction costs more than many lines.
+/// How long the first line waits for others: most come in threes, and a transaction costs more than many lines do.
 const GATHER: Duration = Duration::from_millis(5);
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 impl LogWriter {
-    /// Writes into the store in `folder`.
+    /// Writes to the store in `folder`.
     pub(super) fn start(db: Connection, folder: &Path, limits: LogLimits, live: Option<LiveLog>) -> io::Result<Self> {
         let (queue, mut messages) = mpsc::channel(QUEUE);
         let bytes = Arc::new(Semaphore::new(QUEUED_BYTES as usize));
@@ -73,10 +73,10 @@ impl LogWriter {
 }
 
 impl LogSink for LogWriter {
-    /// Waits while as many lines wait as may.
+    /// Waits while the queue is full.
     fn write(&self, line: LoggedLine) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            // Neither is closed before the thread dies, and a panic of the thread is reported.
+            // Neither is closed before the thread ends, and a panic of the thread is reported.
             if let Ok(permits) = self.bytes.acquire_many(weight(&line)).await {
                 permits.forget();
             }
@@ -94,7 +94,7 @@ impl LogSink for LogWriter {
     }
 }
 
-/// How many bytes a line takes while it waits.
+/// How many bytes a line takes in the queue.
 fn weight(line: &LoggedLine) -> u32 {
     u32::try_from(line.message.len()).unwrap_or(u32::MAX).clamp(1, QUEUED_BYTES)
 }
@@ -105,16 +105,16 @@ struct Desk {
     live: Option<LiveLog>,
     limits: LogLimits,
     room: Room,
-    /// What was written since the store was measured.
+    /// Bytes written since the store was last measured.
     unmeasured: u64,
-    /// How many lines were dropped for lack of room.
+    /// How many lines were dropped because the disk was full.
     omitted: u64,
-    /// Whether the last lines could not be written.
+    /// Whether the last write failed.
     fails: bool,
 }
 
 impl Desk {
-    /// Writes lines, tells the callers that wait for it, and returns how many bytes no longer wait.
+    /// Writes lines, notifies callers that wait for a flush, and returns how many bytes left the queue.
     fn take(&mut self, batch: Vec<Message>) -> usize {
         let mut lines = Vec::with_capacity(batch.len());
         let mut waiting = Vec::new();
@@ -146,7 +146,7 @@ impl Desk {
             }
             Finding::HasRoom => {
                 let lines = std::mem::take(&mut self.omitted);
-                tracing::warn!(lines, "log lines are written again; {lines} were dropped for lack of room");
+                tracing::warn!(lines, "there is room for log lines again; {lines} were dropped");
             }
         }
         if self.room.is_short() {
@@ -154,7 +154,7 @@ impl Desk {
             return;
         }
         let written = store::insert(&mut self.db, lines);
-        // Losing log lines must not stop the runs that logged them, and is said once, not for each of them.
+        // Losing log lines must not stop the runs that logged them. It is reported once, not for each run.
         if let (Err(error), false) = (&written, self.fails) {
             tracing::error!(%error, lines = lines.len(), "could not write {} log lines: {error}", lines.len());
         }

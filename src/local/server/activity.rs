@@ -1,5 +1,5 @@
-//! What a connection is doing, for those who look at it from outside: the one who serves its requests, and the one who has
-//! to choose which connection goes when there are too many.
+//! What a connection is doing. The connection itself reports it; the server's request loop and the limit on connections
+//! ([`super::crowd`]) read it.
 
 use std::{
     collections::VecDeque,
@@ -13,16 +13,15 @@ use std::{
 
 use tasklane_model::Error;
 
-/// How long a client that is to send or to read may do nothing before it has to make room for others.
+/// How long a client may pause while it should send or read, before its connection may be closed for another one.
 const HESITATION: Duration = Duration::from_secs(5);
 
-/// What one connection is doing.
 #[derive(Debug)]
 pub struct Activity {
     began: Instant,
-    /// When bytes last went either way, in milliseconds since it began.
+    /// When bytes were last sent or received, in milliseconds since `began`.
     moved: AtomicU64,
-    /// Requests whose answers have not been handed over whole.
+    /// Requests whose responses have not been passed on completely.
     in_flight: AtomicUsize,
     inner: Mutex<Inner>,
 }
@@ -30,20 +29,21 @@ pub struct Activity {
 #[derive(Debug, Default)]
 struct Inner {
     waits_for_client: bool,
-    /// For each head that was handed to the HTTP library and not yet served: why it is refused, if it is.
+    /// For each request head that went to the HTTP library and is not served yet: the error to answer with, if it is
+    /// refused.
     heads: VecDeque<Option<Error>>,
-    /// Waits for the last answer to be handed over.
+    /// Woken when the last response has been passed on.
     rest: Option<Waker>,
 }
 
-/// How easily a connection can be done without.
+/// How easily a connection can be spared, easiest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
-    /// Nothing is asked of it.
+    /// No request is in progress.
     Idle,
-    /// Its client neither sends what it announced nor reads what it asked for.
+    /// Its client has stopped sending a request or reading a response.
     Hesitating,
-    /// It is being worked for.
+    /// The server is working on its request.
     Busy,
 }
 
@@ -57,29 +57,29 @@ impl Activity {
         }
     }
 
-    /// Bytes came or went.
+    /// Notes that bytes were sent or received.
     pub fn moved(&self) {
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.moved.store(millis, Ordering::Relaxed);
     }
 
-    /// Whether nothing goes on until the client sends or reads more.
+    /// Sets whether nothing happens until the client sends or reads more.
     pub fn waits_for_client(&self, waits: bool) {
         self.lock().waits_for_client = waits;
     }
 
-    /// A head goes to the HTTP library; it is to be refused, if there is an error.
+    /// Notes that a head goes to the HTTP library, and the error to answer with if the request is refused.
     pub fn head(&self, refused: Option<Error>) {
         self.in_flight.fetch_add(1, Ordering::SeqCst);
         self.lock().heads.push_back(refused);
     }
 
-    /// The HTTP library has read the next head: why it is refused, if it is.
+    /// Called when the HTTP library has read the next head. Returns the error to answer with if the request is refused.
     pub fn served(&self) -> Option<Error> {
         self.lock().heads.pop_front().flatten()
     }
 
-    /// An answer was handed over whole, or nobody wants it any more.
+    /// Notes that a response was passed on completely, or was abandoned.
     pub fn answered(&self) {
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
         let rest = self.lock().rest.take();
@@ -88,7 +88,7 @@ impl Activity {
         }
     }
 
-    /// Whether no request is in flight. A caller that is told otherwise is woken when none is.
+    /// Whether no request is in flight. If one is, `waker` is woken when there is none.
     pub fn rests(&self, waker: &Waker) -> bool {
         if self.in_flight.load(Ordering::SeqCst) == 0 {
             return true;
@@ -97,7 +97,7 @@ impl Activity {
         self.in_flight.load(Ordering::SeqCst) == 0
     }
 
-    /// How easily the connection can be done without, and since when that is so.
+    /// How easily the connection can be spared, and since when.
     pub fn standing(&self) -> (Standing, Instant) {
         let since = self.began + Duration::from_millis(self.moved.load(Ordering::Relaxed));
         let standing = if self.lock().waits_for_client {

@@ -1,7 +1,7 @@
-//! How many connections there are, and who goes when there are too many.
+//! Limits the number of connections, and decides which one is closed when there are too many.
 //!
-//! A machine that has no descriptor left serves nobody and starts no Function. So there is room for a part of them only;
-//! and since anybody can take all of that, a newcomer takes the place of a connection that nothing is asked of.
+//! A server without free file descriptors cannot accept connections or start Functions, so connections may take only
+//! some of them. A client could take all of those, so a new connection replaces an idle one.
 
 use std::{
     collections::HashMap,
@@ -19,32 +19,31 @@ use super::activity::{Activity, Standing};
 /// How many connections there may be at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// In all.
+    /// Over all addresses.
     pub total: usize,
-    /// From one address; an IPv6 network of 64 bits is one.
+    /// From one address. An IPv6 /64 network is one address.
     pub per_address: usize,
 }
 
 impl Limits {
-    /// More than this many serve nobody better.
+    /// More connections than this are of no use.
     const MOST: usize = 4096;
     const FEWEST: usize = 16;
 
-    /// What a process with so many descriptors can bear: half of them are for everything else, Functions above all.
+    /// The limits for a process with this many descriptors: half of them are for everything else, mainly Functions.
     pub fn of_descriptors(descriptors: u64) -> Self {
         let half = usize::try_from(descriptors / 2).unwrap_or(Self::MOST);
         let total = half.clamp(Self::FEWEST, Self::MOST);
         Self { total, per_address: total / 2 }
     }
 
-    /// What this process can bear.
+    /// The limits for this process.
     pub fn of_this_process() -> Self {
         let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
         Self::of_descriptors(descriptors)
     }
 }
 
-/// All connections of a server.
 #[derive(Debug)]
 pub struct Crowd {
     limits: Limits,
@@ -65,20 +64,19 @@ struct Member {
     leave: CancellationToken,
 }
 
-/// One connection's place; it is free again when this is dropped.
+/// The place of one connection, freed when dropped.
 #[derive(Debug)]
 pub struct Place {
     crowd: Arc<Crowd>,
     number: u64,
-    /// What the connection is doing.
     pub activity: Arc<Activity>,
-    /// Cancelled when the connection has to end.
+    /// Cancelled when the connection has to close.
     pub leave: CancellationToken,
 }
 
 enum Entry {
     Place(Place),
-    /// Somebody is about to leave.
+    /// A connection is about to close.
     Soon,
     Full,
 }
@@ -88,8 +86,8 @@ impl Crowd {
         Arc::new(Self { limits, members: Mutex::default(), left: Notify::new() })
     }
 
-    /// A place for a connection from this address, where somebody else's is taken away if need be. `None`: every connection
-    /// that could go is being worked for.
+    /// A place for a connection from this address, which may replace another connection. `None` if every connection
+    /// that could be replaced is busy.
     pub async fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         loop {
             let mut left = std::pin::pin!(self.left.notified());
@@ -126,8 +124,8 @@ impl Crowd {
 }
 
 impl Members {
-    /// Sends one away, of this network or of any: the idle before the hesitating, of the network with the most of them first,
-    /// and the one that has been so for the longest time.
+    /// Closes a connection of this network, or of any: idle before hesitating ones, then of the network that has the
+    /// most, then the one that has been so the longest.
     fn dismiss_one(&self, scope: Option<IpAddr>) -> Entry {
         let in_scope = || self.all.values().filter(|member| scope.is_none_or(|network| member.network == network));
         if in_scope().any(|member| member.leave.is_cancelled()) {
@@ -154,12 +152,12 @@ impl Members {
 impl Drop for Place {
     fn drop(&mut self) {
         self.crowd.lock().all.remove(&self.number);
-        // Both listeners may wait.
+        // More than one listener may be waiting.
         self.crowd.left.notify_waiters();
     }
 }
 
-/// The address by which a client is counted: the owner of an IPv6 address owns a network of them.
+/// The address that a client is counted under: the owner of an IPv6 address usually owns a whole /64 network.
 fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -188,7 +186,7 @@ mod tests {
         crowd.enter(address.parse().unwrap()).await
     }
 
-    /// Comes while somebody else is to leave for it.
+    /// Enters while another connection closes to make room.
     async fn enter_in_place_of(crowd: &Arc<Crowd>, address: &str, place: &mut Option<Place>) -> Place {
         let (entered, ()) = tokio::join!(enter(crowd, address), async {
             place.as_ref().unwrap().leave.cancelled().await;
@@ -237,7 +235,7 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(5)).await;
         let mut second = enter(&crowd, ADA).await;
         let _third = enter_in_place_of(&crowd, ADA, &mut first).await;
-        // Full in all: the place of who has the most goes.
+        // The total is reached: the network with the most connections loses one.
         let _fourth = enter_in_place_of(&crowd, BOB, &mut second).await;
         assert!(!bob.leave.is_cancelled());
     }

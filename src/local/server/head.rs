@@ -1,8 +1,9 @@
-//! The head of a request before the HTTP library reads it.
+//! Checks and repairs the head of a request before the HTTP library reads it.
 //!
-//! The library refuses some heads without a word, and request targets that clients do send: RQL is full of `<`, `>` and
-//! `"`, and curl, Python and Go send them as they are; Node sends text as Latin-1. So each head is looked at here first.
-//! What can be understood in one way only is written as RFC 9112 wants it; the rest is refused in words.
+//! The library rejects some heads without a response, among them request targets that clients do send: RQL is full of
+//! `<`, `>` and `"`, and curl, Python and Go do not encode them; Node sends text as Latin-1. So each head is checked
+//! here first. If it can be understood in only one way, it is rewritten to conform to RFC 9112; otherwise it is refused
+//! with an error message.
 
 use std::borrow::Cow;
 
@@ -10,44 +11,44 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, Uri};
 use tasklane_model::{Error, ErrorKind};
 
-/// How long a request's target may be, in bytes: what [`Uri`] holds.
+/// The most bytes of a request target: what [`Uri`] can hold.
 pub const MAX_TARGET_BYTES: usize = u16::MAX as usize - 1;
-/// How long a whole head may be, in bytes.
+/// The most bytes of a whole head.
 pub const MAX_HEAD_BYTES: usize = 96 * 1024;
-/// How many headers a request may have: what the HTTP library takes.
+/// The most headers of a request: the HTTP library's limit.
 pub const MAX_HEADERS: usize = 100;
 
-/// A head that the HTTP library will take.
+/// A head that the HTTP library accepts.
 #[derive(Debug, PartialEq)]
 pub struct Head {
-    /// All of it, to the empty line.
+    /// The whole head, including the empty line.
     pub bytes: Bytes,
-    /// What follows it.
+    /// What follows the head.
     pub body: Following,
 }
 
-/// What follows a head, before the next one.
+/// What comes between a head and the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Following {
     /// This many bytes.
     Bytes(u64),
-    /// Chunks, and no other request: the connection ends with the answer.
+    /// Chunks, and no further request: the connection closes after the response.
     Chunks,
 }
 
-/// Finds heads in what a connection has brought so far.
+/// Finds heads in the bytes received so far.
 #[derive(Debug, Default)]
 pub struct HeadReader {
-    /// Up to here there is no empty line.
+    /// There is no empty line before this position.
     searched: usize,
 }
 
 impl HeadReader {
-    /// Takes the head from the beginning of `input`, once it is there whole. `None`: more has to come.
+    /// Takes a complete head from the beginning of `input`. `None` if more bytes are needed.
     pub fn take(&mut self, input: &mut BytesMut) -> Result<Option<Head>, Error> {
         let blank = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         if blank > 0 {
-            // Some clients end the body before with one more line break (RFC 9112 §2.2).
+            // Some clients send an extra line break after a body (RFC 9112 §2.2).
             input.advance(blank);
             self.searched = 0;
         }
@@ -61,7 +62,7 @@ impl HeadReader {
     }
 }
 
-/// Where the empty line ends that ends the head, looking from `from`.
+/// The end of the empty line that ends the head, searching from `from`.
 fn end_of_head(input: &[u8], from: usize) -> Option<usize> {
     let breaks = input.iter().enumerate().skip(from).filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
     for at in breaks {
@@ -74,13 +75,13 @@ fn end_of_head(input: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-/// Refuses the beginning of a head that cannot become one.
+/// Refuses input that can no longer become a valid head.
 fn still_fits(input: &[u8]) -> Result<(), Error> {
     if input.first().is_some_and(|byte| !is_token(*byte)) {
         return Err(not_http());
     }
     let line = input.iter().position(|byte| *byte == b'\n');
-    // A method and a version stand beside the target.
+    // Room for a method and a version besides the target.
     if line.is_none() && input.len() > MAX_TARGET_BYTES + 64 {
         return Err(target_too_long());
     }
@@ -117,10 +118,11 @@ fn read(bytes: Bytes) -> Result<Head, Error> {
     Ok(Head { bytes: whole, body })
 }
 
-/// A request's target as URLs are written: what no URL may hold is percent-encoded, and nothing else is touched.
+/// Makes a request target a valid URL: percent-encodes bytes that no URL may contain, and leaves everything else as it
+/// is.
 fn fit_target(written: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     if written.iter().any(|byte| byte.is_ascii_control()) {
-        return Err(bad("The request's target has control characters in it: percent-encode them."));
+        return Err(bad("The request's target contains control characters; percent-encode them."));
     }
     let query = written.iter().position(|byte| *byte == b'?').unwrap_or(written.len());
     let is_fit = |at: usize, byte: u8| match byte {
@@ -136,7 +138,7 @@ fn fit_target(written: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     }
     match Uri::try_from(target.as_ref()) {
         Ok(_) => Ok(target),
-        Err(error) => Err(bad(format!("The request's target is no URL: {error}."))),
+        Err(error) => Err(bad(format!("The request's target is not a valid URL: {error}."))),
     }
 }
 
@@ -147,7 +149,7 @@ fn encode(written: &[u8], is_fit: &impl Fn(usize, u8) -> bool) -> Vec<u8> {
         let mut utf_8 = [0; 2];
         match byte {
             _ if is_fit(at, *byte) => encoded.push(*byte),
-            // What is no UTF-8 is Latin-1, whose letters are the first of Unicode's.
+            // Bytes that are not UTF-8 are Latin-1, whose characters are the first ones in Unicode.
             0x80.. if !is_utf_8 => {
                 let character = char::from(*byte).encode_utf8(&mut utf_8);
                 character.bytes().for_each(|byte| push_escape(&mut encoded, byte));
@@ -162,8 +164,8 @@ fn push_escape(encoded: &mut Vec<u8>, byte: u8) {
     encoded.extend_from_slice(format!("%{byte:02X}").as_bytes());
 }
 
-/// What the headers say of the body. Whatever they say that could be read in two ways is refused: where a request ends must
-/// not depend on who looks.
+/// Determines the body from the headers. Ambiguous headers are refused: every server on the way must agree on where a
+/// request ends.
 fn following(head: &[u8], is_1_1: bool) -> Result<Following, Error> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
@@ -195,12 +197,12 @@ fn following(head: &[u8], is_1_1: bool) -> Result<Following, Error> {
 
 fn length_of(digits: &[u8]) -> Result<u64, Error> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(bad("The request's Content-Length is no number."));
+        return Err(bad("The request's Content-Length is not a number."));
     }
     let length = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<i64>().ok());
     length
         .and_then(|length| u64::try_from(length).ok())
-        .ok_or_else(|| Error::new(ErrorKind::PayloadTooLarge, "The body is larger than anything that is taken."))
+        .ok_or_else(|| Error::new(ErrorKind::PayloadTooLarge, "The request's body is too large."))
 }
 
 fn is_token(byte: u8) -> bool {
@@ -212,7 +214,7 @@ fn bad(message: impl Into<String>) -> Error {
 }
 
 fn not_http() -> Error {
-    bad("This is no request of HTTP/1.1, which is what is spoken here, without TLS.")
+    bad("This is not an HTTP/1.1 request. The server speaks HTTP/1.1 without TLS.")
 }
 
 fn target_too_long() -> Error {
@@ -221,7 +223,8 @@ fn target_too_long() -> Error {
 }
 
 fn head_too_large() -> Error {
-    let message = format!("The request's headers are more than {MAX_HEADERS}, or longer than {MAX_HEAD_BYTES} bytes.");
+    let message =
+        format!("The request has more than {MAX_HEADERS} headers, or they are longer than {MAX_HEAD_BYTES} bytes.");
     Error::new(ErrorKind::HeadersTooLarge, message)
 }
 

@@ -36,15 +36,15 @@ use self::{
 
 pub use self::{crowd::Limits, stream::Patience};
 
-/// How long to wait when the machine can accept nothing, because it has no more files to open for instance.
+/// How long to wait when accepting a connection fails, for example because there are no free file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What a connection is told that there is no room for.
+/// The response on a connection that exceeds the limits.
 const NO_ROOM: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n\
-retry-after: 1\r\nconnection: close\r\ncontent-length: 144\r\n\r\n\
-{\"code\":1505,\"name\":\"TOO_MANY_REQUESTS_EXCEPTION\",\"message\":\"There are as many connections as there may be at once. Connect again in a moment.\"}";
+retry-after: 1\r\nconnection: close\r\ncontent-length: 111\r\n\r\n\
+{\"code\":1505,\"name\":\"TOO_MANY_REQUESTS_EXCEPTION\",\"message\":\"Too many connections. Connect again in a moment.\"}";
 
-/// Sockets that are bound and not served yet: what connects meanwhile waits.
+/// Bound sockets that are not served yet: clients that connect meanwhile wait.
 pub struct Server {
     listeners: Vec<TcpListener>,
     address: SocketAddr,
@@ -53,8 +53,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the address; port 0 picks a free one. The loopback address is bound for both versions of IP where the
-    /// machine has both: `localhost` means either.
+    /// Binds the address; port 0 picks a free one. Of a loopback address both the IPv4 and the IPv6 form are bound, if
+    /// the machine has both, because `localhost` can mean either.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
@@ -65,38 +65,38 @@ impl Server {
             IpAddr::V4(_) | IpAddr::V6(_) => None,
         };
         if let Some(other) = other {
-            // A machine without it does without it.
+            // The machine may have no IPv6, or no IPv4.
             listeners.extend(TcpListener::bind(SocketAddr::new(other, address.port())).await.ok());
         }
         Ok(Self { listeners, address, patience: Patience::default(), limits: Limits::of_this_process() })
     }
 
-    /// With another patience for its clients than the usual.
+    /// Sets how long clients are waited for.
     #[must_use]
     pub fn patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
         self
     }
 
-    /// With room for other numbers of connections than the process can bear.
+    /// Sets the limits on connections.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The base URL for clients on this machine. It says `localhost`, because the official clients take no other host
-    /// as it is (contract §7).
+    /// The base URL for clients on this machine. It says `localhost`, because the official clients rewrite any other
+    /// host (contract §7).
     pub fn url(&self) -> String {
         format!("http://localhost:{}", self.address.port())
     }
 
-    /// Serves until `stop`, then lets the requests in progress come to their end.
+    /// Serves until `stop`, then lets the requests in progress finish.
     pub async fn serve(self, router: Router, stop: CancellationToken) -> io::Result<()> {
         let connections = TaskTracker::new();
         let crowd = Crowd::new(self.limits);
@@ -120,7 +120,7 @@ impl Server {
     }
 }
 
-/// What one listener does with those who connect.
+/// What a listener needs to serve its connections.
 struct Door {
     router: Router,
     patience: Patience,
@@ -143,12 +143,12 @@ impl Door {
                         self.connections.spawn(serve_connection(stream, peer, router, self.patience, place, stop));
                     }
                     None => {
-                        tracing::debug!("there is no room for a connection");
+                        tracing::debug!("a connection was refused: too many connections");
                         let _ = stream.try_write(NO_ROOM);
                     }
                 },
                 Err(error) => {
-                    tracing::debug!("a connection was not accepted: {error}");
+                    tracing::debug!("could not accept a connection: {error}");
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -164,7 +164,7 @@ async fn serve_connection(
     place: Place,
     stop: CancellationToken,
 ) {
-    // Answers are written whole; waiting for more to send would only delay them.
+    // Responses are written in one piece; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let local = stream.local_addr().ok().map(|local| LocalAddress(local.ip()));
     let activity = Arc::clone(&place.activity);
@@ -194,7 +194,7 @@ async fn serve_connection(
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = place.leave.cancelled() => {
-            tracing::debug!("a connection made room for another");
+            tracing::debug!("a connection was closed for another one");
             return;
         }
         () = stop.cancelled() => {
@@ -203,19 +203,19 @@ async fn serve_connection(
         }
     };
     if let Err(error) = ended {
-        // The client's doing: it hung up, was too slow, or does not read.
+        // The client hung up, was too slow, or does not read.
         tracing::debug!("a connection ended early: {error}");
     }
 }
 
-/// A request that comes in chunks is the last of its connection. Where it says its length as well, a proxy before this
-/// server may have taken that length for the true one, and what follows for a part of the request: it must not be taken
-/// for a request of its own (RFC 9112 §6.1).
+/// Closes the connection after a request with chunks. If the request has a Content-Length too, a proxy before this
+/// server may have relied on that, and would take what follows as part of this request; it must not be read as a
+/// request of its own (RFC 9112 §6.1).
 fn end_after(response: &mut Response) {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
-/// A request, until its answer was handed over.
+/// A request whose response has not been passed on completely.
 struct InFlight(Arc<Activity>);
 
 impl Drop for InFlight {
@@ -224,7 +224,7 @@ impl Drop for InFlight {
     }
 }
 
-/// The body of an answer, which is handed over when nothing of it is left.
+/// A response's body. Its request ends when nothing of it is left.
 struct Counted {
     body: Body,
     _in_flight: InFlight,

@@ -1,4 +1,4 @@
-//! A connection as the HTTP library sees it: whole heads that it will take, and no client that is waited for without end.
+//! A connection as the HTTP library sees it: complete, valid heads only, and time limits for slow clients.
 
 use std::{
     io,
@@ -19,17 +19,17 @@ use super::{
     head::{Following, HeadReader, MAX_HEAD_BYTES},
 };
 
-/// How long clients are waited for.
+/// How long to wait for clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// How long a head may take to arrive, the first one from the moment that the connection was made.
+    /// For a head to arrive; for the first one, from the moment of the connection.
     pub head: Duration,
-    /// How long a connection may be idle between two requests. Longer than clients keep theirs: one who sends on a
-    /// connection that is just being ended gets no answer, and cannot know whether the request was read.
+    /// For the next request on an idle connection. This is longer than clients keep idle connections: if the server
+    /// closes one while the client sends a request, the client cannot know whether the request was read.
     pub idle: Duration,
-    /// How long a client may read nothing of its answers.
+    /// For a client to read some of its response.
     pub write: Duration,
-    /// How long a client that was refused is listened to, so that it reads why.
+    /// For a refused client to stop sending, so that it can read the response.
     pub linger: Duration,
 }
 
@@ -44,55 +44,53 @@ impl Default for Patience {
     }
 }
 
-/// A connection that can be ended at once, with what was not sent.
+/// A connection that can be reset, which discards unsent data.
 pub trait Reset {
-    /// Has the connection end so when it is dropped.
+    /// Makes the connection reset when it is dropped.
     fn reset_on_drop(&self);
 }
 
 impl Reset for tokio::net::TcpStream {
     fn reset_on_drop(&self) {
-        // Otherwise the machine keeps the answer, and offers it for minutes to a client that does not read.
+        // Otherwise the kernel keeps the response, and offers it for minutes to a client that does not read.
         let _ = self.set_zero_linger();
     }
 }
 
-/// A connection.
 pub struct Stream<S: Reset> {
     inner: S,
     activity: Arc<Activity>,
     patience: Patience,
     state: State,
     reader: HeadReader,
-    /// What came and was not passed on.
+    /// Bytes received and not passed on yet.
     input: BytesMut,
-    /// When the client's time is over, while it is waited for.
+    /// Limits the time for the client to send, while the server waits for it.
     reading: Timer,
     writing: Timer,
     served: bool,
-    /// Whether the next request has waited for those of others.
+    /// Whether the next request has let other connections go first.
     has_waited: bool,
     lingering: bool,
 }
 
-/// What comes next.
+/// What the next bytes are.
 enum State {
-    /// A head.
     Head,
-    /// A head that is here, and then what follows it.
+    /// A complete head, and what follows it.
     Passing(Bytes, Following),
-    /// So many bytes of a body.
+    /// This many bytes of a body.
     Body(u64),
-    /// Whatever it is, it belongs to the last request.
+    /// Anything: it belongs to the last request.
     Rest,
-    /// Nothing that anybody wants.
+    /// Bytes to be ignored.
     Over,
 }
 
-/// The request that stands for one that is refused: the library takes it, and nobody looks at it.
+/// Given to the library in place of a refused request. It is never handled.
 const STANDS_FOR_REFUSED: Bytes = Bytes::from_static(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n");
 
-/// How much is read at once, at least.
+/// The least that is read at once.
 const PIECE: usize = 8 * 1024;
 
 impl<S: Reset> Stream<S> {
@@ -112,8 +110,9 @@ impl<S: Reset> Stream<S> {
         }
     }
 
-    /// Whether the next request may be taken: when the answer to the one before was read, and when other connections have had
-    /// their turn, so that one that sends many requests at once costs others no more than one does.
+    /// Whether the next request may be read: after the client has read the previous response, and after other
+    /// connections had their turn, so that many requests at once on one connection cost others no more than one request
+    /// does.
     fn has_its_turn(&mut self, context: &mut Context<'_>) -> bool {
         if !self.activity.rests(context.waker()) || self.writing.runs {
             return false;
@@ -126,7 +125,7 @@ impl<S: Reset> Stream<S> {
         true
     }
 
-    /// What is known of the next head, as far as it came.
+    /// Reads the next head from the buffer, as far as it has arrived.
     fn look_for_head(&mut self) {
         let next = match self.reader.take(&mut self.input) {
             Ok(None) => return,
@@ -147,7 +146,7 @@ impl<S: Reset> Stream<S> {
         self.reading.stop();
     }
 
-    /// What has come of a body already, as much of it as there is room for.
+    /// Passes on the part of a body that is in the buffer, as far as there is room.
     fn pass_on(&mut self, buffer: &mut ReadBuf<'_>, most: u64) -> usize {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let length = self.input.len().min(buffer.remaining()).min(most);
@@ -158,11 +157,11 @@ impl<S: Reset> Stream<S> {
 }
 
 impl<S: AsyncRead + Reset + Unpin> Stream<S> {
-    /// Reads into the buffer of this connection. `Ready(0)`: the client sends no more, or its time is over.
+    /// Reads into this connection's buffer. `Ready(0)` if the client sends no more, or its time is over.
     fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.input.reserve(PIECE);
         let length = self.input.len();
-        // Reads fill what was reserved; nothing is read out of it that was not filled.
+        // `resize` makes the bytes valid memory; only the bytes that were read are kept.
         self.input.resize(length + PIECE, 0);
         let mut buffer = ReadBuf::new(&mut self.input[length..]);
         let read = Pin::new(&mut self.inner).poll_read(context, &mut buffer);
@@ -178,12 +177,12 @@ impl<S: AsyncRead + Reset + Unpin> Stream<S> {
         }
     }
 
-    /// Waits for more of a head: never while a request is being worked on, whose client may take its time.
+    /// Waits for more of a head, but not while a request is in progress, because its client may take its time.
     fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let began = self.input.is_empty();
         if let Poll::Ready(read) = self.poll_input(context) {
             if began && self.served {
-                // Idleness is over: the time for the rest of the head begins with its first byte.
+                // No longer idle: the time limit for the rest of the head starts with its first byte.
                 self.reading.stop();
             }
             return Poll::Ready(read);
@@ -197,7 +196,7 @@ impl<S: AsyncRead + Reset + Unpin> Stream<S> {
         Poll::Pending
     }
 
-    /// Reads a body past the buffer of this connection, at most so much of it.
+    /// Reads up to `most` bytes of a body, without this connection's buffer.
     fn poll_body(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>, most: u64) -> Poll<io::Result<usize>> {
         let room = usize::try_from(most).unwrap_or(usize::MAX).min(buffer.remaining());
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
@@ -221,7 +220,7 @@ impl<S: AsyncRead + Reset + Unpin> AsyncRead for Stream<S> {
             match &mut this.state {
                 State::Head => {
                     if !this.has_its_turn(context) {
-                        // What matters meanwhile is whether the client is still there.
+                        // Only whether the client is still there matters meanwhile.
                         if this.input.is_empty() && ready!(this.poll_input(context))? == 0 {
                             this.state = State::Over;
                             continue;
@@ -262,7 +261,7 @@ impl<S: AsyncRead + Reset + Unpin> AsyncRead for Stream<S> {
                     }
                     return Poll::Ready(Ok(()));
                 }
-                // The library hears of an end when there is one, and not while an answer is on its way.
+                // The library learns of the end when there is one, but not while a response is on its way.
                 State::Over if this.lingering && !this.activity.rests(context.waker()) => return Poll::Pending,
                 State::Over => return Poll::Ready(Ok(())),
             }
@@ -271,13 +270,13 @@ impl<S: AsyncRead + Reset + Unpin> AsyncRead for Stream<S> {
 }
 
 impl<S: AsyncWrite + Reset + Unpin> Stream<S> {
-    /// Gives up a client that reads nothing.
+    /// Gives up on a client that reads nothing.
     fn written(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(result) => {
                 if self.writing.stop() {
                     self.activity.waits_for_client(false);
-                    // The next request had to wait for this one's answer to be read.
+                    // The next request was waiting for this response to be read.
                     context.waker().wake_by_ref();
                 }
                 self.activity.moved();
@@ -286,7 +285,7 @@ impl<S: AsyncWrite + Reset + Unpin> Stream<S> {
             Poll::Pending => {
                 self.activity.waits_for_client(true);
                 ready!(self.writing.poll(context, self.patience.write));
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its response")))
             }
         }
     }
@@ -317,8 +316,8 @@ impl<S: AsyncRead + AsyncWrite + Reset + Unpin> AsyncWrite for Stream<S> {
         Pin::new(&mut self.get_mut().inner).poll_flush(context)
     }
 
-    /// After a refusal the rest of what the client sends is read and thrown away, for a while: a connection that ends with
-    /// bytes unread is reset, and the client would see that instead of the answer.
+    /// After a refusal, reads and discards the rest of the client's data for a while: closing a connection with unread
+    /// data resets it, and the client would see that instead of the response.
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         const MOST: usize = 4 * 1024 * 1024;
         let this = self.get_mut();
@@ -348,7 +347,7 @@ impl<S: Reset> Drop for Stream<S> {
     }
 }
 
-/// Time that runs from when it is first asked for until it is stopped.
+/// A timer that starts when it is first polled and runs until it is stopped.
 #[derive(Default)]
 struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
@@ -356,7 +355,7 @@ struct Timer {
 }
 
 impl Timer {
-    /// Ready when so much time has passed.
+    /// Ready when this much time has passed.
     fn poll(&mut self, context: &mut Context<'_>, patience: Duration) -> Poll<()> {
         let deadline = Instant::now() + patience;
         let runs = std::mem::replace(&mut self.runs, true);
@@ -367,13 +366,13 @@ impl Timer {
         sleep.as_mut().poll(context)
     }
 
-    /// Whether it was running.
+    /// Stops the timer. Returns whether it was running.
     fn stop(&mut self) -> bool {
         std::mem::take(&mut self.runs)
     }
 }
 
-/// A head that is larger than this has been refused before more of it is read.
+/// A head that exceeds the limit is refused before more of it is read.
 const _: () = assert!(MAX_HEAD_BYTES > PIECE);
 
 #[cfg(test)]

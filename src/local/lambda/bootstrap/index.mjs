@@ -1,5 +1,5 @@
 // Runs a Function's handler under Node.js, as AWS's runtime client does (npm aws-lambda-ric: 3.x for nodejs18.x to
-// nodejs22.x, 4.x from nodejs24.x on): the same ways to find a handler, names of errors, context and log lines.
+// nodejs22.x, 4.x from nodejs24.x on): the same handlers, error names, context and log lines.
 
 import { RuntimeError } from "./node/errors.mjs";
 import { defineGlobals, loadHandler } from "./node/handler.mjs";

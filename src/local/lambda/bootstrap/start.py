@@ -1,6 +1,7 @@
-"""What Python is started with.
+"""The program that Python is started with.
 
-multiprocessing has each child that it spawns import this file again, under another name: that must start no second runtime."""
+multiprocessing lets each spawned child import this file again under another name. That must not start a second
+runtime."""
 
 if __name__ == "__main__":
     from tasklane_runtime import main

@@ -1,7 +1,7 @@
-"""Runs a Function's handler under Python, as AWS's runtime client does (PyPI awslambdaric): the same ways to find a
-handler, names of errors, context and log lines.
+"""Runs a Function's handler under Python, as AWS's runtime client does (PyPI awslambdaric): it finds handlers, names
+errors, and writes context and log lines in the same way.
 
-A module, which `bootstrap.py` imports, so that Python finds it compiled."""
+`bootstrap.py` imports this as a module, because Python caches the bytecode of modules only."""
 
 import _socket
 import importlib
@@ -14,7 +14,7 @@ import time
 
 _API = "/2018-06-01/runtime"
 _HOST, _PORT = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
-# Where the process is jailed: the same API, in its own jail.
+# In a jail: a socket for the same API.
 _SOCKET = os.environ.pop("_TASKLANE_RUNTIME_SOCKET", None)
 _ENSURE_ASCII = os.environ.get("AWS_EXECUTION_ENV") in {
     "AWS_Lambda_python" + version for version in ("3.8", "3.9", "3.10", "3.11")
@@ -22,7 +22,7 @@ _ENSURE_ASCII = os.environ.get("AWS_EXECUTION_ENV") in {
 
 
 class Fault(Exception):
-    """An error that has a name of Lambda's own."""
+    """An error with one of Lambda's own names."""
 
     def __init__(self, name, message, trace=None):
         super().__init__(message)
@@ -32,11 +32,11 @@ class Fault(Exception):
 
 
 # --- Runtime API ------------------------------------------------------------------------------------------------------
-# A client of its own, because http.client would import half of the standard library before the Function starts.
+# Not http.client, which would import half of the standard library before the Function starts.
 
 
 def _connect():
-    # The module that `socket` is made of: that one takes longer to import than all of this file to run.
+    # The module that `socket` is built on: importing `socket` takes longer than running this whole file.
     if _SOCKET is None:
         connection = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
         connection.connect((_HOST, int(_PORT)))
@@ -48,7 +48,7 @@ def _connect():
 
 
 class _Connection:
-    """The one connection to the Runtime API. Its replies come in the order of the requests."""
+    """The only connection to the Runtime API. Replies arrive in the order of the requests."""
 
     def __init__(self):
         self._socket = _connect()
@@ -57,7 +57,7 @@ class _Connection:
         self._unread = 0
 
     def tell(self, method, route, body=b"", headers=()):
-        """Is sent together with what is asked next; what the API says to it is read then too."""
+        """Queues a request. It is sent together with the next `ask`, which also reads the reply to it."""
         head = [
             "%s %s%s HTTP/1.1" % (method, _API, route),
             "Host: %s:%s" % (_HOST, _PORT),
@@ -68,7 +68,7 @@ class _Connection:
         self._unread += 1
 
     def ask(self, method, route, body=b"", headers=()):
-        """Waits for the reply: its headers and its body."""
+        """Sends a request and waits for the reply: its headers and its body."""
         self.tell(method, route, body, headers)
         request, self._unsent = self._unsent, b""
         self._socket.sendall(request)
@@ -95,8 +95,8 @@ def _error_of(error):
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
-# AWS's client encodes with simplejson, which knows some types that the standard library's encoder does not: decimals
-# keep their digits, named tuples are objects, and bytes are text.
+# AWS's client uses simplejson, which supports some types that the standard library's encoder does not: decimals keep
+# their digits, named tuples become objects, and bytes become strings.
 
 _DECIMAL = "\0decimal:" + os.urandom(8).hex() + ":"
 _DECIMALS = re.compile(r'"\\u0000decimal:' + _DECIMAL.split(":")[1] + r':([^"]*)"')
@@ -108,7 +108,7 @@ def _plain(value):
         return value
     if isinstance(value, bytes):
         return value.decode("utf-8")
-    # Nobody has one who has not imported its module, and that takes long.
+    # Not imported here, because that takes long. If the code has not imported it, the value is not a Decimal.
     decimal = sys.modules.get("decimal")
     if decimal and isinstance(value, decimal.Decimal):
         return float("nan") if value.is_nan() else _DECIMAL + str(value)
@@ -125,7 +125,7 @@ def _to_json(value):
     try:
         plain = _plain(value)
     except RecursionError:
-        # Most likely a list that holds itself; the encoder says so in the words that AWS's users know.
+        # Most likely a list that contains itself. The encoder reports that in the same words as on AWS.
         plain = value
     text = json.dumps(plain, ensure_ascii=_ENSURE_ASCII)
     text = _DECIMALS.sub(r"\1", text) if "decimal:" in text else text
@@ -133,7 +133,7 @@ def _to_json(value):
 
 
 def _well_formed(text):
-    """What is left of an emoji that was cut in two has no bytes in UTF-8, and goes."""
+    """Replaces halves of emojis that were cut in two, which have no UTF-8 form."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -145,13 +145,13 @@ def _well_formed(text):
 
 _request_id = None
 _LOGS_JSON = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
-# Lambda has a level that Python lacks, below all others.
+# Lambda's lowest level, TRACE, does not exist in Python.
 _LOG_LEVEL = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper().replace("TRACE", "DEBUG")
 _JSON_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def _write_entry(text):
-    # One call is one entry of the log, however many lines it has: whoever reads the pipe turns \r back.
+    # One call is one log entry, even if it has several lines: the reader of the pipe turns \r back into a line break.
     sys.stdout.write(_well_formed(text).replace("\n", "\r") + "\n")
 
 
@@ -180,7 +180,7 @@ def _set_up_logging(logging):
 
 
 def _json_formatter(logging):
-    # A field that a call adds (`extra=`) is one that records do not have by themselves.
+    # All other fields of a record were added by the call (`extra=`).
     own = {*vars(logging.makeLogRecord({})), "message", "asctime", "aws_request_id", "tenant_id"}
 
     class JsonFormatter(logging.Formatter):
@@ -212,19 +212,19 @@ def _format_trace(trace):
 
 
 # --- What AWS's client imports ----------------------------------------------------------------------------------------
-# It has imported these before the Function's code, which so gets the standard library's, whatever files of these names
-# lie in its folder. Here they are imported when somebody wants them: most of a start would go into it.
+# It imports these before the Function's code, so the Function gets the standard library's modules even if its own
+# folder has files with these names. Here they are imported when they are first used, to save most of the start-up time.
 
 _STANDARD = {
     "_weakrefset", "contextlib", "linecache", "logging", "math", "select", "selectors", "socket", "string", "textwrap",
     "threading", "token", "tokenize", "traceback", "weakref",
 }  # fmt: skip
-# Without the folder of this file, in whose place the Function's will stand.
+# Without the folder of this file, which the Function's folder will replace.
 _STANDARD_PATH = sys.path[1:]
 
 
 class _Standard:
-    """Finds the modules of `_STANDARD` where the Function's own are not."""
+    """Finds the modules of `_STANDARD` outside of the Function's folder."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
@@ -240,7 +240,7 @@ class _Standard:
 
 
 class _LoadingLogging:
-    """Loads `logging`, and sets it up as Lambda does before anybody logs."""
+    """Loads `logging`, and configures it as Lambda does."""
 
     def __init__(self, loader):
         self._loader = loader
@@ -256,7 +256,7 @@ class _LoadingLogging:
 
 def _prepare_logging():
     if "logging" in sys.modules:
-        # Some package of this Python's has imported it at its start.
+        # A package of this Python imported it during the start.
         _set_up_logging(sys.modules["logging"])
     sys.meta_path.insert(0, _Standard)
 
@@ -271,7 +271,7 @@ def _log_error(error):
     for element in error["stackTrace"]:
         for line in element.splitlines():
             indent = len(line) - len(line.lstrip(" "))
-            # The log's viewers drop plain spaces at the start of a line.
+            # Log viewers drop plain spaces at the start of a line.
             lines.append("\u00a0" * indent + line[indent:])
     _write_entry("\n".join(lines))
 
@@ -283,20 +283,20 @@ def _trace_of(error):
     try:
         import traceback
     except Exception:
-        # There may be no file left to open, which is then what the error says.
+        # The process may have too many open files, which is then the error.
         return []
     frames = traceback.extract_tb(error.__traceback__)
-    # Where the Function's own code begins; an error that never got there keeps ours.
+    # Start with the Function's own code, if the trace contains any.
     own = next((at for at, frame in enumerate(frames) if frame.filename != __file__), 0)
     return traceback.format_list(frames[own:])
 
 
 def _explained(error):
-    """What an error says; of the AWS SDK that is not found, also why that is so here, and what to do."""
+    """The error's message. If the AWS SDK is missing, also why, and how to install it."""
     message = str(error)
     if isinstance(error, ImportError) and (error.name or "").split(".")[0] in ("boto3", "botocore"):
         return (
-            message + ": Lambda's runtime has the AWS SDK, and this machine's has it once you run "
+            message + ": Lambda's runtime includes the AWS SDK, this machine's does not: run "
             "'tasklane runtimes add-sdk', or put it into the package"
         )
     return message
@@ -336,7 +336,7 @@ def _load_handler(handler):
 
 
 class CognitoIdentity:
-    """`context.identity`: nobody's, as in every call that is not made through Cognito."""
+    """`context.identity`, which is empty, as in every call without Cognito."""
 
     __slots__ = ["cognito_identity_id", "cognito_identity_pool_id"]
 
@@ -346,7 +346,7 @@ class CognitoIdentity:
 
 
 class LambdaContext:
-    """What a handler is told of its invocation."""
+    """The `context` argument of a handler."""
 
     def __init__(self, headers):
         self.aws_request_id = headers["lambda-runtime-aws-request-id"]
@@ -366,7 +366,7 @@ class LambdaContext:
         return max(0, self._epoch_deadline_time_in_ms - int(time.time() * 1000))
 
     def log(self, message):
-        """Writes to the log as it is."""
+        """Writes to the log without formatting."""
         sys.stdout.write(str(message))
 
 
@@ -374,8 +374,8 @@ class LambdaContext:
 
 
 def _finish_start():
-    """What `site` would have done, which Python is started without: it adds the packages that pip put on the machine, and
-    runs what they want to be run."""
+    """Does what `site` would do, except adding the packages that pip installed on the machine and running their code.
+    Python is started without `site`."""
     import site
 
     # `exit`, `quit`, `help` and the like.
@@ -383,11 +383,11 @@ def _finish_start():
     site.setcopyright()
     site.sethelper()
     if os.environ.get("PYTHONPATH") != os.environ["LAMBDA_RUNTIME_DIR"]:
-        # The Function's configuration adds folders, and some who do that have a `sitecustomize` there.
+        # The Function's configuration adds folders, which may contain a `sitecustomize`.
         site.execsitecustomize()
     sdk = os.environ["LAMBDA_RUNTIME_DIR"] + "/site-packages"
     if os.path.isdir(sdk):
-        # Behind everything else: a package's own counts.
+        # Last, so that the Function's own packages take precedence.
         sys.path.append(sdk)
 
 
@@ -415,9 +415,9 @@ def main():
     """Runs invocations until the process is killed."""
     global _request_id
     _finish_start()
-    # The Function's folder stands where Python put this file's.
+    # Replace the folder of this file with the Function's.
     sys.path[0] = os.environ["LAMBDA_TASK_ROOT"]
-    # Python sets it for itself where the machine lacks the locale that Lambda has.
+    # Python sets this itself if the machine lacks Lambda's locale.
     if os.environ.get("LC_CTYPE") == "C.UTF-8":
         del os.environ["LC_CTYPE"]
     _prepare_logging()

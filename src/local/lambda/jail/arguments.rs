@@ -1,4 +1,4 @@
-//! The arguments of bubblewrap, which it follows in their order.
+//! The arguments for bubblewrap, which acts on them in order.
 
 use std::{
     collections::BTreeSet,
@@ -8,31 +8,32 @@ use std::{
 
 use super::{Cell, RUNTIME, SOCKET, TASK, host};
 
-/// Lambda's `/tmp`.
+/// The size of Lambda's `/tmp`.
 const TMP_BYTES: &str = "536870912";
 
-/// Files of `/proc` by which the root of the machine changes all of it.
+/// Files in `/proc` that let root change the whole machine.
 const DANGEROUS: &[&str] = &["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/scsi"];
 
-/// Files of `/proc` that name what belongs to others: the keys of the server's user.
+/// Files in `/proc` that reveal data of others: the keys of the server's user.
 const TELLTALE: &[&str] = &["/proc/keys"];
 
-/// Arguments in the making.
+/// A list of arguments under construction.
 #[derive(Default)]
 pub(super) struct Arguments {
-    /// Each ended by a zero byte.
+    /// Each is followed by a zero byte.
     all: Vec<u8>,
     folders: BTreeSet<PathBuf>,
 }
 
 impl Arguments {
-    /// Of a server that is an ordinary user.
+    /// For a server that runs as an ordinary user.
     pub(super) fn of_user_namespace(&mut self, uid: u32, gid: u32) {
-        // Without further namespaces a Function cannot make itself root of one, where the kernel has more doors.
+        // Without further user namespaces a Function cannot become root in one, which would give it access to more of
+        // the kernel.
         self.push(&["--unshare-user", "--disable-userns", "--uid", &uid.to_string(), "--gid", &gid.to_string()]);
     }
 
-    /// Of a server that is root: what is left is needed to become another user, who keeps nothing of it.
+    /// For a server that runs as root. The remaining capabilities are needed to become another user, which drops them.
     pub(super) fn of_root(&mut self) {
         self.push(&["--cap-drop", "ALL"]);
         for needed in ["CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"] {
@@ -42,18 +43,18 @@ impl Arguments {
 
     pub(super) fn of_every_jail(&mut self) {
         self.push(&["--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try", "--die-with-parent"]);
-        // Without it a Function could type into the server's terminal.
+        // Otherwise a Function could type into the server's terminal.
         self.push(&["--new-session"]);
-        // Nobody's: what runs first in the jail is not the Function yet.
+        // Empty, because the entry program runs before the Function does.
         self.push(&["--clearenv"]);
     }
 
-    /// The system calls that fail in it.
+    /// The seccomp filter, read from this descriptor.
     pub(super) fn filter(&mut self, descriptor: i32) {
         self.push(&["--seccomp", &descriptor.to_string()]);
     }
 
-    /// Programs, libraries, devices, and temporary folders of its own.
+    /// Programs, libraries, devices, and private temporary folders.
     pub(super) fn system(&mut self, etc: &Path) {
         for folder in host::SYSTEM {
             match fs::read_link(folder) {
@@ -73,28 +74,28 @@ impl Arguments {
         for file in TELLTALE {
             self.push(&["--ro-bind-try", "/dev/null", file]);
         }
-        // Nobody may write to it: as in Lambda there is no shared memory, for which Linux takes `/dev/shm`.
+        // Read-only: as in Lambda there is no shared memory, for which Linux uses `/dev/shm`.
         self.push(&["--dev", "/dev", "--remount-ro", "/dev"]);
         self.push(&["--perms", "1777", "--size", TMP_BYTES, "--tmpfs", "/tmp"]);
-        // Where layers would be.
+        // Lambda's folder for layers.
         self.folder(Path::new("/opt"));
     }
 
-    /// Hides a folder where it lies in one that is shown.
+    /// Hides a folder that is inside a visible one.
     pub(super) fn hide(&mut self, folder: &Path) {
         if host::is_visible(folder) {
             self.cover(folder);
         }
     }
 
-    /// Puts an empty folder in the place of this one.
+    /// Mounts an empty folder over this one.
     fn cover(&mut self, folder: &Path) {
         self.push(&["--perms", "0755"]);
         self.push_path("--tmpfs", folder);
         self.push_path("--remount-ro", folder);
     }
 
-    /// What is this process's own.
+    /// Everything that belongs to this process alone.
     pub(super) fn cell(&mut self, cell: &Cell<'_>) {
         self.show(&cell.folder.join("passwd"), Path::new("/etc/passwd"));
         self.show(&cell.folder.join("group"), Path::new("/etc/group"));
@@ -108,10 +109,10 @@ impl Arguments {
         }
         self.show(cell.code, Path::new(TASK));
         self.show(cell.runtime, Path::new(RUNTIME));
-        // Modules that are imported are looked for in the folders above the one that imports, and nowhere else.
+        // Node looks for imported modules only in the folders above the importing file.
         self.push(&["--symlink", "runtime/node_modules", "/var/node_modules"]);
         self.show(&Cell::socket(cell.folder), Path::new(SOCKET));
-        // Not in the folder of the code yet: the entry program must find nothing of the Function's beside it.
+        // Not the code's folder yet: the entry program must not find anything of the Function next to it.
         self.push(&["--remount-ro", "/", "--chdir", "/"]);
     }
 
@@ -119,7 +120,7 @@ impl Arguments {
         self.all
     }
 
-    /// Shows a file or folder of the machine, read-only.
+    /// Makes a file or folder of the machine visible, read-only.
     fn show(&mut self, from: &Path, to: &Path) {
         if let Some(parent) = to.parent() {
             self.folder(parent);
@@ -127,8 +128,8 @@ impl Arguments {
         self.push_paths("--ro-bind", from, to);
     }
 
-    /// Makes a folder that everybody may enter, with those above it. Only their maker may enter those that bubblewrap
-    /// makes itself.
+    /// Creates a folder that everybody may enter, and the folders above it. Folders that bubblewrap creates by itself
+    /// can only be entered by their owner.
     fn folder(&mut self, folder: &Path) {
         let mut missing: Vec<_> = folder.ancestors().filter(|folder| folder.parent().is_some()).collect();
         missing.reverse();

@@ -1,9 +1,9 @@
-//! The entry program: this program, started again by bubblewrap inside a jail. It gives up what a Function must not have
-//! before it reads anything of the Function's.
+//! The entry program: this program, started again by bubblewrap inside a jail. It drops all privileges that a Function
+//! must not have before it reads anything that the Function controls.
 //!
-//! It does what `setpriv` could do, and two things more. A Function's environment tells the dynamic loader what to load,
-//! so no process gets that environment before it has given up its rights. And when the Function's program cannot be
-//! started, it tells the server why.
+//! It does what `setpriv` could do, and two things more. A Function's environment can tell the dynamic loader what to
+//! load, so no process gets that environment before it has dropped its privileges. And if the Function's program cannot
+//! be started, it tells the server why.
 
 use std::{
     convert::Infallible,
@@ -29,7 +29,7 @@ use crate::{birth::restore_signals, isolation, limits::MAX_PROCESSES};
 /// The first argument of an entry program. The second is the number of the descriptor with its orders.
 pub(super) const ENTER: &str = "--enter-jail";
 
-/// The exit code of an entry program that failed. The server reads the reason in the orders.
+/// The exit code of an entry program that failed. The server reads the reason from the orders.
 const FAILED: i32 = 127;
 
 /// If this process was started as an entry program, becomes a Function's process and does not return. Otherwise does
@@ -47,7 +47,7 @@ pub fn enter_if_asked() {
 fn enter(descriptor: Option<OsString>) -> i32 {
     let Some((mut file, orders)) = descriptor.and_then(read) else { return FAILED };
     let Err(failure) = follow(&orders);
-    // If that fails too, the server has the exit code.
+    // If this fails too, the server still sees the exit code.
     let _ = failure.write(&mut file);
     FAILED
 }
@@ -71,24 +71,24 @@ fn follow(orders: &Orders) -> Result<Infallible, EntryFailure> {
         become_user(user, group).map_err(at(Step::Identity))?;
     }
     give_up_rights().map_err(at(Step::Rights))?;
-    // The descriptors of the entry program itself, the orders among them.
+    // Closes the entry program's own descriptors, including the orders.
     isolation::close_on_exec();
     restore_signals();
     chdir(TASK).map_err(at(Step::Folder))?;
     execve(&orders.program, &orders.arguments, &orders.environment).map_err(at(Step::Program))
 }
 
-/// Not before this point: the limit does not bind root, and in a user namespace the kernel counts from within.
+/// Not earlier: the limit does not bind root, and in a user namespace the kernel counts the processes in it.
 fn limit_processes() -> Result<(), Errno> {
     let processes = u64::try_from(MAX_PROCESSES).unwrap_or(u64::MAX);
     setrlimit(Resource::RLIMIT_NPROC, processes, processes)
 }
 
-/// So that no program can get a right back, whatever the capabilities of its file are.
+/// Ensures that no program can regain a capability, whatever capabilities its file has.
 fn empty_bounding_set() -> Result<(), Errno> {
     for number in 0..u64::BITS {
         let capability = CapabilitySet::from_bits_retain(1 << number);
-        // The kernel answers with an error for a capability that it does not know.
+        // The kernel returns an error for a capability that it does not know.
         if rustix::thread::capability_is_in_bounding_set(capability).unwrap_or(false) {
             rustix::thread::remove_capability_from_bounding_set(capability).map_err(of_rustix)?;
         }
@@ -116,12 +116,12 @@ fn of_rustix(errno: rustix::io::Errno) -> Errno {
     Errno::from_raw(errno.raw_os_error())
 }
 
-/// The test harness has no `main` of ours, but is the entry program of the jails that tests start.
+/// The test harness has no `main` of ours, but it is the entry program of the jails that tests start.
 #[cfg(test)]
 #[allow(unsafe_code)]
 mod in_tests {
-    /// SAFETY: the linker collects pointers to functions that take no argument which they must use in this section, and
-    /// the loader calls each once, before `main`, when one thread exists.
+    /// SAFETY: the linker collects pointers to functions without parameters in this section, and the loader calls each
+    /// of them once, before `main`, while there is only one thread.
     #[used]
     #[unsafe(link_section = ".init_array")]
     static BEFORE_MAIN: extern "C" fn() = before_main;

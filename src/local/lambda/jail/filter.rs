@@ -1,12 +1,13 @@
-//! The system calls that no jailed process may make, as a program for the kernel's seccomp.
+//! The system calls that jailed processes may not make, as a seccomp program for the kernel.
 //!
-//! It refuses what a Function has no use for and what could get around the jail: user namespaces, in which a process is
-//! root and reaches more of the kernel; the kernel's keyrings, which outlive a process and are shared by a user's
-//! processes; virtual machine sockets, which no firewall sees; and calls that make other calls without this filter.
+//! It refuses calls that a Function does not need and that could get around the jail: user namespaces, in which a
+//! process is root and can reach more of the kernel; the kernel's keyrings, which outlive a process and are shared by
+//! all processes of a user; virtual machine sockets, which no firewall sees; and calls that make other calls without
+//! this filter.
 
 use nix::libc;
 
-/// Where the kernel puts what a filter looks at: `struct seccomp_data`.
+/// Offsets into `struct seccomp_data`, which a filter examines.
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const FIRST_ARGUMENT: u32 = 16;
@@ -22,7 +23,7 @@ const RETURN: u16 = 0x06;
 const ALLOW: u32 = 0x7fff_0000;
 const FAIL: u32 = 0x0005_0000;
 
-/// `AUDIT_ARCH_…` (`linux/audit.h`). On other processors there is no filter.
+/// `AUDIT_ARCH_…` (`linux/audit.h`). There is no filter for other processors.
 const OWN_ARCHITECTURE: Option<u32> = if cfg!(target_arch = "x86_64") {
     Some(0xc000_003e)
 } else if cfg!(target_arch = "aarch64") {
@@ -31,11 +32,11 @@ const OWN_ARCHITECTURE: Option<u32> = if cfg!(target_arch = "x86_64") {
     None
 };
 
-/// The bit that marks the numbers of the x32 ABI, a second set of names for the same calls.
+/// The bit that marks the numbers of the x32 ABI, a second set of numbers for the same calls.
 #[cfg(target_arch = "x86_64")]
 const X32: u32 = 0x4000_0000;
 
-/// The program as bubblewrap reads it. None on a processor that it is not written for.
+/// The program in bubblewrap's format, or `None` on an unsupported processor.
 pub(super) fn program() -> Option<Vec<u8>> {
     let mut program = Program::default();
     program.only_architecture(OWN_ARCHITECTURE?);
@@ -48,13 +49,13 @@ pub(super) fn program() -> Option<Vec<u8>> {
     for call in [libc::SYS_clone, libc::SYS_unshare] {
         program.refuse_if(call, IF_ANY_BIT, libc::CLONE_NEWUSER, libc::EPERM);
     }
-    // Its flags are in memory, which a filter cannot read. Programs fall back to `clone` when it does not exist.
+    // Its flags are in memory, which a filter cannot read. Programs fall back to `clone` if it does not exist.
     program.refuse(libc::SYS_clone3, libc::ENOSYS);
     for call in [libc::SYS_keyctl, libc::SYS_add_key, libc::SYS_request_key] {
         program.refuse(call, libc::EPERM);
     }
     program.refuse_if(libc::SYS_socket, IF_EQUAL, libc::AF_VSOCK, libc::EAFNOSUPPORT);
-    // It can open sockets, for one, and no filter sees that.
+    // It can open sockets, for example, without the filter seeing that.
     program.refuse(libc::SYS_io_uring_setup, libc::ENOSYS);
     for call in [libc::SYS_bpf, libc::SYS_perf_event_open, libc::SYS_userfaultfd] {
         program.refuse(call, libc::EPERM);
@@ -65,12 +66,12 @@ pub(super) fn program() -> Option<Vec<u8>> {
 
 #[derive(Default)]
 struct Program {
-    /// `struct sock_filter`s, one after the other.
+    /// A sequence of `struct sock_filter`.
     bytes: Vec<u8>,
 }
 
 impl Program {
-    /// One instruction: how many to skip when it holds and when it does not, and its operand.
+    /// Adds one instruction: its operand, and how many instructions to skip if it is true and if it is false.
     fn step(&mut self, code: u16, if_true: u8, if_false: u8, operand: u32) {
         self.bytes.extend(code.to_ne_bytes());
         self.bytes.extend([if_true, if_false]);
@@ -81,7 +82,7 @@ impl Program {
         self.step(RETURN, 0, 0, FAIL | errno.cast_unsigned());
     }
 
-    /// Calls have other numbers in the other modes of a processor.
+    /// Ends the program for other modes of the processor, in which calls have other numbers.
     fn only_architecture(&mut self, own: u32) {
         self.step(LOAD, 0, 0, ARCHITECTURE);
         self.step(IF_EQUAL, 1, 0, own);
@@ -93,7 +94,7 @@ impl Program {
         self.fail(errno);
     }
 
-    /// Refuses the call when its first argument compares so with `operand`.
+    /// Refuses the call if `compare` holds for its first argument and `operand`.
     fn refuse_if(&mut self, call: libc::c_long, compare: u16, operand: i32, errno: i32) {
         self.step(IF_EQUAL, 0, 4, number(call));
         self.step(LOAD, 0, 0, FIRST_ARGUMENT);
@@ -103,7 +104,7 @@ impl Program {
     }
 }
 
-/// The number as the kernel hands it to a filter. None is negative or large.
+/// The number as the kernel passes it to a filter. No number is negative or large.
 fn number(call: libc::c_long) -> u32 {
     u32::try_from(call).unwrap_or(u32::MAX)
 }
@@ -112,7 +113,7 @@ fn number(call: libc::c_long) -> u32 {
 mod tests {
     use super::*;
 
-    /// What the kernel would do: runs the program over one call.
+    /// Runs the program on one call, as the kernel would.
     fn verdict(architecture: u32, call: u32, argument: u32) -> u32 {
         let bytes = program().unwrap();
         let steps: Vec<_> = bytes.chunks_exact(8).collect();

@@ -1,4 +1,5 @@
-//! What of the machine every Function sees: programs and libraries, and no configuration but what they need.
+//! The parts of the machine that every Function sees: programs and libraries, and only the configuration that they
+//! need.
 
 use std::{
     fs, io,
@@ -6,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Folders of programs and libraries. Those that are links stay links.
+/// Folders of programs and libraries. Symbolic links stay links.
 pub(super) const SYSTEM: &[&str] = &[
     "/usr",
     "/bin",
@@ -21,7 +22,7 @@ pub(super) const SYSTEM: &[&str] = &[
     "/home/linuxbrew/.linuxbrew",
 ];
 
-/// What programs read in `/etc` to find libraries, hosts, certificates and the time. Nothing that holds a secret.
+/// Files in `/etc` that programs read to find libraries, hosts, certificates and the time. None contains a secret.
 pub(super) const CONFIGURATION: &[&str] = &[
     "/etc/alternatives",
     "/etc/ca-certificates",
@@ -47,12 +48,12 @@ pub(super) const CONFIGURATION: &[&str] = &[
     "/etc/ssl/openssl.cnf",
 ];
 
-/// Whether a file lies in a folder that every Function sees.
+/// Whether a file is in a folder that every Function sees.
 pub(super) fn is_visible(file: &Path) -> bool {
     SYSTEM.iter().chain(CONFIGURATION).any(|folder| file.starts_with(folder))
 }
 
-/// The program of this name on the `PATH`, or where systems keep those of administrators.
+/// Finds a program of this name on the `PATH`, or in the usual folders of administrators' programs.
 pub(super) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/bin", "/bin", "/usr/sbin", "/sbin"].map(PathBuf::from));
@@ -62,7 +63,7 @@ pub(super) fn find_program(name: &str) -> Option<PathBuf> {
     folders.filter(|folder| folder.is_absolute()).map(|folder| folder.join(name)).find(runs)
 }
 
-/// Writes a file that the Function's user may read, whatever the server's mask is.
+/// Writes a file that the Function's user may read, regardless of the server's umask.
 pub(super) fn write_readable(file: &Path, text: &str) -> io::Result<()> {
     fs::write(file, text)?;
     fs::set_permissions(file, fs::Permissions::from_mode(0o444))

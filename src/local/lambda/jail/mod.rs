@@ -1,11 +1,11 @@
 //! The jail around a Function's process: bubblewrap, which gives it a file system, processes and limits of its own.
 //!
-//! Within, a Function sees what it sees in Lambda: its code at `/var/task`, the bootstraps at `/var/runtime`, a `/tmp`
-//! of its own, and of the machine only programs and libraries, read-only. It has no capability and no other process.
-//! What bubblewrap starts is not the Function's program but this one, as the entry program ([`enter`]). It gives up the
-//! last rights, and only then reads what the Function configures.
-//! The network is the machine's, because Functions call services, as they do in Lambda; its Runtime API is its own all
-//! the same (see [`super::runtime_api`]). `SECURITY.md` says what that leaves open.
+//! In it a Function sees the same as in Lambda: its code at `/var/task`, the bootstraps at `/var/runtime`, and a `/tmp`
+//! of its own. Of the machine it sees only programs and libraries, read-only. It has no capabilities and sees no other
+//! processes. bubblewrap does not start the Function's program but this one, as the entry program ([`enter`]). It drops
+//! the last privileges, and only then reads the Function's configuration. The network is the machine's, because
+//! Functions call services, as they do in Lambda, but only the Function itself can use its Runtime API (see
+//! [`super::runtime_api`]). `SECURITY.md` says what is not isolated.
 
 mod arguments;
 mod enter;
@@ -37,32 +37,32 @@ pub(super) use self::orders::{Entry, EntryFailure, Step};
 use self::{arguments::Arguments, enter::ENTER, etc::Etc, orders::Orders};
 use super::isolation::{Launch, Limits};
 
-/// Where the Function's code is.
+/// The folder of the Function's code.
 pub(super) const TASK: &str = "/var/task";
-/// Where the bootstraps are.
+/// The folder of the bootstraps.
 pub(super) const RUNTIME: &str = "/var/runtime";
-/// Where the socket of its Runtime API is.
+/// The socket of its Runtime API.
 pub(super) const SOCKET: &str = "/run/tasklane/runtime-api";
 
-/// How much more memory one process may reserve than the Function's limit: interpreters reserve much and use little of
-/// it. What is used is measured; this bounds what can be taken between two looks.
+/// How much more memory one process may reserve than the Function's limit allows it to use: interpreters reserve much
+/// more than they use. Usage is measured; this limits how much a process can take between two measurements.
 const RESERVE: u64 = 1 << 30;
 
-/// The users that Functions run as where the server is root: none that a Debian system gives to anybody.
+/// The first of the users that Functions run as if the server is root. Debian does not assign these to anybody.
 const FIRST_USER: u32 = 62_000;
 const USERS: u32 = 2_000;
-/// The user that a Function sees itself as where the server is an ordinary user: Lambda's.
+/// The user that a Function sees itself as if the server is an ordinary user: Lambda's.
 const LAMBDA_USER: (u32, u32) = (993, 990);
 
 /// Whether Functions run in a jail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JailMode {
-    /// Where this machine can.
+    /// If this machine supports it.
     #[default]
     Auto,
-    /// Always: without a jail nothing starts.
+    /// Always: without a jail the service does not start.
     On,
-    /// Never: Functions have the rights of the user who runs the server.
+    /// Never: Functions have the permissions of the user who runs the server.
     Off,
 }
 
@@ -79,54 +79,54 @@ impl FromStr for JailMode {
     }
 }
 
-/// A bubblewrap that works.
+/// A bubblewrap that was tested on this machine.
 #[derive(Debug)]
 pub(super) struct Jail {
     program: PathBuf,
-    /// This program, even if its file has been replaced: what bubblewrap starts.
+    /// This program, even if its file has been replaced. bubblewrap starts it.
     entry_program: OwnedFd,
     user: User,
-    /// Hidden even where it lies in a folder that Functions see.
+    /// Hidden even if it is inside a folder that Functions see.
     data_dir: PathBuf,
     etc: Etc,
 }
 
-/// Who a Function's process is.
+/// The user that a Function's process runs as.
 #[derive(Debug)]
 enum User {
-    /// The server's own user, without its rights: a user namespace makes it somebody else. Its processes are counted
-    /// from within, where the server's are not among them.
+    /// The server's own user, mapped to another one in a user namespace and without its permissions. The process limit
+    /// counts only the namespace's processes.
     Mapped,
-    /// A user of its own, which only root can give. Root itself would have too much power over `/proc`.
+    /// A user of its own, which requires root. A Function that is root itself would have too much power over `/proc`.
     Own { next: AtomicU32 },
 }
 
-/// What one process is given.
+/// What one process gets.
 pub(super) struct Cell<'a> {
-    /// What is at [`TASK`].
+    /// Mounted at [`TASK`].
     pub(super) code: &'a Path,
-    /// What is at [`RUNTIME`].
+    /// Mounted at [`RUNTIME`].
     pub(super) runtime: &'a Path,
-    /// A folder of its own, with the socket of its Runtime API in the file [`Cell::socket`].
+    /// A folder of its own, which holds the socket of its Runtime API ([`Cell::socket`]).
     pub(super) folder: &'a Path,
-    /// What else its interpreter reads.
+    /// Other files that its interpreter reads.
     pub(super) files: &'a [PathBuf],
-    /// Folders that it does not see, wherever they lie.
+    /// Folders that it must not see.
     pub(super) hidden: &'a [PathBuf],
     pub(super) environment: &'a BTreeMap<String, String>,
-    /// Bytes.
+    /// In bytes.
     pub(super) memory: u64,
 }
 
 impl Cell<'_> {
-    /// The file of the socket, as the server sees it.
+    /// The socket's file, as the server sees it.
     pub(super) fn socket(folder: &Path) -> PathBuf {
         folder.join("runtime-api")
     }
 }
 
 impl Jail {
-    /// The jail that this machine has, after a try; or a sentence that says why it has none.
+    /// Tests whether jails work on this machine. Otherwise returns a sentence that says why not.
     pub(super) fn find(data_dir: &Path, runtime: &Path, scratch: &Path) -> Result<Self, String> {
         let program = host::find_program("bwrap")
             .ok_or("bubblewrap is not installed: install your system's package 'bubblewrap'")?;
@@ -147,7 +147,7 @@ impl Jail {
         }
     }
 
-    /// Starts nothing much in it; what that complained about.
+    /// Runs a trivial program in a jail. Returns its error output, if it failed.
     fn try_out(&self, runtime: &Path, folder: &Path) -> io::Result<Option<String>> {
         let socket = std::os::unix::net::UnixListener::bind(Cell::socket(folder));
         let environment = BTreeMap::new();
@@ -172,7 +172,7 @@ impl Jail {
         Ok((!output.status.success()).then(|| if words.is_empty() { output.status.to_string() } else { words }))
     }
 
-    /// The command that runs `program` in the cell, and what says later whether the program was reached.
+    /// The command that runs `program` in the cell, and an [`Entry`] that tells later whether the program was started.
     pub(super) fn launch(&self, cell: &Cell<'_>, program: &Path, arguments: &[String]) -> io::Result<(Launch, Entry)> {
         let (uid, gid) = match &self.user {
             User::Mapped => LAMBDA_USER,
@@ -206,14 +206,14 @@ impl Jail {
             jailed.filter(filter.as_raw_fd());
             inherited.push(filter);
         }
-        // In a file that has no name: command lines are public.
+        // In an unnamed file, because command lines are public.
         let described = OwnedFd::from(orders::nameless(&jailed.finish())?);
         let (orders, entry) = Orders::new(identity, program, arguments, cell.environment)?.into_file()?;
         let entry_program = self.entry_program.try_clone()?;
 
         let mut command = Command::new(&self.program);
         command.env_clear().arg("--args").arg(described.as_raw_fd().to_string()).arg("--");
-        // By its descriptor: the file need not be visible in the jail.
+        // By its descriptor, because the file need not be visible in the jail.
         command.arg(format!("/proc/self/fd/{}", entry_program.as_raw_fd()));
         command.arg(ENTER).arg(orders.as_raw_fd().to_string());
         inherited.extend([described, orders, entry_program]);

@@ -1,7 +1,7 @@
-//! What the entry program of a jail is told to do, and what it says when it cannot do it.
+//! The orders for the entry program of a jail, and its report if it fails.
 //!
-//! Both are in one nameless file in memory. Command lines are public, and the environment of the entry program must stay
-//! empty: it still has rights, and a Function's variables choose what a program loads.
+//! Both are in one unnamed file in memory. Command lines are public, and the environment of the entry program must stay
+//! empty: it is still privileged, and a Function's variables can tell a program what to load.
 
 use std::{
     collections::BTreeMap,
@@ -20,13 +20,13 @@ use nix::{
     sys::memfd::{MFdFlags, memfd_create},
 };
 
-/// Who the Function is to be, and what it is to run.
+/// Which user the Function runs as, and the program to start.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Orders {
-    /// A user and a group of its own, where the server is root.
+    /// A user id and a group id, if the server is root.
     pub(super) identity: Option<(u32, u32)>,
     pub(super) program: CString,
-    /// Its name for itself, and its arguments.
+    /// The program's `argv`, its name included.
     pub(super) arguments: Vec<CString>,
     pub(super) environment: Vec<CString>,
 }
@@ -38,14 +38,14 @@ pub(in super::super) struct Entry {
     length: u64,
 }
 
-/// Why a Function's program does not run in its jail.
+/// Why a Function's program could not be started in its jail.
 #[derive(Debug, PartialEq, Eq)]
 pub(in super::super) struct EntryFailure {
     pub(in super::super) step: Step,
     pub(in super::super) errno: Errno,
 }
 
-/// What an entry program does, in this order.
+/// The steps of the entry program, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Step {
     Limits,
@@ -86,7 +86,7 @@ impl Orders {
         Ok(Self { identity, program, arguments: all, environment })
     }
 
-    /// Writes them down. Returns a descriptor for the entry program and what the server keeps.
+    /// Writes the orders to a file. Returns a descriptor for the entry program, and the server's view.
     pub(super) fn into_file(self) -> io::Result<(OwnedFd, Entry)> {
         let bytes = self.encode();
         let file = nameless(&bytes)?;
@@ -94,7 +94,7 @@ impl Orders {
         Ok((file.try_clone()?.into(), Entry { file, length }))
     }
 
-    /// Pieces that each end with a zero byte: user and group, the number of arguments, the program, its arguments, and
+    /// Fields that each end with a zero byte: user and group, the number of arguments, the program, its arguments, and
     /// its environment.
     fn encode(self) -> Vec<u8> {
         let Self { identity, program, arguments, environment } = self;
@@ -123,7 +123,7 @@ impl Orders {
 }
 
 impl Entry {
-    /// What the entry program could not do, if it failed.
+    /// Why the entry program failed, if it did.
     pub(in super::super) fn failure(&self) -> Option<EntryFailure> {
         let mut said = [0; 16];
         let count = self.file.read_at(&mut said, self.length).ok()?;
@@ -132,7 +132,7 @@ impl Entry {
 }
 
 impl EntryFailure {
-    /// Appends it to the orders.
+    /// Appends the failure to the orders.
     pub(super) fn write(&self, orders: &mut File) -> io::Result<()> {
         let step = Step::ALL.iter().position(|step| *step == self.step).unwrap_or_default();
         writeln!(orders, "{step} {}", self.errno as i32)
@@ -151,7 +151,7 @@ impl From<EntryFailure> for io::Error {
     }
 }
 
-/// A nameless file of these bytes, read from its start.
+/// An unnamed file with these bytes, positioned at its start.
 pub(super) fn nameless(bytes: &[u8]) -> io::Result<File> {
     let file = File::from(memfd_create(c"tasklane-jail", MFdFlags::MFD_CLOEXEC)?);
     file.write_all_at(bytes, 0)?;

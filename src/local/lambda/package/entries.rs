@@ -1,4 +1,4 @@
-//! The archive's directory, read and judged.
+//! Reads and checks the directory of an archive.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,34 +10,31 @@ use zip::{CompressionMethod, ZipArchive};
 
 use super::{InvalidPackage, MAX_RATIO, MAX_UNPACKED_BYTES, RATIO_FREE_BYTES};
 
-/// One entry that keeps to the rules.
+/// An entry that passed all checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Where it belongs, relative, without `.` and `..`.
+    /// Its path in the Function's folder, without `.` and `..`.
     pub path: PathBuf,
-    /// What it is.
     pub kind: EntryKind,
-    /// Where it stands in the archive.
+    /// Its position in the archive.
     pub(super) index: usize,
 }
 
-/// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKind {
-    /// A folder.
     Folder,
     /// A file of this many bytes.
     File {
-        /// Its size, as declared.
+        /// Its size, as the directory declares it.
         size: u64,
-        /// Whether it may be read. Lambda runs code as a user who owns no file of it.
+        /// Whether others may read it. Lambda runs code as a user who owns none of its files.
         readable: bool,
-        /// Whether it may be executed.
+        /// Whether others may execute it.
         executable: bool,
     },
-    /// A symbolic link, to anywhere: nothing is read or written through it before the Function runs.
+    /// A symbolic link to anywhere: nothing is read or written through it before the Function runs.
     Link {
-        /// Where it leads, as written.
+        /// The link's target, as written in the archive.
         target: String,
     },
 }
@@ -51,7 +48,7 @@ const TYPE_FILE: u32 = 0o100_000;
 const TYPE_FOLDER: u32 = 0o040_000;
 const TYPE_LINK: u32 = 0o120_000;
 
-/// Reads the directory of an archive of `packed` bytes.
+/// Reads the directory of an archive that is `packed` bytes long.
 pub(super) fn read(archive: &mut ZipArchive<Cursor<&[u8]>>, packed: usize) -> Result<Vec<Entry>, InvalidPackage> {
     let mut entries = Vec::with_capacity(archive.len());
     let mut unpacked: u64 = 0;
@@ -90,10 +87,10 @@ fn entry(archive: &mut ZipArchive<Cursor<&[u8]>>, index: usize) -> Result<Entry,
     let mode = data.unix_mode().unwrap_or(0);
     let size = data.size();
     let kind = match mode & TYPE_BITS {
-        // Archives made without Unix modes tell folders by the slash.
+        // Archives without Unix modes mark folders by a final slash.
         _ if data.is_dir() => EntryKind::Folder,
         TYPE_FOLDER => EntryKind::Folder,
-        // An archiver that wrote no type did not copy the permissions of a file either.
+        // An archiver that wrote no file type did not record permissions either.
         0 => EntryKind::File { size, readable: true, executable: mode & 0o111 != 0 },
         TYPE_FILE => EntryKind::File { size, readable: mode & 0o004 != 0, executable: mode & 0o001 != 0 },
         TYPE_LINK if size > MAX_LINK_BYTES => return Err(InvalidPackage::OddEntry(shown)),
@@ -114,8 +111,8 @@ fn entry(archive: &mut ZipArchive<Cursor<&[u8]>>, index: usize) -> Result<Entry,
 /// The entry's path without its `.` components.
 fn safe_path(name: &str) -> Result<PathBuf, InvalidPackage> {
     let unsafe_path = || InvalidPackage::UnsafePath(name.to_owned());
-    // A backslash is a character of a name here, but an unpacker elsewhere reads it as a separator: what leads out
-    // by either reading is refused.
+    // Here a backslash is an ordinary character, but other unpackers read it as a separator: a path is refused if it
+    // leads out of the folder in either reading.
     let drive = name.as_bytes().get(1) == Some(&b':') && name.as_bytes()[0].is_ascii_alphabetic();
     if name.starts_with(['/', '\\']) || drive || name.split(['/', '\\']).any(|part| part == "..") {
         return Err(unsafe_path());
@@ -128,7 +125,7 @@ fn safe_path(name: &str) -> Result<PathBuf, InvalidPackage> {
     if fits { Ok(parts.iter().collect()) } else { Err(InvalidPackage::BadPath(name.to_owned())) }
 }
 
-/// One entry a path, and nothing below a file or a link.
+/// Refuses two entries with the same path, and entries inside of a file or link.
 fn refuse_conflicts(entries: &[Entry]) -> Result<(), InvalidPackage> {
     let mut leaves = BTreeMap::new();
     let mut folders = BTreeSet::new();
@@ -224,7 +221,7 @@ mod tests {
         assert_eq!(check(&giant), Err(InvalidPackage::TooLarge));
     }
 
-    /// A zip whose entry is named exactly so, as no well-meaning tool would write it.
+    /// A zip whose entry has exactly this name, which no zip tool would write.
     fn raw_named(name: &str) -> Vec<u8> {
         let stand_in = "x".repeat(name.len());
         let mut zip = testing::zip(&[(stand_in.as_str(), "content")]);

@@ -1,4 +1,4 @@
-//! Packages as strangers make them.
+//! Fuzzes the unpacking of packages.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -8,14 +8,14 @@ use super::{
     open, unpack,
 };
 
-/// What declares more than this is judged and not unpacked: that a disk can be written to is not the question.
+/// Packages that declare more than this are checked but not unpacked: writing large files is not what is tested.
 const MOST_UNPACKED: u64 = 1 << 20;
 
-/// Takes the bytes as a package: as they are, or, when they begin with `# `, as a list of entries to make a package
-/// of, one a line: an octal mode, a name, and after a tab its content.
+/// Treats the input as a package. If it begins with `# `, it is a list of entries to make a package from, one per line:
+/// an octal mode, a name, and after a tab the content.
 ///
-/// A package that its directory shows to be invalid writes nothing; what is unpacked lies inside of the folder, nothing can be
-/// written to, and it holds no more than was declared.
+/// If the package's directory is invalid, nothing is written. Unpacked files are inside of the folder, are read-only,
+/// and are no larger than declared.
 pub fn zip_intake(data: &[u8]) {
     match data.strip_prefix(b"# ") {
         Some(list) => take(&package_of(list)),
@@ -46,12 +46,12 @@ fn take(code: &[u8]) {
     match (&checked, &unpacked) {
         (Err(refused), Err(UnpackError::Invalid(again))) => {
             assert_eq!(refused, again);
-            assert_eq!(fs::read_dir(&folder).map(Iterator::count).ok(), Some(0), "{refused}: and yet it was unpacked");
+            assert_eq!(fs::read_dir(&folder).map(Iterator::count).ok(), Some(0), "{refused}, but it was unpacked");
         }
-        (Err(refused), other) => panic!("refused ({refused}), and then {other:?}"),
+        (Err(refused), other) => panic!("refused ({refused}), then {other:?}"),
         (Ok(()), _) => {
             let (held, count) = walk(&folder, unpacked.is_ok());
-            // One byte more tells that an entry lies; then it is refused.
+            // One extra byte shows that an entry is larger than declared; then it is refused.
             let spare = u64::from(unpacked.is_err());
             assert!(held <= size + spare, "{held} bytes of {size} declared");
             assert!(unpacked.is_err() || count > 0, "nothing came of it");
@@ -67,15 +67,15 @@ fn declared_size(entry: &Entry) -> u64 {
     }
 }
 
-/// How many bytes and how many leaves are there.
+/// The number of bytes and of files and links.
 fn walk(folder: &Path, whole: bool) -> (u64, u64) {
     let (mut bytes, mut leaves) = (0, 0);
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        let Ok(metadata) = path.symlink_metadata() else { panic!("{} cannot be looked at", path.display()) };
+        let Ok(metadata) = path.symlink_metadata() else { panic!("{} cannot be read", path.display()) };
         let mode = metadata.permissions().mode();
         if metadata.is_symlink() {
-            // To wherever it leads: nothing went through it, for nothing lies beside the folder.
+            // It may lead anywhere. Nothing was written through it, because nothing is beside the folder.
             leaves += 1;
             continue;
         }
@@ -88,7 +88,7 @@ fn walk(folder: &Path, whole: bool) -> (u64, u64) {
             bytes += more;
             leaves += below;
         } else {
-            assert!(metadata.is_file(), "{} is no file", path.display());
+            assert!(metadata.is_file(), "{} is not a file", path.display());
             bytes += metadata.len();
             leaves += 1;
         }
@@ -96,7 +96,7 @@ fn walk(folder: &Path, whole: bool) -> (u64, u64) {
     (bytes, leaves)
 }
 
-/// An ordinary user cannot remove what lies in a folder that cannot be written to.
+/// Makes folders writable again, so that an ordinary user can remove them.
 fn make_removable(folder: &Path) {
     let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o755));
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -106,7 +106,7 @@ fn make_removable(folder: &Path) {
     }
 }
 
-/// A package that stores these entries, whatever they are called.
+/// A package with these entries, whatever their names are.
 fn package_of(list: &[u8]) -> Vec<u8> {
     let (mut files, mut directory, mut count) = (Vec::new(), Vec::new(), 0_u16);
     for line in list.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(64) {
@@ -121,7 +121,7 @@ fn package_of(list: &[u8]) -> Vec<u8> {
         files.extend_from_slice(&common);
         files.extend_from_slice(name);
         files.extend_from_slice(content);
-        // Made by Unix (3), so that the mode is read.
+        // Made by Unix (3), so that the modes are used.
         directory.extend_from_slice(b"PK\x01\x02\x14\x03");
         directory.extend_from_slice(&common);
         // No comment, the first disk, no internal attributes.
@@ -144,7 +144,7 @@ fn package_of(list: &[u8]) -> Vec<u8> {
     files
 }
 
-/// What an entry's two headers have in common: version 2.0, names in UTF-8, stored.
+/// The common part of an entry's two headers: version 2.0, names in UTF-8, no compression.
 fn common_header(name: &[u8], content: &[u8]) -> Vec<u8> {
     let mut header = vec![20, 0, 0, 8, 0, 0, 0, 0, 0x21, 0];
     let length = u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes();

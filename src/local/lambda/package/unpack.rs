@@ -1,4 +1,4 @@
-//! Writing a package's files down.
+//! Writes a package's files to disk.
 
 use std::{
     collections::BTreeSet,
@@ -16,19 +16,19 @@ use super::{
 /// Why a package was not unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
-    /// The package is at fault.
+    /// The package is invalid.
     #[error(transparent)]
     Invalid(#[from] InvalidPackage),
-    /// The disk is.
+    /// The disk failed.
     #[error("could not write the package's files: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Unpacks a package into `folder`, which must exist and be empty; on an error it is left half full.
+/// Unpacks a package into `folder`, which must exist and be empty. After an error it may contain some of the files.
 ///
-/// Nothing is written when the package breaks a rule that its directory shows, and nothing through a link, wherever it
-/// leads. Files become writable by nobody, as in Lambda's `/var/task`, and keep whether others than their owner may read
-/// and execute them; folders become readable by everybody.
+/// Nothing is written if the package's directory breaks a rule, and nothing is ever written through a link. Files
+/// become read-only, as in Lambda's `/var/task`, and others than the owner may read and execute them if the archive
+/// says so; folders become readable by everybody.
 pub fn unpack(code: &[u8], folder: &Path) -> Result<(), UnpackError> {
     let mut archive = super::open(code)?;
     let entries = entries::read(&mut archive, code.len())?;
@@ -49,7 +49,7 @@ pub fn unpack(code: &[u8], folder: &Path) -> Result<(), UnpackError> {
                 let content = archive.by_index(entry.index).map_err(|_| inconsistent())?;
                 let mode = if *readable { 0o444 } else { 0 } | if *executable { 0o111 } else { 0 };
                 let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
-                // One byte more than declared is enough to know that the archive lies.
+                // One byte more than declared is enough to detect a false size.
                 let written = copy(&mut content.take(size + 1), &mut file).map_err(|fault| match fault {
                     Fault::Read => UnpackError::Invalid(inconsistent()),
                     Fault::Write(error) => UnpackError::Io(error),
@@ -62,7 +62,7 @@ pub fn unpack(code: &[u8], folder: &Path) -> Result<(), UnpackError> {
             EntryKind::Link { target } => symlink(target, &path)?,
         }
     }
-    // The deepest first: a folder that nobody may write to any more could still be entered, but not filled.
+    // The deepest folders first, because nothing can be changed inside of a read-only one.
     for path in folders.iter().rev() {
         fs::set_permissions(folder.join(path), Permissions::from_mode(0o555))?;
     }
@@ -78,7 +78,7 @@ enum Fault {
     Write(io::Error),
 }
 
-/// Tells the archive's faults from the disk's, which `io::copy` does not.
+/// Distinguishes errors of the archive from errors of the disk, which `io::copy` does not.
 fn copy(from: &mut impl Read, to: &mut File) -> Result<u64, Fault> {
     let mut buffer = vec![0; 64 * 1024];
     let mut written = 0;

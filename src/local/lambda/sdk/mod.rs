@@ -1,8 +1,8 @@
-//! The AWS SDK that Lambda's own runtimes carry.
+//! The AWS SDK that Lambda's own runtimes include.
 //!
-//! It is large, so it is not part of the program: `tasklane runtimes add-sdk` installs it once, by npm and pip, into the
-//! user's cache folder. From then on every Function of this user finds it, behind its own packages. What is installed is
-//! pinned, with checksums, in the files beside this one; another version of these files is another folder.
+//! It is large, so it is not part of the program: `tasklane runtimes add-sdk` installs it once, with npm and pip, into
+//! the user's cache folder. From then on all Functions of this user find it, after their own packages. The versions are
+//! pinned, with checksums, in the files next to this one; a change of these files means another folder.
 
 use std::{
     fs, io,
@@ -19,13 +19,13 @@ const PACKAGE: &str = include_str!("package.json");
 const PACKAGE_LOCK: &str = include_str!("package-lock.json");
 const REQUIREMENTS: &str = include_str!("requirements.txt");
 
-/// Where the AWS SDK is, if it is installed.
+/// The folder of the AWS SDK.
 #[derive(Clone, Debug)]
 pub struct Sdk {
     folder: PathBuf,
 }
 
-/// A language that Lambda has an SDK for.
+/// A language for which Lambda includes an SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SdkLanguage {
     /// `@aws-sdk/*`, version 3.
@@ -37,60 +37,55 @@ pub enum SdkLanguage {
 /// Why the SDK was not installed.
 #[derive(Debug, thiserror::Error)]
 pub enum SdkError {
-    /// The folder cannot be written.
+    /// The folder cannot be written to.
     #[error("cannot write {}: {error}", folder.display())]
     Folder {
-        /// The folder.
         folder: PathBuf,
-        /// What the system says.
         #[source]
         error: io::Error,
     },
-    /// The program that installs packages is not there.
+    /// The installer cannot be started.
     #[error("{program} does not start: {error}; install it, or put the SDK into your packages")]
     NoInstaller {
-        /// The program.
         program: &'static str,
-        /// What the system says.
         #[source]
         error: io::Error,
     },
-    /// It did not install them.
+    /// The installer failed.
     #[error("{program} did not install the SDK: {output}")]
     NotInstalled {
-        /// The program.
         program: &'static str,
-        /// The last lines of what it said.
+        /// The last lines of its output.
         output: String,
     },
 }
 
 impl Sdk {
-    /// That of the user who runs this: in `$XDG_CACHE_HOME/tasklane` or `~/.cache/tasklane`. Absent for one who has neither.
+    /// The folder of the current user: `$XDG_CACHE_HOME/tasklane` or `~/.cache/tasklane`. `None` if the user has
+    /// neither.
     pub fn of_user() -> Option<Self> {
         let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
         let cache = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))?;
         Some(Self::in_folder(cache.join("tasklane")))
     }
 
-    /// One in this folder.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into() }
     }
 
-    /// The folder of a language's packages, whether or not it is there.
+    /// The folder of a language's packages, whether or not it exists.
     pub fn packages(&self, language: SdkLanguage) -> PathBuf {
         self.version(language).join(language.packages())
     }
 
-    /// A folder for each version of what is pinned.
+    /// Each set of pinned versions has its own folder.
     fn version(&self, language: SdkLanguage) -> PathBuf {
         let mut hash = Sha256::new();
         language.pins().iter().for_each(|(_, content)| hash.update(content));
         self.folder.join(format!("{}-{}", language.name(), &hex::encode(hash.finalize())[..12]))
     }
 
-    /// Installs it, unless it is there; its folder. Takes a while: it is for a thread that may wait.
+    /// Installs the SDK unless it is there, and returns its folder. This takes a while and blocks.
     pub fn install(&self, language: SdkLanguage) -> Result<PathBuf, SdkError> {
         let packages = self.packages(language);
         if packages.is_dir() {
@@ -104,19 +99,19 @@ impl Sdk {
         }
         let (program, arguments) = language.installer();
         let mut command = Command::new(program);
-        // What a configuration file of the user's says (another registry, a proxy) holds here too.
+        // The user's configuration files (another registry, a proxy) apply here too.
         command.args(arguments).current_dir(made.path()).stdin(std::process::Stdio::null());
         let output = command.output().map_err(|error| SdkError::NoInstaller { program, error })?;
         if !output.status.success() {
             let said = [output.stdout, output.stderr].concat();
             return Err(SdkError::NotInstalled { program, output: last_lines(&String::from_utf8_lossy(&said)) });
         }
-        // Jailed Functions may be other users.
+        // Jailed Functions may run as other users.
         make_readable(made.path()).map_err(failed)?;
         let version = self.version(language);
         match fs::rename(made.path(), &version) {
             Ok(()) => _ = made.keep(),
-            // Somebody else was faster.
+            // Another process was faster.
             Err(_) if packages.is_dir() => {}
             Err(error) => return Err(failed(error)),
         }
@@ -125,10 +120,8 @@ impl Sdk {
 }
 
 impl SdkLanguage {
-    /// All of them.
     pub const ALL: [Self; 2] = [Self::Node, Self::Python];
 
-    /// What it is called.
     pub fn name(self) -> &'static str {
         match self {
             Self::Node => "node",
@@ -136,7 +129,7 @@ impl SdkLanguage {
         }
     }
 
-    /// The folder that the installer puts packages into.
+    /// The folder that the installer writes to.
     fn packages(self) -> &'static str {
         match self {
             Self::Node => "node_modules",
@@ -151,7 +144,7 @@ impl SdkLanguage {
         }
     }
 
-    /// Nothing but what is pinned is installed, and no code of a package runs meanwhile.
+    /// Only pinned packages are installed, and no code of a package runs during the installation.
     fn installer(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Self::Node => ("npm", &["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]),
@@ -174,7 +167,7 @@ impl SdkLanguage {
     }
 }
 
-/// Lets everybody who gets into the folder read all of it.
+/// Makes everything in the folder readable for everybody who can enter it.
 fn make_readable(folder: &Path) -> io::Result<()> {
     for entry in walkdir::WalkDir::new(folder) {
         let entry = entry?;
@@ -203,7 +196,10 @@ mod tests {
     fn what_is_installed_is_pinned_with_checksums() {
         let lock: serde_json::Value = serde_json::from_str(PACKAGE_LOCK).unwrap();
         let package: serde_json::Value = serde_json::from_str(PACKAGE).unwrap();
-        assert_eq!(lock["packages"][""]["dependencies"], package["dependencies"], "the lock is of this package.json");
+        assert_eq!(
+            lock["packages"][""]["dependencies"], package["dependencies"],
+            "the lock file belongs to this package.json"
+        );
         for (name, entry) in lock["packages"].as_object().unwrap().iter().filter(|(name, _)| !name.is_empty()) {
             assert!(entry["integrity"].as_str().is_some_and(|hash| hash.starts_with("sha512-")), "{name}");
         }
@@ -218,7 +214,7 @@ mod tests {
         let packages = sdk.packages(SdkLanguage::Node);
         assert!(packages.starts_with(folder.path()) && packages.ends_with("node_modules"));
         fs::create_dir_all(&packages).unwrap();
-        // Without a network, and at once.
+        // Without a network, and immediately.
         assert_eq!(sdk.install(SdkLanguage::Node).unwrap(), packages);
     }
 }

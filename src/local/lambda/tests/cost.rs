@@ -1,4 +1,5 @@
-//! What a process costs, with a jail and without: a figure for people, so it is ignored by default.
+//! Measures what a process costs with and without a jail. Ignored by default, because it prints figures and checks
+//! nothing.
 
 #![allow(clippy::print_stdout)]
 

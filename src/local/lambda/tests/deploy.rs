@@ -1,4 +1,4 @@
-//! What deploying, retiring and removing leave behind.
+//! What deploying, retiring and removing leave on the disk.
 
 use serde_json::json;
 use tasklane_model::{InvokeError, Runtime};
@@ -111,7 +111,7 @@ async fn what_the_machine_cannot_run_deploys_with_a_notice_unless_runtimes_are_s
             other => panic!("{other:?}"),
         }
     }
-    // Runs all the same, with one notice: this machine's Python is another one.
+    // It runs anyway, with one notice, because this machine's Python has another version.
     let python = world.deploy(&[("index.py", "def handler(e, c): return 1")], |spec| {
         spec.configuration.runtime = Runtime::new("python3.4")
     });
@@ -138,7 +138,7 @@ async fn a_retired_version_is_dropped_after_a_while_unless_it_was_deployed_again
     let new = world.node("exports.handler = async () => 2").await;
     world.lambda.retire(&old.spec.name, &old.deployment);
     assert_eq!(world.run(&old, json!({})).await.returned(), json!(1));
-    // Back to the old one before its time has come.
+    // Back to the old version before it is dropped.
     world.node("exports.handler = async () => 1").await;
     world.lambda.retire(&new.spec.name, &new.deployment);
     tokio::time::pause();

@@ -1,5 +1,5 @@
-//! A Function's process starts with none of the server's rights, descriptors and keys, and nothing of the Function's takes
-//! effect before they are gone. Each test runs in both kinds of jail.
+//! A Function's process starts with none of the server's privileges, descriptors and keys, and nothing of the
+//! Function's takes effect before they are dropped. Each test runs in both kinds of jail.
 
 use std::{collections::BTreeMap, fs, process::Command, sync::OnceLock};
 
@@ -9,7 +9,7 @@ use tasklane_model::{FunctionSpec, Runtime};
 use super::harness::{World, also_as_an_ordinary_user, environment};
 use crate::package::testing;
 
-/// Loaded into a program before that program begins, it says in which and with what rights.
+/// A library that, when it is loaded into a program, prints the program's name and privileges.
 const INTRUDER: &str = r#"
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -31,7 +31,7 @@ __attribute__((constructor)) static void begin(void) {
 }
 "#;
 
-/// The intruder as a shared library, made once.
+/// The intruder as a shared library, compiled once.
 fn intruder() -> &'static [u8] {
     static MADE: OnceLock<Vec<u8>> = OnceLock::new();
     MADE.get_or_init(|| {
@@ -46,7 +46,7 @@ fn intruder() -> &'static [u8] {
 
 const NODE: &[u8] = b"exports.handler = async () => [process.getuid(), process.env.LD_PRELOAD, process.env.OWN]";
 
-/// What an intruder says of itself where it has only the Function's own rights.
+/// Checks that an intruder ran with the Function's own privileges only.
 #[track_caller]
 fn has_no_rights(line: &str) {
     let none = "0000000000000000";
@@ -63,7 +63,7 @@ async fn nothing_of_a_function_s_is_run_before_rights_are_dropped() {
     let package = testing::zip_with_modes(&[
         ("index.js", 0o644, NODE),
         ("evil.so", 0o755, intruder()),
-        // Libraries of programs that set users and limits.
+        // Libraries of programs that change users and set limits.
         ("libcap-ng.so.0", 0o755, intruder()),
         ("lib/libsmartcols.so.1", 0o755, intruder()),
     ]);
@@ -83,7 +83,7 @@ async fn nothing_of_a_function_s_is_run_before_rights_are_dropped() {
         assert_eq!((&returned[1], &returned[2]), (&preload, &json!("kept")));
         let intruders: Vec<_> = ran.log.iter().filter(|line| line.contains("intruder:")).collect();
         let is_loaded = variables.keys().any(|name| ["LD_PRELOAD", "LD_AUDIT"].contains(name));
-        // It works: in the Function's own program, and in no other.
+        // The library works: it is loaded into the Function's own program, and into no other.
         assert_eq!(intruders.len(), usize::from(is_loaded), "{:?}", ran.log);
         intruders.into_iter().for_each(|line| has_no_rights(line));
     }
@@ -93,10 +93,10 @@ async fn nothing_of_a_function_s_is_run_before_rights_are_dropped() {
 async fn the_package_s_libraries_are_nobody_s_but_the_function_s() {
     also_as_an_ordinary_user("entry::the_package_s_libraries_are_nobody_s_but_the_function_s").await;
     let world = World::new();
-    // Whatever the entry program links, none of these is a library: with one of them it would not start.
+    // None of these files is a valid library, so the entry program would not start if it loaded one of them.
     let names = ["libcap-ng.so.0", "libsmartcols.so.1", "libselinux.so.1", "libgcc_s.so.1", "libm.so.6", "libc.so.6"];
     let mut files: Vec<_> = names.iter().map(|name| (*name, 0o755, &b"no library"[..])).collect();
-    // A static program does not ask for any of them.
+    // A static program loads none of them.
     let source = "#include <stdio.h>\nint main(void) { puts(\"it ran\"); return 0; }";
     let folder = tempfile::tempdir().unwrap();
     let (file, program) = (folder.path().join("main.c"), folder.path().join("main"));
@@ -125,14 +125,14 @@ async fn a_function_has_no_descriptor_that_the_server_inherited_and_limits_of_it
     also_as_an_ordinary_user(name).await;
     let folder = fs::File::open("/").unwrap();
     for world in [World::new(), World::unjailed()] {
-        // As a server gets one from a shell or a supervisor: open in whatever it starts.
+        // As a shell or a supervisor could leave one to the server: open in everything that it starts.
         let inherited = nix::unistd::dup(&folder).unwrap();
         let ran = world.run(&world.python(DESCRIPTORS).await, json!({})).await.returned();
         drop(inherited);
         let descriptors = ran["descriptors"].as_object().unwrap();
         for (number, leads_to) in descriptors {
             let leads_to = leads_to.as_str().unwrap();
-            // Its standard streams, and what the interpreter and the bootstrap have opened.
+            // Its standard streams, and files that the interpreter and the bootstrap have opened.
             let own = ["/dev/null", "pipe:", "socket:", "/proc/"].iter().any(|start| leads_to.starts_with(start));
             assert!(own || number.parse::<u32>().unwrap() < 3, "{number} is {leads_to}: {descriptors:?}");
         }
@@ -142,7 +142,7 @@ async fn a_function_has_no_descriptor_that_the_server_inherited_and_limits_of_it
     }
 }
 
-/// Adds a key to the session keyring, or reads the keys that are there.
+/// Adds a key to the session keyring, or lists the keys that are there.
 const KEYS: &str = "import ctypes, errno, os, platform, struct
 libc = ctypes.CDLL(None, use_errno=True)
 ADD, KEYCTL = (248, 250) if platform.machine() == 'x86_64' else (217, 219)
@@ -170,7 +170,7 @@ async fn no_function_has_the_server_s_keys_or_another_s() {
     assert_eq!(jailed.run(&function, json!("add")).await.returned(), json!("EPERM"));
     assert_eq!(jailed.run(&function, json!("read")).await.returned(), json!("EPERM"));
 
-    // Without a jail it may have keys: its own.
+    // Without a jail it may have keys, but only its own.
     let world = World::unjailed();
     let named = async |name: &str| {
         let name = name.to_owned().try_into().unwrap();
@@ -187,7 +187,7 @@ async fn no_function_has_the_server_s_keys_or_another_s() {
     assert_eq!(world.run(&other, json!("read")).await.returned(), json!([]));
 }
 
-/// Tries to become root of a user namespace, and to open a socket that leaves the machine past its network.
+/// Tries to become root in a user namespace, and to open a socket that bypasses the machine's network.
 const DOORS: &str = "import ctypes, errno, os, socket, subprocess
 libc = ctypes.CDLL(None, use_errno=True)
 def outcome(result):

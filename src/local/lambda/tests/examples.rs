@@ -1,4 +1,4 @@
-//! The Functions of `examples/`, as they are deployed.
+//! The Functions in `examples/`.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use tasklane_model::{EntryPoint, FunctionSpec, Runtime};
 use super::harness::{Deployed, World};
 use crate::package::testing;
 
-/// Deploys an example; nothing when its code folder has yet to be built or filled, as its README says.
+/// Deploys an example. Returns `None` if its code must first be built or its packages installed, as its README says.
 async fn deploy(world: &World, name: &str, built: &str) -> Option<Deployed> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../examples").join(name);
     if !folder.join(built).exists() {

@@ -1,5 +1,5 @@
-//! What a Function's processes do, and notice, between two runs. Each test runs in both kinds of jail: where the machine
-//! lets root make control groups, one of them freezes by these, and the other by signals.
+//! What a Function's processes do and notice between two runs. Each test runs in both kinds of jail. If the machine
+//! lets root create control groups, one kind freezes with these and the other with signals.
 
 use std::{fs, process::Command};
 
@@ -9,8 +9,8 @@ use tasklane_model::Runtime;
 use super::harness::{Deployed, World, also_as_an_ordinary_user};
 use crate::package::testing;
 
-/// Goes on without end in one of two ways: by processes that each start their successor, or by a timer whose signal lets
-/// a stopped process go on. Ends by itself after a while, in case nobody ends it.
+/// Runs without end in one of two ways: with processes that each start a successor, or with a timer whose signal lets a
+/// stopped process go on. It ends by itself after a while, in case nothing ends it.
 const RESTLESS: &str = r#"
 #define _GNU_SOURCE
 #include <signal.h>
@@ -62,7 +62,7 @@ async fn restless(world: &World) -> Deployed {
     world.deploy_zip(package, |spec| spec.configuration.runtime = Runtime::new("python3.11")).await
 }
 
-/// The processes that have `mark` in their command line, and how much processor time each took.
+/// The processes that have `mark` in their command line, and how much processor time each used.
 fn times(mark: &str) -> Vec<(String, String)> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let of = |process: fs::DirEntry| {
@@ -75,7 +75,7 @@ fn times(mark: &str) -> Vec<(String, String)> {
     processes.filter_map(of).collect()
 }
 
-/// Waits until these processes are there and take no time any more, or are gone.
+/// Waits until these processes exist and use no more time, or are gone.
 async fn until_still(mark: &str) {
     let begun = std::time::Instant::now();
     let mut before = times(mark);
@@ -90,7 +90,7 @@ async fn until_still(mark: &str) {
     }
 }
 
-/// Leaves a restless program behind and waits until it holds still.
+/// Leaves a restless program behind and waits until it is stopped.
 async fn left_alone(world: &World, how: &str) {
     let mark = format!("{how}-{}", std::process::id());
     let function = restless(world).await;
@@ -104,7 +104,7 @@ async fn processes_that_start_others_without_end_come_to_rest() {
     also_as_an_ordinary_user("freezing::processes_that_start_others_without_end_come_to_rest").await;
     let world = World::new();
     left_alone(&world, "relay").await;
-    // Whether it was frozen or ended, the next run is like any other.
+    // Whether the process was frozen or ended, the next run is like any other.
     let other = world.node("exports.handler = async () => 1").await;
     assert_eq!(world.run(&other, json!({})).await.returned(), json!(1));
 }
@@ -115,7 +115,7 @@ async fn a_process_that_lets_itself_go_on_comes_to_rest() {
     left_alone(&World::new(), "timer").await;
 }
 
-/// A child that stops is told to its parent by the signal that tells of its end.
+/// When a child stops, its parent gets the same signal as when it ends.
 const PARENT: &str = "import signal, subprocess
 child = subprocess.Popen(['sleep', '1000'])
 told = []
@@ -131,7 +131,7 @@ async fn being_frozen_is_no_signal_of_a_child_s() {
     let function = world.python(PARENT).await;
     for _ in 0..3 {
         assert_eq!(world.run(&function, json!({})).await.returned(), json!([]));
-        // Until it has been frozen: longer would show nothing else.
+        // Time to be frozen. Waiting longer would show nothing more.
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
 }

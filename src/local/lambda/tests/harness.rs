@@ -11,23 +11,21 @@ use tasklane_model::{
 
 use crate::{JailMode, LocalLambda, LocalLambdaConfig, Sdk, jail, package::testing, system, testing::MemoryLog};
 
-/// Other bootstraps than ours to test against; what those load no jail shows.
+/// The folder of other bootstraps to test instead of ours. Jails do not show the files that those load.
 pub(super) const OTHER_RUNTIME_DIR: &str = "TASKLANE_TEST_RUNTIME_DIR";
 
-/// A local Lambda.
 pub(super) struct World {
     pub(super) lambda: Arc<LocalLambda>,
     log: MemoryLog,
     pub(super) folder: tempfile::TempDir,
 }
 
-/// A deployed Function.
 pub(super) struct Deployed {
     pub(super) spec: FunctionSpec,
     pub(super) deployment: Deployment,
 }
 
-/// A run and what it logged.
+/// A run and its log.
 #[derive(Debug)]
 pub(super) struct Ran {
     pub(super) result: Result<Invocation, InvokeError>,
@@ -39,7 +37,7 @@ impl World {
         Self::with(|_| {})
     }
 
-    /// One whose Functions are not jailed.
+    /// A local Lambda without jails.
     pub(super) fn unjailed() -> Self {
         Self::with(|config| config.jail = JailMode::Off)
     }
@@ -52,7 +50,7 @@ impl World {
         let log = MemoryLog::default();
         let mut config = LocalLambdaConfig::new(folder.path(), Arc::new(log.clone()));
         config.prefix = "test".to_owned();
-        // Not what the user who runs the tests has installed.
+        // Not the SDK that the user who runs the tests has installed.
         config.sdk = Some(Sdk::in_folder(folder.path().join("sdk")));
         config.jail = if std::env::var_os(OTHER_RUNTIME_DIR).is_some() { JailMode::Off } else { JailMode::On };
         change(&mut config);
@@ -60,8 +58,8 @@ impl World {
             install_bubblewrap();
         }
         let lambda = LocalLambda::new(config).unwrap();
-        // Another `index.mjs` and `bootstrap.py` in place of ours: those that start AWS's own runtime clients, so that
-        // the expectations of these tests can be held against them.
+        // Replaces our `index.mjs` and `bootstrap.py` with ones that start AWS's own runtime clients, to check the
+        // expectations of these tests against them.
         if let Ok(other) = std::env::var(OTHER_RUNTIME_DIR) {
             for file in std::fs::read_dir(other).unwrap().map(Result::unwrap) {
                 std::fs::copy(file.path(), folder.path().join("lambda/runtime").join(file.file_name())).unwrap();
@@ -70,7 +68,7 @@ impl World {
         Self { lambda, log, folder }
     }
 
-    /// Deploys files; `runtime` `nodejs20.x` and entry point `index.handler` unless `change` says otherwise.
+    /// Deploys these files, with `nodejs20.x` and `index.handler` unless `change` sets something else.
     pub(super) async fn deploy(&self, files: &[(&str, &str)], change: impl FnOnce(&mut FunctionSpec)) -> Deployed {
         self.deploy_zip(testing::zip(files), change).await
     }
@@ -82,7 +80,7 @@ impl World {
         Deployed { spec, deployment }
     }
 
-    /// One file, one handler.
+    /// Deploys one file with one handler.
     pub(super) async fn node(&self, code: &str) -> Deployed {
         self.deploy(&[("index.js", code)], |_| {}).await
     }
@@ -121,7 +119,7 @@ impl World {
         self.log.of(correlation)
     }
 
-    /// `text` with the Function's folder shown as `TASK` and the bootstraps' as `RUNTIME`.
+    /// `text` with `TASK` in place of the Function's folder, and `RUNTIME` in place of the bootstraps'.
     pub(super) fn shown(&self, function: &Deployed, text: &str) -> String {
         let lambda = self.folder.path().canonicalize().unwrap().join("lambda");
         let task = lambda.join("code").join(function.deployment.code_sha256.to_hex());
@@ -158,13 +156,13 @@ impl Ran {
         &self.result.as_ref().unwrap().request_id
     }
 
-    /// The log without Lambda's own lines, times replaced by `T` and the request id by `R`.
+    /// The log without Lambda's own lines, with times replaced by `T` and the request id by `R`.
     pub(super) fn own_lines(&self) -> Vec<String> {
         let id = self.request_id();
         let platform = ["START ", "END ", "REPORT ", "INIT_REPORT "];
         let own = self.log.iter().filter(|line| !platform.iter().any(|start| line.starts_with(start)));
         own.map(|line| without_times(&line.replace(id, "R")))
-            // A hint of AWS's Python client about updates of the runtime, which do not happen here.
+            // AWS's Python client hints at updates of the runtime, which do not exist here.
             .filter(|line| !line.contains("LAMBDA_WARNING: Unhandled exception."))
             .collect()
     }
@@ -186,16 +184,15 @@ pub(super) fn spec(name: &str) -> FunctionSpec {
     FunctionSpec { name: FunctionName::parse(name).unwrap(), configuration }
 }
 
-/// An environment of these variables.
 pub(super) fn environment(variables: &[(&str, &str)]) -> Environment {
     let variables: BTreeMap<_, _> = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     Environment::parse(variables).unwrap()
 }
 
-/// Says that it has been seen to: an ordinary user may not be able to reach `infra`.
+/// Set if bubblewrap has been installed: an ordinary user may not be able to read `infra`.
 const IS_INSTALLED: &str = "TASKLANE_TEST_BUBBLEWRAP_IS_INSTALLED";
 
-/// Jails need it; `infra/debian` says which.
+/// Jails need bubblewrap; `infra/debian` says which one.
 pub(crate) fn install_bubblewrap() {
     static INSTALLED: std::sync::Once = std::sync::Once::new();
     INSTALLED.call_once(|| {
@@ -208,8 +205,8 @@ pub(crate) fn install_bubblewrap() {
     });
 }
 
-/// Runs the test of this name (its path below `tests`) once more where the server is an ordinary user, and is no more than
-/// that: jails are made in another way there. Does nothing where it is one already.
+/// Runs the test of this name (its path below `tests`) again as an ordinary user, if the tests run as root: jails work
+/// differently then.
 pub(super) async fn also_as_an_ordinary_user(test: &str) {
     use std::os::unix::process::CommandExt as _;
     const NOBODY: u32 = 65_534;
@@ -217,9 +214,9 @@ pub(super) async fn also_as_an_ordinary_user(test: &str) {
         return;
     }
     install_bubblewrap();
-    // The harness itself, wherever it lies: `nobody` may not be able to go there.
+    // Through `/proc`, because `nobody` may not be able to reach the file.
     let mut again = std::process::Command::new("/proc/self/exe");
-    // Without the crate's name and that of this module.
+    // Without the names of the crate and of this module.
     let tests = module_path!().split_once("::").and_then(|(_, path)| path.strip_suffix("harness")).unwrap();
     again.args(["--exact", &format!("{tests}{test}"), "--nocapture"]).uid(NOBODY).gid(NOBODY);
     again.env("HOME", "/nonexistent").env(IS_INSTALLED, "yes").current_dir("/");
@@ -229,7 +226,7 @@ pub(super) async fn also_as_an_ordinary_user(test: &str) {
     assert!(ran, "as an ordinary user: {said}{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Waits until `condition` holds, for half a minute at most.
+/// Waits until `condition` holds, for at most half a minute.
 pub(super) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = std::time::Instant::now();
     while !condition() {

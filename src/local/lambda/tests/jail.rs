@@ -1,4 +1,4 @@
-//! Hostile Functions against the jail: what each tries, and that it gets nothing.
+//! Hostile Functions: each tries to get out of the jail, and fails.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use tasklane_model::{FunctionSpec, MemoryLimit, Runtime, TimeLimit};
 
 use super::harness::{Deployed, World, environment};
 
-/// Tries one thing and returns what came of it, as a text: `got: …` or `error: …`.
+/// Tries one thing and returns the result as a string: `got: …` or `error: …`.
 const NODE: &str = r#"
 const fs = require('fs'), net = require('net'), cp = require('child_process');
 const tries = {
@@ -63,7 +63,7 @@ struct Hostile {
 }
 
 impl Hostile {
-    /// One in each language, on a machine of its own.
+    /// One in each language, each in a world of its own.
     async fn each() -> [Self; 2] {
         let (a, b) = (World::new(), World::new());
         let (node, python) = (a.node(NODE).await, b.python(PYTHON).await);
@@ -103,7 +103,7 @@ async fn a_process_has_a_tmp_of_its_own_that_ends_with_it_and_holds_lambdas_512_
         let mark = format!("/tmp/mark-{}", hostile.world.new_id());
         assert_eq!(hostile.tries("list", "/tmp").await, "got: ");
         assert_eq!(hostile.tries("write", &mark).await, "got: written");
-        assert!(!std::path::Path::new(&mark).exists(), "it is not the machine's");
+        assert!(!std::path::Path::new(&mark).exists(), "it is not on the machine");
         assert_eq!(hostile.tries("read", &mark).await, "got: x", "a warm run finds it");
         let other = hostile.world.deploy(&[("index.js", NODE)], |spec| {
             spec.name = "other".to_owned().try_into().unwrap();
@@ -126,12 +126,13 @@ async fn nothing_of_the_machine_but_programs_is_there() {
             let tried = hostile.tries(if secret.is_dir() { "list" } else { "read" }, secret.display()).await;
             hostile.is_refused(&tried, &["ENOENT", "EACCES"]);
         }
-        // Where this machine keeps people's and its own secrets, and whatever could start something outside.
+        // Folders that hold secrets of users or of the machine, or files that could start something outside of the
+        // jail.
         for folder in ["/root", "/home", "/run", "/var", "/mnt", "/srv", "/sys", "/boot", "/etc"] {
             let listed = hostile.tries("list", folder).await;
             let seen: Vec<_> = listed.trim_start_matches("got: ").split_whitespace().collect();
             let expected: &[&str] = match folder {
-                // An interpreter that lies there, and nothing beside it.
+                // An interpreter may be installed there, but nothing else is visible.
                 "/root" | "/home" => &[".pyenv", "linuxbrew"],
                 "/run" => &["tasklane"],
                 "/var" => &["node_modules", "runtime", "task"],
@@ -183,7 +184,7 @@ async fn no_other_process_is_there_and_none_of_the_servers_rights() {
         for pid in [sleeper.id().unwrap(), std::process::id()] {
             hostile.is_refused(&hostile.tries("signal", pid).await, &["ESRCH", "EPERM"]);
         }
-        // Everything that it can signal, it may: the server goes on, and so does the machine.
+        // It may signal every process that it can see: the server and the machine are not affected.
         let _ = hostile.world.run(&hostile.function, json!(["signal", "-1"])).await;
         assert!(sleeper.id().is_some_and(|pid| fs::metadata(format!("/proc/{pid}")).is_ok()));
 
@@ -216,14 +217,14 @@ async fn the_servers_environment_and_other_functions_are_out_of_reach() {
         let port = api.as_str().unwrap().rsplit(':').next().unwrap().to_owned();
         let everything = hostile.tries("shell", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline; env; ls -R /run").await;
         assert!(!everything.contains("of-the-other") && !everything.contains("CARGO"), "{everything}");
-        // It speaks to the other's Runtime API, as the other's process would.
+        // Tries to use the other's Runtime API, as the other's process would.
         let heard = hostile.tries("connect", &port).await;
         assert!(!heard.contains("HTTP/1.1"), "{heard}");
         assert_eq!(hostile.world.run(&other, json!({})).await.returned(), api, "the other goes on");
     }
 }
 
-/// A Function that brings its own client, which knows nothing but `AWS_LAMBDA_RUNTIME_API`.
+/// A Function with its own client, which knows only `AWS_LAMBDA_RUNTIME_API`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runtime_api_on_loopback_answers_its_own_process() {
     let world = World::new();
@@ -232,7 +233,7 @@ exports.handler = async () => (await fetch(`http://${host}:${port}/2018-06-01/ru
     assert_eq!(world.run(&world.node(own).await, json!({})).await.returned(), json!(400));
 }
 
-/// Starts processes until it may not, and ends them.
+/// Starts processes until it fails, and ends them.
 const BOMB: &str = "import os, signal, time
 def handler(event, context):
     children = []
@@ -263,7 +264,7 @@ async fn a_function_has_as_many_processes_as_in_lambda_and_no_more() {
     let started = ran.returned().as_u64().unwrap();
     assert!((900..1024).contains(&started), "{started}");
 
-    // Without a jail the kernel counts nobody's, and the server looks.
+    // Without a jail the kernel does not limit them, but the server counts.
     let world = World::unjailed();
     let ran = world.run(&world.deploy(&[("index.py", BOMB)], roomy).await, json!({})).await;
     assert!(ran.failed().message.ends_with("signal: killed"), "{:?}", ran.failed());
@@ -288,12 +289,13 @@ async fn a_functions_variables_act_within_the_jail_only() {
         .await;
     let ran = world.run(&function, json!({})).await;
     assert_eq!(ran.returned(), json!("/var/task/none.so"));
-    // The loader's complaint is the Function's own process's, once: bubblewrap, outside, was not given the variable.
+    // The loader complains once, in the Function's own process: bubblewrap, outside of the jail, did not get the
+    // variable.
     assert!(!ran.log.iter().any(|line| line.contains("bwrap")), "{:?}", ran.log);
     assert!(!super::limits::is_running("in-no-command-line"));
 }
 
-/// What is tried above is what would succeed: a jail is what stops it.
+/// Shows that the attempts above fail because of the jail.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_jail_the_same_attempts_succeed() {
     let (a, b) = (World::unjailed(), World::unjailed());

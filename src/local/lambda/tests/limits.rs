@@ -1,4 +1,4 @@
-//! Time, memory and sizes.
+//! Limits of time, memory and size.
 
 use serde_json::json;
 use tasklane_model::{FunctionSpec, InvokeError, MemoryLimit, Runtime, TimeLimit};
@@ -6,7 +6,7 @@ use tasklane_model::{FunctionSpec, InvokeError, MemoryLimit, Runtime, TimeLimit}
 use super::harness::{World, eventually};
 use crate::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, package::testing};
 
-/// Whether a process lives that has `mark` in its command line.
+/// Whether there is a living process with `mark` in its command line.
 pub(super) fn is_running(mark: &str) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     processes
@@ -17,7 +17,7 @@ pub(super) fn is_running(mark: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_ends_at_its_time_limit_with_everything_that_it_started() {
     let world = World::new();
-    // Its children: one in its group, one in a session of its own, one whose parent is gone.
+    // Its children: one in its process group, one in another session, one whose parent has exited.
     let code = "const { spawn, execSync } = require('child_process');
 exports.handler = async () => {
     spawn('sleep', ['86401.25']);
@@ -98,7 +98,7 @@ def handler(event, context):
     assert!(ran.failed().message.ends_with("signal: killed"), "{:?}", ran.failed());
 }
 
-/// The kernel shows such a process like one that is gone, with no memory.
+/// The kernel shows such a process like one that has exited, with no memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_memory_of_a_process_counts_whose_first_thread_has_ended() {
     let world = World::new();
@@ -130,7 +130,7 @@ def handler(event, context):
         time.sleep(0.5)
         return total
 ";
-    // Pages that hold something, and pack well.
+    // Pages with data that compresses well.
     let mut page = vec![0; 4096];
     page[0] = 1;
     let model = page.repeat(150 << 8);
@@ -200,7 +200,7 @@ async fn requests_and_responses_have_lambdas_sizes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn loading_has_its_own_time_and_then_the_runs() {
     let world = World::new();
-    // Loading takes longer than the time limit, but less than the ten seconds of its own.
+    // Loading takes longer than the time limit, but less than the ten seconds that it may take.
     let slow = "const until = Date.now() + 3500; while (Date.now() < until); exports.handler = async () => 'ran'";
     let function =
         world.deploy(&[("index.js", slow)], |spec| spec.configuration.time_limit = TimeLimit::new(3).unwrap()).await;

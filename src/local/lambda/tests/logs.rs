@@ -1,14 +1,14 @@
-//! Which lines are in which run's log.
+//! Which run's log each line belongs to.
 
 use serde_json::{Value, json};
 use tasklane_model::{FunctionSpec, Runtime};
 
 use super::harness::{Deployed, Ran, World, environment};
 
-/// More than a pipe holds, many times over.
+/// Many times the size of a pipe.
 const MUCH: usize = 240_000;
 
-/// Two runs of one process: one that writes much of somebody's, and one that writes nothing.
+/// Two runs of one process: the first one writes a lot, the second one nothing.
 async fn runs_in_turn(world: &World, function: &Deployed, event: Value) -> (Ran, Ran) {
     let first = world.run(function, event).await;
     let second = world.run(function, json!({})).await;
@@ -16,7 +16,7 @@ async fn runs_in_turn(world: &World, function: &Deployed, event: Value) -> (Ran,
     (first, second)
 }
 
-/// Nothing is behind the REPORT line, and whatever else is there is Lambda's own.
+/// The REPORT line is the last one, and all lines are Lambda's own.
 #[track_caller]
 fn assert_silent(ran: &Ran) {
     assert_eq!(ran.own_lines(), Vec::<String>::new());
@@ -47,7 +47,7 @@ exports.handler = async ({ how, n }) => {
                 world.deploy(&[("index.js", code)], |spec| spec.configuration.runtime = Runtime::new(runtime)).await;
             let (first, second) = runs_in_turn(&world, &function, json!({"how": how, "n": MUCH})).await;
             let seen = first.own_lines().iter().map(|line| line.matches("alice").count()).sum::<usize>();
-            // What is cut may be cut within a word.
+            // The log may end within a word.
             let expected = if how == "throw" { 2 * MUCH } else { MUCH };
             assert!((expected - 20..=expected).contains(&seen), "{runtime} {how}: {seen}");
             assert!(first.log.last().unwrap().starts_with("REPORT "), "{runtime} {how}");
@@ -66,7 +66,7 @@ exports.handler = async () => {
         console.log(`line ${i} ${'.'.repeat(100)}`);
         process.stdout.write(`line ${i + 1} ${'.'.repeat(100)}\\n`);
         process.stderr.write(`line ${i + 2} ${'.'.repeat(100)}\\n`);
-        // A child that is Node too makes the pipe non-blocking for all who write to it.
+        // A child that is Node too makes the pipe non-blocking for all writers.
         if (i === 1500) spawnSync(process.execPath, ['-e', 'process.stdout.write(\"\")'], { stdio: 'inherit' });
     }
 }";
@@ -157,7 +157,7 @@ exports.handler = async (event) => {
                 ("ERROR", &json!(entries[3]["message"]))
             ]
         );
-        // As AWS's two clients have it.
+        // As AWS's two clients do it.
         let none = (runtime == "nodejs24.x").then(|| json!("-"));
         assert_eq!(entries[0].get("requestId"), none.as_ref());
         assert!(entries[1..].iter().all(|entry| entry["requestId"] == "R"), "{entries:?}");

@@ -1,9 +1,9 @@
-//! The engine against real child processes of this machine's node and python.
+//! Tests of the engine with real child processes, in this machine's node and python.
 //!
-//! Expectations about handlers, errors and log lines are those of AWS's own runtime clients, against which the tables
-//! in `node` and `python` were run: npm `aws-lambda-ric` 3.3.0 (`dist/index.mjs`: `Errors.js`, `UserFunction.js`,
+//! The expectations about handlers, errors and log lines come from AWS's own runtime clients. The tables in `node` and
+//! `python` were checked against them: npm `aws-lambda-ric` 3.3.0 (`dist/index.mjs`: `Errors.js`, `UserFunction.js`,
 //! `CallbackContext.js`, `LogPatch.js`, `Runtime.js`) and 4.0.2, PyPI `awslambdaric` 4.2.2 (`bootstrap.py`,
-//! `lambda_runtime_marshaller.py`). Set `TASKLANE_TEST_RUNTIME_DIR` to do that again.
+//! `lambda_runtime_marshaller.py`). Set `TASKLANE_TEST_RUNTIME_DIR` to check them again.
 
 mod cost;
 mod deploy;

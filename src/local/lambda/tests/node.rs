@@ -5,17 +5,16 @@ use tasklane_model::{EntryPoint, Runtime};
 
 use super::harness::{Deployed, World};
 
-/// What a case ends in.
+/// The expected result of a case.
 enum Ends {
-    /// This JSON.
     In(Value),
-    /// An error of this name and message. `TASK` stands for the Function's folder, `RUNTIME` for the bootstrap's,
-    /// `R` for the request id.
+    /// An error with this name and message. `TASK` stands for the Function's folder, `RUNTIME` for the bootstrap's, `R`
+    /// for the request id.
     Failing(&'static str, &'static str),
 }
 use Ends::{Failing, In};
 
-/// What it is about, the files, the entry point, what it ends in.
+/// A description, the files, the entry point, and the expected result.
 type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, Ends);
 
 async fn check(world: &World, name: &str, function: &Deployed, ends: &Ends) {
@@ -363,7 +362,7 @@ async fn what_fails_before_a_request_is_logged_without_one() {
     let world = World::new();
     let function = world.node("console.log('loading'); require('nope')").await;
     let ran = world.run(&function, json!({})).await;
-    // Twice: Lambda initialises once more within the run.
+    // Twice, because Lambda initialises again within the run.
     assert_eq!(ran.own_lines().iter().filter(|line| *line == "T\tundefined\tINFO\tloading").count(), 2);
     let errors: Vec<_> = ran
         .own_lines()

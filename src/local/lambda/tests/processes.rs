@@ -1,4 +1,4 @@
-//! How processes live: warm, at once, replaced, idle, ended.
+//! The life of processes: warm, parallel, replaced, idle, ended.
 
 use std::{sync::Arc, time::Duration};
 
@@ -41,7 +41,7 @@ async fn state_survives_between_warm_runs_and_errors_but_not_a_crash() {
 async fn runs_at_once_have_a_process_each_up_to_the_limit() {
     let world = Arc::new(World::with(|config| {
         config.max_processes = 3;
-        // Its files and its processes' numbers are the machine's.
+        // The Function uses files and process ids of the machine.
         config.jail = JailMode::Off;
     }));
     let function = Arc::new(world.node(COUNTER).await);
@@ -64,20 +64,20 @@ async fn runs_at_once_have_a_process_each_up_to_the_limit() {
     pids.dedup();
     assert_eq!(pids.len(), 3);
 
-    // All three are idle now; a Function without one gets the place of the one that was idle longest.
+    // All three are idle now. A Function without a process replaces the one that was idle the longest.
     let other = world.deploy(&[("index.js", COUNTER)], |spec| spec.name = "other".to_owned().try_into().unwrap()).await;
     assert_eq!(world.run(&other, json!({})).await.returned()["n"], json!(1));
     let alive = pids.iter().filter(|pid| is_alive(&pid.parse().unwrap())).count();
     assert_eq!(alive, 2);
 }
 
-/// Two places, one of them taken by a Function that is idle, and two runs at once of another Function, the first of which
-/// ends `when` that is so. Answers what the idle one counts to in its next run, and what the two answered.
+/// There are two slots, one of them taken by an idle Function, and two parallel runs of another Function, the first of
+/// which ends when `when` holds. Returns the idle Function's counter in its next run, and the results of the two runs.
 async fn crowded(patience: Duration, when: impl Fn(&World) -> bool) -> (Value, [Value; 2]) {
     let world = Arc::new(World::with(|config| {
         config.max_processes = 2;
         config.patience = patience;
-        // It has to see the file that lets it go on.
+        // The Function must see the file that lets it go on.
         config.jail = JailMode::Off;
     }));
     let named = async |name: &str| {
@@ -105,8 +105,8 @@ async fn a_run_waits_for_its_function_s_process_rather_than_end_another_s() {
     let waits = |world: &World| world.lambda.engine.pool.waiting_count() == 1;
     let (idle, [first, second]) = crowded(Duration::from_secs(3600), waits).await;
     assert_eq!((&first["n"], &second["n"]), (&json!(1), &json!(2)));
-    assert_eq!(first["id"], second["id"], "it is the same process");
-    assert_eq!(idle, json!(2), "the other's lives");
+    assert_eq!(first["id"], second["id"], "both ran in the same process");
+    assert_eq!(idle, json!(2), "the other's process lives");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,7 +115,7 @@ async fn a_process_that_is_busy_for_long_is_not_waited_for() {
     let (idle, [first, second]) = crowded(Duration::from_millis(1), runs).await;
     assert_eq!((&first["n"], &second["n"]), (&json!(1), &json!(1)));
     assert_ne!(first["id"], second["id"]);
-    assert_eq!(idle, json!(1), "its place was needed");
+    assert_eq!(idle, json!(1), "its slot was needed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -226,7 +226,7 @@ async fn the_environment_is_what_lambda_gives_and_nothing_of_the_servers() {
 }
 
 async fn check_environment(world: &World, here: &[&str]) {
-    // The server has a PATH, a HOME and cargo's variables; none may pass.
+    // The server has a PATH, a HOME and cargo's variables; none of them may be passed on.
     assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some() && std::env::var_os("PATH").is_some());
     let configured = environment(&[("CLIENT_ID", "abc"), ("TZ", "Europe/Brussels")]);
     let node = world.node("exports.handler = async () => process.env").await;
@@ -324,7 +324,7 @@ async fn nothing_lives_on_when_the_engine_is_dropped() {
     }
 }
 
-/// The server of the test below, in a process of its own.
+/// The server for the test below, in a process of its own.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "started by nothing_lives_on_when_the_server_is_killed"]
 async fn server_to_be_killed() {

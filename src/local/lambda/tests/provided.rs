@@ -14,7 +14,7 @@ async fn deploy(world: &World, files: &[(&str, u32, &[u8])]) -> Deployed {
     world.deploy_zip(testing::zip_with_modes(files), change).await
 }
 
-/// AWS's own tutorial of a custom runtime, near enough.
+/// Roughly AWS's own tutorial of a custom runtime.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-walkthrough.html>
 const SHELL: &str = r#"#!/bin/sh
 set -eu
@@ -55,7 +55,7 @@ async fn a_bootstrap_speaks_the_runtime_api() {
     let wrong = world.run(&function, json!("wrong")).await;
     assert_eq!(wrong.returned(), json!("right"));
     assert_eq!(wrong.own_lines(), ["handling index.handler", "400"]);
-    // Lambda passes on whatever a runtime answers.
+    // Lambda passes on any response of a runtime.
     match world.run(&function, json!("text")).await.result.unwrap().outcome {
         Outcome::Returned(bytes) => assert_eq!(bytes, "plain text"),
         failed => panic!("{failed:?}"),

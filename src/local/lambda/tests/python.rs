@@ -5,14 +5,14 @@ use tasklane_model::{EntryPoint, FunctionSpec, Runtime};
 
 use super::harness::{Deployed, World};
 
-/// What a case ends in; see `node`.
+/// The expected result of a case; see `node`.
 enum Ends {
     In(Value),
     Failing(&'static str, &'static str),
 }
 use Ends::{Failing, In};
 
-/// What it is about, the files, the entry point, what it ends in.
+/// A description, the files, the entry point, and the expected result.
 type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, Ends);
 
 async fn check(world: &World, name: &str, function: &Deployed, ends: &Ends) {
@@ -260,7 +260,7 @@ async fn handlers_are_found_where_lambda_finds_them() {
     }
 }
 
-/// Where this machine's Python has its `os` module, which one of its messages names.
+/// The path of this machine's Python module `os`, which is part of a message.
 fn os_module() -> String {
     let output = std::process::Command::new("python3").args(["-c", "import os; print(os.__file__)"]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()

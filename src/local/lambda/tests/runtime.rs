@@ -1,4 +1,4 @@
-//! What Lambda's own runtimes are besides a way to call a handler.
+//! Features of Lambda's own runtimes besides calling a handler.
 
 use std::process::Command;
 
@@ -39,7 +39,7 @@ def handler(event, context):
     assert_eq!(world.run(&function, json!({})).await.returned(), json!([first[0], 5]));
 }
 
-/// A virtual environment in which pip has put `machine_only`, and something that Python runs whenever it starts.
+/// A virtual environment with an installed package `machine_only`, and with code that Python runs at every start.
 fn python_with_packages(folder: &std::path::Path) -> std::path::PathBuf {
     let made = Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(folder).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -68,7 +68,7 @@ def handler(event, context):
 ";
         let function = world.deploy(&[("index.py", looks), ("own.py", "x = 'own'\n")], change).await;
         let seen = world.run(&function, json!({})).await.returned();
-        // Without a jail what a Function starts is the machine's.
+        // Without a jail, a Python that a Function starts is the machine's.
         let child = i32::from(is_jailed);
         assert_eq!(seen, json!([false, child, [], "own", true, true]), "jailed: {is_jailed}");
         let function = world.deploy(&[("index.py", "import machine_only")], change).await;
@@ -130,7 +130,7 @@ exports.handler = async (event) => { if (event.bad) lost(); return 'ok' }";
         let good = world.run(&function, json!({"bad": false})).await;
         assert_eq!((good.returned(), good.own_lines()), (json!("ok"), vec![]));
     }
-    // Up to nodejs22.x its answer stands, and its log tells of the promise.
+    // Up to nodejs22.x the answer stands, and the log mentions the promise.
     let function = world.deploy(&[("index.js", code)], |_| {}).await;
     let bad = world.run(&function, json!({"bad": true})).await;
     assert_eq!(bad.returned(), json!("ok"));
@@ -139,7 +139,7 @@ exports.handler = async (event) => { if (event.bad) lost(); return 'ok' }";
     assert_eq!((good.returned(), good.own_lines()), (json!("ok"), vec![]));
 }
 
-/// Puts packages where `tasklane runtimes add-sdk` does.
+/// Writes packages to where `tasklane runtimes add-sdk` installs them.
 fn install_sdk(world: &World, language: SdkLanguage, files: &[(&str, &str)]) {
     let sdk = world.lambda.engine.site.config.sdk.as_ref().unwrap();
     for (name, content) in files {

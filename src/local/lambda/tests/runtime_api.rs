@@ -1,4 +1,4 @@
-//! The Runtime API as a process meets it that keeps to no rules.
+//! The Runtime API, used by a process that breaks the rules.
 
 use std::{
     io::{self, Write as _},
@@ -23,7 +23,7 @@ fn delivery() -> Delivery {
 const NEXT: &str = "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nhost: x\r\n\r\n";
 const DONE: &str = "POST /2018-06-01/runtime/invocation/id/response HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}";
 
-/// What comes in one piece.
+/// The next bytes that arrive in one piece.
 async fn said_to(process: &mut UnixStream) -> String {
     let mut bytes = [0; 4096];
     let count = tokio::time::timeout(std::time::Duration::from_secs(10), process.read(&mut bytes)).await;
@@ -47,7 +47,7 @@ impl Served {
     }
 }
 
-/// A connection on which the process asked for its next invocation and got it.
+/// A connection on which the process has asked for its next invocation and received it.
 async fn invoked(served: &mut Served) -> UnixStream {
     let mut process = UnixStream::connect(&served.socket).await.unwrap();
     process.write_all(NEXT.as_bytes()).await.unwrap();
@@ -57,7 +57,7 @@ async fn invoked(served: &mut Served) -> UnixStream {
     process
 }
 
-/// In one thread, so that what is not held is written before the test goes on.
+/// On one thread, so that everything that is not held back is written before the test goes on.
 #[tokio::test]
 async fn a_process_that_waits_for_its_next_invocation_is_woken_once() {
     let mut served = Served::new().await;
@@ -74,12 +74,12 @@ async fn a_process_that_waits_for_its_next_invocation_is_woken_once() {
     assert!(said.starts_with("HTTP/1.1 202"), "{said}");
     assert!(said.contains("HTTP/1.1 200") && said.ends_with("{}"), "{said}");
 
-    // A process that asks for the next one only when its answer was accepted hears that at once.
+    // A process that asks for the next invocation only after its answer was accepted gets that reply immediately.
     process.write_all(DONE.as_bytes()).await.unwrap();
     assert!(said_to(&mut process).await.starts_with("HTTP/1.1 202"));
 }
 
-/// In one thread, so that nothing is read before everything is written.
+/// On one thread, so that nothing is read before everything is written.
 #[tokio::test]
 async fn what_is_said_right_before_the_end_of_a_connection_is_heard() {
     let Served { socket, api, mut told, _folder } = Served::new().await;
@@ -129,12 +129,12 @@ async fn a_process_has_no_more_than_so_many_connections_and_one_when_its_run_is_
     {
         for _ in 0..12 {
             let mut other = UnixStream::connect(&socket).await.unwrap();
-            // It fails on a connection that was closed at once.
+            // Fails on a connection that was closed immediately.
             let _ = other.write_all(said.as_bytes()).await;
             others.push(other);
         }
     }
-    // One of 16 is taken.
+    // One of the 16 is taken.
     until(|| closed(&others) == 36 - 15).await;
     others.retain(|other| closed(std::slice::from_ref(other)) == 0);
 
@@ -149,7 +149,8 @@ async fn a_process_has_no_more_than_so_many_connections_and_one_when_its_run_is_
     let _ = UnixStream::connect(&socket).await.unwrap();
 }
 
-/// What is kept of a body that is not to be kept is what the two sockets hold, a few hundred kilobytes.
+/// Of a body that must not be read, only as much is kept as fits into the buffers of the two sockets, a few hundred
+/// kilobytes.
 #[tokio::test]
 async fn a_body_is_read_only_by_who_may_answer_and_one_at_a_time() {
     const HEAD: &str = "HTTP/1.1\r\nhost: x\r\ncontent-length: 6000000\r\n\r\n";
@@ -157,13 +158,13 @@ async fn a_body_is_read_only_by_who_may_answer_and_one_at_a_time() {
     let _process = invoked(&mut served).await;
     let Served { socket, api: _api, mut told, _folder } = served;
 
-    // One that is about no invocation is read and not kept, to its end.
+    // A body for no invocation is read to its end and discarded.
     let mut wrong = UnixStream::connect(&socket).await.unwrap();
     wrong.write_all(format!("POST /2018-06-01/runtime/invocation/x/response {HEAD}").as_bytes()).await.unwrap();
     wrong.write_all(&vec![b'x'; 6_000_000]).await.unwrap();
     assert!(said_to(&mut wrong).await.starts_with("HTTP/1.1 400"));
 
-    // The first body for this invocation is being read; the second waits until that is done.
+    // The first body for this invocation is being read; the second one waits until that is finished.
     let mut first = UnixStream::connect(&socket).await.unwrap();
     first.write_all(format!("POST /2018-06-01/runtime/invocation/id/response {HEAD}").as_bytes()).await.unwrap();
     first.write_all(&vec![b'x'; 5_999_999]).await.unwrap();

@@ -126,7 +126,7 @@ fn targets_and_heads_have_a_size() {
     let long = "a".repeat(MAX_TARGET_BYTES);
     assert_eq!(refused(format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n")), ErrorKind::UriTooLong);
     assert_eq!(refused(format!("GET /{long}{}", "a".repeat(100))), ErrorKind::UriTooLong);
-    // It fits, until it is encoded.
+    // It fits until it is encoded.
     let angles = "<".repeat(MAX_TARGET_BYTES / 2);
     assert_eq!(refused(format!("GET /{angles} HTTP/1.1\r\nhost: x\r\n\r\n")), ErrorKind::UriTooLong);
     let many: String = (0..=MAX_HEADERS).map(|n| format!("x-{n}: y\r\n")).collect();

@@ -32,7 +32,7 @@ async fn read(stream: &mut Stream<DuplexStream>) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// How long until the client is given up.
+/// How long until the server gives up on the client.
 async fn given_up_after(stream: &mut Stream<DuplexStream>) -> Duration {
     let began = Instant::now();
     assert_eq!(read(stream).await.unwrap(), b"");
@@ -44,7 +44,7 @@ async fn a_connection_may_be_idle_for_longer_than_a_head_may_take() {
     let (mut client, mut stream, activity) = connect();
     client.write_all(GET).await.unwrap();
     assert_eq!(read(&mut stream).await.unwrap(), GET);
-    // While the answer is being made the client may be silent for as long as that takes.
+    // While a response is in preparation, the client may be silent for as long as that takes.
     assert!(timeout(PATIENCE.idle * 10, read(&mut stream)).await.is_err());
     activity.answered();
     assert_eq!(given_up_after(&mut stream).await, PATIENCE.idle);
@@ -61,7 +61,7 @@ async fn a_connection_may_be_idle_for_longer_than_a_head_may_take() {
     assert_eq!(given_up_after(&mut stream).await, PATIENCE.head, "the rest of the head did not come");
 }
 
-/// The client that comes with this service, and those of most languages, keep a connection for 90 s at most.
+/// Our own client, and those of most languages, keep an idle connection for at most 90 s.
 #[test]
 fn clients_end_idle_connections_before_the_server_does() {
     assert!(Patience::default().idle > Duration::from_secs(90));

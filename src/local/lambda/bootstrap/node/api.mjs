@@ -1,4 +1,4 @@
-// What the Runtime API is told.
+// Requests to the Runtime API.
 
 import { Connection } from "./connection.mjs";
 import { describe } from "./errors.mjs";
@@ -11,12 +11,12 @@ function errorType(error) {
   return `Lambda-Runtime-Function-Error-Type: ${encodeURI(describe(error).errorType)}`;
 }
 
-/** Tells of an error of the initialisation. */
+/** Reports that the initialisation failed. */
 export function postInitError(error) {
   return connection.ask("POST", "/init/error", [JSON_BODY, errorType(error)], JSON.stringify(describe(error)));
 }
 
-/** The answer to one invocation. */
+/** Answers one invocation. */
 class Answer {
   constructor(requestId) {
     this.route = `/invocation/${encodeURIComponent(requestId)}`;
@@ -31,7 +31,7 @@ class Answer {
   }
 }
 
-/** Waits for the next invocation: its headers, its event, and what answers it. */
+/** Waits for the next invocation: its headers, its event, and an object to answer it with. */
 export async function next() {
   const { headers, body } = await connection.ask("GET", "/invocation/next", []);
   return { headers, event: body, answer: new Answer(headers["lambda-runtime-aws-request-id"]) };

@@ -1,8 +1,8 @@
-// Blocking calls on descriptors that do not block.
+// Blocking writes to non-blocking descriptors.
 
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
-/** Calls until the descriptor takes something. */
+/** Repeats the call while the descriptor is not ready. */
 export function retry(call) {
   for (;;) {
     try {

@@ -9,11 +9,11 @@ import { HOST, NOTHING, PLACE, PORT } from "./settings.mjs";
 const API = "/2018-06-01/runtime";
 
 /**
- * The one connection to the Runtime API, past node:http, which costs more than most handlers do.
+ * The only connection to the Runtime API. It does not use node:http, which takes longer than most handlers.
  *
- * Requests are written with blocking calls, past the event loop: what was answered has left when the call returns, so
- * code that exits right after its callback has answered all the same. Nothing waits for the replies to that; they come
- * in the order of the requests.
+ * Requests are written with blocking calls instead of by the event loop: an answer is sent when the call returns, even
+ * if the code exits right after its callback. Nothing waits for the replies to answers; they arrive in the order of the
+ * requests.
  */
 export class Connection {
   static async open() {
@@ -23,11 +23,11 @@ export class Connection {
   }
 
   #socket;
-  /** The requests without a reply, the oldest first. */
+  /** The requests without a reply, oldest first. */
   #waiting = [];
   #chunks = [];
   #size = 0;
-  /** How many bytes are needed to go on. */
+  /** How many bytes must arrive before parsing continues. */
   #needed = 1;
   #headers;
   #bodyStart = 0;
@@ -40,7 +40,7 @@ export class Connection {
     socket.on("close", () => this.#break(new Error("the Runtime API closed the connection")));
   }
 
-  /** Asks, and waits for the reply; the process lives at least as long. */
+  /** Sends a request and waits for the reply, which keeps the process alive. */
   ask(method, route, headers, body) {
     this.#socket.ref();
     const reply = new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
@@ -48,7 +48,7 @@ export class Connection {
     return reply.finally(() => this.#socket.unref());
   }
 
-  /** Tells; has told when it returns. */
+  /** Sends a request without waiting for the reply. It has been sent when this returns. */
   tell(method, route, headers, body) {
     this.#waiting.push({ resolve: NOTHING, reject: NOTHING });
     this.#write(method, route, headers, body);

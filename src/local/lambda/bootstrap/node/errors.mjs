@@ -1,4 +1,4 @@
-// Errors as AWS's runtime client names them, and JSON as it writes it.
+// Names errors and writes JSON as AWS's runtime client does.
 
 import fs from "node:fs";
 import path from "node:path";
@@ -6,14 +6,14 @@ import util from "node:util";
 
 import { HAS_CALLBACKS, LAMBDA_RUNTIME_DIR } from "./settings.mjs";
 
-// Half of an emoji that was cut in two: JSON can express it, and most readers of JSON reject it.
+// Half of an emoji that was cut in two: JSON can express it, but most parsers reject it.
 const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 export class RuntimeError extends Error {
   constructor(kind, message, fields = {}) {
     super(message);
     Object.assign(this, fields);
-    // Not an own enumerable property: those are printed with an error.
+    // Not an own enumerable property, because those are printed with an error.
     Object.defineProperty(this, "name", { value: `Runtime.${kind}` });
   }
 }
@@ -23,19 +23,19 @@ function looksLikeError(value) {
   return util.types.isNativeError(value) || (value && text("name") && text("message") && text("stack"));
 }
 
-/** Adds to the error of a missing part of the AWS SDK why it is missing here and how to install it. */
+/** If a part of the AWS SDK is missing, adds to the error why, and how to install it. */
 export function explain(error) {
   const [, name] = /'((?:@aws-sdk|@smithy)\/[^']+)'/.exec(error?.message ?? "") ?? [];
-  // Once, however often an error is passed on.
+  // Only once, even if the error is passed on several times.
   if (name === undefined || error.message.includes("add-sdk") || !["MODULE_NOT_FOUND", "ERR_MODULE_NOT_FOUND"].includes(error.code)) return error;
   const hint = fs.existsSync(path.join(LAMBDA_RUNTIME_DIR, "node_modules"))
-    ? "it is not a part that 'tasklane runtimes add-sdk' installs: put it into the package"
-    : "Lambda's runtime has the AWS SDK, and this machine's has it once you run 'tasklane runtimes add-sdk', or put it into the package";
+    ? "this is not one of the packages that 'tasklane runtimes add-sdk' installs: put it into the package"
+    : "Lambda's runtime includes the AWS SDK, this machine's does not: run 'tasklane runtimes add-sdk', or put it into the package";
   error.message = `${error.message.split("\n")[0]}: ${hint}`;
   return error;
 }
 
-/** What the Runtime API is told about an error, whatever was thrown. */
+/** The report to the Runtime API about anything that was thrown. */
 export function describe(error) {
   const clean = (text) => text?.replace(/\x7F/g, "%7F").replace(LONE_SURROGATE, "\ufffd");
   try {
@@ -52,7 +52,7 @@ export function describe(error) {
   }
 }
 
-/** What is logged about an error: its own fields too, and those of its causes. */
+/** The log entry for an error, with its own fields and those of its causes. */
 export function printable(error) {
   const expand = (_key, value) => {
     if (!(value instanceof Error)) return value;

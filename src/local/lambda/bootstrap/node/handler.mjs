@@ -1,4 +1,4 @@
-// Finding the handler, in the ways of AWS's runtime client.
+// Finds the handler in the same way as AWS's runtime client.
 
 import { createRequire } from "node:module";
 import fs from "node:fs";
@@ -28,7 +28,7 @@ async function loadModule(folder, name) {
   const file = path.resolve(LAMBDA_TASK_ROOT, folder, name);
   const exists = (extension) => fs.existsSync(file + extension);
   const imported = (extension) => import(pathToFileURL(file + extension).href);
-  // A module whose exports are falsy is passed over, as if its file were not there.
+  // A module with falsy exports is ignored, as if its file did not exist.
   if (exists("")) {
     const loaded = require(file);
     if (loaded) return loaded;
@@ -45,7 +45,7 @@ async function loadModule(folder, name) {
   return require(require.resolve(name, { paths: [LAMBDA_TASK_ROOT, folder] }));
 }
 
-/** The function that `_HANDLER` names. */
+/** Returns the function that `_HANDLER` names. */
 export async function loadHandler() {
   if (_HANDLER.includes("..")) {
     const rule = "Use absolute paths when specifying root directories in handler names.";
@@ -79,7 +79,7 @@ export async function loadHandler() {
   return handler;
 }
 
-/** `awslambda`, for handlers that stream their response. Here the stream is collected and sent as a whole. */
+/** `awslambda`, for handlers that stream their response. Here the stream is collected and sent in one piece. */
 export function defineGlobals() {
   globalThis.awslambda = {
     streamifyResponse: (handler) => Object.assign(handler, { [STREAMING]: "response" }),

@@ -1,4 +1,4 @@
-// Invocations: calling the handler, and answering with what it returns.
+// Calls the handler for each invocation, and answers with its result.
 
 import { Writable } from "node:stream";
 
@@ -35,7 +35,7 @@ function contextOf(headers, extra) {
   });
 }
 
-/** Waits for the next invocation. From then on a crash is its failure. */
+/** Waits for the next invocation. After that, a crash is a failure of the invocation. */
 async function next() {
   const invocation = await api.next();
   beginRun(invocation.headers["lambda-runtime-aws-request-id"]);
@@ -70,7 +70,7 @@ async function invokeWithCallbacks(handler) {
     answer.respond(serialize(result));
     proceed();
   };
-  // The first answer counts. One that cannot be given (no JSON form) has not been given.
+  // Only the first answer is used. An answer that has no JSON form is not an answer.
   const once = (answerWith) => (...args) => {
     if (finished) return;
     whenIdle = NOTHING;
@@ -100,7 +100,7 @@ async function invokeWithCallbacks(handler) {
     fail: once((error) => fail(isGiven(error) ? error : "handled")),
     done,
   };
-  // A handler that neither returns a promise nor calls back is over when nothing is left to do.
+  // A handler that neither returns a promise nor calls back has finished when the event loop is empty.
   whenIdle = () => {
     whenIdle = NOTHING;
     responded = true;
@@ -118,14 +118,14 @@ async function invokeWithCallbacks(handler) {
 }
 
 /**
- * Lets the event loop come round. Only then does Node say that a promise was lost, which ends the process from nodejs24.x
- * on: so the run that lost it has no answer yet, and it is not the next one that fails.
+ * Lets the event loop complete one round. Only then does Node report an unhandled rejection, which ends the process
+ * from nodejs24.x on. So the run that caused it has not been answered yet and fails, rather than the next one.
  */
 function comeRound() {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** The handlers of nodejs24.x and later: what they return, awaited. */
+/** Handlers of nodejs24.x and later: their result is awaited. */
 async function invokeAwaited(handler) {
   for (;;) {
     const { headers, event, answer } = await next();
@@ -176,12 +176,12 @@ async function invokeStreaming(handler) {
   }
 }
 
-/** Ends the process: the invocation in progress, or else the initialisation, failed. */
+/** Ends the process. The invocation in progress fails, or else the initialisation does. */
 export function crash(error, code) {
   onCrash(error, code);
 }
 
-/** When nothing is left to do. */
+/** Called when the event loop is empty. */
 export function idle() {
   whenIdle();
 }
@@ -191,10 +191,10 @@ export function crashed(error) {
   onCrash(error, 129);
 }
 
-/** Runs invocations with this handler from now on. */
+/** Starts to run invocations with this handler. */
 export function serve(handler) {
   const invoke = handler[STREAMING] ? invokeStreaming : HAS_CALLBACKS ? invokeWithCallbacks : invokeAwaited;
-  // A promise that was lost while loading is noticed first, and is an error of the initialisation: asking for an event
-  // while that is being told would make it one of a run.
+  // An unhandled rejection during loading is noticed first and fails the initialisation. If the next event were
+  // requested before that is reported, it would fail a run.
   setImmediate(() => initFailed || invoke(handler).catch(crashed));
 }

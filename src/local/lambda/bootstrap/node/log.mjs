@@ -1,4 +1,4 @@
-// The console and the standard streams, as AWS's runtime client replaces them.
+// Replaces the console and the standard streams, as AWS's runtime client does.
 
 import fs from "node:fs";
 import util from "node:util";
@@ -14,14 +14,14 @@ const LOWEST_LEVEL = Math.max(0, LEVELS.indexOf(setting("LEVEL")));
 
 let currentRequestId = HAS_CALLBACKS ? "undefined" : "-";
 
-/** From now on entries are about this run. */
+/** From now on entries belong to this run. */
 export function beginRun(requestId) {
   currentRequestId = requestId;
 }
 
 /**
- * Writes with blocking calls, past Node's streams: those keep what a full pipe does not take, and send it on when the
- * event loop comes round, which may be in another run.
+ * Writes with blocking calls instead of Node's streams: if the pipe is full, those write later, when the event loop
+ * continues, which may be in another run.
  */
 function writeNow(fd, data) {
   const bytes = typeof data === "string" ? Buffer.from(data, "utf8") : data;
@@ -30,7 +30,7 @@ function writeNow(fd, data) {
   }
 }
 
-/** Makes `process.stdout` and `process.stderr` write as the console does, once the code uses them. */
+/** Makes `process.stdout` and `process.stderr` write like the console, when the code first uses them. */
 export function patchStreams() {
   for (const [name, fd] of [["stdout", 1], ["stderr", 2]]) {
     const original = Object.getOwnPropertyDescriptor(process, name);
@@ -41,7 +41,7 @@ export function patchStreams() {
 }
 
 function writingNow(stream, fd) {
-  // Node makes the pipe non-blocking when it opens the stream, for every writer.
+  // When Node opens the stream, it makes the pipe non-blocking for all writers.
   stream._handle?.setBlocking?.(true);
   const write = (chunks, done) => {
     try {
@@ -65,10 +65,10 @@ function log(level, ...params) {
     ? jsonEntry(timestamp, level, params)
     : [timestamp, currentRequestId, level, util.format(...params)].join("\t");
   try {
-    // One call is one entry of the log, however many lines it has: the reader of the pipe turns \r back.
+    // One call is one log entry, even if it has several lines: the reader of the pipe turns \r back into a line break.
     writeNow(1, line.replace(/\n/g, "\r") + "\n");
   } catch {
-    // Code that closed its standard output logs nothing, and goes on.
+    // If the code has closed its standard output, nothing is logged, and it goes on.
   }
 }
 
@@ -94,7 +94,7 @@ function jsonEntry(timestamp, level, params) {
 
 export function patchConsole() {
   LEVELS.forEach((level, rank) => {
-    // One argument even when none is passed: then Lambda logs `undefined`.
+    // One argument even if none is passed: then Lambda logs `undefined`.
     const write = (message, ...params) => log(level, message, ...params);
     console[level.toLowerCase()] = rank < LOWEST_LEVEL ? NOTHING : write;
   });
