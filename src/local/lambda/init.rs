@@ -10,10 +10,11 @@ use tasklane_model::FunctionError;
 use tokio::time::Instant;
 
 use super::{
+    entrypoint::StartError,
     output::LogTarget,
     report::{self, Status},
     runtimes::Support,
-    sandbox::{Happening, Sandbox, StartError},
+    sandbox::{Happening, Sandbox},
     site::Site,
     versions::Version,
 };

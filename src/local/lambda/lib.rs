@@ -19,6 +19,7 @@ mod command;
 mod config;
 mod connections;
 mod engine;
+mod entrypoint;
 mod error;
 mod freezing;
 mod init;

@@ -1,14 +1,6 @@
 //! One process of a Function, which Lambda calls an execution environment.
 
-use std::{
-    fs,
-    io::{self, Read},
-    os::unix::process::ExitStatusExt,
-    path::{Path, PathBuf},
-    process::ExitStatus,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, os::unix::process::ExitStatusExt, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
 
 use tasklane_model::FunctionError;
 use tokio::{
@@ -19,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::create_private,
-    jail::{Cell, Entry, EntryFailure, Step},
+    entrypoint::{self, StartError},
+    jail::{Cell, Entry},
     limits::MAX_PROCESSES,
     names::ProcessNames,
     output::{LogTarget, Output},
@@ -31,9 +24,6 @@ use super::{
     start::Start,
     versions::Version,
 };
-
-/// A package's own program, as Lambda calls it.
-const BOOTSTRAP: &str = "/var/task/bootstrap";
 
 /// How often the memory of a busy process is measured.
 const MEMORY_CHECK: Duration = Duration::from_millis(50);
@@ -87,15 +77,6 @@ pub(super) enum Happening {
     Aborted,
 }
 
-/// Why a process could not be started.
-#[derive(Debug)]
-pub(super) enum StartError {
-    /// The package has no program that can be started. The message is Lambda's.
-    InvalidEntrypoint(String),
-    /// The machine failed.
-    Io(io::Error),
-}
-
 impl Sandbox {
     /// Starts a process, which is not initialised yet. Its first lines belong to `target`.
     pub(super) async fn start(
@@ -106,7 +87,7 @@ impl Sandbox {
     ) -> Result<Self, StartError> {
         let jail = site.jail.as_ref().ok();
         if *support == Support::Bootstrap {
-            check_bootstrap(&version.code_path.join("bootstrap"), jail.is_some())?;
+            entrypoint::check_bootstrap(&version.code_path.join("bootstrap"), jail.is_some())?;
         }
         let ProcessNames { id, log_stream } = ProcessNames::new();
         let scratch = site.scratch.path().join(&id);
@@ -126,7 +107,7 @@ impl Sandbox {
             Ok(child) => child,
             Err(error) => {
                 let _ = fs::remove_dir_all(&scratch);
-                return Err(not_started(support, error));
+                return Err(entrypoint::not_started(support, error));
             }
         };
         let pid = child.id().unwrap_or(i32::MAX);
@@ -220,13 +201,7 @@ impl Sandbox {
     /// Why the Function's program was not started, if the jail failed before that.
     pub(super) fn not_entered(&self) -> Option<StartError> {
         let failure = self.entry.as_ref()?.failure()?;
-        Some(match failure {
-            EntryFailure { step: Step::Program, errno } if self.is_bootstrap => {
-                // In Lambda's words, which are Go's.
-                StartError::InvalidEntrypoint(format!("fork/exec {BOOTSTRAP}: {}", errno.desc().to_lowercase()))
-            }
-            failure => StartError::Io(failure.into()),
-        })
+        Some(entrypoint::not_entered(failure, self.is_bootstrap))
     }
 
     pub(super) fn has_exited(&self) -> bool {
@@ -318,49 +293,5 @@ fn within_jail(status: ExitStatus) -> ExitStatus {
     match status.code() {
         Some(code @ 129..=192) => ExitStatus::from_raw(code - 128),
         Some(_) | None => status,
-    }
-}
-
-/// Checks whether a package's own `bootstrap` can be started, as far as that is possible without trying.
-///
-/// In a jail the kernel decides, from what the Function sees there. Without one the format is checked here, because
-/// `exec` would not fail for an unknown format: it would run the file with a shell.
-fn check_bootstrap(bootstrap: &Path, is_jailed: bool) -> Result<(), StartError> {
-    let invalid = |why: String| Err(StartError::InvalidEntrypoint(why));
-    // Not opened, because it may be a link to anywhere.
-    if fs::symlink_metadata(bootstrap).is_err() {
-        return invalid(format!("Couldn't find valid bootstrap(s): [{BOOTSTRAP} /opt/bootstrap]"));
-    }
-    if is_jailed || !cfg!(target_os = "linux") {
-        return Ok(());
-    }
-    let mut head = [0; 20];
-    let Ok(Ok(read)) = fs::File::open(bootstrap).map(|file| file.take(20).read(&mut head)) else {
-        // The kernel will say why.
-        return Ok(());
-    };
-    let machine = u16::from_le_bytes([head[18], head[19]]);
-    let here = match std::env::consts::ARCH {
-        "x86_64" => Some(62),
-        "aarch64" => Some(183),
-        _ => None,
-    };
-    let is_program = read == head.len() && head.starts_with(b"\x7fELF") && here.is_none_or(|here| here == machine);
-    if head.starts_with(b"#!") || is_program {
-        return Ok(());
-    }
-    invalid(format!("fork/exec {BOOTSTRAP}: exec format error"))
-}
-
-fn not_started(support: &Support, error: io::Error) -> StartError {
-    match (support, error.kind()) {
-        (Support::Bootstrap, io::ErrorKind::PermissionDenied) => {
-            StartError::InvalidEntrypoint(format!("fork/exec {BOOTSTRAP}: permission denied"))
-        }
-        // The file exists: the missing program is the one in its first line.
-        (Support::Bootstrap, io::ErrorKind::NotFound) => {
-            StartError::InvalidEntrypoint(format!("fork/exec {BOOTSTRAP}: no such file or directory"))
-        }
-        _ => StartError::Io(error),
     }
 }

@@ -1,92 +1,31 @@
-//! The Lambda Runtime API (2018-06-01) for one process. Each process has a listener on loopback, whose address only
-//! this process is told. <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
-//!
-//! With jails there is also a socket in the process's own jail, which our bootstraps use. The listener on loopback,
-//! which all jails can reach, then serves only the Function's own processes ([`super::peers`]).
+//! Handles the requests of one process.
 
-use std::{
-    fs::{self, File},
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    os::{fd::AsRawFd, unix::fs::PermissionsExt},
-    path,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::serve::ListenerExt as _;
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
 };
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::json;
-use tasklane_model::FunctionError;
 use tasklane_runtime::detach::{DetachOnDrop, detach_on_drop};
-use tokio::{
-    net::{TcpListener, UnixListener},
-    sync::{SetOnce, mpsc},
-    task::AbortHandle,
-};
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    connections::{Doors, Waits},
-    limits::MAX_RESPONSE_BYTES,
-    peers::{OwnProcesses, Owner},
+    super::{connections::Waits, limits::MAX_RESPONSE_BYTES},
+    body::{BODY_PATIENCE, Content, read, reported, skip},
+    messages::{Answer, Delivery, Event},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
 const DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
 const FUNCTION_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
 const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
-const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
-const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 
-/// How long a body that belongs to no run may take to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
-
-/// A message from the process.
-#[derive(Debug)]
-pub(super) enum Event {
-    /// It is waiting for an invocation.
-    Ready,
-    /// It has answered its invocation.
-    Answered(Answer),
-    /// Its initialisation failed.
-    InitError(FunctionError),
-}
-
-#[derive(Debug)]
-pub(super) enum Answer {
-    Returned(Bytes),
-    TooLarge,
-    Failed(FunctionError),
-}
-
-/// An invocation for the process.
-#[derive(Debug)]
-pub(super) struct Delivery {
-    pub(super) request_id: Arc<str>,
-    pub(super) deadline_millis: i64,
-    pub(super) function_arn: String,
-    pub(super) trace_id: String,
-    pub(super) payload: Bytes,
-}
-
-/// The listeners of one process, which close when this is dropped.
-#[derive(Debug)]
-pub(super) struct RuntimeApi {
-    pub(super) address: SocketAddr,
-    deliveries: mpsc::Sender<Delivery>,
-    owner: Arc<SetOnce<Owner>>,
-    doors: Doors,
-    servers: Vec<AbortHandle>,
-}
-
-struct Shared {
+/// The state that the requests of one process share.
+pub(super) struct Shared {
     deliveries: tokio::sync::Mutex<mpsc::Receiver<Delivery>>,
     events: mpsc::UnboundedSender<Event>,
     /// The invocation that has not been answered yet.
@@ -97,82 +36,21 @@ struct Shared {
     open: TaskTracker,
 }
 
-impl RuntimeApi {
-    /// Starts to listen. The receiver yields the process's messages in order. With a `socket` file it listens there
-    /// too, and on loopback it then accepts only the processes of [`RuntimeApi::belongs_to`].
-    pub(super) async fn listen(socket: Option<&path::Path>) -> io::Result<(Self, mpsc::UnboundedReceiver<Event>)> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let (deliveries, queue) = mpsc::channel(1);
-        let (events, told) = mpsc::unbounded_channel();
-        let doors = Doors::new();
-        let shared = Shared {
-            deliveries: tokio::sync::Mutex::new(queue),
+impl Shared {
+    pub(super) fn new(
+        deliveries: mpsc::Receiver<Delivery>,
+        events: mpsc::UnboundedSender<Event>,
+        open: TaskTracker,
+    ) -> Self {
+        Self {
+            deliveries: tokio::sync::Mutex::new(deliveries),
             events,
             current: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
-            open: doors.open.clone(),
-        };
-        let shared = Arc::new(shared);
-        let handler = move |request, waits| answer(Arc::clone(&shared), request, waits);
-        let owner = Arc::new(SetOnce::new());
-        let servers = match socket.map(bind).transpose()? {
-            None => {
-                // Responses are small and awaited. If this fails, the connection is only slower.
-                let prompt = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-                vec![doors.serve(prompt, handler)]
-            }
-            Some(private) => {
-                let guarded = OwnProcesses { listener, owner: owner.clone() };
-                vec![doors.serve(private, handler.clone()), doors.serve(guarded, handler)]
-            }
-        };
-        Ok((Self { address, deliveries, owner, doors, servers }, told))
+            open,
+        }
     }
 
-    /// Sets the processes that may use this API.
-    pub(super) fn belongs_to(&self, owner: Owner) {
-        // Called once; a second call would have no effect.
-        let _ = self.owner.set(owner);
-    }
-
-    /// Closes all connections except the one on which the process waits for its next invocation.
-    pub(super) fn close_but_waiting(&self) {
-        self.doors.close_but_waiting();
-    }
-
-    /// Waits until no connection is open: then everything that an exited process sent has been read.
-    pub(super) async fn silent(&self) {
-        self.doors.open.wait().await;
-    }
-
-    /// Passes an invocation to the `next` call that waits for it.
-    pub(super) async fn deliver(&self, delivery: Delivery) {
-        // Fails only if the listener is gone; the run that waits for the answer notices the process's exit.
-        let _ = self.deliveries.send(delivery).await;
-    }
-}
-
-impl Drop for RuntimeApi {
-    fn drop(&mut self) {
-        self.servers.iter().for_each(AbortHandle::abort);
-    }
-}
-
-/// Listens on a socket file. Any process that can see it may use it.
-fn bind(socket: &path::Path) -> io::Result<UnixListener> {
-    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
-        return Err(io::Error::from(io::ErrorKind::InvalidInput));
-    };
-    // Via the open folder, because a socket's path must be short and the data folder's may be long.
-    let folder = File::open(folder)?;
-    let short = path::Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
-    let listener = UnixListener::bind(&short)?;
-    fs::set_permissions(&short, fs::Permissions::from_mode(0o666))?;
-    Ok(listener)
-}
-
-impl Shared {
     fn current(&self) -> std::sync::MutexGuard<'_, Option<Arc<str>>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -232,7 +110,7 @@ impl<'a> Route<'a> {
     }
 }
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>, waits: Waits) -> Response<Full<Bytes>> {
+pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>, waits: Waits) -> Response<Full<Bytes>> {
     let (Parts { method, uri, headers, .. }, body) = request.into_parts();
     match Route::of(uri.path()) {
         None => plain(StatusCode::NOT_FOUND, Bytes::new()),
@@ -339,62 +217,6 @@ impl Shared {
         skip(body).await;
         None
     }
-}
-
-/// Reads a body to its end and discards it: a client that is still writing would not read the response.
-async fn skip(mut body: Incoming) {
-    let skipping = async {
-        let mut left = MAX_RESPONSE_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            let Some(still) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
-            left = still;
-        }
-    };
-    // The response is the same in either case.
-    let _ = tokio::time::timeout(BODY_PATIENCE, skipping).await;
-}
-
-struct Content {
-    /// `None` if the body was too large.
-    bytes: Option<Bytes>,
-    /// The error that a streamed response reports in its trailers if it breaks off.
-    failure: Option<FunctionError>,
-}
-
-async fn read(mut body: Incoming) -> Result<Content, hyper::Error> {
-    let mut bytes = BytesMut::new();
-    let mut fits = true;
-    let mut failure = None;
-    while let Some(frame) = body.frame().await.transpose()? {
-        match frame.into_data() {
-            // A body that is too large is read to its end: a client that is still writing would not read the response.
-            Ok(data) if bytes.len() + data.len() > MAX_RESPONSE_BYTES => {
-                fits = false;
-                bytes = BytesMut::new();
-            }
-            Ok(data) if fits => bytes.extend_from_slice(&data),
-            Ok(_) => {}
-            Err(frame) => {
-                if let Ok(trailers) = frame.into_trailers()
-                    && trailers.contains_key(ERROR_TYPE)
-                {
-                    let body = trailers.get(ERROR_BODY).and_then(|body| BASE64_STANDARD.decode(body).ok());
-                    failure = Some(reported(&trailers, &body.unwrap_or_default()));
-                }
-            }
-        }
-    }
-    Ok(Content { bytes: fits.then(|| bytes.freeze()), failure })
-}
-
-/// An error as runtimes report it: JSON with a name and a message, or else only a name in a header.
-fn reported(headers: &HeaderMap, body: &[u8]) -> FunctionError {
-    let mut error = FunctionError::read(body);
-    if error.name.is_empty() {
-        let in_header = headers.get(ERROR_TYPE).and_then(|value| value.to_str().ok());
-        in_header.unwrap_or("Runtime.Unknown").clone_into(&mut error.name);
-    }
-    error
 }
 
 fn accepted() -> Response<Full<Bytes>> {
