@@ -1,12 +1,13 @@
 //! The error of a failed AWS call, in one type for all services.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
 use aws_sdk_lambda::{
     config::http::HttpResponse,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     operation::RequestId,
 };
+use tasklane_model::with_causes;
 use tasklane_ports::PortError;
 
 /// A failed call. Its text is for the log: it has the error, the message and the request id that AWS support asks for.
@@ -44,7 +45,7 @@ impl Fault {
 
 impl<E> From<SdkError<E, HttpResponse>> for Fault
 where
-    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     fn from(error: SdkError<E, HttpResponse>) -> Self {
         let request_id = error.request_id().map(str::to_owned);
@@ -61,10 +62,38 @@ where
                 let message = meta.message().map_or_else(|| service.to_string(), str::to_owned);
                 (meta.code().unwrap_or_default().to_owned(), message)
             }
-            None => (String::new(), DisplayErrorContext(&error).to_string()),
+            None => (String::new(), without_answer(&error)),
         };
         Self { reach, code, message, status, request_id }
     }
+}
+
+/// Why there was no answer. The SDK's own words for it ("dispatch failure") say little, and its `Debug` quotes the request.
+fn without_answer<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> String {
+    let causes = || error.source().map_or_else(|| error.to_string(), with_causes);
+    match error {
+        SdkError::ConstructionFailure(_) => format!("the request is invalid: {}", causes()),
+        SdkError::TimeoutError(_) => "AWS did not answer in time".to_owned(),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => "AWS did not answer in time".to_owned(),
+        SdkError::DispatchFailure(failure) => {
+            // What says "io error", "client error (Connect)" and so on stands before the reason.
+            let cause = failure.as_connector_error().and_then(Error::source);
+            match cause {
+                Some(cause) if failure.is_io() => format!("the connection to AWS failed: {}", root(cause)),
+                Some(cause) => with_causes(cause),
+                None => causes(),
+            }
+        }
+        SdkError::ResponseError(_) => format!("the answer of AWS cannot be read: {}", causes()),
+        _ => with_causes(error),
+    }
+}
+
+fn root<'e>(mut error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error
 }
 
 impl fmt::Display for Fault {
@@ -83,9 +112,61 @@ impl fmt::Display for Fault {
     }
 }
 
-impl std::error::Error for Fault {}
+impl Error for Fault {}
 
 /// The error of a call that tried to do `action` and failed for a reason that is not the caller's.
 pub(crate) fn port_error(action: &'static str, error: impl Into<Fault>) -> PortError {
     PortError::new(action, error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use aws_sdk_lambda::{
+        Client, Config,
+        config::{Builder, retry::RetryConfig, timeout::TimeoutConfig},
+    };
+
+    use super::*;
+    use crate::{
+        config::behavior_version,
+        http_client,
+        testing::{ReplayClient, Reply},
+    };
+
+    /// The configuration of a client that tries once.
+    fn once(replies: impl IntoIterator<Item = Reply>) -> Builder {
+        Builder::from(&ReplayClient::replaying(replies).sdk_config()).retry_config(RetryConfig::disabled())
+    }
+
+    async fn fault(config: Builder) -> Fault {
+        let lambda = Client::from_conf(config.build());
+        Fault::from(lambda.get_function_configuration().function_name("x").send().await.unwrap_err())
+    }
+
+    #[tokio::test]
+    async fn a_call_without_an_answer_says_why_in_one_sentence() {
+        // Bound and dropped: nothing listens there.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let nowhere = once([]).http_client(http_client::shared()).endpoint_url(format!("http://{free}"));
+        let refused = fault(nowhere).await.to_string();
+        assert_eq!(refused, "the connection to AWS failed: Connection refused (os error 111)");
+
+        let broken = fault(once([Reply::Broken])).await.to_string();
+        assert_eq!(broken, "the connection to AWS failed: the connection was reset");
+        let hasty = TimeoutConfig::builder().operation_timeout(Duration::from_millis(10)).build();
+        let silent = fault(once([Reply::Silence]).timeout_config(hasty)).await.to_string();
+        assert_eq!(silent, "AWS did not answer in time");
+        let cut = fault(once([Reply::Cut])).await.to_string();
+        assert!(cut.starts_with("the answer of AWS cannot be read: ") && !cut.contains('{'), "{cut}");
+    }
+
+    #[tokio::test]
+    async fn missing_credentials_are_named() {
+        let region = aws_sdk_lambda::config::Region::from_static("eu-west-1");
+        let nobody = Config::builder().behavior_version(behavior_version()).region(region);
+        let anonymous = fault(nobody.http_client(http_client::shared())).await.to_string();
+        assert!(anonymous.contains("credentials") && !anonymous.contains('{'), "{anonymous}");
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::{io, process::ExitCode};
 
+use tasklane_model::with_causes;
+
 use super::output;
 
 /// The result of a subcommand that worked.
@@ -24,7 +26,7 @@ pub(super) fn code(outcome: Outcome) -> ExitCode {
         // The reader of our output has seen enough, like `head`. This is not an error.
         Err(e) if is_closed_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            output::note(&format!("error: {e:#}"));
+            output::note(&format!("error: {}", with_causes(e.as_ref())));
             ExitCode::from(2)
         }
     }

@@ -1,11 +1,11 @@
 //! How a request is answered, from its arrival to its line in the log.
 
-use std::{any::Any, error::Error as StdError, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{body::Body, response::Response};
 use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method, Request};
-use tasklane_model::{Error, ErrorKind, Result};
+use tasklane_model::{Error, ErrorKind, Result, with_causes};
 use tasklane_runtime::detach::detach_on_drop;
 use tracing::{Instrument, Span, field};
 
@@ -67,7 +67,7 @@ fn finish(result: Result<Response>, started: Instant, id: String) -> Response {
         }
         Err(error) => {
             let (status, name) = (error.kind().status(), error.kind().name());
-            let cause = error.cause().map(|cause| with_sources(cause));
+            let cause = error.cause().map(|cause| with_causes(cause));
             if status >= 500 {
                 tracing::error!(status, millis, error = name, cause, "answered with a server error");
             } else {
@@ -80,18 +80,6 @@ fn finish(result: Result<Response>, started: Instant, id: String) -> Response {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
-}
-
-/// An error and its sources in one line. The log is the only place where they become a string.
-fn with_sources(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {

@@ -8,6 +8,7 @@
 pub mod api_request;
 pub mod caller;
 pub mod caller_name;
+pub mod causes;
 pub mod code_sha256;
 pub mod configuration;
 pub mod environment;
@@ -30,6 +31,7 @@ pub mod time;
 pub use api_request::{ApiRequest, ApiRequestError, ApiRequestErrorKind, Method};
 pub use caller::{Caller, Identity, Lineage, User};
 pub use caller_name::{ApplicationId, UserId};
+pub use causes::with_causes;
 pub use code_sha256::CodeSha256;
 pub use configuration::{Configuration, EntryPoint};
 pub use environment::Environment;

@@ -1,6 +1,7 @@
 //! What can go wrong between the service and its tables.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use tasklane_model::with_causes;
 
 /// A read or a write that failed. Losing a race, finding nothing and finding something taken are answers, not errors.
 ///
@@ -83,7 +84,7 @@ impl From<StoreError> for tasklane_model::Error {
 pub(super) fn failed<E, R>(action: &'static str, error: &SdkError<E, R>) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug,
+    R: std::fmt::Debug + 'static,
 {
     const THROTTLED: [&str; 4] = [
         "ProvisionedThroughputExceededException",
@@ -101,13 +102,7 @@ where
         }
         return StoreError::unavailable(action, format!("{code}: {message}"));
     }
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    StoreError::unavailable(action, text)
+    StoreError::unavailable(action, with_causes(error))
 }
 
 /// "Item size has exceeded …", "Item size to update has exceeded …".

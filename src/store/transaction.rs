@@ -160,7 +160,7 @@ impl Table {
     }
 
     /// What became of a transaction that failed: a condition was not met, or (`None`) it met another one.
-    fn untransacted<R: std::fmt::Debug>(
+    fn untransacted<R: std::fmt::Debug + 'static>(
         &self,
         action: &'static str,
         error: &SdkError<TransactWriteItemsError, R>,

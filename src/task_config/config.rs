@@ -25,7 +25,7 @@ impl TaskConfig {
     /// is given.
     ///
     /// # Errors
-    /// All problems at once. Values from variables are not shown, except a path.
+    /// All problems at once. Values from variables are not shown, except paths.
     pub fn load(
         path: &Path,
         confines: Option<&Path>,

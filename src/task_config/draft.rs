@@ -12,7 +12,7 @@ use tasklane_model::{
     Runtime, RuntimeFamily, TimeLimit,
 };
 
-use super::{ConfigError, Problem, TaskConfig, variables};
+use super::{ConfigError, Problem, TaskConfig, handler, variables};
 
 const PROPERTIES: &[&str] = &[
     "$schema",
@@ -111,7 +111,7 @@ impl Draft {
         }
     }
 
-    /// Checks every property, and that the code folder exists.
+    /// Checks every property, and that the code folder exists and has the handler's file in it.
     ///
     /// # Errors
     /// All problems at once.
@@ -151,6 +151,9 @@ impl Draft {
             check.optional(&properties, "executionPermission", |check, value| check.permission_mode(value));
         let retry_policy = check.optional(&properties, "retryPolicy", |check, value| check.retry_policy(value));
 
+        if let (Some(code_dir), Some(entry_point), Some(runtime)) = (&code_dir, &entry_point, &runtime) {
+            check.problems.extend(handler::missing(code_dir, entry_point, runtime, environment.as_ref()));
+        }
         match (name, code_dir, entry_point, runtime) {
             (Some(name), Some(code_dir), Some(entry_point), Some(runtime)) if check.problems.is_empty() => {
                 let options = FunctionOptions {

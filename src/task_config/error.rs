@@ -62,6 +62,14 @@ pub enum Problem {
         /// What is wrong, phrased to follow "which".
         fault: String,
     },
+    /// The file with the handler is not in the code folder.
+    #[error("'entryPoint' leads to {path}{or}, which does not exist; {advice}", path = .path.display())]
+    NoHandler {
+        path: PathBuf,
+        /// The other names that it could have.
+        or: &'static str,
+        advice: String,
+    },
 }
 
 impl ConfigError {

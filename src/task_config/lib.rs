@@ -9,6 +9,7 @@ mod error;
 mod find;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
+mod handler;
 mod pack;
 #[cfg(test)]
 mod tests;

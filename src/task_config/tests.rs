@@ -33,10 +33,18 @@ fn without(property: &str) -> Value {
     config
 }
 
+/// A code folder with handlers for Node.js and Python.
+fn code(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    for file in ["index.js", "index.py"] {
+        fs::write(folder.join(file), "").unwrap();
+    }
+}
+
 /// Writes the file beside a code folder `dist` and loads it.
 fn load(text: &str) -> Result<TaskConfig, String> {
     let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("dist")).unwrap();
+    code(&dir.path().join("dist"));
     fs::write(dir.path().join("a-file"), "").unwrap();
     fs::write(dir.path().join(FILE_NAME), text).unwrap();
     let prefix = format!("{}/", dir.path().display());
@@ -128,6 +136,11 @@ fn problems_name_the_property_and_the_rule() {
         (
             &with("path", json!("missing")).to_string(),
             "task-config.json: 'path' leads to missing, which does not exist; do you have to build the code first?",
+        ),
+        (
+            &with("entryPoint", json!("src/index.handler")).to_string(),
+            "task-config.json: 'entryPoint' leads to ./dist/src/index.js (or .mjs, .cjs), which does not exist; \
+             build the code first, or correct 'entryPoint' or 'path'",
         ),
         (
             &with("path", json!("a-file")).to_string(),
@@ -225,15 +238,15 @@ fn errors_and_debug_never_quote_the_value_of_a_variable() {
     fs::write(&file, with("environment", json!({"API_KEY": "$SECRET"})).to_string()).unwrap();
     let draft = Draft::read(&file, &variables).unwrap();
     assert!(!format!("{draft:?}").contains("s3cret"));
-    fs::create_dir(dir.path().join("dist")).unwrap();
+    code(&dir.path().join("dist"));
     assert!(!format!("{:?}", draft.finish().unwrap()).contains("s3cret"));
 }
 
 #[test]
 fn the_command_line_overrides_the_file() {
     let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("dist")).unwrap();
-    fs::create_dir(dir.path().join("other")).unwrap();
+    code(&dir.path().join("dist"));
+    code(&dir.path().join("other"));
     let file = dir.path().join(FILE_NAME);
     fs::write(&file, with("environment", json!({"KEPT": "1", "CHANGED": "1"})).to_string()).unwrap();
     let mut draft = Draft::read(&file, &variables).unwrap();
@@ -252,6 +265,7 @@ fn the_command_line_overrides_the_file() {
 #[test]
 fn a_configuration_may_come_from_the_command_line_alone() {
     let dir = tempfile::tempdir().unwrap();
+    code(dir.path());
     let mut draft = Draft::empty();
     draft.set("name", "hello");
     draft.set_code_dir(dir.path());

@@ -201,7 +201,8 @@ fn warnings_of_the_service_reach_its_operator_as_plain_lines() {
     let home = tempfile::tempdir().unwrap();
     let functions = home.path().join("functions");
     let runtime = absent_python();
-    write_function(&functions, "other", "", &json!({ "runtime": runtime }));
+    let folder = write_function(&functions, "other", "", &json!({ "runtime": runtime }));
+    std::fs::write(folder.join("code/index.py"), "").unwrap();
     let dev = Dev::start(home.path(), [&functions]);
     let stderr = dev.stderr();
     let warnings: Vec<_> = stderr.lines().filter(|line| line.starts_with("warning: ")).collect();

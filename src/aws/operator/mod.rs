@@ -34,7 +34,7 @@ pub enum OperatorError {
     #[error(transparent)]
     Settings(#[from] InvalidSetting),
     /// AWS refused, or did not respond.
-    #[error("AWS refused to {action}: {cause}")]
+    #[error("could not {action}: {cause}")]
     Aws {
         /// The call.
         action: &'static str,

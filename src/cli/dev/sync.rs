@@ -72,9 +72,11 @@ impl Synced {
                 self.files.insert(file, state);
             }
             Err(why) => {
+                let place = file.display().to_string();
+                // A configuration's error begins with its file.
+                let reason = why.strip_prefix(&format!("{place}: ")).unwrap_or(&why);
                 output::note(&format!(
-                    "error: could not sync {}: {why} (the deployed version, if any, is unchanged)",
-                    file.display()
+                    "error: could not sync {place}: {reason} (the deployed version, if any, is unchanged)"
                 ));
                 self.files.insert(file, State::Broken(why));
             }

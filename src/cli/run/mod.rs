@@ -1,5 +1,6 @@
 //! `tasklane run`: runs a Function once on this machine.
 
+mod hint;
 mod log;
 
 use std::{
@@ -89,6 +90,9 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
             Outcome::Failed(error) => {
                 log.end(Some(&error));
                 output::note(&log::failure(&error));
+                if let Some(hint) = hint::of(&error, &config.code_dir) {
+                    output::note(&format!("hint: {hint}"));
+                }
                 verdict = Verdict::No;
             }
         }

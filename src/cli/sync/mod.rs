@@ -45,7 +45,7 @@ pub(super) struct Args {
     plan: bool,
 
     /// Upload the code even if unchanged; repairs a Function that `tasklane doctor` reports as broken
-    #[arg(long, alias = "anew", conflicts_with = "plan")]
+    #[arg(long, conflicts_with = "plan")]
     force: bool,
 
     /// The Function's name

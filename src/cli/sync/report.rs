@@ -4,6 +4,7 @@ use std::{fmt::Write, io};
 
 use serde::Serialize;
 use serde_json::Value;
+use tasklane_model::with_causes;
 
 use super::{
     super::{output, table::plain},
@@ -46,7 +47,8 @@ impl Report {
     }
 
     pub(super) fn failed(name: &str, error: &anyhow::Error) -> Self {
-        Self { name: name.to_owned(), action: Done::Failed, changes: Vec::new(), error: Some(format!("{error:#}")) }
+        let error = Some(with_causes(error.as_ref()));
+        Self { name: name.to_owned(), action: Done::Failed, changes: Vec::new(), error }
     }
 
     pub(super) fn is_failure(&self) -> bool {

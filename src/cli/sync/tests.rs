@@ -184,6 +184,7 @@ async fn if_one_fails_the_others_are_still_synced() {
     fs::create_dir(dir.path().join("e")).unwrap();
     fs::copy(dir.path().join("d/task-config.json"), dir.path().join("e/task-config.json")).unwrap();
     fs::create_dir(dir.path().join("e/src")).unwrap();
+    fs::write(dir.path().join("e/src/index.js"), "").unwrap();
     insta::assert_snapshot!(told(&server, &args(&dir, false)).await, @"
     error: a/task-config.json: is not JSON: EOF while parsing an object at line 1 column 1
     error: bad: 1402 INVALID_FUNCTION_CONFIGURATION_EXCEPTION: No.
@@ -191,6 +192,19 @@ async fn if_one_fails_the_others_are_still_synced() {
     d: created
     error: e/task-config.json: an earlier task-config.json has the same name 'd'
     ");
+}
+
+#[tokio::test]
+async fn a_function_without_its_handlers_file_is_not_deployed() {
+    let (server, _) = service(&[]).await;
+    let dir = folder(&[("a", json!({ "entryPoint": "main.handler" })), ("b", json!({})), ("c", json!({}))]);
+    fs::rename(dir.path().join("c/src/index.js"), dir.path().join("c/src/index.ts")).unwrap();
+    insta::assert_snapshot!(told(&server, &args(&dir, false)).await, @"
+    error: a/task-config.json: 'entryPoint' leads to a/src/main.js (or .mjs, .cjs), which does not exist; build the code first, or correct 'entryPoint' or 'path'
+    b: created
+    error: c/task-config.json: 'entryPoint' leads to c/src/index.js (or .mjs, .cjs), which does not exist; compile c/src/index.ts, and let 'path' lead to the result
+    ");
+    assert_eq!(writes(&server), ["POST /tasks/v1/functions"]);
 }
 
 #[tokio::test]
