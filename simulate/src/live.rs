@@ -11,8 +11,19 @@ use crate::{journal::LifeId, time};
 /// A shift of a dispatcher.
 #[derive(Clone, Copy, Debug)]
 pub struct Shift {
+    /// When it began, in milliseconds since the start.
+    pub began: i64,
     /// From when on it claims nothing more, in milliseconds since the start.
     pub last_claim: i64,
+    /// Whether it claims nothing more already, as the register says.
+    pub drains: bool,
+}
+
+impl Shift {
+    /// Whether it only waits for its runs.
+    pub fn drains(&self, now: i64) -> bool {
+        self.drains || now >= self.last_claim
+    }
 }
 
 /// A wake-up that reached a dispatcher.
@@ -42,6 +53,8 @@ pub struct Live {
     pub no_room: i64,
     /// When last this one could not have.
     pub no_room_of: BTreeMap<LifeId, i64>,
+    /// Whether it was reported that every dispatcher drains.
+    pub all_drain: bool,
     /// Tasks that were reported.
     pub reported: BTreeSet<ObjectId>,
     ledger: BTreeMap<String, BTreeMap<String, Held>>,
@@ -60,6 +73,14 @@ impl Live {
         self.note_full(scope, limit, now, skew);
         self.ledger.insert(scope.to_owned(), holders.iter().map(|(name, one)| (name.clone(), held(one))).collect());
         self.note_full(scope, limit, now, skew);
+    }
+
+    /// The register of long shifts as it is after a write.
+    pub fn saw_shifts(&mut self, holders: &str) {
+        let holders: BTreeMap<String, Value> = serde_json::from_str(holders).unwrap_or_default();
+        for (life, shift) in &mut self.shifts {
+            shift.drains |= holders.get(&life.to_string()).is_some_and(|entry| entry["drains"] == true);
+        }
     }
 
     /// When a slot of this scope was last not to be had, by what its ledger says: a lease that has ended counts for so much

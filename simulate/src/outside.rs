@@ -105,7 +105,7 @@ impl WakeupQueue {
         let (life, hand) = idle.swap_remove(usize::try_from(index).unwrap_or(0));
         let at = self.world.elapsed();
         let last_claim = at + i64::try_from(self.world.plan.claims_for.as_millis()).unwrap_or(0);
-        live.shifts.insert(life.id, Shift { last_claim });
+        live.shifts.insert(life.id, Shift { began: at, last_claim, drains: false });
         live.deliveries.push(Delivery { at, to: Some(life.id), task: message.task });
         // The dispatcher that waits for it is alive.
         let _ = hand.send(message);

@@ -34,6 +34,8 @@ pub struct Plan {
     pub runs_per_dispatcher: usize,
     /// For how long a dispatcher claims before it only waits for its runs.
     pub claims_for: Duration,
+    /// For how long it waits for them at most.
+    pub longest_drain: Duration,
     /// For how long an index may go on answering what it held.
     pub index_lag: Duration,
     /// For how long an index never shows what was just written, where it lags at all.
@@ -136,11 +138,12 @@ impl Plan {
         let functions = (0..rng.within(2..=4)).map(|n| FunctionPlan::draw(n, rng)).collect();
         // Of its own: what was drawn before there were these stays what it was.
         let more = &mut Rng::new(seed ^ 0x6469_7370_6174_6368);
-        Self {
+        let plan = Self {
             direct_limit: more.pick(&[1, 2, 3, 5]),
             dispatchers: more.pick(&[2, 2, 3, 10]),
             runs_per_dispatcher: more.pick(&[1, 2, 64, 64]),
             claims_for: Duration::from_secs(more.pick(&[5, 20, 550, 550])),
+            longest_drain: Duration::ZERO,
             index_lag: Duration::from_millis(more.pick(&[100, 800, 2000])),
             index_hides: Duration::from_millis(more.pick(&[0, 0, 300, 1500])),
             seed,
@@ -154,7 +157,45 @@ impl Plan {
             calls: rng.within(8..=32),
             tick_every: Duration::from_secs(rng.pick(&[5, 10, 30, 60])),
             faults: Faults::draw(shape, rng),
+        };
+        let long = &mut Rng::new(seed ^ 0x6c6f_6e67_0073_6866);
+        let plan = if shape == Shape::Cloud && long.odds(60) { plan.with_long_shifts(long) } else { plan };
+        let longest = plan.functions.iter().map(|function| function.time_limit).max().unwrap_or(0);
+        // A run, the grace of its lease, and what it takes to write its outcome down; callers set a time limit of 7 s.
+        let longest_drain = Duration::from_secs(u64::from(longest.max(7)) + 30 + 5);
+        let claims_for = if plan.claims_for.is_zero() {
+            longest_drain + Duration::from_secs(long.within(6..=20))
+        } else {
+            plan.claims_for
+        };
+        Self { longest_drain, claims_for, ..plan }
+    }
+
+    /// So much work that every dispatcher is at it until its time is up.
+    fn with_long_shifts(self, rng: &mut Rng) -> Self {
+        let dispatchers = rng.pick(&[2, 2, 3]);
+        let processes = self.processes.max(dispatchers);
+        let skews = (0..processes).map(|process| self.skews.get(process).copied().unwrap_or(0)).collect();
+        let slow =
+            |function: FunctionPlan| FunctionPlan { time_limit: 5, takes: (1000, 3000), limit: None, ..function };
+        Self {
+            processes,
+            skews,
+            dispatchers,
+            runs_per_dispatcher: 2,
+            // Of the time that it takes to drain.
+            claims_for: Duration::ZERO,
+            task_limit: 2 * u16::try_from(dispatchers).unwrap_or(1),
+            functions: self.functions.into_iter().map(slow).collect(),
+            load: Duration::from_secs(rng.within(120..=180)),
+            calls: rng.within(150..=250),
+            ..self
         }
+    }
+
+    /// Whether shifts last so long that one may drain before its time is up.
+    pub fn has_long_shifts(&self) -> bool {
+        self.claims_for > self.longest_drain + self.longest_drain / 10
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use tasklane_dispatch::{Dispatcher, FunctionDirectory, LAST_CLAIM, Shift, SlotLimits, SlotPolicy, Ticker, work_shift};
+use tasklane_dispatch::{Dispatcher, FunctionDirectory, Shift, SlotLimits, SlotPolicy, Ticker, work_shift};
 use tasklane_local::{database, wakeups::LocalWakeups};
 use tasklane_ports::{Clock, Ids, Ports, Wakeup, Wakeups};
 use tasklane_service::{Core, Limits, Service, Settings};
@@ -20,7 +20,7 @@ use crate::{
     lambda::LambdaPort,
     life::Life,
     outside::{EventsPort, NoLogs, NoSecrets, WakeupQueue, WakeupsPort},
-    plan::Shape,
+    plan::{Plan, Shape},
     row::PREFIX,
     wire::Wire,
     world::World,
@@ -162,14 +162,15 @@ impl Processes {
         // Its wake-ups continue the chain of the one that it was woken by, so it has ports of its own.
         let dispatcher = Dispatcher::new(store.clone(), of.clone(), Arc::clone(&slots), Arc::clone(&functions))
             .holding_at_most(self.world.plan.runs_per_dispatcher);
-        let (queue, shift_of, claims_for) = (self.queue.clone(), Arc::clone(life), self.world.plan.claims_for);
+        let (queue, shift_of) = (self.queue.clone(), Arc::clone(life));
+        let Plan { claims_for, longest_drain, .. } = self.world.plan;
         tokio::spawn(async move {
             loop {
                 let message = queue.receive(&shift_of).await;
                 shift_of.hops.store(message.hops, Ordering::SeqCst);
-                let ends = of.clock.now().saturating_add(claims_for + LAST_CLAIM);
+                let ends = of.clock.now().saturating_add(claims_for + longest_drain);
                 let named = message.task.filter(|_| !shift_of.world.seams.forgets_what_it_was_woken_for());
-                let shift = Shift { woken_for: named.into_iter().collect(), ends };
+                let shift = Shift { woken_for: named.into_iter().collect(), ends, longest_drain };
                 let worked = work_shift(&dispatcher, &slots, &of, shift).await;
                 queue.done(&shift_of);
                 if worked.is_err() {

@@ -278,6 +278,9 @@ impl Way {
             let what = format!("{}: {}", scope.as_str().unwrap_or_default(), holders.as_str().unwrap_or_default());
             let world = &self.life.world;
             world.note(Some(self.life.id), None, what);
+            if scope == "shifts" {
+                return world.live().saw_shifts(holders.as_str().unwrap_or_default());
+            }
             let scope = scope.as_str().unwrap_or_default().trim_start_matches("slots:");
             let limit = check::limit_of(world, scope);
             let (holders, skew) = (holders.as_str().unwrap_or_default(), check::most_skew(world));

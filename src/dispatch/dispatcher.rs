@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::future::join_all;
 use tasklane_model::{Function, ObjectId, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp};
 use tasklane_ports::Ports;
-use tasklane_store::{Candidate, Store, StoreError, TaskRecord};
+use tasklane_store::{Candidate, Shifts, Store, StoreError, TaskRecord};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info_span, warn};
@@ -133,6 +133,11 @@ impl Dispatcher {
         self.running.close();
         self.running.wait().await;
         self.running.reopen();
+    }
+
+    /// The register of the shifts that have lasted long.
+    pub(super) fn shifts(&self) -> &Shifts {
+        &self.store.shifts
     }
 
     /// How many runs are in progress here.

@@ -9,7 +9,7 @@
 //! # Layout
 //!
 //! - `dispatcher`: claims Tasks and starts their runs; `look` reads the heads of the queue and chooses among them.
-//! - `shift`: a dispatcher with an end, as a Lambda invocation has one.
+//! - `shift`: a dispatcher with an end, as a Lambda invocation has one; `tenure` keeps shifts from draining all at once.
 //! - `slots`: how many Tasks may run at once.
 //! - `run`: one run, from its invocation to its recorded outcome; `retry` and `ended` are about what follows, `events`
 //!   publishes failures.
@@ -26,6 +26,7 @@ mod retry;
 mod run;
 mod shift;
 mod slots;
+mod tenure;
 mod ticker;
 
 pub use dispatcher::{Claimed, Dispatcher};
@@ -36,6 +37,6 @@ pub use functions::FunctionDirectory;
 pub use occurrences::materialise;
 pub use retry::delay_before_retry;
 pub use run::{Ended, Runner, new_run};
-pub use shift::{LAST_CLAIM, Shift, work_shift};
+pub use shift::{LONGEST_DRAIN, Shift, work_shift};
 pub use slots::{Acquired, Idle, Slot, SlotLimits, SlotPolicy, Slots};
 pub use ticker::{Ticked, Ticker};

@@ -8,11 +8,11 @@ use tasklane_store::StoreError;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::{Claimed, Dispatcher, Idle, Slots};
+use super::{Claimed, Dispatcher, Idle, Slots, tenure::Tenure};
 
-/// How long before its end a shift claims nothing more: the longest run (300 s), the grace of its lease (30 s), and
-/// what it takes to write outcomes down.
-pub const LAST_CLAIM: Duration = Duration::from_secs(300 + 30 + 20);
+/// How long a shift may have to wait for its runs after its last claim: the longest run (300 s), the grace of its lease
+/// (30 s), and what it takes to write outcomes down.
+pub const LONGEST_DRAIN: Duration = Duration::from_secs(300 + 30 + 20);
 
 /// How long to wait before the queue is read again, when others took all that was seen or the store did not answer.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -39,11 +39,16 @@ pub struct Shift {
     pub woken_for: Vec<ObjectId>,
     /// When it must have ended.
     pub ends: Timestamp,
+    /// How long before that it claims nothing more, so that its runs can end.
+    pub longest_drain: Duration,
 }
 
 /// Claims and runs Tasks until nothing is due or the shift's end comes near, and then waits for the runs in progress.
 /// While runs are in progress it goes on looking. When its end comes near, another dispatcher is woken for what may be
 /// left, before the runs are waited for.
+///
+/// A shift that has lasted long may drain earlier, so that not all do at the same time: while every dispatcher only waits
+/// for its runs, no wake-up reaches anybody.
 ///
 /// An error only when nothing was started and the store cannot be read: then the wake-up should come again.
 pub async fn work_shift(dispatcher: &Dispatcher, slots: &Slots, ports: &Ports, shift: Shift) -> Result<(), StoreError> {
@@ -55,11 +60,15 @@ pub async fn work_shift(dispatcher: &Dispatcher, slots: &Slots, ports: &Ports, s
     };
     if end == End::OutOfTime {
         info!("the shift claims nothing more; waking another dispatcher for what may be left");
+        work.tenure.must_drain(dispatcher, slots, ports).await;
+    }
+    if matches!(end, End::OutOfTime | End::Relieved) {
         wake_another(ports).await;
         slots.give_back(Idle::All).await;
     }
     dispatcher.drain().await;
     slots.give_back(Idle::All).await;
+    work.tenure.leave(dispatcher, slots).await;
     Ok(())
 }
 
@@ -70,6 +79,8 @@ enum End {
     NothingDue,
     /// Other processes hold every slot, and nothing runs here.
     NoSlot,
+    /// A younger shift goes on, and this one may drain before its time is up.
+    Relieved,
     /// What it claimed now might not end in time.
     OutOfTime,
 }
@@ -99,21 +110,24 @@ struct Work<'a> {
     looked_twice: bool,
     /// From when on it may wake another dispatcher for what it has no room for.
     asks_for_help_from: Timestamp,
+    tenure: Tenure,
 }
 
 impl<'a> Work<'a> {
     fn begin(dispatcher: &'a Dispatcher, slots: &'a Slots, ports: &'a Ports, shift: Shift) -> Self {
         let now = ports.clock.now();
+        let tenure = Tenure::new(now, shift.ends, shift.longest_drain);
         Self {
             dispatcher,
             slots,
             ports,
             woken_for: shift.woken_for,
             run_ended: Arc::default(),
-            last_claim: shift.ends.saturating_sub(LAST_CLAIM),
+            last_claim: shift.ends.saturating_sub(shift.longest_drain),
             waits_for_hidden_until: now.saturating_add(LONGEST_LAG),
             looked_twice: false,
             asks_for_help_from: now,
+            tenure,
         }
     }
 
@@ -121,6 +135,10 @@ impl<'a> Work<'a> {
     async fn turn(&mut self) -> Result<Option<End>, StoreError> {
         if self.ports.clock.now() >= self.last_claim {
             return Ok(Some(End::OutOfTime));
+        }
+        if self.dispatcher.running() > 0 && self.tenure.may_drain(self.dispatcher, self.slots, self.ports).await {
+            info!("a younger shift goes on; this one claims nothing more");
+            return Ok(Some(End::Relieved));
         }
         // Registered before the look at the queue, so that a run that ends in between is not missed.
         let run_ended = Arc::clone(&self.run_ended);
@@ -174,7 +192,8 @@ impl<'a> Work<'a> {
             Claimed::NoRoom => {
                 self.slots.give_back(Idle::All).await;
                 self.ask_for_help().await;
-                Rest::UntilRunEnds(self.until_last_claim())
+                let question = self.tenure.until_question(self.ports.clock.now());
+                Rest::UntilRunEnds(self.until_last_claim().min(question))
             }
         }
     }

@@ -10,7 +10,7 @@ use super::{
     QueueLane, StoreError, api_requests, credentials, days, functions,
     list::public,
     row::{Attributes, Row},
-    schedules, slots,
+    schedules, shifts, slots,
     tasks::{queue, row as task},
 };
 
@@ -41,7 +41,8 @@ pub fn rows(data: &[u8]) {
         "credential" => {
             credentials::read(&row).map(|read| assert!(!hidden || !format!("{read:?}").contains(SECRET))).err()
         }
-        "slots" => slots::read(&row).err(),
+        "slots" => slots::check(&row).err(),
+        "shifts" => shifts::check(&row).err(),
         "day" => days::read_day(&row).map(|read| read.partitions().count()).err(),
         _ => None,
     };

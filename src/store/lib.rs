@@ -6,7 +6,7 @@
 //! # Layout
 //!
 //! - One module for each kind of record: `tasks`, `functions`, `schedules`, `api_requests`, `credentials`; and for small rows
-//!   that belong to no record: `slots`, `nonces`, `own_lanes`, `days`.
+//!   that belong to no record: `slots`, `shifts` (both are `holders`), `nonces`, `own_lanes`, `days`.
 //! - `lanes`: how the queue is laid out in an index. `days`: how the big tables are partitioned.
 //! - `list`: from a query to a page.
 //! - `table` and `transaction` make the calls of DynamoDB; `change` and `row` build and read what they carry; `calls` marks
@@ -28,6 +28,7 @@ pub mod error;
 pub mod functions;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
+mod holders;
 pub mod lanes;
 mod list;
 pub mod nonces;
@@ -36,6 +37,7 @@ mod row;
 pub mod run;
 pub mod schedules;
 mod schema;
+pub mod shifts;
 pub mod slots;
 mod table;
 pub mod tasks;
@@ -49,11 +51,13 @@ pub use lanes::{QueueLane, ReadyKey};
 pub use nonces::Nonces;
 pub use run::{AttemptToken, Run, RunnerId};
 pub use schedules::Schedules;
+pub use shifts::Shifts;
 pub use slots::{Leased, SlotLedger, SlotScope};
 pub use tasks::{CancelOutcome, Candidate, Promoted, TaskRecord, Tasks};
 
 use calls::CallTokens;
 use days::Days;
+use holders::Holders;
 use list::Budgets;
 use own_lanes::OwnLanes;
 use schema::{FUNCTION, SCHEDULE_LANES, TASK_LANES};
@@ -74,6 +78,8 @@ pub struct Store {
     pub credentials: Credentials,
     /// Who holds how many of the slots that limit running Tasks.
     pub slots: SlotLedger,
+    /// Which dispatchers have long been at work, and which of them only wait for their runs.
+    pub shifts: Shifts,
     /// The OAuth nonces seen before.
     pub nonces: Nonces,
 }
@@ -116,6 +122,7 @@ impl Store {
         let calls = CallTokens::new(process);
         let table = |name: &str| Table::new(&client, format!("{}-{name}", config.table_prefix), &clock, &calls);
         let control = table("control");
+        let holders = Holders::new(&control, &clock);
         let days = |name: &str| Days::new(&control, name, config.shards);
         let budgets = Budgets { query: config.query_budget, count: config.count_budget, turns: list::Turns::default() };
         let tasks = Tasks {
@@ -145,7 +152,8 @@ impl Store {
                 clock: Arc::clone(&clock),
             },
             credentials: Credentials { table: table("credentials") },
-            slots: SlotLedger { control: control.clone(), clock: Arc::clone(&clock) },
+            slots: SlotLedger(holders.clone()),
+            shifts: Shifts(holders),
             nonces: Nonces { control, calls, clock },
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use tasklane_aws::{BatchAnswer, Stack, StackSettings, WakeupBatch, config, logging};
-use tasklane_dispatch::{Dispatcher, Shift, work_shift};
+use tasklane_dispatch::{Dispatcher, LONGEST_DRAIN, Shift, work_shift};
 use tasklane_model::Timestamp;
 use tracing::{Instrument, error, info_span};
 
@@ -38,7 +38,7 @@ async fn answer(stack: &Stack, dispatcher: &Dispatcher, batch: &WakeupBatch, end
     if !batch.wakes() {
         return batch.done();
     }
-    let shift = Shift { woken_for: batch.tasks(), ends };
+    let shift = Shift { woken_for: batch.tasks(), ends, longest_drain: LONGEST_DRAIN };
     match work_shift(dispatcher, stack.slots(), &stack.ports, shift).await {
         Ok(()) => batch.done(),
         Err(error) => {

@@ -7,7 +7,7 @@ use tasklane_model::{ObjectId, TaskStatus};
 
 use crate::{
     journal::{FunctionState, Journal, LifeId, Version},
-    live::{Delivery, Live},
+    live::{Delivery, Live, Shift},
     plan::Shape,
     time,
     world::World,
@@ -29,6 +29,9 @@ pub async fn watch(world: Arc<World>) {
         let late = look(&world);
         for (task, what) in late {
             world.violated([task], what);
+        }
+        if let Some(what) = all_drain(&world) {
+            world.violated([], what);
         }
     }
 }
@@ -153,7 +156,7 @@ fn note_room(world: &World, journal: &Journal, live: &mut Live, now: i64) {
     let mut listens = false;
     for (life, shift) in &live.shifts {
         let runs = runs.get(life).copied().unwrap_or(0);
-        if shift.last_claim > now && runs < world.plan.runs_per_dispatcher {
+        if !shift.drains(now) && runs < world.plan.runs_per_dispatcher {
             listens = true;
         } else {
             live.no_room_of.insert(*life, now);
@@ -163,6 +166,23 @@ fn note_room(world: &World, journal: &Journal, live: &mut Live, now: i64) {
     if !listens && (!idle || live.shifts.len() >= world.plan.dispatchers) {
         live.no_room = now;
     }
+}
+
+/// As many dispatchers are at work as may be, all of them are well, and none of them claims: nobody can be woken.
+fn all_drain(world: &World) -> Option<String> {
+    let (now, live) = (world.elapsed(), &mut *world.live());
+    let journal = world.journal();
+    let (long, full) = (world.plan.has_long_shifts(), live.shifts.len() >= world.plan.dispatchers);
+    let drain = |(life, shift): (&LifeId, &Shift)| {
+        // What the product is told of its shift's beginning comes a moment later.
+        shift.drains(now - LOOK) && live.lives.contains_key(life) && !journal.troubled(*life, shift.began, now)
+    };
+    if !long || !full || live.all_drain || !live.shifts.iter().all(drain) {
+        return None;
+    }
+    live.all_drain = true;
+    let shifts: Vec<_> = live.shifts.iter().map(|(life, shift)| format!("{life} since {} ms", shift.began)).collect();
+    Some(format!("every dispatcher drains, and no other can be woken: at work are {}", shifts.join(", ")))
 }
 
 /// A machine's dispatcher looks by itself, and its wake-ups are never lost.

@@ -4,10 +4,12 @@
 //! One file a bug. To add one, write its file and put it in [`Bug::ALL`]; a bug in a place that no other has touched needs
 //! a method of [`Seams`] too.
 
+mod all_drain_at_once;
 mod cancel_without_condition;
 mod claim_without_condition;
 mod deaf_while_running;
 mod disabled_function_runs;
+mod drains_only_at_its_end;
 mod event_marked_before_it_is_sent;
 mod failure_not_marked_for_publishing;
 mod goes_away_from_a_lagging_index;
@@ -24,6 +26,7 @@ mod retry_one_too_many;
 mod retry_outside_its_transaction;
 mod schedule_drifts;
 mod seams;
+mod shifts;
 mod slot_lease_too_short;
 mod slots_shared;
 mod slots_taken_without_condition;
@@ -61,6 +64,8 @@ impl Bug {
         goes_away_from_a_lagging_index::BUG,
         loops_detected::BUG,
         slots_shared::BUG,
+        drains_only_at_its_end::BUG,
+        all_drain_at_once::BUG,
     ];
 }
 

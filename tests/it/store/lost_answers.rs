@@ -205,6 +205,19 @@ async fn slots_are_held_once_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
+async fn a_shift_drains_though_the_answer_was_lost() {
+    let world = World::new().await;
+    let (shifts, now) = (&world.store.shifts, world.now());
+    let until = now.saturating_add(Duration::from_secs(900));
+    for (holder, second) in [("a", 0), ("b", 1)] {
+        let began = now.saturating_add(Duration::from_secs(second));
+        shifts.enter(&RunnerId::new(holder), began, until, now).await.unwrap();
+    }
+    world.wire.lose_answers("PutItem", 1);
+    assert!(shifts.may_drain(&RunnerId::new("a"), now).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_nonce_is_new_though_the_answer_was_lost() {
     let world = World::new().await;
     let until = world.now().saturating_add(Duration::from_secs(60));

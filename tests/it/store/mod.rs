@@ -10,6 +10,7 @@ mod races;
 mod records;
 mod retention;
 mod shards;
+mod shifts;
 mod slots;
 mod tasks;
 mod upgrades;

@@ -9,7 +9,7 @@ mod slots;
 
 use std::time::Duration;
 
-use tasklane_dispatch::{Claimed, Ended, Runner, Shift, new_run, work_shift};
+use tasklane_dispatch::{Claimed, Ended, LONGEST_DRAIN, Runner, Shift, new_run, work_shift};
 use tasklane_model::{
     Caller, ConcurrencyLimit, ErrorKind, Interval, Json, NewSchedule, ObjectId, RetryPolicy, TaskErrorKind, TaskStatus,
     TimeLimit, Timestamp,
@@ -491,7 +491,8 @@ async fn a_change_that_changes_nothing_deploys_nothing() {
 }
 
 fn shift_for(world: &World, woken_for: impl Into<Vec<ObjectId>>) -> Shift {
-    Shift { woken_for: woken_for.into(), ends: world.now().saturating_add(Duration::from_secs(900)) }
+    let ends = world.now().saturating_add(Duration::from_secs(900));
+    Shift { woken_for: woken_for.into(), ends, longest_drain: LONGEST_DRAIN }
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
-use tasklane_dispatch::{Idle, LAST_CLAIM, Shift, work_shift};
-use tasklane_model::{FunctionName, TaskStatus};
+use tasklane_dispatch::{Idle, LONGEST_DRAIN, Shift, work_shift};
+use tasklane_model::{FunctionName, TaskStatus, TimeLimit};
 use tasklane_service::FunctionOptions;
 use tasklane_testing::World;
 
@@ -84,14 +84,49 @@ async fn a_dispatcher_whose_end_comes_near_wakes_another_before_it_waits_for_its
     world.lambda.take("slow", Duration::from_secs(25));
     let first = world.task("slow").await;
     let _ = world.woken.notified().now_or_never();
-    let ends = world.now().saturating_add(LAST_CLAIM + Duration::from_secs(5));
-    let shift = start(&world, Shift { woken_for: Vec::new(), ends });
+    let ends = world.now().saturating_add(LONGEST_DRAIN + Duration::from_secs(5));
+    let shift = start(&world, Shift { woken_for: Vec::new(), ends, longest_drain: LONGEST_DRAIN });
     tokio::time::timeout(Duration::from_secs(6), world.woken.notified()).await.expect("another is woken");
     assert_eq!(world.get(first.id).await.status, TaskStatus::InProgress, "its run goes on");
     let late = world.task("slow").await;
     shift.await.unwrap();
     assert_eq!(world.get(first.id).await.status, TaskStatus::Complete);
     assert_eq!(world.get(late.id).await.status, TaskStatus::New, "it claims nothing more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_that_began_together_the_older_drains_early_and_the_younger_goes_on() {
+    let world = World::at_rest(5).await;
+    let younger = world.beside(5, "younger");
+    world
+        .function("slow", FunctionOptions { time_limit: TimeLimit::new(300).ok(), ..FunctionOptions::default() })
+        .await;
+    for process in [&world, &younger] {
+        process.lambda.take("slow", Duration::from_secs(280));
+    }
+    let began = world.now();
+    let first = world.task("slow").await;
+    let shifts = [start(&world, shift_for(&world, [])), {
+        world.when(first.id, |status| status == TaskStatus::InProgress).await;
+        let second = world.task("slow").await;
+        let shift = start(&younger, shift_for(&younger, []));
+        world.when(second.id, |status| status == TaskStatus::InProgress).await;
+        shift
+    }];
+    let _ = world.woken.notified().now_or_never();
+    tokio::time::timeout(Duration::from_secs(200), world.woken.notified()).await.expect("another is woken");
+    assert!(world.now().since(began) < Duration::from_secs(200), "long before its time is up");
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    // Its run goes on, and what comes now is the other's.
+    assert_eq!(world.get(first.id).await.status, TaskStatus::InProgress);
+    let late = world.task("slow").await;
+    world.when(late.id, |status| status == TaskStatus::InProgress).await;
+    assert_eq!(younger.dispatcher.running() + world.dispatcher.running(), 3);
+    assert!(younger.dispatcher.running() > world.dispatcher.running());
+    for shift in shifts {
+        shift.await.unwrap();
+    }
+    assert_eq!(world.get(late.id).await.status, TaskStatus::Complete);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,94 @@
+//! Which dispatchers have long been at work, so that they do not all stop claiming at the same time.
+//!
+//! One row names them, when each began its shift, and whether it drains: claims nothing more and waits for its runs.
+
+use serde::{Deserialize, Serialize};
+use tasklane_model::Timestamp;
+
+use super::{
+    RunnerId, StoreError,
+    holders::{self, ByHolder, Holders},
+    row::Row,
+};
+
+/// The partition of the row.
+const SHIFTS: &str = "shifts";
+
+/// The dispatchers that have long been at work.
+#[derive(Clone)]
+pub struct Shifts(pub(super) Holders);
+
+/// A dispatcher's shift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LongShift {
+    began: Timestamp,
+    /// Whether it claims nothing more.
+    drains: bool,
+    /// When its process is stopped.
+    until: Timestamp,
+}
+
+impl Shifts {
+    /// Notes that the shift that `holder` began then is at work, `until` its process is stopped. Nothing is written when that
+    /// is known.
+    pub async fn enter(
+        &self,
+        holder: &RunnerId,
+        began: Timestamp,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let enter = |shifts: &mut ByHolder<LongShift>| {
+            shifts.retain(|_, shift| shift.until > now);
+            let drains = shifts.get(holder.as_str()).is_some_and(|own| own.began == began && own.drains);
+            shifts.insert(holder.as_str().to_owned(), LongShift { began, drains, until });
+        };
+        self.0.change("note the shift", SHIFTS, holder, enter).await
+    }
+
+    /// Whether the shift of `holder` may drain from now on: as long as a younger one claims, and fewer than half of all drain.
+    /// So at least one goes on claiming whatever the others do, and takes over when they are gone.
+    pub async fn may_drain(&self, holder: &RunnerId, now: Timestamp) -> Result<bool, StoreError> {
+        self.drain(holder, now, |own, shifts| {
+            let draining = shifts.values().filter(|shift| shift.drains).count();
+            let younger = |shift: &LongShift| !shift.drains && shift.began > own.began;
+            2 * draining < shifts.len() && shifts.values().any(younger)
+        })
+        .await
+    }
+
+    /// Notes that the shift of `holder` drains, because its time is up.
+    pub async fn must_drain(&self, holder: &RunnerId, now: Timestamp) -> Result<(), StoreError> {
+        self.drain(holder, now, |_, _| true).await.map(|_| ())
+    }
+
+    /// Notes that the shift of `holder` has ended.
+    pub async fn leave(&self, holder: &RunnerId) -> Result<(), StoreError> {
+        let leave = |shifts: &mut ByHolder<LongShift>| {
+            shifts.remove(holder.as_str());
+        };
+        self.0.change("note the end of the shift", SHIFTS, holder, leave).await
+    }
+
+    async fn drain(
+        &self,
+        holder: &RunnerId,
+        now: Timestamp,
+        may: impl Fn(&LongShift, &ByHolder<LongShift>) -> bool,
+    ) -> Result<bool, StoreError> {
+        let drain = |shifts: &mut ByHolder<LongShift>| {
+            shifts.retain(|_, shift| shift.until > now);
+            let Some(own) = shifts.get(holder.as_str()).copied() else { return false };
+            // If it drains already, this is our own write, whose answer was lost.
+            let drains = own.drains || may(&own, shifts);
+            shifts.insert(holder.as_str().to_owned(), LongShift { drains, ..own });
+            drains
+        };
+        self.0.change("drain a shift", SHIFTS, holder, drain).await
+    }
+}
+
+pub(super) fn check(row: &Row) -> Result<(), StoreError> {
+    holders::read::<LongShift>(row).map(|_| ())
+}
