@@ -1,4 +1,4 @@
-//! What the log is told of each run of a Task that has ended.
+//! The log line about each finished run of a Task.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use tracing::info;
 
 use super::Ended;
 
-/// The target of the log line that each run of a Task ends with: `task`, `function`, `outcome` (complete, failed, retried
-/// or unknown), `late_ms` (how long after it was due it started; not of a direct execution, which is never due) and
-/// `run_ms`. Metrics are made of it.
+/// The target of the log line about each finished run of a Task, from which metrics are derived. Its fields: `task`,
+/// `function`, `outcome` (complete, failed, retried or unknown), `late_ms` (how long after its due time the run
+/// started; absent for direct executions) and `run_ms`.
 pub const ENDED_RUNS: &str = "tasklane::runs";
 
-/// Tells how a run of this Task ended.
+/// Logs how a run of this Task ended.
 pub fn tell_of<R>(task: ObjectId, function: &FunctionName, ended: &Ended<R>, late: Option<Duration>, took: Duration) {
     let outcome = match ended {
         Ended::Complete(..) => "complete",

@@ -1,12 +1,12 @@
-//! `task_failed` on the wire: at least once for each failure.
+//! Publishes `task_failed`, at least once for each failure.
 
 use tasklane_model::{Task, TaskError, TaskErrorKind};
 use tasklane_ports::{Ports, TaskFailedEvent};
 use tasklane_store::Store;
 use tracing::warn;
 
-/// Publishes the failure of a Task and notes that it was. Should either not work out, the Task stays marked as
-/// unpublished and the ticker publishes it (again): receivers tell doubles by the event's id.
+/// Publishes the failure of a Task and notes that in the store. If either fails, the Task stays marked as unpublished
+/// and the ticker publishes it (again). Receivers recognize duplicates by the event's id.
 pub async fn publish_failure(store: &Store, ports: &Ports, task: &Task) -> bool {
     let error = task.error.clone().unwrap_or_else(|| TaskError {
         kind: TaskErrorKind::Invocation,

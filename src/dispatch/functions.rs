@@ -1,4 +1,4 @@
-//! Functions as the hot paths see them: records a moment old, without a read of the store each time.
+//! A cache of Functions, which saves a read of the store for each Task and request.
 
 use std::{
     collections::HashMap,
@@ -11,15 +11,14 @@ use tasklane_ports::Clock;
 use tasklane_runtime::kept::Kept;
 use tasklane_store::{QueueLane, Store, StoreError};
 
-/// How old a record may be. Within one process a change is seen at once ([`FunctionDirectory::forget`]); across
-/// processes after this long, well within the 5 s that a revoked permission may linger. Tasks read the
-/// record again, and direct executions too, while their Task is being written.
+/// How old a record may be. Within one process a change is seen immediately ([`FunctionDirectory::forget`]); other
+/// processes see it after this time, well within the 5 s after which a revoked permission must not work. Tasks read the
+/// record again, and so do direct executions while their Task is being written.
 const FRESH_FOR: Duration = Duration::from_secs(2);
 
-/// At most this many Functions are remembered, so that a caller who asks for many names cannot fill the memory.
+/// The most Functions in the cache, so that a caller who requests many names cannot fill the memory.
 const MOST_REMEMBERED: usize = 10_000;
 
-/// Finds Functions by name.
 pub struct FunctionDirectory {
     store: Store,
     clock: Arc<dyn Clock>,
@@ -29,20 +28,20 @@ pub struct FunctionDirectory {
 #[derive(Default)]
 struct Remembered {
     functions: HashMap<FunctionName, Kept<Arc<Function>>>,
-    /// Names without a Function: the time of an answer must not tell a caller whether there is one.
+    /// Names without a Function. These are cached too, so that the response time does not reveal whether a Function
+    /// exists.
     missing: HashMap<FunctionName, Kept<()>>,
     own_lanes: Option<Kept<Arc<[FunctionName]>>>,
-    /// How often something was forgotten: what was read before the last time may be older than the change.
+    /// How often an entry was removed: a record that was read before the last removal may be older than the change.
     forgotten: u64,
 }
 
 impl FunctionDirectory {
-    /// Reads from `store`, by `clock`.
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
         Self { store, clock, remembered: Mutex::default() }
     }
 
-    /// The Function as it was at most two seconds ago, or that there was none.
+    /// The Function as it was at most two seconds ago, or `None` if there was none.
     pub async fn find(&self, name: &FunctionName) -> Result<Option<Arc<Function>>, StoreError> {
         let now = self.clock.now();
         let remembered = self.lock().remembered(name, now);
@@ -52,7 +51,7 @@ impl FunctionDirectory {
         }
     }
 
-    /// The Function as it is now.
+    /// The current Function, read from the store.
     pub async fn read(&self, name: &FunctionName) -> Result<Option<Arc<Function>>, StoreError> {
         let now = self.clock.now();
         let forgotten = self.lock().forgotten;
@@ -80,7 +79,7 @@ impl FunctionDirectory {
         Ok(function)
     }
 
-    /// Every lane that due Tasks may be in, including those of deleted Functions, as of at most two seconds ago.
+    /// All lanes that due Tasks may be in, including those of deleted Functions, as they were at most two seconds ago.
     pub async fn lanes(&self) -> Result<Vec<QueueLane>, StoreError> {
         let now = self.clock.now();
         let remembered = self.lock().own_lanes.as_ref().and_then(|names| names.fresh(FRESH_FOR, now).cloned());
@@ -90,7 +89,7 @@ impl FunctionDirectory {
         }
     }
 
-    /// Every lane that due Tasks may be in, as of now: a Task that was just put in an own lane may be the first one there.
+    /// All lanes that due Tasks may be in now: a new Task may be the first one in its own lane.
     pub async fn lanes_now(&self) -> Result<Vec<QueueLane>, StoreError> {
         let now = self.clock.now();
         let forgotten = self.lock().forgotten;
@@ -102,7 +101,7 @@ impl FunctionDirectory {
         Ok(lanes_of(&names))
     }
 
-    /// Forgets what is remembered of a Function: it was just changed.
+    /// Removes a Function from the cache, because it was changed.
     pub fn forget(&self, name: &FunctionName) {
         let mut remembered = self.lock();
         remembered.functions.remove(name);
@@ -117,7 +116,7 @@ impl FunctionDirectory {
 }
 
 impl Remembered {
-    /// What is known of a name and still counts: the Function, or that there is none.
+    /// The cached entry for a name if it is still valid: the Function, or that there is none.
     fn remembered(&self, name: &FunctionName, now: Timestamp) -> Option<Option<Arc<Function>>> {
         let found = self.functions.get(name).and_then(|function| function.fresh(FRESH_FOR, now));
         let missing = || self.missing.get(name).and_then(|missing| missing.fresh(FRESH_FOR, now));

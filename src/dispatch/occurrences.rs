@@ -1,4 +1,4 @@
-//! Occurrences of Schedules that become Tasks.
+//! Creates Tasks for occurrences of Schedules.
 
 use tasklane_model::{Schedule, Task, TaskOrigin, Timestamp};
 use tasklane_ports::Ports;
@@ -7,9 +7,9 @@ use tracing::warn;
 
 use super::FunctionDirectory;
 
-/// Creates the Task of the latest occurrence that is due and moves the schedule on, in one transaction: once per
-/// occurrence, however many callers see it. Occurrences that were missed before the latest one are passed over.
-/// `true`: the Task was created by this call.
+/// Creates the Task of the latest due occurrence and moves the Schedule on, in one transaction, so that each occurrence
+/// yields one Task even if several callers do this. Missed occurrences before the latest one are skipped. `true` if
+/// this call created the Task.
 pub async fn materialise(
     store: &Store,
     ports: &Ports,
@@ -20,8 +20,8 @@ pub async fn materialise(
     let next = schedule.occurrence_after(now);
     let function = functions.read(&schedule.function_name).await?;
     let Some(function) = function.filter(|function| function.enabled) else {
-        // Creating a Task of an unknown Function is refused (16), and a disabled one runs nothing: Tasks piled up
-        // meanwhile would all start together later.
+        // A Task of an unknown Function cannot be created (16). A disabled Function runs nothing, and Tasks that pile
+        // up meanwhile would all start at once when it is enabled.
         warn!(
             schedule = %schedule.id, function = %schedule.function_name,
             "an occurrence was skipped: the function is disabled or does not exist"

@@ -1,11 +1,11 @@
-//! When a failed run is tried again (contract §4).
+//! When to retry a failed run (contract §4).
 
 use std::time::Duration;
 
 const DELAYS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
 
-/// How long after a failure the next run starts, given how many runs came before the one that failed; `None` once
-/// three retries were made.
+/// The delay between a failure and the next run, given the number of runs before the failed one. `None` after three
+/// retries.
 ///
 /// ```
 /// # use tasklane_dispatch::delay_before_retry;

@@ -1,4 +1,4 @@
-//! One run of a claimed Task: invoke its Function, record how it ended.
+//! One run of a claimed Task: invokes its Function and records the outcome.
 
 use std::time::Duration;
 
@@ -20,18 +20,18 @@ pub struct Runner {
     ports: Ports,
 }
 
-/// How a run ended. `R` is what is kept of what the code returned: nothing of a queued Task, whose caller is long gone.
+/// How a run ended. `R` is the part of the result that is kept: none for queued Tasks, because no caller waits for it.
 #[derive(Debug)]
 pub enum Ended<R = ()> {
     /// The code returned; the Task is complete.
     Complete(Task, R),
     /// The run failed for this reason; the Task failed, or was retried.
     Failed(Task, TaskError),
-    /// Nobody knows how it ended. Its row stays `inProgress` until its lease ends and the ticker cleans it up.
+    /// The outcome is unknown. The row stays `inProgress` until its lease ends and the ticker cleans it up.
     Unknown(String),
 }
 
-/// A run that starts now: who makes it, by which attempt, and until when it may hold its Task.
+/// A run that starts now: its attempt, its runner, and the end of its lease.
 pub fn new_run(ports: &Ports, runner: &RunnerId, time_limit: TimeLimit) -> Run {
     let started = ports.clock.now();
     Run {
@@ -42,32 +42,31 @@ pub fn new_run(ports: &Ports, runner: &RunnerId, time_limit: TimeLimit) -> Run {
     }
 }
 
-/// A run whose outcome is decided and not yet recorded.
+/// The outcome of a run, not yet recorded.
 enum Decided {
     Returned(Option<String>, Json),
     Failed(Option<String>, TaskError),
     Unknown(String),
 }
 
-/// How long before its lease ends a run must have ended at the latest: what it takes to record it, and by how much the
-/// clocks of two processes may differ.
+/// The least time between the end of a run and the end of its lease. It allows for recording the outcome, and for
+/// differences between the clocks of two processes.
 const TIME_TO_RECORD: Duration = Duration::from_secs(15);
 
-/// How long to wait between two tries of a call that did not come about.
+/// The first pause before a failed call is repeated.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl Runner {
-    /// Runs with these.
     pub fn new(store: Store, ports: Ports) -> Self {
         Self { store, ports }
     }
 
-    /// Runs a queued Task that was claimed with `run`. Failures follow the Function's retry policy.
+    /// Runs a queued Task that was claimed with `run`. Failures are handled by the Function's retry policy.
     pub async fn run_queued(&self, task: Task, function: &Function, run: &Run, queue: Lane) -> Ended {
         match self.invoke(&task, function, run, Patience::UntilLeaseEnds).await {
             Decided::Returned(request_id, result) => {
-                // Up to 6 MB, of each of many runs: not held while the outcome is written down.
+                // Results can have 6 MB each, so they are not kept while the outcomes of many runs are recorded.
                 drop(result);
                 self.record_complete(task, run, request_id, ()).await
             }
@@ -83,7 +82,7 @@ impl Runner {
         }
     }
 
-    /// Runs a Task whose caller waits for it. It is never retried: its caller has the answer (contract §4, decided).
+    /// Runs a Task whose caller is waiting. It is never retried, because the caller gets the failure (contract §4).
     pub async fn run_direct(&self, task: Task, function: &Function, run: &Run) -> Ended<Json> {
         match self.invoke(&task, function, run, Patience::None).await {
             Decided::Returned(request_id, result) => self.record_complete(task, run, request_id, result).await,
@@ -92,13 +91,13 @@ impl Runner {
         }
     }
 
-    /// Fails a claimed Task that cannot be run at all.
+    /// Fails a claimed Task that cannot run at all.
     pub async fn fail_unrun(&self, task: Task, run: &Run, error: TaskError) -> Ended {
         self.record_failed(task, run, None, error).await
     }
 
-    /// Takes a Task back that was written for a run which is not going to be made. What cannot be taken back is cleaned up
-    /// when its lease ends.
+    /// Deletes a Task that was written for a run which will not take place. If that fails, the ticker cleans it up when
+    /// its lease ends.
     pub async fn withdraw(&self, task: ObjectId, run: &Run) -> Result<(), String> {
         let withdraw = || async { self.store.tasks.withdraw(task, &run.attempt).await.map(|()| true) };
         match self.insist(run, withdraw).await {
@@ -115,10 +114,10 @@ impl Runner {
         let latest_start = run.lease_expires.saturating_sub(function.time_limit().as_duration() + TIME_TO_RECORD);
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
-            // A process that stood still after its claim must not start what others may have given up for dead, past the
-            // lease of its slot too.
+            // If this process was suspended after the claim, its lease and its slot may have expired, and others may
+            // consider it dead: it must not start the run.
             if self.ports.clock.now() > latest_start {
-                let why = "Whatever was to run it could not start it in time.".to_owned();
+                let why = "The run could not be started in time.".to_owned();
                 return Decided::Failed(None, invocation_error("StartedTooLate", why));
             }
             let request = InvokeRequest {
@@ -131,7 +130,7 @@ impl Runner {
             match self.ports.lambda.invoke(request).await {
                 Ok(Invocation { request_id, outcome }) => return decide(request_id, outcome),
                 Err(InvokeError::Throttled(why)) => {
-                    // The code did not run, so another try is no second run; it must still end within the lease.
+                    // The code did not run, so this is not a second run. It must still end within the lease.
                     let pause = backoff.pause();
                     let next_try = self.ports.clock.now().saturating_add(pause);
                     if patience == Patience::None || next_try >= latest_start {
@@ -199,7 +198,7 @@ impl Runner {
                     next = %next.id, delay_s = delay.as_secs(), "task retried"
                 );
                 if let Err(error) = self.ports.wakeups.wake(Wakeup::for_task(next.id, delay)).await {
-                    warn!(task = %next.id, %error, "no wake-up was sent; the ticker finds the task");
+                    warn!(task = %next.id, %error, "no wake-up was sent; the ticker will find the task");
                 }
                 let mut task = changed(task, TaskStatus::Retried, Some(reason.clone()), now);
                 task.retried_by_task_id = Some(next.id);
@@ -209,8 +208,8 @@ impl Runner {
         }
     }
 
-    /// Writes an outcome, again and again while the lease lasts: the run was made, and only this process knows how it
-    /// ended. Every one of these writes answers the same when it is repeated.
+    /// Repeats the write of an outcome while the lease lasts: the run took place, and only this process knows its
+    /// outcome. All of these writes are idempotent.
     async fn insist<'a, F>(&'a self, run: &Run, mut write: impl FnMut() -> F) -> Recorded
     where
         F: Future<Output = Result<bool, StoreError>> + 'a,
@@ -219,7 +218,7 @@ impl Runner {
         loop {
             let error = match write().await {
                 Ok(true) => return Recorded::Yes,
-                Ok(false) => return Recorded::No("the run was given up for dead before it ended".to_owned()),
+                Ok(false) => return Recorded::No("the run was considered dead before it ended".to_owned()),
                 Err(error) => error,
             };
             let pause = backoff.pause();
@@ -235,9 +234,9 @@ impl Runner {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Patience {
-    /// A caller waits: no second try.
+    /// A caller is waiting: no second attempt.
     None,
-    /// Nobody waits: throttled runs are tried as long as they can still end in time.
+    /// No caller is waiting: throttled runs are repeated while they can still end in time.
     UntilLeaseEnds,
 }
 
@@ -248,8 +247,8 @@ enum Recorded {
 
 fn decide(request_id: String, outcome: Outcome) -> Decided {
     match outcome {
-        // The code came to its end, whatever it returned: to fail the Task would be to run it once more. A result that is
-        // no JSON is shown as the text that it is.
+        // The code ran to its end, whatever it returned: failing the Task could run it again. A result that is not JSON
+        // becomes a JSON string.
         Outcome::Returned(bytes) => {
             let as_text = |_| serde_json::Value::from(String::from_utf8_lossy(&bytes)).into();
             Decided::Returned(Some(request_id), Json::returned(&bytes).unwrap_or_else(as_text))
@@ -265,7 +264,7 @@ fn invocation_error(name: &str, message: String) -> TaskError {
     TaskError { kind: TaskErrorKind::Invocation, name: name.to_owned(), message }
 }
 
-/// The Task as the store now holds it.
+/// The Task as it is now in the store.
 fn changed(mut task: Task, status: TaskStatus, error: Option<TaskError>, now: Timestamp) -> Task {
     task.status = status;
     task.status_changed_timestamp = now;

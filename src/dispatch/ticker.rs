@@ -1,4 +1,5 @@
-//! What time does: Tasks come due, schedules materialise, dead runs end, unacknowledged events go out again.
+//! Periodic work: Tasks come due, Schedules create Tasks, dead runs are ended, unacknowledged events are published
+//! again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,19 +12,20 @@ use tracing::{info, warn};
 
 use super::{FunctionDirectory, materialise, publish_failure};
 
-/// How many rows are handled between two looks at the clock.
+/// How many rows are handled before the clock is read again.
 const BATCH: usize = 100;
 
-/// How long the process that recorded a failure has to publish it. To publish it here meanwhile would only repeat the event.
+/// How long the process that recorded a failure has to publish it. Publishing it here before that would only duplicate
+/// the event.
 const BEING_PUBLISHED: Duration = Duration::from_secs(10);
 
-/// The longest that the local ticker sleeps: it looks for dead runs and unacknowledged events at least this often.
+/// The longest sleep of the local ticker: it looks for dead runs and unacknowledged events at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
-/// How long the local ticker leaves something alone that is due and could not be done.
+/// How long the local ticker waits if something is due but could not be done.
 const STUCK_SLEEP: Duration = Duration::from_secs(1);
 
-/// Does what time does. Everything in it is safe to do twice, and beside another ticker.
+/// Does the periodic work. Everything is safe to do twice, and concurrently with another ticker.
 #[derive(Clone)]
 pub struct Ticker {
     store: Store,
@@ -31,30 +33,26 @@ pub struct Ticker {
     functions: Arc<FunctionDirectory>,
 }
 
-/// What one tick did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ticked {
-    /// Tasks that came due.
+    /// Tasks that became due.
     pub promoted: usize,
-    /// Tasks that schedules created.
+    /// Tasks that Schedules created.
     pub scheduled: usize,
-    /// Tasks that were cleaned up because their runner died.
+    /// Tasks that were ended because their runner died.
     pub zombies: usize,
-    /// Events that were published again.
     pub republished: usize,
 }
 
 impl Ticker {
-    /// Ticks for these.
     pub fn new(store: Store, ports: Ports, functions: Arc<FunctionDirectory>) -> Self {
         Self { store, ports, functions }
     }
 
-    /// Does everything that is due now, and wakes a dispatcher when a Task became ready.
+    /// Does everything that is due now, and wakes a dispatcher if a Task became ready.
     ///
     /// # Errors
-    /// The first one. What does not hang together goes on: a row that cannot be read among the schedules does not keep
-    /// Tasks from coming due.
+    /// The first one. Independent work goes on: an unreadable Schedule does not keep Tasks from becoming due.
     pub async fn tick(&self) -> Result<Ticked, StoreError> {
         let scheduled = self.materialise_schedules().await;
         let promoted = self.promote_due().await;
@@ -68,7 +66,7 @@ impl Ticker {
         Ok(ticked)
     }
 
-    /// Makes Tasks ready whose time has come, and wakes a dispatcher for them.
+    /// Makes due Tasks ready, and wakes a dispatcher for them.
     pub async fn promote_due(&self) -> Result<usize, StoreError> {
         let mut promoted = Promoted::default();
         let done = self.promote_all(&mut promoted).await;
@@ -87,21 +85,20 @@ impl Ticker {
         }
     }
 
-    /// Ends the Tasks of a runner that is known to be dead, without waiting for their leases.
     pub async fn bury(&self, runner: &RunnerId) -> Result<usize, StoreError> {
         let records = self.store.tasks.runs_of(runner).await?;
         self.clean(records).await
     }
 
-    /// Ticks whenever something comes due, until `stop`. `changed` tells that something may come due earlier than was
-    /// known.
+    /// Ticks whenever something is due, until `stop`. `changed` signals that something may be due earlier than
+    /// expected.
     pub async fn run_until(&self, stop: &CancellationToken, changed: &Arc<Notify>) {
         while !stop.is_cancelled() {
             let changed = changed.notified();
             let sleep = match self.tick_and_look_ahead().await {
                 Ok(next) => next,
                 Err(error) => {
-                    warn!(%error, "a tick did not come through; trying again");
+                    warn!(%error, "a tick failed; trying again");
                     STUCK_SLEEP
                 }
             };
@@ -121,12 +118,12 @@ impl Ticker {
         let schedule = self.store.schedules.earliest().await?;
         let next = waiting.into_iter().chain(schedule).min();
         if ticked == Ticked::default() && next.is_some_and(|next| next <= began) {
-            // Something is due and this tick could not do it. It may be another ticker's by now; at once again and
-            // again would only be a busy loop.
+            // Something is due and this tick could not do it. Another ticker may have done it meanwhile; trying again
+            // immediately would only be a busy loop.
             return Ok(STUCK_SLEEP);
         }
         let now = self.ports.clock.now();
-        // A millisecond more than is left: waking before the time would only mean looking again.
+        // One millisecond longer, because waking too early would only mean another look.
         Ok(next.map_or(LONGEST_SLEEP, |next| (next.since(now) + Duration::from_millis(1)).min(LONGEST_SLEEP)))
     }
 
@@ -175,7 +172,7 @@ impl Ticker {
             let error = TaskError {
                 kind: TaskErrorKind::Runtime,
                 name: ZOMBIE_ERROR_NAME.to_owned(),
-                message: "The run's outcome is unknown: whatever ran it stopped before it could tell.".to_owned(),
+                message: "The run's outcome is unknown: its runner stopped before reporting it.".to_owned(),
             };
             if self.store.tasks.fail(task.id, &run.attempt, &error, None, now).await? {
                 warn!(task = %task.id, function = %task.function_name, "zombie task cleaned");
@@ -187,12 +184,12 @@ impl Ticker {
         Ok(())
     }
 
-    /// One batch a tick: while the receiver is down, the same events come up again and again.
+    /// One batch per tick: while the receiver is down, the same events are found each time.
     async fn republish(&self) -> Result<usize, StoreError> {
         let mut republished = 0;
         let now = self.ports.clock.now();
         for record in self.store.tasks.unpublished(BATCH).await? {
-            // A failure of a later time than now is no fresh one: the clock was set back.
+            // A failure time in the future does not make it recent: the clock was set back.
             let failed = record.task.status_changed_timestamp;
             if failed <= now && now.since(failed) < BEING_PUBLISHED {
                 continue;
@@ -205,8 +202,8 @@ impl Ticker {
         Ok(republished)
     }
 
-    /// Wakes a dispatcher when something was done that may let a Task run. What did not come through may have been done in
-    /// part, or have been done and not answered: then too.
+    /// Wakes a dispatcher if the work may have made a Task ready. That includes failed work, which may have been done
+    /// partly, or completely with its response lost.
     async fn wake_after(&self, count: usize, done: Result<(), StoreError>) -> Result<usize, StoreError> {
         if count > 0 || done.is_err() {
             self.wake().await;
@@ -216,7 +213,7 @@ impl Ticker {
 
     async fn wake(&self) {
         if let Err(error) = self.ports.wakeups.wake(Wakeup::NOW).await {
-            warn!(%error, "no wake-up was sent; the next tick or run finds the task");
+            warn!(%error, "no wake-up was sent; the next tick or run will find the task");
         }
     }
 }

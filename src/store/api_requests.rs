@@ -1,4 +1,4 @@
-//! API Requests.
+//! The table of API Requests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,10 +17,9 @@ use super::{
 };
 
 const ADD: &str = "add the API request";
-/// How many go into one transaction: none is larger than 50 KB, and DynamoDB takes 100 rows and 4 MB.
+/// How many are added per transaction: each has at most 50 KB, and DynamoDB allows 100 rows and 4 MB.
 const AT_ONCE: usize = 50;
 
-/// The table of API Requests.
 #[derive(Clone)]
 pub struct ApiRequests {
     pub(super) table: Table,
@@ -31,8 +30,7 @@ pub struct ApiRequests {
 }
 
 impl ApiRequests {
-    /// Adds one. Adding the same one twice is adding it once. Of an error's message longer than 32 KB its beginning is
-    /// kept.
+    /// Adds one, idempotently. An error's message longer than 32 KB is cut.
     pub async fn put(&self, request: &ApiRequest) -> Result<(), StoreError> {
         let row = self.new_row(request).await?;
         match self.table.put(ADD, row, Condition::new("")).await? {
@@ -40,8 +38,9 @@ impl ApiRequests {
         }
     }
 
-    /// Adds many: as [`ApiRequests::put`] does, and for the price of a few transactions. Where a write costs money and not
-    /// a sync of a disk, that is the higher price. After an error some of them may be there.
+    /// Adds many, like [`ApiRequests::put`], in few transactions. That is cheaper than single writes on one machine,
+    /// where a sync of the disk costs most; on AWS, where writes cost money, it is more expensive. After an error some
+    /// of them may have been added.
     pub async fn put_all(&self, requests: &[ApiRequest]) -> Result<(), StoreError> {
         for requests in requests.chunks(AT_ONCE) {
             let mut parts = Vec::with_capacity(requests.len());
@@ -79,7 +78,7 @@ impl ApiRequests {
         }
     }
 
-    /// The API Requests that meet the query, as callers see them.
+    /// The API Requests that match the query, in their public form.
     pub async fn list(&self, query: &Query, now: Timestamp) -> Result<Page<Json>, StoreError> {
         let listed = Listed {
             action: "list the API requests",

@@ -1,14 +1,14 @@
-//! Telling our own writes from others' when an answer was lost.
+//! Recognizes our own writes if their responses were lost.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-/// Marks for writes: unlike any other, of this process or another.
+/// Creates marks for writes, each of which is unique across all processes.
 ///
-/// When the answer to a write is lost, the SDK sends the write again, and its condition is no longer met: by the mark
-/// in the row we see that it was we who wrote it.
+/// If the response to a write is lost, the SDK sends the write again, and then its condition no longer holds. The mark
+/// in the row shows that the first attempt succeeded.
 #[derive(Clone)]
 pub(super) struct CallTokens {
     process: Arc<str>,
@@ -20,14 +20,14 @@ impl CallTokens {
         Self { process: hex::encode(process).into(), calls: Arc::default() }
     }
 
-    /// A share between a half and the whole, another one for each call: what waiting times are spread by.
+    /// A factor between one half and one, different for each call, which spreads waiting times.
     pub(super) fn spread(&self) -> f64 {
         let hash =
             self.next().bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         0.5 + f64::from(hash >> 8) / f64::from(1_u32 << 24) / 2.0
     }
 
-    /// At most 36 characters, as a client request token of DynamoDB.
+    /// At most 36 characters, the limit of DynamoDB's client request tokens.
     pub(super) fn next(&self) -> String {
         format!("{}.{:x}", self.process, self.calls.fetch_add(1, Ordering::Relaxed))
     }

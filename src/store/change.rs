@@ -1,4 +1,4 @@
-//! Changes of a row: what they set, what they take away, and what must be true for them to happen.
+//! Conditional changes of a row: the attributes to set and remove, and the condition.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::row::{FORMAT, number};
 
-/// A change of one row. Attributes are named `#name` in conditions, so that no reserved word gets in the way.
+/// A change of one row. Attributes are named `#name` in conditions, because names may be reserved words.
 #[derive(Clone, Default)]
 pub(super) struct Change {
     set: Vec<(&'static str, AttributeValue)>,
@@ -41,8 +41,8 @@ impl Change {
         self
     }
 
-    /// The update expression, the condition, and what their placeholders stand for. A row that a later version wrote is
-    /// never changed: it comes back with the refusal, and reading it says so.
+    /// The update expression, the condition, and the values of their placeholders. A row that a later version wrote is
+    /// never changed: it is returned with the refusal, and reading it fails.
     pub(super) fn into_expressions(mut self) -> Expressions {
         let known = "#v <= :format";
         self.condition.text = match self.condition.text.as_str() {
@@ -67,7 +67,7 @@ impl Change {
     }
 }
 
-/// What must be true of a row.
+/// A condition on a row.
 #[derive(Clone, Default)]
 pub(super) struct Condition {
     text: String,
@@ -75,17 +75,17 @@ pub(super) struct Condition {
 }
 
 impl Condition {
-    /// In DynamoDB's language, with `#name` for attributes and `:name` for the values that [`Condition::with`] gives.
+    /// In DynamoDB's syntax, with `#name` for attributes and `:name` for the values from [`Condition::with`].
     pub(super) fn new(text: &str) -> Self {
         Self { text: text.to_owned(), values: HashMap::new() }
     }
 
-    /// There is no such row.
+    /// The row does not exist.
     pub(super) fn absent() -> Self {
         Self::new("attribute_not_exists(#pk)")
     }
 
-    /// There is such a row, and no later version wrote it.
+    /// The row exists, and was not written by a later version.
     pub(super) fn present() -> Self {
         Self::new("attribute_exists(#pk) AND #v <= :format").with("format", number(FORMAT))
     }
@@ -101,7 +101,7 @@ impl Condition {
     }
 }
 
-/// Expressions as a request carries them.
+/// The expressions of a request.
 pub(super) struct Expressions {
     pub(super) update: String,
     pub(super) condition: String,
@@ -109,7 +109,7 @@ pub(super) struct Expressions {
     pub(super) values: HashMap<String, AttributeValue>,
 }
 
-/// The `#name`s of some expressions: DynamoDB refuses one that is not used.
+/// The `#name`s in these expressions. DynamoDB rejects unused ones.
 pub(super) fn names_in(expressions: &[&str]) -> HashMap<String, String> {
     let mut names = HashMap::new();
     for expression in expressions {

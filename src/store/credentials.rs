@@ -1,7 +1,7 @@
 //! Credentials, sealed or hashed.
 //!
-//! A credential is three rows: one by its id, for lists, and one by each thing that a request finds it by, so that
-//! checking a request is one point read. They are written, and removed, in one transaction.
+//! A credential has three rows: one by its id, for lists, and one each by its consumer key and its access token, so
+//! that checking a request takes one point read. They are written and removed in one transaction.
 
 use tasklane_auth::{CredentialSource, Sealed, StoredCredential};
 use tasklane_model::{ApplicationId, Identity, ObjectId, Permissions, UserId};
@@ -17,25 +17,22 @@ use super::{
 
 /// The partition of the rows by id.
 const ALL: &str = "credential";
-/// How many rows a credential has.
 const OWN_ROWS: usize = 3;
-/// The sort key of the other rows: there is one in each partition.
+/// The sort key of the other rows, each of which is alone in its partition.
 const ONE: &str = "-";
 
-/// The table of credentials.
 #[derive(Clone)]
 pub struct Credentials {
     pub(super) table: Table,
 }
 
 impl Credentials {
-    /// Adds one, as long as the credential that it was created with is not revoked. Adding the same one twice is adding
-    /// it once. `false`: that credential is revoked.
+    /// Adds one, idempotently, unless the credential that created it is revoked. `false` if it is.
     pub async fn put(&self, credential: &StoredCredential) -> Result<bool, StoreError> {
         const ACTION: &str = "add the credential";
         let parts = keys(credential).map(|(pk, sk)| self.table.to_put_new(ACTION, new_row(pk, sk, credential)));
         let mut parts = parts.into_iter().collect::<Result<Vec<_>, _>>()?;
-        // In the same transaction, so that revoking a credential with its descendants misses none.
+        // In the same transaction, so that revoking a credential and its descendants misses none.
         if let Some(parent) = credential.ancestors.last() {
             let id = credential.id.to_string();
             let change = Change::new().set("lastCreated", text(id)).when(Condition::new("attribute_exists(#pk)"));
@@ -58,16 +55,16 @@ impl Credentials {
         }
     }
 
-    /// All of them by id, expired ones too.
+    /// All of them by id, including expired ones.
     pub async fn list(&self) -> Result<Vec<StoredCredential>, StoreError> {
         self.table.all_of("list the credentials", ALL).await?.iter().map(read).collect()
     }
 
-    /// Removes one: from now on it is not found. `false`: there is none.
+    /// Removes one: it stops working immediately. `false` if it does not exist.
     pub async fn revoke(&self, id: ObjectId) -> Result<bool, StoreError> {
         const ACTION: &str = "revoke the credential";
         let Some(row) = self.table.get(ACTION, ALL, &id.to_string()).await? else { return Ok(false) };
-        // The row by its id decides who revoked it; the others go with it, whether they are there or not.
+        // The row by id decides which caller revoked it. The other rows are deleted with it, whether they exist or not.
         let [(pk, sk), others @ ..] = keys(&read(&row)?);
         let others = others.iter().map(|(pk, sk)| self.table.to_delete(ACTION, pk, sk));
         let parts = std::iter::once(self.table.to_delete_existing(ACTION, &pk, &sk)).chain(others);
@@ -77,7 +74,7 @@ impl Credentials {
         }
     }
 
-    /// The credentials that descend from this one, whether it is revoked or not.
+    /// The credentials that descend from this one, whether or not it is revoked.
     pub async fn descendants(&self, id: ObjectId) -> Result<Vec<ObjectId>, StoreError> {
         let descends = |credential: &StoredCredential| credential.ancestors.contains(&id);
         Ok(self.list().await?.into_iter().filter(descends).map(|credential| credential.id).collect())
@@ -111,7 +108,7 @@ fn keys(credential: &StoredCredential) -> [(String, String); OWN_ROWS] {
     ]
 }
 
-// What a request names is of any length; a key of DynamoDB is not.
+// Values from requests may have any length; DynamoDB's keys may not.
 fn by_consumer_key(key: &str) -> String {
     use sha2::Digest as _;
     format!("consumer:{}", hex::encode(sha2::Sha256::digest(key)))
@@ -133,7 +130,7 @@ fn new_row(pk: String, sk: String, credential: &StoredCredential) -> NewRow {
     row.set("tokenSecret", bytes(credential.token_secret.as_bytes()));
     row.set("accessTokenHash", bytes(credential.access_token_hash));
     row.set("created", time(credential.creation_timestamp));
-    // Not the attribute of TTL: an expired credential is told from an unknown one (contract §9: 118, 117).
+    // Not the TTL attribute, because expired credentials have another error than unknown ones (contract §9: 118, 117).
     row.set_some("until", credential.expires.map(time));
     let vocabulary = credential.identity.permissions.vocabulary();
     row.set_some("vocabulary", (vocabulary > 1).then(|| number(vocabulary)));
@@ -147,8 +144,8 @@ pub(super) fn read(row: &Row) -> Result<StoredCredential, StoreError> {
     let application = application.map(|id| ApplicationId::parse(id).map_err(|error| row.corrupt(error))).transpose()?;
     let created_by = row.optional_text("createdBy")?;
     let permissions: Permissions = row.json("permissions")?;
-    // A row that does not say it was given only the first permissions. Whatever other names it holds must open nothing,
-    // also where they have become names of permissions since.
+    // A row without this attribute could only be given the first version's permissions. Other names in it must not
+    // grant anything, even if they have become names of permissions since.
     let vocabulary = row.optional_number("vocabulary")?.unwrap_or(1);
     Ok(StoredCredential {
         id: row.parse("id")?,

@@ -1,8 +1,8 @@
-//! Tables that are partitioned by day: where a record lies, from its id alone.
+//! Tables that are partitioned by day: finds a record's partition from its id.
 //!
-//! The partition is `<day>#<shard>`; both follow from the id, given how many shards its day has. That number is
-//! written down, once, by whoever adds the first record of the day, and never changes: so the setting may change and
-//! everything is still found. The same rows tell a list which days hold anything.
+//! The partition is `<day>#<shard>`. Both follow from the id and from the number of shards of the day, which is
+//! recorded when the day's first record is added and never changes. So the setting can change, and all records are
+//! still found. The recorded days also tell lists where to look.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use super::{
 #[derive(Clone)]
 pub(super) struct Days {
     control: Table,
-    /// The partition of the control table that lists them.
+    /// The partition of the control table that records the days.
     list: Arc<str>,
     shards: u8,
     known: Arc<Mutex<Known>>,
@@ -31,11 +31,11 @@ pub(super) struct Days {
 #[derive(Default)]
 struct Known {
     days: BTreeMap<String, u8>,
-    /// Whether every day there was at some moment is known.
+    /// Whether all days have been read once.
     all_read: bool,
 }
 
-/// One partition of a table: a shard of a day.
+/// The partitions of one day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DayShards {
     pub(super) day: String,
@@ -59,8 +59,8 @@ impl Days {
         }
     }
 
-    /// Where a new record goes. Writes its day down first when this process has not yet seen it: a list that starts
-    /// after the record was added finds the day.
+    /// The partition for a new record. The day is recorded first, if this process has not seen it yet, so that a list
+    /// that starts after the record was added finds the day.
     pub(super) async fn partition_for(&self, id: ObjectId) -> Result<(String, u8), StoreError> {
         let day = id.time().day();
         if let Some(shards) = self.lookup(&day) {
@@ -83,7 +83,7 @@ impl Days {
         Ok(place(&day, id, shards))
     }
 
-    /// Where a record is, if it is anywhere.
+    /// The partition of a record, if it exists.
     pub(super) async fn partition_of(&self, id: ObjectId) -> Result<Option<(String, u8)>, StoreError> {
         let day = id.time().day();
         if let Some(shards) = self.lookup(&day) {
@@ -95,7 +95,7 @@ impl Days {
         Ok(Some(place(&day, id, shards)))
     }
 
-    /// The days that hold anything, the earliest first. Strongly consistent.
+    /// The days with records, earliest first. Strongly consistent.
     pub(super) async fn all(&self) -> Result<Vec<DayShards>, StoreError> {
         let rows = self.control.all_of("list the days", &self.list).await?;
         let days = rows.iter().map(read_day).collect::<Result<Vec<_>, _>>()?;
@@ -105,7 +105,7 @@ impl Days {
         Ok(days)
     }
 
-    /// Into how many shards a lane can be divided by now: as many as any day ever was.
+    /// The most shards that any day has had, which is how many parts a lane may have.
     pub(super) async fn lane_shards(&self) -> Result<u8, StoreError> {
         let all_read = self.known.lock().unwrap_or_else(PoisonError::into_inner).all_read;
         if !all_read {
@@ -133,7 +133,7 @@ fn place(day: &str, id: ObjectId, shards: u8) -> (String, u8) {
     (partition(day, shard), shard)
 }
 
-/// The last byte is chance, or counts up within a millisecond: either spreads evenly.
+/// The last byte is random, or counts up within a millisecond: either is evenly distributed.
 fn shard_of(id: ObjectId, shards: u8) -> u8 {
     id.as_bytes()[11] % shards.max(1)
 }

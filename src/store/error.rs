@@ -1,62 +1,42 @@
-//! What can go wrong between the service and its tables.
+//! Errors of the store.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use tasklane_model::with_causes;
 
-/// A read or a write that failed. Losing a race, finding nothing and finding something taken are answers, not errors.
+/// A failed read or write. Losing a race, not finding a record, or finding a name taken are results, not errors.
 ///
-/// It is not known whether a write that ended in [`StoreError::Unavailable`] happened: every write here can be repeated
-/// without harm.
+/// After [`StoreError::Unavailable`] it is unknown whether a write happened. All writes can be repeated without harm.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The call failed, timed out, or was refused.
     #[error("could not {action}: {cause}")]
     Unavailable {
-        /// What was being done, reading on after "could not".
+        /// What was being done, following "could not".
         action: &'static str,
-        /// Why it failed.
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The table is over its throughput, and stayed so through the SDK's own retries.
+    /// The table exceeded its throughput, even after the SDK's retries.
     #[error("could not {action}: the table is over its throughput")]
-    Throttled {
-        /// What was being done.
-        action: &'static str,
-    },
-    /// Other transactions were in progress on the same record at each try.
+    Throttled { action: &'static str },
+    /// Every attempt met another transaction on the same record.
     #[error("could not {action}: others keep changing the same record")]
-    Contended {
-        /// What was being done.
-        action: &'static str,
-    },
-    /// A row that this version cannot read, or that contradicts what the store itself wrote.
+    Contended { action: &'static str },
+    /// A row that this version cannot read, or that breaks the store's own rules.
     #[error("the row {key} of the table {table} cannot be read: {why}")]
-    Corrupt {
-        /// The table's full name.
-        table: String,
-        /// The row's key, as text.
-        key: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// A record larger than a DynamoDB item may be (400 KB).
+    Corrupt { table: String, key: String, why: String },
+    /// The record exceeds DynamoDB's limit on an item (400 KB).
     #[error("could not {action}: the record is larger than the 400 KB that DynamoDB stores")]
-    TooLarge {
-        /// What was being done.
-        action: &'static str,
-    },
-    /// A list whose page could not be found within its time budget (contract §8: 21).
+    TooLarge { action: &'static str },
+    /// A list that did not find its page within its time budget (contract §8: 21).
     #[error("the query took more than its share of {budget_millis} ms")]
     QueryBudget {
-        /// The budget, in milliseconds.
         budget_millis: u128,
-        /// What its caller can do, reading on after "The query takes too long:".
+        /// What the caller can do, following "The query takes too long:".
         advice: String,
     },
 }
 
 impl StoreError {
-    /// A call failed because of `cause`.
     pub(super) fn unavailable(
         action: &'static str,
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -80,7 +60,7 @@ impl From<StoreError> for tasklane_model::Error {
     }
 }
 
-/// The error of a call that failed. Never quotes the request or the raw answer: they hold what users stored.
+/// Converts a failed call to an error. It never quotes the request or the response, because they contain users' data.
 pub(super) fn failed<E, R>(action: &'static str, error: &SdkError<E, R>) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! Functions.
+//! The table of Functions.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -14,31 +14,28 @@ use super::{
     table::{Table, Written},
 };
 
-/// The partition of every Function: there are hundreds, not millions, and lists of them are by name.
+/// The partition of all Functions: there are hundreds, not millions, and lists are sorted by name.
 const ALL: &str = "function";
 
-/// The table of Functions.
 #[derive(Clone)]
 pub struct Functions {
     pub(super) table: Table,
     pub(super) calls: CallTokens,
 }
 
-/// A value as it was read, with what an update must find unchanged.
+/// A value and its revision, which an update requires to be unchanged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Versioned<T> {
-    /// The value.
     pub value: T,
-    /// Its revision.
     pub revision: Revision,
 }
 
-/// Tells one write of a row from every other, also of a row of the same key that was there before.
+/// Identifies one write of a row, also among writes of earlier rows with the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revision(u64);
 
 impl Revision {
-    /// The revision that a call makes.
+    /// The revision of a write.
     fn of_call(call: &str) -> Self {
         let hash = Sha256::digest(call);
         Self(hash[..8].iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
@@ -46,7 +43,6 @@ impl Revision {
 }
 
 impl Functions {
-    /// Reads one, strongly consistent.
     pub async fn get(&self, name: &FunctionName) -> Result<Option<Versioned<Function>>, StoreError> {
         let row = self.table.get("read the function", ALL, name.as_str()).await?;
         row.map(|row| Ok(Versioned { value: read(&row)?, revision: Revision(row.number("revision")?) })).transpose()
@@ -57,18 +53,18 @@ impl Functions {
         self.table.all_of("list the functions", ALL).await?.iter().map(read).collect()
     }
 
-    /// Adds one. `false`: the name is taken.
+    /// Adds one. `false` if the name is taken.
     pub async fn create(&self, function: &Function) -> Result<bool, StoreError> {
         self.write("add the function", function, Condition::absent()).await
     }
 
-    /// Replaces one that is still at `expected`. `false`: it is not, or gone.
+    /// Replaces one that is still at `expected`. `false` if it has changed or is gone.
     pub async fn update(&self, function: &Function, expected: Revision) -> Result<bool, StoreError> {
         let unchanged = Condition::new("#revision = :expected").with("expected", number(expected.0));
         self.write("update the function", function, unchanged).await
     }
 
-    /// Removes one. `false`: there is none.
+    /// Removes one. `false` if it does not exist.
     pub async fn delete(&self, name: &FunctionName) -> Result<bool, StoreError> {
         self.table.remove("delete the function", ALL, name.as_str()).await
     }
@@ -88,7 +84,7 @@ impl Functions {
 
 pub(super) fn read(row: &Row) -> Result<Function, StoreError> {
     let name = FunctionName::parse(row.text("sk")?).map_err(|error| row.corrupt(error))?;
-    // Read twice, because serde copies every field of a flattened value once more.
+    // Read in two parts, because serde would copy all fields of a flattened value again.
     let configuration: Configuration = row.secret_json("record")?;
     let rest: Rest = row.secret_json("record")?;
     Ok(Function {
@@ -103,7 +99,7 @@ pub(super) fn read(row: &Row) -> Result<Function, StoreError> {
     })
 }
 
-/// A Function as it is stored.
+/// The stored form of a Function.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Record<'a> {
@@ -113,7 +109,7 @@ struct Record<'a> {
     rest: Rest,
 }
 
-/// What is stored of a Function beside its configuration.
+/// The stored parts of a Function besides its configuration.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Rest {

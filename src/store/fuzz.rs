@@ -1,4 +1,4 @@
-//! Rows as another version, another tool or a fault may leave them in the tables.
+//! Fuzzes the reading of rows that another version, another tool or a fault left in the tables.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,13 +14,13 @@ use super::{
     tasks::{queue, row as task},
 };
 
-/// What an environment and a sealed secret hold in the kept inputs. No error may quote it.
+/// The content of environments and sealed secrets in the corpus. No error may quote it.
 const SECRET: &str = "c2VhbGVkIHNlY3JldA==";
 
-/// Reads the bytes as two lines: what kind of row it is, and the row in DynamoDB's JSON.
+/// Reads the input as two lines: the kind of row, and the row in DynamoDB's JSON.
 ///
-/// A row is read, or is an error that names the table. What was read of a Task is written as a row that reads the same, so
-/// that an older row survives every change; and what callers see of it is JSON.
+/// A row is either read, or yields an error that names the table. A Task that was read is written as a row that reads
+/// the same, so that an older row survives all changes; and its public form is JSON.
 pub fn rows(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Some((kind, json)) = text.split_once('\n') else { return };
@@ -61,7 +61,7 @@ fn read_task(table: &Arc<str>, row: &Row) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether the secret stands where a row of this kind keeps secrets and nowhere else: names may be quoted.
+/// Whether the secret is only where rows of this kind keep secrets: names may be quoted in errors.
 fn only_secrets_hold_the_secret(kind: &str, row: &serde_json::Map<String, Json>) -> bool {
     let count = |value: &Json| value.to_string().matches(SECRET).count();
     let in_secrets: usize = match kind {

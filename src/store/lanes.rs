@@ -1,23 +1,23 @@
-//! The lanes: which part of its life an unfinished Task is in, and its place there.
+//! The lanes: which part of its life an unfinished Task is in, and its position there.
 //!
-//! A lane is one partition of the sparse index `lane` (times the shards); a row that is in none of them is finished.
-//! Within a lane rows are ordered by a string of fixed width that sorts like the values that it is made of.
+//! A lane is one partition (per shard) of the sparse index `lane`; a finished row is in none. Within a lane, rows are
+//! ordered by a string of fixed width that sorts like the values in it.
 
 use std::fmt;
 
 use tasklane_model::{FunctionName, Lane, ObjectId, Priority, Timestamp};
 
-/// Where due Tasks wait for their turn.
+/// The lane in which a due Task waits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum QueueLane {
-    /// With those of every other Function.
+    /// The lane of all Functions without their own.
     Shared,
-    /// Apart: a Function that may be held back.
+    /// The lane of one Function that may be held.
     Own(FunctionName),
 }
 
 impl QueueLane {
-    /// Where the due Tasks of this Function wait.
+    /// The lane for the due Tasks of this Function.
     pub fn of(queue: Lane, function: &FunctionName) -> Self {
         match queue {
             Lane::Shared => Self::Shared,
@@ -26,15 +26,14 @@ impl QueueLane {
     }
 }
 
-/// The place of a due Task in its lane. The smallest runs first: the highest priority, then the earliest start, then
+/// The position of a due Task in its lane. The smallest runs first: the highest priority, then the earliest start, then
 /// the earliest id (contract §4).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReadyKey(String);
 
 impl ReadyKey {
-    /// The place of a Task.
     pub fn new(priority: Priority, start: Timestamp, id: ObjectId) -> Self {
-        // Highest first, so counted down from the top; the range is twice ±(2^53 − 1), 17 digits.
+        // The highest comes first, so count down from the maximum; the range is twice ±(2^53 − 1), 17 digits.
         let inverted = Priority::MAX.get() - priority.get();
         Self(format!("{inverted:017}.{}", timed(start, id)))
     }
@@ -44,7 +43,7 @@ impl ReadyKey {
         self.0.split_once('.').and_then(|(_, timed)| time_of(timed))
     }
 
-    /// As it is in a row: strings sort as Tasks run.
+    /// The stored form. These strings sort in the order in which Tasks run.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -54,21 +53,20 @@ impl ReadyKey {
     }
 }
 
-/// A lane as the index names it, without its shard.
+/// A lane in the index, without its shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum IndexLane<'a> {
-    /// Not due yet, by start.
+    /// Not due yet; ordered by start.
     Waiting,
-    /// Due, by [`ReadyKey`].
+    /// Due; ordered by [`ReadyKey`].
     Ready(&'a QueueLane),
-    /// In progress, by the end of the lease.
+    /// In progress; ordered by the end of the lease.
     Running,
-    /// Failed, and the event of it not acknowledged yet, by the time of the failure.
+    /// Failed, with an unacknowledged event; ordered by the time of the failure.
     Unpublished,
 }
 
 impl IndexLane<'_> {
-    /// The partition of the index.
     pub(super) fn partition(&self, shard: u8) -> String {
         format!("{self}#{shard}")
     }
@@ -86,17 +84,17 @@ impl fmt::Display for IndexLane<'_> {
     }
 }
 
-/// The place of a Task in a lane that is ordered by time.
+/// The position of a Task in a lane that is ordered by time.
 pub(super) fn timed(time: Timestamp, id: ObjectId) -> String {
     format!("{}.{id}", time_key(time))
 }
 
-/// What [`timed`] begins with: 15 digits of milliseconds.
+/// The prefix of [`timed`]: milliseconds in 15 digits.
 pub(super) fn time_key(time: Timestamp) -> String {
     format!("{:015}", time.as_millis())
 }
 
-/// The time that [`timed`] began with.
+/// The time at the beginning of a [`timed`] key.
 pub(super) fn time_of(key: &str) -> Option<Timestamp> {
     let millis = key.split('.').next()?.parse().ok()?;
     Timestamp::from_millis(millis).ok()

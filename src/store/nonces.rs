@@ -1,4 +1,4 @@
-//! The OAuth nonces seen before (contract §7: 110).
+//! Remembers OAuth nonces to detect replays (contract §7: 110).
 
 use sha2::{Digest as _, Sha256};
 use tasklane_auth::{NonceMemory, Sighting};
@@ -15,7 +15,7 @@ use super::{
     table::{Table, Written},
 };
 
-/// Remembers nonces until the time stamps that they came with are out of their window.
+/// Remembers nonces until their time stamps are outside of the accepted window.
 #[derive(Clone)]
 pub struct Nonces {
     pub(super) control: Table,
@@ -24,8 +24,8 @@ pub struct Nonces {
 }
 
 impl Nonces {
-    /// Remembers a nonce until `expires`. `false`: it was seen before, with this time stamp, from this consumer
-    /// (RFC 5849 §3.3).
+    /// Remembers a nonce until `expires`. `false` if it was seen before with this time stamp and consumer (RFC 5849
+    /// §3.3).
     pub async fn remember(
         &self,
         consumer_key: &str,
@@ -57,7 +57,7 @@ impl NonceMemory for Nonces {
     }
 }
 
-/// What clients send is of any length; a key of DynamoDB is not.
+/// Values from clients may have any length; DynamoDB's keys may not.
 fn partition(consumer_key: &str, nonce: &str, timestamp: i64) -> String {
     let mut hash = Sha256::new();
     for part in [consumer_key, nonce] {

@@ -1,4 +1,4 @@
-//! Which Functions have, or had, a ready lane of their own.
+//! Records which Functions have, or had, their own ready lane.
 
 use std::{
     collections::BTreeSet,
@@ -16,8 +16,8 @@ use super::{
 
 const LIST: &str = "own-lanes";
 
-/// The register of own lanes. A lane is recorded before its first Task goes there, so that a reader of all lanes
-/// misses none, even if the Function was deleted.
+/// The register of own lanes. A lane is recorded before its first Task enters it, so that a reader of all lanes misses
+/// none, even if the Function was deleted.
 #[derive(Clone)]
 pub(super) struct OwnLanes {
     control: Table,
@@ -29,7 +29,7 @@ impl OwnLanes {
         Self { control: control.clone(), known: Arc::default() }
     }
 
-    /// Before a Task goes into this lane.
+    /// Records a lane. To be called before a Task enters it.
     pub(super) async fn register(&self, queue: Lane, function: &FunctionName) -> Result<(), StoreError> {
         match queue {
             Lane::Shared => return Ok(()),

@@ -1,4 +1,4 @@
-//! Rows: attribute values in and out, with errors that name the row.
+//! Reads and writes the attributes of rows, with errors that name the row.
 
 use std::{collections::HashMap, fmt, str::FromStr, sync::Arc};
 
@@ -7,16 +7,15 @@ use tasklane_model::Timestamp;
 
 use super::StoreError;
 
-/// The attributes of a row.
 pub(super) type Attributes = HashMap<String, AttributeValue>;
 
-/// The version of the format of every row, in its attribute `v`. A reader refuses a row of a later one.
+/// The version of the row format, in the attribute `v`. Rows with a later version are refused.
 pub(super) const FORMAT: u32 = 1;
 
-/// The attribute that DynamoDB's TTL looks at, in seconds since the epoch.
+/// The TTL attribute, in seconds since the epoch.
 pub(super) const EXPIRES: &str = "expires";
 
-/// A row as it was read.
+/// A row from the database.
 #[derive(Clone)]
 pub(super) struct Row {
     table: Arc<str>,
@@ -24,7 +23,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// A row of this table; refuses one that a later version wrote.
+    /// Checks a row of this table. Fails if a later version wrote it.
     pub(super) fn read(table: &Arc<str>, attributes: Attributes) -> Result<Self, StoreError> {
         let row = Self { table: Arc::clone(table), attributes };
         let format: u32 = row.number("v")?;
@@ -34,17 +33,17 @@ impl Row {
         Ok(row)
     }
 
-    /// What an index holds of a row: keys and a few attributes, without the format.
+    /// A row from an index, which has keys and a few attributes but no format.
     pub(super) fn projected(table: &Arc<str>, attributes: Attributes) -> Self {
         Self { table: Arc::clone(table), attributes }
     }
 
-    /// Whether the row's time is over: TTL removes it some time later.
+    /// Whether the row has expired. TTL removes it some time later.
     pub(super) fn is_expired(&self, now: Timestamp) -> bool {
         matches!(self.optional_number::<i64>(EXPIRES), Ok(Some(expires)) if expires <= now.as_secs())
     }
 
-    /// About how many bytes of text it holds.
+    /// The approximate number of bytes of its strings.
     pub(super) fn size(&self) -> u64 {
         let sizes = self.attributes.values().map(|value| match value {
             AttributeValue::S(text) | AttributeValue::N(text) => text.len(),
@@ -53,7 +52,7 @@ impl Row {
         sizes.sum::<usize>() as u64
     }
 
-    /// This row contradicts what the store wrote.
+    /// The error of a row that breaks the store's rules.
     pub(super) fn corrupt(&self, why: impl fmt::Display) -> StoreError {
         let key = ["pk", "sk"].iter().filter_map(|name| self.attributes.get(*name)?.as_s().ok()).cloned();
         StoreError::Corrupt {
@@ -105,21 +104,21 @@ impl Row {
         millis.map(|millis| Timestamp::from_millis(millis).map_err(|error| self.corrupt(error))).transpose()
     }
 
-    /// A string that names a value.
+    /// Parses a string attribute.
     pub(super) fn parse<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<T, StoreError> {
         self.text(name)?.parse().map_err(|error| self.corrupt(format!("'{name}' is {error}")))
     }
 
-    /// A string that holds JSON.
+    /// Parses a JSON attribute.
     pub(super) fn json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, StoreError> {
         self.optional_json(name)?.ok_or_else(|| self.corrupt(format!("'{name}' is missing")))
     }
 
-    /// A string that holds JSON with secrets in it: the error does not quote it.
+    /// Parses a JSON attribute that contains secrets. The error does not quote it.
     pub(super) fn secret_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, StoreError> {
         serde_json::from_str(self.text(name)?).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            self.corrupt(format!("'{name}' is not the JSON that belongs there, at line {line} column {column}"))
+            self.corrupt(format!("'{name}' is not the expected JSON, at line {line} column {column}"))
         })
     }
 
@@ -130,11 +129,10 @@ impl Row {
     }
 }
 
-/// A row to be written.
+/// A row to write.
 pub(super) struct NewRow(Attributes);
 
 impl NewRow {
-    /// A row with this key.
     pub(super) fn new(pk: impl Into<String>, sk: impl fmt::Display) -> Self {
         let mut row = Self(Attributes::new());
         row.set("pk", text(pk));
@@ -174,7 +172,7 @@ pub(super) fn bytes(bytes: impl Into<Vec<u8>>) -> AttributeValue {
     AttributeValue::B(Blob::new(bytes))
 }
 
-/// A value as JSON. Every value of the model's types can be written as JSON.
+/// A value as JSON, which all types of the model support.
 pub(super) fn json<T: serde::Serialize>(value: &T) -> AttributeValue {
     text(serde_json::to_string(value).unwrap_or_default())
 }

@@ -1,33 +1,30 @@
-//! Who runs a Task, and until when.
+//! The run of a Task in progress.
 
 use std::fmt;
 
 use tasklane_model::Timestamp;
 
-/// A Task in progress: its attempt, its runner, and how long the runner may take.
+/// The run of a Task in progress: its attempt, its runner, and its lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Different from every other attempt at any Task. Only the attempt that holds the Task can write its outcome.
+    /// Unique among all attempts at all Tasks. Only the attempt that holds the Task can write its outcome.
     pub attempt: AttemptToken,
-    /// The process that runs it.
     pub runner: RunnerId,
-    /// When it began.
     pub started: Timestamp,
-    /// When the outcome can no longer be known, and the ticker ends the Task.
+    /// When the outcome is considered unknown, and the ticker ends the Task.
     pub lease_expires: Timestamp,
 }
 
-/// One attempt at one Task: 24 random hex digits.
+/// Identifies one attempt at one Task: 24 random hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AttemptToken(String);
 
 impl AttemptToken {
-    /// From twelve random bytes.
     pub fn new(chance: [u8; 12]) -> Self {
         Self(hex::encode(chance))
     }
 
-    /// As the store keeps it.
+    /// The stored form.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -43,17 +40,16 @@ impl fmt::Display for AttemptToken {
     }
 }
 
-/// One dispatcher or API process. Each restart of a process has another id.
+/// Identifies one dispatcher or API process. After a restart, a process has another id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunnerId(String);
 
 impl RunnerId {
-    /// Any string that is unique to the process.
+    /// From any string that is unique to the process.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The string.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Schedules.
+//! The table of Schedules.
 
 use std::sync::Arc;
 
@@ -19,12 +19,11 @@ use super::{
     transaction::{Refusal, Transacted},
 };
 
-/// The partition of every Schedule.
+/// The partition of all Schedules.
 const ALL: &str = "schedule";
-/// The partition of the index, which orders them by their next occurrence.
+/// The partition of the index, in which they are ordered by their next occurrence.
 const BY_NEXT: &str = "next";
 
-/// The table of Schedules.
 #[derive(Clone)]
 pub struct Schedules {
     pub(super) table: Table,
@@ -35,7 +34,7 @@ pub struct Schedules {
 }
 
 impl Schedules {
-    /// Adds one. Adding the same one twice is adding it once.
+    /// Adds one, idempotently.
     pub async fn create(&self, schedule: &Schedule) -> Result<(), StoreError> {
         let mut row = NewRow::new(ALL, schedule.id);
         row.set("record", json(schedule));
@@ -44,23 +43,22 @@ impl Schedules {
         row.set("lane", text(BY_NEXT));
         row.set("laneKey", text(timed(schedule.next_timestamp, schedule.id)));
         match self.table.put("add the schedule", row, Condition::absent()).await? {
-            // Ids are never drawn twice, so a row that is there is our own, whose answer was lost.
+            // Ids are never reused, so an existing row is our own write, whose response was lost.
             Written::Done(_) | Written::Refused(_) => Ok(()),
         }
     }
 
-    /// Reads one, strongly consistent.
     pub async fn get(&self, id: ObjectId) -> Result<Option<Schedule>, StoreError> {
         let row = self.table.get("read the schedule", ALL, &id.to_string()).await?;
         row.as_ref().map(read).transpose()
     }
 
-    /// Removes one. `false`: there is none.
+    /// Removes one. `false` if it does not exist.
     pub async fn delete(&self, id: ObjectId) -> Result<bool, StoreError> {
         self.table.remove("delete the schedule", ALL, &id.to_string()).await
     }
 
-    /// The Schedules that meet the query, as callers see them.
+    /// The Schedules that match the query, in their public form.
     pub async fn list(&self, query: &Query, now: Timestamp) -> Result<Page<Json>, StoreError> {
         let listed = Listed {
             action: "list the schedules",
@@ -75,20 +73,20 @@ impl Schedules {
         page(&listed, &Plan::new(query, listed.time_field), query, now).await
     }
 
-    /// Schedules whose next occurrence is due, the earliest first, at most `limit`.
+    /// At most `limit` Schedules whose next occurrence is due, earliest first.
     pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Schedule>, StoreError> {
         let keys = self.by_next(Some(&format!("{}/", time_key(now))), limit).await?;
         let keys = keys.iter().map(|row| Ok((ALL.to_owned(), row.text("sk")?.to_owned())));
         let keys = keys.collect::<Result<Vec<_>, StoreError>>()?;
         let rows = self.table.get_all("read the schedules", keys).await?;
         let mut schedules = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        // The index lags behind the rows, so the rows decide.
+        // The index lags behind the rows, so check the rows.
         schedules.retain(|schedule| schedule.next_timestamp <= now);
         schedules.sort_by_key(|schedule| (schedule.next_timestamp, schedule.id));
         Ok(schedules)
     }
 
-    /// When the first occurrence of any of them is due.
+    /// The next occurrence of all Schedules.
     pub async fn earliest(&self) -> Result<Option<Timestamp>, StoreError> {
         let rows = self.by_next(None, 1).await?;
         let first = rows
@@ -97,8 +95,8 @@ impl Schedules {
         first.transpose()
     }
 
-    /// Adds the Task of an occurrence and moves the Schedule on to `next`, in one transaction. `false`: another process
-    /// did, or the Schedule is gone.
+    /// Adds the Task of an occurrence and moves the Schedule on to `next`, in one transaction. `false` if another
+    /// process did, or the Schedule is gone.
     pub async fn materialise(
         &self,
         schedule: &Schedule,
@@ -130,7 +128,7 @@ impl Schedules {
         }
     }
 
-    /// Moves the Schedule on to `next` without a Task. `false`: another process moved it, or it is gone.
+    /// Moves the Schedule on to `next` without a Task. `false` if another process moved it, or it is gone.
     pub async fn skip_to(&self, schedule: &Schedule, next: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
         let call = self.calls.next();
         let change = moved(schedule, next, now).set("skippedBy", text(&call));
@@ -149,14 +147,14 @@ impl Schedules {
                 .key_condition_expression("#partition = :partition AND laneKey < :below")
                 .expression_attribute_values(":below", text(below)),
         };
-        // Rows of the index are small: what a ticker asks for fits one answer of 1 MB, and it asks again.
+        // Rows of the index are small: as many as a ticker requests fit in one response of 1 MB, and it requests again.
         let page = small(query.limit(i32::try_from(limit.max(1)).unwrap_or(i32::MAX)).send()).await;
         let items = page.map_err(|error| failed("find the due schedules", &error))?.items.unwrap_or_default();
         Ok(items.into_iter().map(|item| Row::projected(self.table.name(), item)).collect())
     }
 }
 
-/// The Schedule's next occurrence is still the one that was read; then it is `next`.
+/// Moves the Schedule on to `next`, on condition that its next occurrence has not changed.
 fn moved(schedule: &Schedule, next: Timestamp, now: Timestamp) -> Change {
     Change::new()
         .set("next", time(next))

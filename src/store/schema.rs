@@ -1,4 +1,4 @@
-//! The tables, as `create_tables` makes them. `template.yaml` makes the same ones on AWS.
+//! The tables that `create_tables` creates. `template.yaml` defines the same ones on AWS.
 
 use std::time::Duration;
 
@@ -14,40 +14,39 @@ use super::{StoreError, error::failed, row::EXPIRES, table::Table};
 
 const ACTION: &str = "create the tables";
 
-/// The shape of a table: key `pk`, `sk`, both strings.
+/// The shape of a table. Its key consists of the strings `pk` and `sk`.
 pub(super) struct Shape {
     pub(super) table: Table,
     pub(super) indexes: &'static [Index],
-    /// Whether rows with the attribute `expires` go away by themselves.
+    /// Whether rows with the attribute `expires` are deleted when they expire.
     pub(super) ttl: bool,
 }
 
-/// A global secondary index, by two strings.
+/// A global secondary index with two strings as its key.
 pub(super) struct Index {
     name: &'static str,
     partition: &'static str,
     sort: &'static str,
-    /// What it holds besides the keys.
+    /// The attributes in it besides the keys.
     projected: &'static [&'static str],
 }
 
-/// Tasks by the lane that they are in. A claim needs the Function; a promotion the queue and the priority; a runner
-/// that comes back finds its own.
+/// Tasks by lane. A claim needs the Function, a promotion the queue and the priority, and a restarted runner finds its
+/// own Tasks.
 pub(super) const TASK_LANES: Index =
     Index { name: "lane", partition: "lane", sort: "laneKey", projected: &["function", "queue", "priority", "runner"] };
 /// Schedules by their next occurrence.
 pub(super) const SCHEDULE_LANES: Index = Index { name: "lane", partition: "lane", sort: "laneKey", projected: &[] };
-/// Records by their Function, then their id.
+/// Records by their Function, then by id.
 pub(super) const FUNCTION: Index = Index { name: "function", partition: "function", sort: "sk", projected: &[] };
 
 impl Index {
-    /// Its name.
     pub(super) fn name(&self) -> &'static str {
         self.name
     }
 }
 
-/// Creates the table if it is not there, and waits until it can be used.
+/// Creates the table if it does not exist, and waits until it can be used.
 pub(super) async fn ensure(shape: &Shape) -> Result<(), StoreError> {
     let (client, name) = (shape.table.client(), &**shape.table.name());
     let mut attributes = vec!["pk", "sk"];

@@ -1,4 +1,4 @@
-//! One table: the calls that the store makes, with their errors classified.
+//! The calls on one table, with classified errors.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -26,34 +26,34 @@ use super::{
     row::{Attributes, NewRow, Row, text},
 };
 
-/// How often a call that meets others on its rows is tried in all.
+/// How often a call is attempted in total if it conflicts with others.
 const TRIES: usize = 6;
-/// How long to wait between two of these tries.
+/// The first pause between these attempts.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(640);
-/// The most rows that one BatchGetItem takes.
+/// The most rows in one BatchGetItem.
 const BATCH: usize = 100;
 
-/// A table, by its full name. Every table has a string `pk` and a string `sk` as its key.
+/// A table. All tables have a string `pk` and a string `sk` as their key.
 #[derive(Clone)]
 pub(super) struct Table {
     client: OnDemand<Client>,
     name: Arc<str>,
     clock: Arc<dyn Clock>,
-    /// What tells this process's writes from those of others.
+    /// Distinguishes our own writes from others'.
     pub(super) calls: CallTokens,
 }
 
-/// What became of a write with a condition.
+/// The result of a conditional write.
 pub(super) enum Written {
-    /// It happened; the row as it is now, where the call returns it.
+    /// It succeeded. The row after the write, if the call returns it.
     Done(Option<Row>),
-    /// The condition was not met; the row as it is, when there is one.
+    /// The condition was not met. The current row, if it exists.
     Refused(Option<Row>),
 }
 
-/// A future of the SDK's, which are of several kilobytes each, in the size of a pointer: whatever awaits it, and all that
-/// awaits that, is moved in memory when it is spawned and when it ends.
+/// Boxes one of the SDK's futures, which are several kilobytes large: otherwise every future that awaits it is as
+/// large, and is moved in memory when it is spawned and when it ends.
 pub(super) fn small<F: Future>(call: F) -> Pin<Box<F>> {
     Box::pin(call)
 }
@@ -82,13 +82,13 @@ impl Table {
         answer.item.map(|item| self.row(item)).transpose()
     }
 
-    /// Reads many rows, strongly consistent; in no order, without those that are not there.
+    /// Reads several rows, strongly consistent, in no particular order and without missing ones.
     pub(super) async fn get_all(
         &self,
         action: &'static str,
         keys: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Vec<Row>, StoreError> {
-        // A batch must not name a row twice.
+        // A batch must not contain a key twice.
         let keys: BTreeSet<_> = keys.into_iter().collect();
         let mut keys: Vec<Attributes> = keys.iter().map(|(pk, sk)| key(pk, sk)).collect();
         let mut rows = Vec::with_capacity(keys.len());
@@ -102,9 +102,9 @@ impl Table {
                 .map_err(|error| StoreError::unavailable(action, error))?;
             let request = self.client.batch_get_item().request_items(&*self.name, batch);
             let answer = small(request.send()).await.map_err(|error| failed(action, &error))?;
-            // By table, and one was asked.
+            // The response is grouped by table, and there is only one.
             let found = answer.responses.unwrap_or_default().into_values().next().unwrap_or_default();
-            // A batch answers at most 16 MB, and less under load; the rest is asked for again.
+            // A batch returns at most 16 MB, and less under load; request the rest again.
             let missed = answer.unprocessed_keys.unwrap_or_default().into_values().next();
             if found.is_empty() && missed.is_some() {
                 let Some(pause) = pauses.next() else { return Err(StoreError::Throttled { action }) };
@@ -119,7 +119,6 @@ impl Table {
         Ok(rows)
     }
 
-    /// Adds or replaces a row.
     pub(super) async fn put(
         &self,
         action: &'static str,
@@ -149,7 +148,6 @@ impl Table {
         .await
     }
 
-    /// Changes a row.
     pub(super) async fn update(
         &self,
         action: &'static str,
@@ -181,7 +179,7 @@ impl Table {
         .await
     }
 
-    /// Removes a row that meets the condition, and leaves one that does not.
+    /// Removes a row if it meets the condition.
     pub(super) async fn delete_when(
         &self,
         action: &'static str,
@@ -208,7 +206,7 @@ impl Table {
         Ok(())
     }
 
-    /// A query of one partition, of the table itself (strongly consistent) or of an index.
+    /// A query of one partition of the table (strongly consistent) or of an index.
     pub(super) fn query(&self, partition: &Partition<'_>) -> QueryFluentBuilder {
         let request = self
             .client
@@ -222,7 +220,7 @@ impl Table {
         }
     }
 
-    /// All rows of one partition of the table, in order.
+    /// All rows in one partition of the table, in order.
     pub(super) async fn all_of(&self, action: &'static str, pk: &str) -> Result<Vec<Row>, StoreError> {
         let query = self
             .query(&Partition { index: None, key: "pk", value: pk })
@@ -237,8 +235,8 @@ impl Table {
         Ok(rows)
     }
 
-    /// What became of a write that failed: its condition was not met, or (`None`) a transaction was in progress on its row.
-    /// `row` finds the row in the error.
+    /// Classifies the error of a write: its condition was not met, or (`None`) another transaction was in progress on
+    /// its row. `row` extracts the row from the error.
     fn unwritten<E, R>(
         &self,
         action: &'static str,
@@ -259,13 +257,13 @@ impl Table {
         }
     }
 
-    /// The pauses between the tries of a call that meets others on its rows. They differ from call to call: calls that
-    /// collided once would collide again if all of them waited equally long.
+    /// The pauses between attempts of a conflicting call. They are random: calls that collided once would collide again
+    /// if all of them waited equally long.
     fn pauses(&self) -> impl Iterator<Item = Duration> {
         Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).spread_by(|| self.calls.spread()).take(TRIES - 1)
     }
 
-    /// Repeats a call that answers `None` because another transaction was in progress on its row, a few times.
+    /// Repeats a call a few times if it returns `None` because another transaction was in progress on its row.
     pub(super) async fn through_conflicts<T, F>(
         &self,
         action: &'static str,
@@ -285,7 +283,7 @@ impl Table {
     }
 }
 
-/// One partition, of the table or of an index.
+/// One partition of the table or of an index.
 pub(super) struct Partition<'a> {
     pub(super) index: Option<&'static str>,
     pub(super) key: &'static str,

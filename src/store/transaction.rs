@@ -14,21 +14,20 @@ use super::{
     table::{Table, key, small, some, some_map},
 };
 
-/// What became of a transaction.
+/// The result of a transaction.
 pub(super) enum Transacted {
     /// All of it happened.
     Done,
-    /// None of it: for each part whether its condition was not met, and the row that stood against it.
+    /// None of it happened. For each part: the refusal, if its condition was not met.
     Refused(Vec<Option<Refusal>>),
 }
 
 /// A condition that was not met.
 pub(super) struct Refusal {
-    /// The row as it is, when there is one.
+    /// The current row, if it exists.
     pub(super) row: Option<Row>,
 }
 
-/// Why DynamoDB canceled a transaction.
 #[derive(Debug, PartialEq, Eq)]
 enum Canceled {
     /// The condition of a part was not met.
@@ -37,14 +36,14 @@ enum Canceled {
     Conflict,
     /// A table is over its throughput.
     Throttled,
-    /// A row would be larger than DynamoDB stores.
+    /// A row would exceed DynamoDB's limit.
     TooLarge,
-    /// For another reason, in DynamoDB's words.
+    /// Another reason, in DynamoDB's words.
     Other(String),
 }
 
 impl Table {
-    /// The part of a transaction that adds or replaces a row.
+    /// A part that adds or replaces a row.
     pub(super) fn to_put(&self, action: &'static str, row: NewRow) -> Result<TransactWriteItem, StoreError> {
         let put = Put::builder()
             .table_name(&**self.name())
@@ -54,7 +53,7 @@ impl Table {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    /// The part of a transaction that adds a row where there is none.
+    /// A part that adds a row which must not exist.
     pub(super) fn to_put_new(&self, action: &'static str, row: NewRow) -> Result<TransactWriteItem, StoreError> {
         let when = Condition::absent().into_expressions();
         let put = Put::builder()
@@ -68,7 +67,7 @@ impl Table {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    /// The part of a transaction that changes a row.
+    /// A part that changes a row.
     pub(super) fn to_update(
         &self,
         action: &'static str,
@@ -90,12 +89,12 @@ impl Table {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// The part of a transaction that removes a row, whether it is there or not.
+    /// A part that removes a row, whether or not it exists.
     pub(super) fn to_delete(&self, action: &'static str, pk: &str, sk: &str) -> Result<TransactWriteItem, StoreError> {
         self.to_delete_when(action, pk, sk, Condition::default())
     }
 
-    /// The part of a transaction that removes a row that must be there, and that no later version wrote.
+    /// A part that removes a row which must exist, and which no later version wrote.
     pub(super) fn to_delete_existing(
         &self,
         action: &'static str,
@@ -125,10 +124,10 @@ impl Table {
         Ok(TransactWriteItem::builder().delete(delete).build())
     }
 
-    /// Removes a row. `false`: there is none. Of several callers at once, exactly one removes it.
+    /// Removes a row. `false` if it does not exist. Of several concurrent callers, exactly one removes it.
     ///
-    /// It is a transaction of one part because DynamoDB recognises a transaction that the SDK sends again by its token.
-    /// A DeleteItem whose answer was lost would find nothing the second time, and could not tell why.
+    /// This is a transaction with one part, because DynamoDB recognizes a repeated transaction by its token. A repeated
+    /// DeleteItem whose first response was lost would find no row, and could not tell why.
     pub(super) async fn remove(&self, action: &'static str, pk: &str, sk: &str) -> Result<bool, StoreError> {
         let part = self.to_delete_existing(action, pk, sk)?;
         match self.transact(action, vec![part]).await? {
@@ -137,8 +136,8 @@ impl Table {
         }
     }
 
-    /// Writes all of the parts or none. When the SDK, or a conflict, makes this send them again, DynamoDB knows them by
-    /// their token; when the caller does, the conditions tell.
+    /// Writes all of the parts or none. If the SDK or this function repeats them, DynamoDB recognizes them by their
+    /// token; if the caller does, the conditions protect them.
     pub(super) async fn transact(
         &self,
         action: &'static str,
@@ -159,7 +158,7 @@ impl Table {
         .await
     }
 
-    /// What became of a transaction that failed: a condition was not met, or (`None`) it met another one.
+    /// Classifies the error of a transaction: a condition was not met, or (`None`) it met another transaction.
     fn untransacted<R: std::fmt::Debug + 'static>(
         &self,
         action: &'static str,
@@ -181,13 +180,14 @@ impl Table {
         }
     }
 
-    /// For each part whether its condition was not met.
+    /// The refusals of all parts.
     fn refusals(&self, reasons: &[CancellationReason]) -> Result<Vec<Option<Refusal>>, StoreError> {
         let refusal = |reason: &CancellationReason| {
             if reason.code() != Some(CONDITION) {
                 return Ok(None);
             }
-            // A part may be of another table, whose name matters only in the error of a row that cannot be read.
+            // The part may belong to another table, but the table's name only matters in the error about an unreadable
+            // row.
             let row = reason.item().cloned().map(|item| self.row(item)).transpose()?;
             Ok(Some(Refusal { row }))
         };
@@ -198,7 +198,7 @@ impl Table {
 /// DynamoDB's code for a condition that was not met.
 const CONDITION: &str = "ConditionalCheckFailed";
 
-/// The reason that decides. DynamoDB gives one for each part, and a refusal is an answer whatever else went wrong.
+/// The decisive reason. DynamoDB gives one for each part; a refusal takes precedence over all others.
 fn classify(reasons: &[CancellationReason]) -> Canceled {
     let code = |wanted: &str| reasons.iter().any(|reason| reason.code() == Some(wanted));
     let messages = || reasons.iter().filter_map(CancellationReason::message);

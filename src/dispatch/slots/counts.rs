@@ -1,4 +1,4 @@
-//! How many slots of each scope this process has leased, and how many of them are in use.
+//! Counts the slots of each scope that this process has leased, and those in use.
 
 use std::{
     collections::BTreeMap,
@@ -8,15 +8,14 @@ use std::{
 use tasklane_model::Timestamp;
 use tasklane_store::SlotScope;
 
-/// The slots of one scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Count {
     pub(super) leased: u16,
     pub(super) used: u16,
-    /// The limit that they were leased under.
+    /// The limit under which they were leased.
     pub(super) limit: u16,
     pub(super) expires: Timestamp,
-    /// Whether all holders together hold so many that others may need what is idle here.
+    /// Whether all holders together have so many slots that others may need the idle ones of this process.
     pub(super) scarce: bool,
 }
 
@@ -26,13 +25,13 @@ impl Count {
     }
 }
 
-/// The slots of every scope. No slot is handed out twice, whichever threads ask.
+/// The slots of all scopes. No slot is handed out twice, even to concurrent threads.
 #[derive(Default)]
 pub(super) struct Counts(Mutex<BTreeMap<SlotScope, Count>>);
 
 impl Counts {
-    /// Takes a slot that is leased already, if one is idle and its lease outlasts the run. A lease under a higher limit does
-    /// not allow a run under a lower one: the ledger says how much of that the other holders leave.
+    /// Takes a leased slot if one is idle and its lease outlasts the run. A slot leased under a higher limit does not
+    /// allow a run under a lower one: the ledger knows how much of the lower limit others have used.
     pub(super) fn take(&self, scope: &SlotScope, limit: u16, until: Timestamp) -> bool {
         match self.lock().get_mut(scope) {
             Some(count) if count.used < count.leased && count.limit <= limit && count.expires >= until => {
@@ -43,8 +42,8 @@ impl Counts {
         }
     }
 
-    /// Plans a lease. If there is one to make, the idle slots are withheld from then on: the ledger may take them away,
-    /// so nobody may be given one until it has answered.
+    /// Plans a lease. If one is needed, the idle slots are withheld until the ledger has answered, because the ledger
+    /// may take them away.
     pub(super) fn plan<L>(&self, scope: &SlotScope, plan: impl FnOnce(Option<Count>) -> Option<L>) -> Option<L> {
         let mut counts = self.lock();
         let lease = plan(counts.get(scope).copied())?;
@@ -54,7 +53,7 @@ impl Counts {
         Some(lease)
     }
 
-    /// Withholds the idle slots of the scopes that are `wanted` back, and answers what is left of them.
+    /// Withholds the idle slots of the selected scopes. Returns what is left in each.
     pub(super) fn withhold_idle(&self, wanted: impl Fn(&Count) -> bool) -> Vec<(SlotScope, Count)> {
         let mut counts = self.lock();
         let idle = counts.iter_mut().filter(|(_, count)| count.leased > count.used && wanted(count));
@@ -65,7 +64,7 @@ impl Counts {
         .collect()
     }
 
-    /// Notes what the ledger granted, and takes a slot of it. `false`: all of them are in use.
+    /// Notes what the ledger granted, and takes one of those slots. `false` if all of them are in use.
     pub(super) fn grant(&self, scope: &SlotScope, granted: Count) -> bool {
         let mut counts = self.lock();
         let count = counts.entry(scope.clone()).or_insert(granted);
@@ -76,12 +75,12 @@ impl Counts {
         idle
     }
 
-    /// Takes slots back whose runs have ended.
+    /// Frees the slots of runs that have ended.
     pub(super) fn free(&self, scopes: &[SlotScope]) {
         let mut counts = self.lock();
         for scope in scopes {
             if let Some(count) = counts.get_mut(scope) {
-                debug_assert!(count.used > 0, "a slot of {scope} is given back twice");
+                debug_assert!(count.used > 0, "a slot of {scope} is returned twice");
                 count.used = count.used.saturating_sub(1);
                 count.check();
             }

@@ -1,4 +1,4 @@
-//! What a process asks the ledger for.
+//! Plans which lease a process requests from the ledger.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -6,29 +6,28 @@ use tasklane_model::Timestamp;
 
 use super::counts::Count;
 
-/// For how long runs can be started on a lease: it lasts that much longer than the first of them may take.
+/// How long new runs can be started on a lease: it lasts this much longer than its first run may take.
 const LEASE_SPARE: Duration = Duration::from_secs(30);
 
-/// Who else leases slots.
+/// Whether other processes lease slots too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotPolicy {
-    /// Nobody: this process may keep all it can get.
+    /// They do not: this process may keep all slots.
     Alone,
-    /// Other processes: lease what is used, give back what is not.
+    /// They do: lease only the slots in use, and return idle ones.
     Shared,
 }
 
-/// A lease to ask the ledger for.
+/// A lease to request from the ledger.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Lease {
-    /// At least as many slots as are in use, and at most as many as this process wants.
+    /// At least as many slots as are in use, at most as many as this process wants.
     pub(super) slots: RangeInclusive<u16>,
-    /// When it ends.
     pub(super) expires: Timestamp,
 }
 
-/// The lease that one more run needs, which may hold its slot until `until`. `None`: the runs of this process alone reach
-/// the limit.
+/// The lease for one more run that may hold its slot until `until`. `None` if the runs of this process alone reach the
+/// limit.
 pub(super) fn plan_lease(policy: SlotPolicy, held: Option<Count>, limit: u16, until: Timestamp) -> Option<Lease> {
     let in_use = held.filter(|count| count.used > 0);
     let used = in_use.map_or(0, |count| count.used);
@@ -40,7 +39,7 @@ pub(super) fn plan_lease(policy: SlotPolicy, held: Option<Count>, limit: u16, un
         SlotPolicy::Shared => used + 1,
     };
     let expires = until.saturating_add(LEASE_SPARE);
-    // A lease with a run on it never becomes shorter: that run may need it.
+    // A lease is never shortened while a run uses it: the run may need the time.
     let expires = in_use.map_or(expires, |count| count.expires.max(expires));
     Some(Lease { slots: used..=most, expires })
 }

@@ -1,11 +1,11 @@
-//! How many Tasks run at once: exact, without a counter per Task.
+//! Limits how many Tasks run at once, exactly and without a write per Task.
 //!
-//! Queued Tasks and direct executions have slots of their own, so that a backlog never shuts a waiting caller out. A
-//! Function's own limit counts both.
+//! Queued Tasks and direct executions have separate slots, so that a backlog never blocks callers. A Function's own
+//! limit applies to both together.
 //!
-//! Each process leases slots in the store's ledger, where the sum of all leases never exceeds the limit, and hands the
-//! leased ones out by itself. The slots of a process that died come back when its lease ends, and a lease never ends
-//! before the last Task that was started on it can have ended.
+//! Each process leases slots from a ledger in the store, in which the sum of all leases never exceeds the limit, and
+//! assigns the leased slots to its runs. If a process dies, its slots become free when its lease ends. A lease never
+//! ends before the last run that was started on it must have ended.
 
 mod counts;
 mod lease;
@@ -27,33 +27,32 @@ use counts::{Count, Counts};
 pub use lease::SlotPolicy;
 use lease::{Lease, plan_lease};
 
-/// How much longer than its time limit a run may hold its slot: what it takes to start, stop and record it.
+/// How much longer than its time limit a run may hold its slot: time to start it, stop it and record its outcome.
 pub(super) const RUN_GRACE: Duration = Duration::from_secs(30);
 
-/// Where others lease too, which part of a limit may be held by all of them together for one of them to keep what it does
-/// not use. A process on Lambda stands still between its requests and could give nothing back when it is asked to: so
-/// kept slots are lost to the others until their lease ends. They are worth two conversations with the ledger in each run.
+/// With several processes, each may keep its idle slots only while all processes together hold at most this fraction of
+/// the limit. On Lambda a process is frozen between requests and cannot return slots on demand, so others have to wait
+/// until its lease ends. Keeping a slot saves two requests to the ledger per run.
 const KEPT_PART: u32 = 4;
 
-/// Which of the slots that are leased and not used.
+/// Which of the idle leased slots to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idle {
-    /// All of them: nothing is going to run here.
+    /// All of them: nothing will run here.
     All,
-    /// Those that others may need: when few slots of a scope are held, its idle ones stay for the next run.
+    /// Those that others may need. While few slots of a scope are held, its idle ones are kept for the next run.
     Scarce,
 }
 
-/// How many runs all processes together may have in progress.
+/// The most runs at once, in all processes together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotLimits {
-    /// Of queued Tasks.
+    /// For queued Tasks.
     pub tasks: u16,
-    /// Of direct executions.
+    /// For direct executions.
     pub direct: u16,
 }
 
-/// The slots of this process.
 pub struct Slots {
     ledger: SlotLedger,
     holder: RunnerId,
@@ -61,28 +60,27 @@ pub struct Slots {
     policy: SlotPolicy,
     limits: SlotLimits,
     counts: Arc<Counts>,
-    /// Whether a dispatcher of this process may have been refused, and waits for a slot.
+    /// Whether a dispatcher of this process may have been refused a slot and is waiting for one.
     wanted: AtomicBool,
-    /// One conversation with the ledger at a time: two would each ask for what the other was just granted.
+    /// Held during a request to the ledger: two concurrent ones would each ask for what the other was just granted.
     leasing: tokio::sync::Mutex<()>,
 }
 
-/// The answer to a wish for a slot.
+/// The result of a request for a slot.
 pub enum Acquired {
-    /// Here it is.
     Granted(Slot),
-    /// Every slot of this scope is in use.
+    /// All slots of this scope are in use.
     Full(SlotScope),
 }
 
-/// The right to run one Task, given back when it is dropped.
+/// The right to run one Task, returned when dropped.
 pub struct Slot {
     scopes: Vec<SlotScope>,
     counts: Arc<Counts>,
 }
 
 impl Slots {
-    /// Slots of `holder`, of which all processes together have as many as `limits` say.
+    /// Slots for `holder`. All processes together have as many as `limits` allows.
     pub fn new(
         ledger: SlotLedger,
         holder: RunnerId,
@@ -102,28 +100,27 @@ impl Slots {
         }
     }
 
-    /// Who holds them.
     pub fn holder(&self) -> &RunnerId {
         &self.holder
     }
 
-    /// A slot to run a queued Task of this Function in.
+    /// A slot to run a queued Task of this Function.
     pub async fn acquire_queued(&self, function: &Function) -> Result<Acquired, StoreError> {
         self.acquire(SlotScope::Tasks, self.limits.tasks, function).await
     }
 
-    /// A slot to execute this Function in directly.
+    /// A slot to execute this Function directly.
     pub async fn acquire_direct(&self, function: &Function) -> Result<Acquired, StoreError> {
         let acquired = self.acquire(SlotScope::Direct, self.limits.direct, function).await?;
         if matches!(acquired, Acquired::Full(_)) && self.policy == SlotPolicy::Shared {
-            // It takes two. One may have been leased before the other was refused, and nobody comes back for it.
+            // It takes two slots. One may have been leased before the other was refused, and would not be used soon.
             self.give_back(Idle::Scarce).await;
         }
         Ok(acquired)
     }
 
-    /// A slot of this scope, and of the Function's own limit, if it has one. That one first: where it is reached, nothing
-    /// is leased that others could use.
+    /// A slot of this scope, and one of the Function's own limit if it has one. The Function's comes first, so that if
+    /// its limit is reached, no slot that others could use is leased.
     async fn acquire(&self, scope: SlotScope, limit: u16, function: &Function) -> Result<Acquired, StoreError> {
         let own = match function.execution_options.concurrency_limit.map(ConcurrencyLimit::get) {
             None => None,
@@ -141,26 +138,26 @@ impl Slots {
         })
     }
 
-    /// Gives back what is leased and not used, when others lease too. Answers whether a dispatcher may wait for it, or for a
-    /// slot that was given back within this process.
+    /// Returns idle slots if other processes lease slots too. The result says whether a dispatcher may be waiting for
+    /// them, or for a slot that was returned within this process.
     ///
-    /// A slot that stays leased is lost to others until its lease ends: that costs time, never the limit, so an error is
-    /// not worth more than a line of the log.
+    /// A slot that cannot be returned is unavailable to others until its lease ends. That costs time but never exceeds
+    /// the limit, so an error is only logged.
     pub async fn give_back(&self, idle: Idle) -> bool {
         match self.policy {
             SlotPolicy::Alone => self.wanted.swap(false, Ordering::SeqCst),
             SlotPolicy::Shared => self.settle(idle).await.unwrap_or_else(|error| {
-                warn!(%error, "unused slots were not given back; they come back when their lease ends");
+                warn!(%error, "idle slots were not returned; they become free when their lease ends");
                 true
             }),
         }
     }
 
-    /// A dispatcher that was refused a slot found all of them held. So one may wait if all were held until now.
+    /// A dispatcher that was refused a slot found all of them held. So one may be waiting if all were held until now.
     async fn settle(&self, idle: Idle) -> Result<bool, StoreError> {
         let _turn = self.leasing.lock().await;
-        // Withheld first, so that nobody here is given a slot that is on its way back. If the ledger does not answer, it
-        // holds more for this process than is in use.
+        // Withheld first, so that no slot is handed out while it is being returned. If the ledger does not answer, it
+        // records more slots for this process than are in use.
         let given_back = self.counts.withhold_idle(|count| idle == Idle::All || count.scarce);
         let mut awaited = false;
         for (scope, count) in given_back {
@@ -182,7 +179,7 @@ impl Slots {
         if self.counts.take(&scope, limit, until(self.clock.now())) {
             return Ok(Acquired::Granted(self.slot(scope)));
         }
-        // Before the second look: a run that gives its slot back after that look finds this set.
+        // Set before the second attempt, so that a run that returns its slot after that sees it.
         if dispatchers_wait_for(&scope) {
             self.wanted.store(true, Ordering::SeqCst);
         }
@@ -192,7 +189,7 @@ impl Slots {
         Ok(if taken { Acquired::Granted(self.slot(scope)) } else { Acquired::Full(scope) })
     }
 
-    /// Leases one more slot until `until` at least, and takes it. `false`: every slot is in use.
+    /// Leases one more slot, at least until `until`, and takes it. `false` if all slots are in use.
     async fn lease(&self, scope: &SlotScope, limit: u16, until: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
         let plan = |held| plan_lease(self.policy, held, limit, until);
         let Some(Lease { slots, expires }) = self.counts.plan(scope, plan) else { return Ok(false) };
@@ -207,7 +204,7 @@ impl Slots {
 }
 
 impl Slot {
-    /// This one and another, to be given back together.
+    /// Combines two slots, which are then returned together.
     fn with(mut self, other: Option<Self>) -> Self {
         if let Some(mut other) = other {
             self.scopes.append(&mut other.scopes);
@@ -222,7 +219,7 @@ impl Drop for Slot {
     }
 }
 
-/// Whether a queued Task may wait for a slot of this scope. A direct execution is refused and never waits.
+/// Whether a queued Task may wait for a slot of this scope. A direct execution never waits; it is refused.
 fn dispatchers_wait_for(scope: &SlotScope) -> bool {
     match scope {
         SlotScope::Tasks | SlotScope::Function(_) => true,

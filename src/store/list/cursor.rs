@@ -1,4 +1,4 @@
-//! Reading partitions side by side, in one order.
+//! Reads several partitions concurrently and merges them in order.
 
 use std::{
     collections::VecDeque,
@@ -20,29 +20,28 @@ use super::Listed;
 
 /// How many partitions are counted at once.
 pub(super) const COUNT_AT_ONCE: usize = 32;
-/// After how many records counting looks at the clock, at most.
+/// The most records to count before the clock is read again.
 const COUNT_STEP: u64 = 1000;
 
-/// What every partition of a list is read by.
+/// The parameters for reading every partition of a list.
 pub(super) struct Reading<'a> {
     pub(super) listed: &'a Listed,
-    /// The first and the last id.
     pub(super) range: (String, String),
     pub(super) descending: bool,
 }
 
-/// Partitions that are read side by side.
+/// Partitions that are read concurrently.
 pub(super) struct Merge(Vec<Cursor>);
 
-/// When counting ends.
+/// When counting stops.
 pub(super) struct CountUntil {
     pub(super) most: u64,
     pub(super) deadline: Timestamp,
-    /// How much was counted so far, in all partitions.
+    /// The count so far, over all partitions.
     pub(super) counted: AtomicU64,
 }
 
-/// How far one partition has been read.
+/// The position in one partition.
 struct Cursor {
     index: Option<&'static str>,
     key: &'static str,
@@ -53,29 +52,28 @@ struct Cursor {
 }
 
 impl Merge {
-    /// Of partitions of the table.
     pub(super) fn of(partitions: impl IntoIterator<Item = String>) -> Self {
         Self(partitions.into_iter().map(|partition| Cursor::new(None, "pk", partition)).collect())
     }
 
-    /// Of partitions of the index by Function.
+    /// For partitions of the index by Function.
     pub(super) fn by_function(names: &[FunctionName]) -> Self {
         Self(names.iter().map(|name| Cursor::new(Some("function"), "function", name.to_string())).collect())
     }
 
-    /// How many rows have been read and not handed out, without those that have expired.
+    /// How many rows have been read and not returned, without expired ones.
     pub(super) fn buffered(&self, now: Timestamp) -> usize {
         self.0.iter().flat_map(|cursor| &cursor.buffer).filter(|row| !row.is_expired(now)).count()
     }
 
-    /// Counts what is left, side by side. `false`: there is more.
+    /// Counts the remaining rows, concurrently. `false` if there are more.
     pub(super) async fn count_rows(self, reading: &Reading<'_>, until: &CountUntil) -> Result<bool, StoreError> {
         let at_once = self.0.len().clamp(1, COUNT_AT_ONCE) as u64;
         let counts = stream::iter(self.0).map(|cursor| cursor.count_rows(reading, until, at_once));
         counts.buffer_unordered(COUNT_AT_ONCE).try_fold(true, async |all, one| Ok(all && one)).await
     }
 
-    /// The next rows in order: as many as can be told without reading more of any partition.
+    /// The next rows in order: all whose order is known without reading more of any partition.
     pub(super) async fn next(&mut self, reading: &Reading<'_>, hint: usize) -> Result<Option<Vec<Row>>, StoreError> {
         let fills = self.0.iter_mut().map(|cursor| cursor.fill(reading, hint));
         try_join_all(fills).await?;
@@ -120,14 +118,14 @@ impl Cursor {
         Ok(())
     }
 
-    /// Counts on, as one of `at_once`; whether it came to the end.
+    /// Counts rows, as one of `at_once` concurrent cursors. Returns whether it reached the end.
     async fn count_rows(mut self, reading: &Reading<'_>, until: &CountUntil, at_once: u64) -> Result<bool, StoreError> {
         while !self.done {
             let counted = until.counted.load(Ordering::Relaxed);
             if counted > until.most || reading.listed.clock.now() >= until.deadline {
                 return Ok(false);
             }
-            // One more than is counted, which tells whether that is all; shared by those that count at the same time.
+            // One more than is counted, which shows whether that is all, divided among the concurrent cursors.
             let step = ((until.most + 1 - counted) / at_once).clamp(1, COUNT_STEP);
             let mut query = self.query(reading).select(Select::Count).limit(i32::try_from(step).unwrap_or(i32::MAX));
             if reading.listed.expire {

@@ -1,8 +1,8 @@
-//! Looking into records: which of them meet a filter.
+//! Filters records.
 //!
-//! That takes processor time, and a caller's query decides how much. So it is done in slices of a few milliseconds, away
-//! from the threads that serve requests and one slice at a time. Lists wait for their next slice in the order in which they
-//! asked. A list that has had its share ends with what it found.
+//! A caller's query determines how much processor time that takes. So it is done in slices of a few milliseconds, not
+//! on the threads that serve requests, and one slice at a time. Lists wait for their next slice in order of arrival. A
+//! list that has used up its share ends with what it found.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -14,14 +14,14 @@ use crate::{StoreError, row::Row};
 
 use super::Listed;
 
-/// How much a slice costs about, in bytes times comparisons: some milliseconds.
+/// The approximate cost of a slice, in bytes times comparisons: a few milliseconds.
 const SLICE: u64 = 4 << 20;
-/// What costs no more than this is done where it is asked for: less than a millisecond.
+/// Work that costs no more than this is done on the caller's thread: less than a millisecond.
 const AT_ONCE: u64 = 128 << 10;
-/// How much a list may cost in all, in bytes times comparisons.
+/// The most that one list may cost in total, in bytes times comparisons.
 const MOST: u64 = 4 << 30;
 
-/// Who may look into records now: one list at a time.
+/// The right to filter records: one list at a time has it.
 #[derive(Clone)]
 pub(crate) struct Turns(Arc<Semaphore>);
 
@@ -31,32 +31,30 @@ impl Default for Turns {
     }
 }
 
-/// What is kept of the records that meet the filter.
+/// What to keep of the matching records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
-    /// The records themselves.
     Records,
-    /// What they are sorted by.
+    /// Only the values that they are sorted by.
     SortValues,
 }
 
-/// What is kept of a record.
 pub(super) enum Kept {
     Record(Json),
     SortValues(SortValues),
 }
 
-/// What was found in a batch of records.
+/// The result of filtering a batch of records.
 pub(super) struct Looked {
-    /// The records that meet the filter, in their order.
+    /// The matching records, in order.
     pub(super) found: Vec<(ObjectId, Kept)>,
-    /// The last record that was looked at, unless there was none.
+    /// The last record that was examined, if any.
     pub(super) last: Option<ObjectId>,
-    /// Whether every record was looked at, or the list has had its share.
+    /// `false` if part of the batch was not examined.
     pub(super) is_all: bool,
 }
 
-/// Looks into the records of one list.
+/// Filters the records of one list.
 pub(super) struct Look {
     inner: Arc<Inner>,
     turns: Turns,
@@ -65,10 +63,10 @@ pub(super) struct Look {
 
 type Decode = fn(&Row) -> Result<Json, StoreError>;
 
-/// What a thread of its own needs to know.
+/// The part that another thread needs.
 struct Inner {
     query: Query,
-    /// The fields at the top of a record that the filter and the order ask for.
+    /// The top-level fields of a record that the filter and the sort use.
     fields: BTreeSet<String>,
     /// How often each byte of a record may be compared.
     comparisons: u64,
@@ -98,12 +96,12 @@ impl Look {
         Self { inner: Arc::new(inner), turns, spent: 0 }
     }
 
-    /// Looks into a batch, as long as it is not `over` and the list has not had its share.
+    /// Filters a batch until it is `over` or the list has used up its share.
     pub(super) async fn at(&mut self, rows: Vec<Row>, over: impl Fn() -> bool) -> Result<Looked, StoreError> {
         let mut looked = Looked { found: Vec::new(), last: None, is_all: true };
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
-            // The first slice of a list is always looked at, so that there is somewhere to go on.
+            // The first slice of a list is always examined, so that the list can continue after it.
             if self.spent > MOST || (self.spent > 0 && over()) {
                 looked.is_all = false;
                 return Ok(looked);
@@ -128,7 +126,7 @@ impl Look {
         let inner = Arc::clone(&self.inner);
         let look = move || {
             let found = inner.look(&slice);
-            // Not before: a caller who goes away does not end the work.
+            // Released only now, because the work goes on even if the caller is gone.
             drop(turn);
             found
         };
@@ -196,7 +194,7 @@ mod tests {
         Ok(serde_json::json!({ "priority": 1 }).into())
     }
 
-    /// A filter of nearly as many values as there may be.
+    /// A filter with almost as many values as allowed.
     fn long() -> String {
         format!("in(priority,{})", vec!["1"; 999].join(","))
     }
@@ -212,7 +210,7 @@ mod tests {
         assert_eq!((looked.found.len(), looked.is_all), (300, true));
         assert!(THREADS.lock().unwrap().iter().all(|id| *id != thread::current().id()));
         THREADS.lock().unwrap().clear();
-        // A few small records are not worth the way.
+        // A few small records are not worth another thread.
         let looked = look("priority=1", decode, &Turns::default()).at(rows(3, 100), || false).now_or_never();
         assert_eq!(looked.unwrap().unwrap().found.len(), 3);
         assert!(THREADS.lock().unwrap().iter().all(|id| *id == thread::current().id()));
@@ -226,7 +224,7 @@ mod tests {
         let mut looks = look(&query, decode, &turns);
         let mut looked = Box::pin(looks.at(rows(300, 1000), || false));
         assert!(looked.as_mut().now_or_never().is_none());
-        // It waits for one slice of another list; a list that came meanwhile has a turn between its slices.
+        // It waits for one slice of another list; a list that arrived meanwhile has a turn between its slices.
         let mut next = Box::pin(Arc::clone(&turns.0).acquire_owned());
         assert!(next.as_mut().now_or_never().is_none());
         drop(other);
@@ -247,7 +245,7 @@ mod tests {
         let count = looked.found.len();
         assert!((10..20).contains(&count), "{count}");
         assert_eq!(looked.last, Some(looked.found[count - 1].0));
-        // The first slice is looked at whatever the time, and nothing more.
+        // The first slice is examined regardless of the time, and nothing more.
         let looked = look(&long(), decode, &Turns::default()).at(rows(40, 300_000), || true).await.unwrap();
         assert_eq!((looked.found.len(), looked.is_all, looked.last.is_some()), (1, false, true));
     }

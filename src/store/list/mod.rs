@@ -1,7 +1,7 @@
-//! Lists: from a query to a page, without ever reading a whole table (contract §8).
+//! Lists: turns a query into a page without ever reading a whole table (contract §8).
 //!
-//! [`plan`] says where the records that can match are found, [`walk`] reads them in order (with [`cursor`] for each partition), [`look`] filters them, [`page`]
-//! counts and stops in time.
+//! [`plan`] determines where matching records can be, [`walk`] reads them in order (with a [`cursor`] for each
+//! partition), [`look`] filters them, and [`page`] counts and stops in time.
 
 mod cursor;
 mod look;
@@ -23,43 +23,41 @@ pub(super) use plan::{Plan, Source};
 /// How much a list may take.
 #[derive(Clone)]
 pub(super) struct Budgets {
-    /// Until its page is found.
+    /// The time until its page is found.
     pub(super) query: Duration,
-    /// After that, until everything that matches is counted.
+    /// The time after that until all matches are counted.
     pub(super) count: Duration,
-    /// Of the processor: lists take turns.
+    /// The processor time, which lists use in turns.
     pub(super) turns: Turns,
 }
 
-/// What a list is a list of.
+/// The kind of records in a list.
 #[derive(Clone)]
 pub(super) struct Listed {
     /// What is being done, for errors.
     pub(super) action: &'static str,
-    /// Where the records are.
     pub(super) table: Table,
-    /// By which days the table is partitioned; `None`: it is not, and everything lies in the partition `pk`.
     pub(super) layout: Layout,
-    /// The field that says when a record was created: within the slack of its id's time.
+    /// The field with a record's creation time, which is within the plan's slack of its id's time.
     pub(super) time_field: &'static str,
-    /// Whether records go away by themselves: then only their rows tell which are gone, and no index does.
+    /// Whether records expire: then only their rows, not the indexes, show which ones are gone.
     pub(super) expire: bool,
-    /// The record as callers see it.
+    /// Converts a row to its public form.
     pub(super) decode: fn(&Row) -> Result<Json, StoreError>,
     pub(super) budgets: Budgets,
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// How a listed table is partitioned.
+/// How a table is partitioned.
 #[derive(Clone)]
 pub(super) enum Layout {
     /// By day, with an index by Function.
     ByDay(Days),
-    /// Everything in one partition.
+    /// Everything is in one partition.
     One(&'static str),
 }
 
-/// A value of the model as callers see it, with the user's own JSON in it as it was written.
+/// The public form of a record, with the user's own JSON as it was written.
 pub(super) fn public<T: serde::Serialize>(row: &Row, record: &T) -> Result<Json, StoreError> {
     Json::of(record).map_err(|error| row.corrupt(error))
 }

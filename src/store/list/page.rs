@@ -1,6 +1,6 @@
-//! From records to a page: filter, window, total.
+//! Turns records into a page: filter, window, total.
 //!
-//! A list in the order of its ids goes through these states. A list in another order reads everything first.
+//! A list in id order goes through these states. A list in another order reads everything first.
 //!
 //! ```text
 //! filling the page ──full──► counting the rest ──end──► exact total
@@ -23,15 +23,14 @@ use super::{
     walk::Walk,
 };
 
-/// How many records are read at once while a filter may drop most of them: DynamoDB stops at 1 MB anyway.
+/// How many records are read at once if a filter may drop most of them. DynamoDB stops at 1 MB anyway.
 const READ_AHEAD: usize = 1000;
-/// How many records a list reads at most in order to count. What that costs, in time and in read units, must not grow with
-/// the table: a page shows some tens, and each record that a filter has to look at is a read of its own.
+/// The most records that a list reads in order to count. The cost in time and read units must not grow with the table:
+/// a page shows a few dozen records, and each one that a filter has to examine costs a read.
 const COUNTED: u64 = 500;
-/// How many bytes of sort keys are held at most while a list is sorted.
+/// The most bytes of sort keys that are held while a list is sorted.
 const SORT_BYTES: usize = 64 << 20;
 
-/// The page that a query asks for.
 pub(crate) async fn page(
     listed: &Listed,
     plan: &Plan,
@@ -69,7 +68,7 @@ pub(crate) async fn page(
 struct Found {
     records: Vec<Json>,
     total: Total,
-    /// The last record that was looked at, when there was no time for more.
+    /// The last record that was examined, if there was no time for more.
     next: Option<ObjectId>,
 }
 
@@ -78,7 +77,7 @@ enum Total {
     AtLeast(u64),
 }
 
-/// Reads in the list's own order and stops when the page is full and the rest counted, or its budget spent.
+/// Reads in id order, and stops when the page is full and the rest is counted, or when the budget is spent.
 async fn in_order(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -> Result<Found, StoreError> {
     let page_until = listed.clock.now().saturating_add(listed.budgets.query);
     let mut reader = InOrder::begin(listed, plan, query, now).await?;
@@ -88,14 +87,13 @@ async fn in_order(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -
         Filled::End => Ok(reader.found(Total::Exact)),
         Filled::OutOfTime if reader.is_full() => Ok(reader.found_at_least()),
         Filled::OutOfTime => match reader.last {
-            // With an offset nobody knows how much of it was passed over.
+            // With an offset it is unknown how much of the offset was skipped.
             Some(last) if query.window.offset == 0 => Ok(Found { next: Some(last), ..reader.found_at_least() }),
             Some(_) | None => Err(over_budget(listed, plan, query)),
         },
     }
 }
 
-/// How the search for a page ended.
 enum Filled {
     /// The page is full.
     Full,
@@ -105,33 +103,33 @@ enum Filled {
     OutOfTime,
 }
 
-/// What became of one batch of records.
+/// The result of one batch of records.
 enum Batch {
-    /// All of it was looked at.
+    /// All of it was examined.
     Whole,
     /// There are no more records.
     End,
-    /// Part of it, or none, because the time was over.
+    /// Some of it was not examined, because the time was over.
     Cut,
 }
 
-/// A list in its own order: first it fills its page, then it counts.
+/// A list in id order: it first fills its page, then counts.
 struct InOrder<'a> {
     listed: &'a Listed,
     query: &'a Query,
     now: Timestamp,
     walk: Walk<'a>,
-    /// Looks for what meets the filter; `None`: there is no filter.
+    /// `None` if there is no filter.
     look: Option<Look>,
-    /// How many matches there are up to the end of the page.
+    /// The number of matches up to the end of the page.
     end: u64,
     /// The page so far.
     records: Vec<Json>,
-    /// How many records matched so far.
+    /// How many records have matched.
     matched: u64,
-    /// How many records were read so far.
+    /// How many records have been read.
     read: u64,
-    /// The last record that was looked at.
+    /// The last record that was examined.
     last: Option<ObjectId>,
 }
 
@@ -159,17 +157,17 @@ impl<'a> InOrder<'a> {
     async fn fill_page(&mut self, page_until: Timestamp) -> Result<Filled, StoreError> {
         let clock = &self.listed.clock;
         while !self.is_full() {
-            // Where to go on is only known once a record was looked at.
+            // The list can only be continued after at least one record was examined.
             let has_begun = self.last.is_some() || self.look.is_none() || self.query.window.offset > 0;
             let until = if has_begun { page_until } else { page_until.saturating_add(self.listed.budgets.query) };
             let wanted = if self.walk.can_count() {
-                // Nothing is dropped of what is found.
+                // Every record matches.
                 self.end - self.matched
             } else if self.read > COUNTED {
-                // How many a filter drops is not known.
+                // It is unknown how many records the filter will drop.
                 READ_AHEAD as u64
             } else {
-                // As many as are counted are read in any case.
+                // As many as will be counted are read in any case.
                 self.left_to_count()
             };
             match self.batch(wanted, || clock.now() > until).await? {
@@ -181,7 +179,7 @@ impl<'a> InOrder<'a> {
         Ok(Filled::Full)
     }
 
-    /// Counts what is left, for as long as its budget lasts.
+    /// Counts the rest until its budget is spent.
     async fn count_the_rest(mut self) -> Result<Found, StoreError> {
         let clock = &self.listed.clock;
         let until = clock.now().saturating_add(self.listed.budgets.count);
@@ -192,7 +190,7 @@ impl<'a> InOrder<'a> {
             return Ok(Found { records: self.records, total, next: None });
         }
         while self.read <= COUNTED {
-            // A page has some time in any case, counting may have none.
+            // Filling a page always gets some time; counting may get none.
             match self.batch(self.left_to_count(), || clock.now() >= until).await? {
                 Batch::Whole => {}
                 Batch::End => return Ok(self.found(Total::Exact)),
@@ -202,12 +200,12 @@ impl<'a> InOrder<'a> {
         Ok(self.found_at_least())
     }
 
-    /// One record more than is counted, which tells whether that is all.
+    /// One more than is counted, which shows whether that is all.
     fn left_to_count(&self) -> u64 {
         COUNTED + 1 - self.read
     }
 
-    /// Reads about `wanted` records and looks into them.
+    /// Reads about `wanted` records and filters them.
     async fn batch(&mut self, wanted: u64, is_over: impl Fn() -> bool) -> Result<Batch, StoreError> {
         if is_over() {
             return Ok(Batch::Cut);
@@ -236,7 +234,6 @@ impl<'a> InOrder<'a> {
         Ok(if looked.is_all { Batch::Whole } else { Batch::Cut })
     }
 
-    /// Whether the next match is part of the page.
     fn is_on_page(&self) -> bool {
         (self.query.window.offset..self.end).contains(&self.matched)
     }
@@ -251,12 +248,12 @@ impl<'a> InOrder<'a> {
     }
 }
 
-/// The total when counting stopped early: always more than the page shows, so that a caller who pages goes on.
+/// The total if counting stopped early. It is always more than the page's end, so that a caller who pages continues.
 fn at_least(counted: u64, end: u64) -> Total {
     Total::AtLeast(counted.max(end.saturating_add(1)))
 }
 
-/// Reads everything that may match, keeps what may stand on the page, and looks the page's records up at the end.
+/// Reads all records that may match, keeps those that may be on the page, and reads the page's records at the end.
 async fn sorted(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -> Result<Found, StoreError> {
     let until = listed.clock.now().saturating_add(listed.budgets.query);
     let is_over = || listed.clock.now() > until;
@@ -285,7 +282,7 @@ async fn sorted(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -> 
     Ok(Found { records, total: Total::Exact(matched), next: None })
 }
 
-/// The best `end` records so far, cut down to what they are sorted by.
+/// The best `end` records so far, reduced to the values that they are sorted by.
 struct Best<'a> {
     keys: &'a [SortKey],
     kept: Vec<(ObjectId, SortValues)>,
@@ -315,7 +312,7 @@ impl Best<'_> {
     }
 }
 
-/// The records of these ids, in this order. One that is gone since it was found is left out.
+/// The records with these ids, in this order, without those that have disappeared since.
 async fn by_ids(listed: &Listed, ids: &[ObjectId]) -> Result<Vec<Json>, StoreError> {
     let mut ascending = ids.to_vec();
     ascending.sort();
@@ -334,7 +331,7 @@ fn over_budget(listed: &Listed, plan: &Plan, query: &Query) -> StoreError {
     StoreError::QueryBudget { budget_millis: listed.budgets.query.as_millis(), advice: advice(listed, plan, query) }
 }
 
-/// What makes a query quicker that it does not do already.
+/// Advice on how to speed up a query, of what it does not do already.
 fn advice(listed: &Listed, plan: &Plan, query: &Query) -> String {
     let filter = query.filter.as_ref();
     let has_function = filter.is_some_and(|filter| filter.required_values("functionName").is_some());
@@ -343,16 +340,16 @@ fn advice(listed: &Listed, plan: &Plan, query: &Query) -> String {
     let mut ways = Vec::new();
     match (has_function, has_range) {
         (true, true) => {}
-        (false, true) => ways.push("bound it by functionName".to_owned()),
-        (true, false) => ways.push(format!("bound {} on both sides", listed.time_field)),
-        (false, false) => ways.push(format!("bound it by functionName, or by {} on both sides", listed.time_field)),
+        (false, true) => ways.push("filter by functionName".to_owned()),
+        (true, false) => ways.push(format!("limit {} on both sides", listed.time_field)),
+        (false, false) => ways.push(format!("filter by functionName, or limit {} on both sides", listed.time_field)),
     }
     match plan.order {
-        Order::Keys => ways.push("leave out the sort, and sort what you get".to_owned()),
+        Order::Keys => ways.push("omit the sort and sort the results yourself".to_owned()),
         Order::Ids { .. } if query.window.offset > 0 => {
-            ways.push("go on after the last id that you saw instead of an offset".to_owned());
+            ways.push("continue after the last id that you saw instead of using an offset".to_owned());
         }
         Order::Ids { .. } => {}
     }
-    if ways.is_empty() { "ask for a smaller part of the list at once".to_owned() } else { ways.join(", or ") }
+    if ways.is_empty() { "request a smaller part of the list".to_owned() } else { ways.join(", or ") }
 }

@@ -1,30 +1,28 @@
-//! Which part of a table a query needs to look at.
+//! Determines which part of a table a query has to read.
 
 use std::{ops::Bound, time::Duration};
 
 use tasklane_model::{FunctionName, ObjectId, Timestamp};
 use tasklane_rql::{Filter, Query, SortKey};
 
-/// How much later than its record an id may be drawn: a clock that was set back does not set ids back.
+/// How much later than its record's creation an id may be: if the clock is set back, ids do not go back.
 const SLACK: Duration = Duration::from_secs(3600);
 
-/// What a list reads.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Plan {
-    /// Where it looks.
+    /// Where to look.
     pub(crate) source: Source,
-    /// Between which ids, both included.
+    /// The first and the last id, inclusive.
     pub(crate) ids: (ObjectId, ObjectId),
-    /// In which order.
     pub(crate) order: Order,
-    /// Whether everything found there, in a table that is partitioned by day, meets the filter.
+    /// Whether all records in these partitions match the filter, if the table is partitioned by day.
     pub(crate) is_exact: bool,
 }
 
-/// Where a list looks. Whatever it finds there, the filter has the last word.
+/// Where a list looks. The filter is applied to everything found there.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Source {
-    /// These records and no others, ascending.
+    /// Only these records, ascending.
     Ids(Vec<ObjectId>),
     /// The records of these Functions.
     Functions(Vec<FunctionName>),
@@ -32,20 +30,20 @@ pub(crate) enum Source {
     Everything,
 }
 
-/// In which order a list reads.
+/// The order in which a list reads.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Order {
-    /// In the order of their ids, which is the order of their creation.
+    /// By id, which is the order of creation.
     Ids {
-        /// The latest first.
+        /// Latest first.
         descending: bool,
     },
-    /// In another: everything is read first.
+    /// Another order: everything is read first.
     Keys,
 }
 
 impl Plan {
-    /// The plan of a query. `time_field` says when a record was created.
+    /// The plan for a query. `time_field` is the field with a record's creation time.
     pub(crate) fn new(query: &Query, time_field: &str) -> Self {
         let filter = query.filter.as_ref();
         let source = match filter {
@@ -53,7 +51,7 @@ impl Plan {
             Some(filter) => match (filter.required_ids(), filter.required_values("functionName")) {
                 (Some(ids), _) => Source::Ids(ids),
                 (None, Some(names)) => {
-                    // A text that is no name is the name of no Function.
+                    // A string that is not a valid name is not the name of a Function.
                     Source::Functions(names.into_iter().filter_map(|name| FunctionName::parse(name).ok()).collect())
                 }
                 (None, None) => Source::Everything,
@@ -64,13 +62,13 @@ impl Plan {
         Self { source, ids, order: order(&query.sort, time_field), is_exact }
     }
 
-    /// These records, ascending.
+    /// The plan for these records, ascending.
     pub(crate) fn of_ids(ids: Vec<ObjectId>) -> Self {
         let order = Order::Ids { descending: false };
         Self { source: Source::Ids(ids), ids: everything(), order, is_exact: false }
     }
 
-    /// Whether an id lies in the plan's range.
+    /// Whether an id is in the plan's range.
     pub(crate) fn covers(&self, id: ObjectId) -> bool {
         (self.ids.0..=self.ids.1).contains(&id)
     }
@@ -80,7 +78,7 @@ fn everything() -> (ObjectId, ObjectId) {
     (ObjectId::first_at(Timestamp::EPOCH), ObjectId::LAST)
 }
 
-/// The ids that a record which meets the filter can have, a little more at the ends.
+/// The range of ids that matching records can have, with some slack at both ends.
 fn id_range(filter: &Filter, time_field: &str) -> (ObjectId, ObjectId) {
     let (after, before) = filter.required_range(time_field);
     let (from, to) = filter.required_id_range();
@@ -92,7 +90,7 @@ fn id_range(filter: &Filter, time_field: &str) -> (ObjectId, ObjectId) {
         Bound::Included(time) | Bound::Excluded(time) => ObjectId::first_at(time.saturating_add(SLACK)),
         Bound::Unbounded => everything().1,
     };
-    // Exactly: a list that goes on after a record must not find that one again, and nothing else.
+    // Exact, without slack: a list that continues after a record must not return that record again.
     let from = match from {
         Bound::Included(id) => id,
         Bound::Excluded(id) => id.successor(),
@@ -109,7 +107,7 @@ fn id_range(filter: &Filter, time_field: &str) -> (ObjectId, ObjectId) {
 fn order(sort: &[SortKey], time_field: &str) -> Order {
     match sort {
         [] => Order::Ids { descending: false },
-        // Ids are unique: what comes after has nothing left to decide.
+        // Ids are unique, so further sort keys have no effect.
         [first, ..] if first.field.is("id") => Order::Ids { descending: first.descending },
         [first] if first.field.is(time_field) => Order::Ids { descending: first.descending },
         [first, second, ..]

@@ -1,7 +1,7 @@
-//! Reading records in the order of their ids, across partitions.
+//! Reads records in id order across partitions.
 //!
-//! There are three ways to a record: by an id that the query names; by the index of its Function, whose rows say where the
-//! record is; or by its day. The days are read one after another, or many together while they turn out to be empty.
+//! A record is found in one of three ways: by an id in the query; through the index by Function, whose rows contain the
+//! record's key; or by its day. Days are read one after another, or many at once if they turn out to be empty.
 
 use std::{collections::VecDeque, sync::atomic::AtomicU64};
 
@@ -15,35 +15,34 @@ use super::{
     plan::Order,
 };
 
-/// How many records are looked up by their keys at once.
+/// How many records are read by key at once.
 const LOOK_UP: usize = 100;
-/// How many days are read side by side at most, once days turn out to be empty.
+/// The most days that are read at once, if days turn out to be empty.
 const DAYS_AT_ONCE: usize = 32;
 
-/// Reads the records of a plan, batch by batch, in order.
+/// Reads the records of a plan in order, in batches.
 pub(super) struct Walk<'a> {
     reading: Reading<'a>,
     rest: Rest,
     can_count: bool,
 }
 
-/// What is still to be read.
+/// What remains to be read.
 enum Rest {
-    /// Records to look up.
+    /// Records to read by id.
     Ids(VecDeque<ObjectId>),
-    /// Records that an index names.
+    /// Records that an index refers to.
     Keys(Merge),
-    /// Records in groups of partitions.
     Groups(Groups),
 }
 
-/// Groups of partitions, such as the shards of a day. Each group comes after the one before.
+/// Groups of partitions, such as the shards of a day, in order.
 struct Groups {
-    /// The groups that are being read.
+    /// The groups that are being read now.
     current: Option<Merge>,
-    /// Those that come after them.
+    /// The groups after them.
     later: VecDeque<Vec<String>>,
-    /// How many groups are read together next.
+    /// How many groups to read together next.
     width: usize,
 }
 
@@ -85,12 +84,12 @@ impl<'a> Walk<'a> {
         Ok(Self { reading: Reading { listed, range, descending }, rest, can_count })
     }
 
-    /// Whether what is left can be counted without reading it: all of it meets the filter.
+    /// Whether the rest can be counted without reading it, because all of it matches the filter.
     pub(super) fn can_count(&self) -> bool {
         self.can_count
     }
 
-    /// The next records, about `hint` of them; `None` at the end. A batch may be empty before that.
+    /// About `hint` next records; `None` at the end. A batch may be empty before that.
     pub(super) async fn next(&mut self, hint: usize) -> Result<Option<Vec<Row>>, StoreError> {
         let keys = match &mut self.rest {
             Rest::Ids(ids) if ids.is_empty() => return Ok(None),
@@ -105,8 +104,8 @@ impl<'a> Walk<'a> {
         self.look_up(keys).await.map(Some)
     }
 
-    /// Counts what is left without reading it, about `most` of it and until `deadline`: how many there are, and whether
-    /// that is all. See [`Walk::can_count`].
+    /// Counts the rest without reading it, up to about `most` records and until `deadline`. Returns the count, and
+    /// whether that is all. See [`Walk::can_count`].
     pub(super) async fn count_rest(self, most: u64, deadline: Timestamp) -> Result<(u64, bool), StoreError> {
         let (mut wave, mut groups) = match self.rest {
             Rest::Ids(_) => (Merge::of([]), VecDeque::new()),
@@ -115,7 +114,7 @@ impl<'a> Walk<'a> {
         };
         let read = wave.buffered(self.reading.listed.clock.now());
         let until = CountUntil { most, deadline, counted: AtomicU64::new(0) };
-        // Where days are large the first one is enough; where they are small many are looked at together.
+        // If days are large, the first one is enough; if they are small, many are counted together.
         let mut groups_at_once = 1;
         let is_all = loop {
             if !wave.count_rows(&self.reading, &until).await? {
@@ -146,7 +145,7 @@ impl Groups {
         Self { current: None, later: groups, width: 1 }
     }
 
-    /// As [`Walk::next`]: an empty batch at the end of a group.
+    /// Like [`Walk::next`]; the batch at the end of a group is empty.
     async fn next(&mut self, reading: &Reading<'_>, hint: usize) -> Result<Option<Vec<Row>>, StoreError> {
         let merge = match &mut self.current {
             Some(merge) => merge,
@@ -154,7 +153,7 @@ impl Groups {
             current @ None => {
                 let next = self.later.drain(..self.later.len().min(self.width)).flatten();
                 let merge = Merge::of(next);
-                // Where retention has emptied days, hundreds of them may lie in a row.
+                // Retention may have emptied hundreds of days in a row.
                 self.width = (self.width * 2).min(DAYS_AT_ONCE);
                 current.insert(merge)
             }
@@ -172,7 +171,7 @@ impl Groups {
     }
 }
 
-/// Where the records of these ids are; nowhere, if their day is unknown.
+/// The keys of the records with these ids, without ids of unknown days.
 async fn keys_of(listed: &Listed, ids: impl Iterator<Item = ObjectId>) -> Result<Vec<(String, String)>, StoreError> {
     let mut keys = Vec::new();
     for id in ids {

@@ -1,4 +1,4 @@
-//! How Tasks come to be, and how they are called off.
+//! Creates, withdraws and cancels Tasks.
 
 use tasklane_model::{Lane, ObjectId, Task, TaskStatus, Timestamp};
 
@@ -13,16 +13,14 @@ use crate::{
 use super::{outcome::held_by, row};
 
 impl Tasks {
-    /// Adds a `new` Task: to the waiting lane when its start lies after `now`, else to its ready lane. Adding the same
-    /// Task twice is adding it once.
+    /// Adds a `new` Task, idempotently: to the waiting lane if its start is after `now`, otherwise to its ready lane.
     pub async fn create(&self, task: &Task, queue: Lane, now: Timestamp) -> Result<(), StoreError> {
         self.own_lanes.register(queue, &task.function_name).await?;
         let place = self.days.partition_for(task.id).await?;
         self.add(task, row::of_new_task(&place, task, queue, now)).await
     }
 
-    /// Adds a Task that is `inProgress` from the first: a direct execution. Adding the same Task twice is adding it
-    /// once.
+    /// Adds a Task that is `inProgress` from the beginning, for a direct execution. Idempotent.
     pub async fn create_running(&self, task: &Task, run: &Run) -> Result<(), StoreError> {
         let (partition, shard) = self.days.partition_for(task.id).await?;
         let mut new = row::of_task(&partition, task, Lane::Shared);
@@ -32,7 +30,8 @@ impl Tasks {
         self.add(task, new).await
     }
 
-    /// Takes back what [`Tasks::create_running`] added, as long as it is this attempt's: its code did not run and will not.
+    /// Deletes a Task that [`Tasks::create_running`] added, if it still belongs to this attempt: its code did not run
+    /// and will not.
     pub async fn withdraw(&self, id: ObjectId, attempt: &AttemptToken) -> Result<(), StoreError> {
         let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(()) };
         self.table.delete_when("withdraw the task", &partition, &id.to_string(), held_by(attempt)).await
@@ -65,14 +64,14 @@ impl Tasks {
     async fn add(&self, task: &Task, new: NewRow) -> Result<(), StoreError> {
         match self.table.put("add the task", new, Condition::absent()).await? {
             Written::Done(_) | Written::Refused(None) => Ok(()),
-            // Ids are never drawn twice, so this is our own write whose answer was lost.
+            // Ids are never reused, so this is our own write, whose response was lost.
             Written::Refused(Some(row)) if is_of(&row, task)? => Ok(()),
             Written::Refused(Some(row)) => Err(row.corrupt("another task has this id")),
         }
     }
 }
 
-/// What a row holds while its Task is in progress.
+/// The attributes of a Task in progress.
 pub(super) fn running(
     shard: u8,
     id: ObjectId,
@@ -88,7 +87,7 @@ pub(super) fn running(
     ]
 }
 
-/// Whether the row is of this Task, whatever became of it since.
+/// Whether the row belongs to this Task, whatever happened to it since.
 pub(crate) fn is_of(row: &Row, task: &Task) -> Result<bool, StoreError> {
     Ok(row.text("function")? == task.function_name.as_str()
         && row.time("created")? == task.creation_timestamp

@@ -13,11 +13,11 @@ use crate::{
 
 use super::row;
 
-/// How many Tasks of the lanes are gathered at most: past that the days or the Function's index are walked.
+/// The most Tasks to collect from the lanes. If there are more, the list goes by days or by the Function's index.
 const GATHERED: usize = 5_000;
 
 impl Tasks {
-    /// The Tasks that meet the query, as callers see them.
+    /// The Tasks that match the query, in their public form.
     pub async fn list(&self, query: &Query, now: Timestamp) -> Result<Page<Json>, StoreError> {
         let listed = Listed {
             action: "list the tasks",
@@ -39,7 +39,7 @@ impl Tasks {
         page(&listed, &plan, query, now).await
     }
 
-    /// The ids of the Tasks in these states, ascending, by the lanes that they are in; `None`: too many.
+    /// The ids of the Tasks in these states, ascending, collected from their lanes. `None` if there are too many.
     async fn gather(&self, statuses: &[TaskStatus]) -> Result<Option<Vec<ObjectId>>, StoreError> {
         let own: Vec<_> = self.own_lanes().await?.into_iter().map(QueueLane::Own).collect();
         let mut lanes = Vec::new();
@@ -57,16 +57,16 @@ impl Tasks {
         }
         let mut ids = rows.iter().flatten().map(row::id).collect::<Result<Vec<_>, _>>()?;
         ids.sort();
-        // One that moved on while the lanes were read may be in two of them.
+        // A Task that moved while the lanes were read may be in two of them.
         ids.dedup();
         Ok(Some(ids))
     }
 }
 
-/// The states that the query asks for, when Tasks in them are all in lanes.
+/// The states that the query asks for, if all Tasks in them are in lanes.
 fn unfinished_only(query: &Query) -> Option<Vec<TaskStatus>> {
     let names = query.filter.as_ref()?.required_values("status")?;
-    // A text that is no state is the state of no Task.
+    // A string that is not a state matches no Task.
     let statuses: Vec<TaskStatus> = names.into_iter().filter_map(|name| name.parse().ok()).collect();
     statuses.iter().all(|status| !status.is_final()).then_some(statuses)
 }

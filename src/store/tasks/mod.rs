@@ -1,7 +1,7 @@
-//! Tasks, and the queue that they are.
+//! The table of Tasks, which is also the queue.
 //!
-//! A Task is one row for all its life. Its lane (see [`super::lanes`]) says which part of its life it is in; each move
-//! from one to the next is one conditional write.
+//! A Task is one row for its whole life. Its lane (see [`super::lanes`]) says which part of its life it is in; each
+//! move from one lane to another is one conditional write.
 
 mod create;
 mod list;
@@ -22,7 +22,6 @@ use super::{
     row::number, table::Table,
 };
 
-/// The table of Tasks.
 #[derive(Clone)]
 pub struct Tasks {
     pub(super) table: Table,
@@ -34,14 +33,13 @@ pub struct Tasks {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// A Task with what callers do not see of it.
+/// A Task and its internal state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskRecord {
-    /// The Task.
     pub task: Task,
-    /// Which lane it queues in when it is due.
+    /// The lane for the Task when it is due.
     pub queue: Lane,
-    /// Its run, once it has begun.
+    /// Its run, once it has started.
     pub run: Option<Run>,
     /// Lambda's id of the run, once its outcome is known.
     pub request_id: Option<String>,
@@ -50,29 +48,26 @@ pub struct TaskRecord {
 /// A due Task that may be claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// Its id.
     pub id: ObjectId,
-    /// The Function that it runs.
     pub function: FunctionName,
-    /// Where it waits for its turn.
+    /// The lane that it is in.
     pub lane: QueueLane,
-    /// Its place there: candidates of all lanes are claimed in this order.
+    /// Its position there: candidates of all lanes are claimed in this order.
     pub key: ReadyKey,
 }
 
-/// What became of a request to cancel.
+/// The result of a request to cancel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelOutcome {
     /// It will never run.
     Canceled,
-    /// There is no such Task.
+    /// The Task does not exist.
     Unknown,
-    /// It stands elsewhere already.
+    /// It has another status already.
     NotNew(TaskStatus),
 }
 
 impl Tasks {
-    /// Reads one, strongly consistent.
     pub async fn get(&self, id: ObjectId) -> Result<Option<TaskRecord>, StoreError> {
         let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(None) };
         match self.table.get("read the task", &partition, &id.to_string()).await? {
@@ -81,8 +76,7 @@ impl Tasks {
         }
     }
 
-    /// The Functions that have, or had, a ready lane of their own: also those that were deleted since, or that have
-    /// no Task there now.
+    /// The Functions that have, or had, their own ready lane, including deleted ones and those without Tasks in it.
     pub async fn own_lanes(&self) -> Result<Vec<FunctionName>, StoreError> {
         self.own_lanes.all().await
     }

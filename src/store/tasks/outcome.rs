@@ -1,4 +1,4 @@
-//! How runs end. Only the attempt that a Task belongs to can end it.
+//! Records the outcomes of runs. Only the attempt that holds a Task can end it.
 
 use tasklane_model::{Lane, ObjectId, Task, TaskError, TaskStatus, Timestamp};
 
@@ -14,7 +14,7 @@ use crate::{
 use super::row;
 
 impl Tasks {
-    /// `inProgress → complete`. `false`: the Task is no longer this attempt's.
+    /// `inProgress → complete`. `false` if the Task no longer belongs to this attempt.
     pub async fn complete(
         &self,
         id: ObjectId,
@@ -34,7 +34,7 @@ impl Tasks {
         }
     }
 
-    /// `inProgress → failed`, with its event not published yet. A message longer than 32 KB is cut. `false`: the Task no
+    /// `inProgress → failed`, with its event unpublished. A message longer than 32 KB is cut. `false` if the Task no
     /// longer belongs to this attempt.
     pub async fn fail(
         &self,
@@ -52,7 +52,7 @@ impl Tasks {
             .set("laneKey", text(timed(now, id)));
         match self.table.update("fail the task", &partition, &id.to_string(), change).await? {
             Written::Done(_) => Ok(true),
-            // The ticker fails a Task with the same attempt, and an error of its own: then this was not our write.
+            // The ticker may have failed the Task with the same attempt and another error: then this was not our write.
             Written::Refused(Some(row)) => {
                 Ok(is_ours(&row, attempt, TaskStatus::Failed)?
                     && row.optional_json::<TaskError>("error")? == Some(error))
@@ -61,7 +61,8 @@ impl Tasks {
         }
     }
 
-    /// `inProgress → retried`, and adds `next`, in one transaction. `false`: the Task is no longer this attempt's.
+    /// `inProgress → retried`, and adds `next`, in one transaction. `false` if the Task no longer belongs to this
+    /// attempt.
     #[allow(clippy::too_many_arguments)] // one transaction, one call
     pub async fn retry(
         &self,
@@ -103,7 +104,7 @@ impl Tasks {
     }
 }
 
-/// What every end of a run has in common.
+/// The common part of all ends of a run.
 fn ended(status: TaskStatus, attempt: &AttemptToken, request_id: Option<&str>, now: Timestamp) -> Change {
     Change::new()
         .set("status", text(status.as_str()))
@@ -113,14 +114,14 @@ fn ended(status: TaskStatus, attempt: &AttemptToken, request_id: Option<&str>, n
         .when(held_by(attempt))
 }
 
-/// The Task is in progress, and it is this attempt that holds it.
+/// The Task is in progress and held by this attempt.
 pub(super) fn held_by(attempt: &AttemptToken) -> Condition {
     Condition::new("#status = :running AND #attempt = :attempt")
         .with("running", text(TaskStatus::InProgress.as_str()))
         .with("attempt", text(attempt.as_str()))
 }
 
-/// Whether the row ended that way by this attempt: our own write, whose answer was lost.
+/// Whether this attempt ended the row in this way: our own write, whose response was lost.
 fn is_ours(row: &Row, attempt: &AttemptToken, status: TaskStatus) -> Result<bool, StoreError> {
     Ok(row::attempt(row)?.as_ref() == Some(attempt) && row.parse::<TaskStatus>("status")? == status)
 }

@@ -1,4 +1,4 @@
-//! The queue: which Task is next, and who gets it.
+//! The queue: finds the next Tasks and claims them.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tasklane_model::{Lane, TaskStatus, Timestamp};
@@ -14,24 +14,24 @@ use crate::{
 
 use super::{create::running, row};
 
-/// How many partitions of the index are read at once, of each lane and of all lanes: each read may need a connection of
-/// its own, and a process has few descriptors. There may be as many lanes as Functions, each in as many parts as there
-/// are shards.
+/// How many partitions of the index are read at once, of each lane and of all lanes: each read may need its own
+/// connection, and file descriptors are limited. There may be as many lanes as Functions, each with as many parts as
+/// there are shards.
 const LANES_AT_ONCE: usize = 8;
 const SHARDS_AT_ONCE: usize = 8;
 
 impl Tasks {
-    /// The first due Tasks of these lanes together, at most `limit`, best first. On AWS the index may lag behind by
-    /// some milliseconds: a candidate may be gone, a fresh Task may not show yet.
+    /// The first due Tasks of all of these lanes, at most `limit`, best first. On AWS the index may lag behind by some
+    /// milliseconds: a candidate may be gone, and a new Task may not be visible yet.
     pub async fn heads(&self, lanes: &[QueueLane], limit: usize) -> Result<Vec<Candidate>, StoreError> {
-        // Collected first: a stream of closures that borrow is not general enough for the compiler.
+        // Collected first, because the compiler does not accept a stream of closures that borrow here.
         let heads: Vec<_> = lanes.iter().map(|lane| self.heads_of(lane, limit)).collect();
         let heads = stream::iter(heads).buffered(LANES_AT_ONCE).try_collect::<Vec<_>>();
         let mut candidates: Vec<_> = heads.await?.into_iter().flatten().collect();
         candidates.sort_by(|a, b| a.key.cmp(&b.key));
         candidates.truncate(limit);
-        // Here, and not when they are claimed: claims that are sent together would not leave in their order if one of them
-        // had to look its day up first, or two of them the same one.
+        // Looked up here rather than at the claim: concurrent claims would not be sent in order if one of them had to
+        // look up its day first, or two of them the same day.
         for candidate in &candidates {
             self.days.partition_of(candidate.id).await?;
         }
@@ -43,7 +43,7 @@ impl Tasks {
         rows.iter().map(|row| candidate(lane, row)).collect()
     }
 
-    /// `new → inProgress`, by `run`. `None`: another runner has it, or it left this lane.
+    /// `new → inProgress`, by `run`. `None` if another runner has it, or it has left this lane.
     pub async fn claim(
         &self,
         candidate: &Candidate,
@@ -68,7 +68,7 @@ impl Tasks {
         }
     }
 
-    /// Moves a due Task from the shared lane to its Function's own. `false`: it is no longer in the shared lane.
+    /// Moves a due Task from the shared lane to its Function's own. `false` if it is no longer in the shared lane.
     pub async fn move_to_own_lane(&self, candidate: &Candidate) -> Result<bool, StoreError> {
         let Some((partition, shard)) = self.days.partition_of(candidate.id).await? else { return Ok(false) };
         self.own_lanes.register(Lane::Own, &candidate.function).await?;
@@ -85,8 +85,8 @@ impl Tasks {
         }
     }
 
-    /// What the index holds of a lane, all shards together, in the lane's order: the first `limit`, or all of it;
-    /// only what stands before `below`, when that is given.
+    /// The index's rows of a lane, over all shards and in the lane's order: the first `limit`, or all of them, and only
+    /// those before `below`, if given.
     pub(super) async fn lane_rows(
         &self,
         lane: &IndexLane<'_>,

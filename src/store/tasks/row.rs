@@ -1,4 +1,4 @@
-//! A Task as a row.
+//! Converts Tasks to rows and back.
 
 use tasklane_model::{FunctionName, Json, Lane, ObjectId, Tags, Task, TaskError, TaskOrigin};
 
@@ -8,7 +8,7 @@ use crate::{
     row::{NewRow, Row, json, number, text, time},
 };
 
-/// A Task's row, but for its lane and its run.
+/// A Task's row, without its lane and its run.
 pub(crate) fn of_task(partition: &str, task: &Task, queue: Lane) -> NewRow {
     let mut row = NewRow::new(partition, task.id);
     row.set("function", text(task.function_name.as_str()));
@@ -33,7 +33,7 @@ pub(crate) fn of_task(partition: &str, task: &Task, queue: Lane) -> NewRow {
     row
 }
 
-/// A `new` Task's row, in the waiting lane or in its ready lane.
+/// The row of a `new` Task, in the waiting lane or its ready lane.
 pub(crate) fn of_new_task(
     (partition, shard): &(String, u8),
     task: &Task,

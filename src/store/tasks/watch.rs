@@ -1,4 +1,4 @@
-//! What the ticker watches: Tasks that come due, runs whose lease is over, failures whose event is not out yet.
+//! The ticker's queries: Tasks that become due, runs with an expired lease, failures with an unpublished event.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tasklane_model::{ObjectId, Priority, TaskStatus, Timestamp};
@@ -13,22 +13,22 @@ use crate::{
 
 use super::{queue::in_lane, row};
 
-/// How many rows are moved at once.
+/// How many rows are changed at once.
 const AT_ONCE: usize = 8;
 
-/// What came of a promotion.
+/// The result of a promotion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Promoted {
     /// How many Tasks it made ready.
     pub moved: usize,
-    /// How many it found ready already: by another ticker, or by its own write, whose answer was lost and which was sent
-    /// again. Nobody can tell which, so nobody else may have woken a dispatcher for them.
+    /// How many Tasks were ready already: either another ticker promoted them, or the response to our own write was
+    /// lost and the SDK repeated it. In the second case no other process has woken a dispatcher for them.
     pub found_ready: usize,
 }
 
 impl Tasks {
-    /// Moves Tasks that came due from the waiting lane to their ready lanes, the earliest first. Looks at `limit` of
-    /// them at most; another ticker may have moved some meanwhile.
+    /// Moves due Tasks from the waiting lane to their ready lanes, earliest first. Examines at most `limit` of them;
+    /// another ticker may have moved some.
     pub async fn promote_due(&self, now: Timestamp, limit: usize) -> Result<Promoted, StoreError> {
         let rows = self.lane_rows(&IndexLane::Waiting, Some(&first_after(now)), Some(limit)).await?;
         let moves = rows.into_iter().map(|row| async move { self.promote(&row).await });
@@ -39,18 +39,18 @@ impl Tasks {
         moved.try_fold(Promoted::default(), add).await
     }
 
-    /// When the first of the waiting Tasks is due.
+    /// When the first waiting Task is due.
     pub async fn earliest_waiting(&self) -> Result<Option<Timestamp>, StoreError> {
         let rows = self.lane_rows(&IndexLane::Waiting, None, Some(1)).await?;
         rows.first().map(lane_time).transpose()
     }
 
-    /// Tasks in progress whose lease is over, the oldest first, at most `limit`.
+    /// At most `limit` Tasks in progress with an expired lease, oldest first.
     pub async fn expired_runs(&self, now: Timestamp, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
         let rows = self.lane_rows(&IndexLane::Running, Some(&first_after(now)), Some(limit)).await?;
         let mut records = self.records_of(&rows).await?;
         let lease = |record: &TaskRecord| record.run.as_ref().map(|run| run.lease_expires);
-        // The index lags behind the rows, so the rows decide.
+        // The index lags behind the rows, so check the rows.
         records.retain(|record| {
             record.task.status == TaskStatus::InProgress && lease(record).is_some_and(|lease| lease <= now)
         });
@@ -70,7 +70,7 @@ impl Tasks {
         Ok(records)
     }
 
-    /// Failed Tasks whose event was not acknowledged yet, the oldest first, at most `limit`.
+    /// At most `limit` failed Tasks with an unacknowledged event, oldest first.
     pub async fn unpublished(&self, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
         let rows = self.lane_rows(&IndexLane::Unpublished, None, Some(limit)).await?;
         let mut read = self.rows_of(&rows).await?;
@@ -81,11 +81,11 @@ impl Tasks {
         Ok(records)
     }
 
-    /// Notes that the event of a failed Task was acknowledged. Noting it twice is noting it once.
+    /// Notes that the event of a failed Task was acknowledged. Idempotent.
     pub async fn mark_published(&self, id: ObjectId) -> Result<(), StoreError> {
         let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(()) };
         let change = Change::new()
-            // Only now: a record must not expire before its event is out.
+            // Not before, because a record must not expire before its event is published.
             .set_some(EXPIRES, self.expiry(self.clock.now()))
             .remove("lane")
             .remove("laneKey")
@@ -120,14 +120,14 @@ impl Tasks {
         self.rows_of(rows).await?.iter().map(row::read).collect()
     }
 
-    /// The rows that the index points at, strongly consistent.
+    /// The rows that the index refers to, strongly consistent.
     async fn rows_of(&self, rows: &[Row]) -> Result<Vec<Row>, StoreError> {
         let keys = rows.iter().map(|row| Ok((row.text("pk")?.to_owned(), row.text("sk")?.to_owned())));
         self.table.get_all("read the tasks", keys.collect::<Result<Vec<_>, StoreError>>()?).await
     }
 }
 
-/// What stands before every place of a later time, and after every place of this one.
+/// A key that sorts after all keys of this time and before all later ones.
 fn first_after(now: Timestamp) -> String {
     format!("{}/", time_key(now))
 }

@@ -1,6 +1,6 @@
-//! What the engine promises while its clock is set forward and back, by an hour or by a day.
+//! Contract tests with a clock that is set forward and back, by an hour or by a day.
 //!
-//! A clock that goes wrong may cost time, and a run that it makes look dead. It must not cost a Task, or run one twice.
+//! A wrong clock may cost time, or a run that it makes look dead. It must not lose a Task or run one twice.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,7 +11,7 @@ use tasklane_testing::World;
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 
-/// How often each Task was invoked; panics when one was more than once.
+/// The number of invocations. Panics if a Task was invoked more than once.
 fn invoked(world: &World) -> usize {
     let calls = world.lambda.calls();
     let tasks: BTreeSet<_> = calls.iter().map(|call| call.correlation).collect();
@@ -30,7 +30,7 @@ async fn tasks_that_are_due_run_whichever_way_the_clock_jumps() {
     world.function("hello", FunctionOptions::default()).await;
     let mut ids = BTreeSet::new();
     for seconds in [0, HOUR, -DAY, DAY, -2 * DAY, 3 * DAY] {
-        // Created before the jump and claimed after it, or the other way round.
+        // Created before the jump and claimed after it, or vice versa.
         world.lambda.take("hello", Duration::from_millis(50));
         let before = world.task("hello").await;
         world.clock.jump(seconds);
@@ -110,7 +110,7 @@ async fn no_occurrence_of_a_schedule_runs_twice_whichever_way_the_clock_jumps() 
 
     world.clock.jump(DAY);
     minutes(1).await;
-    // One for all that were missed, and those of the minute.
+    // One for all that were missed, and those of the current minute.
     let forward = occurrences().await;
     assert!((before + 1..=before + 3).contains(&forward), "{before}, then {forward}");
 

@@ -1,4 +1,4 @@
-//! What the engine promises (contract §4), on a clock that jumps.
+//! Tests of the contract's promises about Tasks (§4), on a clock that jumps.
 
 // An error in a test's helper fails the test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -379,7 +379,7 @@ async fn a_schedule_that_starts_now_has_its_first_task_now_though_no_ticker_is_t
 async fn a_ticker_that_sleeps_is_told_of_a_new_schedule() {
     let world = World::running(5).await;
     world.function("hello", FunctionOptions::default()).await;
-    // Nothing is due: the ticker sleeps for as long as it ever does.
+    // Nothing is due, so the ticker sleeps for its longest time.
     tokio::time::sleep(Duration::from_secs(7)).await;
     let first = world.now();
     schedule(&world, 1).await;

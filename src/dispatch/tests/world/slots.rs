@@ -1,4 +1,4 @@
-//! Which slots a process keeps, which it gives back, and who is told.
+//! Tests which slots a process keeps, which it returns, and who is woken.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -22,7 +22,7 @@ async fn function(world: &World, name: &str) -> Function {
     world.store.functions.get(&FunctionName::parse(name).unwrap()).await.unwrap().unwrap().value
 }
 
-/// How many slots of direct executions are held.
+/// How many slots for direct executions are held.
 async fn held(world: &World) -> u16 {
     world.store.slots.held(&SlotScope::Direct, world.now()).await.unwrap()
 }
@@ -38,7 +38,7 @@ async fn an_idle_slot_stays_for_the_next_run_while_few_are_held() {
     world.function("hello", public()).await;
     execute(&world).await;
     assert_eq!(held(&world).await, 1);
-    // Its lease lasts for the run, its grace, and half a minute in which the next may start.
+    // Its lease covers the run, its grace, and half a minute in which the next run may start.
     let time_limit = function(&world, "hello").await.time_limit().as_duration();
     tokio::time::sleep(time_limit + Duration::from_secs(60)).await;
     assert_eq!(held(&world).await, 0);
@@ -105,13 +105,13 @@ async fn somebody_waits_only_where_every_slot_was_held() {
 #[tokio::test(start_paused = true)]
 async fn the_end_of_a_direct_execution_wakes_a_dispatcher_only_where_the_functions_own_limit_was_reached() {
     for (limit, wakes) in [(None, false), (Some(1), true), (Some(2), false)] {
-        // The only slot of direct executions: no queued Task waits for it.
+        // The only slot for direct executions; no queued Task waits for it.
         let world = World::at_rest(1).await;
         let own = limit.map_or_else(FunctionOptions::default, limited);
         world.function("hello", FunctionOptions { concurrency_limit: own.concurrency_limit, ..public() }).await;
         let woken = world.woken.notified();
         execute(&world).await;
-        // Nobody was refused, but nobody can know that.
+        // No dispatcher was refused, but the process cannot know that.
         let woken = tokio::time::timeout(Duration::from_secs(1), woken).await;
         assert_eq!(woken.is_ok(), wakes, "a limit of {limit:?}");
     }
@@ -189,7 +189,7 @@ async fn a_lowered_limit_holds_for_processes_that_leased_under_the_higher_one() 
     let acquired = async |world: &World, function| {
         matches!(world.slots.acquire_direct(function).await.unwrap(), Acquired::Granted(_))
     };
-    // Each leases one, uses it, and is free to use it again.
+    // Each leases one slot, uses it, and keeps it for another run.
     assert!(acquired(&world, &before).await && acquired(&other, &before).await);
     let change = FunctionChange { options: limited(1), ..FunctionChange::default() };
     world.service.update_function("narrow", change).await.unwrap();
