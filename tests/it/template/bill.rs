@@ -49,7 +49,7 @@ fn the_idle_bill_lists_every_cost_and_stays_below_three_dollars() {
     assert_eq!(line("alarms").1, "6 × $0.10");
     assert_eq!(line("key").1, "1 × $1.00");
     let cents: f64 = bill.iter().filter(|(line, ..)| !line.starts_with("**")).map(|(.., price)| price * 100.0).sum();
-    assert_eq!(cents.round(), (line("**together**").2 * 100.0).round(), "the lines do not add up");
+    assert_eq!(cents.round(), (line("**total**").2 * 100.0).round(), "the lines do not add up");
     assert!(cents <= 300.0, "{cents}");
 }
 
