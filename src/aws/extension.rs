@@ -61,8 +61,8 @@ impl ExtensionsApi {
         Ok(Self { host, connection })
     }
 
-    /// Registers an extension that is told of each invocation. This must happen before the runtime asks for the first
-    /// one.
+    /// Registers an extension that is notified of each invocation. This must happen before the runtime asks for the
+    /// first invocation.
     pub async fn register(mut self, name: &'static str) -> Result<Extension, ExtensionError> {
         let request = self
             .request(Method::POST, "register")
@@ -181,7 +181,7 @@ mod tests {
         (listener, host)
     }
 
-    /// In one thread, so that only the poll can have sent what has arrived when it returns.
+    /// On one thread, so that only the poll can have sent what has arrived when it returns.
     #[tokio::test]
     async fn registering_sends_its_request_in_the_first_poll() {
         let (listener, host) = listen().await;

@@ -1,4 +1,4 @@
-//! The HTTP clients for AWS: who resolves names, and whose certificates are trusted.
+//! The HTTP clients for AWS: name resolution and trusted certificates.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 

@@ -1,4 +1,4 @@
-//! A deployed stack, put together: the tables, the ports on AWS, and what works with them.
+//! A deployed stack: connects the tables, the ports on AWS, and the parts that use them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,9 +19,9 @@ use super::{
     http_client,
 };
 
-/// Everything of one stack that a process on AWS works with.
+/// Everything of a stack that a process on AWS uses.
 pub struct Stack {
-    /// What the template decided.
+    /// The settings from the template.
     pub settings: StackSettings,
     /// The tables.
     pub store: Store,
@@ -90,17 +90,15 @@ impl Stack {
         Self { settings, store, ports, secrets, core, downloads, in_flight: TaskTracker::new() }
     }
 
-    /// What callers can do.
     pub fn service(&self) -> Service {
         self.core.service.clone()
     }
 
-    /// The slots of this process.
     pub fn slots(&self) -> &Slots {
         &self.core.slots
     }
 
-    /// The HTTP side of the service.
+    /// The HTTP API.
     pub fn router(&self, service: Service) -> Router {
         let authenticator = Authenticator::new(
             Arc::new(self.store.credentials.clone()),
@@ -122,7 +120,7 @@ impl Stack {
         tasklane_http::router(service, Arc::new(authenticator.trusting(issuer)), config, self.in_flight.clone())
     }
 
-    /// Waits for what goes on after its caller was answered.
+    /// Waits for work that continues after its caller was answered.
     pub async fn drain(&self, service: &Service) {
         self.in_flight.close();
         self.in_flight.wait().await;
@@ -133,17 +131,15 @@ impl Stack {
         }
     }
 
-    /// Runs Tasks.
     pub fn dispatcher(&self) -> Dispatcher {
         self.core.dispatcher.clone()
     }
 
-    /// Does what time does.
     pub fn ticker(&self) -> Ticker {
         self.core.ticker.clone()
     }
 
-    /// The Functions, as the hot paths see them.
+    /// The cache of Functions.
     pub fn functions(&self) -> &FunctionDirectory {
         &self.core.functions
     }

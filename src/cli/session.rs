@@ -1,4 +1,4 @@
-//! What a subcommand needs to talk to a service and to show the responses.
+//! The connection of a subcommand to a service, and the display of responses.
 
 use serde::{Serialize, de::DeserializeOwned};
 use tasklane_client::{Client, Listing, Record};

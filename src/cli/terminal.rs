@@ -15,7 +15,7 @@ pub(super) fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(lines.join("\n"))
 }
 
-/// The lines of a text, which `\n`, `\r\n` and `\r` end.
+/// The lines of a text; `\n`, `\r\n` and `\r` are line ends.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).flat_map(|line| line.split('\r'))
 }
@@ -36,7 +36,7 @@ pub(super) fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Whether a terminal acts on the character: C0 except line ends and tabs, DEL, C1, and characters that change the
+/// Whether a terminal interprets the character: C0 except line ends and tabs, DEL, C1, and characters that change the
 /// direction of text or break lines.
 pub(super) fn is_acted_upon(c: char) -> bool {
     match c {

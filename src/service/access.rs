@@ -16,8 +16,8 @@ pub(super) enum Known {
 }
 
 impl Service {
-    /// Checks whether this caller may run the Function, before its input is read. A remembered record never refuses a direct
-    /// execution.
+    /// Checks whether this caller may run the Function, before its input is read. A cached record never refuses a
+    /// direct execution.
     pub async fn may_run(&self, caller: &Caller, name: &str, permission: Permission) -> Result<()> {
         match self.runnable(caller, name, permission, Known::Lately).await {
             Err(_) if permission == Permission::ExecuteTaskFunction => {
@@ -66,7 +66,7 @@ impl Service {
     }
 }
 
-/// A disabled Function runs nothing (27).
+/// A disabled Function cannot run (27).
 pub(super) fn must_be_enabled(function: &Function) -> Result<()> {
     if function.enabled {
         return Ok(());

@@ -1,8 +1,8 @@
-//! Headers that would affect the whole origin, which an API Function shares with the service and with all other Functions.
+//! Headers that affect the whole origin, which an API Function shares with the service and with all other Functions.
 
 use http::{HeaderName, HeaderValue, header};
 
-/// Headers that a browser applies to the origin and not to the answer, and headers that describe the server.
+/// Headers that a browser applies to the whole origin, and headers that describe the server.
 const OF_THE_ORIGIN: [&str; 13] = [
     "accept-ch",
     "alt-svc",
@@ -19,7 +19,8 @@ const OF_THE_ORIGIN: [&str; 13] = [
     "strict-transport-security",
 ];
 
-/// Authentication schemes for which a browser prompts its user in the name of the origin. The service accepts none of them.
+/// Authentication schemes for which a browser asks its user for a password on behalf of the origin. The service accepts
+/// none of them.
 const ASKED_BY_BROWSERS: [&str; 4] = ["basic", "digest", "negotiate", "ntlm"];
 
 /// Whether this header is removed from an answer.
@@ -48,7 +49,7 @@ pub(super) fn without_domain(cookie: HeaderValue) -> HeaderValue {
     }
     let kept = attributes.into_iter().filter(|attribute| !is_domain(attribute));
     let whole = std::iter::once(pair).chain(kept).collect::<Vec<_>>().join(&b';');
-    // A part of a header's value is one.
+    // A part of a valid header value is valid too.
     HeaderValue::from_bytes(&whole).unwrap_or(HeaderValue::from_static(""))
 }
 

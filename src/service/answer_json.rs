@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// The fields of an object in their order, each value as it was written.
+/// The fields of an object in order, with each value as it was written.
 pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
@@ -67,7 +67,7 @@ impl fmt::Display for Kind {
 }
 
 pub(super) fn kind_of(value: &RawValue) -> Kind {
-    // It parsed, so the first byte decides.
+    // It was parsed, so the first byte is decisive.
     match value.get().as_bytes().first() {
         Some(b'{') => Kind::Object,
         Some(b'[') => Kind::Array,

@@ -1,5 +1,5 @@
-//! What an API Function may answer: `{statusCode 200–499, headers?, body?, isBase64Encoded?}` (contract §5, §22), read as
-//! API Gateway reads it, or the same as the head of a stream.
+//! Reads the answer of an API Function: `{statusCode 200–499, headers?, body?, isBase64Encoded?}` (contract §5, §22),
+//! with API Gateway's rules, or the same object as the head of a stream.
 
 use std::borrow::Cow;
 
@@ -39,20 +39,20 @@ pub(super) fn answer_of(result: &[u8]) -> Result<ApiAnswer, String> {
         Some(end) => (&result[..end], Some(Bytes::copy_from_slice(&result[end + END_OF_HEAD.len()..]))),
         None => (result, None),
     };
-    let json = std::str::from_utf8(json).map_err(|_| "the result is no UTF-8".to_owned())?;
+    let json = std::str::from_utf8(json).map_err(|_| "the result is not valid UTF-8".to_owned())?;
     let json = match serde_json::from_str::<&RawValue>(json) {
         Ok(json) => Cow::Borrowed(json),
         // Python writes numbers that JSON cannot express.
         Err(_) => Cow::Owned(
-            Json::returned(json.as_bytes()).map_err(|error| format!("the result is no JSON: {error}"))?.into(),
+            Json::returned(json.as_bytes()).map_err(|error| format!("the result is not valid JSON: {error}"))?.into(),
         ),
     };
     let json = &*json;
     if kind_of(json) != Kind::Object {
-        return Err(format!("the result must be an object with a statusCode, and it is {}", kind_of(json)));
+        return Err(format!("the result must be an object with a statusCode, but it is {}", kind_of(json)));
     }
     let result: Fields<'_> =
-        serde_json::from_str(json.get()).map_err(|error| format!("the result is no JSON: {error}"))?;
+        serde_json::from_str(json.get()).map_err(|error| format!("the result is not valid JSON: {error}"))?;
     let status = match (result.get("statusCode"), &stream) {
         (None, Some(_)) => StatusCode::OK,
         (value, _) => status_of(value)?,
@@ -72,7 +72,7 @@ pub(super) fn answer_of(result: &[u8]) -> Result<ApiAnswer, String> {
 
 fn status_of(value: Option<&RawValue>) -> Result<StatusCode, String> {
     let rule = "statusCode must be a whole number from 200 to 499";
-    let value = value.ok_or_else(|| format!("{rule}, and it is missing"))?;
+    let value = value.ok_or_else(|| format!("{rule}, but it is missing"))?;
     let number = match scalar_of(value) {
         Some(Scalar::Text(text)) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
             text.parse().ok()
@@ -86,11 +86,11 @@ fn status_of(value: Option<&RawValue>) -> Result<StatusCode, String> {
         Some(number) if (200.0..=499.0_f64).contains(&number) && number.fract() == 0.0 => {
             StatusCode::from_u16(number as u16).map_err(|_| rule.to_owned())
         }
-        _ => Err(format!("{rule}, and it is {}", shorten(value.get()))),
+        _ => Err(format!("{rule}, but it is {}", shorten(value.get()))),
     }
 }
 
-/// The headers of an answer, and its announced length, which is used only for HEAD.
+/// The headers of an answer, and its declared length, which is used only for HEAD.
 #[derive(Default)]
 struct Headers {
     headers: HeaderMap,
@@ -104,7 +104,7 @@ fn headers_of(result: &Fields<'_>) -> Result<Headers, String> {
     for field in ["headers", "multiValueHeaders"] {
         let Some(value) = result.get(field).filter(|value| kind_of(value) != Kind::Null) else { continue };
         if kind_of(value) != Kind::Object {
-            return Err(format!("{field} must be an object, and it is {}", kind_of(value)));
+            return Err(format!("{field} must be an object, but it is {}", kind_of(value)));
         }
         let fields: Fields<'_> =
             serde_json::from_str(value.get()).map_err(|error| format!("{field} cannot be read: {error}"))?;
@@ -132,12 +132,12 @@ impl Headers {
                 None => {
                     let kind = kind_of(element);
                     return Err(format!(
-                        "the header '{header_name}' must be a string, a number or a boolean, and it is {kind}"
+                        "the header '{header_name}' must be a string, a number or a boolean, but it is {kind}"
                     ));
                 }
             };
             let value = HeaderValue::try_from(text.as_ref()).map_err(|_| {
-                format!("the header '{header_name}' has a value with characters that no header may hold")
+                format!("the header '{header_name}' has a value with characters that are not allowed in headers")
             })?;
             values.push(value);
         }
@@ -165,14 +165,14 @@ impl Headers {
 fn add_cookies(headers: &mut HeaderMap, value: Option<&RawValue>) -> Result<(), String> {
     let Some(value) = value.filter(|value| kind_of(value) != Kind::Null) else { return Ok(()) };
     if kind_of(value) != Kind::Array {
-        return Err(format!("cookies must be a list of strings, and it is {}", kind_of(value)));
+        return Err(format!("cookies must be a list of strings, but it is {}", kind_of(value)));
     }
     for cookie in serde_json::from_str::<Vec<&RawValue>>(value.get()).unwrap_or_default() {
         let text = match scalar_of(cookie) {
             Some(Scalar::Text(text)) => HeaderValue::try_from(text.as_ref()).ok(),
             _ => None,
         };
-        let cookie = text.ok_or_else(|| "cookies must be a list of strings that a header may hold".to_owned())?;
+        let cookie = text.ok_or_else(|| "cookies must be a list of strings that are valid in a header".to_owned())?;
         headers.append(header::SET_COOKIE, without_domain(cookie));
     }
     Ok(())
@@ -182,7 +182,7 @@ fn body_of(result: &Fields<'_>) -> Result<Bytes, String> {
     let is_base64 = match result.get("isBase64Encoded").map(|flag| (flag.get(), kind_of(flag))) {
         None | Some((_, Kind::Null)) => false,
         Some((flag, Kind::Bool)) => flag == "true",
-        Some((_, kind)) => return Err(format!("isBase64Encoded must be true or false, and it is {kind}")),
+        Some((_, kind)) => return Err(format!("isBase64Encoded must be true or false, but it is {kind}")),
     };
     let Some(body) = result.get("body") else { return Ok(Bytes::new()) };
     match (kind_of(body), is_base64) {
@@ -191,9 +191,9 @@ fn body_of(result: &Fields<'_>) -> Result<Bytes, String> {
         (Kind::Text, true) => BASE64_STANDARD
             .decode(decode(body).as_bytes())
             .map(Bytes::from)
-            .map_err(|error| format!("isBase64Encoded is true, and the body is not base64: {error}")),
-        (kind, true) => Err(format!("isBase64Encoded is true, so the body must be a string, and it is {kind}")),
-        // As the Function wrote it: not a single digit changes.
+            .map_err(|error| format!("isBase64Encoded is true, but the body is not valid base64: {error}")),
+        (kind, true) => Err(format!("isBase64Encoded is true, so the body must be a string, but it is {kind}")),
+        // As the Function wrote it, down to the digits of numbers.
         (_, false) => Ok(Bytes::copy_from_slice(body.get().as_bytes())),
     }
 }

@@ -21,7 +21,7 @@ use super::{ApiCall, passed_headers::is_passed_on};
 
 /// The only route and the only stage.
 const DEFAULT: &str = "$default";
-/// A placeholder where there is no account and no API.
+/// A placeholder, because there is no account and no API.
 const ACCOUNT: &str = "000000000000";
 const API: &str = "tasklane";
 

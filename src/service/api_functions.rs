@@ -49,11 +49,11 @@ pub struct ApiAnswer {
     pub headers: HeaderMap,
     /// Its body; empty where the status allows none.
     pub body: Bytes,
-    /// The length that the Function announced. It matters only where no body is sent and one would be for GET.
+    /// The length that the Function declared. It only matters for answers without a body that would have one for GET.
     pub length: Option<u64>,
 }
 
-/// The most that Lambda takes as a payload, in bytes: 6 MB.
+/// The largest payload that Lambda accepts, in bytes: 6 MB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const MAX_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 

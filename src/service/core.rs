@@ -1,4 +1,4 @@
-//! The engine of one process: the service and the loops beside it, wired together.
+//! The engine of one process: the service and its background loops.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Service, Settings};
 
-/// Everything that works on Tasks in one process. The parts share their slots and what they remember of Functions, so
-/// that each sees at once what another did.
+/// Everything that works on Tasks in one process. The parts share their slots and their cache of Functions, so that
+/// each immediately sees the changes of the others.
 #[derive(Clone)]
 pub struct Core {
     /// What callers can do.
@@ -21,27 +21,26 @@ pub struct Core {
     pub dispatcher: Dispatcher,
     /// Makes Tasks due, and cleans up after dead processes.
     pub ticker: Ticker,
-    /// The slots that this process leased.
     pub slots: Arc<Slots>,
-    /// The Functions, as the hot paths see them.
+    /// The cache of Functions.
     pub functions: Arc<FunctionDirectory>,
 }
 
-/// How much may run at once, and on whose behalf it runs.
+/// How much may run at once, and which process holds it.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// The name under which this process holds runs and slots.
     pub holder: RunnerId,
     /// Whether other processes lease slots too.
     pub policy: SlotPolicy,
-    /// How many runs all processes together may have in progress.
+    /// The most runs at once in all processes together.
     pub slots: SlotLimits,
-    /// How many runs the dispatcher of this process may have in progress; as many as there are slots when absent.
+    /// The most runs at once of this process's dispatcher; `None` for as many as there are slots.
     pub runs_per_dispatcher: Option<usize>,
 }
 
 impl Core {
-    /// Wires the parts together. `secrets` seals the secrets of credentials. Starts nothing, and makes no call.
+    /// Connects the parts. `secrets` seals the secrets of credentials. Starts nothing and makes no calls.
     pub fn assemble(
         store: Store,
         ports: Ports,
@@ -63,7 +62,7 @@ impl Core {
     }
 
     /// Starts the loops of the dispatcher and the ticker, which run until `stop`. `woken` tells the dispatcher that a
-    /// Task may be ready, `changed` tells the ticker that something may come due earlier than it knew.
+    /// Task may be ready; `changed` tells the ticker that something may be due earlier than it expected.
     pub fn spawn_loops(&self, loops: &TaskTracker, stop: &CancellationToken, woken: Arc<Notify>, changed: Arc<Notify>) {
         let (dispatcher, stopped) = (self.dispatcher.clone(), stop.clone());
         loops.spawn(async move { dispatcher.run_until(&stopped, &woken).await });

@@ -168,7 +168,7 @@ impl Service {
     /// if the credential itself was revoked before. 16 when there is nothing to revoke.
     pub async fn revoke_credential(&self, id: ObjectId, descendants: bool) -> Result<Revoked> {
         let credentials = &self.inner.store.credentials;
-        // The credential first: then only existing descendants can create new ones.
+        // The credential first: after that, only existing descendants can create new ones.
         let itself = credentials.revoke(id).await?;
         let mut revoked = Revoked { affected_records: u64::from(itself), descendants: Vec::new() };
         loop {
@@ -199,7 +199,7 @@ fn too_many_ancestors() -> Error {
     Error::new(
         ErrorKind::IllegalArgument,
         format!(
-            "The credential that you use was created with one that was created with another, and so on, {} times: use \
+            "Your credential is at the end of a chain of {} credentials, each created with the one before: use \
              one of those.",
             Lineage::MOST_ANCESTORS
         ),

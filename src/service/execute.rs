@@ -1,9 +1,10 @@
 //! Direct execution: a Task that runs at once, bypassing the queue, while its caller waits (contract §4).
 //!
-//! It has three phases: `reserve` checks the Function and takes a slot, `begin` writes the Task, and `run_reserved` runs
-//! it and answers. The first works with a Function that may be two seconds old, which costs no read. `begin` reads the
-//! Function while it writes the Task; if it changed, nothing runs, the Task is withdrawn, and the execution starts
-//! over with a fresh read. `docs/architecture.md` says what other callers can see of that.
+//! It has three phases: `reserve` checks the Function and takes a slot, `begin` writes the Task, and `run_reserved`
+//! runs it and answers. The first phase uses a Function from the cache, up to two seconds old, which saves a read.
+//! `begin` reads the Function while it writes the Task. If the Function has changed, nothing runs, the Task is
+//! withdrawn, and the execution starts again with a fresh read. `docs/architecture.md` says what other callers can see
+//! of that.
 
 use std::{sync::Arc, time::Duration};
 
@@ -43,10 +44,10 @@ struct Reservation {
 }
 
 impl Service {
-    /// Runs a Function and answers with the value that it returned. 104 and 10 by its permission mode (contract §6), 27
-    /// when it is disabled, 1403, 1404, 1405, and 1406 when the code threw.
+    /// Runs a Function and returns its result. 104 and 10 by its permission mode (contract §6), 27 when it is disabled,
+    /// 1403, 1404, 1405, and 1406 when the code threw.
     pub async fn execute(&self, caller: &Caller, function: &str, data: Option<Json>) -> Result<Executed> {
-        // The remembered Function may start an execution, but refuses none: the second round works with a fresh read.
+        // A cached Function may start an execution but never refuse one: the second attempt uses a fresh read.
         let mut known = Known::Lately;
         loop {
             if let Some(reserved) = self.reserve(caller, function, data.as_ref(), known).await? {
@@ -54,7 +55,7 @@ impl Service {
                 let id = task.id;
                 let span = info_span!("run", task = %id, function = %reserved.function.name);
                 let this = self.clone();
-                // A caller who hangs up must not lose the run's outcome: the Task reaches a true state all the same.
+                // The outcome is recorded even if the caller hangs up.
                 let run = async move { this.run_reserved(reserved, task, known).await }.instrument(span);
                 if let Some(executed) = self.answer_of(run, |patience| still_running(patience, id)).await? {
                     return Ok(executed);
@@ -64,7 +65,7 @@ impl Service {
         }
     }
 
-    /// The first phase: checks that this caller may execute the Function now, and takes a slot. `None`: the remembered
+    /// The first phase: checks whether this caller may execute the Function now, and takes a slot. `None` if the cached
     /// Function refuses, which a fresh read has to confirm.
     async fn reserve(
         &self,
@@ -86,8 +87,8 @@ impl Service {
         Ok(Some(Reservation { function, slot, _admission: admission }))
     }
 
-    /// The second and the third phase: writes the Task, then runs it. `None`: the Function changed since it was `known`;
-    /// nothing ran, and the Task is gone.
+    /// The second and the third phase: writes the Task, then runs it. `None` if the Function has changed since it was
+    /// read; then nothing ran, and the Task is gone.
     async fn run_reserved(&self, reserved: Reservation, task: Task, known: Known) -> Result<Option<Executed>> {
         let Reservation { function, slot, _admission } = reserved;
         let run = new_run(&self.inner.ports, self.inner.slots.holder(), function.time_limit());
@@ -137,7 +138,7 @@ impl Service {
         }
     }
 
-    /// Writes the Task. `false`: the Function is no longer what it was known to be, and the Task is withdrawn.
+    /// Writes the Task. `false` if the Function has changed; then the Task is withdrawn.
     async fn begin(&self, function: &Function, task: &Task, run: &Run, known: Known) -> Result<bool> {
         let written = self.inner.store.tasks.create_running(task, run);
         if known == Known::Now {
@@ -166,13 +167,15 @@ impl Service {
                 this.give_idle_slots_back().await;
             });
         } else {
-            // Freed before the answer, because the caller may execute again at once. Giving it back to others can wait.
+            // Freed before the answer, because the caller may execute again immediately. Returning it to other
+            // processes can wait.
             drop(slot);
             self.inner.background.spawn(async move { this.give_idle_slots_back().await });
         }
     }
 
-    /// Returns idle slots to the other processes, and wakes a dispatcher if one may wait for the Function's own limit.
+    /// Returns idle slots to the other processes, and wakes a dispatcher if one may be waiting for the Function's own
+    /// limit.
     async fn give_idle_slots_back(&self) {
         if self.inner.slots.give_back(Idle::Scarce).await {
             self.wake(Wakeup::NOW).await;

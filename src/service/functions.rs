@@ -81,7 +81,7 @@ impl Service {
         let now = self.inner.ports.clock.now();
         let deployment = match self.deploy(&spec, Some(code), None).await {
             Ok(deployment) => deployment,
-            // Another process may have created it meanwhile and caused this; then the caller learns that.
+            // If another process created it meanwhile and caused the error, the caller should learn that.
             Err(error) => {
                 let created_elsewhere = self.inner.store.functions.get(&spec.name).await?.is_some();
                 return Err(if created_elsewhere { taken(&spec.name) } else { error });
@@ -118,7 +118,7 @@ impl Service {
                 let spec = FunctionSpec { name: new.name.clone(), configuration: new.configuration.clone() };
                 new.deployment = match self.deploy(&spec, change.code.clone(), Some(&old.deployment)).await {
                     Ok(deployment) => deployment,
-                    // Another process may have changed or deleted it meanwhile; then its current state decides.
+                    // If another process changed or deleted it meanwhile, its current state is decisive.
                     Err(error) if self.stored_function(name).await?.revision == revision => return Err(error),
                     Err(_) => {
                         self.again(&mut tries).await?;
@@ -148,8 +148,8 @@ impl Service {
     pub async fn delete_function(&self, name: &str) -> Result<AffectedRecords> {
         let name = self.stored_function(name).await?.value.name;
         let _turn = self.turn_to_change(&name).await?;
-        // The record first. If the second step fails, the Lambda function that is left is never called, and a later
-        // creation of the same name takes it over. The other order could leave a Function that cannot run.
+        // The record first. If the second step fails, the Lambda function that is left is never called, and is reused
+        // when the name is created again. The other order could leave a Function that cannot run.
         if !self.inner.store.functions.delete(&name).await? {
             return Err(Error::unknown("function", name));
         }
@@ -185,7 +185,8 @@ impl Service {
         }
     }
 
-    /// A deployment of a Function that another process deleted meanwhile may have recreated the Lambda function.
+    /// If another process deleted a Function during a deployment, the deployment may have recreated the Lambda
+    /// function.
     async fn remove_if_deleted(&self, function: &Function) -> Result<()> {
         if self.inner.store.functions.get(&function.name).await?.is_none()
             && let Err(error) = self.inner.ports.lambda.remove(&function.name).await
@@ -222,14 +223,14 @@ impl Service {
         self.wake(Wakeup::NOW).await;
     }
 
-    /// Retires the versions up to `old` in Lambda. The turn ends only then: a change back to `old` would deploy it again,
-    /// which must not happen while it is being retired.
+    /// Retires the versions up to `old` in Lambda. The turn ends only after that: changing back to `old` would deploy
+    /// it again, which must not happen while it is being retired.
     fn retire_in_background(&self, old: Function, turn: Turn) {
         let this = self.clone();
         self.inner.background.spawn(async move {
             let _turn = turn;
             if let Err(error) = this.inner.ports.lambda.retire(&old.name, &old.deployment).await {
-                warn!(function = %old.name, %error, "older deployments were not retired; the next change tries again");
+                warn!(function = %old.name, %error, "older deployments were not retired; the next change will try again");
             }
         });
     }
@@ -245,5 +246,5 @@ fn must_be_offered(runtime: &Runtime) -> Result<()> {
 }
 
 fn taken(name: &FunctionName) -> Error {
-    Error::new(ErrorKind::ResourceAlreadyExists, format!("There is a function '{name}' already."))
+    Error::new(ErrorKind::ResourceAlreadyExists, format!("The function '{name}' already exists."))
 }

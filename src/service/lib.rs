@@ -1,8 +1,8 @@
 //! Everything that callers can do, one file per capability.
 //!
-//! The methods take parsed values and return the contract's [`tasklane_model::Error`]. axum is not known here; headers and
-//! status codes are, because an API Function is an HTTP endpoint. Global permissions (contract §3) are checked by the
-//! layer that admits callers; permission modes (§6) depend on the Function and are checked here.
+//! The methods take parsed values and return the contract's [`tasklane_model::Error`]. They do not depend on axum, but
+//! they do use headers and status codes, because an API Function is an HTTP endpoint. Global permissions (contract §3)
+//! are checked by the layer that admits callers; permission modes (§6) depend on the Function and are checked here.
 
 mod access;
 mod anonymous;
@@ -50,7 +50,7 @@ use tracing::warn;
 
 use self::{anonymous::AnonymousRuns, lists::Lists, recorder::Recorder, turns::Turns};
 
-/// The service: shared by every handler, cheap to clone.
+/// The service, shared by all handlers. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {
     inner: Arc<Inner>,
@@ -114,7 +114,7 @@ impl Service {
         self.inner.background.reopen();
     }
 
-    /// Does work for a caller who waits. When the caller cannot wait any longer, the answer is `late`, and the work
+    /// Does work for a caller who is waiting. If the caller cannot wait any longer, the answer is `late`, and the work
     /// continues.
     async fn answer_of<T: Send>(
         &self,
@@ -140,7 +140,7 @@ impl Service {
     /// Tells the ticker that a Schedule was created or deleted.
     async fn schedules_changed(&self) {
         if let Err(error) = self.inner.ports.wakeups.schedules_changed().await {
-            warn!(%error, "the ticker was not told of a schedule; its next tick finds it");
+            warn!(%error, "the ticker was not told about a schedule; its next tick will find it");
         }
     }
 }

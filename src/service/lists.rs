@@ -1,7 +1,7 @@
-//! Lists that have to read records take turns: one at a time for each caller.
+//! Makes lists that have to read records take turns: one at a time for each caller.
 //!
-//! The filter decides how much work a list is, and the caller decides how many lists there are. So a list that has to look
-//! into records waits for the caller's other lists, and for nobody else's.
+//! The filter determines how much work a list is, and the caller determines how many lists there are. So a list that
+//! has to read records waits for the caller's other lists, but not for those of others.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Service;
 
-/// How many lists of one caller there may be, including the one in progress.
+/// The most lists of one caller, including the one in progress.
 const MOST: usize = 100;
 /// How long a list waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,22 +36,22 @@ struct Queue {
     lists: usize,
 }
 
-/// The right to look through a list, until this is dropped.
+/// The right to read the records of a list, until this is dropped.
 pub(super) struct Turn<'a> {
-    // Dropped before its place.
+    // Declared first, because it must be dropped before the place.
     _turn: OwnedSemaphorePermit,
     _place: Place<'a>,
 }
 
-/// A place among the lists of a caller.
+/// A place in the queue of a caller's lists.
 struct Place<'a> {
     lists: &'a Lists,
     asker: Asker,
 }
 
 impl Service {
-    /// Waits until this list may be looked through; returns at once if no record has to be looked into. 1505 when this
-    /// caller has too many lists, or they take too long.
+    /// Waits for this list's turn; returns immediately if no record has to be read. 1505 when this caller has too many
+    /// lists, or they take too long.
     pub(super) async fn turn_of(&self, caller: &Caller, query: &Query) -> Result<Option<Turn<'_>>> {
         if !query.looks_into_records() {
             return Ok(None);
@@ -106,7 +106,7 @@ impl Drop for Place<'_> {
 }
 
 fn too_many() -> Error {
-    let message = "Too many of your lists with a filter or a sort are being looked through. Ask for fewer at once.";
+    let message = "Too many of your lists with a filter or a sort are in progress. Request fewer at once.";
     Error::new(ErrorKind::TooManyRequests, message)
 }
 

@@ -19,10 +19,10 @@ pub struct LogsAnswer {
     pub data: Vec<LogLine>,
 }
 
-/// The maximum size of a page that exceeds its limit, in bytes: on AWS one answer carries at most 6 MB.
+/// The largest size of a page that exceeds its limit, in bytes: on AWS a response can have at most 6 MB.
 const LONGEST_PAGE: usize = 4 << 20;
 
-/// How long after the end of a run its last lines may be stamped.
+/// How long after the end of a run its last lines may have their time stamp.
 const STRAGGLERS: Duration = Duration::from_secs(60);
 
 impl Service {
@@ -146,7 +146,7 @@ mod tests {
         LogLine { timestamp: Timestamp::from_millis(millis).unwrap(), message }
     }
 
-    /// The times of the lines of a page, in a log of these lines, that begins `from` this time.
+    /// The times of the lines on a page of this log, from time `from` on.
     async fn page(log: &[LogLine], from: Option<i64>, offset: u64, limit: u64) -> Vec<i64> {
         let from = from.map(|millis| Timestamp::from_millis(millis).unwrap());
         let since: Vec<_> = log.iter().filter(|line| from.is_none_or(|from| line.timestamp >= from)).cloned().collect();
@@ -164,10 +164,10 @@ mod tests {
         let moment = vec![5; 11];
         assert_eq!(page(&log, Some(5), 0, 2).await, [moment.as_slice(), &[6, 7]].concat());
         assert_eq!(page(&log[..12], Some(5), 0, 2).await, moment, "the log ends with the moment");
-        // A page that goes beyond the moment is as long as any other.
+        // A page that goes beyond the moment has the usual length.
         assert_eq!(page(&log, Some(6), 0, 2).await, [6, 7]);
         assert_eq!(page(&log, Some(5), 0, 12).await, [moment.as_slice(), &[6]].concat());
-        // Without a moment to go on with, or with an offset, a client moves on by itself.
+        // Without a start time, or with an offset, the client makes progress by itself.
         assert_eq!(page(&log, None, 0, 2).await, [1, 5]);
         assert_eq!(page(&log, Some(5), 3, 2).await, [5, 5]);
         assert_eq!(page(&log, Some(5), 0, 0).await, [0; 0]);

@@ -1,11 +1,11 @@
-//! Which headers of a request reach an API Function.
+//! Decides which headers of a request an API Function receives.
 
 use http::{HeaderMap, HeaderName, header};
 
-/// Names that only the service may set: a client's headers with these names are dropped, in any spelling.
+/// A prefix that only the service may set: a client's headers with it are dropped, in any spelling.
 const REQUESTING: &str = "x-exh-requesting-";
 
-/// Names that this service, a proxy in front of it or the connection sets; a trailing hyphen makes it a prefix.
+/// Names that this service, a proxy in front of it or the connection sets. A trailing hyphen makes it a prefix.
 const SPOKEN_FOR: [&str; 23] = [
     "x-exh-",
     "x-forwarded-",

@@ -13,11 +13,11 @@ use tracing::warn;
 /// How long the first record waits for others. Each write is a sync of the disk, which the calls themselves need.
 pub(super) const GATHER: Duration = Duration::from_millis(10);
 
-/// Records on their way to the store.
+/// Records that are not written yet.
 pub(super) struct Recorder {
     store: ApiRequests,
     waiting: Mutex<Vec<ApiRequest>>,
-    /// One batch at a time: while this is locked, every earlier batch is written.
+    /// Locked while a batch is written: the holder of the lock knows that all earlier batches are written.
     writing: tokio::sync::Mutex<()>,
 }
 
@@ -26,7 +26,7 @@ impl Recorder {
         Self { store, waiting: Mutex::default(), writing: tokio::sync::Mutex::default() }
     }
 
-    /// Takes a record. `true`: it is the first one waiting, and the caller must call [`Recorder::write`] after
+    /// Adds a record. `true` if it is the first one waiting; then the caller must call [`Recorder::write`] after
     /// [`GATHER`].
     #[must_use]
     pub(super) fn add(&self, record: ApiRequest) -> bool {
@@ -35,7 +35,7 @@ impl Recorder {
         waiting.len() == 1
     }
 
-    /// Writes the records taken so far. A record that cannot be written is lost: it never makes a call fail.
+    /// Writes the records added so far. A record that cannot be written is lost; it never makes a call fail.
     pub(super) async fn write(&self) {
         let _turn = self.writing.lock().await;
         let records = mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));

@@ -1,4 +1,4 @@
-//! The settings of one deployment.
+//! The settings of a deployment.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ pub struct Settings {
     pub prefix: String,
     /// How many API Functions may run at once in this process (1412 past that).
     pub api_concurrency: u16,
-    /// How many runs of public Functions callers without a credential may have at once in this process, so that they can
-    /// never hold every slot. No limit when absent.
+    /// The most concurrent runs of public Functions for callers without a credential, in this process, so that they can
+    /// never hold all slots. `None` for no limit.
     pub anonymous_concurrency: Option<AnonymousConcurrency>,
-    /// Whether an API Request record is written before the call is answered, as it must be where the process freezes after
-    /// the answer, such as in a Lambda handler. The loss of a record never fails the call.
+    /// Whether an API Request record is written before the call is answered, which is necessary if the process freezes
+    /// after the answer, such as in a Lambda handler. Losing a record never fails the call.
     pub record_before_answer: bool,
-    /// How long a caller may wait for a Function; without a limit when absent. A gateway in front of the service gives up at
-    /// some point; before that, the caller gets error 1405 with the Task's id, and the run continues.
+    /// How long a caller may wait for a Function; `None` for no limit. A gateway in front of the service gives up after
+    /// some time. Before that, the caller gets error 1405 with the Task's id, and the run continues.
     pub answer_within: Option<Duration>,
 }
 

@@ -34,7 +34,7 @@ impl Service {
             ..Task::new(self.inner.ports.ids.next(now), new.function_name, now)
         };
         let created = self.inner.store.tasks.create(&task, function.lane, now).await;
-        // Even if the store did not answer: the Task may exist, and no other process knows about it.
+        // Even if the store did not respond: the Task may exist, and no other process knows about it.
         self.wake(Wakeup::for_task(task.id, task.start_timestamp.since(now))).await;
         created?;
         info!(task = %task.id, function = %task.function_name, start = %task.start_timestamp, "task created");

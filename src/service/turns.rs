@@ -1,4 +1,4 @@
-//! Serialises deployments of one Function, and limits how long a change is retried while concurrent changes win.
+//! Serializes deployments of one Function, and limits how long a change is retried while concurrent changes win.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::Service;
 
-/// How long a caller waits for their turn. Each caller before them deploys, which takes seconds for large code.
+/// How long a caller waits for their turn. Each change before theirs deploys, which takes seconds for large code.
 const TURN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a change is retried after concurrent changes: well below the 30 s after which a gateway gives up.
@@ -24,14 +24,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The queues of deployments and removals by Function: within one process they run one at a time, in the order of their
+/// The queues of deployments and removals by Function. Within one process they run one at a time, in the order of their
 /// requests. A Function has an entry only while a change runs or waits.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     queues: Mutex<HashMap<FunctionName, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-/// The turn of one change. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
     // Dropped before the place in the queue, so that the place sees whether other changes are left.
@@ -39,7 +38,7 @@ pub(super) struct Turn {
     _place: Place,
 }
 
-/// A place in a queue, of a change that waits or has its turn.
+/// The place of a waiting or current change in a queue.
 #[derive(Debug)]
 struct Place {
     turns: Arc<Turns>,
@@ -87,7 +86,6 @@ impl Service {
         self.inner.turns.take(function, &*self.inner.ports.clock).await
     }
 
-    /// Starts counting the tries of a change.
     pub(super) fn tries(&self) -> Tries {
         Tries { began: self.inner.ports.clock.now(), pause: FIRST_PAUSE }
     }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::fault::{Fault, port_error};
 
-/// The pause before the next attempt when somebody else is changing the function, or its role is too new.
+/// The pause before the next attempt if another deployment is changing the function, or its role is too new.
 const PAUSE_AFTER_CONFLICT: Duration = Duration::from_millis(500);
 
 /// Sets the configuration in a request. The SDK has a builder type for each operation, so this cannot be a function.
@@ -291,7 +291,7 @@ impl AwsLambda {
     }
 }
 
-/// Somebody else kept changing the Lambda function until the time was up.
+/// Another deployment kept changing the Lambda function until the time was up.
 fn conflict(lambda_name: &str, reason: &str) -> DeployError {
     DeployError::Conflict(format!("{lambda_name} is being updated concurrently: {reason}"))
 }

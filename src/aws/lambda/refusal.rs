@@ -46,12 +46,12 @@ pub(super) fn is_role_not_ready(fault: &Fault) -> bool {
     fault.is("InvalidParameterValueException") && fault.message.contains("cannot be assumed by Lambda")
 }
 
-/// Somebody else is changing the function: its state must be read again.
+/// Another deployment is changing the function: its state must be read again.
 pub(super) fn is_conflict(fault: &Fault) -> bool {
     fault.is("PreconditionFailedException") || fault.is("ResourceConflictException")
 }
 
-/// Somebody else has deleted the function since it was read.
+/// The function was deleted since it was read.
 pub(super) fn is_gone(fault: &Fault) -> bool {
     fault.is("ResourceNotFoundException")
 }

@@ -5,7 +5,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::*;
 
-/// The units that CloudWatch knows.
+/// CloudWatch's units.
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html>
 const UNITS: [&str; 27] = [
     "Seconds",
@@ -95,7 +95,7 @@ fn reported(run: impl FnOnce()) -> Vec<Value> {
     let keep = Arc::clone(&kept);
     let lines: Lines = Arc::new(move |line| keep.lock().unwrap().push(line.clone()));
     tracing::subscriber::with_default(tracing_subscriber::registry().with(RunMetrics::new("dev", lines)), || {
-        // Other threads of the tests may have switched these lines off when they met them.
+        // Other test threads may have disabled these lines when they reached them first.
         tracing::callsite::rebuild_interest_cache();
         run();
     });
@@ -108,7 +108,7 @@ fn measured(line: &Value) -> Vec<(&str, f64)> {
     definitions.map(|it| it["Name"].as_str().unwrap()).map(|name| (name, line[name].as_f64().unwrap())).collect()
 }
 
-/// The schema and the rules of AWS's page on the format; a line that breaks one is dropped without a word.
+/// The schema and the rules of AWS's page on the format. CloudWatch drops a line that breaks one without an error.
 fn assert_is_embedded_metric_format(line: &Value) {
     let members = line.as_object().unwrap();
     assert!(!line.to_string().contains('\n') && line.to_string().len() <= 1024 * 1024, "one event of at most 1 MB");
@@ -116,8 +116,8 @@ fn assert_is_embedded_metric_format(line: &Value) {
     let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap();
     assert!(!directives.is_empty(), "{line}");
     let text = |value: &Value, longest: usize| {
-        let text = value.as_str().unwrap_or_else(|| panic!("{value} is no text in {line}")).to_owned();
-        assert!((1..=longest).contains(&text.len()), "{text} is too long or nothing");
+        let text = value.as_str().unwrap_or_else(|| panic!("{value} is not a string in {line}")).to_owned();
+        assert!((1..=longest).contains(&text.len()), "{text} is too long or empty");
         text
     };
     for directive in directives {

@@ -58,7 +58,7 @@ struct Asked {
     body: Value,
 }
 
-/// The client. Its clones are one, so the test sees what the SDK's clients send.
+/// The client. Clones share their state, so the test sees everything that the SDK's clients send.
 #[derive(Clone, Debug, Default)]
 pub struct ReplayClient {
     state: Arc<Mutex<State>>,

@@ -9,8 +9,8 @@ use tasklane_model::Secret;
 
 use crate::issued;
 
-/// Makes the file hold credentials of an administrator at `host` that the service knows. Those that it holds are kept
-/// while they are valid.
+/// Ensures that the file contains valid credentials of an administrator at `host`. Existing ones are kept while they
+/// are valid.
 pub(super) async fn ensure(path: &Path, host: &str, machine: &Machine) -> anyhow::Result<()> {
     let failed = || format!("the credentials file {}", path.display());
     let mut credentials = match fs::read_to_string(path) {

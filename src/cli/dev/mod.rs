@@ -90,7 +90,6 @@ pub struct Args {
     pub callers: CallerArgs,
 }
 
-/// Serves until Ctrl-C.
 pub(super) async fn run(args: Args) -> Outcome {
     // Before anything can run, so that an early signal is not lost.
     let mut signals = Signals::listen()?;
@@ -154,7 +153,7 @@ fn machine_config(args: &Args) -> anyhow::Result<MachineConfig> {
     })
 }
 
-/// The HTTP server at work.
+/// The running HTTP server.
 struct Serving {
     server: JoinHandle<io::Result<()>>,
     in_flight: TaskTracker,
@@ -169,7 +168,7 @@ impl Serving {
         Self { server: tokio::spawn(server.serve(router, stop.clone())), in_flight, stop }
     }
 
-    /// Takes no more requests, and waits for what is in progress.
+    /// Accepts no more requests, and waits for those in progress.
     async fn stop(self, machine: &Machine) -> anyhow::Result<()> {
         self.stop.cancel();
         let served = self.server.await;
@@ -198,7 +197,7 @@ fn show_events(machine: &Machine) -> JoinHandle<()> {
     })
 }
 
-/// Fetches the issuer's keys before the first token arrives, so that a mistake in its name shows at once.
+/// Fetches the issuer's keys before the first token arrives, so that a mistake in its URL is noticed at once.
 fn try_issuer(issuer: Arc<Issuer>) {
     tokio::spawn(async move {
         if let Err(error) = issuer.fetch().await {
@@ -207,7 +206,7 @@ fn try_issuer(issuer: Arc<Issuer>) {
     });
 }
 
-/// The signals with which people and supervisors stop a process.
+/// The signals that stop a process.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,

@@ -15,10 +15,10 @@ use tracing_subscriber::{
 
 use crate::output;
 
-/// Where our crates' events come from. Those of dependencies are for their developers.
+/// The prefix of the targets of our crates. Warnings of dependencies are meant for developers.
 const OURS: &str = "tasklane";
 
-/// Shows them from now on. Does nothing where the program has a subscriber already.
+/// Starts to show them. Does nothing if the program already has a subscriber.
 pub(super) fn show() {
     let _ = tracing::subscriber::set_global_default(subscriber(output::note));
 }
@@ -28,7 +28,7 @@ fn subscriber(show: impl Fn(&str) + Send + Sync + 'static) -> impl Subscriber + 
     tracing_subscriber::registry().with(Lines { show }.with_filter(ours))
 }
 
-/// Shows each event as one plain line, as the rest of the output is.
+/// Shows each event as one plain line, like the rest of the output.
 struct Lines<F> {
     show: F,
 }
@@ -42,7 +42,7 @@ impl<S: Subscriber, F: Fn(&str) + 'static> Layer<S> for Lines<F> {
     }
 }
 
-/// What an event says.
+/// The content of an event.
 #[derive(Default)]
 struct Said {
     message: String,
@@ -52,7 +52,7 @@ struct Said {
 impl Said {
     fn line(self) -> String {
         let mut line = self.message;
-        // Most messages repeat their fields in words.
+        // Most messages already contain their fields.
         let unsaid: Vec<_> = self.fields.iter().filter(|(_, value)| !line.contains(value.as_str())).collect();
         for (at, (name, value)) in unsaid.iter().enumerate() {
             let _ = write!(line, "{}{name}: {value}", if at == 0 { " (" } else { ", " });

@@ -13,13 +13,13 @@ use crate::output;
 /// How long the paths must be unchanged before they are read, because editors and builds write in several steps.
 const REST: Duration = Duration::from_millis(250);
 
-/// The longest wait for that: a program that writes constantly must not hide other changes.
+/// The longest wait for that, so that a program that writes constantly does not hide other changes.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// Watches folders.
 pub struct Watch {
     changes: mpsc::UnboundedReceiver<()>,
-    // Watching ends when it is dropped.
+    // Watching ends when this is dropped.
     _watcher: Option<notify::RecommendedWatcher>,
 }
 

@@ -131,7 +131,7 @@ mod tests {
             "boom",
             "Error: Cannot find module './lib'",
             "Cannot find module '/var/task/lib.mjs' imported from /var/task/index.mjs",
-            "Cannot find module '@aws-sdk/client-s3': Lambda's runtime has the AWS SDK, and this machine's has it once you \
+            "Cannot find module '@aws-sdk/client-s3': Lambda's runtime includes the AWS SDK, this machine's does not: \
              run 'tasklane runtimes add-sdk', or put it into the package",
             "Unable to import module 'index': No module named 'lib.other'",
             "Unable to import module 'index': cannot import name 'nope' from 'os' (OS)",

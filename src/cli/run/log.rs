@@ -1,7 +1,6 @@
-//! What a Function logs, without the reports of the error that its run ends with: that is shown once, at the end.
-//!
-//! A runtime logs an error and reports it. When the initialisation fails it does both twice, because Lambda initialises
-//! a process again.
+//! Shows a Function's log without the reports of the error that ends the run: that error is shown once, at the end.
+//! A runtime both logs and reports an error. If the initialisation fails this happens twice, because Lambda initialises
+//! the process again.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,12 +11,12 @@ use crate::output;
 /// Shows log lines on stderr.
 #[derive(Default)]
 pub(super) struct ShownLog {
-    /// The reports of errors, until it is known with which one the run ends.
+    /// The reports of errors, until it is known which error ends the run.
     reports: Mutex<Vec<String>>,
 }
 
 impl ShownLog {
-    /// Shows a line, at once unless it is a report of an error.
+    /// Shows a line, immediately unless it reports an error.
     pub(super) fn show(&self, line: &str) {
         if is_report(line) {
             self.reports.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
@@ -26,7 +25,7 @@ impl ShownLog {
         }
     }
 
-    /// Shows the reports of other errors than the one that the run ended with.
+    /// Shows the reports of all errors except the one that ended the run.
     pub(super) fn end(&self, error: Option<&FunctionError>) {
         let reports = std::mem::take(&mut *self.reports.lock().unwrap_or_else(PoisonError::into_inner));
         let of_others = reports.iter().filter(|report| error.is_none_or(|error| !is_report_of(report, error)));
@@ -34,7 +33,7 @@ impl ShownLog {
     }
 }
 
-/// An error as people read it. Stack traces of Node.js begin with the error's name and message.
+/// An error for people. Stack traces of Node.js begin with the error's name and message.
 pub(super) fn failure(error: &FunctionError) -> String {
     let (headline, trace) = (format!("{}: {}", error.name, error.message), error.trace.join("\n"));
     match trace.starts_with(&headline) {
@@ -44,7 +43,7 @@ pub(super) fn failure(error: &FunctionError) -> String {
     }
 }
 
-/// What Python's runtime begins a report with. Lines of its `logging` have a tab there.
+/// The prefix of a report of Python's runtime. Lines of its `logging` have a tab after `[ERROR]`.
 const PYTHON: &str = "[ERROR] ";
 
 fn is_report(line: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Callers who cannot wait until their Function ends, and Functions that another process changes.
+//! Tests with callers who cannot wait for their Function, and with Functions that another process changes.
 
 // An error in a test's helper fails the test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]

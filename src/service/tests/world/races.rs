@@ -1,4 +1,4 @@
-//! Several calls of one kind on one thing at once: they end as if one had come after the other.
+//! Tests of concurrent calls of one kind on one record: the result is as if they came one after the other.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use tasklane_testing::World;
 
 const TWENTY: usize = 20;
 
-/// How often the calls ended in which way: `None` is success.
+/// How many calls ended in each way: `None` is success.
 fn counted<T>(results: impl IntoIterator<Item = Result<T>>) -> BTreeMap<Option<u16>, usize> {
     let mut counts = BTreeMap::new();
     for result in results {
@@ -49,7 +49,7 @@ fn hello() -> NewFunction {
     }
 }
 
-/// Two processes on the same tables; a deployment takes a moment in each.
+/// Two processes on the same tables. A deployment takes a moment in each.
 async fn two_processes() -> (World, World) {
     let one = World::at_rest(5).await;
     let other = one.beside(5, "other");
@@ -59,7 +59,7 @@ async fn two_processes() -> (World, World) {
     (one, other)
 }
 
-/// The same call twenty times at once, half of them in each process.
+/// Twenty concurrent calls of the same kind, half of them in each process.
 async fn twenty<'a, T, F: Future<Output = Result<T>> + 'a>(
     (one, other): (&'a World, &'a World),
     call: impl Fn(&'a Service, usize) -> F,
