@@ -1,14 +1,9 @@
 //! Credentials that were looked up recently.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 
 use tasklane_model::Timestamp;
-use tasklane_runtime::kept::Kept;
+use tasklane_runtime::{kept::Kept, lock::Lock};
 
 /// How many credentials are kept. A service where more callers come within a few seconds reads them more often.
 const CAPACITY: usize = 1024;
@@ -17,18 +12,18 @@ const CAPACITY: usize = 1024;
 /// is not kept, so a new credential works immediately.
 pub(super) struct Cache<K, V> {
     keep: Duration,
-    entries: Mutex<HashMap<K, Kept<Arc<V>>>>,
+    entries: Lock<HashMap<K, Kept<Arc<V>>>>,
 }
 
 impl<K: Eq + Hash, V> Cache<K, V> {
     /// Keeps values for `keep`; zero keeps none.
     pub fn new(keep: Duration) -> Self {
-        Self { keep, entries: Mutex::default() }
+        Self { keep, entries: Lock::default() }
     }
 
     /// The value that was put less than `keep` before `now`.
     pub fn get(&self, key: &K, now: Timestamp) -> Option<Arc<V>> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries.lock();
         entries.get(key)?.fresh(self.keep, now).cloned()
     }
 
@@ -37,7 +32,7 @@ impl<K: Eq + Hash, V> Cache<K, V> {
         if self.keep.is_zero() {
             return;
         }
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.lock();
         if entries.len() >= CAPACITY {
             entries.retain(|_, kept| kept.fresh(self.keep, now).is_some());
         }
@@ -78,8 +73,8 @@ mod tests {
         for key in 0..CAPACITY + 10 {
             cache.put(key, Arc::new(()), at(0));
         }
-        assert_eq!(cache.entries.lock().unwrap().len(), CAPACITY);
+        assert_eq!(cache.entries.lock().len(), CAPACITY);
         cache.put(CAPACITY + 10, Arc::new(()), at(5_000));
-        assert_eq!(cache.entries.lock().unwrap().len(), 1);
+        assert_eq!(cache.entries.lock().len(), 1);
     }
 }

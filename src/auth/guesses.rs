@@ -10,16 +10,14 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
 use sha2::{Digest, Sha256};
 use tasklane_model::Timestamp;
 use tasklane_ports::Clock;
+use tasklane_runtime::lock::Lock;
 
 /// How long responses are delayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +46,7 @@ const MOST_WAITING: usize = 2_000;
 /// The recent wrong credentials.
 pub(super) struct Guesses {
     settings: GuessSettings,
-    counts: Mutex<Counts>,
+    counts: Lock<Counts>,
     waiting: AtomicUsize,
 }
 
@@ -79,7 +77,7 @@ struct Count {
 
 impl Guesses {
     pub fn new(settings: GuessSettings) -> Self {
-        Self { settings, counts: Mutex::default(), waiting: AtomicUsize::new(0) }
+        Self { settings, counts: Lock::default(), waiting: AtomicUsize::new(0) }
     }
 
     /// Counts a wrong credential from `address` and, if it named an existing one, for `consumer`. Resolves when the response
@@ -97,7 +95,7 @@ impl Guesses {
 
     fn add(&self, address: Option<IpAddr>, consumer: Option<&str>, now: Timestamp) -> Duration {
         let sources = [address.map(Source::of_address), consumer.map(Source::of_consumer)];
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock();
         let levels = sources.into_iter().flatten().map(|source| counts.add(source, now));
         let over = levels.fold(0.0, f64::max) - FREE;
         STEP.mul_f64(over.clamp(0.0, 1_000_000.0)).min(self.settings.most)
@@ -244,11 +242,11 @@ mod tests {
         for n in 0..15_000 {
             guesses.add(from(n), None, at(0));
         }
-        assert_eq!(guesses.counts.lock().unwrap().by_source.len(), CAPACITY);
+        assert_eq!(guesses.counts.lock().by_source.len(), CAPACITY);
         assert_eq!(guesses.add(from(20_000), None, at(0)), Duration::from_secs(2));
         // Once they are forgiven, there is room again.
         assert_eq!(guesses.add(from(30_000), None, at(300_000)), Duration::ZERO);
-        assert_eq!(guesses.counts.lock().unwrap().by_source.len(), 1);
+        assert_eq!(guesses.counts.lock().by_source.len(), 1);
     }
 
     proptest! {

@@ -1,15 +1,11 @@
 //! Seals secrets with KMS.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use aws_sdk_kms::{Client, primitives::Blob};
 use tasklane_auth::{Sealed, SecretBox};
 use tasklane_ports::{PortError, PortFuture};
-use tasklane_runtime::on_demand::OnDemand;
+use tasklane_runtime::{lock::Lock, on_demand::OnDemand};
 
 use super::{config, fault::port_error};
 
@@ -28,7 +24,7 @@ type Opened = HashMap<(Vec<u8>, String), Vec<u8>>;
 pub struct KmsSecretBox {
     client: OnDemand<Client>,
     key: String,
-    opened: Arc<Mutex<Opened>>,
+    opened: Arc<Lock<Opened>>,
 }
 
 impl KmsSecretBox {
@@ -66,7 +62,7 @@ impl SecretBox for KmsSecretBox {
         const ACTION: &str = "open a secret with KMS";
         Box::pin(async move {
             let name = (sealed.as_bytes().to_vec(), context.to_owned());
-            if let Some(secret) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
+            if let Some(secret) = self.opened.lock().get(&name) {
                 return Ok(secret.clone());
             }
             let answer = self
@@ -80,7 +76,7 @@ impl SecretBox for KmsSecretBox {
                 .await
                 .map_err(|error| port_error(ACTION, error))?;
             let secret = answer.plaintext.ok_or_else(|| PortError::new(ACTION, "the response is empty"))?.into_inner();
-            let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut opened = self.opened.lock();
             if opened.len() >= MOST_REMEMBERED {
                 opened.clear();
             }

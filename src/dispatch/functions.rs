@@ -1,14 +1,10 @@
 //! A cache of Functions, which saves a read of the store for each Task and request.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tasklane_model::{Function, FunctionName, Timestamp};
 use tasklane_ports::Clock;
-use tasklane_runtime::kept::Kept;
+use tasklane_runtime::{kept::Kept, lock::Lock};
 use tasklane_store::{QueueLane, Store, StoreError};
 
 /// How old a record may be. Within one process a change is seen immediately ([`FunctionDirectory::forget`]); other
@@ -22,7 +18,7 @@ const MOST_REMEMBERED: usize = 10_000;
 pub struct FunctionDirectory {
     store: Store,
     clock: Arc<dyn Clock>,
-    remembered: Mutex<Remembered>,
+    remembered: Lock<Remembered>,
 }
 
 #[derive(Default)]
@@ -38,7 +34,7 @@ struct Remembered {
 
 impl FunctionDirectory {
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, remembered: Mutex::default() }
+        Self { store, clock, remembered: Lock::default() }
     }
 
     /// The Function as it was at most two seconds ago, or `None` if there was none.
@@ -111,7 +107,7 @@ impl FunctionDirectory {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Remembered> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.remembered.lock()
     }
 }
 

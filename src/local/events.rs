@@ -5,11 +5,12 @@ use std::{
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use tasklane_ports::{Events, PortError, PortFuture, TaskFailedEvent};
+use tasklane_runtime::lock::Lock;
 use tokio::sync::broadcast;
 
 /// How long a webhook may take to answer.
@@ -26,7 +27,7 @@ const OLDER_FILES: u32 = 3;
 /// it is published again with the same id.
 pub struct LocalEvents {
     path: PathBuf,
-    lines: Arc<Mutex<Lines>>,
+    lines: Arc<Lock<Lines>>,
     watchers: broadcast::Sender<TaskFailedEvent>,
     webhook: Option<Webhook>,
 }
@@ -55,7 +56,7 @@ impl LocalEvents {
         let path = data_dir.join("events.jsonl");
         let lines = Lines::open(&path).map_err(|cause| EventsError::File { path: path.clone(), cause })?;
         let webhook = webhook.map(Webhook::new).transpose()?;
-        Ok(Self { path, lines: Arc::new(Mutex::new(lines)), watchers: broadcast::channel(256).0, webhook })
+        Ok(Self { path, lines: Arc::new(Lock::new(lines)), watchers: broadcast::channel(256).0, webhook })
     }
 
     /// Receives every event from now on. A watcher that falls behind misses some; the files have them.
@@ -73,8 +74,7 @@ impl Events for LocalEvents {
         Box::pin(async move {
             let line = serde_json::to_vec(event).map_err(|e| PortError::new("write an event", e))?;
             let lines = Arc::clone(&self.lines);
-            let written =
-                tokio::task::spawn_blocking(move || lines.lock().unwrap_or_else(PoisonError::into_inner).append(&line));
+            let written = tokio::task::spawn_blocking(move || lines.lock().append(&line));
             written
                 .await
                 .map_err(|e| PortError::new("write an event", e))?

@@ -1,11 +1,9 @@
 //! Draws random numbers and ids.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, sync::Arc};
 
 use tasklane_model::{ObjectId, Timestamp};
+use tasklane_runtime::lock::Lock;
 
 /// Draws unpredictable random numbers.
 pub trait Chance: Send + Sync {
@@ -28,13 +26,13 @@ impl Chance for SystemChance {
 /// Draws ids that ascend within one process, even if the clock goes back, and are unique across processes.
 pub struct Ids {
     chance: Arc<dyn Chance>,
-    last: Mutex<ObjectId>,
+    last: Lock<ObjectId>,
 }
 
 impl Ids {
     /// Draws random numbers from `chance`.
     pub fn new(chance: Arc<dyn Chance>) -> Self {
-        Self { chance, last: Mutex::new(ObjectId::first_at(Timestamp::EPOCH)) }
+        Self { chance, last: Lock::new(ObjectId::first_at(Timestamp::EPOCH)) }
     }
 
     /// The next id, for something created at `now`.
@@ -42,7 +40,7 @@ impl Ids {
         let mut bytes = [0; 8];
         self.chance.fill(&mut bytes);
         let drawn = ObjectId::new(now, u64::from_be_bytes(bytes));
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         // Two random ids of one millisecond may be in any order; the second one must follow the first.
         let id = if drawn.time() > last.time() { drawn } else { last.successor() };
         *last = id;

@@ -3,4 +3,5 @@
 pub mod backoff;
 pub mod detach;
 pub mod kept;
+pub mod lock;
 pub mod on_demand;

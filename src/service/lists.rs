@@ -5,12 +5,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
     time::Duration,
 };
 
 use tasklane_model::{ApplicationId, Caller, Error, ErrorKind, Result, UserId};
 use tasklane_rql::Query;
+use tasklane_runtime::lock::Lock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Service;
@@ -22,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The lists in progress and waiting, by caller.
 #[derive(Default)]
-pub(super) struct Lists(Mutex<HashMap<Asker, Queue>>);
+pub(super) struct Lists(Lock<HashMap<Asker, Queue>>);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Asker {
@@ -89,7 +90,7 @@ impl Lists {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Asker, Queue>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

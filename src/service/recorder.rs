@@ -1,12 +1,9 @@
 //! Writes API Request records that no caller waits for, in batches of a few milliseconds.
 
-use std::{
-    mem,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{mem, time::Duration};
 
 use tasklane_model::ApiRequest;
+use tasklane_runtime::lock::Lock;
 use tasklane_store::ApiRequests;
 use tracing::warn;
 
@@ -16,21 +13,21 @@ pub(super) const GATHER: Duration = Duration::from_millis(10);
 /// Records that are not written yet.
 pub(super) struct Recorder {
     store: ApiRequests,
-    waiting: Mutex<Vec<ApiRequest>>,
+    waiting: Lock<Vec<ApiRequest>>,
     /// Locked while a batch is written: the holder of the lock knows that all earlier batches are written.
     writing: tokio::sync::Mutex<()>,
 }
 
 impl Recorder {
     pub(super) fn new(store: ApiRequests) -> Self {
-        Self { store, waiting: Mutex::default(), writing: tokio::sync::Mutex::default() }
+        Self { store, waiting: Lock::default(), writing: tokio::sync::Mutex::default() }
     }
 
     /// Adds a record. `true` if it is the first one waiting; then the caller must call [`Recorder::write`] after
     /// [`GATHER`].
     #[must_use]
     pub(super) fn add(&self, record: ApiRequest) -> bool {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         waiting.push(record);
         waiting.len() == 1
     }
@@ -38,7 +35,7 @@ impl Recorder {
     /// Writes the records added so far. A record that cannot be written is lost; it never makes a call fail.
     pub(super) async fn write(&self) {
         let _turn = self.writing.lock().await;
-        let records = mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let records = mem::take(&mut *self.waiting.lock());
         if let (Err(error), Some(first)) = (self.store.put_all(&records).await, records.first()) {
             warn!(%first.id, %error, "records of API requests were lost, at most {}", records.len());
         }

@@ -1,13 +1,10 @@
 //! Serializes deployments of one Function, and limits how long a change is retried while concurrent changes win.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tasklane_model::{Error, FunctionName, Result, Timestamp};
 use tasklane_ports::Clock;
+use tasklane_runtime::lock::Lock;
 use tokio::sync::OwnedMutexGuard;
 
 use super::Service;
@@ -28,7 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// requests. A Function has an entry only while a change runs or waits.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    queues: Mutex<HashMap<FunctionName, Arc<tokio::sync::Mutex<()>>>>,
+    queues: Lock<HashMap<FunctionName, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 #[derive(Debug)]
@@ -59,7 +56,7 @@ impl Turns {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<FunctionName, Arc<tokio::sync::Mutex<()>>>> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queues.lock()
     }
 }
 

@@ -4,12 +4,10 @@
 //! recorded when the day's first record is added and never changes. So the setting can change, and all records are
 //! still found. The recorded days also tell lists where to look.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tasklane_model::ObjectId;
+use tasklane_runtime::lock::Lock;
 
 use super::{
     StoreError,
@@ -25,7 +23,7 @@ pub(super) struct Days {
     /// The partition of the control table that records the days.
     list: Arc<str>,
     shards: u8,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Lock<Known>>,
 }
 
 #[derive(Default)]
@@ -99,7 +97,7 @@ impl Days {
     pub(super) async fn all(&self) -> Result<Vec<DayShards>, StoreError> {
         let rows = self.control.all_of("list the days", &self.list).await?;
         let days = rows.iter().map(read_day).collect::<Result<Vec<_>, _>>()?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         known.days.extend(days.iter().map(|day| (day.day.clone(), day.shards)));
         known.all_read = true;
         Ok(days)
@@ -107,20 +105,20 @@ impl Days {
 
     /// The most shards that any day has had, which is how many parts a lane may have.
     pub(super) async fn lane_shards(&self) -> Result<u8, StoreError> {
-        let all_read = self.known.lock().unwrap_or_else(PoisonError::into_inner).all_read;
+        let all_read = self.known.lock().all_read;
         if !all_read {
             self.all().await?;
         }
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         Ok(known.days.values().copied().fold(self.shards, u8::max))
     }
 
     fn lookup(&self, day: &str) -> Option<u8> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).days.get(day).copied()
+        self.known.lock().days.get(day).copied()
     }
 
     fn learn(&self, day: String, shards: u8) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).days.insert(day, shards);
+        self.known.lock().days.insert(day, shards);
     }
 }
 

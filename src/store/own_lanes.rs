@@ -1,11 +1,9 @@
 //! Records which Functions have, or had, their own ready lane.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use tasklane_model::{FunctionName, Lane};
+use tasklane_runtime::lock::Lock;
 
 use super::{
     StoreError,
@@ -21,7 +19,7 @@ const LIST: &str = "own-lanes";
 #[derive(Clone)]
 pub(super) struct OwnLanes {
     control: Table,
-    known: Arc<Mutex<BTreeSet<FunctionName>>>,
+    known: Arc<Lock<BTreeSet<FunctionName>>>,
 }
 
 impl OwnLanes {
@@ -33,7 +31,7 @@ impl OwnLanes {
     pub(super) async fn register(&self, queue: Lane, function: &FunctionName) -> Result<(), StoreError> {
         match queue {
             Lane::Shared => return Ok(()),
-            Lane::Own if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(function) => return Ok(()),
+            Lane::Own if self.known.lock().contains(function) => return Ok(()),
             Lane::Own => {}
         }
         const ACTION: &str = "write down the lane";
@@ -42,7 +40,7 @@ impl OwnLanes {
                 Written::Done(_) | Written::Refused(_) => {}
             }
         }
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(function.clone());
+        self.known.lock().insert(function.clone());
         Ok(())
     }
 

@@ -1,16 +1,14 @@
 //! Keeps events, or refuses them when a test asks for that.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tasklane_ports::{Events, PortError, PortFuture, TaskFailedEvent};
+use tasklane_runtime::lock::Lock;
 
 /// Keeps every published event.
 #[derive(Debug, Default)]
 pub struct TestEvents {
-    published: Mutex<Vec<TaskFailedEvent>>,
+    published: Lock<Vec<TaskFailedEvent>>,
     refusals: AtomicUsize,
 }
 
@@ -22,7 +20,7 @@ impl TestEvents {
 
     /// The published events, in order.
     pub fn published(&self) -> Vec<TaskFailedEvent> {
-        self.published.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.published.lock().clone()
     }
 }
 
@@ -33,7 +31,7 @@ impl Events for TestEvents {
             if refused.is_ok() {
                 return Err(PortError::new("publish an event", "refused"));
             }
-            self.published.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+            self.published.lock().push(event.clone());
             Ok(())
         })
     }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -17,6 +17,7 @@ use tasklane_ports::{
     Clock, DeployError, FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
     PortError, PortFuture,
 };
+use tasklane_runtime::lock::Lock;
 
 /// One invocation.
 #[derive(Clone, Debug)]
@@ -39,10 +40,10 @@ type Behaviour = Arc<dyn Fn(TestCall) -> BoxFuture<'static, Result<Invocation, I
 /// Runs a closure for each Function, and records its invocations.
 pub struct TestLambda {
     clock: Arc<dyn Clock>,
-    behaviours: Mutex<HashMap<FunctionName, Behaviour>>,
-    calls: Mutex<Vec<TestCall>>,
-    on_change: Mutex<Option<OnChange>>,
-    changes: Mutex<Vec<&'static str>>,
+    behaviours: Lock<HashMap<FunctionName, Behaviour>>,
+    calls: Lock<Vec<TestCall>>,
+    on_change: Lock<Option<OnChange>>,
+    changes: Lock<Vec<&'static str>>,
     running: AtomicUsize,
     most_running: AtomicUsize,
     deployments: AtomicUsize,
@@ -53,10 +54,10 @@ impl TestLambda {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
-            behaviours: Mutex::default(),
-            calls: Mutex::default(),
-            on_change: Mutex::default(),
-            changes: Mutex::default(),
+            behaviours: Lock::default(),
+            calls: Lock::default(),
+            on_change: Lock::default(),
+            changes: Lock::default(),
             running: AtomicUsize::new(0),
             most_running: AtomicUsize::new(0),
             deployments: AtomicUsize::new(0),
@@ -70,7 +71,7 @@ impl TestLambda {
     {
         let name = FunctionName::parse(function).expect("a test's function name");
         let behaviour: Behaviour = Arc::new(move |call| Box::pin(behaviour(call)));
-        self.behaviours.lock().unwrap_or_else(PoisonError::into_inner).insert(name, behaviour);
+        self.behaviours.lock().insert(name, behaviour);
     }
 
     /// Awaited whenever a Function is deployed (`deploy`) or removed (`remove`), before that is done.
@@ -79,20 +80,20 @@ impl TestLambda {
         F: Future<Output = ()> + Send + 'static,
     {
         let act: OnChange = Arc::new(move |change| Box::pin(act(change)));
-        *self.on_change.lock().unwrap_or_else(PoisonError::into_inner) = Some(act);
+        *self.on_change.lock() = Some(act);
     }
 
     /// The deployments (`deploy`) and removals (`remove`) so far, in order.
     pub fn changes(&self) -> Vec<&'static str> {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.changes.lock().clone()
     }
 
     async fn change(&self, change: &'static str) {
-        let act = self.on_change.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let act = self.on_change.lock().clone();
         if let Some(act) = act {
             act(change).await;
         }
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
+        self.changes.lock().push(change);
     }
 
     /// Takes this long and returns `null`.
@@ -121,7 +122,7 @@ impl TestLambda {
 
     /// The invocations so far, in order.
     pub fn calls(&self) -> Vec<TestCall> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.calls.lock().clone()
     }
 
     /// The most that ran at once.
@@ -174,11 +175,10 @@ impl Lambda for TestLambda {
                 event: serde_json::from_slice(&request.payload).expect("an event is JSON"),
                 at: self.clock.now(),
             };
-            self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call.clone());
+            self.calls.lock().push(call.clone());
             let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
             self.most_running.fetch_max(running, Ordering::SeqCst);
-            let behaviour =
-                self.behaviours.lock().unwrap_or_else(PoisonError::into_inner).get(request.function).cloned();
+            let behaviour = self.behaviours.lock().get(request.function).cloned();
             let invocation = match behaviour {
                 Some(behaviour) => behaviour(call).await,
                 None => Ok(Self::returned("null")),

@@ -1,10 +1,6 @@
 //! The engine without its surroundings: the store's own writes, and the dispatcher with a Function that costs nothing.
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -19,6 +15,7 @@ use tasklane_ports::{
     Clock, DeployError, FunctionError, FunctionSpec, Ids, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
     PortError, PortFuture, Ports, SystemChance, SystemClock,
 };
+use tasklane_runtime::lock::Lock;
 use tasklane_service::{Core, FunctionOptions, Limits, NewFunction, Service, Settings};
 use tasklane_store::{AttemptToken, Candidate, QueueLane, ReadyKey, Run, RunnerId, Store, StoreConfig};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -194,13 +191,13 @@ pub struct Started {
 /// A Lambda whose Functions cost nothing: `hello` answers as an API Function does and `flaky` fails, both at once. Keeps when each run began.
 #[derive(Default)]
 pub struct Instant {
-    started: Mutex<Vec<Started>>,
+    started: Lock<Vec<Started>>,
 }
 
 impl Instant {
     /// Every run so far.
     pub fn started(&self) -> Vec<Started> {
-        self.started.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.started.lock().clone()
     }
 }
 
@@ -227,7 +224,7 @@ impl Lambda for Instant {
         if let Ok(task) = serde_json::from_slice::<Task>(&request.payload) {
             let retries = task.retry_for_task_ids.len();
             let started = Started { task: task.id, due: task.start_timestamp, at, retries };
-            self.started.lock().unwrap_or_else(PoisonError::into_inner).push(started);
+            self.started.lock().push(started);
         }
         let outcome = if request.function.as_str() == "flaky" {
             Outcome::Failed(FunctionError { name: "Error".to_owned(), message: "no".to_owned(), trace: Vec::new() })

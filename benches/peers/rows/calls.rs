@@ -1,10 +1,6 @@
 //! AWS calls one after the other, and write units, by count.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -19,6 +15,7 @@ use serde_json::Value;
 use tasklane::{
     local::database,
     model::{Caller, Method},
+    runtime::lock::Lock,
     service::ApiCall,
 };
 
@@ -96,7 +93,7 @@ const ANSWER_AFTER: Duration = Duration::from_millis(5);
 
 /// What was called, in order.
 #[derive(Clone, Default)]
-struct Record(Arc<Mutex<Recorded>>);
+struct Record(Arc<Lock<Recorded>>);
 
 #[derive(Clone, Default)]
 struct Recorded {
@@ -111,7 +108,7 @@ impl Record {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Recorded> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,14 +1,11 @@
 //! An issuer and the keys that it published last.
 
-use std::{
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use serde::Deserialize;
 use tasklane_model::{Error, ErrorKind, Result, Timestamp, User};
 use tasklane_ports::{Clock, PortError};
-use tasklane_runtime::kept::Kept;
+use tasklane_runtime::{kept::Kept, lock::Lock};
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
@@ -34,7 +31,7 @@ pub struct Issuer {
     config: OidcConfig,
     documents: Arc<dyn IssuerDocuments>,
     clock: Arc<dyn Clock>,
-    kept: RwLock<Option<Kept<Arc<KeySet>>>>,
+    kept: Lock<Option<Kept<Arc<KeySet>>>>,
     /// Locked while keys are fetched, so that there is one fetch at a time.
     last_fetch: Mutex<Option<Fetch>>,
 }
@@ -55,7 +52,7 @@ struct ProviderMetadata {
 impl Issuer {
     /// Does not fetch anything yet.
     pub fn new(config: OidcConfig, documents: Arc<dyn IssuerDocuments>, clock: Arc<dyn Clock>) -> Self {
-        Self { config, documents, clock, kept: RwLock::default(), last_fetch: Mutex::default() }
+        Self { config, documents, clock, kept: Lock::default(), last_fetch: Mutex::default() }
     }
 
     /// The user that the token stands for.
@@ -122,7 +119,7 @@ impl Issuer {
         info!(issuer = %self.config.issuer(), keys = keys.len(), "fetched the issuer's keys");
         *last = Some(Fetch { began, went_well: true });
         let kept = Kept::new(Arc::new(keys), began);
-        *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        *self.kept.lock() = Some(kept);
         Ok(())
     }
 
@@ -146,7 +143,7 @@ impl Issuer {
     }
 
     fn usable(&self) -> Option<Kept<Arc<KeySet>>> {
-        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let kept = self.kept.lock().clone();
         kept.filter(|kept| kept.age(self.clock.now()) < USABLE_FOR)
     }
 }

@@ -2,9 +2,8 @@
 //! A runtime both logs and reports an error. If the initialisation fails this happens twice, because Lambda initialises
 //! the process again.
 
-use std::sync::{Mutex, PoisonError};
-
 use tasklane_model::{FunctionError, Json, json::scan::unescape};
+use tasklane_runtime::lock::Lock;
 
 use crate::output;
 
@@ -12,14 +11,14 @@ use crate::output;
 #[derive(Default)]
 pub(super) struct ShownLog {
     /// The reports of errors, until it is known which error ends the run.
-    reports: Mutex<Vec<String>>,
+    reports: Lock<Vec<String>>,
 }
 
 impl ShownLog {
     /// Shows a line, immediately unless it reports an error.
     pub(super) fn show(&self, line: &str) {
         if is_report(line) {
-            self.reports.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
+            self.reports.lock().push(line.to_owned());
         } else {
             output::note(line);
         }
@@ -27,7 +26,7 @@ impl ShownLog {
 
     /// Shows the reports of all errors except the one that ended the run.
     pub(super) fn end(&self, error: Option<&FunctionError>) {
-        let reports = std::mem::take(&mut *self.reports.lock().unwrap_or_else(PoisonError::into_inner));
+        let reports = std::mem::take(&mut *self.reports.lock());
         let of_others = reports.iter().filter(|report| error.is_none_or(|error| !is_report_of(report, error)));
         of_others.for_each(|report| output::note(report));
     }

@@ -1,11 +1,9 @@
 //! Counts the slots of each scope that this process has leased, and those in use.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::MutexGuard};
 
 use tasklane_model::Timestamp;
+use tasklane_runtime::lock::Lock;
 use tasklane_store::SlotScope;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +25,7 @@ impl Count {
 
 /// The slots of all scopes. No slot is handed out twice, even to concurrent threads.
 #[derive(Default)]
-pub(super) struct Counts(Mutex<BTreeMap<SlotScope, Count>>);
+pub(super) struct Counts(Lock<BTreeMap<SlotScope, Count>>);
 
 impl Counts {
     /// Takes a leased slot if one is idle and its lease outlasts the run. A slot leased under a higher limit does not
@@ -88,6 +86,6 @@ impl Counts {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<SlotScope, Count>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

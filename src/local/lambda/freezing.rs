@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Mutex, MutexGuard, PoisonError, TryLockError,
+        MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -16,6 +16,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use tasklane_runtime::lock::Lock;
 
 use super::{
     process_tree::{MAX_SCANS, ProcessTree},
@@ -30,7 +31,7 @@ const TICKS: u64 = 2;
 #[derive(Debug, Default)]
 pub(super) struct Stillness {
     is_wanted: AtomicBool,
-    held: Mutex<Held>,
+    held: Lock<Held>,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +55,7 @@ impl Stillness {
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock()
     }
 }
 
@@ -114,11 +115,8 @@ impl ProcessTree {
     /// [`ProcessTree::thaw_after_all`], which waits for that.
     pub(super) fn thaw(&self) -> bool {
         self.stillness.is_wanted.store(false, Ordering::SeqCst);
-        match self.stillness.held.try_lock() {
-            Ok(held) => self.let_go(held),
-            Err(TryLockError::Poisoned(poisoned)) => self.let_go(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => return false,
-        }
+        let Some(held) = self.stillness.held.try_lock() else { return false };
+        self.let_go(held);
         true
     }
 

@@ -8,8 +8,8 @@
 //! If bubblewrap is installed, each process has a jail of its own (`jail`). Otherwise Functions run as the user who
 //! runs the server, and can do to the machine what that user can.
 //!
-//! This crate depends only on the types of [`tasklane_model`] and on a helper that itself depends on nothing
-//! (`runtime::detach`). Log lines go to a [`LogSink`].
+//! This crate depends only on the types of [`tasklane_model`] and on the helpers of [`tasklane_runtime`]. Log lines go to a
+//! [`LogSink`].
 
 mod birth;
 mod bootstraps;

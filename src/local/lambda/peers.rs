@@ -7,13 +7,9 @@
 //! Any process on the machine can make the server check by connecting. So the server checks one connection at a time,
 //! asks the kernel only about that one, refuses other users first, and pauses after each refused connection.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use tasklane_runtime::lock::Lock;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::SetOnce,
@@ -30,7 +26,7 @@ const MOST_FILES: usize = 4096;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Held during a check, so that at most one thread is busy with checks, however many processes connect.
-static LOOKING: Mutex<()> = Mutex::new(());
+static LOOKING: Lock<()> = Lock::new(());
 
 /// The Function's process that a Runtime API belongs to.
 #[derive(Clone, Debug)]
@@ -76,7 +72,7 @@ impl axum::serve::Listener for OwnProcesses {
 impl Owner {
     /// Whether one of its processes has the client's end of a connection.
     fn is_at(&self, client: SocketAddr, server: SocketAddr) -> bool {
-        let _one_at_a_time = LOOKING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = LOOKING.lock();
         sockets::client(client, server)
             .is_some_and(|socket| socket.user == self.user && self.tree.holds_socket(socket.inode, MOST_FILES))
     }
@@ -134,7 +130,7 @@ mod tests {
         let client = TcpStream::connect(here).await.unwrap();
         let ((tell, is_held), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
         let looks = std::thread::spawn(move || {
-            let _looking = LOOKING.lock().unwrap();
+            let _looking = LOOKING.lock();
             tell.send(()).unwrap();
             // Blocks until the other end is dropped.
             let _ = released.recv();

@@ -1,12 +1,9 @@
 //! The idle processes, and the limit on all of them.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tasklane_model::CodeSha256;
+use tasklane_runtime::lock::Lock;
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
@@ -23,7 +20,7 @@ pub(super) const FREEZE_AFTER: Duration = Duration::from_millis(10);
 pub(super) struct Pool {
     max: usize,
     patience: Duration,
-    state: Arc<Mutex<State>>,
+    state: Arc<Lock<State>>,
     /// Notified when a process becomes idle, and when the pool is dropped.
     pub(super) rested: Arc<Notify>,
 }
@@ -59,7 +56,7 @@ struct Waiting {
 /// The right to have one process, returned when dropped.
 #[derive(Debug)]
 pub(super) struct Slot {
-    state: Arc<Mutex<State>>,
+    state: Arc<Lock<State>>,
 }
 
 /// The result of [`Pool::check_out`].
@@ -91,7 +88,7 @@ impl Pool {
     /// processes before they are used again, and every call would have to start one.
     pub(super) async fn check_out(&self, version: &Arc<Version>) -> Checkout {
         let mut handed = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             match state.check_out(version, self.max, &self.state) {
                 Some(checkout) => return checkout,
                 None => state.wait_for(version),
@@ -105,7 +102,7 @@ impl Pool {
                 match handed.try_recv() {
                     // It came at the last moment.
                     Ok((sandbox, slot)) => Checkout::Warm(sandbox, slot),
-                    Err(_) => lock(&self.state).check_out_any(self.max, &self.state),
+                    Err(_) => self.state.lock().check_out_any(self.max, &self.state),
                 }
             }
         }
@@ -113,13 +110,13 @@ impl Pool {
 
     /// Notes that a process of this version is busy, until [`Pool::rest`] or [`Pool::gone`].
     pub(super) fn busy(&self, version: &Arc<Version>) {
-        lock(&self.state).busy.push(Arc::clone(version));
+        self.state.lock().busy.push(Arc::clone(version));
     }
 
     /// Takes back a process that is ready for its next run. It is frozen if no run needs it soon.
     pub(super) fn rest(&self, sandbox: Sandbox, slot: Slot) {
         sandbox.rest();
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.forget_busy(&sandbox.version);
         if state.closed {
             // Dropped without the lock: dropping takes a while, and the slot takes the lock itself.
@@ -138,7 +135,7 @@ impl Pool {
     /// takes the process meanwhile cancels it.
     pub(super) fn due_for_freezing(&self) -> (Vec<Arc<ProcessTree>>, bool) {
         let (mut due, mut are_more) = (Vec::new(), false);
-        for idle in lock(&self.state).idle.iter_mut().filter(|idle| !idle.is_frozen) {
+        for idle in self.state.lock().idle.iter_mut().filter(|idle| !idle.is_frozen) {
             if idle.since.elapsed() >= FREEZE_AFTER {
                 idle.is_frozen = true;
                 due.push(idle.sandbox.hold_still());
@@ -151,14 +148,14 @@ impl Pool {
 
     /// The processes that should be frozen.
     pub(super) fn frozen(&self) -> Vec<Arc<ProcessTree>> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         state.idle.iter().filter(|idle| idle.is_frozen).map(|idle| Arc::clone(idle.sandbox.tree())).collect()
     }
 
     /// Ends the process of this tree, unless a run has taken it.
     pub(super) async fn end_restless(&self, tree: &Arc<ProcessTree>) {
         let is_it = |idle: &mut Idle| Arc::ptr_eq(idle.sandbox.tree(), tree);
-        let ended: Vec<Idle> = lock(&self.state).idle.extract_if(.., is_it).collect();
+        let ended: Vec<Idle> = self.state.lock().idle.extract_if(.., is_it).collect();
         for idle in &ended {
             let function = &idle.sandbox.version.function;
             tracing::warn!(%function, "a process of {function} could not be frozen between two runs, and was ended");
@@ -167,36 +164,36 @@ impl Pool {
     }
 
     pub(super) fn busy_count(&self) -> usize {
-        lock(&self.state).busy.len()
+        self.state.lock().busy.len()
     }
 
     /// How many runs wait for a busy process of their version.
     #[cfg(test)]
     pub(super) fn waiting_count(&self) -> usize {
-        lock(&self.state).waiting.len()
+        self.state.lock().waiting.len()
     }
 
     /// Notes that a busy process has ended.
     pub(super) fn gone(&self, version: &Arc<Version>) {
-        lock(&self.state).forget_busy(version);
+        self.state.lock().forget_busy(version);
     }
 
     /// Hands out no more processes.
     pub(super) fn close(&self) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.closed = true;
         state.waiting.clear();
     }
 
     /// Ends the idle processes of the versions that this selects.
     pub(super) async fn end_idle(&self, versions: impl Fn(&Version) -> bool) {
-        let ended: Vec<Idle> = lock(&self.state).idle.extract_if(.., |idle| versions(&idle.sandbox.version)).collect();
+        let ended: Vec<Idle> = self.state.lock().idle.extract_if(.., |idle| versions(&idle.sandbox.version)).collect();
         end(ended).await;
     }
 
     /// The packages that running processes use.
     pub(super) fn code_in_use(&self) -> BTreeSet<CodeSha256> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         state
             .idle
             .iter()
@@ -206,14 +203,14 @@ impl Pool {
     }
 
     pub(super) async fn end_idle_since(&self, before: Instant) {
-        let ended: Vec<Idle> = lock(&self.state).idle.extract_if(.., |idle| idle.since < before).collect();
+        let ended: Vec<Idle> = self.state.lock().idle.extract_if(.., |idle| idle.since < before).collect();
         end(ended).await;
     }
 }
 
 impl State {
     /// What a run can get immediately, or `None` if it should first wait for a busy process of its version.
-    fn check_out(&mut self, version: &Arc<Version>, max: usize, own: &Arc<Mutex<Self>>) -> Option<Checkout> {
+    fn check_out(&mut self, version: &Arc<Version>, max: usize, own: &Arc<Lock<Self>>) -> Option<Checkout> {
         if self.closed {
             return Some(Checkout::Closed);
         }
@@ -233,7 +230,7 @@ impl State {
     }
 
     /// The right to start a process, even if an idle one must end for it.
-    fn check_out_any(&mut self, max: usize, own: &Arc<Mutex<Self>>) -> Checkout {
+    fn check_out_any(&mut self, max: usize, own: &Arc<Lock<Self>>) -> Checkout {
         if self.closed {
             return Checkout::Closed;
         }
@@ -278,7 +275,7 @@ impl State {
 impl Drop for Pool {
     fn drop(&mut self) {
         // The slots of idle processes refer to the state, and the state to them: without this neither would be dropped.
-        let idle = std::mem::take(&mut lock(&self.state).idle);
+        let idle = std::mem::take(&mut self.state.lock().idle);
         drop(idle);
         self.rested.notify_one();
     }
@@ -286,7 +283,7 @@ impl Drop for Pool {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        lock(&self.state).taken -= 1;
+        self.state.lock().taken -= 1;
     }
 }
 
@@ -294,8 +291,4 @@ async fn end(idle: Vec<Idle>) {
     for Idle { mut sandbox, .. } in idle {
         sandbox.kill().await;
     }
-}
-
-fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,13 +8,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, MutexGuard, OnceLock},
 };
 
 use nix::{
     sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
+use tasklane_runtime::lock::Lock;
 
 use super::{
     cgroup::Group,
@@ -29,7 +30,7 @@ pub(super) struct ProcessTree {
     /// When the root started: its process id alone may be reused by another process.
     started: Option<u64>,
     /// The processes last seen in the tree, in order to find those that outlive the root.
-    seen: Mutex<BTreeMap<i32, Seen>>,
+    seen: Lock<BTreeMap<i32, Seen>>,
     pub(super) stillness: Stillness,
     /// The control group that contains the whole tree.
     pub(super) group: Option<Arc<Group>>,
@@ -71,7 +72,7 @@ type JailInit = OnceLock<(i32, u64)>;
 impl ProcessTree {
     /// The descendants of this process, which was just started.
     pub(super) fn new(root: i32) -> Self {
-        let (seen, stillness) = (Mutex::default(), Stillness::default());
+        let (seen, stillness) = (Lock::default(), Stillness::default());
         Self { root, started: start_time(root), seen, stillness, group: None, jail: None }
     }
 
@@ -214,7 +215,7 @@ impl ProcessTree {
     }
 
     fn seen(&self) -> MutexGuard<'_, BTreeMap<i32, Seen>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 
     /// Whether the root is alive.

@@ -4,10 +4,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use tasklane_model::{Runtime, RuntimeFamily};
+use tasklane_runtime::lock::Lock;
 use tokio::sync::OnceCell;
 
 /// A runtime and how well this machine supports it.
@@ -63,8 +64,8 @@ pub(super) struct Runtimes {
     /// A module for each Python to compile when it is first run.
     python_module: PathBuf,
     interpreters: tokio::sync::Mutex<BTreeMap<String, Arc<OnceCell<Option<Interpreter>>>>>,
-    known: Mutex<BTreeMap<Runtime, Arc<Support>>>,
-    noticed: Mutex<BTreeSet<String>>,
+    known: Lock<BTreeMap<Runtime, Arc<Support>>>,
+    noticed: Lock<BTreeSet<String>>,
 }
 
 impl Runtimes {
@@ -85,7 +86,7 @@ impl Runtimes {
 
     /// How well this machine supports a runtime. Every run asks this.
     pub(super) async fn support(&self, runtime: &Runtime) -> Arc<Support> {
-        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = || self.known.lock();
         if let Some(support) = known().get(runtime) {
             return Arc::clone(support);
         }
@@ -98,7 +99,7 @@ impl Runtimes {
     #[cfg(test)]
     pub(super) async fn use_python(&self, runtime: &Runtime, program: &Path) {
         let found = probe(&program.display().to_string(), "Python", &self.python_module).await.unwrap();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         known.insert(runtime.clone(), Arc::new(Support::Exact(found)));
     }
 
@@ -131,7 +132,7 @@ impl Runtimes {
             }
             Support::Missing(what) => format!("{runtime} Functions can be deployed but not run here: {what}"),
         };
-        let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noticed = self.noticed.lock();
         noticed.insert(runtime.to_string()).then_some(text)
     }
 

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::SystemTime,
 };
 
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tasklane_model::{CodeSha256, Configuration, Deployment, FunctionName, FunctionSpec};
+use tasklane_runtime::lock::Lock;
 
 use super::{
     code::CodeStore,
@@ -59,7 +60,7 @@ struct Stored {
 pub(super) struct Versions {
     folder: PathBuf,
     code: CodeStore,
-    loaded: Mutex<BTreeMap<(FunctionName, String), Arc<Version>>>,
+    loaded: Lock<BTreeMap<(FunctionName, String), Arc<Version>>>,
     /// Held while packages are added or removed, so that none is removed after it was unpacked and before its version's
     /// file is written.
     packages: Arc<tokio::sync::Mutex<()>>,
@@ -70,7 +71,7 @@ impl Versions {
         let code = CodeStore::open(folder.join("code"))?;
         let folder = folder.join("versions");
         create_private(&folder)?;
-        Ok(Self { folder, code, loaded: Mutex::default(), packages: Arc::default() })
+        Ok(Self { folder, code, loaded: Lock::default(), packages: Arc::default() })
     }
 
     /// Writes a version's file, and unpacks its code unless that was done before. Without `code`, `current` identifies
@@ -204,7 +205,7 @@ impl Versions {
     }
 
     fn loaded(&self) -> std::sync::MutexGuard<'_, BTreeMap<(FunctionName, String), Arc<Version>>> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+        self.loaded.lock()
     }
 }
 

@@ -7,15 +7,12 @@ mod limits;
 mod store;
 mod writer;
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use rusqlite::Connection;
 use tasklane_model::{FunctionName, Timestamp};
 use tasklane_ports::{LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery};
+use tasklane_runtime::lock::Lock;
 
 use tasklane_lambda_local::{LogSink as _, LoggedLine};
 
@@ -31,7 +28,7 @@ pub type LiveLog = Arc<dyn Fn(&[LoggedLine]) + Send + Sync>;
 /// The store of log lines. Clones share it and are cheap.
 #[derive(Clone)]
 pub struct LocalLogs {
-    reader: Arc<Mutex<Connection>>,
+    reader: Arc<Lock<Connection>>,
     writer: LogWriter,
 }
 
@@ -49,7 +46,7 @@ impl LocalLogs {
         let writer = LogWriter::start(store::open(&file).map_err(failed)?, data_dir, limits, live)
             .map_err(|error| PortError::new("start the log writer", error))?;
         let reader = store::open(&file).map_err(failed)?;
-        Ok(Self { reader: Arc::new(Mutex::new(reader)), writer })
+        Ok(Self { reader: Arc::new(Lock::new(reader)), writer })
     }
 
     pub fn writer(&self) -> &LogWriter {
@@ -63,7 +60,7 @@ impl LocalLogs {
         // Runs do not wait until their lines are written, so readers do.
         self.writer.flush().await;
         let reader = self.reader.clone();
-        let run = move || query(&reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let run = move || query(&reader.lock());
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| PortError::new("read log lines", error);
         tokio::task::spawn_blocking(run)
             .await
@@ -206,16 +203,16 @@ mod tests {
     async fn lines_are_dropped_while_the_disk_is_short_of_room_and_nobody_waits() {
         let folder = tempfile::tempdir().unwrap();
         let limits = LogLimits { reserve_bytes: u64::MAX, ..LogLimits::for_disk_of(folder.path()) };
-        let seen = Arc::new(Mutex::new(0));
+        let seen = Arc::new(Lock::new(0));
         let sink = seen.clone();
-        let live: LiveLog = Arc::new(move |batch| *sink.lock().unwrap() += batch.len());
+        let live: LiveLog = Arc::new(move |batch| *sink.lock() += batch.len());
         let logs = LocalLogs::open_with(folder.path(), limits, Some(live)).unwrap();
         let function = FunctionName::parse("f").unwrap();
         for number in 0..5_000 {
             logs.writer().write(line("f", 1, number, &"x".repeat(10_000))).await;
         }
         assert_eq!(logs.of_run(of_run(&function, 1, ALL)).await.unwrap(), []);
-        assert_eq!(*seen.lock().unwrap(), 5_000);
+        assert_eq!(*seen.lock(), 5_000);
         let size = std::fs::metadata(folder.path().join("logs.sqlite")).unwrap().len();
         assert!(size < 100_000, "{size}");
     }
@@ -223,15 +220,15 @@ mod tests {
     #[tokio::test]
     async fn a_live_log_sees_every_line() {
         let folder = tempfile::tempdir().unwrap();
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::new(Lock::new(Vec::new()));
         let sink = seen.clone();
         let live: LiveLog = Arc::new(move |batch| {
-            sink.lock().unwrap().extend(batch.iter().map(|line| line.message.clone()));
+            sink.lock().extend(batch.iter().map(|line| line.message.clone()));
         });
         let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION, Some(live)).unwrap();
         logs.writer().write(line("f", 1, 0, "a")).await;
         logs.writer().write(line("f", 1, 0, "b")).await;
         logs.writer().flush().await;
-        assert_eq!(*seen.lock().unwrap(), ["a", "b"]);
+        assert_eq!(*seen.lock(), ["a", "b"]);
     }
 }

@@ -4,7 +4,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        MutexGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
@@ -12,6 +12,7 @@ use std::{
 };
 
 use tasklane_model::Error;
+use tasklane_runtime::lock::Lock;
 
 /// How long a client may pause while it should send or read, before its connection may be closed for another one.
 const HESITATION: Duration = Duration::from_secs(5);
@@ -23,7 +24,7 @@ pub struct Activity {
     moved: AtomicU64,
     /// Requests whose responses have not been passed on completely.
     in_flight: AtomicUsize,
-    inner: Mutex<Inner>,
+    inner: Lock<Inner>,
 }
 
 #[derive(Debug, Default)]
@@ -49,12 +50,7 @@ pub enum Standing {
 
 impl Activity {
     pub fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            moved: AtomicU64::new(0),
-            in_flight: AtomicUsize::new(0),
-            inner: Mutex::default(),
-        }
+        Self { began: Instant::now(), moved: AtomicU64::new(0), in_flight: AtomicUsize::new(0), inner: Lock::default() }
     }
 
     /// Notes that bytes were sent or received.
@@ -111,6 +107,6 @@ impl Activity {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 }

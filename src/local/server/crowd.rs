@@ -6,11 +6,12 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
     time::Instant,
 };
 
 use nix::sys::resource::{Resource, getrlimit};
+use tasklane_runtime::lock::Lock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +48,7 @@ impl Limits {
 #[derive(Debug)]
 pub struct Crowd {
     limits: Limits,
-    members: Mutex<Members>,
+    members: Lock<Members>,
     left: Notify,
 }
 
@@ -83,7 +84,7 @@ enum Entry {
 
 impl Crowd {
     pub fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { limits, members: Mutex::default(), left: Notify::new() })
+        Arc::new(Self { limits, members: Lock::default(), left: Notify::new() })
     }
 
     /// A place for a connection from this address, which may replace another connection. `None` if every connection
@@ -119,7 +120,7 @@ impl Crowd {
     }
 
     fn lock(&self) -> MutexGuard<'_, Members> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+        self.members.lock()
     }
 }
 

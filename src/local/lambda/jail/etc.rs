@@ -5,9 +5,10 @@ use std::{
     fs, io,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
     time::SystemTime,
 };
+
+use tasklane_runtime::lock::Lock;
 
 use super::host;
 
@@ -19,7 +20,7 @@ pub(super) struct Etc {
     /// The files to copy: where each is on the machine, and where its copy is.
     files: Vec<(PathBuf, PathBuf)>,
     /// The files that were copied, by the place of the copy.
-    copied: Mutex<BTreeMap<PathBuf, Stamp>>,
+    copied: Lock<BTreeMap<PathBuf, Stamp>>,
 }
 
 /// Identifies a version of a file.
@@ -43,12 +44,12 @@ impl Etc {
         for own in ["passwd", "group"] {
             host::write_readable(&folder.join(own), "")?;
         }
-        Ok(Self { folder, files, copied: Mutex::default() })
+        Ok(Self { folder, files, copied: Lock::default() })
     }
 
     /// The folder, with its files brought up to date: networks come and go, and `/etc/resolv.conf` changes with them.
     pub(super) fn current(&self) -> io::Result<&Path> {
-        let mut copied = self.copied.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut copied = self.copied.lock();
         for (source, place) in &self.files {
             let found = fs::metadata(source).ok().filter(fs::Metadata::is_file);
             let stamp = found.map(|found| (found.ino(), found.len(), found.modified().ok()));

@@ -1,6 +1,8 @@
 //! Splits output into lines.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use tasklane_runtime::lock::Lock;
 
 use super::{super::sink::LogSink, target::LogTarget};
 
@@ -8,7 +10,7 @@ use super::{super::sink::LogSink, target::LogTarget};
 pub(super) const MAX_LINE_BYTES: usize = 256 * 1024;
 
 /// The run that lines belong to; `None` between two runs.
-pub(super) type Target = Arc<Mutex<Option<LogTarget>>>;
+pub(super) type Target = Arc<Lock<Option<LogTarget>>>;
 
 #[derive(Debug)]
 pub(super) struct Lines {
@@ -20,7 +22,7 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) async fn take(&mut self, bytes: &[u8]) {
-        let Some(target) = lock(&self.target).clone() else { return };
+        let Some(target) = self.target.lock().clone() else { return };
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             match piece.strip_suffix(b"\n") {
                 // Most lines arrive in one piece.
@@ -45,7 +47,7 @@ impl Lines {
     /// Logs an incomplete line.
     pub(super) async fn end(&mut self) {
         let line = std::mem::take(&mut self.partial);
-        let target = lock(&self.target).clone();
+        let target = self.target.lock().clone();
         if let Some(target) = target
             && !line.is_empty()
         {
@@ -69,8 +71,4 @@ fn character_boundary(text: &[u8], most: usize) -> usize {
     let is_inside = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
     // A UTF-8 character has at most four bytes.
     (most.saturating_sub(3)..=most).rev().find(|at| !is_inside(at)).unwrap_or(most)
-}
-
-pub(super) fn lock(target: &Mutex<Option<LogTarget>>) -> std::sync::MutexGuard<'_, Option<LogTarget>> {
-    target.lock().unwrap_or_else(PoisonError::into_inner)
 }

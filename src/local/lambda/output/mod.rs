@@ -11,16 +11,17 @@ mod tests;
 use std::{
     io::{self, PipeWriter},
     os::fd::{AsFd, OwnedFd},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use nix::errno::Errno;
+use tasklane_runtime::lock::Lock;
 use tokio::net::unix::pipe::Receiver;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(super) use self::target::LogTarget;
 
-use self::lines::{Lines, Target, lock};
+use self::lines::{Lines, Target};
 use super::sink::LogSink;
 
 const READ_BYTES: usize = 64 * 1024;
@@ -43,7 +44,7 @@ impl Output {
     pub(super) fn start(logs: Arc<dyn LogSink>, target: LogTarget) -> io::Result<(PipeWriter, Self)> {
         let (reader, writer) = io::pipe()?;
         let pipe = Receiver::from_owned_fd(OwnedFd::from(reader))?;
-        let target = Arc::new(Mutex::new(Some(target)));
+        let target = Target::new(Lock::new(Some(target)));
         let lines = Lines { logs, target: Arc::clone(&target), partial: Vec::new() };
         let reading = Reading { lines, buffer: vec![0; READ_BYTES] };
         let reader = Arc::new(Reader { pipe, reading: tokio::sync::Mutex::new(reading) });
@@ -57,7 +58,7 @@ impl Output {
         let mut reading = self.reader.reading.lock().await;
         self.reader.drain(&mut reading).await;
         reading.lines.partial.clear();
-        *lock(&self.target) = Some(target);
+        *self.target.lock() = Some(target);
     }
 
     /// Returns when all lines written so far are in the log.
@@ -72,7 +73,7 @@ impl Output {
         let mut reading = self.reader.reading.lock().await;
         self.reader.drain(&mut reading).await;
         reading.lines.end().await;
-        *lock(&self.target) = None;
+        *self.target.lock() = None;
     }
 }
 

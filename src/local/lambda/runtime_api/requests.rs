@@ -1,6 +1,6 @@
 //! Handles the requests of one process.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{
@@ -9,7 +9,10 @@ use http::{
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::json;
-use tasklane_runtime::detach::{DetachOnDrop, detach_on_drop};
+use tasklane_runtime::{
+    detach::{DetachOnDrop, detach_on_drop},
+    lock::Lock,
+};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
@@ -29,7 +32,7 @@ pub(super) struct Shared {
     deliveries: tokio::sync::Mutex<mpsc::Receiver<Delivery>>,
     events: mpsc::UnboundedSender<Event>,
     /// The invocation that has not been answered yet.
-    current: Mutex<Option<Arc<str>>>,
+    current: Lock<Option<Arc<str>>>,
     /// Held while a body is read: bodies are large, and a process has only one answer to send.
     reading: tokio::sync::Mutex<()>,
     /// Open connections, and requests that are still in progress.
@@ -45,14 +48,14 @@ impl Shared {
         Self {
             deliveries: tokio::sync::Mutex::new(deliveries),
             events,
-            current: Mutex::default(),
+            current: Lock::default(),
             reading: tokio::sync::Mutex::default(),
             open,
         }
     }
 
     fn current(&self) -> std::sync::MutexGuard<'_, Option<Arc<str>>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        self.current.lock()
     }
 
     /// Handles a request to its end, even if the connection closes meanwhile.

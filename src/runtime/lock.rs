@@ -1,0 +1,50 @@
+//! A lock that outlives the panic of a holder.
+
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+/// A mutex without poisoning, for values that are whole between any two statements that change them. A panic ends the one
+/// request that panicked; with a poisoned mutex, it would end every later one that needs the value.
+#[derive(Debug, Default)]
+pub struct Lock<T>(Mutex<T>);
+
+impl<T> Lock<T> {
+    /// Guards this value.
+    pub const fn new(value: T) -> Self {
+        Self(Mutex::new(value))
+    }
+
+    /// Waits for the other holders.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The value, unless another thread holds it.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(held) => Some(held),
+            Err(TryLockError::Poisoned(held)) => Some(held.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_a_holder_does_not_keep_the_value_from_others() {
+        let lock = Lock::new(1);
+        let panicked = std::thread::scope(|scope| {
+            let holder = scope.spawn(|| {
+                let mut held = lock.lock();
+                *held = 2;
+                assert!(lock.try_lock().is_none());
+                panic!("while holding it");
+            });
+            holder.join().is_err()
+        });
+        assert!(panicked);
+        assert_eq!((lock.try_lock().as_deref(), *lock.lock()), (Some(&2), 2));
+    }
+}
