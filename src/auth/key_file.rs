@@ -89,6 +89,7 @@ impl KeyFile {
 
     /// A box whose key is forgotten with it.
     #[cfg(test)]
+    #[allow(clippy::disallowed_methods)]
     pub fn ephemeral() -> Self {
         let mut key = [0; KEY_BYTES];
         getrandom::fill(&mut key).unwrap();
@@ -97,6 +98,8 @@ impl KeyFile {
 }
 
 /// Writes a new key beside the file, whole, and only then gives it its name; never over a key that is there.
+// A key must be secret whatever the rest of the process is given as its Chance.
+#[allow(clippy::disallowed_methods)]
 fn create(path: &Path) -> Result<io::Result<()>, KeyFileError> {
     let mut key = [0; KEY_BYTES];
     let mut suffix = [0; 8];
@@ -124,6 +127,8 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 impl SecretBox for KeyFile {
+    // A nonce that comes twice gives the key away.
+    #[allow(clippy::disallowed_methods)]
     fn seal<'a>(&'a self, secret: &'a [u8], context: &'a str) -> PortFuture<'a, Result<Sealed, PortError>> {
         Box::pin(async move {
             let mut nonce = [0; NONCE_BYTES];

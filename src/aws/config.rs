@@ -12,6 +12,8 @@ pub fn behavior_version() -> BehaviorVersion {
 
 /// The configuration of all clients, from the places where AWS's own tools look for it: the environment, the profile,
 /// the role of the Lambda function. `AWS_ENDPOINT_URL` leads to an emulator.
+// Where the SDK looks itself.
+#[allow(clippy::disallowed_methods)]
 pub async fn sdk_config() -> SdkConfig {
     let mut loader = aws_config::defaults(behavior_version()).http_client(http_client::shared());
     // The default chains look at the environment first, and Lambda sets both there. Preparing the rest of the chains

@@ -52,6 +52,7 @@ type Connection = (SendRequest<Full<Bytes>>, http1::Connection<TokioIo<TcpStream
 
 impl ExtensionsApi {
     /// Connects to the address that Lambda sets in the environment.
+    #[allow(clippy::disallowed_methods)]
     pub async fn connect() -> Result<Self, ExtensionError> {
         Self::at(env::var("AWS_LAMBDA_RUNTIME_API").map_err(|_| ExtensionError::NotInLambda)?).await
     }

@@ -22,6 +22,8 @@ use tasklane_runtime::on_demand::OnDemand;
 const AMAZON: &str = include_str!("amazon-roots.pem");
 
 /// The client for all services of AWS, with one pool of connections and one set of root certificates.
+// The SDK and OpenSSL read the same variables themselves.
+#[allow(clippy::disallowed_methods)]
 pub fn shared() -> SharedHttpClient {
     let roots = Roots::of_environment(|name| std::env::var(name).ok());
     let client = aws_smithy_http_client::Builder::new()

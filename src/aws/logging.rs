@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tasklane_dispatch::ENDED_RUNS;
-use tasklane_model::Timestamp;
+use tasklane_ports::{Clock as _, SystemClock};
 use tracing::{Event, Level, Metadata, Subscriber, span};
 use tracing_subscriber::{
     Layer,
@@ -30,6 +30,8 @@ const OURS: &str = "tasklane";
 /// Sends the log to stdout, where Lambda picks it up, and reports runs as metrics of the stack with this prefix.
 /// `handler` is the crate that calls this: its spans count as those of our other crates. `TASKLANE_LOG` sets what is logged: a
 /// level, or filters such as `tasklane=debug,warn`. It does not affect metrics.
+// It is set on the handler, and settles nothing but what is logged.
+#[allow(clippy::disallowed_methods)]
 pub fn start(handler: &'static str, prefix: &str) {
     let wanted = std::env::var("TASKLANE_LOG").unwrap_or_default();
     let (filter, misunderstood) = match targets(&wanted) {
@@ -108,7 +110,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JsonLines {
         }
         event.record(&mut fields);
         let metadata = event.metadata();
-        let now = Timestamp::saturating_from_millis(jiff::Timestamp::now().as_millisecond());
+        let now = SystemClock.now();
         let mut line = Map::new();
         line.insert("timestamp".to_owned(), Value::String(now.to_string()));
         line.insert("level".to_owned(), Value::String(metadata.level().to_string()));
@@ -168,7 +170,7 @@ mod tests {
             assert_eq!(line[name], value, "{name} of {line}");
         }
         assert_eq!((&line["status"], &line["delay_s"], &line["direct"]), (&200.into(), &5.into(), &true.into()));
-        assert!(line["timestamp"].as_str().unwrap().parse::<Timestamp>().is_ok(), "{line}");
+        assert!(line["timestamp"].as_str().unwrap().parse::<tasklane_model::Timestamp>().is_ok(), "{line}");
     }
 
     #[test]

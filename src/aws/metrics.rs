@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tasklane_dispatch::{ENDED_RUNS, Ticked};
 use tasklane_model::Timestamp;
+use tasklane_ports::{Clock as _, SystemClock};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::{Layer, layer::Context};
 
@@ -78,7 +79,7 @@ impl<S: Subscriber> Layer<S> for RunMetrics {
         }
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let now = Timestamp::saturating_from_millis(jiff::Timestamp::now().as_millisecond());
+        let now = SystemClock.now();
         (self.lines)(&embedded(&self.prefix, &of_run(&fields.0), &fields.0, now));
     }
 }

@@ -54,6 +54,7 @@ pub struct InvalidSetting {
 
 impl StackSettings {
     /// Reads them from this process's environment.
+    #[allow(clippy::disallowed_methods)]
     pub fn from_environment() -> Result<Self, InvalidSetting> {
         Self::read(|name| std::env::var(name).ok())
     }

@@ -4,6 +4,9 @@
 //! negative (`sync --plan` found differences, the Function failed), 2 for an error. Each subcommand has a file of its own, with its
 //! arguments and what it does.
 
+// A command of people reads their environment and their clock.
+#![allow(clippy::disallowed_methods)]
+
 use std::{num::NonZero, process::ExitCode};
 
 use clap::{Parser, Subcommand};

@@ -1,5 +1,8 @@
 //! How a request is answered, from its arrival to its line in the log.
 
+// The clock and the random numbers are for that line alone.
+#![allow(clippy::disallowed_methods)]
+
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{body::Body, response::Response};

@@ -1,7 +1,7 @@
 //! Integration tests.
 
-// Tests panic on errors, and print to stderr.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+// Tests panic on errors, print to stderr, and drive real processes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::disallowed_methods)]
 
 mod cli;
 mod damage;

@@ -11,6 +11,9 @@
 //! This crate depends only on the types of [`tasklane_model`] and on the helpers of [`tasklane_runtime`]. Log lines go to a
 //! [`LogSink`].
 
+// Processes run in the time of the machine.
+#![allow(clippy::disallowed_methods)]
+
 mod birth;
 mod bootstraps;
 mod cgroup;

@@ -55,6 +55,8 @@ async fn tokens_that_come_at_once_wait_for_one_fetch() {
     assert_eq!(fixture.published.fetches(), 1);
 }
 
+// Tokio's clock, which stands still here.
+#[allow(clippy::disallowed_methods)]
 #[tokio::test(start_paused = true)]
 async fn tokens_with_known_keys_do_not_wait_for_a_fetch() {
     let fixture = Fixture::new();
