@@ -21,7 +21,7 @@ pub fn write(context: &Context) -> anyhow::Result<()> {
         taken.extend(context.kept(row.id)?);
     }
     let mut page = String::from(HEAD);
-    writeln!(page, "## Summary\n\n| what | tasklane | against | ratio | must reach | |\n|---|---|---|---|---|---|")?;
+    writeln!(page, "## Summary\n\n| what | tasklane | compared with | ratio | target | |\n|---|---|---|---|---|---|")?;
     for line in taken.iter().flat_map(|taken| &taken.lines) {
         writeln!(page, "{}", row_of(line))?;
     }
@@ -49,13 +49,13 @@ pub fn write(context: &Context) -> anyhow::Result<()> {
 const HEAD: &str = "# Benchmarks
 
 Written by `cargo bench --bench peers`, which installs the peers itself (`infra/bench`), starts everything as processes
-on one machine, and takes turns: A, B, A, B, … Each figure is the median of its rounds, with the lowest and the highest
-in brackets; a ratio is the median of the rounds' own ratios. `-- --only api,warm` measures only these rows again. Speed depends
-on the machine; the ratios are what to look at. What the figures led to is told in [performance.md](performance.md).
+on one machine, and alternates: A, B, A, B, … Each figure is the median of its rounds, with the lowest and the highest
+in brackets; a ratio is the median of the ratios of the rounds. `-- --only api,warm` measures only these rows again. Speed depends
+on the machine, so the ratios matter most. [performance.md](performance.md) says what we changed because of the figures.
 
 ";
 
-const UNDER_THE_TABLE: &str = "✓ reached, ✗ not reached; nothing where no target is set.\n";
+const UNDER_THE_TABLE: &str = "✓ reached, ✗ not reached; blank without a target.\n";
 
 fn row_of(line: &Line) -> String {
     let (against, ratio) = match (&line.against, line.ratio()) {

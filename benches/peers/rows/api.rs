@@ -62,8 +62,8 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
     result.bars("api-rate", "API Function, node hello: requests per second", "/s", bars.0);
     result.bars("api-p99", "API Function, node hello: 99th percentile", "ms", bars.1);
     result.note(
-        "Both serve the same handler and take the same requests from the same program; tasklane also writes an API \
-         Request record for each call, and the log lines that Lambda writes.",
+        "Both serve the same handler, with the same requests from the same program. tasklane also writes an API \
+         Request record for each call, and Lambda's log lines.",
     );
     Ok(result)
 }

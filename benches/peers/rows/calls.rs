@@ -70,8 +70,8 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
         Target::Shown,
     );
     result.note(format!(
-        "Direct execution: {} and the Invoke; the Function is read while the Task is written. API Function: the Invoke, after which the answer is known, and then {}, which \
-         a Lambda function has to wait for before it is frozen.",
+        "Direct execution: {} and the Invoke; the Function is read while the Task is written. API Function: the Invoke, after which the answer is known, and then {}, for which \
+         a Lambda function has to wait before it is frozen.",
         shown(&direct),
         shown(&called)
     ));

@@ -42,7 +42,9 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
         let what = format!("first call, {}", language.name());
         result.line(&what, Figure::new("ms", medians.0), against, Target::RatioAtMost(1.0));
     }
-    result.note("The emulator itself runs before its first call; only the Function's process starts with the call.");
+    result.note(
+        "The emulator itself is running before its first call; only the Function's process starts with the call.",
+    );
     Ok(result)
 }
 

@@ -81,10 +81,10 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
     let size = zipped_megabytes(&programs[0])?;
     result.line("api Lambda: its zip", Figure::count("MB", size), None, Target::AtMost(5.0));
     result.note(
-        "The emulator does not say how long an initialisation took, so all are timed from outside, from the first call \
-         to its answer. The request is one that nobody is logged in for, so that no time of AWS is in it. The hello of \
-         `lambda_http` is `infra/bench/hello-http`, that of `lambda_runtime`, which knows nothing of HTTP, \
-         `examples/hello-rust`; all three are built with the profile `lambda`.",
+        "The emulator does not report the duration of an initialisation, so all are timed from outside, from the \
+         first call to its answer. The request has no credential, so that no call of AWS is included. The hello with \
+         `lambda_http` is `infra/bench/hello-http`; the one with `lambda_runtime`, without HTTP, is `examples/hello- \
+         rust`. All three are built with the profile `lambda`.",
     );
     Ok(result)
 }

@@ -29,16 +29,16 @@ pub struct Row {
 
 /// Every row, in the order of the table.
 pub const ALL: &[Row] = &[
-    Row { id: "api", what: "API Function, node hello over HTTP, against serverless-offline" },
-    Row { id: "warm", what: "warm call, against the bare loop and AWS's emulator" },
-    Row { id: "cold", what: "first call of a Function, against AWS's emulator" },
-    Row { id: "direct", what: "direct execution, against the bare loop with the store's two writes" },
-    Row { id: "queue", what: "queued Tasks, against the store's own writes" },
-    Row { id: "lateness", what: "when Tasks start, against when they should" },
-    Row { id: "scale", what: "list, claim and create, with a million Tasks in the table against a thousand" },
-    Row { id: "sustained", what: "minutes of load on a hundred Functions, against its own beginning" },
-    Row { id: "lambda", what: "the API's Lambda function, against a hello Function" },
-    Row { id: "calls", what: "AWS calls and write units, by count" },
+    Row { id: "api", what: "API Function, node hello over HTTP, compared with serverless-offline" },
+    Row { id: "warm", what: "warm call, compared with the bare loop and AWS's emulator" },
+    Row { id: "cold", what: "first call of a Function, compared with AWS's emulator" },
+    Row { id: "direct", what: "direct execution, compared with the bare loop and the store's two writes" },
+    Row { id: "queue", what: "queued Tasks, compared with the store's own writes" },
+    Row { id: "lateness", what: "how late Tasks start" },
+    Row { id: "scale", what: "list, claim and create, with a million Tasks in the table compared with a thousand" },
+    Row { id: "sustained", what: "minutes of load on a hundred Functions, compared with the first minute" },
+    Row { id: "lambda", what: "the API's Lambda function, compared with a hello Function" },
+    Row { id: "calls", what: "the number of AWS calls and write units" },
     Row { id: "build", what: "builds and tests" },
 ];
 

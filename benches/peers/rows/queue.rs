@@ -31,8 +31,8 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
         result.line(&what, Figure::new("/s", ours), against, Target::RatioAtLeast(0.7));
     }
     result.note(
-        "The engine runs with a Lambda that answers at once, so that its own cost is seen; the limit makes the same \
-         three durable writes for each Task, as many at once, and nothing else.",
+        "The engine runs with a Lambda that answers immediately, which shows the engine's own cost. The limit makes \
+         the same three durable writes for each Task, with the same concurrency, and nothing else.",
     );
     Ok(result)
 }

@@ -72,8 +72,8 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
     let figures = rounds(context, "claim", [&small, &large], async |table| table.claim(many / 4).await).await?;
     add(&mut result, "claim the next Task", figures, large_size);
     result.note(format!(
-        "All on one processor. The Tasks are of {DAYS} days; every other one is of one Function (f{BUSY}), the others are of {FUNCTIONS}; one of {ONE_WAITS_OF} waits for its turn. Both tables \
-         are files; the large one was filled past the service, with rows as the service writes them."
+        "All on one processor. The Tasks are spread over {DAYS} days. Half of them belong to one Function (f{BUSY}), the others to {FUNCTIONS} Functions, and one in {ONE_WAITS_OF} is waiting. Both tables are files; \
+         the large one was filled directly, with rows as the service writes them."
     ));
     let memory = resident_megabytes();
     result.line("memory of the process with both tables open", Figure::count("MB", memory), None, Target::Shown);

@@ -82,8 +82,8 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
     sizes("open descriptors", "", after.descriptors, before.descriptors);
     sizes("processes", "", after.processes, before.processes);
     result.note(format!(
-        "{CONNECTIONS} connections, one call in turn of each of {FUNCTIONS} Functions, at a fixed rate; a call counts from \
-         when it was due. It takes {} minutes unless `--minutes 10` was given.",
+        "{CONNECTIONS} connections call {FUNCTIONS} Functions in turn, at a fixed rate; a call is timed from when it was due. \
+         It takes {} minutes unless `--minutes` is given.",
         context.minutes
     ));
     let seconds = |at: usize| format!("{}", (at as u64 + 1) * window.as_secs());

@@ -55,8 +55,8 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
     }
     result.bars("warm", "A warm call: median time", "ms", bars);
     result.note(
-        "The bare loop takes an HTTP request, hands its body to the same process with the same bootstrap over the \
-         Runtime API, and answers with what comes back: no permissions, records, log or limits.",
+        "The bare loop passes the body of an HTTP request to the same process with the same bootstrap through the \
+         Runtime API, and returns its answer, without permissions, records, logs or limits.",
     );
     Ok(result)
 }
