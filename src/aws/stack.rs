@@ -46,7 +46,7 @@ const ANSWER_ANYTHING_WITHIN: Duration = Duration::from_secs(29);
 /// How long a process caches a credential. With the cache, most requests cost no read.
 const KEEP_CREDENTIALS: Duration = Duration::from_secs(3);
 
-/// The longest delay of the response to a wrong credential. A waiting process serves nobody else and costs money, so
+/// The longest delay of the response to a wrong credential. A waiting process serves no other callers and costs money, so
 /// with a longer delay, an attacker could use up the account's concurrency with few requests.
 const GUESSES_WAIT_AT_MOST: Duration = Duration::from_millis(300);
 

@@ -26,7 +26,7 @@ pub(super) struct BootstrapArgs {
     #[arg(long, value_name = "NAME")]
     stack: String,
 
-    /// The user that the credential stands for
+    /// The user that the credential identifies
     #[arg(long, value_name = "ID", default_value = "administrator", value_parser = |text: &str| UserId::parse(text))]
     user: UserId,
 }

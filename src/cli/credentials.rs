@@ -38,7 +38,7 @@ Permissions:
   VIEW_API_FUNCTION_REQUEST_LOGS, VIEW_TASK_SCHEDULES, CREATE_TASK_SCHEDULE, DELETE_TASK_SCHEDULE,
   VIEW_CREDENTIALS, CREATE_CREDENTIALS, DELETE_CREDENTIALS, CREATE_CREDENTIALS_FOR_OTHERS")]
 pub(super) struct CreateArgs {
-    /// The user that it stands for
+    /// The user that it identifies
     #[arg(long, value_name = "ID", value_parser = user)]
     user: UserId,
 

@@ -1,12 +1,13 @@
-//! How long a shift goes on claiming, so that not all shifts drain at the same time.
+//! Decides when a long shift drains, so that not all shifts drain at the same time.
 //!
-//! Dispatchers that began together would reach their last claim together, and no more can be at work than are allowed: until
-//! one of them has ended, none claims and no other can be woken. So a shift that has lasted long enough leaves before its
-//! time is up, if the register shows a younger one that goes on.
+//! Dispatchers that began together would make their last claims together. While all of them drain, none claims, and no
+//! other can start, because their number is limited. So a shift that has worked long enough drains before its time is
+//! up, if the register shows a younger shift that will go on.
 //!
-//! Why one always goes on: suppose that all drain, the youngest because its time is up. Long before that, each older one
-//! asked whether it may drain. Either one of them was allowed to, or it was refused because another was draining. In both
-//! cases a drain began so early that it has ended by now, and made room for a shift that is younger still.
+//! This is why at least one always goes on. Suppose that all drain, the youngest because its time is up. Long before
+//! that, each older one asked whether it may drain. Either one of them was allowed to, or it was refused because
+//! another one was draining. In both cases a drain began so early that it has ended by now and made room for an even
+//! younger shift.
 
 use std::time::Duration;
 
@@ -16,42 +17,41 @@ use tracing::warn;
 
 use super::{Dispatcher, Slots};
 
-/// Into how many parts the longest drain is divided: how often a shift asks whether it may drain.
+/// How often a shift asks whether it may drain, within the longest drain.
 const QUESTIONS: u32 = 35;
 
-/// How long a shift that should ask, and could not, waits at least.
+/// The least that a shift waits if it should ask but could not.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A shift's time at work.
+/// The working time of a shift.
 pub(super) struct Tenure {
     began: Timestamp,
     ends: Timestamp,
-    /// From when on it may drain.
+    /// The earliest time to drain.
     drains_from: Timestamp,
-    /// How long it waits between two questions.
+    /// The pause between two questions.
     pause: Duration,
-    /// When it asks next; the first time it only enters itself.
+    /// When to ask next. The first time, the shift only enters itself into the register.
     asks_from: Timestamp,
     entered: bool,
 }
 
 impl Tenure {
-    /// Of a shift that begins now, must have ended then, and may drain for so long.
+    /// For a shift that begins at `began`, must have ended at `ends`, and may drain for up to `longest_drain`.
     pub(super) fn new(began: Timestamp, ends: Timestamp, longest_drain: Duration) -> Self {
         let pause = longest_drain / QUESTIONS;
-        // A drain that begins then has ended before this shift makes its last claim.
+        // A drain that begins then ends before this shift makes its last claim.
         let drains_from = ends.saturating_sub(2 * longest_drain + 2 * pause);
-        // Others have to know of it before; but most shifts have ended by then, and write nothing.
+        // Others have to know about it before that. But most shifts have ended by then, and write nothing.
         let asks_from = began.saturating_add(drains_from.since(began) / 2);
         Self { began, ends, drains_from, pause, asks_from, entered: false }
     }
 
-    /// How long until the next question.
     pub(super) fn until_question(&self, now: Timestamp) -> Duration {
         if self.drains_from <= self.began { Duration::MAX } else { self.asks_from.since(now).max(PAUSE) }
     }
 
-    /// Whether the shift may drain before its time is up. An error is no reason to.
+    /// Whether the shift may drain before its time is up. `false` after an error.
     pub(super) async fn may_drain(&mut self, dispatcher: &Dispatcher, slots: &Slots, ports: &Ports) -> bool {
         let now = ports.clock.now();
         if now < self.asks_from || self.drains_from <= self.began {
@@ -74,7 +74,7 @@ impl Tenure {
         })
     }
 
-    /// Tells the others that the shift drains, because its time is up.
+    /// Records that the shift drains because its time is up.
     pub(super) async fn must_drain(&self, dispatcher: &Dispatcher, slots: &Slots, ports: &Ports) {
         if self.entered
             && let Err(error) = dispatcher.shifts().must_drain(slots.holder(), ports.clock.now()).await
@@ -83,7 +83,7 @@ impl Tenure {
         }
     }
 
-    /// Takes the shift out of the register.
+    /// Removes the shift from the register.
     pub(super) async fn leave(&self, dispatcher: &Dispatcher, slots: &Slots) {
         if self.entered
             && let Err(error) = dispatcher.shifts().leave(slots.holder()).await

@@ -1,5 +1,5 @@
-//! A row that names its holders and what each of them holds. It is read, changed and written back on condition that
-//! nobody else wrote it meanwhile.
+//! A row with holders and what each of them holds. It is read, changed, and written on condition that it has not been
+//! written in between.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -14,26 +14,24 @@ use super::{
     table::{Table, Written},
 };
 
-/// How often a write that lost a race is tried in all. The winner of each race is done, so this is about how many
-/// holders can change the same row at once.
+/// How often a write that loses races is attempted in total. The winner of each race is finished, so this is roughly
+/// the number of holders that can change a row concurrently.
 const TRIES: usize = 50;
-/// How long to wait between two of these tries.
+/// The first pause between these attempts.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-/// The sort key of each row.
 const ONE: &str = "-";
 
 /// What each holder holds, by the holder's name.
 pub(super) type ByHolder<T> = BTreeMap<String, T>;
 
-/// The rows of holders in the control table.
 #[derive(Clone)]
 pub(super) struct Holders {
     control: Table,
     clock: Arc<dyn Clock>,
 }
 
-/// A row of holders, and its revision; no row is revision 0.
+/// A row of holders and its revision, which is 0 if there is no row.
 pub(super) struct HolderRow<T> {
     pub(super) holders: ByHolder<T>,
     pub(super) revision: u64,
@@ -55,8 +53,8 @@ impl Holders {
         }
     }
 
-    /// Changes the row until nobody else wrote it meanwhile. `change` gets the holders as they are, and may get them again;
-    /// what it leaves unchanged is not written. `holder` is who changes it.
+    /// Reads and changes the row until the write wins. `change` may be called several times, each time with the current
+    /// holders. If it does not change the entry of `holder`, nothing is written.
     pub(super) async fn change<T: Serialize + DeserializeOwned + Clone + PartialEq, R>(
         &self,
         action: &'static str,
@@ -75,7 +73,8 @@ impl Holders {
             if self.write(action, pk, &holders, revision).await? {
                 return Ok(result);
             }
-            // Lost the race, or our own answer was lost: the next reading tells, and what we set is set only once.
+            // Lost the race, or the response to our own write was lost: the next read shows which, and `change` is
+            // idempotent.
             let Some(pause) = pauses.next() else { return Err(StoreError::Throttled { action }) };
             self.clock.sleep(pause).await;
         }
@@ -106,12 +105,12 @@ pub(super) fn read<T: DeserializeOwned>(row: &Row) -> Result<HolderRow<T>, Store
     Ok(HolderRow { holders: row.json("holders")?, revision: row.number("revision")? })
 }
 
-/// Shares of a pause that differ from holder to holder, so that holders that met once do not meet again. They follow from
-/// the holder's name, so that a simulated history repeats them.
+/// Factors for a pause that differ between holders, so that holders that collided once do not collide again. They
+/// depend only on the holder's name, so that a simulated history can be repeated.
 fn shares_of(holder: &RunnerId) -> impl FnMut() -> f64 {
     let mut state = holder.as_str().bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     move || {
-        // A linear congruential generator: its high bits are random enough to keep holders apart.
+        // A linear congruential generator: its high bits are random enough for this.
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         f64::from(state >> 8) / f64::from(1_u32 << 24)
     }

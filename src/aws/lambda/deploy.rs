@@ -253,7 +253,7 @@ impl AwsLambda {
     }
 
     /// Refuses to touch a Lambda function that this deployment does not own. A new Function may find a Lambda function
-    /// with its name: left by a deployment that died halfway, which is continued, or made by somebody else, which must
+    /// with its name: left by a deployment that died halfway, which is continued, or created by another tool, which must
     /// stay as it is.
     async fn refuse_foreign(
         &self,

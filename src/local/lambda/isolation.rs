@@ -189,7 +189,7 @@ pub(super) fn close_on_exec() {
     if marked == 0 {
         return;
     }
-    // Before Linux 5.11, one at a time. The limit on open files is no upper bound, because it may have been lowered.
+    // Before Linux 5.11, one at a time. The limit on open files says nothing about open ones: it may have been lowered.
     for number in 3..1 << 16 {
         // SAFETY: borrowed only for this call, which fails if the number is not an open descriptor.
         let descriptor = unsafe { BorrowedFd::borrow_raw(number) };

@@ -82,7 +82,7 @@ impl Program {
         self.step(RETURN, 0, 0, FAIL | errno.cast_unsigned());
     }
 
-    /// Ends the program for other modes of the processor, in which calls have other numbers.
+    /// Fails all calls of the processor's other modes, in which calls have other numbers.
     fn only_architecture(&mut self, own: u32) {
         self.step(LOAD, 0, 0, ARCHITECTURE);
         self.step(IF_EQUAL, 1, 0, own);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_calls_pass_and_those_around_the_jail_fail() {
+    fn ordinary_calls_pass_and_dangerous_ones_fail() {
         let own = OWN_ARCHITECTURE.unwrap();
         let fails = |call: libc::c_long, argument: i32, errno: i32| {
             let verdict = verdict(own, number(call), argument.cast_unsigned());
