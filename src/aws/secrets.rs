@@ -68,7 +68,7 @@ impl SecretBox for KmsSecretBox {
             let answer = self
                 .client
                 .decrypt()
-                // With the key id, KMS refuses a ciphertext of somebody else's key.
+                // With the key id, KMS refuses a ciphertext of another key.
                 .key_id(&self.key)
                 .ciphertext_blob(Blob::new(sealed.as_bytes()))
                 .encryption_context(CONTEXT, context)
@@ -109,7 +109,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(secrets.open(&sealed, "consumer-secret/a").await.unwrap(), b"s3cret");
         }
-        // The same bytes in another context are another question, and KMS's to refuse.
+        // In another context the same bytes are not cached, so KMS is asked and can refuse.
         secrets.open(&sealed, "consumer-secret/b").await.unwrap();
         let contexts: Vec<_> = wire.bodies(DECRYPT).iter().map(|body| body["EncryptionContext"].clone()).collect();
         assert_eq!(contexts, [json!({ CONTEXT: "consumer-secret/a" }), json!({ CONTEXT: "consumer-secret/b" })]);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_kms_refuses_to_open_is_not_remembered() {
+    async fn a_secret_that_kms_refuses_to_open_is_not_cached() {
         let refused = || Reply::error(400, "InvalidCiphertextException", "");
         let wire = ReplayClient::replaying([refused(), refused()]);
         let secrets = KmsSecretBox::new(&wire.sdk_config(), "key");

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_that_was_cut_short_does_not_take_the_next_one_along() {
+    async fn an_event_that_was_cut_short_does_not_spoil_the_next_one() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("events.jsonl");
         std::fs::write(&path, "{\"id\":\"cut sh").unwrap();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_put_aside_before_it_grows_too_large_and_the_oldest_events_go() {
+    fn the_file_is_rotated_before_it_grows_too_large() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("events.jsonl");
         let mut lines = Lines { most_bytes: 100, ..Lines::open(&path).unwrap() };
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_that_is_larger_than_what_is_kept_of_an_error_is_cut_in_the_file_and_for_the_webhook() {
+    async fn a_long_error_is_cut_in_the_file_and_for_the_webhook() {
         let dir = tempfile::tempdir().unwrap();
         let huge = "m".repeat(3_000_000);
         let error = TaskError { kind: TaskErrorKind::Runtime, name: huge.clone(), message: huge };
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_webhook_that_refuses_leaves_the_event_unpublished() {
+    async fn an_event_that_the_webhook_refuses_stays_unpublished() {
         let dir = tempfile::tempdir().unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/?token=s3cret", listener.local_addr().unwrap());

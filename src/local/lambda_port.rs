@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_run_is_in_the_log_store_also_when_its_function_is_removed() {
+    async fn the_log_of_a_run_survives_the_removal_of_its_function() {
         let folder = tempfile::tempdir().unwrap();
         let (lambda, logs) = port(folder.path());
         let spec = spec("provided.al2023");
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_is_wrong_with_a_deployment_is_told_apart() {
+    async fn the_errors_of_deployments_are_distinguished() {
         let folder = tempfile::tempdir().unwrap();
         let (lambda, _logs) = port(folder.path());
         let no_zip = lambda.deploy(&spec("provided.al2023"), Some("no zip".into()), None).await;

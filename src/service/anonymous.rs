@@ -49,7 +49,7 @@ mod tests {
     use tasklane_model::{Identity, Permissions, UserId};
 
     #[test]
-    fn callers_without_a_credential_hold_half_of_the_slots_at_most() {
+    fn callers_without_a_credential_hold_at_most_half_of_the_slots() {
         let runs = AnonymousRuns::new(Some(AnonymousConcurrency::half_of(20, 5)));
         let api: Vec<_> = (0..10).map(|_| runs.admit_to_api(&Caller::Nobody).unwrap()).collect();
         assert_eq!(runs.admit_to_api(&Caller::Nobody).unwrap_err().kind(), ErrorKind::ConcurrentApiFunctionLimit);

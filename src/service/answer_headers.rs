@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_may_ask_for_a_token_and_not_for_a_password() {
+    fn a_function_may_ask_for_a_token_but_not_for_a_password() {
         let left_out = |value| is_for_the_whole_origin(&header::WWW_AUTHENTICATE, &HeaderValue::from_static(value));
         for value in ["Basic realm=\"x\"", "basic", "Bearer realm=\"x\", Basic realm=\"y\"", "NTLM"] {
             assert!(left_out(value), "{value}");

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_has_no_field_for_what_the_request_lacks() {
+    fn an_event_has_no_fields_for_absent_parts_of_the_request() {
         let mut call = call(b"");
         call.raw_query = None;
         let event = event(&call, &Caller::Nobody);
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_binary_body_travels_as_base64() {
+    fn a_binary_body_is_sent_as_base64() {
         let event = event(&call(&[0xff, 0x00]), &Caller::Nobody);
         assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("/wA="), &json!(true)));
     }
@@ -297,7 +297,7 @@ mod tests {
     /// Adapters for CGI, WSGI, Rack and PHP merge headers whose names differ only in case and in characters other than
     /// letters and digits. The merged variable must have the value that the service set.
     #[test]
-    fn who_is_asking_cannot_be_spoofed_in_any_spelling() {
+    fn the_caller_cannot_be_spoofed_in_any_spelling() {
         let variable = |name: &str| {
             let folded = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
             format!("HTTP_{}", folded.collect::<String>())
@@ -332,14 +332,14 @@ mod tests {
     }
 
     #[test]
-    fn the_credential_stays_here() {
+    fn the_credential_is_not_passed_on() {
         let call = with(&[("Authorization", "Bearer tl_secret"), ("X-Other", "a")]);
         let event = event(&call, &Caller::Nobody);
         assert_eq!(event["headers"], json!({ "x-other": "a" }));
     }
 
     #[test]
-    fn a_value_that_is_no_utf_8_is_read_as_latin_1() {
+    fn a_value_that_is_not_utf_8_is_read_as_latin_1() {
         let mut call = with(&[("x-other", "a")]);
         call.headers.append("x-other", HeaderValue::from_bytes(b"\xe9").unwrap());
         assert_eq!(event(&call, &Caller::Nobody)["headers"], json!({ "x-other": "a,\u{e9}" }));

@@ -64,7 +64,7 @@ impl Service {
     /// Calls a Function as an HTTP endpoint and leaves an API Request record. 104 and 10 by its permission mode
     /// (contract §6), 27 when it is disabled, 1405, 1406, 1409, 1411, 1412.
     ///
-    /// A call that its caller may not make leaves no record: otherwise strangers could fill the table.
+    /// A refused call leaves no record, because otherwise anyone could fill the table.
     pub async fn call_api_function(&self, caller: &Caller, function: &str, call: ApiCall) -> Result<ApiAnswer> {
         let function = self.runnable(caller, function, Permission::ExecuteApiFunction, Known::Lately).await?;
         let this = self.clone();
@@ -162,7 +162,7 @@ impl Service {
     }
 }
 
-/// The right to run one API Function, given back when it is dropped.
+/// The right to run one API Function, returned when dropped.
 struct ApiSlot<'a> {
     _admission: Admission,
     _permit: SemaphorePermit<'a>,
@@ -256,7 +256,7 @@ fn still_running(patience: Duration) -> Error {
     Error::new(ErrorKind::LambdaInvocation, text)
 }
 
-/// The path as the record keeps it: without its leading slash, with the query, cut to a length that fits a record.
+/// The path in the record: without its leading slash, with the query, cut to a length that fits.
 fn recorded_path(call: &ApiCall) -> String {
     const LONGEST: usize = 2048;
     let path = call.raw_path.strip_prefix('/').unwrap_or(&call.raw_path);

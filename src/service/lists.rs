@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_waits_for_their_own_list_and_for_nobody_elses() {
+    fn a_caller_waits_only_for_their_own_lists() {
         let lists = Lists::default();
         let (ada, bob) = (user("ada"), user("bob"));
         let first = lists.turn(&ada).now_or_never().unwrap().unwrap();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_bound_on_how_many_wait_and_those_that_give_up_leave_their_place() {
+    fn waiting_lists_are_limited_and_abandoned_ones_free_their_place() {
         let lists = Lists::default();
         let ada = user("ada");
         let mut waiting: Vec<_> = (0..MOST).map(|_| Box::pin(lists.turn(&ada))).collect();

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_page_holds_all_lines_of_its_first_moment_and_its_limit_of_lines_after_it() {
+    async fn a_page_has_all_lines_of_its_first_moment_and_a_full_page_after_them() {
         let log: Vec<_> = [1, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 6, 7, 8, 9].map(|at| line(at, "x".to_owned())).into();
         let moment = vec![5; 11];
         assert_eq!(page(&log, Some(5), 0, 2).await, [moment.as_slice(), &[6, 7]].concat());

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_spelling_is_passed_on_only_where_nobody_else_speaks_with_the_name() {
+    fn another_spelling_is_passed_on_only_if_the_name_is_free() {
         let names = ["x-api-key", "x_api_key", "api_key", "x_forwarded_for", "x-forwarded-for", "hostile_key"];
         let headers: HeaderMap =
             names.iter().map(|name| (HeaderName::try_from(*name).unwrap(), "1".parse().unwrap())).collect();

@@ -106,7 +106,7 @@ mod tests {
     use tasklane_ports::SystemClock;
 
     #[tokio::test]
-    async fn turns_of_one_function_follow_each_other_and_leave_nothing_behind() {
+    async fn turns_of_one_function_are_sequential_and_leave_nothing_behind() {
         let turns = Arc::new(Turns::default());
         let (a, b) = (FunctionName::parse("a").unwrap(), FunctionName::parse("b").unwrap());
         let first = turns.take(&a, &SystemClock).await.unwrap();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_for_their_turn_for_ever() {
+    async fn waiting_for_a_turn_ends_after_some_time() {
         let turns = Arc::new(Turns::default());
         let name = FunctionName::parse("a").unwrap();
         let _first = turns.take(&name, &SystemClock).await.unwrap();

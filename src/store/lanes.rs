@@ -122,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ready_keys_sort_as_the_claim_order_says(a in places(), b in places()) {
+        fn ready_keys_sort_in_claim_order(a in places(), b in places()) {
             let key = |(priority, start, id): (Priority, Timestamp, ObjectId)| ReadyKey::new(priority, start, id);
             let order = |(priority, start, id): (Priority, Timestamp, ObjectId)| (Reverse(priority), start, id);
             prop_assert_eq!(key(a).cmp(&key(b)), order(a).cmp(&order(b)));

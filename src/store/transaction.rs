@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reasons_of_the_parts_are_told_apart() {
+    fn the_reasons_of_the_parts_are_distinguished() {
         let too_large = "Item size has exceeded the maximum allowed size";
         let cases: [(&[(&str, &str)], Canceled); 7] = [
             (&[("None", ""), ("ConditionalCheckFailed", "The conditional request failed")], Canceled::Refused),

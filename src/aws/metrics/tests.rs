@@ -80,7 +80,7 @@ fn a_direct_execution_is_never_late() {
 }
 
 #[test]
-fn what_a_tick_reports_is_what_cloudwatch_reads() {
+fn the_report_of_a_tick_is_valid_for_cloudwatch() {
     let ticked = Ticked { promoted: 1, scheduled: 2, zombies: 3, republished: 4 };
     let now = "2026-01-31T08:00:00Z".parse().unwrap();
     let line = embedded("dev", &of_tick(&ticked, 5, Some(now), now), &Map::new(), now);

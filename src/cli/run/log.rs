@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_told_from_other_lines_and_from_reports_of_other_errors() {
+    fn a_report_is_distinguished_from_other_lines_and_other_reports() {
         let node = "2026-01-31T00:00:00.000Z\tid\tERROR\tInvoke Error \t\
                     {\"errorType\":\"E\",\"errorMessage\":\"say \\\"m\\\"\",\"stack\":[\"E: m\"]}";
         let python = "[ERROR] E: say \"m\"\nTraceback (most recent call last):\n  File …";
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_its_name_and_message_once() {
+    fn a_failure_has_its_name_and_message_once() {
         assert_eq!(failure(&error("E", "m", &[])), "E: m");
         assert_eq!(failure(&error("E", "m", &["E: m", "    at f (x.js:1)"])), "E: m\n    at f (x.js:1)");
         assert_eq!(failure(&error("E", "m", &["  File x, line 1"])), "E: m\n  File x, line 1");

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_covers_what_is_in_use_and_outlasts_the_run() {
+    fn a_lease_covers_the_slots_in_use_and_outlasts_the_run() {
         use SlotPolicy::{Alone, Shared};
         let cases = [
             (Shared, None, 5, Some((0..=1, 130)), "the first slot"),

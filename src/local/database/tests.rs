@@ -51,7 +51,7 @@ async fn filled(path: &Path) {
 }
 
 #[tokio::test]
-async fn what_was_written_is_there_after_a_restart() {
+async fn writes_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tasklane.db");
     filled(&path).await;
@@ -61,7 +61,7 @@ async fn what_was_written_is_there_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn writes_that_wait_together_are_all_made_and_seen_at_once() {
+async fn concurrent_writes_all_succeed_and_are_visible_immediately() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tasklane.db");
     let client = open(&path).unwrap();
@@ -82,7 +82,7 @@ async fn writes_that_wait_together_are_all_made_and_seen_at_once() {
 }
 
 #[tokio::test]
-async fn a_file_keeps_no_tokens_of_transactions_and_memory_does_as_dynamodb() {
+async fn transaction_tokens_are_kept_in_memory_but_not_in_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = open(&folder.path().join("tasklane.db")).unwrap();
     for (client, is_known) in [(file, false), (memory(), true)] {
@@ -115,7 +115,7 @@ fn nothing_is_acknowledged_once_a_sync_has_failed() {
 }
 
 #[tokio::test]
-async fn one_process_at_a_time_has_the_file() {
+async fn only_one_process_can_open_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tasklane.db");
     let client = open(&path).unwrap();
@@ -150,7 +150,7 @@ async fn memories_share_nothing() {
 }
 
 #[tokio::test]
-async fn files_that_are_no_database_are_refused_and_left_as_they_are() {
+async fn other_files_are_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tasklane.db");
     for content in [&b""[..], b"SQLite", b"a text that somebody put here, longer than a header"] {
@@ -163,7 +163,7 @@ async fn files_that_are_no_database_are_refused_and_left_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_database_cut_short_is_refused_and_left_as_it_is() {
+async fn a_truncated_database_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tasklane.db");
     filled(&path).await;
@@ -181,7 +181,7 @@ async fn a_database_cut_short_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_database_that_was_written_over_is_refused_and_left_as_it_is() {
+async fn an_overwritten_database_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tasklane.db");
     filled(&path).await;
@@ -203,7 +203,7 @@ async fn a_database_that_was_written_over_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_log_whose_database_is_gone_is_not_thrown_away() {
+async fn a_write_ahead_log_without_its_database_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tasklane.db");
     let log = folder.path().join("tasklane.db-wal");
@@ -214,7 +214,7 @@ async fn a_log_whose_database_is_gone_is_not_thrown_away() {
 }
 
 #[tokio::test]
-async fn a_file_in_a_folder_that_is_not_there_is_an_error_of_the_file_system() {
+async fn a_missing_folder_is_an_error_of_the_file_system() {
     let folder = tempfile::tempdir().unwrap();
     let error = open(&folder.path().join("nowhere/tasklane.db")).unwrap_err();
     assert!(matches!(error, DatabaseError::Io { .. }), "{error}");

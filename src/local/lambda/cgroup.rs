@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_group_of_this_process_is_found_however_the_machine_mounts_it() {
+    fn the_group_of_this_process_is_found_for_every_kind_of_mount() {
         let whole = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
         let hybrid = "31 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
             32 30 0:28 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
@@ -223,7 +223,7 @@ mod tests {
 
     /// Uses an ordinary folder, because not every machine has the controllers in version 2.
     #[test]
-    fn limits_are_set_where_there_are_any() {
+    fn limits_are_set_if_there_are_controllers() {
         let folder = tempfile::tempdir().unwrap();
         let groups = Groups { folder: folder.path().to_owned() };
         let without = groups.group("without", 1 << 20).unwrap();

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_server_left_unfinished_is_gone_after_a_restart() {
+    fn unfinished_packages_of_a_killed_server_are_removed_at_the_start() {
         let folder = tempfile::tempdir().unwrap();
         let unfinished = folder.path().join("abc.unfinished");
         fs::create_dir_all(unfinished.join("lib")).unwrap();

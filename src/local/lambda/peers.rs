@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_is_its_holder_s_whichever_ip_its_socket_speaks() {
+    async fn a_connection_belongs_to_its_process_for_both_versions_of_ip() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let here = listener.local_addr().unwrap();
         let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), here.port());
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_of_somebody_else_is_not_ones_own() {
+    async fn a_socket_of_another_process_is_not_accepted() {
         let mut sleeper = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let here = listener.local_addr().unwrap();
@@ -121,7 +121,7 @@ mod tests {
 
     /// On a single thread, which a blocking check would block.
     #[tokio::test]
-    async fn a_check_holds_up_nobody_else() {
+    async fn a_check_does_not_block_other_connections() {
         use axum::serve::Listener as _;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let here = listener.local_addr().unwrap();

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_lives_and_catches_what_it_says() {
+    fn this_process_lives_and_catches_its_signals() {
         let own = i32::try_from(std::process::id()).unwrap();
         let stat = Stat::of(own).unwrap();
         assert_eq!(stat.parent, nix::unistd::getppid().as_raw());

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn exits_are_worded_as_lambda_words_them() {
+    fn exits_are_reported_in_lambdas_words() {
         for (raw, words) in [
             (0, "Runtime exited without providing a reason"),
             (1 << 8, "Runtime exited with error: exit status 1"),

@@ -247,7 +247,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_files_of_a_linked_interpreter_are_those_of_every_link_on_the_way() {
+    async fn the_files_of_a_linked_interpreter_include_all_links() {
         let folder = tempfile::tempdir().unwrap();
         let real = probe("python3", "Python", Path::new("")).await.unwrap().program;
         let (first, second) = (folder.path().join("python"), folder.path().join("python3"));

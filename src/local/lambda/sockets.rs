@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ways_find_the_same_socket_and_none_that_was_closed() {
+    fn both_ways_find_the_same_socket_and_no_closed_one() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let server = v4(listener.local_addr().unwrap()).unwrap();
         let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), server.port());

@@ -81,7 +81,7 @@ mod tests {
     /// The process looks like a jailed Function that no longer dies with its server: it has nothing of the server in
     /// its environment, and is not a child of it.
     #[test]
-    fn a_jail_that_has_freed_itself_does_not_outlive_the_server() {
+    fn a_jail_without_its_parent_death_signal_does_not_outlive_the_server() {
         crate::tests::install_bubblewrap();
         let around = tempfile::tempdir().unwrap();
         let scratch = tempfile::Builder::new().suffix(".1").tempdir_in(&around).unwrap().keep();

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_is_asked_again_after_many_bytes() {
+    fn a_disk_is_checked_again_after_many_bytes() {
         let mut room = Room::on_disk_of(Path::new("/"), 0);
         assert_eq!((room.look(1), room.is_short()), (Finding::Same, false));
         room.reserve = u64::MAX;

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_run_finds_its_lines_in_the_order_they_were_logged_and_no_other_runs() {
+    async fn the_lines_of_a_run_are_in_order_and_without_those_of_other_runs() {
         let folder = tempfile::tempdir().unwrap();
         let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION * 1000, None).unwrap();
         let function = FunctionName::parse("f").unwrap();
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_function_finds_the_lines_of_all_its_runs_by_time() {
+    async fn the_lines_of_a_functions_runs_are_sorted_by_time() {
         let folder = tempfile::tempdir().unwrap();
         let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION * 1000, None).unwrap();
         for (function, run, millis, message) in
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_are_dropped_while_the_disk_is_short_of_room_and_nobody_waits() {
+    async fn lines_are_dropped_without_delay_while_the_disk_is_full() {
         let folder = tempfile::tempdir().unwrap();
         let limits = LogLimits { reserve_bytes: u64::MAX, ..LogLimits::for_disk_of(folder.path()) };
         let seen = Arc::new(Lock::new(0));

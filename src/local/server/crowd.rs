@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_newcomer_takes_the_place_of_the_one_that_was_idle_for_the_longest_time() {
+    async fn a_new_connection_replaces_the_one_that_was_idle_the_longest() {
         let crowd = crowd(2, 2);
         let mut first = enter(&crowd, ADA).await;
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_is_worked_for_stays_and_a_newcomer_is_turned_away() {
+    async fn a_busy_connection_stays_and_a_new_one_is_refused() {
         let crowd = crowd(2, 2);
         let first = enter(&crowd, ADA).await.unwrap();
         let mut second = enter(&crowd, BOB).await;

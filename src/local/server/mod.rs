@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_finds_no_room_is_told_so_in_json() {
+    fn the_response_beyond_the_limits_is_json() {
         let text = std::str::from_utf8(NO_ROOM).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.lines().any(|line| line == format!("content-length: {}", body.len())), "{}", body.len());

@@ -12,7 +12,7 @@ fn values<'a>(answer: &'a ApiAnswer, name: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_whole_answer_is_taken_as_it_is() {
+fn a_complete_answer_is_not_changed() {
     let answer = read(
         &json!({
             "statusCode": 201,
@@ -73,7 +73,7 @@ fn numbers_and_booleans_in_headers_become_text_and_null_is_left_out() {
 }
 
 #[test]
-fn a_name_in_several_cases_is_one_header_whose_last_value_counts_but_cookies_add_up() {
+fn the_last_of_several_cases_of_a_name_wins_but_cookies_add_up() {
     let answer = read(
         r#"{"statusCode":200,"headers":{"Content-Type":"text/html","content-type":"text/plain","X-A":"1","x-a":"2",
             "Set-Cookie":"a=1","set-cookie":["b=2","c=3"]},"cookies":["d=4"]}"#,
@@ -84,7 +84,7 @@ fn a_name_in_several_cases_is_one_header_whose_last_value_counts_but_cookies_add
 }
 
 #[test]
-fn several_values_of_one_name_may_stand_in_a_field_of_their_own() {
+fn several_values_of_one_name_may_have_their_own_field() {
     let answer = read(
         r#"{"statusCode":200,"headers":{"vary":"x","x-b":"1"},"multiValueHeaders":{"Vary":["a","b"],"Set-Cookie":["a=1","b=2"]}}"#,
     );
@@ -94,7 +94,7 @@ fn several_values_of_one_name_may_stand_in_a_field_of_their_own() {
 }
 
 #[test]
-fn answers_that_have_no_body_have_no_type_of_one_either() {
+fn answers_without_a_body_have_no_content_type() {
     for status in [204, 205, 304] {
         let answer = read(&format!(r#"{{"statusCode":{status},"body":"nope"}}"#));
         assert!(answer.body.is_empty() && !answer.headers.contains_key("content-type"), "{status}");
@@ -118,7 +118,7 @@ fn a_stream_has_its_head_before_eight_zeros() {
 }
 
 #[test]
-fn nothing_is_said_for_the_whole_origin() {
+fn headers_for_the_whole_origin_are_dropped() {
     let answer = read(
         r#"{"statusCode":200,"headers":{"strict-transport-security":"max-age=9","Clear-Site-Data":"\"*\"","alt-svc":"h2","server":"evil",
             "service-worker-allowed":"/","date":"never","www-authenticate":"Basic realm=\"x\"","set-cookie":"c=1; Domain=example.com; Path=/",
@@ -131,7 +131,7 @@ fn nothing_is_said_for_the_whole_origin() {
 }
 
 #[test]
-fn anything_else_is_refused_and_named() {
+fn other_answers_are_refused_with_a_reason() {
     for (result, named) in [
         ("null", "object"),
         ("\"text\"", "object"),

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_a_record_is_without_it() {
+    fn a_list_after_a_record_does_not_contain_it() {
         let id = ObjectId::new(at(5000), 0);
         for (op, covered) in [(Comparison::Gt, id.successor()), (Comparison::Lt, id.predecessor())] {
             let plan = Plan::new(&query(Some(compare("id", op, Value::Id(id)))), "creationTimestamp");

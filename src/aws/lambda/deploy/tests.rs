@@ -113,7 +113,7 @@ async fn deploy(
 }
 
 #[tokio::test]
-async fn a_new_function_is_waited_for_published_and_live() {
+async fn a_new_function_is_awaited_published_and_live() {
     let replies = [
         missing(),
         Reply::ok(json!({})),

@@ -25,7 +25,7 @@ fn retrying() -> FunctionOptions {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tasks_that_are_due_run_whichever_way_the_clock_jumps() {
+async fn due_tasks_run_when_the_clock_jumps_in_either_direction() {
     let world = World::running(2).await;
     world.function("hello", FunctionOptions::default()).await;
     let mut ids = BTreeSet::new();
@@ -44,7 +44,7 @@ async fn tasks_that_are_due_run_whichever_way_the_clock_jumps() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_a_jump_forward_makes_look_dead_is_given_up_and_not_run_again() {
+async fn a_run_that_looks_dead_after_a_jump_forward_is_ended_and_not_repeated() {
     let world = World::running(1).await;
     world.function("slow", retrying()).await;
     world.lambda.take("slow", Duration::from_secs(20));
@@ -63,7 +63,7 @@ async fn a_run_that_a_jump_forward_makes_look_dead_is_given_up_and_not_run_again
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_waits_until_a_clock_that_was_set_back_comes_to_its_time_again() {
+async fn a_retry_waits_for_its_time_again_after_a_jump_back() {
     let world = World::running(1).await;
     world.function("failing", retrying()).await;
     world.lambda.throw("failing", "MINE");
@@ -82,7 +82,7 @@ async fn a_retry_waits_until_a_clock_that_was_set_back_comes_to_its_time_again()
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_occurrence_of_a_schedule_runs_twice_whichever_way_the_clock_jumps() {
+async fn no_occurrence_runs_twice_when_the_clock_jumps_in_either_direction() {
     let world = World::running(1).await;
     world.function("hello", FunctionOptions::default()).await;
     let schedule = NewSchedule {
@@ -125,7 +125,7 @@ async fn no_occurrence_of_a_schedule_runs_twice_whichever_way_the_clock_jumps() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_was_refused_goes_out_though_the_clock_was_set_back_meanwhile() {
+async fn a_refused_event_is_published_even_after_a_jump_back() {
     let world = World::running(1).await;
     world.function("failing", FunctionOptions::default()).await;
     world.lambda.throw("failing", "MINE");

@@ -45,7 +45,7 @@ async fn an_idle_slot_stays_for_the_next_run_while_few_are_held() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_slot_is_given_back_where_others_may_need_it() {
+async fn an_idle_slot_is_returned_if_others_may_need_it() {
     for (limit, others) in [(3, 0), (4, 1), (8, 2)] {
         let world = World::at_rest(limit).await;
         world.function("hello", public()).await;
@@ -60,7 +60,7 @@ async fn an_idle_slot_is_given_back_where_others_may_need_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_slot_of_a_lease_that_ends_before_a_run_would_is_leased_again() {
+async fn a_lease_that_ends_before_the_run_is_renewed() {
     let world = World::at_rest(4).await;
     world.function("hello", public()).await;
     execute(&world).await;
@@ -86,7 +86,7 @@ async fn a_lease_with_a_run_on_it_is_never_made_shorter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_waits_only_where_every_slot_was_held() {
+async fn a_dispatcher_is_woken_only_if_every_slot_was_held() {
     let world = World::at_rest(2).await;
     world.function("hello", public()).await;
     let other = world.beside(2, "another");
@@ -103,7 +103,7 @@ async fn somebody_waits_only_where_every_slot_was_held() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_direct_execution_wakes_a_dispatcher_only_where_the_functions_own_limit_was_reached() {
+async fn a_direct_execution_wakes_a_dispatcher_only_if_the_functions_limit_was_reached() {
     for (limit, wakes) in [(None, false), (Some(1), true), (Some(2), false)] {
         // The only slot for direct executions; no queued Task waits for it.
         let world = World::at_rest(1).await;
@@ -164,7 +164,7 @@ async fn a_functions_own_limit_counts_queued_and_direct_runs_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_direct_run_whose_outcome_is_unknown_frees_its_functions_own_limit_for_tasks_that_wait() {
+async fn a_direct_run_with_an_unknown_outcome_frees_its_functions_limit_for_waiting_tasks() {
     let world = World::running(5).await;
     let options = FunctionOptions { concurrency_limit: limited(1).concurrency_limit, ..public() };
     world.function("narrow", options).await;

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_copied_as_they_are_now_and_folders_have_a_place() {
+    fn changed_files_are_copied_again_and_folders_get_a_mount_point() {
         let machine = tempfile::tempdir().unwrap();
         let of_machine = |name: &str| machine.path().join("etc").join(name);
         fs::create_dir_all(of_machine("ssl/certs")).unwrap();

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_entry_program_could_not_do_is_told() {
+    fn an_entry_program_reports_its_failed_step() {
         let orders = Orders::new(None, Path::new("/bin/sh"), &[], &BTreeMap::new()).unwrap();
         let (descriptor, entry) = orders.into_file().unwrap();
         assert_eq!(entry.failure(), None);

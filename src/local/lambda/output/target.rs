@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_that_is_not_whole_says_how_much_is_left_out() {
+    fn an_incomplete_log_says_how_much_was_dropped() {
         let function = FunctionName::parse("f").unwrap();
         let target = LogTarget::new(function, ObjectId::new(Timestamp::EPOCH, 1), "id".into(), 32_000_000);
         assert_eq!(target.left_out(), None);

@@ -30,7 +30,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn what_is_written_between_two_runs_is_in_no_log() {
+async fn output_between_two_runs_is_dropped() {
     let world = World::new();
     let (mut pipe, output) = world.output(1_000_000);
     pipe.write_all(b"first\nno end").unwrap();
@@ -47,7 +47,7 @@ async fn what_is_written_between_two_runs_is_in_no_log() {
 }
 
 #[tokio::test]
-async fn catching_up_leaves_a_line_that_has_not_ended_whole() {
+async fn catching_up_does_not_split_an_incomplete_line() {
     let world = World::new();
     let (mut pipe, output) = world.output(1_000_000);
     pipe.write_all(b"one\ntw").unwrap();
@@ -59,7 +59,7 @@ async fn catching_up_leaves_a_line_that_has_not_ended_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_is_cut_where_it_is_too_long_and_never_within_a_character() {
+async fn a_long_line_is_split_but_never_within_a_character() {
     let world = World::new();
     let (mut pipe, output) = world.output(100_000_000);
     // With the blanks, the limit falls inside of a character, at another byte of it each time.
@@ -76,7 +76,7 @@ async fn a_line_is_cut_where_it_is_too_long_and_never_within_a_character() {
 }
 
 #[tokio::test]
-async fn a_log_ends_where_its_quota_does() {
+async fn a_log_ends_when_its_limit_is_reached() {
     let world = World::new();
     let (mut pipe, output) = world.output(3 * (LINE_OVERHEAD + 5));
     pipe.write_all(b"line1\nline2\nlonger than the rest\nx\n").unwrap();
@@ -85,7 +85,7 @@ async fn a_log_ends_where_its_quota_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_never_stops_writing_does_not_hold_its_run_up() {
+async fn a_process_that_never_stops_writing_does_not_delay_its_run() {
     let world = World::new();
     let (mut pipe, output) = world.output(1_000);
     let writes = std::thread::spawn(move || while pipe.write_all(&[b'x'; 4096]).is_ok() {});

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn files_keep_their_content_and_what_others_may_do_with_them_and_lose_every_write_bit() {
+    fn files_keep_their_content_and_permissions_but_become_read_only() {
         let folder = tempfile::tempdir().unwrap();
         let zip = testing::zip_with_modes(&[
             ("bootstrap", 0o775, b"#!/bin/sh\n"),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_happens_to_what_a_link_leads_to() {
+    fn the_targets_of_links_are_not_changed() {
         let around = tempfile::tempdir().unwrap();
         let (folder, outside) = (around.path().join("function"), around.path().join("outside"));
         fs::create_dir(&folder).unwrap();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_holds_more_than_declared_is_cut_off_and_refused() {
+    fn an_entry_that_is_larger_than_declared_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let mut zip = testing::zip_with_modes(&[("zeros", 0o644, &vec![0; 1024 * 1024])]);
         for signature in [&b"PK\x01\x02"[..], b"PK\x03\x04"] {

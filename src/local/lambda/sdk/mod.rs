@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_installed_is_pinned_with_checksums() {
+    fn the_installed_versions_are_pinned_with_checksums() {
         let lock: serde_json::Value = serde_json::from_str(PACKAGE_LOCK).unwrap();
         let package: serde_json::Value = serde_json::from_str(PACKAGE).unwrap();
         assert_eq!(
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_not_installed_again() {
+    fn an_installed_sdk_is_not_installed_again() {
         let folder = tempfile::tempdir().unwrap();
         let sdk = Sdk::in_folder(folder.path().join("cache"));
         let packages = sdk.packages(SdkLanguage::Node);

@@ -11,7 +11,7 @@ fn code_folders(world: &World) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_old_version_runs_until_it_is_retired_and_the_new_one_beside_it() {
+async fn old_and_new_versions_can_both_run_until_the_old_one_is_retired() {
     let world = World::new();
     let old = world.node("exports.handler = async () => process.env.STAGE + ' 1'").await;
     let mut spec = old.spec.clone();
@@ -27,7 +27,7 @@ async fn the_old_version_runs_until_it_is_retired_and_the_new_one_beside_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deploying_the_same_again_changes_nothing() {
+async fn deploying_the_same_version_again_changes_nothing() {
     let world = World::new();
     let first = world.node("exports.handler = async () => 1").await;
     let again = world.node("exports.handler = async () => 1").await;
@@ -48,7 +48,7 @@ async fn a_version_survives_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_are_for_the_owner_alone() {
+async fn only_the_owner_can_read_secrets() {
     use std::os::unix::fs::PermissionsExt;
     let world = World::new();
     world
@@ -63,7 +63,7 @@ async fn secrets_are_for_the_owner_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removed_function_is_gone_with_its_code() {
+async fn removing_a_function_removes_its_code() {
     let world = World::new();
     let function = world.node("exports.handler = async () => 1").await;
     assert_eq!(world.run(&function, json!({})).await.returned(), json!(1));
@@ -80,7 +80,7 @@ async fn a_removed_function_is_gone_with_its_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn code_that_is_no_package_is_refused_and_the_disk_stays_clean() {
+async fn an_invalid_package_is_refused_and_leaves_nothing_on_the_disk() {
     let world = World::new();
     for code in [b"no zip".to_vec(), testing::zip(&[]), testing::zip(&[("a", ""), ("a/b", "")])] {
         let refused = world.lambda.deploy(&spec("f"), Some(code.into()), None).await;
@@ -90,7 +90,7 @@ async fn code_that_is_no_package_is_refused_and_the_disk_stays_clean() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_machine_cannot_run_deploys_with_a_notice_unless_runtimes_are_strict() {
+async fn a_missing_runtime_causes_a_notice_or_an_error_if_runtimes_are_strict() {
     let notices = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let told = notices.clone();
     let world = World::with(|config| {

@@ -57,8 +57,8 @@ fn has_no_rights(line: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_a_function_s_is_run_before_rights_are_dropped() {
-    also_as_an_ordinary_user("entry::nothing_of_a_function_s_is_run_before_rights_are_dropped").await;
+async fn no_code_of_a_function_runs_before_privileges_are_dropped() {
+    also_as_an_ordinary_user("entry::no_code_of_a_function_runs_before_privileges_are_dropped").await;
     let world = World::new();
     let package = testing::zip_with_modes(&[
         ("index.js", 0o644, NODE),
@@ -90,8 +90,8 @@ async fn nothing_of_a_function_s_is_run_before_rights_are_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_package_s_libraries_are_nobody_s_but_the_function_s() {
-    also_as_an_ordinary_user("entry::the_package_s_libraries_are_nobody_s_but_the_function_s").await;
+async fn a_packages_libraries_are_loaded_only_into_the_function() {
+    also_as_an_ordinary_user("entry::a_packages_libraries_are_loaded_only_into_the_function").await;
     let world = World::new();
     // None of these files is a valid library, so the entry program would not start if it loaded one of them.
     let names = ["libcap-ng.so.0", "libsmartcols.so.1", "libselinux.so.1", "libgcc_s.so.1", "libm.so.6", "libc.so.6"];
@@ -120,8 +120,8 @@ def handler(event, context):
 ";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_function_has_no_descriptor_that_the_server_inherited_and_limits_of_its_own() {
-    let name = "entry::a_function_has_no_descriptor_that_the_server_inherited_and_limits_of_its_own";
+async fn a_function_inherits_no_descriptors_and_has_its_own_limits() {
+    let name = "entry::a_function_inherits_no_descriptors_and_has_its_own_limits";
     also_as_an_ordinary_user(name).await;
     let folder = fs::File::open("/").unwrap();
     for world in [World::new(), World::unjailed()] {
@@ -163,8 +163,8 @@ def handler(event, context):
 ";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_function_has_the_server_s_keys_or_another_s() {
-    also_as_an_ordinary_user("entry::no_function_has_the_server_s_keys_or_another_s").await;
+async fn a_function_sees_neither_the_servers_keys_nor_those_of_others() {
+    also_as_an_ordinary_user("entry::a_function_sees_neither_the_servers_keys_nor_those_of_others").await;
     let jailed = World::new();
     let function = jailed.python(KEYS).await;
     assert_eq!(jailed.run(&function, json!("add")).await.returned(), json!("EPERM"));
@@ -210,8 +210,8 @@ def handler(event, context):
 ";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn user_namespaces_and_calls_around_the_jail_are_refused() {
-    also_as_an_ordinary_user("entry::user_namespaces_and_calls_around_the_jail_are_refused").await;
+async fn user_namespaces_and_dangerous_calls_are_refused() {
+    also_as_an_ordinary_user("entry::user_namespaces_and_dangerous_calls_are_refused").await;
     let world = World::new();
     let ran = world.run(&world.python(DOORS).await, json!({})).await.returned();
     assert_eq!((&ran["unshare"], &ran["clone"]), (&json!("EPERM"), &json!(true)));

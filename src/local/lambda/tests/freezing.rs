@@ -100,8 +100,8 @@ async fn left_alone(world: &World, how: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_that_start_others_without_end_come_to_rest() {
-    also_as_an_ordinary_user("freezing::processes_that_start_others_without_end_come_to_rest").await;
+async fn processes_that_keep_starting_others_are_stopped() {
+    also_as_an_ordinary_user("freezing::processes_that_keep_starting_others_are_stopped").await;
     let world = World::new();
     left_alone(&world, "relay").await;
     // Whether the process was frozen or ended, the next run is like any other.
@@ -110,8 +110,8 @@ async fn processes_that_start_others_without_end_come_to_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_lets_itself_go_on_comes_to_rest() {
-    also_as_an_ordinary_user("freezing::a_process_that_lets_itself_go_on_comes_to_rest").await;
+async fn a_process_that_continues_itself_is_stopped() {
+    also_as_an_ordinary_user("freezing::a_process_that_continues_itself_is_stopped").await;
     left_alone(&World::new(), "timer").await;
 }
 
@@ -125,8 +125,8 @@ def handler(event, context):
 ";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn being_frozen_is_no_signal_of_a_child_s() {
-    also_as_an_ordinary_user("freezing::being_frozen_is_no_signal_of_a_child_s").await;
+async fn freezing_a_child_sends_its_parent_no_signal() {
+    also_as_an_ordinary_user("freezing::freezing_a_child_sends_its_parent_no_signal").await;
     let world = World::new();
     let function = world.python(PARENT).await;
     for _ in 0..3 {

@@ -98,7 +98,7 @@ async fn code_is_read_only_and_at_lambdas_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_has_a_tmp_of_its_own_that_ends_with_it_and_holds_lambdas_512_mb() {
+async fn a_process_has_its_own_tmp_with_lambdas_512_mb() {
     for hostile in Hostile::each().await {
         let mark = format!("/tmp/mark-{}", hostile.world.new_id());
         assert_eq!(hostile.tries("list", "/tmp").await, "got: ");
@@ -118,7 +118,7 @@ async fn a_process_has_a_tmp_of_its_own_that_ends_with_it_and_holds_lambdas_512_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_the_machine_but_programs_is_there() {
+async fn only_programs_of_the_machine_are_visible() {
     for hostile in Hostile::each().await {
         let data = hostile.world.folder.path().canonicalize().unwrap();
         fs::write(data.join("credentials"), "API_ACCESS_TOKEN=secret").unwrap();
@@ -176,7 +176,7 @@ async fn nothing_of_the_machine_but_programs_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_other_process_is_there_and_none_of_the_servers_rights() {
+async fn neither_other_processes_nor_the_servers_privileges_are_available() {
     for hostile in Hostile::each().await {
         let sleeper = tokio::process::Command::new("sleep").arg("86451.5").kill_on_drop(true).spawn().unwrap();
         let commands = hostile.tries("shell", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '").await;
@@ -204,7 +204,7 @@ async fn no_other_process_is_there_and_none_of_the_servers_rights() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_servers_environment_and_other_functions_are_out_of_reach() {
+async fn the_servers_environment_and_other_functions_are_hidden() {
     for hostile in Hostile::each().await {
         let other = hostile
             .world
@@ -226,7 +226,7 @@ async fn the_servers_environment_and_other_functions_are_out_of_reach() {
 
 /// A Function with its own client, which knows only `AWS_LAMBDA_RUNTIME_API`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runtime_api_on_loopback_answers_its_own_process() {
+async fn a_runtime_api_on_loopback_serves_its_own_process() {
     let world = World::new();
     let own = "const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(':');
 exports.handler = async () => (await fetch(`http://${host}:${port}/2018-06-01/runtime/invocation/x/response`, { method: 'POST' })).status";
@@ -271,7 +271,7 @@ async fn a_function_has_as_many_processes_as_in_lambda_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_process_cannot_take_much_more_memory_than_it_may_between_two_looks() {
+async fn one_process_cannot_take_much_more_than_its_memory_between_two_checks() {
     let world = World::new();
     let function = world.python("def handler(event, context):\n    return len(bytearray(3 << 30))\n").await;
     let ran = world.run(&function, json!({})).await;
@@ -279,7 +279,7 @@ async fn one_process_cannot_take_much_more_memory_than_it_may_between_two_looks(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_functions_variables_act_within_the_jail_only() {
+async fn a_functions_variables_have_no_effect_outside_of_the_jail() {
     let world = World::new();
     let function = world
         .deploy(&[("index.js", "exports.handler = async () => process.env.LD_PRELOAD")], |spec| {

@@ -15,7 +15,7 @@ pub(super) fn is_running(mark: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_ends_at_its_time_limit_with_everything_that_it_started() {
+async fn a_run_and_its_processes_end_at_the_time_limit() {
     let world = World::new();
     // Its children: one in its process group, one in another session, one whose parent has exited.
     let code = "const { spawn, execSync } = require('child_process');
@@ -46,7 +46,7 @@ exports.handler = async () => {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_process_leaves_behind_when_it_exits_is_killed_too() {
+async fn children_of_an_exited_process_are_killed() {
     let world = World::new();
     let code = "import os, subprocess, sys
 def handler(event, context):
@@ -100,7 +100,7 @@ def handler(event, context):
 
 /// The kernel shows such a process like one that has exited, with no memory.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_memory_of_a_process_counts_whose_first_thread_has_ended() {
+async fn the_memory_of_a_process_counts_after_its_first_thread_has_ended() {
     let world = World::new();
     let hog = "import ctypes, threading, time
 def hog():
@@ -166,7 +166,7 @@ def handler(event, context):
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_heap_that_is_full_ends_as_a_process_that_aborted_or_was_killed() {
+async fn a_full_heap_is_reported_as_an_abort_or_a_kill() {
     let world = World::new();
     let code = "exports.handler = async () => { const held = []; for (;;) held.push({ a: [held.length] }) }";
     let function = world
@@ -198,7 +198,7 @@ async fn requests_and_responses_have_lambdas_sizes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn loading_has_its_own_time_and_then_the_runs() {
+async fn loading_has_its_own_time_limit_before_the_runs() {
     let world = World::new();
     // Loading takes longer than the time limit, but less than the ten seconds that it may take.
     let slow = "const until = Date.now() + 3500; while (Date.now() < until); exports.handler = async () => 'ran'";

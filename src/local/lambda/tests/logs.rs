@@ -24,7 +24,7 @@ fn assert_silent(ran: &Ran) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_node_function_writes_is_in_the_log_of_its_own_run_whole() {
+async fn all_output_of_a_node_function_is_in_its_runs_log() {
     let world = World::new();
     let code = "let runs = 0;
 exports.handler = async ({ how, n }) => {
@@ -58,7 +58,7 @@ exports.handler = async ({ how, n }) => {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lines_of_node_are_in_their_order_whatever_they_are_written_with() {
+async fn lines_of_node_are_in_order_for_all_ways_of_writing() {
     let world = World::new();
     let code = "const { spawnSync } = require('child_process');
 exports.handler = async () => {
@@ -78,7 +78,7 @@ exports.handler = async () => {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_python_function_writes_is_in_the_log_of_its_own_run_whole() {
+async fn all_output_of_a_python_function_is_in_its_runs_log() {
     let world = World::new();
     let code = "import logging, os, sys
 runs = 0
@@ -105,7 +105,7 @@ def handler(event, context):
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_logs_too_much_ends_well_and_its_log_says_what_is_missing() {
+async fn a_run_that_logs_too_much_succeeds_and_its_log_says_what_is_missing() {
     let world = World::with(|config| config.run_log_bytes = 100_000);
     let code = "import sys
 def handler(event, context):
@@ -129,7 +129,7 @@ def handler(event, context):
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn node_logs_json_at_the_level_that_is_asked_for() {
+async fn node_logs_json_at_the_configured_level() {
     let world = World::new();
     let code = "console.info('loading');
 exports.handler = async (event) => {
@@ -173,7 +173,7 @@ exports.handler = async (event) => {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_level_holds_for_lines_of_text_too() {
+async fn the_level_applies_to_text_lines_too() {
     let world = World::new();
     let code =
         "exports.handler = async () => { console.debug('d'); console.log('i'); console.warn('w'); console.error('e') }";
@@ -196,7 +196,7 @@ def handler(event, context):
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn python_logs_json_at_the_level_that_is_asked_for() {
+async fn python_logs_json_at_the_configured_level() {
     let world = World::new();
     let code = "import logging
 log = logging.getLogger('mine')

@@ -31,7 +31,7 @@ async fn check(world: &World, name: &str, function: &Deployed, ends: &Ends) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn handlers_answer_in_every_way_that_lambda_knows() {
+async fn handlers_can_answer_in_all_of_lambdas_ways() {
     let world = World::new();
     for (name, code, ends) in [
         ("async", "exports.handler = async (event) => ({ hello: event.name })", In(json!({"hello": "Ada"}))),
@@ -62,7 +62,7 @@ async fn handlers_answer_in_every_way_that_lambda_knows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_thrown_has_the_name_and_the_message_that_lambda_gives_it() {
+async fn thrown_values_have_lambdas_names_and_messages() {
     let world = World::new();
     for (name, code, ends) in [
         ("error", "exports.handler = async () => { throw new Error('boom') }", Failing("Error", "boom")),
@@ -302,7 +302,7 @@ async fn handlers_are_found_where_lambda_finds_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_says_what_the_code_said_with_time_request_and_level() {
+async fn log_lines_have_time_request_and_level() {
     let world = World::new();
     let function = world
         .node(
@@ -358,7 +358,7 @@ exports.handler = async () => { throw Object.assign(new E('m'), { code: 'C', det
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails_before_a_request_is_logged_without_one() {
+async fn failures_before_a_request_are_logged_without_its_id() {
     let world = World::new();
     let function = world.node("console.log('loading'); require('nope')").await;
     let ran = world.run(&function, json!({})).await;
@@ -418,7 +418,7 @@ async fn a_callback_waits_for_an_empty_event_loop_unless_told_not_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_was_given_stands_even_when_the_process_exits_at_once() {
+async fn an_answer_stands_even_if_the_process_exits_immediately() {
     let world = World::new();
     let code = "exports.handler = (event, context, callback) => {
         context.callbackWaitsForEmptyEventLoop = false;
@@ -432,7 +432,7 @@ async fn an_answer_that_was_given_stands_even_when_the_process_exits_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn from_node_24_on_there_are_no_callbacks_and_what_is_returned_counts() {
+async fn from_node_24_on_the_returned_value_counts_and_there_are_no_callbacks() {
     // npm aws-lambda-ric 4.0.2: `function/callback-deprecation`, `runtime/buffered-invoke-processor`.
     let world = World::new();
     for (name, code, ends) in [
@@ -460,7 +460,7 @@ async fn from_node_24_on_there_are_no_callbacks_and_what_is_returned_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_streamed_response_is_answered_as_a_whole() {
+async fn a_streamed_response_is_sent_in_one_piece() {
     let world = World::new();
     let code = "exports.handler = awslambda.streamifyResponse(async (event, stream) => {
         stream.setContentType('application/json'); stream.write('[1,'); stream.write(Buffer.from('2]')); stream.end();

@@ -38,7 +38,7 @@ async fn state_survives_between_warm_runs_and_errors_but_not_a_crash() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn runs_at_once_have_a_process_each_up_to_the_limit() {
+async fn each_concurrent_run_has_its_own_process_up_to_the_limit() {
     let world = Arc::new(World::with(|config| {
         config.max_processes = 3;
         // The Function uses files and process ids of the machine.
@@ -101,7 +101,7 @@ async fn crowded(patience: Duration, when: impl Fn(&World) -> bool) -> (Value, [
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_waits_for_its_function_s_process_rather_than_end_another_s() {
+async fn a_run_waits_for_its_functions_process_before_it_ends_another() {
     let waits = |world: &World| world.lambda.engine.pool.waiting_count() == 1;
     let (idle, [first, second]) = crowded(Duration::from_secs(3600), waits).await;
     assert_eq!((&first["n"], &second["n"]), (&json!(1), &json!(2)));
@@ -110,7 +110,7 @@ async fn a_run_waits_for_its_function_s_process_rather_than_end_another_s() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_is_busy_for_long_is_not_waited_for() {
+async fn a_run_does_not_wait_long_for_a_busy_process() {
     let runs = |world: &World| world.lambda.busy_processes() == 2;
     let (idle, [first, second]) = crowded(Duration::from_millis(1), runs).await;
     assert_eq!((&first["n"], &second["n"]), (&json!(1), &json!(1)));
@@ -141,7 +141,7 @@ async fn idle_processes_are_frozen_and_end_after_a_while() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopping_server_lets_runs_end_and_then_kills() {
+async fn a_stopping_server_waits_for_runs_and_then_kills_them() {
     let world = Arc::new(World::unjailed());
     let function = Arc::new(world.node(COUNTER).await);
     let run = |event: Value| {
@@ -166,7 +166,7 @@ async fn a_stopping_server_lets_runs_end_and_then_kills() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_who_leaves_does_not_stop_the_run() {
+async fn a_caller_that_disconnects_does_not_stop_the_run() {
     let world = Arc::new(World::new());
     let function = Arc::new(
         world
@@ -189,7 +189,7 @@ async fn a_caller_who_leaves_does_not_stop_the_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lines_can_be_read_while_the_run_goes_on() {
+async fn lines_can_be_read_during_the_run() {
     let world = Arc::new(World::new());
     let function = Arc::new(
         world
@@ -220,7 +220,7 @@ async fn environment_of(world: &World, function: &Deployed) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_environment_is_what_lambda_gives_and_nothing_of_the_servers() {
+async fn the_environment_is_lambdas_without_the_servers_variables() {
     check_environment(&World::new(), &[]).await;
     check_environment(&World::unjailed(), &["TMPDIR=*"]).await;
 }
@@ -295,7 +295,7 @@ async fn check_environment(world: &World, here: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_starts_in_its_folder_and_has_a_temporary_one_of_its_own() {
+async fn a_process_starts_in_its_folder_and_has_a_private_temporary_one() {
     let world = World::unjailed();
     let function = world
         .node("const fs = require('fs'), os = require('os'); exports.handler = async (event) => { fs.writeFileSync(os.tmpdir() + '/x', 'x'); return { cwd: process.cwd(), root: process.env.LAMBDA_TASK_ROOT, tmp: os.tmpdir(), files: fs.readdirSync('.'), pid: process.pid } }")
@@ -309,7 +309,7 @@ async fn a_process_starts_in_its_folder_and_has_a_temporary_one_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_lives_on_when_the_engine_is_dropped() {
+async fn no_process_survives_when_the_engine_is_dropped() {
     for (world, mark) in [(World::new(), "86421.5"), (World::unjailed(), "86422.5")] {
         let code = format!(
             "require('child_process').spawn('sleep', ['{mark}'], {{ detached: true, stdio: 'ignore' }});
@@ -326,7 +326,7 @@ async fn nothing_lives_on_when_the_engine_is_dropped() {
 
 /// The server for the test below, in a process of its own.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "started by nothing_lives_on_when_the_server_is_killed"]
+#[ignore = "started by no_process_survives_when_the_server_is_killed"]
 async fn server_to_be_killed() {
     let Some(folder) = std::env::var_os("TASKLANE_TEST_FOLDER") else { return };
     let mark = std::env::var("TASKLANE_TEST_MARK").unwrap();
@@ -346,7 +346,7 @@ exports.handler = async (event) => {{
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_lives_on_when_the_server_is_killed() {
+async fn no_process_survives_when_the_server_is_killed() {
     for (jail, mark) in [("on", "86431.5"), ("off", "86432.5")] {
         let folder = tempfile::tempdir().unwrap();
         let mut server = tokio::process::Command::new(std::env::current_exe().unwrap())

@@ -63,7 +63,7 @@ async fn a_bootstrap_speaks_the_runtime_api() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_package_without_a_bootstrap_that_starts_says_so_in_lambdas_words() {
+async fn a_bootstrap_that_cannot_start_is_reported_in_lambdas_words() {
     let world = World::new();
     for (files, words) in [
         (&[("main", 0o755, &b"x"[..])], "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"),
@@ -78,7 +78,7 @@ async fn a_package_without_a_bootstrap_that_starts_says_so_in_lambdas_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bootstrap_that_ends_or_never_asks_is_an_error_of_its_own() {
+async fn a_bootstrap_that_exits_or_never_asks_for_work_has_its_own_error() {
     let world = World::new();
     let ends = deploy(&world, &[("bootstrap", 0o755, b"#!/bin/sh\necho bye\nexit 0\n")]).await;
     let ran = world.run(&ends, json!({})).await;

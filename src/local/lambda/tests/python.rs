@@ -100,7 +100,7 @@ async fn results_have_the_json_that_lambda_gives_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_raised_has_the_name_and_the_message_that_lambda_gives_it() {
+async fn raised_exceptions_have_lambdas_names_and_messages() {
     let world = World::new();
     for (name, body, ends) in [
         ("key", "return event['nope']", Failing("KeyError", "'nope'")),
@@ -277,7 +277,7 @@ async fn the_bootstrap_is_compiled_before_the_first_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_says_what_the_code_said() {
+async fn output_and_logging_are_in_the_log() {
     let world = World::new();
     let function = world
         .python(

@@ -9,7 +9,7 @@ use super::harness::{World, environment};
 use crate::{SdkLanguage, package::testing};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_multiprocessing_starts_is_no_second_runtime() {
+async fn child_processes_of_multiprocessing_start_no_second_runtime() {
     let world = World::new();
     let code = "import multiprocessing, os
 from concurrent.futures import ProcessPoolExecutor
@@ -150,7 +150,7 @@ fn install_sdk(world: &World, language: SdkLanguage, files: &[(&str, &str)]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_aws_sdk_is_found_once_it_is_installed_and_before_that_the_error_says_what_to_do() {
+async fn a_missing_aws_sdk_is_explained_and_an_installed_one_is_found() {
     let client = "@aws-sdk/client-s3";
     let imports = format!("import {{ S3Client }} from '{client}'; export const handler = async () => S3Client");
     let requires = format!("exports.handler = async () => require('{client}').S3Client");

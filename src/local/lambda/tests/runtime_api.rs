@@ -81,7 +81,7 @@ async fn a_process_that_waits_for_its_next_invocation_is_woken_once() {
 
 /// On one thread, so that nothing is read before everything is written.
 #[tokio::test]
-async fn what_is_said_right_before_the_end_of_a_connection_is_heard() {
+async fn a_request_right_before_the_end_of_a_connection_is_handled() {
     let Served { socket, api, mut told, _folder } = Served::new().await;
     for (route, body) in [("response", "\"done\""), ("error", "{\"errorType\":\"E\",\"errorMessage\":\"m\"}")] {
         let mut asking = UnixStream::connect(&socket).await.unwrap();
@@ -118,7 +118,7 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn a_process_has_no_more_than_so_many_connections_and_one_when_its_run_is_over() {
+async fn connections_are_limited_and_only_one_outlives_the_run() {
     let mut served = Served::new().await;
     let mut process = invoked(&mut served).await;
     let Served { socket, api, mut told, _folder } = served;
@@ -152,7 +152,7 @@ async fn a_process_has_no_more_than_so_many_connections_and_one_when_its_run_is_
 /// Of a body that must not be read, only as much is kept as fits into the buffers of the two sockets, a few hundred
 /// kilobytes.
 #[tokio::test]
-async fn a_body_is_read_only_by_who_may_answer_and_one_at_a_time() {
+async fn a_body_is_read_only_for_the_current_invocation_and_one_at_a_time() {
     const HEAD: &str = "HTTP/1.1\r\nhost: x\r\ncontent-length: 6000000\r\n\r\n";
     let mut served = Served::new().await;
     let _process = invoked(&mut served).await;

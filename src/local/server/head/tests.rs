@@ -36,7 +36,7 @@ fn a_target_that_is_a_url_is_not_touched() {
 }
 
 #[test]
-fn what_no_url_may_hold_is_encoded() {
+fn characters_not_allowed_in_urls_are_encoded() {
     for (written, sent) in [
         (&b"/?priority>=3&a<4"[..], "/?priority%3E=3&a%3C4"),
         (b"/?eq(data.s,\"5\")", "/?eq(data.s,%225%22)"),
@@ -52,7 +52,7 @@ fn what_no_url_may_hold_is_encoded() {
 }
 
 #[test]
-fn a_head_is_taken_once_it_is_whole_and_what_follows_it_is_left() {
+fn a_complete_head_is_taken_and_the_rest_of_the_input_stays() {
     let head = b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
     let mut reader = HeadReader::default();
     let mut input = BytesMut::from(&b"\r\n"[..]);
@@ -74,7 +74,7 @@ fn bare_line_feeds_end_lines_too() {
 }
 
 #[test]
-fn where_a_request_ends_can_be_read_in_one_way_only() {
+fn ambiguous_ends_of_requests_are_refused() {
     let with = |headers: &str| take(format!("POST / HTTP/1.1\r\nhost: x\r\n{headers}\r\n\r\n"));
     for (headers, body) in [
         ("x: y", Following::Bytes(0)),
@@ -103,7 +103,7 @@ fn where_a_request_ends_can_be_read_in_one_way_only() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_as_soon_as_it_shows() {
+fn invalid_requests_are_refused_as_early_as_possible() {
     for input in [
         &b"\x16\x03\x01\x02\0"[..],
         b"GET / HTTP/2.0\r\n\r\n",
@@ -122,7 +122,7 @@ fn what_is_no_request_is_refused_as_soon_as_it_shows() {
 }
 
 #[test]
-fn targets_and_heads_have_a_size() {
+fn the_sizes_of_targets_and_heads_are_limited() {
     let long = "a".repeat(MAX_TARGET_BYTES);
     assert_eq!(refused(format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n")), ErrorKind::UriTooLong);
     assert_eq!(refused(format!("GET /{long}{}", "a".repeat(100))), ErrorKind::UriTooLong);
@@ -138,7 +138,7 @@ fn targets_and_heads_have_a_size() {
 
 proptest! {
     #[test]
-    fn whatever_comes_is_a_head_that_the_library_takes_or_refused(
+    fn any_input_is_refused_or_a_head_that_the_library_accepts(
         input in prop::collection::vec(any::<u8>(), 0..200),
         near in "(GET|POST) [ -~éÿ\u{1}]{0,20} HTTP/1\\.[01]\r\n(host: x\r\n)?(([a-zA-Z-]{1,3}|content-length|transfer-encoding): ?[ -~]{0,8}\r?\n){0,3}\r\n",
     ) {

@@ -68,7 +68,7 @@ fn clients_end_idle_connections_before_the_server_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bodies_and_the_heads_behind_them_are_passed_on_in_their_order() {
+async fn bodies_and_the_heads_after_them_are_passed_on_in_order() {
     let (mut client, mut stream, activity) = connect();
     client.write_all(b"POST /<b> HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nab<de").await.unwrap();
     client.write_all(GET).await.unwrap();
@@ -84,7 +84,7 @@ async fn bodies_and_the_heads_behind_them_are_passed_on_in_their_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_is_refused_is_the_last_of_its_connection() {
+async fn a_connection_ends_with_its_first_refused_head() {
     let (mut client, mut stream, activity) = connect();
     client.write_all(b"GET /\x01 HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     client.write_all(GET).await.unwrap();
@@ -96,7 +96,7 @@ async fn a_head_that_is_refused_is_the_last_of_its_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_reads_nothing_is_given_up() {
+async fn the_server_gives_up_on_a_client_that_reads_nothing() {
     let (mut client, mut stream, _) = connect();
     let began = Instant::now();
     let writing = tokio::spawn(async move { stream.write_all(&[0; 4096]).await.map_err(|error| error.kind()) });

@@ -38,7 +38,7 @@ async fn with_slow_function(takes: Duration) -> (World, Service) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_direct_execution_that_takes_too_long_is_answered_with_its_task_which_runs_on() {
+async fn a_slow_direct_execution_is_answered_with_its_task_and_runs_on() {
     let (world, service) = with_slow_function(Duration::from_secs(29)).await;
     let began = world.now();
     let error = service.execute(&Caller::Nobody, "slow", None).await.unwrap_err();
@@ -55,7 +55,7 @@ async fn a_direct_execution_that_takes_too_long_is_answered_with_its_task_which_
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_function_that_takes_too_long_is_answered_and_recorded() {
+async fn a_slow_api_function_is_answered_and_recorded() {
     let (world, service) = with_slow_function(Duration::from_secs(29)).await;
     let call = ApiCall {
         method: Method::Get,
@@ -99,7 +99,7 @@ async fn kind_of_refusal(world: &World) -> ErrorKind {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_direct_execution_finds_at_once_that_its_function_was_switched_or_closed_elsewhere_and_leaves_no_task() {
+async fn a_direct_execution_sees_a_change_of_another_process_immediately() {
     let (one, other) = two_processes().await;
     one.service.set_function_enabled("hello", false).await.unwrap();
     assert_eq!(kind_of_refusal(&other).await, ErrorKind::IllegalState);
@@ -122,7 +122,7 @@ async fn a_direct_execution_finds_at_once_that_its_function_was_switched_or_clos
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_direct_execution_runs_what_another_process_has_just_deployed_under_its_new_limits() {
+async fn a_direct_execution_runs_the_version_that_another_process_just_deployed() {
     let (one, other) = two_processes().await;
     let code = Some(Bytes::from_static(b"other code"));
     let longer = FunctionOptions { time_limit: Some(TimeLimit::LONGEST_DIRECT), ..FunctionOptions::default() };
@@ -137,7 +137,7 @@ async fn a_direct_execution_runs_what_another_process_has_just_deployed_under_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_direct_execution_keeps_to_the_concurrency_limit_that_another_process_has_just_set() {
+async fn a_direct_execution_respects_the_limit_that_another_process_just_set() {
     let (one, other) = two_processes().await;
     let limit = |most| FunctionOptions {
         concurrency_limit: Some(ConcurrencyLimit::new(most).ok()),
@@ -158,7 +158,7 @@ async fn a_direct_execution_keeps_to_the_concurrency_limit_that_another_process_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_function_is_remembered_for_a_moment() {
+async fn a_missing_function_is_cached_for_a_moment() {
     let one = World::at_rest(5).await;
     let other = one.beside(5, "other");
     let may_call = async |world: &World| {

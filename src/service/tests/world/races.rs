@@ -69,7 +69,7 @@ async fn twenty<'a, T, F: Future<Output = Result<T>> + 'a>(
 }
 
 #[tokio::test(start_paused = true)]
-async fn updates_at_once_are_all_made_within_one_process() {
+async fn concurrent_updates_within_one_process_all_succeed() {
     let (world, _) = two_processes().await;
     world.service.create_function(hello()).await.unwrap();
     let updates = (0..TWENTY).map(|number| world.service.update_function("hello", described(number)));
@@ -79,7 +79,7 @@ async fn updates_at_once_are_all_made_within_one_process() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn updates_at_once_are_made_or_refused_as_conflicts_across_processes() {
+async fn concurrent_updates_across_processes_succeed_or_conflict() {
     let (one, other) = two_processes().await;
     one.service.create_function(hello()).await.unwrap();
     let results = twenty((&one, &other), |service, number| service.update_function("hello", described(number))).await;
@@ -90,7 +90,7 @@ async fn updates_at_once_are_made_or_refused_as_conflicts_across_processes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_update_that_others_come_before_again_and_again_is_refused_as_a_conflict() {
+async fn an_update_that_keeps_losing_is_refused_as_a_conflict() {
     let (one, other) = two_processes().await;
     one.service.create_function(hello()).await.unwrap();
     let (elsewhere, enabled) = (other.service.clone(), Arc::new(AtomicBool::new(true)));
@@ -108,7 +108,7 @@ async fn an_update_that_others_come_before_again_and_again_is_refused_as_a_confl
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_can_be_disabled_while_it_is_being_deployed_and_stays_so() {
+async fn a_function_can_be_disabled_during_a_deployment() {
     let world = World::at_rest(5).await;
     world.service.create_function(hello()).await.unwrap();
     world.lambda.on_change(|_| tokio::time::sleep(Duration::from_secs(4)));
@@ -137,7 +137,7 @@ async fn a_name_is_created_once_and_deleted_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_update_that_a_deletion_comes_before_finds_no_function_and_leaves_nothing_in_lambda() {
+async fn an_update_after_a_concurrent_deletion_leaves_nothing_in_lambda() {
     let (one, other) = two_processes().await;
     one.service.create_function(hello()).await.unwrap();
     one.lambda.on_change(|_| tokio::time::sleep(Duration::from_secs(1)));
@@ -149,7 +149,7 @@ async fn an_update_that_a_deletion_comes_before_finds_no_function_and_leaves_not
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_created_while_its_name_is_being_deleted_is_not_taken_away_again() {
+async fn a_function_created_during_the_deletion_of_its_name_stays() {
     let world = World::at_rest(5).await;
     world.service.create_function(hello()).await.unwrap();
     world.lambda.on_change(|change| {
