@@ -3,6 +3,7 @@
 mod activity;
 mod crowd;
 mod head;
+mod patience;
 mod stream;
 
 use std::{
@@ -34,7 +35,7 @@ use self::{
     stream::Stream,
 };
 
-pub use self::{crowd::Limits, stream::Patience};
+pub use self::{crowd::Limits, patience::Patience};
 
 /// How long to wait when accepting a connection fails, for example because there are no free file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);

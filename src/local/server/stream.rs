@@ -5,44 +5,16 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     activity::Activity,
     head::{Following, HeadReader, MAX_HEAD_BYTES},
+    patience::{Patience, Timer},
 };
-
-/// How long to wait for clients.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// For a head to arrive; for the first one, from the moment of the connection.
-    pub head: Duration,
-    /// For the next request on an idle connection. This is longer than clients keep idle connections: if the server
-    /// closes one while the client sends a request, the client cannot know whether the request was read.
-    pub idle: Duration,
-    /// For a client to read some of its response.
-    pub write: Duration,
-    /// For a refused client to stop sending, so that it can read the response.
-    pub linger: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            head: Duration::from_secs(30),
-            idle: Duration::from_secs(120),
-            write: Duration::from_secs(60),
-            linger: Duration::from_secs(2),
-        }
-    }
-}
 
 /// A connection that can be reset, which discards unsent data.
 pub trait Reset {
@@ -114,7 +86,7 @@ impl<S: Reset> Stream<S> {
     /// connections had their turn, so that many requests at once on one connection cost others no more than one request
     /// does.
     fn has_its_turn(&mut self, context: &mut Context<'_>) -> bool {
-        if !self.activity.rests(context.waker()) || self.writing.runs {
+        if !self.activity.rests(context.waker()) || self.writing.is_running() {
             return false;
         }
         if self.served && !self.input.is_empty() && !self.has_waited {
@@ -220,7 +192,7 @@ impl<S: AsyncRead + Reset + Unpin> AsyncRead for Stream<S> {
             match &mut this.state {
                 State::Head => {
                     if !this.has_its_turn(context) {
-                        // Only whether the client is still there matters meanwhile.
+                        // Meanwhile the only question is whether the client is still there.
                         if this.input.is_empty() && ready!(this.poll_input(context))? == 0 {
                             this.state = State::Over;
                             continue;
@@ -341,34 +313,9 @@ impl<S: AsyncRead + AsyncWrite + Reset + Unpin> AsyncWrite for Stream<S> {
 
 impl<S: Reset> Drop for Stream<S> {
     fn drop(&mut self) {
-        if self.writing.runs {
+        if self.writing.is_running() {
             self.inner.reset_on_drop();
         }
-    }
-}
-
-/// A timer that starts when it is first polled and runs until it is stopped.
-#[derive(Default)]
-struct Timer {
-    sleep: Option<Pin<Box<Sleep>>>,
-    runs: bool,
-}
-
-impl Timer {
-    /// Ready when this much time has passed.
-    fn poll(&mut self, context: &mut Context<'_>, patience: Duration) -> Poll<()> {
-        let deadline = Instant::now() + patience;
-        let runs = std::mem::replace(&mut self.runs, true);
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if !runs {
-            sleep.as_mut().reset(deadline);
-        }
-        sleep.as_mut().poll(context)
-    }
-
-    /// Stops the timer. Returns whether it was running.
-    fn stop(&mut self) -> bool {
-        std::mem::take(&mut self.runs)
     }
 }
 

@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use tasklane_model::ErrorKind;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::*;
