@@ -103,7 +103,7 @@ impl Service {
                     }
                 }
                 () = self.inner.ports.clock.sleep(RECORD_PATIENCE) => {
-                    warn!(api_request = %id, "an API request's record was given up: the store did not answer in time");
+                    warn!(api_request = %id, "an API request's record was abandoned: the store did not respond in time");
                 }
             }
         } else if self.inner.recorder.add(record) {

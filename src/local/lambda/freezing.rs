@@ -45,7 +45,7 @@ struct Held {
 }
 
 impl Stillness {
-    /// The tree should be stopped, until [`ProcessTree::thaw`].
+    /// Marks the tree as to be stopped, until [`ProcessTree::thaw`].
     pub(super) fn want(&self) {
         self.is_wanted.store(true, Ordering::SeqCst);
     }

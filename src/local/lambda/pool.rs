@@ -185,7 +185,7 @@ impl Pool {
         state.waiting.clear();
     }
 
-    /// Ends the idle processes of the versions that this selects.
+    /// Ends the idle processes of the versions for which `versions` is true.
     pub(super) async fn end_idle(&self, versions: impl Fn(&Version) -> bool) {
         let ended: Vec<Idle> = self.state.lock().idle.extract_if(.., |idle| versions(&idle.sandbox.version)).collect();
         end(ended).await;

@@ -56,7 +56,7 @@ async fn a_run_that_looks_dead_after_a_jump_forward_is_ended_and_not_repeated() 
     assert_eq!((ended.status, ended.error.unwrap().name.as_str()), (TaskStatus::Failed, "zombieTaskCleaned"));
     assert_eq!(world.finished(next.id).await.status, TaskStatus::Complete);
     assert_eq!(world.get(task.id).await.status, TaskStatus::Failed, "a final state changed");
-    assert_eq!(world.lambda.most_running(), 1, "what was given up was still running, and held its slot");
+    assert_eq!(world.lambda.most_running(), 1, "the ended run was still in progress, and held its slot");
     assert_eq!(invoked(&world), 2);
     let published: Vec<_> = world.events.published().into_iter().map(|event| event.content.id).collect();
     assert_eq!(published, [task.id]);

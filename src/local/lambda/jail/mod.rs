@@ -48,10 +48,10 @@ pub(super) const SOCKET: &str = "/run/tasklane/runtime-api";
 /// more than they use. Usage is measured; this limits how much a process can take between two measurements.
 const RESERVE: u64 = 1 << 30;
 
-/// The first of the users that Functions run as if the server is root. Debian does not assign these to anybody.
+/// If the server is root, Functions run as users from this id on. Debian does not assign these ids.
 const FIRST_USER: u32 = 62_000;
 const USERS: u32 = 2_000;
-/// The user that a Function sees itself as if the server is an ordinary user: Lambda's.
+/// If the server is an ordinary user, a Function sees itself as this user and group, which are Lambda's.
 const LAMBDA_USER: (u32, u32) = (993, 990);
 
 /// Whether Functions run in a jail.
@@ -126,7 +126,7 @@ impl Cell<'_> {
 }
 
 impl Jail {
-    /// Tests whether jails work on this machine. Otherwise returns a sentence that says why not.
+    /// Tests whether jails work on this machine. If not, the error is a sentence that says why.
     pub(super) fn find(data_dir: &Path, runtime: &Path, scratch: &Path) -> Result<Self, String> {
         let program = host::find_program("bwrap")
             .ok_or("bubblewrap is not installed: install your system's package 'bubblewrap'")?;
@@ -147,7 +147,7 @@ impl Jail {
         }
     }
 
-    /// Runs a trivial program in a jail. Returns its error output, if it failed.
+    /// Runs a trivial program in a jail. If that fails, returns the error output.
     fn try_out(&self, runtime: &Path, folder: &Path) -> io::Result<Option<String>> {
         let socket = std::os::unix::net::UnixListener::bind(Cell::socket(folder));
         let environment = BTreeMap::new();

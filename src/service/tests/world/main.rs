@@ -115,7 +115,7 @@ async fn a_direct_execution_sees_a_change_of_another_process_immediately() {
     one.service.delete_function("hello").await.unwrap();
     assert_eq!(kind_of_refusal(&other).await, ErrorKind::UserNotAuthenticated);
 
-    assert_eq!(other.lambda.calls().len(), 3, "what was refused did not run");
+    assert_eq!(other.lambda.calls().len(), 3, "refused executions did not run");
     let tasks = other.all_tasks().await;
     assert_eq!(tasks.len(), 3, "{tasks:?}");
     assert!(tasks.values().all(|task| task["status"] == "complete"), "{tasks:?}");
@@ -166,8 +166,8 @@ async fn a_missing_function_is_cached_for_a_moment() {
     };
     assert!(!may_call(&one).await && !may_call(&other).await);
     one.function("hello", public()).await;
-    assert!(may_call(&one).await, "what was created here counts at once");
-    assert!(!may_call(&other).await, "no read of the store for each stranger");
+    assert!(may_call(&one).await, "a Function created here is visible immediately");
+    assert!(!may_call(&other).await, "not every anonymous call reads the store");
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(may_call(&other).await);
     let held = Caller::User(

@@ -103,7 +103,7 @@ async fn an_update_that_keeps_losing_is_refused_as_a_conflict() {
     let began = one.now();
     let error = one.service.update_function("hello", described("mine")).await.unwrap_err();
     assert_eq!((error.kind(), error.kind().status()), (ErrorKind::ConflictingUpdate, 409));
-    assert!(one.now().since(began) < Duration::from_secs(12), "the caller is told in time");
+    assert!(one.now().since(began) < Duration::from_secs(12), "the caller gets an error in time");
     assert!(one.lambda.deployments() > 5, "it was tried again");
 }
 
