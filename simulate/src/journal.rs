@@ -125,6 +125,8 @@ pub struct Journal {
     pub seq: u64,
     /// Every Task's versions, in order.
     pub rows: BTreeMap<ObjectId, Vec<Version>>,
+    /// The data that has a row of its own, by the id of the Task that it was written for.
+    data: BTreeMap<String, Value>,
     /// Every claim, in order.
     pub claims: Vec<Claim>,
     /// Every claim that was sent, in order.
@@ -183,6 +185,22 @@ impl Journal {
             what: format!("!! {}", violation.what),
         });
         self.violations.push(violation);
+    }
+
+    /// A row of data as it is after a write.
+    pub fn saw_data(&mut self, item: &Value) {
+        if let Some(id) = item["sk"]["S"].as_str() {
+            self.data.insert(id.to_owned(), item["data"].clone());
+        }
+    }
+
+    /// A Task's row with its data.
+    pub fn with_data(&self, item: &Value) -> Value {
+        let mut item = item.clone();
+        if let Some(data) = item["dataOf"]["S"].as_str().and_then(|id| self.data.get(id)) {
+            item["data"] = data.clone();
+        }
+        item
     }
 
     /// A row of a Task as it is after a write.

@@ -250,6 +250,10 @@ impl Way {
                 let found: Value = serde_json::from_slice(&found.body).unwrap_or_default();
                 self.saw_task(&found["Item"]);
             }
+        } else if table == tables("tasks") && !is_task(body) {
+            if operation == "PutItem" {
+                self.life.world.journal().saw_data(&body["Item"]);
+            }
         } else if table == tables("tasks") {
             match operation {
                 "PutItem" => self.saw_task(&body["Item"]),
@@ -302,10 +306,17 @@ impl Way {
 
     fn saw_task(&self, item: &Value) {
         let (life, world) = (&self.life, &self.life.world);
+        let item = &world.journal().with_data(item);
         let heads = life.heads.lock().unwrap_or_else(PoisonError::into_inner).clone();
         world.journal().saw_row(world.elapsed(), life.now().as_millis(), life.id, item, &heads);
         check::saw_row(world);
     }
+}
+
+/// Whether the row is a Task, and not its data.
+fn is_task(body: &Value) -> bool {
+    let pk = body["Item"]["pk"]["S"].as_str().or_else(|| body["Key"]["pk"]["S"].as_str());
+    pk.is_some_and(|pk| !pk.starts_with("data:"))
 }
 
 fn function_state(record: &str) -> FunctionState {

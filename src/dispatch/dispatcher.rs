@@ -243,7 +243,7 @@ impl Dispatcher {
     }
 
     fn start(&self, record: TaskRecord, function: Arc<Function>, slot: Slot, slot_freed: Arc<Notify>) {
-        let Some(run) = record.run else {
+        let Some(run) = record.run.clone() else {
             // A claimed row carries its run; one that does not is left to its lease.
             warn!(task = %record.task.id, "a claimed task came back without its run");
             return;
@@ -252,7 +252,7 @@ impl Dispatcher {
         let span = info_span!("run", task = %record.task.id, function = %function.name);
         let (id, late) = (record.task.id, run.started.since(record.task.start_timestamp));
         let work = async move {
-            let ended = this.runner.run_queued(record.task, &function, &run, record.queue).await;
+            let ended = this.runner.run_queued(record, &function, &run).await;
             let took = this.ports.clock.now().since(run.started);
             tell_of(id, &function.name, &ended, Some(late), took);
             if let Ended::Unknown(why) = ended {

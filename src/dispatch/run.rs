@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tasklane_model::{
-    Function, Json, Lane, ObjectId, Task, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp,
-};
+use tasklane_model::{Function, Json, ObjectId, Task, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp};
 use tasklane_ports::{Invocation, InvokeError, InvokeRequest, Outcome, Ports, Wakeup};
 use tasklane_runtime::backoff::Backoff;
-use tasklane_store::{AttemptToken, Run, RunnerId, Store, StoreError};
+use tasklane_store::{AttemptToken, NextTask, Run, RunnerId, Store, StoreError, TaskRecord};
 use tracing::{error, info, warn};
 
 use super::{delay_before_retry, publish_failure, slots::RUN_GRACE};
@@ -63,19 +61,19 @@ impl Runner {
     }
 
     /// Runs a queued Task that was claimed with `run`. Failures are handled by the Function's retry policy.
-    pub async fn run_queued(&self, task: Task, function: &Function, run: &Run, queue: Lane) -> Ended {
-        match self.invoke(&task, function, run, Patience::UntilLeaseEnds).await {
+    pub async fn run_queued(&self, record: TaskRecord, function: &Function, run: &Run) -> Ended {
+        match self.invoke(&record.task, function, run, Patience::UntilLeaseEnds).await {
             Decided::Returned(request_id, result) => {
                 // Results can have 6 MB each, so they are not kept while the outcomes of many runs are recorded.
                 drop(result);
-                self.record_complete(task, run, request_id, ()).await
+                self.record_complete(record.task, run, request_id, ()).await
             }
             Decided::Failed(request_id, error) => {
-                let delay = delay_before_retry(task.retry_for_task_ids.len())
+                let delay = delay_before_retry(record.task.retry_for_task_ids.len())
                     .filter(|_| function.retry_policy.covers(&error.name));
                 match delay {
-                    Some(delay) => self.record_retried(task, run, request_id, error, delay, queue).await,
-                    None => self.record_failed(task, run, request_id, error).await,
+                    Some(delay) => self.record_retried(record, run, request_id, error, delay).await,
+                    None => self.record_failed(record.task, run, request_id, error).await,
                 }
             }
             Decided::Unknown(why) => Ended::Unknown(why),
@@ -177,19 +175,18 @@ impl Runner {
 
     async fn record_retried(
         &self,
-        task: Task,
+        record: TaskRecord,
         run: &Run,
         request_id: Option<String>,
         reason: TaskError,
         delay: Duration,
-        queue: Lane,
     ) -> Ended {
+        let TaskRecord { task, queue, data, .. } = record;
         let now = self.ports.clock.now();
         let next = Task::retry_of(&task, self.ports.ids.next(now), now, delay);
+        let retry = NextTask { task: &next, queue, data };
         let recorded = self
-            .insist(run, || {
-                self.store.tasks.retry(task.id, &run.attempt, &reason, request_id.as_deref(), &next, queue, now)
-            })
+            .insist(run, || self.store.tasks.retry(task.id, &run.attempt, &reason, request_id.as_deref(), retry, now))
             .await;
         match recorded {
             Recorded::Yes => {

@@ -87,6 +87,7 @@ impl ApiRequests {
             time_field: "timestamp",
             expire: self.retention.is_some(),
             decode: |row| public(row, &read(row)?),
+            data: None,
             budgets: self.budgets.clone(),
             clock: Arc::clone(&self.clock),
         };

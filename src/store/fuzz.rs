@@ -7,11 +7,11 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value as Json;
 
 use super::{
-    QueueLane, StoreError, api_requests, credentials, days, functions,
+    QueueLane, StoreError, api_requests, credentials, days, functions, holders,
     list::public,
     row::{Attributes, Row},
     schedules, shifts, slots,
-    tasks::{queue, row as task},
+    tasks::{DataPlace, queue, row as task},
 };
 
 /// The content of environments and sealed secrets in the corpus. No error may quote it.
@@ -41,8 +41,8 @@ pub fn rows(data: &[u8]) {
         "credential" => {
             credentials::read(&row).map(|read| assert!(!hidden || !format!("{read:?}").contains(SECRET))).err()
         }
-        "slots" => slots::check(&row).err(),
-        "shifts" => shifts::check(&row).err(),
+        "slots" => holders::read::<slots::Held>(&row).err(),
+        "shifts" => holders::read::<shifts::LongShift>(&row).err(),
         "day" => days::read_day(&row).map(|read| read.partitions().count()).err(),
         _ => None,
     };
@@ -52,7 +52,7 @@ pub fn rows(data: &[u8]) {
 fn read_task(table: &Arc<str>, row: &Row) -> Result<(), StoreError> {
     let read = task::read(row)?;
     public(row, &read.task)?;
-    let written = task::of_task("2026-01-01#0", &read.task, read.queue).into_attributes();
+    let written = task::of_task("2026-01-01#0", &read.task, read.queue, DataPlace::Inside).into_attributes();
     let again = Row::read(table, written).and_then(|row| task::read(&row));
     match again {
         Ok(again) => assert_eq!((again.task, again.queue), (read.task, read.queue)),

@@ -53,7 +53,7 @@ pub use run::{AttemptToken, Run, RunnerId};
 pub use schedules::Schedules;
 pub use shifts::Shifts;
 pub use slots::{Leased, SlotLedger, SlotScope};
-pub use tasks::{CancelOutcome, Candidate, Promoted, TaskRecord, Tasks};
+pub use tasks::{CancelOutcome, Candidate, DataPlace, NextTask, Promoted, TaskRecord, Tasks};
 
 use calls::CallTokens;
 use days::Days;
@@ -62,6 +62,7 @@ use list::Budgets;
 use own_lanes::OwnLanes;
 use schema::{FUNCTION, SCHEDULE_LANES, TASK_LANES};
 use table::Table;
+use tasks::data::DataRows;
 
 /// Every table, for all that need one. Cheap to clone.
 #[derive(Clone)]
@@ -125,9 +126,11 @@ impl Store {
         let holders = Holders::new(&control, &clock);
         let days = |name: &str| Days::new(&control, name, config.shards);
         let budgets = Budgets { query: config.query_budget, count: config.count_budget, turns: list::Turns::default() };
+        let task_days = days("tasks");
         let tasks = Tasks {
             table: table("tasks"),
-            days: days("tasks"),
+            data: DataRows::new(&table("tasks"), &task_days),
+            days: task_days,
             own_lanes: OwnLanes::new(&control),
             calls: calls.clone(),
             budgets: budgets.clone(),

@@ -9,8 +9,11 @@ use super::StoreError;
 
 pub(super) type Attributes = HashMap<String, AttributeValue>;
 
-/// The version of the row format, in the attribute `v`. Rows with a later version are refused.
-pub(super) const FORMAT: u32 = 1;
+/// The latest version of the row format that is understood, in the attribute `v`. Rows with a later one are refused.
+pub(super) const FORMAT: u32 = 2;
+
+/// The version of a row that uses nothing later, so that an older process understands it too.
+const FIRST_FORMAT: u32 = 1;
 
 /// The TTL attribute, in seconds since the epoch.
 pub(super) const EXPIRES: &str = "expires";
@@ -50,6 +53,11 @@ impl Row {
             _ => 0,
         });
         sizes.sum::<usize>() as u64
+    }
+
+    /// Adds an attribute that is stored elsewhere.
+    pub(super) fn fill(&mut self, name: &str, value: AttributeValue) {
+        self.attributes.insert(name.to_owned(), value);
     }
 
     /// The error of a row that breaks the store's rules.
@@ -137,8 +145,15 @@ impl NewRow {
         let mut row = Self(Attributes::new());
         row.set("pk", text(pk));
         row.set("sk", text(sk.to_string()));
-        row.set("v", number(FORMAT));
+        row.set("v", number(FIRST_FORMAT));
         row
+    }
+
+    /// The same row in a later format: an older process refuses it.
+    pub(super) fn in_format(mut self, format: u32) -> Self {
+        debug_assert!(format <= FORMAT, "no process could read the row");
+        self.set("v", number(format));
+        self
     }
 
     pub(super) fn set(&mut self, name: &str, value: AttributeValue) {

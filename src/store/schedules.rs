@@ -67,6 +67,7 @@ impl Schedules {
             time_field: "creationTimestamp",
             expire: false,
             decode: |row| public(row, &read(row)?),
+            data: None,
             budgets: self.budgets.clone(),
             clock: Arc::clone(&self.clock),
         };
@@ -109,16 +110,20 @@ impl Schedules {
         self.tasks.own_lanes.register(queue, &task.function_name).await?;
         let place = self.tasks.days.partition_for(task.id).await?;
         let task_id = task.id.to_string();
+        let data = self.tasks.data.put(&place.0, task).await?;
         let change = moved(schedule, next, now).set("lastTask", text(&task_id));
         let parts = vec![
             self.table.to_update(ACTION, ALL, &schedule.id.to_string(), change)?,
-            self.tasks.table.to_put_new(ACTION, of_new_task(&place, task, queue, now))?,
+            self.tasks.table.to_put_new(ACTION, of_new_task(&place, task, queue, data, now))?,
         ];
         match self.table.transact(ACTION, parts).await? {
             Transacted::Done => Ok(true),
             Transacted::Refused(refusals) => match refusals.into_iter().next().flatten() {
-                Some(Refusal { row: Some(row) }) => Ok(row.optional_text("lastTask")? == Some(&task_id)),
-                Some(Refusal { row: None }) => Ok(false),
+                Some(Refusal { row: Some(row) }) if row.optional_text("lastTask")? == Some(&task_id) => Ok(true),
+                Some(Refusal { row: _ }) => {
+                    self.tasks.data.take_back(&place.0, task.id, data).await?;
+                    Ok(false)
+                }
                 None => Err(StoreError::Corrupt {
                     table: self.tasks.table.name().to_string(),
                     key: task_id,

@@ -7,8 +7,7 @@ use tasklane_model::Timestamp;
 
 use super::{
     RunnerId, StoreError,
-    holders::{self, ByHolder, Holders},
-    row::Row,
+    holders::{ByHolder, Holders},
 };
 
 /// The partition of the row.
@@ -21,7 +20,7 @@ pub struct Shifts(pub(super) Holders);
 /// A dispatcher's shift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct LongShift {
+pub(super) struct LongShift {
     began: Timestamp,
     /// Whether it claims nothing more.
     drains: bool,
@@ -87,8 +86,4 @@ impl Shifts {
         };
         self.0.change("drain a shift", SHIFTS, holder, drain).await
     }
-}
-
-pub(super) fn check(row: &Row) -> Result<(), StoreError> {
-    holders::read::<LongShift>(row).map(|_| ())
 }

@@ -9,8 +9,7 @@ use tasklane_model::{FunctionName, Timestamp};
 
 use super::{
     RunnerId, StoreError,
-    holders::{self, ByHolder, HolderRow, Holders},
-    row::Row,
+    holders::{ByHolder, HolderRow, Holders},
 };
 
 /// Who holds how many slots of each scope.
@@ -40,7 +39,7 @@ impl fmt::Display for SlotScope {
 
 /// What one holder holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Held {
+pub(super) struct Held {
     slots: u16,
     until: Timestamp,
 }
@@ -104,10 +103,6 @@ impl SlotLedger {
     pub async fn revision(&self, scope: &SlotScope) -> Result<u64, StoreError> {
         Ok(self.0.read::<Held>("count the writes", &partition(scope)).await?.revision)
     }
-}
-
-pub(super) fn check(row: &Row) -> Result<(), StoreError> {
-    holders::read::<Held>(row).map(|_| ())
 }
 
 fn partition(scope: &SlotScope) -> String {

@@ -179,16 +179,16 @@ impl Table {
         .await
     }
 
-    /// Removes a row if it meets the condition.
+    /// Removes a row if it meets the condition. Answers what was removed.
     pub(super) async fn delete_when(
         &self,
         action: &'static str,
         pk: &str,
         sk: &str,
         condition: Condition,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Row>, StoreError> {
         let when = condition.into_expressions();
-        self.through_conflicts(action, async || {
+        let deleted = self.through_conflicts(action, async || {
             let request = self
                 .client
                 .delete_item()
@@ -196,14 +196,17 @@ impl Table {
                 .set_key(Some(key(pk, sk)))
                 .set_condition_expression(some(&when.condition))
                 .set_expression_attribute_names(some_map(&when.names))
-                .set_expression_attribute_values(some_map(&when.values));
+                .set_expression_attribute_values(some_map(&when.values))
+                .return_values(ReturnValue::AllOld);
             match small(request.send()).await {
-                Ok(_) => Ok(Some(Written::Done(None))),
+                Ok(answer) => Ok(Some(Written::Done(answer.attributes.map(|item| self.row(item)).transpose()?))),
                 Err(error) => self.unwritten(action, error, |_| None),
             }
+        });
+        Ok(match deleted.await? {
+            Written::Done(row) => row,
+            Written::Refused(_) => None,
         })
-        .await?;
-        Ok(())
     }
 
     /// A query of one partition of the table (strongly consistent) or of an index.
@@ -259,8 +262,12 @@ impl Table {
 
     /// The pauses between attempts of a conflicting call. They are random: calls that collided once would collide again
     /// if all of them waited equally long.
-    fn pauses(&self) -> impl Iterator<Item = Duration> {
+    pub(super) fn pauses(&self) -> impl Iterator<Item = Duration> {
         Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).spread_by(|| self.calls.spread()).take(TRIES - 1)
+    }
+
+    pub(super) async fn pause(&self, pause: Duration) {
+        self.clock.sleep(pause).await;
     }
 
     /// Repeats a call a few times if it returns `None` because another transaction was in progress on its row.

@@ -24,6 +24,7 @@ mod priority_inverted;
 mod promoted_before_its_time;
 mod retry_one_too_many;
 mod retry_outside_its_transaction;
+mod retry_with_data_of_its_own;
 mod schedule_drifts;
 mod seams;
 mod shifts;
@@ -66,6 +67,7 @@ impl Bug {
         slots_shared::BUG,
         drains_only_at_its_end::BUG,
         all_drain_at_once::BUG,
+        retry_with_data_of_its_own::BUG,
     ];
 }
 

@@ -10,7 +10,11 @@ use tasklane_model::{Json, ObjectId, Timestamp};
 use tasklane_rql::{Filter, Query, SortKey, SortValues};
 use tokio::sync::Semaphore;
 
-use crate::{StoreError, row::Row};
+use crate::{
+    StoreError,
+    row::Row,
+    tasks::data::{DataRows, is_missing, missing_bytes},
+};
 
 use super::Listed;
 
@@ -41,6 +45,8 @@ pub(super) enum Keep {
 
 pub(super) enum Kept {
     Record(Json),
+    /// A record whose data has still to be read.
+    Unread(Row),
     SortValues(SortValues),
 }
 
@@ -57,6 +63,8 @@ pub(super) struct Looked {
 /// Filters the records of one list.
 pub(super) struct Look {
     inner: Arc<Inner>,
+    /// Where to read large data, if the filter or the sort uses it.
+    data: Option<DataRows>,
     turns: Turns,
     spent: u64,
 }
@@ -77,7 +85,9 @@ struct Inner {
 
 impl Look {
     pub(super) fn new(listed: &Listed, query: &Query, keep: Keep, now: Timestamp) -> Self {
-        Self::by(listed.decode, listed.budgets.turns.clone(), query, keep, now)
+        let look = Self::by(listed.decode, listed.budgets.turns.clone(), query, keep, now);
+        let data = listed.data.clone().filter(|_| look.inner.fields.contains("data"));
+        Self { data, ..look }
     }
 
     fn by(decode: Decode, turns: Turns, query: &Query, keep: Keep, now: Timestamp) -> Self {
@@ -93,7 +103,7 @@ impl Look {
             decode,
             now,
         };
-        Self { inner: Arc::new(inner), turns, spent: 0 }
+        Self { inner: Arc::new(inner), data: None, turns, spent: 0 }
     }
 
     /// Filters a batch until it is `over` or the list has used up its share.
@@ -108,11 +118,15 @@ impl Look {
             }
             let (mut slice, mut cost) = (Vec::new(), 0);
             while let Some(row) = rows.next_if(|_| cost < SLICE) {
-                cost += row.size().saturating_mul(1 + self.inner.comparisons);
+                let unread = if self.data.is_some() { missing_bytes(&row) } else { 0 };
+                cost += (row.size() + unread).saturating_mul(1 + self.inner.comparisons);
                 slice.push(row);
             }
             self.spent += cost;
             looked.last = slice.last().map(id_of).transpose()?;
+            if let Some(data) = &self.data {
+                slice = data.fill(slice).await?;
+            }
             let found = if cost <= AT_ONCE { self.inner.look(&slice)? } else { self.elsewhere(slice).await? };
             looked.found.extend(found);
         }
@@ -142,6 +156,7 @@ impl Inner {
             let node = record.node_of(|name| self.fields.contains(name));
             if self.query.matches(&node) {
                 let kept = match self.keep {
+                    Keep::Records if is_missing(row)? => Kept::Unread(row.clone()),
                     Keep::Records => {
                         drop(node);
                         Kept::Record(record)

@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use tasklane_model::Json;
 use tasklane_ports::Clock;
 
-use super::{StoreError, days::Days, row::Row, table::Table};
+use super::{StoreError, days::Days, row::Row, table::Table, tasks::data::DataRows};
 
 pub(super) use look::Turns;
 pub(super) use page::page;
@@ -44,8 +44,21 @@ pub(super) struct Listed {
     pub(super) expire: bool,
     /// Converts a row to its public form.
     pub(super) decode: fn(&Row) -> Result<Json, StoreError>,
+    /// Where the records' large `data` is, if it is not in their rows.
+    pub(super) data: Option<DataRows>,
     pub(super) budgets: Budgets,
     pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Listed {
+    /// The public forms of rows whose data may have to be read yet, in the same order.
+    pub(super) async fn decode_whole(&self, rows: Vec<Row>) -> Result<Vec<Json>, StoreError> {
+        let rows = match &self.data {
+            Some(data) => data.fill(rows).await?,
+            None => rows,
+        };
+        rows.iter().map(self.decode).collect()
+    }
 }
 
 /// How a table is partitioned.

@@ -14,7 +14,7 @@ use std::ops::Bound;
 use tasklane_model::{Json, ObjectId, Page, PageWindow, Timestamp};
 use tasklane_rql::{Query, SortKey, SortValues};
 
-use crate::StoreError;
+use crate::{StoreError, row::Row};
 
 use super::{
     Listed, Plan,
@@ -214,24 +214,38 @@ impl<'a> InOrder<'a> {
         let Some(rows) = self.walk.next(hint).await? else { return Ok(Batch::End) };
         self.read += rows.len() as u64;
         let Some(look) = &mut self.look else {
-            for row in rows.iter().filter(|row| !row.is_expired(self.now)) {
+            let mut shown = Vec::new();
+            for row in rows.into_iter().filter(|row| !row.is_expired(self.now)) {
                 if self.is_on_page() {
-                    self.records.push((self.listed.decode)(row)?);
+                    shown.push(row);
                 }
                 self.matched += 1;
             }
+            self.records.extend(self.listed.decode_whole(shown).await?);
             return Ok(Batch::Whole);
         };
         let looked = look.at(rows, is_over).await?;
+        let mut unread = Vec::new();
         for (_, kept) in looked.found {
             match kept {
-                Kept::Record(record) if self.is_on_page() => self.records.push(record),
-                Kept::Record(_) | Kept::SortValues(_) => {}
+                Kept::Record(record) if self.is_on_page() => {
+                    self.read_and_show(&mut unread).await?;
+                    self.records.push(record);
+                }
+                Kept::Unread(row) if self.is_on_page() => unread.push(row),
+                Kept::Record(_) | Kept::Unread(_) | Kept::SortValues(_) => {}
             }
             self.matched += 1;
         }
+        self.read_and_show(&mut unread).await?;
         self.last = looked.last.or(self.last);
         Ok(if looked.is_all { Batch::Whole } else { Batch::Cut })
+    }
+
+    /// Puts records on the page whose data has still to be read.
+    async fn read_and_show(&mut self, unread: &mut Vec<Row>) -> Result<(), StoreError> {
+        self.records.extend(self.listed.decode_whole(std::mem::take(unread)).await?);
+        Ok(())
     }
 
     fn is_on_page(&self) -> bool {
@@ -269,7 +283,7 @@ async fn sorted(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -> 
             matched += 1;
             match kept {
                 Kept::SortValues(values) => best.offer(id, values),
-                Kept::Record(_) => {}
+                Kept::Record(_) | Kept::Unread(_) => {}
             }
         }
         if !looked.is_all || best.bytes > SORT_BYTES || is_over() {
@@ -320,9 +334,8 @@ async fn by_ids(listed: &Listed, ids: &[ObjectId]) -> Result<Vec<Json>, StoreErr
     let mut walk = Walk::new(listed, &plan).await?;
     let mut found = std::collections::HashMap::new();
     while let Some(rows) = walk.next(READ_AHEAD).await? {
-        for row in &rows {
-            found.insert(id_of(row)?, (listed.decode)(row)?);
-        }
+        let ids = rows.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
+        found.extend(ids.into_iter().zip(listed.decode_whole(rows).await?));
     }
     Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
 }

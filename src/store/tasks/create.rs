@@ -10,20 +10,22 @@ use crate::{
     table::Written,
 };
 
-use super::{outcome::held_by, row};
+use super::{data, outcome::held_by, row};
 
 impl Tasks {
     /// Adds a `new` Task, idempotently: to the waiting lane if its start is after `now`, otherwise to its ready lane.
     pub async fn create(&self, task: &Task, queue: Lane, now: Timestamp) -> Result<(), StoreError> {
         self.own_lanes.register(queue, &task.function_name).await?;
         let place = self.days.partition_for(task.id).await?;
-        self.add(task, row::of_new_task(&place, task, queue, now)).await
+        let data = self.data.put(&place.0, task).await?;
+        self.add(task, row::of_new_task(&place, task, queue, data, now)).await
     }
 
     /// Adds a Task that is `inProgress` from the beginning, for a direct execution. Idempotent.
     pub async fn create_running(&self, task: &Task, run: &Run) -> Result<(), StoreError> {
         let (partition, shard) = self.days.partition_for(task.id).await?;
-        let mut new = row::of_task(&partition, task, Lane::Shared);
+        let data = self.data.put(&partition, task).await?;
+        let mut new = row::of_task(&partition, task, Lane::Shared, data);
         for (name, value) in running(shard, task.id, run) {
             new.set(name, value);
         }
@@ -34,7 +36,10 @@ impl Tasks {
     /// and will not.
     pub async fn withdraw(&self, id: ObjectId, attempt: &AttemptToken) -> Result<(), StoreError> {
         let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(()) };
-        self.table.delete_when("withdraw the task", &partition, &id.to_string(), held_by(attempt)).await
+        match self.table.delete_when("withdraw the task", &partition, &id.to_string(), held_by(attempt)).await? {
+            Some(row) => self.data.take_back(&partition, id, data::place(&row)?).await,
+            None => Ok(()),
+        }
     }
 
     /// `new → canceled`.
@@ -51,13 +56,24 @@ impl Tasks {
             .remove("laneKey")
             .when(Condition::new("#status = :new").with("new", text(TaskStatus::New.as_str())));
         match self.table.update("cancel the task", &partition, &id.to_string(), change).await? {
-            Written::Done(_) => Ok(CancelOutcome::Canceled),
+            Written::Done(row) => {
+                self.let_data_expire(row.as_ref(), now).await?;
+                Ok(CancelOutcome::Canceled)
+            }
             Written::Refused(None) => Ok(CancelOutcome::Unknown),
             Written::Refused(Some(row)) if row.optional_text("canceledBy")? == Some(&call) => {
                 Ok(CancelOutcome::Canceled)
             }
             Written::Refused(Some(row)) if row.is_expired(now) => Ok(CancelOutcome::Unknown),
             Written::Refused(Some(row)) => Ok(CancelOutcome::NotNew(row.parse("status")?)),
+        }
+    }
+
+    /// What follows the write that ended a Task for good.
+    pub(super) async fn let_data_expire(&self, row: Option<&Row>, now: Timestamp) -> Result<(), StoreError> {
+        match row {
+            Some(row) => self.data.expire(row, self.expires(now)).await,
+            None => Ok(()),
         }
     }
 

@@ -26,6 +26,7 @@ impl Tasks {
             time_field: "creationTimestamp",
             expire: self.retention.is_some(),
             decode,
+            data: Some(self.data.clone()),
             budgets: self.budgets.clone(),
             clock: std::sync::Arc::clone(&self.clock),
         };
@@ -72,5 +73,5 @@ fn unfinished_only(query: &Query) -> Option<Vec<TaskStatus>> {
 }
 
 fn decode(row: &Row) -> Result<Json, StoreError> {
-    public(row, &row::read(row)?.task)
+    public(row, &row::read_as_it_is(row)?.task)
 }

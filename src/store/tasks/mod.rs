@@ -4,18 +4,23 @@
 //! move from one lane to another is one conditional write.
 
 mod create;
+pub(super) mod data;
 mod list;
 mod outcome;
 pub(crate) mod queue;
 pub(super) mod row;
 mod watch;
 
+pub use data::DataPlace;
+pub use outcome::NextTask;
 pub use watch::Promoted;
 
 use std::{sync::Arc, time::Duration};
 
 use tasklane_model::{FunctionName, Lane, ObjectId, Task, TaskStatus, Timestamp};
 use tasklane_ports::Clock;
+
+use data::DataRows;
 
 use super::{
     QueueLane, ReadyKey, Run, StoreError, calls::CallTokens, days::Days, list::Budgets, own_lanes::OwnLanes,
@@ -26,6 +31,7 @@ use super::{
 pub struct Tasks {
     pub(super) table: Table,
     pub(super) days: Days,
+    pub(super) data: DataRows,
     pub(super) own_lanes: OwnLanes,
     pub(super) calls: CallTokens,
     pub(super) budgets: Budgets,
@@ -43,6 +49,8 @@ pub struct TaskRecord {
     pub run: Option<Run>,
     /// Lambda's id of the run, once its outcome is known.
     pub request_id: Option<String>,
+    /// Where its data is stored.
+    pub data: DataPlace,
 }
 
 /// A due Task that may be claimed.
@@ -71,7 +79,7 @@ impl Tasks {
     pub async fn get(&self, id: ObjectId) -> Result<Option<TaskRecord>, StoreError> {
         let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(None) };
         match self.table.get("read the task", &partition, &id.to_string()).await? {
-            Some(row) if !row.is_expired(self.clock.now()) => Ok(Some(row::read(&row)?)),
+            Some(row) if !row.is_expired(self.clock.now()) => Ok(Some(row::read(&self.data.fill_one(row).await?)?)),
             Some(_) | None => Ok(None),
         }
     }
@@ -81,8 +89,13 @@ impl Tasks {
         self.own_lanes.all().await
     }
 
+    /// When a Task expires that ended at `now`.
+    fn expires(&self, now: Timestamp) -> Option<Timestamp> {
+        self.retention.map(|retention| now.saturating_add(retention))
+    }
+
     /// The `expires` of a Task that ended at `now`.
     fn expiry(&self, now: Timestamp) -> Option<aws_sdk_dynamodb::types::AttributeValue> {
-        self.retention.map(|retention| number(now.saturating_add(retention).as_secs()))
+        self.expires(now).map(|expires| number(expires.as_secs()))
     }
 }

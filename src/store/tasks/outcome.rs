@@ -11,7 +11,17 @@ use crate::{
     transaction::{Refusal, Transacted},
 };
 
-use super::row;
+use super::{data::DataPlace, row};
+
+/// The retry of a Task.
+#[derive(Clone, Copy, Debug)]
+pub struct NextTask<'a> {
+    pub task: &'a Task,
+    /// The lane for it when it is due.
+    pub queue: Lane,
+    /// Where the data of the Task is that it retries: the two share it.
+    pub data: DataPlace,
+}
 
 impl Tasks {
     /// `inProgress → complete`. `false` if the Task no longer belongs to this attempt.
@@ -28,7 +38,10 @@ impl Tasks {
             .remove("lane")
             .remove("laneKey");
         match self.table.update("complete the task", &partition, &id.to_string(), change).await? {
-            Written::Done(_) => Ok(true),
+            Written::Done(row) => {
+                self.let_data_expire(row.as_ref(), now).await?;
+                Ok(true)
+            }
             Written::Refused(Some(row)) => is_ours(&row, attempt, TaskStatus::Complete),
             Written::Refused(None) => Ok(false),
         }
@@ -70,11 +83,11 @@ impl Tasks {
         attempt: &AttemptToken,
         error: &TaskError,
         request_id: Option<&str>,
-        next: &Task,
-        queue: Lane,
+        next: NextTask<'_>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         const ACTION: &str = "retry the task";
+        let NextTask { task: next, queue, data } = next;
         let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(false) };
         self.own_lanes.register(queue, &next.function_name).await?;
         let place = self.days.partition_for(next.id).await?;
@@ -86,7 +99,7 @@ impl Tasks {
             .remove("laneKey");
         let parts = vec![
             self.table.to_update(ACTION, &partition, &id.to_string(), change)?,
-            self.table.to_put_new(ACTION, row::of_new_task(&place, next, queue, now))?,
+            self.table.to_put_new(ACTION, row::of_new_task(&place, next, queue, data, now))?,
         ];
         match self.table.transact(ACTION, parts).await? {
             Transacted::Done => Ok(true),

@@ -2,6 +2,7 @@
 
 use tasklane_model::{FunctionName, Json, Lane, ObjectId, Tags, Task, TaskError, TaskOrigin};
 
+use super::data::{self, DataPlace};
 use crate::{
     AttemptToken, QueueLane, ReadyKey, Run, RunnerId, StoreError, TaskRecord,
     lanes::{IndexLane, timed},
@@ -9,12 +10,19 @@ use crate::{
 };
 
 /// A Task's row, without its lane and its run.
-pub(crate) fn of_task(partition: &str, task: &Task, queue: Lane) -> NewRow {
+pub(crate) fn of_task(partition: &str, task: &Task, queue: Lane, place: DataPlace) -> NewRow {
     let mut row = NewRow::new(partition, task.id);
     row.set("function", text(task.function_name.as_str()));
     row.set("status", text(task.status.as_str()));
     row.set("statusChanged", time(task.status_changed_timestamp));
-    row.set_some("data", task.data.as_ref().map(|data| text(data.as_str())));
+    match place {
+        DataPlace::Inside => row.set_some("data", task.data.as_ref().map(|data| text(data.as_str()))),
+        DataPlace::Apart(id) => {
+            row = row.in_format(data::FORMAT);
+            row.set("dataOf", text(id.to_string()));
+            row.set("dataBytes", number(task.data.as_ref().map_or(0, |data| data.as_str().len())));
+        }
+    }
     if !task.tags.as_slice().is_empty() {
         row.set("tags", json(&task.tags));
     }
@@ -38,9 +46,10 @@ pub(crate) fn of_new_task(
     (partition, shard): &(String, u8),
     task: &Task,
     queue: Lane,
+    data: DataPlace,
     now: tasklane_model::Timestamp,
 ) -> NewRow {
-    let mut row = of_task(partition, task, queue);
+    let mut row = of_task(partition, task, queue, data);
     let (lane, key) = if task.start_timestamp > now {
         (IndexLane::Waiting.partition(*shard), timed(task.start_timestamp, task.id))
     } else {
@@ -53,7 +62,16 @@ pub(crate) fn of_new_task(
     row
 }
 
+/// The Task of a row with its data.
 pub(crate) fn read(row: &Row) -> Result<TaskRecord, StoreError> {
+    if data::is_missing(row)? {
+        return Err(row.corrupt("its data is missing"));
+    }
+    read_as_it_is(row)
+}
+
+/// The Task of a row; without its data, if that has not been read.
+pub(crate) fn read_as_it_is(row: &Row) -> Result<TaskRecord, StoreError> {
     let task = Task {
         id: id(row)?,
         function_name: function(row)?,
@@ -85,7 +103,13 @@ pub(crate) fn read(row: &Row) -> Result<TaskRecord, StoreError> {
             lease_expires: row.time("lease")?,
         }),
     };
-    Ok(TaskRecord { task, queue: queue(row)?, run, request_id: row.optional_text("requestId")?.map(str::to_owned) })
+    Ok(TaskRecord {
+        task,
+        queue: queue(row)?,
+        run,
+        request_id: row.optional_text("requestId")?.map(str::to_owned),
+        data: data::place(row)?,
+    })
 }
 
 pub(super) fn id(row: &Row) -> Result<ObjectId, StoreError> {

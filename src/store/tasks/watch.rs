@@ -45,7 +45,7 @@ impl Tasks {
         rows.first().map(lane_time).transpose()
     }
 
-    /// At most `limit` Tasks in progress with an expired lease, oldest first.
+    /// At most `limit` Tasks in progress with an expired lease, oldest first; without data that has a row of its own.
     pub async fn expired_runs(&self, now: Timestamp, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
         let rows = self.lane_rows(&IndexLane::Running, Some(&first_after(now)), Some(limit)).await?;
         let mut records = self.records_of(&rows).await?;
@@ -58,7 +58,7 @@ impl Tasks {
         Ok(records)
     }
 
-    /// The Tasks in progress of one runner, by id.
+    /// The Tasks in progress of one runner, by id; without data that has a row of its own.
     pub async fn runs_of(&self, runner: &RunnerId) -> Result<Vec<TaskRecord>, StoreError> {
         let mut rows = self.lane_rows(&IndexLane::Running, None, None).await?;
         rows.retain(|row| row.optional_text("runner").ok().flatten() == Some(runner.as_str()));
@@ -70,12 +70,12 @@ impl Tasks {
         Ok(records)
     }
 
-    /// At most `limit` failed Tasks with an unacknowledged event, oldest first.
+    /// At most `limit` failed Tasks with an unacknowledged event, oldest first; without data that has a row of its own.
     pub async fn unpublished(&self, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
         let rows = self.lane_rows(&IndexLane::Unpublished, None, Some(limit)).await?;
         let mut read = self.rows_of(&rows).await?;
         read.retain(|row| row.optional_text("lane").ok().flatten().is_some());
-        let mut records = read.iter().map(row::read).collect::<Result<Vec<_>, _>>()?;
+        let mut records = read.iter().map(row::read_as_it_is).collect::<Result<Vec<_>, _>>()?;
         records.retain(|record| record.task.status == TaskStatus::Failed);
         records.sort_by_key(|record| (record.task.status_changed_timestamp, record.task.id));
         Ok(records)
@@ -91,7 +91,8 @@ impl Tasks {
             .remove("laneKey")
             .when(Condition::new("#lane = :lane").with("lane", text(IndexLane::Unpublished.partition(shard))));
         match self.table.update("note the published event", &partition, &id.to_string(), change).await? {
-            Written::Done(_) | Written::Refused(_) => Ok(()),
+            Written::Done(row) => self.let_data_expire(row.as_ref(), self.clock.now()).await,
+            Written::Refused(_) => Ok(()),
         }
     }
 
@@ -117,7 +118,7 @@ impl Tasks {
     }
 
     async fn records_of(&self, rows: &[Row]) -> Result<Vec<TaskRecord>, StoreError> {
-        self.rows_of(rows).await?.iter().map(row::read).collect()
+        self.rows_of(rows).await?.iter().map(row::read_as_it_is).collect()
     }
 
     /// The rows that the index refers to, strongly consistent.

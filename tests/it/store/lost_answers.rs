@@ -8,7 +8,7 @@ use tasklane::{
     store::{CancelOutcome, QueueLane, RunnerId, SlotScope, StoreError},
 };
 
-use super::{World, boom, function, records};
+use super::{World, again, boom, function, records};
 
 /// The SDK makes three attempts in total.
 const GIVES_UP: usize = 3;
@@ -52,7 +52,7 @@ async fn outcomes_are_ours_though_their_answers_were_lost() {
     let (id, run) = world.running().await;
     let next = world.task();
     world.wire.lose_answers("TransactWriteItems", 1);
-    assert!(tasks.retry(id, &run.attempt, &boom(), None, &next, Lane::Shared, world.now()).await.unwrap());
+    assert!(tasks.retry(id, &run.attempt, &boom(), None, again(&next), world.now()).await.unwrap());
     assert_eq!(world.get(id).await.task.retried_by_task_id, Some(next.id));
 }
 
@@ -63,12 +63,12 @@ async fn a_retry_that_gave_up_is_finished_by_the_callers_own_second_try() {
     let (id, run) = world.running().await;
     let next = world.task();
     world.wire.lose_answers("TransactWriteItems", GIVES_UP);
-    tasks.retry(id, &run.attempt, &boom(), None, &next, Lane::Shared, world.now()).await.unwrap_err();
+    tasks.retry(id, &run.attempt, &boom(), None, again(&next), world.now()).await.unwrap_err();
     world.clock.advance(Duration::from_secs(1));
-    assert!(tasks.retry(id, &run.attempt, &boom(), None, &next, Lane::Shared, world.now()).await.unwrap());
+    assert!(tasks.retry(id, &run.attempt, &boom(), None, again(&next), world.now()).await.unwrap());
     // Not with another Task, because the first one exists.
     let other = world.task();
-    assert!(!tasks.retry(id, &run.attempt, &boom(), None, &other, Lane::Shared, world.now()).await.unwrap());
+    assert!(!tasks.retry(id, &run.attempt, &boom(), None, again(&other), world.now()).await.unwrap());
     assert_eq!(tasks.get(other.id).await.unwrap(), None);
 }
 

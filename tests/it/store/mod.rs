@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod data;
 mod lists;
 mod lost_answers;
 mod queue;
@@ -33,7 +34,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tasklane::{
     model::{FunctionName, Json, Lane, ObjectId, Task, TaskError, TaskErrorKind, TaskStatus, Timestamp},
     ports::{Clock, PortFuture},
-    store::{AttemptToken, Candidate, QueueLane, Run, RunnerId, Store, StoreConfig, TaskRecord},
+    store::{AttemptToken, Candidate, DataPlace, NextTask, QueueLane, Run, RunnerId, Store, StoreConfig, TaskRecord},
 };
 use wire::Wire;
 
@@ -128,6 +129,11 @@ impl World {
         self.store.tasks.claim(&candidate, &run, self.now()).await.unwrap().unwrap();
         (id, run)
     }
+}
+
+/// The retry of a Task with small data.
+fn again(next: &Task) -> NextTask<'_> {
+    NextTask { task: next, queue: Lane::Shared, data: DataPlace::Inside }
 }
 
 fn run_of(now: Timestamp, runner: &str) -> Run {

@@ -9,7 +9,7 @@ use tasklane::{
     store::{CancelOutcome, QueueLane, Store},
 };
 
-use super::{World, boom, function, run_of};
+use super::{World, again, boom, function, run_of};
 
 const MANY: usize = 16;
 
@@ -81,7 +81,7 @@ async fn a_run_has_only_one_outcome() {
                 0 => (TaskStatus::Complete, tasks.complete(id, &run.attempt, None, now).await.unwrap()),
                 1 => (TaskStatus::Failed, tasks.fail(id, &run.attempt, &boom(), None, now).await.unwrap()),
                 _ => {
-                    let retried = tasks.retry(id, &run.attempt, &boom(), None, &next, Lane::Shared, now).await;
+                    let retried = tasks.retry(id, &run.attempt, &boom(), None, again(&next), now).await;
                     (TaskStatus::Retried, retried.unwrap())
                 }
             }

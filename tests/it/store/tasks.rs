@@ -7,7 +7,7 @@ use tasklane::{
     store::{CancelOutcome, QueueLane},
 };
 
-use super::{World, boom, function, run_of};
+use super::{World, again, boom, function, run_of};
 
 #[tokio::test]
 async fn a_task_is_read_back_as_it_was_written_to_the_last_byte() {
@@ -40,7 +40,7 @@ async fn the_largest_data_is_stored_and_lives_a_whole_life() {
     let mut next = world.task();
     next.data = task.data.clone();
     let tasks = &world.store.tasks;
-    assert!(tasks.retry(task.id, &run.attempt, &boom(), None, &next, Lane::Shared, world.now()).await.unwrap());
+    assert!(tasks.retry(task.id, &run.attempt, &boom(), None, again(&next), world.now()).await.unwrap());
     assert_eq!(world.get(next.id).await.task.data, task.data);
 }
 
@@ -89,13 +89,13 @@ async fn no_final_state_changes_and_no_other_attempt_ends_a_run() {
     let next = world.task();
     assert!(!tasks.complete(id, &other, None, world.now()).await.unwrap());
     assert!(!tasks.fail(id, &other, &boom(), None, world.now()).await.unwrap());
-    assert!(!tasks.retry(id, &other, &boom(), None, &next, Lane::Shared, world.now()).await.unwrap());
+    assert!(!tasks.retry(id, &other, &boom(), None, again(&next), world.now()).await.unwrap());
     assert_eq!(world.status(id).await, TaskStatus::InProgress);
     assert_eq!(tasks.get(next.id).await.unwrap(), None);
 
     assert!(tasks.complete(id, &run.attempt, None, world.now()).await.unwrap());
     assert!(!tasks.fail(id, &run.attempt, &boom(), None, world.now()).await.unwrap());
-    assert!(!tasks.retry(id, &run.attempt, &boom(), None, &next, Lane::Shared, world.now()).await.unwrap());
+    assert!(!tasks.retry(id, &run.attempt, &boom(), None, again(&next), world.now()).await.unwrap());
     assert_eq!(tasks.cancel(id, world.now()).await.unwrap(), CancelOutcome::NotNew(TaskStatus::Complete));
     assert_eq!(world.status(id).await, TaskStatus::Complete);
     assert_eq!(tasks.get(next.id).await.unwrap(), None);
@@ -130,7 +130,7 @@ async fn a_retry_changes_both_records_together() {
     let mut next = world.task();
     next.retry_for_task_ids = vec![id];
     next.start_timestamp = world.now().saturating_add(Duration::from_secs(2));
-    assert!(tasks.retry(id, &run.attempt, &boom(), None, &next, Lane::Shared, world.now()).await.unwrap());
+    assert!(tasks.retry(id, &run.attempt, &boom(), None, again(&next), world.now()).await.unwrap());
     let record = world.get(id).await.task;
     assert_eq!(
         (record.status, record.retried_by_task_id, record.error),

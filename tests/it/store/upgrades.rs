@@ -1,8 +1,8 @@
 //! Rows of the first version stay readable, and rows of a version that is not known yet are refused and left alone.
 //!
 //! `tests/vectors/rows-v1.json` holds rows of every kind as the first version wrote them, in DynamoDB's JSON, and what
-//! they mean. Its rows never change: when a row's form has to change, raise `FORMAT` in `src/store/row.rs`, teach the
-//! readers both forms, and put `rows-v2.json` beside it. (Once, a placeholder for the hash of a Function's code became a
+//! they mean; `rows-v2.json` holds what format 2 added: Tasks with large data. These rows never change: when a row's form
+//! has to change, raise `FORMAT` in `src/store/row.rs`, teach the readers all forms, and put `rows-v3.json` beside them. (Once, a placeholder for the hash of a Function's code became a
 //! real hash, which is all that a service ever wrote there.)
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
@@ -13,14 +13,14 @@ use serde_json::{Map, Value, json};
 use tasklane::{
     auth::{CredentialSource as _, StoredCredential},
     model::{
-        ApplicationId, ExecutionOptions, Function, Json, Lane, ObjectId, Priority, RetryPolicy, TaskStatus, Timestamp,
-        UserId,
+        ApplicationId, ExecutionOptions, Function, Json, Lane, ObjectId, Priority, RetryPolicy, Task, TaskStatus,
+        Timestamp, UserId,
     },
-    store::{AttemptToken, QueueLane, Run, RunnerId, SlotScope, StoreError, TaskRecord},
+    store::{AttemptToken, NextTask, QueueLane, Run, RunnerId, SlotScope, StoreError, TaskRecord},
 };
 
 use super::{
-    World, boom, function,
+    World, again, boom, function,
     records::{a_function, api_request, credential, schedule},
 };
 
@@ -32,14 +32,14 @@ const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 #[tokio::test]
 async fn rows_of_the_first_version_are_read_whole() {
     let world = World::new().await;
-    put(&world, &kept()["rows"]).await;
-    assert_eq!(read(&world).await, kept()["read"]);
+    put(&world, &kept(1)["rows"]).await;
+    assert_eq!(read(&world).await, kept(1)["read"]);
 }
 
 #[tokio::test]
 async fn rows_of_the_first_version_live_on() {
     let world = World::new().await;
-    put(&world, &kept()["rows"]).await;
+    put(&world, &kept(1)["rows"]).await;
     let tasks = &world.store.tasks;
     let own = QueueLane::Own(function("own"));
     for candidate in tasks.heads(&[QueueLane::Shared, own], 100).await.unwrap() {
@@ -70,28 +70,51 @@ async fn rows_of_the_first_version_live_on() {
     }
 }
 
-/// The file has the rows exactly as this version writes them, so a changed form fails here.
+#[tokio::test]
+async fn rows_of_format_2_are_read_whole_and_live_on() {
+    let world = World::new().await;
+    put(&world, &kept(2)["rows"]).await;
+    assert_eq!(read_large(&world).await, kept(2)["read"]);
+    for candidate in world.candidates().await {
+        let run = run(200);
+        let claimed = world.store.tasks.claim(&candidate, &run, world.now()).await.unwrap().unwrap();
+        assert!(claimed.task.data.is_some());
+        assert!(world.store.tasks.complete(claimed.task.id, &run.attempt, None, world.now()).await.unwrap());
+    }
+}
+
+/// The files have the rows exactly as this version writes them, so a changed form fails here.
 #[tokio::test]
 async fn this_version_writes_the_rows_that_are_kept() {
     let world = World::with(|config| (config.shards, config.retention) = (2, Some(MONTH))).await;
     write(&world).await;
-    let rows = rows_of(&world).await;
-    let path = path();
+    compare(1, &rows_of(&world).await, read(&world).await);
+    let world = World::with(|config| config.retention = Some(MONTH)).await;
+    write_large(&world).await;
+    compare(2, &rows_of(&world).await, read_large(&world).await);
+}
+
+fn compare(format: u32, rows: &Value, read: Value) {
+    let path = path(format);
     if !path.exists() {
-        let kept = json!({ "rows": rows, "read": read(&world).await });
+        let kept = json!({ "rows": rows, "read": read });
         fs::write(&path, serde_json::to_string_pretty(&kept).unwrap() + "\n").unwrap();
     }
-    assert_eq!(alike(&rows), alike(&kept()["rows"]), "rows have another form than they had: see the top of this file");
+    assert_eq!(
+        alike(rows),
+        alike(&kept(format)["rows"]),
+        "rows have another form than they had: see the top of this file"
+    );
 }
 
 #[tokio::test]
 async fn rows_of_a_later_version_are_refused_and_left_alone() {
     let world = World::new().await;
-    let mut rows = kept()["rows"].clone();
+    let mut rows = kept(1)["rows"].clone();
     for row in rows.as_object_mut().unwrap().values_mut().flat_map(|rows| rows.as_array_mut().unwrap()) {
         // Everything else is found through the days; if they were refused, nothing else would be checked.
         if !row["pk"]["S"].as_str().unwrap().starts_with("days:") {
-            row["v"] = json!({ "N": "2" });
+            row["v"] = json!({ "N": "3" });
         }
     }
     put(&world, &rows).await;
@@ -106,7 +129,7 @@ async fn rows_of_a_later_version_are_refused_and_left_alone() {
     refused("a failure", tasks.fail(running(&rows), &attempt, &boom(), None, now).await);
     let mut next = world.task();
     next.id = ObjectId::new(now, u64::MAX);
-    refused("a retry", tasks.retry(running(&rows), &attempt, &boom(), None, &next, Lane::Shared, now).await);
+    refused("a retry", tasks.retry(running(&rows), &attempt, &boom(), None, again(&next), now).await);
     refused("a cancellation", tasks.cancel(id, now).await);
     refused("a promotion", tasks.promote_due(now.saturating_add(Duration::from_secs(600)), 100).await);
     refused("failures", tasks.unpublished(100).await);
@@ -118,13 +141,13 @@ async fn rows_of_a_later_version_are_refused_and_left_alone() {
     let held = world.store.slots.lease(&SlotScope::Tasks, &RunnerId::new("r"), 0..=1, 5, now, now).await;
     refused("slots", held);
     let found = world.store.credentials.by_consumer_key("consumer-ada").await.unwrap_err().to_string();
-    assert!(found.contains("later version (format 2)"), "{found}");
+    assert!(found.contains("later version (format 3)"), "{found}");
     assert_eq!(rows_of(&world).await, rows, "a row of a later version was changed");
 }
 
 fn refused<T: std::fmt::Debug>(what: &str, answer: Result<T, StoreError>) {
     let error = answer.err().unwrap_or_else(|| panic!("{what} of a later version was taken")).to_string();
-    assert!(error.contains("it was written by a later version (format 2); update this one"), "{what}: {error}");
+    assert!(error.contains("it was written by a later version (format 3); update this one"), "{what}: {error}");
 }
 
 fn running(rows: &Value) -> ObjectId {
@@ -175,7 +198,7 @@ async fn write(world: &World) {
     let mut next = world.task();
     next.retry_for_task_ids = vec![retried];
     next.start_timestamp = now.saturating_add(Duration::from_secs(2));
-    assert!(tasks.retry(retried, &attempt, &boom(), Some("request-5"), &next, Lane::Shared, now).await.unwrap());
+    assert!(tasks.retry(retried, &attempt, &boom(), Some("request-5"), again(&next), now).await.unwrap());
     let canceled = world.create(&world.task()).await;
     tasks.cancel(canceled, now).await.unwrap();
     let mut direct = world.task();
@@ -230,6 +253,27 @@ async fn write(world: &World) {
     assert!(world.store.nonces.remember("consumer-ada", "nonce", now.as_secs(), until).await.unwrap());
 }
 
+/// Tasks with large data: a new one, one that was retried, its retry, and one that is complete.
+async fn write_large(world: &World) {
+    let (tasks, now) = (&world.store.tasks, world.now());
+    let large = || {
+        let data = json!({ "text": "ä".repeat(2048) }).to_string();
+        Task { data: Some(Json::parse(data).unwrap()), ..world.task() }
+    };
+    let claimed = async |number: u8| {
+        let id = world.create(&large()).await;
+        let head = world.candidates().await.into_iter().find(|candidate| candidate.id == id).unwrap();
+        tasks.claim(&head, &run(number), now).await.unwrap().unwrap()
+    };
+    let complete = claimed(1).await.task.id;
+    assert!(tasks.complete(complete, &run(1).attempt, Some("request-1"), now).await.unwrap());
+    let retried = claimed(2).await;
+    let next = Task::retry_of(&retried.task, world.id(), now, Duration::from_secs(2));
+    let retry = NextTask { task: &next, queue: Lane::Shared, data: retried.data };
+    assert!(tasks.retry(retried.task.id, &run(2).attempt, &boom(), None, retry, now).await.unwrap());
+    world.create(&large()).await;
+}
+
 // --- What rows mean -------------------------------------------------------------------------------------------------
 
 async fn read(world: &World) -> Value {
@@ -273,7 +317,20 @@ async fn read(world: &World) -> Value {
     })
 }
 
-fn shown(TaskRecord { task, queue, run, request_id }: TaskRecord) -> Value {
+/// Each Task, and where its data is.
+async fn read_large(world: &World) -> Value {
+    let mut tasks = Map::new();
+    for row in rows_of(world).await["tasks"].as_array().unwrap() {
+        if !row["pk"]["S"].as_str().unwrap().starts_with("data:") {
+            let record = world.get(row["sk"]["S"].as_str().unwrap().parse().unwrap()).await;
+            let id = record.task.id.to_string();
+            tasks.insert(id, json!({ "data": format!("{:?}", record.data), "record": shown(record) }));
+        }
+    }
+    Value::Object(tasks)
+}
+
+fn shown(TaskRecord { task, queue, run, request_id, .. }: TaskRecord) -> Value {
     let run = run.map(|run| {
         json!({
             "attempt": run.attempt.as_str(), "runner": run.runner.as_str(),
@@ -311,12 +368,12 @@ async fn ids(world: &World, table: &str) -> Vec<ObjectId> {
 
 // --- Rows as DynamoDB's JSON ------------------------------------------------------------------------------------------
 
-fn path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/rows-v1.json")
+fn path(format: u32) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/vectors/rows-v{format}.json"))
 }
 
-fn kept() -> Value {
-    serde_json::from_str(&fs::read_to_string(path()).unwrap()).unwrap()
+fn kept(format: u32) -> Value {
+    serde_json::from_str(&fs::read_to_string(path(format)).unwrap()).unwrap()
 }
 
 /// Without the attributes that are random for each write.

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tasklane::model::{Lane, TaskStatus};
+use tasklane::model::{Json, TaskStatus};
 
-use super::{World, boom};
+use super::{World, again, boom};
 
 #[tokio::test]
 async fn the_documented_write_units_are_what_dynamodb_counts() {
@@ -52,12 +52,7 @@ async fn the_documented_write_units_are_what_dynamodb_counts() {
     next.start_timestamp = next.start_timestamp.saturating_add(Duration::from_secs(2));
     next.retry_for_task_ids = vec![id];
     assert!(
-        world
-            .store
-            .tasks
-            .retry(id, &run.attempt, &boom(), Some("request"), &next, Lane::Shared, world.now())
-            .await
-            .unwrap()
+        world.store.tasks.retry(id, &run.attempt, &boom(), Some("request"), again(&next), world.now()).await.unwrap()
     );
     count("retry, the next task with it", &world);
 
@@ -66,6 +61,18 @@ async fn the_documented_write_units_are_what_dynamodb_counts() {
     let run = world.run();
     world.store.tasks.create_running(&direct, &run).await.unwrap();
     count("create, running from the first", &world);
+
+    let mut large = world.task();
+    large.data = Some(Json::parse(format!("\"{}\"", "x".repeat(10 << 10))).unwrap());
+    world.wire.forget();
+    world.create(&large).await;
+    count("create, with 10 KB of data", &world);
+    let candidates = world.candidates().await;
+    let (candidate, run) = (candidates.iter().find(|it| it.id == large.id).unwrap(), world.run());
+    world.store.tasks.claim(candidate, &run, world.now()).await.unwrap().unwrap();
+    count("claim, with 10 KB of data", &world);
+    assert!(world.store.tasks.complete(large.id, &run.attempt, Some("request"), world.now()).await.unwrap());
+    count("complete, with 10 KB of data", &world);
 
     let documented = documented();
     for (what, units) in &counted {
@@ -77,6 +84,8 @@ async fn the_documented_write_units_are_what_dynamodb_counts() {
     assert_eq!(life(&["create", "claim", "complete"]), 8.0);
     assert_eq!(life(&["create, to start later", "promote", "claim", "complete"]), 11.0);
     assert_eq!(life(&["create, running from the first", "complete"]), 5.0);
+    let of_large = ["create", "claim", "complete"].map(|step| counted[&format!("{step}, with 10 KB of data")]);
+    assert!(of_large.iter().sum::<f64>() <= 8.0 + 12.0, "{of_large:?}");
 }
 
 /// The rows of the table under "Write units".

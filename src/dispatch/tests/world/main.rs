@@ -536,7 +536,7 @@ async fn a_process_that_stood_still_after_its_claim_does_not_start_the_run() {
     tokio::time::sleep(Duration::from_secs(61)).await;
     world.ticker.tick().await.unwrap();
     let runner = Runner::new(world.store.clone(), world.ports.clone());
-    let ended = runner.run_queued(claimed.task, &function, &run, claimed.queue).await;
+    let ended = runner.run_queued(claimed, &function, &run).await;
     assert!(matches!(ended, Ended::Unknown(_)), "{ended:?}");
     assert_eq!(world.lambda.calls().len(), 0);
     assert_eq!(world.get(task.id).await.error.unwrap().name, "zombieTaskCleaned");
