@@ -6,10 +6,9 @@ use std::{
 };
 
 use tasklane_auth::{Sealed, SecretBox};
-use tasklane_model::{FunctionName, ObjectId, Timestamp};
-use tasklane_ports::{
-    Events, LogLine, LogPage, Logs, PortError, PortFuture, RunLogQuery, TaskFailedEvent, Wakeup, Wakeups,
-};
+use tasklane_model::ObjectId;
+use tasklane_ports::{Events, PortError, PortFuture, TaskFailedEvent, Wakeup, Wakeups};
+pub use tasklane_testing::NoLogs;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -198,25 +197,6 @@ impl Events for EventsPort {
 }
 
 // --- What no promise depends on -------------------------------------------------------------------------------------
-
-/// Finds no log lines.
-pub struct NoLogs;
-
-impl Logs for NoLogs {
-    fn of_run<'a>(&'a self, _: RunLogQuery<'a>) -> PortFuture<'a, Result<Vec<LogLine>, PortError>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn of_function<'a>(
-        &'a self,
-        _: &'a FunctionName,
-        _: Timestamp,
-        _: Timestamp,
-        _: LogPage,
-    ) -> PortFuture<'a, Result<Vec<LogLine>, PortError>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-}
 
 /// Seals nothing: no credentials are made here.
 pub struct NoSecrets;

@@ -1,9 +1,9 @@
 //! The names of callers: users and applications.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use super::text::checked_text;
 
 /// Checks a caller's name, or a permission's: 1–128 visible ASCII characters, because it travels in a header.
 pub(super) fn check(name: String) -> Result<String, InvalidCallerName> {
@@ -24,31 +24,9 @@ macro_rules! name_type {
             pub fn parse(text: impl Into<String>) -> Result<Self, InvalidCallerName> {
                 check(text.into()).map(Self)
             }
-
-            /// The name as a string.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidCallerName;
-            fn try_from(text: String) -> Result<Self, InvalidCallerName> {
-                Self::parse(text)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0
-            }
-        }
+        checked_text!($name, InvalidCallerName);
     };
 }
 

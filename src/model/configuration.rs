@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use utoipa::ToSchema;
 
-use super::{Environment, MemoryLimit, Runtime, TimeLimit};
+use super::{Environment, MemoryLimit, Runtime, TimeLimit, text::checked_text};
 
 /// A Function's configuration in Lambda. A change of it is a new deployment.
 ///
@@ -70,22 +70,6 @@ impl EntryPoint {
         let fits = (1..=128).contains(&text.len()) && !text.chars().any(|c| c.is_whitespace() || c.is_control());
         if fits { Ok(Self(text)) } else { Err(InvalidEntryPoint) }
     }
-
-    /// The entry point as a string.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl TryFrom<String> for EntryPoint {
-    type Error = InvalidEntryPoint;
-    fn try_from(text: String) -> Result<Self, InvalidEntryPoint> {
-        Self::parse(text)
-    }
-}
-
-impl From<EntryPoint> for String {
-    fn from(entry_point: EntryPoint) -> Self {
-        entry_point.0
-    }
-}
+checked_text!(EntryPoint, InvalidEntryPoint);

@@ -1,11 +1,9 @@
 //! Functions: code plus configuration, one real AWS Lambda function each (contract §2).
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{CodeSha256, Configuration, ExecutionOptions, RetryPolicy, TimeLimit, Timestamp};
+use super::{CodeSha256, Configuration, ExecutionOptions, RetryPolicy, TimeLimit, Timestamp, text::checked_text};
 
 /// A Function, without its code: that lives in Lambda.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,11 +113,6 @@ impl FunctionName {
         if fits { Ok(Self(text)) } else { Err(InvalidFunctionName) }
     }
 
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The name of the Lambda function: `<prefix>-<name>`.
     pub fn in_lambda(&self, prefix: &str) -> String {
         format!("{prefix}-{}", self.0)
@@ -131,24 +124,7 @@ impl FunctionName {
     }
 }
 
-impl fmt::Display for FunctionName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for FunctionName {
-    type Error = InvalidFunctionName;
-    fn try_from(text: String) -> Result<Self, InvalidFunctionName> {
-        Self::parse(text)
-    }
-}
-
-impl From<FunctionName> for String {
-    fn from(name: FunctionName) -> Self {
-        name.0
-    }
-}
+checked_text!(FunctionName, InvalidFunctionName);
 
 #[cfg(test)]
 mod tests {

@@ -26,6 +26,7 @@ pub mod schedule;
 pub mod secret;
 pub mod shorten;
 pub mod task;
+mod text;
 pub mod time;
 
 pub use api_request::{ApiRequest, ApiRequestError, ApiRequestErrorKind, Method};

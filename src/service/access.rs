@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use tasklane_model::{Caller, Error, ErrorKind, Function, FunctionName, Permission, PermissionMode, Result, shorten};
+use tasklane_model::{
+    Caller, Error, ErrorKind, Function, FunctionName, Permission, PermissionMode, Result, TimeLimit, shorten,
+};
 
 use super::Service;
 
@@ -73,6 +75,15 @@ pub(super) fn must_be_enabled(function: &Function) -> Result<()> {
     }
     let message = format!("The function '{}' is disabled; enable it to run it.", function.name);
     Err(Error::new(ErrorKind::IllegalState, message))
+}
+
+/// A Function that may run longer than a caller can wait must not be run while one waits. `rule` is followed by the limit.
+pub(super) fn must_be_short(function: &Function, refusal: ErrorKind, rule: &str) -> Result<()> {
+    let (limit, longest) = (function.time_limit(), TimeLimit::LONGEST_DIRECT);
+    if limit <= longest {
+        return Ok(());
+    }
+    Err(Error::new(refusal, format!("The function's time limit is {limit} s. {rule} {longest} s.")))
 }
 
 fn refusal(caller: &Caller, permission: Permission) -> Error {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version};
 use tasklane_model::{
     ApiRequest, ApiRequestError, ApiRequestErrorKind, Caller, Error, ErrorKind, Function, Method, ObjectId, Permission,
-    Result, TimeLimit,
+    Result,
 };
 use tasklane_ports::{FunctionError, Invocation, InvokeError, InvokeRequest, Outcome};
 use tokio::sync::SemaphorePermit;
@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::{
     Service,
-    access::{Known, must_be_enabled},
+    access::{Known, must_be_enabled, must_be_short},
     anonymous::Admission,
     api_answer::answer_of,
     api_event::event_of,
@@ -148,14 +148,7 @@ impl Service {
     /// Takes a slot for one call, if this caller may call the Function now (27, 1404, 1412).
     fn admit_api_call(&self, caller: &Caller, function: &Function) -> Result<ApiSlot<'_>> {
         must_be_enabled(function)?;
-        if function.time_limit() > TimeLimit::LONGEST_DIRECT {
-            let message = format!(
-                "The function's time limit is {} s; an API function may take at most {} s.",
-                function.time_limit(),
-                TimeLimit::LONGEST_DIRECT
-            );
-            return Err(Error::new(ErrorKind::ApiFunctionMaximumTimeLimit, message));
-        }
+        must_be_short(function, ErrorKind::ApiFunctionMaximumTimeLimit, "An API function may take at most")?;
         let admission = self.inner.anonymous.admit_to_api(caller)?;
         let permit = self.inner.api_slots.try_acquire().map_err(|_| no_slot())?;
         Ok(ApiSlot { _admission: admission, _permit: permit })

@@ -11,8 +11,7 @@ use std::{sync::Arc, time::Duration};
 use serde::Serialize;
 use tasklane_dispatch::{Acquired, Ended, Idle, Slot, new_run, tell_of};
 use tasklane_model::{
-    Caller, Error, ErrorKind, Function, Json, ObjectId, Permission, Result, Task, TaskErrorKind, TaskOrigin,
-    TaskStatus, TimeLimit,
+    Caller, Error, ErrorKind, Function, Json, ObjectId, Permission, Result, Task, TaskErrorKind, TaskOrigin, TaskStatus,
 };
 use tasklane_ports::Wakeup;
 use tasklane_store::{Run, SlotScope};
@@ -21,7 +20,7 @@ use utoipa::ToSchema;
 
 use super::{
     Service,
-    access::{Known, must_be_enabled},
+    access::{Known, must_be_enabled, must_be_short},
     anonymous::Admission,
     tasks::check_data_size,
 };
@@ -115,14 +114,8 @@ impl Service {
     async fn admit(&self, caller: &Caller, function: &str, data: Option<&Json>, known: Known) -> Result<Arc<Function>> {
         let function = self.runnable(caller, function, Permission::ExecuteTaskFunction, known).await?;
         must_be_enabled(&function)?;
-        if function.time_limit() > TimeLimit::LONGEST_DIRECT {
-            let message = format!(
-                "The function's time limit is {} s; a direct execution takes at most {} s. Create a task instead.",
-                function.time_limit(),
-                TimeLimit::LONGEST_DIRECT
-            );
-            return Err(Error::new(ErrorKind::TimeLimitExceedsDirectExecutionMaximum, message));
-        }
+        let rule = "Create a task: a direct execution may take at most";
+        must_be_short(&function, ErrorKind::TimeLimitExceedsDirectExecutionMaximum, rule)?;
         check_data_size(data)?;
         Ok(function)
     }

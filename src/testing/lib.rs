@@ -11,4 +11,4 @@ mod world;
 pub use clock::TestClock;
 pub use events::TestEvents;
 pub use lambda::TestLambda;
-pub use world::World;
+pub use world::{NoLogs, World};

@@ -8,7 +8,8 @@ use tasklane_auth::KeyFile;
 use tasklane_dispatch::{Dispatcher, SlotLimits, SlotPolicy, Slots, Ticker};
 use tasklane_local::{database, wakeups::LocalWakeups};
 use tasklane_model::{
-    Caller, EntryPoint, FunctionName, Json, NewTask, ObjectId, Priority, Runtime, Tags, Task, TaskStatus, Timestamp,
+    Caller, EntryPoint, FunctionName, Interval, Json, NewSchedule, NewTask, ObjectId, Priority, Runtime, Schedule,
+    Tags, Task, TaskStatus, Timestamp,
 };
 use tasklane_ports::{Clock, Ids, LogLine, LogPage, Logs, PortError, PortFuture, Ports, RunLogQuery, SystemChance};
 use tasklane_service::{Core, FunctionOptions, Limits, NewFunction, Service, Settings};
@@ -149,6 +150,18 @@ impl World {
         self.service.create_task(&Caller::Nobody, new).await.expect("the task is created")
     }
 
+    /// Creates a Schedule of this Function whose Tasks have the data `"tick"`, one each `seconds` from `start` on, or from now.
+    pub async fn schedule(&self, function: &str, seconds: i64, start: Option<Timestamp>) -> Schedule {
+        let new = NewSchedule {
+            interval: Interval::from_secs(seconds).expect("an interval"),
+            function_name: FunctionName::parse(function).expect("a function name"),
+            data: Some(Json::from(serde_json::json!("tick"))),
+            priority: None,
+            start_timestamp: start,
+        };
+        self.service.create_schedule(&Caller::Nobody, new).await.expect("the schedule is created")
+    }
+
     /// The Task as it is now.
     pub async fn get(&self, id: ObjectId) -> Task {
         self.store.tasks.get(id).await.expect("the store answers").expect("the task exists").task
@@ -195,7 +208,7 @@ impl Drop for World {
 }
 
 /// Finds no lines.
-struct NoLogs;
+pub struct NoLogs;
 
 impl Logs for NoLogs {
     fn of_run<'a>(&'a self, _: RunLogQuery<'a>) -> PortFuture<'a, Result<Vec<LogLine>, PortError>> {

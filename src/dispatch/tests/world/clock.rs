@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use tasklane_model::{Caller, FunctionName, Interval, NewSchedule, RetryPolicy, TaskStatus, Timestamp};
+use tasklane_model::{RetryPolicy, TaskStatus, Timestamp};
 use tasklane_service::FunctionOptions;
 use tasklane_testing::World;
 
@@ -85,14 +85,7 @@ async fn a_retry_waits_for_its_time_again_after_a_jump_back() {
 async fn no_occurrence_runs_twice_when_the_clock_jumps_in_either_direction() {
     let world = World::running(1).await;
     world.function("hello", FunctionOptions::default()).await;
-    let schedule = NewSchedule {
-        interval: Interval::from_secs(60).unwrap(),
-        function_name: FunctionName::parse("hello").unwrap(),
-        data: None,
-        priority: None,
-        start_timestamp: None,
-    };
-    let schedule = world.service.create_schedule(&Caller::Nobody, schedule).await.unwrap();
+    let schedule = world.schedule("hello", 60, None).await;
     let minutes = async |minutes: u64| tokio::time::sleep(Duration::from_secs(60 * minutes)).await;
     let occurrences = async || {
         let tasks = world.all_tasks().await;

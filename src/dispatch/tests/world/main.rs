@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use tasklane_dispatch::{Claimed, Ended, LONGEST_DRAIN, Runner, Shift, new_run, work_shift};
 use tasklane_model::{
-    Caller, ConcurrencyLimit, ErrorKind, Interval, Json, NewSchedule, ObjectId, RetryPolicy, TaskErrorKind, TaskStatus,
-    TimeLimit, Timestamp,
+    Caller, ConcurrencyLimit, ErrorKind, ObjectId, RetryPolicy, TaskErrorKind, TaskStatus, TimeLimit, Timestamp,
 };
 use tasklane_ports::InvokeError;
 use tasklane_service::{FunctionChange, FunctionOptions};
@@ -302,22 +301,11 @@ async fn an_event_that_nobody_acknowledged_goes_out_again_with_the_same_id() {
     assert_eq!(events[0].id, task.id);
 }
 
-async fn schedule(world: &World, interval: i64) -> tasklane_model::Schedule {
-    let new = NewSchedule {
-        interval: Interval::from_secs(interval).unwrap(),
-        function_name: tasklane_model::FunctionName::parse("hello").unwrap(),
-        data: Some(Json::from(serde_json::json!("tick"))),
-        priority: None,
-        start_timestamp: None,
-    };
-    world.service.create_schedule(&Caller::Nobody, new).await.unwrap()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_schedule_runs_at_each_occurrence_and_does_not_drift() {
     let world = World::running(5).await;
     world.function("hello", FunctionOptions::default()).await;
-    let schedule = schedule(&world, 60).await;
+    let schedule = world.schedule("hello", 60, None).await;
     tokio::time::sleep(Duration::from_secs(60 * 10 + 30)).await;
     let calls = world.lambda.calls();
     assert_eq!(calls.len(), 11);
@@ -333,7 +321,7 @@ async fn a_schedule_runs_at_each_occurrence_and_does_not_drift() {
 async fn an_occurrence_that_several_tickers_see_becomes_one_task() {
     let world = World::at_rest(5).await;
     world.function("hello", FunctionOptions::default()).await;
-    schedule(&world, 60).await;
+    world.schedule("hello", 60, None).await;
     let tickers: Vec<_> = (0..4).map(|n| world.beside(5, &format!("ticker-{n}"))).collect();
     for _ in 0..5 {
         let ticks = tickers.iter().map(|other| other.ticker.tick());
@@ -349,7 +337,7 @@ async fn an_occurrence_that_several_tickers_see_becomes_one_task() {
 async fn after_a_long_stop_a_schedule_catches_up_with_one_run_for_the_latest_occurrence() {
     let world = World::at_rest(5).await;
     world.function("hello", FunctionOptions::default()).await;
-    let schedule = schedule(&world, 60).await;
+    let schedule = world.schedule("hello", 60, None).await;
     tokio::time::sleep(Duration::from_secs(24 * 3600 + 30)).await;
     world.start();
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -366,7 +354,7 @@ async fn after_a_long_stop_a_schedule_catches_up_with_one_run_for_the_latest_occ
 async fn a_schedule_that_starts_now_has_its_first_task_now_though_no_ticker_is_there() {
     let world = World::at_rest(5).await;
     world.function("hello", FunctionOptions::default()).await;
-    let schedule = schedule(&world, 60).await;
+    let schedule = world.schedule("hello", 60, None).await;
     let tasks = world.all_tasks().await;
     let [task] = tasks.values().collect::<Vec<_>>()[..] else { panic!("one Task: {tasks:?}") };
     assert_eq!(task["startTimestamp"], schedule.start_timestamp.to_string());
@@ -382,7 +370,7 @@ async fn a_ticker_that_sleeps_is_told_of_a_new_schedule() {
     // Nothing is due, so the ticker sleeps for its longest time.
     tokio::time::sleep(Duration::from_secs(7)).await;
     let first = world.now();
-    schedule(&world, 1).await;
+    world.schedule("hello", 1, None).await;
     tokio::time::sleep(Duration::from_millis(9500)).await;
     let calls = world.lambda.calls();
     assert_eq!(calls.len(), 10);
@@ -398,7 +386,7 @@ async fn a_disabled_functions_occurrences_are_skipped_and_not_piled_up() {
     let world = World::running(5).await;
     world.function("hello", FunctionOptions::default()).await;
     world.service.set_function_enabled("hello", false).await.unwrap();
-    schedule(&world, 60).await;
+    world.schedule("hello", 60, None).await;
     tokio::time::sleep(Duration::from_secs(290)).await;
     world.service.set_function_enabled("hello", true).await.unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;

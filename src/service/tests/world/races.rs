@@ -12,8 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures::future::join_all;
 use tasklane_model::{
-    AffectedRecords, Caller, EntryPoint, ErrorKind, FunctionName, Identity, Interval, NewSchedule, Permissions, Result,
-    Runtime, UserId,
+    AffectedRecords, Caller, EntryPoint, ErrorKind, FunctionName, Identity, Permissions, Result, Runtime, UserId,
 };
 use tasklane_service::{FunctionChange, FunctionOptions, NewCredential, NewFunction, Service};
 use tasklane_testing::World;
@@ -174,14 +173,7 @@ async fn a_task_is_canceled_once_and_a_schedule_and_a_credential_are_removed_onc
     let canceled = twenty((&one, &other), |service, _| service.cancel_task(task)).await;
     assert_eq!(counted(canceled), one_and(27));
 
-    let schedule = NewSchedule {
-        interval: Interval::from_secs(60).unwrap(),
-        function_name: FunctionName::parse("hello").unwrap(),
-        data: None,
-        priority: None,
-        start_timestamp: None,
-    };
-    let schedule = one.service.create_schedule(&Caller::Nobody, schedule).await.unwrap().id;
+    let schedule = one.schedule("hello", 60, None).await.id;
     let deleted = twenty((&one, &other), |service, _| service.delete_schedule(schedule)).await;
     assert_eq!(counted(deleted), one_and(16));
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::json;
-use tasklane_model::{ApiRequest, Caller, FunctionName, Interval, Method, NewSchedule, ObjectId, PermissionMode};
+use tasklane_model::{ApiRequest, FunctionName, Method, ObjectId, PermissionMode};
 use tasklane_service::FunctionOptions;
 use tasklane_testing::TestLambda;
 
@@ -141,14 +141,8 @@ impl Fixture {
     }
 
     async fn schedule(&self) -> ObjectId {
-        let new = NewSchedule {
-            interval: Interval::from_secs(3600).unwrap(),
-            function_name: FunctionName::parse("required").unwrap(),
-            data: None,
-            priority: None,
-            start_timestamp: Some(self.kit.world.now().saturating_add(Duration::from_secs(3600))),
-        };
-        self.kit.world.service.create_schedule(&Caller::Nobody, new).await.unwrap().id
+        let in_an_hour = self.kit.world.now().saturating_add(Duration::from_secs(3600));
+        self.kit.world.schedule("required", 3600, Some(in_an_hour)).await.id
     }
 
     async fn api_request(&self) -> ObjectId {
