@@ -4,12 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 
-use crate::{bare::BareArgs, rows};
-
 /// What was asked for.
 pub struct Args {
     /// Rows to take; none named: all that are taken by themselves.
-    only: Vec<String>,
+    pub only: Vec<String>,
     /// Few and short rounds.
     pub quick: bool,
     /// How many rounds, when that is said.
@@ -18,6 +16,14 @@ pub struct Args {
     pub minutes: u64,
     /// This process is a bare loop that another one started.
     pub bare: Option<BareArgs>,
+}
+
+/// What the process of a bare loop is told.
+pub struct BareArgs {
+    /// Its folder, with the file `bare.json`.
+    pub folder: PathBuf,
+    /// A database to make a direct execution's two writes in.
+    pub writes: Option<PathBuf>,
 }
 
 impl Args {
@@ -43,19 +49,6 @@ impl Args {
                 }
             }
         }
-        let known: Vec<_> = rows::ALL.iter().map(|row| row.id).collect();
-        if let Some(unknown) = args.only.iter().find(|only| !known.contains(&only.as_str())) {
-            bail!("there is no row {unknown}; there are {}", known.join(", "));
-        }
         Ok(args)
-    }
-
-    /// Whether this row is to be taken.
-    pub fn takes(&self, row: &str) -> bool {
-        if self.only.is_empty() {
-            !rows::ONLY_WHEN_NAMED.contains(&row)
-        } else {
-            self.only.iter().any(|only| only == row)
-        }
     }
 }

@@ -28,20 +28,13 @@ use tokio::{
 };
 
 use crate::{
+    args::BareArgs,
     child::{Child, free_address},
     context::Context,
     dev::Dev,
     functions::Language,
     packages,
 };
-
-/// What the process of the loop is told.
-pub struct BareArgs {
-    /// Its folder, with the file `bare.json`.
-    pub folder: PathBuf,
-    /// A database to make a direct execution's two writes in.
-    pub writes: Option<PathBuf>,
-}
 
 #[derive(Serialize, Deserialize)]
 struct Setup {

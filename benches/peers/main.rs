@@ -47,15 +47,27 @@ fn run() -> anyhow::Result<()> {
     if let Some(bare) = &args.bare {
         return runtime.block_on(bare::serve(bare));
     }
+    let wanted = wanted(&args.only)?;
     let context = Context::new(&args)?;
     runtime.block_on(async {
-        for row in rows::ALL {
-            if args.takes(row.id) {
-                context.say(&format!("== {}: {}", row.id, row.what));
-                let taken = rows::take(row, &context).await?;
-                context.keep(&taken)?;
-            }
+        for row in wanted {
+            context.say(&format!("== {}: {}", row.id, row.what));
+            let taken = rows::take(row, &context).await?;
+            context.keep(&taken)?;
         }
         report::write(&context)
     })
+}
+
+/// The rows of these names; without names, all that are taken by themselves.
+fn wanted(only: &[String]) -> anyhow::Result<Vec<&'static rows::Row>> {
+    let known: Vec<_> = rows::ALL.iter().map(|row| row.id).collect();
+    if let Some(unknown) = only.iter().find(|only| !known.contains(&only.as_str())) {
+        anyhow::bail!("there is no row {unknown}; there are {}", known.join(", "));
+    }
+    let is_wanted = |id: &str| match only {
+        [] => !rows::ONLY_WHEN_NAMED.contains(&id),
+        only => only.iter().any(|only| only == id),
+    };
+    Ok(rows::ALL.iter().filter(|row| is_wanted(row.id)).collect())
 }

@@ -14,6 +14,8 @@
 //! | `clock` | [`Clock`]: tells the time and waits | the system's | the system's |
 //! | `chance` | [`Chance`]: draws random numbers, from which [`Ids`] makes ids | the system's | the system's |
 
+#![warn(missing_docs)]
+
 mod chance;
 mod clock;
 mod error;
