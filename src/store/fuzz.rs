@@ -25,7 +25,7 @@ pub fn rows(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Some((kind, json)) = text.split_once('\n') else { return };
     let Ok(Json::Object(json)) = serde_json::from_str::<Json>(json) else { return };
-    let hidden = only_secrets_hold_the_secret(kind, &json);
+    let hidden = only_secrets_have_the_secret(kind, &json);
     let check_error = |error: &StoreError| check_error(hidden, error);
     let attributes: Attributes =
         json.iter().filter_map(|(name, value)| Some((name.clone(), attribute(value, 0)?))).collect();
@@ -62,7 +62,7 @@ fn read_task(table: &Arc<str>, row: &Row) -> Result<(), StoreError> {
 }
 
 /// Whether the secret is only where rows of this kind keep secrets: names may be quoted in errors.
-fn only_secrets_hold_the_secret(kind: &str, row: &serde_json::Map<String, Json>) -> bool {
+fn only_secrets_have_the_secret(kind: &str, row: &serde_json::Map<String, Json>) -> bool {
     let count = |value: &Json| value.to_string().matches(SECRET).count();
     let in_secrets: usize = match kind {
         "function" => {

@@ -9,10 +9,10 @@ use super::StoreError;
 
 pub(super) type Attributes = HashMap<String, AttributeValue>;
 
-/// The latest version of the row format that is understood, in the attribute `v`. Rows with a later one are refused.
+/// The latest supported version of the row format, which is in the attribute `v`. Rows with a later one are refused.
 pub(super) const FORMAT: u32 = 2;
 
-/// The version of a row that uses nothing later, so that an older process understands it too.
+/// The version of rows that need nothing later, so that older processes can read them, too.
 const FIRST_FORMAT: u32 = 1;
 
 /// The TTL attribute, in seconds since the epoch.
@@ -55,7 +55,7 @@ impl Row {
         sizes.sum::<usize>() as u64
     }
 
-    /// Adds an attribute that is stored elsewhere.
+    /// Adds an attribute that is stored in another row.
     pub(super) fn fill(&mut self, name: &str, value: AttributeValue) {
         self.attributes.insert(name.to_owned(), value);
     }
@@ -149,7 +149,7 @@ impl NewRow {
         row
     }
 
-    /// The same row in a later format: an older process refuses it.
+    /// Marks the row with a later format, so that older processes refuse it.
     pub(super) fn in_format(mut self, format: u32) -> Self {
         debug_assert!(format <= FORMAT, "no process could read the row");
         self.set("v", number(format));

@@ -1,6 +1,7 @@
-//! Which dispatchers have long been at work, so that they do not all stop claiming at the same time.
+//! The register of dispatchers with long shifts, so that they do not all stop claiming at the same time.
 //!
-//! One row names them, when each began its shift, and whether it drains: claims nothing more and waits for its runs.
+//! One row lists them, with the beginning of each shift, and whether it drains: it claims nothing more and waits for
+//! its runs.
 
 use serde::{Deserialize, Serialize};
 use tasklane_model::Timestamp;
@@ -10,10 +11,9 @@ use super::{
     holders::{ByHolder, Holders},
 };
 
-/// The partition of the row.
 const SHIFTS: &str = "shifts";
 
-/// The dispatchers that have long been at work.
+/// The register of dispatchers with long shifts.
 #[derive(Clone)]
 pub struct Shifts(pub(super) Holders);
 
@@ -24,13 +24,13 @@ pub(super) struct LongShift {
     began: Timestamp,
     /// Whether it claims nothing more.
     drains: bool,
-    /// When its process is stopped.
+    /// When its process will be stopped.
     until: Timestamp,
 }
 
 impl Shifts {
-    /// Notes that the shift that `holder` began then is at work, `until` its process is stopped. Nothing is written when that
-    /// is known.
+    /// Notes that `holder` began its shift at `began`, and that its process will be stopped at `until`. Writes nothing
+    /// if that is known already.
     pub async fn enter(
         &self,
         holder: &RunnerId,
@@ -46,8 +46,8 @@ impl Shifts {
         self.0.change("note the shift", SHIFTS, holder, enter).await
     }
 
-    /// Whether the shift of `holder` may drain from now on: as long as a younger one claims, and fewer than half of all drain.
-    /// So at least one goes on claiming whatever the others do, and takes over when they are gone.
+    /// Whether the shift of `holder` may drain from now on: only if a younger one claims, and fewer than half of all
+    /// drain. So at least one goes on claiming whatever the others do, and takes over when they are gone.
     pub async fn may_drain(&self, holder: &RunnerId, now: Timestamp) -> Result<bool, StoreError> {
         self.drain(holder, now, |own, shifts| {
             let draining = shifts.values().filter(|shift| shift.drains).count();
@@ -57,7 +57,7 @@ impl Shifts {
         .await
     }
 
-    /// Notes that the shift of `holder` drains, because its time is up.
+    /// Notes that the shift of `holder` drains because its time is up.
     pub async fn must_drain(&self, holder: &RunnerId, now: Timestamp) -> Result<(), StoreError> {
         self.drain(holder, now, |_, _| true).await.map(|_| ())
     }
@@ -79,7 +79,7 @@ impl Shifts {
         let drain = |shifts: &mut ByHolder<LongShift>| {
             shifts.retain(|_, shift| shift.until > now);
             let Some(own) = shifts.get(holder.as_str()).copied() else { return false };
-            // If it drains already, this is our own write, whose answer was lost.
+            // If it drains already, this is our own write, whose response was lost.
             let drains = own.drains || may(&own, shifts);
             shifts.insert(holder.as_str().to_owned(), LongShift { drains, ..own });
             drains

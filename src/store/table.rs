@@ -179,7 +179,7 @@ impl Table {
         .await
     }
 
-    /// Removes a row if it meets the condition. Answers what was removed.
+    /// Removes a row if it meets the condition, and returns it.
     pub(super) async fn delete_when(
         &self,
         action: &'static str,

@@ -45,7 +45,7 @@ pub(super) enum Keep {
 
 pub(super) enum Kept {
     Record(Json),
-    /// A record whose data has still to be read.
+    /// A record without its data, which has not been read yet.
     Unread(Row),
     SortValues(SortValues),
 }
@@ -63,7 +63,7 @@ pub(super) struct Looked {
 /// Filters the records of one list.
 pub(super) struct Look {
     inner: Arc<Inner>,
-    /// Where to read large data, if the filter or the sort uses it.
+    /// For reading large data, if the filter or the sort uses it.
     data: Option<DataRows>,
     turns: Turns,
     spent: u64,
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_takes_its_time_is_done_on_another_thread() {
+    async fn slow_filters_run_on_another_thread() {
         static THREADS: Mutex<Vec<ThreadId>> = Mutex::new(Vec::new());
         let decode = |row: &Row| {
             THREADS.lock().unwrap().push(thread::current().id());
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_that_has_had_its_share_ends_with_what_it_found() {
+    async fn a_list_that_used_up_its_share_returns_what_it_found() {
         let mut looks = look(&long(), decode, &Turns::default());
         let looked = looks.at(rows(40, 300_000), || false).await.unwrap();
         assert!(!looked.is_all);

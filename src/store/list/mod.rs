@@ -44,14 +44,14 @@ pub(super) struct Listed {
     pub(super) expire: bool,
     /// Converts a row to its public form.
     pub(super) decode: fn(&Row) -> Result<Json, StoreError>,
-    /// Where the records' large `data` is, if it is not in their rows.
+    /// The place of the records' large `data`, if it is not in their rows.
     pub(super) data: Option<DataRows>,
     pub(super) budgets: Budgets,
     pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Listed {
-    /// The public forms of rows whose data may have to be read yet, in the same order.
+    /// The public forms of rows, in the same order. Data that has not been read yet is read here.
     pub(super) async fn decode_whole(&self, rows: Vec<Row>) -> Result<Vec<Json>, StoreError> {
         let rows = match &self.data {
             Some(data) => data.fill(rows).await?,

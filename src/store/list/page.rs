@@ -242,7 +242,7 @@ impl<'a> InOrder<'a> {
         Ok(if looked.is_all { Batch::Whole } else { Batch::Cut })
     }
 
-    /// Puts records on the page whose data has still to be read.
+    /// Adds records to the page whose data has not been read yet.
     async fn read_and_show(&mut self, unread: &mut Vec<Row>) -> Result<(), StoreError> {
         self.records.extend(self.listed.decode_whole(std::mem::take(unread)).await?);
         Ok(())

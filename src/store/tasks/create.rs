@@ -69,7 +69,7 @@ impl Tasks {
         }
     }
 
-    /// What follows the write that ended a Task for good.
+    /// To be called after the write that ended a Task, with the row that the write returned.
     pub(super) async fn let_data_expire(&self, row: Option<&Row>, now: Timestamp) -> Result<(), StoreError> {
         match row {
             Some(row) => self.data.expire(row, self.expires(now)).await,

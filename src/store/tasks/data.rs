@@ -1,8 +1,8 @@
-//! Where a Task's `data` is stored.
+//! Stores the `data` of Tasks.
 //!
-//! Small data is in the Task's row. Large data has a row of its own, in a partition of its own: each step of a Task's life
-//! rewrites the Task's row, and DynamoDB charges for all of it, whatever has changed. It is written once, before the Task,
-//! and never changed; the retries of a Task share it.
+//! Small data is in the Task's row. Large data has its own row in another partition, because each step of a Task's life
+//! rewrites the Task's row, and DynamoDB charges for the whole row. The data is written once, before the Task, and
+//! never changes; a Task and its retries share it.
 
 use std::collections::HashMap;
 
@@ -16,29 +16,28 @@ use crate::{
     table::Table,
 };
 
-/// From how many bytes on data has a row of its own. DynamoDB charges by the kilobyte: from here on the row saves more than
-/// it costs, even for a Task that runs at once and is never retried.
+/// Data of at least this many bytes has its own row. DynamoDB charges by the kilobyte: from this size on a separate row
+/// costs less, even for a Task that runs immediately and is never retried.
 pub(crate) const OWN_ROW_FROM: usize = 4 << 10;
 
-/// The first format in which data has rows of its own.
+/// The first format with separate rows for data.
 pub(super) const FORMAT: u32 = 2;
 
-/// How much longer than the last of its Tasks data is kept: TTL removes rows in any order.
+/// How much longer data is kept than the last of its Tasks, because TTL deletes rows in any order.
 const KEPT_AFTER: i64 = 24 * 60 * 60;
 
-/// How often the data of a claimed Task is asked for in all. Until it is there, the Task cannot run.
+/// How often the data of a claimed Task is requested in total. Without it, the Task cannot run.
 const TRIES: usize = 8;
 
-/// Where a Task's `data` is.
+/// The place of a Task's `data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataPlace {
-    /// In the Task's row, if there is any.
+    /// In the Task's row, if there is any data.
     Inside,
-    /// In a row of its own, which was written for this Task: the Task itself, or the one that it retries.
+    /// In a separate row that was written for this Task: either the Task itself, or the first one of its chain.
     Apart(ObjectId),
 }
 
-/// The rows of large data.
 #[derive(Clone)]
 pub(crate) struct DataRows {
     table: Table,
@@ -50,8 +49,8 @@ impl DataRows {
         Self { table: table.clone(), days: days.clone() }
     }
 
-    /// Writes the data of a Task that is about to be added, if it is large. Answers where it is. A process that dies before it
-    /// has added the Task leaves a row that nobody refers to.
+    /// Writes the data of a new Task if it is large, and returns its place. To be called before the Task is added. If
+    /// the process dies in between, nothing refers to the row.
     pub(crate) async fn put(&self, partition: &str, task: &Task) -> Result<DataPlace, StoreError> {
         let Some(data) = task.data.as_ref().filter(|data| data.as_str().len() >= OWN_ROW_FROM) else {
             return Ok(DataPlace::Inside);
@@ -62,7 +61,7 @@ impl DataRows {
         Ok(DataPlace::Apart(task.id))
     }
 
-    /// Removes what [`DataRows::put`] wrote for a Task that was not added, or was taken back.
+    /// Removes the row that [`DataRows::put`] wrote, if the Task was not added or was withdrawn.
     pub(crate) async fn take_back(&self, partition: &str, id: ObjectId, place: DataPlace) -> Result<(), StoreError> {
         if place != DataPlace::Apart(id) {
             return Ok(());
@@ -71,7 +70,7 @@ impl DataRows {
         self.table.delete_when("remove the data of the task", &key.0, &key.1, Condition::new("")).await.map(|_| ())
     }
 
-    /// The rows with their data, in the same order. A row whose data is no longer there stays as it is.
+    /// Adds the data to the rows, in the same order. A row whose data no longer exists stays as it is.
     pub(crate) async fn fill(&self, mut rows: Vec<Row>) -> Result<Vec<Row>, StoreError> {
         let mut keys = Vec::new();
         for row in &rows {
@@ -96,7 +95,7 @@ impl DataRows {
         Ok(rows)
     }
 
-    /// The row with its data.
+    /// Adds the data to a row.
     pub(super) async fn fill_one(&self, mut row: Row) -> Result<Row, StoreError> {
         if let DataPlace::Apart(id) = missing(&row)?
             && let Some((pk, sk)) = self.key_of(id).await?
@@ -107,8 +106,8 @@ impl DataRows {
         Ok(row)
     }
 
-    /// The row of a claimed Task with its data. An error would leave the Task claimed and not started, so it is tried again
-    /// for some seconds.
+    /// Adds the data to the row of a claimed Task. This is retried for some seconds, because an error would leave the
+    /// Task claimed but not started.
     pub(super) async fn fill_claimed(&self, row: Row) -> Result<Row, StoreError> {
         let mut pauses = self.table.pauses().take(TRIES - 1);
         loop {
@@ -121,7 +120,7 @@ impl DataRows {
         }
     }
 
-    /// Lets the data of a Task expire that has ended for good, some time after the Task. If this is not done, the row stays.
+    /// Lets the data of a finished Task expire, some time after the Task. If this fails, the row stays.
     pub(super) async fn expire(&self, row: &Row, expires: Option<Timestamp>) -> Result<(), StoreError> {
         let (Some(expires), DataPlace::Apart(id)) = (expires, place(row)?) else { return Ok(()) };
         let Some((pk, sk)) = self.key_of(id).await? else { return Ok(()) };
@@ -137,7 +136,6 @@ impl DataRows {
     }
 }
 
-/// Where the data of this row is.
 pub(super) fn place(row: &Row) -> Result<DataPlace, StoreError> {
     Ok(match row.optional_text("dataOf")? {
         None => DataPlace::Inside,
@@ -145,17 +143,17 @@ pub(super) fn place(row: &Row) -> Result<DataPlace, StoreError> {
     })
 }
 
-/// Where the data of this row is that has not been read yet.
+/// The place of this row's data, if it has not been read yet.
 fn missing(row: &Row) -> Result<DataPlace, StoreError> {
     if row.optional_text("data")?.is_some() { Ok(DataPlace::Inside) } else { place(row) }
 }
 
-/// Whether the row's data has still to be read.
+/// Whether the row's data has not been read yet.
 pub(crate) fn is_missing(row: &Row) -> Result<bool, StoreError> {
     Ok(missing(row)? != DataPlace::Inside)
 }
 
-/// How many bytes of data have still to be read.
+/// How many bytes of data have not been read yet.
 pub(crate) fn missing_bytes(row: &Row) -> u64 {
     match is_missing(row) {
         Ok(true) => row.optional_number("dataBytes").ok().flatten().unwrap_or(0),
@@ -163,8 +161,8 @@ pub(crate) fn missing_bytes(row: &Row) -> u64 {
     }
 }
 
-/// Beside the Tasks' partition: what is written into one takes nothing of the other's throughput, and a list of Tasks does
-/// not meet their data.
+/// Another partition than the Task's, so that they do not share throughput, and a list of Tasks does not read over the
+/// data.
 fn data_partition(partition: &str) -> String {
     format!("data:{partition}")
 }

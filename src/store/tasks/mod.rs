@@ -49,7 +49,7 @@ pub struct TaskRecord {
     pub run: Option<Run>,
     /// Lambda's id of the run, once its outcome is known.
     pub request_id: Option<String>,
-    /// Where its data is stored.
+    /// The place of its data.
     pub data: DataPlace,
 }
 
@@ -89,7 +89,7 @@ impl Tasks {
         self.own_lanes.all().await
     }
 
-    /// When a Task expires that ended at `now`.
+    /// The expiry of a Task that ended at `now`.
     fn expires(&self, now: Timestamp) -> Option<Timestamp> {
         self.retention.map(|retention| now.saturating_add(retention))
     }

@@ -17,9 +17,9 @@ use super::{data::DataPlace, row};
 #[derive(Clone, Copy, Debug)]
 pub struct NextTask<'a> {
     pub task: &'a Task,
-    /// The lane for it when it is due.
+    /// The lane for the Task when it is due.
     pub queue: Lane,
-    /// Where the data of the Task is that it retries: the two share it.
+    /// The place of the data, which the Task shares with the one that it retries.
     pub data: DataPlace,
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn of_new_task(
     row
 }
 
-/// The Task of a row with its data.
+/// Reads a Task from a row with its data.
 pub(crate) fn read(row: &Row) -> Result<TaskRecord, StoreError> {
     if data::is_missing(row)? {
         return Err(row.corrupt("its data is missing"));
@@ -70,7 +70,7 @@ pub(crate) fn read(row: &Row) -> Result<TaskRecord, StoreError> {
     read_as_it_is(row)
 }
 
-/// The Task of a row; without its data, if that has not been read.
+/// Reads a Task from a row, without its data if that is stored separately and has not been read.
 pub(crate) fn read_as_it_is(row: &Row) -> Result<TaskRecord, StoreError> {
     let task = Task {
         id: id(row)?,

@@ -50,7 +50,7 @@ async fn a_due_task_runs_once_with_itself_as_the_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn priority_goes_before_time_and_time_before_id() {
+async fn priority_precedes_time_and_time_precedes_id() {
     let world = World::at_rest(1).await;
     world.function("hello", FunctionOptions::default()).await;
     let earlier = world.now().saturating_sub(Duration::from_secs(60));
@@ -65,7 +65,7 @@ async fn priority_goes_before_time_and_time_before_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_waits_for_its_time_and_then_starts_at_once() {
+async fn a_task_waits_for_its_time_and_then_starts_immediately() {
     let world = World::running(5).await;
     world.function("hello", FunctionOptions::default()).await;
     let start = world.now().saturating_add(Duration::from_secs(1200));
@@ -110,7 +110,7 @@ async fn a_failing_task_is_retried_after_2_5_and_10_seconds_and_then_fails_once(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_that_the_policy_does_not_name_fails_at_once() {
+async fn an_error_outside_of_the_retry_policy_fails_immediately() {
     let world = World::running(5).await;
     world.function("picky", retrying(&["CONNECTION_ERROR"])).await;
     world.lambda.throw("picky", "Oops");
@@ -164,7 +164,7 @@ async fn two_processes_together_keep_to_one_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_functions_own_limit_holds_and_keeps_nobody_else_waiting() {
+async fn a_functions_own_limit_holds_without_delaying_others() {
     let world = World::running(5).await;
     world.function("narrow", limited(1)).await;
     world.function("wide", FunctionOptions::default()).await;
@@ -199,7 +199,7 @@ async fn a_disabled_functions_tasks_wait_and_run_once_it_is_enabled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tasks_that_were_queued_before_their_function_was_disabled_stand_in_nobodys_way() {
+async fn tasks_queued_before_their_function_was_disabled_block_no_others() {
     let world = World::at_rest(1).await;
     world.function("off", FunctionOptions::default()).await;
     world.function("on", FunctionOptions::default()).await;
@@ -219,7 +219,7 @@ async fn tasks_that_were_queued_before_their_function_was_disabled_stand_in_nobo
 }
 
 #[tokio::test(start_paused = true)]
-async fn tasks_of_a_deleted_function_fail_whichever_lane_they_wait_in() {
+async fn tasks_of_a_deleted_function_fail_in_every_lane() {
     for own_lane in [false, true] {
         let world = World::at_rest(5).await;
         world.function("gone", if own_lane { limited(1) } else { FunctionOptions::default() }).await;
@@ -255,7 +255,7 @@ async fn a_run_whose_outcome_is_unknown_becomes_a_zombie_in_time_and_never_runs_
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_dead_process_was_running_is_cleaned_up_when_it_is_known_to_be_dead() {
+async fn the_tasks_of_a_dead_process_are_cleaned_up() {
     let world = World::at_rest(5).await;
     world.function("slow", FunctionOptions::default()).await;
     let dead = world.beside(5, "dead");
@@ -288,7 +288,7 @@ async fn a_throttled_run_is_tried_again_because_it_never_ran() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_nobody_acknowledged_goes_out_again_with_the_same_id() {
+async fn an_unacknowledged_event_is_published_again_with_the_same_id() {
     let world = World::running(5).await;
     world.function("flaky", FunctionOptions::default()).await;
     world.lambda.throw("flaky", "Oops");
@@ -351,7 +351,7 @@ async fn after_a_long_stop_a_schedule_catches_up_with_one_run_for_the_latest_occ
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_schedule_that_starts_now_has_its_first_task_now_though_no_ticker_is_there() {
+async fn a_schedule_that_starts_now_has_its_first_task_without_a_ticker() {
     let world = World::at_rest(5).await;
     world.function("hello", FunctionOptions::default()).await;
     let schedule = world.schedule("hello", 60, None).await;
@@ -364,7 +364,7 @@ async fn a_schedule_that_starts_now_has_its_first_task_now_though_no_ticker_is_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ticker_that_sleeps_is_told_of_a_new_schedule() {
+async fn a_sleeping_ticker_is_woken_for_a_new_schedule() {
     let world = World::running(5).await;
     world.function("hello", FunctionOptions::default()).await;
     // Nothing is due, so the ticker sleeps for its longest time.
@@ -396,7 +396,7 @@ async fn a_disabled_functions_occurrences_are_skipped_and_not_piled_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_direct_execution_passes_the_queue_and_answers_what_the_code_returned() {
+async fn a_direct_execution_bypasses_the_queue_and_returns_the_result() {
     let world = World::at_rest(5).await;
     world.function("hello", public()).await;
     world.lambda.behave("hello", |_| async { Ok(TestLambda::returned(r#"{"x": 1.0}"#)) });
@@ -439,7 +439,7 @@ async fn a_direct_execution_without_a_free_slot_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_direct_execution_takes_no_slow_and_no_disabled_function() {
+async fn slow_and_disabled_functions_cannot_be_executed_directly() {
     let world = World::running(1).await;
     let slow = FunctionOptions { time_limit: Some(TimeLimit::new(31).unwrap()), ..public() };
     world.function("slow", slow).await;
@@ -453,7 +453,7 @@ async fn a_direct_execution_takes_no_slow_and_no_disabled_function() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_goes_away_leaves_the_task_in_a_true_state() {
+async fn a_task_reaches_its_true_state_if_the_caller_disconnects() {
     let world = World::at_rest(1).await;
     world.function("slow", public()).await;
     world.lambda.take("slow", Duration::from_secs(5));
@@ -484,7 +484,7 @@ fn shift_for(world: &World, woken_for: impl Into<Vec<ObjectId>>) -> Shift {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wake_up_at_its_time_is_all_that_a_delayed_task_needs() {
+async fn a_delayed_task_needs_only_a_wake_up_at_its_time() {
     let world = World::at_rest(1).await;
     world.function("hello", FunctionOptions::default()).await;
     let start = world.now().saturating_add(Duration::from_secs(2));
@@ -500,7 +500,7 @@ async fn a_wake_up_at_its_time_is_all_that_a_delayed_task_needs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_in_a_lane_that_was_not_there_a_moment_ago_is_found() {
+async fn a_task_in_a_new_lane_is_found() {
     let world = World::at_rest(1).await;
     let freed = std::sync::Arc::new(Notify::new());
     assert_eq!(world.dispatcher.claim_all(&freed).await.unwrap(), Claimed::Nothing);
@@ -513,7 +513,7 @@ async fn a_task_in_a_lane_that_was_not_there_a_moment_ago_is_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_stood_still_after_its_claim_does_not_start_the_run() {
+async fn a_process_that_was_suspended_after_its_claim_does_not_start_the_run() {
     let world = World::at_rest(1).await;
     world.function("hello", FunctionOptions::default()).await;
     let task = world.task("hello").await;
