@@ -9,6 +9,7 @@ use aws_smithy_runtime_api::client::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use tasklane_auth::oidc::IssuerDocuments;
+use tasklane_model::with_causes;
 use tasklane_ports::{PortError, PortFuture};
 
 /// The largest document that is read. Those of large issuers have a few KB.
@@ -70,7 +71,7 @@ impl IssuerDocuments for HttpDocuments {
                 |cause: &dyn fmt::Display| PortError::new("fetch an issuer's document", format!("{url}: {cause}"));
             match read {
                 Ok(Ok(document)) => Ok(document),
-                Ok(Err(cause)) => Err(failed(&cause)),
+                Ok(Err(cause)) => Err(failed(&with_causes(cause.as_ref()))),
                 Err(_) => Err(failed(&format!("it did not arrive within {} seconds", self.patience.as_secs()))),
             }
         })

@@ -7,6 +7,7 @@ use aws_sdk_lambda::{
     error::{ProvideErrorMetadata, SdkError},
     operation::RequestId,
 };
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use tasklane_model::with_causes;
 use tasklane_ports::PortError;
 
@@ -74,26 +75,26 @@ fn without_answer<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Stri
     match error {
         SdkError::ConstructionFailure(_) => format!("the request is invalid: {}", causes()),
         SdkError::TimeoutError(_) => "AWS did not answer in time".to_owned(),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => "AWS did not answer in time".to_owned(),
-        SdkError::DispatchFailure(failure) => {
-            // What says "io error", "client error (Connect)" and so on stands before the reason.
-            let cause = failure.as_connector_error().and_then(Error::source);
-            match cause {
-                Some(cause) if failure.is_io() => format!("the connection to AWS failed: {}", root(cause)),
-                Some(cause) => with_causes(cause),
-                None => causes(),
-            }
-        }
+        SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
+            Some(error) if error.is_timeout() => "AWS did not answer in time".to_owned(),
+            Some(error) if error.is_io() => format!("the connection to AWS failed: {}", unconnected(error)),
+            Some(error) => unconnected(error),
+            None => causes(),
+        },
         SdkError::ResponseError(_) => format!("the answer of AWS cannot be read: {}", causes()),
         _ => with_causes(error),
     }
 }
 
-fn root<'e>(mut error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
-    while let Some(cause) = error.source() {
-        error = cause;
+/// Why a connector has no response, without the layers ("io error", "client error (Connect)") that are about its own parts.
+pub(crate) fn unconnected(error: &ConnectorError) -> String {
+    let Some(mut cause) = error.source() else { return error.to_string() };
+    if error.is_io() {
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
     }
-    error
+    with_causes(cause)
 }
 
 impl fmt::Display for Fault {

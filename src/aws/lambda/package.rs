@@ -8,7 +8,7 @@ use tasklane_model::{CodeSha256, Deployment};
 use tasklane_ports::{DeployError, PortError};
 
 use super::AwsLambda;
-use crate::fault::{Fault, port_error};
+use crate::fault::{Fault, port_error, unconnected};
 
 /// The largest zip that Lambda accepts in a request: 50 MB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
@@ -69,7 +69,8 @@ impl AwsLambda {
         };
         let Some(url) = function.code().and_then(|code| code.location()) else { return Ok(None) };
         let request = HttpRequest::get(url).map_err(|error| PortError::new(ACTION, error))?;
-        let response = self.downloads.call(request).await.map_err(|error| PortError::new(ACTION, error))?;
+        let response =
+            self.downloads.call(request).await.map_err(|error| PortError::new(ACTION, unconnected(&error)))?;
         let status = response.status();
         if !status.is_success() {
             return Err(PortError::new(ACTION, format!("HTTP {}", status.as_u16())));

@@ -8,9 +8,14 @@ use aws_sdk_lambda::types::State;
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_smithy_runtime_api::client::{http::HttpConnector, orchestrator::HttpRequest};
 use tasklane_model::{Function, Timestamp};
+use tasklane_ports::Clock;
 
 use super::{OperatorError, refused};
-use crate::{LIVE_ALIAS, Stack, fault::Fault, http_client};
+use crate::{
+    LIVE_ALIAS, Stack,
+    fault::{Fault, unconnected},
+    http_client,
+};
 
 /// OAuth 1.0a allows five minutes, but a clock that is off by this much is not synchronised.
 const MOST_SKEW: Duration = Duration::from_secs(30);
@@ -41,7 +46,7 @@ pub async fn examine(sdk: &SdkConfig, stack: &Stack) -> Result<Vec<Finding>, Ope
     queues(sdk, stack, &mut findings).await?;
     ticker(sdk, stack, &mut findings).await?;
     functions(sdk, stack, &mut findings).await?;
-    findings.extend(gateway_and_clock(stack).await);
+    findings.extend(gateway_and_clock(stack.settings.url(), &*stack.ports.clock).await);
     Ok(findings)
 }
 
@@ -199,12 +204,12 @@ fn wrong_with(function: &Function, alias: Option<&str>, role: Option<&str>, exec
 }
 
 /// The gateway answers everybody at `/tasks/v1/openapi.json`, and its response contains its time.
-async fn gateway_and_clock(stack: &Stack) -> Vec<Finding> {
-    let Some(url) = stack.settings.url() else {
+async fn gateway_and_clock(url: Option<String>, clock: &dyn Clock) -> Vec<Finding> {
+    let Some(url) = url else {
         return vec![Finding::of("the gateway", Some("its URL is not known. Deploy the stack again".to_owned()))];
     };
     let asked = match HttpRequest::get(format!("{url}/tasks/v1/openapi.json")) {
-        Ok(request) => http_client::downloads().call(request).await.map_err(|error| error.to_string()),
+        Ok(request) => http_client::downloads().call(request).await.map_err(|error| unconnected(&error)),
         Err(error) => Err(error.to_string()),
     };
     match asked {
@@ -216,7 +221,7 @@ async fn gateway_and_clock(stack: &Stack) -> Vec<Finding> {
             let status = answer.status().as_u16();
             let wrong = (status != 200).then(|| format!("it answers with {status}. Check the api handler's log"));
             let there = answer.headers().get("date").and_then(http_date);
-            let here = stack.ports.clock.now();
+            let here = clock.now();
             let skew = there.map_or(Duration::ZERO, |there| here.since(there).max(there.since(here)));
             let off = (skew > MOST_SKEW).then(|| {
                 format!(
@@ -236,7 +241,17 @@ fn http_date(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use tasklane_ports::SystemClock;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_gateway_that_cannot_be_reached_is_a_finding_with_the_reason() {
+        let found = gateway_and_clock(Some("http://127.0.0.1:1".to_owned()), &SystemClock).await;
+        let why =
+            "it cannot be reached: Connection refused (os error 111). Check the domain's DNS record and certificate";
+        assert_eq!(found, [Finding::of("the gateway http://127.0.0.1:1", Some(why.to_owned()))]);
+    }
 
     #[test]
     fn the_date_of_a_response_is_read() {
