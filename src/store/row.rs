@@ -56,7 +56,7 @@ impl Row {
     }
 
     /// Adds an attribute that is stored in another row.
-    pub(super) fn fill(&mut self, name: &str, value: AttributeValue) {
+    pub(super) fn set_read(&mut self, name: &str, value: AttributeValue) {
         self.attributes.insert(name.to_owned(), value);
     }
 

@@ -107,7 +107,7 @@ impl Look {
     }
 
     /// Filters a batch until it is `over` or the list has used up its share.
-    pub(super) async fn at(&mut self, rows: Vec<Row>, over: impl Fn() -> bool) -> Result<Looked, StoreError> {
+    pub(super) async fn examine(&mut self, rows: Vec<Row>, over: impl Fn() -> bool) -> Result<Looked, StoreError> {
         let mut looked = Looked { found: Vec::new(), last: None, is_all: true };
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
@@ -125,7 +125,7 @@ impl Look {
             self.spent += cost;
             looked.last = slice.last().map(id_of).transpose()?;
             if let Some(data) = &self.data {
-                slice = data.fill(slice).await?;
+                slice = data.attach_all(slice).await?;
             }
             let found = if cost <= AT_ONCE { self.inner.look(&slice)? } else { self.elsewhere(slice).await? };
             looked.found.extend(found);
@@ -221,12 +221,12 @@ mod tests {
             THREADS.lock().unwrap().push(thread::current().id());
             decode(row)
         };
-        let looked = look(&long(), decode, &Turns::default()).at(rows(300, 1000), || false).await.unwrap();
+        let looked = look(&long(), decode, &Turns::default()).examine(rows(300, 1000), || false).await.unwrap();
         assert_eq!((looked.found.len(), looked.is_all), (300, true));
         assert!(THREADS.lock().unwrap().iter().all(|id| *id != thread::current().id()));
         THREADS.lock().unwrap().clear();
         // A few small records are not worth another thread.
-        let looked = look("priority=1", decode, &Turns::default()).at(rows(3, 100), || false).now_or_never();
+        let looked = look("priority=1", decode, &Turns::default()).examine(rows(3, 100), || false).now_or_never();
         assert_eq!(looked.unwrap().unwrap().found.len(), 3);
         assert!(THREADS.lock().unwrap().iter().all(|id| *id == thread::current().id()));
     }
@@ -237,7 +237,7 @@ mod tests {
         let other = Arc::clone(&turns.0).acquire_owned().await.unwrap();
         let query = long();
         let mut looks = look(&query, decode, &turns);
-        let mut looked = Box::pin(looks.at(rows(300, 1000), || false));
+        let mut looked = Box::pin(looks.examine(rows(300, 1000), || false));
         assert!(looked.as_mut().now_or_never().is_none());
         // It waits for one slice of another list; a list that arrived meanwhile has a turn between its slices.
         let mut next = Box::pin(Arc::clone(&turns.0).acquire_owned());
@@ -255,13 +255,13 @@ mod tests {
     #[tokio::test]
     async fn a_list_that_used_up_its_share_returns_what_it_found() {
         let mut looks = look(&long(), decode, &Turns::default());
-        let looked = looks.at(rows(40, 300_000), || false).await.unwrap();
+        let looked = looks.examine(rows(40, 300_000), || false).await.unwrap();
         assert!(!looked.is_all);
         let count = looked.found.len();
         assert!((10..20).contains(&count), "{count}");
         assert_eq!(looked.last, Some(looked.found[count - 1].0));
         // The first slice is examined regardless of the time, and nothing more.
-        let looked = look(&long(), decode, &Turns::default()).at(rows(40, 300_000), || true).await.unwrap();
+        let looked = look(&long(), decode, &Turns::default()).examine(rows(40, 300_000), || true).await.unwrap();
         assert_eq!((looked.found.len(), looked.is_all, looked.last.is_some()), (1, false, true));
     }
 }

@@ -54,7 +54,7 @@ impl Listed {
     /// The public forms of rows, in the same order. Data that has not been read yet is read here.
     pub(super) async fn decode_whole(&self, rows: Vec<Row>) -> Result<Vec<Json>, StoreError> {
         let rows = match &self.data {
-            Some(data) => data.fill(rows).await?,
+            Some(data) => data.attach_all(rows).await?,
             None => rows,
         };
         rows.iter().map(self.decode).collect()

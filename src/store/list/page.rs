@@ -224,7 +224,7 @@ impl<'a> InOrder<'a> {
             self.records.extend(self.listed.decode_whole(shown).await?);
             return Ok(Batch::Whole);
         };
-        let looked = look.at(rows, is_over).await?;
+        let looked = look.examine(rows, is_over).await?;
         let mut unread = Vec::new();
         for (_, kept) in looked.found {
             match kept {
@@ -278,7 +278,7 @@ async fn sorted(listed: &Listed, plan: &Plan, query: &Query, now: Timestamp) -> 
     let mut best = Best { keys: &query.sort, kept: Vec::new(), bytes: 0, end };
     let mut matched = 0_u64;
     while let Some(rows) = walk.next(READ_AHEAD).await? {
-        let looked = look.at(rows, is_over).await?;
+        let looked = look.examine(rows, is_over).await?;
         for (id, kept) in looked.found {
             matched += 1;
             match kept {

@@ -71,7 +71,7 @@ impl DataRows {
     }
 
     /// Adds the data to the rows, in the same order. A row whose data no longer exists stays as it is.
-    pub(crate) async fn fill(&self, mut rows: Vec<Row>) -> Result<Vec<Row>, StoreError> {
+    pub(crate) async fn attach_all(&self, mut rows: Vec<Row>) -> Result<Vec<Row>, StoreError> {
         let mut keys = Vec::new();
         for row in &rows {
             if let DataPlace::Apart(id) = missing(row)? {
@@ -89,29 +89,29 @@ impl DataRows {
             if let DataPlace::Apart(id) = missing(row)?
                 && let Some(data) = found.get(&id.to_string())
             {
-                row.fill("data", text(data));
+                row.set_read("data", text(data));
             }
         }
         Ok(rows)
     }
 
     /// Adds the data to a row.
-    pub(super) async fn fill_one(&self, mut row: Row) -> Result<Row, StoreError> {
+    pub(super) async fn attach(&self, mut row: Row) -> Result<Row, StoreError> {
         if let DataPlace::Apart(id) = missing(&row)?
             && let Some((pk, sk)) = self.key_of(id).await?
             && let Some(data) = self.table.get("read the data of the task", &pk, &sk).await?
         {
-            row.fill("data", text(data.text("data")?));
+            row.set_read("data", text(data.text("data")?));
         }
         Ok(row)
     }
 
     /// Adds the data to the row of a claimed Task. This is retried for some seconds, because an error would leave the
     /// Task claimed but not started.
-    pub(super) async fn fill_claimed(&self, row: Row) -> Result<Row, StoreError> {
+    pub(super) async fn attach_to_claimed(&self, row: Row) -> Result<Row, StoreError> {
         let mut pauses = self.table.pauses().take(TRIES - 1);
         loop {
-            let error = match self.fill_one(row.clone()).await {
+            let error = match self.attach(row.clone()).await {
                 Ok(row) => return Ok(row),
                 Err(error) => error,
             };

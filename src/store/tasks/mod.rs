@@ -79,7 +79,7 @@ impl Tasks {
     pub async fn get(&self, id: ObjectId) -> Result<Option<TaskRecord>, StoreError> {
         let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(None) };
         match self.table.get("read the task", &partition, &id.to_string()).await? {
-            Some(row) if !row.is_expired(self.clock.now()) => Ok(Some(row::read(&self.data.fill_one(row).await?)?)),
+            Some(row) if !row.is_expired(self.clock.now()) => Ok(Some(row::read(&self.data.attach(row).await?)?)),
             Some(_) | None => Ok(None),
         }
     }

@@ -60,9 +60,9 @@ impl Tasks {
             change = change.set(name, value);
         }
         match self.table.update("claim the task", &partition, &candidate.id.to_string(), change).await? {
-            Written::Done(Some(row)) => Ok(Some(row::read(&self.data.fill_claimed(row).await?)?)),
+            Written::Done(Some(row)) => Ok(Some(row::read(&self.data.attach_to_claimed(row).await?)?)),
             Written::Refused(Some(row)) if row::attempt(&row)?.as_ref() == Some(&run.attempt) => {
-                Ok(Some(row::read(&self.data.fill_claimed(row).await?)?))
+                Ok(Some(row::read(&self.data.attach_to_claimed(row).await?)?))
             }
             Written::Done(None) | Written::Refused(_) => Ok(None),
         }
