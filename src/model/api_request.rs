@@ -1,4 +1,4 @@
-//! API Requests: the record that each call of an API Function leaves.
+//! API Requests: the records of calls of API Functions.
 
 use std::{fmt, str::FromStr};
 
@@ -26,7 +26,7 @@ pub struct ApiRequest {
     /// The application that the call came through.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub application_id: Option<ApplicationId>,
-    /// The status of the answer, including the service's own errors.
+    /// The status of the response, including the service's own errors.
     pub status_code: u16,
     /// When the call arrived.
     pub timestamp: Timestamp,
@@ -61,14 +61,14 @@ pub enum ApiRequestErrorKind {
     Invocation,
     /// In the code.
     Runtime,
-    /// In what the code answered.
+    /// In the code's response.
     Response,
 }
 
-/// The methods that API Functions take (contract §5).
+/// The methods that API Functions accept (contract §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
-#[schema(description = "The methods that API Functions take.")]
+#[schema(description = "The methods that API Functions accept.")]
 #[allow(missing_docs)]
 pub enum Method {
     Get,
@@ -81,10 +81,10 @@ pub enum Method {
 }
 
 impl Method {
-    /// Every one of them.
+    /// All methods.
     pub const ALL: [Self; 7] = [Self::Get, Self::Post, Self::Put, Self::Delete, Self::Patch, Self::Options, Self::Head];
 
-    /// As it stands in a request line.
+    /// As written in a request line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -104,9 +104,9 @@ impl fmt::Display for Method {
     }
 }
 
-/// A method that API Functions do not take.
+/// A method that API Functions do not accept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a method that an API Function takes")]
+#[error("not a method that API Functions accept")]
 pub struct UnknownMethod;
 
 impl FromStr for Method {

@@ -72,7 +72,7 @@ impl From<Identity> for User {
 pub struct Lineage {
     /// The credential.
     pub id: ObjectId,
-    /// From the oldest to the credential that created this one.
+    /// Its ancestors, from the oldest to the credential that created this one.
     pub ancestors: Vec<ObjectId>,
 }
 
@@ -80,7 +80,8 @@ impl Lineage {
     /// The most ancestors that a credential may have.
     pub const MOST_ANCESTORS: usize = 16;
 
-    /// The ancestors of a credential that this one creates; `None` past [`Lineage::MOST_ANCESTORS`].
+    /// The ancestors of a credential that this one creates; `None` if there would be more than
+    /// [`Lineage::MOST_ANCESTORS`].
     pub fn of_child(&self) -> Option<Vec<ObjectId>> {
         let ancestors: Vec<_> = self.ancestors.iter().copied().chain([self.id]).collect();
         (ancestors.len() <= Self::MOST_ANCESTORS).then_some(ancestors)

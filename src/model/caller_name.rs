@@ -20,7 +20,7 @@ macro_rules! name_type {
         pub struct $name(String);
 
         impl $name {
-            /// Takes 1–128 visible ASCII characters.
+            /// Accepts 1–128 visible ASCII characters.
             pub fn parse(text: impl Into<String>) -> Result<Self, InvalidCallerName> {
                 check(text.into()).map(Self)
             }

@@ -64,7 +64,7 @@ pub struct EntryPoint(String);
 pub struct InvalidEntryPoint;
 
 impl EntryPoint {
-    /// Takes an entry point by Lambda's rule.
+    /// Checks an entry point by Lambda's rule.
     pub fn parse(text: impl Into<String>) -> Result<Self, InvalidEntryPoint> {
         let text = text.into();
         let fits = (1..=128).contains(&text.len()) && !text.chars().any(|c| c.is_whitespace() || c.is_control());

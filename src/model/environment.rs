@@ -18,7 +18,7 @@ pub enum InvalidEnvironment {
     #[error("the environment variable '{0}' is reserved: Lambda sets it itself")]
     Reserved(String),
     /// Too large in total.
-    #[error("the environment variables take {0} bytes, names and values together; Lambda takes at most 4096")]
+    #[error("the environment variables take {0} bytes, names and values together; Lambda accepts at most 4096")]
     TooLarge(usize),
     /// A NUL byte in a value.
     #[error("the environment variable '{0}' has a NUL character in its value")]
@@ -49,10 +49,10 @@ const RESERVED_VARIABLES: &[&str] = &[
 ];
 
 impl Environment {
-    /// The most that Lambda takes, names and values together, in bytes.
+    /// The largest environment that Lambda accepts, in bytes of names and values together.
     pub const MAX_BYTES: usize = 4096;
 
-    /// Takes an environment by Lambda's rules.
+    /// Checks an environment by Lambda's rules.
     pub fn parse(variables: BTreeMap<String, String>) -> Result<Self, InvalidEnvironment> {
         for (name, value) in &variables {
             if RESERVED_VARIABLES.contains(&name.as_str()) {

@@ -2,8 +2,8 @@
 //!
 //! Which error type belongs where: every error that a caller sees is an [`Error`], made by one of its constructors. A
 //! fault of the service itself (the store did not answer, a row does not decode) becomes [`Error::internal`]: its cause
-//! goes to the log through [`Error::cause`] and never into an answer. The ports and the store have their own error types,
-//! which `service` converts to this one.
+//! goes to the log through [`Error::cause`] and never into a response. The ports and the store have their own error
+//! types, which `service` converts to this one.
 
 use std::fmt;
 
@@ -63,7 +63,7 @@ error_kinds! {
     MissingRequiredFields = Some(14), 400, "MISSING_REQUIRED_FIELDS_EXCEPTION";
     /// A field's value breaks its rule.
     FieldFormat = Some(15), 400, "FIELD_FORMAT_EXCEPTION";
-    /// No such thing.
+    /// It does not exist.
     ResourceUnknown = Some(16), 404, "RESOURCE_UNKNOWN_EXCEPTION";
     /// The name is already taken.
     ResourceAlreadyExists = Some(17), 400, "RESOURCE_ALREADY_EXISTS_EXCEPTION";
@@ -109,7 +109,7 @@ error_kinds! {
     InvalidFunctionName = Some(1407), 400, "INVALID_FUNCTION_NAME_EXCEPTION";
     /// No log line was found yet.
     NoTaskLogsFound = Some(1408), 400, "NO_TASK_LOGS_FOUND";
-    /// An API Function returned something that is not an HTTP answer.
+    /// An API Function returned something that is not an HTTP response.
     InvalidApiFunctionResult = Some(1409), 400, "INVALID_API_FUNCTION_RESULT";
     /// The time limit is too long for an API Function.
     ApiFunctionMaximumTimeLimit = Some(1411), 400, "API_FUNCTION_MAXIMUM_TIME_LIMIT";
@@ -169,7 +169,7 @@ impl Error {
         Self::new(ErrorKind::MissingRequiredFields, format!("Required fields are missing: '{list}'."))
     }
 
-    /// No such thing (16): `what` names its kind, such as "function" or "task".
+    /// There is no such record (16): `what` names its kind, such as "function" or "task".
     pub fn unknown(what: &str, which: impl fmt::Display) -> Self {
         Self::new(ErrorKind::ResourceUnknown, format!("There is no {what} '{which}'."))
     }
@@ -189,7 +189,7 @@ impl Error {
         Self::new(ErrorKind::NoPermission, format!("The permission {permission} is required."))
     }
 
-    /// Nobody is logged in (104).
+    /// No user is logged in (104).
     pub fn not_authenticated() -> Self {
         Self::new(ErrorKind::UserNotAuthenticated, "Log in first: the request carries no user's credential.")
     }
@@ -238,7 +238,7 @@ impl Error {
         self.cause.as_deref()
     }
 
-    /// The body of the answer.
+    /// The body of the response.
     pub fn to_body(&self) -> ErrorBody<'_> {
         ErrorBody { code: self.kind.code(), name: self.kind.name(), message: &self.message, details: &self.details }
     }

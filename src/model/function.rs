@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{CodeSha256, Configuration, ExecutionOptions, RetryPolicy, TimeLimit, Timestamp, text::checked_text};
 
-/// A Function, without its code: that lives in Lambda.
+/// A Function, without its code, which only Lambda holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Function {
     /// Unique among all Functions.
@@ -20,7 +20,8 @@ pub struct Function {
     pub enabled: bool,
     /// When a caller last changed it.
     pub update_timestamp: Timestamp,
-    /// The version in Lambda, written together with the configuration: a call sees either the old of both or the new.
+    /// The version in Lambda. It is written together with the configuration, so that a call sees either both old values
+    /// or both new ones.
     pub deployment: Deployment,
     /// Where its due Tasks queue.
     pub lane: Lane,
@@ -105,7 +106,7 @@ pub struct FunctionName(String);
 pub struct InvalidFunctionName;
 
 impl FunctionName {
-    /// Takes a name by this rule.
+    /// Checks a name by this rule.
     pub fn parse(text: impl Into<String>) -> Result<Self, InvalidFunctionName> {
         let text = text.into();
         let fits =
@@ -118,7 +119,7 @@ impl FunctionName {
         format!("{prefix}-{}", self.0)
     }
 
-    /// Whether it fits into Lambda's 64 characters with this prefix.
+    /// Whether it fits into Lambda's 64 characters, together with this prefix.
     pub fn fits_prefix(&self, prefix: &str) -> bool {
         prefix.len() + 1 + self.0.len() <= 64
     }

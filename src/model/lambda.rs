@@ -1,4 +1,4 @@
-//! What AWS Lambda is told, and what it answers.
+//! Requests to AWS Lambda, and their results.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::{
     json::scan::{elements, unescape},
 };
 
-/// The Function that Lambda is to hold.
+/// A Function to deploy to Lambda.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FunctionSpec {
     /// Its name, without the deployment's prefix, which the adapter adds.
@@ -61,14 +61,14 @@ pub struct FunctionError {
     /// Its message.
     #[serde(rename = "errorMessage", default)]
     pub message: String,
-    /// The stack trace, a line each. Never part of an answer to a caller.
+    /// The stack trace, one line each. Never part of a response to a caller.
     #[serde(rename = "stackTrace", alias = "trace", default, skip_serializing_if = "Vec::is_empty")]
     pub trace: Vec<String>,
 }
 
 impl FunctionError {
-    /// Reads an error as a runtime reports it: JSON with `errorType`, `errorMessage` and the stack trace. What it leaves
-    /// out is empty. The report itself is never the message: it could hold a stack trace.
+    /// Reads an error as a runtime reports it: JSON with `errorType`, `errorMessage` and the stack trace. Missing parts
+    /// are empty. The report itself is never the message: it could hold a stack trace.
     pub fn read(report: &[u8]) -> Self {
         const UNREADABLE: &str = "The runtime's report of the error cannot be read.";
         const NO_MESSAGE: &str = "the runtime reported an error without a message";
@@ -113,7 +113,7 @@ pub enum InvokeError {
         /// Its message.
         message: String,
     },
-    /// The connection broke, or no answer came: the code may have run, or may still be running.
+    /// The connection broke, or no response came: the code may have run, or may still be running.
     #[error("the outcome of the run is unknown: {0}")]
     OutcomeUnknown(String),
 }

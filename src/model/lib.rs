@@ -1,7 +1,7 @@
 //! The vocabulary of the service: Function, Task, Schedule, API Request, Caller, and the rules that their values follow.
 //!
-//! The types cannot hold a wrong value: they are parsed at the edge and trusted afterwards. Nothing in this module does
-//! I/O, reads a clock or draws a random number.
+//! The types cannot hold an invalid value: values are parsed at the edge and trusted afterwards. Nothing in this module
+//! does I/O, reads a clock or draws a random number.
 
 #![warn(missing_docs)]
 

@@ -29,7 +29,7 @@ macro_rules! bounded_integer {
             /// The largest value.
             pub const MAX: Self = Self($max);
 
-            /// Takes a number within the bounds.
+            /// Checks that a number is within the bounds.
             pub fn new(number: i64) -> Result<Self, $error> {
                 match <$inner>::try_from(number) {
                     Ok(number) if ($min..=$max).contains(&number) => Ok(Self(number)),
@@ -115,7 +115,7 @@ impl Default for Priority {
 }
 
 impl TimeLimit {
-    /// The longest time that a caller can wait for an answer: direct executions and API Functions (contract §4, §5).
+    /// The longest time that a caller can wait for a result: direct executions and API Functions (contract §4, §5).
     pub const LONGEST_DIRECT: Self = Self(30);
 
     /// The limit as a duration.

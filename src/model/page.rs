@@ -1,4 +1,4 @@
-//! What lists answer with.
+//! Pages of lists.
 
 use std::borrow::Cow;
 
@@ -16,18 +16,18 @@ use super::ObjectId;
 /// A page of a list: `{query, page: {total, offset, limit}, data}` (contract §3).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Page<T> {
-    /// The RQL that was asked, without its leading `?`.
+    /// The RQL of the request, without its leading `?`.
     pub query: String,
-    /// Where in the list this page lies.
+    /// The part of the list that this page holds.
     pub page: PageWindow,
     /// The records.
     pub data: Vec<T>,
 }
 
-/// By hand, because derived schemas of one generic type all bear the same name.
+/// By hand, because the derived schemas of one generic type would all have the same name.
 impl<T: ToSchema> PartialSchema for Page<T> {
     fn schema() -> RefOr<Schema> {
-        let query = ObjectBuilder::new().schema_type(Type::String).description(Some("The RQL that was asked."));
+        let query = ObjectBuilder::new().schema_type(Type::String).description(Some("The RQL of the request."));
         ObjectBuilder::new()
             .description(Some("A page of a list."))
             .property("query", query)
@@ -52,7 +52,7 @@ impl<T: ToSchema> ToSchema for Page<T> {
     }
 }
 
-/// Where in a list a page lies.
+/// The part of a list that a page holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PageWindow {
@@ -66,16 +66,17 @@ pub struct PageWindow {
     pub offset: u64,
     /// How many records a page holds at most.
     pub limit: u64,
-    /// `true` when the list was not looked through: fewer match than the page holds, as far as it was. Absent otherwise.
+    /// `true` when the search ended before the end of the list, with fewer matches than the page could hold. Absent
+    /// otherwise.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub is_partial: Option<bool>,
-    /// Where to go on when the page is partial: the id of the last record that was looked at, as `gt(id,…)`, or `lt(id,…)`
-    /// when the list descends.
+    /// Where to continue when the page is partial: the id of the last record that was read. Ask for `gt(id,…)`, or for
+    /// `lt(id,…)` if the list is descending.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub next: Option<ObjectId>,
 }
 
-/// The answer of a change: `{affectedRecords}`.
+/// The response to a change: `{affectedRecords}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AffectedRecords {

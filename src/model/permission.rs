@@ -1,4 +1,4 @@
-//! What callers may do: the permissions there are, and the set that a credential holds.
+//! Permissions, and the set of them that a credential holds.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -11,7 +11,7 @@ use super::{
     shorten,
 };
 
-/// Hands every permission to another macro, as `variant = name, vocabulary;`: whatever is written once for each
+/// Passes every permission to another macro, as `variant = name, vocabulary;`, so that code with one item for each
 /// permission follows this list.
 #[macro_export]
 macro_rules! permissions {
@@ -55,7 +55,7 @@ macro_rules! permission_enum {
             /// Every permission.
             pub const ALL: [Self; [$($since),*].len()] = [$(Self::$variant),*];
 
-            /// The [`Permission::VOCABULARY`] that introduced it.
+            /// The [`Permission::VOCABULARY`] that added it.
             pub fn since(self) -> u32 {
                 match self {
                     $(Self::$variant => $since,)*
@@ -117,7 +117,7 @@ impl Permissions {
         Self(Permission::ALL.iter().map(|permission| permission.to_string()).collect())
     }
 
-    /// Takes names of 1–128 visible ASCII characters each.
+    /// Accepts names of 1–128 visible ASCII characters each.
     pub fn parse<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Result<Self, InvalidCallerName> {
         names.into_iter().map(|name| caller_name::check(name.into())).collect::<Result<_, _>>().map(Self)
     }
@@ -127,20 +127,20 @@ impl Permissions {
         self.iter().try_for_each(check_known)
     }
 
-    /// The [`Permission::VOCABULARY`] that introduced the youngest of them.
+    /// The [`Permission::VOCABULARY`] that added the newest of them.
     pub fn vocabulary(&self) -> u32 {
         self.iter().filter_map(Permission::named_by).map(Permission::since).max().unwrap_or(1)
     }
 
-    /// Those that were granted when the list of permissions had this [`Permission::VOCABULARY`]: a name that was added
-    /// later was not meant.
+    /// Only those that existed when the list of permissions had this [`Permission::VOCABULARY`]: a name that was added
+    /// later was never granted.
     #[must_use]
     pub fn given_at(self, vocabulary: u32) -> Self {
         let meant = |name: &String| Permission::named_by(name).is_none_or(|known| known.since() <= vocabulary);
         Self(self.0.into_iter().filter(meant).collect())
     }
 
-    /// The first of the other names that is not held here, neither itself nor as the global permission that covers it.
+    /// The first of these names that is not held here, neither itself nor through the global permission that covers it.
     pub fn first_lacking<'a>(&self, others: &'a Self) -> Option<&'a str> {
         others.iter().find(|name| {
             let covered = Permission::named_by(name).is_some_and(|permission| self.hold(permission));
@@ -175,13 +175,13 @@ pub struct UnknownPermission {
 impl UnknownPermission {
     fn hint(&self) -> String {
         if self.name.contains([',', ';', ' ']) {
-            return "; give each permission as a name of its own".to_owned();
+            return "; list each permission separately".to_owned();
         }
         if let Some(suggestion) = self.suggestion {
             return match self.name.split_once(':') {
                 Some((global, _)) if global == suggestion => {
                     format!(
-                        "; only EXECUTE_TASK_FUNCTION and EXECUTE_API_FUNCTION can be given for one Function, so give {suggestion}"
+                        "; only EXECUTE_TASK_FUNCTION and EXECUTE_API_FUNCTION can be granted for one Function, so use {suggestion}"
                     )
                 }
                 _ => format!("; did you mean {suggestion}?"),
@@ -243,9 +243,9 @@ mod tests {
             ("view_tasks", "did you mean VIEW_TASKS?"),
             ("VIEW-TASKS", "did you mean VIEW_TASKS?"),
             ("EXECUTE_TASK_FUNCTIONS:a", "did you mean EXECUTE_TASK_FUNCTION?"),
-            ("VIEW_TASKS,CREATE_TASKS", "a name of its own"),
-            ("VIEW_TASKS,", "a name of its own"),
-            ("VIEW_TASKS:invoices", "so give VIEW_TASKS"),
+            ("VIEW_TASKS,CREATE_TASKS", "each permission separately"),
+            ("VIEW_TASKS,", "each permission separately"),
+            ("VIEW_TASKS:invoices", "so use VIEW_TASKS"),
             ("*", "there are VIEW_TASKS, CREATE_TASKS"),
             ("SOME_FUTURE_PERMISSION", "there are VIEW_TASKS, CREATE_TASKS"),
             ("EXECUTE_TASK_FUNCTION:", ""),

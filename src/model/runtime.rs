@@ -62,7 +62,7 @@ impl Runtime {
         Self(identifier.into())
     }
 
-    /// Whether Lambda takes it for a Function that is created or updated today.
+    /// Whether Lambda accepts it for a Function that is created or updated today.
     pub fn is_offered(&self) -> bool {
         OFFERED.contains(&self.0.as_str())
     }

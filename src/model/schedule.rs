@@ -19,7 +19,7 @@ pub struct Schedule {
     pub function_name: FunctionName,
     /// The `data` that each Task gets.
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "even_null")]
-    // Not an alternative to null, which is one of the values of any JSON.
+    // Not `nullable`: any JSON includes null already.
     #[schema(value_type = Json, required = false)]
     pub data: Option<Json>,
     /// The priority that each Task gets; the Function's default at that time if absent.

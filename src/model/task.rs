@@ -23,7 +23,7 @@ pub struct Task {
     pub status_changed_timestamp: Timestamp,
     /// The Function's input.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    // Not an alternative to null, which is one of the values of any JSON.
+    // Not `nullable`: any JSON includes null already.
     #[schema(value_type = Json, required = false)]
     pub data: Option<Json>,
     /// Strings to find it by.
@@ -190,7 +190,7 @@ pub enum TaskStatus {
     Complete,
     /// It ran and failed, or could not run.
     Failed,
-    /// It ran and failed, and another Task tries again.
+    /// It ran and failed, and another Task retries it.
     Retried,
     /// It will never run.
     Canceled,
@@ -228,7 +228,7 @@ impl fmt::Display for TaskStatus {
     }
 }
 
-/// The string does not name a [`TaskStatus`].
+/// The string is not a [`TaskStatus`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a task status")]
 pub struct UnknownTaskStatus;
@@ -246,14 +246,14 @@ pub struct TaskError {
     /// Where it failed.
     #[serde(rename = "type")]
     pub kind: TaskErrorKind,
-    /// The error's name, as the Function or Lambda gave it: what a retry policy matches.
+    /// The error's name, as the Function or Lambda gave it. A retry policy compares this name.
     pub name: String,
     /// What happened.
     pub message: String,
 }
 
 impl TaskError {
-    /// The error as it is stored and shown: a Function may throw one of several megabytes.
+    /// The error as it is stored and shown. It is shortened, because a Function may throw one of several megabytes.
     #[must_use]
     pub fn shortened(&self) -> Self {
         let (name, message) = cut_error(&self.name, &self.message);

@@ -1,11 +1,10 @@
-//! What the types that hold a checked string have in common.
+//! A macro for types that hold a checked string.
 
-/// Gives a type with a `parse` and a string in it `as_str`, `Display`, and the conversions that serde reads and writes it
-/// with.
+/// Implements `as_str`, `Display` and serde's conversions for a type that holds a string and has a `parse`.
 macro_rules! checked_text {
     ($name:ident, $invalid:ident) => {
         impl $name {
-            /// The text.
+            /// The string.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -65,7 +65,7 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
-    /// The UTC day, such as `20260131`, by which records are partitioned.
+    /// The UTC day, such as `20260131`. Records are partitioned by it.
     pub fn day(self) -> String {
         let printed = self.to_string();
         format!("{}{}{}", &printed[0..4], &printed[5..7], &printed[8..10])
@@ -85,7 +85,7 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
-    /// Takes RFC 3339 with any offset, and a bare date (midnight UTC).
+    /// Accepts RFC 3339 with any offset, and a bare date (midnight UTC).
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
         let written = Pieces::parse(text).map_err(|_| InvalidTimestamp)?;
         let is_date = text.len() == 10 && text.bytes().filter(|b| *b == b'-').count() == 2;

@@ -76,13 +76,13 @@ impl Json {
     }
 }
 
-/// Reads a field for which `null` is a value like any other: for `deserialize_with`, because serde itself treats `null` as
-/// absent.
+/// Reads a field for which `null` is a value like any other. For `deserialize_with`, because serde itself treats `null`
+/// as absent.
 pub fn even_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(deserializer).map(Some)
 }
 
-/// Reads a double exactly: `serde_json` may pick its neighbour.
+/// Reads a double exactly; `serde_json` may return one of its neighbours.
 pub fn exact_f64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Json::deserialize(deserializer)?.as_str().parse().map_err(serde::de::Error::custom)
 }
