@@ -1,5 +1,5 @@
-//! What the service says about itself: the API document, the page made from it, and whether it is up. This stands above
-//! the list of endpoints, because the document describes all of them, these included.
+//! Endpoints about the service itself: the API document, the page made from it, and a health check. They are not in the
+//! list of endpoints, because the document describes all of them, these included.
 
 use std::sync::LazyLock;
 
@@ -27,12 +27,10 @@ use super::{
 static ABOUT: [Group; 2] =
     [Group { below: "/tasks/v1/openapi.json", endpoints: document_endpoints }, Group { below: "", endpoints }];
 
-/// All groups of endpoints.
 pub fn groups() -> impl Iterator<Item = &'static Group> {
     GROUPS.iter().chain(&ABOUT)
 }
 
-/// All endpoints.
 pub fn all() -> Vec<Endpoint> {
     groups().flat_map(|group| (group.endpoints)()).collect()
 }

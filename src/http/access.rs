@@ -42,7 +42,6 @@ pub enum AccessRule {
 
 /// A permission as a type, so that a handler's signature can name it.
 pub trait PermissionType: Send + Sync + 'static {
-    /// The permission.
     const PERMISSION: Permission;
 }
 
@@ -88,21 +87,18 @@ pub struct ByPermissionMode<P> {
 }
 
 impl LoggedIn {
-    /// The caller.
     pub fn identity(&self) -> &Identity {
         &self.0
     }
 }
 
 impl<P> Allowed<P> {
-    /// The caller.
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
 }
 
 impl<P> ByPermissionMode<P> {
-    /// The caller.
     pub fn caller(&self) -> &Caller {
         &self.caller
     }

@@ -1,10 +1,9 @@
-//! What a deployment decides about its HTTP side.
+//! Settings of the HTTP side of a deployment.
 
 use std::time::Duration;
 
 use super::{body::BodyBudget, hosts::Hosts, public_url::PublicUrl};
 
-/// The settings of the HTTP side.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
     /// The URL that clients use, where it differs from what reaches this process (behind a proxy that ends TLS or
@@ -20,7 +19,7 @@ pub struct HttpConfig {
     pub bodies: BodyBudget,
     /// How long a body may take to arrive.
     pub body_patience: Duration,
-    /// How long a response may take before the caller gets error 1. The work itself goes on.
+    /// How long a response may take before the caller gets error 1. The work itself continues.
     pub answer_patience: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What an entry point tells the router about a connection, in the request's extensions.
+//! Facts about a connection that an entry point passes to the router, in the request's extensions.
 
 use std::net::IpAddr;
 

@@ -20,7 +20,6 @@ use super::{
 /// One method of one path.
 #[derive(Clone)]
 pub struct Endpoint {
-    /// The method.
     pub method: Method,
     /// The path as the API document shows it, without a trailing slash: `/tasks/v1/{taskId}/logs`.
     pub path: &'static str,
@@ -85,7 +84,7 @@ impl Endpoint {
         self
     }
 
-    /// Makes the first `{…}` of the path match all the rest of a path, slashes included.
+    /// Makes the first `{…}` of the path match the rest of a path, slashes included.
     pub(super) fn catch_all(mut self) -> Self {
         self.is_catch_all = true;
         self
@@ -101,7 +100,7 @@ impl Endpoint {
         self.access() == AccessRule::PermissionMode(Permission::ExecuteApiFunction)
     }
 
-    /// The part of `path` that stands where the endpoint's path has `{…}`, or an empty string where it has none. `None`
+    /// The part of `path` that matches the `{…}` of the endpoint's path, or an empty string if that has none. `None`
     /// when the path does not match. A trailing slash makes no difference.
     pub(super) fn match_path<'p>(&self, path: &'p str) -> Option<&'p str> {
         let Some((before, template)) = self.path.split_once('{') else {
@@ -130,7 +129,7 @@ impl Endpoint {
         }
     }
 
-    /// Answers a request that was routed here with this value of its path.
+    /// Answers a request that was routed here. `path_value` is the part of its path that matched the `{…}`.
     pub(super) fn serve(
         &self,
         shared: Arc<Shared>,

@@ -20,7 +20,8 @@ pub fn fit(method: &Method, mut response: Response) -> Response {
         Some(0) if is_head => announced.map(|AnnouncedLength(length)| length),
         length => length,
     };
-    // The type is written for the check of the handlers' roles, which takes an unknown `remove` for any of that name.
+    // The type is written out for the check of the handlers' roles, which would take an untyped `remove` for any method
+    // of that name.
     let headers: &mut HeaderMap = response.headers_mut();
     match length {
         Some(length) => headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length)),

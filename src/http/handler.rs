@@ -1,4 +1,4 @@
-//! What runs an endpoint: a handler, and the steps that come before it.
+//! Handlers, and the steps that come before them.
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -22,35 +22,31 @@ use super::{
     params::Params,
 };
 
-/// What all requests share.
+/// State that all requests share.
 pub struct Shared {
-    /// The service.
     pub service: Service,
     /// Identifies callers by their credentials.
     pub authenticator: Arc<Authenticator>,
-    /// The settings.
     pub config: HttpConfig,
-    /// The requests in progress. A request is worked on to its end even when its client hangs up, so that a Function's
-    /// outcome is never lost with a connection; to stop the process, close this and wait for it.
+    /// The requests in progress. Each is completed even if its client hangs up, so that a Function's outcome is never
+    /// lost with a connection. To stop the process, close this and wait for it.
     pub in_flight: TaskTracker,
 }
 
-/// An async function of the service, the caller's access and, optionally, the path and query, and the body. They are
-/// read in this order, and the first error ends the request: access first, the body last.
+/// An async function whose arguments are the service, the caller's access and, optionally, the path and query, and the
+/// body. They are read in this order, and the first error ends the request.
 ///
 /// `M` tells the shapes of such functions apart: without it, the compiler takes the four implementations for
 /// overlapping.
 pub trait Handler<M>: Clone + Send + Sync + 'static {
     /// Who may call.
     type Access: Access;
-    /// What is read from the path and the query.
+    /// The values read from the path and the query.
     type Params: Params;
-    /// What is read from the body.
+    /// The value read from the body.
     type Input: Input;
-    /// The response.
     type Answer: Answer;
 
-    /// Calls the function.
     fn call(
         &self,
         service: Service,
@@ -95,8 +91,8 @@ pub async fn handle<M, H: Handler<M>>(
     handler.call(shared.service.clone(), access, params, input).await?.into_response()
 }
 
-/// Identifies the caller. A form that is part of the signature is read for that; until then its sender is anonymous,
-/// and the form is charged as an anonymous body.
+/// Identifies the caller. If the signature covers a form, the form is read first. Its sender is still anonymous at that
+/// point, so it is charged as an anonymous body.
 async fn authenticate(shared: &Shared, parts: &Parts, body: &mut Incoming, limit: usize) -> Result<Caller> {
     let config = &shared.config;
     if config.public_url.is_none() && is_signed(&parts.headers) {

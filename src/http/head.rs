@@ -7,16 +7,13 @@ use percent_encoding::percent_decode_str;
 
 use super::connection::ClientAddress;
 
-/// Everything of a request except its body.
+/// Everything in a request except its body.
 #[derive(Debug)]
 pub struct Head {
-    /// The method.
     pub method: Method,
-    /// The target as the client sent it: nothing decoded, nothing normalised.
+    /// The target as the client sent it, neither decoded nor normalised.
     pub uri: Uri,
-    /// The headers.
     pub headers: HeaderMap,
-    /// The version of HTTP.
     pub version: Version,
     /// The client's address, if known.
     pub address: Option<IpAddr>,
@@ -37,7 +34,7 @@ impl Head {
         percent_decode_str(&self.path_value).decode_utf8_lossy()
     }
 
-    /// The same as the client sent it.
+    /// The same part, still percent-encoded.
     pub fn raw_path_value(&self) -> &str {
         &self.path_value
     }

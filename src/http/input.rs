@@ -27,7 +27,6 @@ pub trait Input: Sized + Send + 'static {
         Ok(())
     }
 
-    /// Reads it.
     fn read(head: &Head, body: Bytes) -> Result<Self>;
 
     /// Its description in the API document.
@@ -47,7 +46,7 @@ pub trait FromFields: ToSchema + Sized + Send + 'static {
         limits.default
     }
 
-    /// The errors of reading it besides 14 and 15.
+    /// The errors of reading it, besides 14 and 15.
     fn errors() -> Vec<ErrorKind> {
         vec![]
     }

@@ -8,12 +8,12 @@
 //! A request passes through `router` (finds the endpoint), `serve` (time limit, panics, log), `handler` (the steps
 //! above) and the endpoint's function.
 //!
-//! **Errors.** Everything that a caller can get is a [`tasklane_model::Error`]: its kind is a row of the contract, its
-//! message is for the caller, and its cause, if any, is the original error, for the log. Code here makes one where a
-//! request breaks a rule, and passes on those of the service unchanged; `serve` alone turns them into a response
-//! (`answer::error_response`) and a log line. The rules of single values (`InvalidPublicUrl`, those in `model`) are
+//! **Errors.** Every error that a caller sees is a [`tasklane_model::Error`]: its kind is a row of the contract, its
+//! message is for the caller, and its cause, if any, is the original error, for the log. Code here creates one when a
+//! request breaks a rule, and passes on those of the service unchanged. Only `serve` turns them into a response
+//! (`answer::error_response`) and a log line. The rules of single values (`InvalidPublicUrl`, those in `model`) have
 //! types of their own, so that the command line can use them, too. The errors of adapters (`ports`, `store`, the AWS
-//! SDK) never reach this module: the service has turned them into an `Error` whose cause they are.
+//! SDK) never reach this module: the service has turned them into an `Error` and kept them as its cause.
 
 pub mod about;
 pub mod access;

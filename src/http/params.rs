@@ -17,10 +17,9 @@ use super::head::Head;
 
 /// A value that is read from a request's head.
 pub trait Params: Sized + Send + 'static {
-    /// Reads it.
     fn read(head: &Head) -> Result<Self>;
 
-    /// The Function to run, where the request names one, so that access to it can be checked before the body is read.
+    /// The Function to run, if the request names one, so that access to it can be checked before the body is read.
     fn function(&self) -> Option<&str> {
         None
     }
@@ -53,7 +52,6 @@ pub trait Listed: Send + 'static {
 /// The RQL of a list (19).
 #[derive(Debug)]
 pub struct Rql<L> {
-    /// The query.
     pub query: Query,
     list: PhantomData<fn() -> L>,
 }

@@ -119,7 +119,7 @@ impl Routes {
         response
     }
 
-    /// The methods that there are endpoints for at the path, if any.
+    /// The methods of the endpoints at the path, if any.
     fn allow(&self, path: &str) -> Option<HeaderValue> {
         let here = self.group(path).iter().filter(|endpoint| endpoint.match_path(path).is_some());
         let mut methods: Vec<_> = here.map(|endpoint| endpoint.method.as_str()).collect();
@@ -130,10 +130,10 @@ impl Routes {
     }
 }
 
-/// What there is at the path of a request.
+/// The endpoint that a path leads to.
 #[derive(Default)]
 struct Route<'a> {
-    /// The endpoint for the request's method, with the value of its `{…}`.
+    /// The endpoint for the request's method, with the value of its `{…}`; `None` if there is none.
     endpoint: Option<(&'a Endpoint, String)>,
     is_api_function: bool,
 }

@@ -1,6 +1,6 @@
-//! How a request is answered, from its arrival to its line in the log.
+//! Answers a request, from its arrival to its line in the log.
 
-// The clock and the random numbers are for that line alone.
+// The clock and the random numbers are only for that line.
 #![allow(clippy::disallowed_methods)]
 
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
@@ -25,7 +25,7 @@ pub fn refusal(error: Error) -> Response {
 
 /// Answers a request that was routed to `endpoint`, and logs it.
 ///
-/// The work goes on when the client hangs up or the response takes too long, and a panic ends only this request.
+/// The work continues if the client hangs up or the response takes too long, and a panic ends only this request.
 pub async fn answer(shared: Arc<Shared>, endpoint: &Endpoint, request: Request<Body>, path_value: String) -> Response {
     let (span, id) = request_span(request.method(), endpoint.path);
     let started = Instant::now();

@@ -13,7 +13,7 @@ use super::values::FromField;
 /// How deep a body may nest. Responses wrap records in pages, and JSON parsers (serde_json included) stop at 128.
 const MAX_DEPTH: usize = 100;
 
-/// One JSON object, read field by field into values that keep their rules.
+/// A JSON object whose fields are read one by one, each by its own rule.
 ///
 /// Unknown fields are ignored, the last of two equal names wins, and `null` is the same as absent. Every error names
 /// the field by its path from the root of the body, such as `retryPolicy.enabled`.
@@ -61,7 +61,7 @@ impl<'a> Fields<'a> {
         Err(Error::missing_fields(&missing.iter().map(|path| path.as_ref()).collect::<Vec<_>>()))
     }
 
-    /// A field that must be present (14) and keep its rule (15).
+    /// A required field (14) with a rule of its own (15).
     pub fn required<T: FromField>(&self, name: &str) -> Result<T> {
         self.require(&[name])?;
         self.optional(name)?.ok_or_else(|| Error::missing_fields(&[self.path_of(name).as_ref()]))

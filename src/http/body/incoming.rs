@@ -67,7 +67,7 @@ impl Incoming {
                 Err(Error::new(ErrorKind::BodyFormat, message))
             }
         };
-        // It is read to its end, or the rest will not come.
+        // Either the body was read to its end, or the rest will not arrive.
         self.body = None;
         self.whole = read.as_ref().ok().cloned();
         read
@@ -76,9 +76,9 @@ impl Incoming {
 
 /// Why a body was not read to its end.
 enum Trouble {
-    /// It exceeds a limit; the rest of it may still come.
+    /// It exceeds a limit; the rest of it may still arrive.
     Refused(Error),
-    /// The rest of it will not come.
+    /// The rest of it will not arrive.
     Broken(axum::Error),
 }
 

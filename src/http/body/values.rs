@@ -151,7 +151,7 @@ fn string_or_empty(value: &RawValue) -> String {
     string(value).map(Cow::into_owned).unwrap_or_default()
 }
 
-/// The string that a value is. It is borrowed if it contains no escapes, because a Function's code is large.
+/// The value as a string. Borrowed if it contains no escapes, because a Function's code is large.
 fn string(value: &RawValue) -> Option<Cow<'_, str>> {
     value.get().starts_with('"').then(|| unescape(value.get()))
 }

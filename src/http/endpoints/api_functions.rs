@@ -25,7 +25,6 @@ use crate::{
     params::{Name, Params},
 };
 
-/// The endpoints of this resource.
 pub fn endpoints() -> Vec<Endpoint> {
     let methods = [
         (Method::GET, "callApiFunctionByGet"),

@@ -15,7 +15,6 @@ use crate::{
     params::{Id, Listed, Rql, RunLogRql},
 };
 
-/// The endpoints of this resource.
 pub fn endpoints() -> Vec<Endpoint> {
     let endpoints = vec![
         Endpoint::new(Method::GET, "/tasks/v1/apiRequests", "listApiRequests", list)
@@ -29,7 +28,6 @@ pub fn endpoints() -> Vec<Endpoint> {
     endpoints.into_iter().map(|endpoint| endpoint.tag("API Functions")).collect()
 }
 
-/// The list of API Requests.
 #[derive(Debug)]
 pub enum ApiRequests {}
 

@@ -8,7 +8,6 @@ use utoipa::ToSchema;
 
 use crate::{access::LoggedIn, answer::Json, endpoint::Endpoint};
 
-/// The endpoints of this resource.
 pub fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::new(Method::GET, "/users/v1/me", "getMe", me).tag("Callers").summary("Read who the caller is")]
 }

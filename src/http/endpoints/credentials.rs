@@ -17,7 +17,6 @@ use crate::{
     params::{Id, UnreadQuery, WithDescendants},
 };
 
-/// The endpoints of this resource.
 pub fn endpoints() -> Vec<Endpoint> {
     let endpoints = vec![
         Endpoint::new(Method::GET, "/tasklane/v1/credentials", "listCredentials", list)

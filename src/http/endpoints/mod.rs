@@ -15,7 +15,6 @@ use super::endpoint::Endpoint;
 pub struct Group {
     /// The prefix of their paths, in whole segments.
     pub below: &'static str,
-    /// Makes them.
     pub endpoints: fn() -> Vec<Endpoint>,
 }
 

@@ -22,7 +22,6 @@ use crate::{
     params::{Id, Listed, Rql},
 };
 
-/// The endpoints of this resource.
 pub fn endpoints() -> Vec<Endpoint> {
     let endpoints = vec![
         Endpoint::new(Method::GET, "/tasks/v1/schedules", "listSchedules", list)
@@ -40,7 +39,6 @@ pub fn endpoints() -> Vec<Endpoint> {
     endpoints.into_iter().map(|endpoint| endpoint.tag("Schedules")).collect()
 }
 
-/// The list of Schedules.
 #[derive(Debug)]
 pub enum Schedules {}
 

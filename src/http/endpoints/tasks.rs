@@ -21,7 +21,6 @@ use crate::{
     params::{Id, Listed, Rql, RunLogRql},
 };
 
-/// The endpoints of this resource.
 pub fn endpoints() -> Vec<Endpoint> {
     let endpoints = vec![
         Endpoint::new(Method::GET, "/tasks/v1", "listTasks", list)
@@ -43,7 +42,6 @@ pub fn endpoints() -> Vec<Endpoint> {
     endpoints.into_iter().map(|endpoint| endpoint.tag("Tasks")).collect()
 }
 
-/// The list of Tasks.
 #[derive(Debug)]
 pub enum Tasks {}
 

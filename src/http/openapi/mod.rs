@@ -39,7 +39,7 @@ pub const TAGS: [(&str, &str); 7] = [
 #[schema(as = Error, description = "An error: what went wrong, where, and what to do about it.")]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorDescription {
-    /// The code of the error, for programs; ENDPOINT_EXCEPTION and PAYLOAD_TOO_LARGE_EXCEPTION have none.
+    /// The code of the error, for programs. Some errors have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<u16>,
     /// The name of the error.
@@ -64,7 +64,7 @@ pub struct RuntimeErrorDescription {
     message: &'static str,
 }
 
-/// The document of these operations: the path and the method of each, and its description.
+/// The document of these operations, each with its path, method and description.
 pub fn document_of<'a>(operations: impl Iterator<Item = (&'static str, HttpMethod, &'a Description)>) -> OpenApi {
     let mut schemas = Schemas::new();
     reference::<ErrorDescription>(&mut schemas);

@@ -26,8 +26,8 @@ pub struct Description {
     pub access: AccessRule,
     /// The name of the `{…}` in its path, or an empty string.
     pub path_name: &'static str,
-    /// Describes what is read and answered, given `path_name`. Called only when somebody asks for the document, because
-    /// it takes longer than the rest of a handler's start.
+    /// Describes the input and the response, given `path_name`. Called only when the document is requested, because it
+    /// takes longer than the rest of a handler's start.
     pub types: fn(&str, &mut Schemas) -> Types,
     /// The errors besides those of its access check.
     pub errors: Vec<ErrorKind>,
@@ -35,19 +35,15 @@ pub struct Description {
     pub summary: String,
     /// Details.
     pub about: Option<String>,
-    /// The group.
     pub tag: &'static str,
-    /// Whether it is deprecated.
     pub deprecated: bool,
 }
 
-/// What is read and answered, as OpenAPI types.
+/// The input and the response, as OpenAPI types.
 pub struct Types {
     /// The parameters in the path and the query.
     pub parameters: Vec<Parameter>,
-    /// The body of the request.
     pub request_body: Option<RequestBody>,
-    /// The response.
     pub response: Response,
 }
 

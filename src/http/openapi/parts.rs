@@ -1,4 +1,4 @@
-//! What the whole document and the description of one endpoint have in common.
+//! Parts that the whole document and the description of one endpoint share.
 
 use std::collections::BTreeMap;
 

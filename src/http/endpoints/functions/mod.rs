@@ -24,7 +24,6 @@ use crate::{
     params::{FunctionLogRql, Name, UnreadQuery},
 };
 
-/// The endpoints of this resource.
 pub fn endpoints() -> Vec<Endpoint> {
     const ONE: &str = "/tasks/v1/functions/{functionName}";
     let endpoints = vec![
