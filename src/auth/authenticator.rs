@@ -20,7 +20,6 @@ use super::{
     oidc::{self, Issuer},
 };
 
-/// Identifies callers by their credentials.
 pub struct Authenticator {
     source: Arc<dyn CredentialSource>,
     secrets: Arc<dyn SecretBox>,
@@ -32,7 +31,6 @@ pub struct Authenticator {
     guesses: Guesses,
 }
 
-/// The settings of an [`Authenticator`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AuthSettings {
     /// How long a credential is used without reading it again, and so how long it may work after its revocation. At most
@@ -124,8 +122,8 @@ impl Authenticator {
         result
     }
 
-    /// Whether the signature can only be valid together with the form in the body (RFC 5849 §3.4.1.3.1), which then has to
-    /// be read. True only for known consumers and current requests: the server waits for no other body.
+    /// Whether the signature may cover a form in the body (RFC 5849 §3.4.1.3.1), which then has to be read. True only
+    /// for known consumers and current requests; for others, the server does not wait for the body.
     pub async fn needs_form(&self, request: &RequestParts<'_>) -> bool {
         let Ok(Shown::Signature(header)) = Shown::by(request.headers) else { return false };
         let now = self.clock.now();
@@ -150,7 +148,7 @@ impl Authenticator {
             Shown::Nothing | Shown::Token(_) => None,
         };
         match kind {
-            // The consumer is guessed, too, so only the address identifies the sender.
+            // The consumer may be guessed, too, so only the address identifies the sender.
             ErrorKind::OauthKey | ErrorKind::AccessTokenUnknown => {
                 self.guesses.count(address, None, &*self.clock).await
             }

@@ -27,7 +27,6 @@ impl<K: Eq + Hash, V> Cache<K, V> {
         entries.get(key)?.fresh(self.keep, now).cloned()
     }
 
-    /// Keeps a value.
     pub fn put(&self, key: K, value: Arc<V>, now: Timestamp) {
         if self.keep.is_zero() {
             return;

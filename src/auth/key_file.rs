@@ -1,4 +1,4 @@
-//! A secret box whose key is a file: what one machine uses where AWS has KMS.
+//! A secret box whose key is in a file: one machine uses it in place of AWS KMS.
 
 use std::{
     fs, io,
@@ -14,12 +14,12 @@ use tasklane_ports::{PortError, PortFuture};
 
 use super::{Sealed, SecretBox};
 
-/// What every sealed secret begins with: the form of what follows, a nonce and AES-256-GCM's ciphertext and tag.
+/// The first byte of every sealed secret. It stands for this format: a nonce, then AES-256-GCM's ciphertext and tag.
 const FORM: u8 = 1;
 const NONCE_BYTES: usize = 12;
 const KEY_BYTES: usize = 32;
 
-/// Seals with AES-256-GCM. A nonce is 96 random bits, good for some billions of secrets.
+/// Seals with AES-256-GCM. A nonce is 96 random bits, which is enough for some billions of secrets.
 pub struct KeyFile {
     cipher: Aes256Gcm,
 }
@@ -27,30 +27,28 @@ pub struct KeyFile {
 /// Why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// It cannot be read or written.
+    /// The file cannot be read or written.
     #[error("the key file {path}: {cause}")]
     Io {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         cause: io::Error,
     },
-    /// It is no key.
+    /// It does not contain a key.
     #[error("the key file {0} does not hold 64 hexadecimal digits; secrets sealed with its key are lost without it")]
     Malformed(PathBuf),
     /// Others on this machine can read it.
     #[error("the key file {0} can be read by others on this machine; run chmod 600 on it")]
     Exposed(PathBuf),
-    /// There are no random numbers to make one of.
-    #[error("the operating system gives no random numbers")]
+    /// There are no random numbers to create a key from.
+    #[error("the operating system provides no random numbers")]
     NoRandomNumbers,
 }
 
 impl KeyFile {
-    /// The box of this key file, which is created, readable by its owner only, when there is none.
+    /// The box of this key file. If the file does not exist, it is created, readable by its owner only.
     ///
-    /// When several processes do this at once, all of them end up with the same key.
+    /// If several processes do this at once, all of them end up with the same key.
     pub fn open_or_create(path: &Path) -> Result<Self, KeyFileError> {
         let failed = |cause| KeyFileError::Io { path: path.to_owned(), cause };
         loop {
@@ -61,7 +59,7 @@ impl KeyFile {
             }
             match create(path)? {
                 Ok(()) => {}
-                // Another process was faster: its key is the key.
+                // Another process was faster, so its key is used.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failed(error)),
             }
@@ -87,7 +85,7 @@ impl KeyFile {
         Self { cipher: Aes256Gcm::new(&key.into()) }
     }
 
-    /// A box whose key is forgotten with it.
+    /// A box whose key is in memory only.
     #[cfg(test)]
     #[allow(clippy::disallowed_methods)]
     pub fn ephemeral() -> Self {
@@ -97,8 +95,9 @@ impl KeyFile {
     }
 }
 
-/// Writes a new key beside the file, whole, and only then gives it its name; never over a key that is there.
-// A key must be secret whatever the rest of the process is given as its Chance.
+/// Writes a new key to a file beside it and links that to the name only when it is complete. Never replaces an existing
+/// key.
+// A key must be secret, whichever Chance the rest of the process uses.
 #[allow(clippy::disallowed_methods)]
 fn create(path: &Path) -> Result<io::Result<()>, KeyFileError> {
     let mut key = [0; KEY_BYTES];
@@ -108,7 +107,7 @@ fn create(path: &Path) -> Result<io::Result<()>, KeyFileError> {
     let draft = path.with_extension(format!("{}.new", hex::encode(suffix)));
     let written = write_private(&draft, format!("{}\n", hex::encode(key)).as_bytes());
     let named = written.and_then(|()| fs::hard_link(&draft, path));
-    // The draft may never have come about.
+    // The draft may not exist.
     let _ = fs::remove_file(&draft);
     Ok(named)
 }
@@ -127,7 +126,7 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 impl SecretBox for KeyFile {
-    // A nonce that comes twice gives the key away.
+    // A nonce that is used twice gives the key away.
     #[allow(clippy::disallowed_methods)]
     fn seal<'a>(&'a self, secret: &'a [u8], context: &'a str) -> PortFuture<'a, Result<Sealed, PortError>> {
         Box::pin(async move {

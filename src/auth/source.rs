@@ -10,7 +10,7 @@ use super::Sealed;
 /// The two secrets that OAuth 1.0a's HMAC needs are sealed; of the access token only the hash is stored.
 #[derive(Clone, Debug)]
 pub struct StoredCredential {
-    /// The id, which `credentials revoke` takes.
+    /// The id, as `credentials revoke` expects it.
     pub id: ObjectId,
     /// The user that it stands for, and their permissions.
     pub identity: Identity,
@@ -28,7 +28,7 @@ pub struct StoredCredential {
     /// The user who created it; `None` for an administrator's credential, and for one made by a version that did not record
     /// the creator.
     pub created_by_user_id: Option<UserId>,
-    /// The credentials that it descends from; see [`Lineage::ancestors`].
+    /// The credentials that it descends from. See [`Lineage::ancestors`].
     pub ancestors: Vec<ObjectId>,
 }
 

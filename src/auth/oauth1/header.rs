@@ -5,15 +5,12 @@ use percent_encoding::percent_decode_str;
 /// The parsed header. Its signature has not been checked yet.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct OAuthHeader {
-    /// `oauth_consumer_key`.
     pub consumer_key: String,
     /// `oauth_token`; `None` if it is absent or empty: no user is logged in.
     pub token: Option<String>,
-    /// `oauth_signature`.
     pub signature: String,
     /// `oauth_timestamp`, in seconds since 1970.
     pub timestamp: i64,
-    /// `oauth_nonce`.
     pub nonce: String,
     /// Every signed parameter: all but `realm` and `oauth_signature`.
     pub signed: Vec<(String, String)>,

@@ -119,7 +119,6 @@ fn decode(text: &str) -> String {
     }
 }
 
-/// `a` followed by `b`.
 fn combine(a: Value, b: Value) -> Value {
     match a {
         Value::Object(mut object) if object.overflow.is_some() => {

@@ -16,7 +16,6 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// The secrets that a signature is made with.
 pub(crate) struct Secrets<'a> {
-    /// The consumer secret.
     pub consumer: &'a [u8],
     /// The token secret; empty without a token.
     pub token: &'a [u8],
@@ -26,7 +25,7 @@ pub(crate) struct Secrets<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Signed<'a> {
     pub method: &'a str,
-    /// The absolute URL as the client used it.
+    /// The absolute URL, as the client used it.
     pub url: &'a str,
     /// The body, if it is a form that was read.
     pub form: Option<&'a [u8]>,

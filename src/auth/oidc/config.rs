@@ -1,4 +1,4 @@
-//! Which tokens of which issuer are accepted.
+//! The issuer whose tokens are accepted, and the tokens that are.
 
 use std::{fmt, str::FromStr};
 
@@ -61,12 +61,11 @@ impl OidcConfig {
         &self.issuer
     }
 
-    /// A token must be for one of these.
+    /// A token must be for one of these audiences.
     pub fn audiences(&self) -> &[String] {
         &self.audiences
     }
 
-    /// The claim that lists permissions.
     pub fn permissions_claim(&self) -> &str {
         &self.permissions_claim
     }

@@ -1,4 +1,4 @@
-//! An issuer and the keys that it published last.
+//! An issuer, and the keys that it published last.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,8 +16,8 @@ use super::{
     token::Token,
 };
 
-/// Older keys are fetched again before they are used. So a key that its issuer withdrew is accepted no longer than this
-/// while the issuer can be reached.
+/// Older keys are fetched again before they are used. So a key that its issuer has withdrawn is not accepted longer
+/// than this, as long as the issuer can be reached.
 const FRESH_FOR: Duration = Duration::from_secs(10 * 60);
 /// Older keys are not used at all, even if the issuer cannot be reached. Until then its tokens stay valid.
 const USABLE_FOR: Duration = Duration::from_secs(6 * 60 * 60);
