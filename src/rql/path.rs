@@ -24,7 +24,7 @@ impl FieldPath {
         self.0.is_empty()
     }
 
-    /// Whether this is the path that is written so, with dots.
+    /// Whether this path is written like this, with dots.
     pub fn is(&self, dotted: &str) -> bool {
         let mut steps = self.0.iter();
         dotted.split('.').all(|step| steps.next().is_some_and(|own| own == step)) && steps.next().is_none()
@@ -35,7 +35,7 @@ impl FieldPath {
         &self.0
     }
 
-    /// This path continued by the other.
+    /// This path, followed by the other.
     pub fn join(&self, below: &Self) -> Self {
         Self(self.0.iter().chain(&below.0).cloned().collect())
     }

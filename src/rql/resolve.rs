@@ -37,7 +37,7 @@ struct Resolver<'s> {
 }
 
 impl Resolver<'_> {
-    /// Conditions are collected; of every other operator the last one wins.
+    /// Conditions are collected; for every other operator, the last one wins.
     fn top_level(&mut self, term: &Term<'_>) -> Result<(), Fault> {
         match term {
             // The SDK's `intermediate()` wraps a query of several operators in it.
@@ -95,8 +95,8 @@ impl Resolver<'_> {
                 let path = path(*field)?;
                 let known = self.schema.field(&base.join(&path));
                 let values = match values.as_slice() {
-                    // The SDK's builder writes an empty list like this. Where a string can stand it may also be one empty
-                    // string, which seldom differs from an empty list.
+                    // The SDK's builder writes an empty list like this. If the field can hold strings, it is read as
+                    // one empty string, which seldom differs from an empty list.
                     [only] if only.text.is_empty() && !holds_text(known.kind) => Vec::new(),
                     values => values
                         .iter()

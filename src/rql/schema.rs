@@ -14,7 +14,7 @@ pub struct Schema {
 pub struct Field {
     /// The dotted path.
     pub name: &'static str,
-    /// What kind of value it holds.
+    /// The kind of value that it holds.
     pub kind: FieldKind,
     /// Whether a record may lack the field. Only then `null` means "absent" rather than the string.
     pub optional: bool,

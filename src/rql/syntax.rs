@@ -360,7 +360,7 @@ fn comparison(name: &str) -> Option<Comparison> {
     }
 }
 
-/// `(`, what stands within, `)`.
+/// `(`, the content, `)`.
 fn nested<'a, T>(input: &mut Input<'a>, within: impl FnOnce(&mut Input<'a>) -> Parsed<T>) -> Parsed<T> {
     let opened = input.current_token_start();
     input.next_token();
@@ -404,7 +404,7 @@ fn array<'a>(input: &mut Input<'a>) -> Parsed<Vec<Word<'a>>> {
     if input.peek_token() == Some(')') { Ok(Vec::new()) } else { list(input) }
 }
 
-/// Values `a,b,…` up to what cannot be part of them; nothing at all is one empty value.
+/// Values `a,b,…`, up to the first character that cannot be part of one. An empty text is one empty value.
 fn list<'a>(input: &mut Input<'a>) -> Parsed<Vec<Word<'a>>> {
     let mut values = vec![value(input)?];
     while input.peek_token() == Some(',') {
@@ -414,7 +414,7 @@ fn list<'a>(input: &mut Input<'a>) -> Parsed<Vec<Word<'a>>> {
     Ok(values)
 }
 
-/// Words `a,b,…` that are no values: fields, the numbers of `limit`.
+/// Words `a,b,…` that are not values: fields, or the numbers of `limit`.
 fn words<'a>(input: &mut Input<'a>) -> Vec<Word<'a>> {
     let mut words = vec![word(input)];
     while input.peek_token() == Some(',') {
@@ -436,7 +436,7 @@ fn word<'a>(input: &mut Input<'a>) -> Word<'a> {
     Word { at, text: input.next_slice(length) }
 }
 
-/// A word where an operator may follow: it also ends at one.
+/// A word that an operator may follow, and that therefore also ends at one.
 fn name<'a>(input: &mut Input<'a>) -> Parsed<Word<'a>> {
     let at = input.current_token_start();
     let rest: &str = &input.input;
@@ -450,8 +450,8 @@ fn name<'a>(input: &mut Input<'a>) -> Parsed<Word<'a>> {
     Ok(Word { at, text: input.next_slice(length) })
 }
 
-/// Counts one more condition, or one more value that a field is compared with. Everything else is bounded by the length of
-/// the text alone.
+/// Adds one more condition, or one more value that a field is compared with, to the total. Everything else is bounded
+/// by the length of the text alone.
 fn count(input: &mut Input<'_>) -> Parsed<()> {
     input.state.terms += 1;
     if input.state.terms <= MAX_TERMS {
