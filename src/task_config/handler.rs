@@ -9,14 +9,14 @@ use tasklane_model::{EntryPoint, Environment, Runtime, RuntimeFamily};
 
 use super::Problem;
 
-/// Variables that let a handler be somewhere else, or be another one.
+/// Variables that can move the handler or replace it.
 const REDIRECTING: [&str; 3] = ["AWS_LAMBDA_EXEC_WRAPPER", "NODE_PATH", "PYTHONPATH"];
 
 /// Where Lambda unpacks the code.
 const TASK_ROOT: &str = "/var/task/";
 
-/// The problem that no file in the folder can be the handler's. Only Node.js and Python name a file in their entry points.
-/// An entry point that is wrong in another way is left to the runtime, whose error says what is wrong with it.
+/// The problem, if no file in the folder can be the handler's. Only Node.js and Python name a file in their entry
+/// points. An entry point that is wrong in another way is left to the runtime, whose error explains it.
 pub(super) fn missing(
     folder: &Path,
     entry_point: &EntryPoint,

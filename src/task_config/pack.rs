@@ -23,7 +23,7 @@ const MAX_UNPACKED_BYTES: u64 = 250 * 1024 * 1024;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Package {
     pub zip: Bytes,
-    /// Its hash: two packages of the same files have the same.
+    /// Its hash. Two packages of the same files have the same one.
     pub code_sha256: CodeSha256,
 }
 
@@ -40,7 +40,7 @@ pub enum PackError {
     Unreadable { path: PathBuf, cause: std::io::Error },
     #[error("{} holds no files", .0.display())]
     Empty(PathBuf),
-    /// A symbolic link that leads out of the folder. On Lambda, nothing will be there.
+    /// A symbolic link that leads out of the folder. On Lambda, its target would not exist.
     #[error(
         "{} is a symbolic link to {}, outside of the code folder: put the files themselves there \
          (with npm workspaces: bundle, or `npm install --install-links`)",
@@ -51,7 +51,7 @@ pub enum PackError {
         /// The link's target as written.
         target: PathBuf,
     },
-    /// A name that is not UTF-8, which not every system reads the same.
+    /// A name that is not UTF-8. Not every system reads such a name in the same way.
     #[error("{} has a name that is not UTF-8", .0.display())]
     Name(PathBuf),
     /// A socket, a pipe or a device.
