@@ -24,7 +24,7 @@ pub struct Seen {
     pub method: String,
     /// With the query, undecoded.
     pub target: String,
-    /// The header of that name; empty without one.
+    /// The `Authorization` header; empty without one.
     pub authorization: String,
     /// Null without one.
     pub body: Value,
@@ -77,7 +77,7 @@ impl Server {
         &self.address
     }
 
-    /// A client with a token, which waits for nothing between its tries.
+    /// A client with a token that does not pause between its tries.
     pub fn client(&self) -> Client {
         self.client_with(Credential::Bearer(Secret::new("s3cret-token")))
     }

@@ -24,9 +24,9 @@ pub struct Client {
     retry_delays: Vec<Duration>,
 }
 
-/// The time limit for a response that the service has at hand.
+/// The time limit for a response that does not depend on a Function.
 pub(super) const QUICK: Duration = Duration::from_secs(30);
-/// The time limit for a response that a Function makes: 30 s, and its cold start.
+/// The time limit for a response that waits for a Function: 30 s, and its cold start.
 pub(super) const EXECUTION: Duration = Duration::from_secs(90);
 /// The time limit for an upload and its processing.
 pub(super) const UPLOAD: Duration = Duration::from_secs(600);

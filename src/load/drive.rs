@@ -1,4 +1,4 @@
-//! Making the calls.
+//! Makes the calls.
 
 use std::{
     sync::{
@@ -14,8 +14,7 @@ use super::Report;
 
 /// One connection.
 pub trait Caller: Send + 'static {
-    /// Makes one call and waits for the response. An error is a few words that say what went wrong; equal errors are counted
-    /// together.
+    /// Makes one call and waits for the response. An error is a short description; equal errors are counted together.
     fn call(&mut self) -> impl Future<Output = Result<(), String>> + Send;
 }
 

@@ -1,9 +1,9 @@
-//! Load generation: connections that each make one call after the other, and a report of the calls.
+//! Load generation: connections that each make one call after another, and a report of the calls.
 //!
 //! `tasklane bench` and the benchmarks share it, so that a user's figures and ours come from the same tool. It does not
-//! know what a call does.
+//! know what the calls do.
 
-// It measures.
+// A load generator measures real time.
 #![allow(clippy::disallowed_methods)]
 
 mod drive;

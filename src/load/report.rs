@@ -46,7 +46,7 @@ impl Report {
     }
 
     /// Successful calls per second.
-    #[allow(clippy::cast_precision_loss)] // a figure to look at
+    #[allow(clippy::cast_precision_loss)] // a figure for people, which need not be exact
     pub fn rate(&self) -> f64 {
         if self.took.is_zero() { 0.0 } else { self.succeeded() as f64 / self.took.as_secs_f64() }
     }

@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// Work that waits to be let go on, and what it says then.
+    /// Work that waits for a notification, and a receiver that hears when it is done.
     fn work(go_on: &Arc<Notify>) -> (impl Future<Output = u8> + Send + 'static, oneshot::Receiver<()>) {
         let (done, is_done) = oneshot::channel();
         let go_on = Arc::clone(go_on);

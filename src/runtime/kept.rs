@@ -1,10 +1,10 @@
-//! A value that was read a moment ago and may be used again for a while.
+//! A value that was read recently and may be used again for a while.
 
 use std::time::Duration;
 
 use tasklane_model::Timestamp;
 
-/// A value and the time at which it was read.
+/// A value, and the time at which it was read.
 #[derive(Clone, Debug)]
 pub struct Kept<T> {
     value: T,

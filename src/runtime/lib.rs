@@ -1,4 +1,4 @@
-//! Small building blocks of the asynchronous runtime, which know nothing of Tasks or Functions.
+//! Small building blocks for asynchronous code, which know nothing of Tasks or Functions.
 
 pub mod backoff;
 pub mod detach;

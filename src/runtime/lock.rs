@@ -1,9 +1,9 @@
-//! A lock that outlives the panic of a holder.
+//! A lock that survives a panic of its holder.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-/// A mutex without poisoning, for values that are whole between any two statements that change them. A panic ends the one
-/// request that panicked; with a poisoned mutex, it would end every later one that needs the value.
+/// A mutex without poisoning, for values that are consistent between any two statements that change them. A panic ends
+/// only the request that panicked; with a poisoned mutex, it would end every later one that needs the value.
 #[derive(Debug, Default)]
 pub struct Lock<T>(Mutex<T>);
 

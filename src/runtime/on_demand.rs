@@ -8,8 +8,8 @@ use std::{
 
 type Make<T> = Box<dyn FnOnce() -> T + Send>;
 
-/// A value that is made on first use. Each client of an AWS service brings the whole table of AWS's regions and endpoints,
-/// and a handler needs only one or two of seven at its start. Clones share the value.
+/// A value that is made on first use. Each client of an AWS service brings the whole table of AWS's regions and
+/// endpoints, and at its start a handler needs only one or two of seven clients. Clones share the value.
 pub struct OnDemand<T>(Arc<LazyLock<T, Make<T>>>);
 
 impl<T> OnDemand<T> {
