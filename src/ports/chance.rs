@@ -17,7 +17,8 @@ pub struct SystemChance;
 
 impl Chance for SystemChance {
     fn fill(&self, bytes: &mut [u8]) {
-        // Without random numbers no id and no token is safe, so the process cannot continue. Elsewhere they come from here.
+        // Without random numbers no id and no token is safe, so the process cannot continue. Every other place gets its
+        // random numbers from here.
         #[allow(clippy::expect_used, clippy::disallowed_methods)]
         getrandom::fill(bytes).expect("the operating system provides random numbers");
     }

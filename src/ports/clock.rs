@@ -19,7 +19,7 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    // Every other clock comes from here.
+    // Every other place gets the time from here.
     #[allow(clippy::disallowed_methods)]
     fn now(&self) -> Timestamp {
         Timestamp::saturating_from_millis(jiff::Timestamp::now().as_millisecond())

@@ -22,9 +22,9 @@ pub trait Lambda: Send + Sync {
         current: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>>;
 
-    /// Drops `replaced`, which no record names any more, and earlier deployments, once no run that was started with them
-    /// can still be in progress; callers who read the record a moment ago may still start one. A deployment that was
-    /// repeated meanwhile stays. A failure here costs storage, never correctness.
+    /// Drops `replaced`, which no record names any more, and earlier deployments, once no run that was started with
+    /// them can still be in progress. Callers who read the record a moment ago may still start one. A deployment that
+    /// was repeated meanwhile stays. A failure here costs storage, never correctness.
     fn retire<'a>(
         &'a self,
         function: &'a FunctionName,

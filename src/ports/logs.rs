@@ -32,9 +32,9 @@ pub struct RunLogQuery<'a> {
     pub request_id: Option<&'a str>,
     /// The start of the run.
     pub from: Timestamp,
-    /// Only lines that are not older than this. Unlike the other two, it comes from the clock that stamps the lines.
+    /// Only lines that are not older than this. Unlike `from` and `to`, it comes from the clock that stamps the lines.
     pub since: Option<Timestamp>,
-    /// A moment by which the run had certainly ended; no line is younger.
+    /// A time by which the run had certainly ended; no line is newer.
     pub to: Timestamp,
     /// The page of lines.
     pub page: LogPage,

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 /// The extension's name.
 pub const NAME: &str = "after-answers";
 
-/// Keeps the process awake after each response until its work is done and its slots are given back.
+/// Keeps the process awake after each response until its work is done and its slots are returned.
 #[derive(Clone)]
 pub struct AfterAnswers {
     answered: Arc<Notify>,
@@ -34,7 +34,7 @@ impl AfterAnswers {
                     let Err(error) = work.after_invocations(extension).await;
                     tracing::error!(%error, "the process no longer stays awake for work after responses");
                 }
-                // Emulators have no extensions, and do not freeze processes either.
+                // Emulators have no extensions, and never freeze processes.
                 Err(error) => {
                     tracing::warn!(%error, "no extensions here: work that is frozen after a response continues with the next one");
                     loop {
