@@ -1,4 +1,4 @@
-//! Chance that is the same each time: everything random in a run comes from its seed.
+//! Repeatable random numbers: everything random in a run comes from its seed.
 
 use std::{
     ops::RangeInclusive,
@@ -7,19 +7,19 @@ use std::{
 
 use tasklane_ports::Chance;
 
-/// SplitMix64: small, and good enough to choose faults by.
+/// SplitMix64: small, and good enough to choose faults.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// From a seed; seeds that lie side by side have nothing in common.
+    /// Neighbouring seeds give unrelated numbers.
     pub fn new(seed: u64) -> Self {
         let mut rng = Self(seed ^ 0x5851_F42D_4C95_7F2D);
         rng.next();
         Self(rng.next())
     }
 
-    /// 64 bits.
+    /// The next 64 bits.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -28,33 +28,32 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`; 0 when there is none.
+    /// A number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 { 0 } else { self.next() % bound }
     }
 
-    /// A number of the range.
+    /// A number in the range.
     pub fn within(&mut self, range: RangeInclusive<u64>) -> u64 {
         range.start() + self.below(range.end() - range.start() + 1)
     }
 
-    /// Whether something happens that happens `per_mille` times in a thousand.
+    /// True `per_mille` times in a thousand.
     pub fn odds(&mut self, per_mille: u64) -> bool {
         per_mille > 0 && self.below(1000) < per_mille
     }
 
-    /// One of them.
+    /// One of these values.
     pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         let index = usize::try_from(self.below(of.len() as u64)).unwrap_or(0);
         of[index]
     }
 }
 
-/// [`Chance`] of the product, from a seed.
+/// The product's [`Chance`], from a seed.
 pub struct SeededChance(Mutex<Rng>);
 
 impl SeededChance {
-    /// Draws from `rng`.
     pub fn new(rng: Rng) -> Self {
         Self(Mutex::new(rng))
     }

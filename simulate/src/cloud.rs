@@ -1,4 +1,4 @@
-//! What Lambda knows: the Functions that are deployed, and every run.
+//! The state of Lambda: the deployed Functions, and every run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +7,12 @@ use tasklane_model::ObjectId;
 
 use crate::journal::LifeId;
 
-/// What Lambda knows.
+/// The state of Lambda.
 #[derive(Default)]
 pub struct Cloud {
-    /// The Functions that are deployed, with how many times they were.
+    /// The deployed Functions, each with its number of deployments.
     pub deployed: BTreeMap<String, u64>,
-    /// Every run, in the order in which they began.
+    /// Every run, in the order of their beginnings.
     pub runs: Vec<Run>,
 }
 
@@ -21,22 +21,20 @@ pub struct Cloud {
 pub struct Run {
     /// The Task that it is for.
     pub task: ObjectId,
-    /// The Function.
     pub function: String,
-    /// Who asked for it.
+    /// The process that requested it.
     pub by: LifeId,
     /// When it began, in milliseconds since the start.
     pub began: i64,
     /// When it ended.
     pub ended: Option<i64>,
-    /// When its caller was told how it ended.
+    /// When its caller learned the outcome.
     pub told: Option<i64>,
-    /// The Task as the Function saw it.
+    /// The Task, as the Function received it.
     pub event: Value,
 }
 
 impl Cloud {
-    /// The runs in progress.
     pub fn in_flight(&self) -> impl Iterator<Item = &Run> {
         self.runs.iter().filter(|run| run.ended.is_none())
     }
@@ -49,7 +47,7 @@ impl Cloud {
     }
 }
 
-/// The Tasks that ran, each once.
+/// The Tasks that ran, without duplicates.
 pub fn ran(runs: &[Run]) -> BTreeSet<ObjectId> {
     runs.iter().map(|run| run.task).collect()
 }

@@ -1,6 +1,6 @@
-//! What happened: every version of every Task's row, every run, every event, in the order in which they came about.
+//! What happened: every version of every Task's row, every run and every event, in order.
 //!
-//! The journal stands outside of the product: it sees what the database did and what Lambda was asked, not what the
+//! The journal stands outside the product: it sees the writes of the database and the requests to Lambda, not what the
 //! product believes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -11,15 +11,15 @@ use tasklane_ports::TaskFailedEvent;
 
 use crate::row::TaskRow;
 
-/// How many lines of the trace are kept.
+/// The number of lines that the trace keeps.
 const TRACE: usize = 20_000;
 
 /// One process from its start to its death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LifeId {
-    /// Which process.
+    /// The number of the process.
     pub process: usize,
-    /// Which of its lives.
+    /// The number of its life.
     pub number: u32,
 }
 
@@ -29,16 +29,16 @@ impl std::fmt::Display for LifeId {
     }
 }
 
-/// One line of the trace.
+/// A line of the trace.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// Milliseconds since the start.
+    /// The time, in milliseconds since the start.
     pub at: i64,
-    /// Who did it.
+    /// The process that did it.
     pub by: Option<LifeId>,
-    /// To which Task.
+    /// The Task that it happened to.
     pub task: Option<ObjectId>,
-    /// What.
+    /// What happened.
     pub what: String,
 }
 
@@ -50,113 +50,109 @@ impl std::fmt::Display for Line {
     }
 }
 
-/// A Task's row as a write left it.
+/// A version of a Task's row, as a write left it.
 #[derive(Clone, Debug)]
 pub struct Version {
-    /// Its place among all writes.
+    /// The number of the write.
     pub seq: u64,
-    /// Milliseconds since the start.
+    /// The time, in milliseconds since the start.
     pub at: i64,
-    /// Who wrote it.
+    /// The writer.
     pub by: LifeId,
-    /// The row.
     pub row: TaskRow,
 }
 
-/// A claim, with what its dispatcher had seen of the queue.
+/// A claim, and the part of the queue that its dispatcher had seen.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// The place of the write.
+    /// The number of the write.
     pub seq: u64,
-    /// Who claimed it.
+    /// The claimer.
     pub by: LifeId,
-    /// What was claimed.
+    /// The Task.
     pub task: ObjectId,
-    /// When each partition of the shared lane was read last, as places among the writes.
+    /// When each partition of the shared lane was last read, as the number of the latest write.
     pub heads: BTreeMap<String, u64>,
 }
 
-/// A claim that was sent, whatever became of it.
+/// A claim that was sent, whether or not it succeeded.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// Who sent it.
+    /// The sender.
     pub by: LifeId,
-    /// What it is to claim.
+    /// The Task.
     pub task: ObjectId,
     /// As [`Claim::heads`].
     pub heads: BTreeMap<String, u64>,
 }
 
-/// A Function as its row says, from some moment on; `None`: there is none.
+/// The state of a Function, as its row says, from some time on; `None`: there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionState {
-    /// Whether it runs.
     pub enabled: bool,
-    /// Its own limit.
     pub limit: Option<u16>,
 }
 
-/// A promise that was broken.
+/// A broken promise.
 #[derive(Clone, Debug)]
 pub struct Violation {
-    /// Milliseconds since the start.
+    /// The time, in milliseconds since the start.
     pub at: i64,
-    /// The Tasks that it is about.
+    /// The Tasks that it concerns.
     pub tasks: Vec<ObjectId>,
-    /// What was promised, and what happened.
+    /// What happened, in words.
     pub what: String,
 }
 
-/// A time in which the trouble of a life explains what came of its runs.
+/// A time in which something happened to a life that explains the outcomes of its runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Trouble {
-    /// From when, in milliseconds since the start.
+    /// When it began, in milliseconds since the start.
     pub at: i64,
-    /// Until when.
+    /// When it ends.
     pub until: i64,
-    /// Whose.
     pub life: LifeId,
 }
 
 /// Everything that happened.
 #[derive(Default)]
 pub struct Journal {
-    /// How many writes there were.
+    /// The number of writes.
     pub seq: u64,
     /// Every Task's versions, in order.
     pub rows: BTreeMap<ObjectId, Vec<Version>>,
-    /// The data that has a row of its own, by the id of the Task that it was written for.
+    /// Large data, which has a row of its own, by the id of the Task that it was written for.
     data: BTreeMap<String, Value>,
     /// Every claim, in order.
     pub claims: Vec<Claim>,
     /// Every claim that was sent, in order.
     pub asked: Vec<Asked>,
-    /// Each Function's states, with the moments from which they held.
+    /// Each Function's states, each with the time when it began.
     pub functions: BTreeMap<String, Vec<(i64, Option<FunctionState>)>>,
-    /// What is on the wire.
+    /// The published events.
     pub events: Vec<(i64, TaskFailedEvent)>,
-    /// Tasks whose creation was acknowledged.
+    /// The Tasks whose creation was acknowledged.
     pub acknowledged: Vec<Task>,
-    /// Tasks whose cancellation was acknowledged.
+    /// The Tasks whose cancellation was acknowledged.
     pub canceled: BTreeSet<ObjectId>,
-    /// Tasks whose direct execution was answered with a result.
+    /// The Tasks whose direct execution was answered with a result.
     pub executed: BTreeSet<ObjectId>,
-    /// Schedules whose creation was acknowledged.
+    /// The schedules whose creation was acknowledged.
     pub schedules: Vec<tasklane_model::Schedule>,
-    /// What explains zombies.
+    /// The reasons that zombies may have.
     pub troubles: Vec<Trouble>,
     /// Broken promises, in the order in which they were noticed.
     pub violations: Vec<Violation>,
     lines: VecDeque<Line>,
     hash: u64,
-    /// How many lines there were.
+    /// The number of lines so far.
     pub written: u64,
 }
 
 impl Journal {
-    /// A line of the trace.
+    /// Adds a line to the trace.
     pub fn note(&mut self, line: Line) {
-        // FNV-1a over everything that happened: two runs of a seed must agree to the last line.
+        // FNV-1a of everything that happened: two runs of a seed must agree to the last line.
         let mut hash = if self.written == 0 { 0xcbf2_9ce4_8422_2325 } else { self.hash };
         let text = format!("{}|{:?}|{:?}|{}\n", line.at, line.by, line.task, line.what);
         for byte in text.bytes() {
@@ -170,12 +166,12 @@ impl Journal {
         self.lines.push_back(line);
     }
 
-    /// What tells this history from every other.
+    /// A hash of the whole history.
     pub fn hash(&self) -> u64 {
         self.hash
     }
 
-    /// A promise was broken.
+    /// Records a broken promise.
     pub fn violated(&mut self, at: i64, tasks: impl Into<Vec<ObjectId>>, what: impl Into<String>) {
         let violation = Violation { at, tasks: tasks.into(), what: what.into() };
         self.note(Line {
@@ -187,14 +183,14 @@ impl Journal {
         self.violations.push(violation);
     }
 
-    /// A row of data as it is after a write.
+    /// Records a row of data after a write.
     pub fn saw_data(&mut self, item: &Value) {
         if let Some(id) = item["sk"]["S"].as_str() {
             self.data.insert(id.to_owned(), item["data"].clone());
         }
     }
 
-    /// A Task's row with its data.
+    /// A Task's row, together with its data.
     pub fn with_data(&self, item: &Value) -> Value {
         let mut item = item.clone();
         if let Some(data) = item["dataOf"]["S"].as_str().and_then(|id| self.data.get(id)) {
@@ -203,11 +199,11 @@ impl Journal {
         item
     }
 
-    /// A row of a Task as it is after a write.
+    /// Records a row of a Task after a write.
     pub fn saw_row(&mut self, at: i64, clock: i64, by: LifeId, item: &Value, heads: &BTreeMap<String, u64>) {
         let row = match TaskRow::read(item) {
             Ok(row) => row,
-            Err(why) => return self.violated(at, [], format!("a task's row that nobody can read: {why}")),
+            Err(why) => return self.violated(at, [], format!("a task's row cannot be read: {why}")),
         };
         let id = row.id;
         let before = self.rows.get(&id).and_then(|versions| versions.last()).map(|version| version.row.clone());
@@ -229,30 +225,31 @@ impl Journal {
         if let Some(next) = next
             && !self.rows.contains_key(&next)
         {
-            self.violated(at, [id, next], "a retried task names a next one that does not exist");
+            self.violated(at, [id, next], "a retried task names a retry that does not exist");
         }
     }
 
-    /// A Task's row was taken back. What began a direct execution may be, before its code ran and anybody heard of it.
+    /// Records that a Task's row was deleted. Only a direct execution may be withdrawn, before its code runs and
+    /// anybody learns of it.
     pub fn saw_withdrawal(&mut self, at: i64, by: LifeId, id: ObjectId, was_invoked: bool) {
         self.seq += 1;
         self.note(Line { at, by: Some(by), task: Some(id), what: "row: withdrawn".to_owned() });
         let begun = matches!(self.rows.get(&id).map(Vec::as_slice), Some([only])
             if only.row.status == tasklane_model::TaskStatus::InProgress);
         if !begun || was_invoked || self.executed.contains(&id) {
-            self.violated(at, [id], "a task is gone");
+            self.violated(at, [id], "a task was deleted");
         }
         self.rows.remove(&id);
     }
 
-    /// A Function's row as it is after a write.
+    /// Records a Function's row after a write.
     pub fn saw_function(&mut self, at: i64, by: LifeId, name: &str, state: Option<FunctionState>) {
         self.seq += 1;
         self.note(Line { at, by: Some(by), task: None, what: format!("function {name}: {state:?}") });
         self.functions.entry(name.to_owned()).or_default().push((at, state));
     }
 
-    /// The states that a Function was in at some time between two moments.
+    /// The states that a Function had between two times.
     pub fn function_between(&self, name: &str, from: i64, to: i64) -> Vec<Option<FunctionState>> {
         let Some(states) = self.functions.get(name) else { return vec![None] };
         let before = states.iter().rev().find(|(at, _)| *at <= from).and_then(|(_, state)| state.clone());
@@ -260,33 +257,33 @@ impl Journal {
         std::iter::once(before).chain(within).collect()
     }
 
-    /// The Task's row as it is now.
+    /// The Task's current row.
     pub fn last(&self, id: ObjectId) -> Option<&TaskRow> {
         self.rows.get(&id)?.last().map(|version| &version.row)
     }
 
-    /// Whether the Task is a direct execution: one that was in progress from the first.
+    /// Whether the Task is a direct execution: it was in progress from the first version.
     pub fn is_direct(&self, id: ObjectId) -> bool {
         let first = self.rows.get(&id).and_then(|versions| versions.first());
         first.is_some_and(|first| first.row.status == tasklane_model::TaskStatus::InProgress)
     }
 
-    /// When the Task came to be in progress, and by whom.
+    /// The version that began the run.
     pub fn claimed(&self, id: ObjectId) -> Option<&Version> {
         self.rows.get(&id)?.iter().find(|version| version.row.status == tasklane_model::TaskStatus::InProgress)
     }
 
-    /// Whether something happened to this life between two moments that explains a run without an outcome.
+    /// Whether something happened to this life between two times that explains a run without an outcome.
     pub fn troubled(&self, life: LifeId, from: i64, to: i64) -> bool {
         self.troubles.iter().any(|trouble| trouble.life == life && trouble.at <= to && trouble.until >= from)
     }
 
-    /// The trace, or as much of it as is kept.
+    /// The lines that the trace keeps.
     pub fn lines(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter()
     }
 
-    /// The lines that tell how a violation came about: those of its Tasks, and the last of all before it.
+    /// The lines that explain a violation: those of its Tasks, and the last lines before it.
     pub fn lines_about(&self, violation: &Violation, most: usize, around: usize) -> Vec<&Line> {
         let end = self.lines.iter().rposition(|line| line.at <= violation.at).map_or(0, |index| index + 1);
         let lives: BTreeSet<_> =

@@ -1,4 +1,4 @@
-//! Lambda: a run goes on even if its caller dies, and each run is recorded.
+//! Lambda: a run continues even if its caller dies, and each run is recorded.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -24,12 +24,11 @@ use crate::{
     world::World,
 };
 
-/// How long an adapter waits for an outcome past the time limit.
+/// How long an adapter waits for an outcome beyond the time limit.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Lambda as one process reaches it.
+/// Lambda, as one process reaches it.
 pub struct LambdaPort {
-    /// The process.
     pub life: Arc<Life>,
 }
 
@@ -57,7 +56,8 @@ impl LambdaPort {
         }
         let way = world.draw(|rng| rng.below(40));
         tokio::time::sleep(Duration::from_millis(way)).await;
-        // What is on its way to Lambda may arrive after the death of who sent it; a machine's Functions die with it.
+        // A request that is on its way to Lambda may arrive after the death of its sender. On a machine, Functions die
+        // with the process.
         if !life.is_alive() && (world.plan.shape == Shape::Machine || world.draw(|rng| rng.odds(500))) {
             std::future::pending::<()>().await;
         }
@@ -73,14 +73,14 @@ impl LambdaPort {
         }
         let ended = tokio::time::timeout(request.time_limit.as_duration() + PATIENCE, ends).await;
         let Ok(Ok((number, outcome))) = ended else {
-            return Err(InvokeError::OutcomeUnknown("no answer came".to_owned()));
+            return Err(InvokeError::OutcomeUnknown("no response arrived".to_owned()));
         };
         if world.befalls(|faults| faults.invoke_answer_late) {
             let late = world.draw(|rng| rng.within(100..=45_000));
-            world.note(Some(life.id), Some(task), format!("the answer of Lambda comes {late} ms late"));
+            world.note(Some(life.id), Some(task), format!("Lambda's response is {late} ms late"));
             tokio::time::sleep(Duration::from_millis(late)).await;
         }
-        life.may_die("with an answer of Lambda").await;
+        life.may_die("after Lambda's response").await;
         let at = world.elapsed();
         self.cloud(|cloud| cloud.runs[number].told = Some(at));
         Ok(Invocation { request_id: format!("r{number}"), outcome })
@@ -89,7 +89,7 @@ impl LambdaPort {
 
 type Ends = oneshot::Receiver<(usize, Outcome)>;
 
-/// Begins a run that nothing can stop but its own end.
+/// Begins a run that ends only by itself.
 fn begin(world: &Arc<World>, by: LifeId, task: ObjectId, function: &str, time_limit: Duration, event: Value) -> Ends {
     let behaviour = world.plan.functions.iter().find(|known| known.name == function).cloned();
     let (takes, outcome) = match behaviour {
@@ -121,7 +121,7 @@ fn begin(world: &Arc<World>, by: LifeId, task: ObjectId, function: &str, time_li
         if goes_on {
             let how = if let Outcome::Failed(error) = &outcome { error.name.clone() } else { "returns".to_owned() };
             world.note(Some(by), Some(task), format!("run r{number} ends: {how}"));
-            // Nobody may be waiting any more.
+            // Perhaps nobody waits for it any more.
             let _ = tell.send((number, outcome));
         }
     });

@@ -1,8 +1,8 @@
 //! A seeded simulation of the queue: the real `dispatch`, `service` and `store`, on one thread, with a clock that
 //! jumps, and with faults at every await.
 //!
-//! Everything random comes from the seed, so a seed is a whole history: the same one each time. `docs/simulation.md`
-//! says what is promised, what goes wrong, and how to replay a seed.
+//! Everything random comes from the seed, so a seed is a whole history, the same one each time. `docs/simulation.md`
+//! lists the promises and the faults, and says how to replay a seed.
 
 mod chance;
 mod check;
@@ -33,36 +33,34 @@ use planted::{NoBug, Seams};
 use process::Processes;
 use world::{TrueClock, World};
 
-/// What came of a seed.
+/// The result of a seed.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The seed.
     pub seed: u64,
-    /// Tells this history from every other.
+    /// A hash of the history.
     pub hash: u64,
-    /// How many Tasks there were.
+    /// The number of Tasks.
     pub tasks: usize,
-    /// How many runs there were.
+    /// The number of runs.
     pub runs: usize,
-    /// How many lines the whole trace has.
+    /// The number of lines of the whole trace.
     pub lines: u64,
-    /// Broken promises; none: all is well.
+    /// Broken promises; empty if all is well.
     pub violations: Vec<String>,
-    /// How the first of them came about.
+    /// The lines that explain the first of them.
     pub trace: Vec<String>,
     /// The whole trace, or as much of it as is kept.
     pub whole: Vec<String>,
 }
 
-/// How many lines of the trace a failure shows.
+/// The number of lines of the trace that a failure shows.
 const SHOWN: usize = 80;
-/// How many lines of others before it.
+/// The number of lines before the violation that it shows, whatever they concern.
 const AROUND: usize = 12;
 
-/// Runs a seed, with a bug planted or without.
+/// Runs a seed, optionally with a planted bug.
 ///
-/// # Panics
-/// When there is no runtime to be had.
+/// # Panics If no runtime can be created.
 pub fn run(seed: u64, bug: Option<Bug>) -> Report {
     #[allow(clippy::expect_used)] // without a runtime there is no simulation
     let runtime =
@@ -78,7 +76,7 @@ async fn simulate(plan: Plan, bug: Option<Bug>) -> Report {
     let database = tasklane_local::database::memory_connector(Some(clock.clone()));
     let store = process::store_of(database.clone(), clock, world.plan.shards);
     if let Err(error) = store.create_tables().await {
-        world.violated([], format!("the tables could not be made: {error}"));
+        world.violated([], format!("the tables could not be created: {error}"));
     }
     let processes = Processes::new(Arc::clone(&world), database);
     processes.start();
@@ -98,7 +96,7 @@ async fn simulate(plan: Plan, bug: Option<Bug>) -> Report {
     report(&world)
 }
 
-/// Processes die and freeze at any moment.
+/// Kills and freezes processes at random times.
 async fn chaos(world: Arc<World>, processes: Arc<Processes>) {
     let (crash, freeze) = (world.plan.faults.crash_every, world.plan.faults.freeze_every);
     if crash == 0 && freeze == 0 {
@@ -107,7 +105,7 @@ async fn chaos(world: Arc<World>, processes: Arc<Processes>) {
     loop {
         let step = world.draw(|rng| rng.within(1..=1000));
         tokio::time::sleep(Duration::from_millis(step)).await;
-        // On average half a second goes by each time.
+        // The mean pause is half a second.
         let hits = |world: &World, every: u64| every > 0 && world.draw(|rng| rng.below(2 * every) == 0);
         if hits(&world, crash)
             && let Some(process) = processes.any()

@@ -1,8 +1,8 @@
-//! One process from its start to its death, and what its death means: nothing that it awaits ever comes about again.
+//! One process from its start to its death. After its death, nothing that it awaits ever happens.
 //!
-//! A process acts on the world only through its ports and its way to the database. So a process that dies is one whose
-//! calls never return any more: what it would have done after the await at which it died never happens, and the memory
-//! it leaves behind is never looked at again.
+//! A process affects the world only through its ports and its connection to the database. So to die means that none of
+//! its calls ever returns: whatever it would have done after the await at which it died never happens, and nothing ever
+//! reads its memory again.
 
 use std::{
     collections::BTreeMap,
@@ -25,16 +25,14 @@ use crate::{
 
 /// One life of a process.
 pub struct Life {
-    /// Which.
     pub id: LifeId,
-    /// Where it takes place.
     pub world: Arc<World>,
     /// Notified when it ends.
     pub died: Notify,
-    /// When it read each partition of the shared ready lane last, as places among the writes.
+    /// When it last read each partition of the shared ready lane, as the number of the latest write.
     pub heads: Mutex<BTreeMap<String, u64>>,
-    /// How many wake-ups in a row led to what its dispatcher does now, each sent by the dispatcher that the one before
-    /// had woken.
+    /// The length of the chain of wake-ups that led to its dispatcher's current work. Each of them was sent by the
+    /// dispatcher that the previous one had woken.
     pub hops: AtomicU32,
     skew: i64,
     alive: AtomicBool,
@@ -42,7 +40,6 @@ pub struct Life {
 }
 
 impl Life {
-    /// A life that begins now.
     pub fn new(id: LifeId, world: Arc<World>) -> Arc<Self> {
         let skew = world.plan.skews.get(id.process).copied().unwrap_or(0);
         let now = world.elapsed();
@@ -59,7 +56,6 @@ impl Life {
         })
     }
 
-    /// Whether it goes on.
     pub fn is_alive(&self) -> bool {
         self.alive.load(Ordering::SeqCst)
     }
@@ -80,7 +76,7 @@ impl Life {
         self.died.notify_one();
     }
 
-    /// Stands still for a while.
+    /// Freezes it for a while.
     pub fn freeze(&self, duration: Duration) {
         self.world.note(Some(self.id), None, format!("freezes for {} ms", duration.as_millis()));
         self.trouble(duration);
@@ -92,7 +88,7 @@ impl Life {
         cloud.in_flight().any(|run| run.by == self.id)
     }
 
-    /// Something happens to it, for so long, that explains a run without an outcome.
+    /// Records something that happens to it for this long and that explains a run without an outcome.
     pub fn trouble(&self, takes: Duration) {
         let at = self.world.elapsed();
         let until = at + i64::try_from(takes.as_millis()).unwrap_or(0);
@@ -100,7 +96,7 @@ impl Life {
         self.world.journal().troubles.push(trouble);
     }
 
-    /// Goes on when it is alive and not frozen; never, when it is dead.
+    /// Returns while it is alive and not frozen; never returns once it is dead.
     pub async fn pass(&self) {
         loop {
             if !self.is_alive() {
@@ -114,8 +110,8 @@ impl Life {
         }
     }
 
-    /// A point at which it may die, but does not stand still: between the last look at a lease and what depends on it
-    /// nothing can keep a process from being late, only short.
+    /// A point at which it may die but does not freeze. No check can exclude a freeze between the last look at a lease
+    /// and the request that depends on it, so the simulation has none there.
     pub async fn may_die_but_not_freeze(&self, at: &str) {
         if self.is_alive() && self.world.befalls(|faults| faults.crash_at_await) {
             self.die(at);

@@ -1,5 +1,5 @@
-//! What is free and who is at work: what liveness is judged by. Kept from what the ledger and the rows hold and from what
-//! the queue of wake-ups did, never from what the product says of itself.
+//! The free slots and the dispatchers at work, which the check of liveness needs. They come from the ledger, the rows
+//! and the queue of wake-ups, never from the product's own reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,9 +13,9 @@ use crate::{journal::LifeId, time};
 pub struct Shift {
     /// When it began, in milliseconds since the start.
     pub began: i64,
-    /// From when on it claims nothing more, in milliseconds since the start.
+    /// When it stops claiming, in milliseconds since the start.
     pub last_claim: i64,
-    /// Whether it claims nothing more already, as the register says.
+    /// Whether it has stopped claiming already, according to the register.
     pub drains: bool,
 }
 
@@ -29,53 +29,53 @@ impl Shift {
 /// A wake-up that reached a dispatcher.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery {
-    /// When, in milliseconds since the start.
+    /// The time, in milliseconds since the start.
     pub at: i64,
-    /// The dispatcher that it reached; `None`: it was dropped on its way, and not by chance.
+    /// The dispatcher that it reached; `None` if it was dropped on its way by something other than a random fault.
     pub to: Option<LifeId>,
-    /// Which Task it was sent for.
+    /// The Task that it was sent for.
     pub task: Option<ObjectId>,
 }
 
-/// One holder's slots of a scope: how many, and until when.
+/// The slots of one holder in a scope: their number, and when their lease ends.
 type Held = (u64, i64);
 
-/// What is free and who is at work.
+/// The free slots and the dispatchers at work.
 #[derive(Default)]
 pub struct Live {
     /// The dispatchers at work.
     pub shifts: BTreeMap<LifeId, Shift>,
-    /// The processes that live, with when they started.
+    /// The living processes, each with the time of its start.
     pub lives: BTreeMap<LifeId, i64>,
-    /// The wake-ups that were delivered.
+    /// The delivered wake-ups.
     pub deliveries: Vec<Delivery>,
-    /// When last no dispatcher could have started one more run.
+    /// The last time at which no dispatcher could have started one more run.
     pub no_room: i64,
-    /// When last this one could not have.
+    /// The last time at which this dispatcher could not have.
     pub no_room_of: BTreeMap<LifeId, i64>,
     /// Whether it was reported that every dispatcher drains.
     pub all_drain: bool,
-    /// Tasks that were reported.
+    /// The Tasks that were reported.
     pub reported: BTreeSet<ObjectId>,
     ledger: BTreeMap<String, BTreeMap<String, Held>>,
     last_full: BTreeMap<String, i64>,
 }
 
 impl Live {
-    /// A row of the ledger as it is after a write.
+    /// Records a row of the ledger after a write.
     pub fn saw_ledger(&mut self, scope: &str, holders: &str, limit: Option<u16>, now: i64, skew: i64) {
         let holders: BTreeMap<String, Value> = serde_json::from_str(holders).unwrap_or_default();
         let held = |held: &Value| {
             let until = held["until"].as_str().and_then(|until| until.parse::<Timestamp>().ok());
             (held["slots"].as_u64().unwrap_or(0), until.map_or(i64::MAX, |until| time::since_start(until.as_millis())))
         };
-        // Full until now is full, and so is full from now on.
+        // If it was full before or is full after the write, it was full at this moment.
         self.note_full(scope, limit, now, skew);
         self.ledger.insert(scope.to_owned(), holders.iter().map(|(name, one)| (name.clone(), held(one))).collect());
         self.note_full(scope, limit, now, skew);
     }
 
-    /// The register of long shifts as it is after a write.
+    /// Records the register of long shifts after a write.
     pub fn saw_shifts(&mut self, holders: &str) {
         let holders: BTreeMap<String, Value> = serde_json::from_str(holders).unwrap_or_default();
         for (life, shift) in &mut self.shifts {
@@ -83,8 +83,8 @@ impl Live {
         }
     }
 
-    /// When a slot of this scope was last not to be had, by what its ledger says: a lease that has ended counts for so much
-    /// longer, as clocks differ.
+    /// The last time at which no slot of this scope was free, according to its ledger. Leases are assumed to last
+    /// `skew` longer, because clocks differ.
     pub fn note_full(&mut self, scope: &str, limit: Option<u16>, now: i64, skew: i64) -> i64 {
         let held = self.ledger.get(scope).into_iter().flat_map(BTreeMap::values);
         let held: u64 = held.filter(|(_, until)| *until + skew >= now).map(|(slots, _)| slots).sum();
@@ -92,7 +92,7 @@ impl Live {
         self.note(scope, full, now)
     }
 
-    /// When a slot of this scope was last not to be had, when that is known to be so or not now.
+    /// Records whether a slot of this scope is free now. Returns the last time at which none was.
     pub fn note(&mut self, scope: &str, full: bool, now: i64) -> i64 {
         let last = self.last_full.entry(scope.to_owned()).or_default();
         if full {

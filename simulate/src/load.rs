@@ -1,4 +1,4 @@
-//! What callers do: they create, cancel, execute, schedule, and change Functions under the feet of their Tasks.
+//! The callers: they create, cancel, execute and schedule Tasks, and change their Functions meanwhile.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +21,6 @@ pub struct Load {
 }
 
 impl Load {
-    /// Callers of these.
     pub fn new(world: Arc<World>, processes: Arc<Processes>) -> Self {
         let rng = Rng::new(world.plan.seed.wrapping_mul(131).wrapping_add(3));
         Self { world, processes, rng, number: 0 }
@@ -34,7 +33,7 @@ impl Load {
         }
     }
 
-    /// Calls until the plan's time is over.
+    /// Makes calls until the plan's time is over.
     pub async fn run(&mut self) {
         let plan = self.world.plan.clone();
         let gap = u64::try_from(plan.load.as_millis()).unwrap_or(0) / plan.calls.max(1);
@@ -48,7 +47,7 @@ impl Load {
         }
     }
 
-    /// Deletes the schedules, so that the work has an end.
+    /// Deletes the schedules, so that the work ends.
     pub async fn end(&self) {
         let schedules: Vec<ObjectId> = self.all_schedules();
         for id in schedules {
@@ -64,7 +63,7 @@ impl Load {
         self.world.journal().schedules.iter().map(|schedule| schedule.id).collect()
     }
 
-    /// Calls until it works: only while nothing goes wrong.
+    /// Repeats a call until it succeeds. Only for times when nothing goes wrong.
     async fn insist<F: Future<Output = Result<(), Error>>>(&self, what: &str, call: impl Fn(Service) -> F) {
         for _ in 0..60 {
             if let Some(process) = self.processes.any() {
@@ -75,7 +74,7 @@ impl Load {
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        self.world.violated([], format!("it was impossible to {what} though nothing went wrong"));
+        self.world.violated([], format!("could not {what} although there were no faults"));
     }
 
     fn call(&mut self, what: u64) {
@@ -84,7 +83,7 @@ impl Load {
         let functions = self.world.plan.functions.clone();
         let index = usize::try_from(self.rng.below(functions.len() as u64)).unwrap_or(0);
         let function = functions[index].clone();
-        // The first Function stays as it is: promises about it have no exceptions.
+        // The first Function never changes, so that promises about it have no exceptions.
         let other = functions[1 + usize::try_from(self.rng.below(functions.len() as u64 - 1)).unwrap_or(0)].clone();
         self.number += 1;
         let number = self.number;
@@ -103,7 +102,7 @@ impl Load {
                 if ids.is_empty() {
                     return;
                 }
-                // The youngest are the likeliest to be `new` still.
+                // The newest Tasks are the most likely to be `new` still.
                 let back = self.rng.below(6.min(ids.len() as u64));
                 let id = ids[ids.len() - 1 - usize::try_from(back).unwrap_or(0)];
                 spawn(&world, "cancel a task", async move |world| {
@@ -122,7 +121,7 @@ impl Load {
                     check::refused(&world, &function.name, asked);
                 }
                 let executed = executed?;
-                world.note(None, Some(executed.task.id), "its execution is answered");
+                world.note(None, Some(executed.task.id), "the result of its execution is returned");
                 world.journal().executed.insert(executed.task.id);
                 Ok(())
             }),
@@ -204,8 +203,7 @@ fn name_of(function: &FunctionPlan) -> FunctionName {
     FunctionName::parse(&function.name).expect("a function's name")
 }
 
-/// A caller who may wait for ever: a process that dies never answers.
-/// Data that tells one caller's wish from another's; one in four is so large that it has a row of its own.
+/// Data that identifies a request of a caller. One in four is so large that it has a row of its own.
 fn data(name: &str, number: u64) -> Json {
     let padding = if number.is_multiple_of(4) { "x".repeat(4096) } else { String::new() };
     Json::from(json!({ name: number, "padding": padding }))

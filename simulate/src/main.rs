@@ -1,4 +1,4 @@
-//! `simulate --seeds N [--start S]`: runs seeds and says which of them broke a promise, and how.
+//! `simulate --seeds N [--start S]`: runs seeds, and explains each broken promise.
 
 use std::{
     process::ExitCode,
@@ -13,11 +13,11 @@ use simulate::{Bug, Plan, Report, run};
 
 const USAGE: &str = "usage: simulate [--seeds N] [--start S] [--jobs J] [--bug NAME] [--plan] [--trace] [--twice]
 
-  --seeds N    how many seeds to run; default 100
-  --start S    the first of them; default 0
-  --jobs J     how many to run at once; default: as many as there are processors
+  --seeds N    the number of seeds; default 100
+  --start S    the first seed; default 0
+  --jobs J     how many to run at once; default: the number of processors
   --bug NAME   plant a bug, to see it caught
-  --plan       print what each seed stands for
+  --plan       print the plan of each seed
   --trace      print everything that happened
   --twice      run each seed twice and compare";
 
@@ -97,7 +97,7 @@ fn describe(report: &Report, bug: Option<Bug>) -> String {
     for violation in report.violations.iter().take(5) {
         text += &format!("  {violation}\n");
     }
-    text += "  how the first came about (virtual time, process, [task]):\n";
+    text += "  the first one (virtual time, process, [task]):\n";
     for line in &report.trace {
         text += &format!("    {line}\n");
     }
@@ -109,7 +109,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Args, String> {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let mut parsed = Args { seeds: 100, start: 0, jobs, bug: None, plan: false, trace: false, twice: false };
     while let Some(name) = args.next() {
-        let mut value = || args.next().ok_or_else(|| format!("{name} takes a value"));
+        let mut value = || args.next().ok_or_else(|| format!("{name} needs a value"));
         match name.as_str() {
             "--seeds" => parsed.seeds = number(&value()?)?,
             "--start" => parsed.start = number(&value()?)?,

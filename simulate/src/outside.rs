@@ -24,29 +24,27 @@ use crate::{
 pub struct Message {
     /// The Task that it is sent for.
     pub task: Option<ObjectId>,
-    /// How many wake-ups in a row led to it.
+    /// The number of wake-ups in the chain that led to it.
     pub hops: u32,
 }
 
-/// A dispatcher that waits for a message: whose it is, and how it gets one.
+/// A dispatcher that waits for a message, and the channel on which it gets one.
 type IdleDispatcher = (Arc<Life>, oneshot::Sender<Message>);
 
-/// A queue as SQS: at least once, late, to whichever process has its hands free, as long as no more dispatchers are at
-/// work than may be at once.
+/// A queue that behaves like SQS: it delivers each message at least once, sometimes late, to any idle process, while
+/// fewer dispatchers than the maximum are at work.
 #[derive(Clone)]
 pub struct WakeupQueue {
     world: Arc<World>,
-    /// A dispatcher of each process, while it waits for a message.
+    /// The idle dispatchers, at most one of each process.
     idle: Arc<Mutex<Vec<IdleDispatcher>>>,
 }
 
 impl WakeupQueue {
-    /// An empty queue.
     pub fn new(world: Arc<World>) -> Self {
         Self { world, idle: Arc::default() }
     }
 
-    /// Waits for a message.
     pub async fn receive(&self, life: &Arc<Life>) -> Message {
         let (hand, message) = oneshot::channel();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push((Arc::clone(life), hand));
@@ -55,7 +53,7 @@ impl WakeupQueue {
         message
     }
 
-    /// The shift of this process is over.
+    /// Ends the shift of this process.
     pub fn done(&self, life: &Life) {
         self.world.live().shifts.remove(&life.id);
     }
@@ -75,14 +73,14 @@ impl WakeupQueue {
                 return;
             }
             this.leave_to_those_at_work(message);
-            // A message that no dispatcher has its hands free for comes again.
+            // A message that no idle dispatcher took is delivered again.
             while !this.deliver(message) {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
     }
 
-    /// As many dispatchers are at work as may be: what the message is about is theirs to find.
+    /// If the maximum number of dispatchers is at work, one of them must find the message's Task.
     fn leave_to_those_at_work(&self, message: Message) {
         let at = self.world.elapsed();
         let live = &mut *self.world.live();
@@ -106,19 +104,17 @@ impl WakeupQueue {
         let last_claim = at + i64::try_from(self.world.plan.claims_for.as_millis()).unwrap_or(0);
         live.shifts.insert(life.id, Shift { began: at, last_claim, drains: false });
         live.deliveries.push(Delivery { at, to: Some(life.id), task: message.task });
-        // The dispatcher that waits for it is alive.
+        // The receiver cannot be gone: its dispatcher is alive.
         let _ = hand.send(message);
         true
     }
 }
 
-/// The queue as one process sends to it.
+/// The queue, as one process sends to it.
 pub struct WakeupsPort {
-    /// The queue.
     pub queue: WakeupQueue,
-    /// The process.
     pub life: Arc<Life>,
-    /// Whether its dispatcher sends, so that what was sent to it goes on in what it sends.
+    /// Whether its dispatcher sends, so that these wake-ups continue the chain of the one that woke it.
     pub continues: bool,
 }
 
@@ -136,7 +132,7 @@ impl Wakeups for WakeupsPort {
             if world.befalls(|faults| faults.wake_refused) {
                 return Err(PortError::new("wake a dispatcher", "simulated"));
             }
-            // SQS delays by whole seconds.
+            // SQS's delays are in whole seconds.
             let mut delay = Duration::from_secs(delay.as_millis().div_ceil(1000) as u64);
             if world.befalls(|faults| faults.wake_late) {
                 delay += Duration::from_millis(world.draw(|rng| rng.below(20_000)));
@@ -157,9 +153,8 @@ impl Wakeups for WakeupsPort {
 
 // --- Events ---------------------------------------------------------------------------------------------------------
 
-/// The wire as one process publishes on it.
+/// The event bus, as one process publishes on it.
 pub struct EventsPort {
-    /// The process.
     pub life: Arc<Life>,
 }
 
@@ -168,11 +163,11 @@ impl EventsPort {
         let world = &self.life.world;
         self.life.may_die("before an event").await;
         tokio::time::sleep(Duration::from_millis(world.draw(|rng| rng.below(20)))).await;
-        self.life.may_die("with an event under way").await;
+        self.life.may_die("while an event is sent").await;
         if world.befalls(|faults| faults.event_refused) {
             return Err(PortError::new("publish an event", "refused"));
         }
-        world.note(Some(self.life.id), Some(event.id), "its event is on the wire");
+        world.note(Some(self.life.id), Some(event.id), "its event is published");
         let at = world.elapsed();
         world.journal().events.push((at, event.clone()));
         self.life.may_die("after an event").await;
@@ -196,9 +191,9 @@ impl Events for EventsPort {
     }
 }
 
-// --- What no promise depends on -------------------------------------------------------------------------------------
+// --- Ports that no promise depends on -------------------------------------------------------------------------------
 
-/// Seals nothing: no credentials are made here.
+/// Seals nothing: the simulation creates no credentials.
 pub struct NoSecrets;
 
 impl SecretBox for NoSecrets {

@@ -1,67 +1,64 @@
-//! What a seed stands for: the shape of the deployment, its Functions, what goes wrong and how often.
+//! A seed's plan: the shape of the deployment, its Functions, and the faults and their frequency.
 
 use std::time::Duration;
 
 use crate::chance::Rng;
 
-/// What the product is deployed as.
+/// The shape of the deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// `tasklane dev`: one process that owns its database, with loops that run until it dies. Its runs die with it.
     Machine,
-    /// On AWS: several processes that come and go, dispatchers woken by a queue, a tick now and then.
+    /// On AWS: several processes that come and go, dispatchers woken by a queue, and a tick at intervals.
     Cloud,
 }
 
-/// Everything about a run that is decided before it starts.
+/// Everything that is decided before a run starts.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The seed.
     pub seed: u64,
-    /// The shape.
     pub shape: Shape,
-    /// How many processes there are at once.
+    /// The number of processes at a time.
     pub processes: usize,
-    /// By how much each process's clock is wrong, in milliseconds.
+    /// The error of each process's clock, in milliseconds.
     pub skews: Vec<i64>,
     /// How many queued Tasks may run at once.
     pub task_limit: u16,
     /// How many direct executions may be in progress at once.
     pub direct_limit: u16,
-    /// How many dispatchers may be at work at once in the shape of a cloud.
+    /// How many dispatchers may be at work at once, in a cloud.
     pub dispatchers: usize,
     /// How many runs one dispatcher may hold.
     pub runs_per_dispatcher: usize,
-    /// For how long a dispatcher claims before it only waits for its runs.
+    /// How long a dispatcher claims before it only waits for its runs.
     pub claims_for: Duration,
-    /// For how long it waits for them at most.
+    /// How long it waits for them at most.
     pub longest_drain: Duration,
-    /// For how long an index may go on answering what it held.
+    /// The longest time for which an index may return old results.
     pub index_lag: Duration,
-    /// For how long an index never shows what was just written, where it lags at all.
+    /// How long an index hides each new write, if it lags at all.
     pub index_hides: Duration,
-    /// Into how many partitions the lanes are divided.
+    /// The number of partitions of each lane.
     pub shards: u8,
-    /// The Functions. The first is never changed.
+    /// The Functions. The first never changes.
     pub functions: Vec<FunctionPlan>,
-    /// How long callers keep calling.
+    /// How long callers make calls.
     pub load: Duration,
-    /// How many calls they make.
+    /// The number of their calls.
     pub calls: u64,
-    /// How often a tick comes in the shape of a cloud.
+    /// The time between two ticks, in a cloud.
     pub tick_every: Duration,
-    /// What goes wrong.
+    /// The faults.
     pub faults: Faults,
 }
 
-/// A Function, and how it behaves.
+/// A Function and its behaviour.
 #[derive(Clone, Debug)]
 pub struct FunctionPlan {
-    /// Its name.
     pub name: String,
-    /// How long a run may take, in seconds.
+    /// The time limit of its runs, in seconds.
     pub time_limit: u16,
-    /// How long it takes when nothing goes wrong, in milliseconds.
+    /// The duration of a run if nothing goes wrong, in milliseconds.
     pub takes: (u64, u64),
     /// How often it throws, per mille.
     pub throws: u64,
@@ -73,12 +70,13 @@ pub struct FunctionPlan {
     pub limit: Option<u16>,
 }
 
-/// How often what goes wrong, per mille of the occasions, and how badly.
+/// The faults: how often each of them happens, in per mille of its occasions unless said otherwise, and how severe it
+/// is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// A process dies at an await point.
+    /// A process dies at an await.
     pub crash_at_await: u64,
-    /// Mean seconds between two deaths at any moment; 0: none.
+    /// Mean seconds between two deaths at any time; 0: none.
     pub crash_every: u64,
     /// Mean seconds between two freezes of a process; 0: none.
     pub freeze_every: u64,
@@ -86,15 +84,15 @@ pub struct Faults {
     pub longest_freeze: u64,
     /// A call of the store fails and has no effect.
     pub store_fails: u64,
-    /// The answer of the store is lost.
+    /// The response of the store is lost.
     pub store_answer_lost: u64,
-    /// The answer of the store is lost and the SDK sends the call again.
+    /// The response of the store is lost, and the SDK repeats the call.
     pub store_repeats: u64,
-    /// The longest way to the store and back, in milliseconds.
+    /// The longest time of a call of the store, in milliseconds.
     pub store_latency: u64,
     /// A call of the store takes seconds.
     pub store_slow: u64,
-    /// An index answers what it held a moment ago.
+    /// An index returns old results.
     pub stale_index: u64,
     /// Lambda has no capacity.
     pub throttled: u64,
@@ -102,30 +100,30 @@ pub struct Faults {
     pub refused: u64,
     /// The connection breaks before Lambda has the request.
     pub invoke_lost: u64,
-    /// The connection breaks after Lambda has it.
+    /// The connection breaks after Lambda has the request.
     pub invoke_answer_lost: u64,
-    /// The answer of a run comes late, maybe after the lease.
+    /// The response of a run is late, possibly after the lease.
     pub invoke_answer_late: u64,
     /// An event is refused.
     pub event_refused: u64,
-    /// An event is on the wire and its acknowledgement is lost.
+    /// An event is published, and its acknowledgement is lost.
     pub event_answer_lost: u64,
     /// A wake-up is refused.
     pub wake_refused: u64,
     /// A wake-up is lost.
     pub wake_lost: u64,
-    /// A wake-up comes twice.
+    /// A wake-up is delivered twice.
     pub wake_doubled: u64,
-    /// A wake-up comes late.
+    /// A wake-up is late.
     pub wake_late: u64,
-    /// A tick is left out.
+    /// A tick is missed.
     pub tick_missed: u64,
     /// Two ticks come at once.
     pub tick_doubled: u64,
 }
 
 impl Plan {
-    /// What this seed stands for.
+    /// The plan of this seed.
     pub fn of(seed: u64) -> Self {
         let rng = &mut Rng::new(seed);
         let shape = if rng.odds(250) { Shape::Machine } else { Shape::Cloud };
@@ -136,7 +134,7 @@ impl Plan {
         let skewed = shape == Shape::Cloud && rng.odds(500);
         let skews = (0..processes).map(|_| if skewed { skew(rng) } else { 0 }).collect();
         let functions = (0..rng.within(2..=4)).map(|n| FunctionPlan::draw(n, rng)).collect();
-        // Of its own: what was drawn before there were these stays what it was.
+        // From a generator of its own, so that the older parts of each plan stay the same.
         let more = &mut Rng::new(seed ^ 0x6469_7370_6174_6368);
         let plan = Self {
             direct_limit: more.pick(&[1, 2, 3, 5]),
@@ -161,7 +159,7 @@ impl Plan {
         let long = &mut Rng::new(seed ^ 0x6c6f_6e67_0073_6866);
         let plan = if shape == Shape::Cloud && long.odds(60) { plan.with_long_shifts(long) } else { plan };
         let longest = plan.functions.iter().map(|function| function.time_limit).max().unwrap_or(0);
-        // A run, the grace of its lease, and what it takes to write its outcome down; callers set a time limit of 7 s.
+        // A run, the grace of its lease, and the time to write its outcome; callers set a time limit of 7 s.
         let longest_drain = Duration::from_secs(u64::from(longest.max(7)) + 30 + 5);
         let claims_for = if plan.claims_for.is_zero() {
             longest_drain + Duration::from_secs(long.within(6..=20))
@@ -171,7 +169,7 @@ impl Plan {
         Self { longest_drain, claims_for, ..plan }
     }
 
-    /// So much work that every dispatcher is at it until its time is up.
+    /// So much work that every dispatcher is busy until its time is up.
     fn with_long_shifts(self, rng: &mut Rng) -> Self {
         let dispatchers = rng.pick(&[2, 2, 3]);
         let processes = self.processes.max(dispatchers);
@@ -183,7 +181,7 @@ impl Plan {
             skews,
             dispatchers,
             runs_per_dispatcher: 2,
-            // Of the time that it takes to drain.
+            // Set later: it depends on how long a drain may take.
             claims_for: Duration::ZERO,
             task_limit: 2 * u16::try_from(dispatchers).unwrap_or(1),
             functions: self.functions.into_iter().map(slow).collect(),
@@ -193,7 +191,7 @@ impl Plan {
         }
     }
 
-    /// Whether shifts last so long that one may drain before its time is up.
+    /// Whether shifts last long enough for one to drain before its time is up.
     pub fn has_long_shifts(&self) -> bool {
         self.claims_for > self.longest_drain + self.longest_drain / 10
     }
@@ -219,13 +217,12 @@ impl FunctionPlan {
 }
 
 impl Faults {
-    /// Whether anything goes wrong at all.
     pub fn any(&self) -> bool {
         let calm = Self { store_latency: self.store_latency, ..Self::default() };
         *self != calm
     }
 
-    /// One seed in ten sees none. The others see about half of the kinds, each often or seldom.
+    /// One seed in ten has none. Each of the others has about half of the kinds, each often or seldom.
     fn draw(shape: Shape, rng: &mut Rng) -> Self {
         let store_latency = rng.pick(&[0, 5, 20, 100]);
         if rng.odds(100) {
@@ -261,8 +258,8 @@ impl Faults {
             Shape::Cloud if faults.freeze_every > 0 => faults.longest_freeze = rng.pick(&[2_000, 10_000, 90_000]),
             Shape::Cloud => {}
             Shape::Machine => {
-                // One process has its database to itself: nobody looks at it from outside while it stands still, its
-                // wake-ups and its index are its own memory.
+                // One process has its database to itself: nobody sees it from outside while it is frozen, and its
+                // wake-ups and indexes are in its own memory.
                 faults.freeze_every = 0;
                 faults.stale_index = 0;
             }

@@ -1,4 +1,4 @@
-//! A process: the real service, dispatcher and ticker, put together as the product puts them together.
+//! A process: the real service, dispatcher and ticker, assembled as in the product.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,6 @@ use crate::{
     world::World,
 };
 
-/// All processes of a run.
 pub struct Processes {
     world: Arc<World>,
     database: SharedHttpClient,
@@ -34,12 +33,11 @@ pub struct Processes {
     living: Mutex<BTreeMap<usize, Process>>,
 }
 
-/// A living process, for those who call it.
+/// A living process, as its callers see it.
 #[derive(Clone)]
 pub struct Process {
-    /// Its life.
     pub life: Arc<Life>,
-    /// What callers reach.
+    /// The service that callers use.
     pub service: Service,
     tick: Option<Arc<Tick>>,
 }
@@ -51,20 +49,20 @@ struct Tick {
     ports: Ports,
 }
 
-/// The store as a process with this clock reaches it.
+/// The store, as a process with this clock uses it.
 pub fn store_of(client: SharedHttpClient, clock: Arc<dyn Clock>, shards: u8) -> Store {
     let client = aws_sdk_dynamodb::Client::from_conf(database::client_config(client).build());
     Store::new(client, StoreConfig { shards, ..StoreConfig::new(PREFIX) }, clock)
 }
 
 impl Processes {
-    /// None yet.
+    /// No process runs yet.
     pub fn new(world: Arc<World>, database: SharedHttpClient) -> Arc<Self> {
         let queue = WakeupQueue::new(Arc::clone(&world));
         Arc::new(Self { world, database, queue, living: Mutex::default() })
     }
 
-    /// Starts every process, again and again whenever it dies, and lets ticks come.
+    /// Starts every process, restarts each one after its death, and starts the ticks.
     pub fn start(self: &Arc<Self>) {
         for process in 0..self.world.plan.processes {
             let this = Arc::clone(self);
@@ -84,7 +82,7 @@ impl Processes {
         }
     }
 
-    /// One of those who live; `None`: all are dead.
+    /// A random living process; `None` if all are dead.
     pub fn any(&self) -> Option<Process> {
         let living = self.living.lock().unwrap_or_else(PoisonError::into_inner);
         let index = self.world.draw(|rng| rng.below(living.len().max(1) as u64));
@@ -128,7 +126,7 @@ impl Processes {
         self.living.lock().unwrap_or_else(PoisonError::into_inner).insert(life.id.process, process);
     }
 
-    /// As `local::machine` does it.
+    /// Does the same as `local::machine`.
     async fn run_machine(&self, life: &Arc<Life>) {
         let store = self.store(life);
         let wakeups = LocalWakeups::default();
@@ -149,7 +147,7 @@ impl Processes {
         self.join(life, core.service, None);
     }
 
-    /// As the Lambda functions do it.
+    /// Does the same as the Lambda functions.
     async fn run_in_cloud(&self, life: &Arc<Life>) {
         let store = self.store(life);
         let wakeups = |continues| WakeupsPort { queue: self.queue.clone(), life: Arc::clone(life), continues };
@@ -159,7 +157,7 @@ impl Processes {
         let settings = Settings::default();
         let Core { service, ticker, slots, functions, .. } =
             Core::assemble(store.clone(), ports.clone(), Arc::new(NoSecrets), settings, limits);
-        // Its wake-ups continue the chain of the one that it was woken by, so it has ports of its own.
+        // Its wake-ups continue the chain of the one that woke it, so it has its own ports.
         let dispatcher = Dispatcher::new(store.clone(), of.clone(), Arc::clone(&slots), Arc::clone(&functions))
             .holding_at_most(self.world.plan.runs_per_dispatcher);
         let (queue, shift_of) = (self.queue.clone(), Arc::clone(life));
@@ -190,7 +188,7 @@ impl Processes {
             let times = if self.world.befalls(|faults| faults.tick_doubled) { 3 } else { 1 };
             for tick in (0..times).filter_map(|_| self.any()?.tick) {
                 tokio::spawn(async move {
-                    // The next tick does what this one could not.
+                    // If it fails, the next tick does its work.
                     let _ = tick.tick().await;
                 });
             }
@@ -199,12 +197,12 @@ impl Processes {
 }
 
 impl Tick {
-    /// As `aws::work_minute` does it.
+    /// Does the same as `aws::work_minute`.
     async fn tick(&self) -> Result<(), StoreError> {
         self.ticker.tick().await?;
         let lanes = self.functions.lanes().await?;
         if !self.store.tasks.heads(&lanes, 1).await?.is_empty() {
-            // A wake-up that was not sent is sent by the next tick.
+            // If it fails, the next tick sends it.
             let _ = self.ports.wakeups.wake(Wakeup::NOW).await;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Requests to DynamoDB and its answers, as JSON: what they are about, and changes to them.
+//! Requests to DynamoDB and its responses, as JSON: what they concern, and changes to them.
 
 use serde_json::{Value, json};
 
@@ -14,12 +14,11 @@ pub fn writes_ledger(operation: &str, body: &Value) -> bool {
     operation == "PutItem" && body["Item"]["holders"].is_object()
 }
 
-/// Whether this reads a Function.
 pub fn reads_function(operation: &str, body: &Value) -> bool {
     operation == "GetItem" && body["TableName"] == format!("{PREFIX}-functions").as_str()
 }
 
-/// Whether this is a query of a lane whose name begins so.
+/// Whether this is a query of a lane whose name begins like this.
 pub fn is_query_of(body: &Value, lane: &str) -> bool {
     value(body, ":partition").is_some_and(|partition| partition.starts_with(lane))
 }
@@ -46,7 +45,7 @@ pub fn each_part(operation: &str, body: &mut Value, mut with: impl FnMut(&mut Va
     }
 }
 
-/// Takes the condition away, with the names and values that only the condition uses: DynamoDB refuses unused ones.
+/// Removes the condition, and the names and values that only the condition uses: DynamoDB refuses unused ones.
 pub fn drop_condition(part: &mut Value) {
     let Some(part) = part.as_object_mut() else { return };
     part.remove("ConditionExpression");
@@ -61,7 +60,7 @@ pub fn drop_condition(part: &mut Value) {
     }
 }
 
-/// Moves a time, and the key in a lane that is ordered by it.
+/// Moves a time, and the key in a lane that is sorted by it.
 pub fn shift(of: &mut Value, time: &str, key: &str, by: i64) {
     let Some(millis) = number(&of[time]) else { return };
     of[time]["N"] = json!((millis + by).to_string());
@@ -71,7 +70,7 @@ pub fn shift(of: &mut Value, time: &str, key: &str, by: i64) {
     }
 }
 
-/// Changes the Function in an answer.
+/// Changes the Function in a response.
 pub fn rewrite_record(answer: &mut Vec<u8>, rewrite: impl FnOnce(&mut Value)) {
     let mut whole: Value = serde_json::from_slice(answer).unwrap_or_default();
     let Some(record) = whole["Item"]["record"]["S"].as_str() else { return };

@@ -1,4 +1,4 @@
-//! A Task's row as the database holds it, and which row may follow which.
+//! A Task's row in the database, and which row may follow which.
 
 use std::fmt;
 
@@ -8,14 +8,12 @@ use tasklane_model::{ObjectId, TaskError, TaskStatus};
 /// The prefix of the tables.
 pub const PREFIX: &str = "sim";
 
-/// A Task's row, as far as promises depend on it. Read by the simulation itself: the product's own reader is under test.
+/// The parts of a Task's row that promises depend on. The simulation reads them itself, because the product's own
+/// reader is under test.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskRow {
-    /// `sk`.
     pub id: ObjectId,
-    /// `function`.
     pub function: String,
-    /// `status`.
     pub status: TaskStatus,
     /// `statusChanged`, in milliseconds.
     pub status_changed: i64,
@@ -23,25 +21,19 @@ pub struct TaskRow {
     pub start: i64,
     /// `created`, in milliseconds.
     pub created: i64,
-    /// `priority`.
     pub priority: i64,
-    /// `lane`.
     pub lane: Option<String>,
-    /// `attempt`.
     pub attempt: Option<String>,
     /// `started`, in milliseconds.
     pub started: Option<i64>,
     /// `lease`, in milliseconds.
     pub lease: Option<i64>,
-    /// `error`.
     pub error: Option<TaskError>,
     /// `retryFor`.
     pub retry_for: Vec<ObjectId>,
     /// `retriedBy`.
     pub retried_by: Option<ObjectId>,
-    /// `data`.
     pub data: Option<String>,
-    /// `tags`.
     pub tags: Option<String>,
     /// `user`.
     pub user: Option<String>,
@@ -77,12 +69,12 @@ impl TaskRow {
         })
     }
 
-    /// Whether it waits in the ready lane that all Functions share.
+    /// Whether it is in the ready lane that Functions share.
     pub fn is_in_shared_lane(&self) -> bool {
         self.lane.as_ref().is_some_and(|lane| lane.starts_with("ready#"))
     }
 
-    /// Why this row cannot come after that one, when `clock` is what its writer takes for now.
+    /// The reason why this row cannot follow that one, if any. `clock` is the time on the writer's clock.
     pub fn cannot_follow(&self, before: Option<&Self>, clock: i64) -> Option<String> {
         use TaskStatus::{Canceled, Complete, Failed, InProgress, New, Retried};
         let was = before.map(|before| before.status);
@@ -103,7 +95,7 @@ impl TaskRow {
         };
         if !moves {
             let was = was.map_or("nothing", TaskStatus::as_str);
-            return Some(format!("a task went from {was} to {}: no such move is possible", self.status));
+            return Some(format!("a task moved from {was} to {}, which is not allowed", self.status));
         }
         let is_ready = |row: &Self| row.lane.as_ref().is_some_and(|lane| lane.starts_with("ready"));
         let becomes_ready = is_ready(self) && !before.is_some_and(is_ready);
@@ -115,7 +107,7 @@ impl TaskRow {
                 == (&self.function, self.start, self.created, self.priority, &self.data, &self.tags)
                 && before.retry_for == self.retry_for
         });
-        (!same).then(|| "what a task was created with has changed".to_owned())
+        (!same).then(|| "the properties of a task have changed".to_owned())
     }
 }
 

@@ -1,4 +1,5 @@
-//! The way from a process to the database: calls fail, answers are lost and come late, and the journal sees every write.
+//! The connection from a process to the database: calls fail, responses are lost or late, and the journal sees every
+//! write.
 
 use std::{
     fmt,
@@ -28,11 +29,9 @@ use crate::{
     row::PREFIX,
 };
 
-/// The SDK's HTTP client of one process.
+/// The HTTP client of one process's SDK.
 pub struct Wire {
-    /// The database.
     pub database: SharedHttpClient,
-    /// The process.
     pub life: Arc<Life>,
 }
 
@@ -83,7 +82,7 @@ impl Way {
         self.note_claim(operation, &body);
         life.may_die("before a call of the store").await;
         self.travel().await;
-        // What is under way when a process dies may still arrive.
+        // A request that is on its way when its process dies may still arrive.
         if !life.is_alive() && world.draw(|rng| rng.odds(500)) {
             std::future::pending::<()>().await;
         }
@@ -97,9 +96,9 @@ impl Way {
         life.may_die("after a call of the store").await;
         if world.befalls(|faults| faults.store_answer_lost) {
             life.trouble(Duration::ZERO);
-            world.note(Some(life.id), None, format!("the answer to {operation} is lost"));
+            world.note(Some(life.id), None, format!("the response to {operation} is lost"));
             self.travel().await;
-            return Err(ConnectorError::timeout("the answer was lost".into()));
+            return Err(ConnectorError::timeout("the response was lost".into()));
         }
         if world.befalls(|faults| faults.store_repeats) {
             world.note(Some(life.id), None, format!("{operation} is sent again"));
@@ -109,7 +108,7 @@ impl Way {
         }
         world.seams.rewrite_answer(operation, &body, &mut answer.body);
         self.travel().await;
-        life.may_die("with an answer of the store").await;
+        life.may_die("after a response of the store").await;
         respond(answer)
     }
 
@@ -140,7 +139,7 @@ impl Way {
         answer
     }
 
-    /// The parts of a transaction, one after another.
+    /// Sends the parts of a transaction one after another.
     async fn deliver_in_parts(&self, body: &Value) -> Answer {
         for part in body["TransactItems"].as_array().into_iter().flatten() {
             for (kind, part) in part.as_object().into_iter().flatten() {
@@ -163,7 +162,7 @@ impl Way {
     /// Indexes lag behind the rows.
     async fn ask_index(&self, body: &Value) -> Answer {
         let world = &self.life.world;
-        // Not the whole body: the SDK writes maps in any order.
+        // Without the rest of the body, because the SDK writes maps in any order.
         let values = &body["ExpressionAttributeValues"];
         let key = [
             &body["TableName"],
@@ -193,14 +192,15 @@ impl Way {
                 (seq, answer)
             }
         };
-        // What a dispatcher reads, and not a ticker that only looks whether there is anything.
+        // The query of a dispatcher, not of a ticker that only checks whether any Task is due.
         if partition.starts_with("ready#") && body["Limit"] == 16 {
             self.life.heads.lock().unwrap_or_else(PoisonError::into_inner).insert(partition.to_owned(), seq);
         }
         answer
     }
 
-    /// Takes rows out of an index's answer that were written a moment ago. Answers the last write that it shows all of.
+    /// Removes rows that were written a moment ago from an index's response. Returns the number of the last write up to
+    /// which the response shows everything.
     fn hide_what_is_fresh(&self, answer: &mut Answer) -> Option<u64> {
         let world = &self.life.world;
         let mut whole: Value = serde_json::from_slice(&answer.body).ok()?;
@@ -236,7 +236,7 @@ impl Way {
         let table = body["TableName"].as_str().unwrap_or_default();
         if operation == "TransactWriteItems" {
             let parts = body["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object);
-            // What is added is seen before what names it: the transaction made them one.
+            // Records created rows before the rows that name them, because they were written together.
             let mut keys: Vec<_> =
                 parts.flatten().filter(|(_, part)| part["TableName"] == tables("tasks").as_str()).collect();
             keys.sort_by_key(|(kind, _)| *kind != "Put");
@@ -292,7 +292,7 @@ impl Way {
         }
     }
 
-    /// A claim leaves, in its place among the others.
+    /// Records a claim when it is sent, in order with the others.
     fn note_claim(&self, operation: &str, body: &Value) {
         let task = body["Key"]["sk"]["S"].as_str().and_then(|id| id.parse().ok());
         if let Some(task) = task
@@ -313,7 +313,7 @@ impl Way {
     }
 }
 
-/// Whether the row is a Task, and not its data.
+/// Whether the row is a Task and not a Task's data.
 fn is_task(body: &Value) -> bool {
     let pk = body["Item"]["pk"]["S"].as_str().or_else(|| body["Key"]["pk"]["S"].as_str());
     pk.is_some_and(|pk| !pk.starts_with("data:"))

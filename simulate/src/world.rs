@@ -1,4 +1,4 @@
-//! What all processes of a run share: time, chance, the database, Lambda, the wire.
+//! The state that all processes of a run share: time, chance, the database, Lambda, the wire.
 
 use std::{
     collections::BTreeMap,
@@ -23,18 +23,16 @@ use crate::{
     time,
 };
 
-/// What an index answered: the time, the place among the writes, the answer.
+/// A response of an index: its time, the number of the latest write, and the response.
 type IndexAnswer = (i64, u64, Vec<u8>);
 
-/// What the processes of a run share.
+/// The state that all processes of a run share.
 pub struct World {
-    /// What the seed stands for.
     pub plan: Plan,
-    /// Where a planted bug acts.
+    /// The planted bug.
     pub seams: &'static dyn Seams,
-    /// Lambda.
     pub cloud: Mutex<Cloud>,
-    /// What indexes answered last.
+    /// The last responses of indexes.
     pub index_answers: Mutex<BTreeMap<String, IndexAnswer>>,
     journal: Mutex<Journal>,
     live: Mutex<Live>,
@@ -45,7 +43,7 @@ pub struct World {
 }
 
 impl World {
-    /// A world at its start, in which nothing goes wrong yet.
+    /// A world at its start, without faults.
     pub fn new(plan: Plan, seams: &'static dyn Seams) -> Arc<Self> {
         let rng = Rng::new(plan.seed.wrapping_mul(31).wrapping_add(7));
         Arc::new(Self {
@@ -67,55 +65,54 @@ impl World {
         i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// What a right clock shows.
+    /// The time of a correct clock.
     pub fn now(&self) -> Timestamp {
         time::timestamp(self.elapsed())
     }
 
-    /// Whether nothing goes wrong now.
+    /// Whether there are no faults now.
     pub fn is_calm(&self) -> bool {
         self.calm.load(Ordering::SeqCst)
     }
 
-    /// From now on things go wrong, or nothing does.
+    /// Starts or stops the faults.
     pub fn set_calm(&self, calm: bool) {
         self.calm.store(calm, Ordering::SeqCst);
         *self.calm_since.lock().unwrap_or_else(PoisonError::into_inner) = calm.then(|| self.elapsed());
         self.note(None, None, if calm { "calm from here" } else { "faults from here" });
     }
 
-    /// Since when nothing goes wrong any more, in milliseconds since the start.
+    /// When the faults ended, in milliseconds since the start.
     pub fn calm_since(&self) -> Option<i64> {
         *self.calm_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this fault happens now.
+    /// Decides whether this fault happens now.
     pub fn befalls(&self, fault: impl FnOnce(&Faults) -> u64) -> bool {
         !self.is_calm() && self.draw(|rng| rng.odds(fault(&self.plan.faults)))
     }
 
-    /// Something random.
+    /// Draws random numbers.
     pub fn draw<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
         draw(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The history.
     pub fn journal(&self) -> MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is free and who is at work.
+    /// The free slots and the dispatchers at work.
     pub fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A line of the trace.
+    /// Adds a line to the trace.
     pub fn note(&self, by: Option<LifeId>, task: Option<ObjectId>, what: impl Into<String>) {
         let line = Line { at: self.elapsed(), by, task, what: what.into() };
         self.journal().note(line);
     }
 
-    /// A Task's row was taken back.
+    /// Records that a Task's row was deleted before it ran.
     pub fn withdrawn(&self, by: LifeId, task: ObjectId) {
         let cloud = self.cloud.lock().unwrap_or_else(PoisonError::into_inner);
         let was_invoked = cloud.runs.iter().any(|run| run.task == task);
@@ -123,13 +120,13 @@ impl World {
         self.journal().saw_withdrawal(self.elapsed(), by, task, was_invoked);
     }
 
-    /// A promise was broken.
+    /// Records a broken promise.
     pub fn violated(&self, tasks: impl Into<Vec<ObjectId>>, what: impl Into<String>) {
         self.journal().violated(self.elapsed(), tasks, what);
     }
 }
 
-/// The right time.
+/// A correct clock.
 pub struct TrueClock(pub Arc<World>);
 
 impl Clock for TrueClock {

@@ -1,4 +1,4 @@
-//! The simulation can fail: every planted bug is caught.
+//! Tests that the simulation can fail: it catches every planted bug.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -7,10 +7,10 @@ use std::{
 
 use simulate::{Bug, run};
 
-/// How many seeds a bug may take.
+/// The number of seeds within which a bug must be caught.
 const SEEDS: u64 = 500;
 
-/// Bugs that no seed is known to catch. Hunt for them by hand (`--bug`).
+/// Bugs that no seed is known to catch. Look for such seeds by hand (`--bug`).
 const TOO_RARE: &[&str] = &["loops-detected"];
 
 #[test]

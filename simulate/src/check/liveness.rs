@@ -1,4 +1,4 @@
-//! Liveness: while a slot that it may use is free, a due Task starts within five seconds of a wake-up that was delivered,
+//! Liveness: while a slot that it may use is free, a due Task starts within five seconds of a delivered wake-up, or
 //! else within one tick and five seconds.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -13,16 +13,16 @@ use crate::{
     world::World,
 };
 
-/// How soon a Task starts after a wake-up, or after the tick that has to find it.
+/// How soon a Task starts after a wake-up, or after the tick that must find it.
 const PROMPT: i64 = 5000;
 
-/// How often is looked, and so by how much a moment may be missed.
+/// The time between two checks: a change may be noticed this much later.
 const LOOK: i64 = 500;
 
-/// After calm has come, what was frozen or dead comes back within this.
+/// Frozen and dead processes are back this long after the faults end.
 const RECOVERY: i64 = 10_000;
 
-/// Looks again and again.
+/// Checks until the run ends.
 pub async fn watch(world: Arc<World>) {
     loop {
         tokio::time::sleep(Duration::from_millis(LOOK as u64)).await;
@@ -36,8 +36,8 @@ pub async fn watch(world: Arc<World>) {
     }
 }
 
-/// A write that may change what is free: slots, where nobody but the only process leases them, or the room that dispatchers
-/// have.
+/// Called after a write that may change what is free: slots (except on a machine, whose only process leases them all),
+/// or the room that dispatchers have.
 pub fn saw_row(world: &World) {
     note(world, &world.journal(), &mut world.live());
 }
@@ -74,14 +74,17 @@ fn look(world: &World) -> Vec<(ObjectId, String)> {
             && now > until
             && !live.reported.contains(id)
         {
-            late.push((*id, format!("a due task does not start, though a slot is free since {since} ms: {why}")));
+            late.push((
+                *id,
+                format!("a due task has not started although a slot has been free since {since} ms: {why}"),
+            ));
         }
     }
     live.reported.extend(late.iter().map(|(id, _)| *id));
     late
 }
 
-/// How many slots there are of a scope of the ledger; `None`: no end of them.
+/// The number of slots in a scope of the ledger; `None`: unlimited.
 pub fn limit_of(world: &World, scope: &str) -> Option<u16> {
     match scope.strip_prefix("function:") {
         Some(function) => state_of(&world.journal(), function).and_then(|(_, state)| state.limit),
@@ -90,12 +93,12 @@ pub fn limit_of(world: &World, scope: &str) -> Option<u16> {
     }
 }
 
-/// By how much a clock is wrong at most.
+/// The largest error of a clock.
 pub fn most_skew(world: &World) -> i64 {
     world.plan.skews.iter().map(|skew| skew.abs()).max().unwrap_or(0)
 }
 
-/// Marks what is not free now.
+/// Marks the scopes that have no free slot now.
 fn note_scopes(world: &World, journal: &Journal, live: &mut Live, now: i64) {
     let limits = |function: &str| state_of(journal, function).and_then(|(_, state)| state.limit);
     let scopes =
@@ -122,13 +125,13 @@ fn note_scopes(world: &World, journal: &Journal, live: &mut Live, now: i64) {
     }
 }
 
-/// The Function's state, and since when it is that.
+/// The Function's state, and the time since when it has had it.
 fn state_of<'a>(journal: &'a Journal, function: &str) -> Option<(i64, &'a FunctionState)> {
     let (at, state) = journal.functions.get(function)?.last()?;
     Some((*at, state.as_ref()?))
 }
 
-/// Since when nothing but a look at the queue keeps this Task from starting; `None`: something does.
+/// The time since when this Task could start if a dispatcher looked at the queue; `None` if it cannot start.
 fn may_start_since(world: &World, journal: &Journal, live: &mut Live, version: &Version, now: i64) -> Option<i64> {
     let row = &version.row;
     if row.status != TaskStatus::New || time::since_start(row.start) > now {
@@ -143,7 +146,7 @@ fn may_start_since(world: &World, journal: &Journal, live: &mut Live, version: &
     Some(version.at.max(changed).max(last_full).max(room))
 }
 
-/// Marks which dispatchers cannot start one more run, and whether none can and no other can be woken.
+/// Marks the dispatchers that cannot start one more run, and whether none can and no other can be woken.
 fn note_room(world: &World, journal: &Journal, live: &mut Live, now: i64) {
     live.shifts.retain(|life, _| live.lives.contains_key(life));
     let mut runs: BTreeMap<LifeId, usize> = BTreeMap::new();
@@ -168,13 +171,13 @@ fn note_room(world: &World, journal: &Journal, live: &mut Live, now: i64) {
     }
 }
 
-/// As many dispatchers are at work as may be, all of them are well, and none of them claims: nobody can be woken.
+/// The maximum number of dispatchers is at work, all of them are well, and none of them claims: none can be woken.
 fn all_drain(world: &World) -> Option<String> {
     let (now, live) = (world.elapsed(), &mut *world.live());
     let journal = world.journal();
     let (long, full) = (world.plan.has_long_shifts(), live.shifts.len() >= world.plan.dispatchers);
     let drain = |(life, shift): (&LifeId, &Shift)| {
-        // What the product is told of its shift's beginning comes a moment later.
+        // The product learns of the beginning of its shift a little later.
         shift.drains(now - LOOK) && live.lives.contains_key(life) && !journal.troubled(*life, shift.began, now)
     };
     if !long || !full || live.all_drain || !live.shifts.iter().all(drain) {
@@ -182,17 +185,17 @@ fn all_drain(world: &World) -> Option<String> {
     }
     live.all_drain = true;
     let shifts: Vec<_> = live.shifts.iter().map(|(life, shift)| format!("{life} since {} ms", shift.began)).collect();
-    Some(format!("every dispatcher drains, and no other can be woken: at work are {}", shifts.join(", ")))
+    Some(format!("every dispatcher drains, and no other can be woken; at work: {}", shifts.join(", ")))
 }
 
-/// A machine's dispatcher looks by itself, and its wake-ups are never lost.
+/// On a machine, the dispatcher looks without being woken, and wake-ups are never lost.
 fn on_machine(journal: &Journal, live: &Live, since: i64) -> Option<(i64, &'static str)> {
     let started = live.lives.values().next()?;
     let troubled = journal.troubles.iter().map(|trouble| trouble.until).max().unwrap_or(0);
     Some((since.max(*started).max(troubled) + 2 * PROMPT + LOOK, "its process has had time to look"))
 }
 
-/// The next tick finds it, where nothing goes wrong.
+/// If nothing goes wrong, the next tick finds it.
 fn ticked(world: &World, since: i64) -> Option<(i64, &'static str)> {
     let calm = match world.calm_since() {
         _ if !world.plan.faults.any() => 0,
@@ -200,10 +203,10 @@ fn ticked(world: &World, since: i64) -> Option<(i64, &'static str)> {
         None => return None,
     };
     let tick = i64::try_from(world.plan.tick_every.as_millis()).unwrap_or(0);
-    Some((since.max(calm) + tick + PROMPT + LOOK, "a tick has come since"))
+    Some((since.max(calm) + tick + PROMPT + LOOK, "a tick has run since then"))
 }
 
-/// This wake-up leads to it, when it reached a dispatcher that is well.
+/// If this wake-up reached a dispatcher that is well, the dispatcher starts the Task.
 fn woken(
     world: &World,
     journal: &Journal,
@@ -218,19 +221,19 @@ fn woken(
         0
     };
     let named = delivery.task == Some(version.row.id);
-    // Of a Task that it was not sent for a dispatcher knows by the index alone.
+    // A dispatcher that was woken for another Task learns of this one only from the index.
     let visible = if named { since } else { since.max(version.at + lag) };
     if delivery.at < visible {
         return None;
     }
     let until = delivery.at + PROMPT + lag + LOOK;
     match delivery.to {
-        // It was sent, and nothing that goes wrong by chance kept it.
-        None => Some((until, "a wake-up was sent since and dropped")),
+        // It was sent, and no random fault stopped it.
+        None => Some((until, "a wake-up was sent since then, and dropped")),
         Some(life) => {
             let well = live.lives.contains_key(&life) && !journal.troubled(life, delivery.at - LOOK, until);
             let had_room = live.no_room_of.get(&life).is_none_or(|last| *last < delivery.at);
-            (well && had_room).then_some((until, "a dispatcher was woken since"))
+            (well && had_room).then_some((until, "a dispatcher has been woken since then"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The promises of the design, checked from what the database did and what Lambda was asked.
+//! The promises of the design, checked against the writes of the database and the runs of Lambda.
 
 mod liveness;
 mod order;
@@ -22,14 +22,14 @@ pub use liveness::{limit_of, most_skew, saw_row, watch};
 pub use runs::at_begin_of_run;
 pub use slots::refused;
 
-/// How long the work may take to come to its end once nothing goes wrong any more: the leases of dead processes end
-/// (420 s), and what waited for their slots runs.
+/// How long it may take until all work has ended after the last fault: the leases of dead processes end (420 s), and
+/// the Tasks that waited for their slots run.
 const LONGEST_QUIET: i64 = 900_000;
 
-/// Waits until every Task has ended, or waits for its Function to be enabled.
+/// Waits until every Task has ended or waits for its Function to be enabled.
 pub async fn until_quiet(world: &Arc<World>, store: &Store) {
     let from = world.elapsed();
-    // What was frozen when calm came, callers among it, acts once it thaws.
+    // Frozen processes and callers act once they thaw.
     tokio::time::sleep(Duration::from_millis(world.plan.faults.longest_freeze)).await;
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -43,22 +43,22 @@ pub async fn until_quiet(world: &Arc<World>, store: &Store) {
         }
         if let Err(why) = stopped {
             return world
-                .violated([], format!("schedules cannot be listed and deleted though nothing goes wrong: {why}"));
+                .violated([], format!("schedules cannot be listed and deleted although there are no faults: {why}"));
         }
         if !open.is_empty() {
             let (ids, first) = (open.iter().map(|row| row.id).collect::<Vec<_>>(), open[0].to_string());
-            return world.violated(ids, format!("tasks do not come to an end, such as this one: {first}"));
+            return world.violated(ids, format!("some tasks do not end, such as {first}"));
         }
     }
 }
 
-/// Deletes the schedules that callers know nothing of, because nobody told them that they were created. An error while
+/// Deletes the schedules that callers do not know, because the response to their creation was lost. An error while
 /// there may be more.
 async fn stop_schedules(world: &World, store: &Store) -> Result<(), String> {
     let page = store.schedules.list(&tasklane_rql::Query::everything(), world.now()).await;
     let page = page.map_err(|error| error.to_string())?;
     for id in page.data.iter().filter_map(|schedule| schedule.to_value()["id"].as_str()?.parse().ok()) {
-        // What is not deleted now is found again.
+        // The next call finds any that are not deleted now.
         let _ = store.schedules.delete(id).await;
     }
     if page.data.is_empty() { Ok(()) } else { Err(format!("{} were left", page.data.len())) }
@@ -83,7 +83,7 @@ fn open_tasks(world: &World) -> Vec<TaskRow> {
     open.cloned().collect()
 }
 
-/// Checks everything that can be told from the end.
+/// Runs every check that needs the whole history.
 pub async fn at_the_end(world: &Arc<World>, store: &Store) {
     records::stored(world, store).await;
     records::acknowledged(world);

@@ -1,4 +1,4 @@
-//! Among due Tasks the higher priority runs first, then the earlier start, then the earlier id.
+//! Among due Tasks, higher priority runs first, then the earlier start, then the earlier id.
 
 use std::cmp::Reverse;
 
@@ -6,8 +6,9 @@ use tasklane_model::ObjectId;
 
 use crate::{journal::Asked, row::TaskRow, world::World};
 
-/// No claim passes over a better Task that its dispatcher must have seen, and that nothing held back: one of the first
-/// Function, which is never limited, disabled or deleted. Claims of one look are sent together: the better one first.
+/// No claim skips a better Task that its dispatcher must have seen and that nothing held back. Checked for Tasks of the
+/// first Function, which is never limited, disabled or deleted. The claims of one look are sent in order, the best Task
+/// first.
 pub fn priorities(world: &World) {
     let mut passed_over = Vec::new();
     {

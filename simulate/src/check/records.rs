@@ -1,4 +1,4 @@
-//! What the records say at the end.
+//! The records at the end.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::{row::TaskRow, world::World};
 /// Seconds between a failure and the start of the next run.
 const DELAYS: [i64; 3] = [2, 5, 10];
 
-/// The product reads what the journal saw.
+/// The product reads what the journal saw written.
 pub async fn stored(world: &World, store: &Store) {
     let rows: Vec<TaskRow> = last_rows(world);
     for row in rows {
@@ -22,13 +22,13 @@ pub async fn stored(world: &World, store: &Store) {
                     format!("the store says {}, the last write {}", record.task.status, row.status),
                 );
             }
-            Ok(None) => world.violated([row.id], "a task is gone"),
+            Ok(None) => world.violated([row.id], "a task has disappeared"),
             Err(error) => world.violated([row.id], format!("a task cannot be read: {error}")),
         }
     }
 }
 
-/// What callers were told is so.
+/// Everything that was acknowledged to a caller is true.
 pub fn acknowledged(world: &World) {
     let mut journal = world.journal();
     let at = world.elapsed();
@@ -44,14 +44,14 @@ pub fn acknowledged(world: &World) {
             && row.data.as_deref() == task.data.as_ref().map(|data| data.as_str())
             && row.created == task.creation_timestamp.as_millis();
         if !same {
-            broken.push((task.id, "a task is not what its creation was acknowledged as"));
+            broken.push((task.id, "a task differs from its acknowledged creation"));
         }
     }
     let is = |id, status| journal.last(id).is_some_and(|row| row.status == status);
     let canceled = journal.canceled.iter().filter(|id| !is(**id, TaskStatus::Canceled));
     broken.extend(canceled.map(|id| (*id, "a task whose cancellation was acknowledged is not canceled")));
     let executed = journal.executed.iter().filter(|id| !is(**id, TaskStatus::Complete));
-    broken.extend(executed.map(|id| (*id, "a direct execution was answered with a result and is not complete")));
+    broken.extend(executed.map(|id| (*id, "a direct execution returned its result but is not complete")));
     for (id, what) in broken {
         journal.violated(at, [id], what);
     }
@@ -62,7 +62,7 @@ pub fn chains(world: &World) {
     let rows: BTreeMap<_, _> = last_rows(world).into_iter().map(|row| (row.id, row)).collect();
     for row in rows.values() {
         if (row.status == TaskStatus::Retried) != row.retried_by.is_some() {
-            world.violated([row.id], "a task is retried without a next one, or has a next one and is not retried");
+            world.violated([row.id], "a task is retried without a retry, or has a retry but is not retried");
         }
         if row.retry_for.len() > DELAYS.len() {
             world.violated([row.id], "a task was retried more than three times");
@@ -70,11 +70,11 @@ pub fn chains(world: &World) {
         if let Some(before) = row.retry_for.last()
             && rows.get(before).and_then(|before| before.retried_by) != Some(row.id)
         {
-            world.violated([row.id, *before], "a retry is not what the run before it was retried by");
+            world.violated([row.id, *before], "a retry is not the one that the run before it names");
         }
         if let Some(next) = row.retried_by {
             match rows.get(&next) {
-                None => world.violated([row.id, next], "a retried task's next one does not exist"),
+                None => world.violated([row.id, next], "the retry of a retried task does not exist"),
                 Some(next) => link(world, row, next),
             }
         }
@@ -86,12 +86,12 @@ fn link(world: &World, row: &TaskRow, next: &TaskRow) {
     let mut chain = row.retry_for.clone();
     chain.push(row.id);
     if next.retry_for != chain {
-        world.violated([row.id, next.id], "a retry does not name all the runs before it");
+        world.violated([row.id, next.id], "a retry does not name all earlier runs");
     }
     let same = (&row.function, row.priority, &row.data, &row.tags, &row.user)
         == (&next.function, next.priority, &next.data, &next.tags, &next.user);
     if !same {
-        world.violated([row.id, next.id], "a retry has other properties than what it retries");
+        world.violated([row.id, next.id], "a retry differs from the task that it retries");
     }
     let delay = next.start - row.status_changed;
     if DELAYS.get(row.retry_for.len()).map(|secs| secs * 1000) != Some(delay) {
@@ -100,7 +100,7 @@ fn link(world: &World, row: &TaskRow, next: &TaskRow) {
     }
 }
 
-/// The first Function's policy never changes, so there is no doubt what has to become of its failures.
+/// The first Function's policy never changes, so it is certain what must happen to its failures.
 fn retried_when_it_should_be(world: &World, row: &TaskRow) {
     let first = &world.plan.functions[0];
     let Some(error) = row.error.as_ref().filter(|_| row.function == first.name) else { return };
@@ -112,16 +112,16 @@ fn retried_when_it_should_be(world: &World, row: &TaskRow) {
     };
     let wanted = covered && !direct && error.name != ZOMBIE_ERROR_NAME && row.retry_for.len() < DELAYS.len();
     if wanted != (row.status == TaskStatus::Retried) {
-        world.violated([row.id], format!("a failure of {} by {} is {}", row.function, error.name, row.status));
+        world.violated([row.id], format!("a failure of {} with {} became {}", row.function, error.name, row.status));
     }
 }
 
-/// At least one event for each failure, with the Task's id, and none for anything else.
+/// At least one event for each failure, with the Task's id, and no other events.
 pub fn events(world: &World) {
     let events = world.journal().events.clone();
     for row in last_rows(world).iter().filter(|row| row.status == TaskStatus::Failed) {
         let Some((_, event)) = events.iter().find(|(_, event)| event.id == row.id) else {
-            world.violated([row.id], "a task failed and no task_failed is on the wire");
+            world.violated([row.id], "a task failed, but no task_failed was published");
             continue;
         };
         let content = &event.content;
@@ -129,17 +129,17 @@ pub fn events(world: &World) {
             && content.function_name.as_str() == row.function
             && row.error.as_ref() == Some(&content.error);
         if !same {
-            world.violated([row.id], "a task_failed tells something else than the record");
+            world.violated([row.id], "a task_failed differs from the record");
         }
     }
     for (_, event) in &events {
         if world.journal().last(event.id).is_none_or(|row| row.status != TaskStatus::Failed) {
-            world.violated([event.id], "a task_failed is on the wire for a task that has not failed");
+            world.violated([event.id], "a task_failed was published for a task that has not failed");
         }
     }
 }
 
-/// Every Task's row at the end.
+/// Each Task's row at the end.
 pub fn last_rows(world: &World) -> Vec<TaskRow> {
     world.journal().rows.values().filter_map(|versions| versions.last()).map(|version| version.row.clone()).collect()
 }

@@ -1,4 +1,4 @@
-//! What Lambda was asked.
+//! The runs that Lambda was asked for.
 
 use std::{collections::BTreeSet, sync::PoisonError};
 
@@ -12,10 +12,10 @@ use crate::{
     world::World,
 };
 
-/// How long it may take from the look at a Function to the claim of its Task.
+/// The longest time from the look at a Function to the claim of its Task.
 const LOOK_TO_CLAIM: i64 = 40_000;
 
-/// How late a Task may start if nothing is in its way, in milliseconds.
+/// The latest start of a Task that nothing delays, in milliseconds after it is due.
 const PROMPT: i64 = 3000;
 
 /// Checks a run that begins now: a Task runs once, while it is in progress, within every limit.
@@ -28,10 +28,10 @@ pub fn at_begin_of_run(world: &World, number: usize) {
     let status = world.journal().last(run.task).map(|row| row.status);
     if status != Some(TaskStatus::InProgress) {
         let status = status.map_or("does not exist", TaskStatus::as_str);
-        world.violated([run.task], format!("a task is invoked that is not in progress: {status}"));
+        world.violated([run.task], format!("a task is invoked although it is not in progress: {status}"));
     }
     if run.event["status"] != "inProgress" || run.event["id"] != run.task.to_string().as_str() {
-        world.violated([run.task], "a function is called with another event than its task");
+        world.violated([run.task], "a function receives an event that is not its task");
     }
     let in_flight: Vec<&Run> = runs.iter().filter(|run| run.ended.is_none()).collect();
     slots(world, &in_flight);
@@ -54,7 +54,7 @@ fn slots(world: &World, in_flight: &[&Run]) {
     }
 }
 
-/// The states of the Function when a dispatcher may have looked at it to claim this Task.
+/// The states of the Function at the times when a dispatcher may have read it to claim this Task.
 fn when_claimed(world: &World, journal: &Journal, run: &Run) -> Vec<Option<FunctionState>> {
     let faults = &world.plan.faults;
     let longest_freeze = if faults.freeze_every > 0 { i64::try_from(faults.longest_freeze).unwrap_or(0) } else { 0 };
@@ -68,7 +68,7 @@ fn own_limit(world: &World, run: &Run, in_flight: &[&Run]) {
         let states = when_claimed(world, &journal, run);
         let disabled =
             !states.is_empty() && states.iter().all(|state| state.as_ref().is_some_and(|state| !state.enabled));
-        // Runs that began while there was no limit are not counted against one that came later.
+        // Runs that began without a limit do not exceed a limit that was set later.
         let limit_of = |run: &Run| -> Option<u16> {
             let states = when_claimed(world, &journal, run);
             let limits: Option<Vec<u16>> =
@@ -86,7 +86,7 @@ fn own_limit(world: &World, run: &Run, in_flight: &[&Run]) {
         (disabled, over.then_some((tasks, limit.unwrap_or(0))))
     };
     if broken.0 {
-        world.violated([run.task], format!("{} runs and is disabled", run.function));
+        world.violated([run.task], format!("{} runs although it is disabled", run.function));
     }
     if let Some((tasks, limit)) = broken.1 {
         let count = tasks.len();
@@ -94,7 +94,7 @@ fn own_limit(world: &World, run: &Run, in_flight: &[&Run]) {
     }
 }
 
-/// Each Task ran once at most, canceled ones never, and whatever says that it ran did.
+/// Each Task ran at most once, canceled ones never, and every Task that says so ran.
 pub fn each_once_and_for_a_reason(world: &World) {
     let runs = world.cloud.lock().unwrap_or_else(PoisonError::into_inner).runs.clone();
     let ran: BTreeSet<_> = ran(&runs);
@@ -103,15 +103,15 @@ pub fn each_once_and_for_a_reason(world: &World) {
             world.violated([row.id], "a canceled task was invoked");
         }
         if says_that_it_ran(&row) && !ran.contains(&row.id) {
-            world.violated([row.id], format!("a task is {} and was never invoked", row.status));
+            world.violated([row.id], format!("a task is {} but was never invoked", row.status));
         }
     }
 }
 
-/// Where nothing goes wrong, a Task that has everything to itself starts soon after it is due: the table is the queue,
-/// but a dispatcher has to look at it.
+/// If nothing goes wrong, a Task that is alone starts soon after it is due: the table is the queue, but a dispatcher
+/// has to look at it.
 pub fn in_time(world: &World) {
-    // To a clock that is late a wake-up comes early, and is wasted: then the next tick finds the Task.
+    // To a process with a slow clock, a wake-up comes too early and is wasted. Then the next tick finds the Task.
     if world.plan.faults.any() || world.plan.skews.iter().any(|skew| *skew != 0) {
         return;
     }
@@ -135,6 +135,6 @@ pub fn in_time(world: &World) {
         }
     }
     for (task, millis) in late {
-        world.violated([task], format!("a task starts {millis} ms after it was due, and nothing stood in its way"));
+        world.violated([task], format!("a task started {millis} ms late although nothing delayed it"));
     }
 }

@@ -1,11 +1,11 @@
-//! One Task an occurrence, on the schedule's grid.
+//! One Task for each occurrence, on the schedule's grid.
 
 use std::collections::BTreeMap;
 
 use super::records::last_rows;
 use crate::{row::TaskRow, world::World};
 
-/// Each occurrence became one Task at most, and lies a whole number of intervals after the schedule's start.
+/// Each occurrence became at most one Task, and lies a whole number of intervals after the schedule's start.
 pub fn occurrences(world: &World) {
     let mut by_schedule: BTreeMap<String, Vec<TaskRow>> = BTreeMap::new();
     for row in last_rows(world).into_iter().filter(|row| row.retry_for.is_empty()) {
@@ -30,7 +30,7 @@ pub fn occurrences(world: &World) {
             if off < 0 || off % interval != 0 {
                 world.violated(
                     [row.id],
-                    format!("an occurrence lies {off} ms after the schedule's start, every {interval} ms"),
+                    format!("an occurrence is {off} ms after the schedule's start, not a multiple of {interval} ms"),
                 );
             }
         }

@@ -1,4 +1,4 @@
-//! Slots that nobody uses come back.
+//! Unused slots are returned.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{plan::Shape, world::World};
 
-/// A direct execution that was asked for at this time is refused: then all slots of direct executions were taken, or the
-/// Function's own, whatever queued Tasks hold.
+/// Called when a direct execution that was requested at `asked` is refused. Its own limit must have been reached, or
+/// the Function's, whatever queued Tasks hold.
 pub fn refused(world: &World, function: &str, asked: i64) {
-    // On a machine the one process leases all of them, and the ledger does not tell which are in use.
+    // On a machine, the only process leases all of them, and the ledger does not say which are in use.
     if world.plan.shape == Shape::Machine {
         return;
     }
@@ -25,21 +25,21 @@ pub fn refused(world: &World, function: &str, asked: i64) {
         let live = &mut *world.live();
         limits.into_iter().any(|(scope, limit)| live.note_full(scope, limit, now, skew) >= asked)
     };
-    // What held for the Function when its limit was read may have changed since.
+    // The Function's limit may have changed since it was read.
     let changed =
         world.journal().functions.get(function).is_some_and(|states| states.iter().any(|(at, _)| *at >= asked - 3000));
     if !was_full && !changed {
-        world.violated([], format!("a direct execution of {function} was refused though a slot was free for it"));
+        world.violated([], format!("a direct execution of {function} was refused although a slot was free for it"));
     }
 }
 
-/// How long the longest lease lasts.
+/// The longest lease.
 const LEASE: Duration = Duration::from_secs(300 + 30 + 30);
 
 /// Once nothing runs, every slot is free again when the last lease has ended.
 pub async fn given_back(world: &Arc<World>, store: &Store) {
-    // A quarter of the seeds pays for the wait. Where Tasks wait for their Function to be enabled, dispatchers go on
-    // looking at them, with a slot in their hand.
+    // Only a quarter of the seeds, because the wait is long. While Tasks wait for their Function to be enabled,
+    // dispatchers keep looking at them and hold a slot.
     let waiting = last_rows(world).iter().any(|row| !row.status.is_final());
     if !world.plan.seed.is_multiple_of(4) || waiting {
         return;
@@ -50,7 +50,7 @@ pub async fn given_back(world: &Arc<World>, store: &Store) {
     for scope in scopes {
         match store.slots.held(&scope, world.now()).await {
             Ok(0) => {}
-            Ok(held) => world.violated([], format!("{held} slots of {scope} are still held when nothing runs")),
+            Ok(held) => world.violated([], format!("{held} slots of {scope} are still held although nothing runs")),
             Err(error) => world.violated([], format!("the slots of {scope} cannot be counted: {error}")),
         }
     }

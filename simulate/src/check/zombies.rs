@@ -1,5 +1,5 @@
-//! A Task whose outcome cannot be known fails as a zombie: only then, and in time. One that could not be started in
-//! time fails without a run: only when something held its runner up.
+//! A Task fails as a zombie only if its outcome cannot be known, and then in time. A Task fails without a run only if
+//! its runner was delayed.
 
 use std::sync::PoisonError;
 
@@ -7,15 +7,15 @@ use tasklane_model::{TaskStatus, task::ZOMBIE_ERROR_NAME};
 
 use crate::{journal::Version, plan::Shape, time, world::World};
 
-/// An outcome that is told this long before the lease ends can be written: a few tries, seconds apart.
+/// An outcome that is known this long before the lease ends can be written: that leaves a few tries, seconds apart.
 const TIME_TO_WRITE: i64 = 12_000;
 
-/// What the error of a Task is named that could not be started in time.
+/// The name of the error of a Task that was started too late.
 const STARTED_TOO_LATE: &str = "StartedTooLate";
-/// A runner that was well has this long to start a Task that it claimed.
+/// How long a runner that is well may take to start a Task that it has claimed.
 const TIME_TO_START: i64 = 10_000;
 
-/// Each zombie has its reason, and none lies longer than it may.
+/// Each zombie has a reason, and is found in time.
 pub fn explained(world: &World) {
     let runs = world.cloud.lock().unwrap_or_else(PoisonError::into_inner).runs.clone();
     let mut broken = Vec::new();
@@ -30,14 +30,14 @@ pub fn explained(world: &World) {
             let lease = time::since_start(claimed.row.lease.unwrap_or(0));
             let run = runs.iter().find(|run| run.task == *id);
             let troubled = journal.troubled(claimed.by, claimed.at - 5000, zombie.at);
-            // It was told in time, or is still to be told.
+            // Its outcome was known in time, or is not known yet.
             let known = run.and_then(|run| run.told).is_some_and(|told| told < lease - TIME_TO_WRITE);
             let running = run.is_some_and(|run| run.ended.is_none_or(|ended| ended >= zombie.at));
             if !troubled && (known || running) {
-                broken.push((*id, "a task became a zombie though its runner was well".to_owned()));
+                broken.push((*id, "a task became a zombie although its runner was well".to_owned()));
             }
             if let Some(late) = too_late(world, claimed, zombie, lease) {
-                broken.push((*id, format!("a zombie was cleaned {late} ms after its lease")));
+                broken.push((*id, format!("a zombie was found {late} ms after its lease had ended")));
             }
         }
     }
@@ -46,7 +46,7 @@ pub fn explained(world: &World) {
     }
 }
 
-/// No Task is refused as started too late by a runner that was well, and that nothing kept waiting.
+/// No runner that was well and not delayed refuses a Task as started too late.
 pub fn started_in_time(world: &World) {
     let mut broken = Vec::new();
     {
@@ -76,10 +76,10 @@ fn too_late(world: &World, claimed: &Version, zombie: &Version, lease: i64) -> O
         Shape::Cloud => i64::try_from(world.plan.tick_every.as_millis()).unwrap_or(0),
     };
     let skew = world.plan.skews.iter().map(|skew| skew.abs()).max().unwrap_or(0);
-    // What was frozen when calm came stands still a while longer.
+    // A process that was frozen when the faults ended stays frozen a while longer.
     let frozen = i64::try_from(world.plan.faults.longest_freeze).unwrap_or(0);
     let from = lease.max(calm + frozen + 10_000).max(claimed.at);
     let late = zombie.at - from;
-    // Two clocks may be wrong the opposite way; a process that dies last is back after 8 s.
+    // Two clocks may be wrong in opposite directions. The last process that dies is back after 8 s.
     (late > tick + 2 * skew + 10_000).then_some(late)
 }

@@ -7,14 +7,13 @@ use super::{
     shifts::rewrite_shifts,
 };
 
-/// The bug.
 pub const BUG: Bug = Bug::new("all-drain-at-once", &AllDrainAtOnce);
 
 struct AllDrainAtOnce;
 
 impl Seams for AllDrainAtOnce {
     fn rewrite_answer(&self, _: &str, body: &Value, answer: &mut Vec<u8>) {
-        // Nobody drains, and two younger ones go on.
+        // No other shift drains, and two younger ones go on.
         rewrite_shifts(body, answer, |shifts| {
             shifts.retain(|_, shift| shift["drains"] == false);
             for name in ["younger", "youngest"] {

@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::seams::{Bug, Seams};
 use crate::request::{drop_condition, sets_status};
 
-/// The bug.
 pub const BUG: Bug = Bug::new("cancel-without-condition", &CancelWithoutCondition);
 
 struct CancelWithoutCondition;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::seams::{Bug, Seams};
 
-/// The bug.
 pub const BUG: Bug = Bug::new("deaf-while-running", &DeafWhileRunning);
 
 /// How long a shift that holds runs sleeps between two looks at the queue.

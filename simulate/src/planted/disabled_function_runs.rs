@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::seams::{Bug, Seams};
 use crate::request::{reads_function, rewrite_record};
 
-/// The bug.
 pub const BUG: Bug = Bug::new("disabled-function-runs", &DisabledFunctionRuns);
 
 struct DisabledFunctionRuns;

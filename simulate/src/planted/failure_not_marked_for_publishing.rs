@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::seams::{Bug, Seams};
 use crate::request::sets_status;
 
-/// The bug.
 pub const BUG: Bug = Bug::new("failure-not-marked-for-publishing", &FailureNotMarkedForPublishing);
 
 struct FailureNotMarkedForPublishing;

@@ -1,8 +1,7 @@
-//! A dispatcher that sees nothing ends its shift, even if the index does not show yet the Task that it was woken for.
+//! A dispatcher that sees nothing ends its shift, even if the index does not yet show the Task that it was woken for.
 
 use super::seams::{Bug, Seams};
 
-/// The bug.
 pub const BUG: Bug = Bug::new("goes-away-from-a-lagging-index", &GoesAwayFromALaggingIndex);
 
 struct GoesAwayFromALaggingIndex;

@@ -2,7 +2,6 @@
 
 use super::seams::{Bug, Seams};
 
-/// The bug.
 pub const BUG: Bug = Bug::new("invocation-sent-again", &InvocationSentAgain);
 
 struct InvocationSentAgain;

@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::seams::{Bug, Seams};
 use crate::request::{number, sets_status, shift};
 
-/// The bug.
 pub const BUG: Bug = Bug::new("lease-too-short", &LeaseTooShort);
 
 /// How long the lease is, in milliseconds.

@@ -1,8 +1,8 @@
-//! Bugs that a programmer might write, planted where the product cannot tell: in its requests to the database and the answers,
-//! and in a few ports. The product's code is the one that ships; the world sees what buggy code would do.
+//! Bugs that a programmer might write, planted where the product cannot notice: in its requests to the database and the
+//! responses, and in a few ports. The product's code is the one that ships; the world sees what buggy code would do.
 //!
-//! One file a bug. To add one, write its file and put it in [`Bug::ALL`]; a bug in a place that no other has touched needs
-//! a method of [`Seams`] too.
+//! Each bug has its own file. To add one, write its file and add it to [`Bug::ALL`]; a bug in a new place also needs a
+//! method of [`Seams`].
 
 mod all_drain_at_once;
 mod cancel_without_condition;
@@ -39,7 +39,6 @@ use std::str::FromStr;
 pub use seams::{Bug, NoBug, Seams};
 
 impl Bug {
-    /// Every bug.
     pub const ALL: &[Self] = &[
         claim_without_condition::BUG,
         outcome_without_condition::BUG,

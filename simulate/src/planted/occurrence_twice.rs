@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::seams::{Bug, Seams};
 use crate::request::{drop_condition, each_part, value};
 
-/// The bug.
 pub const BUG: Bug = Bug::new("occurrence-twice", &OccurrenceTwice);
 
 struct OccurrenceTwice;

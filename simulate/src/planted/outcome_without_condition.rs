@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::seams::{Bug, Seams};
 use crate::request::{drop_condition, each_part, sets_status};
 
-/// The bug.
 pub const BUG: Bug = Bug::new("outcome-without-condition", &OutcomeWithoutCondition);
 
 struct OutcomeWithoutCondition;

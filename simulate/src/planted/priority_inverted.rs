@@ -1,11 +1,10 @@
-//! The lower priority goes first.
+//! Lower priority runs first.
 
 use serde_json::{Value, json};
 
 use super::seams::{Bug, Seams};
 use crate::request::{each_part, value};
 
-/// The bug.
 pub const BUG: Bug = Bug::new("priority-inverted", &PriorityInverted);
 
 struct PriorityInverted;

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::seams::{Bug, Seams};
 use crate::request::{is_query_of, value};
 
-/// The bug.
 pub const BUG: Bug = Bug::new("promoted-before-its-time", &PromotedBeforeItsTime);
 
 struct PromotedBeforeItsTime;

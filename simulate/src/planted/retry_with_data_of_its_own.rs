@@ -1,10 +1,9 @@
-//! A retry looks for large data in a row of its own, though it shares the row of the Task that it retries.
+//! A retry looks for large data in a row of its own, although it shares the row of the Task that it retries.
 
 use serde_json::Value;
 
 use super::seams::{Bug, Seams};
 
-/// The bug.
 pub const BUG: Bug = Bug::new("retry-with-data-of-its-own", &RetryWithDataOfItsOwn);
 
 struct RetryWithDataOfItsOwn;

@@ -1,11 +1,10 @@
-//! A Schedule drifts.
+//! A Schedule's occurrences drift.
 
 use serde_json::Value;
 
 use super::seams::{Bug, Seams};
 use crate::request::{each_part, shift, value};
 
-/// The bug.
 pub const BUG: Bug = Bug::new("schedule-drifts", &ScheduleDrifts);
 
 struct ScheduleDrifts;

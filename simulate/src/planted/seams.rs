@@ -1,15 +1,15 @@
-//! Where a bug can be planted.
+//! The places where a bug can be planted.
 
 use std::{fmt, time::Duration};
 
 use serde_json::Value;
 
-/// The places where the simulation lets a bug act. Each default is the correct behaviour.
+/// The places where the simulation lets a bug act. The defaults are the correct behaviour.
 pub trait Seams: Sync {
-    /// Changes a request before it goes to the database. `now` is what its sender's clock shows, in milliseconds.
+    /// Changes a request before it goes to the database. `now` is the time on its sender's clock, in milliseconds.
     fn rewrite_request(&self, _operation: &str, _body: &mut Value, _now: i64) {}
 
-    /// Changes the database's answer to this request before the product reads it.
+    /// Changes the database's response to this request before the product reads it.
     fn rewrite_answer(&self, _operation: &str, _body: &Value, _answer: &mut Vec<u8>) {}
 
     /// Whether the parts of a transaction are written one after another.
@@ -17,12 +17,12 @@ pub trait Seams: Sync {
         false
     }
 
-    /// How long a process sleeps that means to sleep for `duration`.
+    /// How long a process sleeps that wants to sleep for `duration`.
     fn sleep(&self, duration: Duration, _has_runs: &dyn Fn() -> bool) -> Duration {
         duration
     }
 
-    /// Whether an invocation whose outcome is unknown is sent again.
+    /// Whether an invocation whose outcome is unknown is repeated.
     fn retries_unknown_outcomes(&self) -> bool {
         false
     }
@@ -32,13 +32,13 @@ pub trait Seams: Sync {
         false
     }
 
-    /// Whether a wake-up is dropped that is the last of so many in a row, each sent by the dispatcher that the previous one
-    /// woke.
+    /// Whether a wake-up is dropped that is the last of a chain of this length, in which each was sent by the
+    /// dispatcher that the previous one woke.
     fn drops_wakeup(&self, _hops: u32) -> bool {
         false
     }
 
-    /// Whether a dispatcher ignores for which Task it was woken.
+    /// Whether a dispatcher ignores the Task that it was woken for.
     fn forgets_what_it_was_woken_for(&self) -> bool {
         false
     }
@@ -57,17 +57,15 @@ pub struct Bug {
 }
 
 impl Bug {
-    /// A bug, by its name on the command line.
     pub const fn new(name: &'static str, seams: &'static dyn Seams) -> Self {
         Self { name, seams }
     }
 
-    /// Its name on the command line.
+    /// The name on the command line.
     pub fn name(self) -> &'static str {
         self.name
     }
 
-    /// What it does.
     pub fn seams(self) -> &'static dyn Seams {
         self.seams
     }

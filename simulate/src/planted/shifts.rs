@@ -1,8 +1,8 @@
-//! How bugs change what the product reads of the register of long shifts.
+//! Changes to the register of long shifts, for bugs.
 
 use serde_json::{Map, Value};
 
-/// Changes the register in an answer, if that is what was read.
+/// Changes the register in a response that contains it.
 pub fn rewrite_shifts(body: &Value, answer: &mut Vec<u8>, change: impl FnOnce(&mut Map<String, Value>)) {
     if body["Key"]["pk"]["S"] != "shifts" {
         return;

@@ -1,4 +1,4 @@
-//! The slots of a process come back while its runs go on.
+//! The slots of a process are returned while its runs continue.
 
 use serde_json::{Value, json};
 use tasklane_model::Timestamp;
@@ -6,7 +6,6 @@ use tasklane_model::Timestamp;
 use super::seams::{Bug, Seams};
 use crate::request::writes_ledger;
 
-/// The bug.
 pub const BUG: Bug = Bug::new("slot-lease-too-short", &SlotLeaseTooShort);
 
 /// How long the lease is, in milliseconds.

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::seams::{Bug, Seams};
 
-/// The bug.
 pub const BUG: Bug = Bug::new("slots-shared", &SlotsShared);
 
 struct SlotsShared;

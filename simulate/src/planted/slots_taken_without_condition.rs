@@ -1,11 +1,10 @@
-//! Slots are counted, then taken, even if another process took some in between.
+//! Slots are counted and then taken, even if another process took some in between.
 
 use serde_json::Value;
 
 use super::seams::{Bug, Seams};
 use crate::request::{drop_condition, writes_ledger};
 
-/// The bug.
 pub const BUG: Bug = Bug::new("slots-taken-without-condition", &SlotsTakenWithoutCondition);
 
 struct SlotsTakenWithoutCondition;

@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::seams::{Bug, Seams};
 use crate::request::{each_part, shift};
 
-/// The bug.
 pub const BUG: Bug = Bug::new("wrong-delay", &WrongDelay);
 
 struct WrongDelay;

@@ -1,11 +1,10 @@
-//! A Task whose runner died is run again.
+//! A Task whose runner died runs again.
 
 use serde_json::{Value, json};
 
 use super::seams::{Bug, Seams};
 use crate::request::{sets_status, value};
 
-/// The bug.
 pub const BUG: Bug = Bug::new("zombie-requeued", &ZombieRequeued);
 
 struct ZombieRequeued;
