@@ -59,7 +59,7 @@ pub async fn work_shift(dispatcher: &Dispatcher, slots: &Slots, ports: &Ports, s
         }
     };
     if end == End::OutOfTime {
-        info!("the shift claims nothing more; waking another dispatcher for what may be left");
+        info!("the shift stops claiming; waking another dispatcher for the remaining tasks");
         work.tenure.must_drain(dispatcher, slots, ports).await;
     }
     if matches!(end, End::OutOfTime | End::Relieved) {
@@ -137,7 +137,7 @@ impl<'a> Work<'a> {
             return Ok(Some(End::OutOfTime));
         }
         if self.dispatcher.running() > 0 && self.tenure.may_drain(self.dispatcher, self.slots, self.ports).await {
-            info!("a younger shift goes on; this one claims nothing more");
+            info!("a newer shift continues; this one stops claiming");
             return Ok(Some(End::Relieved));
         }
         // Registered before the look at the queue, so that a run that ends in between is not missed.
@@ -217,7 +217,7 @@ impl<'a> Work<'a> {
         let due = match self.dispatcher.first_due(&self.woken_for).await {
             Ok(due) => due?,
             Err(error) => {
-                warn!(%error, "the tasks that this was woken for could not be read; the ticker finds them");
+                warn!(%error, "could not read the tasks that woke this dispatcher; the ticker will find them");
                 return None;
             }
         };
@@ -229,6 +229,6 @@ impl<'a> Work<'a> {
 
 async fn wake_another(ports: &Ports) {
     if let Err(error) = ports.wakeups.wake(Wakeup::NOW).await {
-        warn!(%error, "no wake-up was sent; the ticker finds what is left");
+        warn!(%error, "no wake-up was sent; the ticker will find the remaining tasks");
     }
 }

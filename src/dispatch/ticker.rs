@@ -61,7 +61,7 @@ impl Ticker {
         let ticked =
             Ticked { scheduled: scheduled?, promoted: promoted?, zombies: zombies?, republished: republished? };
         if ticked != Ticked::default() {
-            info!(?ticked, "ticked");
+            info!(?ticked, "tick completed");
         }
         Ok(ticked)
     }
