@@ -1,4 +1,4 @@
-//! The other commands, against a `tasklane dev`.
+//! The other commands, against a running `tasklane dev`.
 
 use std::{fs, path::Path};
 

@@ -29,10 +29,10 @@ fn ended(dev: &Dev, id: &str) -> Value {
     })
 }
 
-/// A `tasklane dev` that cannot write files longer than this, as if the disk were full. This works for root, too.
+/// A `tasklane dev` that cannot write larger files than this, as if the disk were full. Works for root, too.
 fn with_room_for(kibibytes: u64, home: &Path, functions: &Path) -> Starting {
     let mut command = Command::new("sh");
-    // The soft limit, which can be raised again; and without the signal, which would end the process.
+    // The soft limit, because it can be raised again; and without the signal, which would end the process.
     let script = format!("trap '' XFSZ; ulimit -S -f {}; exec \"$@\"", kibibytes * 2);
     let plain = crate::support::command::tasklane(home);
     command.args(["-c", &script, "sh"]).arg(plain.get_program());
@@ -69,7 +69,7 @@ fn a_full_disk_loses_nothing_acknowledged_and_with_space_the_service_continues()
     };
     assert_eq!((refused.status, &refused.body["name"]), (500, &json!("SERVER_EXCEPTION")), "{}", refused.body);
     assert!(!acknowledged.is_empty());
-    // It runs, and reads work.
+    // It still runs, and reads work.
     let last = acknowledged.last().unwrap();
     assert_eq!(id_of(&dev.task(last)), last);
 

@@ -138,7 +138,7 @@ fn without_a_jail_it_prints_a_warning_and_listens_on_this_machine_only() {
 }
 
 #[test]
-fn code_outside_of_the_paths_is_served_only_when_that_is_allowed() {
+fn code_outside_the_paths_is_served_only_if_allowed() {
     let home = tempfile::tempdir().unwrap();
     let functions = home.path().join("functions");
     let folder = write_function(&functions, "reaching", "exports.handler = async () => 'in';", &json!({}));
@@ -150,7 +150,7 @@ fn code_outside_of_the_paths_is_served_only_when_that_is_allowed() {
     let dev = Dev::start(home.path(), [&functions]);
     assert!(dev.stderr().contains("--allow-outside"), "{}", dev.stderr());
     assert_eq!(dev.ask("GET", "/tasks/v1/functions/reaching", None).status, 404);
-    // The command that deploys to a running service refuses it too, before it asks the service.
+    // `sync`, which deploys to a running service, refuses it too, before it calls the service.
     let sync = |more: &[&str]| {
         let mut command = crate::support::command::tasklane(home.path());
         crate::support::command::Ended::of(command.arg("sync").arg("--path").arg(&functions).args(more))
@@ -211,7 +211,7 @@ fn warnings_of_the_service_reach_its_operator_as_plain_lines() {
     dev.stop();
 }
 
-/// A runtime of Lambda's that this machine has no interpreter for.
+/// A runtime of Lambda that has no interpreter on this machine.
 fn absent_python() -> &'static str {
     let path = std::env::var_os("PATH").unwrap();
     let is_here = |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).exists());

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{dev::Dev, issuer::Issuer, project::write_function, signed::signed, wait::until};
 
-/// Returns the caller that the service reported.
+/// Returns the caller as the service reported it.
 const WHO: &str = "exports.handler = async ({ headers }) => ({ statusCode: 200, body: JSON.stringify({
   user: headers['x-exh-requesting-user-id'], application: headers['x-exh-requesting-application-id'],
 }) });";
@@ -61,7 +61,7 @@ fn a_user_of_an_oidc_issuer_may_do_what_their_token_says() {
     let task = dev.ask_as(&may(&["CREATE_TASKS"]), "POST", "/tasks/v1/", Some(&json!({ "functionName": "who" }))).ok();
     assert_eq!(task["createdByUserId"], "ada");
 
-    // Nobody can pass on permissions that they lack.
+    // Nobody can grant permissions that they do not have.
     let grant = json!({ "userId": "eve", "permissions": ["DELETE_TASK_FUNCTION"] });
     let refused = dev.ask_as(&may(&["CREATE_CREDENTIALS"]), "POST", "/tasklane/v1/credentials", Some(&grant));
     assert_eq!(code(&refused.body), 10, "{:?}", refused.body);
@@ -108,7 +108,7 @@ fn scopes_of_cognito_are_permissions() {
 }
 
 #[test]
-fn an_unreachable_issuer_is_reported_at_the_start_and_other_callers_still_get_in() {
+fn an_unreachable_issuer_is_reported_at_the_start_and_other_callers_still_have_access() {
     let home = tempfile::tempdir().unwrap();
     let issuer = Issuer::start();
     issuer.be_away();

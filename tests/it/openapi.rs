@@ -3,7 +3,7 @@
 use std::{env, fs, path::Path};
 
 #[test]
-fn the_document_in_docs_is_the_one_that_the_code_makes() {
+fn the_document_in_docs_equals_the_generated_one() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
     let made = serde_json::to_string_pretty(tasklane::http::api_document()).unwrap() + "\n";
     if env::var_os("UPDATE_OPENAPI").is_some() {

@@ -39,7 +39,7 @@ fn millis(at: SystemTime) -> i64 {
 }
 
 #[test]
-fn everything_is_still_there() {
+fn everything_is_kept() {
     let home = tempfile::tempdir().unwrap();
     let stage = Stage::open();
     let functions = actor(home.path(), &stage, json!({}));

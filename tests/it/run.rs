@@ -73,7 +73,7 @@ fn several_events_are_passed_to_the_same_process_in_order() {
 }
 
 #[test]
-fn code_outside_of_the_folder_is_taken_only_when_that_is_allowed() {
+fn code_outside_the_folder_is_accepted_only_if_allowed() {
     let home = tempfile::tempdir().unwrap();
     let folder = write_function(home.path(), "reaching", "exports.handler = async () => 'in';", &json!({}));
     std::fs::rename(folder.join("code"), home.path().join("elsewhere")).unwrap();

@@ -1,4 +1,4 @@
-//! The suite in JavaScript (`tests/sdk`), written against the official SDK, on a `tasklane dev` of its own.
+//! Runs the JavaScript suite (`tests/sdk`), which uses the official SDK, against a `tasklane dev` of its own.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::support::{dev::Dev, packages, project::repository};
 
-/// Enough for every test file at once. Files about limits set one for their own Function, or run alone.
+/// Enough for all test files at once. Files about limits set a limit for their own Function, or run alone.
 const PLENTY: u16 = 50;
 const FEW: u16 = 3;
 
@@ -34,7 +34,7 @@ fn run_suite(folder: &Path, tasks_at_once: u16, files_at_once: usize) {
         .env("TASKLANE_TEST_PACKAGES", packages)
         .env("TASKLANE_TEST_CREDENTIALS", dev.credentials_file())
         .env("TASKLANE_TEST_CONCURRENCY", tasks_at_once.to_string())
-        // Otherwise node treats the suite as a part of an outer test run.
+        // Otherwise node treats the suite as part of an outer test run.
         .env_remove("NODE_TEST_CONTEXT")
         .env_remove("NODE_OPTIONS");
     let output = node.output().expect("node starts");

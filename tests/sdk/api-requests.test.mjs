@@ -45,7 +45,7 @@ for (const [kind, login] of Object.entries(logins)) {
       assert.deepEqual(await apiRequests.logs.findFirst(id), lines[0]);
     });
 
-    test('findAll, its iterator and the pagers go past one page', async t => {
+    test('findAll, its iterator and the pagers read several pages', async t => {
       const name = await deploy(t, SOURCE);
       const { api } = login(administrator).tasks;
       for (let nth = 0; nth < 55; nth += 5) {
@@ -70,7 +70,7 @@ for (const [kind, login] of Object.entries(logins)) {
 describe('an API Request', () => {
   const { api, apiRequests } = exh.tasks;
 
-  test('of an anonymous call names nobody', async t => {
+  test('of an anonymous call has no user', async t => {
     const name = await deploy(t, SOURCE, { executionOptions: { permissionMode: 'public' } });
     await request(`/tasks/v1/api/${name}/`);
     const record = await apiRequests.findFirst({ rql: rqlBuilder().eq('functionName', name).build() });
@@ -78,7 +78,7 @@ describe('an API Request', () => {
     assert.ok(!('userId' in record) && !('applicationId' in record));
   });
 
-  test('says where a call went wrong', async t => {
+  test('says at which stage a call failed', async t => {
     const name = await deploy(t, SOURCE);
     await refused(1406, () => api.get(name, '/throw'));
     await refused(1409, () => api.get(name, '/nonsense'));
@@ -95,18 +95,18 @@ describe('an API Request', () => {
     assert.equal((await apiRequests.find({ rql: `?eq(functionName,${name})&eq(error.type,runtime)` })).page.total, 1);
   });
 
-  test('of a call that its caller may not make is not kept', async t => {
+  test('is not kept for a call that its caller may not make', async t => {
     const name = await deploy(t, SOURCE);
     await refused(10, async () => bearer(await createCredential()).tasks.api.get(name, '/'));
     assert.equal((await apiRequests.find({ rql: rqlBuilder().eq('functionName', name).build() })).page.total, 0);
   });
 
-  test('that does not exist has no logs: 16', async () => {
+  test('that is unknown has no logs: 16', async () => {
     await refused(16, () => apiRequests.logs.find('0123456789abcdef01234567'));
     await refused(12, () => apiRequests.logs.find('no-id'));
   });
 
-  test('logs take ge on timestamp', async t => {
+  test('has logs that accept ge on timestamp', async t => {
     const name = await deploy(t, SOURCE);
     await api.get(name, '/x');
     const { id } = await apiRequests.findFirst({ rql: rqlBuilder().eq('functionName', name).build() });

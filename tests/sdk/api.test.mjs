@@ -1,4 +1,4 @@
-// exh.tasks.api.*: get, post, put, delete, patch; and what the SDK cannot send.
+// exh.tasks.api.*: get, post, put, delete, patch; and requests that the SDK cannot send.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import http from 'node:http';
@@ -7,11 +7,11 @@ import { refused } from './support/errors.mjs';
 import { deploy } from './support/functions.mjs';
 import { administrator, bearer, createCredential, exh, host, logins, oauth1, request } from './support/service.mjs';
 
-/** Answers the event it was given. */
+/** Returns the event that it received. */
 const MIRROR = `exports.handler = async event => ({ statusCode: 200, body: event });`;
-/** Answers what the body asks for, as its result. */
+/** Returns the result that the body asks for. */
 const AS_ASKED = `exports.handler = async ({ body }) => JSON.parse(body).result;`;
-/** Answers the bytes it was sent. */
+/** Returns the bytes that it received. */
 const BYTES = `
 exports.handler = async ({ body, isBase64Encoded, headers }) => ({
   statusCode: 200, body, isBase64Encoded, headers: { 'content-type': 'application/octet-stream', 'x-was-base64': String(isBase64Encoded) },
@@ -45,7 +45,7 @@ for (const [kind, login] of Object.entries(logins)) {
       }
     });
 
-    test('binary bodies survive both ways, 4 MB of them too', async t => {
+    test('binary bodies arrive unchanged both ways, even 4 MB', async t => {
       const name = await deploy(t, BYTES, { memoryLimit: 512 });
       const everyByte = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
       for (const bytes of [everyByte, randomBytes(4_000_000)]) {
@@ -60,7 +60,7 @@ for (const [kind, login] of Object.entries(logins)) {
 }
 
 describe('a call', () => {
-  test('takes OPTIONS and HEAD too, and no other method', async t => {
+  test('may use OPTIONS and HEAD, too, but no other method', async t => {
     const name = await deploy(t, `
       exports.handler = async event => ({
         statusCode: 204 - 4 * (event.requestContext.http.method === 'HEAD'), headers: { 'x-method': event.requestContext.http.method },
@@ -77,7 +77,7 @@ describe('a call', () => {
     assert.equal(JSON.parse(response.body).name, 'ENDPOINT_EXCEPTION');
   });
 
-  test('has / as its path when nothing follows the name', async t => {
+  test('has the path / if nothing follows the name', async t => {
     const name = await deploy(t, MIRROR, PUBLIC);
     const event = async path => (await request(`/tasks/v1/api/${name}${path}`)).json();
     for (const path of ['', '/', '?a=1', '/?a=1']) {
@@ -98,7 +98,7 @@ describe('a call', () => {
     assert.equal(event.rawQueryString, query);
   });
 
-  test('shows the caller, and never who somebody claims to be', async t => {
+  test('passes the caller on, and never a claimed identity', async t => {
     const name = await deploy(t, MIRROR, PUBLIC);
     const spoofed = {
       'X-ExH-Requesting-User-Id': 'root', 'x-exh-requesting-application-id': 'evil', 'X-Exh-Requesting-Anything': '1',
@@ -124,7 +124,7 @@ describe('a call', () => {
     assert.equal(event.headers['x-exh-requesting-user-id'], 'some-user');
   });
 
-  test('takes a body that is almost 6 MB, and answers one', async t => {
+  test('accepts a body of almost 6 MB, and returns one', async t => {
     const name = await deploy(t, BYTES, { ...PUBLIC, memoryLimit: 512 });
     const text = 'x'.repeat(5_500_000);
     const response = await request(`/tasks/v1/api/${name}/`, {
@@ -138,7 +138,7 @@ describe('a call', () => {
     assert.ok(through === text);
   });
 
-  test('is refused when it or its answer is over 6 MB', async t => {
+  test('is refused if it or its response exceeds 6 MB', async t => {
     const name = await deploy(t, `
       exports.handler = async ({ rawPath }) => ({ statusCode: 200, body: 'x'.repeat(Number(rawPath.slice(1))) });
     `, { ...PUBLIC, memoryLimit: 512 });
@@ -152,10 +152,10 @@ describe('a call', () => {
   });
 });
 
-describe('an answer', () => {
+describe('a response', () => {
   const ask = async (name, result) => request(`/tasks/v1/api/${name}/`, { method: 'POST', body: JSON.stringify({ result }) });
 
-  test('is sent as the Function gave it', async t => {
+  test('is sent as the Function returned it', async t => {
     const name = await deploy(t, AS_ASKED, PUBLIC);
     const response = await ask(name, {
       statusCode: 418,
@@ -180,7 +180,7 @@ describe('an answer', () => {
     assert.deepEqual(Buffer.from(await binary.arrayBuffer()), Buffer.from([0, 255, 128]));
   });
 
-  test('redirects and statuses from 200 to 499 are the Function’s own', async t => {
+  test('may be a redirect or have any status from 200 to 499', async t => {
     const name = await deploy(t, AS_ASKED, PUBLIC);
     for (const statusCode of [200, 201, 204, 302, 404, 499]) {
       const response = await ask(name, { statusCode, headers: { location: '/elsewhere' } });
@@ -233,7 +233,7 @@ describe('a failure', () => {
   });
 });
 
-/** A request as node sends it, since fetch rewrites paths and refuses methods. */
+/** A request sent by node's own client, because fetch rewrites paths and refuses methods. */
 function send(path, { method = 'GET' } = {}) {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(host);

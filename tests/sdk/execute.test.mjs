@@ -1,4 +1,4 @@
-// exh.tasks.functions.execute: a Function that runs at once while its caller waits.
+// exh.tasks.functions.execute: a Function that runs now while its caller waits.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { refused, refusedRaw } from './support/errors.mjs';
@@ -11,7 +11,7 @@ for (const [kind, login] of Object.entries(logins)) {
   describe(`execute, logged in with ${kind}`, () => {
     const { tasks } = login(administrator);
 
-    test('answers the finished Task and what the Function returned', async t => {
+    test('returns the finished Task and the Function’s result', async t => {
       const name = await deploy(t, ECHO, { executionOptions: { defaultPriority: 12 } });
       const data = { snake_case: { timestamp: '2026-01-31T08:15:30.123Z' }, list: [1, 'é 🚀'] };
       const answer = await tasks.functions.execute(name, data);
@@ -33,7 +33,7 @@ for (const [kind, login] of Object.entries(logins)) {
 describe('execute', () => {
   const execute = exh.tasks.functions.execute.bind(exh.tasks.functions);
 
-  test('takes no data, and no body at all', async t => {
+  test('accepts absent data, and an absent body', async t => {
     const name = await deploy(t, ECHO);
     assert.equal((await execute(name)).result.event.data ?? null, null);
     const path = `/tasks/v1/functions/${name}/execute`;
@@ -45,7 +45,7 @@ describe('execute', () => {
     await refusedRaw(22, await request(path, { method: 'POST', as: administrator, body: '{' }));
   });
 
-  test('hands every kind of result through', async t => {
+  test('passes every kind of result on', async t => {
     const name = await deploy(t, `exports.handler = async ({ data }) => data.result;`);
     for (const result of [null, false, 0, '', 'é 🚀', [], {}, { snake_case: { updateTimestamp: 'text' } }, 1e21]) {
       assert.deepEqual((await execute(name, { result })).result, result);
@@ -53,7 +53,7 @@ describe('execute', () => {
     assert.equal((await execute(name, {})).result, null);
   });
 
-  test('hands numbers and halves of emoji through as they were written', async t => {
+  test('passes numbers and halves of emoji on unchanged', async t => {
     const name = await deploy(t, 'exports.handler = async ({ data }) => data;');
     const post = async body => {
       const response = await request(`/tasks/v1/functions/${name}/execute`, {
@@ -69,14 +69,14 @@ describe('execute', () => {
     assert.deepEqual((await execute(name, { cut: '🚀'.slice(0, 1) })).result, { cut: '\ud83d' });
   });
 
-  test('data that is null is null', async t => {
+  test('null data stays null', async t => {
     const name = await deploy(t, `exports.handler = async event => 'data' in event;`);
     assert.equal((await execute(name, null)).result, true);
     const path = `/tasks/v1/functions/${name}/execute`;
     assert.equal((await (await request(path, { method: 'POST', as: administrator })).json()).result, false);
   });
 
-  test('an error cut within an emoji keeps its name and its message, and shows no stack', async t => {
+  test('an error cut within an emoji keeps its name and message, and shows no stack', async t => {
     const name = await deploy(t, THROW);
     const error = await refused(1406, () => execute(name, { name: 'CUT', message: 'bad: \ud83d' }));
     assert.deepEqual(error.response.runtimeError, { name: 'CUT', message: 'bad: \ufffd' });
@@ -85,7 +85,7 @@ describe('execute', () => {
     });
   });
 
-  test('code that throws is 1406, with the Task and the error in it', async t => {
+  test('code that throws is 1406, with the Task and the error', async t => {
     const name = await deploy(t, THROW, { retryPolicy: { enabled: true } });
     const error = await refused(1406, () => execute(name, { name: 'MY_ERROR', message: 'no “luck”' }));
     assert.deepEqual(error.response.runtimeError, { name: 'MY_ERROR', message: 'no “luck”' });
@@ -114,7 +114,7 @@ describe('execute', () => {
     }
   });
 
-  test('a Function that failed runs well the next time', async t => {
+  test('a Function that failed can succeed the next time', async t => {
     const name = await deploy(t, `
       exports.handler = async ({ data }) => data === 'exit' ? process.exit(1) : data === 'hang' ? new Promise(r => setTimeout(r, 99999)) : data;
     `, { timeLimit: 3 });
@@ -132,7 +132,7 @@ describe('execute', () => {
     await execute(name);
   });
 
-  test('no free slot of the Function is 1403, and a Task waits instead', async t => {
+  test('without a free slot of the Function it is 1403, while a Task waits', async t => {
     const stage = await openStage(t);
     const name = await deploy(t, ACTOR, {
       environmentVariables: stage.environmentVariables, executionOptions: { concurrencyLimit: 1 },
@@ -148,7 +148,7 @@ describe('execute', () => {
     assert.equal(stage.runs.length, 2, 'what was refused did not run');
   });
 
-  test('goes past the queue', async t => {
+  test('bypasses the queue', async t => {
     const stage = await openStage(t);
     const blocked = await deploy(t, ACTOR, {
       environmentVariables: stage.environmentVariables, executionOptions: { concurrencyLimit: 2 },

@@ -56,7 +56,7 @@ describe('create', () => {
     assert.equal(created.executionOptions.defaultPriority, 0);
   });
 
-  test('keeps every property as it was given', async t => {
+  test('keeps every property unchanged', async t => {
     const body = definition(ECHO, {
       description: 'Sends “invoices” — é 🚀',
       timeLimit: 300,
@@ -72,7 +72,7 @@ describe('create', () => {
     assert.deepEqual(kept, given);
   });
 
-  test('a name is taken once: 17', async t => {
+  test('a name that is taken is 17', async t => {
     const name = await deploy(t, ECHO);
     await refused(17, () => functions.create(definition(ECHO, { name })));
   });
@@ -109,7 +109,7 @@ describe('create', () => {
     });
   }
 
-  test('code that is not base64, no zip or an empty zip is 1401', async () => {
+  test('code that is not base64, not a zip or an empty zip is 1401', async () => {
     const empty = Buffer.from(fflate.zipSync({})).toString('base64');
     for (const code of ['not base64!', Buffer.from('not a zip').toString('base64'), empty, '']) {
       await refused(1401, () => functions.create(definition(ECHO, { code })), `code ${code}`);
@@ -122,7 +122,7 @@ describe('create', () => {
     }
   });
 
-  test('what Lambda would refuse is 1402', async () => {
+  test('a configuration that Lambda would refuse is 1402', async () => {
     await refused(1402, () => functions.create(definition(ECHO, { runtime: 'cobol1.x' })));
     const large = { LARGE: { value: 'x'.repeat(4096) } };
     await refused(1402, () => functions.create(definition(ECHO, { environmentVariables: large })));
@@ -134,7 +134,7 @@ describe('create', () => {
     }
   });
 
-  test('unknown fields are ignored, and `enabled` is changed by enable and disable only', async t => {
+  test('unknown fields are ignored, and only enable and disable change `enabled`', async t => {
     const body = definition(ECHO, { enabled: false, madeUp: { x: 1 } });
     t.after(() => functions.remove(body.name));
     const created = await functions.create(body);
@@ -144,7 +144,7 @@ describe('create', () => {
     assert.equal((await functions.getByName(body.name)).enabled, true);
   });
 
-  test('a body that is none is told apart: empty 13, no JSON 22, no object 22', async () => {
+  test('an empty body is 13, invalid JSON 22, anything but an object 22', async () => {
     const post = body => request('/tasks/v1/functions', {
       method: 'POST', as: administrator, headers: { 'content-type': 'application/json' }, body,
     });
@@ -159,7 +159,7 @@ describe('create', () => {
 describe('find', () => {
   const { functions } = exh.tasks;
 
-  test('answers every Function in one page and ignores RQL', async t => {
+  test('returns every Function in one page and ignores RQL', async t => {
     const names = await Promise.all(Array.from({ length: 25 }, () => deploy(t, ECHO)));
     const page = await functions.find();
     const listed = page.data.map(({ name }) => name);
@@ -183,7 +183,7 @@ describe('find', () => {
 describe('update', () => {
   const { functions } = exh.tasks;
 
-  test('changes what it is given and keeps the rest', async t => {
+  test('changes the given fields and keeps the rest', async t => {
     const name = await deploy(t, ECHO, {
       description: 'first', environmentVariables: { KEPT: { value: 'yes' } }, retryPolicy: { enabled: true, errorsToRetry: ['A'] },
     });
@@ -194,7 +194,7 @@ describe('update', () => {
     assert.deepEqual({ ...after, updateTimestamp: 0 }, { ...before, timeLimit: 7, updateTimestamp: 0 });
   });
 
-  test('runs the new code from the moment it answers', async t => {
+  test('runs the new code as soon as it has responded', async t => {
     const name = await deploy(t, `exports.handler = async () => 'old';`);
     assert.equal((await functions.execute(name)).result, 'old');
     await functions.update(name, { code: zipped({ 'index.js': `exports.handler = async () => 'new';` }) });
@@ -229,7 +229,7 @@ describe('update', () => {
     assert.ok(seen.length > 4, 'nothing was called meanwhile');
   });
 
-  test('of what does not exist is 16, and so are the other calls', async () => {
+  test('of an unknown Function is 16, like the other calls', async () => {
     const name = uniqueName('nowhere');
     await refused(16, () => functions.getByName(name));
     await refused(16, () => functions.update(name, { timeLimit: 5 }));
@@ -242,7 +242,7 @@ describe('update', () => {
     await refused(16, () => exh.tasks.schedules.create({ functionName: name, interval: 60 }));
   });
 
-  test('refuses what create refuses', async t => {
+  test('refuses the same values as create', async t => {
     const name = await deploy(t, ECHO);
     await refused(15, () => functions.update(name, { timeLimit: 2 }));
     await refused(1401, () => functions.update(name, { code: 'AAAA' }));
@@ -263,7 +263,7 @@ describe('disable', () => {
     await refused(27, () => exh.tasks.api.get(name, '/'));
     const task = await exh.tasks.create({ functionName: name, priority: 1000 });
 
-    // Another Function's Task, created later and of lower priority, runs past the one that waits.
+    // Another Function's Task, created later and with lower priority, overtakes the waiting one.
     const other = await deploy(t, ECHO);
     const passing = await exh.tasks.create({ functionName: other });
     assert.equal((await finished(passing.id)).status, 'complete');
@@ -294,7 +294,7 @@ describe('remove', () => {
     assert.ok(apiLines.some(({ message }) => message.includes('remembered')));
   });
 
-  test('lets the waiting Tasks fail', async t => {
+  test('makes the waiting Tasks fail', async t => {
     const name = await deploy(t, ECHO);
     const startTimestamp = new Date(Date.now() + 1500);
     const task = await exh.tasks.create({ functionName: name, startTimestamp });

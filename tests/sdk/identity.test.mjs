@@ -1,4 +1,4 @@
-// Who the service takes a caller for, with each credential that the SDK can show.
+// The caller that the service sees, for each kind of credential that the SDK can send.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { refused, refusedRaw, refusedWithOneOf } from './support/errors.mjs';
@@ -11,14 +11,14 @@ import { until } from './support/wait.mjs';
 
 describe('a valid credential', () => {
   for (const [kind, login] of Object.entries(logins)) {
-    test(`${kind}: is answered with the caller's own id at /users/v1/me`, async () => {
+    test(`${kind}: gets the caller's own id from /users/v1/me`, async () => {
       const userId = uniqueName('user');
       const caller = login(await createCredential({ userId }));
       const me = await caller.users.me();
       assert.equal(me.id, userId);
     });
 
-    test(`${kind}: leaves the user and the application on what is created with it`, async t => {
+    test(`${kind}: records the user and the application of what it creates`, async t => {
       const [userId, applicationId] = [uniqueName('user'), uniqueName('application')];
       const caller = login(await createCredential({ userId, applicationId, permissions: ['CREATE_TASKS'] }));
       const functionName = await deploy(t, ECHO);
@@ -28,7 +28,7 @@ describe('a valid credential', () => {
     });
   }
 
-  test('oauth1: passes the check that authenticate makes', async () => {
+  test('oauth1: passes the check of authenticate', async () => {
     const { consumerKey, consumerSecret, token, tokenSecret } = administrator;
     const caller = sdk.createOAuth1Client({ host, consumerKey, consumerSecret });
     const tokenData = await caller.auth.authenticate({ token, tokenSecret });
@@ -38,7 +38,7 @@ describe('a valid credential', () => {
     await caller.tasks.find();
   });
 
-  test('oauth1: signs every method, with queries that repeat and nest a name', async t => {
+  test('oauth1: signs every method, with repeated and nested names in the query', async t => {
     const name = await deploy(t, `exports.handler = async event => ({ statusCode: 200, body: event.rawQueryString });`);
     const query = '?a=1&a=2&b[c]=3&d=&e=%20%26%3D%2B&f=%C3%A9';
     for (const method of ['get', 'delete', 'post', 'put', 'patch']) {
@@ -62,7 +62,7 @@ describe('a bad credential', () => {
     await refused(109, () => as({ consumerSecret: wrong(administrator.consumerSecret) }));
   });
 
-  test('oauth1: authenticate tells that the token is no good', async () => {
+  test('oauth1: authenticate reports an invalid token', async () => {
     const { consumerKey, consumerSecret, token } = administrator;
     const caller = sdk.createOAuth1Client({ host, consumerKey, consumerSecret });
     await refused(109, () => caller.auth.authenticate({ token, tokenSecret: 'no' }));
@@ -76,7 +76,7 @@ describe('a bad credential', () => {
     await refusedRaw(110, await request(sent.url, { headers }));
   });
 
-  test('oauth1: a signature of one request opens no other', async () => {
+  test('oauth1: the signature of a request is valid for no other', async () => {
     let sent;
     const caller = oauth1(administrator, {
       // The request goes nowhere: its signature was never used.
@@ -96,7 +96,7 @@ describe('a bad credential', () => {
     await refusedRaw(117, await request('/tasks/v1/', { as: { accessToken: 'nobody-knows-this-one' } }));
   });
 
-  test('a revoked credential is unknown at once, both ways', async () => {
+  test('a revoked credential is unknown immediately, with both kinds of login', async () => {
     const credential = await createCredential({ permissions: ['VIEW_TASKS'] });
     await oauth1(credential).tasks.find();
     await bearer(credential).tasks.find();
@@ -105,7 +105,7 @@ describe('a bad credential', () => {
     await refusedRaw(117, await request('/tasks/v1/', { as: credential }));
   });
 
-  test('an expired credential is 118 as a bearer token, and no good for signing', async () => {
+  test('an expired credential is 118 as a bearer token, and invalid for signing', async () => {
     const expiresTimestamp = new Date(Date.now() + 2000).toISOString();
     const credential = await createCredential({ permissions: ['VIEW_TASKS'], expiresTimestamp });
     const response = await until('the credential has expired', async () => {
@@ -126,8 +126,8 @@ describe('a bad credential', () => {
   });
 });
 
-describe('nobody', () => {
-  test('is told to log in, an application without a user too', async () => {
+describe('an anonymous caller', () => {
+  test('must log in, like an application without a user', async () => {
     for (const caller of [nobody(), applicationOnly(administrator)]) {
       await refused(104, () => caller.tasks.find());
       await refused(104, () => caller.tasks.functions.find());

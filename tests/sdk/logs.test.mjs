@@ -24,7 +24,7 @@ for (const [kind, login] of Object.entries(logins)) {
   describe(`logs, logged in with ${kind}`, () => {
     const { tasks } = login(administrator);
 
-    test('a Task has the lines of its own run, in order, and no other’s', async t => {
+    test('a Task has only the lines of its own run, in order', async t => {
       const functionName = await deploy(t, TALKER);
       const [one, other] = await Promise.all([tasks.create({ functionName }), tasks.create({ functionName })]);
       await Promise.all([finished(one.id), finished(other.id)]);
@@ -42,7 +42,7 @@ for (const [kind, login] of Object.entries(logins)) {
       assert.deepEqual(await tasks.logs.findFirst(one.id), lines[0]);
     });
 
-    test('ge on timestamp leaves the older lines out', async t => {
+    test('ge on timestamp excludes older lines', async t => {
       const functionName = await deploy(t, TALKER);
       const task = await tasks.create({ functionName });
       await finished(task.id);
@@ -53,7 +53,7 @@ for (const [kind, login] of Object.entries(logins)) {
       const last = lines.find(({ message }) => message.includes('last line'));
       const rql = rqlBuilder().ge('timestamp', last.timestamp.toISOString()).build();
       const later = await tasks.logs.find(task.id, { rql });
-      // On a busy machine lines may be read together, and then have one time.
+      // On a busy machine lines may be read together, and then have the same time.
       assert.deepEqual(later, lines.filter(({ timestamp }) => timestamp >= last.timestamp));
       assert.ok(has(later, 'last line'));
       const limited = await tasks.logs.find(task.id, { rql: rqlBuilder().limit(2, 1).build() });
@@ -77,7 +77,7 @@ describe('logs', () => {
     await finished(task.id);
   });
 
-  test('of a Task that has not run are 27, of one that does not exist 16', async t => {
+  test('of a Task that has not run are 27, of an unknown one 16', async t => {
     const functionName = await deploy(t, TALKER);
     const task = await exh.tasks.create({ functionName, startTimestamp: new Date(Date.now() + 3_600_000) });
     await refused(27, () => exh.tasks.logs.find(task.id));
@@ -87,7 +87,7 @@ describe('logs', () => {
     await refused(12, () => exh.tasks.logs.find('no-id'));
   });
 
-  test('take no other RQL', async t => {
+  test('accept no other RQL', async t => {
     const functionName = await deploy(t, TALKER);
     const { id } = await exh.tasks.functions.execute(functionName);
     for (const rql of ['?eq(message,x)', '?le(timestamp,2026-01-01)', '?sort(timestamp)', '?select(message)', '?eq(a']) {

@@ -1,4 +1,4 @@
-// Who may do what: permission modes, and the permission of each call.
+// Permissions: permission modes, and the permission of each call.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { refused, refusedWithOneOf } from './support/errors.mjs';
@@ -14,7 +14,7 @@ describe('permission modes', () => {
     EXECUTE_TASK_FUNCTION: (caller, name) => caller.tasks.functions.execute(name),
     EXECUTE_API_FUNCTION: (caller, name) => caller.tasks.api.get(name, '/'),
   };
-  // What each kind of caller gets, mode by mode: an error's code, or 'runs'. `none` is a Function that does not exist.
+  // The result for each kind of caller and each mode: an error's code, or 'runs'. `none` is an unknown Function.
   const table = {
     'nobody logged in': { permissionRequired: 104, allUsers: 104, public: 'runs', none: 104 },
     'an application without a user': { permissionRequired: 104, allUsers: 104, public: 'runs', none: 104 },
@@ -58,7 +58,7 @@ describe('permission modes', () => {
 
 describe('the permission of each call', () => {
   const withBody = { functionName: NONE, interval: 60 };
-  // The last element is what a caller with the permission gets: an error's code, or nothing.
+  // The last element is the error code for a caller with the permission, if any.
   const calls = [
     ['VIEW_TASKS', tasks => tasks.find()],
     ['CREATE_TASKS', tasks => tasks.create(withBody), 16],
@@ -102,7 +102,7 @@ describe('the permission of each call', () => {
     }
   }
 
-  test('is gone when the credential is revoked', async () => {
+  test('is lost when the credential is revoked', async () => {
     const credential = await createCredential({ permissions: ['VIEW_TASKS'] });
     const caller = logins.oauth1(credential);
     await caller.tasks.find();

@@ -22,7 +22,7 @@ before(async () => {
   const body = definition(ECHO);
   ({ name: functionName } = body);
   await exh.tasks.functions.create(body);
-  // They wait for ever, as far as this test goes.
+  // They wait for longer than this test takes.
   const startTimestamp = new Date(Date.now() + 86_400_000);
   const create = more => exh.tasks.create({ functionName, startTimestamp, ...more });
   records = {
@@ -41,7 +41,7 @@ before(async () => {
 
 after(() => exh.tasks.functions.remove(functionName));
 
-/** The Tasks of this file with this tag that the query takes. */
+/** The Tasks of this file with this tag that match the query. */
 async function find(tag, rql) {
   return exh.tasks.findAll({ rql: rqlBuilder(rql).eq('functionName', functionName).eq('tags', tag).build() });
 }
@@ -53,7 +53,7 @@ for (const [kind, login] of Object.entries(logins)) {
   describe(`values of the builder, ${kind}`, () => {
     const { tasks } = login(administrator);
     for (const word of AWKWARD) {
-      test(`eq, in, like and ne take ${JSON.stringify(word).slice(0, 40)} as it is`, async () => {
+      test(`eq, in, like and ne accept ${JSON.stringify(word).slice(0, 40)} literally`, async () => {
         const rql = change => change(rqlBuilder().eq('functionName', functionName).eq('tags', 'awkward')).limit(50).build();
         const words = async change => (await tasks.find({ rql: rql(change) })).data.map(({ data }) => data.word);
         assert.deepEqual(await words(query => query.eq('data.word', word)), [word]);
@@ -68,7 +68,7 @@ for (const [kind, login] of Object.entries(logins)) {
 }
 
 describe('numbers', () => {
-  test('are found by their value, whoever wrote them', async t => {
+  test('are found by their value, in any notation', async t => {
     const tag = 'doubles';
     const values = [0.42451918914251396, 0.1, -0.5, 1e21, 1e-7, 123456789012345680000, 2 ** 53, 5];
     const created = await Promise.all(values.map(value => exh.tasks.create({
@@ -90,7 +90,7 @@ describe('numbers', () => {
 describe('types', () => {
   const casts = rql => find('typed', rqlBuilder({ rql, doubleEncodeValues: false }).build());
 
-  test('a value is typed by guess unless it is cast', async () => {
+  test('the type of a value is guessed unless it is cast', async () => {
     const expected = {
       'eq(data.value,5)': ['number 5'],
       'eq(data.value,string:5)': ['string 5'],
@@ -107,11 +107,11 @@ describe('types', () => {
     }
   });
 
-  test('the builder finds an empty text', async () => {
+  test('the builder finds an empty string', async () => {
     assert.deepEqual(kinds(await find('typed', rqlBuilder().eq('data.value', '').build())), ['string ']);
   });
 
-  test('a text field compares as text, whatever the value looks like', async () => {
+  test('a string field compares as a string, whatever the value looks like', async () => {
     const page = await exh.tasks.find({ rql: rqlBuilder().eq('functionName', '5').build() });
     assert.equal(page.page.total, 0);
   });
@@ -171,7 +171,7 @@ describe('operators', () => {
     assert.deepEqual(await sorted(rqlBuilder().excludes('data.list', ...element).build()), [1]);
   });
 
-  test('like finds a part of a text', async () => {
+  test('like finds a part of a string', async () => {
     assert.deepEqual(await sorted(rqlBuilder().like('data.letters', 'l3').build()), [3]);
     const named = rqlBuilder().like('functionName', functionName.slice(3, -3)).build();
     assert.equal((await sorted(named)).length, 5);
@@ -192,7 +192,7 @@ describe('operators', () => {
     assert.deepEqual([none.data.length, none.page.total], [0, 5]);
   });
 
-  test('select answers with these fields only, and skipCount without the total', async () => {
+  test('select returns only these fields, and skipCount omits the total', async () => {
     const rql = rqlBuilder().eq('functionName', functionName).eq('tags', 'numbered').select(['priority', 'data.n']);
     const { data: [first] } = await exh.tasks.find({ rql: rql.sort('priority').limit(1).build() });
     assert.equal(first.priority, 1);
@@ -223,7 +223,7 @@ describe('bad RQL is 19', () => {
     });
   }
 
-  test('nested deeper than anybody needs', async () => {
+  test('nested too deeply', async () => {
     await refused(19, () => exh.tasks.find({ rql: `?${'and('.repeat(200)}eq(id,1)${')'.repeat(200)}` }));
   });
 });

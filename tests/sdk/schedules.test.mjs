@@ -38,7 +38,7 @@ for (const [kind, login] of Object.entries(logins)) {
       await refused(12, () => schedules.remove('no-id'));
     });
 
-    test('pages go forth and back, findAll and its iterator past the end of one', async t => {
+    test('pagers go back and forth, and findAll and its iterator read several pages', async t => {
       const functionName = await deploy(t, ECHO);
       const create = () => schedules.create({ functionName, interval: 60, startTimestamp: later() });
       const ids = (await Promise.all(Array.from({ length: 53 }, create))).map(({ id }) => id).sort();
@@ -87,7 +87,7 @@ describe('a Schedule', () => {
     }
   });
 
-  test('moves its next occurrence on, and a removed one runs no more', async t => {
+  test('moves on to its next occurrence, and does not run once it is removed', async t => {
     const stage = await openStage(t);
     const functionName = await deploy(t, ACTOR, { environmentVariables: stage.environmentVariables });
     const schedule = await exh.tasks.schedules.create({ functionName, interval: 3600 });
@@ -101,7 +101,7 @@ describe('a Schedule', () => {
     assert.equal(stage.runs.length, 1);
   });
 
-  test('with a start in the past makes up for nothing', async t => {
+  test('with a start in the past does not make up for missed occurrences', async t => {
     const functionName = await deploy(t, ECHO);
     const startTimestamp = new Date(Date.now() - 90_000);
     const schedule = await exh.tasks.schedules.create({ functionName, interval: 3600, startTimestamp });
@@ -110,7 +110,7 @@ describe('a Schedule', () => {
     assert.equal((await exh.tasks.find({ rql: `?eq(functionName,${functionName})` })).page.total, 0);
   });
 
-  test('refuses what does not fit', async t => {
+  test('refuses invalid fields', async t => {
     const functionName = await deploy(t, ECHO);
     const { schedules } = exh.tasks;
     await refused(14, () => schedules.create({ functionName }));

@@ -1,4 +1,4 @@
-// exh.tasks.*: create, find, findAll, findAllIterator, findById, findFirst, cancel, and what becomes of a Task.
+// exh.tasks.*: create, find, findAll, findAllIterator, findById, findFirst, cancel, and the outcomes of Tasks.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { refused } from './support/errors.mjs';
@@ -53,7 +53,7 @@ for (const [kind, login] of Object.entries(logins)) {
       assert.equal(await tasks.findById('0123456789abcdef01234567'), undefined);
     });
 
-    test('findAll and its iterator go past two pages', async t => {
+    test('findAll and its iterator read more than two pages', async t => {
       const functionName = await deploy(t, ECHO);
       const created = [];
       while (created.length < 105) {
@@ -73,7 +73,7 @@ for (const [kind, login] of Object.entries(logins)) {
       await assert.rejects(tasks.findAll({ rql: rqlBuilder(rql).limit(5).build() }), /limit/);
     });
 
-    test('a Task that waits can be canceled, once', async t => {
+    test('a waiting Task can be canceled once', async t => {
       const functionName = await deploy(t, ECHO);
       const task = await tasks.create({ functionName, startTimestamp: later() });
       assert.deepEqual(await tasks.cancel(task.id), { affectedRecords: 1 });
@@ -84,7 +84,7 @@ for (const [kind, login] of Object.entries(logins)) {
 }
 
 describe('create', () => {
-  test('takes a Task without data, and gives the Function the Task as its event', async t => {
+  test('accepts a Task without data, and passes the Task to the Function as its event', async t => {
     const stage = await openStage(t);
     const functionName = await deploy(t, ACTOR, { environmentVariables: stage.environmentVariables });
     const task = await exh.tasks.create({ functionName });
@@ -103,7 +103,7 @@ describe('create', () => {
     await refused(27, () => exh.tasks.cancel(task.id));
   });
 
-  test('hands data of any kind of JSON through', async t => {
+  test('passes any JSON on as data', async t => {
     const stage = await openStage(t);
     const functionName = await deploy(t, ACTOR, { environmentVariables: stage.environmentVariables });
     for (const data of [AWKWARD, [1, [2]], 'text', 0, false]) {
@@ -115,7 +115,7 @@ describe('create', () => {
     }
   });
 
-  test('does not start before the start, and then it does', async t => {
+  test('starts the Task at its start time and not before', async t => {
     const stage = await openStage(t);
     const functionName = await deploy(t, ACTOR, { environmentVariables: stage.environmentVariables });
     const startTimestamp = new Date(Date.now() + 2000);
@@ -128,7 +128,7 @@ describe('create', () => {
     await finished(task.id);
   });
 
-  test('takes the priority of the Function when it has none itself', async t => {
+  test('uses the Function’s priority for a Task without one', async t => {
     const functionName = await deploy(t, ECHO, { executionOptions: { defaultPriority: -7 } });
     assert.equal((await exh.tasks.create({ functionName, startTimestamp: later() })).priority, -7);
     assert.equal((await exh.tasks.create({ functionName, startTimestamp: later(), priority: 0 })).priority, 0);
@@ -136,7 +136,7 @@ describe('create', () => {
     assert.equal((await exh.tasks.create({ functionName, startTimestamp: later(), priority: highest })).priority, highest);
   });
 
-  test('refuses what does not fit, and says which field', async t => {
+  test('refuses invalid fields, and names them', async t => {
     const functionName = await deploy(t, ECHO);
     await refused(14, () => exh.tasks.create({ data: {} }));
     for (const [field, value] of [
@@ -154,12 +154,12 @@ describe('create', () => {
 });
 
 describe('cancel', () => {
-  test('of what does not exist is 16, of what is no id 12', async () => {
+  test('of an unknown Task is 16, of an invalid id 12', async () => {
     await refused(16, () => exh.tasks.cancel('0123456789abcdef01234567'));
     await refused(12, () => exh.tasks.cancel('not-an-id'));
   });
 
-  test('keeps a Task from running', async t => {
+  test('prevents a Task from running', async t => {
     const stage = await openStage(t);
     const functionName = await deploy(t, ACTOR, {
       environmentVariables: stage.environmentVariables, executionOptions: { concurrencyLimit: 1 },
@@ -177,7 +177,7 @@ describe('cancel', () => {
 });
 
 describe('order', () => {
-  test('the higher priority first, then the earlier start, then the earlier id; one at a time', async t => {
+  test('higher priority first, then the earlier start, then the earlier id; one at a time', async t => {
     const stage = await openStage(t);
     const functionName = await deploy(t, ACTOR, {
       environmentVariables: stage.environmentVariables, executionOptions: { concurrencyLimit: 1 },
@@ -240,7 +240,7 @@ describe('failure', () => {
     }));
   });
 
-  test('a retried Task is followed by the next after 2, 5 and 10 seconds, then it failed', async t => {
+  test('a Task is retried after 2, 5 and 10 seconds, and then failed', async t => {
     const functionName = await deploy(t, THROW, { retryPolicy: { enabled: true, errorsToRetry: ['DATABASE_ERROR'] } });
     const first = await exh.tasks.create({
       functionName, ...fail('DATABASE_ERROR', 'locked'), tags: ['kept'], priority: 4,

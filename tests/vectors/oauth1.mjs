@@ -18,7 +18,7 @@ const user = client(keys);
 user.raw.defaults.validateStatus = () => true;
 await user.auth.authenticate({ token: keys.token, tokenSecret: keys.tokenSecret, skipTokenCheck: true });
 
-// Queries of API Functions may hold anything.
+// Queries of API Functions may contain anything.
 const queries = [
   '', '?', '?a', '?a=', '?a=1&b=2', '?b=2&a=1', '?a=2&a=1', '?a=1&a=1', '?=1', '?&&a=1&', '?a=b=c', '?a+b=c+d', '?a=%2B', '?a=%20', '?A=1&a=2&B=3',
   '?é=é', '?a=%C3%A9', '?a=%FF', '?a=%zz', '?a=100%', "?a=-_.!~*'()", '?a=;:@/?', '?a=%26%3D', '?a[]=1', '?a[]=1&a[]=2', '?a[]=1&a=2', '?a=1&a[]=2', '?a[b]=1',

@@ -1,4 +1,4 @@
-// Records what the official SDK's rqlBuilder makes of awkward values, for the tests of src/rql.
+// Records the output of the official SDK's rqlBuilder for awkward values, for the tests of src/rql.
 // npm install @extrahorizon/javascript-sdk@8.14.1 && node rql-builder.mjs > rql-builder.json
 import { rqlBuilder } from '@extrahorizon/javascript-sdk';
 

@@ -14,7 +14,6 @@ use crate::support::{dev::Dev, journal::Runs};
 
 use super::ledger::Ledger;
 
-/// All Tasks, by id.
 pub struct Account {
     tasks: BTreeMap<String, Value>,
     runs: BTreeMap<String, Runs>,
@@ -98,7 +97,7 @@ impl Account {
         }
     }
 
-    /// No occurrence of a Schedule became two Tasks, and each lies a whole number of intervals from the others.
+    /// No occurrence of a Schedule became two Tasks, and the occurrences are whole numbers of intervals apart.
     pub fn check_occurrences(&self) {
         let mut occurrences = BTreeMap::<u64, BTreeSet<i64>>::new();
         for task in self.tasks.values().filter(|task| text(task, "functionName") == "scheduled") {
@@ -172,7 +171,6 @@ impl Account {
         self.tasks.values().filter(|task| task["error"]["name"] == ZOMBIE).count()
     }
 
-    /// A summary in one line.
     pub fn summary(&self) -> String {
         let mut counts = BTreeMap::<&str, usize>::new();
         for task in self.tasks.values() {

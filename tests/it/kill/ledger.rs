@@ -31,7 +31,7 @@ impl Sent {
     }
 }
 
-/// The state of a Function's switch, as far as it is known from responses.
+/// Whether a Function is enabled, as far as responses say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
     /// Acknowledged.
@@ -144,7 +144,6 @@ impl Ledger {
         }
     }
 
-    /// A summary in one line.
     pub fn summary(&self) -> String {
         let acknowledged = self.acknowledged();
         let book = self.book();

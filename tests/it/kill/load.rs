@@ -19,7 +19,7 @@ use super::ledger::{Known, Ledger, Sent};
 /// The number of clients.
 const CLIENTS: usize = 6;
 
-/// The largest number of Schedules, whose Tasks come in addition to the others.
+/// The maximum number of Schedules. Their Tasks come in addition to the others.
 const SCHEDULES: usize = 5;
 
 /// The delay of Tasks that are created only to be canceled.
@@ -34,7 +34,7 @@ pub struct Load<'a> {
     random: Random,
 }
 
-/// The service was killed before it responded. Holds the error that the client got.
+/// The service was killed before it responded. Contains the client's error.
 struct CutOff(String);
 
 impl<'a> Load<'a> {

@@ -1,5 +1,5 @@
-//! Real kill -9: a `tasklane dev` under load is killed at random times again and again, and at the end everything that it
-//! acknowledged is accounted for.
+//! Real kill -9: a `tasklane dev` under load is killed at random times, again and again. At the end, everything that it
+//! acknowledged must be accounted for.
 //!
 //! `TASKLANE_KILLS`, `TASKLANE_KILL_TASKS` and `TASKLANE_KILL_SEED` make it longer, or repeat a run:
 //!
@@ -32,14 +32,14 @@ use crate::support::{
 
 use self::{account::Account, ledger::Ledger, load::Load};
 
-/// How many queued Tasks, and how many direct executions, may run at once: together the most that a kill can cost.
+/// How many queued Tasks and how many direct executions may run at once. A kill can lose at most the sum of both.
 const CONCURRENCY: usize = 5;
 
-/// The latest time of a kill after the service was ready.
+/// The latest time of a kill, after the service is ready.
 const LATEST_KILL_MILLIS: u64 = 1200;
 
 #[test]
-fn killed_at_random_moments_it_loses_nothing_and_runs_nothing_twice() {
+fn a_service_killed_at_random_times_loses_nothing_and_runs_nothing_twice() {
     let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
     let seed = setting("TASKLANE_KILL_SEED").unwrap_or(u64::from(now));
@@ -58,7 +58,7 @@ fn killed_at_random_moments_it_loses_nothing_and_runs_nothing_twice() {
     service.prepare(&ledger);
     for kill in 1..=kills {
         let target = tasks * usize::try_from(kill).unwrap() / usize::try_from(kills).unwrap();
-        // Some are killed before they are ready, so that starts are interrupted, too.
+        // Some kills come before it is ready, so that starts are interrupted, too.
         if random.percent(15) {
             let starting = service.spawn();
             thread::sleep(Duration::from_millis(random.below(400)));
@@ -114,7 +114,7 @@ impl Service<'_> {
         dev.stop();
     }
 
-    /// Waits until everything has ended, and accounts for it.
+    /// Waits until all Tasks have ended, and checks the account.
     fn finish(&self, dev: Dev, ledger: &Ledger, kills: u64, tasks: usize) {
         dev.ask("POST", "/tasks/v1/functions/switched/enable", None).ok();
         ledger.delete_schedules(&dev);

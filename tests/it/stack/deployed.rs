@@ -23,9 +23,8 @@ use crate::support::{
 /// How many Tasks of a stack may run at once.
 pub const TASK_CONCURRENCY: usize = 4;
 
-/// A deployed stack, and an operator's shell in an empty home.
+/// A deployed stack, and an operator with an empty home folder.
 pub struct Deployed<'a> {
-    /// The emulator.
     pub emulator: &'a Emulator,
     /// The name in CloudFormation.
     pub name: String,
@@ -40,11 +39,8 @@ pub struct Deployed<'a> {
 /// A response of the gateway.
 #[derive(Debug)]
 pub struct Answer {
-    /// The HTTP status.
     pub status: u16,
-    /// The headers.
     pub headers: reqwest::header::HeaderMap,
-    /// The body.
     pub body: Vec<u8>,
 }
 
@@ -95,7 +91,6 @@ impl<'a> Deployed<'a> {
         self.outputs[name].as_str().unwrap_or_else(|| panic!("there is no output {name}: {}", self.outputs))
     }
 
-    /// Deletes the stack.
     pub fn delete(&self) {
         stack_py(self.emulator, ["delete", &self.name]);
     }
@@ -110,12 +105,12 @@ impl<'a> Deployed<'a> {
         stack_py(self.emulator, ["ask", service, operation, &arguments.to_string()])
     }
 
-    /// The folder that the operator works in.
+    /// The operator's home folder.
     pub fn home(&self) -> &Path {
         self.home.path()
     }
 
-    /// `tasklane <args>`, run to its end, with AWS credentials in the environment and those of the service where
+    /// Runs `tasklane <args>` to its end, with AWS credentials in the environment and the service's credentials where
     /// [`Deployed::keep_credentials`] put them.
     pub fn run(&self, args: &[&str]) -> Ended {
         Ended::of(tasklane(self.home()).args(args).envs(self.emulator.environment()))
@@ -131,7 +126,7 @@ impl<'a> Deployed<'a> {
         self.home().join(".tasklane/credentials")
     }
 
-    /// Writes an administrator's credentials to where the command looks for them.
+    /// Writes an administrator's credentials to the file in which the command looks for them.
     pub fn keep_credentials(&self, lines: &str) {
         let file = self.credentials_file();
         fs::create_dir_all(file.parent().expect("a folder")).expect("home can be written to");
@@ -161,7 +156,6 @@ impl<'a> Deployed<'a> {
         task["id"].as_str().expect("a Task has an id").to_owned()
     }
 
-    /// The Task as it is now.
     pub fn task(&self, id: &str) -> Value {
         let mut page = self.ask("GET", &format!("/tasks/v1/?eq(id,{id})"), None, true).ok();
         page["data"][0].take()

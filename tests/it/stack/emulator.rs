@@ -69,8 +69,8 @@ impl Emulator {
         ]
     }
 
-    /// Kills the processes of a Lambda function without a chance to clean up, as if their machine died. Returns their number;
-    /// always 0 if the emulator was not started here.
+    /// Kills the processes of a Lambda function without letting them clean up, as if their machine died. Returns their
+    /// number; always 0 if the emulator was not started here.
     pub fn kill_lambda(&self, function: &str) -> usize {
         let Some(own) = &self.own else { return 0 };
         let name = format!("AWS_LAMBDA_FUNCTION_NAME={function}");
@@ -91,7 +91,7 @@ impl Own {
             .env(MARK, home.path())
             .env("GATEWAY_PORT", port.to_string())
             .env("BIND_HOST", "127.0.0.1")
-            // Other ports that it opens are open to everybody.
+            // Its other ports are open to everybody.
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0")
             .env("MINISTACK_REGION", REGION)
@@ -154,7 +154,7 @@ impl Drop for Own {
         }
         end(Pid::from_raw(i32::try_from(self.child.id()).expect("a process id")));
         let _ = self.child.wait();
-        // Until none is left, because one may have started another.
+        // Repeated until none is left, because one may have started another.
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = self.processes(|_| true);

@@ -49,8 +49,8 @@ fn pack(binary: &Path, into: &Path) {
     zip.finish().expect("a zip can be written");
 }
 
-/// Builds them with a profile of their own, and so in a folder of their own, so that this cargo and the one that runs the
-/// test do not wait for each other.
+/// Builds them with a separate profile, and so in a separate folder, so that this cargo and the one that runs the test
+/// do not wait for each other.
 fn build() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in target/");
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -19,7 +19,7 @@ use deployed::Deployed;
 use emulator::Emulator;
 
 #[test]
-fn a_deployed_stack_does_what_one_machine_does() {
+fn a_deployed_stack_behaves_like_one_machine() {
     let emulator = Emulator::start();
     let zips = handlers::zips();
     let stack = Deployed::deploy(&emulator, zips.path());

@@ -1,4 +1,4 @@
-//! The work of an operator, with only AWS credentials.
+//! An operator's work, with only AWS credentials.
 
 use serde_json::{Value, json};
 

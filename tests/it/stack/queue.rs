@@ -30,7 +30,7 @@ pub fn runs_a_task_and_keeps_a_poisoned_message(stack: &Deployed<'_>) {
         "QueueUrl": stack.output("WakeupQueueUrl"),
         "AttributeNames": ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
     });
-    // The dispatcher returns a message that is not a wake-up; it is delivered again until it becomes a dead letter.
+    // The dispatcher returns a message that is not a wake-up. It is delivered again until it becomes a dead letter.
     until("the wake-up is gone and the poison is kept", || {
         let counts = stack.aws("sqs", "get_queue_attributes", &waiting)["Attributes"].take();
         let count = |name: &str| counts[name].as_str().and_then(|count| count.parse::<u32>().ok()).expect("a count");

@@ -1,4 +1,4 @@
-//! Large data: it has a row of its own, and nobody who reads a Task can tell.
+//! Large data: it has a row of its own, and readers of the Task cannot tell.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn large(world: &World, bytes: usize, n: u64) -> Task {
     Task { data: Some(Json::parse(data).unwrap()), ..world.task() }
 }
 
-/// The rows of large data: how many bytes each has, and when it expires.
+/// The rows of large data: the size of each, and when it expires.
 async fn data_rows(world: &World) -> Vec<(String, usize, Option<i64>)> {
     let rows = world.client.scan().table_name(format!("{}-tasks", world.prefix)).send().await.unwrap();
     let rows = rows.items.unwrap_or_default().into_iter().filter(|row| row["pk"].as_s().unwrap().starts_with("data:"));
@@ -42,7 +42,7 @@ async fn list(world: &World, query: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn data_from_four_kilobytes_on_has_a_row_of_its_own() {
+async fn data_of_four_kilobytes_or_more_has_its_own_row() {
     let world = World::new().await;
     let (below, from) = (large(&world, 4095, 1), large(&world, 4096, 2));
     for task in [&below, &from] {
@@ -77,7 +77,7 @@ async fn a_claim_and_a_retry_come_with_the_data_and_share_its_row() {
 }
 
 #[tokio::test]
-async fn a_claim_gets_the_data_though_answers_are_lost() {
+async fn a_claim_gets_the_data_even_if_responses_are_lost() {
     let world = World::new().await;
     let task = large(&world, 5000, 1);
     world.create(&task).await;
@@ -111,7 +111,7 @@ async fn lists_show_large_data_and_filter_and_sort_by_it() {
 }
 
 #[tokio::test]
-async fn a_task_that_is_taken_back_leaves_no_data() {
+async fn a_withdrawn_task_leaves_no_data() {
     let world = World::new().await;
     let mut direct = large(&world, 5000, 1);
     direct.status = TaskStatus::InProgress;

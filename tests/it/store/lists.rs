@@ -1,4 +1,4 @@
-//! Lists: pages, totals, budgets, and which part of the table they read.
+//! Lists: pages, totals, budgets, and the part of the table that they read.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ async fn data_that_no_parser_accepts_does_not_break_the_list() {
 }
 
 #[tokio::test]
-async fn filters_see_every_record_and_totals_count_what_matches() {
+async fn filters_see_every_record_and_totals_include_only_matches() {
     let world = World::new().await;
     let created = thirty(&world).await;
     let page = list(&world, "priority>=10&limit(5)").await;
@@ -125,7 +125,7 @@ async fn a_query_by_id_reads_only_those_records() {
 }
 
 #[tokio::test]
-async fn a_functions_tasks_are_found_by_its_index() {
+async fn the_tasks_of_a_function_are_found_by_an_index() {
     let world = World::new().await;
     let created = thirty(&world).await;
     let odd: Vec<_> = created.iter().skip(1).step_by(2).copied().collect();

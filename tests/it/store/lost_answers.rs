@@ -1,5 +1,5 @@
-//! A write succeeded and its response was lost: the SDK repeats it, and must not be told that another process was faster.
-//! The same holds if the SDK gives up and the caller repeats it.
+//! A write succeeds but its response is lost: the SDK repeats the write, and must not be told that another process was
+//! faster. The same holds if the SDK gives up and the caller repeats the write.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{World, again, boom, function, records};
 const GIVES_UP: usize = 3;
 
 #[tokio::test]
-async fn a_claim_is_ours_though_its_answer_was_lost() {
+async fn a_claim_succeeds_even_if_its_response_is_lost() {
     let world = World::new().await;
     world.create(&world.task()).await;
     let (candidate, run) = (world.candidates().await.remove(0), world.run());
@@ -25,7 +25,7 @@ async fn a_claim_is_ours_though_its_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_claim_that_gave_up_can_be_made_again_by_the_same_run_and_by_no_other() {
+async fn a_claim_that_gave_up_can_be_repeated_only_by_the_same_run() {
     let world = World::new().await;
     world.create(&world.task()).await;
     let (candidate, run) = (world.candidates().await.remove(0), world.run());
@@ -37,7 +37,7 @@ async fn a_claim_that_gave_up_can_be_made_again_by_the_same_run_and_by_no_other(
 }
 
 #[tokio::test]
-async fn outcomes_are_ours_though_their_answers_were_lost() {
+async fn outcomes_succeed_even_if_their_responses_are_lost() {
     let world = World::new().await;
     let tasks = &world.store.tasks;
 
@@ -73,7 +73,7 @@ async fn a_retry_that_gave_up_is_finished_by_the_callers_own_second_try() {
 }
 
 #[tokio::test]
-async fn the_tickers_failure_is_not_mistaken_for_the_runs_own() {
+async fn a_failure_written_by_the_ticker_is_not_mistaken_for_the_runs_own() {
     let world = World::new().await;
     let tasks = &world.store.tasks;
     let (id, run) = world.running().await;
@@ -85,7 +85,7 @@ async fn the_tickers_failure_is_not_mistaken_for_the_runs_own() {
 }
 
 #[tokio::test]
-async fn a_creation_succeeds_though_its_answer_was_lost() {
+async fn a_creation_succeeds_even_if_its_response_is_lost() {
     let world = World::new().await;
     let id = world.create(&world.task()).await;
     world.wire.lose_answers("PutItem", 1);
@@ -113,7 +113,7 @@ async fn a_creation_succeeds_though_its_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn the_first_task_of_a_day_is_found_though_the_answer_about_the_day_was_lost() {
+async fn the_first_task_of_a_day_is_found_even_if_the_response_to_the_day_is_lost() {
     let world = World::new().await;
     world.wire.lose_answers("PutItem", 1);
     let id = world.create(&world.task()).await;
@@ -122,7 +122,7 @@ async fn the_first_task_of_a_day_is_found_though_the_answer_about_the_day_was_lo
 }
 
 #[tokio::test]
-async fn a_cancellation_is_ours_though_its_answer_was_lost_but_not_twice() {
+async fn a_cancellation_succeeds_once_even_if_its_response_is_lost() {
     let world = World::new().await;
     let id = world.create(&world.task()).await;
     world.wire.lose_answers("UpdateItem", 1);
@@ -132,7 +132,7 @@ async fn a_cancellation_is_ours_though_its_answer_was_lost_but_not_twice() {
 }
 
 #[tokio::test]
-async fn changes_of_functions_are_ours_though_their_answers_were_lost() {
+async fn changes_of_functions_succeed_even_if_their_responses_are_lost() {
     let world = World::new().await;
     let functions = &world.store.functions;
     let mut f = records::a_function(&world, "f");
@@ -148,7 +148,7 @@ async fn changes_of_functions_are_ours_though_their_answers_were_lost() {
 }
 
 #[tokio::test]
-async fn changes_of_schedules_are_ours_though_their_answers_were_lost() {
+async fn changes_of_schedules_succeed_even_if_their_responses_are_lost() {
     let world = World::new().await;
     let schedules = &world.store.schedules;
     let schedule = records::schedule(&world);
@@ -157,7 +157,7 @@ async fn changes_of_schedules_are_ours_though_their_answers_were_lost() {
     let task = world.task();
     world.wire.lose_answers("TransactWriteItems", 1);
     assert!(schedules.materialise(&schedule, next, &task, Lane::Shared, world.now()).await.unwrap());
-    // The caller's second attempt, a moment later.
+    // The caller's second attempt, a little later.
     world.clock.advance(Duration::from_millis(1));
     assert!(schedules.materialise(&schedule, next, &task, Lane::Shared, world.now()).await.unwrap());
     assert_eq!(world.heads().await, [task.id]);
@@ -174,7 +174,7 @@ async fn changes_of_schedules_are_ours_though_their_answers_were_lost() {
 }
 
 #[tokio::test]
-async fn a_revocation_is_ours_though_its_answer_was_lost_but_not_twice() {
+async fn a_revocation_succeeds_once_even_if_its_response_is_lost() {
     let world = World::new().await;
     let credential = records::credential(&world, "a");
     world.store.credentials.put(&credential).await.unwrap();
@@ -184,7 +184,7 @@ async fn a_revocation_is_ours_though_its_answer_was_lost_but_not_twice() {
 }
 
 #[tokio::test]
-async fn moves_within_the_queue_are_ours_though_their_answers_were_lost() {
+async fn moves_within_the_queue_succeed_even_if_their_responses_are_lost() {
     let world = World::new().await;
     let id = world.create(&world.task()).await;
     let candidate = world.candidates().await.remove(0);
@@ -195,7 +195,7 @@ async fn moves_within_the_queue_are_ours_though_their_answers_were_lost() {
 }
 
 #[tokio::test]
-async fn slots_are_held_once_though_the_answer_was_lost() {
+async fn slots_are_taken_once_even_if_the_response_is_lost() {
     let world = World::new().await;
     let (slots, now) = (&world.store.slots, world.now());
     let until = now.saturating_add(Duration::from_secs(60));
@@ -205,7 +205,7 @@ async fn slots_are_held_once_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_shift_drains_though_the_answer_was_lost() {
+async fn a_shift_drains_even_if_the_response_is_lost() {
     let world = World::new().await;
     let (shifts, now) = (&world.store.shifts, world.now());
     let until = now.saturating_add(Duration::from_secs(900));
@@ -218,7 +218,7 @@ async fn a_shift_drains_though_the_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_nonce_is_new_though_the_answer_was_lost() {
+async fn a_nonce_is_new_even_if_the_response_is_lost() {
     let world = World::new().await;
     let until = world.now().saturating_add(Duration::from_secs(60));
     world.wire.lose_answers("PutItem", 1);

@@ -1,4 +1,4 @@
-//! The order of the queue, and how Tasks come into it.
+//! The order of the queue, and how Tasks enter it.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn the_higher_priority_comes_first_then_the_earlier_start_then_the_earlier
 }
 
 #[tokio::test]
-async fn a_task_waits_for_its_start_and_then_takes_its_place() {
+async fn a_task_waits_for_its_start_and_then_joins_the_queue() {
     let world = World::new().await;
     let tasks = &world.store.tasks;
     let due = world.create(&world.task()).await;
@@ -65,7 +65,7 @@ async fn a_task_waits_for_its_start_and_then_takes_its_place() {
 }
 
 #[tokio::test]
-async fn no_more_tasks_are_promoted_than_asked_for_and_the_earliest_first() {
+async fn promotion_takes_the_earliest_tasks_first_and_no_more_than_requested() {
     let world = World::new().await;
     let mut expected = Vec::new();
     for seconds in [3, 1, 2] {
@@ -100,7 +100,7 @@ async fn functions_with_a_lane_of_their_own_are_merged_in_only_when_asked_for() 
 }
 
 #[tokio::test]
-async fn a_task_moves_to_its_own_lane_and_cannot_be_claimed_from_where_it_was() {
+async fn a_task_moves_to_its_own_lane_and_cannot_be_claimed_from_the_old_one() {
     let world = World::new().await;
     let tasks = &world.store.tasks;
     let id = world.create(&world.task()).await;
@@ -117,7 +117,7 @@ async fn a_task_moves_to_its_own_lane_and_cannot_be_claimed_from_where_it_was() 
 }
 
 #[tokio::test]
-async fn a_waiting_task_of_a_function_held_back_is_promoted_to_its_own_lane() {
+async fn a_waiting_task_of_a_held_back_function_is_promoted_to_its_own_lane() {
     let world = World::new().await;
     let tasks = &world.store.tasks;
     let mut task = world.task_of("held");

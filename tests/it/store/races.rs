@@ -14,7 +14,7 @@ use super::{World, again, boom, function, run_of};
 const MANY: usize = 16;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn each_task_is_claimed_once_however_many_dispatchers_read_the_same_heads() {
+async fn each_task_is_claimed_once_even_if_several_dispatchers_read_the_same_heads() {
     let world = Arc::new(World::new().await);
     let mut created = HashSet::new();
     for _ in 0..40 {
@@ -97,7 +97,7 @@ async fn a_run_has_only_one_outcome() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn tickers_side_by_side_promote_each_task_once() {
+async fn concurrent_tickers_promote_each_task_once() {
     let world = Arc::new(World::new().await);
     let mut created = Vec::new();
     for _ in 0..30 {
@@ -116,7 +116,7 @@ async fn tickers_side_by_side_promote_each_task_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_occurrence_makes_one_task_however_many_tickers_see_it() {
+async fn an_occurrence_creates_one_task_even_if_several_tickers_see_it() {
     let world = Arc::new(World::new().await);
     let schedule = super::records::schedule(&world);
     world.store.schedules.create(&schedule).await.unwrap();
@@ -176,7 +176,7 @@ async fn of_several_simultaneous_deletions_exactly_one_succeeds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn lists_can_be_made_on_any_thread_while_others_write() {
+async fn lists_can_be_read_on_any_thread_during_writes() {
     let world = Arc::new(World::with(|config| config.shards = 3).await);
     let lists = (0..8).map(|_| {
         let world = Arc::clone(&world);

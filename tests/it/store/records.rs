@@ -220,7 +220,7 @@ async fn api_requests_are_read_back_and_listed_without_internal_attributes() {
 }
 
 #[tokio::test]
-async fn a_credential_is_found_by_each_of_its_parts_until_it_is_revoked() {
+async fn a_credential_is_found_by_each_of_its_keys_until_it_is_revoked() {
     let world = World::new().await;
     let credentials = &world.store.credentials;
     let (a, b) = (credential(&world, "a"), credential(&world, "b"));
@@ -294,7 +294,7 @@ async fn a_name_that_a_stored_credential_holds_grants_nothing_when_it_becomes_a_
     let read = |row: &StoredCredential| row.identity.permissions.iter().map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(read(&world.store.credentials.list().await.unwrap()[0]), ["A_NAME_OF_TOMORROW", "VIEW_TASKS"]);
 
-    // An older version accepted any name. Its row does not grant later permissions.
+    // An older version accepted any name. A row of that version does not grant permissions that were added later.
     let mut administrator = credential(&world, "root");
     administrator.identity.permissions = Permissions::all();
     assert!(world.store.credentials.put(&administrator).await.unwrap());
@@ -314,7 +314,7 @@ async fn a_name_that_a_stored_credential_holds_grants_nothing_when_it_becomes_a_
 }
 
 #[tokio::test]
-async fn a_credential_is_read_back_with_its_ancestors_and_added_only_while_its_parent_is_there() {
+async fn a_credential_is_read_back_with_its_ancestors_and_added_only_while_its_parent_exists() {
     let world = World::new().await;
     let credentials = &world.store.credentials;
     let parent = credential(&world, "parent");

@@ -20,7 +20,7 @@ async fn listed(world: &World) -> u64 {
     };
     let (shown, all) = total("").await;
     assert_eq!(shown, all);
-    // The others are counted without being shown; an index does not know which have expired.
+    // The others are included in the total but not shown, because an index does not know which have expired.
     assert_eq!(total("limit(0)").await.1, all);
     assert_eq!(total("functionName=f&limit(0)").await.1, all);
     all

@@ -26,7 +26,7 @@ async fn may_drain(world: &World, holder: &str) -> bool {
 }
 
 #[tokio::test]
-async fn the_youngest_goes_on_and_fewer_than_half_drain() {
+async fn the_newest_shift_continues_and_fewer_than_half_drain() {
     let world = World::new().await;
     assert!(!may_drain(&world, "unknown").await, "it has not entered");
     begun(&world, &["a", "b", "c", "d"]).await;
@@ -40,7 +40,7 @@ async fn the_youngest_goes_on_and_fewer_than_half_drain() {
 }
 
 #[tokio::test]
-async fn a_shift_that_must_drain_is_no_longer_the_one_that_goes_on() {
+async fn a_shift_that_must_drain_does_not_let_others_drain() {
     let world = World::new().await;
     begun(&world, &["a", "b", "c"]).await;
     world.store.shifts.must_drain(&RunnerId::new("c"), world.now()).await.unwrap();
@@ -59,7 +59,7 @@ async fn an_entry_expires_when_its_process_is_stopped() {
 }
 
 #[tokio::test]
-async fn to_enter_again_changes_nothing_but_a_new_shift_claims() {
+async fn entering_twice_changes_nothing_but_a_new_shift_claims() {
     let world = World::new().await;
     begun(&world, &["a", "b"]).await;
     assert!(may_drain(&world, "a").await);

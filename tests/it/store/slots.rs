@@ -69,7 +69,7 @@ async fn scopes_do_not_share_their_slots() {
 }
 
 #[tokio::test]
-async fn asking_for_slots_that_are_already_held_writes_nothing() {
+async fn requesting_slots_that_are_already_held_writes_nothing() {
     let world = World::new().await;
     let (slots, now) = (&world.store.slots, world.now());
     let until = now.saturating_add(Duration::from_secs(60));
@@ -81,7 +81,7 @@ async fn asking_for_slots_that_are_already_held_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_limit_is_never_exceeded_however_many_take_and_give_back_at_once() {
+async fn concurrent_holders_never_exceed_the_limit() {
     const LIMIT: u16 = 5;
     let world = Arc::new(World::new().await);
     let in_use = Arc::new(AtomicI32::new(0));

@@ -45,7 +45,7 @@ async fn the_largest_data_is_stored_and_lives_a_whole_life() {
 }
 
 #[tokio::test]
-async fn a_record_that_dynamodb_does_not_take_is_refused_by_name() {
+async fn a_record_that_dynamodb_refuses_has_an_error_that_names_it() {
     let world = World::new().await;
     let mut task = world.task();
     task.data = Some(Json::parse(format!("\"{}\"", "x".repeat(410_000))).unwrap());
@@ -54,7 +54,7 @@ async fn a_record_that_dynamodb_does_not_take_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_task_that_nobody_created_is_not_found() {
+async fn an_unknown_task_is_not_found() {
     let world = World::new().await;
     assert_eq!(world.store.tasks.get(world.id()).await.unwrap(), None);
     world.create(&world.task()).await;
@@ -102,7 +102,7 @@ async fn no_final_state_changes_and_no_other_attempt_ends_a_run() {
 }
 
 #[tokio::test]
-async fn a_failure_waits_for_its_event_and_no_longer() {
+async fn a_failure_stays_in_its_lane_only_until_its_event_is_published() {
     let world = World::new().await;
     let tasks = &world.store.tasks;
     let (id, run) = world.running().await;
@@ -110,7 +110,7 @@ async fn a_failure_waits_for_its_event_and_no_longer() {
     let waiting = tasks.unpublished(10).await.unwrap();
     assert_eq!(waiting.len(), 1);
     assert_eq!((waiting[0].task.id, waiting[0].task.error.clone()), (id, Some(boom())));
-    // A repetition changes nothing.
+    // Repeating it changes nothing.
     tasks.mark_published(id).await.unwrap();
     tasks.mark_published(id).await.unwrap();
     assert_eq!(tasks.unpublished(10).await.unwrap(), []);
@@ -172,7 +172,7 @@ async fn a_direct_execution_is_never_in_the_queue() {
 }
 
 #[tokio::test]
-async fn a_direct_execution_can_be_withdrawn_while_it_is_this_attempts_and_runs() {
+async fn a_direct_execution_can_be_withdrawn_only_by_its_attempt_while_it_runs() {
     let world = World::new().await;
     let tasks = &world.store.tasks;
     let mut task = world.task();

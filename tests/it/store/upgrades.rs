@@ -1,9 +1,10 @@
 //! Rows of the first version stay readable, and rows of a version that is not known yet are refused and left alone.
 //!
-//! `tests/vectors/rows-v1.json` holds rows of every kind as the first version wrote them, in DynamoDB's JSON, and what
-//! they mean; `rows-v2.json` holds what format 2 added: Tasks with large data. These rows never change: when a row's form
-//! has to change, raise `FORMAT` in `src/store/row.rs`, teach the readers all forms, and put `rows-v3.json` beside them. (Once, a placeholder for the hash of a Function's code became a
-//! real hash, which is all that a service ever wrote there.)
+//! `tests/vectors/rows-v1.json` holds rows of every kind as the first version wrote them, in DynamoDB's JSON, and their
+//! meaning; `rows-v2.json` holds the additions of format 2: Tasks with large data. These rows never change. When the
+//! form of a row has to change, raise `FORMAT` in `src/store/row.rs`, teach the readers all forms, and add
+//! `rows-v3.json`. (One exception: a placeholder for the hash of a Function's code was replaced by a real hash, because
+//! no service ever wrote anything else.)
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
@@ -52,7 +53,7 @@ async fn rows_of_the_first_version_live_on() {
     }
     assert_eq!(tasks.unpublished(100).await.unwrap().len(), 0);
     world.clock.advance(Duration::from_secs(600));
-    // The retry and the one that was to start later.
+    // The retry, and the Task that was to start later.
     assert_eq!(tasks.promote_due(world.now(), 100).await.unwrap().moved, 2);
     for expired in tasks.expired_runs(world.now(), 100).await.unwrap() {
         assert!(tasks.fail(expired.task.id, &expired.run.unwrap().attempt, &boom(), None, world.now()).await.unwrap());
@@ -85,7 +86,7 @@ async fn rows_of_format_2_are_read_whole_and_live_on() {
 
 /// The files have the rows exactly as this version writes them, so a changed form fails here.
 #[tokio::test]
-async fn this_version_writes_the_rows_that_are_kept() {
+async fn this_version_writes_the_recorded_rows() {
     let world = World::with(|config| (config.shards, config.retention) = (2, Some(MONTH))).await;
     write(&world).await;
     compare(1, &rows_of(&world).await, read(&world).await);
@@ -156,7 +157,7 @@ fn running(rows: &Value) -> ObjectId {
     row.unwrap()["sk"]["S"].as_str().unwrap().parse().unwrap()
 }
 
-/// The revision of another Function. A change with it fails in any case, and must fail for the right reason.
+/// The revision of another Function. A change with this revision fails in any case, and must fail for the right reason.
 async fn revision(world: &World) -> tasklane::store::Revision {
     let other = a_function(world, "other");
     assert!(world.store.functions.create(&other).await.unwrap());
@@ -165,7 +166,7 @@ async fn revision(world: &World) -> tasklane::store::Revision {
     revision
 }
 
-// --- What the first version wrote -----------------------------------------------------------------------------------
+// --- Rows of the first version ---------------------------------------------------------------------------------------
 
 fn run(number: u8) -> Run {
     let started: Timestamp = "2026-01-31T08:15:30Z".parse().unwrap();
@@ -274,7 +275,7 @@ async fn write_large(world: &World) {
     world.create(&large()).await;
 }
 
-// --- What rows mean -------------------------------------------------------------------------------------------------
+// --- The meaning of rows ---------------------------------------------------------------------------------------------
 
 async fn read(world: &World) -> Value {
     let store = &world.store;
@@ -317,7 +318,7 @@ async fn read(world: &World) -> Value {
     })
 }
 
-/// Each Task, and where its data is.
+/// Each Task, and the place of its data.
 async fn read_large(world: &World) -> Value {
     let mut tasks = Map::new();
     for row in rows_of(world).await["tasks"].as_array().unwrap() {

@@ -7,7 +7,7 @@ use tasklane::model::{Json, TaskStatus};
 use super::{World, again, boom};
 
 #[tokio::test]
-async fn the_documented_write_units_are_what_dynamodb_counts() {
+async fn the_documented_write_units_match_those_of_dynamodb() {
     let mut counted = BTreeMap::new();
     let mut count = |what: &str, world: &World| {
         counted.insert(what.to_owned(), world.wire.write_units());

@@ -32,9 +32,7 @@ pub struct Dev {
 /// A response: status and JSON.
 #[derive(Debug)]
 pub struct Answer {
-    /// The HTTP status.
     pub status: u16,
-    /// The body.
     pub body: Value,
 }
 
@@ -47,7 +45,7 @@ pub struct Starting {
 }
 
 impl Starting {
-    /// Starts it with its data in `home/.tasklane`, where the other commands find its credentials.
+    /// Starts one with its data in `home/.tasklane`, where the other commands find its credentials.
     pub fn new<S: AsRef<std::ffi::OsStr>>(home: &Path, args: impl IntoIterator<Item = S>) -> Self {
         let mut command = command::tasklane(home);
         command.args(Self::arguments(home)).args(args);
@@ -112,12 +110,12 @@ impl Drop for Starting {
 }
 
 impl Dev {
-    /// Starts it with its data in `home/.tasklane`, where the other commands find its credentials, and waits until it prints its URL.
+    /// Starts one with its data in `home/.tasklane`, where the other commands find its credentials, and waits until it
+    /// prints its URL.
     pub fn start<S: AsRef<std::ffi::OsStr>>(home: &Path, args: impl IntoIterator<Item = S>) -> Self {
         Starting::new(home, args).ready()
     }
 
-    /// The address that it printed.
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
@@ -141,12 +139,10 @@ impl Dev {
         self.stderr.lock().unwrap().clone()
     }
 
-    /// The process id.
     pub fn process(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its data folder.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
@@ -207,7 +203,7 @@ impl Dev {
         kill(self.pid(), Signal::SIGINT).expect("it is still running");
     }
 
-    /// Kills it without a chance to clean up, and waits until it is gone.
+    /// Kills it without letting it clean up, and waits until it is gone.
     pub fn kill(mut self) {
         self.child.kill().expect("it is still running");
         self.child.wait().expect("it ends");
@@ -247,7 +243,7 @@ impl Drop for Dev {
         if thread::panicking() {
             eprintln!("--- stderr of tasklane dev\n{}", self.stderr());
         }
-        // A chance to end its Functions' processes, because a failed test may have left it in any state.
+        // Lets it end its Functions' processes first, because a failed test may have left it in any state.
         if self.is_running() {
             let _ = kill(self.pid(), Signal::SIGINT);
             let deadline = Instant::now() + Duration::from_secs(5);

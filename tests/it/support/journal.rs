@@ -31,10 +31,9 @@ enum What {
     Ended,
 }
 
-/// How often a Task's code started, and how often it ended.
+/// How often a Task's code started and how often it ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Runs {
-    /// Started.
     pub began: usize,
     /// Ended without throwing.
     pub ended: usize,
@@ -58,7 +57,7 @@ exports.handler = async ({ id, data, retryForTaskIds = [] }) => {
 };";
 
 impl Journal {
-    /// An empty one, on a free port.
+    /// Opens an empty one on a free port.
     pub fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -92,7 +91,7 @@ impl Journal {
         self.entries.lock().unwrap().len()
     }
 
-    /// What each Task's code did.
+    /// The runs of each Task's code.
     pub fn runs(&self) -> BTreeMap<String, Runs> {
         let mut runs = BTreeMap::<String, Runs>::new();
         for Entry { task, what } in self.entries.lock().unwrap().iter() {

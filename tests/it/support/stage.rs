@@ -45,7 +45,6 @@ impl Stage {
         Self { url, requests }
     }
 
-    /// Its address.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -69,7 +68,7 @@ impl Stage {
         let waiting = requests.iter_mut().filter_map(|request| request.waiting.take());
         waiting
             .map(|mut stream| {
-                // The client may be gone, because its process was killed.
+                // The client may be gone if its process was killed.
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nnull");
             })
             .count()

@@ -1,4 +1,4 @@
-//! The idle bill of docs/cost.md is the template's.
+//! The idle bill in docs/cost.md matches the template.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{resources, template, text_of};
 
-/// What costs nothing while nothing is stored in it and nobody calls it.
+/// Resources that are free while nothing is stored in them and nobody uses them.
 const FREE_AT_REST: [&str; 18] = [
     "AWS::ApiGatewayV2::Api",
     "AWS::ApiGatewayV2::ApiMapping",
@@ -21,13 +21,13 @@ const FREE_AT_REST: [&str; 18] = [
     "AWS::KMS::Alias",
     "AWS::Lambda::Permission",
     "AWS::Logs::LogGroup",
-    // In a hosted zone that is there, and pays for itself, already.
+    // Free in a hosted zone that exists already, which has its own price.
     "AWS::Route53::RecordSet",
     "AWS::S3::Bucket",
     "AWS::SQS::Queue",
-    // Its ticker and its pollers have lines of their own.
+    // Its ticker and its pollers are separate lines of the bill.
     "AWS::Serverless::Function",
-    // The first three of an account.
+    // The first three of each account are free.
     "AWS::CloudWatch::Dashboard",
 ];
 
@@ -54,10 +54,10 @@ fn the_idle_bill_lists_every_cost_and_stays_below_three_dollars() {
 }
 
 #[test]
-fn an_alarm_costs_what_a_plain_one_costs() {
+fn every_alarm_has_the_price_of_a_plain_one() {
     for (name, alarm) in resources(&template(), "AWS::CloudWatch::Alarm") {
         let properties = &alarm["Properties"];
-        // Below a minute, and with an expression over several metrics, it costs more.
+        // An alarm with a shorter period, or with an expression over several metrics, costs more.
         assert!(properties["Period"].as_u64().unwrap() >= 60, "{name}");
         assert_eq!(properties["Metrics"], Value::Null, "{name}");
     }
@@ -76,7 +76,7 @@ fn nothing_is_billed_by_the_hour() {
     }
 }
 
-/// The lines of the idle bill: what, how many, and the price.
+/// The lines of the idle bill: name, quantity and price.
 fn bill() -> Vec<(String, String, f64)> {
     let text = text_of("docs/cost.md");
     let section = text.split("\n## ").find(|section| section.starts_with("A stack that does nothing")).unwrap();

@@ -1,4 +1,4 @@
-//! How `template.yaml` wakes dispatchers.
+//! The settings in `template.yaml` that wake dispatchers.
 
 use serde_json::{Value, json};
 use tasklane::aws::StackSettings;
@@ -11,7 +11,8 @@ fn dispatcher(template: &Value) -> &Value {
 
 #[test]
 fn dispatchers_that_wake_one_another_are_allowed_to_loop() {
-    // Otherwise Lambda stops a chain of wake-ups after about sixteen: a long backlog, or an outage with retries.
+    // Otherwise Lambda stops a chain of wake-ups after about sixteen, as a long backlog or an outage with retries would
+    // cause.
     assert_eq!(dispatcher(&template())["RecursiveLoop"], "Allow");
 }
 
@@ -48,7 +49,7 @@ fn a_dispatcher_of_the_templates_memory_holds_as_many_runs_as_the_parameters_say
 }
 
 #[test]
-fn direct_executions_have_a_parameter_of_their_own() {
+fn direct_executions_have_their_own_parameter() {
     let template = template();
     let variables = &template["Globals"]["Function"]["Environment"]["Variables"];
     assert_eq!(variables["TASKLANE_DIRECT_CONCURRENCY"], json!({ "Ref": "DirectConcurrency" }));

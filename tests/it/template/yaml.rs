@@ -1,11 +1,11 @@
-//! A template's YAML as the JSON that CloudFormation takes too: `!Ref x` is `{"Ref": "x"}`, `!Sub x` is
+//! Converts a template's YAML to the JSON that CloudFormation accepts, too: `!Ref x` is `{"Ref": "x"}`, `!Sub x` is
 //! `{"Fn::Sub": "x"}`, `!GetAtt a.b` is `{"Fn::GetAtt": ["a", "b"]}`.
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html>
 
 use saphyr::{LoadableYamlNode, Scalar, Tag, Yaml};
 use serde_json::{Value, json};
 
-/// The one document of this text.
+/// The only document of this text.
 pub fn read(text: &str) -> Value {
     let mut documents = Yaml::load_from_str(text).expect("the template is not YAML");
     assert_eq!(documents.len(), 1, "a template is one document");
@@ -50,7 +50,7 @@ fn called(tag: &Tag, argument: Value) -> Value {
 }
 
 #[test]
-fn short_forms_are_read_as_the_long_ones() {
+fn short_forms_equal_the_long_ones() {
     let read = read("a: !Sub '${B}-c'\nd: !If [E, !GetAtt F.G, !Ref AWS::NoValue]\nh: 30\ni: \"30\"");
     assert_eq!(
         read,

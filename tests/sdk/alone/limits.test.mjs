@@ -1,4 +1,4 @@
-// What happens when the service's own limits are reached: it runs on a server that nobody else uses.
+// The service's own limits. Needs a server that no other test uses.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { refused } from '../support/errors.mjs';
@@ -7,10 +7,10 @@ import { exh } from '../support/service.mjs';
 import { ACTOR, openStage } from '../support/stage.mjs';
 import { finished } from '../support/wait.mjs';
 
-/** How many queued Tasks the server was told to run at once, and so how many direct executions. */
+/** The server's limit of queued Tasks, which is also that of direct executions. */
 const TASKS_AT_ONCE = Number(process.env.TASKLANE_TEST_CONCURRENCY);
 
-test('as many Tasks run as may, the next one waits, and a direct execution runs all the same', async t => {
+test('at the limit of Tasks, the next one waits, and a direct execution still runs', async t => {
   const stage = await openStage(t);
   const functionName = await deploy(t, ACTOR, { environmentVariables: stage.environmentVariables });
   const other = await deploy(t, ECHO);
@@ -32,7 +32,7 @@ test('as many Tasks run as may, the next one waits, and a direct execution runs 
   assert.equal(stage.runs.length, tasks.length);
 });
 
-test('as many direct executions run as may, and the next one is 1403 while a Task runs', async t => {
+test('at the limit of direct executions, the next one is 1403, and a Task still runs', async t => {
   const stage = await openStage(t);
   const functionName = await deploy(t, ACTOR, { environmentVariables: stage.environmentVariables, timeLimit: 30 });
   const other = await deploy(t, ECHO);
@@ -48,7 +48,7 @@ test('as many direct executions run as may, and the next one is 1403 while a Tas
   await exh.tasks.functions.execute(other);
 });
 
-test('as many API Functions run as may, and the next one is 1412', async t => {
+test('at the limit of API Functions, the next one is 1412', async t => {
   const stage = await openStage(t);
   const name = await deploy(t, `
     exports.handler = async event => {
@@ -57,7 +57,7 @@ test('as many API Functions run as may, and the next one is 1412', async t => {
     };`, { environmentVariables: stage.environmentVariables, timeLimit: 30 });
   const calls = [];
   let refusal;
-  // One more at a time until one is refused: how many may run is the server's to say.
+  // One more at a time until one is refused, because only the server knows its limit.
   while (!refusal && calls.length < 100) {
     const call = exh.tasks.api.get(name, `/${calls.length}`);
     calls.push(call);

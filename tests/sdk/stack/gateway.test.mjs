@@ -1,4 +1,4 @@
-// The official SDK against a stack on AWS, or what emulates it: signed requests that went through API Gateway.
+// The official SDK with a stack on AWS or in an emulator: signed requests through API Gateway.
 import './localhost.mjs';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -10,12 +10,12 @@ import { refused } from '../support/errors.mjs';
 const { rqlBuilder } = sdk;
 
 for (const [kind, login] of Object.entries(logins)) {
-  test(`a Task makes the round, logged in with ${kind}`, async () => {
+  test(`a Task is created, runs and is read, logged in with ${kind}`, async () => {
     const { tasks } = login(administrator);
     const tag = `sdk, ${kind} & é`;
     const { id } = await tasks.create({ functionName: 'hello-js', data: { name: 'Ada' }, tags: [tag] });
     assert.equal((await finished(id)).status, 'complete');
-    // The RQL takes part in the signature, and the gateway hands it on as it was written.
+    // The RQL is signed, and the gateway passes it on unchanged.
     const rql = rqlBuilder().eq('tags', tag).eq('status', 'complete').build();
     assert.deepEqual((await tasks.find({ rql })).data.map(task => task.id), [id]);
     const lines = await logged(() => tasks.logs.find(id));
@@ -23,7 +23,7 @@ for (const [kind, login] of Object.entries(logins)) {
   });
 }
 
-test('a Function is executed and answers', async () => {
+test('a Function is executed and returns its result', async () => {
   const { status, result } = await exh.tasks.functions.execute('hello-py', { name: 'Bob' });
   assert.deepEqual({ status, result }, { status: 'complete', result: { message: 'Hello, Bob!' } });
 });
@@ -35,7 +35,7 @@ test('an API Function is called, with the caller in its headers', async () => {
   assert.equal(await response.text(), 'cba');
 });
 
-test('a secret that is not the right one is refused', async () => {
+test('a wrong secret is refused', async () => {
   const { tasks } = logins.oauth1({ ...administrator, tokenSecret: 'wrong' });
   await refused(109, () => tasks.find());
 });

@@ -1,4 +1,4 @@
-// Names below `localhost` are this machine (RFC 6761), which browsers and curl know, and Node.js does not.
+// Names below `localhost` mean this machine (RFC 6761). Browsers and curl know that, Node.js does not.
 import dns from 'node:dns';
 
 const { lookup } = dns;

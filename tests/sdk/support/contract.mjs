@@ -1,4 +1,4 @@
-// The error table of the API, as its users know it.
+// The error table of the API.
 const table = `
 1 500 SERVER_EXCEPTION
 10 401 NO_PERMISSION_EXCEPTION

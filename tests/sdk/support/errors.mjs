@@ -1,12 +1,12 @@
-// The errors that the SDK throws: its class for the code, and the code and name that the service gave.
+// The errors that the SDK throws: its class for the code, and the service's code and name.
 import assert from 'node:assert/strict';
 import { ERRORS } from './contract.mjs';
 import { sdk } from './packages.mjs';
 
-// Of these the SDK keeps the name only: it replaces the message with one of its own and drops the rest.
+// The SDK keeps only the name of these errors: it replaces the message and drops the rest.
 const NAME_ONLY = [104, 108];
 
-/** Fails unless the call is refused with one of these codes; answers the error as the SDK threw it. */
+/** Fails unless the call is refused with one of these codes. Returns the error that the SDK threw. */
 export async function refusedWithOneOf(codes, call, explanation = '') {
   const error = await call().then(
     answer => assert.fail(`expected error ${codes}, and got ${JSON.stringify(answer)} ${explanation}`),
@@ -25,12 +25,12 @@ export async function refusedWithOneOf(codes, call, explanation = '') {
   return error;
 }
 
-/** Fails unless the call is refused with this code; answers the error as the SDK threw it. */
+/** Fails unless the call is refused with this code. Returns the error that the SDK threw. */
 export function refused(code, call, explanation) {
   return refusedWithOneOf([code], call, explanation);
 }
 
-/** The same of an answer that did not go through the SDK. */
+/** The same for a response that did not go through the SDK. */
 export async function refusedRaw(code, response) {
   const body = await response.json();
   assert.equal(body.code, code, JSON.stringify(body));

@@ -1,20 +1,20 @@
-// Functions to call, each with a name that no other test has.
+// Functions to call, each with a unique name.
 import { randomBytes } from 'node:crypto';
 import { fflate } from './packages.mjs';
 import { exh } from './service.mjs';
 
-/** A name that no other test uses, in this run or another one. */
+/** A name that no other test uses, in this run or any other. */
 export function uniqueName(word) {
   return `${word}-${randomBytes(6).toString('hex')}`;
 }
 
-/** A zip of these files (`{path: text}`) in base64, as `code` takes it. */
+/** A zip of these files (`{path: text}`) in base64, for `code`. */
 export function zipped(files) {
   const entries = Object.entries(files).map(([path, content]) => [path, Buffer.from(content)]);
   return Buffer.from(fflate.zipSync(Object.fromEntries(entries))).toString('base64');
 }
 
-/** What creates a Function whose index.js is `source`; `more` overrides any property. */
+/** The body that creates a Function whose index.js is `source`; `more` overrides any property. */
 export function definition(source, more = {}) {
   return {
     name: uniqueName('function'),
@@ -26,7 +26,7 @@ export function definition(source, more = {}) {
   };
 }
 
-/** Creates such a Function for the time of the test, and answers its name. */
+/** Creates such a Function until the test ends, and returns its name. */
 export async function deploy(t, source, more = {}) {
   const body = definition(source, more);
   await exh.tasks.functions.create(body);
@@ -40,10 +40,10 @@ function alreadyRemoved(error) {
   }
 }
 
-/** Answers what it was given, and who saw it. */
+/** Returns its event, as `{ event }`. */
 export const ECHO = `exports.handler = async event => ({ event });`;
 
-/** Throws what its data says: `{name, message}`. */
+/** Throws the error in its data: `{name, message}`. */
 export const THROW = `
 exports.handler = async event => {
   const error = new Error(event.data.message);

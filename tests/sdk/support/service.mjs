@@ -1,4 +1,4 @@
-// The service under test, and SDK clients for whoever a test wants to be.
+// The service under test, and SDK clients for every kind of caller.
 import { readFileSync } from 'node:fs';
 import { sdk } from './packages.mjs';
 
@@ -7,12 +7,12 @@ if (!file) {
   throw new Error('TASKLANE_TEST_CREDENTIALS names no file: run this suite through `cargo test --test it sdk`.');
 }
 const text = readFileSync(file, 'utf8');
-// The SDK's own reader of ~/.exh/credentials takes the file as it stands.
+// The SDK's own reader of ~/.exh/credentials accepts the file as it is.
 const stored = sdk.parseStoredCredentials(text);
 
 export const host = stored.API_HOST;
 
-/** The administrator that `tasklane dev` made, as the SDK's parameters name the parts of a credential. */
+/** The credential of the administrator that `tasklane dev` created, with the names of the SDK's parameters. */
 export const administrator = {
   consumerKey: stored.API_OAUTH_CONSUMER_KEY,
   consumerSecret: stored.API_OAUTH_CONSUMER_SECRET,
@@ -27,37 +27,37 @@ export function oauth1({ consumerKey, consumerSecret, token, tokenSecret }, more
 }
 
 /**
- * Logged in with a bearer token. The SDK's OAuth2 client is made to be given a token that it did not fetch itself (an
- * application that stored its tokens does that); it sends the token as it is and asks for another one only when the
- * service calls it unknown or expired. `refreshToken` is then what it asks with.
+ * Logged in with a bearer token. The SDK's OAuth2 client accepts a token that it did not fetch itself (as in an
+ * application that stores its tokens). It sends the token unchanged and requests another one only if the service
+ * reports it as unknown or expired. It then uses `refreshToken`.
  */
 export function bearer({ accessToken }, more = {}) {
   return sdk.createOAuth2Client({ host, clientId: 'tests', accessToken, refreshToken: 'none', ...more });
 }
 
-/** Nobody: the SDK's proxy client leaves the login to cookies, and here are none. */
+/** Nobody: the SDK's proxy client relies on cookies, and there are none. */
 export function nobody() {
   return sdk.createProxyClient({ host });
 }
 
-/** An application that signs its requests while nobody is logged in. */
+/** An application that signs its requests without a logged-in user. */
 export function applicationOnly({ consumerKey, consumerSecret }) {
   return sdk.createOAuth1Client({ host, consumerKey, consumerSecret });
 }
 
-/** Both ways to log in, for tests that must hold for either. */
+/** Both ways to log in, for tests that must pass with either. */
 export const logins = { oauth1, bearer };
 
 /** The administrator, signed. */
 export const exh = oauth1(administrator);
 
-/** What the SDK cannot ask for: a request as it is, by nobody unless `headers` say otherwise. */
+/** A request that the SDK cannot send, anonymous unless `headers` has a credential. */
 export function request(path, { method = 'GET', headers = {}, body, as } = {}) {
   const authorization = as ? { authorization: `Bearer ${as.accessToken}` } : {};
   return fetch(`${host}${path}`, { method, headers: { ...authorization, ...headers }, body, redirect: 'manual' });
 }
 
-/** A new credential, and what to revoke it by. */
+/** A new credential, and the id to revoke it with. */
 export async function createCredential({ permissions = [], userId = 'user', applicationId, expiresTimestamp } = {}) {
   const response = await request('/tasklane/v1/credentials', {
     method: 'POST',

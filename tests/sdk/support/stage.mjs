@@ -1,10 +1,10 @@
-// Where the runs of a Function report to the test that watches them, and wait there until it lets them go on.
+// A place where runs of a Function report to the test, and wait until it lets them continue.
 import { createServer } from 'node:http';
 import { until } from './wait.mjs';
 
 /**
- * The code of a Function whose runs come to the stage. A run reports its event, waits for its answer from the test,
- * and returns it.
+ * The code of a Function whose runs use the stage. A run reports its event, waits for the test to answer,
+ * and returns the answer.
  */
 export const ACTOR = `
 exports.handler = async event => {
@@ -12,7 +12,7 @@ exports.handler = async event => {
   return response.json();
 };`;
 
-/** Opens a stage for the time of the test. */
+/** Opens a stage until the test ends. */
 export async function openStage(t) {
   const runs = [];
   const server = createServer(async (request, response) => {
@@ -24,7 +24,7 @@ export async function openStage(t) {
     runs.push({
       event,
       at: Date.now(),
-      /** Lets the run return `result`; the first one counts. */
+      /** Lets the run return `result`. Only the first call has an effect. */
       release: (result = null) => response.writableEnded || response.end(JSON.stringify(result)),
     });
   });
@@ -37,9 +37,9 @@ export async function openStage(t) {
   return {
     /** The environment that an actor needs. */
     environmentVariables: { STAGE: { value: `http://127.0.0.1:${server.address().port}` } },
-    /** Every run that came so far, in order. */
+    /** Every run so far, in order. */
     runs,
-    /** The run that comes `nth` (from 1), once it is there. */
+    /** Waits for the `nth` run (from 1). */
     run: (nth, seconds) => until(`${nth} run(s) came to the stage`, () => runs[nth - 1], seconds),
   };
 }

@@ -1,10 +1,10 @@
-// Waiting for what happens when it happens: no test sleeps for a time it hopes is long enough.
+// Waiting for conditions: no test sleeps for a time that should be long enough.
 import { setTimeout as pause } from 'node:timers/promises';
 import { exh } from './service.mjs';
 
 const FINAL = ['complete', 'failed', 'retried', 'canceled'];
 
-/** Asks until the answer is something, and returns it; an error that says what was waited for after `seconds`. */
+/** Polls until there is a value, and returns it. After `seconds`, throws an error that describes the condition. */
 export async function until(what, ask, seconds = 60) {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
@@ -19,7 +19,7 @@ export async function until(what, ask, seconds = 60) {
   }
 }
 
-/** The Task once it has come to an end. */
+/** The Task once it has ended. */
 export function finished(taskId, seconds = 60) {
   return until(`task ${taskId} has ended`, async () => {
     const task = await exh.tasks.findById(taskId);
@@ -27,7 +27,7 @@ export function finished(taskId, seconds = 60) {
   }, seconds);
 }
 
-/** The log lines that `find` asks for, once there are any: lines may arrive a moment after the run. */
+/** The log lines that `find` returns, once there are any: they may arrive shortly after the run. */
 export function logged(find) {
   return until('there are log lines', async () => {
     try {

@@ -16,7 +16,7 @@ use super::{
     source::{Body, Function, Sources, Types},
 };
 
-/// What is known of an argument.
+/// What is known about an argument.
 #[derive(Clone, Copy)]
 pub(super) enum Argument {
     Literal,
@@ -29,14 +29,14 @@ impl Argument {
     }
 }
 
-/// What one function does.
+/// The calls and operations of one function.
 #[derive(Default)]
 struct Done {
     calls: BTreeSet<usize>,
     operations: BTreeSet<Operation>,
 }
 
-/// The operations that a handler's code can carry out, and for each the functions that do, as `file title`.
+/// The operations that a handler's code can carry out, each with the functions that do so, as `file title`.
 pub fn reachable(sources: &Sources, sdk: &Sdk) -> BTreeMap<Operation, BTreeMap<String, Vec<String>>> {
     let main = sources.functions.iter().position(|it| it.module == "main" && it.name == "main").unwrap();
     let unseen = sources.functions.iter().enumerate().filter(|(_, it)| it.called_unseen).map(|(index, _)| index);
@@ -77,7 +77,7 @@ pub(super) struct Walk<'a> {
     pub(super) sources: &'a Sources,
     sdk: &'a Sdk,
     pub(super) function: &'a Function,
-    /// The types of local names, innermost scope last; `None` where they are not clear.
+    /// The types of local names, innermost scope last; `None` if unclear.
     pub(super) scopes: Vec<HashMap<String, Option<Types>>>,
     done: Done,
 }
@@ -105,7 +105,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// A literal is of no type of ours, so `rows.remove(0)` is not the method that removes a Function.
+    /// A literal has none of our types, so `rows.remove(0)` is not the method that removes a Function.
     fn takes(&self, parameter: &Types, argument: Argument) -> bool {
         match argument {
             Argument::Any => true,
@@ -139,13 +139,13 @@ impl<'a> Walk<'a> {
             Some(module) => {
                 let module = imports.get(module).and_then(|path| path.rsplit("::").next()).unwrap_or(module);
                 let anywhere = matches!(module, "crate" | "self" | "super");
-                // A crate of ours stands in the folder of its name.
+                // Each of our crates is in the folder of its name.
                 let room = module.strip_prefix("tasklane_").map(|room| format!("src/{room}/"));
                 self.functions(|function| {
                     let is_there = anywhere
                         || function.module == module
                         || room.as_ref().is_some_and(|room| function.file.starts_with(room))
-                        // A function that a module above passes on.
+                        // A function that a module above re-exports.
                         || function.file.contains(&format!("/{module}/"));
                     function.owner.is_empty() && function.name == *name && is_there
                 })
@@ -158,12 +158,12 @@ impl<'a> Walk<'a> {
         all.filter(|(_, function)| is_meant(function)).map(|(index, _)| index).collect()
     }
 
-    /// The operations of this name that a client of this type, or of any type, has.
+    /// The operations of this name that a client of this type has, or of any client if the type is unclear.
     pub(super) fn operations(&self, name: &str, receiver: Option<&Types>) -> Vec<Operation> {
         let all = self.sdk.operations(name);
         let is_meant = |operation: &Operation| match receiver {
             Some(types) => types.contains(&format!("{}::Client", operation.sdk)),
-            // Clients are nowhere else, which a test makes sure of.
+            // There are no clients elsewhere; another test makes sure of that.
             None => self.function.file.starts_with("src/aws/") || self.function.file.starts_with("src/store/"),
         };
         all.filter(is_meant).collect()
@@ -208,7 +208,8 @@ impl<'a> Walk<'a> {
         });
     }
 
-    /// Code in the arguments of a macro: as expressions when it is that, else every call that can be seen in it.
+    /// The code in the arguments of a macro: as expressions if it parses as such, or else every call that can be
+    /// recognized in it.
     fn tokens(&mut self, tokens: TokenStream) {
         let parsed = Punctuated::<Expr, Token![,]>::parse_terminated.parse2(tokens.clone());
         if let Ok(arguments) = parsed {

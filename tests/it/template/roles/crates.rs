@@ -1,4 +1,4 @@
-//! The crates of this workspace that a handler is built of, as cargo knows them.
+//! The crates of this workspace that a handler depends on, according to cargo.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,9 +30,9 @@ struct Target {
 #[derive(Deserialize)]
 struct Dependency {
     name: String,
-    /// Only a crate of this workspace has one.
+    /// Only crates of this workspace have one.
     path: Option<String>,
-    /// `None` for a dependency of the crate itself, and not of its tests or its build script.
+    /// `None` for a normal dependency, not one of tests or the build script.
     kind: Option<String>,
 }
 
@@ -52,7 +52,7 @@ pub fn entries(root: &Path, handler: &str) -> Vec<String> {
     found.iter().map(|name| entry(root, &packages[name])).collect()
 }
 
-/// The library's first file, or the binary's where there is no library.
+/// The library's first file, or the binary's if there is no library.
 fn entry(root: &Path, package: &Package) -> String {
     let of_kind = |kind: &str| package.targets.iter().find(|target| target.kind.iter().any(|of| of == kind));
     let target = of_kind("lib").or_else(|| of_kind("bin"));

@@ -1,4 +1,4 @@
-//! What the types of names and expressions are made of, as far as the text says: `None` where it is not clear.
+//! The types that make up the types of names and expressions, as far as the source text shows: `None` if unclear.
 
 use syn::{Expr, Pat};
 
@@ -7,10 +7,10 @@ use super::{
     source::{Types, types_in, whole_name},
 };
 
-/// What the answer of an SDK's call is made of: nothing of ours has such a type.
+/// Stands for the type of an SDK's response, which contains none of our types.
 const SDK_VALUE: &str = "a value of an SDK";
 
-/// Methods of other crates that answer what they are called on, or a part of it.
+/// Methods of other crates that return their receiver or a part of it.
 const PARTS: &str = "
     as_deref as_mut as_ref await borrow chain clone cloned copied expect filter first flatten get
     get_mut inspect_err into_inner into_iter iter iter_mut last lock map_err max min next ok ok_or
@@ -66,12 +66,12 @@ impl Walk<'_> {
         self.sources.fields.get(of).and_then(|fields| fields.get(name)).cloned()
     }
 
-    /// A local name: `None` when there is none of it, `Some(None)` when its type is not clear.
+    /// A local name: `None` if there is no such name, `Some(None)` if its type is unclear.
     pub(super) fn local(&self, name: &str) -> Option<Option<Types>> {
         self.scopes.iter().rev().find_map(|scope| scope.get(name)).cloned()
     }
 
-    /// What an expression's type is made of; `None` when that is not clear.
+    /// The types that make up an expression's type; `None` if unclear.
     pub(super) fn types(&self, of: &Expr) -> Option<Types> {
         let types = match of {
             Expr::Path(path) if path.path.is_ident("self") => self.function.owner.iter().cloned().collect(),
@@ -151,14 +151,14 @@ impl Walk<'_> {
         Some(self.sources.expand(&self.bounded(types)?))
     }
 
-    /// What a type says that somebody wrote, unless it leaves a part of it open.
+    /// The types in a written type; `None` if a part of it is left open.
     pub(super) fn said(&self, kind: &syn::Type) -> Option<Types> {
         let imports = &self.sources.imports[&self.function.file];
         let types = types_in(kind, imports, &self.function.owner)?;
         Some(self.sources.expand(&self.bounded(types)?))
     }
 
-    /// What these functions answer; not clear when that is for their callers to say.
+    /// The types that these functions return; `None` if their callers determine them.
     fn outputs(&self, of: &[usize]) -> Option<Types> {
         let mut all = Types::new();
         for index in of {
@@ -171,7 +171,7 @@ impl Walk<'_> {
         Some(all)
     }
 
-    /// What stands for type parameters is put in their place; one that may be anything is not clear.
+    /// Replaces type parameters by their bounds; `None` if a parameter is unbounded.
     pub(super) fn bounded(&self, types: Types) -> Option<Types> {
         let mut all = Types::new();
         for name in types {
@@ -192,7 +192,7 @@ impl Walk<'_> {
         if let Some(known) = self.answer_of(path) {
             return Some(known);
         }
-        // A wrapper is what it holds.
+        // A wrapper is treated as its content.
         let wraps = matches!(last.as_str(), "Some" | "Ok" | "Err")
             || (segments.len() == 2
                 && matches!(segments[0].as_str(), "Arc" | "Box")
@@ -203,7 +203,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What a path answers when it is called, or is as a value.
+    /// The types that a path returns when it is called, or has as a value.
     fn answer_of(&self, path: &syn::ExprPath) -> Option<Types> {
         let functions = self.paths(path);
         if !functions.is_empty() {

@@ -1,4 +1,4 @@
-//! Each handler's role allows exactly what its code can call; `infra/iam.md` says why.
+//! Each handler's role allows exactly the calls that its code can make; `infra/iam.md` lists the reasons.
 
 mod calls;
 mod crates;
@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 use self::{policies::Grants, sdk::Sdk, source::Sources};
 use super::{resources, root, template, text_of};
 
-/// The handlers, as their crates are called.
+/// The handlers, by the names of their crates.
 const HANDLERS: [&str; 3] = ["api", "dispatcher", "ticker"];
 
-/// Actions, and what needs each: `file function`, or a part of the template.
+/// Actions, and the code that needs each: `file function`, or a part of the template.
 type Needs = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
-fn a_handlers_role_holds_what_it_calls_and_nothing_else() {
+fn a_handlers_role_allows_its_calls_and_nothing_else() {
     let template = template();
     let sdk = Sdk::read(root());
     for handler in HANDLERS {
@@ -39,7 +39,7 @@ fn a_handlers_role_holds_what_it_calls_and_nothing_else() {
 }
 
 #[test]
-fn the_list_in_infra_says_which_code_needs_each_action() {
+fn the_list_in_infra_names_the_code_that_needs_each_action() {
     let template = template();
     let sdk = Sdk::read(root());
     let mut made = BEGINNING.to_owned();
@@ -74,7 +74,7 @@ fn no_call_of_aws_is_overlooked() {
             });
         }
     }
-    // What people call from their own machines, with their own rights.
+    // Code that people run on their own machines, with their own permissions.
     overlooked.retain(|caller| !caller.starts_with("src/aws/operator/") && !caller.starts_with("src/store/schema.rs "));
     assert!(
         overlooked.is_empty(),
@@ -84,7 +84,7 @@ fn no_call_of_aws_is_overlooked() {
 }
 
 #[test]
-fn clients_of_aws_are_nowhere_but_in_the_adapters_and_the_store() {
+fn only_the_adapters_and_the_store_have_clients_of_aws() {
     let sources = HANDLERS.map(|handler| Sources::of_handler(root(), handler));
     for file in sources.iter().flat_map(|sources| sources.imports.keys()) {
         let names_a_client = text_of(file).contains("aws_sdk_");
@@ -111,7 +111,7 @@ fn a_role_reaches_only_its_own_stack() {
 }
 
 #[test]
-fn two_stacks_in_one_account_never_meet() {
+fn two_stacks_in_one_account_never_touch_each_other() {
     let template = template();
     let patterns = |prefix: &str| -> BTreeSet<String> {
         let roles = resources(&template, "AWS::IAM::Role");
@@ -122,7 +122,7 @@ fn two_stacks_in_one_account_never_meet() {
     };
     let names = |prefix: &str| -> BTreeSet<String> {
         let mut names: BTreeSet<_> = tables_and_functions(&template, prefix);
-        // A Function may have any name; this is the one that comes closest to a handler's.
+        // A Function may have any name; this one is the most similar to a handler's.
         names.insert(format!("function:{prefix}-api"));
         names
     };
@@ -140,8 +140,8 @@ fn two_stacks_in_one_account_never_meet() {
     assert_eq!(allowed, "^(?!handler$)[a-z][a-z0-9]{0,19}$", "the prefixes above are all that can go wrong with this");
 }
 
-/// What a handler needs: by its code, and by what AWS does in its name; and for each action of the code how it comes to
-/// be called.
+/// The actions that a handler needs, for its own code or because AWS acts in its name; and for each action of its code,
+/// the calls that lead to it.
 fn needs_of(template: &Value, sdk: &Sdk, handler: &str) -> (Needs, BTreeMap<String, Vec<String>>) {
     let mut needs = Needs::new();
     let mut ways = BTreeMap::new();
@@ -210,7 +210,7 @@ fn role_of(template: &Value, handler: &str) -> String {
     function["Properties"]["Role"]["Fn::GetAtt"][0].as_str().unwrap().to_owned()
 }
 
-/// `CodeBucket` of `${CodeBucket}/code/*`, `WakeupQueue` of `WakeupQueue`.
+/// `CodeBucket` for `${CodeBucket}/code/*`, `WakeupQueue` for `WakeupQueue`.
 fn first_name(resource: &str) -> &str {
     let resource = resource.strip_prefix("${").unwrap_or(resource);
     resource.split(['}', '/']).next().unwrap_or(resource)
@@ -228,7 +228,7 @@ fn tables_and_functions(template: &Value, prefix: &str) -> BTreeSet<String> {
     tables.into_iter().chain(functions).chain(logs).collect()
 }
 
-/// Whether IAM's pattern covers a name: a star is anything.
+/// Whether IAM's pattern covers a name: a star matches anything.
 fn covers(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = name.strip_prefix(parts.next().unwrap_or_default()) else { return false };

@@ -1,13 +1,13 @@
-//! What the roles of `template.yaml` hold.
+//! The permissions of the roles in `template.yaml`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// One grant: an action, and what it is for.
+/// Actions, each with its resources.
 pub type Grants = BTreeMap<String, BTreeSet<String>>;
 
-/// The actions of a role with the resources of each, as the template writes them.
+/// The actions of a role with their resources, as the template writes them.
 pub fn of_role(template: &Value, role: &str) -> Grants {
     let resources = &template["Resources"];
     let properties = &resources[role]["Properties"];
@@ -16,7 +16,7 @@ pub fn of_role(template: &Value, role: &str) -> Grants {
         add(&mut grants, &policy["PolicyDocument"]);
     }
     for managed in properties["ManagedPolicyArns"].as_array().into_iter().flatten() {
-        // Any other one is a parameter, whose policy the operator decides.
+        // Any other policy is a parameter, which the operator sets.
         if let Some(name) = managed["Ref"].as_str() {
             add(&mut grants, &resources[name]["Properties"]["PolicyDocument"]);
         }
@@ -27,7 +27,7 @@ pub fn of_role(template: &Value, role: &str) -> Grants {
 fn add(grants: &mut Grants, document: &Value) {
     for statement in document["Statement"].as_array().unwrap() {
         let statement = match statement.get("Fn::If") {
-            // With a condition or nothing: it counts as held.
+            // A statement under a condition is treated as granted.
             Some(either) => {
                 assert_eq!(either[2], serde_json::json!({ "Ref": "AWS::NoValue" }), "a statement with an alternative");
                 &either[1]

@@ -1,5 +1,5 @@
-//! The operations that the SDK's clients have, as the SDK's own sources list them, and the IAM actions behind those that
-//! are used here.
+//! The operations of the SDK's clients, as the SDK's own sources list them, and the IAM actions that the ones used here
+//! need.
 
 use std::{
     collections::BTreeSet,
@@ -7,25 +7,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// An operation of AWS, as the SDK's client calls it: `put_item` of `aws_sdk_dynamodb`. The parts of a DynamoDB
-/// transaction count as operations too, for IAM asks for them and not for the transaction: `Put` of `aws_sdk_dynamodb`.
+/// An operation of AWS, as the SDK's client names it: `put_item` of `aws_sdk_dynamodb`. The parts of a DynamoDB
+/// transaction are operations, too (`Put` of `aws_sdk_dynamodb`), because IAM checks them and not the transaction.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Operation {
-    /// The crate.
     pub sdk: String,
     /// The method of its client.
     pub name: String,
 }
 
-/// What a transaction of DynamoDB is made of.
+/// The parts of a DynamoDB transaction.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html>
 const TRANSACTION_PARTS: [&str; 4] = ["Put", "Update", "Delete", "ConditionCheck"];
 
-/// All operations of all SDKs that this package is built with.
+/// All operations of all SDK crates that this package uses.
 pub struct Sdk(BTreeSet<Operation>);
 
 impl Sdk {
-    /// From the sources of the SDK's crates, in the versions that `Cargo.lock` names.
+    /// Reads the sources of the SDK's crates, in the versions that `Cargo.lock` names.
     pub fn read(root: &Path) -> Self {
         let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap();
         let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
@@ -35,7 +34,7 @@ impl Sdk {
                 package.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"'))
             };
             let (Some(name), Some(version)) = (value("name"), value("version")) else { continue };
-            // Others are within `aws-config`, for the credentials of people: no role of ours has a part in that.
+            // The others are part of `aws-config`, for people's credentials; none of our roles uses them.
             if !name.starts_with("aws-sdk-") || !manifest.contains(&format!("\n{name} = ")) {
                 continue;
             }
@@ -57,7 +56,7 @@ impl Sdk {
         self.0.iter().filter(move |operation| operation.name == name).cloned()
     }
 
-    /// What the path `qualifier::name` carries out: a method of a client, or the making of a transaction's part.
+    /// The operation behind the path `qualifier::name`: a method of a client, or the creation of a transaction's part.
     pub fn of_path(&self, qualifier: &str, name: &str) -> Option<Operation> {
         let (sdk, of) = qualifier.split_once("::")?;
         let operation = Operation { sdk: sdk.to_owned(), name: if of == "Client" { name } else { of }.to_owned() };
@@ -66,7 +65,7 @@ impl Sdk {
     }
 }
 
-/// Where cargo keeps the sources of a crate.
+/// The folder in which cargo keeps the sources of a crate.
 fn sources_of(package: &str) -> PathBuf {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.unwrap_or_else(|| PathBuf::from(env::var_os("HOME").unwrap()).join(".cargo"));
@@ -100,13 +99,13 @@ pub fn actions(operation: &Operation) -> &'static [&'static str] {
         ("aws_sdk_kms", "decrypt") => &["kms:Decrypt"],
         ("aws_sdk_kms", "encrypt") => &["kms:Encrypt"],
         ("aws_sdk_lambda", "create_alias") => &["lambda:CreateAlias"],
-        // It hands over a role, tags, and sometimes code in S3, which Lambda fetches in the caller's name.
+        // It passes on a role, tags, and sometimes code in S3, which Lambda fetches in the caller's name.
         ("aws_sdk_lambda", "create_function") => {
             &["iam:PassRole", "lambda:CreateFunction", "lambda:TagResource", "s3:GetObject"]
         }
         ("aws_sdk_lambda", "delete_function") => &["lambda:DeleteFunction"],
         ("aws_sdk_lambda", "get_alias") => &["lambda:GetAlias"],
-        // The tags are left out of the answer, without an error, where ListTags is not allowed.
+        // If ListTags is not allowed, the response lacks the tags, without an error.
         ("aws_sdk_lambda", "get_function") => &["lambda:GetFunction", "lambda:ListTags"],
         ("aws_sdk_lambda", "get_function_configuration") => &["lambda:GetFunctionConfiguration"],
         ("aws_sdk_lambda", "invoke") => &["lambda:InvokeFunction"],

@@ -1,5 +1,5 @@
-//! The sources of one handler: its own crate and those that it is built of, taken apart into functions, the types of
-//! fields, and names.
+//! The sources of one handler: its own crate and those that it depends on, parsed into functions, the types of fields,
+//! and names.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -15,44 +15,41 @@ use syn::{
 
 use super::crates;
 
-/// The names in a type: `Option<Arc<dyn Lambda>>` is Option, Arc and Lambda. What belongs to an SDK is named with its
+/// The names in a type: Option, Arc and Lambda for `Option<Arc<dyn Lambda>>`. Types of an SDK are named with their
 /// crate: `aws_sdk_sqs::Client`.
 pub type Types = BTreeSet<String>;
 
-/// A function, a method, or a constant with what makes it.
+/// A function, a method, or a constant with its value.
 pub struct Function {
     /// Its file, from the root.
     pub file: String,
     /// The last part of its module's path.
     pub module: String,
-    /// What it is a method of: the type, then the trait if it is of one.
+    /// The type that it is a method of, then the trait, if any.
     pub owner: Vec<String>,
-    /// Its name.
     pub name: String,
     /// Whether it takes `self`.
     pub has_self: bool,
     /// Its parameters, without `self`.
     pub parameters: Vec<(Pat, Types)>,
-    /// What it answers.
+    /// The types that it returns.
     pub output: Types,
-    /// What its type parameters must be.
+    /// The bounds of its type parameters.
     pub generics: HashMap<String, Types>,
-    /// What it does.
     pub body: Body,
-    /// Whether nobody has to name it for it to be called: a method of a trait that is not ours.
+    /// Whether it can be called without being named: a method of a trait that is not ours.
     pub called_unseen: bool,
 }
 
 /// The code of a function.
 pub enum Body {
-    /// Statements.
     Block(Block),
     /// The value of a constant.
     Value(Expr),
 }
 
 impl Function {
-    /// As people name it.
+    /// The name that people use.
     pub fn title(&self) -> String {
         match self.owner.first() {
             Some(owner) => format!("{owner}::{}", self.name),
@@ -61,23 +58,22 @@ impl Function {
     }
 }
 
-/// Everything that the sources say.
+/// Everything that is known from the sources.
 #[derive(Default)]
 pub struct Sources {
-    /// Every function.
     pub functions: Vec<Function>,
-    /// The types of the fields of structs and of variants, by the names of both.
+    /// The types of the fields of structs and variants, by the names of both.
     pub fields: HashMap<String, HashMap<String, Types>>,
-    /// Which enum a variant is of.
+    /// The enum of each variant.
     pub variants: HashMap<String, String>,
-    /// What other names of types stand for, and which traits a type has.
+    /// Type aliases, and the traits of each type.
     pub aliases: HashMap<String, Types>,
-    /// What each file imports: a name, and its whole path.
+    /// The imports of each file: a name, and its full path.
     pub imports: HashMap<String, HashMap<String, String>>,
 }
 
 impl Sources {
-    /// The crate of one handler, and the crates of this workspace that it is built of.
+    /// Reads the crate of one handler, and the crates of this workspace that it depends on.
     pub fn of_handler(root: &Path, handler: &str) -> Self {
         let mut sources = Self::default();
         let mut reader = Reader { root, sources: &mut sources, traits: BTreeSet::new(), foreign: Vec::new() };
@@ -92,7 +88,7 @@ impl Sources {
         sources
     }
 
-    /// With what a name stands for, and the traits of a type.
+    /// Adds the types behind aliases, and the traits of each type.
     pub fn expand(&self, types: &Types) -> Types {
         let more = types.iter().filter_map(|name| self.aliases.get(name)).flatten();
         types.iter().chain(more).cloned().collect()
@@ -104,7 +100,7 @@ struct Reader<'a> {
     sources: &'a mut Sources,
     /// Our own traits.
     traits: BTreeSet<String>,
-    /// Methods of traits, and which.
+    /// Methods of traits, each with its trait.
     foreign: Vec<(usize, String)>,
 }
 
@@ -287,7 +283,7 @@ impl Reader<'_> {
     }
 }
 
-/// The names in a type, with what a file imports, and `Self`. `None` when a part of it is left open, as in `Vec<_>`.
+/// The names in a type, with the imports of its file, and `Self`. `None` if a part of it is left open, as in `Vec<_>`.
 pub fn types_in(of: &Type, imports: &HashMap<String, String>, owner: &[String]) -> Option<Types> {
     let mut names = Names { imports, owner, found: Types::new(), is_open: false };
     names.visit_type(of);
@@ -319,12 +315,12 @@ impl<'ast> Visit<'ast> for Names<'_> {
     }
 }
 
-/// A name: with its crate when that is an SDK's, else its last part.
+/// A name: with its crate if that is an SDK's, or else only its last part.
 pub fn whole_name(segments: &[String], imports: &HashMap<String, String>) -> String {
     let first = imports.get(&segments[0]).map_or(segments[0].as_str(), String::as_str);
     let last = segments.last().unwrap();
     match first.split("::").next() {
-        // The name may have been changed on import, and is what it was.
+        // If it was renamed on import, its original name.
         Some(sdk) if sdk.starts_with("aws_sdk_") => match (segments.len(), first.rsplit("::").next()) {
             (1, Some(original)) => format!("{sdk}::{original}"),
             _ => format!("{sdk}::{last}"),
@@ -364,7 +360,7 @@ fn collect_uses(tree: &UseTree, before: &str, found: &mut HashMap<String, String
     }
 }
 
-/// Whether a handler's build has this: it has none of the features, which are for tests and fuzzing.
+/// Whether a handler's build includes this. It has no features, because those are for tests and fuzzing.
 fn is_built(attributes: &[Attribute]) -> bool {
     attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).all(|attribute| {
         let condition: TokenStream = attribute.parse_args().unwrap();
