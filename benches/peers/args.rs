@@ -4,30 +4,30 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 
-/// What was asked for.
+/// The parsed arguments.
 pub struct Args {
-    /// Rows to take; none named: all that are taken by themselves.
+    /// The rows to take; if empty, all that are taken by default.
     pub only: Vec<String>,
     /// Few and short rounds.
     pub quick: bool,
-    /// How many rounds, when that is said.
+    /// The number of rounds, if it was set.
     pub rounds: Option<usize>,
-    /// How long the sustained load lasts, in minutes.
+    /// The length of the sustained load, in minutes.
     pub minutes: u64,
-    /// This process is a bare loop that another one started.
+    /// Set if another process started this one as a bare loop.
     pub bare: Option<BareArgs>,
 }
 
-/// What the process of a bare loop is told.
+/// The arguments of a bare loop's process.
 pub struct BareArgs {
     /// Its folder, with the file `bare.json`.
     pub folder: PathBuf,
-    /// A database to make a direct execution's two writes in.
+    /// The database for a direct execution's two writes.
     pub writes: Option<PathBuf>,
 }
 
 impl Args {
-    /// Reads it. `cargo bench` adds a `--bench` of its own.
+    /// Parses it. `cargo bench` adds `--bench`.
     pub fn from_command_line() -> anyhow::Result<Self> {
         let mut args = Self { only: Vec::new(), quick: false, rounds: None, minutes: 2, bare: None };
         let mut words = std::env::args().skip(1);

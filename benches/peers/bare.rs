@@ -1,8 +1,8 @@
 //! The limit: the same processes with the same bootstraps, driven by a loop that does nothing else.
 //!
-//! One HTTP request in, its body out to the process that asks for the next invocation, its response back. No records,
-//! no log, no permissions, no limits. With `writes` also the two writes that a direct execution makes, in the embedded
-//! store. It runs as a process of its own (this program again), as the service does.
+//! The body of each HTTP request goes to the process that asks for the next invocation, and its response goes back. No
+//! records, no log, no permissions, no limits. With `writes`, also the two writes of a direct execution, in the
+//! embedded store. The loop runs in a separate process (this program again), like the service.
 
 use std::{
     collections::BTreeMap,
@@ -53,7 +53,7 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// Starts a loop with so many processes of the hello Function, started as `dev` starts its own.
+    /// Starts a loop with this many processes of the hello Function, started in the same way as `dev` starts its own.
     pub async fn start(
         context: &Context,
         dev: &Dev,
@@ -107,7 +107,7 @@ impl Bare {
     }
 }
 
-/// What a version manager's stand-in would start.
+/// The program that a version manager's shim would start.
 fn where_is(name: &str, question: &[&str], path: &str) -> anyhow::Result<PathBuf> {
     let output = Command::new(name)
         .args(question)
@@ -119,7 +119,7 @@ fn where_is(name: &str, question: &[&str], path: &str) -> anyhow::Result<PathBuf
 
 // --- The process of the loop ------------------------------------------------------------------------------------------
 
-/// An invocation and where its response goes.
+/// An invocation, and the sender for its response.
 type Invocation = (Bytes, oneshot::Sender<Bytes>);
 
 /// Serves until it is killed.
@@ -129,7 +129,7 @@ pub async fn serve(args: &BareArgs) -> anyhow::Result<()> {
         Some(database) => Some(Arc::new(Writes::open(database).await?)),
         None => None,
     };
-    // Whichever process asks takes the invocation that has waited longest.
+    // The first process to ask takes the invocation that has waited longest.
     let (invocations, queue) = mpsc::channel::<Invocation>(1024);
     let queue = Arc::new(Mutex::new(queue));
     let mut processes = Vec::new();

@@ -1,4 +1,4 @@
-//! Processes that this one started: they end with it, with everything that they started.
+//! Processes that this one starts. They end with it, together with everything that they started.
 
 use std::{
     fs::File,
@@ -19,12 +19,12 @@ use nix::{
 /// A running process and its group. Dropping it ends both.
 pub struct Child {
     process: Process,
-    /// What it writes.
+    /// The file with its output.
     log: PathBuf,
 }
 
 impl Child {
-    /// Starts it, with its output in the file `log`.
+    /// Starts it. Its output goes to the file `log`.
     pub fn start(command: &mut Command, log: &Path) -> anyhow::Result<Self> {
         let file = File::create(log)?;
         command.stdin(Stdio::null()).stderr(file.try_clone()?).process_group(0);
@@ -35,12 +35,11 @@ impl Child {
         Ok(Self { process, log: log.to_owned() })
     }
 
-    /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Waits until somebody listens there.
+    /// Waits until it listens on this address.
     pub async fn listens(&mut self, address: SocketAddr) -> anyhow::Result<()> {
         let until = Instant::now() + Duration::from_secs(120);
         loop {
@@ -57,7 +56,7 @@ impl Child {
         }
     }
 
-    /// What it wrote last.
+    /// The end of its output.
     pub fn said(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();

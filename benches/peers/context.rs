@@ -1,4 +1,4 @@
-//! What every row works with.
+//! The settings and folders that all rows use.
 
 use std::{
     fs,
@@ -10,17 +10,16 @@ use anyhow::Context as _;
 
 use crate::{args::Args, row::Taken};
 
-/// What every row works with.
+/// The settings and folders that all rows use.
 pub struct Context {
     /// Few and short rounds.
     pub quick: bool,
-    /// How many rounds of everything.
     pub rounds: usize,
-    /// How long the sustained load lasts.
+    /// The length of the sustained load.
     pub minutes: u64,
-    /// Where peers are installed: `target/bench`.
+    /// The folder in which peers are installed: `target/bench`.
     pub folder: PathBuf,
-    /// The source tree.
+    /// The root of the repository.
     pub repository: PathBuf,
 }
 
@@ -36,33 +35,33 @@ impl Context {
         Ok(Self { quick: args.quick, rounds, minutes, folder, repository })
     }
 
-    /// How long one measurement lasts: `usual`, a fifth of it when it is to be quick.
+    /// The length of one measurement: `usual`, or a fifth of it in a quick run.
     pub fn span(&self, usual: Duration) -> Duration {
         if self.quick { usual / 5 } else { usual }
     }
 
-    /// As many as `usual`, a tenth of it when it is to be quick.
+    /// A quantity: `usual`, or a tenth of it in a quick run.
     pub fn count(&self, usual: u64) -> u64 {
         if self.quick { (usual / 10).max(1) } else { usual }
     }
 
-    /// A folder that goes with the run, on the disk that `target` is on: `/tmp` may be memory.
+    /// A folder that is deleted after the run, on the same disk as `target`, because `/tmp` may be in memory.
     pub fn scratch(&self) -> anyhow::Result<tempfile::TempDir> {
         Ok(tempfile::Builder::new().prefix("run-").tempdir_in(&self.folder)?)
     }
 
-    /// Tells whoever watches.
+    /// Prints a line of progress.
     pub fn say(&self, line: &str) {
         eprintln!("{line}");
     }
 
-    /// Where the page goes, its plots and what the rows came to: `docs`, so that rows can be taken one by one, in any
-    /// checkout. A quick run only shows whether all of it works: `target/bench`.
+    /// The folder for the page, its plots and the rows' results: `docs`, so that rows can be taken one by one, in any
+    /// checkout. A quick run only shows whether everything works, and writes to `target/bench`.
     pub fn pages(&self) -> PathBuf {
         if self.quick { self.folder.clone() } else { self.repository.join("docs") }
     }
 
-    /// Keeps what a row came to, so that another run can take other rows.
+    /// Saves the result of a row, so that another run can take other rows.
     pub fn keep(&self, taken: &Taken) -> anyhow::Result<()> {
         let path = self.result(&taken.id);
         fs::create_dir_all(path.parent().unwrap_or(&path))?;
@@ -72,7 +71,7 @@ impl Context {
         Ok(())
     }
 
-    /// What a row came to when it was taken last.
+    /// The last result of a row.
     pub fn kept(&self, id: &str) -> anyhow::Result<Option<Taken>> {
         match fs::read(self.result(id)) {
             Ok(text) => Ok(Some(serde_json::from_slice(&text).with_context(|| format!("the result of {id}"))?)),

@@ -1,4 +1,4 @@
-//! tasklane as people run it: `tasklane dev`, a process of its own.
+//! tasklane as people run it: `tasklane dev`, in a separate process.
 
 use std::{
     net::SocketAddr,
@@ -25,7 +25,7 @@ pub struct Dev {
 }
 
 impl Dev {
-    /// Serves these Functions.
+    /// Starts it with these Functions.
     pub async fn start(context: &Context, functions: &[(&str, Language)], slots: u16) -> anyhow::Result<Self> {
         let folder = context.scratch()?;
         let code = folder.path().join("functions");
@@ -33,7 +33,7 @@ impl Dev {
             functions::write(&code, name, *language)?;
         }
         let data_dir = folder.path().join("data");
-        // The interpreter that the peers have: a machine's own may bring packages that take long to start with.
+        // The same interpreter as for the peers: the machine's own may have packages that make its start slow.
         let path = packages::path(context)?;
         let address = free_address()?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_tasklane"));
@@ -46,7 +46,7 @@ impl Dev {
             .env("PATH", path);
         let mut child = Child::start(&mut command, &folder.path().join("log"))?;
         child.listens(address).await.context("tasklane dev")?;
-        // It binds before it syncs, and serves after.
+        // It binds the port before it syncs, and serves requests after that.
         let until = Instant::now() + Duration::from_secs(120);
         let ready = crate::http::Call::get(address, "/tasks/v1/api/none/");
         while ready.once().await.is_err() {
@@ -58,12 +58,11 @@ impl Dev {
         Ok(Self { address, data_dir, child, _folder: folder })
     }
 
-    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// The bootstraps that it starts node and python with.
+    /// The bootstraps for node and python.
     pub fn bootstraps(data_dir: &Path) -> PathBuf {
         data_dir.join("lambda/runtime")
     }

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One figure, a value a round.
+/// One figure, with a value for each round.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Figure {
-    /// What it is counted in.
+    /// The unit.
     pub unit: String,
-    /// A value a round, in their order.
+    /// The values, in the order of the rounds.
     pub values: Vec<f64>,
 }
 
@@ -16,7 +16,7 @@ impl Figure {
         Self { unit: unit.to_owned(), values }
     }
 
-    /// A figure that has no rounds: a count.
+    /// A figure without rounds: a count.
     pub fn count(unit: &str, value: f64) -> Self {
         Self::new(unit, vec![value])
     }
@@ -31,13 +31,13 @@ impl Figure {
         }
     }
 
-    /// This one divided by another, round by round: what the machine did meanwhile slows both.
+    /// This figure divided by another, round by round, because other load on the machine slows both.
     pub fn ratio(&self, other: &Self) -> Self {
         let values = self.values.iter().zip(&other.values).map(|(a, b)| a / b).collect();
         Self::new("×", values)
     }
 
-    /// The median, with the lowest and the highest when there were several rounds.
+    /// The median, followed by the lowest and the highest if there were several rounds.
     pub fn shown(&self) -> String {
         let lowest = self.values.iter().copied().fold(f64::INFINITY, f64::min);
         let highest = self.values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -54,7 +54,7 @@ impl Figure {
     }
 }
 
-/// Three digits that count.
+/// Rounded to three significant digits.
 pub fn rounded(value: f64) -> String {
     if !value.is_finite() {
         return "–".to_owned();

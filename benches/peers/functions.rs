@@ -1,4 +1,4 @@
-//! The Functions that are measured: the same files for everybody.
+//! The Functions that are measured: the same files for all.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 
-/// Answers an HTTP call, and does as a plain Function too.
+/// Answers an HTTP call, and works as a plain Function, too.
 pub const HELLO_NODE: &str = "exports.handler = async () => ({
   statusCode: 200,
   headers: { 'content-type': 'application/json' },
@@ -15,7 +15,7 @@ pub const HELLO_NODE: &str = "exports.handler = async () => ({
 });
 ";
 
-/// The same in Python.
+/// The same, in Python.
 pub const HELLO_PYTHON: &str = "import json
 
 
@@ -60,7 +60,7 @@ impl Language {
     }
 }
 
-/// Writes a Function that `tasklane dev` syncs, callable by everybody.
+/// Writes a Function that `tasklane dev` syncs and that everybody may call.
 pub fn write(folder: &Path, name: &str, language: Language) -> anyhow::Result<PathBuf> {
     let folder = folder.join(name);
     language.write(&folder.join("src"))?;

@@ -28,13 +28,13 @@ impl Call {
         Self { address, method: Method::POST, path: path.to_owned(), body: body.into() }
     }
 
-    /// Makes it once and answers the status and the body.
+    /// Makes the call once and returns the status and the body.
     pub async fn once(&self) -> Result<(u16, Bytes), String> {
         Connection { call: self.clone(), sender: None }.exchange().await
     }
 
-    /// Makes it on so many connections, one after the other on each, in one thread of its own: of the cores that are
-    /// measured the client is to take as little as it can.
+    /// Makes the call on this many connections, one after another on each. Runs in a separate thread, so that the
+    /// client takes as little as possible of the cores that are measured.
     pub async fn load(&self, connections: usize, pace: Pace, until: Until) -> anyhow::Result<Report> {
         let callers: Vec<_> = (0..connections).map(|_| Connection { call: self.clone(), sender: None }).collect();
         let driven = tokio::task::spawn_blocking(move || {
@@ -45,7 +45,7 @@ impl Call {
     }
 }
 
-/// One connection, opened when it is first used and again after it broke.
+/// One connection. It is opened on first use, and again after it broke.
 pub struct Connection {
     pub call: Call,
     pub sender: Option<SendRequest<Full<Bytes>>>,

@@ -1,12 +1,12 @@
-//! `cargo bench --bench peers`: tasklane beside its peers and beside the limit, from one run on one machine.
+//! `cargo bench --bench peers`: compares tasklane with its peers and with the limit, in one run on one machine.
 //!
-//! Installs the peers itself, as `infra/bench` pins them, into `target/bench`; writes `docs/benchmarks.md` and its
-//! plots. Every figure is the median of rounds that take turns: A, B, A, B, …
+//! Installs the peers that `infra/bench` pins into `target/bench`, and writes `docs/benchmarks.md` and its plots. Every
+//! figure is the median of rounds that alternate: A, B, A, B, …
 //!
-//! `-- --only api,warm` measures only these rows again and keeps the others; `--quick` takes few and short rounds, to see
-//! whether it all works.
+//! `-- --only api,warm` measures only these rows again and keeps the others; `--quick` takes few and short rounds, to
+//! see whether everything works.
 
-// A command for people: what it says goes to stderr. It measures.
+// A command for people: its output goes to stderr. It measures real time.
 #![allow(clippy::print_stderr, clippy::disallowed_methods, missing_docs)]
 
 mod args;
@@ -59,7 +59,7 @@ fn run() -> anyhow::Result<()> {
     })
 }
 
-/// The rows of these names; without names, all that are taken by themselves.
+/// The rows with these names; if there are none, all that are taken by default.
 fn wanted(only: &[String]) -> anyhow::Result<Vec<&'static rows::Row>> {
     let known: Vec<_> = rows::ALL.iter().map(|row| row.id).collect();
     if let Some(unknown) = only.iter().find(|only| !known.contains(&only.as_str())) {

@@ -21,7 +21,7 @@ pub struct Offline {
 impl Offline {
     pub async fn start(context: &Context) -> anyhow::Result<Self> {
         let packages = packages::npm(context, "serverless", false)?;
-        // Below the packages, so that node finds them.
+        // Inside the folder of the packages, so that node finds them.
         let folder = tempfile::Builder::new().prefix("run-").tempdir_in(&packages)?;
         Language::Node.write(folder.path())?;
         fs::write(

@@ -1,4 +1,4 @@
-//! The peers, as `infra/bench` pins them, installed below `target/bench`.
+//! The peers that `infra/bench` pins, installed in `target/bench`.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 
 use crate::context::Context;
 
-/// The npm packages that `infra/bench/<name>` pins; answers the folder that has their `node_modules`.
+/// Installs the npm packages that `infra/bench/<name>` pins. Returns the folder that contains their `node_modules`.
 pub fn npm(context: &Context, name: &str, runs_scripts: bool) -> anyhow::Result<PathBuf> {
     let pinned = context.repository.join("infra/bench").join(name);
     let folder = context.folder.join(name);
@@ -30,7 +30,7 @@ pub fn npm(context: &Context, name: &str, runs_scripts: bool) -> anyhow::Result<
     Ok(folder)
 }
 
-/// The Python packages that `infra/bench/python.txt` pins, in a virtual environment; answers its folder.
+/// Installs the Python packages that `infra/bench/python.txt` pins into a virtual environment. Returns its folder.
 pub fn python(context: &Context) -> anyhow::Result<PathBuf> {
     let pinned = context.repository.join("infra/bench/python.txt");
     let folder = context.folder.join("python");
@@ -52,7 +52,7 @@ pub fn path(context: &Context) -> anyhow::Result<String> {
     Ok(format!("{}:{}", python(context)?.join("bin").display(), std::env::var("PATH")?))
 }
 
-/// AWS's emulator of the Runtime API, which the wheel of aws-sam-cli carries.
+/// AWS's emulator of the Runtime API, which is part of the wheel of aws-sam-cli.
 pub fn rie(python: &Path) -> anyhow::Result<PathBuf> {
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
     let lib = python.join("lib");
@@ -68,7 +68,7 @@ pub fn rie(python: &Path) -> anyhow::Result<PathBuf> {
     bail!("the wheel of aws-sam-cli holds no aws-lambda-rie-{arch} below {}", lib.display())
 }
 
-/// What a command prints when asked for its version.
+/// The version that a command prints.
 pub fn version(command: &mut Command) -> String {
     let output = command.output().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     output.unwrap_or_else(|_| "not there".to_owned())

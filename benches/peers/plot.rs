@@ -12,10 +12,10 @@ const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 64.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 60.0;
-/// Told apart by the colour-blind too, and on dark pages.
+/// Distinguishable for colour-blind people, and on dark pages.
 const COLOURS: [&str; 5] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9"];
 
-/// The plot as an SVG file.
+/// Draws the plot as an SVG file.
 pub fn svg(plot: &Plot) -> String {
     let highest = plot.groups.iter().flat_map(|(_, points)| points).map(|(_, value)| *value).fold(0.0, f64::max);
     let top = nice(highest);
@@ -114,7 +114,7 @@ fn height(value: f64, top: f64) -> f64 {
     HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * (value / top).clamp(0.0, 1.0)
 }
 
-/// The next number above that looks good on an axis.
+/// The next higher number that looks good on an axis.
 fn nice(highest: f64) -> f64 {
     if !highest.is_finite() || highest <= 0.0 {
         return 1.0;

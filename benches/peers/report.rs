@@ -1,4 +1,4 @@
-//! `docs/benchmarks.md` and its plots, from what the rows came to.
+//! Writes `docs/benchmarks.md` and its plots from the results of the rows.
 
 use std::{fmt::Write as _, fs, process::Command};
 
@@ -10,7 +10,7 @@ use crate::{
     rows,
 };
 
-/// Writes the page from every row that was ever taken. A quick run is for seeing whether it works: its page goes to
+/// Writes the page from the last result of every row. A quick run only shows whether everything works: its page goes to
 /// `target/bench`.
 pub fn write(context: &Context) -> anyhow::Result<()> {
     let folder = context.pages();

@@ -19,11 +19,11 @@ pub struct Rie {
     _folder: tempfile::TempDir,
 }
 
-/// Where the emulator takes calls.
+/// The path of an invocation.
 const PATH: &str = "/2015-03-31/functions/function/invocations";
 
 impl Rie {
-    /// The emulator of the hello Function, with AWS's client of that language.
+    /// The emulator with the hello Function and AWS's client for that language.
     pub async fn start(context: &Context, language: Language) -> anyhow::Result<Self> {
         let python = packages::python(context)?;
         let mut arguments = Vec::new();
@@ -43,7 +43,7 @@ impl Rie {
         Self::of(&python, folder, &arguments, &[]).await
     }
 
-    /// The emulator of a program of its own, with these variables.
+    /// The emulator with this program and these variables.
     pub async fn of_program(context: &Context, program: &Path, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
         let python = packages::python(context)?;
         let arguments = [program.display().to_string(), "handler".to_owned()];
@@ -62,7 +62,7 @@ impl Rie {
         command.args(["--runtime-api-address", &runtime_api.to_string()]);
         command.args(arguments).current_dir(folder.path());
         command.env("LAMBDA_TASK_ROOT", folder.path()).env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256");
-        // Lambda says nothing of root certificates.
+        // Lambda does not set its root certificates.
         command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
         command.envs(variables.iter().copied());
         let mut child = Child::start(&mut command, &folder.path().join("log"))?;
@@ -70,12 +70,11 @@ impl Rie {
         Ok(Self { address, child, _folder: folder })
     }
 
-    /// A call of the Function.
     pub fn call(&self, event: &str) -> Call {
         Call::post(self.address, PATH, event.to_owned())
     }
 
-    /// What the emulator and the Function wrote last.
+    /// The end of the emulator's and the Function's output.
     pub fn said(&self) -> String {
         self.child.said()
     }

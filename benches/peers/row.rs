@@ -1,46 +1,44 @@
-//! What a row of the table came to.
+//! The result of a row of the table.
 
 use serde::{Deserialize, Serialize};
 
 use crate::figure::Figure;
 
-/// What a row came to.
+/// The result of a row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Taken {
-    /// Its id, as `--only` names it.
+    /// The id, as `--only` accepts it.
     pub id: String,
     /// When it was taken: UTC, to the minute.
     pub at: String,
-    /// How many rounds.
+    /// The number of rounds.
     pub rounds: usize,
     /// Whether the rounds were few and short.
     pub quick: bool,
-    /// How busy the machine was besides: the load average of the last minute before it began.
+    /// The other load of the machine: its load average in the minute before the row began.
     pub load_before: f64,
     /// The commit that was measured.
     pub commit: String,
-    /// Its lines.
     pub lines: Vec<Line>,
-    /// What has to be said beside the figures: how it was measured, what was left out.
+    /// Notes beside the figures, such as how it was measured and what was left out.
     pub notes: Vec<String>,
-    /// Its plots.
     pub plots: Vec<Plot>,
 }
 
 /// One comparison.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Line {
-    /// What was measured.
+    /// The subject.
     pub what: String,
-    /// Ours.
+    /// Our figure.
     pub ours: Figure,
-    /// What it is held against.
+    /// The figure that it is compared with.
     pub against: Option<(String, Figure)>,
-    /// What must be reached.
+    /// The target.
     pub target: Target,
 }
 
-/// What must be reached.
+/// The target of a comparison.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Target {
     /// Ours divided by the other is at least this.
@@ -49,14 +47,14 @@ pub enum Target {
     RatioAtMost(f64),
     /// Ours is at most this.
     AtMost(f64),
-    /// Nothing: it is shown for what it says.
+    /// No target; shown only for information.
     Shown,
 }
 
 /// A plot: named bars in groups.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plot {
-    /// Its file's name, without `.svg`.
+    /// The file name, without `.svg`.
     pub name: String,
     pub title: String,
     pub unit: String,
@@ -65,16 +63,16 @@ pub struct Plot {
     pub groups: Vec<(String, Vec<(String, f64)>)>,
 }
 
-/// How a plot is drawn.
+/// The kind of a plot.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum PlotKind {
     /// A group of bars for each group.
     Bars,
-    /// A line for each group, its points named by where they stand on the x axis.
+    /// A line for each group. The names of its points are their positions on the x axis.
     Lines,
 }
 
-/// What a row adds up to before its circumstances are noted.
+/// The result of a row before its circumstances are added.
 #[derive(Default)]
 pub struct Result {
     pub lines: Vec<Line>,
@@ -89,12 +87,12 @@ impl Result {
         self.lines.push(Line { what: what.to_owned(), ours, against, target });
     }
 
-    /// Adds something that has to be said.
+    /// Adds a note.
     pub fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
-    /// Adds bars: for each group its bars.
+    /// Adds bars, in groups.
     pub fn bars(&mut self, name: &str, title: &str, unit: &str, groups: Vec<(String, Vec<(String, f64)>)>) {
         self.plots.push(Plot {
             name: name.to_owned(),
@@ -107,12 +105,12 @@ impl Result {
 }
 
 impl Line {
-    /// Ours divided by the other.
+    /// Our figure divided by the other.
     pub fn ratio(&self) -> Option<Figure> {
         self.against.as_ref().map(|(_, other)| self.ours.ratio(other))
     }
 
-    /// Whether the target was reached; nothing when there is none.
+    /// Whether the target was reached; `None` without a target.
     pub fn reached(&self) -> Option<bool> {
         let ratio = || self.ratio().map_or(f64::NAN, |ratio| ratio.median());
         match self.target {

@@ -1,4 +1,4 @@
-//! The engine without its surroundings: the store's own writes, and the dispatcher with a Function that costs nothing.
+//! The engine alone: the store's own writes, and the dispatcher with a Function that costs nothing.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use tasklane_service::{Core, FunctionOptions, Limits, NewFunction, Service, Sett
 use tasklane_store::{AttemptToken, Candidate, QueueLane, ReadyKey, Run, RunnerId, Store, StoreConfig};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The store's own writes in a database of their own.
+/// The store's own writes, in a separate database.
 pub struct Writes {
     pub store: Store,
     ids: Ids,
@@ -49,7 +49,7 @@ impl Writes {
         Ok(run)
     }
 
-    /// The second one.
+    /// The second write.
     pub async fn complete(&self, task: &Task, run: &Run) -> anyhow::Result<()> {
         let recorded = self.store.tasks.complete(task.id, &run.attempt, Some("request"), SystemClock.now()).await?;
         anyhow::ensure!(recorded, "the task is not this run's");
@@ -73,17 +73,17 @@ impl Writes {
     }
 }
 
-/// A Task of this Function that runs from the first.
+/// A Task of this Function that is in progress from the start.
 pub fn running_task(id: ObjectId, function: &str) -> Task {
     Task { status: TaskStatus::InProgress, ..Task::new(id, name(function), SystemClock.now()) }
 }
 
-/// A name that is known to be one.
+/// A name that is known to be valid.
 pub fn name(text: &str) -> FunctionName {
     FunctionName::parse(text).unwrap_or_else(|_| unreachable!("{text} is a name"))
 }
 
-/// The whole engine on a database of its own, with a Function that costs nothing.
+/// The whole engine, on a separate database, with a Function that costs nothing.
 pub struct Engine {
     pub service: Service,
     pub store: Store,
@@ -92,14 +92,14 @@ pub struct Engine {
     loops: TaskTracker,
 }
 
-/// Where the tables are.
+/// The place of the tables.
 pub enum Kept {
     OnDisk,
     InMemory,
 }
 
 impl Engine {
-    /// Starts it as `tasklane dev` does, but for its Lambda. The Function `hello` is there, and `flaky`, which always
+    /// Starts it like `tasklane dev`, except for its Lambda. It has the Functions `hello` and `flaky`, which always
     /// fails and is retried.
     pub async fn start(kept: Kept, folder: &Path, slots: u16) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -131,7 +131,6 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Ends it.
     pub async fn stop(self) {
         self.stop.cancel();
         self.loops.close();
@@ -140,7 +139,8 @@ impl Engine {
     }
 }
 
-/// The service as the API's Lambda function has it: no dispatcher beside it, and other processes that lease slots too.
+/// The service as in the API's Lambda function: without a dispatcher beside it, and with other processes that lease
+/// slots, too.
 pub struct Api {
     pub service: Service,
 }
@@ -175,20 +175,20 @@ fn limits(policy: SlotPolicy, slots: u16) -> Limits {
     }
 }
 
-/// What a run of a Function looked like from Lambda.
+/// A run of a Function, as Lambda saw it.
 #[derive(Clone, Copy)]
 pub struct Started {
-    /// The Task.
     pub task: ObjectId,
-    /// When it was to start.
+    /// When it was due.
     pub due: Timestamp,
     /// When Lambda was asked to run it, to the microsecond.
     pub at: Duration,
-    /// How many runs came before it.
+    /// The number of runs before it.
     pub retries: usize,
 }
 
-/// A Lambda whose Functions cost nothing: `hello` answers as an API Function does and `flaky` fails, both at once. Keeps when each run began.
+/// A Lambda whose Functions cost nothing: `hello` returns a response like an API Function and `flaky` fails, both
+/// immediately. Records when each run began.
 #[derive(Default)]
 pub struct Instant {
     started: Lock<Vec<Started>>,

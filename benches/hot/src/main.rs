@@ -1,9 +1,9 @@
-//! `hot-paths PATH TIMES`: goes down one path of the service so many times, in one thread, on a database in memory, with
-//! a Function that costs nothing. `infra/check-instructions` counts what that takes, under callgrind: instructions are
-//! the same each time, as seconds are not.
+//! `hot-paths PATH TIMES`: runs a path of the service this many times, in one thread, on a database in memory, with a
+//! Function that costs nothing. `infra/check-instructions` counts the instructions with callgrind: unlike seconds, they
+//! are the same each time.
 //!
-//! Paths: `api` and `direct`, from the HTTP request to its answer; `queue`, from a Task's creation to its end; `list`, a
-//! page of Tasks.
+//! Paths: `api` and `direct`, from the HTTP request to its response; `queue`, from a Task's creation to its end;
+//! `list`, a page of Tasks.
 
 #![allow(clippy::print_stderr, missing_docs)]
 
@@ -45,7 +45,7 @@ async fn run() -> anyhow::Result<()> {
         "api" => {
             for _ in 0..times {
                 ask(&router, Method::GET, "/tasks/v1/api/hello/").await?;
-                // The record of the call is a part of what it costs.
+                // The record of the call is part of its cost.
                 engine.service.drain().await;
             }
         }

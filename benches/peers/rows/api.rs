@@ -1,4 +1,4 @@
-//! An API Function over HTTP, beside the Serverless Framework's local server.
+//! An API Function over HTTP, compared with the Serverless Framework's local server.
 
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ pub fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// A figure of calls that failed says nothing.
+/// Refuses figures of calls that failed, because they mean nothing.
 pub fn sound(report: &Report) -> anyhow::Result<()> {
     anyhow::ensure!(report.failed() == 0, "calls failed: {:?}", report.failures());
     anyhow::ensure!(report.succeeded() > 0, "no call was answered");

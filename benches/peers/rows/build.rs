@@ -1,4 +1,4 @@
-//! How long it takes to build and to test.
+//! The time to build and to test.
 
 use std::{process::Command, time::Instant};
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub async fn take(context: &Context) -> anyhow::Result<Result> {
-    // A target of its own, so that it is clean.
+    // A separate target folder, so that the build is clean.
     let target = tempfile::Builder::new().prefix("clean-").tempdir_in(&context.folder)?;
     let minutes = |arguments: &[&str]| -> anyhow::Result<Figure> {
         context.say(&format!("   cargo {}", arguments.join(" ")));

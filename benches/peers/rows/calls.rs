@@ -1,4 +1,4 @@
-//! AWS calls one after the other, and write units, by count.
+//! Sequential AWS calls, and write units, counted.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -32,7 +32,7 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
         database::client_config(SharedHttpClient::new(Wire { below, record: record.clone() })).build(),
     );
     let folder = context.scratch()?;
-    // As the API's Lambda function has it: others lease slots too, and a record is written before the answer.
+    // As in the API's Lambda function: other processes lease slots, too, and the record is written before the response.
     let api = Api::start(client, folder.path()).await?;
     let mut result = Result::default();
     for _ in 0..2 {
@@ -55,7 +55,7 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
     let called = record.take();
     let shown = |recorded: &Recorded| recorded.calls.join(", ");
     context.say(&format!("   direct: {} + Invoke; api: {} + Invoke", shown(&direct), shown(&called)));
-    // The Invoke is one more in turn.
+    // The Invoke is one more sequential call.
     let count = |recorded: &Recorded| Figure::count("calls", f64::from(recorded.answered_in_turn + 1));
     result.line(
         "AWS calls one after the other before the answer, warm: direct execution",
@@ -88,17 +88,17 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
     Ok(result)
 }
 
-/// How long an answer takes, as over a network: what is called meanwhile is called beside it.
+/// The time of a response, as over a network: calls that are made meanwhile run in parallel.
 const ANSWER_AFTER: Duration = Duration::from_millis(5);
 
-/// What was called, in order.
+/// The calls, in order.
 #[derive(Clone, Default)]
 struct Record(Arc<Lock<Recorded>>);
 
 #[derive(Clone, Default)]
 struct Recorded {
     calls: Vec<String>,
-    /// The most calls of which each began after the answer of the one before it.
+    /// The length of the longest sequence of calls in which each began after the response to the one before it.
     answered_in_turn: u32,
 }
 
@@ -112,7 +112,7 @@ impl Record {
     }
 }
 
-/// The SDK's HTTP client, recorded.
+/// The SDK's HTTP client, with a recorder.
 struct Wire {
     below: SharedHttpClient,
     record: Record,

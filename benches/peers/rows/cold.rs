@@ -1,4 +1,4 @@
-//! The first call of a Function: a process starts for it.
+//! The first call of a Function, which starts a process.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::{
 pub async fn take(context: &Context) -> anyhow::Result<Result> {
     let mut result = Result::default();
     for language in [Language::Node, Language::Python] {
-        // A few of each in a round: a start is one event, and one event says little.
+        // Several of each in a round, because a single start says little.
         let each = usize::try_from(context.count(10)).unwrap_or(1).max(2);
         let names: Vec<_> = (0..context.rounds * each).map(|n| format!("cold-{n}")).collect();
         let functions: Vec<_> = names.iter().map(|name| (name.as_str(), language)).collect();

@@ -1,4 +1,4 @@
-//! Direct executions: a Task that runs at once, written down before and after.
+//! Direct executions: a Task that runs at once, with a write before and after it.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
     let span = context.span(Duration::from_secs(5));
     for connections in [1, 4] {
         let bare = Bare::start(context, &dev, Language::Node, connections, true).await?;
-        // A Function gets its Task as the event.
+        // A Function receives its Task as the event.
         let event = serde_json::to_vec(&hot_paths::engine::running_task("0123456789abcdef01234567".parse()?, "hello"))?;
         let theirs = Call::post(bare.address, "/", event);
         let (mut us, mut them) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));

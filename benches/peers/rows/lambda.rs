@@ -1,4 +1,4 @@
-//! The API's Lambda function under AWS's emulator, beside a hello Function that is built the same way.
+//! The API's Lambda function in AWS's emulator, compared with a hello Function that is built in the same way.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,11 +16,11 @@ use crate::{
     row::{Result, Target},
 };
 
-/// A request as API Gateway hands it on, that is answered without asking AWS for anything: nobody is logged in.
+/// A request as API Gateway passes it on, which needs no call of AWS for its response: nobody is logged in.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 const REQUEST: &str = r#"{"version":"2.0","routeKey":"$default","rawPath":"/users/v1/me","rawQueryString":"","headers":{"accept":"*/*","content-length":"0","host":"example.com","user-agent":"curl/8.5.0","x-amzn-trace-id":"Root=1-6589a42a-1f2e3d4c5b6a79881f2e3d4c","x-forwarded-for":"192.0.2.1","x-forwarded-port":"443","x-forwarded-proto":"https"},"requestContext":{"accountId":"000000000000","apiId":"abcdefghij","domainName":"example.com","domainPrefix":"example","http":{"method":"GET","path":"/users/v1/me","protocol":"HTTP/1.1","sourceIp":"192.0.2.1","userAgent":"curl/8.5.0"},"requestId":"KGTvRhKhIAMEPjg=","routeKey":"$default","stage":"$default","time":"25/Dec/2023:15:49:30 +0000","timeEpoch":1703519370000},"isBase64Encoded":false}"#;
 
-/// What `template.yaml` would tell it; nothing of it is reached.
+/// The settings that `template.yaml` would pass. None of the resources is used.
 const VARIABLES: &[(&str, &str)] = &[
     ("TASKLANE_PREFIX", "bench"),
     ("TASKLANE_WAKEUP_QUEUE_URL", "http://127.0.0.1:9/queue"),
@@ -33,7 +33,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("RUST_LOG", "warn"),
 ];
 
-/// What is measured, and beside what: a hello of AWS's library for HTTP, and the least that runs at all.
+/// The programs: the handler, a hello with AWS's library for HTTP, and the smallest program that runs at all.
 const SIDES: [&str; 3] = ["tasklane", "hello, lambda_http", "hello, lambda_runtime"];
 
 pub async fn take(context: &Context) -> anyhow::Result<Result> {
@@ -89,14 +89,14 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
     Ok(result)
 }
 
-/// Builds what is measured.
+/// Builds the programs.
 fn programs(context: &Context) -> anyhow::Result<[PathBuf; 3]> {
     build(context, Command::new("cargo").args(["build", "--profile", "lambda", "--locked", "-p", "api"]))?;
     let ours = context.folder.parent().unwrap_or(&context.folder).join("lambda/api");
     Ok([ours, hello(context, "infra/bench/hello-http")?, hello(context, "examples/hello-rust")?])
 }
 
-/// Builds the program of a folder as the profile `lambda` builds ours.
+/// Builds the program in a folder with the profile `lambda`, like our handlers.
 fn hello(context: &Context, folder: &str) -> anyhow::Result<PathBuf> {
     let target = context.folder.join("hello").join(folder);
     build(
@@ -128,7 +128,7 @@ fn build(context: &Context, command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[allow(clippy::cast_precision_loss)] // a size to look at
+#[allow(clippy::cast_precision_loss)] // a size for people, which need not be exact
 fn zipped_megabytes(program: &Path) -> anyhow::Result<f64> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     zip.start_file("bootstrap", zip::write::SimpleFileOptions::default())?;

@@ -1,4 +1,4 @@
-//! When Tasks start: planned ones, and retries.
+//! The delay of Tasks after their time: planned Tasks, and retries.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ use crate::{
 /// The delays before the first, second and third retry, in seconds (contract §4).
 const RETRIES: [u64; 3] = [2, 5, 10];
 
-/// How many Tasks fail and are retried in a round.
+/// The number of Tasks that fail and are retried in a round.
 const CHAINS: usize = 20;
 
 pub async fn take(context: &Context) -> anyhow::Result<Result> {
@@ -35,7 +35,7 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
         for _ in 0..CHAINS {
             create(&engine, "flaky", SystemClock.now()).await?;
         }
-        // Fifty a second, from a second after now.
+        // Fifty per second, starting one second from now.
         let first = SystemClock.now().saturating_add(Duration::from_secs(1));
         for n in 0..tasks {
             create(&engine, "hello", first.saturating_add(Duration::from_millis(20 * n as u64 + (n as u64 * 7) % 20)))

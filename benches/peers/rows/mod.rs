@@ -1,4 +1,4 @@
-//! The rows, one file each.
+//! The rows, one file for each.
 
 mod api;
 mod build;
@@ -21,9 +21,9 @@ use crate::{
 
 /// A row of the table.
 pub struct Row {
-    /// What `--only` calls it.
+    /// The name for `--only`.
     pub id: &'static str,
-    /// What it measures.
+    /// The description.
     pub what: &'static str,
 }
 
@@ -42,10 +42,9 @@ pub const ALL: &[Row] = &[
     Row { id: "build", what: "builds and tests" },
 ];
 
-/// Rows that take too long to be taken by themselves.
+/// Rows that take too long to be taken by default.
 pub const ONLY_WHEN_NAMED: &[&str] = &["lambda", "build"];
 
-/// Takes a row.
 pub async fn take(row: &Row, context: &Context) -> anyhow::Result<Taken> {
     let load_before = load();
     let RowResult { lines, notes, plots } = match row.id {
@@ -68,7 +67,7 @@ pub async fn take(row: &Row, context: &Context) -> anyhow::Result<Taken> {
     Ok(Taken { id, at, rounds: context.rounds, quick: context.quick, load_before, commit, lines, notes, plots })
 }
 
-/// How many processes wanted to run in the last minute, as the kernel counts them.
+/// The number of processes that wanted to run in the last minute, according to the kernel.
 fn load() -> f64 {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(f64::NAN)

@@ -37,7 +37,7 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
     Ok(result)
 }
 
-/// Tasks a second through the whole engine, as many callers creating them as there are slots.
+/// Tasks per second through the whole engine. As many callers create them as there are slots.
 async fn queued(context: &Context, slots: usize, tasks: usize) -> anyhow::Result<f64> {
     let folder = context.scratch()?;
     let engine = Engine::start(Kept::OnDisk, folder.path(), u16::try_from(slots)?).await?;
@@ -45,7 +45,7 @@ async fn queued(context: &Context, slots: usize, tasks: usize) -> anyhow::Result
     let service = engine.service.clone();
     let creations = (0..tasks).map(move |_| {
         let service = service.clone();
-        // A task each, as requests are.
+        // A separate tokio task for each caller, as for requests.
         tokio::spawn(async move {
             let new = NewTask {
                 function_name: name("hello"),
@@ -64,7 +64,7 @@ async fn queued(context: &Context, slots: usize, tasks: usize) -> anyhow::Result
     while engine.lambda.started().len() < tasks {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    // Each run that was started is recorded when this returns.
+    // Once the engine has stopped, every run that was started is recorded.
     let lambda = engine.lambda.clone();
     engine.stop().await;
     let took = began.elapsed().as_secs_f64();
@@ -72,7 +72,7 @@ async fn queued(context: &Context, slots: usize, tasks: usize) -> anyhow::Result
     Ok(per_second(tasks, took))
 }
 
-/// Tasks a second whose three writes are made, one after the other for each Task, and nothing else.
+/// Tasks per second if only their three writes are made, one after another for each Task.
 async fn written(context: &Context, at_once: usize, tasks: usize) -> anyhow::Result<f64> {
     let folder = context.scratch()?;
     let writes = Arc::new(Writes::open(&folder.path().join("database.sqlite")).await?);
@@ -88,7 +88,7 @@ async fn written(context: &Context, at_once: usize, tasks: usize) -> anyhow::Res
     Ok(per_second(tasks, began.elapsed().as_secs_f64()))
 }
 
-#[allow(clippy::cast_precision_loss)] // a figure to look at
+#[allow(clippy::cast_precision_loss)] // a figure for people, which need not be exact
 fn per_second(tasks: usize, seconds: f64) -> f64 {
     tasks as f64 / seconds
 }

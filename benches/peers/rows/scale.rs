@@ -1,4 +1,4 @@
-//! What a list page, a claim and a create cost when the table is a thousand times as large.
+//! The cost of a list page, a claim and a creation in a table that is a thousand times as large.
 
 use std::{
     collections::HashMap,
@@ -28,19 +28,19 @@ use crate::{
     row::{Result, Target},
 };
 
-/// Over how many days the Tasks are spread.
+/// The number of days that the Tasks are spread over.
 const DAYS: u64 = 30;
-/// Every other one is of this Function, so that its page is full in the small table too.
+/// The Function of every other Task, so that its page is full in the small table, too.
 const BUSY: u64 = 7;
-/// Of how many Functions the others are.
+/// The number of Functions that the other Tasks have.
 const FUNCTIONS: u64 = 100;
-/// Every so many of them waits for its turn; the others are complete.
+/// One of this many Tasks waits for its turn; the others are complete.
 const ONE_WAITS_OF: u64 = 20;
 
 #[cfg(target_os = "linux")]
 const THIS_THREAD: Pid = Pid::from_raw(0);
 
-/// What is asked of the table.
+/// The queries.
 const QUERIES: &[(&str, &str)] = &[
     ("first page, unfiltered", ""),
     ("last page, unfiltered", "sort(-creationTimestamp)"),
@@ -51,12 +51,12 @@ const QUERIES: &[(&str, &str)] = &[
     ("page by id", "id=ID"),
 ];
 
-/// A page that is not full in the small table, which has five such Tasks.
+/// A page that is not full in the small table, which has only five such Tasks.
 const RARE: &str = "page by a Function of one Task in 200";
 
 pub async fn take(context: &Context) -> anyhow::Result<Result> {
-    // The thread of one table may be put where the caller is and that of the other elsewhere: 0.15 or 0.26 ms for the
-    // same look-up, whatever the size.
+    // The scheduler may place the threads of the two tables differently: 0.15 or 0.26 ms for the same look-up, whatever
+    // the size.
     let _pinned = OneProcessor::pin()?;
     let small = Filled::with(context, 1_000).await?;
     let large_size = if context.quick { 50_000 } else { 1_000_000 };
@@ -86,7 +86,7 @@ fn add(result: &mut Result, what: &str, [small, large]: [Figure; 2], size: u64) 
     result.line(&what, large, Some(("1,000 Tasks", small)), target);
 }
 
-/// The median time of an operation in each table, a value a round.
+/// The median time of an operation in each table, with a value for each round.
 async fn rounds(
     context: &Context,
     what: &str,
@@ -104,7 +104,7 @@ async fn rounds(
     Ok(figures)
 }
 
-/// This thread, and those that it starts, on one processor until this is dropped.
+/// Keeps this thread, and those that it starts, on one processor until it is dropped.
 struct OneProcessor {
     #[cfg(target_os = "linux")]
     before: CpuSet,
@@ -130,7 +130,7 @@ impl OneProcessor {
 #[cfg(target_os = "linux")]
 impl Drop for OneProcessor {
     fn drop(&mut self) {
-        // Then the rows behind this one are measured on one processor, and say so by their figures.
+        // If this fails, the following rows are measured on one processor, which their figures show.
         let _ = sched_setaffinity(THIS_THREAD, &self.before);
     }
 }
@@ -147,7 +147,7 @@ impl Filled {
         let folder = context.scratch()?;
         let database = folder.path().join("database.sqlite");
         let began = Instant::now();
-        // One of each kind, as the service writes them, to make the others of.
+        // One Task of each kind, as the service writes it, as templates for the others.
         {
             let writes = Writes::open(&database).await?;
             let complete = running_task(writes.next_id(), "f0");
@@ -191,7 +191,7 @@ impl Filled {
 
     async fn claim(&self, times: usize) -> anyhow::Result<Vec<f64>> {
         let mut took = Vec::new();
-        // What is claimed here is replaced, so that the small table is not emptied.
+        // Each claimed Task is replaced, so that the small table does not become empty.
         for _ in 0..times.min(5) {
             let now = SystemClock.now();
             let lease_expires = now.saturating_add(Duration::from_secs(3600));
@@ -209,7 +209,7 @@ impl Filled {
 
 type Item = HashMap<String, AttributeValue>;
 
-/// Fills the tables past the service; answers the id of one Task.
+/// Fills the tables without the service. Returns the id of one Task.
 fn fill(database: &Path, size: u64) -> anyhow::Result<ObjectId> {
     let text = database.to_str().context("the path is UTF-8")?;
     let db = dynoxide::Database::new(text)?;

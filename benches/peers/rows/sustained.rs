@@ -1,4 +1,4 @@
-//! Many minutes of load on many Functions: does it stay as fast and as small as it began?
+//! Many minutes of load on many Functions: does it stay as fast and as small as at the start?
 
 use std::{
     fs,
@@ -21,20 +21,20 @@ use crate::{
 
 const FUNCTIONS: usize = 100;
 const CONNECTIONS: usize = 16;
-/// Which part of the peak is asked for.
+/// The share of the peak rate that is requested.
 const SHARE: f64 = 0.7;
 
 pub async fn take(context: &Context) -> anyhow::Result<Result> {
     let names: Vec<_> = (0..FUNCTIONS).map(|n| format!("sustained-{n}")).collect();
     let functions: Vec<_> = names.iter().map(|name| (name.as_str(), Language::Node)).collect();
-    // A process of each may stay.
+    // One process of each Function may stay.
     let dev = Dev::start(context, &functions, 100).await?;
     let paths: Vec<_> = names.iter().map(|name| format!("/tasks/v1/api/{name}/")).collect();
     let load = async |pace, until| {
         let callers = (0..CONNECTIONS).map(|n| Round::new(&dev, &paths, n * 7)).collect();
         drive(callers, pace, until, &std::sync::Arc::new(Live::default())).await
     };
-    // Every Function once, then as fast as it goes.
+    // Calls every Function once, and then as fast as possible.
     sound(&load(Pace::Flat, Until::Calls(400)).await)?;
     let peak = load(Pace::Flat, Until::Elapsed(context.span(Duration::from_secs(15)))).await;
     sound(&peak)?;
@@ -99,7 +99,7 @@ pub async fn take(context: &Context) -> anyhow::Result<Result> {
     Ok(result)
 }
 
-/// Calls one path after the other.
+/// Calls one path after another.
 struct Round {
     connection: Connection,
     paths: Vec<String>,
@@ -121,7 +121,7 @@ impl Caller for Round {
     }
 }
 
-/// What the server takes.
+/// The resources that the server uses.
 struct Size {
     megabytes: f64,
     descriptors: f64,

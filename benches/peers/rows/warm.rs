@@ -1,4 +1,4 @@
-//! One warm call after the other: what the service adds to the process, and what AWS's own emulator does.
+//! Warm calls, one after another: the time that the service adds to the process, compared with AWS's own emulator.
 
 use tasklane::load::{Pace, Until};
 
@@ -14,7 +14,7 @@ use crate::{
     row::{Result, Target},
 };
 
-/// What the service hands to an API Function, about.
+/// About the event that the service passes to an API Function.
 pub const EVENT: &str = r#"{"version":"2.0","rawPath":"/","rawQueryString":"","headers":{"host":"127.0.0.1","content-type":"application/json"},"requestContext":{"http":{"method":"GET"}},"body":"","isBase64Encoded":false}"#;
 
 pub async fn take(context: &Context) -> anyhow::Result<Result> {
