@@ -15,13 +15,13 @@ fn no_seed_breaks_a_promise() {
 }
 
 #[test]
-fn a_seed_is_the_same_history_each_time() {
+fn a_seed_always_gives_the_same_history() {
     for seed in 100..110 {
         assert_eq!(run(seed, None).hash, run(seed, None).hash, "seed {seed}");
     }
 }
 
 #[test]
-fn two_seeds_are_two_histories() {
+fn two_seeds_give_two_histories() {
     assert_ne!(run(1, None).hash, run(2, None).hash);
 }

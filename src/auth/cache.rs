@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_kept_until_its_time_is_over() {
+    fn a_value_is_kept_for_the_set_time() {
         let cache = Cache::new(Duration::from_secs(5));
         cache.put("key", Arc::new(1), at(10_000));
         assert_eq!(cache.get(&"key", at(14_999)).as_deref(), Some(&1));
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn with_no_time_to_keep_values_nothing_is_kept() {
+    fn a_cache_with_a_time_of_zero_keeps_nothing() {
         let cache = Cache::new(Duration::ZERO);
         cache.put("key", Arc::new(1), at(10_000));
         assert_eq!(cache.get(&"key", at(10_000)), None);

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_restart_opens_what_was_sealed_before() {
+    async fn secrets_can_be_opened_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         let sealed = KeyFile::open_or_create(&path).unwrap().seal(b"secret", "here").await.unwrap();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_sealed_secret_opens_nowhere_else_and_not_when_it_was_touched() {
+    async fn a_sealed_secret_cannot_be_opened_elsewhere_or_after_a_change() {
         let key = KeyFile::ephemeral();
         let sealed = key.seal(b"secret", "here").await.unwrap();
         key.open(&sealed, "there").await.unwrap_err();
@@ -186,11 +186,11 @@ mod tests {
         for length in 0..sealed.as_bytes().len() {
             key.open(&Sealed::from_bytes(sealed.as_bytes()[..length].to_vec()), "here").await.unwrap_err();
         }
-        assert_ne!(key.seal(b"secret", "here").await.unwrap(), sealed, "equal secrets do not look equal");
+        assert_ne!(key.seal(b"secret", "here").await.unwrap(), sealed, "equal secrets have different sealed forms");
     }
 
     #[tokio::test]
-    async fn processes_that_start_at_once_agree_on_the_key() {
+    async fn concurrent_processes_agree_on_the_key() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         let start = Barrier::new(8);
@@ -210,7 +210,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_key_that_others_can_read_or_that_is_none_is_refused() {
+    fn an_exposed_or_malformed_key_is_refused() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");

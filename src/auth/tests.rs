@@ -230,7 +230,7 @@ async fn every_request_that_the_sdk_signed_belongs_to_its_user() {
 }
 
 #[tokio::test]
-async fn the_request_that_rfc_5849_prints_is_valid() {
+async fn the_example_of_rfc_5849_is_valid() {
     let keys = Keys {
         consumer_key: "dpf43f3p2l4k3l03".to_owned(),
         consumer_secret: "kd94hf93k423kf44".to_owned(),
@@ -376,7 +376,7 @@ async fn a_kept_credential_works_for_five_seconds_at_most() {
 }
 
 #[tokio::test]
-async fn guesses_wait_longer_and_longer_and_valid_credentials_do_not() {
+async fn guesses_wait_longer_and_longer_but_valid_credentials_do_not_wait() {
     let recorded = recorded();
     let fixture = Fixture::new(&recorded.keys, recorded.requests[0].sent_at()).await;
     let here = Some(IpAddr::from([192, 0, 2, 1]));

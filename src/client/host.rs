@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_read_as_the_official_sdk_does() {
+    fn hosts_are_read_like_in_the_official_sdk() {
         for (host, base) in [
             ("http://localhost:4000", "http://localhost:4000"),
             ("https://localhost:4000/", "https://localhost:4000"),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_the_same_whatever_name_this_machine_has() {
+    fn all_names_of_this_machine_mean_the_same_service() {
         let same =
             |one: &str, other: &str| BaseUrl::from_host(one).unwrap().is_same(&BaseUrl::from_host(other).unwrap());
         assert!(same("localhost:4000", "http://127.0.0.1:4000/") && same("[::1]:4000", "localhost:4000"));

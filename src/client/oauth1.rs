@@ -95,7 +95,7 @@ mod tests {
 
     /// The worked example of OAuth Core 1.0a, appendix A.5, which includes `oauth_version`, as we do.
     #[test]
-    fn signs_the_example_of_the_specification() {
+    fn the_example_of_the_specification_has_its_signature() {
         let url = Url::parse("http://photos.example.net/photos?file=vacation.jpg&size=original").unwrap();
         let keys = keys(Some(("nnch734d00sl2jdk", "pfkkdhi9sl3r4s00")));
         let header = authorization(&keys, &Method::GET, &url, "kllo9940pd9333jh", 1_191_242_096);

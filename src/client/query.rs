@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_records_after_another_depend_on_the_order() {
+    fn the_records_after_a_record_depend_on_the_order() {
         let id: ObjectId = "697db9a2c5f0a1b2c3d4e5f6".parse().unwrap();
         for (rql, after) in [
             ("", "gt(id"),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_and_a_limit_of_the_users_own_are_kept() {
+    fn the_users_own_order_and_limit_are_kept() {
         let mine = Query::new().eq("status", "new").sort_by_default("-x");
         assert_eq!(mine.as_rql(), "eq(status,new)&sort(-x)");
         let theirs = Query::new().and("?gt(priority,1)&sort(+priority)&").sort_by_default("-x");

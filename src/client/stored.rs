@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_saved_file_is_its_owners_alone_whatever_was_there_before() {
+    fn only_the_owner_can_read_a_saved_file_even_if_it_replaces_another() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("credentials");
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_complete_with_every_line_but_the_host() {
+    fn credentials_are_complete_even_without_a_host() {
         for line in FILE.lines() {
             let rest = StoredCredentials::parse(&FILE.replace(line, ""));
             assert_eq!(rest.is_complete(), line.starts_with("API_HOST"), "{line}");

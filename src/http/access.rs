@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_permission_admits_its_holders_and_tells_others_what_they_lack() {
+    fn a_permission_admits_its_holders_and_is_named_to_others() {
         let refused = |caller| Allowed::<ViewTasks>::admit(caller).unwrap_err().kind();
         assert_eq!(refused(Caller::Nobody), ErrorKind::UserNotAuthenticated);
         let application = Caller::Application(ApplicationId::parse("app").unwrap());

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_catch_all_matches_the_rest_as_it_is() {
+    fn a_catch_all_matches_the_rest_unchanged() {
         let api = at("/api/{name}/{path}").catch_all();
         for rest in ["a", "a/", "a//b/", "/"] {
             assert_eq!(api.match_path(&format!("/api/{rest}")), Some(rest));

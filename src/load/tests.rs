@@ -37,7 +37,7 @@ async fn all_connections_together_make_exactly_the_requested_calls() {
 }
 
 #[tokio::test]
-async fn at_a_fixed_rate_the_time_of_a_call_starts_when_it_was_due() {
+async fn at_a_fixed_rate_the_time_of_a_call_starts_when_it_is_due() {
     /// Delays its first call.
     struct Slow(bool);
     impl Caller for Slow {

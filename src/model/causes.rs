@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn each_cause_is_said_once() {
+    fn each_cause_appears_once() {
         for (texts, said) in [
             (&["a"][..], "a"),
             (&["a", "b", "c"], "a: b: c"),

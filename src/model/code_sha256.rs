@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_written_as_lambda_writes_it() {
+    fn it_has_the_form_of_lambdas_code_sha256() {
         let hash = CodeSha256::of(b"");
         assert_eq!(hash.to_string(), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
         assert_eq!(hash.to_string().parse(), Ok(hash));

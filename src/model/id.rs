@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_other_texts() {
+    fn other_strings_are_refused() {
         for text in ["", "abc", "zzzzzzzzzzzzzzzzzzzzzzzz", "0123456789abcdef012345678"] {
             assert_eq!(text.parse::<ObjectId>(), Err(InvalidObjectId));
         }

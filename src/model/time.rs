@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_strings_that_are_not_a_moment() {
+    fn strings_that_are_not_timestamps_are_refused() {
         for given in [
             "",
             "yesterday",
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn every_moment_is_read_as_it_is_printed() {
+    fn every_timestamp_is_read_back_as_printed() {
         for moment in
             [Timestamp::EPOCH, Timestamp::LATEST, Timestamp(253_402_207_200_999), Timestamp(253_402_207_201_000)]
         {

@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_that_was_encoded_one_more_time_means_the_same() {
+    fn a_query_that_was_encoded_once_more_means_the_same() {
         for (encoded, plain) in [
             ("eq%28functionName%2Cecho%29", "eq(functionName,echo)"),
             ("eq%28functionName%2Cecho%29%26limit%281%29", "eq(functionName,echo)&limit(1)"),

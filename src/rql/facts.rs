@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_range_of_a_timestamp_is_the_narrowest_that_holds_every_alternative() {
+    fn the_range_of_a_timestamp_is_the_narrowest_with_every_alternative() {
         let (a, b) = (at("2026-01-01"), at("2026-02-01"));
         for (text, expected) in [
             ("creationTimestamp>=2026-01-01&creationTimestamp<2026-02-01", (Bound::Included(a), Bound::Excluded(b))),

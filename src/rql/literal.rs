@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_was_encoded_only_once_is_read_correctly() {
+    fn a_string_that_was_encoded_only_once_is_read_correctly() {
         for (word, text) in [("two%20words", "two words"), ("%C3%A9", "é"), ("50%25", "50%"), ("a%28b%29", "a(b)")] {
             assert_eq!(guessed(word), plain(text), "{word}");
         }
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_field_of_strings_no_type_is_guessed() {
+    fn types_are_not_guessed_in_a_field_of_strings() {
         for text in ["5", "true", "null", "2026-01-31"] {
             assert_eq!(read_as(FieldKind::Text, text), Ok(Some(plain(text))));
             assert_eq!(read_as(FieldKind::TextList, text), Ok(Some(plain(text))));

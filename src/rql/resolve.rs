@@ -209,13 +209,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_query_asks_for_everything() {
+    fn an_empty_query_selects_everything() {
         assert_eq!(query(""), Query::everything());
         assert_eq!(query("?"), Query::everything());
     }
 
     #[test]
-    fn the_last_of_each_directive_wins_and_they_may_stand_in_an_and() {
+    fn the_last_of_each_directive_wins_even_inside_and() {
         let query = query(
             "limit(5)&and(sort(-priority,%20+data.x,%20id),eq(status,new))&select(id,data.key)&limit(7,30)&skipCount()",
         );
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dot_within_a_name_is_written_encoded() {
+    fn a_dot_within_a_name_must_be_encoded() {
         let filter = query("eq(data.a%2Eb,1)").filter.unwrap();
         assert!(filter.matches(&Json::from(json!({"data": {"a.b": 1}})).node()));
         assert!(!filter.matches(&Json::from(json!({"data": {"a": {"b": 1}}})).node()));

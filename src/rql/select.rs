@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_the_id_and_what_was_selected() {
+    fn only_the_id_and_the_selected_fields_are_kept() {
         let record = json!({"id": "1", "status": "new", "data": {"a": 1, "b": {"c": 2, "d": 3}}, "tags": ["x"]});
         for (select, expected) in [
             (vec![vec!["status"]], json!({"id": "1", "status": "new"})),
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn reaches_into_the_objects_of_an_array() {
+    fn paths_reach_into_the_objects_of_an_array() {
         let record = json!({"id": "1", "data": {"items": [{"sku": 1, "n": 2}, 7, {"n": 3}]}});
         assert_eq!(
             project(&[FieldPath::new(["data", "items", "sku"])], &record.into()).to_value(),
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_numbers_and_names_as_they_were_written() {
+    fn numbers_and_names_are_kept_as_they_were_written() {
         let record =
             r#"{"data":{"n":1.50,"big":123456789012345678901234567890,"a\"b":[1e999],"\ud83d":-0.0},"id":"1","x":2}"#;
         let record = Json::parse(record.to_owned()).unwrap();

@@ -41,7 +41,7 @@ mod sdk {
     }
 
     #[test]
-    fn every_awkward_value_finds_exactly_the_record_that_holds_it() {
+    fn every_awkward_value_finds_exactly_its_record() {
         let holding = |value: &Json| json!({"data": {"key": value}});
         let other = |value: &Json| holding(&json!(format!("{}~", value.as_str().unwrap())));
         for (group, found_by_value, found_by_other) in

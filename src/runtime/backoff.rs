@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_are_spread_by_the_shares_of_the_caller() {
+    fn pauses_are_multiplied_by_the_callers_shares() {
         let mut shares = [0.5, 1.0, 0.25].into_iter();
         let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
         let spread = backoff.spread_by(|| shares.next().unwrap());

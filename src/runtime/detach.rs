@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_hears_the_end() {
+    async fn a_waiting_caller_gets_the_result() {
         let (tracker, go_on) = (TaskTracker::new(), Arc::new(Notify::new()));
         go_on.notify_one();
         assert_eq!(detach_on_drop(&tracker, work(&go_on).0).await, 7);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_goes_on_without_who_waited_whether_it_had_begun_or_not() {
+    async fn work_continues_without_its_caller_even_if_it_has_not_begun() {
         for had_begun in [false, true] {
             let (tracker, go_on) = (TaskTracker::new(), Arc::new(Notify::new()));
             let (work, is_done) = work(&go_on);
@@ -116,7 +116,7 @@ mod tests {
                 assert_eq!((&mut waiting).now_or_never(), None);
             }
             drop(waiting);
-            assert_eq!(tracker.len(), 1, "it is counted");
+            assert_eq!(tracker.len(), 1, "it is tracked");
             go_on.notify_one();
             is_done.await.unwrap();
             tracker.close();
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_comes_out_where_it_is_awaited_and_ends_the_work() {
+    async fn a_panic_reaches_the_caller_and_ends_the_work() {
         let tracker = TaskTracker::new();
         let work = async { panic!("on purpose") };
         let mut waiting = detach_on_drop(&tracker, work);

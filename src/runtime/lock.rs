@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_of_a_holder_does_not_keep_the_value_from_others() {
+    fn others_can_use_the_value_after_a_panic_of_its_holder() {
         let lock = Lock::new(1);
         let panicked = std::thread::scope(|scope| {
             let holder = scope.spawn(|| {

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handler_whose_file_is_missing_is_refused_with_the_path_and_what_to_do() {
+    fn a_handler_whose_file_is_missing_is_refused_with_its_path_and_advice() {
         let build = "which does not exist; build the code first, or correct 'entryPoint' or 'path'";
         let correct = "which does not exist; correct 'entryPoint' or 'path'";
         for (files, entry_point, runtime, refusal) in [
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_file_in_the_folder_is_left_to_the_runtime() {
+    fn an_entry_point_that_names_no_file_is_left_to_the_runtime() {
         for (entry_point, runtime) in [
             ("bootstrap", "provided.al2023"),
             ("example.Handler::handleRequest", "java21"),

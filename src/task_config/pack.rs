@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_files_give_the_same_bytes_at_any_time_and_place() {
+    fn the_same_files_always_give_the_same_bytes() {
         let first = tree(&[("b.js", "b"), ("a/z.js", "z"), ("a.js", "a")]);
         let second = tree(&[("a.js", "a"), ("a/z.js", "z"), ("b.js", "b")]);
         let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn another_content_or_another_name_gives_another_hash() {
+    fn a_changed_content_or_name_changes_the_hash() {
         let hash = |files: &[(&str, &str)]| pack(tree(files).path()).unwrap().code_sha256;
         let hashes = [hash(&[("a", "1")]), hash(&[("a", "2")]), hash(&[("b", "1")]), hash(&[("a", "1"), ("b", "")])];
         for (index, one) in hashes.iter().enumerate() {
@@ -298,7 +298,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_are_kept_without_following_them_and_those_that_lead_out_are_refused() {
+    fn links_are_kept_and_not_followed_and_those_that_lead_out_are_refused() {
         use std::os::unix::fs::symlink;
         let dir = tree(&[("code/lib/index.js", "x"), ("code/a/b/c", ""), ("outside/secret", "s3cret")]);
         let code = dir.path().join("code");

@@ -310,7 +310,7 @@ fn find_searches_deeply_but_skips_dependencies() {
 }
 
 #[test]
-fn sync_takes_a_file_or_a_folder_or_the_folders_in_it() {
+fn sync_accepts_a_file_a_folder_or_the_folders_in_it() {
     let dir = tree(&[
         "one/task-config.json",
         "one/dist/task-config.json",

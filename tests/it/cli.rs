@@ -53,7 +53,7 @@ fn sync_plans_and_writes_only_the_differences() {
     let before = shell.json(&["get", "two"]);
     assert_eq!(before["description"], "the second");
     shell.run(&["sync", "--path", path]).expect(0);
-    assert_eq!(shell.json(&["get", "two"]), before, "what is the same is not written again");
+    assert_eq!(shell.json(&["get", "two"]), before, "unchanged Functions are not written again");
 
     write_function(&folder, "two", ECHO, &json!({ "description": "the second", "timeLimit": 7 }));
     let planned = shell.run(&["sync", "--path", path, "--plan"]).expect(1);

@@ -65,7 +65,7 @@ fn a_full_disk_loses_nothing_acknowledged_and_with_space_the_service_continues()
             200 => acknowledged.push(id_of(&answer.body).to_owned()),
             _ => break answer,
         }
-        assert!(acknowledged.len() < 500, "there was room for all of them");
+        assert!(acknowledged.len() < 500, "the disk was not full");
     };
     assert_eq!((refused.status, &refused.body["name"]), (500, &json!("SERVER_EXCEPTION")), "{}", refused.body);
     assert!(!acknowledged.is_empty());

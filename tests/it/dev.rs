@@ -54,7 +54,7 @@ fn a_change_is_synced_and_a_broken_one_keeps_the_last_good_version() {
     let config = functions.join("greeter/task-config.json");
     let good = fs::read_to_string(&config).unwrap();
     fs::write(&config, good.replace("index.handler", "index.handler\", \"surprise\": \"x")).unwrap();
-    until("the broken file is told of", || dev.stderr().contains("surprise").then_some(()));
+    until("the broken file is reported", || dev.stderr().contains("surprise").then_some(()));
     assert_eq!(execute(), "second");
 
     write_source(&functions, "greeter", "exports.handler = async () => 'third';");
@@ -77,7 +77,7 @@ fn if_one_function_is_broken_the_others_are_still_served() {
     write_function(&functions, "bad", "", &json!({ "timeLimit": 2 }));
     let dev = Dev::start(home.path(), [&functions]);
     assert_eq!(dev.ask("POST", "/tasks/v1/functions/good/execute", None).ok()["result"], "good");
-    let stderr = until("the broken one is told of", || {
+    let stderr = until("the broken one is reported", || {
         let stderr = dev.stderr();
         stderr.contains("timeLimit").then_some(stderr)
     });

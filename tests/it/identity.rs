@@ -113,7 +113,7 @@ fn an_unreachable_issuer_is_reported_at_the_start_and_other_callers_still_have_a
     let issuer = Issuer::start();
     issuer.be_away();
     let dev = start(home.path(), &issuer, &[]);
-    until("it is told of", || dev.stderr().contains("OIDC issuer").then_some(()));
+    until("the issuer is reported as unreachable", || dev.stderr().contains("OIDC issuer").then_some(()));
     let answer = dev.ask_as(&bearer(&issuer.token(&json!({ "sub": "ada" }))), "GET", "/users/v1/me", None);
     assert_eq!((answer.status, code(&answer.body)), (500, 1));
     dev.get("/users/v1/me");
@@ -196,5 +196,5 @@ fn secrets_are_shown_once_and_not_stored() {
         }
         searched += 1;
     }
-    assert!(searched > 2, "the database is among what was searched");
+    assert!(searched > 2, "the database was searched, too");
 }

@@ -101,7 +101,7 @@ fn after_a_long_stop_a_schedule_creates_one_task() {
     dev.stop();
     let stopped = SystemTime::now();
     let started = stopped + Duration::from_secs(6);
-    until("it was stopped for long", || (SystemTime::now() > started).then_some(()));
+    until("it was stopped for a while", || (SystemTime::now() > started).then_some(()));
 
     let before = stage.bodies().len();
     let dev = Dev::start(home.path(), [&functions]);
@@ -134,7 +134,7 @@ fn after_an_interrupt_running_tasks_end_normally() {
     stage.arrived(1);
     let said = dev.stderr().len();
     dev.interrupt();
-    until("it says that it ends", || (dev.stderr().len() > said).then_some(()));
+    until("it announces that it is stopping", || (dev.stderr().len() > said).then_some(()));
     assert!(dev.is_running(), "it left a run behind");
     stage.release_all();
     let status = dev.ended();

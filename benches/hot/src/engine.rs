@@ -52,7 +52,7 @@ impl Writes {
     /// The second write.
     pub async fn complete(&self, task: &Task, run: &Run) -> anyhow::Result<()> {
         let recorded = self.store.tasks.complete(task.id, &run.attempt, Some("request"), SystemClock.now()).await?;
-        anyhow::ensure!(recorded, "the task is not this run's");
+        anyhow::ensure!(recorded, "the task does not belong to this run");
         Ok(())
     }
 

@@ -124,7 +124,7 @@ fn build(context: &Context, command: &mut Command) -> anyhow::Result<()> {
         command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
     ));
     let status = command.current_dir(&context.repository).status()?;
-    anyhow::ensure!(status.success(), "it could not be built");
+    anyhow::ensure!(status.success(), "the build failed");
     Ok(())
 }
 

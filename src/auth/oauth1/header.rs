@@ -117,7 +117,7 @@ mod tests {
                         oauth_signature_method=\"HMAC-SHA1\", oauth_timestamp=\"12\", oauth_nonce=\"n\", oauth_version=\"1.0\"";
 
     #[test]
-    fn reads_what_the_sdk_writes() {
+    fn headers_of_the_sdk_are_read() {
         let header = OAuthHeader::parse(GOOD).unwrap();
         assert_eq!((header.consumer_key.as_str(), header.token.as_deref()), ("k/1", Some("t")));
         assert_eq!((header.signature.as_str(), header.timestamp, header.nonce.as_str()), ("c2ln=", 12, "n"));
@@ -132,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_token_counts_as_absent_but_is_signed() {
+    fn an_empty_token_is_treated_as_absent_but_signed() {
         let header = OAuthHeader::parse(&GOOD.replace("oauth_token=\"t\"", "oauth_token=\"\"")).unwrap();
         assert_eq!(header.token, None);
         assert!(header.signed.contains(&("oauth_token".to_owned(), String::new())));
     }
 
     #[test]
-    fn refuses_headers_that_are_incomplete_duplicated_or_use_another_method() {
+    fn incomplete_or_duplicated_parameters_and_other_methods_are_refused() {
         let without = |name: &str| GOOD.replace(name, "other");
         for (given, expected) in [
             (without("oauth_consumer_key"), InvalidHeader::Missing(CONSUMER_KEY)),

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn oauths_own_parameters_are_allowed_in_the_header_only() {
+    fn oauth_parameters_are_allowed_only_in_the_header() {
         for (url, body, found) in [
             ("http://x/?a=1", None, None),
             ("http://x/?oauth_nonce=limit", None, Some("oauth_nonce")),

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn data_keeps_its_own_text() {
+    fn data_is_kept_as_it_was_written() {
         let data = r#"{ "n": 1.0e2, "z":1, "a": "\u00e9", "big": 12345678901234567890123 }"#;
         let body = format!(r#"{{"data":{data}}}"#);
         let fields = Fields::parse(&body).unwrap();

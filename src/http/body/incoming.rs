@@ -185,14 +185,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_stalls_is_given_up() {
+    async fn reading_a_stalled_body_ends_after_a_while() {
         let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
         let error = Incoming::new(never, &HeaderMap::new()).read(10, Duration::ZERO, account()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BodyFormat);
     }
 
     #[tokio::test]
-    async fn a_body_is_charged_as_long_as_any_of_it_is_held() {
+    async fn a_body_is_charged_while_any_part_of_it_is_held() {
         let budget = BodyBudget::new(10, 10);
         let pieces = |pieces: &'static [&'static str]| {
             Body::from_stream(stream::iter(

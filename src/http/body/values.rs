@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_accepted_in_any_notation_and_nothing_else_is() {
+    fn only_whole_numbers_are_accepted_but_in_any_notation() {
         for json in ["30", "30.0", "3e1"] {
             assert_eq!(read::<TimeLimit>(json).unwrap().get(), 30, "{json}");
         }
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_state_their_own_rule() {
+    fn errors_of_strings_state_the_rule() {
         let error = read::<FunctionName>("\"a b\"").unwrap_err();
         assert_eq!(error.message(), "The field 'field' must be 1 to 64 of the characters A-Z a-z 0-9 _ -.");
         assert_eq!(read::<FunctionName>("17").unwrap_err().message(), error.message());
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_hold_strings_by_their_rule() {
+    fn lists_contain_only_valid_strings() {
         assert_eq!(read::<Tags>(r#" ["a" ,"é\ud83d"] "#.trim()).unwrap().as_slice(), ["a", "é\u{FFFD}"]);
         for json in [r#"["a",1]"#, r#""a""#, r#"[""]"#, r#"[null]"#, "{}"] {
             assert_eq!(read::<Tags>(json).unwrap_err().kind(), ErrorKind::FieldFormat, "{json}");

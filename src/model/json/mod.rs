@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_fields_with_one_name_the_last_wins() {
+    fn the_last_of_several_fields_with_one_name_wins() {
         let json = Json::parse(r#"{"a":1,"b":[1.0],"\u0061":1.50}"#.to_owned()).unwrap();
         assert_eq!((json.field("a"), json.field("b"), json.field("c")), (Some("1.50"), Some("[1.0]"), None));
     }

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_fields_with_one_name_the_last_wins() {
+    fn the_last_of_two_fields_with_one_name_wins() {
         let read = Node::of(r#"{"b":1,"a":1,"\u0061":{"x":[]},"c":3}"#);
         assert_eq!(read.get("a").and_then(|a| a.get("x")), Some(&Node::Array(Vec::new())));
         assert_eq!(read.get("d"), None);

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_compare_by_value_however_they_are_written() {
+    fn numbers_compare_by_value_in_any_notation() {
         let ascending: &[&[&str]] = &[
             &["-1e400", "-10e399"],
             &["-9007199254740993"],
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_whole_however_they_are_written() {
+    fn whole_numbers_are_recognised_in_any_notation() {
         for (text, whole) in [
             ("5.0", Some(5)),
             ("50e-1", Some(5)),
@@ -260,7 +260,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn doubles_compare_as_they_do_in_a_machine(a in any::<f64>(), b in any::<f64>()) {
+        fn doubles_compare_like_f64(a in any::<f64>(), b in any::<f64>()) {
             prop_assume!(a.is_finite() && b.is_finite());
             let expected = a.partial_cmp(&b).unwrap();
             for (a, b) in [(format!("{a:e}"), format!("{b}")), (format!("{a}"), format!("{b:e}"))] {

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_object_is_its_fields_and_an_array_its_elements_as_they_were_written() {
+    fn fields_and_elements_are_kept_as_they_were_written() {
         let object = r#" { "a" : 1.50 ,"b\"}":[1,{"x":"]"}],"a":"\\" , "c":{} } "#;
         let found: Vec<_> = fields(object).collect();
         assert_eq!(
@@ -209,7 +209,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn strings_say_what_another_parser_reads(text in any::<String>(), escaped in "(\\\\[bfnrt\"\\\\/]|\\\\u00[0-7][0-9a-fA-F]|[ -!#-\\[\\]-~é])*") {
+        fn strings_have_the_value_that_another_parser_reads(text in any::<String>(), escaped in "(\\\\[bfnrt\"\\\\/]|\\\\u00[0-7][0-9a-fA-F]|[ -!#-\\[\\]-~é])*") {
             let written = serde_json::to_string(&text).unwrap();
             prop_assert_eq!(unescape(&written), text);
             let string = format!("\"{escaped}\"");
@@ -218,7 +218,7 @@ mod tests {
         }
 
         #[test]
-        fn parts_parse_to_the_parts_of_the_whole(keys in proptest::collection::vec(any::<String>(), 0..5), numbers in any::<Vec<i64>>()) {
+        fn parts_parse_to_the_same_values_as_the_whole(keys in proptest::collection::vec(any::<String>(), 0..5), numbers in any::<Vec<i64>>()) {
             let value = serde_json::json!({ "keys": keys.clone(), "numbers": numbers, "x": { "y": [keys, []] } });
             for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
                 let read: serde_json::Map<String, Value> =

@@ -34,7 +34,7 @@ fn printed(text: &str) -> String {
 }
 
 #[test]
-fn shorthands_are_calls() {
+fn shorthands_equal_calls() {
     for (text, calls) in [
         ("a=1", "eq(a,1)"),
         ("a==1", "eq(a,1)"),
@@ -81,7 +81,7 @@ fn the_separator_that_the_sdk_swallows_is_not_needed() {
 }
 
 #[test]
-fn values_may_hold_characters_without_structure() {
+fn values_may_contain_characters_without_structure() {
     for value in ["abc==", "a<b", "a!b", "*", "a/b", "'x'", "a;b", "é", "%2529"] {
         let text = format!("eq(a,{value})");
         assert_eq!(parse(&text).map(|terms| terms.len()), Ok(1), "{text}");

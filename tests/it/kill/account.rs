@@ -47,7 +47,7 @@ impl Account {
     /// Each Task ended in its true state, and its code ran at most once.
     pub fn check_tasks(&self) {
         for id in self.runs.keys() {
-            assert!(self.tasks.contains_key(id), "the code ran for a Task {id} that there is not");
+            assert!(self.tasks.contains_key(id), "the code ran for an unknown Task {id}");
         }
         for (id, task) in &self.tasks {
             let Runs { began, ended } = self.runs(id);
@@ -67,7 +67,7 @@ impl Account {
                         json!({ "type": "runtime", "name": "TOLD", "message": "as it was told" })
                     );
                     let last = text(task, "functionName") != "retried" || earlier(task).len() == RETRY_DELAYS.len();
-                    assert!(last, "the policy covers it, and it was not retried: {task}");
+                    assert!(last, "the policy covers it, but it was not retried: {task}");
                 }
                 "canceled" => assert_eq!((began, task["data"]["far"] == true), (0, true), "{task}"),
                 // Due tomorrow; whether its cancellation succeeded is checked elsewhere.
@@ -83,7 +83,7 @@ impl Account {
             let next = task["retriedByTaskId"].as_str();
             assert_eq!(next.is_some(), text(task, "status") == "retried", "{task}");
             if let Some(next) = next {
-                let next = self.tasks.get(next).unwrap_or_else(|| panic!("its retry is not there: {task}"));
+                let next = self.tasks.get(next).unwrap_or_else(|| panic!("its retry does not exist: {task}"));
                 let mut chain = earlier(task);
                 chain.push(id);
                 assert_eq!(earlier(next), chain, "{next} follows {task}");
@@ -139,8 +139,8 @@ impl Account {
         let mut requests = BTreeSet::new();
         for task in self.tasks.values().filter(|task| text(task, "functionName") != "scheduled") {
             let n = number(task);
-            assert!(!book.refused.contains(&n), "a request was refused, and there is {task}");
-            assert!(usize::try_from(n).unwrap() < book.sent.len(), "nobody asked for {task}");
+            assert!(!book.refused.contains(&n), "a request was refused, but created {task}");
+            assert!(usize::try_from(n).unwrap() < book.sent.len(), "nobody requested {task}");
             if earlier(task).is_empty() {
                 assert!(requests.insert(n), "one request became two Tasks: {task}");
             }
@@ -157,7 +157,7 @@ impl Account {
     /// Each failure was published with its error, and nothing else was.
     pub fn check_events(&self, events: &Path) {
         for (id, events) in read_events(events) {
-            let task = self.tasks.get(&id).unwrap_or_else(|| panic!("an event of a Task {id} that there is not"));
+            let task = self.tasks.get(&id).unwrap_or_else(|| panic!("an event of an unknown Task {id}"));
             assert_eq!(text(task, "status"), "failed", "an event of {task}");
             for event in events {
                 let content = json!({ "id": id, "functionName": task["functionName"], "error": task["error"] });
@@ -188,14 +188,14 @@ impl Account {
 
     fn told_to_throw(&self, task: &Value) -> bool {
         let before = u64::try_from(earlier(task).len()).unwrap();
-        before < task["data"]["failures"].as_u64().expect("data that was sent")
+        before < task["data"]["failures"].as_u64().expect("the data that was sent")
     }
 }
 
 fn read_events(path: &Path) -> BTreeMap<String, Vec<Value>> {
     let mut events = BTreeMap::<String, Vec<Value>>::new();
     for line in fs::read_to_string(path).unwrap().lines() {
-        let event: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("no event: {e}: {line}"));
+        let event: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("not an event: {e}: {line}"));
         events.entry(text(&event["content"], "id").to_owned()).or_default().push(event);
     }
     events

@@ -112,7 +112,7 @@ impl Ledger {
         let sample: BTreeSet<&String> = (0..40).map(|_| random.pick(&ids)).collect();
         let list = sample.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(",");
         let tasks = dev.tasks(&format!("in(id,{list})&limit(50)"));
-        assert_eq!(tasks.len(), sample.len(), "acknowledged Tasks are gone: of {sample:?} there are {tasks:?}");
+        assert_eq!(tasks.len(), sample.len(), "acknowledged Tasks are lost: of {sample:?}, only {tasks:?} exist");
         let mut book = self.book();
         for task in tasks {
             if !["new", "inProgress"].contains(&task["status"].as_str().unwrap()) {
@@ -130,7 +130,7 @@ impl Ledger {
         for (id, (_, known)) in &mut self.book().schedules {
             let is_there = there.contains(id.as_str());
             if let Known::Is(known) = known {
-                assert_eq!(is_there, *known, "the acknowledged fate of the Schedule {id} was lost");
+                assert_eq!(is_there, *known, "the acknowledged creation or deletion of the Schedule {id} was lost");
             }
             *known = Known::Is(is_there);
         }

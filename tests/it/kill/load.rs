@@ -128,7 +128,7 @@ impl<'a> Load<'a> {
             (400, Some(1403)) => {
                 book.refused.insert(sent.n);
             }
-            _ => panic!("a direct execution was answered {answer:?}"),
+            _ => panic!("the response to a direct execution is {answer:?}"),
         }
         Ok(())
     }

@@ -139,7 +139,7 @@ impl Service<'_> {
         let zombies = account.zombies();
         let most = usize::try_from(kills).unwrap() * 2 * CONCURRENCY;
         assert!(zombies <= most, "{zombies} Tasks were given up; {kills} kills can cost {most}");
-        assert!(ledger.acknowledged() >= tasks, "the load did not come to {tasks} Tasks");
+        assert!(ledger.acknowledged() >= tasks, "the load did not reach {tasks} Tasks");
         eprintln!("{kills} kills: {}; {}", ledger.summary(), account.summary());
     }
 
@@ -147,7 +147,7 @@ impl Service<'_> {
     fn has_ended(&self, all_ended: impl Fn() -> bool) -> bool {
         let start = self.journal.lines();
         let (mut lines, mut still) = (start, 0);
-        until("the Tasks go on, or have all ended", || {
+        until("the Tasks make progress, or all have ended", || {
             // Listing Tasks is work for the service, so it is not done too often.
             let now = self.journal.lines();
             still = if now == lines { still + 1 } else { 0 };

@@ -146,7 +146,7 @@ impl<'a> Deployed<'a> {
         self.runtime.block_on(async {
             let response = request.send().await.expect("the gateway answers");
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
-            Answer { status, headers, body: response.bytes().await.expect("the answer comes whole").to_vec() }
+            Answer { status, headers, body: response.bytes().await.expect("the response is complete").to_vec() }
         })
     }
 
@@ -163,7 +163,7 @@ impl<'a> Deployed<'a> {
 
     /// The Task once it has ended.
     pub fn ended(&self, id: &str) -> Value {
-        until(&format!("Task {id} has come to an end"), || {
+        until(&format!("Task {id} has ended"), || {
             let task = self.task(id);
             let goes_on = task["status"] == "new" || task["status"] == "inProgress";
             (!goes_on).then_some(task)
@@ -173,7 +173,7 @@ impl<'a> Deployed<'a> {
     fn token(&self) -> String {
         let lines = fs::read_to_string(self.credentials_file()).expect("the administrator has credentials");
         let token = lines.lines().find_map(|line| line.strip_prefix("API_ACCESS_TOKEN="));
-        token.expect("there is a token among them").to_owned()
+        token.expect("they include a token").to_owned()
     }
 }
 

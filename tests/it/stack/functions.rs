@@ -98,7 +98,7 @@ pub fn change_at_once(stack: &Deployed<'_>) {
         let sync = scope.spawn(|| stack_sync(stack, &path));
         while !sync.is_finished() {
             let seen = result();
-            assert!(seen == "old old" || seen == "new new", "a mixture ran: {seen}");
+            assert!(seen == "old old" || seen == "new new", "old and new were mixed: {seen}");
         }
         sync.join().expect("it is synced");
     });

@@ -52,7 +52,7 @@ fn pack(binary: &Path, into: &Path) {
 /// Builds them with a separate profile, and so in a separate folder, so that this cargo and the one that runs the test
 /// do not wait for each other.
 fn build() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in target/");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in target/");
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--locked", "--quiet", "--profile", "stack"]).arg("--target-dir").arg(target);
     for handler in HANDLERS {

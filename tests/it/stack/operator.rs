@@ -25,7 +25,7 @@ pub fn finds_nothing_wrong(stack: &Deployed<'_>) {
                 found.stdout,
                 found.stderr
             );
-            assert!(found.code < 2, "doctor could not look: {}", found.stderr);
+            assert!(found.code < 2, "doctor could not check: {}", found.stderr);
             (found.code == 0).then_some(found.stdout)
         })
     };
@@ -69,7 +69,7 @@ pub fn reads_of_no_error(stack: &Deployed<'_>) {
         // MiniStack's search ignores case, and INFO lines contain names of errors.
         let errors = lines("ERROR").into_iter().filter(|line| line.contains(r#""level":"ERROR""#));
         let trouble: Vec<_> = errors.chain(lines("panicked")).collect();
-        assert!(trouble.is_empty(), "{group} tells of {trouble:#?}");
+        assert!(trouble.is_empty(), "{group} contains {trouble:#?}");
     }
 }
 
@@ -82,7 +82,7 @@ pub fn takes_all_away(stack: &Deployed<'_>) {
     }
     assert_eq!(stack.json(&["list"]), json!([]));
     let handlers = ["api", "dispatcher", "ticker"].map(|handler| format!("handler-{}-{handler}", stack.prefix));
-    assert_eq!(stack.left()["functions"], json!(handlers), "a deleted Function's Lambda function goes with it");
+    assert_eq!(stack.left()["functions"], json!(handlers), "deleting a Function deletes its Lambda function");
 
     stack.delete();
     let key = stack.aws("kms", "describe_key", &json!({ "KeyId": stack.output("SecretsKeyArn") }));

@@ -93,9 +93,9 @@ impl Scheduled {
     pub fn has_created_one_task(self, stack: &Deployed<'_>) {
         let tasks = || match stack.json(&["tasks", "list", "--rql", "eq(data.name,the%20hour)"]) {
             Value::Array(tasks) => tasks,
-            other => panic!("no list: {other}"),
+            other => panic!("not a list: {other}"),
         };
-        let task = until("the ticker has come", || tasks().pop());
+        let task = until("the ticker has run", || tasks().pop());
         let task = stack.ended(task["id"].as_str().expect("an id"));
         assert_eq!(task["status"], "complete", "{task}");
         assert_eq!(tasks().len(), 1);

@@ -16,7 +16,7 @@ pub fn works_through_the_gateway(stack: &Deployed<'_>) {
         .expect("node starts");
     assert!(
         output.status.success(),
-        "the SDK does not get through\n{}{}",
+        "the SDK's calls failed\n{}{}",
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );

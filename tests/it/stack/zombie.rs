@@ -46,7 +46,7 @@ impl Zombie {
             "{task}"
         );
         let (bodies, released) = (self.stage.bodies().len(), self.stage.release_all());
-        assert_eq!((bodies, released), (1, 1), "it was run once");
+        assert_eq!((bodies, released), (1, 1), "it ran once");
         task
     }
 }

@@ -295,7 +295,7 @@ async fn a_partial_page_says_where_to_continue() {
             assert!(page.page.total.unwrap() > 20 && page.page.total_is_exact == Some(false), "{:?}", page.page);
         }
         assert_eq!(found, **wanted);
-        assert!(pages > 1, "all of it was found in time");
+        assert!(pages > 1, "everything was found in one page");
     }
 }
 

@@ -323,7 +323,7 @@ async fn a_credential_is_read_back_with_its_ancestors_and_added_only_while_its_p
     child.ancestors = vec![world.id(), parent.id];
     child.created_by_user_id = Some(UserId::parse("ada").unwrap());
     assert!(credentials.put(&child).await.unwrap());
-    assert!(credentials.put(&child).await.unwrap(), "adding it twice is adding it once");
+    assert!(credentials.put(&child).await.unwrap(), "adding it again changes nothing");
     let listed = credentials.list().await.unwrap();
     let found = listed.iter().find(|found| found.id == child.id).unwrap();
     assert_eq!((&found.ancestors, &found.created_by_user_id), (&child.ancestors, &child.created_by_user_id));

@@ -30,7 +30,7 @@ async fn the_newest_shift_continues_and_fewer_than_half_drain() {
     let world = World::new().await;
     assert!(!may_drain(&world, "unknown").await, "it has not entered");
     begun(&world, &["a", "b", "c", "d"]).await;
-    assert!(!may_drain(&world, "d").await, "it is the youngest");
+    assert!(!may_drain(&world, "d").await, "it is the newest");
     assert!(may_drain(&world, "b").await);
     assert!(may_drain(&world, "b").await, "it drains already");
     assert!(may_drain(&world, "a").await);
@@ -44,7 +44,7 @@ async fn a_shift_that_must_drain_does_not_let_others_drain() {
     let world = World::new().await;
     begun(&world, &["a", "b", "c"]).await;
     world.store.shifts.must_drain(&RunnerId::new("c"), world.now()).await.unwrap();
-    assert!(!may_drain(&world, "b").await, "the younger one drains");
+    assert!(!may_drain(&world, "b").await, "the newer one drains");
     assert!(may_drain(&world, "a").await);
 }
 
@@ -55,7 +55,7 @@ async fn an_entry_expires_when_its_process_is_stopped() {
     let (began, until) = (began(&world, 1), began(&world, 100));
     world.store.shifts.enter(&RunnerId::new("dead"), began, until, world.now()).await.unwrap();
     world.clock.advance(Duration::from_secs(100));
-    assert!(!may_drain(&world, "a").await, "the younger one is gone");
+    assert!(!may_drain(&world, "a").await, "the newer one is gone");
 }
 
 #[tokio::test]
@@ -64,9 +64,9 @@ async fn entering_twice_changes_nothing_but_a_new_shift_claims() {
     begun(&world, &["a", "b"]).await;
     assert!(may_drain(&world, "a").await);
     begun(&world, &["a", "b"]).await;
-    assert!(may_drain(&world, "a").await, "it drains still");
+    assert!(may_drain(&world, "a").await, "it still drains");
     let later = began(&world, 60);
     world.store.shifts.enter(&RunnerId::new("a"), later, later.saturating_add(SHIFT), world.now()).await.unwrap();
-    assert!(!may_drain(&world, "a").await, "its next shift is the youngest");
+    assert!(!may_drain(&world, "a").await, "its next shift is the newest");
     assert!(may_drain(&world, "b").await);
 }

@@ -101,11 +101,7 @@ fn compare(format: u32, rows: &Value, read: Value) {
         let kept = json!({ "rows": rows, "read": read });
         fs::write(&path, serde_json::to_string_pretty(&kept).unwrap() + "\n").unwrap();
     }
-    assert_eq!(
-        alike(rows),
-        alike(&kept(format)["rows"]),
-        "rows have another form than they had: see the top of this file"
-    );
+    assert_eq!(alike(rows), alike(&kept(format)["rows"]), "the form of rows has changed: see the top of this file");
 }
 
 #[tokio::test]

@@ -78,7 +78,7 @@ async fn the_documented_write_units_match_those_of_dynamodb() {
     for (what, units) in &counted {
         println!("| {what} | {units} |");
     }
-    assert_eq!(counted, documented, "docs/access-patterns.md has other numbers than DynamoDB counts");
+    assert_eq!(counted, documented, "docs/access-patterns.md differs from DynamoDB's numbers");
 
     let life = |steps: &[&str]| steps.iter().map(|step| counted[*step]).sum::<f64>();
     assert_eq!(life(&["create", "claim", "complete"]), 8.0);

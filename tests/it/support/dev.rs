@@ -189,7 +189,7 @@ impl Dev {
     pub fn tasks(&self, rql: &str) -> Vec<Value> {
         match self.get(&format!("/tasks/v1/?{rql}"))["data"].take() {
             Value::Array(tasks) => tasks,
-            other => panic!("no list of Tasks: {other}"),
+            other => panic!("not a list of Tasks: {other}"),
         }
     }
 

@@ -88,6 +88,6 @@ fn read_body(stream: &TcpStream) -> Value {
         line.clear();
     }
     let mut body = vec![0; length];
-    reader.read_exact(&mut body).expect("the body comes whole");
+    reader.read_exact(&mut body).expect("the body is complete");
     serde_json::from_slice(&body).unwrap_or(Value::Null)
 }

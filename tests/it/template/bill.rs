@@ -42,7 +42,7 @@ fn the_idle_bill_lists_every_cost_and_stays_below_three_dollars() {
     assert_eq!(
         counts,
         BTreeMap::from([("AWS::CloudWatch::Alarm", 6), ("AWS::KMS::Key", 1)]),
-        "the template has something else that costs, or another number of it: docs/cost.md has to say so"
+        "the template has other resources that cost money, or another number of them: update docs/cost.md"
     );
     let bill = bill();
     let line = |name: &str| bill.iter().find(|(line, _, _)| line.starts_with(name)).unwrap();

@@ -63,7 +63,7 @@ fn in_template() -> BTreeMap<String, Value> {
             })
             .collect();
         let ttl = &properties["TimeToLiveSpecification"];
-        assert_ne!(ttl["Enabled"], false, "{name}: a TTL that is not enabled is none");
+        assert_ne!(ttl["Enabled"], false, "{name}: the TTL is not enabled");
         let shape = json!({
             "billing": properties["BillingMode"],
             "keys": properties["KeySchema"],

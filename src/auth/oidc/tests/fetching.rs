@@ -45,7 +45,7 @@ async fn a_flood_of_unknown_keys_causes_one_fetch_in_half_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_that_come_at_once_wait_for_one_fetch() {
+async fn concurrent_tokens_wait_for_one_fetch() {
     let fixture = Fixture::new();
     *fixture.published.delay.lock().unwrap() = SECOND;
     let (good, odd) = (token(&claims()), unknown(0));
@@ -78,7 +78,7 @@ async fn tokens_with_known_keys_do_not_wait_for_a_fetch() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_accepted_at_once_and_a_withdrawn_one_for_ten_minutes_at_most() {
+async fn a_new_key_is_accepted_immediately_and_a_withdrawn_one_for_at_most_ten_minutes() {
     let fixture = Fixture::new();
     let (first, second) = (recorded().key("p256").jwk.clone(), recorded().key("rsa-1").jwk.clone());
     fixture.published.put(KEYS, &json!({ "keys": [first] }));
@@ -108,7 +108,7 @@ async fn while_an_issuer_is_unreachable_its_tokens_work_for_six_hours() {
         fixture.later(10 * MINUTE);
         assert_eq!(fixture.outcome(&lasting).await, Ok("ada".to_owned()));
     }
-    assert_eq!(fixture.published.fetches(), 36, "each time it is tried again");
+    assert_eq!(fixture.published.fetches(), 36, "each of them causes a fetch");
     fixture.later(10 * MINUTE);
     assert_eq!(fixture.outcome(&lasting).await, Err(ErrorKind::Server));
     fixture.published.put(DESCRIPTION, &json!({ "issuer": ISSUER, "jwks_uri": KEYS }));
@@ -117,7 +117,7 @@ async fn while_an_issuer_is_unreachable_its_tokens_work_for_six_hours() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_was_never_reached_is_an_internal_error_and_is_asked_every_five_seconds() {
+async fn an_issuer_that_was_never_reached_is_an_internal_error_and_is_tried_every_five_seconds() {
     let fixture = Fixture::new();
     fixture.published.fail(KEYS);
     for _ in 0..100 {

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_escaped_inside_code_too() {
+    fn text_inside_code_is_escaped() {
         assert_eq!(Text("a <b> `c & \"d\"` e").to_string(), "a &lt;b&gt; <code>c &amp; &quot;d&quot;</code> e");
         assert_eq!(Paragraphs("a\n\nb").to_string(), "<p>a</p><p>b</p>");
     }

@@ -49,7 +49,7 @@ async fn listed_pages_are_allowed_by_their_exact_origin() {
 }
 
 #[tokio::test]
-async fn unknown_paths_answer_a_preflight_like_any_other() {
+async fn unknown_paths_answer_a_preflight_like_known_ones() {
     let mut seen = Vec::new();
     for path in ["/tasks/v1", "/tasks/v1/functions/hello", "/tasks/v1/nothing/here", "/nowhere"] {
         let answered = ask_with(config(CorsOrigins::Localhost), &format!("OPTIONS {path}"), &PREFLIGHT, "").await;
@@ -97,7 +97,7 @@ async fn a_preflight_of_an_api_function_needs_no_login_and_reveals_nothing_about
             seen.push(headers);
         }
         assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:?}");
-        assert_eq!(kit.world.lambda.calls().len(), 0, "nothing ran for nobody");
+        assert_eq!(kit.world.lambda.calls().len(), 0, "nothing ran for an anonymous caller");
         // A public Function answers its own preflights.
         let answered = kit.ask_with("OPTIONS /tasks/v1/api/open/x", &PREFLIGHT, "").await;
         assert_eq!((answered.status.as_u16(), answered.text.as_str()), (202, "mine"));
@@ -105,7 +105,7 @@ async fn a_preflight_of_an_api_function_needs_no_login_and_reveals_nothing_about
 }
 
 #[tokio::test]
-async fn other_options_requests_reach_the_function_whatever_the_setting() {
+async fn other_options_requests_always_reach_the_function() {
     for cors in [CorsOrigins::None, CorsOrigins::Localhost, CorsOrigins::Any] {
         let kit = with_functions(cors).await;
         assert_eq!(kit.ask_with("OPTIONS /tasks/v1/api/closed/x", &PREFLIGHT[..1], "").await.code(), 104);

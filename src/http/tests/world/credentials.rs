@@ -33,7 +33,7 @@ async fn bearer(kit: &Kit, permissions: &[&str], expires: Option<Timestamp>) -> 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delegate_cannot_become_somebody_else_nor_outlive_its_own_credential() {
+async fn a_delegate_cannot_impersonate_others_or_outlive_its_own_credential() {
     let kit = Kit::new().await;
     let ends = kit.world.now().saturating_add(Duration::from_secs(8));
     let (delegate, _) = bearer(&kit, &["CREATE_CREDENTIALS", "EXECUTE_TASK_FUNCTION:victim"], Some(ends)).await;

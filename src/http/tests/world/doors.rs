@@ -134,7 +134,7 @@ async fn a_body_that_announces_too_much_is_refused_before_it_arrives() {
 }
 
 #[tokio::test]
-async fn clients_that_send_their_heads_byte_by_byte_block_nobody_and_are_disconnected() {
+async fn clients_that_send_their_heads_byte_by_byte_block_no_others_and_are_disconnected() {
     let house = House::open(FINE).await;
     let mut slow = Vec::new();
     for _ in 0..200 {
@@ -155,9 +155,9 @@ async fn clients_that_send_their_heads_byte_by_byte_block_nobody_and_are_disconn
 
 /// The name of the error in a response.
 fn error_of(answer: &str) -> String {
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {answer:?}"));
     assert!(head.contains("content-type: application/json"), "{answer}");
-    let error: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {answer}"));
+    let error: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("not JSON: {answer}"));
     assert!(!error["message"].as_str().unwrap().is_empty(), "{answer}");
     error["name"].as_str().unwrap().to_owned()
 }
@@ -192,7 +192,7 @@ async fn requests_that_are_refused_before_routing_get_json() {
 }
 
 #[tokio::test]
-async fn a_request_line_reaches_the_function_as_its_client_meant_it() {
+async fn a_request_line_reaches_the_function_with_the_clients_meaning() {
     let house = House::open(FINE).await;
     for (path, called) in [
         (&b"/a<b>c"[..], "/a%3Cb%3Ec"),
@@ -327,7 +327,7 @@ async fn deep_json_is_an_error_and_not_a_crash() {
 }
 
 #[tokio::test]
-async fn deep_or_expensive_queries_are_refused_or_answered_soon() {
+async fn deep_or_expensive_queries_are_refused_or_answered_quickly() {
     let kit = Kit::new().await;
     let deep = |depth: usize, name: &str| format!("{}eq(id,1){}", format!("{name}(").repeat(depth), ")".repeat(depth));
     for query in [
@@ -347,7 +347,7 @@ async fn deep_or_expensive_queries_are_refused_or_answered_soon() {
         let target = format!("GET /tasks/v1?{query}");
         let answered = tokio::time::timeout(Duration::from_secs(20), kit.ask(&target, "may VIEW_TASKS", "")).await;
         let shown: String = query.chars().take(60).collect();
-        let answered = answered.unwrap_or_else(|_| panic!("no answer to {shown}"));
+        let answered = answered.unwrap_or_else(|_| panic!("no response to {shown}"));
         let status = answered.status.as_u16();
         assert!(status == 200 || (400..500).contains(&status), "{shown}: {status} {}", answered.text);
     }

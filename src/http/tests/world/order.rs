@@ -28,7 +28,7 @@ async fn an_invalid_credential_is_an_error_on_every_endpoint_even_public_ones() 
 }
 
 #[tokio::test]
-async fn the_credential_comes_before_the_permission_and_that_before_the_path() {
+async fn the_credential_is_checked_before_the_permission_and_that_before_the_path() {
     let kit = Kit::new().await;
     assert_eq!(kit.ask("POST /tasks/v1/nonsense/cancel", "Bearer wrong", "").await.code(), 117);
     assert_eq!(kit.ask("POST /tasks/v1/nonsense/cancel", "", "").await.code(), 104);
@@ -37,7 +37,7 @@ async fn the_credential_comes_before_the_permission_and_that_before_the_path() {
 }
 
 #[tokio::test]
-async fn the_path_comes_before_the_query() {
+async fn the_path_is_checked_before_the_query() {
     let kit = Kit::new().await;
     let may = may("VIEW_TASK_LOGS");
     assert_eq!(kit.ask("GET /tasks/v1/nonsense/logs?eq((", &may, "").await.code(), 12);
@@ -45,7 +45,7 @@ async fn the_path_comes_before_the_query() {
 }
 
 #[tokio::test]
-async fn the_permission_comes_before_the_body_and_its_size() {
+async fn the_permission_is_checked_before_the_body_and_its_size() {
     let kit = Kit::new().await;
     let huge = "x".repeat(2 << 20);
     assert_eq!(kit.ask("POST /tasks/v1", &may(""), huge.clone()).await.code(), 10);

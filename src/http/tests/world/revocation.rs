@@ -52,7 +52,11 @@ async fn a_revocation_reaches_every_instance_within_five_seconds() {
     let last = &instances[2];
     for _ in 0..4 {
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(status(last, &bearer).await, StatusCode::OK, "it was to be kept, or this test shows nothing");
+        assert_eq!(
+            status(last, &bearer).await,
+            StatusCode::OK,
+            "the cache must have kept it, or this test shows nothing"
+        );
         assert_eq!(status(last, &signed()).await, StatusCode::OK);
     }
     tokio::time::advance(Duration::from_secs(1)).await;

@@ -96,21 +96,21 @@ async fn post(signed: &str, target: &str, kind: &str, body: impl Into<Body>) -> 
 }
 
 #[tokio::test]
-async fn a_form_is_signed_with_the_rest_or_not_at_all() {
+async fn a_form_is_signed_with_the_request_or_not_at_all() {
     let with = |query: &str| format!("{CALL}?{query}");
     let form = "a=1&b=x+y%26z&a=2";
     assert_eq!(post(&with("a=1&b=x%20y%26z&a=2"), CALL, FORM, form).await, 0);
     assert_eq!(post(&with("a=1&q=3&b=x%20y%26z&a=2"), &with("q=3"), &format!("{FORM}; charset=UTF-8"), form).await, 0);
     assert_eq!(post(&with("a=1&b=x%20y%26z&a=2"), CALL, FORM, format!("{form}3")).await, 109);
     assert_eq!(post(&with("a=1&b=x%20y%26z&a=2"), CALL, FORM, "").await, 109);
-    assert_eq!(post(&with("a=1&b=x%20y%26z&a=2"), CALL, "text/plain", form).await, 109, "no form is read there");
+    assert_eq!(post(&with("a=1&b=x%20y%26z&a=2"), CALL, "text/plain", form).await, 109, "text is not read as a form");
     // The official clients sign like this.
     assert_eq!(post(CALL, CALL, FORM, form).await, 0);
     assert_eq!(post(&with("oauth_x=1"), CALL, FORM, "oauth_x=1").await, 109);
 }
 
 #[tokio::test]
-async fn a_form_is_only_awaited_for_a_known_consumer() {
+async fn only_a_known_consumers_form_is_awaited() {
     let (kit, signer) = kit(None).await;
     let never = || Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
     let now = kit.world.now();
@@ -135,7 +135,7 @@ async fn unsigned_parts_are_refused() {
 }
 
 #[tokio::test]
-async fn a_local_server_answers_for_no_other_host() {
+async fn a_local_server_refuses_other_hosts() {
     let kit = Kit::with(HttpConfig { hosts: Hosts::of_this_machine(), ..HttpConfig::default() }).await;
     let signer = Signer::of(&kit.credential(&["VIEW_TASKS"], None).await);
     let asked = |host: &str| Request::get("/tasks/v1/").header("host", host);

@@ -46,7 +46,7 @@ async fn a_response_that_takes_too_long_is_a_server_error() {
 }
 
 #[tokio::test]
-async fn work_goes_on_when_its_client_hangs_up_and_can_be_waited_for() {
+async fn work_continues_when_its_client_hangs_up_and_can_be_awaited() {
     let (began, may_end, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
     let handler = {
         let (began, may_end, ended) = (began.clone(), may_end.clone(), ended.clone());

@@ -89,7 +89,7 @@ fn only_the_adapters_and_the_store_have_clients_of_aws() {
     for file in sources.iter().flat_map(|sources| sources.imports.keys()) {
         let names_a_client = text_of(file).contains("aws_sdk_");
         let may = file.starts_with("src/aws/") || file.starts_with("src/store/");
-        assert!(may || !names_a_client, "{file} names a crate of the SDK: what it calls would not be seen here");
+        assert!(may || !names_a_client, "{file} names a crate of the SDK: this test would not see its calls");
     }
 }
 
@@ -137,7 +137,10 @@ fn two_stacks_in_one_account_never_touch_each_other() {
     let handler = BTreeSet::from(["function:handler-a-api".to_owned()]);
     assert!(patterns("handler").iter().any(|pattern| handler.iter().any(|name| covers(pattern, name))));
     let allowed = template["Parameters"]["Prefix"]["AllowedPattern"].as_str().unwrap();
-    assert_eq!(allowed, "^(?!handler$)[a-z][a-z0-9]{0,19}$", "the prefixes above are all that can go wrong with this");
+    assert_eq!(
+        allowed, "^(?!handler$)[a-z][a-z0-9]{0,19}$",
+        "the prefixes above must cover everything that this pattern allows"
+    );
 }
 
 /// The actions that a handler needs, for its own code or because AWS acts in its name; and for each action of its code,

@@ -47,7 +47,10 @@ impl Sdk {
                 }
             }
         }
-        assert!(operations.len() > 100, "the SDK's sources name no operations where they used to: {operations:?}");
+        assert!(
+            operations.len() > 100,
+            "the SDK's sources do not name their operations where expected: {operations:?}"
+        );
         Self(operations)
     }
 

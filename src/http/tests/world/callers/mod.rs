@@ -136,5 +136,5 @@ async fn check(fixture: &Fixture, operation: &Operation, target: Target, who: Wh
     }
     assert_eq!(answered.code(), code, "{case}");
     assert_eq!(answered.status.as_u16() == 200, code == 0, "{case}");
-    assert!(operation.documents(answered.status.as_u16(), &answered.name()), "the document does not tell of {case}");
+    assert!(operation.documents(answered.status.as_u16(), &answered.name()), "the document does not mention {case}");
 }
