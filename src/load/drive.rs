@@ -40,9 +40,7 @@ pub enum Pace {
 /// The progress, which can be read while [`drive`] runs.
 #[derive(Debug, Default)]
 pub struct Live {
-    /// Successful calls.
     pub succeeded: AtomicU64,
-    /// Failed calls.
     pub failed: AtomicU64,
 }
 

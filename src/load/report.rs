@@ -12,7 +12,6 @@ const LONGEST: Duration = Duration::from_secs(600);
 pub struct Report {
     /// The time of each successful call, in nanoseconds, to three digits.
     times: Histogram<u64>,
-    /// The number of failed calls by error.
     failures: BTreeMap<String, u64>,
     /// From the first call's start to the last one's end.
     pub(super) took: Duration,
@@ -25,12 +24,10 @@ impl Default for Report {
 }
 
 impl Report {
-    /// The number of successful calls.
     pub fn succeeded(&self) -> u64 {
         self.times.len()
     }
 
-    /// The number of failed calls.
     pub fn failed(&self) -> u64 {
         self.failures.values().sum()
     }
@@ -56,12 +53,10 @@ impl Report {
         Duration::from_nanos(self.times.value_at_quantile(share))
     }
 
-    /// The mean time of a call.
     pub fn mean(&self) -> Duration {
         Duration::try_from_secs_f64(self.times.mean() / 1e9).unwrap_or_default()
     }
 
-    /// The longest time of a call.
     pub fn longest(&self) -> Duration {
         Duration::from_nanos(self.times.max())
     }

@@ -18,7 +18,6 @@ impl Backoff {
         Self { next: first.min(longest), longest }
     }
 
-    /// The next pause.
     pub fn pause(&mut self) -> Duration {
         let pause = self.next;
         self.next = pause.saturating_mul(2).min(self.longest);

@@ -17,10 +17,8 @@ pub enum Problem {
     /// The file or folder cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[source] std::io::Error),
-    /// Not JSON.
     #[error("is not JSON: {0}")]
     NotJson(#[source] serde_json::Error),
-    /// JSON, but not an object.
     #[error("must be a JSON object")]
     NotAnObject,
     /// A folder without configurations.

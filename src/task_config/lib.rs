@@ -21,5 +21,4 @@ pub use error::{ConfigError, Problem};
 pub use find::{find, find_for_sync, folder_of};
 pub use pack::{NEVER_PACKED, PackError, Package, pack};
 
-/// The name of the file.
 pub const FILE_NAME: &str = "task-config.json";

@@ -11,7 +11,6 @@ use super::{
 /// How far the issuer's clock may be ahead of ours, in seconds. Expiry is by our clock, without leeway.
 const LEEWAY_SECS: f64 = 30.0;
 
-/// A token's claims.
 pub struct Claims(Map<String, Value>);
 
 impl Claims {

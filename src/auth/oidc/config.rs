@@ -13,7 +13,6 @@ pub struct OidcConfig {
     permissions_prefix: String,
 }
 
-/// The default claim.
 const PERMISSIONS_CLAIM: &str = "permissions";
 
 /// Why an [`OidcConfig`] is invalid.

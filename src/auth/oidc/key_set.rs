@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use super::{key::Key, token::Token};
 
-/// The largest number of keys in a document.
 const MOST_KEYS: usize = 100;
 
 /// The usable keys of an issuer.
