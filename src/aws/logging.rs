@@ -127,6 +127,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JsonLines {
 mod tests {
     use std::sync::Mutex;
 
+    use tasklane_testing::log::capture;
     use tracing::{field, info, info_span, warn};
 
     use super::*;
@@ -135,11 +136,9 @@ mod tests {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let keep = Arc::clone(&kept);
         let lines: Lines = Arc::new(move |line| keep.lock().unwrap().push(line.clone()));
-        tracing::subscriber::with_default(subscriber("dispatcher", "dev", targets(wanted).unwrap(), lines), || {
-            // Other tests may have disabled these callsites when they reached them first.
-            tracing::callsite::rebuild_interest_cache();
-            log();
-        });
+        let guard = capture(subscriber("dispatcher", "dev", targets(wanted).unwrap(), lines));
+        log();
+        drop(guard);
         kept.lock().unwrap().clone()
     }
 

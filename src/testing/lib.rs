@@ -6,6 +6,7 @@
 mod clock;
 mod events;
 mod lambda;
+pub mod log;
 mod world;
 
 pub use clock::TestClock;

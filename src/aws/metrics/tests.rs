@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex};
 
+use tasklane_testing::log::capture;
 use tracing::info;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -94,11 +95,9 @@ fn reported(run: impl FnOnce()) -> Vec<Value> {
     let kept = Arc::new(Mutex::new(Vec::new()));
     let keep = Arc::clone(&kept);
     let lines: Lines = Arc::new(move |line| keep.lock().unwrap().push(line.clone()));
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(RunMetrics::new("dev", lines)), || {
-        // Other test threads may have disabled these lines when they reached them first.
-        tracing::callsite::rebuild_interest_cache();
-        run();
-    });
+    let guard = capture(tracing_subscriber::registry().with(RunMetrics::new("dev", lines)));
+    run();
+    drop(guard);
     kept.lock().unwrap().clone()
 }
 

@@ -82,19 +82,21 @@ impl Visit for Said {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use tasklane_testing::log::capture;
+
     use super::*;
 
     #[test]
     fn warnings_and_errors_of_ours_are_plain_lines_and_the_rest_is_not_shown() {
         let shown = Arc::new(Mutex::new(Vec::new()));
         let lines = Arc::clone(&shown);
-        tracing::subscriber::with_default(subscriber(move |line| lines.lock().unwrap().push(line.to_owned())), || {
-            tracing::warn!("the disk is nearly full");
-            tracing::error!(error = %"no room", tasks = 3, "could not write: no room");
-            tracing::warn!(target: "tasklane_model::x", name = "a b", "part of ours");
-            tracing::info!("not worth a line");
-            tracing::error!(target: "hyper::proto", "of a dependency");
-        });
+        let guard = capture(subscriber(move |line| lines.lock().unwrap().push(line.to_owned())));
+        tracing::warn!("the disk is nearly full");
+        tracing::error!(error = %"no room", tasks = 3, "could not write: no room");
+        tracing::warn!(target: "tasklane_model::x", name = "a b", "part of ours");
+        tracing::info!("not worth a line");
+        tracing::error!(target: "hyper::proto", "of a dependency");
+        drop(guard);
         assert_eq!(
             *shown.lock().unwrap(),
             [

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use tasklane_testing::log::capture;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::kit::Kit;
@@ -42,12 +43,8 @@ impl MakeWriter<'_> for Kept {
 async fn a_line_has_route_status_and_time_and_no_secrets_or_data() {
     let kept = Kept::default();
     let subscriber = tracing_subscriber::fmt().with_writer(kept.clone()).with_ansi(false).json().finish();
-    let guard = tracing::subscriber::set_default(subscriber);
-    // A callsite is disabled when a thread without a subscriber reaches it first, and tests have many threads. So reach
-    // all of them, and then enable them.
+    let guard = capture(subscriber);
     let kit = Kit::new().await;
-    kit.ask("GET /tasks/v1", "", "").await;
-    tracing::callsite::rebuild_interest_cache();
     let body = "{\"functionName\":\"private-name\",\"data\":\"private-data\",\"priority\":\"private-priority\"}";
     let answered = kit.ask("POST /tasks/v1?private-query", "may CREATE_TASKS,PRIVATE_PERMISSION", body).await;
     assert_eq!(answered.code(), 15);

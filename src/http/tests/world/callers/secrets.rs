@@ -6,6 +6,7 @@ use tasklane_http::api_document;
 use tasklane_model::{Environment, Identity, Permissions, UserId};
 use tasklane_ports::{FunctionSpec, Ids, SystemChance};
 use tasklane_service::{FunctionChange, FunctionOptions};
+use tasklane_testing::log::capture;
 use tracing_subscriber::{Layer, filter::filter_fn, fmt::format::FmtSpan, layer::SubscriberExt};
 
 use crate::log::Kept;
@@ -54,8 +55,7 @@ async fn no_secret_is_in_any_log_or_response_of_any_endpoint() {
         .with_span_events(FmtSpan::FULL)
         .with_filter(filter_fn(holds_no_secret));
     let subscriber = tracing_subscriber::registry().with(lines);
-    let _guard = tracing::subscriber::set_default(subscriber);
-    tracing::callsite::rebuild_interest_cache();
+    let _guard = capture(subscriber);
     let mut scan = Scan { log, scanned: 0 };
 
     let fixture = Fixture::new().await;
