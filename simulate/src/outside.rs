@@ -85,7 +85,9 @@ impl WakeupQueue {
         let at = self.world.elapsed();
         let live = &mut *self.world.live();
         if live.shifts.len() >= self.world.plan.dispatchers {
-            let found = live.shifts.keys().map(|life| Delivery { at, to: Some(*life), task: message.task });
+            // One that drains finds nothing.
+            let looking = live.shifts.iter().filter(|(_, shift)| !shift.drains(at));
+            let found = looking.map(|(life, _)| Delivery { at, to: Some(*life), task: message.task });
             live.deliveries.extend(found.collect::<Vec<_>>());
         }
     }
