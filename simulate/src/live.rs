@@ -86,10 +86,15 @@ impl Live {
     /// The last time at which no slot of this scope was free, according to its ledger. Leases are assumed to last
     /// `skew` longer, because clocks differ.
     pub fn note_full(&mut self, scope: &str, limit: Option<u16>, now: i64, skew: i64) -> i64 {
-        let held = self.ledger.get(scope).into_iter().flat_map(BTreeMap::values);
-        let held: u64 = held.filter(|(_, until)| *until + skew >= now).map(|(slots, _)| slots).sum();
-        let full = limit.is_some_and(|limit| held >= u64::from(limit));
+        let full = self.is_full(scope, limit, now, skew);
         self.note(scope, full, now)
+    }
+
+    /// Whether no slot of this scope was free at that time, according to what its ledger says now.
+    pub fn is_full(&self, scope: &str, limit: Option<u16>, at: i64, skew: i64) -> bool {
+        let held = self.ledger.get(scope).into_iter().flat_map(BTreeMap::values);
+        let held: u64 = held.filter(|(_, until)| *until + skew >= at).map(|(slots, _)| slots).sum();
+        limit.is_some_and(|limit| held >= u64::from(limit))
     }
 
     /// Records whether a slot of this scope is free now. Returns the last time at which none was.
