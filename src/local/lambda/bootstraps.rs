@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    config::create_private,
+    folders::create_private,
     sdk::{Sdk, SdkLanguage},
 };
 

@@ -10,7 +10,7 @@ use std::{
 use tasklane_model::CodeSha256;
 
 use super::{
-    config::create_private,
+    folders::create_private,
     package::{self, UnpackError},
 };
 

@@ -1,16 +1,8 @@
 //! The configuration of the local Lambda.
 
-use std::{
-    fmt,
-    fs::{self, DirBuilder},
-    io,
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{jail::JailMode, procfs::is_alive, sdk::Sdk, sink::LogSink};
+use super::{folders::create_private, jail::JailMode, sdk::Sdk, sink::LogSink};
 
 /// Shows a message to the operator, for example that the machine has another version of a runtime.
 pub type Notice = Arc<dyn Fn(&str) + Send + Sync>;
@@ -90,24 +82,4 @@ impl fmt::Debug for LocalLambdaConfig {
             .field("run_log_bytes", &self.run_log_bytes)
             .finish_non_exhaustive()
     }
-}
-
-/// Creates a folder that only its owner may enter, and the folders above it.
-pub(super) fn create_private(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-/// Creates a new folder for temporary files, and removes those that killed servers left.
-pub(super) fn scratch_folder(folder: &Path) -> io::Result<tempfile::TempDir> {
-    let runs = folder.join("run");
-    create_private(&runs)?;
-    for left in fs::read_dir(&runs)? {
-        // Another server may be running on this folder. The extension is the process id of the owner.
-        let left = left?.path();
-        let owner = left.extension().and_then(|pid| pid.to_str()?.parse::<i32>().ok());
-        if owner.is_none_or(|pid| !is_alive(pid)) {
-            let _ = fs::remove_dir_all(&left);
-        }
-    }
-    tempfile::Builder::new().suffix(&format!(".{}", std::process::id())).tempdir_in(&runs)
 }

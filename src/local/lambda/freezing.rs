@@ -4,60 +4,22 @@
 //! signals by starting processes faster than they are found, or with a timer that sends SIGCONT. Both are noticed, and
 //! the Function's process is ended.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{
-        MutexGuard,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::sync::MutexGuard;
 
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tasklane_runtime::lock::Lock;
 
 use super::{
     process_tree::{MAX_SCANS, ProcessTree},
     procfs::{Stat, catches},
+    stillness::Held,
 };
 
 /// How much processor time a process may take between two calls of [`ProcessTree::is_still`], in clock ticks: a spared
 /// process may do a little, and the last tick of a stopped one may be counted late.
 const TICKS: u64 = 2;
-
-/// Whether a tree should be stopped, and how it was stopped.
-#[derive(Debug, Default)]
-pub(super) struct Stillness {
-    is_wanted: AtomicBool,
-    held: Lock<Held>,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    /// Whether the control group was frozen.
-    is_group: bool,
-    /// The processes that were stopped by signals.
-    stopped: BTreeSet<i32>,
-    /// Every process, as last seen.
-    known: BTreeMap<i32, Stat>,
-}
-
-impl Stillness {
-    /// Marks the tree as to be stopped, until [`ProcessTree::thaw`].
-    pub(super) fn want(&self) {
-        self.is_wanted.store(true, Ordering::SeqCst);
-    }
-
-    fn is_wanted(&self) -> bool {
-        self.is_wanted.load(Ordering::SeqCst)
-    }
-
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock()
-    }
-}
 
 impl ProcessTree {
     /// Stops all processes, unless the tree should no longer be stopped. Returns whether they are stopped.
@@ -114,8 +76,8 @@ impl ProcessTree {
     /// Lets all stopped processes go on. Returns false if they are being stopped at the moment: then call
     /// [`ProcessTree::thaw_after_all`], which waits for that.
     pub(super) fn thaw(&self) -> bool {
-        self.stillness.is_wanted.store(false, Ordering::SeqCst);
-        let Some(held) = self.stillness.held.try_lock() else { return false };
+        self.stillness.no_longer_want();
+        let Some(held) = self.stillness.try_held() else { return false };
         self.let_go(held);
         true
     }

@@ -19,8 +19,8 @@ use tasklane_runtime::lock::Lock;
 
 use super::{
     cgroup::Group,
-    freezing::Stillness,
     procfs::{self, children, start_time},
+    stillness::Stillness,
 };
 
 /// The descendants of one process that leads its process group and adopts its orphans (see [`super::isolation`]).

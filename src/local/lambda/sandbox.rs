@@ -10,8 +10,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    config::create_private,
     entrypoint::{self, StartError},
+    folders::create_private,
     jail::{Cell, Entry},
     limits::MAX_PROCESSES,
     names::ProcessNames,

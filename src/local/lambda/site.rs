@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     bootstraps::Bootstraps,
     cgroup::Groups,
-    config::{LocalLambdaConfig, scratch_folder},
+    config::LocalLambdaConfig,
     error::MachineFailure,
+    folders::scratch_folder,
     isolation::Launcher,
     jail::{Jail, JailMode},
 };

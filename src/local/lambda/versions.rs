@@ -16,8 +16,8 @@ use tasklane_runtime::lock::Lock;
 
 use super::{
     code::CodeStore,
-    config::create_private,
     error::{DeployError, MachineFailure},
+    folders::create_private,
     package::UnpackError,
 };
 
