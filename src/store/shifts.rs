@@ -51,8 +51,11 @@ impl Shifts {
     pub async fn may_drain(&self, holder: &RunnerId, now: Timestamp) -> Result<bool, StoreError> {
         self.drain(holder, now, |own, shifts| {
             let draining = shifts.values().filter(|shift| shift.drains).count();
-            let younger = |shift: &LongShift| !shift.drains && shift.began > own.began;
-            2 * draining < shifts.len() && shifts.values().any(younger)
+            // Of two that began in the same millisecond, one is the younger.
+            let age = |shift: &LongShift, name: &str| (shift.began, name.to_owned());
+            let own_age = age(own, holder.as_str());
+            let younger = |(name, shift): (&String, &LongShift)| !shift.drains && age(shift, name) > own_age;
+            2 * draining < shifts.len() && shifts.iter().any(younger)
         })
         .await
     }

@@ -70,3 +70,12 @@ async fn entering_twice_changes_nothing_but_a_new_shift_claims() {
     assert!(!may_drain(&world, "a").await, "its next shift is the newest");
     assert!(may_drain(&world, "b").await);
 }
+
+#[tokio::test]
+async fn of_two_that_began_in_the_same_millisecond_one_may_drain() {
+    let world = World::new().await;
+    begun(&world, &["a"]).await;
+    begun(&world, &["b"]).await;
+    assert!(!may_drain(&world, "b").await);
+    assert!(may_drain(&world, "a").await);
+}
