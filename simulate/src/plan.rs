@@ -158,15 +158,7 @@ impl Plan {
         };
         let long = &mut Rng::new(seed ^ 0x6c6f_6e67_0073_6866);
         let plan = if shape == Shape::Cloud && long.odds(60) { plan.with_long_shifts(long) } else { plan };
-        let longest = plan.functions.iter().map(|function| function.time_limit).max().unwrap_or(0);
-        // A run, the grace of its lease, and the time to write its outcome; callers set a time limit of 7 s.
-        let longest_drain = Duration::from_secs(u64::from(longest.max(7)) + 30 + 5);
-        let claims_for = if plan.claims_for.is_zero() {
-            longest_drain + Duration::from_secs(long.within(6..=20))
-        } else {
-            plan.claims_for
-        };
-        Self { longest_drain, claims_for, ..plan }
+        Self { longest_drain: longest_drain(&plan.functions), ..plan }
     }
 
     /// So much work that every dispatcher is busy until its time is up.
@@ -176,17 +168,18 @@ impl Plan {
         let skews = (0..processes).map(|process| self.skews.get(process).copied().unwrap_or(0)).collect();
         let slow =
             |function: FunctionPlan| FunctionPlan { time_limit: 5, takes: (1000, 3000), limit: None, ..function };
+        let functions: Vec<_> = self.functions.into_iter().map(slow).collect();
+        let (load, calls) = (Duration::from_secs(rng.within(120..=180)), rng.within(150..=250));
         Self {
             processes,
             skews,
             dispatchers,
             runs_per_dispatcher: 2,
-            // Set later: it depends on how long a drain may take.
-            claims_for: Duration::ZERO,
+            claims_for: longest_drain(&functions) + Duration::from_secs(rng.within(6..=20)),
             task_limit: 2 * u16::try_from(dispatchers).unwrap_or(1),
-            functions: self.functions.into_iter().map(slow).collect(),
-            load: Duration::from_secs(rng.within(120..=180)),
-            calls: rng.within(150..=250),
+            functions,
+            load,
+            calls,
             ..self
         }
     }
@@ -195,6 +188,12 @@ impl Plan {
     pub fn has_long_shifts(&self) -> bool {
         self.claims_for > self.longest_drain + self.longest_drain / 10
     }
+}
+
+/// A run, the grace of its lease, and the time to write its outcome. Callers set a time limit of 7 s.
+fn longest_drain(functions: &[FunctionPlan]) -> Duration {
+    let longest = functions.iter().map(|function| function.time_limit).fold(7, u16::max);
+    Duration::from_secs(u64::from(longest) + 30 + 5)
 }
 
 fn skew(rng: &mut Rng) -> i64 {

@@ -58,20 +58,24 @@ impl Tenure {
             return false;
         }
         let (shifts, holder) = (dispatcher.shifts(), slots.holder());
-        let answer = match now {
-            now if now >= self.drains_from && self.entered => shifts.may_drain(holder, now).await,
-            now => shifts.enter(holder, self.began, self.ends, now).await.map(|()| {
-                self.entered = true;
-                false
-            }),
+        let next = now.saturating_add(self.pause);
+        let answer = if self.entered {
+            shifts.may_drain(holder, now).await
+        } else {
+            shifts.enter(holder, self.began, self.ends, now).await.map(|()| false)
         };
-        let asks_next = if now < self.drains_from { self.drains_from } else { now };
-        self.asks_from = asks_next.max(now.saturating_add(self.pause));
-        answer.unwrap_or_else(|error| {
-            warn!(%error, "the register of long shifts could not be read or written; this one goes on");
-            self.asks_from = now.saturating_add(self.pause);
-            false
-        })
+        match answer {
+            Ok(may_drain) => {
+                self.entered = true;
+                self.asks_from = next.max(self.drains_from);
+                may_drain
+            }
+            Err(error) => {
+                warn!(%error, "the register of long shifts could not be read or written; this one goes on");
+                self.asks_from = next;
+                false
+            }
+        }
     }
 
     /// Records that the shift drains because its time is up.

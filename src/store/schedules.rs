@@ -121,7 +121,7 @@ impl Schedules {
             Transacted::Refused(refusals) => match refusals.into_iter().next().flatten() {
                 Some(Refusal { row: Some(row) }) if row.optional_text("lastTask")? == Some(&task_id) => Ok(true),
                 Some(Refusal { row: _ }) => {
-                    self.tasks.data.take_back(&place.0, task.id, data).await?;
+                    self.tasks.data.take_back(&place.0, task.id, data).await;
                     Ok(false)
                 }
                 None => Err(StoreError::Corrupt {

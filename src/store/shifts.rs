@@ -52,10 +52,9 @@ impl Shifts {
         self.drain(holder, now, |own, shifts| {
             let draining = shifts.values().filter(|shift| shift.drains).count();
             // Of two that began in the same millisecond, one is the younger.
-            let age = |shift: &LongShift, name: &str| (shift.began, name.to_owned());
-            let own_age = age(own, holder.as_str());
-            let younger = |(name, shift): (&String, &LongShift)| !shift.drains && age(shift, name) > own_age;
-            2 * draining < shifts.len() && shifts.iter().any(younger)
+            let own_age = (own.began, holder.as_str());
+            let mut claiming = shifts.iter().filter(|(_, shift)| !shift.drains);
+            2 * draining < shifts.len() && claiming.any(|(name, shift)| (shift.began, name.as_str()) > own_age)
         })
         .await
     }

@@ -14,7 +14,7 @@ use std::ops::Bound;
 use tasklane_model::{Json, ObjectId, Page, PageWindow, Timestamp};
 use tasklane_rql::{Query, SortKey, SortValues};
 
-use crate::{StoreError, row::Row};
+use crate::StoreError;
 
 use super::{
     Listed, Plan,
@@ -225,27 +225,23 @@ impl<'a> InOrder<'a> {
             return Ok(Batch::Whole);
         };
         let looked = look.examine(rows, is_over).await?;
-        let mut unread = Vec::new();
+        let (mut shown, mut unread) = (Vec::new(), Vec::new());
         for (_, kept) in looked.found {
             match kept {
-                Kept::Record(record) if self.is_on_page() => {
-                    self.read_and_show(&mut unread).await?;
-                    self.records.push(record);
+                Kept::Record(record) if self.is_on_page() => shown.push(Some(record)),
+                Kept::Unread(row) if self.is_on_page() => {
+                    shown.push(None);
+                    unread.push(row);
                 }
-                Kept::Unread(row) if self.is_on_page() => unread.push(row),
                 Kept::Record(_) | Kept::Unread(_) | Kept::SortValues(_) => {}
             }
             self.matched += 1;
         }
-        self.read_and_show(&mut unread).await?;
+        // Together: one by one, each large record would take a read of its own.
+        let mut read = self.listed.decode_whole(unread).await?.into_iter();
+        self.records.extend(shown.into_iter().filter_map(|record| record.or_else(|| read.next())));
         self.last = looked.last.or(self.last);
         Ok(if looked.is_all { Batch::Whole } else { Batch::Cut })
-    }
-
-    /// Adds records to the page whose data has not been read yet.
-    async fn read_and_show(&mut self, unread: &mut Vec<Row>) -> Result<(), StoreError> {
-        self.records.extend(self.listed.decode_whole(std::mem::take(unread)).await?);
-        Ok(())
     }
 
     fn is_on_page(&self) -> bool {

@@ -36,10 +36,11 @@ impl Tasks {
     /// and will not.
     pub async fn withdraw(&self, id: ObjectId, attempt: &AttemptToken) -> Result<(), StoreError> {
         let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(()) };
-        match self.table.delete_when("withdraw the task", &partition, &id.to_string(), held_by(attempt)).await? {
-            Some(row) => self.data.take_back(&partition, id, data::place(&row)?).await,
-            None => Ok(()),
+        let gone = self.table.delete_when("withdraw the task", &partition, &id.to_string(), held_by(attempt)).await?;
+        if let Some(row) = gone {
+            self.data.take_back(&partition, id, data::place(&row)?).await;
         }
+        Ok(())
     }
 
     /// `new → canceled`.
@@ -57,7 +58,7 @@ impl Tasks {
             .when(Condition::new("#status = :new").with("new", text(TaskStatus::New.as_str())));
         match self.table.update("cancel the task", &partition, &id.to_string(), change).await? {
             Written::Done(row) => {
-                self.let_data_expire(row.as_ref(), now).await?;
+                self.let_data_expire(row.as_ref(), now).await;
                 Ok(CancelOutcome::Canceled)
             }
             Written::Refused(None) => Ok(CancelOutcome::Unknown),
@@ -70,10 +71,9 @@ impl Tasks {
     }
 
     /// To be called after the write that ended a Task, with the row that the write returned.
-    pub(super) async fn let_data_expire(&self, row: Option<&Row>, now: Timestamp) -> Result<(), StoreError> {
-        match row {
-            Some(row) => self.data.expire(row, self.expires(now)).await,
-            None => Ok(()),
+    pub(super) async fn let_data_expire(&self, row: Option<&Row>, now: Timestamp) {
+        if let (Some(row), Some(expires)) = (row, self.expires(now)) {
+            self.data.expire(row, expires).await;
         }
     }
 

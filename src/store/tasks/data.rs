@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use tasklane_model::{ObjectId, Task, Timestamp};
+use tracing::warn;
 
 use crate::{
     StoreError,
@@ -25,9 +26,6 @@ pub(super) const FORMAT: u32 = 2;
 
 /// How much longer data is kept than the last of its Tasks, because TTL deletes rows in any order.
 const KEPT_AFTER: i64 = 24 * 60 * 60;
-
-/// How often the data of a claimed Task is requested in total. Without it, the Task cannot run.
-const TRIES: usize = 8;
 
 /// The place of a Task's `data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,13 +59,16 @@ impl DataRows {
         Ok(DataPlace::Apart(task.id))
     }
 
-    /// Removes the row that [`DataRows::put`] wrote, if the Task was not added or was withdrawn.
-    pub(crate) async fn take_back(&self, partition: &str, id: ObjectId, place: DataPlace) -> Result<(), StoreError> {
+    /// Removes the row that [`DataRows::put`] wrote, if the Task was not added or was withdrawn. If this fails, the row
+    /// stays, and nothing refers to it.
+    pub(crate) async fn take_back(&self, partition: &str, id: ObjectId, place: DataPlace) {
         if place != DataPlace::Apart(id) {
-            return Ok(());
+            return;
         }
-        let key = (data_partition(partition), id.to_string());
-        self.table.delete_when("remove the data of the task", &key.0, &key.1, Condition::new("")).await.map(|_| ())
+        let (pk, sk) = (data_partition(partition), id.to_string());
+        if let Err(error) = self.table.delete_when("remove the data of the task", &pk, &sk, Condition::new("")).await {
+            warn!(task = %id, %error, "the data of a task that is gone was not removed");
+        }
     }
 
     /// Adds the data to the rows, in the same order. A row whose data no longer exists stays as it is.
@@ -106,10 +107,10 @@ impl DataRows {
         Ok(row)
     }
 
-    /// Adds the data to the row of a claimed Task. This is retried for some seconds, because an error would leave the
-    /// Task claimed but not started.
+    /// Adds the data to the row of a claimed Task. This is retried a few times, because an error would leave the Task
+    /// claimed but not started.
     pub(super) async fn attach_to_claimed(&self, row: Row) -> Result<Row, StoreError> {
-        let mut pauses = self.table.pauses().take(TRIES - 1);
+        let mut pauses = self.table.pauses();
         loop {
             let error = match self.attach(row.clone()).await {
                 Ok(row) => return Ok(row),
@@ -120,9 +121,16 @@ impl DataRows {
         }
     }
 
-    /// Lets the data of a finished Task expire, some time after the Task. If this fails, the row stays.
-    pub(super) async fn expire(&self, row: &Row, expires: Option<Timestamp>) -> Result<(), StoreError> {
-        let (Some(expires), DataPlace::Apart(id)) = (expires, place(row)?) else { return Ok(()) };
+    /// Lets the data of a Task that has ended expire, some time after the Task. If this fails, the row stays: the end of
+    /// the Task is written already, and its caller must not be told otherwise.
+    pub(super) async fn expire(&self, row: &Row, expires: Timestamp) {
+        if let Err(error) = self.try_to_expire(row, expires).await {
+            warn!(%error, "the data of a task that has ended does not expire");
+        }
+    }
+
+    async fn try_to_expire(&self, row: &Row, expires: Timestamp) -> Result<(), StoreError> {
+        let DataPlace::Apart(id) = place(row)? else { return Ok(()) };
         let Some((pk, sk)) = self.key_of(id).await? else { return Ok(()) };
         let change = Change::new()
             .set(EXPIRES, number(expires.as_secs().saturating_add(KEPT_AFTER)))

@@ -39,7 +39,7 @@ impl Tasks {
             .remove("laneKey");
         match self.table.update("complete the task", &partition, &id.to_string(), change).await? {
             Written::Done(row) => {
-                self.let_data_expire(row.as_ref(), now).await?;
+                self.let_data_expire(row.as_ref(), now).await;
                 Ok(true)
             }
             Written::Refused(Some(row)) => is_ours(&row, attempt, TaskStatus::Complete),

@@ -92,8 +92,9 @@ impl Tasks {
             .when(Condition::new("#lane = :lane").with("lane", text(IndexLane::Unpublished.partition(shard))));
         match self.table.update("note the published event", &partition, &id.to_string(), change).await? {
             Written::Done(row) => self.let_data_expire(row.as_ref(), self.clock.now()).await,
-            Written::Refused(_) => Ok(()),
+            Written::Refused(_) => {}
         }
+        Ok(())
     }
 
     async fn promote(&self, waiting: &Row) -> Result<Promoted, StoreError> {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use tasklane::{
     model::{Json, Lane, ObjectId, Task, TaskStatus},
     rql::{Query, Schema},
-    store::{DataPlace, NextTask},
+    store::{CancelOutcome, DataPlace, NextTask},
 };
 
 use super::{World, boom};
@@ -135,6 +136,36 @@ async fn an_occurrence_keeps_its_data_and_one_that_came_too_late_leaves_none() {
     assert!(!schedules.materialise(&schedule, next, &late, Lane::Shared, world.now()).await.unwrap());
     assert_eq!(world.get(first.id).await.task.data, first.data);
     assert_eq!(data_rows(&world).await, [(first.id.to_string(), 5000, None)]);
+}
+
+#[tokio::test]
+async fn a_page_reads_the_large_data_of_all_its_records_at_once() {
+    let world = World::new().await;
+    for n in 0..30_u64 {
+        world.create(&large(&world, if n % 3 == 0 { 5000 } else { 100 }, n)).await;
+    }
+    let before = world.wire.calls("BatchGetItem");
+    let listed = list(&world, "priority=0&limit(30)").await;
+    let numbers: Vec<u64> = listed.iter().map(|task| task["data"]["n"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (0..30).collect::<Vec<_>>());
+    assert_eq!(world.wire.calls("BatchGetItem") - before, 1);
+}
+
+#[tokio::test]
+async fn a_cancellation_holds_even_if_its_data_cannot_expire() {
+    let world = World::with(|config| config.retention = Some(30 * DAY)).await;
+    let task = large(&world, 5000, 1);
+    world.create(&task).await;
+    let (key, _, _) = data_rows(&world).await.remove(0);
+    let table = format!("{}-tasks", world.prefix);
+    let row = world.client.scan().table_name(&table).send().await.unwrap().items.unwrap_or_default();
+    let mut row = row.into_iter().find(|row| row["pk"].as_s().unwrap().starts_with("data:")).unwrap();
+    assert_eq!(row["sk"].as_s().unwrap(), &key);
+    // A later version wrote it, so this one leaves it alone.
+    row.insert("v".to_owned(), AttributeValue::N("3".to_owned()));
+    world.client.put_item().table_name(&table).set_item(Some(row)).send().await.unwrap();
+    assert_eq!(world.store.tasks.cancel(task.id, world.now()).await.unwrap(), CancelOutcome::Canceled);
+    assert_eq!(data_rows(&world).await, [(key, 5000, None)]);
 }
 
 #[tokio::test]
