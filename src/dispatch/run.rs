@@ -125,7 +125,15 @@ impl Runner {
                 correlation: task.id,
                 time_limit: function.time_limit(),
             };
-            match self.ports.lambda.invoke(request).await {
+            let lease_ends = self.ports.clock.sleep(run.lease_expires.since(self.ports.clock.now()));
+            let answer = tokio::select! {
+                biased;
+                answer = self.ports.lambda.invoke(request) => answer,
+                // From now on the ticker considers the run dead. If it held its slot any longer, the queue would stand
+                // still for a response that changes nothing.
+                () = lease_ends => Err(InvokeError::OutcomeUnknown("no response arrived before its lease ended".to_owned())),
+            };
+            match answer {
                 Ok(Invocation { request_id, outcome }) => return decide(request_id, outcome),
                 Err(InvokeError::Throttled(why)) => {
                     // The code did not run, so this is not a second run. It must still end within the lease.

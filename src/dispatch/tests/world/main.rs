@@ -255,6 +255,22 @@ async fn a_run_whose_outcome_is_unknown_becomes_a_zombie_in_time_and_never_runs_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_without_a_response_holds_its_slot_no_longer_than_its_lease() {
+    let world = World::running(1).await;
+    world.function("hello", FunctionOptions::default()).await;
+    let ten_seconds = FunctionOptions { time_limit: Some(TimeLimit::new(10).unwrap()), ..FunctionOptions::default() };
+    world.function("stuck", ten_seconds).await;
+    world.lambda.behave("stuck", |_| std::future::pending());
+    let stuck = world.task("stuck").await;
+    world.when(stuck.id, |status| status == TaskStatus::InProgress).await;
+    let next = world.task("hello").await;
+    let asked = world.now();
+    assert_eq!(world.finished(next.id).await.status, TaskStatus::Complete);
+    let waited = world.now().since(asked);
+    assert!((Duration::from_secs(39)..Duration::from_secs(45)).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_tasks_of_a_dead_process_are_cleaned_up() {
     let world = World::at_rest(5).await;
     world.function("slow", FunctionOptions::default()).await;
