@@ -28,6 +28,9 @@ pub struct Message {
     pub hops: u32,
 }
 
+/// A shift may end this many milliseconds after its last look at the queue: it returns its slots first.
+const LAST_LOOK: i64 = 1500;
+
 /// A dispatcher that waits for a message, and the channel on which it gets one.
 type IdleDispatcher = (Arc<Life>, oneshot::Sender<Message>);
 
@@ -55,7 +58,13 @@ impl WakeupQueue {
 
     /// Ends the shift of this process.
     pub fn done(&self, life: &Life) {
-        self.world.live().shifts.remove(&life.id);
+        self.world.note(Some(life.id), None, "its shift ends");
+        let at = self.world.elapsed();
+        let live = &mut *self.world.live();
+        let began = live.shifts.remove(&life.id).map_or(at, |shift| shift.began);
+        // What came after its last look is not its to find. The queue delivers that message again.
+        let looked = began.max(at - LAST_LOOK);
+        live.deliveries.retain(|delivery| delivery.to != Some(life.id) || delivery.at <= looked);
     }
 
     /// Delivers a message after `delay`.
@@ -106,6 +115,7 @@ impl WakeupQueue {
         let last_claim = at + i64::try_from(self.world.plan.claims_for.as_millis()).unwrap_or(0);
         live.shifts.insert(life.id, Shift { began: at, last_claim, drains: false });
         live.deliveries.push(Delivery { at, to: Some(life.id), task: message.task });
+        self.world.note(Some(life.id), message.task, "is woken");
         // The receiver cannot be gone: its dispatcher is alive.
         let _ = hand.send(message);
         true
