@@ -123,6 +123,8 @@ pub struct Journal {
     pub rows: BTreeMap<ObjectId, Vec<Version>>,
     /// Large data, which has a row of its own, by the id of the Task that it was written for.
     data: BTreeMap<String, Value>,
+    /// The runs on each page of the register, by the page's key.
+    pub register: BTreeMap<String, BTreeSet<ObjectId>>,
     /// Every claim, in order.
     pub claims: Vec<Claim>,
     /// Every claim that was sent, in order.

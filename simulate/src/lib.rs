@@ -74,7 +74,7 @@ async fn simulate(plan: Plan, bug: Option<Bug>) -> Report {
     let world = World::new(plan, bug.map_or(&NoBug as &dyn Seams, Bug::seams));
     let clock: Arc<TrueClock> = Arc::new(TrueClock(Arc::clone(&world)));
     let database = tasklane_local::database::memory_connector(Some(clock.clone()));
-    let store = process::store_of(database.clone(), clock, world.plan.shards);
+    let store = process::store_of(database.clone(), clock, &world.plan);
     if let Err(error) = store.create_tables().await {
         world.violated([], format!("the tables could not be created: {error}"));
     }

@@ -11,7 +11,7 @@ use tasklane_dispatch::{Dispatcher, FunctionDirectory, Shift, SlotLimits, SlotPo
 use tasklane_local::{database, wakeups::LocalWakeups};
 use tasklane_ports::{Clock, Ids, Ports, Wakeup, Wakeups};
 use tasklane_service::{Core, Limits, Service, Settings};
-use tasklane_store::{RunnerId, Store, StoreConfig, StoreError};
+use tasklane_store::{RunnerId, RunsIn, Store, StoreConfig, StoreError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -50,9 +50,13 @@ struct Tick {
 }
 
 /// The store, as a process with this clock uses it.
-pub fn store_of(client: SharedHttpClient, clock: Arc<dyn Clock>, shards: u8) -> Store {
+pub fn store_of(client: SharedHttpClient, clock: Arc<dyn Clock>, plan: &Plan) -> Store {
     let client = aws_sdk_dynamodb::Client::from_conf(database::client_config(client).build());
-    Store::new(client, StoreConfig { shards, ..StoreConfig::new(PREFIX) }, clock)
+    let runs_in = match plan.shape {
+        Shape::Machine => RunsIn::Lane,
+        Shape::Cloud => RunsIn::Register,
+    };
+    Store::new(client, StoreConfig { shards: plan.shards, runs_in, ..StoreConfig::new(PREFIX) }, clock)
 }
 
 impl Processes {
@@ -118,7 +122,7 @@ impl Processes {
 
     fn store(&self, life: &Arc<Life>) -> Store {
         let wire = Wire { database: self.database.clone(), life: Arc::clone(life) };
-        store_of(SharedHttpClient::new(wire), Arc::clone(life) as Arc<dyn Clock>, self.world.plan.shards)
+        store_of(SharedHttpClient::new(wire), Arc::clone(life) as Arc<dyn Clock>, &self.world.plan)
     }
 
     fn join(&self, life: &Arc<Life>, service: Service, tick: Option<Arc<Tick>>) {

@@ -14,6 +14,12 @@ pub fn writes_ledger(operation: &str, body: &Value) -> bool {
     operation == "PutItem" && body["Item"]["holders"].is_object()
 }
 
+/// Whether this writes or removes a page of the register of runs.
+pub fn writes_register(body: &Value) -> bool {
+    let of = |part: &Value| part["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("runs#"));
+    of(&body["Item"]) || of(&body["Key"])
+}
+
 pub fn reads_function(operation: &str, body: &Value) -> bool {
     operation == "GetItem" && body["TableName"] == format!("{PREFIX}-functions").as_str()
 }

@@ -277,6 +277,10 @@ impl Way {
             let at = self.life.world.elapsed();
             let name = name["S"].as_str().unwrap_or_default();
             self.life.world.journal().saw_function(at, self.life.id, name, state);
+        } else if let Some(page) = check::register::page_of(&body["Item"]).filter(|_| operation == "PutItem") {
+            check::register::saw_page(&self.life.world, &page, body["Item"]["runs"]["S"].as_str());
+        } else if let Some(page) = check::register::page_of(&body["Key"]).filter(|_| operation == "DeleteItem") {
+            check::register::saw_page(&self.life.world, &page, None);
         } else if operation == "PutItem" && body["Item"]["holders"].is_object() {
             let (scope, holders) = (&body["Item"]["pk"]["S"], &body["Item"]["holders"]["S"]);
             let what = format!("{}: {}", scope.as_str().unwrap_or_default(), holders.as_str().unwrap_or_default());
@@ -309,6 +313,9 @@ impl Way {
         let item = &world.journal().with_data(item);
         let heads = life.heads.lock().unwrap_or_else(PoisonError::into_inner).clone();
         world.journal().saw_row(world.elapsed(), life.now().as_millis(), life.id, item, &heads);
+        if let Some(id) = item["sk"]["S"].as_str().and_then(|id| id.parse().ok()) {
+            check::register::saw_task(world, id);
+        }
         check::saw_row(world);
     }
 }

@@ -11,7 +11,7 @@ use tasklane_dispatch::{Dispatcher, FunctionDirectory, Idle, SlotLimits, SlotPol
 use tasklane_http::{HttpConfig, Router};
 use tasklane_ports::{Clock, Ids, Ports, SystemChance, SystemClock, Wakeup};
 use tasklane_service::{Core, Limits, Service, Settings};
-use tasklane_store::{RunnerId, Store, StoreConfig};
+use tasklane_store::{RunnerId, RunsIn, Store, StoreConfig};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -74,6 +74,7 @@ impl Stack {
         let tables = StoreConfig {
             shards: settings.shards,
             retention: settings.retention,
+            runs_in: RunsIn::Register,
             ..StoreConfig::new(&settings.prefix)
         };
         let store = Store::new(config::client(sdk, aws_sdk_dynamodb::Client::new), tables, Arc::clone(&clock));

@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use futures::future::join_all;
 use tasklane_model::{Function, ObjectId, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp};
 use tasklane_ports::Ports;
-use tasklane_store::{Candidate, Shifts, Store, StoreError, TaskRecord};
+use tasklane_store::{Candidate, RegisteredRun, Run, Shifts, Store, StoreError, TaskRecord};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info_span, warn};
 
 use super::{
-    Ended, FunctionDirectory, Runner, Slot, Slots,
+    Ended, FunctionDirectory, Runner, Slot, Slots, end_in_register,
     look::{Chosen, Lacking, Look, Search},
     new_run, tell_of,
 };
@@ -61,6 +61,12 @@ enum Claim {
     Ended,
     /// Somebody else has it; its slot, if it had one, is free again.
     Lost,
+}
+
+/// A run that is about to start.
+struct Start {
+    run: Run,
+    registered: RegisteredRun,
 }
 
 /// What became of the claims of one look.
@@ -194,10 +200,15 @@ impl Dispatcher {
         self.most_runs.saturating_sub(self.running())
     }
 
-    /// Claims what was chosen, in its order and without waiting for each answer: one after the other, each claim would wait
-    /// for the answer to the one before, and many slots would stand empty.
+    /// Registers the runs of what was chosen, and claims it, in its order and without waiting for each answer: one after
+    /// the other, each claim would wait for the answer to the one before, and many slots would stand empty.
     async fn claim_chosen(&self, chosen: Vec<Chosen<'_>>, slot_freed: &Arc<Notify>) -> Result<Claims, StoreError> {
-        let claims = join_all(chosen.into_iter().map(|chosen| self.claim(chosen, slot_freed))).await;
+        let runs: Vec<_> = chosen.iter().map(|chosen| self.new_run(chosen)).collect();
+        let ids: Vec<_> = chosen.iter().zip(&runs).map(|(chosen, run)| (chosen.head().id, run)).collect();
+        let registered = self.store.runs.register(&ids).await?;
+        let starts = runs.into_iter().zip(registered).map(|(run, registered)| Start { run, registered });
+        let claims = chosen.into_iter().zip(starts).map(|(chosen, start)| self.claim(chosen, start, slot_freed));
+        let claims = join_all(claims).await;
         debug_assert!(self.running() <= self.most_runs, "more runs than this process holds");
         // An error of one claim is told only after all were answered: a Task that was claimed has to run.
         let mut done = Claims::default();
@@ -211,38 +222,52 @@ impl Dispatcher {
         Ok(done)
     }
 
-    /// Claims a Task, and runs it if it can run.
-    async fn claim(&self, chosen: Chosen<'_>, slot_freed: &Arc<Notify>) -> Result<Claim, StoreError> {
-        let (head, function, slot) = match chosen {
-            Chosen::Runnable { head, function, slot } => (head, function, slot),
-            Chosen::Orphan(head) => return self.end_orphan(head).await,
+    fn new_run(&self, chosen: &Chosen<'_>) -> Run {
+        let time_limit = match chosen {
+            Chosen::Runnable { function, .. } => function.time_limit(),
+            Chosen::Orphan(_) => TimeLimit::default(),
         };
-        let run = new_run(&self.ports, self.slots.holder(), function.time_limit());
-        Ok(match self.store.tasks.claim(head, &run, run.started).await? {
-            Some(record) => {
-                self.start(record, function, slot, Arc::clone(slot_freed));
+        new_run(&self.ports, self.slots.holder(), time_limit)
+    }
+
+    /// Claims a Task, and runs it if it can run.
+    async fn claim(&self, chosen: Chosen<'_>, start: Start, slot_freed: &Arc<Notify>) -> Result<Claim, StoreError> {
+        let Start { run, registered } = start;
+        // After an error, the Task may be claimed nevertheless: it stays in the register.
+        let Some(record) = self.store.tasks.claim(chosen.head(), &run, run.started).await? else {
+            registered.end();
+            return Ok(Claim::Lost);
+        };
+        Ok(match chosen {
+            Chosen::Runnable { function, slot, .. } => {
+                self.start(record, function, slot, registered, Arc::clone(slot_freed));
                 Claim::Running
             }
-            None => Claim::Lost,
+            Chosen::Orphan(head) => {
+                self.end_orphan(head, record, &run, registered).await;
+                Claim::Ended
+            }
         })
     }
 
     /// Fails a Task whose Function is gone: only a claimed Task can fail (contract §4).
-    async fn end_orphan(&self, head: &Candidate) -> Result<Claim, StoreError> {
-        let run = new_run(&self.ports, self.slots.holder(), TimeLimit::default());
-        let Some(record) = self.store.tasks.claim(head, &run, run.started).await? else {
-            return Ok(Claim::Lost);
-        };
+    async fn end_orphan(&self, head: &Candidate, record: TaskRecord, run: &Run, registered: RegisteredRun) {
         let error = TaskError {
             kind: TaskErrorKind::Invocation,
             name: "ResourceNotFoundException".to_owned(),
             message: format!("The Function '{}' was deleted before the Task ran.", head.function),
         };
-        self.runner.fail_unrun(record.task, &run, error).await;
-        Ok(Claim::Ended)
+        end_in_register(registered, &self.runner.fail_unrun(record.task, run, error).await);
     }
 
-    fn start(&self, record: TaskRecord, function: Arc<Function>, slot: Slot, slot_freed: Arc<Notify>) {
+    fn start(
+        &self,
+        record: TaskRecord,
+        function: Arc<Function>,
+        slot: Slot,
+        registered: RegisteredRun,
+        slot_freed: Arc<Notify>,
+    ) {
         let Some(run) = record.run.clone() else {
             // A claimed row carries its run; one that does not is left to its lease.
             warn!(task = %record.task.id, "a claimed task came back without its run");
@@ -255,6 +280,7 @@ impl Dispatcher {
             let ended = this.runner.run_queued(record, &function, &run).await;
             let took = this.ports.clock.now().since(run.started);
             tell_of(id, &function.name, &ended, Some(late), took);
+            end_in_register(registered, &ended);
             if let Ended::Unknown(why) = ended {
                 warn!(why, "the outcome of a run is unknown; its task is cleaned up when its lease ends");
                 // The code may still be running: until it cannot, its slot is taken.

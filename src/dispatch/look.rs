@@ -55,6 +55,14 @@ pub(super) enum Chosen<'a> {
     Orphan(&'a Candidate),
 }
 
+impl<'a> Chosen<'a> {
+    pub(super) fn head(&self) -> &'a Candidate {
+        match self {
+            Self::Runnable { head, .. } | Self::Orphan(head) => head,
+        }
+    }
+}
+
 impl<'a> Search<'a> {
     /// Starts a search in all known lanes.
     pub(super) async fn begin(store: &'a Store, functions: &'a FunctionDirectory) -> Result<Self, StoreError> {

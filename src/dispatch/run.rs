@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tasklane_model::{Function, Json, ObjectId, Task, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp};
 use tasklane_ports::{Invocation, InvokeError, InvokeRequest, Outcome, Ports, Wakeup};
 use tasklane_runtime::backoff::Backoff;
-use tasklane_store::{AttemptToken, NextTask, Run, RunnerId, Store, StoreError, TaskRecord};
+use tasklane_store::{AttemptToken, NextTask, RegisteredRun, Run, RunnerId, Store, StoreError, TaskRecord};
 use tracing::{error, info, warn};
 
 use super::{delay_before_retry, publish_failure, slots::RUN_GRACE};
@@ -27,6 +27,14 @@ pub enum Ended<R = ()> {
     Failed(Task, TaskError),
     /// The outcome is unknown. The row stays `inProgress` until its lease ends and the ticker cleans it up.
     Unknown(String),
+}
+
+/// Ends a run in the register, unless its Task may still be in progress.
+pub fn end_in_register<R>(registered: RegisteredRun, ended: &Ended<R>) {
+    match ended {
+        Ended::Complete(..) | Ended::Failed(..) => registered.end(),
+        Ended::Unknown(_) => {}
+    }
 }
 
 /// A run that starts now: its attempt, its runner, and the end of its lease.

@@ -9,7 +9,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
-use tasklane_dispatch::{Acquired, Ended, Idle, Slot, new_run, tell_of};
+use tasklane_dispatch::{Acquired, Ended, Idle, Slot, end_in_register, new_run, tell_of};
 use tasklane_model::{
     Caller, Error, ErrorKind, Function, Json, ObjectId, Permission, Result, Task, TaskErrorKind, TaskOrigin, TaskStatus,
 };
@@ -91,12 +91,15 @@ impl Service {
     async fn run_reserved(&self, reserved: Reservation, task: Task, known: Known) -> Result<Option<Executed>> {
         let Reservation { function, slot, _admission } = reserved;
         let run = new_run(&self.inner.ports, self.inner.slots.holder(), function.time_limit());
+        let registered = self.inner.store.runs.register_one(task.id, &run).await?;
         if !self.begin(&function, &task, &run, known).await? {
+            registered.end();
             return Ok(None);
         }
         let id = task.id;
         let ended = self.inner.runner.run_direct(task, &function, &run).await;
         tell_of(id, &function.name, &ended, None, self.inner.ports.clock.now().since(run.started));
+        end_in_register(registered, &ended);
         self.release(slot, &ended, &run);
         match ended {
             Ended::Complete(task, result) => Ok(Some(Executed { task, result })),

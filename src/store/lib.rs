@@ -6,7 +6,7 @@
 //! # Layout
 //!
 //! - One module for each kind of record: `tasks`, `functions`, `schedules`, `api_requests`, `credentials`; and for small rows
-//!   that belong to no record: `slots`, `shifts` (both are `holders`), `nonces`, `own_lanes`, `days`.
+//!   that belong to no record: `slots`, `shifts` (both are `holders`), `runs`, `nonces`, `own_lanes`, `days`.
 //! - `lanes`: how the queue is laid out in an index. `days`: how the big tables are partitioned.
 //! - `list`: from a query to a page.
 //! - `table` and `transaction` make the calls of DynamoDB; `change` and `row` build and read what they carry; `calls` marks
@@ -35,6 +35,7 @@ pub mod nonces;
 mod own_lanes;
 mod row;
 pub mod run;
+pub mod runs;
 pub mod schedules;
 mod schema;
 pub mod shifts;
@@ -50,6 +51,7 @@ pub use functions::{Functions, Revision, Versioned};
 pub use lanes::{QueueLane, ReadyKey};
 pub use nonces::Nonces;
 pub use run::{AttemptToken, Run, RunnerId};
+pub use runs::{RegisteredRun, Runs, RunsIn};
 pub use schedules::Schedules;
 pub use shifts::Shifts;
 pub use slots::{Leased, SlotLedger, SlotScope};
@@ -77,6 +79,8 @@ pub struct Store {
     pub api_requests: ApiRequests,
     /// Credentials, sealed or hashed.
     pub credentials: Credentials,
+    /// Which Tasks each process may have in progress.
+    pub runs: Runs,
     /// Who holds how many of the slots that limit running Tasks.
     pub slots: SlotLedger,
     /// Which dispatchers have long been at work, and which of them only wait for their runs.
@@ -95,6 +99,8 @@ pub struct StoreConfig {
     pub shards: u8,
     /// How long finished Tasks and API Requests are kept; `None`: for ever.
     pub retention: Option<Duration>,
+    /// Where the runs in progress are recorded.
+    pub runs_in: RunsIn,
     /// How long a list may look for its page (contract §8: 21 after it).
     pub query_budget: Duration,
     /// How long a list goes on counting once its page is found; then `total` is a lower bound.
@@ -108,6 +114,7 @@ impl StoreConfig {
             table_prefix: table_prefix.into(),
             shards: 1,
             retention: None,
+            runs_in: RunsIn::Lane,
             query_budget: Duration::from_secs(5),
             count_budget: Duration::from_millis(300),
         }
@@ -127,11 +134,13 @@ impl Store {
         let days = |name: &str| Days::new(&control, name, config.shards);
         let budgets = Budgets { query: config.query_budget, count: config.count_budget, turns: list::Turns::default() };
         let task_days = days("tasks");
+        let runs = Runs::new(&control, config.runs_in, &clock);
         let tasks = Tasks {
             table: table("tasks"),
             data: DataRows::new(&table("tasks"), &task_days),
             days: task_days,
             own_lanes: OwnLanes::new(&control),
+            runs: runs.clone(),
             calls: calls.clone(),
             budgets: budgets.clone(),
             retention: config.retention,
@@ -155,6 +164,7 @@ impl Store {
                 clock: Arc::clone(&clock),
             },
             credentials: Credentials { table: table("credentials") },
+            runs,
             slots: SlotLedger(holders.clone()),
             shifts: Shifts(holders),
             nonces: Nonces { control, calls, clock },

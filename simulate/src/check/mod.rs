@@ -3,6 +3,7 @@
 mod liveness;
 mod order;
 mod records;
+pub mod register;
 mod runs;
 mod schedules;
 mod slots;

@@ -22,9 +22,11 @@ mod outcome_without_condition;
 mod own_limit_ignored;
 mod priority_inverted;
 mod promoted_before_its_time;
+mod register_written_without_condition;
 mod retry_one_too_many;
 mod retry_outside_its_transaction;
 mod retry_with_data_of_its_own;
+mod run_not_registered;
 mod schedule_drifts;
 mod seams;
 mod shifts;
@@ -67,6 +69,8 @@ impl Bug {
         drains_only_at_its_end::BUG,
         all_drain_at_once::BUG,
         retry_with_data_of_its_own::BUG,
+        run_not_registered::BUG,
+        register_written_without_condition::BUG,
     ];
 }
 

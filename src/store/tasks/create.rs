@@ -5,7 +5,6 @@ use tasklane_model::{Lane, ObjectId, Task, TaskStatus, Timestamp};
 use crate::{
     AttemptToken, CancelOutcome, Run, StoreError, Tasks,
     change::{Change, Condition},
-    lanes::{IndexLane, timed},
     row::{EXPIRES, NewRow, Row, text, time},
     table::Written,
 };
@@ -21,12 +20,13 @@ impl Tasks {
         self.add(task, row::of_new_task(&place, task, queue, data, now)).await
     }
 
-    /// Adds a Task that is `inProgress` from the beginning, for a direct execution. Idempotent.
+    /// Adds a Task that is `inProgress` from the beginning, for a direct execution. Its run is registered before.
+    /// Idempotent.
     pub async fn create_running(&self, task: &Task, run: &Run) -> Result<(), StoreError> {
         let (partition, shard) = self.days.partition_for(task.id).await?;
         let data = self.data.put(&partition, task).await?;
         let mut new = row::of_task(&partition, task, Lane::Shared, data);
-        for (name, value) in running(shard, task.id, run) {
+        for (name, value) in self.in_progress(shard, task.id, run) {
             new.set(name, value);
         }
         self.add(task, new).await
@@ -85,22 +85,6 @@ impl Tasks {
             Written::Refused(Some(row)) => Err(row.corrupt("another task has this id")),
         }
     }
-}
-
-/// The attributes of a Task in progress.
-pub(super) fn running(
-    shard: u8,
-    id: ObjectId,
-    run: &Run,
-) -> [(&'static str, aws_sdk_dynamodb::types::AttributeValue); 6] {
-    [
-        ("lane", text(IndexLane::Running.partition(shard))),
-        ("laneKey", text(timed(run.lease_expires, id))),
-        ("attempt", text(run.attempt.as_str())),
-        ("runner", text(run.runner.as_str())),
-        ("started", time(run.started)),
-        ("lease", time(run.lease_expires)),
-    ]
 }
 
 /// Whether the row belongs to this Task, whatever happened to it since.

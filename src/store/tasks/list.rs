@@ -13,7 +13,7 @@ use crate::{
 
 use super::row;
 
-/// The most Tasks to collect from the lanes. If there are more, the list goes by days or by the Function's index.
+/// The most Tasks to collect from the lanes and the register of runs. If there are more, the list goes by days or by the Function's index.
 const GATHERED: usize = 5_000;
 
 impl Tasks {
@@ -40,7 +40,8 @@ impl Tasks {
         page(&listed, &plan, query, now).await
     }
 
-    /// The ids of the Tasks in these states, ascending, collected from their lanes. `None` if there are too many.
+    /// The ids of the Tasks in these states, ascending, collected from their lanes and the register of runs.
+    /// `None` if there are too many.
     async fn gather(&self, statuses: &[TaskStatus]) -> Result<Option<Vec<ObjectId>>, StoreError> {
         let own: Vec<_> = self.own_lanes().await?.into_iter().map(QueueLane::Own).collect();
         let mut lanes = Vec::new();
@@ -53,10 +54,14 @@ impl Tasks {
         }
         let limit = GATHERED + 1;
         let rows = try_join_all(lanes.iter().map(|lane| self.lane_rows(lane, None, Some(limit)))).await?;
-        if rows.iter().map(Vec::len).sum::<usize>() >= limit {
+        let mut ids = rows.iter().flatten().map(row::id).collect::<Result<Vec<_>, _>>()?;
+        // After the lanes: a Task that is claimed meanwhile is registered before it leaves its lane.
+        if statuses.contains(&TaskStatus::InProgress) {
+            ids.extend(self.registered().await?);
+        }
+        if ids.len() >= limit {
             return Ok(None);
         }
-        let mut ids = rows.iter().flatten().map(row::id).collect::<Result<Vec<_>, _>>()?;
         ids.sort();
         // A Task that moved while the lanes were read may be in two of them.
         ids.dedup();

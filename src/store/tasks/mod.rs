@@ -5,6 +5,7 @@
 
 mod create;
 pub(super) mod data;
+mod in_progress;
 mod list;
 mod outcome;
 pub(crate) mod queue;
@@ -23,7 +24,7 @@ use tasklane_ports::Clock;
 use data::DataRows;
 
 use super::{
-    QueueLane, ReadyKey, Run, StoreError, calls::CallTokens, days::Days, list::Budgets, own_lanes::OwnLanes,
+    QueueLane, ReadyKey, Run, Runs, StoreError, calls::CallTokens, days::Days, list::Budgets, own_lanes::OwnLanes,
     row::number, table::Table,
 };
 
@@ -33,6 +34,7 @@ pub struct Tasks {
     pub(super) days: Days,
     pub(super) data: DataRows,
     pub(super) own_lanes: OwnLanes,
+    pub(super) runs: Runs,
     pub(super) calls: CallTokens,
     pub(super) budgets: Budgets,
     pub(super) retention: Option<Duration>,

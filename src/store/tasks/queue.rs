@@ -4,7 +4,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tasklane_model::{Lane, TaskStatus, Timestamp};
 
 use crate::{
-    Candidate, QueueLane, ReadyKey, Run, StoreError, TaskRecord, Tasks,
+    Candidate, QueueLane, ReadyKey, Run, RunsIn, StoreError, TaskRecord, Tasks,
     change::{Change, Condition},
     error::failed,
     lanes::IndexLane,
@@ -12,7 +12,7 @@ use crate::{
     table::{Partition, Written, small},
 };
 
-use super::{create::running, row};
+use super::row;
 
 /// How many partitions of the index are read at once, of each lane and of all lanes: each read may need its own
 /// connection, and file descriptors are limited. There may be as many lanes as Functions, each with as many parts as
@@ -43,7 +43,7 @@ impl Tasks {
         rows.iter().map(|row| candidate(lane, row)).collect()
     }
 
-    /// `new → inProgress`, by `run`. `None` if another runner has it, or it has left this lane.
+    /// `new → inProgress`, by `run`, which is registered before. `None` if another runner has it, or it has left this lane.
     pub async fn claim(
         &self,
         candidate: &Candidate,
@@ -56,9 +56,13 @@ impl Tasks {
             .set("statusChanged", time(now))
             .set("updated", time(now))
             .when(in_lane(&IndexLane::Ready(&candidate.lane), shard));
-        for (name, value) in running(shard, candidate.id, run) {
+        for (name, value) in self.in_progress(shard, candidate.id, run) {
             change = change.set(name, value);
         }
+        change = match self.runs.kept_in() {
+            RunsIn::Lane => change,
+            RunsIn::Register => change.remove("lane").remove("laneKey"),
+        };
         match self.table.update("claim the task", &partition, &candidate.id.to_string(), change).await? {
             Written::Done(Some(row)) => Ok(Some(row::read(&self.data.attach_to_claimed(row).await?)?)),
             Written::Refused(Some(row)) if row::attempt(&row)?.as_ref() == Some(&run.attempt) => {

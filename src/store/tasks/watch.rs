@@ -1,10 +1,10 @@
-//! The ticker's queries: Tasks that become due, runs with an expired lease, failures with an unpublished event.
+//! The ticker's queries: Tasks that become due, failures with an unpublished event.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tasklane_model::{ObjectId, Priority, TaskStatus, Timestamp};
 
 use crate::{
-    QueueLane, ReadyKey, RunnerId, StoreError, TaskRecord, Tasks,
+    QueueLane, ReadyKey, StoreError, TaskRecord, Tasks,
     change::{Change, Condition},
     lanes::{IndexLane, time_key, time_of},
     row::{EXPIRES, Row, text},
@@ -43,31 +43,6 @@ impl Tasks {
     pub async fn earliest_waiting(&self) -> Result<Option<Timestamp>, StoreError> {
         let rows = self.lane_rows(&IndexLane::Waiting, None, Some(1)).await?;
         rows.first().map(lane_time).transpose()
-    }
-
-    /// At most `limit` Tasks in progress with an expired lease, oldest first; without data that has a row of its own.
-    pub async fn expired_runs(&self, now: Timestamp, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
-        let rows = self.lane_rows(&IndexLane::Running, Some(&first_after(now)), Some(limit)).await?;
-        let mut records = self.records_of(&rows).await?;
-        let lease = |record: &TaskRecord| record.run.as_ref().map(|run| run.lease_expires);
-        // The index lags behind the rows, so check the rows.
-        records.retain(|record| {
-            record.task.status == TaskStatus::InProgress && lease(record).is_some_and(|lease| lease <= now)
-        });
-        records.sort_by_key(|record| (lease(record), record.task.id));
-        Ok(records)
-    }
-
-    /// The Tasks in progress of one runner, by id; without data that has a row of its own.
-    pub async fn runs_of(&self, runner: &RunnerId) -> Result<Vec<TaskRecord>, StoreError> {
-        let mut rows = self.lane_rows(&IndexLane::Running, None, None).await?;
-        rows.retain(|row| row.optional_text("runner").ok().flatten() == Some(runner.as_str()));
-        let mut records = self.records_of(&rows).await?;
-        records.retain(|record| {
-            record.task.status == TaskStatus::InProgress && record.run.as_ref().is_some_and(|run| run.runner == *runner)
-        });
-        records.sort_by_key(|record| record.task.id);
-        Ok(records)
     }
 
     /// At most `limit` failed Tasks with an unacknowledged event, oldest first; without data that has a row of its own.
@@ -118,7 +93,7 @@ impl Tasks {
         })
     }
 
-    async fn records_of(&self, rows: &[Row]) -> Result<Vec<TaskRecord>, StoreError> {
+    pub(super) async fn records_of(&self, rows: &[Row]) -> Result<Vec<TaskRecord>, StoreError> {
         self.rows_of(rows).await?.iter().map(row::read_as_it_is).collect()
     }
 
@@ -130,7 +105,7 @@ impl Tasks {
 }
 
 /// A key that sorts after all keys of this time and before all later ones.
-fn first_after(now: Timestamp) -> String {
+pub(super) fn first_after(now: Timestamp) -> String {
     format!("{}/", time_key(now))
 }
 

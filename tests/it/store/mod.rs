@@ -10,6 +10,7 @@ mod queue;
 mod races;
 mod records;
 mod retention;
+mod runs;
 mod shards;
 mod shifts;
 mod slots;

@@ -115,6 +115,8 @@ impl HttpConnector for Connector {
         let (wire, below) = (self.wire.clone(), self.below.clone());
         HttpConnectorFuture::new(async move {
             let lost = wire.note(&operation);
+            // As a network does, it lets other calls begin before this one is answered.
+            tokio::task::yield_now().await;
             let mut response = below.call(request).await?;
             if writes {
                 let units = consumed(&mut response).await;
