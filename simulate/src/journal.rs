@@ -78,6 +78,8 @@ pub struct Claim {
 /// A claim that was sent, whether or not it succeeded.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// When it was sent, in milliseconds since the start.
+    pub at: i64,
     /// The sender.
     pub by: LifeId,
     /// The Task.

@@ -304,7 +304,8 @@ impl Way {
             && sets_status(body, "inProgress")
         {
             let heads = self.life.heads.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            self.life.world.journal().asked.push(Asked { by: self.life.id, task, heads });
+            let at = self.life.world.elapsed();
+            self.life.world.journal().asked.push(Asked { at, by: self.life.id, task, heads });
         }
     }
 

@@ -13,7 +13,9 @@ use tracing::{Instrument, info_span, warn};
 use super::{
     Ended, FunctionDirectory, Runner, Slot, Slots, end_in_register,
     look::{Chosen, Lacking, Look, Search},
-    new_run, tell_of,
+    new_run,
+    taken::Taken,
+    tell_of,
 };
 
 /// How many Tasks are made ready at once.
@@ -35,6 +37,7 @@ pub struct Dispatcher {
     functions: Arc<FunctionDirectory>,
     runner: Runner,
     running: TaskTracker,
+    taken: Arc<Taken>,
     most_runs: usize,
 }
 
@@ -82,7 +85,8 @@ impl Dispatcher {
     /// Claims for the holder of `slots`.
     pub fn new(store: Store, ports: Ports, slots: Arc<Slots>, functions: Arc<FunctionDirectory>) -> Self {
         let runner = Runner::new(store.clone(), ports.clone());
-        Self { store, ports, slots, functions, runner, running: TaskTracker::new(), most_runs: usize::MAX }
+        let taken = Arc::new(Taken::new(Arc::clone(&ports.clock)));
+        Self { store, ports, slots, functions, runner, running: TaskTracker::new(), taken, most_runs: usize::MAX }
     }
 
     /// Has at most this many runs in progress at once, however many slots are free: what one process can hold, and what is
@@ -169,14 +173,14 @@ impl Dispatcher {
         if self.room() == 0 {
             return Ok(Claimed::NoRoom);
         }
-        let mut search = Search::begin(&self.store, &self.functions).await?;
+        let mut search = Search::begin(&self.store, &self.functions, &self.taken).await?;
         loop {
             let heads = search.heads().await?;
             if heads.is_empty() {
                 return Ok(Claimed::Nothing);
             }
             let Look { chosen, held, moved, lacking } =
-                Look::at(&heads, self.room(), &self.store, &self.functions, &self.slots).await?;
+                Look::at(&heads, self.room(), &self.store, &self.functions, &self.slots, &self.taken).await?;
             search.leave_out(&held);
             let lacking = lacking.filter(|_| chosen.is_empty());
             let claims = self.claim_chosen(chosen, slot_freed).await?;
@@ -234,7 +238,9 @@ impl Dispatcher {
     async fn claim(&self, chosen: Chosen<'_>, start: Start, slot_freed: &Arc<Notify>) -> Result<Claim, StoreError> {
         let Start { run, registered } = start;
         // After an error, the Task may be claimed nevertheless: it stays in the register.
-        let Some(record) = self.store.tasks.claim(chosen.head(), &run, run.started).await? else {
+        let claimed = self.store.tasks.claim(chosen.head(), &run, run.started).await?;
+        self.taken.add(chosen.head());
+        let Some(record) = claimed else {
             registered.end();
             return Ok(Claim::Lost);
         };

@@ -26,6 +26,7 @@ mod retry;
 mod run;
 mod shift;
 mod slots;
+mod taken;
 mod tenure;
 mod ticker;
 

@@ -5,19 +5,19 @@ use std::{collections::HashMap, sync::Arc};
 use tasklane_model::{Function, FunctionName, Lane};
 use tasklane_store::{Candidate, QueueLane, SlotScope, Store, StoreError};
 
-use super::{Acquired, FunctionDirectory, Slot, Slots};
+use super::{Acquired, FunctionDirectory, Slot, Slots, taken::Taken};
 
 /// How many heads are read at once: other dispatchers may take some of them, or their Function may be at its own limit.
 const HEADS: usize = 16;
 
-/// How often heads are read again if other dispatchers claimed all of them. The index lags behind the rows, so the same
-/// heads may reappear for a moment.
+/// How often heads are read again if other dispatchers claimed all of them.
 const LOST_ROUNDS: usize = 3;
 
 /// One search for Tasks, and the lanes that remain to be searched.
 pub(super) struct Search<'a> {
     store: &'a Store,
     functions: &'a FunctionDirectory,
+    taken: &'a Taken,
     lanes: Vec<QueueLane>,
     /// The lanes at the beginning; `None` after it has checked for newer ones.
     first_lanes: Option<Vec<QueueLane>>,
@@ -65,16 +65,33 @@ impl<'a> Chosen<'a> {
 
 impl<'a> Search<'a> {
     /// Starts a search in all known lanes.
-    pub(super) async fn begin(store: &'a Store, functions: &'a FunctionDirectory) -> Result<Self, StoreError> {
+    pub(super) async fn begin(
+        store: &'a Store,
+        functions: &'a FunctionDirectory,
+        taken: &'a Taken,
+    ) -> Result<Self, StoreError> {
         let lanes = functions.lanes().await?;
-        Ok(Self { store, functions, first_lanes: Some(lanes.clone()), lanes, lost: 0 })
+        Ok(Self { store, functions, taken, first_lanes: Some(lanes.clone()), lanes, lost: 0 })
     }
 
-    /// The best due Tasks of its lanes. Empty if there are none in any lane.
+    /// The best due Tasks of its lanes, without those that are known to be gone. Empty if there are none in any lane.
     pub(super) async fn heads(&mut self) -> Result<Vec<Candidate>, StoreError> {
-        let heads = self.store.tasks.heads(&self.lanes, HEADS).await?;
+        let heads = self.heads_of_lanes().await?;
         if heads.is_empty() && self.turn_to_new_lanes().await? {
-            return self.store.tasks.heads(&self.lanes, HEADS).await;
+            return self.heads_of_lanes().await;
+        }
+        Ok(heads)
+    }
+
+    async fn heads_of_lanes(&self) -> Result<Vec<Candidate>, StoreError> {
+        let mut heads = self.store.tasks.heads(&self.lanes, HEADS).await?;
+        let all = heads.len();
+        heads.retain(|head| !self.taken.contains(head));
+        if heads.is_empty() && all == HEADS {
+            // The index shows nothing but what is gone: look behind it.
+            heads = self.store.tasks.heads(&self.lanes, HEADS + self.taken.len()).await?;
+            heads.retain(|head| !self.taken.contains(head));
+            heads.truncate(HEADS);
         }
         Ok(heads)
     }
@@ -109,6 +126,7 @@ impl<'a> Look<'a> {
         store: &Store,
         functions: &FunctionDirectory,
         slots: &Slots,
+        taken: &Taken,
     ) -> Result<Self, StoreError> {
         let mut look = Self::default();
         let mut read: HashMap<&FunctionName, Option<Arc<Function>>> = HashMap::new();
@@ -131,6 +149,7 @@ impl<'a> Look<'a> {
                 // It was queued before its Function got its own lane. In the shared lane it would block other
                 // Functions' Tasks.
                 look.moved |= store.tasks.move_to_own_lane(head).await?;
+                taken.add(head);
                 continue;
             }
             if !function.enabled {

@@ -262,7 +262,7 @@ impl Table {
 
     /// The pauses between attempts of a conflicting call. They are random: calls that collided once would collide again
     /// if all of them waited equally long.
-    pub(super) fn pauses(&self) -> impl Iterator<Item = Duration> {
+    fn pauses(&self) -> impl Iterator<Item = Duration> {
         Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).spread_by(|| self.calls.spread()).take(TRIES - 1)
     }
 

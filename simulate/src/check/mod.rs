@@ -93,6 +93,7 @@ pub async fn at_the_end(world: &Arc<World>, store: &Store) {
     runs::each_once_and_for_a_reason(world);
     runs::in_time(world);
     order::priorities(world);
+    order::asked_once(world);
     schedules::occurrences(world);
     zombies::explained(world);
     zombies::started_in_time(world);

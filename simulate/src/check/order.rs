@@ -6,6 +6,29 @@ use tasklane_model::ObjectId;
 
 use crate::{journal::Asked, row::TaskRow, world::World};
 
+/// How long a dispatcher knows that a Task has left the queue.
+const REMEMBERED: i64 = 2000;
+
+/// No dispatcher tries again to claim a Task of which it has just learned that it has left the queue, however much the
+/// index lags.
+pub fn asked_once(world: &World) {
+    let mut again = Vec::new();
+    {
+        let journal = world.journal();
+        for (index, asked) in journal.asked.iter().enumerate() {
+            let earlier = journal.asked[..index].iter().rev().take_while(|earlier| asked.at - earlier.at < REMEMBERED);
+            let mut same = earlier.filter(|earlier| (earlier.by, earlier.task) == (asked.by, asked.task));
+            // It learned nothing from a call that failed, or whose response was lost or late.
+            if same.any(|earlier| !journal.troubled(asked.by, earlier.at, asked.at)) {
+                again.push(asked.task);
+            }
+        }
+    }
+    for task in again {
+        world.violated([task], "a dispatcher tried again to claim a task that had left the queue");
+    }
+}
+
 /// No claim skips a better Task that its dispatcher must have seen and that nothing held back. Checked for Tasks of the
 /// first Function, which is never limited, disabled or deleted. The claims of one look are sent in order, the best Task
 /// first.

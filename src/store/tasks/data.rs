@@ -4,9 +4,10 @@
 //! rewrites the Task's row, and DynamoDB charges for the whole row. The data is written once, before the Task, and
 //! never changes; a Task and its retries share it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use tasklane_model::{ObjectId, Task, Timestamp};
+use tasklane_runtime::backoff::Backoff;
 use tracing::warn;
 
 use crate::{
@@ -23,6 +24,12 @@ pub(crate) const OWN_ROW_FROM: usize = 4 << 10;
 
 /// The first format with separate rows for data.
 pub(super) const FORMAT: u32 = 2;
+
+/// How often the data of a claimed Task is read in total.
+const TRIES: usize = 6;
+/// The first pause between these attempts.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 
 /// How much longer data is kept than the last of its Tasks, because TTL deletes rows in any order.
 const KEPT_AFTER: i64 = 24 * 60 * 60;
@@ -110,7 +117,8 @@ impl DataRows {
     /// Adds the data to the row of a claimed Task. This is retried a few times, because an error would leave the Task
     /// claimed but not started.
     pub(super) async fn attach_to_claimed(&self, row: Row) -> Result<Row, StoreError> {
-        let mut pauses = self.table.pauses();
+        // Nobody else reads this data now, so the pauses need not be random.
+        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).take(TRIES - 1);
         loop {
             let error = match self.attach(row.clone()).await {
                 Ok(row) => return Ok(row),

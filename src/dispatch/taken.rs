@@ -1,0 +1,90 @@
+//! Remembers which Tasks have left the queue.
+//!
+//! The index that the queue is read from lags behind the rows, so it goes on showing Tasks that this or another dispatcher
+//! has claimed. Each attempt to claim such a Task would need a slot, and would cost a write that is refused.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tasklane_model::{ObjectId, Timestamp};
+use tasklane_ports::Clock;
+use tasklane_runtime::lock::Lock;
+use tasklane_store::{Candidate, QueueLane};
+
+/// How long a Task is remembered. An index rarely lags more than this; if it does, the claim is refused.
+const REMEMBERED: Duration = Duration::from_secs(2);
+
+/// The Tasks that have left their lanes a moment ago.
+pub(super) struct Taken {
+    clock: Arc<dyn Clock>,
+    /// With the lane that each one left, because it may be in another one now.
+    tasks: Lock<HashMap<ObjectId, (QueueLane, Timestamp)>>,
+}
+
+impl Taken {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, tasks: Lock::default() }
+    }
+
+    /// Notes that this Task is no longer in its lane.
+    pub(super) fn add(&self, candidate: &Candidate) {
+        let now = self.clock.now();
+        let mut tasks = self.tasks.lock();
+        tasks.retain(|_, (_, since)| is_recent(*since, now));
+        tasks.insert(candidate.id, (candidate.lane.clone(), now));
+    }
+
+    /// Whether this Task is known to have left its lane.
+    pub(super) fn contains(&self, candidate: &Candidate) -> bool {
+        let now = self.clock.now();
+        let tasks = self.tasks.lock();
+        tasks.get(&candidate.id).is_some_and(|(lane, since)| *lane == candidate.lane && is_recent(*since, now))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.tasks.lock().len()
+    }
+}
+
+/// Whatever is noted in the future is not: the clock was set back.
+fn is_recent(since: Timestamp, now: Timestamp) -> bool {
+    since <= now && now.since(since) < REMEMBERED
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tasklane_model::{FunctionName, Priority};
+    use tasklane_ports::PortFuture;
+    use tasklane_store::ReadyKey;
+
+    use super::*;
+
+    struct Hand(Mutex<Timestamp>);
+
+    impl Clock for Hand {
+        fn now(&self) -> Timestamp {
+            *self.0.lock().unwrap()
+        }
+
+        fn sleep<'a>(&'a self, _: Duration) -> PortFuture<'a, ()> {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    #[test]
+    fn a_task_is_forgotten_after_a_moment_and_is_known_only_in_the_lane_that_it_left() {
+        let clock = Arc::new(Hand(Mutex::new(Timestamp::EPOCH)));
+        let taken = Taken::new(clock.clone());
+        let (id, function) = (ObjectId::new(Timestamp::EPOCH, 1), FunctionName::parse("f").unwrap());
+        let key = ReadyKey::new(Priority::new(0).unwrap(), Timestamp::EPOCH, id);
+        let shared = Candidate { id, function: function.clone(), lane: QueueLane::Shared, key };
+        let own = Candidate { lane: QueueLane::Own(function), ..shared.clone() };
+        taken.add(&shared);
+        assert!(taken.contains(&shared) && !taken.contains(&own));
+        *clock.0.lock().unwrap() = Timestamp::EPOCH.saturating_add(REMEMBERED);
+        assert!(!taken.contains(&shared));
+        taken.add(&own);
+        assert_eq!(taken.len(), 1);
+    }
+}
