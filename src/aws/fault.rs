@@ -7,7 +7,7 @@ use aws_sdk_lambda::{
     error::{ProvideErrorMetadata, SdkError},
     operation::RequestId,
 };
-use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::{dns::ResolveDnsError, result::ConnectorError};
 use tasklane_model::with_causes;
 use tasklane_ports::PortError;
 
@@ -31,6 +31,8 @@ pub(crate) struct Fault {
 pub(crate) enum Reach {
     /// It was never sent: there were no credentials, or the request was invalid.
     NotSent,
+    /// It was never sent, because there was no connection: the name could not be resolved, or nobody answered there.
+    NotConnected,
     /// It may have been carried out: the connection broke, or the response was missing or malformed.
     Unknown,
     /// The service answered with an error.
@@ -54,6 +56,7 @@ where
         let reach = match &error {
             SdkError::ConstructionFailure(_) => Reach::NotSent,
             SdkError::ServiceError(_) => Reach::Answered,
+            SdkError::DispatchFailure(_) if was_not_connected(&error) => Reach::NotConnected,
             // The enum is non-exhaustive. An unknown error may have come after the call was carried out.
             _ => Reach::Unknown,
         };
@@ -67,6 +70,14 @@ where
         };
         Self { reach, code, message, status, request_id }
     }
+}
+
+/// Whether the request was not sent because no connection could be made.
+fn was_not_connected(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source()).any(|cause| {
+        let connector = cause.downcast_ref::<hyper_util::client::legacy::Error>();
+        connector.is_some_and(hyper_util::client::legacy::Error::is_connect) || cause.is::<ResolveDnsError>()
+    })
 }
 
 /// Why there was no answer. The SDK's own words for it ("dispatch failure") say little, and its `Debug` quotes the request.

@@ -1,6 +1,11 @@
 //! The HTTP clients for AWS: name resolution and trusted certificates.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
 
 use aws_smithy_http_client::{
     Connector,
@@ -15,7 +20,9 @@ use aws_smithy_runtime_api::client::{
     orchestrator::HttpRequest,
     runtime_components::RuntimeComponents,
 };
-use tasklane_runtime::on_demand::OnDemand;
+use tasklane_model::Timestamp;
+use tasklane_ports::Clock;
+use tasklane_runtime::{lock::Lock, on_demand::OnDemand};
 
 /// The roots of Amazon Trust Services, valid until 2037 and later.
 /// <https://www.amazontrust.com/repository/>
@@ -31,6 +38,67 @@ pub fn shared() -> SharedHttpClient {
         .tls_context(roots.context())
         .build_with_resolver(Resolver);
     SharedHttpClient::new(Unprepared(client))
+}
+
+/// How long a connection to Lambda may be idle and be used again. Lambda freezes a handler between two invocations,
+/// and meanwhile a connection can break without a sign: the next request is lost with it, and nobody knows whether the
+/// Function ran.
+const LONGEST_IDLE: Duration = Duration::from_secs(5);
+
+/// The client for Lambda. Requests that run Functions cannot be repeated, so it uses no connection that has been idle
+/// for long.
+pub fn for_invocations(clock: Arc<dyn Clock>) -> SharedHttpClient {
+    // The SDK and OpenSSL read the same variables themselves.
+    #[allow(clippy::disallowed_methods)]
+    let roots = Roots::of_environment(|name| std::env::var(name).ok());
+    let make = move || {
+        aws_smithy_http_client::Builder::new()
+            .pool_idle_timeout(LONGEST_IDLE)
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(roots.context())
+            .build_with_resolver(Resolver)
+    };
+    SharedHttpClient::new(Unprepared(SharedHttpClient::new(Fresh::new(clock, make))))
+}
+
+/// A client that starts anew, without connections, after it has not been used for [`LONGEST_IDLE`]. The time-out of the
+/// pool alone is not enough: its clock may stand still while the process is frozen.
+struct Fresh {
+    clock: Arc<dyn Clock>,
+    make: Box<dyn Fn() -> SharedHttpClient + Send + Sync>,
+    /// The client, and when it was last used.
+    current: Lock<Option<(SharedHttpClient, Timestamp)>>,
+}
+
+impl Fresh {
+    fn new(clock: Arc<dyn Clock>, make: impl Fn() -> SharedHttpClient + Send + Sync + 'static) -> Self {
+        Self { clock, make: Box::new(make), current: Lock::default() }
+    }
+
+    fn client(&self) -> SharedHttpClient {
+        let now = self.clock.now();
+        let mut current = self.current.lock();
+        // A use in the future: the clock was set back.
+        let is_fresh = |used: Timestamp| used <= now && now.since(used) < LONGEST_IDLE;
+        let client = match current.take() {
+            Some((client, used)) if is_fresh(used) => client,
+            Some(_) | None => (self.make)(),
+        };
+        *current = Some((client.clone(), now));
+        client
+    }
+}
+
+impl fmt::Debug for Fresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fresh")
+    }
+}
+
+impl HttpClient for Fresh {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        self.client().http_connector(settings, components)
+    }
 }
 
 /// The connector for other servers: presigned URLs, OIDC issuers, the gateway. It trusts the machine's root

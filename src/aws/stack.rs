@@ -63,8 +63,9 @@ impl Stack {
             code_bucket: settings.code_bucket.clone(),
         };
         let downloads = http_client::downloads();
+        let of_lambda = sdk.to_builder().http_client(http_client::for_invocations(Arc::clone(&clock))).build();
         let ports = Ports {
-            lambda: Arc::new(AwsLambda::new(sdk, downloads.clone(), lambda, Arc::clone(&clock))),
+            lambda: Arc::new(AwsLambda::new(&of_lambda, downloads.clone(), lambda, Arc::clone(&clock))),
             wakeups: Arc::new(SqsWakeups::new(sdk, &settings.wakeup_queue_url)),
             events: Arc::new(EventBridgeEvents::new(sdk, &settings.event_bus)),
             logs: Arc::new(CloudWatchLogs::new(sdk, &settings.prefix, Arc::clone(&clock))),

@@ -9,6 +9,7 @@ use aws_sdk_lambda::{
 };
 use bytes::Bytes;
 use tasklane_ports::{FunctionError, Invocation, InvokeError, InvokeRequest, Outcome};
+use tasklane_runtime::backoff::Backoff;
 
 use super::AwsLambda;
 use crate::fault::{Fault, Reach};
@@ -21,6 +22,30 @@ const MAX_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 /// limit does not include, plus the network.
 const SLACK: Duration = Duration::from_secs(20);
 
+/// How long a run waits for a Function that Lambda is still preparing, or for a connection to Lambda. Until then its code
+/// has certainly not run, so the request may be sent again.
+const TIME_TO_BECOME_READY: Duration = Duration::from_secs(10);
+/// The first pause between these attempts.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The errors of a Function that Lambda cannot start yet: it was idle for weeks and is being prepared again, or it
+/// needs a network interface, an address or a file system. None of its code has run.
+/// <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors>,
+/// <https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html>
+const NOT_READY: &[&str] = &[
+    "CodeArtifactUserPendingException",
+    "EC2UnexpectedException",
+    "EFSMountConnectivityException",
+    "EFSMountTimeoutException",
+    "ENILimitReachedException",
+    "ResourceConflictException",
+    "ResourceNotReadyException",
+    "SnapStartNotReadyException",
+    "SnapStartTimeoutException",
+    "SubnetIPAddressLimitReachedException",
+];
+
 impl AwsLambda {
     pub(super) async fn run(&self, request: InvokeRequest<'_>) -> Result<Invocation, InvokeError> {
         if request.payload.len() > MAX_PAYLOAD_BYTES {
@@ -32,20 +57,32 @@ impl AwsLambda {
                 ),
             });
         }
-        let answer = self
+        let until = self.clock.now().saturating_add(TIME_TO_BECOME_READY);
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        loop {
+            let fault = match self.invoke_once(&request).await {
+                Ok(answer) => return Ok(invocation(answer)),
+                Err(fault) if is_not_ready(&fault) => fault,
+                Err(fault) => return Err(not_run(fault)),
+            };
+            let pause = backoff.pause();
+            if self.clock.now().saturating_add(pause) >= until {
+                return Err(InvokeError::Throttled(fault.to_string()));
+            }
+            self.clock.sleep(pause).await;
+        }
+    }
+
+    async fn invoke_once(&self, request: &InvokeRequest<'_>) -> Result<InvokeOutput, Fault> {
+        let call = self
             .lambda
             .invoke()
             .function_name(self.lambda_name(request.function))
             .qualifier(&request.deployment.version)
             .payload(Blob::new(request.payload.to_vec()))
             .customize()
-            .config_override(once_and_within(request.time_limit.as_duration() + SLACK))
-            .send()
-            .await;
-        match answer.map_err(Fault::from) {
-            Ok(answer) => Ok(invocation(answer)),
-            Err(fault) => Err(not_run(fault)),
-        }
+            .config_override(once_and_within(request.time_limit.as_duration() + SLACK));
+        call.send().await.map_err(Fault::from)
     }
 }
 
@@ -101,8 +138,18 @@ fn without_run<'a>(message: &'a str, request_id: &str) -> &'a str {
     }
 }
 
+/// Whether the Function has certainly not run and may be able to in a moment.
+fn is_not_ready(fault: &Fault) -> bool {
+    match fault.reach {
+        Reach::NotConnected => true,
+        Reach::Answered => NOT_READY.contains(&fault.code.as_str()),
+        Reach::NotSent | Reach::Unknown => false,
+    }
+}
+
 fn not_run(fault: Fault) -> InvokeError {
     match fault.reach {
+        Reach::NotConnected => InvokeError::Throttled(fault.to_string()),
         Reach::NotSent => InvokeError::Refused { name: "NotSent".to_owned(), message: fault.message },
         Reach::Unknown => InvokeError::OutcomeUnknown(fault.to_string()),
         Reach::Answered => match (fault.code.as_str(), fault.status) {
@@ -119,5 +166,7 @@ fn not_run(fault: Fault) -> InvokeError {
     }
 }
 
+#[cfg(test)]
+mod connection_tests;
 #[cfg(test)]
 mod tests;

@@ -110,7 +110,6 @@ async fn a_refusal_keeps_its_name_from_lambda() {
     for (status, name) in [
         (404, "ResourceNotFoundException"),
         (413, "RequestTooLargeException"),
-        (409, "ResourceConflictException"),
         (502, "KMSDisabledException"),
         (403, "AccessDeniedException"),
     ] {
@@ -119,6 +118,23 @@ async fn a_refusal_keeps_its_name_from_lambda() {
             Err(InvokeError::Refused { name: given, message }) => {
                 assert_eq!((given.as_str(), message.as_str()), (name, "because"))
             }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+/// Lambda prepares a Function again that was idle for weeks. Its first run fails until then.
+#[tokio::test]
+async fn a_function_that_is_not_ready_is_run_as_soon_as_it_is() {
+    for name in NOT_READY {
+        let refused = || Reply::error(502, name, "it is being prepared");
+        let wire = ReplayClient::replaying([refused(), refused(), answer(None, "1")]);
+        assert!(run(&wire, "{}").await.is_ok(), "{name}");
+        assert_eq!(wire.asked().len(), 3);
+        // The clock of this test jumps to the end of each pause.
+        let wire = ReplayClient::replaying(std::iter::repeat_with(refused).take(8));
+        match run(&wire, "{}").await {
+            Err(InvokeError::Throttled(why)) => assert!(why.contains(name), "{why}"),
             other => panic!("{name}: {other:?}"),
         }
     }
