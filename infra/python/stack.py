@@ -1,6 +1,7 @@
 """Deploys template.yaml into an emulator of AWS, inspects it, and removes it again.
 
     stack.py deploy NAME FOLDER PARAMETER=VALUE …   deploys FOLDER/{api,dispatcher,ticker}.zip; prints the outputs as JSON
+    stack.py fail NAME FOLDER PARAMETER=VALUE …     the same where the name of the event bus is taken; prints what is left
     stack.py delete NAME                            deletes the stack, and the bucket that its handlers came through
     stack.py left PREFIX                            prints what exists with this prefix, as JSON
     stack.py ask SERVICE OPERATION JSON             calls one operation of an AWS API and prints its answer as JSON
@@ -23,8 +24,44 @@ HANDLERS = ("api", "dispatcher", "ticker")
 PATIENCE = 120
 
 
+# What outlives the stack.
+KEPT = "TasksTable, CredentialsTable, FunctionsTable, SchedulesTable, ControlTable, ApiRequestsTable, SecretsKey"
+
+
 def deploy(name, folder, *parameters):
-    s3, cloudformation = boto3.client("s3"), boto3.client("cloudformation")
+    stack = create(name, uploaded(name, folder), parameters)
+    if stack["StackStatus"] != "CREATE_COMPLETE":
+        events = boto3.client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
+        failed = [
+            f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
+            for event in events
+            if "FAILED" in event["ResourceStatus"]
+        ]
+        sys.exit(f"{stack['StackStatus']}\n" + "\n".join(failed))
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def fail(name, folder, *parameters):
+    prefix = dict(text.split("=", 1) for text in parameters)["Prefix"]
+    template = uploaded(name, folder)
+    bus = "  EventBus:\n    Type: AWS::Events::EventBus\n"
+    assert bus in template, "template.yaml has no event bus"
+    # The bus is made after everything that outlives the stack, so that all of it exists when the deployment fails.
+    template = template.replace(bus, f"{bus}    DependsOn: [{KEPT}]\n")
+    events = boto3.client("events")
+    events.create_event_bus(Name=prefix)
+    stack = create(name, template, parameters)
+    events.delete_event_bus(Name=prefix)
+    if stack["StackStatus"] != "ROLLBACK_COMPLETE":
+        sys.exit(f"{stack['StackStatus']}: {stack.get('StackStatusReason')}")
+    kept = left(prefix)
+    delete(name)
+    return {"tables": kept["tables"], "keys": kept["keys"]}
+
+
+def uploaded(name, folder):
+    """The template, with the handlers in a bucket."""
+    s3 = boto3.client("s3")
     bucket = artifacts(name)
     region = os.environ["AWS_REGION"]
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
@@ -34,6 +71,12 @@ def deploy(name, folder, *parameters):
         local = f"CodeUri: functions/{handler}\n"
         assert local in template, f"template.yaml has no line '{local.strip()}'"
         template = template.replace(local, f"CodeUri: s3://{bucket}/{handler}.zip\n")
+    return template
+
+
+def create(name, template, parameters):
+    """The stack once it is stable."""
+    cloudformation = boto3.client("cloudformation")
     cloudformation.create_stack(
         StackName=name,
         TemplateBody=template,
@@ -42,16 +85,7 @@ def deploy(name, folder, *parameters):
             {"ParameterKey": key, "ParameterValue": value} for key, value in (text.split("=", 1) for text in parameters)
         ],
     )
-    stack = settled(cloudformation, name)
-    if stack["StackStatus"] != "CREATE_COMPLETE":
-        events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
-        failed = [
-            f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
-            for event in events
-            if "FAILED" in event["ResourceStatus"]
-        ]
-        sys.exit(f"{stack['StackStatus']}\n" + "\n".join(failed))
-    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    return settled(cloudformation, name)
 
 
 def delete(name):
@@ -124,5 +158,5 @@ def ask(service, operation, arguments):
 
 
 if __name__ == "__main__":
-    command = {"deploy": deploy, "delete": delete, "left": left, "ask": ask}[sys.argv[1]]
+    command = {"deploy": deploy, "fail": fail, "delete": delete, "left": left, "ask": ask}[sys.argv[1]]
     print(json.dumps(command(*sys.argv[2:]), default=str))

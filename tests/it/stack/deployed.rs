@@ -59,7 +59,7 @@ impl Answer {
 }
 
 impl<'a> Deployed<'a> {
-    /// Deploys the handlers in `zips`.
+    /// Deploys the handlers in `zips`, after a first deployment that fails and leaves nothing.
     pub fn deploy(emulator: &'a Emulator, zips: &Path) -> Self {
         // A random one in a shared emulator, which may already have a stack with this name.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is set").as_micros();
@@ -67,6 +67,8 @@ impl<'a> Deployed<'a> {
         let name = format!("stack-{prefix}");
         let parameters = [format!("Prefix={prefix}"), format!("TaskConcurrency={TASK_CONCURRENCY}")];
         let zips = zips.to_str().expect("a path");
+        let left = stack_py(emulator, ["fail", &name, zips, &parameters[0], &parameters[1]]);
+        assert_eq!(left, serde_json::json!({ "tables": [], "keys": [] }), "left by a first deployment that failed");
         let outputs = stack_py(emulator, ["deploy", &name, zips, &parameters[0], &parameters[1]]);
         let url: reqwest::Url = outputs["Url"].as_str().expect("an output").parse().expect("a URL");
         let host = url.host_str().expect("a host");
