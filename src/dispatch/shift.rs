@@ -116,6 +116,7 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn begin(dispatcher: &'a Dispatcher, slots: &'a Slots, ports: &'a Ports, shift: Shift) -> Self {
         let now = ports.clock.now();
+        slots.forget_full();
         let tenure = Tenure::new(now, shift.ends, shift.longest_drain);
         Self {
             dispatcher,
@@ -183,6 +184,7 @@ impl<'a> Work<'a> {
             Claimed::Full if !holds_runs && self.looked_twice => Rest::Over(End::NoSlot),
             Claimed::Full if !holds_runs => {
                 self.looked_twice = true;
+                self.slots.forget_full();
                 Rest::Pause(SECOND_LOOK)
             }
             Claimed::Nothing | Claimed::Full => {

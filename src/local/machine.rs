@@ -10,7 +10,7 @@ use tasklane_auth::{
 use tasklane_dispatch::{SlotLimits, SlotPolicy, Ticker};
 use tasklane_ports::{Ids, PortError, Ports, SystemChance, SystemClock};
 use tasklane_service::{AnonymousConcurrency, Core, Limits, Service, Settings};
-use tasklane_store::{RunnerId, Store, StoreConfig, StoreError};
+use tasklane_store::{Division, RunnerId, Store, StoreConfig, StoreError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -166,7 +166,7 @@ impl Machine {
 
 async fn open_store(config: &MachineConfig) -> Result<Store, MachineError> {
     let client = privately(|| database::open(&config.data_dir.join("database.sqlite")))?;
-    let tables = StoreConfig { retention: config.retention, ..StoreConfig::new(&config.prefix) };
+    let tables = StoreConfig { retention: config.retention, slots: Division::NONE, ..StoreConfig::new(&config.prefix) };
     let store = Store::new(client, tables, Arc::new(SystemClock));
     store.create_tables().await?;
     Ok(store)

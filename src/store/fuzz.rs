@@ -42,6 +42,7 @@ pub fn rows(data: &[u8]) {
             credentials::read(&row).map(|read| assert!(!hidden || !format!("{read:?}").contains(SECRET))).err()
         }
         "slots" => holders::read::<slots::Held>(&row).err(),
+        "slot-part" => slots::PartRow::read(&row).err(),
         "shifts" => holders::read::<shifts::LongShift>(&row).err(),
         "day" => days::read_day(&row).map(|read| read.partitions().count()).err(),
         _ => None,

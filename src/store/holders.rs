@@ -12,6 +12,7 @@ use super::{
     change::Condition,
     row::{NewRow, Row, json, number},
     table::{Table, Written},
+    transaction::Transacted,
 };
 
 /// How often a write that loses races is attempted in total. The winner of each race is finished, so this is roughly
@@ -47,7 +48,7 @@ impl Holders {
         action: &'static str,
         pk: &str,
     ) -> Result<HolderRow<T>, StoreError> {
-        match self.control.get(action, pk, ONE).await? {
+        match self.read_row(action, pk).await? {
             None => Ok(HolderRow { holders: BTreeMap::new(), revision: 0 }),
             Some(row) => read(&row),
         }
@@ -62,42 +63,94 @@ impl Holders {
         holder: &RunnerId,
         mut change: impl FnMut(&mut ByHolder<T>) -> R,
     ) -> Result<R, StoreError> {
-        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).spread_by(shares_of(holder)).take(TRIES - 1);
+        let mut race = self.race(action, holder);
         loop {
             let HolderRow { mut holders, revision } = self.read(action, pk).await?;
             let own = holders.get(holder.as_str()).cloned();
             let result = change(&mut holders);
-            if holders.get(holder.as_str()) == own.as_ref() {
+            let same = holders.get(holder.as_str()) == own.as_ref();
+            if same || self.write(action, new_row(pk, &holders, revision), revision).await? {
                 return Ok(result);
             }
-            if self.write(action, pk, &holders, revision).await? {
-                return Ok(result);
-            }
-            // Lost the race, or the response to our own write was lost: the next read shows which, and `change` is
-            // idempotent.
-            let Some(pause) = pauses.next() else { return Err(StoreError::Throttled { action }) };
-            self.clock.sleep(pause).await;
+            race.wait_after_loss().await?;
         }
     }
 
-    async fn write<T: Serialize>(
+    /// The attempts of this holder to read and change rows.
+    pub(super) fn race(&self, action: &'static str, holder: &RunnerId) -> Race<impl Iterator<Item = Duration> + use<>> {
+        let pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).spread_by(shares_of(holder)).take(TRIES - 1);
+        Race { action, pauses, clock: Arc::clone(&self.clock) }
+    }
+
+    /// Writes a row if it has not been written since this revision was read.
+    pub(super) async fn write(&self, action: &'static str, row: NewRow, revision: u64) -> Result<bool, StoreError> {
+        match self.control.put(action, row, unchanged(revision)).await {
+            Ok(Written::Done(_)) => Ok(true),
+            Ok(Written::Refused(_)) | Err(StoreError::Contended { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes several rows together, each if it has not been written since its revision was read.
+    pub(super) async fn write_together(
         &self,
         action: &'static str,
-        pk: &str,
-        holders: &ByHolder<T>,
-        revision: u64,
+        rows: impl IntoIterator<Item = (NewRow, u64)>,
     ) -> Result<bool, StoreError> {
-        let mut row = NewRow::new(pk, ONE);
-        row.set("holders", json(holders));
-        row.set("revision", number(revision + 1));
-        let unchanged = match revision {
-            0 => Condition::absent(),
-            _ => Condition::new("#revision = :read").with("read", number(revision)),
-        };
-        match self.control.put(action, row, unchanged).await? {
-            Written::Done(_) => Ok(true),
-            Written::Refused(_) => Ok(false),
+        let parts = rows.into_iter().map(|(row, revision)| self.control.to_put_when(action, row, unchanged(revision)));
+        match self.control.transact(action, parts.collect::<Result<_, _>>()?).await {
+            Ok(Transacted::Done) => Ok(true),
+            Ok(Transacted::Refused(_)) | Err(StoreError::Contended { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
+    }
+
+    /// Reads the rows with these partition keys that exist.
+    pub(super) async fn read_rows(
+        &self,
+        action: &'static str,
+        pks: impl Iterator<Item = String>,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.control.get_all(action, pks.map(|pk| (pk, ONE.to_owned()))).await
+    }
+
+    /// Reads one row.
+    pub(super) async fn read_row(&self, action: &'static str, pk: &str) -> Result<Option<Row>, StoreError> {
+        self.control.get(action, pk, ONE).await
+    }
+}
+
+/// Attempts to read and change rows, of which one has to win.
+pub(super) struct Race<P> {
+    action: &'static str,
+    pauses: P,
+    clock: Arc<dyn Clock>,
+}
+
+impl<P: Iterator<Item = Duration>> Race<P> {
+    /// Waits until the next attempt. An error if there were too many.
+    ///
+    /// The race was lost, or the response to our own write was lost: the next read shows which, and attempts are
+    /// idempotent.
+    pub(super) async fn wait_after_loss(&mut self) -> Result<(), StoreError> {
+        let Some(pause) = self.pauses.next() else { return Err(StoreError::Throttled { action: self.action }) };
+        self.clock.sleep(pause).await;
+        Ok(())
+    }
+}
+
+/// A row with these holders that replaces the one of that revision.
+pub(super) fn new_row<T: Serialize>(pk: &str, holders: &ByHolder<T>, revision: u64) -> NewRow {
+    let mut row = NewRow::new(pk, ONE);
+    row.set("holders", json(holders));
+    row.set("revision", number(revision + 1));
+    row
+}
+
+fn unchanged(revision: u64) -> Condition {
+    match revision {
+        0 => Condition::absent(),
+        _ => Condition::new("#revision = :read").with("read", number(revision)),
     }
 }
 
@@ -107,7 +160,7 @@ pub(super) fn read<T: DeserializeOwned>(row: &Row) -> Result<HolderRow<T>, Store
 
 /// Factors for a pause that differ between holders, so that holders that collided once do not collide again. They
 /// depend only on the holder's name, so that a simulated history can be repeated.
-fn shares_of(holder: &RunnerId) -> impl FnMut() -> f64 {
+fn shares_of(holder: &RunnerId) -> impl FnMut() -> f64 + use<> {
     let mut state = holder.as_str().bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     move || {
         // A linear congruential generator: its high bits are random enough for this.

@@ -54,7 +54,7 @@ pub use run::{AttemptToken, Run, RunnerId};
 pub use runs::{RegisteredRun, Runs, RunsIn};
 pub use schedules::Schedules;
 pub use shifts::Shifts;
-pub use slots::{Leased, SlotLedger, SlotScope};
+pub use slots::{Division, Leased, SlotLedger, SlotPart, SlotScope};
 pub use tasks::{CancelOutcome, Candidate, DataPlace, NextTask, Promoted, TaskRecord, Tasks};
 
 use calls::CallTokens;
@@ -97,6 +97,8 @@ pub struct StoreConfig {
     /// Into how many partitions each day and each lane is divided, 1–64. Each takes about 300 Tasks a second on AWS.
     /// A change holds for the days that follow.
     pub shards: u8,
+    /// How the slots of scopes with a high limit are divided into rows.
+    pub slots: Division,
     /// How long finished Tasks and API Requests are kept; `None`: for ever.
     pub retention: Option<Duration>,
     /// Where the runs in progress are recorded.
@@ -113,6 +115,7 @@ impl StoreConfig {
         Self {
             table_prefix: table_prefix.into(),
             shards: 1,
+            slots: Division::FOR_MANY,
             retention: None,
             runs_in: RunsIn::Lane,
             query_budget: Duration::from_secs(5),
@@ -165,7 +168,7 @@ impl Store {
             },
             credentials: Credentials { table: table("credentials") },
             runs,
-            slots: SlotLedger(holders.clone()),
+            slots: SlotLedger { rows: holders.clone(), division: config.slots },
             shifts: Shifts(holders),
             nonces: Nonces { control, calls, clock },
         }

@@ -55,12 +55,23 @@ impl Table {
 
     /// A part that adds a row which must not exist.
     pub(super) fn to_put_new(&self, action: &'static str, row: NewRow) -> Result<TransactWriteItem, StoreError> {
-        let when = Condition::absent().into_expressions();
+        self.to_put_when(action, row, Condition::absent())
+    }
+
+    /// A part that adds or replaces a row if it meets the condition.
+    pub(super) fn to_put_when(
+        &self,
+        action: &'static str,
+        row: NewRow,
+        condition: Condition,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let when = condition.into_expressions();
         let put = Put::builder()
             .table_name(&**self.name())
             .set_item(Some(row.into_attributes()))
             .condition_expression(when.condition)
             .set_expression_attribute_names(some_map(&when.names))
+            .set_expression_attribute_values(some_map(&when.values))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .build()
             .map_err(|error| StoreError::unavailable(action, error))?;

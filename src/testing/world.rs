@@ -13,7 +13,7 @@ use tasklane_model::{
 };
 use tasklane_ports::{Clock, Ids, LogLine, LogPage, Logs, PortError, PortFuture, Ports, RunLogQuery, SystemChance};
 use tasklane_service::{Core, FunctionOptions, Limits, NewFunction, Service, Settings};
-use tasklane_store::{RunnerId, Store, StoreConfig};
+use tasklane_store::{Division, RunnerId, Store, StoreConfig};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -52,10 +52,15 @@ pub struct World {
 impl World {
     /// A service at rest that may run this many queued Tasks and as many direct executions at once, on 2026-01-31 at noon.
     pub async fn at_rest(task_concurrency: u16) -> Self {
+        Self::divided(task_concurrency, Division::FOR_MANY).await
+    }
+
+    /// The same, with slots that are divided like this.
+    pub async fn divided(task_concurrency: u16, slots: Division) -> Self {
         let noon: Timestamp = "2026-01-31T12:00:00Z".parse().expect("a moment");
         let clock = Arc::new(TestClock::at(noon));
         let client = database::memory_with_clock(clock.clone());
-        let store = Store::new(client, StoreConfig::new("test"), clock.clone());
+        let store = Store::new(client, StoreConfig { slots, ..StoreConfig::new("test") }, clock.clone());
         store.create_tables().await.expect("tables in memory");
         Self::on(store, clock, task_concurrency, "runner")
     }

@@ -6,9 +6,14 @@
 //! Each process leases slots from a ledger in the store, in which the sum of all leases never exceeds the limit, and
 //! assigns the leased slots to its runs. If a process dies, its slots become free when its lease ends. A lease never
 //! ends before the last run that was started on it must have ended.
+//!
+//! A scope with a high limit is divided into parts, each with a row of its own in the ledger. A process begins where it
+//! found a slot last. If that part and the next one are full, it looks at all of them once, and then remembers for a
+//! moment that the scope is full.
 
 mod counts;
 mod lease;
+mod search;
 
 use std::{
     sync::{
@@ -20,12 +25,13 @@ use std::{
 
 use tasklane_model::{ConcurrencyLimit, Function, TimeLimit, Timestamp};
 use tasklane_ports::Clock;
-use tasklane_store::{RunnerId, SlotLedger, SlotScope, StoreError};
+use tasklane_store::{RunnerId, SlotLedger, SlotPart, SlotScope, StoreError};
 use tracing::warn;
 
 use counts::{Count, Counts};
 pub use lease::SlotPolicy;
 use lease::{Lease, plan_lease};
+use search::Searches;
 
 /// How much longer than its time limit a run may hold its slot: time to start it, stop it and record its outcome.
 pub(super) const RUN_GRACE: Duration = Duration::from_secs(30);
@@ -34,6 +40,12 @@ pub(super) const RUN_GRACE: Duration = Duration::from_secs(30);
 /// the limit. On Lambda a process is frozen between requests and cannot return slots on demand, so others have to wait
 /// until its lease ends. Keeping a slot saves two requests to the ledger per run.
 const KEPT_PART: u32 = 4;
+
+/// How many parts of a scope are tried one after the other, before all of them are read at once.
+const TRIED_FIRST: u16 = 2;
+
+/// How many of the parts that had a free slot when all were read are tried. Others may take the slots meanwhile.
+const TRIED_THEN: usize = 8;
 
 /// Which of the idle leased slots to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +72,7 @@ pub struct Slots {
     policy: SlotPolicy,
     limits: SlotLimits,
     counts: Arc<Counts>,
+    searches: Searches,
     /// Whether a dispatcher of this process may have been refused a slot and is waiting for one.
     wanted: AtomicBool,
     /// Held during a request to the ledger: two concurrent ones would each ask for what the other was just granted.
@@ -75,7 +88,7 @@ pub enum Acquired {
 
 /// The right to run one Task, returned when dropped.
 pub struct Slot {
-    scopes: Vec<SlotScope>,
+    parts: Vec<SlotPart>,
     counts: Arc<Counts>,
 }
 
@@ -89,6 +102,7 @@ impl Slots {
         limits: SlotLimits,
     ) -> Self {
         Self {
+            searches: Searches::of(&holder),
             ledger,
             holder,
             clock,
@@ -153,18 +167,26 @@ impl Slots {
         }
     }
 
-    /// A dispatcher that was refused a slot found all of them held. So one may be waiting if all were held until now.
+    /// Forgets which scopes were full: a wake-up says that a slot may have been returned.
+    pub(super) fn forget_full(&self) {
+        self.searches.forget_full();
+    }
+
+    /// A dispatcher that was refused a slot found all of them held, and so all of each part. So one may be waiting if all
+    /// slots of the part were held until now.
     async fn settle(&self, idle: Idle) -> Result<bool, StoreError> {
         let _turn = self.leasing.lock().await;
         // Withheld first, so that no slot is handed out while it is being returned. If the ledger does not answer, it
         // records more slots for this process than are in use.
         let given_back = self.counts.withhold_idle(|count| idle == Idle::All || count.scarce);
         let mut awaited = false;
-        for (scope, count) in given_back {
+        for (part, count) in given_back {
             let in_use = count.used..=count.used;
-            let left =
-                self.ledger.lease(&scope, &self.holder, in_use, u16::MAX, count.expires, self.clock.now()).await?;
-            awaited |= dispatchers_wait_for(&scope) && left.before >= u32::from(count.limit);
+            let now = self.clock.now();
+            let left = self.ledger.lease(&part, &self.holder, in_use, count.limit, count.expires, now).await?;
+            awaited |= dispatchers_wait_for(part.scope()) && left.was_full;
+            // What is free now is free to this process, too.
+            self.searches.forget_full();
         }
         Ok(awaited)
     }
@@ -176,8 +198,8 @@ impl Slots {
         time_limit: TimeLimit,
     ) -> Result<Acquired, StoreError> {
         let until = |now: Timestamp| now.saturating_add(time_limit.as_duration() + RUN_GRACE);
-        if self.counts.take(&scope, limit, until(self.clock.now())) {
-            return Ok(Acquired::Granted(self.slot(scope)));
+        if let Some(part) = self.counts.take(&scope, limit, until(self.clock.now())) {
+            return Ok(Acquired::Granted(self.slot(part)));
         }
         // Set before the second attempt, so that a run that returns its slot after that sees it.
         if dispatchers_wait_for(&scope) {
@@ -185,21 +207,74 @@ impl Slots {
         }
         let _turn = self.leasing.lock().await;
         let now = self.clock.now();
-        let taken = self.counts.take(&scope, limit, until(now)) || self.lease(&scope, limit, until(now), now).await?;
-        Ok(if taken { Acquired::Granted(self.slot(scope)) } else { Acquired::Full(scope) })
+        let taken = match self.counts.take(&scope, limit, until(now)) {
+            Some(part) => Some(part),
+            None => self.lease(&scope, limit, until(now), now).await?,
+        };
+        Ok(taken.map_or_else(|| Acquired::Full(scope), |part| Acquired::Granted(self.slot(part))))
     }
 
-    /// Leases one more slot, at least until `until`, and takes it. `false` if all slots are in use.
-    async fn lease(&self, scope: &SlotScope, limit: u16, until: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+    /// Leases one more slot, at least until `until`, and takes it. `None` if all slots are in use.
+    async fn lease(
+        &self,
+        scope: &SlotScope,
+        limit: u16,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<SlotPart>, StoreError> {
+        let (used, idle) = self.counts.of(scope);
+        if used >= limit {
+            return Ok(None);
+        }
+        let parts = self.ledger.parts(limit);
+        let first = idle.map_or_else(|| self.searches.next(scope), |part| part.index());
+        let was_full = parts > 1 && self.searches.was_full(scope, limit, now);
+        let tried = if was_full { 1 } else { TRIED_FIRST.min(parts).max(1) };
+        for index in (0..tried).map(|tried| first.wrapping_add(tried)) {
+            let part = self.ledger.part(scope, limit, index);
+            if self.lease_from(&part, limit, until, now).await? {
+                return Ok(Some(part));
+            }
+        }
+        if was_full {
+            self.searches.look_behind(scope, first);
+            return Ok(None);
+        }
+        if parts > tried {
+            let open = self.ledger.with_room(scope, limit, first, now).await?;
+            for part in open.into_iter().take(TRIED_THEN) {
+                if self.lease_from(&part, limit, until, now).await? {
+                    return Ok(Some(part));
+                }
+            }
+        }
+        if parts > 1 {
+            self.searches.note_full(scope, limit, now);
+        }
+        Ok(None)
+    }
+
+    /// Leases one more slot from this part and takes it. `false` if all of them are in use.
+    async fn lease_from(
+        &self,
+        part: &SlotPart,
+        limit: u16,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let plan = |held| plan_lease(self.policy, held, limit, until);
-        let Some(Lease { slots, expires }) = self.counts.plan(scope, plan) else { return Ok(false) };
-        let leased = self.ledger.lease(scope, &self.holder, slots, limit, expires, now).await?;
-        let scarce = leased.after.saturating_mul(KEPT_PART) > u32::from(limit);
-        Ok(self.counts.grant(scope, Count { leased: leased.slots, used: 0, limit, expires, scarce }))
+        let Some(Lease { slots, expires }) = self.counts.plan(part, plan) else { return Ok(false) };
+        let leased = self.ledger.lease(part, &self.holder, slots, limit, expires, now).await?;
+        let scarce = leased.held.saturating_mul(KEPT_PART) > u32::from(leased.of);
+        let taken = self.counts.grant(part, Count { leased: leased.slots, used: 0, limit, expires, scarce });
+        if taken && *part != SlotPart::main(part.scope().clone()) {
+            self.searches.found(part.scope(), part.index());
+        }
+        Ok(taken)
     }
 
-    fn slot(&self, scope: SlotScope) -> Slot {
-        Slot { scopes: vec![scope], counts: Arc::clone(&self.counts) }
+    fn slot(&self, part: SlotPart) -> Slot {
+        Slot { parts: vec![part], counts: Arc::clone(&self.counts) }
     }
 }
 
@@ -207,7 +282,7 @@ impl Slot {
     /// Combines two slots, which are then returned together.
     fn with(mut self, other: Option<Self>) -> Self {
         if let Some(mut other) = other {
-            self.scopes.append(&mut other.scopes);
+            self.parts.append(&mut other.parts);
         }
         self
     }
@@ -215,7 +290,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.counts.free(&self.scopes);
+        self.counts.free(&self.parts);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tasklane::{
     model::{Lane, TaskStatus},
-    store::{CancelOutcome, QueueLane, RunnerId, SlotScope, StoreError},
+    store::{CancelOutcome, QueueLane, RunnerId, SlotPart, SlotScope, StoreError},
 };
 
 use super::{World, again, boom, function, records};
@@ -200,7 +200,8 @@ async fn slots_are_taken_once_even_if_the_response_is_lost() {
     let (slots, now) = (&world.store.slots, world.now());
     let until = now.saturating_add(Duration::from_secs(60));
     world.wire.lose_answers("PutItem", 1);
-    assert_eq!(slots.lease(&SlotScope::Tasks, &RunnerId::new("a"), 0..=3, 5, until, now).await.unwrap().slots, 3);
+    let main = SlotPart::main(SlotScope::Tasks);
+    assert_eq!(slots.lease(&main, &RunnerId::new("a"), 0..=3, 5, until, now).await.unwrap().slots, 3);
     assert_eq!(slots.held(&SlotScope::Tasks, now).await.unwrap(), 3);
 }
 

@@ -1,7 +1,7 @@
 //! Rows of the first version stay readable, and rows of a version that is not known yet are refused and left alone.
 //!
 //! `tests/vectors/rows-v1.json` holds rows of every kind as the first version wrote them, in DynamoDB's JSON, and their
-//! meaning; `rows-v2.json` holds the additions of format 2: Tasks with large data. These rows never change. When the
+//! meaning; `rows-v2.json` holds what came with format 2: Tasks with large data, and slots in parts. These rows never change. When the
 //! form of a row has to change, raise `FORMAT` in `src/store/row.rs`, teach the readers all forms, and add
 //! `rows-v3.json`. (One exception: a placeholder for the hash of a Function's code was replaced by a real hash, because
 //! no service ever wrote anything else.)
@@ -17,7 +17,7 @@ use tasklane::{
         ApplicationId, ExecutionOptions, Function, Json, Lane, ObjectId, Priority, RetryPolicy, Task, TaskStatus,
         Timestamp, UserId,
     },
-    store::{AttemptToken, NextTask, QueueLane, Run, RunnerId, SlotScope, StoreError, TaskRecord},
+    store::{AttemptToken, NextTask, QueueLane, Run, RunnerId, SlotPart, SlotScope, StoreError, TaskRecord},
 };
 
 use super::{
@@ -82,6 +82,9 @@ async fn rows_of_format_2_are_read_whole_and_live_on() {
         assert!(claimed.task.data.is_some());
         assert!(world.store.tasks.complete(claimed.task.id, &run.attempt, None, world.now()).await.unwrap());
     }
+    let (slots, now) = (&world.store.slots, world.now());
+    let (part, until) = (slots.part(&SlotScope::Direct, 100, 0), now.saturating_add(Duration::from_secs(60)));
+    assert_eq!(slots.lease(&part, &RunnerId::new("r"), 0..=99, 100, until, now).await.unwrap().slots, 10);
 }
 
 /// The files have the rows exactly as this version writes them, so a changed form fails here.
@@ -135,7 +138,8 @@ async fn rows_of_a_later_version_are_refused_and_left_alone() {
     refused("a changed Function", functions.update(&a_function(&world, "f"), revision(&world).await).await);
     refused("Schedules", world.store.schedules.due(now.saturating_add(MONTH), 100).await);
     refused("credentials", world.store.credentials.list().await);
-    let held = world.store.slots.lease(&SlotScope::Tasks, &RunnerId::new("r"), 0..=1, 5, now, now).await;
+    let held =
+        world.store.slots.lease(&SlotPart::main(SlotScope::Tasks), &RunnerId::new("r"), 0..=1, 5, now, now).await;
     refused("slots", held);
     let found = world.store.credentials.by_consumer_key("consumer-ada").await.unwrap_err().to_string();
     assert!(found.contains("later version (format 3)"), "{found}");
@@ -244,7 +248,8 @@ async fn write(world: &World) {
     world.store.credentials.put(&credential(world, "ada")).await.unwrap();
     let until = now.saturating_add(Duration::from_secs(300));
     for scope in [SlotScope::Tasks, SlotScope::Function(function("f"))] {
-        let held = world.store.slots.lease(&scope, &RunnerId::new("runner"), 0..=2, 5, until, now).await;
+        let held =
+            world.store.slots.lease(&SlotPart::main(scope), &RunnerId::new("runner"), 0..=2, 5, until, now).await;
         assert_eq!(held.unwrap().slots, 2);
     }
     assert!(world.store.nonces.remember("consumer-ada", "nonce", now.as_secs(), until).await.unwrap());
@@ -269,6 +274,9 @@ async fn write_large(world: &World) {
     let retry = NextTask { task: &next, queue: Lane::Shared, data: retried.data };
     assert!(tasks.retry(retried.task.id, &run(2).attempt, &boom(), None, retry, now).await.unwrap());
     world.create(&large()).await;
+    let (slots, until) = (&world.store.slots, now.saturating_add(Duration::from_secs(300)));
+    let part = slots.part(&SlotScope::Direct, 100, 0);
+    assert_eq!(slots.lease(&part, &RunnerId::new("runner"), 0..=2, 100, until, now).await.unwrap().slots, 2);
 }
 
 // --- The meaning of rows ---------------------------------------------------------------------------------------------
@@ -314,7 +322,7 @@ async fn read(world: &World) -> Value {
     })
 }
 
-/// Each Task, and the place of its data.
+/// Each Task and the place of its data, and the slots that are held.
 async fn read_large(world: &World) -> Value {
     let mut tasks = Map::new();
     for row in rows_of(world).await["tasks"].as_array().unwrap() {
@@ -324,6 +332,8 @@ async fn read_large(world: &World) -> Value {
             tasks.insert(id, json!({ "data": format!("{:?}", record.data), "record": shown(record) }));
         }
     }
+    let held = world.store.slots.held(&SlotScope::Direct, world.now()).await.unwrap();
+    tasks.insert("directSlots".to_owned(), json!(held));
     Value::Object(tasks)
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tasklane::{
     model::{Json, ObjectId, TaskStatus},
-    store::{RegisteredRun, Run, RunsIn},
+    store::{RegisteredRun, Run, RunnerId, RunsIn, SlotScope},
 };
 
 use super::{World, again, boom};
@@ -94,6 +94,21 @@ async fn the_documented_write_units_match_those_of_dynamodb() {
         count(&format!("register {} runs", runs.len()), &other);
     }
 
+    for holders in [10, 1000] {
+        let world = World::new().await;
+        for holder in 0..holders {
+            assert_eq!(lease(&world, holder, 1).await, 1);
+            if holder == 0 {
+                count("lease the first slot of a part", &world);
+            }
+        }
+        world.wire.forget();
+        assert_eq!(lease(&world, holders - 1, 0).await, 0);
+        count(&format!("return a slot, with {holders} holders"), &world);
+        assert_eq!(lease(&world, holders - 1, 1).await, 1);
+        count(&format!("lease a slot, with {holders} holders"), &world);
+    }
+
     let documented = documented();
     for (what, units) in &counted {
         println!("| {what} | {units} |");
@@ -120,6 +135,14 @@ async fn claimed(world: &World) -> (ObjectId, Run) {
     register(world, &[(candidate.id, &run)]).await;
     world.store.tasks.claim(&candidate, &run, world.now()).await.unwrap().unwrap();
     (candidate.id, run)
+}
+
+/// Sets what a process holds under a limit of 1,000; one after the other starts at the next part.
+async fn lease(world: &World, holder: u16, slots: u16) -> u16 {
+    let (ledger, now) = (&world.store.slots, world.now());
+    let part = ledger.part(&SlotScope::Direct, 1000, holder);
+    let (holder, until) = (RunnerId::new(format!("aws-{holder:016x}")), now.saturating_add(Duration::from_secs(120)));
+    ledger.lease(&part, &holder, 0..=slots, 1000, until, now).await.unwrap().slots
 }
 
 /// The rows of the table under "Write units".

@@ -154,8 +154,8 @@ async fn a_look_that_finds_nothing_to_run_writes_nothing_into_the_ledger() {
     let shift = start(&world, shift_for(&world, []));
     world.when(tasks[0].id, |status| status == TaskStatus::InProgress).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let revision = world.store.slots.revision(&tasklane_store::SlotScope::Tasks).await.unwrap();
+    let revision = world.store.slots.revision(&tasklane_store::SlotScope::Tasks, world.now()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert_eq!(world.store.slots.revision(&tasklane_store::SlotScope::Tasks).await.unwrap(), revision);
+    assert_eq!(world.store.slots.revision(&tasklane_store::SlotScope::Tasks, world.now()).await.unwrap(), revision);
     shift.await.unwrap();
 }

@@ -5,14 +5,14 @@ use std::{
     time::Duration,
 };
 
-use tasklane_dispatch::{Acquired, Idle};
+use tasklane_dispatch::{Acquired, Idle, work_shift};
 use tasklane_model::{Caller, ErrorKind, Function, FunctionName, PermissionMode, TaskStatus, TimeLimit};
 use tasklane_ports::InvokeError;
 use tasklane_service::{FunctionChange, FunctionOptions};
-use tasklane_store::SlotScope;
+use tasklane_store::{Division, SlotScope};
 use tasklane_testing::{TestLambda, World};
 
-use super::limited;
+use super::{limited, shift_for};
 
 fn public() -> FunctionOptions {
     FunctionOptions { permission_mode: Some(PermissionMode::Public), ..FunctionOptions::default() }
@@ -200,4 +200,100 @@ async fn a_lowered_limit_holds_for_processes_that_leased_under_the_higher_one() 
     let first = world.slots.acquire_direct(&after).await.unwrap();
     assert!(matches!(first, Acquired::Granted(_)));
     assert!(!acquired(&other, &after).await, "two runs under a limit of one");
+}
+
+/// Each slot is a part of its own.
+const ONES: Division = Division { undivided: 0, slots_per_part: 1 };
+
+#[tokio::test(start_paused = true)]
+async fn the_last_free_slot_is_found_in_any_part() {
+    let world = World::divided(8, ONES).await;
+    world.function("hello", public()).await;
+    let hello = function(&world, "hello").await;
+    for name in ["a", "b", "c", "d"] {
+        let other = world.beside(8, name);
+        let mut used = Vec::new();
+        for _ in 0..7 {
+            used.push(world.slots.acquire_direct(&hello).await.unwrap());
+        }
+        let last = other.slots.acquire_direct(&hello).await.unwrap();
+        assert!(matches!(last, Acquired::Granted(_)), "{name} does not find the last slot");
+        let more = other.slots.acquire_direct(&hello).await.unwrap();
+        assert!(matches!(more, Acquired::Full(SlotScope::Direct)), "{name} gets one too many");
+        drop((used, last));
+        world.slots.give_back(Idle::All).await;
+        other.slots.give_back(Idle::All).await;
+        assert_eq!(held(&world).await, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_refused_looks_at_one_part_after_the_other_and_soon_at_all() {
+    let world = World::divided(8, ONES).await;
+    world.function("hello", public()).await;
+    let hello = function(&world, "hello").await;
+    let other = world.beside(8, "another");
+    let acquire = async || match other.slots.acquire_direct(&hello).await.unwrap() {
+        Acquired::Granted(slot) => Some(slot),
+        Acquired::Full(_) => None,
+    };
+    let give_one_back = async |used: &mut Vec<Acquired>| {
+        used.pop();
+        world.slots.give_back(Idle::All).await;
+    };
+    let mut used = Vec::new();
+    for _ in 0..8 {
+        used.push(world.slots.acquire_direct(&hello).await.unwrap());
+    }
+    assert!(acquire().await.is_none());
+    give_one_back(&mut used).await;
+    let mut found = Vec::new();
+    for _ in 0..8 {
+        if found.is_empty() {
+            found.extend(acquire().await);
+        }
+    }
+    assert_eq!(found.len(), 1, "no look of eight found the free slot");
+    assert!(acquire().await.is_none());
+    give_one_back(&mut used).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(acquire().await.is_some(), "the scope is not full any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_return_to_a_full_part_wakes_the_dispatcher_that_found_all_parts_full() {
+    let world = World::divided(2, ONES).await;
+    world.function("hello", public()).await;
+    let hello = function(&world, "hello").await;
+    let other = world.beside(2, "another");
+    let used = world.slots.acquire_queued(&hello).await.unwrap();
+    let last = world.slots.acquire_queued(&hello).await.unwrap();
+    assert!(matches!(other.slots.acquire_queued(&hello).await.unwrap(), Acquired::Full(SlotScope::Tasks)));
+    drop(last);
+    assert!(world.slots.give_back(Idle::Scarce).await, "another was refused this slot");
+    // A shift that begins takes nothing for full that was.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let freed = other.slots.acquire_queued(&hello).await.unwrap();
+    assert!(matches!(freed, Acquired::Granted(_)));
+    drop(used);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_woken_shift_finds_the_slot_that_it_was_woken_for() {
+    let world = World::divided(4, ONES).await;
+    world.function("hello", FunctionOptions::default()).await;
+    let hello = function(&world, "hello").await;
+    let other = world.beside(4, "another");
+    let mut used = Vec::new();
+    for _ in 0..4 {
+        used.push(other.slots.acquire_queued(&hello).await.unwrap());
+    }
+    let task = world.task("hello").await;
+    let shift = || shift_for(&world, []);
+    work_shift(&world.dispatcher, &world.slots, &world.ports, shift()).await.unwrap();
+    assert_eq!(world.get(task.id).await.status, TaskStatus::New, "no slot was free");
+    used.pop();
+    other.slots.give_back(Idle::All).await;
+    work_shift(&world.dispatcher, &world.slots, &world.ports, shift()).await.unwrap();
+    assert_eq!(world.get(task.id).await.status, TaskStatus::Complete);
 }
