@@ -28,6 +28,8 @@ pub use journal::Violation;
 pub use plan::Plan;
 pub use planted::Bug;
 
+use tasklane_store::Division;
+
 use load::Load;
 use planted::{NoBug, Seams};
 use process::Processes;
@@ -74,7 +76,7 @@ async fn simulate(plan: Plan, bug: Option<Bug>) -> Report {
     let world = World::new(plan, bug.map_or(&NoBug as &dyn Seams, Bug::seams));
     let clock: Arc<TrueClock> = Arc::new(TrueClock(Arc::clone(&world)));
     let database = tasklane_local::database::memory_connector(Some(clock.clone()));
-    let store = process::store_of(database.clone(), clock, &world.plan);
+    let store = process::store_of(database.clone(), clock, &world.plan, Division::NONE);
     if let Err(error) = store.create_tables().await {
         world.violated([], format!("the tables could not be created: {error}"));
     }

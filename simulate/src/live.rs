@@ -37,8 +37,14 @@ pub struct Delivery {
     pub task: Option<ObjectId>,
 }
 
-/// The slots of one holder in a scope: their number, and when their lease ends.
+/// The slots of one holder in a row of the ledger: their number, and when their lease ends.
 type Held = (u64, i64);
+
+/// The scope and the part that a row of the ledger is about; no part: it is the scope's main row.
+pub fn scope_and_part(pk: &str) -> Option<(&str, &str)> {
+    let row = pk.strip_prefix("slots:")?;
+    Some(row.split_once('#').unwrap_or((row, "")))
+}
 
 /// The free slots and the dispatchers at work.
 #[derive(Default)]
@@ -57,13 +63,15 @@ pub struct Live {
     pub all_drain: bool,
     /// The Tasks that were reported.
     pub reported: BTreeSet<ObjectId>,
-    ledger: BTreeMap<String, BTreeMap<String, Held>>,
+    /// By the scope, the part, and the holder.
+    ledger: BTreeMap<String, BTreeMap<(String, String), Held>>,
     last_full: BTreeMap<String, i64>,
 }
 
 impl Live {
-    /// Records a row of the ledger after a write.
-    pub fn saw_ledger(&mut self, scope: &str, holders: &str, limit: Option<u16>, now: i64, skew: i64) {
+    /// Records a row of the ledger after a write. The slots of a part are those that are held in its own row: a block that the
+    /// main row leases to it says nothing about how many are free.
+    pub fn saw_ledger(&mut self, (scope, part): (&str, &str), holders: &str, limit: Option<u16>, now: i64, skew: i64) {
         let holders: BTreeMap<String, Value> = serde_json::from_str(holders).unwrap_or_default();
         let held = |held: &Value| {
             let until = held["until"].as_str().and_then(|until| until.parse::<Timestamp>().ok());
@@ -71,7 +79,10 @@ impl Live {
         };
         // If it was full before or is full after the write, it was full at this moment.
         self.note_full(scope, limit, now, skew);
-        self.ledger.insert(scope.to_owned(), holders.iter().map(|(name, one)| (name.clone(), held(one))).collect());
+        let rows = self.ledger.entry(scope.to_owned()).or_default();
+        rows.retain(|(of, _), _| of != part);
+        let processes = holders.iter().filter(|(name, _)| !name.starts_with('#'));
+        rows.extend(processes.map(|(name, one)| ((part.to_owned(), name.clone()), held(one))));
         self.note_full(scope, limit, now, skew);
     }
 

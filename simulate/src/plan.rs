@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tasklane_store::Division;
+
 use crate::chance::Rng;
 
 /// The shape of the deployment.
@@ -40,6 +42,8 @@ pub struct Plan {
     pub index_hides: Duration,
     /// The number of partitions of each lane.
     pub shards: u8,
+    /// How each process divides scopes into parts. One that does not is like a version that knows nothing of parts.
+    pub divisions: Vec<Division>,
     /// The Functions. The first never changes.
     pub functions: Vec<FunctionPlan>,
     /// How long callers make calls.
@@ -150,6 +154,7 @@ impl Plan {
             skews,
             task_limit: rng.pick(&[1, 2, 2, 3, 5]),
             shards: rng.pick(&[1, 1, 1, 2]),
+            divisions: Vec::new(),
             functions,
             load: Duration::from_secs(rng.within(10..=90)),
             calls: rng.within(8..=32),
@@ -158,7 +163,13 @@ impl Plan {
         };
         let long = &mut Rng::new(seed ^ 0x6c6f_6e67_0073_6866);
         let plan = if shape == Shape::Cloud && long.odds(60) { plan.with_long_shifts(long) } else { plan };
-        Self { longest_drain: longest_drain(&plan.functions), ..plan }
+        let divisions = divisions(&plan, &mut Rng::new(seed ^ 0x7061_7274_7300_6469));
+        Self { longest_drain: longest_drain(&plan.functions), divisions, ..plan }
+    }
+
+    /// Whether any process divides scopes into parts.
+    pub fn has_parts(&self) -> bool {
+        self.divisions.iter().any(|division| *division != Division::NONE)
     }
 
     /// So much work that every dispatcher is busy until its time is up.
@@ -188,6 +199,16 @@ impl Plan {
     pub fn has_long_shifts(&self) -> bool {
         self.claims_for > self.longest_drain + self.longest_drain / 10
     }
+}
+
+/// Limits are small, so parts are: with the product's own division there would be none. In one cloud of five that has
+/// parts, some of the processes do not know them.
+fn divisions(plan: &Plan, rng: &mut Rng) -> Vec<Division> {
+    let parts = plan.shape == Shape::Cloud && rng.odds(650);
+    let divided = Division { undivided: rng.pick(&[0, 0, 1, 2]), slots_per_part: rng.pick(&[1, 1, 2, 2, 3]) };
+    let mixed = rng.odds(200);
+    let mut of_one = || if parts && !(mixed && rng.odds(500)) { divided } else { Division::NONE };
+    (0..plan.processes).map(|_| of_one()).collect()
 }
 
 /// A run, the grace of its lease, and the time to write its outcome. Callers set a time limit of 7 s.

@@ -11,7 +11,7 @@ use tasklane_dispatch::{Dispatcher, FunctionDirectory, Shift, SlotLimits, SlotPo
 use tasklane_local::{database, wakeups::LocalWakeups};
 use tasklane_ports::{Clock, Ids, Ports, Wakeup, Wakeups};
 use tasklane_service::{Core, Limits, Service, Settings};
-use tasklane_store::{RunnerId, RunsIn, Store, StoreConfig, StoreError};
+use tasklane_store::{Division, RunnerId, RunsIn, Store, StoreConfig, StoreError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -50,13 +50,13 @@ struct Tick {
 }
 
 /// The store, as a process with this clock uses it.
-pub fn store_of(client: SharedHttpClient, clock: Arc<dyn Clock>, plan: &Plan) -> Store {
+pub fn store_of(client: SharedHttpClient, clock: Arc<dyn Clock>, plan: &Plan, slots: Division) -> Store {
     let client = aws_sdk_dynamodb::Client::from_conf(database::client_config(client).build());
     let runs_in = match plan.shape {
         Shape::Machine => RunsIn::Lane,
         Shape::Cloud => RunsIn::Register,
     };
-    Store::new(client, StoreConfig { shards: plan.shards, runs_in, ..StoreConfig::new(PREFIX) }, clock)
+    Store::new(client, StoreConfig { shards: plan.shards, runs_in, slots, ..StoreConfig::new(PREFIX) }, clock)
 }
 
 impl Processes {
@@ -122,7 +122,8 @@ impl Processes {
 
     fn store(&self, life: &Arc<Life>) -> Store {
         let wire = Wire { database: self.database.clone(), life: Arc::clone(life) };
-        store_of(SharedHttpClient::new(wire), Arc::clone(life) as Arc<dyn Clock>, &self.world.plan)
+        let division = self.world.plan.divisions.get(life.id.process).copied().unwrap_or(Division::NONE);
+        store_of(SharedHttpClient::new(wire), Arc::clone(life) as Arc<dyn Clock>, &self.world.plan, division)
     }
 
     fn join(&self, life: &Arc<Life>, service: Service, tick: Option<Arc<Tick>>) {

@@ -9,9 +9,21 @@ pub fn sets_status(part: &Value, status: &str) -> bool {
     value(part, ":set_status") == Some(status)
 }
 
-/// Whether this writes the row of a scope of slots.
-pub fn writes_ledger(operation: &str, body: &Value) -> bool {
-    operation == "PutItem" && body["Item"]["holders"].is_object()
+/// Changes each row of the ledger of slots that this writes.
+pub fn each_ledger_row(operation: &str, body: &mut Value, mut with: impl FnMut(&mut Value)) {
+    each_part(operation, body, |part| {
+        if part["Item"]["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("slots:")) {
+            with(part);
+        }
+    });
+}
+
+/// Changes who holds what in a row of the ledger.
+pub fn rewrite_holders(part: &mut Value, rewrite: impl FnOnce(&mut serde_json::Map<String, Value>)) {
+    let holders = part["Item"]["holders"]["S"].as_str().unwrap_or_default();
+    let Ok(Value::Object(mut holders)) = serde_json::from_str(holders) else { return };
+    rewrite(&mut holders);
+    part["Item"]["holders"]["S"] = json!(Value::Object(holders).to_string());
 }
 
 /// Whether this writes or removes a page of the register of runs.

@@ -25,6 +25,7 @@ use crate::{
     check,
     journal::{Asked, FunctionState},
     life::Life,
+    live::scope_and_part,
     request::sets_status,
     row::PREFIX,
 };
@@ -250,6 +251,10 @@ impl Way {
                 let found: Value = serde_json::from_slice(&found.body).unwrap_or_default();
                 self.saw_task(&found["Item"]);
             }
+            let parts = body["TransactItems"].as_array().into_iter().flatten();
+            for item in parts.map(|part| &part["Put"]["Item"]).filter(|item| item["holders"].is_object()) {
+                self.saw_holders(item);
+            }
         } else if table == tables("tasks") && !is_task(body) {
             if operation == "PutItem" {
                 self.life.world.journal().saw_data(&body["Item"]);
@@ -282,17 +287,23 @@ impl Way {
         } else if let Some(page) = check::register::page_of(&body["Key"]).filter(|_| operation == "DeleteItem") {
             check::register::saw_page(&self.life.world, &page, None);
         } else if operation == "PutItem" && body["Item"]["holders"].is_object() {
-            let (scope, holders) = (&body["Item"]["pk"]["S"], &body["Item"]["holders"]["S"]);
-            let what = format!("{}: {}", scope.as_str().unwrap_or_default(), holders.as_str().unwrap_or_default());
-            let world = &self.life.world;
-            world.note(Some(self.life.id), None, what);
-            if scope == "shifts" {
-                return world.live().saw_shifts(holders.as_str().unwrap_or_default());
+            self.saw_holders(&body["Item"]);
+        }
+    }
+
+    /// Records a row of the ledger, or the register of long shifts.
+    fn saw_holders(&self, item: &Value) {
+        let (pk, holders) = (item["pk"]["S"].as_str().unwrap_or_default(), item["holders"]["S"].as_str());
+        let holders = holders.unwrap_or_default();
+        let world = &self.life.world;
+        let block = item["block"]["S"].as_str().map(|block| format!(" of {block}")).unwrap_or_default();
+        world.note(Some(self.life.id), None, format!("{pk}: {holders}{block}"));
+        match scope_and_part(pk) {
+            None => world.live().saw_shifts(holders),
+            Some(row) => {
+                let (limit, skew) = (check::limit_of(world, row.0), check::most_skew(world));
+                world.live().saw_ledger(row, holders, limit, world.elapsed(), skew);
             }
-            let scope = scope.as_str().unwrap_or_default().trim_start_matches("slots:");
-            let limit = check::limit_of(world, scope);
-            let (holders, skew) = (holders.as_str().unwrap_or_default(), check::most_skew(world));
-            world.live().saw_ledger(scope, holders, limit, world.elapsed(), skew);
         }
     }
 

@@ -80,10 +80,16 @@ fn own_limit(world: &World, run: &Run, in_flight: &[&Run]) {
             .filter(|other| other.function == run.function)
             .filter_map(|other| Some((*other, limit_of(other)?)))
             .collect();
-        let limit = counted.iter().map(|(_, limit)| usize::from(*limit)).max();
-        let over = limit_of(run).is_some() && limit.is_some_and(|limit| counted.len() > limit);
-        let tasks: Vec<_> = counted.iter().map(|(run, _)| run.task).collect();
-        (disabled, over.then_some((tasks, limit.unwrap_or(0))))
+        // Runs that began under a higher limit may exceed a lower one. But for each limit that was in force since this run
+        // may begin, those that began under that limit or a lower one never exceed it.
+        let own = limit_of(run);
+        let over = counted.iter().map(|(_, limit)| *limit).filter(|limit| own.is_some_and(|own| *limit >= own));
+        let over = over.filter_map(|limit| {
+            let under = counted.iter().filter(|(_, of)| *of <= limit).map(|(run, _)| run.task);
+            let under: Vec<_> = under.collect();
+            (under.len() > usize::from(limit)).then_some((under, limit))
+        });
+        (disabled, over.min_by_key(|(_, limit)| *limit))
     };
     if broken.0 {
         world.violated([run.task], format!("{} runs although it is disabled", run.function));

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::{plan::Shape, world::World};
 
+/// How long a process takes a scope for full whose parts it has all read.
+const FULL_FOR: i64 = 2000;
+
 /// Called when a direct execution that was requested at `asked` is refused. Its own limit must have been reached, or
 /// the Function's, whatever queued Tasks hold.
 pub fn refused(world: &World, function: &str, asked: i64) {
@@ -19,6 +22,7 @@ pub fn refused(world: &World, function: &str, asked: i64) {
         return;
     }
     let own = format!("function:{function}");
+    let asked = if world.plan.has_parts() { asked - FULL_FOR } else { asked };
     let limits = [("direct", limit_of(world, "direct")), (&*own, limit_of(world, &own))];
     let (now, skew) = (world.elapsed(), most_skew(world));
     let was_full = {

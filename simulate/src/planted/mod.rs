@@ -5,6 +5,8 @@
 //! method of [`Seams`].
 
 mod all_drain_at_once;
+mod block_outlives_its_lease;
+mod blocks_forgotten;
 mod cancel_without_condition;
 mod claim_without_condition;
 mod deaf_while_running;
@@ -12,10 +14,12 @@ mod disabled_function_runs;
 mod drains_only_at_its_end;
 mod event_marked_before_it_is_sent;
 mod failure_not_marked_for_publishing;
+mod free_parts_overlooked;
 mod goes_away_from_a_lagging_index;
 mod invocation_sent_again;
 mod lease_too_short;
 mod loops_detected;
+mod lowered_limit_unknown_to_parts;
 mod never_promoted;
 mod occurrence_twice;
 mod outcome_without_condition;
@@ -71,6 +75,10 @@ impl Bug {
         retry_with_data_of_its_own::BUG,
         run_not_registered::BUG,
         register_written_without_condition::BUG,
+        blocks_forgotten::BUG,
+        block_outlives_its_lease::BUG,
+        lowered_limit_unknown_to_parts::BUG,
+        free_parts_overlooked::BUG,
     ];
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::seams::{Bug, Seams};
-use crate::request::{drop_condition, writes_ledger};
+use crate::request::{drop_condition, each_ledger_row};
 
 pub const BUG: Bug = Bug::new("slots-taken-without-condition", &SlotsTakenWithoutCondition);
 
@@ -11,8 +11,6 @@ struct SlotsTakenWithoutCondition;
 
 impl Seams for SlotsTakenWithoutCondition {
     fn rewrite_request(&self, operation: &str, body: &mut Value, _: i64) {
-        if writes_ledger(operation, body) {
-            drop_condition(body);
-        }
+        each_ledger_row(operation, body, drop_condition);
     }
 }
