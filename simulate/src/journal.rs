@@ -143,6 +143,8 @@ pub struct Journal {
     pub executed: BTreeSet<ObjectId>,
     /// The schedules whose creation was acknowledged.
     pub schedules: Vec<tasklane_model::Schedule>,
+    /// When the schedules began to be deleted.
+    pub schedules_end: Option<i64>,
     /// The reasons that zombies may have.
     pub troubles: Vec<Trouble>,
     /// Broken promises, in the order in which they were noticed.

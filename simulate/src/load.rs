@@ -50,6 +50,7 @@ impl Load {
     /// Deletes the schedules, so that the work ends.
     pub async fn end(&self) {
         let schedules: Vec<ObjectId> = self.all_schedules();
+        self.world.journal().schedules_end = Some(self.world.elapsed());
         for id in schedules {
             self.insist("delete a schedule", async |service| match service.delete_schedule(id).await {
                 Err(error) if error.kind() == ErrorKind::ResourceUnknown => Ok(()),

@@ -95,6 +95,7 @@ pub async fn at_the_end(world: &Arc<World>, store: &Store) {
     order::priorities(world);
     order::asked_once(world);
     schedules::occurrences(world);
+    schedules::in_time(world);
     zombies::explained(world);
     zombies::started_in_time(world);
     slots::given_back(world, store).await;

@@ -32,6 +32,7 @@ mod retry_outside_its_transaction;
 mod retry_with_data_of_its_own;
 mod run_not_registered;
 mod schedule_drifts;
+mod schedule_left_behind;
 mod seams;
 mod shifts;
 mod slot_lease_too_short;
@@ -79,6 +80,7 @@ impl Bug {
         block_outlives_its_lease::BUG,
         lowered_limit_unknown_to_parts::BUG,
         free_parts_overlooked::BUG,
+        schedule_left_behind::BUG,
     ];
 }
 
