@@ -204,12 +204,12 @@ impl Processes {
 impl Tick {
     /// Does the same as `aws::work_minute`.
     async fn tick(&self) -> Result<(), StoreError> {
-        self.ticker.tick().await?;
+        let ticked = self.ticker.tick().await;
         let lanes = self.functions.lanes().await?;
         if !self.store.tasks.heads(&lanes, 1).await?.is_empty() {
             // If it fails, the next tick sends it.
             let _ = self.ports.wakeups.wake(Wakeup::NOW).await;
         }
-        Ok(())
+        ticked.map(|_| ()).map_err(|error| error.first)
     }
 }

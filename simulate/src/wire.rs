@@ -168,6 +168,7 @@ impl Way {
         let key = [
             &body["TableName"],
             &values[":partition"],
+            &values[":from"],
             &values[":below"],
             &body["Limit"],
             &body["ExclusiveStartKey"]["sk"],

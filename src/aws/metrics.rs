@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tasklane_dispatch::{ENDED_RUNS, Ticked};
+use tasklane_dispatch::{ENDED_RUNS, TickError, Ticked};
 use tasklane_model::Timestamp;
 use tasklane_ports::{Clock as _, SystemClock};
 use tracing::{Event, Subscriber};
@@ -42,8 +42,22 @@ impl Metric {
 }
 
 /// The metrics of a tick: what it found and did.
-pub fn of_tick(ticked: &Ticked, waiting: usize, oldest_due: Option<Timestamp>, now: Timestamp) -> Vec<Metric> {
-    let mut metrics = vec![Metric::seconds("OldestDueTask", oldest_due.map_or(Duration::ZERO, |due| now.since(due)))];
+///
+/// `OldestDueTask` is missing if a part of the tick failed. Its alarm rings when it is missing, so that somebody looks at
+/// the log.
+pub fn of_tick(
+    ticked: &Result<Ticked, TickError>,
+    waiting: usize,
+    oldest_due: Option<Timestamp>,
+    now: Timestamp,
+) -> Vec<Metric> {
+    let (ticked, mut metrics) = match ticked {
+        Ok(ticked) => {
+            let late = oldest_due.map_or(Duration::ZERO, |due| now.since(due));
+            (ticked, vec![Metric::seconds("OldestDueTask", late)])
+        }
+        Err(error) => (&error.ticked, Vec::new()),
+    };
     let counts = [
         ("QueueDepth", waiting),
         ("Zombies", ticked.zombies),

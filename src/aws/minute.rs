@@ -1,5 +1,6 @@
 //! The work of one invocation of the ticker, once a minute.
 
+use tasklane_dispatch::TickError;
 use tasklane_ports::{PortError, Wakeup};
 use tasklane_store::StoreError;
 
@@ -11,7 +12,10 @@ const MOST_COUNTED: usize = 1000;
 /// Why an invocation of the ticker failed. The next one makes up for it.
 #[derive(Debug, thiserror::Error)]
 pub enum MinuteError {
-    /// The tables could not be read or written.
+    /// A part of the tick failed; everything else was done.
+    #[error(transparent)]
+    Tick(#[from] TickError),
+    /// The tables could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// No dispatcher could be woken.
@@ -24,8 +28,11 @@ pub enum MinuteError {
 /// This makes up for lost wake-ups: while a Task is ready, each minute wakes one dispatcher. Tasks that are held back
 /// (those of a disabled Function) are ready, too, so this may wake a dispatcher for nothing. Once a minute, that costs
 /// little.
+///
+/// A tick in which something failed does all of this, too, because what failed (a Schedule that cannot be read) may fail
+/// each minute.
 pub async fn work_minute(stack: &Stack) -> Result<(), MinuteError> {
-    let ticked = stack.ticker().tick().await?;
+    let ticked = stack.ticker().tick().await;
     let lanes = stack.functions().lanes().await?;
     let ready = stack.store.tasks.heads(&lanes, MOST_COUNTED).await?;
     let now = stack.ports.clock.now();
@@ -34,5 +41,6 @@ pub async fn work_minute(stack: &Stack) -> Result<(), MinuteError> {
     if !ready.is_empty() {
         stack.ports.wakeups.wake(Wakeup::NOW).await?;
     }
+    ticked?;
     Ok(())
 }

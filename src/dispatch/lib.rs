@@ -13,7 +13,8 @@
 //! - `slots`: how many Tasks may run at once.
 //! - `run`: one run, from its invocation to its recorded outcome; `retry` and `ended` are about what follows, `events`
 //!   publishes failures.
-//! - `ticker`: everything that becomes due; `occurrences` turns those of Schedules into Tasks.
+//! - `ticker`: everything that becomes due, in parts that run at the same time; `occurrences` turns those of Schedules
+//!   into Tasks.
 //! - `functions`: Functions as the hot paths see them, a moment old.
 
 mod dispatcher;
@@ -40,4 +41,4 @@ pub use retry::delay_before_retry;
 pub use run::{Ended, Runner, end_in_register, new_run};
 pub use shift::{LONGEST_DRAIN, Shift, work_shift};
 pub use slots::{Acquired, Idle, Slot, SlotLimits, SlotPolicy, Slots};
-pub use ticker::{Ticked, Ticker};
+pub use ticker::{TICK_BUDGET, TickError, Ticked, Ticker};

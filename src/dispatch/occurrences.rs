@@ -1,6 +1,6 @@
 //! Creates Tasks for occurrences of Schedules.
 
-use tasklane_model::{Schedule, Task, TaskOrigin, Timestamp};
+use tasklane_model::{Function, Schedule, Task, TaskOrigin, Timestamp};
 use tasklane_ports::Ports;
 use tasklane_store::{Store, StoreError};
 use tracing::warn;
@@ -17,8 +17,19 @@ pub async fn materialise(
     schedule: &Schedule,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let next = schedule.occurrence_after(now);
     let function = functions.read(&schedule.function_name).await?;
+    create_occurrence(store, ports, function.as_deref(), schedule, now).await
+}
+
+/// Like [`materialise`], with the Function as the caller has just read it; `None` if there is none.
+pub(crate) async fn create_occurrence(
+    store: &Store,
+    ports: &Ports,
+    function: Option<&Function>,
+    schedule: &Schedule,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let next = schedule.occurrence_after(now);
     let Some(function) = function.filter(|function| function.enabled) else {
         // A Task of an unknown Function cannot be created (16). A disabled Function runs nothing, and Tasks that pile
         // up meanwhile would all start at once when it is enabled.

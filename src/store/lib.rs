@@ -52,7 +52,7 @@ pub use lanes::{QueueLane, ReadyKey};
 pub use nonces::Nonces;
 pub use run::{AttemptToken, Run, RunnerId};
 pub use runs::{RegisteredRun, Runs, RunsIn};
-pub use schedules::Schedules;
+pub use schedules::{DuePosition, DueSchedules, Schedules};
 pub use shifts::Shifts;
 pub use slots::{Division, Leased, SlotLedger, SlotPart, SlotScope};
 pub use tasks::{CancelOutcome, Candidate, DataPlace, NextTask, Promoted, TaskRecord, Tasks};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use tasklane_model::{Json, Lane, ObjectId, Page, Schedule, Task, Timestamp};
 use tasklane_ports::Clock;
 use tasklane_rql::Query;
@@ -23,6 +24,36 @@ use super::{
 const ALL: &str = "schedule";
 /// The partition of the index, in which they are ordered by their next occurrence.
 const BY_NEXT: &str = "next";
+
+/// A batch of Schedules whose next occurrence is due.
+#[derive(Debug, Default)]
+pub struct DueSchedules {
+    /// The Schedules, earliest first.
+    pub schedules: Vec<Schedule>,
+    /// Why others of the batch could not be read. They stay due.
+    pub unreadable: Vec<StoreError>,
+    /// Where the next batch begins; `None` after the last one.
+    pub next: Option<DuePosition>,
+}
+
+/// A position in the order in which Schedules become due.
+///
+/// A reader of all that is due continues here and does not read from the front again, because the front may consist of
+/// Schedules that cannot be handled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DuePosition(String);
+
+impl DuePosition {
+    /// The position of this Schedule.
+    pub fn of(schedule: &Schedule) -> Self {
+        Self(timed(schedule.next_timestamp, schedule.id))
+    }
+
+    /// Behind the row with this key. A longer key is greater, and all keys of rows are equally long.
+    fn behind(key: &str) -> Self {
+        Self(format!("{key}/"))
+    }
+}
 
 #[derive(Clone)]
 pub struct Schedules {
@@ -74,22 +105,40 @@ impl Schedules {
         page(&listed, &Plan::new(query, listed.time_field), query, now).await
     }
 
-    /// At most `limit` Schedules whose next occurrence is due, earliest first.
-    pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Schedule>, StoreError> {
-        let keys = self.by_next(Some(&format!("{}/", time_key(now))), limit).await?;
-        let keys = keys.iter().map(|row| Ok((ALL.to_owned(), row.text("sk")?.to_owned())));
+    /// At most `limit` Schedules whose next occurrence is due, earliest first, from a position on or from the earliest.
+    ///
+    /// # Errors
+    /// If the index or the table cannot be read at all. A Schedule that cannot be read does not hide the others.
+    pub async fn due(
+        &self,
+        now: Timestamp,
+        from: Option<&DuePosition>,
+        limit: usize,
+    ) -> Result<DueSchedules, StoreError> {
+        let found = self.due_rows(now, from, limit).await?;
+        let mut due = DueSchedules::default();
+        if found.len() == limit
+            && let Some(last) = found.last()
+        {
+            due.next = Some(DuePosition::behind(last.text("laneKey")?));
+        }
+        let keys = found.iter().map(|row| Ok((ALL.to_owned(), row.text("sk")?.to_owned())));
         let keys = keys.collect::<Result<Vec<_>, StoreError>>()?;
-        let rows = self.table.get_all("read the schedules", keys).await?;
-        let mut schedules = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        // The index lags behind the rows, so check the rows.
-        schedules.retain(|schedule| schedule.next_timestamp <= now);
-        schedules.sort_by_key(|schedule| (schedule.next_timestamp, schedule.id));
-        Ok(schedules)
+        for row in self.table.get_each("read the schedules", keys).await? {
+            match row.and_then(|row| read(&row)) {
+                // The index lags behind the rows, so check the rows.
+                Ok(schedule) if schedule.next_timestamp <= now => due.schedules.push(schedule),
+                Ok(_) => {}
+                Err(error) => due.unreadable.push(error),
+            }
+        }
+        due.schedules.sort_by_key(|schedule| (schedule.next_timestamp, schedule.id));
+        Ok(due)
     }
 
     /// The next occurrence of all Schedules.
     pub async fn earliest(&self) -> Result<Option<Timestamp>, StoreError> {
-        let rows = self.by_next(None, 1).await?;
+        let rows = self.first_rows(self.by_next("#partition = :partition"), 1).await?;
         let first = rows
             .first()
             .map(|row| time_of(row.text("laneKey")?).ok_or_else(|| row.corrupt("its key in the index is not a time")));
@@ -144,15 +193,27 @@ impl Schedules {
         }
     }
 
-    async fn by_next(&self, below: Option<&str>, limit: usize) -> Result<Vec<Row>, StoreError> {
-        let query = self.table.query(&Partition { index: Some("lane"), key: "lane", value: BY_NEXT });
-        let query = match below {
-            None => query.key_condition_expression("#partition = :partition"),
-            Some(below) => query
-                .key_condition_expression("#partition = :partition AND laneKey < :below")
-                .expression_attribute_values(":below", text(below)),
+    /// The index's rows from a position on and up to a time.
+    async fn due_rows(&self, now: Timestamp, from: Option<&DuePosition>, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let below = format!("{}/", time_key(now));
+        let query = match from {
+            None => self.by_next("#partition = :partition AND laneKey < :below"),
+            // The clock was set back. DynamoDB refuses a range whose ends are in the wrong order.
+            Some(DuePosition(from)) if *from >= below => return Ok(Vec::new()),
+            Some(DuePosition(from)) => self
+                .by_next("#partition = :partition AND laneKey BETWEEN :from AND :below")
+                .expression_attribute_values(":from", text(from)),
         };
-        // Rows of the index are small: as many as a ticker requests fit in one response of 1 MB, and it requests again.
+        self.first_rows(query.expression_attribute_values(":below", text(below)), limit).await
+    }
+
+    fn by_next(&self, condition: &str) -> QueryFluentBuilder {
+        let partition = Partition { index: Some("lane"), key: "lane", value: BY_NEXT };
+        self.table.query(&partition).key_condition_expression(condition)
+    }
+
+    async fn first_rows(&self, query: QueryFluentBuilder, limit: usize) -> Result<Vec<Row>, StoreError> {
+        // Rows of the index are small: as many as a ticker requests fit in one response of 1 MB.
         let page = small(query.limit(i32::try_from(limit.max(1)).unwrap_or(i32::MAX)).send()).await;
         let items = page.map_err(|error| failed("find the due schedules", &error))?.items.unwrap_or_default();
         Ok(items.into_iter().map(|item| Row::projected(self.table.name(), item)).collect())

@@ -88,6 +88,15 @@ impl Table {
         action: &'static str,
         keys: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Vec<Row>, StoreError> {
+        self.get_each(action, keys).await?.into_iter().collect()
+    }
+
+    /// Like [`Table::get_all`], for a caller who wants the other rows if some of them cannot be read.
+    pub(super) async fn get_each(
+        &self,
+        action: &'static str,
+        keys: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Vec<Result<Row, StoreError>>, StoreError> {
         // A batch must not contain a key twice.
         let keys: BTreeSet<_> = keys.into_iter().collect();
         let mut keys: Vec<Attributes> = keys.iter().map(|(pk, sk)| key(pk, sk)).collect();
@@ -110,9 +119,7 @@ impl Table {
                 let Some(pause) = pauses.next() else { return Err(StoreError::Throttled { action }) };
                 self.clock.sleep(pause).await;
             }
-            for item in found {
-                rows.push(self.row(item)?);
-            }
+            rows.extend(found.into_iter().map(|item| self.row(item)));
             keys = missed.map(|missed| missed.keys).unwrap_or_default();
             keys.extend(rest);
         }

@@ -4,12 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 mod clock;
+mod database;
 mod events;
 mod lambda;
 pub mod log;
 mod world;
 
 pub use clock::TestClock;
+pub use database::TestDatabase;
 pub use events::TestEvents;
 pub use lambda::TestLambda;
 pub use world::{NoLogs, World};

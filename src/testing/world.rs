@@ -17,7 +17,7 @@ use tasklane_store::{Division, RunnerId, Store, StoreConfig};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{TestClock, TestEvents, TestLambda};
+use super::{TestClock, TestDatabase, TestEvents, TestLambda};
 
 /// The service of one process. Dropping it stops its loops.
 pub struct World {
@@ -25,6 +25,8 @@ pub struct World {
     pub service: Service,
     /// The tables.
     pub store: Store,
+    /// The way to the tables, which can be slow.
+    pub database: TestDatabase,
     /// The Lambda.
     pub lambda: Arc<TestLambda>,
     /// The events.
@@ -59,15 +61,16 @@ impl World {
     pub async fn divided(task_concurrency: u16, slots: Division) -> Self {
         let noon: Timestamp = "2026-01-31T12:00:00Z".parse().expect("a moment");
         let clock = Arc::new(TestClock::at(noon));
-        let client = database::memory_with_clock(clock.clone());
+        let way = TestDatabase::default();
+        let client = database::client_of(way.in_front_of(database::memory_connector(Some(clock.clone()))));
         let store = Store::new(client, StoreConfig { slots, ..StoreConfig::new("test") }, clock.clone());
         store.create_tables().await.expect("tables in memory");
-        Self::on(store, clock, task_concurrency, "runner")
+        Self::on(store, way, clock, task_concurrency, "runner")
     }
 
     /// Another process on the same tables.
     pub fn beside(&self, task_concurrency: u16, runner: &str) -> Self {
-        Self::on(self.store.clone(), self.clock.clone(), task_concurrency, runner)
+        Self::on(self.store.clone(), self.database.clone(), self.clock.clone(), task_concurrency, runner)
     }
 
     /// A service with running dispatcher and ticker.
@@ -82,7 +85,7 @@ impl World {
         self.core.spawn_loops(&self.loops, &self.stop, self.woken.clone(), self.changed.clone());
     }
 
-    fn on(store: Store, clock: Arc<TestClock>, task_concurrency: u16, runner: &str) -> Self {
+    fn on(store: Store, database: TestDatabase, clock: Arc<TestClock>, task_concurrency: u16, runner: &str) -> Self {
         let lambda = Arc::new(TestLambda::new(clock.clone()));
         let events = Arc::new(TestEvents::default());
         let secrets = Arc::new(new_key());
@@ -110,6 +113,7 @@ impl World {
             core,
             ports,
             store,
+            database,
             lambda,
             events,
             clock,

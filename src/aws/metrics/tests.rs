@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex};
 
+use tasklane_store::StoreError;
 use tasklane_testing::log::capture;
 use tracing::info;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -41,17 +42,25 @@ const UNITS: [&str; 27] = [
 #[test]
 fn a_quiet_tick_reports_only_that_it_happened() {
     let now = "2026-01-31T08:00:30Z".parse().unwrap();
-    assert_eq!(of_tick(&Ticked::default(), 0, None, now), [Metric::seconds("OldestDueTask", Duration::ZERO)]);
+    assert_eq!(of_tick(&Ok(Ticked::default()), 0, None, now), [Metric::seconds("OldestDueTask", Duration::ZERO)]);
     let ticked = Ticked { zombies: 2, ..Ticked::default() };
     let due = "2026-01-31T08:00:00Z".parse().unwrap();
     assert_eq!(
-        of_tick(&ticked, 3, Some(due), now),
+        of_tick(&Ok(ticked), 3, Some(due), now),
         [
             Metric::seconds("OldestDueTask", Duration::from_secs(30)),
             Metric::count("QueueDepth", 3),
             Metric::count("Zombies", 2)
         ]
     );
+}
+
+#[test]
+fn a_failed_tick_reports_what_it_did_and_rings_the_alarm_of_missing_ticks() {
+    let now = "2026-01-31T08:00:30Z".parse().unwrap();
+    let ticked = Ticked { scheduled: 2, ..Ticked::default() };
+    let failed = Err(TickError { ticked, first: StoreError::Throttled { action: "create the task of the schedule" } });
+    assert_eq!(of_tick(&failed, 3, Some(now), now), [Metric::count("QueueDepth", 3), Metric::count("Scheduled", 2)]);
 }
 
 #[test]
@@ -82,9 +91,9 @@ fn a_direct_execution_is_never_late() {
 
 #[test]
 fn the_report_of_a_tick_is_valid_for_cloudwatch() {
-    let ticked = Ticked { promoted: 1, scheduled: 2, zombies: 3, republished: 4 };
+    let ticked = Ticked { promoted: 1, scheduled: 2, zombies: 3, republished: 4, is_cut: false };
     let now = "2026-01-31T08:00:00Z".parse().unwrap();
-    let line = embedded("dev", &of_tick(&ticked, 5, Some(now), now), &Map::new(), now);
+    let line = embedded("dev", &of_tick(&Ok(ticked), 5, Some(now), now), &Map::new(), now);
     assert_is_embedded_metric_format(&line);
     assert_eq!(line["_aws"]["Timestamp"], 1_769_846_400_000_i64);
     let counts = [("QueueDepth", 5.0), ("Zombies", 3.0), ("Promoted", 1.0), ("Scheduled", 2.0)];

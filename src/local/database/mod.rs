@@ -46,12 +46,6 @@ pub fn memory() -> Client {
     client_of(memory_connector(None))
 }
 
-/// A database in memory that lives as long as its client and uses this clock. Each call runs to its end on the caller's
-/// thread, so that a simulation on one thread always runs the same way.
-pub fn memory_with_clock(clock: Arc<dyn Clock>) -> Client {
-    client_of(memory_connector(Some(clock)))
-}
-
 /// Connects the SDK to the database in this file, for a client with settings of its own.
 pub fn connector(path: &Path) -> Result<SharedHttpClient, DatabaseError> {
     let lock = lock(path)?;
@@ -72,8 +66,9 @@ pub fn connector(path: &Path) -> Result<SharedHttpClient, DatabaseError> {
     Ok(SharedHttpClient::new(Connector(Arc::new(Backend::Thread { requests: Some(requests), thread: Some(thread) }))))
 }
 
-/// Connects the SDK to a database in memory, which lives as long as the connection, for a client with settings of its
-/// own.
+/// Connects the SDK to a database in memory, which lives as long as the connection and uses this clock, for a client with
+/// settings of its own. Each call runs to its end on the caller's thread, so that a simulation on one thread always runs
+/// the same way.
 pub fn memory_connector(clock: Option<Arc<dyn Clock>>) -> SharedHttpClient {
     let database = match clock {
         None => dynoxide::Database::memory(),
@@ -96,7 +91,8 @@ pub fn client_config(connector: SharedHttpClient) -> aws_sdk_dynamodb::config::B
         .http_client(connector)
 }
 
-fn client_of(connector: SharedHttpClient) -> Client {
+/// A client of the embedded database behind this connection.
+pub fn client_of(connector: SharedHttpClient) -> Client {
     Client::from_conf(client_config(connector).build())
 }
 

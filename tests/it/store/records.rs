@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use tasklane::{
     auth::{CredentialSource as _, Sealed, StoredCredential},
     model::{
@@ -10,6 +11,7 @@ use tasklane::{
         Method, Permission, PermissionMode, Permissions, Priority, RetryPolicy, Runtime, Schedule, TimeLimit, UserId,
     },
     rql::{Query, Schema},
+    store::DueSchedules,
 };
 
 use super::{World, function};
@@ -156,17 +158,17 @@ async fn schedules_come_due_in_order_and_move_on() {
     assert_eq!(serde_json::to_string(&read).unwrap(), serde_json::to_string(&first).unwrap());
 
     let ids = |schedules: Vec<Schedule>| schedules.iter().map(|schedule| schedule.id).collect::<Vec<_>>();
-    assert_eq!(ids(schedules.due(world.now(), 10).await.unwrap()), [first.id]);
+    assert_eq!(ids(schedules.due(world.now(), None, 10).await.unwrap().schedules), [first.id]);
     world.clock.advance(Duration::from_secs(30));
-    assert_eq!(ids(schedules.due(world.now(), 10).await.unwrap()), [first.id, second.id]);
-    assert_eq!(ids(schedules.due(world.now(), 1).await.unwrap()), [first.id]);
+    assert_eq!(ids(schedules.due(world.now(), None, 10).await.unwrap().schedules), [first.id, second.id]);
+    assert_eq!(ids(schedules.due(world.now(), None, 1).await.unwrap().schedules), [first.id]);
 
     let (next, task) = (first.occurrence_after(world.now()), world.task());
     assert!(schedules.materialise(&first, next, &task, Lane::Shared, world.now()).await.unwrap());
     let moved = schedules.get(first.id).await.unwrap().unwrap();
     assert_eq!((moved.next_timestamp, moved.update_timestamp), (next, world.now()));
     assert_eq!(world.heads().await, [task.id]);
-    assert_eq!(ids(schedules.due(world.now(), 10).await.unwrap()), [second.id]);
+    assert_eq!(ids(schedules.due(world.now(), None, 10).await.unwrap().schedules), [second.id]);
     // Changes based on the old record are refused.
     let other = world.task();
     assert!(!schedules.materialise(&first, next, &other, Lane::Shared, world.now()).await.unwrap());
@@ -174,12 +176,49 @@ async fn schedules_come_due_in_order_and_move_on() {
     assert_eq!(world.store.tasks.get(other.id).await.unwrap(), None);
 
     assert!(schedules.skip_to(&second, next, world.now()).await.unwrap());
-    assert_eq!(schedules.due(world.now(), 10).await.unwrap().len(), 0);
+    assert_eq!(schedules.due(world.now(), None, 10).await.unwrap().schedules.len(), 0);
 
     assert!(schedules.delete(first.id).await.unwrap());
     assert!(!schedules.delete(first.id).await.unwrap());
     assert!(!schedules.materialise(&moved, next, &other, Lane::Shared, world.now()).await.unwrap());
     assert_eq!(schedules.earliest().await.unwrap(), Some(next));
+}
+
+#[tokio::test]
+async fn due_schedules_come_in_batches_and_an_unreadable_one_hides_no_other() {
+    let world = World::new().await;
+    let schedules = &world.store.schedules;
+    let mut ids = Vec::new();
+    // Two at one time, so that a batch begins between equal times.
+    for number in [0, 1, 1, 2, 2] {
+        let mut schedule = schedule(&world);
+        schedule.next_timestamp = world.now().saturating_add(Duration::from_secs(number));
+        schedules.create(&schedule).await.unwrap();
+        ids.push(schedule.id);
+    }
+    let later = world
+        .client
+        .update_item()
+        .table_name(format!("{}-schedules", world.prefix))
+        .key("pk", AttributeValue::S("schedule".to_owned()))
+        .key("sk", AttributeValue::S(ids[1].to_string()))
+        .update_expression("SET v = :later")
+        .expression_attribute_values(":later", AttributeValue::N("99".to_owned()));
+    later.send().await.unwrap();
+    let (before, now) = (world.now(), world.now().saturating_add(Duration::from_secs(10)));
+    let of = |due: &DueSchedules| due.schedules.iter().map(|schedule| schedule.id).collect::<Vec<_>>();
+
+    let first = schedules.due(now, None, 2).await.unwrap();
+    assert_eq!((of(&first), first.unreadable.len()), (vec![ids[0]], 1));
+    let why = first.unreadable[0].to_string();
+    assert!(why.contains(&ids[1].to_string()) && why.contains("format 99"), "{why}");
+    let second = schedules.due(now, first.next.as_ref(), 2).await.unwrap();
+    assert_eq!((of(&second), second.unreadable.len()), (vec![ids[2], ids[3]], 0));
+    let third = schedules.due(now, second.next.as_ref(), 2).await.unwrap();
+    assert_eq!((of(&third), third.next), (vec![ids[4]], None));
+    // The clock was set back between two batches.
+    let none = schedules.due(before, second.next.as_ref(), 2).await.unwrap();
+    assert_eq!((of(&none), none.next), (Vec::new(), None));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tasklane::{
-    model::{Json, ObjectId, TaskStatus},
+    model::{Json, Lane, ObjectId, TaskStatus},
     store::{RegisteredRun, Run, RunnerId, RunsIn, SlotScope},
 };
 
@@ -70,6 +70,13 @@ async fn the_documented_write_units_match_those_of_dynamodb() {
     world.wire.forget();
     world.store.tasks.create_running(&direct, &run).await.unwrap();
     count("create, running from the first", &world);
+
+    let schedule = super::records::schedule(&world);
+    world.store.schedules.create(&schedule).await.unwrap();
+    world.wire.forget();
+    let (next, task) = (schedule.occurrence_after(world.now()), world.task());
+    assert!(world.store.schedules.materialise(&schedule, next, &task, Lane::Shared, world.now()).await.unwrap());
+    count("an occurrence of a schedule, its task with it", &world);
 
     let mut large = world.task();
     large.data = Some(Json::parse(format!("\"{}\"", "x".repeat(10 << 10))).unwrap());

@@ -4,6 +4,7 @@ mod bill;
 mod dispatcher;
 mod roles;
 mod tables;
+mod ticker;
 mod yaml;
 
 use std::{fs, path::Path};

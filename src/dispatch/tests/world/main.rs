@@ -6,6 +6,7 @@
 mod clock;
 mod shift;
 mod slots;
+mod ticker;
 
 use std::time::Duration;
 

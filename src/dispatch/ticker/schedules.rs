@@ -1,0 +1,88 @@
+//! Creates the Tasks of due Schedules.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::{StreamExt as _, stream};
+use tasklane_model::{Function, FunctionName, Schedule, Timestamp};
+use tasklane_store::DuePosition;
+
+use super::{BATCH, Part, Ticker};
+use crate::occurrences::create_occurrence;
+
+/// How many Schedules are materialised at once. Each is a transaction of about 20 ms, which costs two write units of the
+/// partition that holds all Schedules. 16 at once are as many as a partition accepts (1,000 write units a second); more
+/// would be throttled.
+const AT_ONCE: usize = 16;
+
+impl Ticker {
+    /// Creates the Tasks of due Schedules, batch after batch. Each batch begins behind the one before, and a tick where the
+    /// one before was cut, so that Schedules that fail each time do not hide those behind them.
+    pub(super) async fn materialise_schedules(&self, ends: Timestamp) -> Part {
+        let mut part = Part::new("schedules", &self.ports.clock, ends);
+        let mut from = self.cut_at.lock().take();
+        while part.has_time() {
+            let now = self.ports.clock.now();
+            let due = match self.store.schedules.due(now, from.as_ref(), BATCH).await {
+                Ok(due) => due,
+                Err(error) => {
+                    part.fail(error);
+                    return part;
+                }
+            };
+            let before = part.attempts();
+            let left = self.materialise_batch(due.schedules, now, &mut part).await;
+            self.wake_after(&part, before).await;
+            for error in due.unreadable {
+                part.fail(error);
+            }
+            from = left.first().map(DuePosition::of).or(due.next);
+            if from.is_none() {
+                return part;
+            }
+        }
+        *self.cut_at.lock() = from;
+        part
+    }
+
+    /// Returns the Schedules that there was no time for.
+    async fn materialise_batch(&self, schedules: Vec<Schedule>, now: Timestamp, part: &mut Part) -> Vec<Schedule> {
+        let functions = &self.functions_of(&schedules, part).await;
+        let create = |schedule: Schedule| async move {
+            match functions.get(&schedule.function_name) {
+                Some(function) => {
+                    create_occurrence(&self.store, &self.ports, function.as_deref(), &schedule, now).await
+                }
+                // It could not be read, which was noted.
+                None => Ok(false),
+            }
+        };
+        part.each(schedules, AT_ONCE, create).await
+    }
+
+    /// The Functions of these Schedules as they are now, without those that could not be read. Each is read once for the
+    /// batch, because many Schedules may have the same one.
+    async fn functions_of(
+        &self,
+        schedules: &[Schedule],
+        part: &mut Part,
+    ) -> BTreeMap<FunctionName, Option<Arc<Function>>> {
+        let mut names: Vec<_> = schedules.iter().map(|schedule| schedule.function_name.clone()).collect();
+        names.sort();
+        names.dedup();
+        let read = |name: FunctionName| async move {
+            let function = self.functions.read(&name).await;
+            (name, function)
+        };
+        let mut reads = stream::iter(names).map(read).buffer_unordered(AT_ONCE);
+        let mut functions = BTreeMap::new();
+        while let Some((name, read)) = reads.next().await {
+            match read {
+                Ok(function) => {
+                    functions.insert(name, function);
+                }
+                Err(error) => part.fail(error),
+            }
+        }
+        functions
+    }
+}
