@@ -84,6 +84,8 @@ pub struct Asked {
     pub by: LifeId,
     /// The Task.
     pub task: ObjectId,
+    /// The lane in which it was found.
+    pub lane: String,
     /// As [`Claim::heads`].
     pub heads: BTreeMap<String, u64>,
 }

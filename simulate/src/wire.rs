@@ -26,7 +26,7 @@ use crate::{
     journal::{Asked, FunctionState},
     life::Life,
     live::scope_and_part,
-    request::sets_status,
+    request::{sets_status, value},
     row::PREFIX,
 };
 
@@ -317,7 +317,8 @@ impl Way {
         {
             let heads = self.life.heads.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let at = self.life.world.elapsed();
-            self.life.world.journal().asked.push(Asked { at, by: self.life.id, task, heads });
+            let lane = value(body, ":lane").unwrap_or_default().to_owned();
+            self.life.world.journal().asked.push(Asked { at, by: self.life.id, task, lane, heads });
         }
     }
 

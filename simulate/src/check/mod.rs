@@ -23,13 +23,14 @@ pub use liveness::{limit_of, most_skew, saw_row, watch};
 pub use runs::at_begin_of_run;
 pub use slots::refused;
 
-/// How long it may take until all work has ended after the last fault: the leases of dead processes end (420 s), and
-/// the Tasks that waited for their slots run.
+/// How long it may take after the last fault until a Task ends, and then until the next one does: the leases of dead
+/// processes end (420 s), and the Tasks that waited for their slots run.
 const LONGEST_QUIET: i64 = 900_000;
 
 /// Waits until every Task has ended or waits for its Function to be enabled.
 pub async fn until_quiet(world: &Arc<World>, store: &Store) {
-    let from = world.elapsed();
+    // The work may be more than the slots can do in that time, so it begins again whenever a Task has ended.
+    let (mut from, mut ended) = (world.elapsed(), ended_tasks(world));
     // Frozen processes and callers act once they thaw.
     tokio::time::sleep(Duration::from_millis(world.plan.faults.longest_freeze)).await;
     loop {
@@ -38,6 +39,9 @@ pub async fn until_quiet(world: &Arc<World>, store: &Store) {
         let open = open_tasks(world);
         if stopped.is_ok() && open.is_empty() {
             return;
+        }
+        if ended_tasks(world) > ended {
+            (from, ended) = (world.elapsed(), ended_tasks(world));
         }
         if world.elapsed() - from <= LONGEST_QUIET {
             continue;
@@ -63,6 +67,12 @@ async fn stop_schedules(world: &World, store: &Store) -> Result<(), String> {
         let _ = store.schedules.delete(id).await;
     }
     if page.data.is_empty() { Ok(()) } else { Err(format!("{} were left", page.data.len())) }
+}
+
+fn ended_tasks(world: &World) -> usize {
+    let journal = world.journal();
+    let last = journal.rows.values().filter_map(|versions| versions.last());
+    last.filter(|version| version.row.status.is_final()).count()
 }
 
 fn open_tasks(world: &World) -> Vec<TaskRow> {

@@ -17,7 +17,10 @@ pub fn asked_once(world: &World) {
         let journal = world.journal();
         for (index, asked) in journal.asked.iter().enumerate() {
             let earlier = journal.asked[..index].iter().rev().take_while(|earlier| asked.at - earlier.at < REMEMBERED);
-            let mut same = earlier.filter(|earlier| (earlier.by, earlier.task) == (asked.by, asked.task));
+            // A Task may have left the shared lane for its Function's own.
+            let is_same =
+                |earlier: &&Asked| (earlier.by, earlier.task, &earlier.lane) == (asked.by, asked.task, &asked.lane);
+            let mut same = earlier.filter(is_same);
             // It learned nothing from a call that failed, or whose response was lost or late.
             if same.any(|earlier| !journal.troubled(asked.by, earlier.at, asked.at)) {
                 again.push(asked.task);
