@@ -164,12 +164,36 @@ impl Plan {
         let long = &mut Rng::new(seed ^ 0x6c6f_6e67_0073_6866);
         let plan = if shape == Shape::Cloud && long.odds(60) { plan.with_long_shifts(long) } else { plan };
         let divisions = divisions(&plan, &mut Rng::new(seed ^ 0x7061_7274_7300_6469));
-        Self { longest_drain: longest_drain(&plan.functions), divisions, ..plan }
+        let plan = Self { divisions, ..plan };
+        let limited = &mut Rng::new(seed ^ 0x6c69_6d69_7465_6400);
+        let plan = if shape == Shape::Cloud && limited.odds(60) { plan.with_busy_limits(limited) } else { plan };
+        Self { longest_drain: longest_drain(&plan.functions), ..plan }
     }
 
     /// Whether any process divides scopes into parts.
     pub fn has_parts(&self) -> bool {
         self.divisions.iter().any(|division| *division != Division::NONE)
+    }
+
+    /// So much work that limited Functions always use all of their slots, which are divided into few parts. When a limit
+    /// is lowered, parts hold more slots than they may.
+    fn with_busy_limits(self, rng: &mut Rng) -> Self {
+        let processes = self.processes.max(3);
+        let skews = (0..processes).map(|process| self.skews.get(process).copied().unwrap_or(0)).collect();
+        let limited =
+            |function: FunctionPlan| FunctionPlan { time_limit: 5, takes: (1000, 3000), limit: Some(3), ..function };
+        let mut functions = self.functions.into_iter();
+        let first = functions.next();
+        Self {
+            processes,
+            skews,
+            functions: first.into_iter().chain(functions.map(limited)).collect(),
+            divisions: vec![Division { undivided: 0, slots_per_part: rng.pick(&[2, 3, 3]) }; processes],
+            task_limit: 5,
+            load: Duration::from_secs(rng.within(60..=90)),
+            calls: rng.within(150..=200),
+            ..self
+        }
     }
 
     /// So much work that every dispatcher is busy until its time is up.

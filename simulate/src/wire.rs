@@ -78,7 +78,7 @@ struct Answer {
 }
 
 impl Way {
-    async fn call(&self, operation: &str, mut body: Value) -> Result<HttpResponse, ConnectorError> {
+    async fn call(self: Arc<Self>, operation: &str, mut body: Value) -> Result<HttpResponse, ConnectorError> {
         let (life, world) = (&self.life, &self.life.world);
         self.note_claim(operation, &body);
         life.may_die("before a call of the store").await;
@@ -93,6 +93,9 @@ impl Way {
             return respond(throttled());
         }
         world.seams.rewrite_request(operation, &mut body, life.now().as_millis());
+        if is_page(operation, &body) && world.befalls(|faults| faults.store_answer_lost) {
+            return Err(self.arrive_late(body).await);
+        }
         let mut answer = self.deliver(operation, &body).await;
         life.may_die("after a call of the store").await;
         if world.befalls(|faults| faults.store_answer_lost) {
@@ -111,6 +114,21 @@ impl Way {
         self.travel().await;
         life.may_die("after a response of the store").await;
         respond(answer)
+    }
+
+    /// Lets a page of the register of runs arrive after its sender has given up, when it may have written a later one.
+    async fn arrive_late(self: &Arc<Self>, body: Value) -> ConnectorError {
+        let (life, world) = (&self.life, &self.life.world);
+        life.trouble(Duration::ZERO);
+        world.note(Some(life.id), None, "a page of the register arrives late");
+        let late = Duration::from_millis(world.draw(|rng| rng.within(100..=4000)));
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(late).await;
+            this.deliver("PutItem", &body).await;
+        });
+        self.travel().await;
+        ConnectorError::timeout("the response was lost".into())
     }
 
     async fn travel(&self) {
@@ -283,7 +301,7 @@ impl Way {
             let at = self.life.world.elapsed();
             let name = name["S"].as_str().unwrap_or_default();
             self.life.world.journal().saw_function(at, self.life.id, name, state);
-        } else if let Some(page) = check::register::page_of(&body["Item"]).filter(|_| operation == "PutItem") {
+        } else if let Some(page) = check::register::page_of(&body["Item"]).filter(|_| is_page(operation, body)) {
             check::register::saw_page(&self.life.world, &page, body["Item"]["runs"]["S"].as_str());
         } else if let Some(page) = check::register::page_of(&body["Key"]).filter(|_| operation == "DeleteItem") {
             check::register::saw_page(&self.life.world, &page, None);
@@ -332,6 +350,10 @@ impl Way {
         }
         check::saw_row(world);
     }
+}
+
+fn is_page(operation: &str, body: &Value) -> bool {
+    operation == "PutItem" && check::register::page_of(&body["Item"]).is_some()
 }
 
 /// Whether the row is a Task and not a Task's data.
