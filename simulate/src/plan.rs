@@ -191,7 +191,7 @@ impl Plan {
             divisions: vec![Division { undivided: 0, slots_per_part: rng.pick(&[2, 3, 3]) }; processes],
             task_limit: 5,
             load: Duration::from_secs(rng.within(60..=90)),
-            calls: rng.within(150..=200),
+            calls: rng.within(50..=80),
             ..self
         }
     }
