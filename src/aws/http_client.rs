@@ -61,8 +61,8 @@ pub fn for_invocations(clock: Arc<dyn Clock>) -> SharedHttpClient {
     SharedHttpClient::new(Unprepared(SharedHttpClient::new(Fresh::new(clock, make))))
 }
 
-/// A client that starts anew, without connections, after it has not been used for [`LONGEST_IDLE`]. The time-out of the
-/// pool alone is not enough: its clock may stand still while the process is frozen.
+/// A client that drops all its connections if it has been idle for [`LONGEST_IDLE`]. The pool's own timeout is not
+/// enough: its clock may stand still while the process is frozen.
 struct Fresh {
     clock: Arc<dyn Clock>,
     make: Box<dyn Fn() -> SharedHttpClient + Send + Sync>,

@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use tasklane_runtime::hash::fnv1a;
+
 /// Creates marks for writes, each of which is unique across all processes.
 ///
 /// If the response to a write is lost, the SDK sends the write again, and then its condition no longer holds. The mark
@@ -22,9 +24,7 @@ impl CallTokens {
 
     /// A factor between one half and one, different for each call, which spreads waiting times.
     pub(super) fn spread(&self) -> f64 {
-        let hash =
-            self.next().bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-        0.5 + f64::from(hash >> 8) / f64::from(1_u32 << 24) / 2.0
+        0.5 + f64::from(fnv1a(&self.next()) >> 8) / f64::from(1_u32 << 24) / 2.0
     }
 
     /// At most 36 characters, the limit of DynamoDB's client request tokens.

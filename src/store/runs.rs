@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures::future::try_join_all;
 use tasklane_model::{ObjectId, Timestamp};
 use tasklane_ports::Clock;
-use tasklane_runtime::lock::Lock;
+use tasklane_runtime::{hash::fnv1a, lock::Lock};
 
 use super::{
     Run, RunnerId, StoreError,
@@ -302,8 +302,5 @@ fn partition(part: u32) -> String {
 
 /// The partition of a process's pages.
 fn part_of(runner: &RunnerId) -> u32 {
-    // FNV-1a, which spreads short names well.
-    let hash =
-        runner.as_str().bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    hash % PARTS
+    fnv1a(runner.as_str()) % PARTS
 }

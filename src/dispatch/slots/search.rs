@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tasklane_model::Timestamp;
-use tasklane_runtime::lock::Lock;
+use tasklane_runtime::{hash::fnv1a, lock::Lock};
 use tasklane_store::{RunnerId, SlotScope};
 
 /// How long a scope that was found full is taken for full. Meanwhile one part is read for each slot that is wanted, and
@@ -27,9 +27,7 @@ struct Search {
 
 impl Searches {
     pub(super) fn of(holder: &RunnerId) -> Self {
-        let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-        let hash = holder.as_str().bytes().fold(0x811c_9dc5, mix);
-        Self { first: u16::try_from(hash >> 16).unwrap_or(0), scopes: Lock::default() }
+        Self { first: u16::try_from(fnv1a(holder.as_str()) >> 16).unwrap_or(0), scopes: Lock::default() }
     }
 
     /// The index of the part to look at first.

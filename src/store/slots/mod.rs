@@ -9,7 +9,8 @@
 //!   row does not count.
 //! - A lease from a block that has a free slot involves only the part's row. It must not exceed a limit that was lowered
 //!   since the block was leased: the block has a *ceiling*, and a holder with a lower limit asks the main row first.
-//! - Blocks that are larger than the limit allows are *reclaimed*, up to what is held in them, by whoever needs a slot.
+//! - A block may be larger than the limit allows. A process that is refused a slot *reclaims* the idle slots of such
+//!   blocks: it returns them to the main row.
 
 mod division;
 mod rows;

@@ -13,7 +13,8 @@ use crate::{
 
 use super::row;
 
-/// The most Tasks to collect from the lanes and the register of runs. If there are more, the list goes by days or by the Function's index.
+/// The most Tasks to collect from the lanes and the register of runs. If there are more, the list goes by days or by the
+/// Function's index.
 const GATHERED: usize = 5_000;
 
 impl Tasks {

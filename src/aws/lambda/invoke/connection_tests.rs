@@ -6,15 +6,17 @@ use std::sync::{
 };
 
 use aws_sdk_lambda::config::{Credentials, Region, SharedCredentialsProvider};
-use tasklane_model::{CodeSha256, Deployment, FunctionName, ObjectId, TimeLimit, Timestamp};
 use tasklane_ports::Clock;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
 
-use super::*;
-use crate::{config::behavior_version, http_client, lambda::LambdaSettings, testing::SleeplessClock};
+use super::{
+    tests::{run_on, settings},
+    *,
+};
+use crate::{config::behavior_version, http_client, testing::SleeplessClock};
 
 /// The adapter for a Lambda at this port of the machine.
 fn adapter(port: u16, clock: &Arc<SleeplessClock>) -> AwsLambda {
@@ -26,27 +28,11 @@ fn adapter(port: u16, clock: &Arc<SleeplessClock>) -> AwsLambda {
         .endpoint_url(format!("http://127.0.0.1:{port}"))
         .http_client(http_client::for_invocations(Arc::clone(clock) as Arc<dyn Clock>))
         .build();
-    let settings = LambdaSettings {
-        prefix: "dev".into(),
-        execution_role: "arn:aws:iam::1:role/functions".into(),
-        architecture: aws_sdk_lambda::types::Architecture::Arm64,
-        log_retention_days: None,
-        code_bucket: None,
-    };
-    AwsLambda::new(&sdk, http_client::downloads(), settings, Arc::clone(clock) as Arc<dyn Clock>)
+    AwsLambda::new(&sdk, http_client::downloads(), settings(), Arc::clone(clock) as Arc<dyn Clock>)
 }
 
 async fn run(lambda: &AwsLambda) -> Result<Invocation, InvokeError> {
-    let function = FunctionName::parse("hello").unwrap();
-    let deployment = Deployment { version: "7".into(), code_sha256: CodeSha256::of(b"") };
-    let request = InvokeRequest {
-        function: &function,
-        deployment: &deployment,
-        payload: Bytes::from_static(b"{}"),
-        correlation: ObjectId::first_at(Timestamp::EPOCH),
-        time_limit: TimeLimit::new(3).unwrap(),
-    };
-    lambda.run(request).await
+    run_on(lambda, "{}").await
 }
 
 /// Answers the first request of a connection, and closes it without an answer to the second one, as a connection

@@ -9,22 +9,30 @@ use crate::{
     testing::{ReplayClient, Reply, SleeplessClock},
 };
 
-fn adapter(wire: &ReplayClient) -> AwsLambda {
-    let settings = LambdaSettings {
+pub(super) fn settings() -> LambdaSettings {
+    LambdaSettings {
         prefix: "dev".into(),
         execution_role: "arn:aws:iam::1:role/functions".into(),
         architecture: aws_sdk_lambda::types::Architecture::Arm64,
         log_retention_days: None,
         code_bucket: None,
-    };
+    }
+}
+
+fn adapter(wire: &ReplayClient) -> AwsLambda {
     let downloads = aws_smithy_runtime_api::client::http::SharedHttpConnector::new(wire.clone());
-    AwsLambda::new(&wire.sdk_config(), downloads, settings, SleeplessClock::at("2026-01-31T08:00:00Z"))
+    AwsLambda::new(&wire.sdk_config(), downloads, settings(), SleeplessClock::at("2026-01-31T08:00:00Z"))
 }
 
 async fn run(wire: &ReplayClient, payload: &str) -> Result<Invocation, InvokeError> {
+    run_on(&adapter(wire), payload).await
+}
+
+/// Runs the Function `hello`, which may take three seconds.
+pub(super) async fn run_on(lambda: &AwsLambda, payload: &str) -> Result<Invocation, InvokeError> {
     let function = FunctionName::parse("hello").unwrap();
     let deployment = Deployment { version: "7".into(), code_sha256: CodeSha256::of(b"") };
-    adapter(wire)
+    lambda
         .run(InvokeRequest {
             function: &function,
             deployment: &deployment,
