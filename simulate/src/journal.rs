@@ -139,6 +139,8 @@ pub struct Journal {
     pub events: Vec<(i64, TaskFailedEvent)>,
     /// The Tasks whose creation was acknowledged.
     pub acknowledged: Vec<Task>,
+    /// The Tasks that calls with an idempotency key were answered with, by the number of the key.
+    pub keyed: BTreeMap<u64, BTreeSet<ObjectId>>,
     /// The Tasks whose cancellation was acknowledged.
     pub canceled: BTreeSet<ObjectId>,
     /// The Tasks whose direct execution was answered with a result.

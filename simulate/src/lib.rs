@@ -16,6 +16,7 @@ mod outside;
 mod plan;
 mod planted;
 mod process;
+mod repeats;
 mod request;
 mod row;
 mod time;
@@ -88,7 +89,7 @@ async fn simulate(plan: Plan, bug: Option<Bug>) -> Report {
     world.set_calm(false);
     let watch = tokio::spawn(check::watch(Arc::clone(&world)));
     let chaos = tokio::spawn(chaos(Arc::clone(&world), Arc::clone(&processes)));
-    load.run().await;
+    tokio::join!(load.run(), repeats::run(Arc::clone(&world), Arc::clone(&processes)));
     chaos.abort();
     world.set_calm(true);
     load.end().await;

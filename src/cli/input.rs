@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context;
 use jiff::{Span, SpanRelativeTo};
-use tasklane_model::{Json, Timestamp};
+use tasklane_model::{IdempotencyKey, Json, Timestamp};
 
 /// Where JSON comes from: the argument itself, a file (`@FILE`) or stdin (`-`).
 #[derive(Clone, Debug)]
@@ -113,6 +113,11 @@ pub fn duration(text: &str) -> Result<Duration, InvalidDuration> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a number with a unit, such as 90s, 5m, 2h, 30d or 4w")]
 pub struct InvalidDuration;
+
+/// Reads an idempotency key from the command line.
+pub(super) fn idempotency_key(text: &str) -> Result<IdempotencyKey, String> {
+    IdempotencyKey::parse(text).map_err(|e| e.to_string())
+}
 
 #[cfg(test)]
 mod tests {

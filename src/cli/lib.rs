@@ -207,6 +207,7 @@ mod tests {
             "tasklane tasks list --limit 5 --all",
             "tasklane tasks create hello --start tomorrow",
             "tasklane tasks create hello --priority 1.5",
+            "tasklane tasks create hello --idempotency-key=",
             "tasklane schedules create hello",
             "tasklane schedules create hello --interval 0",
             "tasklane schedules create hello --interval 500ms",

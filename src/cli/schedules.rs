@@ -2,13 +2,13 @@
 
 use clap::Subcommand;
 use tasklane_client::{NewScheduleBody, Query, Record};
-use tasklane_model::{FunctionName, Interval, ObjectId, Priority, Schedule};
+use tasklane_model::{FunctionName, IdempotencyKey, Interval, ObjectId, Priority, Schedule};
 use tasklane_ports::{Clock, SystemClock};
 
 use super::{
     Outcome, Verdict,
     functions::{self, HowManyArgs},
-    input::{JsonSource, When, duration},
+    input::{JsonSource, When, duration, idempotency_key},
     session::{Remote, Session},
     table::{Layout, cell, optional},
     tasks,
@@ -47,6 +47,10 @@ pub(super) struct CreateArgs {
     /// The priority of the Tasks [default: the Function's]
     #[arg(long, value_name = "N", value_parser = tasks::priority, allow_negative_numbers = true)]
     priority: Option<Priority>,
+
+    /// A name for this call, such as order-4711: the same call with the same name has an effect only once within 24 hours
+    #[arg(long, value_name = "KEY", value_parser = idempotency_key)]
+    idempotency_key: Option<IdempotencyKey>,
 }
 
 /// List Schedules.
@@ -102,6 +106,7 @@ async fn create(session: Session, args: CreateArgs) -> Outcome {
         data: args.data.map(|source| source.read()).transpose()?,
         priority: args.priority,
         start_timestamp: args.start.map(|when| when.resolve(SystemClock.now())),
+        idempotency_key: args.idempotency_key,
     };
     let schedule = session.client.create_schedule(&body).await?;
     session.show(&schedule, |schedule| schedule.id.to_string())?;

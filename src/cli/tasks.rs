@@ -3,13 +3,13 @@
 use anyhow::bail;
 use clap::Subcommand;
 use tasklane_client::{NewTaskBody, Query, Record};
-use tasklane_model::{FunctionName, ObjectId, Priority, Tags, Task, TaskStatus};
+use tasklane_model::{FunctionName, IdempotencyKey, ObjectId, Priority, Tags, Task, TaskStatus};
 use tasklane_ports::{Clock, SystemClock};
 
 use super::{
     Outcome, Verdict,
     functions::{self, HowManyArgs},
-    input::{JsonSource, When},
+    input::{JsonSource, When, idempotency_key},
     logs,
     session::{Remote, Session, indented_json},
     table::{Layout, cell, optional},
@@ -50,6 +50,10 @@ pub(super) struct CreateArgs {
     /// A word to find it by; may be given more than once
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
+
+    /// A name for this call, such as order-4711: the same call with the same name has an effect only once within 24 hours
+    #[arg(long, value_name = "KEY", value_parser = idempotency_key)]
+    idempotency_key: Option<IdempotencyKey>,
 }
 
 /// List Tasks, newest first.
@@ -126,6 +130,7 @@ async fn create(session: Session, args: CreateArgs) -> Outcome {
         start_timestamp: args.start.map(|when| when.resolve(SystemClock.now())),
         priority: args.priority,
         tags: Tags::try_from(args.tags).map_err(|e| anyhow::anyhow!("the tags {e}"))?,
+        idempotency_key: args.idempotency_key,
     };
     let task = session.client.create_task(&body).await?;
     session.show(&task, |task| task.id.to_string())?;

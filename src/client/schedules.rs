@@ -2,7 +2,9 @@
 
 use reqwest::Method;
 use serde::Serialize;
-use tasklane_model::{AffectedRecords, FunctionName, Interval, Json, ObjectId, Priority, Schedule, Timestamp};
+use tasklane_model::{
+    AffectedRecords, FunctionName, IdempotencyKey, Interval, Json, ObjectId, Priority, Schedule, Timestamp,
+};
 
 use super::{Client, ClientError, HowMany, Listing, Query, Record, transport::Call};
 
@@ -23,6 +25,9 @@ pub struct NewScheduleBody {
     /// When the first Task is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_timestamp: Option<Timestamp>,
+    /// Names the call, so that it has an effect only once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<IdempotencyKey>,
 }
 
 const SCHEDULES: &str = "/tasks/v1/schedules";
@@ -35,7 +40,7 @@ impl Client {
 
     /// Creates a Schedule.
     pub async fn create_schedule(&self, body: &NewScheduleBody) -> Result<Record<Schedule>, ClientError> {
-        self.call(Call::post(SCHEDULES).json(body)?).await
+        self.call(Call::post(SCHEDULES).json(body)?.once_if(body.idempotency_key.as_ref())).await
     }
 
     /// Deletes a Schedule; the Tasks that it created stay.

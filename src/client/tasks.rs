@@ -1,7 +1,7 @@
 //! Tasks (contract §3, §4).
 
 use serde::Serialize;
-use tasklane_model::{AffectedRecords, FunctionName, Json, ObjectId, Priority, Tags, Task, Timestamp};
+use tasklane_model::{AffectedRecords, FunctionName, IdempotencyKey, Json, ObjectId, Priority, Tags, Task, Timestamp};
 
 use super::{Client, ClientError, HowMany, Listing, Query, Record, transport::Call};
 
@@ -23,6 +23,9 @@ pub struct NewTaskBody {
     /// Words that the Task can be found by.
     #[serde(skip_serializing_if = "no_tags")]
     pub tags: Tags,
+    /// Names the call, so that it has an effect only once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<IdempotencyKey>,
 }
 
 fn no_tags(tags: &Tags) -> bool {
@@ -45,7 +48,7 @@ impl Client {
 
     /// Creates a Task.
     pub async fn create_task(&self, body: &NewTaskBody) -> Result<Record<Task>, ClientError> {
-        self.call(Call::post(TASKS).json(body)?).await
+        self.call(Call::post(TASKS).json(body)?.once_if(body.idempotency_key.as_ref())).await
     }
 
     /// Cancels a Task that has not started.

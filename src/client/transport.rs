@@ -10,7 +10,7 @@ use reqwest::{
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tasklane_model::{Json, Page};
+use tasklane_model::{IdempotencyKey, Json, Page};
 use tasklane_ports::{Clock as _, SystemClock};
 
 use super::{BaseUrl, ClientError, Credential, Record, ServiceError, error::root_cause, oauth1};
@@ -42,11 +42,13 @@ pub(super) struct Call {
     query: Option<String>,
     body: Option<String>,
     timeout: Duration,
+    is_repeatable: bool,
 }
 
 impl Call {
     pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), query: None, body: None, timeout: QUICK }
+        let is_repeatable = method == Method::GET;
+        Self { method, path: path.into(), query: None, body: None, timeout: QUICK, is_repeatable }
     }
 
     pub(super) fn get(path: impl Into<String>) -> Self {
@@ -72,6 +74,12 @@ impl Call {
     /// The service requires a body even if there is nothing to send.
     pub(super) fn empty_object(mut self) -> Self {
         self.body = Some("{}".to_owned());
+        self
+    }
+
+    /// Sends the request again if it may not have arrived, because its body has an idempotency key.
+    pub(super) fn once_if(mut self, key: Option<&IdempotencyKey>) -> Self {
+        self.is_repeatable |= key.is_some();
         self
     }
 
@@ -137,7 +145,7 @@ impl Client {
         let mut delays = self.retry_delays.iter();
         loop {
             match self.once(call).await {
-                Err(e) if call.method == Method::GET && e.is_passing() => match delays.next() {
+                Err(e) if call.is_repeatable && e.is_passing() => match delays.next() {
                     Some(delay) => tokio::time::sleep(*delay).await,
                     None => return Err(e),
                 },

@@ -6,7 +6,7 @@ use axum::{body::Body, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-use super::config::CorsOrigins;
+use super::{config::CorsOrigins, once::IDEMPOTENT_REPLAYED};
 
 /// The layer that adds CORS headers and answers preflights; `None` where no page may read a response.
 pub fn layer(origins: &CorsOrigins) -> Option<CorsLayer> {
@@ -23,7 +23,7 @@ pub fn layer(origins: &CorsOrigins) -> Option<CorsLayer> {
             .allow_origin(origin)
             .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
             .allow_headers(AllowHeaders::mirror_request())
-            .expose_headers([HeaderName::from_static("x-request-id")])
+            .expose_headers([HeaderName::from_static("x-request-id"), IDEMPOTENT_REPLAYED])
             .max_age(Duration::from_secs(600)),
     )
 }

@@ -149,7 +149,7 @@ impl fmt::Debug for Endpoint {
 /// The description of a handler's types.
 fn types<M, H: Handler<M>>(path_name: &str, schemas: &mut Schemas) -> Types {
     Types {
-        parameters: H::Params::parameters(path_name),
+        parameters: [H::Params::parameters(path_name), H::Input::headers()].concat(),
         request_body: H::Input::request_body(schemas),
         response: H::Answer::response(schemas),
     }

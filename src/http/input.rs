@@ -6,6 +6,7 @@ use utoipa::{
     ToSchema,
     openapi::{
         ContentBuilder, Required,
+        path::Parameter,
         request_body::{RequestBody, RequestBodyBuilder},
     },
 };
@@ -31,6 +32,11 @@ pub trait Input: Sized + Send + 'static {
 
     /// Its description in the API document.
     fn request_body(schemas: &mut Schemas) -> Option<RequestBody>;
+
+    /// The headers that it is read from, for the API document.
+    fn headers() -> Vec<Parameter> {
+        vec![]
+    }
 
     /// The errors of reading it.
     fn errors() -> Vec<ErrorKind>;
@@ -136,7 +142,7 @@ impl<T: FromFields> Input for OptionalJsonBody<T> {
     }
 }
 
-fn json_body<T: ToSchema>(schemas: &mut Schemas, required: Required) -> RequestBody {
+pub(super) fn json_body<T: ToSchema>(schemas: &mut Schemas, required: Required) -> RequestBody {
     let content = ContentBuilder::new().schema(Some(reference::<T>(schemas))).build();
     RequestBodyBuilder::new().content("application/json", content).required(Some(required)).build()
 }

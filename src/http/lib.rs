@@ -29,6 +29,7 @@ pub mod handler;
 mod head;
 mod hosts;
 mod input;
+mod once;
 mod openapi;
 mod params;
 mod public_url;

@@ -117,6 +117,8 @@ error_kinds! {
     ConcurrentApiFunctionLimit = Some(1412), 400, "CONCURRENT_API_FUNCTION_LIMIT_EXCEPTION";
     /// No log line of an API Request was found yet.
     NoApiRequestLogsFound = Some(1413), 400, "NO_API_REQUEST_LOGS_FOUND";
+    /// The idempotency key belongs to a call with another body.
+    IdempotencyKeyReused = Some(1501), 409, "IDEMPOTENCY_KEY_REUSED_EXCEPTION";
     /// It is being changed concurrently.
     ConflictingUpdate = Some(1502), 409, "CONFLICTING_UPDATE_EXCEPTION";
     /// Too many requests at once.
@@ -172,6 +174,13 @@ impl Error {
     /// There is no such record (16): `what` names its kind, such as "function" or "task".
     pub fn unknown(what: &str, which: impl fmt::Display) -> Self {
         Self::new(ErrorKind::ResourceUnknown, format!("There is no {what} '{which}'."))
+    }
+
+    /// The idempotency key belongs to a call with another body (1501).
+    pub fn idempotency_key_reused() -> Self {
+        let message = "This idempotency key was used for a call with another body within the last 24 hours: send the same \
+                       body again, or use another key.";
+        Self::new(ErrorKind::IdempotencyKeyReused, message)
     }
 
     /// It is being changed concurrently (1502).

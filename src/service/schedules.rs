@@ -1,12 +1,18 @@
 //! Schedules: create, list, delete (contract §3).
 
 use tasklane_dispatch::materialise;
-use tasklane_model::{AffectedRecords, Caller, Error, Json, NewSchedule, ObjectId, Page, Result, Schedule, Timestamp};
+use tasklane_model::{
+    AffectedRecords, Caller, Error, ErrorKind, Json, Made, NewSchedule, ObjectId, Once, OnceScope, Page, Result,
+    Schedule, Timestamp,
+};
 use tasklane_ports::Wakeup;
 use tasklane_rql::Query;
 use tracing::{info, warn};
 
-use super::{Inner, Service, tasks::check_data_size};
+use super::{
+    Inner, Service,
+    tasks::{check_data_size, same_body},
+};
 
 impl Service {
     /// A page of Schedules.
@@ -25,6 +31,54 @@ impl Service {
             return Err(Error::unknown("function", new.function_name));
         }
         let now = self.inner.ports.clock.now();
+        let mut schedule = self.new_schedule(caller, new, now);
+        self.inner.store.schedules.create(&schedule).await?;
+        self.created(&mut schedule, now).await;
+        Ok(schedule)
+    }
+
+    /// Creates a Schedule, or returns the one that an earlier call with the same idempotency key created; 16 when that
+    /// was deleted. 1501 when that call had another body; the rest as for [`Service::create_schedule`].
+    pub async fn create_schedule_once(
+        &self,
+        caller: &Caller,
+        new: NewSchedule,
+        once: Option<&Once>,
+    ) -> Result<Made<Schedule>> {
+        let Some(once) = once else {
+            return Ok(Made { record: self.create_schedule(caller, new).await?, is_replay: false });
+        };
+        let scope = OnceScope::of(caller, "POST /tasks/v1/schedules")?;
+        check_data_size(new.data.as_ref())?;
+        let Inner { store, functions, ports, .. } = &*self.inner;
+        if functions.find(&new.function_name).await?.is_none() {
+            // The Function may have been deleted after the Schedule was created.
+            return match store.intents.find(&scope, once).await? {
+                Some(found) => self.replayed_schedule(same_body(found)?).await,
+                None => Err(Error::unknown("function", new.function_name)),
+            };
+        }
+        let now = ports.clock.now();
+        let mut schedule = self.new_schedule(caller, new, now);
+        let id = same_body(store.schedules.create_once(&schedule, &scope, once).await?)?;
+        if id != schedule.id {
+            return self.replayed_schedule(id).await;
+        }
+        self.created(&mut schedule, now).await;
+        Ok(Made { record: schedule, is_replay: false })
+    }
+
+    async fn replayed_schedule(&self, id: ObjectId) -> Result<Made<Schedule>> {
+        match self.inner.store.schedules.get(id).await? {
+            Some(record) => Ok(Made { record, is_replay: true }),
+            None => Err(Error::new(
+                ErrorKind::ResourceUnknown,
+                format!("The schedule '{id}', which was created with this idempotency key, has been deleted."),
+            )),
+        }
+    }
+
+    fn new_schedule(&self, caller: &Caller, new: NewSchedule, now: Timestamp) -> Schedule {
         let start_timestamp = new.start_timestamp.unwrap_or(now);
         let mut schedule = Schedule {
             id: self.inner.ports.ids.next(now),
@@ -42,10 +96,12 @@ impl Service {
         if start_timestamp < now {
             schedule.next_timestamp = schedule.occurrence_after(now);
         }
-        self.inner.store.schedules.create(&schedule).await?;
+        schedule
+    }
+
+    async fn created(&self, schedule: &mut Schedule, now: Timestamp) {
         info!(schedule = %schedule.id, function = %schedule.function_name, next = %schedule.next_timestamp, "schedule created");
-        self.begin_schedule(&mut schedule, now).await;
-        Ok(schedule)
+        self.begin_schedule(schedule, now).await;
     }
 
     /// Creates the Task of a first occurrence that is already due, because the next tick may be a minute away. The ticker

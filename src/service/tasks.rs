@@ -1,12 +1,13 @@
 //! Tasks: create, list, cancel (contract §4).
 
+use serde::{Deserialize, Serialize};
 use tasklane_model::{
-    AffectedRecords, Caller, Error, ErrorKind, Json, NewTask, ObjectId, Page, Result, Task, TaskOrigin,
-    task::MAX_DATA_BYTES,
+    AffectedRecords, Caller, Error, ErrorKind, Function, Json, Made, NewTask, ObjectId, Once, OnceScope, Page,
+    Priority, Result, Task, TaskOrigin, Timestamp, task::MAX_DATA_BYTES,
 };
 use tasklane_ports::Wakeup;
 use tasklane_rql::Query;
-use tasklane_store::CancelOutcome;
+use tasklane_store::{CancelOutcome, Found};
 use tracing::info;
 
 use super::Service;
@@ -24,15 +25,69 @@ impl Service {
         let Some(function) = self.inner.functions.find(&new.function_name).await? else {
             return Err(Error::unknown("function", new.function_name));
         };
-        let now = self.inner.ports.clock.now();
-        let task = Task {
-            data: new.data,
-            tags: new.tags,
-            start_timestamp: new.start_timestamp.unwrap_or(now),
-            priority: new.priority.unwrap_or(function.execution_options.default_priority),
-            origin: TaskOrigin::from(caller),
-            ..Task::new(self.inner.ports.ids.next(now), new.function_name, now)
+        let intent = self.intent_of(&new, &function);
+        self.add_task(intent.task(caller, new), &function).await
+    }
+
+    /// Creates a Task, or returns the one that an earlier call with the same idempotency key created. 1501 when that call
+    /// had another body; the rest as for [`Service::create_task`].
+    pub async fn create_task_once(&self, caller: &Caller, new: NewTask, once: Option<&Once>) -> Result<Made<Task>> {
+        let Some(once) = once else {
+            return Ok(Made { record: self.create_task(caller, new).await?, is_replay: false });
         };
+        let scope = OnceScope::of(caller, "POST /tasks/v1")?;
+        check_data_size(new.data.as_ref())?;
+        let (intents, function) = (&self.inner.store.intents, self.inner.functions.find(&new.function_name).await?);
+        let (intent, is_replay) = match &function {
+            Some(function) => {
+                let intent = self.intent_of(&new, function);
+                let counts = same_body(intents.begin(&scope, once, intent).await?)?;
+                (counts, counts != intent)
+            }
+            // The Function may have been deleted after the Task was created.
+            None => match intents.find(&scope, once).await? {
+                Some(found) => (same_body(found)?, true),
+                None => return Err(Error::unknown("function", new.function_name)),
+            },
+        };
+        self.fulfil(caller, new, function.as_deref(), intent, is_replay).await
+    }
+
+    /// Creates the Task of an intent, or returns it if it exists.
+    async fn fulfil(
+        &self,
+        caller: &Caller,
+        new: NewTask,
+        function: Option<&Function>,
+        intent: TaskIntent,
+        is_replay: bool,
+    ) -> Result<Made<Task>> {
+        if is_replay && let Some(record) = self.inner.store.tasks.get(intent.id).await? {
+            return Ok(Made { record: record.task, is_replay });
+        }
+        let Some(function) = function else { return Err(Error::unknown("function", new.function_name)) };
+        let mut task = self.add_task(intent.task(caller, new), function).await?;
+        if is_replay {
+            // The first call may have added it meanwhile.
+            task = self.inner.store.tasks.get(intent.id).await?.map_or(task, |record| record.task);
+        }
+        Ok(Made { record: task, is_replay })
+    }
+
+    /// The values of a Task that is created now.
+    fn intent_of(&self, new: &NewTask, function: &Function) -> TaskIntent {
+        let now = self.inner.ports.clock.now();
+        TaskIntent {
+            id: self.inner.ports.ids.next(now),
+            created: now,
+            start: new.start_timestamp.unwrap_or(now),
+            priority: new.priority.unwrap_or(function.execution_options.default_priority),
+        }
+    }
+
+    /// Adds a Task, and wakes a dispatcher for it.
+    async fn add_task(&self, task: Task, function: &Function) -> Result<Task> {
+        let now = self.inner.ports.clock.now();
         let created = self.inner.store.tasks.create(&task, function.lane, now).await;
         // Even if the store did not respond: the Task may exist, and no other process knows about it.
         self.wake(Wakeup::for_task(task.id, task.start_timestamp.since(now))).await;
@@ -54,6 +109,39 @@ impl Service {
                 format!("The task is {status}: only a task that is new can be canceled."),
             )),
         }
+    }
+}
+
+/// The values of a Task that is being created which do not depend on the call alone. Whoever repeats the call creates the
+/// same Task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TaskIntent {
+    id: ObjectId,
+    created: Timestamp,
+    start: Timestamp,
+    priority: Priority,
+}
+
+impl TaskIntent {
+    /// The Task, given the rest of the call.
+    fn task(self, caller: &Caller, new: NewTask) -> Task {
+        Task {
+            data: new.data,
+            tags: new.tags,
+            start_timestamp: self.start,
+            priority: self.priority,
+            origin: TaskOrigin::from(caller),
+            ..Task::new(self.id, new.function_name, self.created)
+        }
+    }
+}
+
+/// The intent under a key, unless it is that of a call with another body (1501).
+pub(super) fn same_body<T>(found: Found<T>) -> Result<T> {
+    match found {
+        Found::Same(intent) => Ok(intent),
+        Found::OtherBody => Err(Error::idempotency_key_reused()),
     }
 }
 

@@ -6,7 +6,7 @@
 //! # Layout
 //!
 //! - One module for each kind of record: `tasks`, `functions`, `schedules`, `api_requests`, `credentials`; and for small rows
-//!   that belong to no record: `slots`, `shifts` (both are `holders`), `runs`, `nonces`, `own_lanes`, `days`.
+//!   that belong to no record: `slots`, `shifts` (both are `holders`), `runs`, `nonces`, `intents`, `own_lanes`, `days`.
 //! - `lanes`: how the queue is laid out in an index. `days`: how the big tables are partitioned.
 //! - `list`: from a query to a page.
 //! - `table` and `transaction` make the calls of DynamoDB; `change` and `row` build and read what they carry; `calls` marks
@@ -29,6 +29,7 @@ pub mod functions;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
 mod holders;
+pub mod intents;
 pub mod lanes;
 mod list;
 pub mod nonces;
@@ -48,6 +49,7 @@ pub use api_requests::ApiRequests;
 pub use credentials::Credentials;
 pub use error::StoreError;
 pub use functions::{Functions, Revision, Versioned};
+pub use intents::{Found, Intents};
 pub use lanes::{QueueLane, ReadyKey};
 pub use nonces::Nonces;
 pub use run::{AttemptToken, Run, RunnerId};
@@ -87,6 +89,8 @@ pub struct Store {
     pub shifts: Shifts,
     /// The OAuth nonces seen before.
     pub nonces: Nonces,
+    /// What calls with idempotency keys are about to create.
+    pub intents: Intents,
 }
 
 /// How the store is set up.
@@ -138,6 +142,7 @@ impl Store {
         let budgets = Budgets { query: config.query_budget, count: config.count_budget, turns: list::Turns::default() };
         let task_days = days("tasks");
         let runs = Runs::new(&control, config.runs_in, &clock);
+        let intents = Intents { control: control.clone(), clock: Arc::clone(&clock) };
         let tasks = Tasks {
             table: table("tasks"),
             data: DataRows::new(&table("tasks"), &task_days),
@@ -154,6 +159,7 @@ impl Store {
             schedules: Schedules {
                 table: table("schedules"),
                 tasks: tasks.clone(),
+                intents: intents.clone(),
                 calls: calls.clone(),
                 budgets: budgets.clone(),
                 clock: Arc::clone(&clock),
@@ -171,6 +177,7 @@ impl Store {
             slots: SlotLedger { rows: holders.clone(), division: config.slots },
             shifts: Shifts(holders),
             nonces: Nonces { control, calls, clock },
+            intents,
         }
     }
 

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use tasklane_model::{Json, Lane, ObjectId, Page, Schedule, Task, Timestamp};
+use tasklane_model::{Json, Lane, ObjectId, Once, OnceScope, Page, Schedule, Task, Timestamp};
 use tasklane_ports::Clock;
 use tasklane_rql::Query;
 
 use super::{
-    StoreError, Tasks,
+    Found, Intents, StoreError, Tasks,
     calls::CallTokens,
     change::{Change, Condition},
     error::failed,
+    intents,
     lanes::{time_key, time_of, timed},
     list::{Budgets, Layout, Listed, Plan, page, public},
     row::{NewRow, Row, json, text, time},
@@ -59,6 +60,7 @@ impl DuePosition {
 pub struct Schedules {
     pub(super) table: Table,
     pub(super) tasks: Tasks,
+    pub(super) intents: Intents,
     pub(super) calls: CallTokens,
     pub(super) budgets: Budgets,
     pub(super) clock: Arc<dyn Clock>,
@@ -67,15 +69,38 @@ pub struct Schedules {
 impl Schedules {
     /// Adds one, idempotently.
     pub async fn create(&self, schedule: &Schedule) -> Result<(), StoreError> {
-        let mut row = NewRow::new(ALL, schedule.id);
-        row.set("record", json(schedule));
-        row.set("next", time(schedule.next_timestamp));
-        row.set("updated", time(schedule.update_timestamp));
-        row.set("lane", text(BY_NEXT));
-        row.set("laneKey", text(timed(schedule.next_timestamp, schedule.id)));
-        match self.table.put("add the schedule", row, Condition::absent()).await? {
+        match self.table.put("add the schedule", new_row(schedule), Condition::absent()).await? {
             // Ids are never reused, so an existing row is our own write, whose response was lost.
             Written::Done(_) | Written::Refused(_) => Ok(()),
+        }
+    }
+
+    /// Adds one under an idempotency key, in one transaction with the key. Returns the id of the Schedule that the key
+    /// belongs to: this one, or an earlier one, which may have been deleted since.
+    ///
+    /// This is not done in two steps, as for Tasks, because a Schedule can be deleted: the step after the intent could
+    /// not tell whether the Schedule was never added or is gone.
+    pub async fn create_once(
+        &self,
+        schedule: &Schedule,
+        scope: &OnceScope,
+        once: &Once,
+    ) -> Result<Found<ObjectId>, StoreError> {
+        const ACTION: &str = "add the schedule once";
+        let parts = vec![
+            self.intents.to_begin(ACTION, scope, once, &schedule.id)?,
+            self.table.to_put_new(ACTION, new_row(schedule))?,
+        ];
+        match self.table.transact(ACTION, parts).await? {
+            Transacted::Done => Ok(Found::Same(schedule.id)),
+            Transacted::Refused(refusals) => match refusals.into_iter().next().flatten() {
+                Some(Refusal { row: Some(row) }) => intents::read(&row, once),
+                Some(Refusal { row: None }) | None => Err(StoreError::Corrupt {
+                    table: self.table.name().to_string(),
+                    key: schedule.id.to_string(),
+                    why: "another schedule has this id".to_owned(),
+                }),
+            },
         }
     }
 
@@ -218,6 +243,16 @@ impl Schedules {
         let items = page.map_err(|error| failed("find the due schedules", &error))?.items.unwrap_or_default();
         Ok(items.into_iter().map(|item| Row::projected(self.table.name(), item)).collect())
     }
+}
+
+fn new_row(schedule: &Schedule) -> NewRow {
+    let mut row = NewRow::new(ALL, schedule.id);
+    row.set("record", json(schedule));
+    row.set("next", time(schedule.next_timestamp));
+    row.set("updated", time(schedule.update_timestamp));
+    row.set("lane", text(BY_NEXT));
+    row.set("laneKey", text(timed(schedule.next_timestamp, schedule.id)));
+    row
 }
 
 /// Moves the Schedule on to `next`, on condition that its next occurrence has not changed.

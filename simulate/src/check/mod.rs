@@ -1,6 +1,7 @@
 //! The promises of the design, checked against the writes of the database and the runs of Lambda.
 
 mod liveness;
+mod once;
 mod order;
 mod records;
 pub mod register;
@@ -98,6 +99,7 @@ fn open_tasks(world: &World) -> Vec<TaskRow> {
 pub async fn at_the_end(world: &Arc<World>, store: &Store) {
     records::stored(world, store).await;
     records::acknowledged(world);
+    once::per_key(world);
     records::chains(world);
     records::events(world);
     runs::each_once_and_for_a_reason(world);

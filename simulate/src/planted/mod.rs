@@ -16,7 +16,9 @@ mod event_marked_before_it_is_sent;
 mod failure_not_marked_for_publishing;
 mod free_parts_overlooked;
 mod goes_away_from_a_lagging_index;
+mod intent_not_taken_over;
 mod invocation_sent_again;
+mod key_forgotten;
 mod lease_too_short;
 mod loops_detected;
 mod lowered_limit_unknown_to_parts;
@@ -81,6 +83,8 @@ impl Bug {
         lowered_limit_unknown_to_parts::BUG,
         free_parts_overlooked::BUG,
         schedule_left_behind::BUG,
+        key_forgotten::BUG,
+        intent_not_taken_over::BUG,
     ];
 }
 

@@ -6,8 +6,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tasklane_model::{
-    ApplicationId, ConcurrencyLimit, EntryPoint, Error, ErrorKind, FunctionName, Interval, Json, MemoryLimit,
-    PermissionMode, Permissions, Priority, Result, Runtime, Tags, TimeLimit, Timestamp, UserId,
+    ApplicationId, ConcurrencyLimit, EntryPoint, Error, ErrorKind, FunctionName, IdempotencyKey, Interval, Json,
+    MemoryLimit, PermissionMode, Permissions, Priority, Result, Runtime, Tags, TimeLimit, Timestamp, UserId,
     json::{
         number::Number,
         scan::{elements, unescape},
@@ -138,7 +138,7 @@ macro_rules! by_own_rule {
 }
 
 by_own_rule!(number_or_invalid: TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, Interval);
-by_own_rule!(string_or_empty: FunctionName, EntryPoint, UserId, ApplicationId);
+by_own_rule!(string_or_empty: FunctionName, EntryPoint, UserId, ApplicationId, IdempotencyKey);
 
 /// A whole number in any notation (`30`, `30.0`, `3e1`). Anything else becomes a number that no rule accepts, so that
 /// the error states the rule.

@@ -2,8 +2,8 @@
 
 use http::Method;
 use tasklane_model::{
-    AffectedRecords, ErrorKind, FunctionName, Interval, Json as AnyJson, NewSchedule, Page, Priority, Result, Schedule,
-    Timestamp,
+    AffectedRecords, ErrorKind, FunctionName, IdempotencyKey, Interval, Json as AnyJson, NewSchedule, Page, Priority,
+    Result, Schedule, Timestamp, once::IDEMPOTENCY_KEY,
 };
 use tasklane_rql::Schema;
 use tasklane_service::Service;
@@ -18,7 +18,8 @@ use crate::{
     body::Fields,
     config::BodyLimits,
     endpoint::Endpoint,
-    input::{FromFields, JsonBody},
+    input::FromFields,
+    once::{HasKey, OnceBody, Replayable},
     params::{Id, Listed, Rql},
 };
 
@@ -57,9 +58,9 @@ async fn list(
 async fn create(
     service: Service,
     access: Allowed<CreateTaskSchedule>,
-    JsonBody(body): JsonBody<ScheduleCreation>,
-) -> Result<Json<Schedule>> {
-    service.create_schedule(access.caller(), body.into()).await.map(Json::of)
+    OnceBody { body, once }: OnceBody<ScheduleCreation>,
+) -> Result<Replayable<Json<Schedule>>> {
+    service.create_schedule_once(access.caller(), body.into(), once.as_ref()).await.map(Replayable::of)
 }
 
 async fn delete(service: Service, _: Allowed<DeleteTaskSchedule>, Id(schedule): Id) -> Result<Json<AffectedRecords>> {
@@ -80,6 +81,8 @@ pub struct ScheduleCreation {
     priority: Option<Priority>,
     /// When the first Task is due. Default: now.
     start_timestamp: Option<Timestamp>,
+    /// The same as the header `Idempotency-Key`.
+    idempotency_key: Option<IdempotencyKey>,
 }
 
 impl FromFields for ScheduleCreation {
@@ -91,11 +94,18 @@ impl FromFields for ScheduleCreation {
             data: fields.json("data")?,
             priority: fields.optional("priority")?,
             start_timestamp: fields.optional("startTimestamp")?,
+            idempotency_key: fields.optional(IDEMPOTENCY_KEY)?,
         })
     }
 
     fn limit(limits: &BodyLimits) -> usize {
         limits.task
+    }
+}
+
+impl HasKey for ScheduleCreation {
+    fn key(&self) -> Option<&IdempotencyKey> {
+        self.idempotency_key.as_ref()
     }
 }
 

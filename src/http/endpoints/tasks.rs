@@ -2,7 +2,8 @@
 
 use http::Method;
 use tasklane_model::{
-    AffectedRecords, ErrorKind, FunctionName, Json as AnyJson, NewTask, Page, Priority, Result, Tags, Task, Timestamp,
+    AffectedRecords, ErrorKind, FunctionName, IdempotencyKey, Json as AnyJson, NewTask, Page, Priority, Result, Tags,
+    Task, Timestamp, once::IDEMPOTENCY_KEY,
 };
 use tasklane_rql::Schema;
 use tasklane_service::{LogsAnswer, Service};
@@ -17,7 +18,8 @@ use crate::{
     body::Fields,
     config::BodyLimits,
     endpoint::Endpoint,
-    input::{FromFields, JsonBody},
+    input::FromFields,
+    once::{HasKey, OnceBody, Replayable},
     params::{Id, Listed, Rql, RunLogRql},
 };
 
@@ -60,9 +62,9 @@ async fn list(
 async fn create(
     service: Service,
     access: Allowed<CreateTasks>,
-    JsonBody(body): JsonBody<TaskCreation>,
-) -> Result<Json<Task>> {
-    service.create_task(access.caller(), body.into()).await.map(Json::of)
+    OnceBody { body, once }: OnceBody<TaskCreation>,
+) -> Result<Replayable<Json<Task>>> {
+    service.create_task_once(access.caller(), body.into(), once.as_ref()).await.map(Replayable::of)
 }
 
 async fn cancel(service: Service, _: Allowed<CancelTasks>, Id(task): Id) -> Result<Json<AffectedRecords>> {
@@ -91,6 +93,8 @@ pub struct TaskCreation {
     priority: Option<Priority>,
     /// Labels to search by: at most 50, of 1 to 256 characters each.
     tags: Option<Tags>,
+    /// The same as the header `Idempotency-Key`.
+    idempotency_key: Option<IdempotencyKey>,
 }
 
 impl FromFields for TaskCreation {
@@ -101,11 +105,18 @@ impl FromFields for TaskCreation {
             start_timestamp: fields.optional("startTimestamp")?,
             priority: fields.optional("priority")?,
             tags: fields.optional("tags")?,
+            idempotency_key: fields.optional(IDEMPOTENCY_KEY)?,
         })
     }
 
     fn limit(limits: &BodyLimits) -> usize {
         limits.task
+    }
+}
+
+impl HasKey for TaskCreation {
+    fn key(&self) -> Option<&IdempotencyKey> {
+        self.idempotency_key.as_ref()
     }
 }
 

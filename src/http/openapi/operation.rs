@@ -41,7 +41,7 @@ pub struct Description {
 
 /// The input and the response, as OpenAPI types.
 pub struct Types {
-    /// The parameters in the path and the query.
+    /// The parameters in the path, the query and the headers.
     pub parameters: Vec<Parameter>,
     pub request_body: Option<RequestBody>,
     pub response: Response,

@@ -1,5 +1,6 @@
 //! JSON that passes through unchanged.
 
+mod canonical;
 mod node;
 pub mod number;
 mod returned;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
+pub use canonical::digest_of_object;
 pub use node::Node;
 
 /// Any JSON, kept as it was written: a Task's `data` and a Function's result belong to the user, so the service changes no

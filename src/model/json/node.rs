@@ -136,6 +136,13 @@ impl<'a> Fields<'a> {
         Self(fields)
     }
 
+    /// The fields in the order of their names; of several with one name, the last one.
+    pub(super) fn distinct(&self) -> impl Iterator<Item = (&str, &Node<'a>)> {
+        let is_last = |place: usize| self.0.get(place + 1).is_none_or(|(next, _)| *next != self.0[place].0);
+        let fields = self.0.iter().enumerate().filter(move |(place, _)| is_last(*place));
+        fields.map(|(_, (name, value))| (&**name, value))
+    }
+
     /// The field of that name; the last one of several.
     pub fn get(&self, name: &str) -> Option<&Node<'a>> {
         let after = self.0.partition_point(|(own, _)| **own <= *name);

@@ -43,6 +43,19 @@ pub fn compare(a: &str, b: &str) -> Ordering {
     }
 }
 
+/// The same text for every notation of a JSON number's value.
+pub(super) fn canonical(text: &str) -> String {
+    match Decimal::parse(text) {
+        Some(number) if number.signum() == 0 => "0".to_owned(),
+        Some(number) => {
+            let digits: String = number.digits().map(char::from).collect();
+            format!("{}{digits}e{}", if number.negative { "-" } else { "" }, number.magnitude)
+        }
+        // Never reached with numbers from parsed JSON.
+        None => text.to_owned(),
+    }
+}
+
 /// Whether the string is a JSON number.
 pub fn is_json(text: &str) -> bool {
     // Only a number parses as one; white space around it has to be excluded.

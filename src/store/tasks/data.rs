@@ -62,7 +62,8 @@ impl DataRows {
         };
         let mut row = NewRow::new(data_partition(partition), task.id).in_format(FORMAT);
         row.set("data", text(data.as_str()));
-        self.table.put("add the data of the task", row, Condition::new("")).await?;
+        // If the row exists, it is our own, or that of a call with the same idempotency key and equal data.
+        self.table.put("add the data of the task", row, Condition::absent()).await?;
         Ok(DataPlace::Apart(task.id))
     }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod data;
+mod intents;
 mod lists;
 mod lost_answers;
 mod queue;

@@ -1,7 +1,7 @@
 //! Rows of the first version stay readable, and rows of a version that is not known yet are refused and left alone.
 //!
 //! `tests/vectors/rows-v1.json` holds rows of every kind as the first version wrote them, in DynamoDB's JSON, and their
-//! meaning; `rows-v2.json` holds what came with format 2: Tasks with large data, and slots in parts. These rows never change. When the
+//! meaning; `rows-v2.json` holds what came with format 2: Tasks with large data, slots in parts, and intents. These rows never change. When the
 //! form of a row has to change, raise `FORMAT` in `src/store/row.rs`, teach the readers all forms, and add
 //! `rows-v3.json`. (One exception: a placeholder for the hash of a Function's code was replaced by a real hash, because
 //! no service ever wrote anything else.)
@@ -17,11 +17,12 @@ use tasklane::{
         ApplicationId, ExecutionOptions, Function, Json, Lane, ObjectId, Priority, RetryPolicy, Task, TaskStatus,
         Timestamp, UserId,
     },
-    store::{AttemptToken, NextTask, QueueLane, Run, RunnerId, SlotPart, SlotScope, StoreError, TaskRecord},
+    store::{AttemptToken, Found, NextTask, QueueLane, Run, RunnerId, SlotPart, SlotScope, StoreError, TaskRecord},
 };
 
 use super::{
     World, again, boom, function,
+    intents::{once, once_scope},
     records::{a_function, api_request, credential, schedule},
 };
 
@@ -279,6 +280,8 @@ async fn write_large(world: &World) {
     let (slots, until) = (&world.store.slots, now.saturating_add(Duration::from_secs(300)));
     let part = slots.part(&SlotScope::Direct, 100, 0);
     assert_eq!(slots.lease(&part, &RunnerId::new("runner"), 0..=2, 100, until, now).await.unwrap().slots, 2);
+    let intent = json!({ "id": complete, "created": now, "start": now, "priority": 0 });
+    world.store.intents.begin(&once_scope("POST /tasks/v1"), &once("key", r#"{"a":1}"#), intent).await.unwrap();
 }
 
 // --- The meaning of rows ---------------------------------------------------------------------------------------------
@@ -324,7 +327,7 @@ async fn read(world: &World) -> Value {
     })
 }
 
-/// Each Task and the place of its data, and the slots that are held.
+/// Each Task and the place of its data, the slots that are held, and the intent of a call with an idempotency key.
 async fn read_large(world: &World) -> Value {
     let mut tasks = Map::new();
     for row in rows_of(world).await["tasks"].as_array().unwrap() {
@@ -336,6 +339,11 @@ async fn read_large(world: &World) -> Value {
     }
     let held = world.store.slots.held(&SlotScope::Direct, world.now()).await.unwrap();
     tasks.insert("directSlots".to_owned(), json!(held));
+    let (scope, call) = (once_scope("POST /tasks/v1"), once("key", r#"{"a":1.0}"#));
+    match world.store.intents.find::<Value>(&scope, &call).await.unwrap() {
+        Some(Found::Same(intent)) => tasks.insert("intent".to_owned(), intent),
+        other => panic!("{other:?}"),
+    };
     Value::Object(tasks)
 }
 

@@ -4,10 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tasklane::{
     model::{Json, Lane, ObjectId, TaskStatus},
-    store::{RegisteredRun, Run, RunnerId, RunsIn, SlotScope},
+    store::{Found, RegisteredRun, Run, RunnerId, RunsIn, SlotScope},
 };
 
-use super::{World, again, boom};
+use super::{
+    World, again, boom,
+    intents::{intent_of, once, once_scope},
+};
 
 #[tokio::test]
 async fn the_documented_write_units_match_those_of_dynamodb() {
@@ -33,6 +36,13 @@ async fn the_documented_write_units_match_those_of_dynamodb() {
     count("claim", &world);
     assert!(world.store.tasks.complete(candidate.id, &run.attempt, Some("request"), world.now()).await.unwrap());
     count("complete", &world);
+
+    let (keyed, once) = (world.task(), once("key", "{}"));
+    world.store.intents.begin(&once_scope("tasks"), &once, intent_of(&keyed)).await.unwrap();
+    world.create(&keyed).await;
+    count("create, with an idempotency key", &world);
+    world.store.tasks.cancel(keyed.id, world.now()).await.unwrap();
+    world.wire.forget();
 
     let mut later = world.task();
     later.start_timestamp = later.start_timestamp.saturating_add(Duration::from_secs(60));
@@ -72,8 +82,13 @@ async fn the_documented_write_units_match_those_of_dynamodb() {
     count("create, running from the first", &world);
 
     let schedule = super::records::schedule(&world);
-    world.store.schedules.create(&schedule).await.unwrap();
     world.wire.forget();
+    world.store.schedules.create(&schedule).await.unwrap();
+    count("create a schedule", &world);
+    let keyed = super::records::schedule(&world);
+    let made = world.store.schedules.create_once(&keyed, &once_scope("schedules"), &once).await.unwrap();
+    assert_eq!(made, Found::Same(keyed.id));
+    count("create a schedule, with an idempotency key", &world);
     let (next, task) = (schedule.occurrence_after(world.now()), world.task());
     assert!(world.store.schedules.materialise(&schedule, next, &task, Lane::Shared, world.now()).await.unwrap());
     count("an occurrence of a schedule, its task with it", &world);

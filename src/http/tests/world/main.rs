@@ -10,6 +10,7 @@ mod document;
 mod doors;
 mod kit;
 mod log;
+mod once;
 mod order;
 mod passed_on;
 mod revocation;
