@@ -9,9 +9,10 @@ use std::{
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tasklane_dispatch::{Dispatcher, FunctionDirectory, Shift, SlotLimits, SlotPolicy, Ticker, work_shift};
 use tasklane_local::{database, wakeups::LocalWakeups};
-use tasklane_ports::{Clock, Ids, Ports, Wakeup, Wakeups};
+use tasklane_ports::{Clock, Ids, Objects, Ports, Wakeup, Wakeups};
 use tasklane_service::{Core, Limits, Service, Settings};
 use tasklane_store::{Division, RunnerId, RunsIn, Store, StoreConfig, StoreError};
+use tasklane_testing::TestObjects;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -30,6 +31,7 @@ pub struct Processes {
     world: Arc<World>,
     database: SharedHttpClient,
     queue: WakeupQueue,
+    objects: Arc<TestObjects>,
     living: Mutex<BTreeMap<usize, Process>>,
 }
 
@@ -63,7 +65,7 @@ impl Processes {
     /// No process runs yet.
     pub fn new(world: Arc<World>, database: SharedHttpClient) -> Arc<Self> {
         let queue = WakeupQueue::new(Arc::clone(&world));
-        Arc::new(Self { world, database, queue, living: Mutex::default() })
+        Arc::new(Self { world, database, queue, objects: Arc::default(), living: Mutex::default() })
     }
 
     /// Starts every process, restarts each one after its death, and starts the ticks.
@@ -110,6 +112,7 @@ impl Processes {
             wakeups,
             events: Arc::new(EventsPort { life: Arc::clone(life) }),
             logs: Arc::new(NoLogs),
+            objects: Arc::clone(&self.objects) as Arc<dyn Objects>,
             clock: Arc::clone(life) as Arc<dyn Clock>,
             ids: Arc::new(Ids::new(Arc::new(SeededChance::new(rng)))),
         }

@@ -275,7 +275,7 @@ impl Way {
                 self.saw_holders(item);
             }
         } else if table == tables("tasks") && !is_task(body) {
-            if operation == "PutItem" {
+            if operation == "PutItem" && body["Item"]["data"].is_object() {
                 self.life.world.journal().saw_data(&body["Item"]);
             }
         } else if table == tables("tasks") {
@@ -356,10 +356,10 @@ fn is_page(operation: &str, body: &Value) -> bool {
     operation == "PutItem" && check::register::page_of(&body["Item"]).is_some()
 }
 
-/// Whether the row is a Task and not a Task's data.
+/// Whether the row is a Task and not a Task's data or result.
 fn is_task(body: &Value) -> bool {
     let pk = body["Item"]["pk"]["S"].as_str().or_else(|| body["Key"]["pk"]["S"].as_str());
-    pk.is_some_and(|pk| !pk.starts_with("data:"))
+    pk.is_some_and(|pk| pk.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 fn function_state(record: &str) -> FunctionState {

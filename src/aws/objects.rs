@@ -1,8 +1,8 @@
 //! Objects in S3, below `results/` in the stack's bucket. Its lifecycle rules delete them.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
-use aws_sdk_s3::{Client, presigning::PresigningConfig};
+use aws_sdk_s3::Client;
 use bytes::Bytes;
 use tasklane_ports::{ObjectKey, Objects, PortError, PortFuture};
 use tasklane_runtime::on_demand::OnDemand;
@@ -11,9 +11,6 @@ use super::{
     config,
     fault::{Fault, port_error},
 };
-
-/// How long a URL can be used.
-const URL_LASTS: Duration = Duration::from_secs(300);
 
 /// [`Objects`] in a bucket of S3.
 #[derive(Clone)]
@@ -45,7 +42,7 @@ fn in_bucket(key: &ObjectKey) -> String {
 }
 
 impl Objects for S3Objects {
-    fn put<'a>(&'a self, key: &'a ObjectKey, content: Bytes) -> PortFuture<'a, Result<(), PortError>> {
+    fn write_object<'a>(&'a self, key: &'a ObjectKey, content: Bytes) -> PortFuture<'a, Result<(), PortError>> {
         const ACTION: &str = "put an object into S3";
         Box::pin(async move {
             let put = self.client.put_object().bucket(self.bucket(ACTION)?).key(in_bucket(key));
@@ -55,7 +52,7 @@ impl Objects for S3Objects {
         })
     }
 
-    fn get<'a>(&'a self, key: &'a ObjectKey) -> PortFuture<'a, Result<Option<Bytes>, PortError>> {
+    fn read_object<'a>(&'a self, key: &'a ObjectKey) -> PortFuture<'a, Result<Option<Bytes>, PortError>> {
         const ACTION: &str = "get an object from S3";
         Box::pin(async move {
             let get = self.client.get_object().bucket(self.bucket(ACTION)?).key(in_bucket(key));
@@ -66,16 +63,6 @@ impl Objects for S3Objects {
             };
             let content = object.body.collect().await.map_err(|error| PortError::new(ACTION, error))?;
             Ok(Some(content.into_bytes()))
-        })
-    }
-
-    fn url<'a>(&'a self, key: &'a ObjectKey) -> PortFuture<'a, Result<Option<String>, PortError>> {
-        const ACTION: &str = "sign a URL of S3";
-        Box::pin(async move {
-            let lasts = PresigningConfig::expires_in(URL_LASTS).map_err(|error| PortError::new(ACTION, error))?;
-            let get = self.client.get_object().bucket(self.bucket(ACTION)?).key(in_bucket(key));
-            let request = get.presigned(lasts).await.map_err(|error| port_error(ACTION, error))?;
-            Ok(Some(request.uri().to_owned()))
         })
     }
 }
@@ -102,8 +89,8 @@ mod tests {
     async fn an_object_is_written_and_read_below_its_prefix() {
         let replay = ReplayClient::replaying([answer(200, ""), answer(200, "[1.0]")]);
         let objects = objects(&replay);
-        objects.put(&key(), Bytes::from_static(b"[1.0]")).await.unwrap();
-        assert_eq!(objects.get(&key()).await.unwrap().unwrap(), "[1.0]");
+        objects.write_object(&key(), Bytes::from_static(b"[1.0]")).await.unwrap();
+        assert_eq!(objects.read_object(&key()).await.unwrap().unwrap(), "[1.0]");
         let names = replay.asked();
         assert!(names[0].starts_with("PUT ") && names[0].contains("/results/day/a-b"), "{names:?}");
         assert!(names[1].starts_with("GET ") && names[1].contains("/results/day/a-b"), "{names:?}");
@@ -115,15 +102,7 @@ mod tests {
         let denied = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
         let replay = ReplayClient::replaying([answer(404, missing), answer(403, denied)]);
         let objects = objects(&replay);
-        assert_eq!(objects.get(&key()).await.unwrap(), None);
-        assert!(objects.get(&key()).await.unwrap_err().to_string().contains("AccessDenied"));
-    }
-
-    #[tokio::test]
-    async fn a_url_is_signed_without_a_call() {
-        let replay = ReplayClient::replaying([]);
-        let url = objects(&replay).url(&key()).await.unwrap().unwrap();
-        assert!(url.contains("/results/day/a-b") && url.contains("X-Amz-Signature="), "{url}");
-        assert_eq!(replay.asked().len(), 0);
+        assert_eq!(objects.read_object(&key()).await.unwrap(), None);
+        assert!(objects.read_object(&key()).await.unwrap_err().to_string().contains("AccessDenied"));
     }
 }

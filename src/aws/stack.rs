@@ -15,8 +15,8 @@ use tasklane_store::{RunnerId, RunsIn, Store, StoreConfig};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    AwsLambda, CloudWatchLogs, EventBridgeEvents, KmsSecretBox, LambdaSettings, SqsWakeups, StackSettings, config,
-    http_client,
+    AwsLambda, CloudWatchLogs, EventBridgeEvents, KmsSecretBox, LambdaSettings, S3Objects, SqsWakeups, StackSettings,
+    config, http_client,
 };
 
 /// Everything of a stack that a process on AWS uses.
@@ -69,6 +69,7 @@ impl Stack {
             wakeups: Arc::new(SqsWakeups::new(sdk, &settings.wakeup_queue_url)),
             events: Arc::new(EventBridgeEvents::new(sdk, &settings.event_bus)),
             logs: Arc::new(CloudWatchLogs::new(sdk, &settings.prefix, Arc::clone(&clock))),
+            objects: Arc::new(S3Objects::new(sdk, settings.code_bucket.clone())),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
         };

@@ -107,7 +107,7 @@ struct Call {
 impl Call {
     async fn make(&self) -> Result<(), ClientError> {
         match self.kind {
-            Kind::Direct => self.client.execute(&self.function, self.data.as_ref()).await.map(|_| ()),
+            Kind::Direct => self.client.execute(&self.function, self.data.as_ref(), None).await.map(|_| ()),
             Kind::Api => self.client.call_api_function(&self.function, &self.path).await.map(|_| ()),
             Kind::Task => {
                 let body = NewTaskBody {

@@ -1,11 +1,11 @@
 //! `tasklane execute`: runs a Function directly.
 
 use tasklane_client::{ClientError, ServiceError};
-use tasklane_model::FunctionName;
+use tasklane_model::{FunctionName, IdempotencyKey};
 
 use super::{
     Outcome, Verdict, functions,
-    input::JsonSource,
+    input::{JsonSource, idempotency_key},
     output,
     session::{Session, indented_json},
 };
@@ -27,6 +27,10 @@ pub(super) struct Args {
     /// Input for the Function, as event.data: JSON, @FILE, or - for stdin
     #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
     data: Option<JsonSource>,
+
+    /// A name for this call, such as order-4711: the same call with the same name has an effect only once within 24 hours
+    #[arg(long, value_name = "KEY", value_parser = idempotency_key)]
+    idempotency_key: Option<IdempotencyKey>,
 }
 
 /// The code of the error that the Function threw.
@@ -34,7 +38,7 @@ const RUNTIME_ERROR: u16 = 1406;
 
 pub(super) async fn run(session: Session, args: Args) -> Outcome {
     let data = args.data.map(|source| source.read()).transpose()?;
-    match session.client.execute(&args.name, data.as_ref()).await {
+    match session.client.execute(&args.name, data.as_ref(), args.idempotency_key.as_ref()).await {
         Ok(answer) if session.json => session.show_json(&answer.json)?,
         Ok(answer) => output::json(&indented_json(&answer.value.result))?,
         Err(ClientError::Service(error)) if error.code == Some(RUNTIME_ERROR) => {

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use tasklane_model::{
-    AffectedRecords, FunctionName, FunctionSummary, Json, Page, RetryPolicy, Task, Timestamp, json::even_null,
+    AffectedRecords, FunctionName, FunctionSummary, IdempotencyKey, Json, Page, RetryPolicy, Task, Timestamp,
+    json::even_null,
 };
 
 use super::{
@@ -189,15 +190,23 @@ impl Client {
         self.call(Call::post(format!("{FUNCTIONS}/{name}/{verb}")).empty_object()).await
     }
 
-    /// Runs a Function now, bypassing the queue, and waits for its result.
-    pub async fn execute(&self, name: &FunctionName, data: Option<&Json>) -> Result<Record<Executed>, ClientError> {
+    /// Runs a Function now, bypassing the queue, and waits for its result. With a key, it runs only once.
+    pub async fn execute(
+        &self,
+        name: &FunctionName,
+        data: Option<&Json>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Record<Executed>, ClientError> {
         #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
         struct Body<'a> {
             #[serde(skip_serializing_if = "Option::is_none")]
             data: Option<&'a Json>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            idempotency_key: Option<&'a IdempotencyKey>,
         }
         let call = Call::post(format!("{FUNCTIONS}/{name}/execute"));
-        self.call(call.json(&Body { data })?.within(EXECUTION)).await
+        self.call(call.json(&Body { data, idempotency_key: key })?.within(EXECUTION).once_if(key)).await
     }
 
     /// Calls a Function over HTTP with GET, without retries; `path` begins with a slash. Returns the body.

@@ -148,8 +148,12 @@ async fn reads_are_retried_and_writes_are_not() {
     assert_eq!(error, "HTTP 503 Service Unavailable: the service is not available");
     assert_eq!(ASKED.swap(0, Ordering::SeqCst), 3);
     client.set_function_enabled(&name("x"), false).await.unwrap_err();
-    client.execute(&name("x"), None).await.unwrap_err();
-    assert_eq!(ASKED.load(Ordering::SeqCst), 2);
+    client.execute(&name("x"), None, None).await.unwrap_err();
+    assert_eq!(ASKED.swap(0, Ordering::SeqCst), 2);
+    // With an idempotency key, a second request does no harm.
+    let key = tasklane_model::IdempotencyKey::parse("k").unwrap();
+    client.execute(&name("x"), None, Some(&key)).await.unwrap_err();
+    assert_eq!(ASKED.load(Ordering::SeqCst), 3);
 
     let recovering = AtomicUsize::new(0);
     let server = Server::start(move |_| match recovering.fetch_add(1, Ordering::SeqCst) {
@@ -206,12 +210,12 @@ async fn an_execution_returns_its_task_and_its_result() {
     })
     .await;
     let data = Json::parse(r#"{"a": 1.50}"#.to_owned()).unwrap();
-    let executed = server.client().execute(&name("hello"), Some(&data)).await.unwrap();
+    let executed = server.client().execute(&name("hello"), Some(&data), None).await.unwrap();
     assert_eq!(executed.value.result.to_value(), json!({ "a": 1.5 }));
     assert_eq!(executed.value.task.function_name, name("hello"));
     assert_eq!(server.lines(), ["POST /tasks/v1/functions/hello/execute"]);
     assert_eq!(server.seen()[0].body, json!({ "data": { "a": 1.5 } }));
-    server.client().execute(&name("hello"), None).await.unwrap();
+    server.client().execute(&name("hello"), None, None).await.unwrap();
     assert_eq!(server.seen()[1].body, json!({}));
 }
 

@@ -12,7 +12,7 @@
 //! - `shift`: a dispatcher with an end, as a Lambda invocation has one; `tenure` keeps shifts from draining all at once.
 //! - `slots`: how many Tasks may run at once.
 //! - `run`: one run, from its invocation to its recorded outcome; `retry` and `ended` are about what follows, `events`
-//!   publishes failures.
+//!   publishes failures, `results` keeps what runs returned.
 //! - `ticker`: everything that becomes due, in parts that run at the same time; `occurrences` turns those of Schedules
 //!   into Tasks.
 //! - `functions`: Functions as the hot paths see them, a moment old.
@@ -23,6 +23,7 @@ mod events;
 mod functions;
 mod look;
 mod occurrences;
+mod results;
 mod retry;
 mod run;
 mod shift;
@@ -37,6 +38,7 @@ pub use ended::tell_of;
 pub use events::publish_failure;
 pub use functions::FunctionDirectory;
 pub use occurrences::materialise;
+pub use results::{KeptResult, ResultError, kept_result, read_result};
 pub use retry::delay_before_retry;
 pub use run::{Ended, Runner, end_in_register, new_run};
 pub use shift::{LONGEST_DRAIN, Shift, work_shift};

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tasklane_model::{Function, Json, ObjectId, Task, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp};
-use tasklane_ports::{Invocation, InvokeError, InvokeRequest, Outcome, Ports, Wakeup};
+use tasklane_ports::{Invocation, InvokeError, InvokeRequest, Keep, Outcome, Ports, Wakeup};
 use tasklane_runtime::backoff::Backoff;
 use tasklane_store::{AttemptToken, NextTask, RegisteredRun, Run, RunnerId, Store, StoreError, TaskRecord};
 use tracing::{error, info, warn};
 
-use super::{delay_before_retry, publish_failure, slots::RUN_GRACE};
+use super::{delay_before_retry, publish_failure, results, slots::RUN_GRACE};
 
 /// Runs claimed Tasks.
 #[derive(Clone)]
@@ -89,9 +89,15 @@ impl Runner {
     }
 
     /// Runs a Task whose caller is waiting. It is never retried, because the caller gets the failure (contract §4).
-    pub async fn run_direct(&self, task: Task, function: &Function, run: &Run) -> Ended<Json> {
+    /// `keep` says how long its result is kept for those who ask later.
+    pub async fn run_direct(&self, task: Task, function: &Function, run: &Run, keep: Option<Keep>) -> Ended<Json> {
         match self.invoke(&task, function, run, Patience::None).await {
-            Decided::Returned(request_id, result) => self.record_complete(task, run, request_id, result).await,
+            Decided::Returned(request_id, result) => {
+                if let Some(keep) = keep {
+                    results::keep(&self.store, &self.ports, task.id, run, &result, keep).await;
+                }
+                self.record_complete(task, run, request_id, result).await
+            }
             Decided::Failed(request_id, error) => self.record_failed(task, run, request_id, error).await,
             Decided::Unknown(why) => Ended::Unknown(why),
         }

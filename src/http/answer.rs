@@ -19,7 +19,10 @@ use utoipa::{
     },
 };
 
-use super::openapi::{Schemas, reference};
+use super::{
+    once::IDEMPOTENT_REPLAYED,
+    openapi::{Schemas, reference},
+};
 
 /// A value that a handler responds with.
 pub trait Answer: Send + 'static {
@@ -125,6 +128,9 @@ pub fn error_response(error: &Error) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     mark_as_json(response.headers_mut());
+    if error.is_replay() {
+        response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+    }
     if error.kind() == ErrorKind::TooManyRequests {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }

@@ -22,7 +22,7 @@ use super::{
     body::{Fields, encoding},
     config::BodyLimits,
     head::Head,
-    input::{FromFields, Input, JsonBody, json_body},
+    input::{FromFields, Input, JsonBody, OptionalJsonBody, json_body},
     openapi::Schemas,
 };
 
@@ -68,6 +68,46 @@ impl<T: HasKey> Input for OnceBody<T> {
 
     fn errors() -> Vec<ErrorKind> {
         [<JsonBody<T> as Input>::errors(), vec![ErrorKind::IllegalArgument, ErrorKind::IdempotencyKeyReused]].concat()
+    }
+}
+
+/// The same, for a body that may be absent, which is like an empty object.
+#[derive(Debug)]
+pub struct OptionalOnceBody<T> {
+    pub body: Option<T>,
+    pub once: Option<Once>,
+}
+
+impl<T: HasKey> Input for OptionalOnceBody<T> {
+    fn limit(limits: &BodyLimits) -> Option<usize> {
+        Some(T::limit(limits))
+    }
+
+    fn check(head: &Head) -> Result<()> {
+        encoding::check(&head.headers)
+    }
+
+    fn read(head: &Head, body: Bytes) -> Result<Self> {
+        let text = encoding::text_of(&head.headers, &body)?;
+        let body = Fields::parse_optional(text)?.map(|fields| T::from_fields(&fields)).transpose()?;
+        let once = match &body {
+            Some(body) => once_of(head, body.key(), text)?,
+            None => once_of(head, None, "{}")?,
+        };
+        Ok(Self { body, once })
+    }
+
+    fn request_body(schemas: &mut Schemas) -> Option<RequestBody> {
+        Some(json_body::<T>(schemas, Required::False))
+    }
+
+    fn headers() -> Vec<Parameter> {
+        vec![key_parameter()]
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        [<OptionalJsonBody<T> as Input>::errors(), vec![ErrorKind::IllegalArgument, ErrorKind::IdempotencyKeyReused]]
+            .concat()
     }
 }
 

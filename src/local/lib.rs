@@ -9,6 +9,7 @@ pub mod events;
 pub mod lambda_port;
 pub mod logs;
 pub mod machine;
+pub mod objects;
 mod private;
 pub mod server;
 pub mod wakeups;

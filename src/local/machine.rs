@@ -19,6 +19,7 @@ use super::{
     events::{EventsError, LocalEvents},
     lambda_port::{LambdaPort, port_error},
     logs::{DEFAULT_RETENTION, LiveLog, LocalLogs},
+    objects::FileObjects,
     private::{close_to_others, make_private_dir, privately},
     wakeups::LocalWakeups,
 };
@@ -118,12 +119,15 @@ impl Machine {
         let logs = LocalLogs::open(&config.data_dir, DEFAULT_RETENTION, config.live_log.clone())?;
         let lambda = start_lambda(&config, &logs)?;
         let events = Arc::new(LocalEvents::open(&config.data_dir, config.webhook.as_deref())?);
+        let objects = FileObjects::open(&config.data_dir, config.retention)
+            .map_err(|cause| MachineError::DataDir { path: config.data_dir.clone(), cause })?;
         let wakeups = LocalWakeups::default();
         let ports = Ports {
             lambda: Arc::new(LambdaPort(lambda.clone())),
             wakeups: Arc::new(wakeups.clone()),
             events: events.clone(),
             logs: Arc::new(logs),
+            objects: Arc::new(objects),
             clock: Arc::new(SystemClock),
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
         };

@@ -144,13 +144,14 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     details: Map<String, Value>,
+    is_replay: bool,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// An error of this kind. The message says what was wrong, where, and what to do.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), details: Map::new(), cause: None }
+        Self { kind, message: message.into(), details: Map::new(), is_replay: false, cause: None }
     }
 
     /// A fault of the service itself. The caller learns only that there was one; the log gets the cause.
@@ -230,6 +231,18 @@ impl Error {
     pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
         self
+    }
+
+    /// Marks it as what an earlier call with the same idempotency key was answered.
+    #[must_use]
+    pub fn of_replay(mut self) -> Self {
+        self.is_replay = true;
+        self
+    }
+
+    /// Whether an earlier call with the same idempotency key was answered so.
+    pub fn is_replay(&self) -> bool {
+        self.is_replay
     }
 
     /// The row of the table.

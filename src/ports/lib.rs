@@ -11,6 +11,7 @@
 //! | `wakeups` | [`Wakeups`]: wakes dispatchers | SQS | a notification in the process |
 //! | `events` | [`Events`]: publishes `task_failed` | EventBridge | a file and a webhook |
 //! | `logs` | [`Logs`]: finds log lines | CloudWatch Logs | SQLite |
+//! | `objects` | [`Objects`]: keeps what is too large for a row | S3 | files |
 //! | `clock` | [`Clock`]: tells the time and waits | the system's | the system's |
 //! | `chance` | [`Chance`]: draws random numbers, from which [`Ids`] makes ids | the system's | the system's |
 
@@ -22,6 +23,7 @@ mod error;
 mod events;
 mod lambda;
 mod logs;
+mod objects;
 mod wakeups;
 
 pub use chance::{Chance, Ids, SystemChance};
@@ -30,6 +32,7 @@ pub use error::PortError;
 pub use events::{Events, TaskFailedContent, TaskFailedEvent, TaskFailedKind};
 pub use lambda::{DeployError, FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, Outcome};
 pub use logs::{LogLine, LogPage, Logs, RunLogQuery};
+pub use objects::{InvalidObjectKey, Keep, ObjectKey, Objects};
 pub use wakeups::{Wakeup, Wakeups};
 
 use std::sync::Arc;
@@ -50,6 +53,8 @@ pub struct Ports {
     pub events: Arc<dyn Events>,
     /// Finds log lines.
     pub logs: Arc<dyn Logs>,
+    /// Keeps what is too large for a row.
+    pub objects: Arc<dyn Objects>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Draws ids.

@@ -9,14 +9,10 @@ use super::{PortError, PortFuture};
 /// Keeps values that are too large for a row of the database. Each is written once and then only read.
 pub trait Objects: Send + Sync {
     /// Writes an object. It may be repeated with the same content.
-    fn put<'a>(&'a self, key: &'a ObjectKey, content: Bytes) -> PortFuture<'a, Result<(), PortError>>;
+    fn write_object<'a>(&'a self, key: &'a ObjectKey, content: Bytes) -> PortFuture<'a, Result<(), PortError>>;
 
     /// Reads an object. `None` if it does not exist, or not any more.
-    fn get<'a>(&'a self, key: &'a ObjectKey) -> PortFuture<'a, Result<Option<Bytes>, PortError>>;
-
-    /// A URL from which anybody who has it can read the object for some minutes. `None` where there is no server for
-    /// that.
-    fn url<'a>(&'a self, key: &'a ObjectKey) -> PortFuture<'a, Result<Option<String>, PortError>>;
+    fn read_object<'a>(&'a self, key: &'a ObjectKey) -> PortFuture<'a, Result<Option<Bytes>, PortError>>;
 }
 
 /// How long an object is kept.

@@ -11,9 +11,9 @@ use std::{sync::Arc, time::Duration};
 use serde::Serialize;
 use tasklane_dispatch::{Acquired, Ended, Idle, Slot, end_in_register, new_run, tell_of};
 use tasklane_model::{
-    Caller, Error, ErrorKind, Function, Json, ObjectId, Permission, Result, Task, TaskErrorKind, TaskOrigin, TaskStatus,
+    Caller, Error, ErrorKind, Function, Json, ObjectId, Permission, Result, Task, TaskError, TaskErrorKind,
 };
-use tasklane_ports::Wakeup;
+use tasklane_ports::{Keep, Wakeup};
 use tasklane_store::{Run, SlotScope};
 use tracing::{Instrument, info_span};
 use utoipa::ToSchema;
@@ -22,7 +22,7 @@ use super::{
     Service,
     access::{Known, must_be_enabled, must_be_short},
     anonymous::Admission,
-    tasks::check_data_size,
+    tasks::{TaskIntent, check_data_size},
 };
 
 /// A finished Task and the value that its Function returned.
@@ -36,10 +36,16 @@ pub struct Executed {
 }
 
 /// The right to run a Function once, from the first phase on.
-struct Reservation {
+pub(super) struct Reservation {
     function: Arc<Function>,
     slot: Slot,
     _admission: Admission,
+}
+
+impl Reservation {
+    pub(super) fn function(&self) -> &Function {
+        &self.function
+    }
 }
 
 impl Service {
@@ -55,7 +61,7 @@ impl Service {
                 let span = info_span!("run", task = %id, function = %reserved.function.name);
                 let this = self.clone();
                 // The outcome is recorded even if the caller hangs up.
-                let run = async move { this.run_reserved(reserved, task, known).await }.instrument(span);
+                let run = async move { this.run_reserved(reserved, task, known, None).await }.instrument(span);
                 if let Some(executed) = self.answer_of(run, |patience| still_running(patience, id)).await? {
                     return Ok(executed);
                 }
@@ -66,7 +72,7 @@ impl Service {
 
     /// The first phase: checks whether this caller may execute the Function now, and takes a slot. `None` if the cached
     /// Function refuses, which a fresh read has to confirm.
-    async fn reserve(
+    pub(super) async fn reserve(
         &self,
         caller: &Caller,
         function: &str,
@@ -86,9 +92,16 @@ impl Service {
         Ok(Some(Reservation { function, slot, _admission: admission }))
     }
 
-    /// The second and the third phase: writes the Task, then runs it. `None` if the Function has changed since it was
-    /// read; then nothing ran, and the Task is gone.
-    async fn run_reserved(&self, reserved: Reservation, task: Task, known: Known) -> Result<Option<Executed>> {
+    /// The second and the third phase: writes the Task, then runs it, and keeps its result if `keep` says so. `None` if
+    /// the Function has changed since it was read; then nothing ran, and the Task is gone. `None`, too, if another call
+    /// with the same idempotency key has written the Task.
+    pub(super) async fn run_reserved(
+        &self,
+        reserved: Reservation,
+        task: Task,
+        known: Known,
+        keep: Option<Keep>,
+    ) -> Result<Option<Executed>> {
         let Reservation { function, slot, _admission } = reserved;
         let run = new_run(&self.inner.ports, self.inner.slots.holder(), function.time_limit());
         let registered = self.inner.store.runs.register_one(task.id, &run).await?;
@@ -97,16 +110,13 @@ impl Service {
             return Ok(None);
         }
         let id = task.id;
-        let ended = self.inner.runner.run_direct(task, &function, &run).await;
+        let ended = self.inner.runner.run_direct(task, &function, &run, keep).await;
         tell_of(id, &function.name, &ended, None, self.inner.ports.clock.now().since(run.started));
         end_in_register(registered, &ended);
         self.release(slot, &ended, &run);
         match ended {
             Ended::Complete(task, result) => Ok(Some(Executed { task, result })),
-            Ended::Failed(task, error) => Err(match error.kind {
-                TaskErrorKind::Runtime => Error::runtime_error(&error.name, &error.message, Some(task.id)),
-                TaskErrorKind::Invocation => not_invoked(&error.name, &error.message, id),
-            }),
+            Ended::Failed(task, error) => Err(failed_to_run(&error, task.id)),
             Ended::Unknown(why) => {
                 Err(not_invoked("Unknown", "It is not known whether the function ran.", id).caused_by(why))
             }
@@ -125,24 +135,20 @@ impl Service {
 
     fn running_task(&self, caller: &Caller, function: &Function, data: Option<Json>) -> Task {
         let now = self.inner.ports.clock.now();
-        Task {
-            status: TaskStatus::InProgress,
-            data,
-            priority: function.execution_options.default_priority,
-            origin: TaskOrigin::from(caller),
-            ..Task::new(self.inner.ports.ids.next(now), function.name.clone(), now)
-        }
+        TaskIntent::of_execution(self.inner.ports.ids.next(now), now, function).running_task(caller, function, data)
     }
 
-    /// Writes the Task. `false` if the Function has changed; then the Task is withdrawn.
+    /// Writes the Task. `false` if the Function has changed; then the Task is withdrawn. `false`, too, if another call
+    /// has written it.
     async fn begin(&self, function: &Function, task: &Task, run: &Run, known: Known) -> Result<bool> {
         let written = self.inner.store.tasks.create_running(task, run);
         if known == Known::Now {
-            written.await?;
-            return Ok(true);
+            return Ok(written.await?);
         }
         let (written, now) = tokio::join!(written, self.inner.functions.read(&function.name));
-        written?;
+        if !written? {
+            return Ok(false);
+        }
         if matches!(&now, Ok(Some(now)) if **now == *function) {
             return Ok(true);
         }
@@ -191,13 +197,21 @@ fn no_slot(scope: &SlotScope) -> Error {
     Error::new(ErrorKind::ConcurrentExecutionLimit, message)
 }
 
-fn still_running(patience: Duration, task: ObjectId) -> Error {
+pub(super) fn still_running(patience: Duration, task: ObjectId) -> Error {
     let text = format!(
         "The function did not end within {} seconds, which is the longest that this request can wait. It is still running; \
          read the task for its outcome.",
         patience.as_secs()
     );
     Error::new(ErrorKind::LambdaInvocation, text).with("taskId", serde_json::Value::String(task.to_string()))
+}
+
+/// The error of a run that failed.
+pub(super) fn failed_to_run(error: &TaskError, task: ObjectId) -> Error {
+    match error.kind {
+        TaskErrorKind::Runtime => Error::runtime_error(&error.name, &error.message, Some(task)),
+        TaskErrorKind::Invocation => not_invoked(&error.name, &error.message, task),
+    }
 }
 
 fn not_invoked(name: &str, message: &str, task: ObjectId) -> Error {

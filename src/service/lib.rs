@@ -15,6 +15,7 @@ mod api_requests;
 mod core;
 mod credentials;
 mod execute;
+mod execute_once;
 mod functions;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tasklane_model::{
     AffectedRecords, Caller, Error, ErrorKind, Function, Json, Made, NewTask, ObjectId, Once, OnceScope, Page,
-    Priority, Result, Task, TaskOrigin, Timestamp, task::MAX_DATA_BYTES,
+    Priority, Result, Task, TaskOrigin, TaskStatus, Timestamp, task::MAX_DATA_BYTES,
 };
 use tasklane_ports::Wakeup;
 use tasklane_rql::Query;
@@ -117,13 +117,30 @@ impl Service {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TaskIntent {
-    id: ObjectId,
+    pub(super) id: ObjectId,
     created: Timestamp,
     start: Timestamp,
     priority: Priority,
 }
 
 impl TaskIntent {
+    /// The values of the Task of an execution that begins at `now`.
+    pub(super) fn of_execution(id: ObjectId, now: Timestamp, function: &Function) -> Self {
+        Self { id, created: now, start: now, priority: function.execution_options.default_priority }
+    }
+
+    /// The Task of an execution, which is in progress from the first.
+    pub(super) fn running_task(self, caller: &Caller, function: &Function, data: Option<Json>) -> Task {
+        Task {
+            status: TaskStatus::InProgress,
+            data,
+            start_timestamp: self.start,
+            priority: self.priority,
+            origin: TaskOrigin::from(caller),
+            ..Task::new(self.id, function.name.clone(), self.created)
+        }
+    }
+
     /// The Task, given the rest of the call.
     fn task(self, caller: &Caller, new: NewTask) -> Task {
         Task {

@@ -6,7 +6,7 @@
 //! # Layout
 //!
 //! - One module for each kind of record: `tasks`, `functions`, `schedules`, `api_requests`, `credentials`; and for small rows
-//!   that belong to no record: `slots`, `shifts` (both are `holders`), `runs`, `nonces`, `intents`, `own_lanes`, `days`.
+//!   that belong to no record: `slots`, `shifts` (both are `holders`), `runs`, `nonces`, `intents`, `results`, `own_lanes`, `days`.
 //! - `lanes`: how the queue is laid out in an index. `days`: how the big tables are partitioned.
 //! - `list`: from a query to a page.
 //! - `table` and `transaction` make the calls of DynamoDB; `change` and `row` build and read what they carry; `calls` marks
@@ -34,6 +34,7 @@ pub mod lanes;
 mod list;
 pub mod nonces;
 mod own_lanes;
+pub mod results;
 mod row;
 pub mod run;
 pub mod runs;
@@ -52,6 +53,7 @@ pub use functions::{Functions, Revision, Versioned};
 pub use intents::{Found, Intents};
 pub use lanes::{QueueLane, ReadyKey};
 pub use nonces::Nonces;
+pub use results::{ResultPlace, Results};
 pub use run::{AttemptToken, Run, RunnerId};
 pub use runs::{RegisteredRun, Runs, RunsIn};
 pub use schedules::{DuePosition, DueSchedules, Schedules};
@@ -91,6 +93,8 @@ pub struct Store {
     pub nonces: Nonces,
     /// What calls with idempotency keys are about to create.
     pub intents: Intents,
+    /// What runs returned.
+    pub results: Results,
 }
 
 /// How the store is set up.
@@ -141,6 +145,12 @@ impl Store {
         let days = |name: &str| Days::new(&control, name, config.shards);
         let budgets = Budgets { query: config.query_budget, count: config.count_budget, turns: list::Turns::default() };
         let task_days = days("tasks");
+        let results = Results {
+            table: table("tasks"),
+            days: task_days.clone(),
+            retention: config.retention,
+            clock: Arc::clone(&clock),
+        };
         let runs = Runs::new(&control, config.runs_in, &clock);
         let intents = Intents { control: control.clone(), clock: Arc::clone(&clock) };
         let tasks = Tasks {
@@ -178,6 +188,7 @@ impl Store {
             shifts: Shifts(holders),
             nonces: Nonces { control, calls, clock },
             intents,
+            results,
         }
     }
 

@@ -8,10 +8,12 @@ mod database;
 mod events;
 mod lambda;
 pub mod log;
+mod objects;
 mod world;
 
 pub use clock::TestClock;
 pub use database::TestDatabase;
 pub use events::TestEvents;
 pub use lambda::TestLambda;
+pub use objects::TestObjects;
 pub use world::{NoLogs, World};

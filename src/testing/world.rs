@@ -17,7 +17,7 @@ use tasklane_store::{Division, RunnerId, Store, StoreConfig};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{TestClock, TestDatabase, TestEvents, TestLambda};
+use super::{TestClock, TestDatabase, TestEvents, TestLambda, TestObjects};
 
 /// The service of one process. Dropping it stops its loops.
 pub struct World {
@@ -31,6 +31,8 @@ pub struct World {
     pub lambda: Arc<TestLambda>,
     /// The events.
     pub events: Arc<TestEvents>,
+    /// The objects.
+    pub objects: Arc<TestObjects>,
     /// Seals the secrets of credentials.
     pub secrets: Arc<KeyFile>,
     /// The clock.
@@ -88,6 +90,7 @@ impl World {
     fn on(store: Store, database: TestDatabase, clock: Arc<TestClock>, task_concurrency: u16, runner: &str) -> Self {
         let lambda = Arc::new(TestLambda::new(clock.clone()));
         let events = Arc::new(TestEvents::default());
+        let objects = Arc::new(TestObjects::default());
         let secrets = Arc::new(new_key());
         let wakeups = LocalWakeups::default();
         let ports = Ports {
@@ -95,6 +98,7 @@ impl World {
             wakeups: Arc::new(wakeups.clone()),
             events: events.clone(),
             logs: Arc::new(NoLogs),
+            objects: objects.clone(),
             clock: clock.clone(),
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
         };
@@ -116,6 +120,7 @@ impl World {
             database,
             lambda,
             events,
+            objects,
             clock,
             secrets,
             woken: wakeups.dispatcher,

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use tasklane_auth::KeyFile;
 use tasklane_dispatch::{SlotLimits, SlotPolicy};
-use tasklane_local::{database, events::LocalEvents, logs::LocalLogs, wakeups::LocalWakeups};
+use tasklane_local::{database, events::LocalEvents, logs::LocalLogs, objects::FileObjects, wakeups::LocalWakeups};
 use tasklane_model::{
     CodeSha256, Deployment, EntryPoint, FunctionName, Lane, ObjectId, PermissionMode, RetryPolicy, Runtime, Task,
     TaskStatus, Timestamp,
@@ -45,7 +45,7 @@ impl Writes {
         let lease_expires = now.saturating_add(Duration::from_secs(60));
         let attempt = AttemptToken::new(self.ids.secret());
         let run = Run { attempt, runner: self.holder.clone(), started: now, lease_expires };
-        self.store.tasks.create_running(task, &run).await?;
+        anyhow::ensure!(self.store.tasks.create_running(task, &run).await?, "another run has the task");
         Ok(run)
     }
 
@@ -116,6 +116,7 @@ impl Engine {
             wakeups: Arc::new(wakeups.clone()),
             events: Arc::new(LocalEvents::open(folder, None)?),
             logs: Arc::new(LocalLogs::open(folder, Duration::from_secs(3600), None)?),
+            objects: Arc::new(FileObjects::open(folder, None)?),
             clock: clock.clone(),
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
         };
@@ -155,6 +156,7 @@ impl Api {
             wakeups: Arc::new(LocalWakeups::default()),
             events: Arc::new(LocalEvents::open(folder, None)?),
             logs: Arc::new(LocalLogs::open(folder, Duration::from_secs(3600), None)?),
+            objects: Arc::new(FileObjects::open(folder, None)?),
             clock: clock.clone(),
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
         };

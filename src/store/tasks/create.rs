@@ -17,19 +17,22 @@ impl Tasks {
         self.own_lanes.register(queue, &task.function_name).await?;
         let place = self.days.partition_for(task.id).await?;
         let data = self.data.put(&place.0, task).await?;
-        self.add(task, row::of_new_task(&place, task, queue, data, now)).await
+        self.add(task, row::of_new_task(&place, task, queue, data, now)).await.map(|_| ())
     }
 
     /// Adds a Task that is `inProgress` from the beginning, for a direct execution. Its run is registered before.
-    /// Idempotent.
-    pub async fn create_running(&self, task: &Task, run: &Run) -> Result<(), StoreError> {
+    /// Idempotent. `false` if another run has the Task, because several calls with one idempotency key add it.
+    pub async fn create_running(&self, task: &Task, run: &Run) -> Result<bool, StoreError> {
         let (partition, shard) = self.days.partition_for(task.id).await?;
         let data = self.data.put(&partition, task).await?;
         let mut new = row::of_task(&partition, task, Lane::Shared, data);
         for (name, value) in self.in_progress(shard, task.id, run) {
             new.set(name, value);
         }
-        self.add(task, new).await
+        match self.add(task, new).await? {
+            None => Ok(true),
+            Some(row) => Ok(row::attempt(&row)?.as_ref() == Some(&run.attempt)),
+        }
     }
 
     /// Deletes a Task that [`Tasks::create_running`] added, if it still belongs to this attempt: its code did not run
@@ -77,11 +80,13 @@ impl Tasks {
         }
     }
 
-    async fn add(&self, task: &Task, new: NewRow) -> Result<(), StoreError> {
+    /// Adds a Task. If it exists, returns its row as it is now.
+    async fn add(&self, task: &Task, new: NewRow) -> Result<Option<Row>, StoreError> {
         match self.table.put("add the task", new, Condition::absent()).await? {
-            Written::Done(_) | Written::Refused(None) => Ok(()),
-            // Ids are never reused, so this is our own write, whose response was lost.
-            Written::Refused(Some(row)) if is_of(&row, task)? => Ok(()),
+            Written::Done(_) | Written::Refused(None) => Ok(None),
+            // Ids are never reused, so this is our own write, whose response was lost, or that of a call with the same
+            // idempotency key.
+            Written::Refused(Some(row)) if is_of(&row, task)? => Ok(Some(row)),
             Written::Refused(Some(row)) => Err(row.corrupt("another task has this id")),
         }
     }

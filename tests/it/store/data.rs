@@ -117,7 +117,7 @@ async fn a_withdrawn_task_leaves_no_data() {
     let mut direct = large(&world, 5000, 1);
     direct.status = TaskStatus::InProgress;
     let run = world.run();
-    world.store.tasks.create_running(&direct, &run).await.unwrap();
+    assert!(world.store.tasks.create_running(&direct, &run).await.unwrap());
     assert_eq!(world.get(direct.id).await.task.data, direct.data);
     world.store.tasks.withdraw(direct.id, &run.attempt).await.unwrap();
     assert!(world.store.tasks.get(direct.id).await.unwrap().is_none());

@@ -97,7 +97,7 @@ async fn a_creation_succeeds_even_if_its_response_is_lost() {
     direct.status = TaskStatus::InProgress;
     world.wire.lose_answers("PutItem", 1);
     let run = world.run();
-    world.store.tasks.create_running(&direct, &run).await.unwrap();
+    assert!(world.store.tasks.create_running(&direct, &run).await.unwrap());
     world.wire.lose_answers("DeleteItem", 1);
     world.store.tasks.withdraw(direct.id, &run.attempt).await.unwrap();
     assert!(world.store.tasks.get(direct.id).await.unwrap().is_none());

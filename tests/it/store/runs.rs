@@ -182,7 +182,7 @@ async fn a_direct_execution_is_registered_too() {
     task.status = TaskStatus::InProgress;
     let run = world.run();
     let registered = world.store.runs.register_one(task.id, &run).await.unwrap();
-    world.store.tasks.create_running(&task, &run).await.unwrap();
+    assert!(world.store.tasks.create_running(&task, &run).await.unwrap());
     assert_eq!(in_progress(&world).await, [task.id]);
     assert!(world.store.tasks.complete(task.id, &run.attempt, None, world.now()).await.unwrap());
     registered.end();

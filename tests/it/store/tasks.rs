@@ -162,8 +162,8 @@ async fn a_direct_execution_is_never_in_the_queue() {
     let mut task = world.task();
     task.status = TaskStatus::InProgress;
     let run = world.run();
-    world.store.tasks.create_running(&task, &run).await.unwrap();
-    world.store.tasks.create_running(&task, &run).await.unwrap();
+    assert!(world.store.tasks.create_running(&task, &run).await.unwrap());
+    assert!(world.store.tasks.create_running(&task, &run).await.unwrap());
     assert_eq!(world.heads().await, []);
     let own = QueueLane::Own(function("f"));
     assert_eq!(world.store.tasks.heads(&[own], 10).await.unwrap(), []);
@@ -178,7 +178,7 @@ async fn a_direct_execution_can_be_withdrawn_only_by_its_attempt_while_it_runs()
     let mut task = world.task();
     task.status = TaskStatus::InProgress;
     let (run, other) = (world.run(), world.run());
-    tasks.create_running(&task, &run).await.unwrap();
+    assert!(tasks.create_running(&task, &run).await.unwrap());
     tasks.withdraw(task.id, &other.attempt).await.unwrap();
     assert_eq!(world.get(task.id).await.run, Some(run.clone()));
     tasks.withdraw(task.id, &run.attempt).await.unwrap();

@@ -1,7 +1,7 @@
 //! Rows of the first version stay readable, and rows of a version that is not known yet are refused and left alone.
 //!
 //! `tests/vectors/rows-v1.json` holds rows of every kind as the first version wrote them, in DynamoDB's JSON, and their
-//! meaning; `rows-v2.json` holds what came with format 2: Tasks with large data, slots in parts, and intents. These rows never change. When the
+//! meaning; `rows-v2.json` holds what came with format 2: Tasks with large data, slots in parts, intents and results. These rows never change. When the
 //! form of a row has to change, raise `FORMAT` in `src/store/row.rs`, teach the readers all forms, and add
 //! `rows-v3.json`. (One exception: a placeholder for the hash of a Function's code was replaced by a real hash, because
 //! no service ever wrote anything else.)
@@ -17,7 +17,11 @@ use tasklane::{
         ApplicationId, ExecutionOptions, Function, Json, Lane, ObjectId, Priority, RetryPolicy, Task, TaskStatus,
         Timestamp, UserId,
     },
-    store::{AttemptToken, Found, NextTask, QueueLane, Run, RunnerId, SlotPart, SlotScope, StoreError, TaskRecord},
+    ports::{Keep, ObjectKey},
+    store::{
+        AttemptToken, Found, NextTask, QueueLane, ResultPlace, Run, RunnerId, SlotPart, SlotScope, StoreError,
+        TaskRecord,
+    },
 };
 
 use super::{
@@ -207,7 +211,7 @@ async fn write(world: &World) {
     tasks.cancel(canceled, now).await.unwrap();
     let mut direct = world.task();
     direct.status = TaskStatus::InProgress;
-    tasks.create_running(&direct, &run(6)).await.unwrap();
+    assert!(tasks.create_running(&direct, &run(6)).await.unwrap());
 
     let mut waiting = world.task();
     waiting.start_timestamp = now.saturating_add(Duration::from_secs(60));
@@ -280,6 +284,11 @@ async fn write_large(world: &World) {
     let (slots, until) = (&world.store.slots, now.saturating_add(Duration::from_secs(300)));
     let part = slots.part(&SlotScope::Direct, 100, 0);
     assert_eq!(slots.lease(&part, &RunnerId::new("runner"), 0..=2, 100, until, now).await.unwrap().slots, 2);
+    let result = ResultPlace::Row(Json::parse(r#"{"a": 1.0}"#.to_owned()).unwrap());
+    world.store.results.put(complete, &run(1).attempt, &result, Keep::AsTasks).await.unwrap();
+    let key = ObjectKey::new(Keep::ADay, "a-1").unwrap();
+    let result = ResultPlace::Object { key, bytes: 400_000 };
+    world.store.results.put(complete, &run(2).attempt, &result, Keep::ADay).await.unwrap();
     let intent = json!({ "id": complete, "created": now, "start": now, "priority": 0 });
     world.store.intents.begin(&once_scope("POST /tasks/v1"), &once("key", r#"{"a":1}"#), intent).await.unwrap();
 }
@@ -327,15 +336,22 @@ async fn read(world: &World) -> Value {
     })
 }
 
-/// Each Task and the place of its data, the slots that are held, and the intent of a call with an idempotency key.
+/// Each Task and the place of its data, the slots that are held, the results, and the intent of a call with an idempotency key.
 async fn read_large(world: &World) -> Value {
     let mut tasks = Map::new();
     for row in rows_of(world).await["tasks"].as_array().unwrap() {
-        if !row["pk"]["S"].as_str().unwrap().starts_with("data:") {
+        if row["pk"]["S"].as_str().unwrap().starts_with(|c: char| c.is_ascii_digit()) {
             let record = world.get(row["sk"]["S"].as_str().unwrap().parse().unwrap()).await;
             let id = record.task.id.to_string();
             tasks.insert(id, json!({ "data": format!("{:?}", record.data), "record": shown(record) }));
         }
+    }
+    let complete =
+        tasks.iter().find(|(_, task)| task["record"]["task"]["status"] == "complete").unwrap().0.parse().unwrap();
+    let results = [run(1), run(2), run(3)].map(|run| run.attempt);
+    for attempt in &results {
+        let result = world.store.results.get(complete, attempt).await.unwrap();
+        tasks.insert(format!("result {}", &attempt.as_str()[..2]), json!(format!("{result:?}")));
     }
     let held = world.store.slots.held(&SlotScope::Direct, world.now()).await.unwrap();
     tasks.insert("directSlots".to_owned(), json!(held));

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tasklane::{
     model::{Json, Lane, ObjectId, TaskStatus},
-    store::{Found, RegisteredRun, Run, RunnerId, RunsIn, SlotScope},
+    ports::Keep,
+    store::{Found, RegisteredRun, ResultPlace, Run, RunnerId, RunsIn, SlotScope},
 };
 
 use super::{
@@ -78,7 +79,7 @@ async fn the_documented_write_units_match_those_of_dynamodb() {
     let run = world.run();
     register(&world, &[(direct.id, &run)]).await;
     world.wire.forget();
-    world.store.tasks.create_running(&direct, &run).await.unwrap();
+    assert!(world.store.tasks.create_running(&direct, &run).await.unwrap());
     count("create, running from the first", &world);
 
     let schedule = super::records::schedule(&world);
@@ -93,6 +94,10 @@ async fn the_documented_write_units_match_those_of_dynamodb() {
     assert!(world.store.schedules.materialise(&schedule, next, &task, Lane::Shared, world.now()).await.unwrap());
     count("an occurrence of a schedule, its task with it", &world);
 
+    let result = ResultPlace::Row(Json::parse(format!("\"{}\"", "x".repeat(298))).unwrap());
+    world.wire.forget();
+    world.store.results.put(direct.id, &run.attempt, &result, Keep::ADay).await.unwrap();
+    count("keep a result of 300 bytes", &world);
     let mut large = world.task();
     large.data = Some(Json::parse(format!("\"{}\"", "x".repeat(10 << 10))).unwrap());
     world.wire.forget();

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use tasklane_model::{
-    ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, FunctionName, Json, MemoryLimit, PermissionMode,
-    Priority, Result, RetryPolicy, Runtime, TimeLimit,
+    ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, FunctionName, IdempotencyKey, Json, MemoryLimit,
+    PermissionMode, Priority, Result, RetryPolicy, Runtime, TimeLimit, once::IDEMPOTENCY_KEY,
 };
 use tasklane_service::{FunctionChange, FunctionOptions, NewFunction};
 use utoipa::ToSchema;
@@ -13,6 +13,7 @@ use crate::{
     body::{Code, Description, Fields},
     config::BodyLimits,
     input::FromFields,
+    once::HasKey,
 };
 
 /// A Function to create.
@@ -88,6 +89,8 @@ pub struct ExecutionOptionsUpdate {
 pub struct ExecutionInput {
     /// The Function's input: any JSON, at most 250 KB.
     pub(super) data: Option<Json>,
+    /// The same as the header `Idempotency-Key`.
+    idempotency_key: Option<IdempotencyKey>,
 }
 
 impl FromFields for FunctionCreation {
@@ -139,11 +142,17 @@ impl FromFields for FunctionUpdate {
 
 impl FromFields for ExecutionInput {
     fn from_fields(fields: &Fields<'_>) -> Result<Self> {
-        Ok(Self { data: fields.json("data")? })
+        Ok(Self { data: fields.json("data")?, idempotency_key: fields.optional(IDEMPOTENCY_KEY)? })
     }
 
     fn limit(limits: &BodyLimits) -> usize {
         limits.task
+    }
+}
+
+impl HasKey for ExecutionInput {
+    fn key(&self) -> Option<&IdempotencyKey> {
+        self.idempotency_key.as_ref()
     }
 }
 

@@ -20,7 +20,8 @@ use crate::{
     },
     answer::Json,
     endpoint::Endpoint,
-    input::{JsonBody, OptionalJsonBody},
+    input::JsonBody,
+    once::{OptionalOnceBody, Replayable},
     params::{FunctionLogRql, Name, UnreadQuery},
 };
 
@@ -57,7 +58,10 @@ pub fn endpoints() -> Vec<Endpoint> {
             .fails(&[ErrorKind::ResourceUnknown, ErrorKind::ConflictingUpdate]),
         Endpoint::new(Method::POST, "/tasks/v1/functions/{functionName}/execute", "executeFunction", execute)
             .summary("Run a Function now and wait for its result")
-            .about("Creates a Task and runs it immediately, bypassing the queue. The result is returned but not stored.")
+            .about(
+                "Creates a Task and runs it immediately, bypassing the queue. The result is returned but not stored, except for a \
+                 day if the call has an idempotency key: a repeated call waits for the first one and is answered as it was.",
+            )
             .fails(&[
                 ErrorKind::IllegalState,
                 ErrorKind::ConcurrentExecutionLimit,
@@ -123,9 +127,10 @@ async fn execute(
     service: Service,
     access: ByPermissionMode<ExecuteTaskFunction>,
     Name(name): Name,
-    OptionalJsonBody(body): OptionalJsonBody<ExecutionInput>,
-) -> Result<Json<Executed>> {
-    service.execute(access.caller(), &name, body.and_then(|body| body.data)).await.map(Json::of)
+    OptionalOnceBody { body, once }: OptionalOnceBody<ExecutionInput>,
+) -> Result<Replayable<Json<Executed>>> {
+    let data = body.and_then(|body| body.data);
+    service.execute_once(access.caller(), &name, data, once.as_ref()).await.map(Replayable::of)
 }
 
 async fn logs(

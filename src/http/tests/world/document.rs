@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use tasklane_http::api_document;
+use tasklane_service::FunctionOptions;
 
 use super::kit::Kit;
 
@@ -89,6 +90,7 @@ fn good(field: &str) -> Value {
 #[tokio::test]
 async fn every_documented_field_of_a_body_is_read_and_every_required_field_is_required() {
     let kit = Kit::new().await;
+    kit.world.function("fresh", FunctionOptions::default()).await;
     let document = json!(api_document());
     let mut read = 0;
     for (path, item) in document["paths"].as_object().unwrap() {

@@ -8,6 +8,7 @@ mod cors;
 mod credentials;
 mod document;
 mod doors;
+mod execute_once;
 mod kit;
 mod log;
 mod once;

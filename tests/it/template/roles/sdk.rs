@@ -117,6 +117,7 @@ pub fn actions(operation: &Operation) -> &'static [&'static str] {
         ("aws_sdk_lambda", "update_alias") => &["lambda:UpdateAlias"],
         ("aws_sdk_lambda", "update_function_code") => &["lambda:UpdateFunctionCode", "s3:GetObject"],
         ("aws_sdk_lambda", "update_function_configuration") => &["iam:PassRole", "lambda:UpdateFunctionConfiguration"],
+        ("aws_sdk_s3", "get_object") => &["s3:GetObject"],
         ("aws_sdk_s3", "put_object") => &["s3:PutObject"],
         ("aws_sdk_sqs", "send_message") => &["sqs:SendMessage"],
         (sdk, name) => panic!(

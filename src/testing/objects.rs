@@ -1,0 +1,31 @@
+//! Objects in memory.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tasklane_ports::{ObjectKey, Objects, PortError, PortFuture};
+use tasklane_runtime::lock::Lock;
+
+/// Keeps objects in memory, or refuses them.
+#[derive(Debug, Default)]
+pub struct TestObjects {
+    objects: Lock<BTreeMap<ObjectKey, Bytes>>,
+    /// Whether objects are refused.
+    pub refuses: Lock<bool>,
+}
+
+impl Objects for TestObjects {
+    fn write_object<'a>(&'a self, key: &'a ObjectKey, content: Bytes) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async move {
+            if *self.refuses.lock() {
+                return Err(PortError::new("write an object", "refused"));
+            }
+            self.objects.lock().insert(key.clone(), content);
+            Ok(())
+        })
+    }
+
+    fn read_object<'a>(&'a self, key: &'a ObjectKey) -> PortFuture<'a, Result<Option<Bytes>, PortError>> {
+        Box::pin(async move { Ok(self.objects.lock().get(key).cloned()) })
+    }
+}
