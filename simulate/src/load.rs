@@ -5,12 +5,19 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use serde_json::json;
 use tasklane_model::{
-    Caller, ConcurrencyLimit, EntryPoint, Error, ErrorKind, FunctionName, Interval, Json, NewSchedule, NewTask,
-    ObjectId, PermissionMode, Priority, RetryPolicy, Runtime, Tags, TimeLimit, Timestamp,
+    Backoff, Caller, ConcurrencyLimit, EntryPoint, Error, ErrorKind, ErrorNames, FunctionName, Interval, Json,
+    MaxRetries, NewSchedule, NewTask, ObjectId, PermissionMode, Priority, RetryPolicyChange, RetrySeconds,
+    RetryStrategy, RetryStrategyFields, Runtime, Tags, TimeLimit, Timestamp,
 };
 use tasklane_service::{FunctionChange, FunctionOptions, NewFunction, Service};
 
-use crate::{chance::Rng, check, plan::FunctionPlan, process::Processes, world::World};
+use crate::{
+    chance::Rng,
+    check,
+    plan::{FunctionPlan, StrategyPlan},
+    process::Processes,
+    world::World,
+};
 
 /// The callers of a run.
 pub struct Load {
@@ -223,10 +230,25 @@ where
     });
 }
 
+fn strategy(plan: StrategyPlan) -> RetryStrategy {
+    let fields = RetryStrategyFields {
+        max_retries: MaxRetries::new(i64::from(plan.max_retries)).ok(),
+        backoff: Some(if plan.doubles { Backoff::Exponential } else { Backoff::Fixed }),
+        base_seconds: RetrySeconds::new(i64::from(plan.base)).ok(),
+        max_seconds: RetrySeconds::new(i64::from(plan.max)).ok(),
+        jitter: Some(plan.jitter),
+    };
+    #[allow(clippy::expect_used)] // constants of the simulation
+    RetryStrategy::try_from(fields).expect("a strategy")
+}
+
 async fn create(service: &Service, function: &FunctionPlan) -> Result<(), Error> {
-    let retry_policy = function.retries.map(|some_only| RetryPolicy {
+    let flaky = || vec!["Flaky".to_owned()];
+    let retry_policy = function.retries.map(|some_only| RetryPolicyChange {
         enabled: true,
-        errors_to_retry: if some_only { vec!["Flaky".to_owned()] } else { Vec::new() },
+        errors_to_retry: if some_only { flaky() } else { Vec::new() },
+        errors_not_to_retry: function.never_flaky.then(|| ErrorNames::try_from(flaky()).ok()),
+        strategy: function.strategy.map(|plan| Some(strategy(plan))),
     });
     let options = FunctionOptions {
         time_limit: TimeLimit::new(i64::from(function.time_limit)).ok(),

@@ -72,6 +72,23 @@ pub struct FunctionPlan {
     pub retries: Option<bool>,
     /// Its own limit at first.
     pub limit: Option<u16>,
+    /// How its failures are retried, if not after 2, 5 and 10 s.
+    pub strategy: Option<StrategyPlan>,
+    /// Whether failures named `Flaky` are never retried, whatever `retries` says.
+    pub never_flaky: bool,
+}
+
+/// A Function's retry strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StrategyPlan {
+    pub max_retries: u16,
+    /// Whether the delays double.
+    pub doubles: bool,
+    /// In seconds.
+    pub base: u32,
+    /// In seconds.
+    pub max: u32,
+    pub jitter: bool,
 }
 
 /// The faults: how often each of them happens, in per mille of its occasions unless said otherwise, and how severe it
@@ -165,6 +182,9 @@ impl Plan {
         let plan = if shape == Shape::Cloud && long.odds(60) { plan.with_long_shifts(long) } else { plan };
         let divisions = divisions(&plan, &mut Rng::new(seed ^ 0x7061_7274_7300_6469));
         let plan = Self { divisions, ..plan };
+        let retried = &mut Rng::new(seed ^ 0x7265_7472_6965_6400);
+        let functions = plan.functions.into_iter().map(|function| function.with_strategy(retried)).collect();
+        let plan = Self { functions, ..plan };
         let limited = &mut Rng::new(seed ^ 0x6c69_6d69_7465_6400);
         let plan = if shape == Shape::Cloud && limited.odds(60) { plan.with_busy_limits(limited) } else { plan };
         Self { longest_drain: longest_drain(&plan.functions), ..plan }
@@ -256,6 +276,34 @@ impl FunctionPlan {
             hangs: rng.pick(&[0, 0, 0, 50, 200]),
             retries: rng.pick(&[None, Some(false), Some(false), Some(true)]),
             limit: if number > 0 && rng.odds(400) { Some(rng.pick(&[1, 1, 2])) } else { None },
+            strategy: None,
+            never_flaky: false,
+        }
+    }
+
+    /// With a retry strategy, in one case of three.
+    fn with_strategy(self, rng: &mut Rng) -> Self {
+        let strategy = StrategyPlan {
+            max_retries: rng.pick(&[0, 1, 2, 5]),
+            doubles: rng.odds(600),
+            base: rng.pick(&[1, 3]),
+            max: rng.pick(&[3, 6, 30]),
+            jitter: rng.odds(500),
+        };
+        Self { strategy: rng.odds(350).then_some(strategy), never_flaky: rng.odds(150), ..self }
+    }
+
+    /// The shortest and the longest delay before the next run, in milliseconds, given the number of runs before the failed one;
+    /// `None` if there is no next run.
+    pub fn delay(&self, earlier_runs: usize) -> Option<(i64, i64)> {
+        match self.strategy {
+            None => [2000, 5000, 10_000].get(earlier_runs).map(|delay| (*delay, *delay)),
+            Some(strategy) if earlier_runs < usize::from(strategy.max_retries) => {
+                let doubled = if strategy.doubles { earlier_runs } else { 0 };
+                let delay = i64::from(strategy.max).min(i64::from(strategy.base) << doubled) * 1000;
+                Some((if strategy.jitter { delay / 2 } else { delay }, delay))
+            }
+            Some(_) => None,
         }
     }
 }

@@ -115,6 +115,7 @@ impl Processes {
             objects: Arc::clone(&self.objects) as Arc<dyn Objects>,
             clock: Arc::clone(life) as Arc<dyn Clock>,
             ids: Arc::new(Ids::new(Arc::new(SeededChance::new(rng)))),
+            chance: Arc::new(SeededChance::new(Rng::new(self.world.plan.seed ^ salt.rotate_left(17)))),
         }
     }
 

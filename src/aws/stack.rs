@@ -72,6 +72,7 @@ impl Stack {
             objects: Arc::new(S3Objects::new(sdk, settings.code_bucket.clone())),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
+            chance: Arc::new(SystemChance),
         };
         let tables = StoreConfig {
             shards: settings.shards,
@@ -158,5 +159,7 @@ fn service_settings(stack: &StackSettings) -> Settings {
         anonymous_concurrency: None,
         record_before_answer: true,
         answer_within: Some(ANSWER_WITHIN),
+        // If its wake-up was lost, the next tick finds the Task.
+        starts_within: Duration::from_secs(65),
     }
 }

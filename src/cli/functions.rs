@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tasklane_client::{FunctionDetails, HowMany, Record};
-use tasklane_model::{FunctionName, FunctionSummary};
+use tasklane_model::{FunctionName, FunctionSummary, RetryPolicy};
 
 use super::{
     Outcome, Verdict,
@@ -132,11 +132,6 @@ fn details(layout: Layout, function: &FunctionDetails, show_secrets: bool) -> St
         .iter()
         .map(|(name, variable)| format!("{name}={}", if show_secrets { &variable.value } else { HIDDEN }))
         .collect();
-    let retry = match (&function.retry_policy.enabled, function.retry_policy.errors_to_retry.as_slice()) {
-        (false, _) => "no".to_owned(),
-        (true, []) => "every error".to_owned(),
-        (true, names) => names.join(", "),
-    };
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     layout.details([
         ("Name", function.name.to_string()),
@@ -148,11 +143,26 @@ fn details(layout: Layout, function: &FunctionDetails, show_secrets: bool) -> St
         ("Memory limit", or_dash(function.memory_limit.map(|megabytes| format!("{megabytes} MB")))),
         ("Executed by", or_dash(function.execution_options.permission_mode.clone())),
         ("Default priority", or_dash(function.execution_options.default_priority.map(|priority| priority.to_string()))),
-        ("Retries", retry),
+        ("Retries", retries(&function.retry_policy)),
         ("Environment", if environment.is_empty() { "-".to_owned() } else { environment.join("\n") }),
         ("Code SHA-256", or_dash(function.code_sha256.clone())),
         ("Updated", or_dash(function.update_timestamp.map(|moment| moment.to_string()))),
     ])
+}
+
+fn retries(policy: &RetryPolicy) -> String {
+    let mut text = match (policy.enabled, policy.errors_to_retry.as_slice()) {
+        (false, _) => return "no".to_owned(),
+        (true, []) => "every error".to_owned(),
+        (true, names) => names.join(", "),
+    };
+    if !policy.errors_not_to_retry.is_empty() {
+        text = format!("{text}, but not {}", policy.errors_not_to_retry.as_slice().join(", "));
+    }
+    match policy.strategy {
+        Some(strategy) => format!("{text}; {strategy}"),
+        None => text,
+    }
 }
 
 fn hide_values(function: &mut Value) {
@@ -216,6 +226,11 @@ mod tests {
         Updated           2026-01-31T08:15:30.123Z
         ");
         assert!(details(true).contains("API_KEY=s3cret"));
+        let policy = |json| retries(&serde_json::from_value(json).unwrap());
+        assert_eq!(policy(json!({ "enabled": true, "errorsNotToRetry": ["C"] })), "every error, but not C");
+        let strategy = json!({ "maxRetries": 5, "baseSeconds": 3 });
+        let shown = policy(json!({ "enabled": true, "errorsToRetry": ["A"], "strategy": strategy }));
+        assert_eq!(shown, "A; at most 5, after 3 s, doubling up to 3600 s, with jitter");
         let mut json = function();
         hide_values(&mut json);
         assert_eq!(json["environmentVariables"]["API_KEY"], json!({ "value": HIDDEN }));

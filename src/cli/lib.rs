@@ -33,6 +33,7 @@ mod schedules;
 mod session;
 mod sync;
 mod table;
+mod task_history;
 mod tasks;
 mod terminal;
 

@@ -1,4 +1,4 @@
-//! `tasklane tasks`: create, list, get, cancel; `logs` is in a file of its own.
+//! `tasklane tasks`: create, list, get, cancel; `logs`, `attempts` and `why` are in files of their own.
 
 use anyhow::bail;
 use clap::Subcommand;
@@ -13,6 +13,7 @@ use super::{
     logs,
     session::{Remote, Session, indented_json},
     table::{Layout, cell, optional},
+    task_history,
 };
 
 /// Create Tasks, and see their status and logs.
@@ -22,6 +23,8 @@ pub(super) enum Command {
     List(Remote<ListArgs>),
     Get(Remote<GetArgs>),
     Cancel(Remote<CancelArgs>),
+    Attempts(Remote<task_history::AttemptsArgs>),
+    Why(Remote<task_history::WhyArgs>),
     Logs(Remote<logs::TaskLogsArgs>),
 }
 
@@ -105,6 +108,8 @@ impl Command {
             Self::List(remote) => remote.run(list).await,
             Self::Get(remote) => remote.run(get).await,
             Self::Cancel(remote) => remote.run(cancel).await,
+            Self::Attempts(remote) => remote.run(task_history::attempts).await,
+            Self::Why(remote) => remote.run(task_history::why).await,
             Self::Logs(remote) => remote.run(logs::of_task).await,
         }
     }

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use tasklane_model::{
-    AffectedRecords, FunctionName, FunctionSummary, IdempotencyKey, Json, Page, RetryPolicy, Task, Timestamp,
-    json::even_null,
+    AffectedRecords, FunctionName, FunctionSummary, IdempotencyKey, Json, Page, RetryPolicy, RetryPolicyChange, Task,
+    Timestamp, json::even_null,
 };
 
 use super::{
@@ -109,7 +109,7 @@ pub struct FunctionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment_variables: Option<BTreeMap<String, Variable>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_policy: Option<RetryPolicy>,
+    pub retry_policy: Option<RetryPolicyChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub execution_options: Option<OptionsBody>,
 }

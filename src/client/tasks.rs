@@ -1,7 +1,9 @@
 //! Tasks (contract §3, §4).
 
-use serde::Serialize;
-use tasklane_model::{AffectedRecords, FunctionName, IdempotencyKey, Json, ObjectId, Priority, Tags, Task, Timestamp};
+use serde::{Deserialize, Serialize};
+use tasklane_model::{
+    AffectedRecords, Attempt, FunctionName, IdempotencyKey, Json, ObjectId, Page, Priority, Tags, Task, Timestamp,
+};
 
 use super::{Client, ClientError, HowMany, Listing, Query, Record, transport::Call};
 
@@ -32,7 +34,15 @@ fn no_tags(tags: &Tags) -> bool {
     tags.as_slice().is_empty()
 }
 
+/// The answer to `GET …/why`. Lenient, because a newer service may know more reasons.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Explanation {
+    /// The reason in a sentence.
+    pub message: String,
+}
+
 const TASKS: &str = "/tasks/v1/";
+const OWN_TASKS: &str = "/tasklane/v1/tasks/";
 
 impl Client {
     /// Tasks that a query matches.
@@ -49,6 +59,16 @@ impl Client {
     /// Creates a Task.
     pub async fn create_task(&self, body: &NewTaskBody) -> Result<Record<Task>, ClientError> {
         self.call(Call::post(TASKS).json(body)?.once_if(body.idempotency_key.as_ref())).await
+    }
+
+    /// A Task and its retries, oldest first.
+    pub async fn task_attempts(&self, id: ObjectId) -> Result<Vec<Record<Attempt>>, ClientError> {
+        Ok(self.call::<Page<_>>(Call::get(format!("{OWN_TASKS}{id}/attempts"))).await?.value.data)
+    }
+
+    /// Why a Task waits, or what became of it.
+    pub async fn why(&self, id: ObjectId) -> Result<Record<Explanation>, ClientError> {
+        self.call(Call::get(format!("{OWN_TASKS}{id}/why"))).await
     }
 
     /// Cancels a Task that has not started.

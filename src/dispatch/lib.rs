@@ -39,7 +39,6 @@ pub use events::publish_failure;
 pub use functions::FunctionDirectory;
 pub use occurrences::materialise;
 pub use results::{KeptResult, ResultError, kept_result, read_result};
-pub use retry::delay_before_retry;
 pub use run::{Ended, Runner, end_in_register, new_run};
 pub use shift::{LONGEST_DRAIN, Shift, work_shift};
 pub use slots::{Acquired, Idle, Slot, SlotLimits, SlotPolicy, Slots};

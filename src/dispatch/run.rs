@@ -9,7 +9,7 @@ use tasklane_runtime::backoff::Backoff;
 use tasklane_store::{AttemptToken, NextTask, RegisteredRun, Run, RunnerId, Store, StoreError, TaskRecord};
 use tracing::{error, info, warn};
 
-use super::{delay_before_retry, publish_failure, results, slots::RUN_GRACE};
+use super::{publish_failure, results, retry::delay_before_retry, slots::RUN_GRACE};
 
 /// Runs claimed Tasks.
 #[derive(Clone)]
@@ -77,8 +77,8 @@ impl Runner {
                 self.record_complete(record.task, run, request_id, ()).await
             }
             Decided::Failed(request_id, error) => {
-                let delay = delay_before_retry(record.task.retry_for_task_ids.len())
-                    .filter(|_| function.retry_policy.covers(&error.name));
+                let (policy, earlier_runs) = (&function.retry_policy, record.task.retry_for_task_ids.len());
+                let delay = delay_before_retry(policy, &error.name, earlier_runs, &*self.ports.chance);
                 match delay {
                     Some(delay) => self.record_retried(record, run, request_id, error, delay).await,
                     None => self.record_failed(record.task, run, request_id, error).await,

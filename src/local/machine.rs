@@ -130,6 +130,7 @@ impl Machine {
             objects: Arc::new(objects),
             clock: Arc::new(SystemClock),
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
+            chance: Arc::new(SystemChance),
         };
         let secrets = Arc::new(KeyFile::open_or_create(&config.data_dir.join("key"))?);
         let core = Core::assemble(store.clone(), ports.clone(), secrets.clone(), settings(&config), limits(&config));
@@ -193,6 +194,7 @@ fn settings(config: &MachineConfig) -> Settings {
         anonymous_concurrency: Some(AnonymousConcurrency::half_of(config.api_concurrency, config.direct_concurrency)),
         record_before_answer: false,
         answer_within: None,
+        starts_within: Duration::from_secs(10),
     }
 }
 

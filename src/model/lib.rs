@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod api_request;
+pub mod attempt;
 pub mod caller;
 pub mod caller_name;
 pub mod causes;
@@ -22,6 +23,7 @@ pub mod once;
 pub mod options;
 pub mod page;
 pub mod permission;
+pub mod retry;
 pub mod runtime;
 pub mod schedule;
 pub mod secret;
@@ -29,8 +31,10 @@ pub mod shorten;
 pub mod task;
 mod text;
 pub mod time;
+pub mod why;
 
 pub use api_request::{ApiRequest, ApiRequestError, ApiRequestErrorKind, Method};
+pub use attempt::Attempt;
 pub use caller::{Caller, Identity, Lineage, User};
 pub use caller_name::{ApplicationId, UserId};
 pub use causes::with_causes;
@@ -42,14 +46,16 @@ pub use function::{Deployment, Function, FunctionName, FunctionSummary, Lane};
 pub use id::ObjectId;
 pub use json::Json;
 pub use lambda::{FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Outcome};
-pub use limits::{ConcurrencyLimit, MemoryLimit, Priority, TimeLimit};
+pub use limits::{ConcurrencyLimit, MaxRetries, MemoryLimit, Priority, RetrySeconds, TimeLimit};
 pub use once::{BodyDigest, IdempotencyKey, Made, Once, OnceScope};
-pub use options::{ExecutionOptions, FunctionOptions, PermissionMode, RetryPolicy};
+pub use options::{ExecutionOptions, FunctionOptions, PermissionMode};
 pub use page::{AffectedRecords, Page, PageWindow};
 pub use permission::{Permission, Permissions, UnknownPermission};
+pub use retry::{Backoff, ErrorNames, RetryPolicy, RetryPolicyChange, RetryStrategy, RetryStrategyFields};
 pub use runtime::{Runtime, RuntimeFamily};
 pub use schedule::{Interval, NewSchedule, Schedule};
 pub use secret::Secret;
 pub use shorten::shorten;
 pub use task::{NewTask, Tags, Task, TaskError, TaskErrorKind, TaskOrigin, TaskStatus};
 pub use time::Timestamp;
+pub use why::{Full, Reason, Why};

@@ -95,6 +95,28 @@ bounded_integer! {
     ConcurrencyLimit(u16) = 1..=1000, InvalidConcurrencyLimit, "must be a whole number from 1 to 1000"
 }
 
+bounded_integer! {
+    /// How often a failed run is retried at most: 0–50, default 3.
+    MaxRetries(u16) = 0..=50, InvalidMaxRetries, "must be a whole number from 0 to 50"
+}
+bounded_integer! {
+    /// How long a retry waits, in seconds: 1–86400.
+    RetrySeconds(u32) = 1..=86400, InvalidRetrySeconds, "must be a whole number of seconds from 1 to 86400"
+}
+
+impl Default for MaxRetries {
+    fn default() -> Self {
+        Self(3)
+    }
+}
+
+impl RetrySeconds {
+    /// The delay before the first retry, by default.
+    pub const BASE: Self = Self(2);
+    /// The longest delay, by default.
+    pub const LONGEST: Self = Self(3600);
+}
+
 impl Default for TimeLimit {
     fn default() -> Self {
         Self(30)

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ConcurrencyLimit, Configuration, Environment, Function, Lane, MemoryLimit, Priority, TimeLimit};
+use super::{
+    ConcurrencyLimit, Configuration, Environment, Function, Lane, MemoryLimit, Priority, RetryPolicyChange, TimeLimit,
+};
 
 /// The options that a caller sets: an absent one gets its default when a Function is created, and keeps its value when
 /// one is changed.
@@ -17,8 +19,8 @@ pub struct FunctionOptions {
     pub memory_limit: Option<MemoryLimit>,
     /// The whole environment.
     pub environment: Option<Environment>,
-    /// The whole retry policy.
-    pub retry_policy: Option<RetryPolicy>,
+    /// The retry policy.
+    pub retry_policy: Option<RetryPolicyChange>,
     /// `executionOptions.permissionMode`.
     pub permission_mode: Option<PermissionMode>,
     /// `executionOptions.defaultPriority`.
@@ -41,7 +43,9 @@ impl FunctionOptions {
     /// Sets all options.
     pub fn apply_to(&self, function: &mut Function) {
         self.configure(&mut function.configuration);
-        set(&mut function.retry_policy, &self.retry_policy);
+        if let Some(change) = &self.retry_policy {
+            change.apply_to(&mut function.retry_policy);
+        }
         let execution = &mut function.execution_options;
         set(&mut execution.permission_mode, &self.permission_mode);
         set(&mut execution.default_priority, &self.default_priority);
@@ -55,24 +59,6 @@ impl FunctionOptions {
 fn set<T: Clone>(option: &mut T, value: &Option<T>) {
     if let Some(value) = value {
         option.clone_from(value);
-    }
-}
-
-/// What happens after a failed run: `{enabled, errorsToRetry}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RetryPolicy {
-    /// Whether failed runs are retried.
-    pub enabled: bool,
-    /// The names of the errors that are retried; an empty list means every error.
-    #[serde(default)]
-    pub errors_to_retry: Vec<String>,
-}
-
-impl RetryPolicy {
-    /// Whether the policy retries a run that failed with an error of this name.
-    pub fn covers(&self, error_name: &str) -> bool {
-        self.enabled && (self.errors_to_retry.is_empty() || self.errors_to_retry.iter().any(|name| name == error_name))
     }
 }
 
@@ -109,19 +95,4 @@ impl PermissionMode {
     /// Every mode with its name.
     pub const NAMES: [(&'static str, Self); 3] =
         [("permissionRequired", Self::PermissionRequired), ("allUsers", Self::AllUsers), ("public", Self::Public)];
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_policy_covers_every_error_until_it_names_some() {
-        let mut policy = RetryPolicy { enabled: true, errors_to_retry: vec![] };
-        assert!(policy.covers("Anything"));
-        policy.errors_to_retry = vec!["CONNECTION_ERROR".into()];
-        assert!(policy.covers("CONNECTION_ERROR") && !policy.covers("Anything"));
-        policy.enabled = false;
-        assert!(!policy.covers("CONNECTION_ERROR"));
-    }
 }

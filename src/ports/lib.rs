@@ -59,4 +59,6 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Draws ids.
     pub ids: Arc<Ids>,
+    /// Draws random numbers.
+    pub chance: Arc<dyn Chance>,
 }

@@ -12,6 +12,7 @@ mod api_answer;
 mod api_event;
 mod api_functions;
 mod api_requests;
+mod attempts;
 mod core;
 mod credentials;
 mod execute;
@@ -27,6 +28,7 @@ mod schedules;
 mod settings;
 mod tasks;
 mod turns;
+mod why;
 
 pub use self::core::{Core, Limits};
 pub use api_functions::{ApiAnswer, ApiCall};

@@ -18,6 +18,8 @@ pub struct Settings {
     /// How long a caller may wait for a Function; `None` for no limit. A gateway in front of the service gives up after
     /// some time. Before that, the caller gets error 1405 with the Task's id, and the run continues.
     pub answer_within: Option<Duration>,
+    /// Within which time a due Task starts while a slot is free, if dispatchers work.
+    pub starts_within: Duration,
 }
 
 /// How many slots callers without a credential may hold at once.
@@ -44,6 +46,7 @@ impl Default for Settings {
             anonymous_concurrency: None,
             record_before_answer: true,
             answer_within: None,
+            starts_within: Duration::from_secs(10),
         }
     }
 }

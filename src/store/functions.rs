@@ -17,6 +17,9 @@ use super::{
 /// The partition of all Functions: there are hundreds, not millions, and lists are sorted by name.
 const ALL: &str = "function";
 
+/// The first format with options of part II of the contract.
+const EXTENDED_FORMAT: u32 = 2;
+
 #[derive(Clone)]
 pub struct Functions {
     pub(super) table: Table,
@@ -72,6 +75,10 @@ impl Functions {
     async fn write(&self, action: &'static str, function: &Function, condition: Condition) -> Result<bool, StoreError> {
         let revision = Revision::of_call(&self.calls.next());
         let mut row = NewRow::new(ALL, &function.name);
+        if function.retry_policy.is_extended() {
+            // An older process would retry by the wrong rules, and forget them with its next update.
+            row = row.in_format(EXTENDED_FORMAT);
+        }
         row.set("record", json(&Record::from(function)));
         row.set("revision", number(revision.0));
         match self.table.put(action, row, condition).await? {

@@ -1,5 +1,7 @@
 //! An unchecked configuration: the file's properties, overridden by the command line's.
 
+mod retry;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -8,8 +10,8 @@ use std::{
 
 use serde_json::{Map, Value};
 use tasklane_model::{
-    EntryPoint, Environment, FunctionName, FunctionOptions, MemoryLimit, PermissionMode, Priority, RetryPolicy,
-    Runtime, RuntimeFamily, TimeLimit,
+    EntryPoint, Environment, FunctionName, FunctionOptions, MemoryLimit, PermissionMode, Priority, Runtime,
+    RuntimeFamily, TimeLimit,
 };
 
 use super::{ConfigError, Problem, TaskConfig, handler, variables};
@@ -28,7 +30,6 @@ const PROPERTIES: &[&str] = &[
     "defaultPriority",
     "retryPolicy",
 ];
-const RETRY_PROPERTIES: &[&str] = &["enabled", "errorsToRetry"];
 
 /// The properties of a configuration, which can still be overridden.
 #[derive(Clone)]
@@ -329,24 +330,6 @@ impl Check {
                 None
             }
         }
-    }
-
-    fn retry_policy(&mut self, value: &Value) -> Option<RetryPolicy> {
-        let properties = self.object("retryPolicy", value)?;
-        self.names("retryPolicy.", properties, RETRY_PROPERTIES);
-        let Some(enabled) = properties.get("enabled") else {
-            self.problems.push(Problem::Missing { property: "retryPolicy.enabled".to_owned() });
-            return None;
-        };
-        let enabled = self.boolean("retryPolicy.enabled", enabled)?;
-        let errors_to_retry = match properties.get("errorsToRetry") {
-            None => Vec::new(),
-            Some(Value::Array(names)) if names.iter().all(Value::is_string) => {
-                names.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-            }
-            Some(_) => return self.refuse("retryPolicy.errorsToRetry", "must be a list of error names"),
-        };
-        Some(RetryPolicy { enabled, errors_to_retry })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
-use tasklane_model::{PermissionMode, RetryPolicy};
+use tasklane_model::{PermissionMode, RetryPolicyChange};
 
 use super::*;
 
@@ -82,8 +82,22 @@ fn every_property_is_read() {
     assert_eq!(environment, [("API_KEY", "s3cret"), ("GREETING", "hi"), ("NONE", "")]);
     assert_eq!(config.options.permission_mode, Some(PermissionMode::AllUsers));
     assert_eq!(config.options.default_priority.unwrap().get(), -3);
-    let policy = RetryPolicy { enabled: true, errors_to_retry: vec!["CONNECTION_ERROR".to_owned()] };
+    let policy =
+        RetryPolicyChange { errors_to_retry: vec!["CONNECTION_ERROR".to_owned()], ..RetryPolicyChange::every_error() };
     assert_eq!(config.options.retry_policy, Some(policy));
+}
+
+#[test]
+fn a_retry_strategy_is_read_and_null_removes_it() {
+    let policy = |policy: Value| load(&with("retryPolicy", policy).to_string()).unwrap().options.retry_policy.unwrap();
+    let kept = policy(json!({ "enabled": true }));
+    assert_eq!((kept.strategy, kept.errors_not_to_retry), (None, None));
+    let set =
+        policy(json!({ "enabled": true, "errorsNotToRetry": ["A"], "strategy": { "maxRetries": 7, "jitter": false } }));
+    assert_eq!(set.strategy.unwrap().unwrap().to_string(), "at most 7, after 2 s, doubling up to 3600 s");
+    assert_eq!(set.errors_not_to_retry.unwrap().unwrap().as_slice(), ["A"]);
+    let removed = policy(json!({ "enabled": true, "errorsNotToRetry": null, "strategy": null }));
+    assert_eq!((removed.strategy, removed.errors_not_to_retry), (Some(None), Some(None)));
 }
 
 #[test]
@@ -116,7 +130,7 @@ fn every_value_can_come_from_the_environment() {
     )
     .unwrap();
     assert_eq!(config.options.time_limit.unwrap().get(), 60);
-    let policy = RetryPolicy { enabled: true, errors_to_retry: vec!["s3cret".to_owned()] };
+    let policy = RetryPolicyChange { errors_to_retry: vec!["s3cret".to_owned()], ..RetryPolicyChange::every_error() };
     assert_eq!(config.options.retry_policy, Some(policy));
 }
 
@@ -191,6 +205,26 @@ fn problems_name_the_property_and_the_rule() {
         (
             &retry(json!({"enabled": true, "errorToRetry": []})),
             "task-config.json: there is no property 'retryPolicy.errorToRetry'; did you mean 'retryPolicy.errorsToRetry'?",
+        ),
+        (
+            &retry(json!({"enabled": true, "strategy": {"maxRetry": 1}})),
+            "task-config.json: there is no property 'retryPolicy.strategy.maxRetry'; did you mean 'retryPolicy.strategy.maxRetries'?",
+        ),
+        (
+            &retry(json!({"enabled": true, "strategy": {"maxRetries": 51}})),
+            "task-config.json: 'retryPolicy.strategy.maxRetries' must be a whole number from 0 to 50",
+        ),
+        (
+            &retry(json!({"enabled": true, "strategy": {"backoff": "linear"}})),
+            "task-config.json: 'retryPolicy.strategy.backoff' must be one of fixed, exponential",
+        ),
+        (
+            &retry(json!({"enabled": true, "strategy": {"baseSeconds": 9, "maxSeconds": 8}})),
+            "task-config.json: 'retryPolicy.strategy.maxSeconds' must not be less than 'baseSeconds'",
+        ),
+        (
+            &retry(json!({"enabled": true, "errorsNotToRetry": [""]})),
+            "task-config.json: 'retryPolicy.errorsNotToRetry' must be at most 100 strings of 1 to 256 characters each",
         ),
         (
             &retry(json!({"enabled": true, "errorsToRetry": [1]})),

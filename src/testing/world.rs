@@ -101,6 +101,7 @@ impl World {
             objects: objects.clone(),
             clock: clock.clone(),
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
+            chance: Arc::new(SystemChance),
         };
         let limits = Limits {
             holder: RunnerId::new(runner),

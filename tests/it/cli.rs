@@ -96,8 +96,16 @@ fn functions_tasks_and_schedules_can_be_managed() {
 
     let throwing = shell.json(&["tasks", "create", "echo", "--data", "\"throw\""]);
     shell.run(&["tasks", "logs", throwing["id"].as_str().unwrap(), "--follow"]).expect(1);
+    let attempts = shell.json(&["tasks", "attempts", throwing["id"].as_str().unwrap()]);
+    assert_eq!((attempts.as_array().unwrap().len(), &attempts[0]["error"]["name"]), (1, &json!("MINE")));
 
     let later = shell.json(&["tasks", "create", "echo", "--start", "+1h"]);
+    let why = shell.run(&["tasks", "why", later["id"].as_str().unwrap()]).expect(0);
+    assert!(
+        why.stdout.contains("start time") && shell.json(&["tasks", "why", id])["reason"] == "completed",
+        "{}",
+        why.stdout
+    );
     shell.run(&["tasks", "cancel", later["id"].as_str().unwrap()]).expect(0);
     assert_eq!(shell.json(&["tasks", "get", later["id"].as_str().unwrap()])["status"], "canceled");
     shell.run(&["tasks", "cancel", later["id"].as_str().unwrap()]).expect(2);

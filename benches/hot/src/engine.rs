@@ -8,7 +8,7 @@ use tasklane_auth::KeyFile;
 use tasklane_dispatch::{SlotLimits, SlotPolicy};
 use tasklane_local::{database, events::LocalEvents, logs::LocalLogs, objects::FileObjects, wakeups::LocalWakeups};
 use tasklane_model::{
-    CodeSha256, Deployment, EntryPoint, FunctionName, Lane, ObjectId, PermissionMode, RetryPolicy, Runtime, Task,
+    CodeSha256, Deployment, EntryPoint, FunctionName, Lane, ObjectId, PermissionMode, RetryPolicyChange, Runtime, Task,
     TaskStatus, Timestamp,
 };
 use tasklane_ports::{
@@ -119,6 +119,7 @@ impl Engine {
             objects: Arc::new(FileObjects::open(folder, None)?),
             clock: clock.clone(),
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
+            chance: Arc::new(SystemChance),
         };
         let secrets = Arc::new(KeyFile::open_or_create(&folder.join("key"))?);
         let limits = limits(SlotPolicy::Alone, slots);
@@ -159,6 +160,7 @@ impl Api {
             objects: Arc::new(FileObjects::open(folder, None)?),
             clock: clock.clone(),
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
+            chance: Arc::new(SystemChance),
         };
         let secrets = Arc::new(KeyFile::open_or_create(&folder.join("key"))?);
         let settings = Settings { record_before_answer: true, ..Settings::default() };
@@ -240,7 +242,7 @@ impl Lambda for Instant {
 fn function_of(function: &str) -> anyhow::Result<NewFunction> {
     let mut options = FunctionOptions { permission_mode: Some(PermissionMode::Public), ..Default::default() };
     if function == "flaky" {
-        options.retry_policy = Some(RetryPolicy { enabled: true, errors_to_retry: Vec::new() });
+        options.retry_policy = Some(RetryPolicyChange::every_error());
     }
     Ok(NewFunction {
         name: name(function),

@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use tasklane_model::{TaskErrorKind, TaskStatus, task::ZOMBIE_ERROR_NAME};
 use tasklane_store::Store;
 
-use crate::{row::TaskRow, world::World};
-
-/// Seconds between a failure and the start of the next run.
-const DELAYS: [i64; 3] = [2, 5, 10];
+use crate::{plan::FunctionPlan, row::TaskRow, world::World};
 
 /// The product reads what the journal saw written.
 pub async fn stored(world: &World, store: &Store) {
@@ -57,15 +54,21 @@ pub fn acknowledged(world: &World) {
     }
 }
 
-/// Retries: at most three, 2, 5 and 10 s later, with the same properties, and the chain reads the same both ways.
+/// Retries: as many and as late as the Function's strategy says (by default three, 2, 5 and 10 s later), with the same
+/// properties, and the chain reads the same both ways.
 pub fn chains(world: &World) {
     let rows: BTreeMap<_, _> = last_rows(world).into_iter().map(|row| (row.id, row)).collect();
     for row in rows.values() {
         if (row.status == TaskStatus::Retried) != row.retried_by.is_some() {
             world.violated([row.id], "a task is retried without a retry, or has a retry but is not retried");
         }
-        if row.retry_for.len() > DELAYS.len() {
-            world.violated([row.id], "a task was retried more than three times");
+        let retries = (0..).take_while(|runs| plan_of(world, row).delay(*runs).is_some()).count();
+        if row.retry_for.len() > retries {
+            world.violated([row.id], format!("a task was retried more than {retries} times"));
+        }
+        let never = plan_of(world, row).never_flaky && row.error.as_ref().is_some_and(|error| error.name == "Flaky");
+        if never && row.status == TaskStatus::Retried {
+            world.violated([row.id], "a task was retried after an error that its function excludes");
         }
         if let Some(before) = row.retry_for.last()
             && rows.get(before).and_then(|before| before.retried_by) != Some(row.id)
@@ -82,6 +85,12 @@ pub fn chains(world: &World) {
     }
 }
 
+/// The plan of the Task's Function, which is created again with the same policy.
+fn plan_of<'a>(world: &'a World, row: &TaskRow) -> &'a FunctionPlan {
+    let functions = &world.plan.functions;
+    functions.iter().find(|function| function.name == row.function).unwrap_or(&functions[0])
+}
+
 fn link(world: &World, row: &TaskRow, next: &TaskRow) {
     let mut chain = row.retry_for.clone();
     chain.push(row.id);
@@ -94,7 +103,8 @@ fn link(world: &World, row: &TaskRow, next: &TaskRow) {
         world.violated([row.id, next.id], "a retry differs from the task that it retries");
     }
     let delay = next.start - row.status_changed;
-    if DELAYS.get(row.retry_for.len()).map(|secs| secs * 1000) != Some(delay) {
+    let wanted = plan_of(world, row).delay(row.retry_for.len());
+    if !wanted.is_some_and(|(shortest, longest)| (shortest..=longest).contains(&delay)) {
         let number = row.retry_for.len() + 1;
         world.violated([row.id, next.id], format!("retry number {number} starts {delay} ms after the failure"));
     }
@@ -110,7 +120,8 @@ fn retried_when_it_should_be(world: &World, row: &TaskRow) {
         Some(false) => true,
         Some(true) => error.name == "Flaky",
     };
-    let wanted = covered && !direct && error.name != ZOMBIE_ERROR_NAME && row.retry_for.len() < DELAYS.len();
+    let covered = covered && !(first.never_flaky && error.name == "Flaky");
+    let wanted = covered && !direct && error.name != ZOMBIE_ERROR_NAME && first.delay(row.retry_for.len()).is_some();
     if wanted != (row.status == TaskStatus::Retried) {
         world.violated([row.id], format!("a failure of {} with {} became {}", row.function, error.name, row.status));
     }

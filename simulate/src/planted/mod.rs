@@ -13,6 +13,7 @@ mod deaf_while_running;
 mod disabled_function_runs;
 mod drains_only_at_its_end;
 mod event_marked_before_it_is_sent;
+mod excluded_error_retried;
 mod failure_not_marked_for_publishing;
 mod free_parts_overlooked;
 mod goes_away_from_a_lagging_index;
@@ -31,6 +32,7 @@ mod promoted_before_its_time;
 mod register_written_without_condition;
 mod retry_one_too_many;
 mod retry_outside_its_transaction;
+mod retry_strategy_ignored;
 mod retry_with_data_of_its_own;
 mod run_not_registered;
 mod schedule_drifts;
@@ -85,6 +87,8 @@ impl Bug {
         schedule_left_behind::BUG,
         key_forgotten::BUG,
         intent_not_taken_over::BUG,
+        retry_strategy_ignored::BUG,
+        excluded_error_retried::BUG,
     ];
 }
 

@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tasklane_client::{Client, FunctionBody, FunctionDetails, OptionsBody, Variable};
-use tasklane_model::{Environment, FunctionName, PermissionMode, RetryPolicy};
+use tasklane_model::{Environment, ErrorNames, FunctionName, PermissionMode, RetryPolicyChange};
 use tasklane_task_config::{Package, TaskConfig};
 
 /// The differences of one Function.
@@ -155,18 +155,41 @@ impl Compare<'_> {
         (self.changes.len() > before).then_some(wanted)
     }
 
-    fn retry_policy(&mut self, wanted: &RetryPolicy) -> Option<RetryPolicy> {
+    fn retry_policy(&mut self, wanted: &RetryPolicyChange) -> Option<RetryPolicyChange> {
         let current = self.current.map(|function| &function.retry_policy);
         let before = self.changes.len();
         self.field("retryPolicy.enabled", current.map(|policy| json!(policy.enabled)), Some(json!(wanted.enabled)));
         // The order of names does not matter, and an empty list equals an absent one.
-        let names = |policy: &RetryPolicy| policy.errors_to_retry.iter().cloned().collect::<BTreeSet<_>>();
-        let from = current.map(names).unwrap_or_default();
-        if from != names(wanted) {
-            let from = (!from.is_empty()).then(|| json!(from));
-            self.field("retryPolicy.errorsToRetry", from, Some(json!(names(wanted))));
+        let to_retry = current.map_or(&[][..], |policy| &policy.errors_to_retry);
+        self.error_names("retryPolicy.errorsToRetry", to_retry, &wanted.errors_to_retry);
+        if let Some(names) = &wanted.errors_not_to_retry {
+            let never = current.map_or(&[][..], |policy| policy.errors_not_to_retry.as_slice());
+            self.error_names("retryPolicy.errorsNotToRetry", never, names.as_ref().map_or(&[], ErrorNames::as_slice));
+        }
+        if let Some(strategy) = &wanted.strategy {
+            self.removable("retryPolicy.strategy", current.and_then(|policy| policy.strategy), *strategy);
         }
         (self.changes.len() > before).then(|| wanted.clone())
+    }
+
+    fn error_names(&mut self, field: &str, from: &[String], to: &[String]) {
+        let (from, to): (BTreeSet<_>, BTreeSet<_>) = (from.iter().collect(), to.iter().collect());
+        if from != to {
+            self.field(field, (!from.is_empty()).then(|| json!(from)), Some(json!(to)));
+        }
+    }
+
+    /// Records the difference of a value that the configuration sets, or removes with `null`.
+    fn removable<T: Serialize + PartialEq>(&mut self, field: &str, from: Option<T>, to: Option<T>) {
+        if from != to {
+            let change = match (&from, &to) {
+                (None, _) => Kind::Added,
+                (Some(_), None) => Kind::Removed,
+                (Some(_), Some(_)) => Kind::Changed,
+            };
+            let [from, to] = [from, to].map(|value| value.map(|value| json!(value)));
+            self.changes.push(Change { field: field.to_owned(), change, from, to });
+        }
     }
 
     /// Sent with both fields, so that a service that replaces the whole object keeps the other one.

@@ -109,6 +109,38 @@ async fn syncing_twice_writes_once() {
 }
 
 #[tokio::test]
+async fn a_retry_strategy_is_compared_only_if_the_file_has_one_and_null_removes_it() {
+    let strategy =
+        json!({ "maxRetries": 5, "backoff": "exponential", "baseSeconds": 2, "maxSeconds": 3600, "jitter": true });
+    let extended = json!({ "enabled": true, "errorsToRetry": [], "errorsNotToRetry": ["A"], "strategy": strategy });
+    let current = |retry_policy: serde_json::Value| {
+        let mut function = json!({
+            "name": "a", "entryPoint": "index.handler", "runtime": "nodejs22.x", "codeSha256": "x",
+            "environmentVariables": {}, "executionOptions": {},
+        });
+        function["retryPolicy"] = retry_policy;
+        function
+    };
+    let plan = async |from: serde_json::Value, to: serde_json::Value| {
+        let (server, _) = service(&[current(from)]).await;
+        let dir = folder(&[("a", json!({ "retryPolicy": to }))]);
+        let told = told(&server, &args(&dir, true)).await;
+        told.lines().filter(|line| line.contains("retryPolicy")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(plan(extended.clone(), json!({ "enabled": true })).await, [""; 0]);
+    let defaults = json!({ "enabled": true, "errorsNotToRetry": ["A"], "strategy": { "maxRetries": 5 } });
+    assert_eq!(plan(extended.clone(), defaults.clone()).await, [""; 0]);
+    let added = plan(json!({ "enabled": true }), defaults).await;
+    assert_eq!(added.len(), 2, "{added:?}");
+    assert!(
+        added[0].starts_with("  + retryPolicy.errorsNotToRetry") && added[1].starts_with("  + retryPolicy.strategy")
+    );
+    let removed = plan(extended, json!({ "enabled": true, "errorsNotToRetry": null, "strategy": null })).await;
+    assert!(removed[1].starts_with("  - retryPolicy.strategy"), "{removed:?}");
+    assert_eq!(removed.len(), 2);
+}
+
+#[tokio::test]
 async fn unchanged_code_is_uploaded_again_with_force() {
     let (server, _) = service(&[]).await;
     let dir = folder(&[("a", json!({}))]);

@@ -118,6 +118,20 @@ impl Slots {
         &self.holder
     }
 
+    /// The most runs at once.
+    pub fn limits(&self) -> SlotLimits {
+        self.limits
+    }
+
+    /// How many slots of this scope are in use, or reserved by a process.
+    pub async fn held(&self, scope: &SlotScope) -> Result<u16, StoreError> {
+        match self.policy {
+            // It leases all of them at once, and knows which ones it uses.
+            SlotPolicy::Alone => Ok(self.counts.of(scope).0),
+            SlotPolicy::Shared => self.ledger.held(scope, self.clock.now()).await,
+        }
+    }
+
     /// A slot to run a queued Task of this Function.
     pub async fn acquire_queued(&self, function: &Function) -> Result<Acquired, StoreError> {
         self.acquire(SlotScope::Tasks, self.limits.tasks, function).await

@@ -79,7 +79,12 @@ impl<'a> Fields<'a> {
 
     /// A field whose `null` removes a value: `None` when absent, `Some(None)` when `null`.
     pub fn clearable<T: FromField>(&self, name: &str) -> Result<Option<Option<T>>> {
-        if self.values.contains_key(name) { self.optional(name).map(Some) } else { Ok(None) }
+        if self.has(name) { self.optional(name).map(Some) } else { Ok(None) }
+    }
+
+    /// Whether there is such a field, even if it is `null`.
+    pub fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
     }
 
     /// A field that holds an object, if present.

@@ -6,8 +6,9 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tasklane_model::{
-    ApplicationId, ConcurrencyLimit, EntryPoint, Error, ErrorKind, FunctionName, IdempotencyKey, Interval, Json,
-    MemoryLimit, PermissionMode, Permissions, Priority, Result, Runtime, Tags, TimeLimit, Timestamp, UserId,
+    ApplicationId, Backoff, ConcurrencyLimit, EntryPoint, Error, ErrorKind, ErrorNames, FunctionName, IdempotencyKey,
+    Interval, Json, MaxRetries, MemoryLimit, PermissionMode, Permissions, Priority, Result, RetrySeconds, Runtime,
+    Tags, TimeLimit, Timestamp, UserId,
     json::{
         number::Number,
         scan::{elements, unescape},
@@ -97,11 +98,23 @@ impl FromField for Runtime {
 
 impl FromField for PermissionMode {
     fn from_field(value: &RawValue, path: &str) -> Result<Self> {
-        let text = string(value).unwrap_or_default();
-        Self::NAMES.into_iter().find(|(name, _)| *name == text).map(|(_, mode)| mode).ok_or_else(|| {
-            Error::field_format(path, format!("must be one of {}", Self::NAMES.map(|(name, _)| name).join(", ")))
-        })
+        one_of(&Self::NAMES, value, path)
     }
+}
+
+impl FromField for Backoff {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        one_of(&Self::NAMES, value, path)
+    }
+}
+
+/// The value with the name that the field holds.
+fn one_of<T: Copy>(names: &[(&str, T)], value: &RawValue, path: &str) -> Result<T> {
+    let text = string(value).unwrap_or_default();
+    names.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<_> = names.iter().map(|(name, _)| *name).collect();
+        Error::field_format(path, format!("must be one of {}", names.join(", ")))
+    })
 }
 
 impl FromField for Vec<String> {
@@ -113,6 +126,12 @@ impl FromField for Vec<String> {
 }
 
 impl FromField for Tags {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        Self::try_from(Vec::from_field(value, path)?).map_err(|rule| Error::field_format(path, rule))
+    }
+}
+
+impl FromField for ErrorNames {
     fn from_field(value: &RawValue, path: &str) -> Result<Self> {
         Self::try_from(Vec::from_field(value, path)?).map_err(|rule| Error::field_format(path, rule))
     }
@@ -137,7 +156,7 @@ macro_rules! by_own_rule {
     };
 }
 
-by_own_rule!(number_or_invalid: TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, Interval);
+by_own_rule!(number_or_invalid: TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, MaxRetries, RetrySeconds, Interval);
 by_own_rule!(string_or_empty: FunctionName, EntryPoint, UserId, ApplicationId, IdempotencyKey);
 
 /// A whole number in any notation (`30`, `30.0`, `3e1`). Anything else becomes a number that no rule accepts, so that

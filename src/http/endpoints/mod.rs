@@ -7,6 +7,7 @@ mod credentials;
 mod functions;
 mod schedules;
 mod tasks;
+mod tasks_explained;
 
 use super::endpoint::Endpoint;
 
@@ -19,12 +20,13 @@ pub struct Group {
 }
 
 /// The groups of all resources. The group with the longest matching prefix gets a request.
-pub static GROUPS: [Group; 7] = [
+pub static GROUPS: [Group; 8] = [
     Group { below: "/tasks/v1", endpoints: tasks::endpoints },
     Group { below: "/tasks/v1/functions", endpoints: functions::endpoints },
     Group { below: "/tasks/v1/api", endpoints: api_functions::endpoints },
     Group { below: "/tasks/v1/apiRequests", endpoints: api_requests::endpoints },
     Group { below: "/tasks/v1/schedules", endpoints: schedules::endpoints },
+    Group { below: "/tasklane/v1/tasks", endpoints: tasks_explained::endpoints },
     Group { below: "/tasklane/v1/credentials", endpoints: credentials::endpoints },
     Group { below: "/users/v1", endpoints: callers::endpoints },
 ];

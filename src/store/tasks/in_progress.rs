@@ -9,11 +9,14 @@ use tracing::warn;
 use crate::{
     Run, RunnerId, RunsIn, StoreError, TaskRecord, Tasks,
     lanes::{IndexLane, timed},
-    row::{text, time},
+    row::{Row, text, time},
     runs::{KEPT_AFTER, RegisterRow},
 };
 
 use super::{row, watch::first_after};
+
+/// How many Tasks in progress are read to find the latest run.
+const LOOKED_AT: usize = 100;
 
 impl Tasks {
     /// At most `limit` Tasks in progress with an expired lease, oldest first; without data that has a row of its own.
@@ -77,15 +80,31 @@ impl Tasks {
         Ok(records)
     }
 
+    /// When the latest run of a Task in progress began; `None` if no Task is in progress.
+    pub async fn last_claim(&self) -> Result<Option<Timestamp>, StoreError> {
+        let rows = self.lane_rows(&IndexLane::Running, None, Some(LOOKED_AT)).await?;
+        let mut ids = rows.iter().map(row::id).collect::<Result<Vec<_>, _>>()?;
+        let mut runs: Vec<_> = self.runs.all().await?.into_iter().flat_map(|page| page.runs).collect();
+        // The latest leases are most likely those of the latest runs.
+        runs.sort_by_key(|(_, lease)| std::cmp::Reverse(*lease));
+        ids.extend(runs.into_iter().take(LOOKED_AT).map(|(id, _)| id));
+        let records = self.records_with(&ids).await?;
+        Ok(records.into_iter().filter_map(|record| record.run).map(|run| run.started).max())
+    }
+
     /// The Tasks with these ids that exist; without data that has a row of its own.
     async fn records_with(&self, ids: &[ObjectId]) -> Result<Vec<TaskRecord>, StoreError> {
+        self.rows_with(ids).await?.iter().map(row::read_as_it_is).collect()
+    }
+
+    /// The rows of the Tasks with these ids that exist, in no particular order.
+    pub(super) async fn rows_with(&self, ids: &[ObjectId]) -> Result<Vec<Row>, StoreError> {
         let mut keys = Vec::with_capacity(ids.len());
         for id in ids {
             let place = self.days.partition_of(*id).await?;
             keys.extend(place.map(|(partition, _)| (partition, id.to_string())));
         }
-        let rows = self.table.get_all("read the tasks", keys).await?;
-        rows.iter().map(row::read_as_it_is).collect()
+        self.table.get_all("read the tasks", keys).await
     }
 
     /// The attributes of a Task in progress. Its run is registered before.

@@ -3,6 +3,8 @@
 //! A Task is one row for its whole life. Its lane (see [`super::lanes`]) says which part of its life it is in; each
 //! move from one lane to another is one conditional write.
 
+mod ahead;
+mod chain;
 mod create;
 pub(super) mod data;
 mod in_progress;

@@ -27,7 +27,7 @@ pub fn a_function(world: &World, name: &str) -> Function {
             memory_limit: MemoryLimit::new(256).unwrap(),
             environment: Environment::parse(BTreeMap::from([("SECRET_KEY".into(), "s3cret".into())])).unwrap(),
         },
-        retry_policy: RetryPolicy { enabled: true, errors_to_retry: vec!["Boom".into()] },
+        retry_policy: RetryPolicy { enabled: true, errors_to_retry: vec!["Boom".into()], ..RetryPolicy::default() },
         execution_options: ExecutionOptions {
             permission_mode: PermissionMode::AllUsers,
             default_priority: Priority::MAX,

@@ -1,7 +1,8 @@
 //! Rows of the first version stay readable, and rows of a version that is not known yet are refused and left alone.
 //!
 //! `tests/vectors/rows-v1.json` holds rows of every kind as the first version wrote them, in DynamoDB's JSON, and their
-//! meaning; `rows-v2.json` holds what came with format 2: Tasks with large data, slots in parts, intents and results. These rows never change. When the
+//! meaning; `rows-v2.json` holds what came with format 2: Tasks with large data, slots in parts, intents, results, and Functions
+//! with options of part II of the contract. These rows never change. When the
 //! form of a row has to change, raise `FORMAT` in `src/store/row.rs`, teach the readers all forms, and add
 //! `rows-v3.json`. (One exception: a placeholder for the hash of a Function's code was replaced by a real hash, because
 //! no service ever wrote anything else.)
@@ -291,6 +292,17 @@ async fn write_large(world: &World) {
     world.store.results.put(complete, &run(2).attempt, &result, Keep::ADay).await.unwrap();
     let intent = json!({ "id": complete, "created": now, "start": now, "priority": 0 });
     world.store.intents.begin(&once_scope("POST /tasks/v1"), &once("key", r#"{"a":1}"#), intent).await.unwrap();
+    write_options(world).await;
+}
+
+/// A Function with the options that format 2 added.
+async fn write_options(world: &World) {
+    let policy = json!({
+        "enabled": true, "errorsToRetry": ["Boom"], "errorsNotToRetry": ["Never"],
+        "strategy": { "maxRetries": 5, "backoff": "fixed", "baseSeconds": 3, "maxSeconds": 60, "jitter": false },
+    });
+    let function = Function { retry_policy: serde_json::from_value(policy).unwrap(), ..a_function(world, "options") };
+    assert!(world.store.functions.create(&function).await.unwrap());
 }
 
 // --- The meaning of rows ---------------------------------------------------------------------------------------------
@@ -360,6 +372,8 @@ async fn read_large(world: &World) -> Value {
         Some(Found::Same(intent)) => tasks.insert("intent".to_owned(), intent),
         other => panic!("{other:?}"),
     };
+    let functions = world.store.functions.list().await.unwrap();
+    tasks.insert("functions".to_owned(), functions.iter().map(function_shown).collect());
     Value::Object(tasks)
 }
 

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use tasklane_model::{RetryPolicy, TaskStatus, Timestamp};
+use tasklane_model::{RetryPolicyChange, TaskStatus, Timestamp};
 use tasklane_service::FunctionOptions;
 use tasklane_testing::World;
 
@@ -20,8 +20,7 @@ fn invoked(world: &World) -> usize {
 }
 
 fn retrying() -> FunctionOptions {
-    let policy = RetryPolicy { enabled: true, errors_to_retry: Vec::new() };
-    FunctionOptions { retry_policy: Some(policy), ..FunctionOptions::default() }
+    FunctionOptions { retry_policy: Some(RetryPolicyChange::every_error()), ..FunctionOptions::default() }
 }
 
 #[tokio::test(start_paused = true)]

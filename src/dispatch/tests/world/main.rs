@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use tasklane_dispatch::{Claimed, Ended, LONGEST_DRAIN, Runner, Shift, new_run, work_shift};
 use tasklane_model::{
-    Caller, ConcurrencyLimit, ErrorKind, ObjectId, RetryPolicy, TaskErrorKind, TaskStatus, TimeLimit, Timestamp,
+    Caller, ConcurrencyLimit, ErrorKind, ErrorNames, ObjectId, RetryPolicyChange, Task, TaskErrorKind, TaskStatus,
+    TimeLimit, Timestamp,
 };
 use tasklane_ports::InvokeError;
 use tasklane_service::{FunctionChange, FunctionOptions};
@@ -22,7 +23,8 @@ use tokio::sync::Notify;
 
 fn retrying(errors: &[&str]) -> FunctionOptions {
     let errors_to_retry = errors.iter().map(ToString::to_string).collect();
-    FunctionOptions { retry_policy: Some(RetryPolicy { enabled: true, errors_to_retry }), ..FunctionOptions::default() }
+    let policy = RetryPolicyChange { errors_to_retry, ..RetryPolicyChange::every_error() };
+    FunctionOptions { retry_policy: Some(policy), ..FunctionOptions::default() }
 }
 
 fn limited(limit: i64) -> FunctionOptions {
@@ -108,6 +110,70 @@ async fn a_failing_task_is_retried_after_2_5_and_10_seconds_and_then_fails_once(
     assert_eq!(events.len(), 1);
     assert_eq!((events[0].content.id, events[0].content.error.name.as_str()), (chain[3], "Oops"));
     assert_eq!(order(&world), chain);
+}
+
+/// The whole chain of a Task, once it has ended.
+async fn chain_of(world: &World, first: ObjectId) -> Vec<Task> {
+    let mut chain = vec![world.finished(first).await];
+    while let Some(next) = chain[chain.len() - 1].retried_by_task_id {
+        chain.push(world.finished(next).await);
+    }
+    chain
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_strategy_determines_how_often_and_when_a_task_is_retried() {
+    let world = World::running(5).await;
+    let strategy = r#"{"maxRetries": 5, "baseSeconds": 3, "maxSeconds": 20, "jitter": false}"#;
+    let policy = RetryPolicyChange {
+        strategy: Some(serde_json::from_str(strategy).unwrap()),
+        ..RetryPolicyChange::every_error()
+    };
+    world.function("flaky", FunctionOptions { retry_policy: Some(policy), ..FunctionOptions::default() }).await;
+    world.lambda.throw("flaky", "Oops");
+    let chain = chain_of(&world, world.task("flaky").await.id).await;
+    assert_eq!(chain.len(), 6);
+    assert_eq!(chain[5].status, TaskStatus::Failed);
+    for (pair, seconds) in chain.windows(2).zip([3, 6, 12, 20, 20]) {
+        let delay = pair[1].start_timestamp.since(pair[0].status_changed_timestamp);
+        assert_eq!(delay, Duration::from_secs(seconds));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn jitter_spreads_the_retries_of_tasks_that_failed_together() {
+    let world = World::running(20).await;
+    let strategy = r#"{"maxRetries": 1, "baseSeconds": 60}"#;
+    let policy = RetryPolicyChange {
+        strategy: Some(serde_json::from_str(strategy).unwrap()),
+        ..RetryPolicyChange::every_error()
+    };
+    world.function("flaky", FunctionOptions { retry_policy: Some(policy), ..FunctionOptions::default() }).await;
+    world.lambda.throw("flaky", "Oops");
+    let mut delays = Vec::new();
+    for _ in 0..20 {
+        let first = world.task("flaky").await;
+        let chain = chain_of(&world, first.id).await;
+        assert_eq!(chain.len(), 2);
+        delays.push(chain[1].start_timestamp.since(chain[0].status_changed_timestamp));
+    }
+    let (shortest, longest) = (delays.iter().min().unwrap(), delays.iter().max().unwrap());
+    assert!(*shortest >= Duration::from_secs(30) && *longest <= Duration::from_secs(60), "{delays:?}");
+    assert!(longest > shortest, "{delays:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_excluded_error_is_not_retried_even_if_it_is_also_named_to_be_retried() {
+    let world = World::running(5).await;
+    let never = ErrorNames::try_from(vec!["INVALID".to_owned()]).unwrap();
+    let policy = RetryPolicyChange { errors_not_to_retry: Some(Some(never)), ..RetryPolicyChange::every_error() };
+    for (name, errors_to_retry) in [("every", vec![]), ("named", vec!["INVALID".to_owned()])] {
+        let policy = RetryPolicyChange { errors_to_retry, ..policy.clone() };
+        world.function(name, FunctionOptions { retry_policy: Some(policy), ..FunctionOptions::default() }).await;
+        world.lambda.throw(name, "INVALID");
+        let chain = chain_of(&world, world.task(name).await.id).await;
+        assert_eq!((chain.len(), chain[0].status), (1, TaskStatus::Failed), "{name}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -486,7 +552,7 @@ async fn a_change_that_changes_nothing_deploys_nothing() {
     world.function("hello", FunctionOptions::default()).await;
     let before = world.service.get_function("hello").await.unwrap();
     world.service.update_function("hello", FunctionChange::default()).await.unwrap();
-    let policy = RetryPolicy { enabled: true, errors_to_retry: Vec::new() };
+    let policy = RetryPolicyChange::every_error();
     let options = FunctionOptions { retry_policy: Some(policy), ..FunctionOptions::default() };
     world.service.update_function("hello", FunctionChange { options, ..FunctionChange::default() }).await.unwrap();
     assert_eq!(world.lambda.deployments(), 1);

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use tasklane_model::{
-    ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, FunctionName, IdempotencyKey, Json, MemoryLimit,
-    PermissionMode, Priority, Result, RetryPolicy, Runtime, TimeLimit, once::IDEMPOTENCY_KEY,
+    ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, ErrorNames, FunctionName, IdempotencyKey, Json,
+    MemoryLimit, PermissionMode, Priority, Result, RetryPolicyChange, RetryStrategy, RetryStrategyFields, Runtime,
+    TimeLimit, once::IDEMPOTENCY_KEY,
 };
 use tasklane_service::{FunctionChange, FunctionOptions, NewFunction};
 use utoipa::ToSchema;
@@ -64,10 +65,28 @@ pub struct Options {
     /// The environment variables of its process, by name. Replaced as a whole. At most 4096 bytes.
     #[schema(value_type = Option<BTreeMap<String, super::details::EnvironmentVariable>>)]
     environment_variables: Option<Environment>,
-    /// What happens when a run fails. Replaced as a whole. Default: no retry.
-    retry_policy: Option<RetryPolicy>,
+    /// What happens when a run fails. Default: no retry.
+    #[schema(value_type = Option<RetryPolicyUpdate>)]
+    retry_policy: Option<RetryPolicyChange>,
     /// Who may run it, and how.
     execution_options: Option<ExecutionOptionsUpdate>,
+}
+
+/// What happens when a run fails.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[allow(dead_code)] // only described, because each field is read by its own rule
+pub struct RetryPolicyUpdate {
+    /// Whether failed runs are retried. Default: false.
+    enabled: Option<bool>,
+    /// The names of the errors that are retried. Default: every error.
+    errors_to_retry: Option<Vec<String>>,
+    /// The names of the errors that are never retried, whatever `errorsToRetry` says. If absent, the list stays as it is; `null`
+    /// removes it.
+    errors_not_to_retry: Option<ErrorNames>,
+    /// How often and when. Without a strategy, three times: after 2, 5 and 10 seconds. Replaced as a whole. If absent, it stays
+    /// as it is; `null` removes it.
+    strategy: Option<RetryStrategyFields>,
 }
 
 /// Who may run a Function, and how. Absent fields keep their values.
@@ -191,12 +210,31 @@ fn environment(fields: &Fields<'_>) -> Result<Option<Environment>> {
     Environment::parse(values).map(Some).map_err(refused)
 }
 
-fn retry_policy(fields: &Fields<'_>) -> Result<Option<RetryPolicy>> {
+fn retry_policy(fields: &Fields<'_>) -> Result<Option<RetryPolicyChange>> {
     let Some(policy) = fields.object("retryPolicy")? else { return Ok(None) };
-    Ok(Some(RetryPolicy {
+    Ok(Some(RetryPolicyChange {
         enabled: policy.optional("enabled")?.unwrap_or_default(),
         errors_to_retry: policy.optional("errorsToRetry")?.unwrap_or_default(),
+        errors_not_to_retry: policy.clearable("errorsNotToRetry")?,
+        strategy: match policy.object("strategy")? {
+            Some(strategy) => Some(Some(retry_strategy(&strategy)?)),
+            None if policy.has("strategy") => Some(None),
+            None => None,
+        },
     }))
+}
+
+fn retry_strategy(fields: &Fields<'_>) -> Result<RetryStrategy> {
+    let strategy = RetryStrategyFields {
+        max_retries: fields.optional("maxRetries")?,
+        backoff: fields.optional("backoff")?,
+        base_seconds: fields.optional("baseSeconds")?,
+        max_seconds: fields.optional("maxSeconds")?,
+        jitter: fields.optional("jitter")?,
+    };
+    strategy.try_into().map_err(|contradiction| {
+        Error::new(ErrorKind::IllegalArgument, format!("In 'retryPolicy.strategy', {contradiction}."))
+    })
 }
 
 fn execution_options(fields: &Fields<'_>) -> Result<Option<ExecutionOptionsUpdate>> {

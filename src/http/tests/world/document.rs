@@ -6,7 +6,7 @@ use tasklane_service::FunctionOptions;
 
 use super::kit::Kit;
 
-/// The permission for each call (contract §3, and §7 for credentials). `*` marks those that depend on the permission
+/// The permission for each call (contract §3, §7 for credentials, and part II). `*` marks those that depend on the permission
 /// mode.
 const PERMISSIONS: &[(&str, &str, &str)] = &[
     ("get", "/tasks/v1", "VIEW_TASKS"),
@@ -34,6 +34,8 @@ const PERMISSIONS: &[(&str, &str, &str)] = &[
     ("get", "/tasks/v1/schedules", "VIEW_TASK_SCHEDULES"),
     ("post", "/tasks/v1/schedules", "CREATE_TASK_SCHEDULE"),
     ("delete", "/tasks/v1/schedules/{scheduleId}", "DELETE_TASK_SCHEDULE"),
+    ("get", "/tasklane/v1/tasks/{taskId}/attempts", "VIEW_TASKS"),
+    ("get", "/tasklane/v1/tasks/{taskId}/why", "VIEW_TASKS"),
     ("get", "/tasklane/v1/credentials", "VIEW_CREDENTIALS"),
     ("post", "/tasklane/v1/credentials", "CREATE_CREDENTIALS"),
     ("delete", "/tasklane/v1/credentials/{credentialId}", "DELETE_CREDENTIALS"),

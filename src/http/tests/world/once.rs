@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tasklane_model::{
-    BodyDigest, Caller, FunctionName, IdempotencyKey, Identity, NewTask, Once, Permissions, RetryPolicy, Tags, UserId,
+    BodyDigest, Caller, FunctionName, IdempotencyKey, Identity, NewTask, Once, Permissions, RetryPolicyChange, Tags,
+    UserId,
 };
 use tasklane_service::FunctionOptions;
 
@@ -139,7 +140,7 @@ async fn a_task_is_returned_as_it_is_now_even_without_its_function() {
 #[tokio::test(start_paused = true)]
 async fn a_retried_task_is_returned_and_not_its_retry() {
     let kit = Kit::new().await;
-    let retry_policy = Some(RetryPolicy { enabled: true, errors_to_retry: vec![] });
+    let retry_policy = Some(RetryPolicyChange::every_error());
     kit.world.function("fails", FunctionOptions { retry_policy, ..FunctionOptions::default() }).await;
     kit.world.lambda.throw("fails", "Boom");
     kit.world.start();

@@ -164,6 +164,18 @@ async fn a_function_is_created_from_its_fields() {
         ("retryPolicy", "true", 15, "'retryPolicy'"),
         ("retryPolicy", "{\"enabled\":1}", 15, "'retryPolicy.enabled'"),
         ("retryPolicy", "{\"errorsToRetry\":\"X\"}", 15, "'retryPolicy.errorsToRetry'"),
+        ("retryPolicy", "{\"errorsNotToRetry\":\"X\"}", 15, "'retryPolicy.errorsNotToRetry'"),
+        ("retryPolicy", "{\"errorsNotToRetry\":[\"\"]}", 15, "'retryPolicy.errorsNotToRetry'"),
+        ("retryPolicy", "{\"strategy\":[]}", 15, "'retryPolicy.strategy'"),
+        ("retryPolicy", "{\"strategy\":{\"maxRetries\":51}}", 15, "'retryPolicy.strategy.maxRetries'"),
+        ("retryPolicy", "{\"strategy\":{\"maxRetries\":-1}}", 15, "'retryPolicy.strategy.maxRetries'"),
+        ("retryPolicy", "{\"strategy\":{\"maxRetries\":1.5}}", 15, "'retryPolicy.strategy.maxRetries'"),
+        ("retryPolicy", "{\"strategy\":{\"backoff\":\"linear\"}}", 15, "'retryPolicy.strategy.backoff'"),
+        ("retryPolicy", "{\"strategy\":{\"baseSeconds\":0}}", 15, "'retryPolicy.strategy.baseSeconds'"),
+        ("retryPolicy", "{\"strategy\":{\"baseSeconds\":86401}}", 15, "'retryPolicy.strategy.baseSeconds'"),
+        ("retryPolicy", "{\"strategy\":{\"maxSeconds\":\"9\"}}", 15, "'retryPolicy.strategy.maxSeconds'"),
+        ("retryPolicy", "{\"strategy\":{\"jitter\":1}}", 15, "'retryPolicy.strategy.jitter'"),
+        ("retryPolicy", "{\"strategy\":{\"baseSeconds\":9,\"maxSeconds\":8}}", 26, "'maxSeconds'"),
         ("executionOptions", "{\"permissionMode\":\"all\"}", 15, "'executionOptions.permissionMode'"),
         ("executionOptions", "{\"defaultPriority\":0.5}", 15, "'executionOptions.defaultPriority'"),
     ] {
@@ -175,6 +187,34 @@ async fn a_function_is_created_from_its_fields() {
         assert_eq!(answered.code(), code, "{field}: {value}: {}", answered.text);
         assert!(answered.text.contains(says), "{field}: {value}: {}", answered.text);
     }
+}
+
+#[tokio::test]
+async fn an_update_by_a_client_of_upstream_keeps_the_strategy_of_a_retry_policy() {
+    let kit = Kit::new().await;
+    kit.world.function("a", FunctionOptions::default()).await;
+    let may = may("UPDATE_TASK_FUNCTION,VIEW_TASK_FUNCTION_DETAILS");
+    let policy_after = async |policy: serde_json::Value| {
+        let body = serde_json::json!({ "retryPolicy": policy }).to_string();
+        let answered = kit.ask("PUT /tasks/v1/functions/a", &may, body).await;
+        assert_eq!(answered.status, StatusCode::OK, "{}", answered.text);
+        kit.ask("GET /tasks/v1/functions/a", &may, "").await.json()["retryPolicy"].clone()
+    };
+    let json = |value: &str| serde_json::from_str::<serde_json::Value>(value).unwrap();
+    let none = json(r#"{"enabled": false, "errorsToRetry": []}"#);
+    assert_eq!(kit.ask("GET /tasks/v1/functions/a", &may, "").await.json()["retryPolicy"], none);
+    let set =
+        json(r#"{"enabled": true, "errorsToRetry": ["A"], "errorsNotToRetry": ["B"], "strategy": {"maxRetries": 5}}"#);
+    let whole =
+        json(r#"{"maxRetries": 5, "backoff": "exponential", "baseSeconds": 2, "maxSeconds": 3600, "jitter": true}"#);
+    let mut expected = set.clone();
+    expected["strategy"] = whole;
+    assert_eq!(policy_after(set).await, expected);
+    (expected["enabled"], expected["errorsToRetry"]) = (false.into(), json("[]"));
+    assert_eq!(policy_after(json("{}")).await, expected);
+    // What is read can be written.
+    assert_eq!(policy_after(expected.clone()).await, expected);
+    assert_eq!(policy_after(json(r#"{"strategy": null, "errorsNotToRetry": null}"#)).await, none);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod races;
+mod why;
 
 use std::{sync::Arc, time::Duration};
 

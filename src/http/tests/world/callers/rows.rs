@@ -88,6 +88,8 @@ impl Fixture {
                 ends_with: 27,
                 ..get(&format!("/tasks/v1/{}/logs?ge(timestamp,2026-01-31T00:00:00Z)", world.task("required").await.id))
             },
+            "listTaskAttempts" => get(&format!("/tasklane/v1/tasks/{}/attempts", world.task("required").await.id)),
+            "explainTask" => get(&format!("/tasklane/v1/tasks/{}/why", world.task("required").await.id)),
             "listFunctions" => get("/tasks/v1/functions/"),
             "createFunction" => one(&self.new_function(), "/tasks/v1/functions/".into()),
             "getFunction" => get("/tasks/v1/functions/required"),
