@@ -33,6 +33,7 @@ mod schedules;
 mod session;
 mod sync;
 mod table;
+mod task_batch;
 mod task_history;
 mod tasks;
 mod terminal;
@@ -209,6 +210,7 @@ mod tests {
             "tasklane tasks create hello --start tomorrow",
             "tasklane tasks create hello --priority 1.5",
             "tasklane tasks create hello --idempotency-key=",
+            "tasklane tasks batch",
             "tasklane schedules create hello",
             "tasklane schedules create hello --interval 0",
             "tasklane schedules create hello --interval 500ms",

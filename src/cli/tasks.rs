@@ -1,4 +1,4 @@
-//! `tasklane tasks`: create, list, get, cancel; `logs`, `attempts` and `why` are in files of their own.
+//! `tasklane tasks`: create, list, get, cancel; `batch`, `logs`, `attempts` and `why` are in files of their own.
 
 use anyhow::bail;
 use clap::Subcommand;
@@ -13,13 +13,14 @@ use super::{
     logs,
     session::{Remote, Session, indented_json},
     table::{Layout, cell, optional},
-    task_history,
+    task_batch, task_history,
 };
 
 /// Create Tasks, and see their status and logs.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Create(Remote<CreateArgs>),
+    Batch(Remote<task_batch::Args>),
     List(Remote<ListArgs>),
     Get(Remote<GetArgs>),
     Cancel(Remote<CancelArgs>),
@@ -105,6 +106,7 @@ impl Command {
     pub(super) async fn run(self) -> Outcome {
         match self {
             Self::Create(remote) => remote.run(create).await,
+            Self::Batch(remote) => remote.run(task_batch::run).await,
             Self::List(remote) => remote.run(list).await,
             Self::Get(remote) => remote.run(get).await,
             Self::Cancel(remote) => remote.run(cancel).await,

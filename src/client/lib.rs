@@ -36,5 +36,5 @@ pub use query::Query;
 pub use record::Record;
 pub use schedules::NewScheduleBody;
 pub use stored::{IncompleteCredentials, StoredCredentials};
-pub use tasks::{Explanation, NewTaskBody};
+pub use tasks::{BatchEntry, Explanation, NewTaskBody, TaskBatchBody, TaskBatchOutcome};
 pub use transport::Client;

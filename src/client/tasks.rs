@@ -43,6 +43,40 @@ pub struct Explanation {
 
 const TASKS: &str = "/tasks/v1/";
 const OWN_TASKS: &str = "/tasklane/v1/tasks/";
+const BATCH: &str = "/tasklane/v1/tasks/batch";
+
+/// The body of `POST /tasklane/v1/tasks/batch`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskBatchBody {
+    /// A list of Tasks to create, as the service reads them.
+    pub tasks: Json,
+    /// Names the call, so that it has an effect only once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+/// What became of one entry of a batch: its Task, or why there is none.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchEntry {
+    /// The Task's id, unless there is an error.
+    #[serde(default)]
+    pub id: Option<ObjectId>,
+    /// The name of the error, if there is one.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Its message.
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+/// What became of the entries of a batch, in their order.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TaskBatchOutcome {
+    /// The entries.
+    pub data: Vec<BatchEntry>,
+}
 
 impl Client {
     /// Tasks that a query matches.
@@ -69,6 +103,11 @@ impl Client {
     /// Why a Task waits, or what became of it.
     pub async fn why(&self, id: ObjectId) -> Result<Record<Explanation>, ClientError> {
         self.call(Call::get(format!("{OWN_TASKS}{id}/why"))).await
+    }
+
+    /// Creates many Tasks.
+    pub async fn create_tasks(&self, body: &TaskBatchBody) -> Result<Record<TaskBatchOutcome>, ClientError> {
+        self.call(Call::post(BATCH).json(body)?.once_if(body.idempotency_key.as_ref())).await
     }
 
     /// Cancels a Task that has not started.

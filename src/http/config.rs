@@ -49,6 +49,8 @@ pub struct BodyLimits {
     pub default: usize,
     /// Tasks and direct executions: 250 KB of `data`, plus the JSON around it.
     pub task: usize,
+    /// Batches of Tasks.
+    pub batch: usize,
     /// Functions: the 50 MB zip that Lambda accepts directly, in base64, plus the JSON around it.
     pub function: usize,
     /// Calls of API Functions (contract §5). The service checks the size once more after conversion.
@@ -58,7 +60,7 @@ pub struct BodyLimits {
 impl Default for BodyLimits {
     fn default() -> Self {
         const MB: usize = 1024 * 1024;
-        Self { default: MB, task: 320 * 1024, function: 70 * MB, api_call: 6 * MB }
+        Self { default: MB, task: 320 * 1024, batch: 3 * MB, function: 70 * MB, api_call: 6 * MB }
     }
 }
 

@@ -157,14 +157,14 @@ pub struct Replayable<A> {
     is_replay: bool,
 }
 
-impl<T> Replayable<Json<T>> {
+impl<T, D> Replayable<Json<T, D>> {
     /// Responds with the record.
     pub fn of(made: Made<T>) -> Self {
         Self { answer: Json::of(made.record), is_replay: made.is_replay }
     }
 }
 
-impl<T: Serialize + ToSchema + Send + 'static> Answer for Replayable<Json<T>> {
+impl<T: Serialize + Send + 'static, D: ToSchema + 'static> Answer for Replayable<Json<T, D>> {
     fn into_response(self) -> Result<Response> {
         let mut response = self.answer.into_response()?;
         if self.is_replay {
@@ -174,7 +174,7 @@ impl<T: Serialize + ToSchema + Send + 'static> Answer for Replayable<Json<T>> {
     }
 
     fn response(schemas: &mut Schemas) -> ResponseDoc {
-        let mut response = <Json<T> as Answer>::response(schemas);
+        let mut response = <Json<T, D> as Answer>::response(schemas);
         let header = HeaderBuilder::new()
             .description(Some("`true` if an earlier call with the same idempotency key had created it."))
             .schema(Some(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]))));

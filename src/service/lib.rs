@@ -13,6 +13,7 @@ mod api_event;
 mod api_functions;
 mod api_requests;
 mod attempts;
+mod batch;
 mod core;
 mod credentials;
 mod execute;
@@ -32,6 +33,7 @@ mod why;
 
 pub use self::core::{Core, Limits};
 pub use api_functions::{ApiAnswer, ApiCall};
+pub use batch::{BatchEntry, BatchOutcome};
 pub use credentials::{CreatedCredential, Credential, NewCredential, Revoked};
 pub use execute::Executed;
 pub use functions::{FunctionChange, NewFunction};

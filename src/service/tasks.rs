@@ -32,10 +32,21 @@ impl Service {
     /// Creates a Task, or returns the one that an earlier call with the same idempotency key created. 1501 when that call
     /// had another body; the rest as for [`Service::create_task`].
     pub async fn create_task_once(&self, caller: &Caller, new: NewTask, once: Option<&Once>) -> Result<Made<Task>> {
+        self.create_task_within(caller, new, once, "POST /tasks/v1").await
+    }
+
+    /// The same, for a key that is unique within this endpoint.
+    pub(super) async fn create_task_within(
+        &self,
+        caller: &Caller,
+        new: NewTask,
+        once: Option<&Once>,
+        endpoint: &str,
+    ) -> Result<Made<Task>> {
         let Some(once) = once else {
             return Ok(Made { record: self.create_task(caller, new).await?, is_replay: false });
         };
-        let scope = OnceScope::of(caller, "POST /tasks/v1")?;
+        let scope = OnceScope::of(caller, endpoint)?;
         check_data_size(new.data.as_ref())?;
         let (intents, function) = (&self.inner.store.intents, self.inner.functions.find(&new.function_name).await?);
         let (intent, is_replay) = match &function {
@@ -54,7 +65,7 @@ impl Service {
     }
 
     /// Creates the Task of an intent, or returns it if it exists.
-    async fn fulfil(
+    pub(super) async fn fulfil(
         &self,
         caller: &Caller,
         new: NewTask,
@@ -75,7 +86,7 @@ impl Service {
     }
 
     /// The values of a Task that is created now.
-    fn intent_of(&self, new: &NewTask, function: &Function) -> TaskIntent {
+    pub(super) fn intent_of(&self, new: &NewTask, function: &Function) -> TaskIntent {
         let now = self.inner.ports.clock.now();
         TaskIntent {
             id: self.inner.ports.ids.next(now),

@@ -98,6 +98,17 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The elements of a field that holds a list of objects, and how each of them was written; `None` if it does not.
+    pub fn objects(&self, name: &str) -> Option<Vec<(Self, &'a str)>> {
+        let list = self.present(name).filter(|value| value.get().starts_with('['))?.get();
+        let path = self.path_of(name);
+        let object = |(place, text): (usize, &'a str)| {
+            let values = if text.starts_with('{') { read(text).ok()? } else { return None };
+            Some((Self { path: format!("{path}[{place}]"), values }, text))
+        };
+        scan::elements(list).enumerate().map(object).collect()
+    }
+
     /// The names of the fields that are present, in no particular order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)

@@ -6,6 +6,7 @@ mod callers;
 mod credentials;
 mod functions;
 mod schedules;
+mod task_batches;
 mod tasks;
 mod tasks_explained;
 
@@ -20,13 +21,14 @@ pub struct Group {
 }
 
 /// The groups of all resources. The group with the longest matching prefix gets a request.
-pub static GROUPS: [Group; 8] = [
+pub static GROUPS: [Group; 9] = [
     Group { below: "/tasks/v1", endpoints: tasks::endpoints },
     Group { below: "/tasks/v1/functions", endpoints: functions::endpoints },
     Group { below: "/tasks/v1/api", endpoints: api_functions::endpoints },
     Group { below: "/tasks/v1/apiRequests", endpoints: api_requests::endpoints },
     Group { below: "/tasks/v1/schedules", endpoints: schedules::endpoints },
     Group { below: "/tasklane/v1/tasks", endpoints: tasks_explained::endpoints },
+    Group { below: "/tasklane/v1/tasks/batch", endpoints: task_batches::endpoints },
     Group { below: "/tasklane/v1/credentials", endpoints: credentials::endpoints },
     Group { below: "/users/v1", endpoints: callers::endpoints },
 ];

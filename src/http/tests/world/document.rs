@@ -36,6 +36,7 @@ const PERMISSIONS: &[(&str, &str, &str)] = &[
     ("delete", "/tasks/v1/schedules/{scheduleId}", "DELETE_TASK_SCHEDULE"),
     ("get", "/tasklane/v1/tasks/{taskId}/attempts", "VIEW_TASKS"),
     ("get", "/tasklane/v1/tasks/{taskId}/why", "VIEW_TASKS"),
+    ("post", "/tasklane/v1/tasks/batch", "CREATE_TASKS"),
     ("get", "/tasklane/v1/credentials", "VIEW_CREDENTIALS"),
     ("post", "/tasklane/v1/credentials", "CREATE_CREDENTIALS"),
     ("delete", "/tasklane/v1/credentials/{credentialId}", "DELETE_CREDENTIALS"),
@@ -85,6 +86,7 @@ fn good(field: &str) -> Value {
         "interval" => json!(60),
         "userId" => json!("bob"),
         "permissions" => json!([]),
+        "tasks" => json!([{ "functionName": "fresh" }]),
         other => panic!("add a valid value for the required field '{other}' here"),
     }
 }

@@ -3,6 +3,7 @@
 // A failure in a helper is a failed test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod batch;
 mod callers;
 mod cors;
 mod credentials;

@@ -237,7 +237,7 @@ async fn the_content_type_does_not_matter() {
 
 #[tokio::test]
 async fn each_endpoint_has_its_own_limit() {
-    let limits = BodyLimits { default: 10, task: 20, function: 30, api_call: 40 };
+    let limits = BodyLimits { default: 10, task: 20, batch: 25, function: 30, api_call: 40 };
     let kit = Kit::with(HttpConfig { limits, ..HttpConfig::default() }).await;
     let options = FunctionOptions { permission_mode: Some(PermissionMode::AllUsers), ..FunctionOptions::default() };
     kit.world.function("a", options).await;
@@ -246,6 +246,7 @@ async fn each_endpoint_has_its_own_limit() {
         ("POST /tasklane/v1/credentials", 10),
         ("POST /tasks/v1", 20),
         ("POST /tasks/v1/schedules", 20),
+        ("POST /tasklane/v1/tasks/batch", 25),
         ("POST /tasks/v1/functions/a/execute", 20),
         ("POST /tasks/v1/functions", 30),
         ("PUT /tasks/v1/api/a", 40),

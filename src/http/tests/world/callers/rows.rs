@@ -82,6 +82,7 @@ impl Fixture {
         Some(match operation {
             "listTasks" => get("/tasks/v1?eq(status,new)&limit(1)"),
             "createTask" => one(r#"{"functionName":"required"}"#, "/tasks/v1".into()),
+            "createTasks" => one(r#"{"tasks":[{"functionName":"required"}]}"#, "/tasklane/v1/tasks/batch".into()),
             "cancelTask" => one("{}", format!("/tasks/v1/{}/cancel", world.task("required").await.id)),
             // It has not run yet.
             "getTaskLogs" => Asked {
