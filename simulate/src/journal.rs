@@ -9,7 +9,7 @@ use serde_json::Value;
 use tasklane_model::{ObjectId, Task};
 use tasklane_ports::TaskFailedEvent;
 
-use crate::row::TaskRow;
+use crate::row::{MARK, TaskRow};
 
 /// The number of lines that the trace keeps.
 const TRACE: usize = 20_000;
@@ -127,6 +127,8 @@ pub struct Journal {
     pub rows: BTreeMap<ObjectId, Vec<Version>>,
     /// Large data, which has a row of its own, by the id of the Task that it was written for.
     data: BTreeMap<String, Value>,
+    /// The ids of Tasks and their marks.
+    marks: BTreeSet<(String, String)>,
     /// The runs on each page of the register, by the page's key.
     pub register: BTreeMap<String, BTreeSet<ObjectId>>,
     /// Every claim, in order.
@@ -193,11 +195,19 @@ impl Journal {
         self.violations.push(violation);
     }
 
-    /// Records a row of data after a write.
-    pub fn saw_data(&mut self, item: &Value) {
-        if let Some(id) = item["sk"]["S"].as_str() {
+    /// Records what a Task has beside its row: its large data, or a mark.
+    pub fn saw_companion(&mut self, item: &Value) {
+        let (Some(pk), Some(id)) = (item["pk"]["S"].as_str(), item["sk"]["S"].as_str()) else { return };
+        if let Some((mark, _)) = pk.strip_prefix(MARK).and_then(|mark| mark.rsplit_once('#')) {
+            self.marks.insert((id.to_owned(), mark.to_owned()));
+        } else if item["data"].is_object() {
             self.data.insert(id.to_owned(), item["data"].clone());
         }
+    }
+
+    /// Whether the Task has a mark: `failed`, `canceled`, or `tag:` and a tag.
+    pub fn is_marked(&self, id: ObjectId, mark: &str) -> bool {
+        self.marks.contains(&(id.to_string(), mark.to_owned()))
     }
 
     /// A Task's row, together with its data.

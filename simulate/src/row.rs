@@ -7,6 +7,8 @@ use tasklane_model::{ObjectId, TaskError, TaskStatus};
 
 /// The prefix of the tables.
 pub const PREFIX: &str = "sim";
+/// What the partitions of marks begin with.
+pub const MARK: &str = "mark:";
 
 /// The parts of a Task's row that promises depend on. The simulation reads them itself, because the product's own
 /// reader is under test.

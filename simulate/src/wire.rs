@@ -275,8 +275,8 @@ impl Way {
                 self.saw_holders(item);
             }
         } else if table == tables("tasks") && !is_task(body) {
-            if operation == "PutItem" && body["Item"]["data"].is_object() {
-                self.life.world.journal().saw_data(&body["Item"]);
+            if operation == "PutItem" {
+                self.life.world.journal().saw_companion(&body["Item"]);
             }
         } else if table == tables("tasks") {
             match operation {
@@ -347,6 +347,7 @@ impl Way {
         world.journal().saw_row(world.elapsed(), life.now().as_millis(), life.id, item, &heads);
         if let Some(id) = item["sk"]["S"].as_str().and_then(|id| id.parse().ok()) {
             check::register::saw_task(world, id);
+            check::marks::saw_task(world, id);
         }
         check::saw_row(world);
     }

@@ -1,8 +1,9 @@
 //! What a filter requires of a record, for a planner that chooses an index.
 //!
 //! Except for [`Filter::is_decided_by`], these are necessary conditions: a record that breaks one cannot meet the filter.
-//! They are not sufficient; the filter still decides about each record. They apply only to fields that hold one value,
-//! not a list.
+//! They are not sufficient; the filter still decides about each record. Of a field that holds a list, the values that it
+//! is required to have are such that it contains at least one of them; the other conditions apply only to fields that
+//! hold one value.
 
 use std::ops::Bound;
 
@@ -11,10 +12,10 @@ use tasklane_model::{ObjectId, Timestamp};
 use super::{Comparison, FieldPath, Filter, Value};
 
 impl Filter {
-    /// The only strings that the field can hold; `None` if the filter does not restrict them. If the list is empty, no
-    /// record can meet the filter.
+    /// The only strings that the field can hold, or of which it contains at least one if it holds a list; `None` if the
+    /// filter does not restrict them. If the list is empty, no record can meet the filter.
     pub fn required_values(&self, field: &str) -> Option<Vec<&str>> {
-        self.required(field, &|value| match value {
+        self.required(&|own| own.is(field), &|value| match value {
             Value::Text(text) => Some(text.as_str()),
             Value::Null | Value::Bool(_) | Value::Number(..) | Value::Time(..) | Value::Id(_) => None,
         })
@@ -34,7 +35,7 @@ impl Filter {
 
     /// The only ids that the record can have, ascending; `None` if the filter does not restrict them.
     pub fn required_ids(&self) -> Option<Vec<ObjectId>> {
-        self.required("id", &|value| match value {
+        self.required(&|own| own.is("id"), &|value| match value {
             Value::Id(id) => Some(*id),
             Value::Null | Value::Bool(_) | Value::Number(..) | Value::Text(_) | Value::Time(..) => None,
         })
@@ -61,19 +62,26 @@ impl Filter {
         })
     }
 
-    fn required<'a, T: Ord>(&'a self, field: &str, read: &dyn Fn(&'a Value) -> Option<T>) -> Option<Vec<T>> {
+    fn required<'a, T: Ord>(
+        &'a self,
+        is_asked: &dyn Fn(&FieldPath) -> bool,
+        read: &dyn Fn(&'a Value) -> Option<T>,
+    ) -> Option<Vec<T>> {
         let mut values = match self {
-            Self::And(all) => all.iter().filter_map(|filter| filter.required(field, read)).min_by_key(Vec::len)?,
+            Self::And(all) => all.iter().filter_map(|filter| filter.required(is_asked, read)).min_by_key(Vec::len)?,
             Self::Or(some) => some
                 .iter()
-                .map(|filter| filter.required(field, read))
+                .map(|filter| filter.required(is_asked, read))
                 .collect::<Option<Vec<_>>>()?
                 .into_iter()
                 .flatten()
                 .collect(),
-            Self::Compare { field: own, op: Comparison::Eq, value } if own.is(field) => vec![read(value)?],
-            Self::In { field: own, values, negated: false } if own.is(field) => {
+            Self::Compare { field: own, op: Comparison::Eq, value } if is_asked(own) => vec![read(value)?],
+            Self::In { field: own, values, negated: false } if is_asked(own) => {
                 values.iter().map(read).collect::<Option<Vec<_>>>()?
+            }
+            Self::Contains { field: own, condition: Some(condition), negated: false } if is_asked(own) => {
+                condition.required(&FieldPath::is_itself, read)?
             }
             Self::Compare { .. } | Self::In { .. } | Self::Like { .. } | Self::Contains { .. } => return None,
         };

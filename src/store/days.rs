@@ -16,6 +16,9 @@ use super::{
     table::{Table, Written},
 };
 
+/// The attribute of days that processes with marks recorded.
+const MARKED: &str = "marked";
+
 /// The days of one table.
 #[derive(Clone)]
 pub(super) struct Days {
@@ -38,6 +41,8 @@ struct Known {
 pub(super) struct DayShards {
     pub(super) day: String,
     pub(super) shards: u8,
+    /// Whether the process that recorded the day writes marks ([`crate::tasks::marks`]).
+    pub(super) is_marked: bool,
 }
 
 impl DayShards {
@@ -45,6 +50,21 @@ impl DayShards {
     pub(super) fn partitions(&self) -> impl Iterator<Item = String> {
         (0..self.shards).map(|shard| partition(&self.day, shard))
     }
+
+    /// The smallest id that a record of this day can have.
+    pub(super) fn first_id(&self) -> Option<ObjectId> {
+        let (year, month, day) = (self.day.get(0..4)?, self.day.get(4..6)?, self.day.get(6..8)?);
+        format!("{year}-{month}-{day}T00:00:00.000Z").parse().ok().map(ObjectId::first_at)
+    }
+}
+
+/// Whether all records of each of these days have their marks. The days next to one that an older process recorded do not
+/// count: it may have written some of their records.
+pub(super) fn wholly_marked(days: &[DayShards]) -> Vec<bool> {
+    let is_marked = |index: Option<usize>| index.and_then(|index| days.get(index)).is_none_or(|day| day.is_marked);
+    (0..days.len())
+        .map(|index| is_marked(index.checked_sub(1)) && is_marked(Some(index)) && is_marked(Some(index + 1)))
+        .collect()
 }
 
 impl Days {
@@ -70,6 +90,7 @@ impl Days {
             None => {
                 let mut row = NewRow::new(&*self.list, &day);
                 row.set("shards", number(self.shards));
+                row.set(MARKED, number(1));
                 match self.control.put(ACTION, row, Condition::absent()).await? {
                     Written::Done(_) => self.shards,
                     Written::Refused(Some(row)) => row.number("shards")?,
@@ -123,7 +144,8 @@ impl Days {
 }
 
 pub(super) fn read_day(row: &Row) -> Result<DayShards, StoreError> {
-    Ok(DayShards { day: row.text("sk")?.to_owned(), shards: row.number("shards")? })
+    let is_marked = row.optional_number::<u8>(MARKED)?.is_some();
+    Ok(DayShards { day: row.text("sk")?.to_owned(), shards: row.number("shards")?, is_marked })
 }
 
 fn place(day: &str, id: ObjectId, shards: u8) -> (String, u8) {
@@ -138,4 +160,30 @@ fn shard_of(id: ObjectId, shards: u8) -> u8 {
 
 fn partition(day: &str, shard: u8) -> String {
     format!("{day}#{shard}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(day: &str, is_marked: bool) -> DayShards {
+        DayShards { day: day.to_owned(), shards: 1, is_marked }
+    }
+
+    #[test]
+    fn days_beside_those_of_an_older_process_may_lack_marks() {
+        let marked =
+            |flags: &[bool]| wholly_marked(&flags.iter().map(|flag| day("20260131", *flag)).collect::<Vec<_>>());
+        assert_eq!(marked(&[true, true]), [true, true]);
+        assert_eq!(marked(&[false, true, true]), [false, false, true]);
+        // An older version was deployed again for a while.
+        assert_eq!(marked(&[true, true, false, true, true]), [true, false, false, false, true]);
+    }
+
+    #[test]
+    fn the_first_id_of_a_day_is_the_smallest_in_it() {
+        let first = day("20260131", true).first_id().unwrap();
+        assert_eq!(first.time().day(), "20260131");
+        assert_eq!(first.predecessor().time().day(), "20260130");
+    }
 }

@@ -68,7 +68,7 @@ use list::Budgets;
 use own_lanes::OwnLanes;
 use schema::{FUNCTION, SCHEDULE_LANES, TASK_LANES};
 use table::Table;
-use tasks::data::DataRows;
+use tasks::{data::DataRows, marks::Marks};
 
 /// Every table, for all that need one. Cheap to clone.
 #[derive(Clone)]
@@ -156,6 +156,7 @@ impl Store {
         let tasks = Tasks {
             table: table("tasks"),
             data: DataRows::new(&table("tasks"), &task_days),
+            marks: Marks::new(&table("tasks")),
             days: task_days,
             own_lanes: OwnLanes::new(&control),
             runs: runs.clone(),

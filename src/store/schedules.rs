@@ -184,7 +184,7 @@ impl Schedules {
         self.tasks.own_lanes.register(queue, &task.function_name).await?;
         let place = self.tasks.days.partition_for(task.id).await?;
         let task_id = task.id.to_string();
-        let data = self.tasks.data.put(&place.0, task).await?;
+        let data = self.tasks.put_companions(&place, task).await?;
         let change = moved(schedule, next, now).set("lastTask", text(&task_id));
         let parts = vec![
             self.table.to_update(ACTION, ALL, &schedule.id.to_string(), change)?,
@@ -195,7 +195,7 @@ impl Schedules {
             Transacted::Refused(refusals) => match refusals.into_iter().next().flatten() {
                 Some(Refusal { row: Some(row) }) if row.optional_text("lastTask")? == Some(&task_id) => Ok(true),
                 Some(Refusal { row: _ }) => {
-                    self.tasks.data.take_back(&place.0, task.id, data).await;
+                    self.tasks.take_companions_back(&place, task.id, data, &task.tags).await;
                     Ok(false)
                 }
                 None => Err(StoreError::Corrupt {

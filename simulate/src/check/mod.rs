@@ -1,6 +1,7 @@
 //! The promises of the design, checked against the writes of the database and the runs of Lambda.
 
 mod liveness;
+pub mod marks;
 mod once;
 mod order;
 mod records;

@@ -14,6 +14,7 @@ mod disabled_function_runs;
 mod drains_only_at_its_end;
 mod event_marked_before_it_is_sent;
 mod excluded_error_retried;
+mod failure_marked_as_canceled;
 mod failure_not_marked_for_publishing;
 mod free_parts_overlooked;
 mod goes_away_from_a_lagging_index;
@@ -89,6 +90,7 @@ impl Bug {
         intent_not_taken_over::BUG,
         retry_strategy_ignored::BUG,
         excluded_error_retried::BUG,
+        failure_marked_as_canceled::BUG,
     ];
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::Select};
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
-use tasklane_model::{FunctionName, Timestamp};
+use tasklane_model::{FunctionName, ObjectId, Timestamp};
 
 use crate::{
     StoreError,
@@ -26,8 +26,27 @@ const COUNT_STEP: u64 = 1000;
 /// The parameters for reading every partition of a list.
 pub(super) struct Reading<'a> {
     pub(super) listed: &'a Listed,
-    pub(super) range: (String, String),
     pub(super) descending: bool,
+}
+
+impl Reading<'_> {
+    /// Whether a list in this order has `id` before `other`.
+    fn is_before(&self, id: &str, other: &str) -> bool {
+        if self.descending { id > other } else { id < other }
+    }
+}
+
+/// A range of ids, inclusive.
+#[derive(Clone)]
+pub(super) struct IdRange {
+    from: String,
+    to: String,
+}
+
+impl IdRange {
+    pub(super) fn new((from, to): (ObjectId, ObjectId)) -> Self {
+        Self { from: from.to_string(), to: to.to_string() }
+    }
 }
 
 /// Partitions that are read concurrently.
@@ -46,19 +65,20 @@ struct Cursor {
     index: Option<&'static str>,
     key: &'static str,
     partition: String,
+    range: IdRange,
     buffer: VecDeque<Row>,
     start: Option<Attributes>,
     done: bool,
 }
 
 impl Merge {
-    pub(super) fn of(partitions: impl IntoIterator<Item = String>) -> Self {
-        Self(partitions.into_iter().map(|partition| Cursor::new(None, "pk", partition)).collect())
+    pub(super) fn of(partitions: impl IntoIterator<Item = String>, range: &IdRange) -> Self {
+        Self(partitions.into_iter().map(|partition| Cursor::new(None, "pk", partition, range)).collect())
     }
 
     /// For partitions of the index by Function.
-    pub(super) fn by_function(names: &[FunctionName]) -> Self {
-        Self(names.iter().map(|name| Cursor::new(Some("function"), "function", name.to_string())).collect())
+    pub(super) fn by_function(names: &[FunctionName], range: &IdRange) -> Self {
+        Self(names.iter().map(|name| Cursor::new(Some("function"), "function", name.to_string(), range)).collect())
     }
 
     /// How many rows have been read and not returned, without expired ones.
@@ -77,28 +97,83 @@ impl Merge {
     pub(super) async fn next(&mut self, reading: &Reading<'_>, hint: usize) -> Result<Option<Vec<Row>>, StoreError> {
         let fills = self.0.iter_mut().map(|cursor| cursor.fill(reading, hint));
         try_join_all(fills).await?;
-        self.0.retain(|cursor| !(cursor.done && cursor.buffer.is_empty()));
+        self.forget_ended();
         let mut batch = Vec::new();
         while !self.0.is_empty() && self.0.iter().all(|cursor| !cursor.buffer.is_empty() || cursor.done) {
-            let head = |cursor: &Cursor| cursor.buffer.front().and_then(|row| row.text("sk").ok().map(str::to_owned));
-            let heads = self.0.iter_mut().filter(|cursor| !cursor.buffer.is_empty());
-            let next = if reading.descending {
-                heads.max_by_key(|cursor| head(cursor))
-            } else {
-                heads.min_by_key(|cursor| head(cursor))
-            };
-            match next.and_then(|cursor| cursor.buffer.pop_front()) {
+            match self.take_head(reading) {
                 Some(row) => batch.push(row),
                 None => break,
             }
         }
         Ok(if batch.is_empty() && self.0.is_empty() { None } else { Some(batch) })
     }
+
+    /// The id of the next row; `None` at the end.
+    pub(super) async fn head(&mut self, reading: &Reading<'_>, hint: usize) -> Result<Option<String>, StoreError> {
+        try_join_all(self.0.iter_mut().map(|cursor| cursor.fill_to_a_row(reading, hint))).await?;
+        self.forget_ended();
+        Ok(self.first(reading).and_then(|cursor| cursor.head().map(str::to_owned)))
+    }
+
+    /// The next row, of those that have been read.
+    pub(super) fn take_head(&mut self, reading: &Reading<'_>) -> Option<Row> {
+        self.first(reading).and_then(|cursor| cursor.buffer.pop_front())
+    }
+
+    /// Passes over all rows before this id.
+    pub(super) fn skip_to(&mut self, id: &str, reading: &Reading<'_>) {
+        for cursor in &mut self.0 {
+            cursor.skip_to(id, reading);
+        }
+    }
+
+    /// The partition whose next row comes first.
+    fn first(&mut self, reading: &Reading<'_>) -> Option<&mut Cursor> {
+        let cursors = self.0.iter_mut().filter(|cursor| !cursor.buffer.is_empty());
+        cursors.reduce(|first, other| match (first.head(), other.head()) {
+            (Some(a), Some(b)) if reading.is_before(b, a) => other,
+            (Some(_) | None, _) => first,
+        })
+    }
+
+    fn forget_ended(&mut self) {
+        self.0.retain(|cursor| !(cursor.done && cursor.buffer.is_empty()));
+    }
 }
 
 impl Cursor {
-    fn new(index: Option<&'static str>, key: &'static str, partition: String) -> Self {
-        Self { index, key, partition, buffer: VecDeque::new(), start: None, done: false }
+    fn new(index: Option<&'static str>, key: &'static str, partition: String, range: &IdRange) -> Self {
+        Self { index, key, partition, range: range.clone(), buffer: VecDeque::new(), start: None, done: false }
+    }
+
+    /// The id of the next row, if it has been read.
+    fn head(&self) -> Option<&str> {
+        self.buffer.front().and_then(|row| row.text("sk").ok())
+    }
+
+    fn skip_to(&mut self, id: &str, reading: &Reading<'_>) {
+        while self.head().is_some_and(|head| reading.is_before(head, id)) {
+            self.buffer.pop_front();
+        }
+        // What has not been read yet begins there too, unless it begins later anyway.
+        let (edge, is_over) = if reading.descending {
+            (&mut self.range.to, *id < *self.range.from)
+        } else {
+            (&mut self.range.from, *id > *self.range.to)
+        };
+        if self.buffer.is_empty() && !self.done && reading.is_before(edge, id) {
+            *edge = id.to_owned();
+            self.start = None;
+            self.done = is_over;
+        }
+    }
+
+    /// Reads until there is a row, or no more of them: a page may be empty before the end.
+    async fn fill_to_a_row(&mut self, reading: &Reading<'_>, hint: usize) -> Result<(), StoreError> {
+        while !self.done && self.buffer.is_empty() {
+            self.fill(reading, hint).await?;
+        }
+        Ok(())
     }
 
     async fn fill(&mut self, reading: &Reading<'_>, hint: usize) -> Result<(), StoreError> {
@@ -147,8 +222,8 @@ impl Cursor {
             .table
             .query(&Partition { index: self.index, key: self.key, value: &self.partition })
             .key_condition_expression("#partition = :partition AND sk BETWEEN :from AND :to")
-            .expression_attribute_values(":from", text(&reading.range.0))
-            .expression_attribute_values(":to", text(&reading.range.1))
+            .expression_attribute_values(":from", text(&self.range.from))
+            .expression_attribute_values(":to", text(&self.range.to))
             .scan_index_forward(!reading.descending)
             .set_exclusive_start_key(self.start.clone())
     }

@@ -1,9 +1,10 @@
 //! Lists: turns a query into a page without ever reading a whole table (contract §8).
 //!
 //! [`plan`] determines where matching records can be, [`walk`] reads them in order (with a [`cursor`] for each
-//! partition), [`look`] filters them, and [`page`] counts and stops in time.
+//! partition, and a [`join`] of several indexes), [`look`] filters them, and [`page`] counts and stops in time.
 
 mod cursor;
+mod join;
 mod look;
 mod page;
 mod plan;

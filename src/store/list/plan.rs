@@ -5,6 +5,8 @@ use std::{ops::Bound, time::Duration};
 use tasklane_model::{FunctionName, ObjectId, Timestamp};
 use tasklane_rql::{Filter, Query, SortKey};
 
+use crate::tasks::marks::Mark;
+
 /// How much later than its record's creation an id may be: if the clock is set back, ids do not go back.
 const SLACK: Duration = Duration::from_secs(3600);
 
@@ -15,7 +17,7 @@ pub(crate) struct Plan {
     /// The first and the last id, inclusive.
     pub(crate) ids: (ObjectId, ObjectId),
     pub(crate) order: Order,
-    /// Whether all records in these partitions match the filter, if the table is partitioned by day.
+    /// Whether all records that the source leads to match the filter, if the table is partitioned by day.
     pub(crate) is_exact: bool,
 }
 
@@ -24,10 +26,19 @@ pub(crate) struct Plan {
 pub(crate) enum Source {
     /// Only these records, ascending.
     Ids(Vec<ObjectId>),
-    /// The records of these Functions.
-    Functions(Vec<FunctionName>),
+    /// The records that each of these leads to. In a table without indexes, all records.
+    Indexed(Vec<Index>),
     /// All records.
     Everything,
+}
+
+/// A way to some of the records, in the order of their ids.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Index {
+    /// The records of any of these Functions.
+    Functions(Vec<FunctionName>),
+    /// The Tasks with any of these marks.
+    Marks(Vec<Mark>),
 }
 
 /// The order in which a list reads.
@@ -52,7 +63,8 @@ impl Plan {
                 (Some(ids), _) => Source::Ids(ids),
                 (None, Some(names)) => {
                     // A string that is not a valid name is not the name of a Function.
-                    Source::Functions(names.into_iter().filter_map(|name| FunctionName::parse(name).ok()).collect())
+                    let names = names.into_iter().filter_map(|name| FunctionName::parse(name).ok()).collect();
+                    Source::Indexed(vec![Index::Functions(names)])
                 }
                 (None, None) => Source::Everything,
             },
@@ -60,6 +72,21 @@ impl Plan {
         let ids = filter.map_or_else(everything, |filter| id_range(filter, time_field));
         let is_exact = filter.is_none_or(|filter| filter.is_decided_by("functionName"));
         Self { source, ids, order: order(&query.sort, time_field), is_exact }
+    }
+
+    /// Uses these marks too, each of which the query requires of a Task.
+    pub(crate) fn with_marks(mut self, required: Vec<Vec<Mark>>) -> Self {
+        let marks = required.into_iter().map(Index::Marks);
+        self.source = match self.source {
+            Source::Ids(ids) => Source::Ids(ids),
+            Source::Indexed(indexes) => Source::Indexed(indexes.into_iter().chain(marks).collect()),
+            Source::Everything if marks.len() == 0 => Source::Everything,
+            Source::Everything => {
+                self.is_exact = false;
+                Source::Indexed(marks.collect())
+            }
+        };
+        self
     }
 
     /// The plan for these records, ascending.
@@ -147,7 +174,8 @@ mod tests {
             Plan::new(&query(Some(Filter::And(filters.iter().copied().cloned().collect()))), "creationTimestamp").source
         };
         assert_eq!(source(&[&by_priority, &by_function, &by_id]), Source::Ids(vec![id]));
-        assert_eq!(source(&[&by_priority, &by_function]), Source::Functions(vec![FunctionName::parse("f").unwrap()]));
+        let functions = vec![FunctionName::parse("f").unwrap()];
+        assert_eq!(source(&[&by_priority, &by_function]), Source::Indexed(vec![Index::Functions(functions)]));
         assert_eq!(source(&[&by_priority]), Source::Everything);
     }
 

@@ -1,18 +1,25 @@
 //! Reads records in id order across partitions.
 //!
-//! A record is found in one of three ways: by an id in the query; through the index by Function, whose rows contain the
-//! record's key; or by its day. Days are read one after another, or many at once if they turn out to be empty.
+//! A record is found in one of three ways: by an id in the query; through indexes (by Function, by marks); or by its day.
+//! Days are read one after another, or many at once if they turn out to be empty. Of days that have no marks, only the
+//! index by Function can be used.
 
 use std::{collections::VecDeque, sync::atomic::AtomicU64};
 
 use tasklane_model::{ObjectId, Timestamp};
 
-use crate::{StoreError, row::Row};
+use crate::{
+    StoreError,
+    days::{DayShards, Days, wholly_marked},
+    row::Row,
+    tasks::marks::Mark,
+};
 
 use super::{
     Layout, Listed, Plan, Source,
-    cursor::{COUNT_AT_ONCE, CountUntil, Merge, Reading},
-    plan::Order,
+    cursor::{COUNT_AT_ONCE, CountUntil, IdRange, Merge, Reading},
+    join::Join,
+    plan::{Index, Order},
 };
 
 /// How many records are read by key at once.
@@ -23,16 +30,17 @@ const DAYS_AT_ONCE: usize = 32;
 /// Reads the records of a plan in order, in batches.
 pub(super) struct Walk<'a> {
     reading: Reading<'a>,
-    rest: Rest,
+    /// What remains to be read, in order.
+    rest: VecDeque<Rest>,
     can_count: bool,
 }
 
-/// What remains to be read.
+/// A part of what remains to be read.
 enum Rest {
     /// Records to read by id.
     Ids(VecDeque<ObjectId>),
-    /// Records that an index refers to.
-    Keys(Merge),
+    /// Records that indexes lead to.
+    Indexed(Join),
     Groups(Groups),
 }
 
@@ -42,6 +50,8 @@ struct Groups {
     current: Option<Merge>,
     /// The groups after them.
     later: VecDeque<Vec<String>>,
+    /// The ids to read of each.
+    range: IdRange,
     /// How many groups to read together next.
     width: usize,
 }
@@ -58,30 +68,25 @@ impl<'a> Walk<'a> {
                 if descending {
                     ids.reverse();
                 }
-                Rest::Ids(ids.into())
+                [Rest::Ids(ids.into())].into()
             }
-            (Source::Functions(names), Layout::ByDay(_)) => Rest::Keys(Merge::by_function(names)),
+            (Source::Indexed(indexes), Layout::ByDay(days)) => by_indexes(indexes, plan, days, descending).await?,
             (Source::Everything, Layout::ByDay(days)) => {
-                let range = (plan.ids.0.time().day(), plan.ids.1.time().day());
-                let days = days.all().await?.into_iter().filter(|day| (&range.0..=&range.1).contains(&&day.day));
-                let mut groups: VecDeque<_> = days.map(|day| day.partitions().collect()).collect();
-                if descending {
-                    groups.make_contiguous().reverse();
-                }
-                Rest::Groups(Groups::new(groups))
+                let days = days_of(plan, days.all().await?);
+                [Rest::Groups(Groups::of_days(&days, &IdRange::new(plan.ids), descending))].into()
             }
-            (Source::Functions(_) | Source::Everything, Layout::One(partition)) => {
-                Rest::Groups(Groups::new([vec![(*partition).to_owned()]].into()))
+            (Source::Indexed(_) | Source::Everything, Layout::One(partition)) => {
+                let all = [vec![(*partition).to_owned()]].into();
+                [Rest::Groups(Groups::new(all, &IdRange::new(plan.ids)))].into()
             }
         };
         let can_count = plan.is_exact
             && match (&plan.source, &listed.layout) {
                 (Source::Everything, Layout::ByDay(_) | Layout::One(_)) => true,
-                (Source::Functions(_), Layout::ByDay(_)) => !listed.expire,
-                (Source::Functions(_), Layout::One(_)) | (Source::Ids(_), _) => false,
+                (Source::Indexed(_), Layout::ByDay(_)) => !listed.expire,
+                (Source::Indexed(_), Layout::One(_)) | (Source::Ids(_), _) => false,
             };
-        let range = (plan.ids.0.to_string(), plan.ids.1.to_string());
-        Ok(Self { reading: Reading { listed, range, descending }, rest, can_count })
+        Ok(Self { reading: Reading { listed, descending }, rest, can_count })
     }
 
     /// Whether the rest can be counted without reading it, because all of it matches the filter.
@@ -91,26 +96,39 @@ impl<'a> Walk<'a> {
 
     /// About `hint` next records; `None` at the end. A batch may be empty before that.
     pub(super) async fn next(&mut self, hint: usize) -> Result<Option<Vec<Row>>, StoreError> {
-        let keys = match &mut self.rest {
-            Rest::Ids(ids) if ids.is_empty() => return Ok(None),
-            Rest::Ids(ids) => keys_of(self.reading.listed, ids.drain(..ids.len().min(LOOK_UP))).await?,
-            Rest::Keys(merge) => {
-                let Some(found) = merge.next(&self.reading, hint.clamp(1, LOOK_UP)).await? else { return Ok(None) };
-                let key = |row: &Row| Ok((row.text("pk")?.to_owned(), row.text("sk")?.to_owned()));
-                found.iter().map(key).collect::<Result<_, StoreError>>()?
-            }
-            Rest::Groups(groups) => return groups.next(&self.reading, hint).await,
-        };
-        self.look_up(keys).await.map(Some)
+        while let Some(rest) = self.rest.front_mut() {
+            let listed = self.reading.listed;
+            let keys = match rest {
+                Rest::Ids(ids) if ids.is_empty() => None,
+                Rest::Ids(ids) => Some(keys_of(listed, ids.drain(..ids.len().min(LOOK_UP))).await?),
+                Rest::Indexed(join) => match join.next(&self.reading, hint.clamp(1, LOOK_UP)).await? {
+                    Some(found) => Some(keys_in(listed, &found).await?),
+                    None => None,
+                },
+                Rest::Groups(groups) => match groups.next(&self.reading, hint).await? {
+                    Some(found) => return Ok(Some(found)),
+                    None => None,
+                },
+            };
+            match keys {
+                Some(keys) => return self.look_up(keys).await.map(Some),
+                None => self.rest.pop_front(),
+            };
+        }
+        Ok(None)
     }
 
     /// Counts the rest without reading it, up to about `most` records and until `deadline`. Returns the count, and
     /// whether that is all. See [`Walk::can_count`].
-    pub(super) async fn count_rest(self, most: u64, deadline: Timestamp) -> Result<(u64, bool), StoreError> {
-        let (mut wave, mut groups) = match self.rest {
-            Rest::Ids(_) => (Merge::of([]), VecDeque::new()),
-            Rest::Keys(merge) => (merge, VecDeque::new()),
-            Rest::Groups(Groups { current, later, .. }) => (current.unwrap_or_else(|| Merge::of([])), later),
+    pub(super) async fn count_rest(mut self, most: u64, deadline: Timestamp) -> Result<(u64, bool), StoreError> {
+        // There is only one part if it can be counted.
+        let none = || Merge::of([], &IdRange::new((ObjectId::LAST, ObjectId::LAST)));
+        let (mut wave, mut groups, range) = match self.rest.pop_front() {
+            Some(Rest::Groups(Groups { current, later, range, .. })) => (current.unwrap_or_else(none), later, range),
+            Some(Rest::Indexed(join)) => {
+                (join.into_only().unwrap_or_else(none), VecDeque::new(), IdRange::new((ObjectId::LAST, ObjectId::LAST)))
+            }
+            Some(Rest::Ids(_)) | None => (none(), VecDeque::new(), IdRange::new((ObjectId::LAST, ObjectId::LAST))),
         };
         let read = wave.buffered(self.reading.listed.clock.now());
         let until = CountUntil { most, deadline, counted: AtomicU64::new(0) };
@@ -123,7 +141,7 @@ impl<'a> Walk<'a> {
             if groups.is_empty() {
                 break true;
             }
-            wave = Merge::of(groups.drain(..groups.len().min(groups_at_once)).flatten());
+            wave = Merge::of(groups.drain(..groups.len().min(groups_at_once)).flatten(), &range);
             groups_at_once = (groups_at_once * 2).min(COUNT_AT_ONCE);
         };
         Ok((until.counted.into_inner() + u64::try_from(read).unwrap_or(u64::MAX), is_all))
@@ -141,8 +159,16 @@ impl<'a> Walk<'a> {
 }
 
 impl Groups {
-    fn new(groups: VecDeque<Vec<String>>) -> Self {
-        Self { current: None, later: groups, width: 1 }
+    fn new(groups: VecDeque<Vec<String>>, range: &IdRange) -> Self {
+        Self { current: None, later: groups, range: range.clone(), width: 1 }
+    }
+
+    fn of_days(days: &[DayShards], range: &IdRange, descending: bool) -> Self {
+        let mut groups: VecDeque<_> = days.iter().map(|day| day.partitions().collect()).collect();
+        if descending {
+            groups.make_contiguous().reverse();
+        }
+        Self::new(groups, range)
     }
 
     /// Like [`Walk::next`]; the batch at the end of a group is empty.
@@ -152,7 +178,7 @@ impl Groups {
             None if self.later.is_empty() => return Ok(None),
             current @ None => {
                 let next = self.later.drain(..self.later.len().min(self.width)).flatten();
-                let merge = Merge::of(next);
+                let merge = Merge::of(next, &self.range);
                 // Retention may have emptied hundreds of days in a row.
                 self.width = (self.width * 2).min(DAYS_AT_ONCE);
                 current.insert(merge)
@@ -169,6 +195,80 @@ impl Groups {
             }
         }
     }
+}
+
+/// The parts of a list by indexes.
+async fn by_indexes(
+    indexes: &[Index],
+    plan: &Plan,
+    days: &Days,
+    descending: bool,
+) -> Result<VecDeque<Rest>, StoreError> {
+    let functions = indexes.iter().filter(|index| matches!(index, Index::Functions(_)));
+    let functions: Vec<_> = functions.cloned().collect();
+    if functions.len() == indexes.len() {
+        return Ok([Rest::Indexed(join(&functions, &IdRange::new(plan.ids), 0))].into());
+    }
+    let days = days.all().await?;
+    let is_marked = wholly_marked(&days);
+    let days: Vec<_> = days.into_iter().zip(is_marked).collect();
+    // Each run of days that have marks, or have none, with the first id after it.
+    let mut parts = VecDeque::new();
+    let mut after = days.len();
+    for run in days.chunk_by(|(_, a), (_, b)| a == b).rev() {
+        let first = run.first().and_then(|(day, _)| day.first_id()).unwrap_or(plan.ids.0);
+        let end = days.get(after).and_then(|(day, _)| day.first_id()).map_or(ObjectId::LAST, ObjectId::predecessor);
+        after -= run.len();
+        let ids = (first.max(plan.ids.0), end.min(plan.ids.1));
+        if ids.0 > ids.1 {
+            continue;
+        }
+        let range = IdRange::new(ids);
+        let shards = run.iter().map(|(day, _)| day.shards).max().unwrap_or(1);
+        parts.push_front(match run {
+            [(_, true), ..] => Rest::Indexed(join(indexes, &range, shards)),
+            _ if functions.is_empty() => {
+                let days: Vec<_> = run.iter().map(|(day, _)| day.clone()).collect();
+                Rest::Groups(Groups::of_days(&days_of(plan, days), &range, descending))
+            }
+            _ => Rest::Indexed(join(&functions, &range, shards)),
+        });
+    }
+    if descending {
+        parts.make_contiguous().reverse();
+    }
+    Ok(parts)
+}
+
+fn join(indexes: &[Index], range: &IdRange, shards: u8) -> Join {
+    let merges = indexes.iter().map(|index| match index {
+        Index::Functions(names) => Merge::by_function(names, range),
+        Index::Marks(marks) => {
+            let partitions = marks.iter().flat_map(|mark| (0..shards).map(|shard| mark.partition(shard)));
+            Merge::of(partitions, range)
+        }
+    });
+    Join::of(merges.collect())
+}
+
+/// The days in which the plan's ids can be.
+fn days_of(plan: &Plan, days: Vec<DayShards>) -> Vec<DayShards> {
+    let range = (plan.ids.0.time().day(), plan.ids.1.time().day());
+    days.into_iter().filter(|day| (&range.0..=&range.1).contains(&&day.day)).collect()
+}
+
+/// The keys of the records that these rows of an index lead to. A mark has only its Task's id.
+async fn keys_in(listed: &Listed, found: &[Row]) -> Result<Vec<(String, String)>, StoreError> {
+    let mut keys = Vec::with_capacity(found.len());
+    for row in found {
+        let pk = row.text("pk")?;
+        if Mark::is_in(pk) {
+            keys.extend(keys_of(listed, [row.parse("sk")?].into_iter()).await?);
+        } else {
+            keys.push((pk.to_owned(), row.text("sk")?.to_owned()));
+        }
+    }
+    Ok(keys)
 }
 
 /// The keys of the records with these ids, without ids of unknown days.

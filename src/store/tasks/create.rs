@@ -1,9 +1,10 @@
 //! Creates, withdraws and cancels Tasks.
 
-use tasklane_model::{Lane, ObjectId, Task, TaskStatus, Timestamp};
+use tasklane_model::{Lane, ObjectId, Tags, Task, TaskStatus, Timestamp};
+use tracing::warn;
 
 use crate::{
-    AttemptToken, CancelOutcome, Run, StoreError, Tasks,
+    AttemptToken, CancelOutcome, DataPlace, Run, StoreError, Tasks,
     change::{Change, Condition},
     row::{EXPIRES, NewRow, Row, text, time},
     table::Written,
@@ -16,17 +17,17 @@ impl Tasks {
     pub async fn create(&self, task: &Task, queue: Lane, now: Timestamp) -> Result<(), StoreError> {
         self.own_lanes.register(queue, &task.function_name).await?;
         let place = self.days.partition_for(task.id).await?;
-        let data = self.data.put(&place.0, task).await?;
+        let data = self.put_companions(&place, task).await?;
         self.add(task, row::of_new_task(&place, task, queue, data, now)).await.map(|_| ())
     }
 
     /// Adds a Task that is `inProgress` from the beginning, for a direct execution. Its run is registered before.
     /// Idempotent. `false` if another run has the Task, because several calls with one idempotency key add it.
     pub async fn create_running(&self, task: &Task, run: &Run) -> Result<bool, StoreError> {
-        let (partition, shard) = self.days.partition_for(task.id).await?;
-        let data = self.data.put(&partition, task).await?;
-        let mut new = row::of_task(&partition, task, Lane::Shared, data);
-        for (name, value) in self.in_progress(shard, task.id, run) {
+        let place = self.days.partition_for(task.id).await?;
+        let data = self.put_companions(&place, task).await?;
+        let mut new = row::of_task(&place.0, task, Lane::Shared, data);
+        for (name, value) in self.in_progress(place.1, task.id, run) {
             new.set(name, value);
         }
         match self.add(task, new).await? {
@@ -38,17 +39,28 @@ impl Tasks {
     /// Deletes a Task that [`Tasks::create_running`] added, if it still belongs to this attempt: its code did not run
     /// and will not.
     pub async fn withdraw(&self, id: ObjectId, attempt: &AttemptToken) -> Result<(), StoreError> {
-        let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(()) };
-        let gone = self.table.delete_when("withdraw the task", &partition, &id.to_string(), held_by(attempt)).await?;
+        let Some(place) = self.days.partition_of(id).await? else { return Ok(()) };
+        let gone = self.table.delete_when("withdraw the task", &place.0, &id.to_string(), held_by(attempt)).await?;
         if let Some(row) = gone {
-            self.data.take_back(&partition, id, data::place(&row)?).await;
+            let tags = row.optional_json::<Tags>("tags")?.unwrap_or_default();
+            self.take_companions_back(&place, id, data::place(&row)?, &tags).await;
         }
         Ok(())
     }
 
     /// `new → canceled`.
     pub async fn cancel(&self, id: ObjectId, now: Timestamp) -> Result<CancelOutcome, StoreError> {
-        let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(CancelOutcome::Unknown) };
+        const ACTION: &str = "cancel the task";
+        let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(CancelOutcome::Unknown) };
+        // Looked at first, so that only Tasks that exist are marked.
+        match self.table.get(ACTION, &partition, &id.to_string()).await? {
+            None => return Ok(CancelOutcome::Unknown),
+            Some(row) => match row.parse("status")? {
+                TaskStatus::New => self.marks.put_status(shard, id, TaskStatus::Canceled, self.expires(now)).await?,
+                _ if row.is_expired(now) => return Ok(CancelOutcome::Unknown),
+                status => return Ok(CancelOutcome::NotNew(status)),
+            },
+        }
         let call = self.calls.next();
         let change = Change::new()
             .set("status", text(TaskStatus::Canceled.as_str()))
@@ -59,9 +71,9 @@ impl Tasks {
             .remove("lane")
             .remove("laneKey")
             .when(Condition::new("#status = :new").with("new", text(TaskStatus::New.as_str())));
-        match self.table.update("cancel the task", &partition, &id.to_string(), change).await? {
+        match self.table.update(ACTION, &partition, &id.to_string(), change).await? {
             Written::Done(row) => {
-                self.let_data_expire(row.as_ref(), now).await;
+                self.let_companions_expire(row.as_ref(), shard, now).await;
                 Ok(CancelOutcome::Canceled)
             }
             Written::Refused(None) => Ok(CancelOutcome::Unknown),
@@ -73,10 +85,27 @@ impl Tasks {
         }
     }
 
+    /// Writes what a new Task has beside its row: its large data, whose place is returned, and the marks of its tags. To
+    /// be called before the Task is added.
+    pub(crate) async fn put_companions(&self, place: &(String, u8), task: &Task) -> Result<DataPlace, StoreError> {
+        self.marks.put_tags(place.1, task.id, &task.tags).await?;
+        self.data.put(&place.0, task).await
+    }
+
+    /// Removes what [`Tasks::put_companions`] wrote, of a Task that was not added or was withdrawn.
+    pub(crate) async fn take_companions_back(&self, place: &(String, u8), id: ObjectId, data: DataPlace, tags: &Tags) {
+        self.data.take_back(&place.0, id, data).await;
+        self.marks.take_back(place.1, id, tags).await;
+    }
+
     /// To be called after the write that ended a Task, with the row that the write returned.
-    pub(super) async fn let_data_expire(&self, row: Option<&Row>, now: Timestamp) {
-        if let (Some(row), Some(expires)) = (row, self.expires(now)) {
-            self.data.expire(row, expires).await;
+    pub(super) async fn let_companions_expire(&self, row: Option<&Row>, shard: u8, now: Timestamp) {
+        let (Some(row), Some(expires)) = (row, self.expires(now)) else { return };
+        self.data.expire(row, expires).await;
+        match (row::id(row), row.optional_json::<Tags>("tags")) {
+            (Ok(id), Ok(Some(tags))) => self.marks.expire_tags(shard, id, &tags, expires).await,
+            (Ok(_), Ok(None)) => {}
+            (Err(error), _) | (_, Err(error)) => warn!(%error, "the marks of a task that has ended do not expire"),
         }
     }
 

@@ -31,8 +31,8 @@ const TRIES: usize = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 
-/// How much longer data is kept than the last of its Tasks, because TTL deletes rows in any order.
-const KEPT_AFTER: i64 = 24 * 60 * 60;
+/// How much longer data and marks are kept than the last of their Tasks, in seconds, because TTL deletes rows in any order.
+pub(super) const KEPT_AFTER: i64 = 24 * 60 * 60;
 
 /// The place of a Task's `data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::{
     row::Row,
 };
 
-use super::row;
+use super::{marks::Mark, row};
 
 /// The most Tasks to collect from the lanes and the register of runs. If there are more, the list goes by days or by the
 /// Function's index.
@@ -32,13 +32,14 @@ impl Tasks {
             clock: std::sync::Arc::clone(&self.clock),
         };
         let mut plan = Plan::new(query, listed.time_field);
-        if let Source::Everything | Source::Functions(_) = plan.source
+        if let Source::Everything | Source::Indexed(_) = plan.source
             && let Some(statuses) = unfinished_only(query)
             && let Some(ids) = self.gather(&statuses).await?
         {
             plan.source = Source::Ids(ids);
         }
-        page(&listed, &plan, query, now).await
+        let marks = query.filter.as_ref().map_or_else(Vec::new, Mark::required_by);
+        page(&listed, &plan.with_marks(marks), query, now).await
     }
 
     /// The ids of the Tasks in these states, ascending, collected from their lanes and the register of runs.

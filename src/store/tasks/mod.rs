@@ -9,6 +9,7 @@ mod create;
 pub(super) mod data;
 mod in_progress;
 mod list;
+pub(super) mod marks;
 mod outcome;
 pub(crate) mod queue;
 pub(super) mod row;
@@ -24,6 +25,7 @@ use tasklane_model::{FunctionName, Lane, ObjectId, Task, TaskStatus, Timestamp};
 use tasklane_ports::Clock;
 
 use data::DataRows;
+use marks::Marks;
 
 use super::{
     QueueLane, ReadyKey, Run, Runs, StoreError, calls::CallTokens, days::Days, list::Budgets, own_lanes::OwnLanes,
@@ -35,6 +37,7 @@ pub struct Tasks {
     pub(super) table: Table,
     pub(super) days: Days,
     pub(super) data: DataRows,
+    pub(super) marks: Marks,
     pub(super) own_lanes: OwnLanes,
     pub(super) runs: Runs,
     pub(super) calls: CallTokens,

@@ -32,14 +32,14 @@ impl Tasks {
         request_id: Option<&str>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(false) };
+        let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(false) };
         let change = ended(TaskStatus::Complete, attempt, request_id, now)
             .set_some(EXPIRES, self.expiry(now))
             .remove("lane")
             .remove("laneKey");
         match self.table.update("complete the task", &partition, &id.to_string(), change).await? {
             Written::Done(row) => {
-                self.let_data_expire(row.as_ref(), now).await;
+                self.let_companions_expire(row.as_ref(), shard, now).await;
                 Ok(true)
             }
             Written::Refused(Some(row)) => is_ours(&row, attempt, TaskStatus::Complete),
@@ -59,6 +59,7 @@ impl Tasks {
     ) -> Result<bool, StoreError> {
         let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(false) };
         let error = error.shortened();
+        self.marks.put_status(shard, id, TaskStatus::Failed, self.expires(now)).await?;
         let change = ended(TaskStatus::Failed, attempt, request_id, now)
             .set("error", json(&error))
             .set("lane", text(IndexLane::Unpublished.partition(shard)))
@@ -88,9 +89,10 @@ impl Tasks {
     ) -> Result<bool, StoreError> {
         const ACTION: &str = "retry the task";
         let NextTask { task: next, queue, data } = next;
-        let Some((partition, _)) = self.days.partition_of(id).await? else { return Ok(false) };
+        let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(false) };
         self.own_lanes.register(queue, &next.function_name).await?;
         let place = self.days.partition_for(next.id).await?;
+        self.marks.put_tags(place.1, next.id, &next.tags).await?;
         let change = ended(TaskStatus::Retried, attempt, request_id, now)
             .set("error", json(&error.shortened()))
             .set("retriedBy", text(next.id.to_string()))
@@ -102,7 +104,13 @@ impl Tasks {
             self.table.to_put_new(ACTION, row::of_new_task(&place, next, queue, data, now))?,
         ];
         match self.table.transact(ACTION, parts).await? {
-            Transacted::Done => Ok(true),
+            Transacted::Done => {
+                if let Some(expires) = self.expires(now) {
+                    // Both Tasks have the same tags.
+                    self.marks.expire_tags(shard, id, &next.tags, expires).await;
+                }
+                Ok(true)
+            }
             Transacted::Refused(refusals) => match refusals.into_iter().next().flatten() {
                 Some(Refusal { row: Some(row) }) => Ok(is_ours(&row, attempt, TaskStatus::Retried)?
                     && row.optional_text("retriedBy")? == Some(&next.id.to_string())),

@@ -66,7 +66,7 @@ impl Tasks {
             .remove("laneKey")
             .when(Condition::new("#lane = :lane").with("lane", text(IndexLane::Unpublished.partition(shard))));
         match self.table.update("note the published event", &partition, &id.to_string(), change).await? {
-            Written::Done(row) => self.let_data_expire(row.as_ref(), self.clock.now()).await,
+            Written::Done(row) => self.let_companions_expire(row.as_ref(), shard, self.clock.now()).await,
             Written::Refused(_) => {}
         }
         Ok(())

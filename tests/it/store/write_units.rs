@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tasklane::{
-    model::{Json, Lane, ObjectId, TaskStatus},
+    model::{Json, Lane, ObjectId, Tags, TaskStatus},
     ports::Keep,
     store::{Found, RegisteredRun, ResultPlace, Run, RunnerId, RunsIn, SlotScope},
 };
@@ -98,6 +98,13 @@ async fn the_documented_write_units_match_those_of_dynamodb() {
     world.wire.forget();
     world.store.results.put(direct.id, &run.attempt, &result, Keep::ADay).await.unwrap();
     count("keep a result of 300 bytes", &world);
+    let mut tagged = world.task();
+    tagged.tags = Tags::try_from(vec!["one".to_owned(), "two".to_owned()]).unwrap();
+    world.wire.forget();
+    world.create(&tagged).await;
+    count("create, with two tags", &world);
+    claimed(&world).await;
+
     let mut large = world.task();
     large.data = Some(Json::parse(format!("\"{}\"", "x".repeat(10 << 10))).unwrap());
     world.wire.forget();
