@@ -19,6 +19,7 @@ mod process;
 mod repeats;
 mod request;
 mod row;
+pub mod scale;
 mod time;
 mod wire;
 mod world;
