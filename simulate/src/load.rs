@@ -7,7 +7,7 @@ use serde_json::json;
 use tasklane_model::{
     Backoff, Caller, ConcurrencyLimit, EntryPoint, Error, ErrorKind, ErrorNames, FunctionName, Interval, Json,
     MaxRetries, NewSchedule, NewTask, ObjectId, PermissionMode, Priority, RetryPolicyChange, RetrySeconds,
-    RetryStrategy, RetryStrategyFields, Runtime, Tags, TimeLimit, Timestamp,
+    RetryStrategy, RetryStrategyFields, Runtime, Tags, TaskOptions, TimeLimit, Timestamp,
 };
 use tasklane_service::{FunctionChange, FunctionOptions, NewFunction, Service};
 
@@ -184,6 +184,7 @@ impl Load {
             start_timestamp: start,
             priority: Priority::new(self.rng.pick(&[0, 0, 0, 1, 5, -3, 9_007_199_254_740_991])).ok(),
             tags: Tags::try_from(vec![format!("tag{number}")]).unwrap_or_default(),
+            options: TaskOptions::default(),
         }
     }
 

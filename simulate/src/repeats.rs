@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use tasklane_model::{
-    BodyDigest, Caller, FunctionName, IdempotencyKey, Identity, Json, NewTask, Once, Permissions, Tags, UserId,
+    BodyDigest, Caller, FunctionName, IdempotencyKey, Identity, Json, NewTask, Once, Permissions, Tags, TaskOptions,
+    UserId,
 };
 
 use crate::{chance::Rng, process::Processes, world::World};
@@ -72,6 +73,7 @@ impl Repeated {
             start_timestamp: None,
             priority: None,
             tags: Tags::try_from(vec![tag(self.number)]).unwrap_or_default(),
+            options: TaskOptions { store_result: Some(true) },
         }
     }
 
@@ -86,6 +88,9 @@ impl Repeated {
         Once { key, body: BodyDigest::of(&json!({ "number": self.number }).to_string()) }
     }
 }
+
+/// The beginning of the tags of these Tasks, as they are stored.
+pub const TAGS: &str = "[\"key";
 
 /// The tag of the only Task of this key.
 pub fn tag(number: u64) -> String {

@@ -1,8 +1,8 @@
 //! Objects in S3, below `results/` in the stack's bucket. Its lifecycle rules delete them.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use aws_sdk_s3::Client;
+use aws_sdk_s3::{Client, presigning::PresigningConfig};
 use bytes::Bytes;
 use tasklane_ports::{ObjectKey, Objects, PortError, PortFuture};
 use tasklane_runtime::on_demand::OnDemand;
@@ -11,6 +11,9 @@ use super::{
     config,
     fault::{Fault, port_error},
 };
+
+/// How long a URL can be used.
+const URL_LASTS: Duration = Duration::from_secs(300);
 
 /// [`Objects`] in a bucket of S3.
 #[derive(Clone)]
@@ -65,6 +68,16 @@ impl Objects for S3Objects {
             Ok(Some(content.into_bytes()))
         })
     }
+
+    fn object_url<'a>(&'a self, key: &'a ObjectKey) -> PortFuture<'a, Result<Option<String>, PortError>> {
+        const ACTION: &str = "sign a URL of S3";
+        Box::pin(async move {
+            let lasts = PresigningConfig::expires_in(URL_LASTS).map_err(|error| PortError::new(ACTION, error))?;
+            let get = self.client.get_object().bucket(self.bucket(ACTION)?).key(in_bucket(key));
+            let request = get.presigned(lasts).await.map_err(|error| port_error(ACTION, error))?;
+            Ok(Some(request.uri().to_owned()))
+        })
+    }
 }
 
 #[cfg(test)]
@@ -104,5 +117,13 @@ mod tests {
         let objects = objects(&replay);
         assert_eq!(objects.read_object(&key()).await.unwrap(), None);
         assert!(objects.read_object(&key()).await.unwrap_err().to_string().contains("AccessDenied"));
+    }
+
+    #[tokio::test]
+    async fn a_url_is_signed_without_a_call() {
+        let replay = ReplayClient::replaying([]);
+        let url = objects(&replay).object_url(&key()).await.unwrap().unwrap();
+        assert!(url.contains("/results/day/a-b") && url.contains("X-Amz-Signature="), "{url}");
+        assert_eq!(replay.asked().len(), 0);
     }
 }

@@ -20,6 +20,8 @@ pub struct StackSettings {
     pub shards: u8,
     /// How long finished Tasks and API Requests are kept. Forever when absent.
     pub retention: Option<Duration>,
+    /// How long a request may wait for a Task to end.
+    pub longest_wait: Duration,
     /// The queue that invokes dispatchers.
     pub wakeup_queue_url: String,
     /// The bus for `task_failed` events.
@@ -81,6 +83,7 @@ impl StackSettings {
             runs_per_dispatcher: runs_within(number(&optional, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 128)?),
             shards: number(&optional, "TASKLANE_SHARDS", 1)?,
             retention: (days > 0).then(|| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
+            longest_wait: Duration::from_secs(number(&optional, "TASKLANE_MAX_WAIT_SECONDS", 5)?),
             wakeup_queue_url: text("TASKLANE_WAKEUP_QUEUE_URL")?,
             event_bus: text("TASKLANE_EVENT_BUS")?,
             secrets_key: text("TASKLANE_SECRETS_KEY")?,

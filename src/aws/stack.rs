@@ -159,6 +159,7 @@ fn service_settings(stack: &StackSettings) -> Settings {
         anonymous_concurrency: None,
         record_before_answer: true,
         answer_within: Some(ANSWER_WITHIN),
+        longest_wait: stack.longest_wait,
         // If its wake-up was lost, the next tick finds the Task.
         starts_within: Duration::from_secs(65),
     }

@@ -116,6 +116,7 @@ impl Call {
                     start_timestamp: None,
                     priority: None,
                     tags: Tags::default(),
+                    store_result: None,
                     idempotency_key: None,
                 };
                 self.client.create_task(&body).await.map(|_| ())

@@ -144,6 +144,7 @@ fn details(layout: Layout, function: &FunctionDetails, show_secrets: bool) -> St
         ("Executed by", or_dash(function.execution_options.permission_mode.clone())),
         ("Default priority", or_dash(function.execution_options.default_priority.map(|priority| priority.to_string()))),
         ("Retries", retries(&function.retry_policy)),
+        ("Results", if function.store_result == Some(true) { "kept".to_owned() } else { "-".to_owned() }),
         ("Environment", if environment.is_empty() { "-".to_owned() } else { environment.join("\n") }),
         ("Code SHA-256", or_dash(function.code_sha256.clone())),
         ("Updated", or_dash(function.update_timestamp.map(|moment| moment.to_string()))),

@@ -35,6 +35,7 @@ mod sync;
 mod table;
 mod task_batch;
 mod task_history;
+mod task_outcome;
 mod tasks;
 mod terminal;
 
@@ -211,6 +212,9 @@ mod tests {
             "tasklane tasks create hello --priority 1.5",
             "tasklane tasks create hello --idempotency-key=",
             "tasklane tasks batch",
+            "tasklane tasks wait",
+            "tasklane tasks wait 0123456789abcdef01234567 --timeout 5",
+            "tasklane tasks result 1",
             "tasklane schedules create hello",
             "tasklane schedules create hello --interval 0",
             "tasklane schedules create hello --interval 500ms",

@@ -1,4 +1,4 @@
-//! `tasklane tasks`: create, list, get, cancel; `batch`, `logs`, `attempts` and `why` are in files of their own.
+//! `tasklane tasks`: create, list, get, cancel; the others are in files of their own.
 
 use anyhow::bail;
 use clap::Subcommand;
@@ -13,7 +13,7 @@ use super::{
     logs,
     session::{Remote, Session, indented_json},
     table::{Layout, cell, optional},
-    task_batch, task_history,
+    task_batch, task_history, task_outcome,
 };
 
 /// Create Tasks, and see their status and logs.
@@ -21,6 +21,8 @@ use super::{
 pub(super) enum Command {
     Create(Remote<CreateArgs>),
     Batch(Remote<task_batch::Args>),
+    Wait(Remote<task_outcome::WaitArgs>),
+    Result(Remote<task_outcome::ResultArgs>),
     List(Remote<ListArgs>),
     Get(Remote<GetArgs>),
     Cancel(Remote<CancelArgs>),
@@ -54,6 +56,14 @@ pub(super) struct CreateArgs {
     /// A word to find it by; may be given more than once
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
+
+    /// Keep what it returns; see it with `tasklane tasks result`
+    #[arg(long)]
+    store_result: bool,
+
+    /// Wait until the Task and its retries have ended, and show the last one
+    #[arg(long)]
+    wait: bool,
 
     /// A name for this call, such as order-4711: the same call with the same name has an effect only once within 24 hours
     #[arg(long, value_name = "KEY", value_parser = idempotency_key)]
@@ -107,6 +117,8 @@ impl Command {
         match self {
             Self::Create(remote) => remote.run(create).await,
             Self::Batch(remote) => remote.run(task_batch::run).await,
+            Self::Wait(remote) => remote.run(task_outcome::wait).await,
+            Self::Result(remote) => remote.run(task_outcome::result).await,
             Self::List(remote) => remote.run(list).await,
             Self::Get(remote) => remote.run(get).await,
             Self::Cancel(remote) => remote.run(cancel).await,
@@ -137,9 +149,13 @@ async fn create(session: Session, args: CreateArgs) -> Outcome {
         start_timestamp: args.start.map(|when| when.resolve(SystemClock.now())),
         priority: args.priority,
         tags: Tags::try_from(args.tags).map_err(|e| anyhow::anyhow!("the tags {e}"))?,
+        store_result: args.store_result.then_some(true),
         idempotency_key: args.idempotency_key,
     };
     let task = session.client.create_task(&body).await?;
+    if args.wait {
+        return task_outcome::show_when_final(&session, task.value.id, None).await;
+    }
     session.show(&task, |task| task.id.to_string())?;
     Ok(Verdict::Yes)
 }
@@ -194,7 +210,7 @@ fn table(layout: Layout, tasks: &[Record<Task>]) -> String {
     )
 }
 
-fn details(layout: Layout, task: &Task) -> String {
+pub(super) fn details(layout: Layout, task: &Task) -> String {
     let join = |ids: &[ObjectId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     let mut rows = vec![
         ("Id", task.id.to_string()),

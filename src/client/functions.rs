@@ -51,6 +51,9 @@ pub struct FunctionDetails {
     /// The SHA-256 of its zip in base64. The upstream service does not send it.
     #[serde(default)]
     pub code_sha256: Option<String>,
+    /// Whether the results of its Tasks are kept.
+    #[serde(default)]
+    pub store_result: Option<bool>,
 }
 
 fn unless_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -112,6 +115,8 @@ pub struct FunctionBody {
     pub retry_policy: Option<RetryPolicyChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub execution_options: Option<OptionsBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_result: Option<Option<bool>>,
 }
 
 /// A completed direct execution: the Task, and the Function's result.

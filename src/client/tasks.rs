@@ -5,7 +5,10 @@ use tasklane_model::{
     AffectedRecords, Attempt, FunctionName, IdempotencyKey, Json, ObjectId, Page, Priority, Tags, Task, Timestamp,
 };
 
-use super::{Client, ClientError, HowMany, Listing, Query, Record, transport::Call};
+use super::{
+    Client, ClientError, HowMany, Listing, Query, Record,
+    transport::{Call, UPLOAD, WAITING},
+};
 
 /// The body of `POST /tasks/v1/`.
 #[derive(Clone, Debug, Serialize)]
@@ -25,6 +28,9 @@ pub struct NewTaskBody {
     /// Words that the Task can be found by.
     #[serde(skip_serializing_if = "no_tags")]
     pub tags: Tags,
+    /// Whether its result is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store_result: Option<bool>,
     /// Names the call, so that it has an effect only once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
@@ -93,6 +99,16 @@ impl Client {
     /// Creates a Task.
     pub async fn create_task(&self, body: &NewTaskBody) -> Result<Record<Task>, ClientError> {
         self.call(Call::post(TASKS).json(body)?.once_if(body.idempotency_key.as_ref())).await
+    }
+
+    /// A Task, as soon as it is final, or as it is after about this many seconds.
+    pub async fn wait_for_task(&self, id: ObjectId, seconds: u8) -> Result<Record<Task>, ClientError> {
+        self.call(Call::get(format!("{OWN_TASKS}{id}")).query(format!("wait={seconds}")).within(WAITING)).await
+    }
+
+    /// The result of a Task.
+    pub async fn task_result(&self, id: ObjectId) -> Result<Json, ClientError> {
+        Ok(self.call::<Json>(Call::get(format!("{OWN_TASKS}{id}/result")).within(UPLOAD)).await?.json)
     }
 
     /// A Task and its retries, oldest first.

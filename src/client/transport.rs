@@ -7,7 +7,7 @@ use std::{
 
 use reqwest::{
     Method, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE},
+    header::{AUTHORIZATION, CONTENT_TYPE, LOCATION},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tasklane_model::{IdempotencyKey, Json, Page};
@@ -28,6 +28,8 @@ pub struct Client {
 pub(super) const QUICK: Duration = Duration::from_secs(30);
 /// The time limit for a response that waits for a Function: 30 s, and its cold start.
 pub(super) const EXECUTION: Duration = Duration::from_secs(90);
+/// The time limit for a response that waits for the end of a Task: 25 s, and the time to answer.
+pub(super) const WAITING: Duration = Duration::from_secs(40);
 /// The time limit for an upload and its processing.
 pub(super) const UPLOAD: Duration = Duration::from_secs(600);
 
@@ -100,7 +102,7 @@ impl Client {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("tasklane/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
-            // The service never redirects, and a signature would be invalid at the new address.
+            // The service redirects only to large results (see `once`), and a signature would be invalid at the new address.
             .redirect(reqwest::redirect::Policy::none());
         if base.is_local() {
             builder = builder.no_proxy();
@@ -170,7 +172,13 @@ impl Client {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
         let broken = |e: reqwest::Error| ClientError::from_transport(&self.base, &e);
-        let answer = request.send().await.map_err(broken)?;
+        let mut answer = request.send().await.map_err(broken)?;
+        if answer.status() == StatusCode::SEE_OTHER
+            && let Some(url) = answer.headers().get(LOCATION).and_then(|url| url.to_str().ok())
+        {
+            // A large result: this URL is signed, and needs no credential.
+            answer = self.http.get(url).timeout(call.timeout).send().await.map_err(broken)?;
+        }
         let status = answer.status();
         let bytes = answer.bytes().await.map_err(broken)?;
         let text = String::from_utf8_lossy(&bytes).into_owned();

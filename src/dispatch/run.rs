@@ -72,7 +72,10 @@ impl Runner {
     pub async fn run_queued(&self, record: TaskRecord, function: &Function, run: &Run) -> Ended {
         match self.invoke(&record.task, function, run, Patience::UntilLeaseEnds).await {
             Decided::Returned(request_id, result) => {
-                // Results can have 6 MB each, so they are not kept while the outcomes of many runs are recorded.
+                if let Some(keep) = kept_by(&record.task, function) {
+                    results::keep(&self.store, &self.ports, record.task.id, run, &result, keep).await;
+                }
+                // Results can have 6 MB each, so they do not stay in memory while the outcomes of many runs are recorded.
                 drop(result);
                 self.record_complete(record.task, run, request_id, ()).await
             }
@@ -89,11 +92,11 @@ impl Runner {
     }
 
     /// Runs a Task whose caller is waiting. It is never retried, because the caller gets the failure (contract §4).
-    /// `keep` says how long its result is kept for those who ask later.
+    /// `keep` says how long its result is kept for those who ask later, unless the Function keeps all of them.
     pub async fn run_direct(&self, task: Task, function: &Function, run: &Run, keep: Option<Keep>) -> Ended<Json> {
         match self.invoke(&task, function, run, Patience::None).await {
             Decided::Returned(request_id, result) => {
-                if let Some(keep) = keep {
+                if let Some(keep) = kept_by(&task, function).or(keep) {
                     results::keep(&self.store, &self.ports, task.id, run, &result, keep).await;
                 }
                 self.record_complete(task, run, request_id, result).await
@@ -262,6 +265,11 @@ enum Patience {
 enum Recorded {
     Yes,
     No(String),
+}
+
+/// How long the result of this Task is kept; `None` if it is not.
+fn kept_by(task: &Task, function: &Function) -> Option<Keep> {
+    task.options.store_result.or(function.store_result).unwrap_or_default().then_some(Keep::AsTasks)
 }
 
 fn decide(request_id: String, outcome: Outcome) -> Decided {

@@ -9,7 +9,7 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tasklane_model::{Error, ErrorKind, Result};
-use tasklane_service::ApiAnswer;
+use tasklane_service::{ApiAnswer, TaskResult};
 use utoipa::{
     ToSchema,
     openapi::{
@@ -95,6 +95,27 @@ impl Answer for Html {
         let text = ObjectBuilder::new().schema_type(Type::String);
         let content = ContentBuilder::new().schema(Some(text)).build();
         ResponseBuilder::new().description("The page.").content("text/html", content).build()
+    }
+}
+
+impl Answer for TaskResult {
+    fn into_response(self) -> Result<Response> {
+        match self {
+            Self::Json(json) => Json::<_>::of(json).into_response(),
+            Self::At(url) => {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::SEE_OTHER;
+                let url = HeaderValue::try_from(url).map_err(Error::internal)?;
+                response.headers_mut().insert(header::LOCATION, url);
+                // The URL expires, and lets anybody read the result until then.
+                response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                Ok(response)
+            }
+        }
+    }
+
+    fn response(schemas: &mut Schemas) -> ResponseDoc {
+        <Json<tasklane_model::Json> as Answer>::response(schemas)
     }
 }
 

@@ -60,6 +60,10 @@ pub struct Rql<L> {
 #[derive(Debug)]
 pub struct RunLogRql(pub RunLogBounds);
 
+/// How many seconds the caller wants to wait: `wait` (15).
+#[derive(Debug)]
+pub struct Wait(pub u8);
+
 /// The RQL of a Function's logs (19, 20).
 #[derive(Debug)]
 pub struct FunctionLogRql(pub FunctionLogBounds);
@@ -160,6 +164,38 @@ impl Params for WithDescendants {
         vec![ErrorKind::IllegalArgument]
     }
 }
+
+impl Params for Wait {
+    fn read(head: &Head) -> Result<Self> {
+        let value = head.query().split('&').find_map(|pair| pair.split_once('=').filter(|(name, _)| *name == "wait"));
+        let seconds = match value {
+            None => Some(0),
+            Some((_, value)) => value.parse().ok().filter(|seconds| *seconds <= LONGEST_WAIT),
+        };
+        seconds.map(Self).ok_or_else(|| {
+            let message = format!("The parameter 'wait' must be a whole number of seconds from 0 to {LONGEST_WAIT}.");
+            Error::new(ErrorKind::FieldFormat, message)
+        })
+    }
+
+    fn parameters(_: &str) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(LONGEST_WAIT));
+        let parameter = ParameterBuilder::new()
+            .name("wait")
+            .parameter_in(ParameterIn::Query)
+            .required(Required::False)
+            .description(Some("How many seconds to wait for the end of the Task. The service may wait less."))
+            .schema(Some(schema));
+        vec![parameter.build()]
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![ErrorKind::FieldFormat]
+    }
+}
+
+/// The most seconds that a caller may ask to wait.
+const LONGEST_WAIT: u8 = 25;
 
 impl<L: Listed> Params for Rql<L> {
     fn read(head: &Head) -> Result<Self> {

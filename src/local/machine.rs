@@ -194,6 +194,7 @@ fn settings(config: &MachineConfig) -> Settings {
         anonymous_concurrency: Some(AnonymousConcurrency::half_of(config.api_concurrency, config.direct_concurrency)),
         record_before_answer: false,
         answer_within: None,
+        longest_wait: Settings::LONGEST_WAIT,
         starts_within: Duration::from_secs(10),
     }
 }

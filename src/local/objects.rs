@@ -103,6 +103,10 @@ impl Objects for FileObjects {
             }
         })
     }
+
+    fn object_url<'a>(&'a self, _: &'a ObjectKey) -> PortFuture<'a, Result<Option<String>, PortError>> {
+        Box::pin(async { Ok(None) })
+    }
 }
 
 #[cfg(test)]
@@ -138,5 +142,6 @@ mod tests {
         forever.write_object(&long, Bytes::from_static(b"new")).await.unwrap();
         forever.clean(now + 1000 * DAY);
         assert!(forever.read_object(&long).await.unwrap().is_some());
+        assert_eq!(forever.object_url(&long).await.unwrap(), None);
     }
 }

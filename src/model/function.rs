@@ -25,6 +25,8 @@ pub struct Function {
     pub deployment: Deployment,
     /// Where its due Tasks queue.
     pub lane: Lane,
+    /// Whether the results of its Tasks are kept; no by default.
+    pub store_result: Option<bool>,
 }
 
 impl Function {
@@ -39,6 +41,7 @@ impl Function {
             update_timestamp: now,
             deployment,
             lane: Lane::Shared,
+            store_result: None,
         }
     }
 

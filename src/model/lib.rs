@@ -56,6 +56,6 @@ pub use runtime::{Runtime, RuntimeFamily};
 pub use schedule::{Interval, NewSchedule, Schedule};
 pub use secret::Secret;
 pub use shorten::shorten;
-pub use task::{NewTask, Tags, Task, TaskError, TaskErrorKind, TaskOrigin, TaskStatus};
+pub use task::{NewTask, Tags, Task, TaskError, TaskErrorKind, TaskOptions, TaskOrigin, TaskStatus};
 pub use time::Timestamp;
 pub use why::{Full, Reason, Why};

@@ -27,6 +27,8 @@ pub struct FunctionOptions {
     pub default_priority: Option<Priority>,
     /// `executionOptions.concurrencyLimit`; `Some(None)` removes it.
     pub concurrency_limit: Option<Option<ConcurrencyLimit>>,
+    /// Whether results are kept; `Some(None)` removes the option.
+    pub store_result: Option<Option<bool>>,
 }
 
 impl FunctionOptions {
@@ -50,6 +52,8 @@ impl FunctionOptions {
         set(&mut execution.permission_mode, &self.permission_mode);
         set(&mut execution.default_priority, &self.default_priority);
         set(&mut execution.concurrency_limit, &self.concurrency_limit);
+        set(&mut function.store_result, &self.store_result);
+        let execution = &mut function.execution_options;
         if execution.concurrency_limit.is_some() {
             function.lane = Lane::Own;
         }

@@ -48,6 +48,9 @@ pub struct Task {
     /// Why it failed or was retried.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<TaskError>,
+    /// What was asked for at its creation beyond that. Its retries have the same.
+    #[serde(flatten)]
+    pub options: TaskOptions,
 }
 
 impl Task {
@@ -68,6 +71,7 @@ impl Task {
             retry_for_task_ids: Vec::new(),
             retried_by_task_id: None,
             error: None,
+            options: TaskOptions::default(),
         }
     }
 
@@ -80,6 +84,7 @@ impl Task {
             start_timestamp: now.saturating_add(delay),
             priority: failed.priority,
             origin: failed.origin.clone(),
+            options: failed.options.clone(),
             retry_for_task_ids: failed.retry_for_task_ids.iter().copied().chain([failed.id]).collect(),
             ..Self::new(id, failed.function_name.clone(), now)
         }
@@ -112,6 +117,8 @@ struct WrittenTask {
     retried_by_task_id: Option<ObjectId>,
     #[serde(default)]
     error: Option<TaskError>,
+    #[serde(default)]
+    store_result: Option<bool>,
 }
 
 impl From<WrittenTask> for Task {
@@ -134,6 +141,7 @@ impl From<WrittenTask> for Task {
             retry_for_task_ids: written.retry_for_task_ids,
             retried_by_task_id: written.retried_by_task_id,
             error: written.error,
+            options: TaskOptions { store_result: written.store_result },
         }
     }
 }
@@ -162,6 +170,22 @@ impl From<&Caller> for TaskOrigin {
     }
 }
 
+/// What a Task was created with besides the fields of every Task.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskOptions {
+    /// Whether its result is kept. If absent, its Function decides.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub store_result: Option<bool>,
+}
+
+impl TaskOptions {
+    /// Whether none of them was given.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A Task to be created.
 #[derive(Clone, Debug)]
 pub struct NewTask {
@@ -175,6 +199,22 @@ pub struct NewTask {
     pub priority: Option<Priority>,
     /// Strings to find it by.
     pub tags: Tags,
+    /// Everything else that can be asked for.
+    pub options: TaskOptions,
+}
+
+impl NewTask {
+    /// A Task of this Function, with every default.
+    pub fn of(function_name: FunctionName) -> Self {
+        Self {
+            function_name,
+            data: None,
+            start_timestamp: None,
+            priority: None,
+            tags: Tags::default(),
+            options: TaskOptions::default(),
+        }
+    }
 }
 
 /// The status of a Task: `new → inProgress → complete | failed | retried`, and `new → canceled`. There is no other

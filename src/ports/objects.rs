@@ -13,6 +13,10 @@ pub trait Objects: Send + Sync {
 
     /// Reads an object. `None` if it does not exist, or not any more.
     fn read_object<'a>(&'a self, key: &'a ObjectKey) -> PortFuture<'a, Result<Option<Bytes>, PortError>>;
+
+    /// A URL from which anybody who has it can read the object for some minutes. `None` where there is no server for
+    /// that.
+    fn object_url<'a>(&'a self, key: &'a ObjectKey) -> PortFuture<'a, Result<Option<String>, PortError>>;
 }
 
 /// How long an object is kept.

@@ -3,12 +3,9 @@
 //! As for Tasks, the intent comes first: the Task's id and its creation time. Whoever adds the Task under this id runs
 //! it; all others wait for its outcome, and answer what the first call answered. Its result is kept for a day.
 
-use std::time::Duration;
-
 use tasklane_dispatch::{kept_result, read_result};
 use tasklane_model::{Caller, Error, ErrorKind, Json, Made, ObjectId, Once, OnceScope, Permission, Result, TaskStatus};
 use tasklane_ports::Keep;
-use tasklane_runtime::backoff::Backoff;
 use tasklane_store::TaskRecord;
 use tracing::{Instrument, info_span};
 
@@ -18,10 +15,6 @@ use super::{
     execute::{failed_to_run, still_running},
     tasks::{TaskIntent, check_data_size, same_body},
 };
-
-/// How long a caller waits between two looks at the Task of another call.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 impl Service {
     /// Runs a Function, or answers what an earlier call with the same idempotency key answered, as soon as it is known.
@@ -91,29 +84,6 @@ impl Service {
             (TaskStatus::Failed | TaskStatus::Retried | TaskStatus::Canceled, None) => no_result(id),
         };
         Err(error.of_replay())
-    }
-
-    /// The Task as soon as it is final, or as it is after `patience`.
-    pub(super) async fn when_final(&self, mut record: TaskRecord, patience: Option<Duration>) -> Result<TaskRecord> {
-        let clock = &self.inner.ports.clock;
-        let until = patience.map(|patience| clock.now().saturating_add(patience));
-        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        while !record.task.status.is_final() {
-            let mut pause = pauses.pause();
-            if let Some(until) = until {
-                let left = until.since(clock.now());
-                if left.is_zero() {
-                    break;
-                }
-                pause = pause.min(left);
-            }
-            clock.sleep(pause).await;
-            match self.inner.store.tasks.get(record.task.id).await? {
-                Some(now) => record = now,
-                None => return Err(Error::unknown("task", record.task.id)),
-            }
-        }
-        Ok(record)
     }
 
     /// The result of a complete Task, if it was kept.

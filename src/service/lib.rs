@@ -25,6 +25,7 @@ mod lists;
 mod logs;
 mod passed_headers;
 mod recorder;
+mod results;
 mod schedules;
 mod settings;
 mod tasks;
@@ -38,6 +39,7 @@ pub use credentials::{CreatedCredential, Credential, NewCredential, Revoked};
 pub use execute::Executed;
 pub use functions::{FunctionChange, NewFunction};
 pub use logs::LogsAnswer;
+pub use results::TaskResult;
 pub use settings::{AnonymousConcurrency, Settings};
 pub use tasklane_model::FunctionOptions;
 

@@ -18,6 +18,8 @@ pub struct Settings {
     /// How long a caller may wait for a Function; `None` for no limit. A gateway in front of the service gives up after
     /// some time. Before that, the caller gets error 1405 with the Task's id, and the run continues.
     pub answer_within: Option<Duration>,
+    /// How long a caller may wait for a Task to end, at most. A caller who asks for more gets the Task as it is then.
+    pub longest_wait: Duration,
     /// Within which time a due Task starts while a slot is free, if dispatchers work.
     pub starts_within: Duration,
 }
@@ -38,6 +40,11 @@ impl AnonymousConcurrency {
     }
 }
 
+impl Settings {
+    /// The longest that a caller may ask to wait for a Task (contract §12).
+    pub const LONGEST_WAIT: Duration = Duration::from_secs(25);
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -46,6 +53,7 @@ impl Default for Settings {
             anonymous_concurrency: None,
             record_before_answer: true,
             answer_within: None,
+            longest_wait: Self::LONGEST_WAIT,
             starts_within: Duration::from_secs(10),
         }
     }

@@ -160,6 +160,7 @@ impl TaskIntent {
             start_timestamp: self.start,
             priority: self.priority,
             origin: TaskOrigin::from(caller),
+            options: new.options,
             ..Task::new(self.id, new.function_name, self.created)
         }
     }

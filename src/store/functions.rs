@@ -75,8 +75,8 @@ impl Functions {
     async fn write(&self, action: &'static str, function: &Function, condition: Condition) -> Result<bool, StoreError> {
         let revision = Revision::of_call(&self.calls.next());
         let mut row = NewRow::new(ALL, &function.name);
-        if function.retry_policy.is_extended() {
-            // An older process would retry by the wrong rules, and forget them with its next update.
+        if function.retry_policy.is_extended() || function.store_result.is_some() {
+            // An older process would retry by the wrong rules, and forget the options with its next update.
             row = row.in_format(EXTENDED_FORMAT);
         }
         row.set("record", json(&Record::from(function)));
@@ -103,6 +103,7 @@ pub(super) fn read(row: &Row) -> Result<Function, StoreError> {
         update_timestamp: rest.update_timestamp,
         deployment: rest.deployment,
         lane: rest.lane,
+        store_result: rest.store_result,
     })
 }
 
@@ -126,6 +127,8 @@ struct Rest {
     update_timestamp: Timestamp,
     deployment: Deployment,
     lane: Lane,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    store_result: Option<bool>,
 }
 
 impl<'a> From<&'a Function> for Record<'a> {
@@ -139,6 +142,7 @@ impl<'a> From<&'a Function> for Record<'a> {
             update_timestamp,
             deployment,
             lane,
+            store_result,
         } = function;
         let rest = Rest {
             retry_policy: retry_policy.clone(),
@@ -147,6 +151,7 @@ impl<'a> From<&'a Function> for Record<'a> {
             update_timestamp: *update_timestamp,
             deployment: deployment.clone(),
             lane: *lane,
+            store_result: *store_result,
         };
         Self { configuration, rest }
     }

@@ -29,6 +29,7 @@ const PROPERTIES: &[&str] = &[
     "executionPermission",
     "defaultPriority",
     "retryPolicy",
+    "storeResult",
 ];
 
 /// The properties of a configuration, which can still be overridden.
@@ -150,6 +151,11 @@ impl Draft {
         let environment = check.optional(&properties, "environment", |check, value| check.environment(value));
         let permission_mode =
             check.optional(&properties, "executionPermission", |check, value| check.permission_mode(value));
+        let store_result = match properties.get("storeResult") {
+            None => None,
+            Some(Value::Null) => Some(None),
+            Some(value) => check.boolean("storeResult", value).map(Some),
+        };
         let retry_policy = check.optional(&properties, "retryPolicy", |check, value| check.retry_policy(value));
 
         if let (Some(code_dir), Some(entry_point), Some(runtime)) = (&code_dir, &entry_point, &runtime) {
@@ -166,6 +172,7 @@ impl Draft {
                     permission_mode,
                     default_priority,
                     concurrency_limit: None,
+                    store_result,
                 };
                 Ok(TaskConfig { name, code_dir, entry_point, runtime, options })
             }

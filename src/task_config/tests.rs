@@ -178,6 +178,7 @@ fn problems_name_the_property_and_the_rule() {
             &with("timelimit", json!(5)).to_string(),
             "task-config.json: there is no property 'timelimit'; did you mean 'timeLimit'?",
         ),
+        (&with("storeResult", json!("yes")).to_string(), "task-config.json: 'storeResult' must be true or false"),
         (&with("tags", json!([])).to_string(), "task-config.json: there is no property 'tags'"),
         (
             &with("executionPermission", json!("nobody")).to_string(),

@@ -12,6 +12,8 @@ pub struct TestObjects {
     objects: Lock<BTreeMap<ObjectKey, Bytes>>,
     /// Whether objects are refused.
     pub refuses: Lock<bool>,
+    /// Whether objects have URLs.
+    pub have_urls: Lock<bool>,
 }
 
 impl Objects for TestObjects {
@@ -27,5 +29,9 @@ impl Objects for TestObjects {
 
     fn read_object<'a>(&'a self, key: &'a ObjectKey) -> PortFuture<'a, Result<Option<Bytes>, PortError>> {
         Box::pin(async move { Ok(self.objects.lock().get(key).cloned()) })
+    }
+
+    fn object_url<'a>(&'a self, key: &'a ObjectKey) -> PortFuture<'a, Result<Option<String>, PortError>> {
+        Box::pin(async move { Ok(self.have_urls.lock().then(|| format!("https://objects.example.com/{key}"))) })
     }
 }

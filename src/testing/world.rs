@@ -9,7 +9,7 @@ use tasklane_dispatch::{Dispatcher, SlotLimits, SlotPolicy, Slots, Ticker};
 use tasklane_local::{database, wakeups::LocalWakeups};
 use tasklane_model::{
     Caller, EntryPoint, FunctionName, Interval, Json, NewSchedule, NewTask, ObjectId, Priority, Runtime, Schedule,
-    Tags, Task, TaskStatus, Timestamp,
+    Tags, Task, TaskOptions, TaskStatus, Timestamp,
 };
 use tasklane_ports::{Clock, Ids, LogLine, LogPage, Logs, PortError, PortFuture, Ports, RunLogQuery, SystemChance};
 use tasklane_service::{Core, FunctionOptions, Limits, NewFunction, Service, Settings};
@@ -161,6 +161,7 @@ impl World {
             start_timestamp: start,
             priority: Some(Priority::new(priority).expect("a priority")),
             tags: Tags::default(),
+            options: TaskOptions::default(),
         };
         self.service.create_task(&Caller::Nobody, new).await.expect("the task is created")
     }

@@ -73,6 +73,41 @@ fn sync_plans_and_writes_only_the_differences() {
 }
 
 #[test]
+fn tasks_can_be_created_once_and_waited_for() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("functions");
+    write_function(&folder, "echo", ECHO, &json!({ "storeResult": true }));
+    let dev = Dev::start(home.path(), [&folder]);
+    let shell = Shell(home.path());
+
+    let create = ["tasks", "create", "echo", "--data", "1.50", "--idempotency-key", "k", "--wait"];
+    let task = shell.json(&create);
+    assert_eq!(task["status"], "complete");
+    assert_eq!(shell.json(&create), task);
+    let id = task["id"].as_str().unwrap();
+    assert_eq!(shell.run(&["tasks", "result", id]).expect(0).json(), json!({ "got": 1.5 }));
+    assert_eq!(shell.json(&["tasks", "wait", id]), task);
+    let reused = shell.run(&["tasks", "create", "echo", "--data", "2", "--idempotency-key", "k"]).expect(2);
+    assert!(reused.stderr.contains("another body"), "{}", reused.stderr);
+
+    let execute = ["execute", "echo", "--data", "3", "--idempotency-key", "k"];
+    assert_eq!(shell.json(&execute), shell.json(&execute));
+    shell.run(&["tasks", "create", "echo", "--data", "\"throw\"", "--wait"]).expect(1);
+    let later = shell.json(&["tasks", "create", "echo", "--start", "+1h"]);
+    shell.run(&["tasks", "wait", later["id"].as_str().unwrap(), "--timeout", "1s"]).expect(1);
+    let none = shell.run(&["tasks", "result", later["id"].as_str().unwrap()]).expect(1);
+    assert!(none.stderr.contains("has no result"), "{}", none.stderr);
+
+    let tasks = r#"[{"functionName":"echo"},{"functionName":"missing"},{"functionName":"echo"}]"#;
+    let batch = shell.run(&["tasks", "batch", tasks, "--idempotency-key", "b"]).expect(1);
+    assert_eq!((batch.stdout.lines().count(), batch.stderr.contains("task 1: ")), (2, true), "{}", batch.stderr);
+    let again = shell.run(&["tasks", "batch", tasks, "--idempotency-key", "b"]).expect(1);
+    assert_eq!(again.stdout, batch.stdout);
+    assert!(shell.run(&["get", "echo"]).expect(0).stdout.contains("kept"));
+    dev.stop();
+}
+
+#[test]
 fn functions_tasks_and_schedules_can_be_managed() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("functions");

@@ -15,7 +15,7 @@ use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use tasklane_auth::{AuthSettings, Authenticator, KeyFile};
 use tasklane_http::{HttpConfig, Router};
-use tasklane_model::{Caller, NewTask, Tags};
+use tasklane_model::{Caller, NewTask, Tags, TaskOptions};
 use tasklane_ports::{Clock as _, SystemClock};
 use tasklane_rql::{Query, Schema};
 use tokio_util::task::TaskTracker;
@@ -111,6 +111,7 @@ async fn create(engine: &Engine) -> anyhow::Result<()> {
         start_timestamp: None,
         priority: None,
         tags: Tags::default(),
+        options: TaskOptions::default(),
     };
     engine.service.create_task(&Caller::Nobody, new).await.map_err(|error| anyhow::anyhow!("{error}"))?;
     Ok(())

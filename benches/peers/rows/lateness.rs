@@ -7,7 +7,7 @@ use std::{
 
 use hot_paths::engine::{Engine, Kept, Started, name};
 use tasklane::{
-    model::{Caller, NewTask, Tags, Timestamp},
+    model::{Caller, NewTask, Tags, TaskOptions, Timestamp},
     ports::{Clock as _, SystemClock},
 };
 
@@ -80,6 +80,7 @@ async fn create(engine: &Engine, function: &str, start: Timestamp) -> anyhow::Re
         start_timestamp: Some(start),
         priority: None,
         tags: Tags::default(),
+        options: TaskOptions::default(),
     };
     engine.service.create_task(&Caller::Nobody, new).await.map_err(|error| anyhow::anyhow!("{error}"))?;
     Ok(())

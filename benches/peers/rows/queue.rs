@@ -7,7 +7,7 @@ use std::{
 
 use futures::{StreamExt as _, stream};
 use hot_paths::engine::{Engine, Kept, Writes, name};
-use tasklane::model::{Caller, NewTask, Tags};
+use tasklane::model::{Caller, NewTask, Tags, TaskOptions};
 
 use crate::{
     context::Context,
@@ -53,6 +53,7 @@ async fn queued(context: &Context, slots: usize, tasks: usize) -> anyhow::Result
                 start_timestamp: None,
                 priority: None,
                 tags: Tags::default(),
+                options: TaskOptions::default(),
             };
             service.create_task(&Caller::Nobody, new).await
         })

@@ -6,6 +6,7 @@ mod once;
 mod order;
 mod records;
 pub mod register;
+mod results;
 mod runs;
 mod schedules;
 mod slots;
@@ -103,6 +104,7 @@ pub async fn at_the_end(world: &Arc<World>, store: &Store) {
     once::per_key(world);
     records::chains(world);
     records::events(world);
+    results::of_their_runs(world, store).await;
     runs::each_once_and_for_a_reason(world);
     runs::in_time(world);
     order::priorities(world);

@@ -31,6 +31,7 @@ mod own_limit_ignored;
 mod priority_inverted;
 mod promoted_before_its_time;
 mod register_written_without_condition;
+mod result_mislaid;
 mod retry_one_too_many;
 mod retry_outside_its_transaction;
 mod retry_strategy_ignored;
@@ -88,6 +89,7 @@ impl Bug {
         schedule_left_behind::BUG,
         key_forgotten::BUG,
         intent_not_taken_over::BUG,
+        result_mislaid::BUG,
         retry_strategy_ignored::BUG,
         excluded_error_retried::BUG,
         failure_marked_as_canceled::BUG,

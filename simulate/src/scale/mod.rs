@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt as _, stream};
 use tasklane_model::{
     Caller, ConcurrencyLimit, EntryPoint, Error, ErrorKind, FunctionName, Interval, NewSchedule, NewTask,
-    PermissionMode, Runtime, Tags,
+    PermissionMode, Runtime, Tags, TaskOptions,
 };
 use tasklane_service::{FunctionOptions, NewFunction, Service};
 
@@ -202,6 +202,7 @@ async fn create_tasks(scenario: &Scenario, crowd: &Arc<Crowd>, database: &Arc<Da
                 start_timestamp: None,
                 priority: None,
                 tags: Tags::default(),
+                options: TaskOptions::default(),
             };
             if service.create_task(&Caller::Nobody, new).await.is_err() {
                 database.with(|figures, _| figures.refused += 1);

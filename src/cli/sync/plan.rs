@@ -78,6 +78,7 @@ impl Plan {
             environment_variables: config.options.environment.as_ref().and_then(|wanted| compare.environment(wanted)),
             retry_policy: config.options.retry_policy.as_ref().and_then(|wanted| compare.retry_policy(wanted)),
             execution_options: compare.execution_options(config),
+            store_result: config.options.store_result.filter(|wanted| compare.store_result(*wanted)),
         };
         let action = match current {
             None => Action::Create,
@@ -170,6 +171,12 @@ impl Compare<'_> {
             self.removable("retryPolicy.strategy", current.and_then(|policy| policy.strategy), *strategy);
         }
         (self.changes.len() > before).then(|| wanted.clone())
+    }
+
+    fn store_result(&mut self, wanted: Option<bool>) -> bool {
+        let before = self.changes.len();
+        self.removable("storeResult", self.current.and_then(|function| function.store_result), wanted);
+        self.changes.len() > before
     }
 
     fn error_names(&mut self, field: &str, from: &[String], to: &[String]) {

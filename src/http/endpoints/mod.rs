@@ -7,6 +7,7 @@ mod credentials;
 mod functions;
 mod schedules;
 mod task_batches;
+mod task_results;
 mod tasks;
 mod tasks_explained;
 
@@ -27,7 +28,10 @@ pub static GROUPS: [Group; 9] = [
     Group { below: "/tasks/v1/api", endpoints: api_functions::endpoints },
     Group { below: "/tasks/v1/apiRequests", endpoints: api_requests::endpoints },
     Group { below: "/tasks/v1/schedules", endpoints: schedules::endpoints },
-    Group { below: "/tasklane/v1/tasks", endpoints: tasks_explained::endpoints },
+    Group {
+        below: "/tasklane/v1/tasks",
+        endpoints: || [tasks_explained::endpoints(), task_results::endpoints()].concat(),
+    },
     Group { below: "/tasklane/v1/tasks/batch", endpoints: task_batches::endpoints },
     Group { below: "/tasklane/v1/credentials", endpoints: credentials::endpoints },
     Group { below: "/users/v1", endpoints: callers::endpoints },

@@ -3,7 +3,7 @@
 use http::Method;
 use tasklane_model::{
     AffectedRecords, ErrorKind, FunctionName, IdempotencyKey, Json as AnyJson, NewTask, Page, Priority, Result, Tags,
-    Task, Timestamp, once::IDEMPOTENCY_KEY,
+    Task, TaskOptions, Timestamp, once::IDEMPOTENCY_KEY,
 };
 use tasklane_rql::Schema;
 use tasklane_service::{LogsAnswer, Service};
@@ -93,6 +93,8 @@ pub struct TaskCreation {
     priority: Option<Priority>,
     /// Labels to search by: at most 50, of 1 to 256 characters each.
     tags: Option<Tags>,
+    /// Whether its result is kept, as long as the Task. Default: what its Function says.
+    store_result: Option<bool>,
     /// The same as the header `Idempotency-Key`.
     idempotency_key: Option<IdempotencyKey>,
 }
@@ -105,6 +107,7 @@ impl FromFields for TaskCreation {
             start_timestamp: fields.optional("startTimestamp")?,
             priority: fields.optional("priority")?,
             tags: fields.optional("tags")?,
+            store_result: fields.optional("storeResult")?,
             idempotency_key: fields.optional(IDEMPOTENCY_KEY)?,
         })
     }
@@ -128,6 +131,7 @@ impl From<TaskCreation> for NewTask {
             start_timestamp: body.start_timestamp,
             priority: body.priority,
             tags: body.tags.unwrap_or_default(),
+            options: TaskOptions { store_result: body.store_result },
         }
     }
 }

@@ -9,6 +9,9 @@ use crate::{
     row::{NewRow, Row, json, number, text, time},
 };
 
+/// The first format with options of Tasks.
+const OPTIONS_FORMAT: u32 = 2;
+
 /// A Task's row, without its lane and its run.
 pub(crate) fn of_task(partition: &str, task: &Task, queue: Lane, place: DataPlace) -> NewRow {
     let mut row = NewRow::new(partition, task.id);
@@ -38,6 +41,11 @@ pub(crate) fn of_task(partition: &str, task: &Task, queue: Lane, place: DataPlac
     row.set_some("retriedBy", task.retried_by_task_id.map(|id| text(id.to_string())));
     row.set_some("error", task.error.as_ref().map(json));
     row.set("queue", text(queue_name(queue)));
+    if !task.options.is_empty() {
+        // An older process would forget them.
+        row = row.in_format(OPTIONS_FORMAT);
+        row.set("options", json(&task.options));
+    }
     row
 }
 
@@ -93,6 +101,7 @@ pub(crate) fn read_as_it_is(row: &Row) -> Result<TaskRecord, StoreError> {
         retry_for_task_ids: row.optional_json("retryFor")?.unwrap_or_default(),
         retried_by_task_id: row.optional_text("retriedBy")?.map(|_| row.parse("retriedBy")).transpose()?,
         error: row.optional_json::<TaskError>("error")?,
+        options: row.optional_json("options")?.unwrap_or_default(),
     };
     let run = match attempt(row)? {
         None => None,

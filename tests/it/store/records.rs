@@ -37,6 +37,7 @@ pub fn a_function(world: &World, name: &str) -> Function {
         update_timestamp: world.now(),
         deployment: Deployment { version: "7".into(), code_sha256: CodeSha256::of(b"abc") },
         lane: Lane::Own,
+        store_result: None,
     }
 }
 

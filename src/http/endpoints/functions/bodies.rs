@@ -70,6 +70,9 @@ pub struct Options {
     retry_policy: Option<RetryPolicyChange>,
     /// Who may run it, and how.
     execution_options: Option<ExecutionOptionsUpdate>,
+    /// Whether the results of its Tasks are kept, as long as the Tasks. A Task's own `storeResult` wins. `null` removes the option.
+    #[schema(value_type = Option<bool>)]
+    store_result: Option<Option<bool>>,
 }
 
 /// What happens when a run fails.
@@ -184,6 +187,7 @@ impl Options {
             environment_variables: environment(fields)?,
             retry_policy: retry_policy(fields)?,
             execution_options: execution_options(fields)?,
+            store_result: fields.clearable("storeResult")?,
         })
     }
 }
@@ -284,6 +288,7 @@ impl From<Options> for FunctionOptions {
             permission_mode,
             default_priority,
             concurrency_limit,
+            store_result: options.store_result,
         }
     }
 }

@@ -39,6 +39,9 @@ pub struct FunctionDetails {
     /// The code's SHA-256 in base64. A client compares it with that of its own zip to see whether it must upload.
     #[schema(value_type = String)]
     code_sha256: CodeSha256,
+    /// Whether the results of its Tasks are kept. Absent if that was never set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store_result: Option<bool>,
 }
 
 /// The value of an environment variable.
@@ -69,6 +72,7 @@ impl From<Function> for FunctionDetails {
             enabled: function.enabled,
             update_timestamp: function.update_timestamp,
             code_sha256: function.deployment.code_sha256,
+            store_result: function.store_result,
         }
     }
 }

@@ -37,6 +37,8 @@ const PERMISSIONS: &[(&str, &str, &str)] = &[
     ("get", "/tasklane/v1/tasks/{taskId}/attempts", "VIEW_TASKS"),
     ("get", "/tasklane/v1/tasks/{taskId}/why", "VIEW_TASKS"),
     ("post", "/tasklane/v1/tasks/batch", "CREATE_TASKS"),
+    ("get", "/tasklane/v1/tasks/{taskId}", "VIEW_TASKS"),
+    ("get", "/tasklane/v1/tasks/{taskId}/result", "VIEW_TASKS"),
     ("get", "/tasklane/v1/credentials", "VIEW_CREDENTIALS"),
     ("post", "/tasklane/v1/credentials", "CREATE_CREDENTIALS"),
     ("delete", "/tasklane/v1/credentials/{credentialId}", "DELETE_CREDENTIALS"),

@@ -15,6 +15,7 @@ mod log;
 mod once;
 mod order;
 mod passed_on;
+mod results;
 mod revocation;
 mod routes;
 mod signed_url;

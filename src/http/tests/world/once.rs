@@ -6,7 +6,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tasklane_model::{
     BodyDigest, Caller, FunctionName, IdempotencyKey, Identity, NewTask, Once, Permissions, RetryPolicyChange, Tags,
-    UserId,
+    TaskOptions, UserId,
 };
 use tasklane_service::FunctionOptions;
 
@@ -220,6 +220,7 @@ async fn a_key_belongs_to_a_user_and_an_application() {
             start_timestamp: None,
             priority: None,
             tags: Tags::default(),
+            options: TaskOptions::default(),
         };
         let once = Once { key: IdempotencyKey::parse("k").unwrap(), body: BodyDigest::of("{}") };
         let made = kit.world.service.create_task_once(&Caller::User(identity.into()), new, Some(&once)).await.unwrap();

@@ -82,6 +82,12 @@ impl Fixture {
         Some(match operation {
             "listTasks" => get("/tasks/v1?eq(status,new)&limit(1)"),
             "createTask" => one(r#"{"functionName":"required"}"#, "/tasks/v1".into()),
+            "getTask" => get(&format!("/tasklane/v1/tasks/{}?wait=0", world.task("required").await.id)),
+            // It has not run yet.
+            "getTaskResult" => Asked {
+                ends_with: 16,
+                ..get(&format!("/tasklane/v1/tasks/{}/result", world.task("required").await.id))
+            },
             "createTasks" => one(r#"{"tasks":[{"functionName":"required"}]}"#, "/tasklane/v1/tasks/batch".into()),
             "cancelTask" => one("{}", format!("/tasks/v1/{}/cancel", world.task("required").await.id)),
             // It has not run yet.
