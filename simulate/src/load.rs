@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde_json::json;
 use tasklane_model::{
     Backoff, Caller, ConcurrencyLimit, EntryPoint, Error, ErrorKind, ErrorNames, FunctionName, Interval, Json,
-    MaxRetries, NewSchedule, NewTask, ObjectId, PermissionMode, Priority, RetryPolicyChange, RetrySeconds,
-    RetryStrategy, RetryStrategyFields, Runtime, Tags, TaskOptions, TimeLimit, Timestamp,
+    MaxRetries, NewSchedule, NewTask, ObjectId, PermissionMode, Priority, QueuedTimeout, RetryPolicyChange,
+    RetrySeconds, RetryStrategy, RetryStrategyFields, Runtime, Tags, TaskOptions, TimeLimit, Timeouts, Timestamp,
 };
 use tasklane_service::{FunctionChange, FunctionOptions, NewFunction, Service};
 
@@ -24,13 +24,16 @@ pub struct Load {
     world: Arc<World>,
     processes: Arc<Processes>,
     rng: Rng,
+    /// For how long Tasks may wait; so that the older parts of each history stay the same.
+    times: Rng,
     number: u64,
 }
 
 impl Load {
     pub fn new(world: Arc<World>, processes: Arc<Processes>) -> Self {
         let rng = Rng::new(world.plan.seed.wrapping_mul(131).wrapping_add(3));
-        Self { world, processes, rng, number: 0 }
+        let times = Rng::new(world.plan.seed ^ 0x7175_6575_6564_0000);
+        Self { world, processes, rng, times, number: 0 }
     }
 
     /// Creates the Functions, while nothing goes wrong.
@@ -184,8 +187,14 @@ impl Load {
             start_timestamp: start,
             priority: Priority::new(self.rng.pick(&[0, 0, 0, 1, 5, -3, 9_007_199_254_740_991])).ok(),
             tags: Tags::try_from(vec![format!("tag{number}")]).unwrap_or_default(),
-            options: TaskOptions::default(),
+            options: TaskOptions { timeouts: self.timeouts(), ..TaskOptions::default() },
         }
+    }
+
+    /// One Task in four may not wait for ever.
+    fn timeouts(&mut self) -> Timeouts {
+        let queued = self.times.pick(&[0, 0, 0, 0, 0, 0, 1, 5, 30]);
+        Timeouts { queued: QueuedTimeout::new(queued).ok() }
     }
 
     fn new_schedule(&mut self, function: &FunctionPlan, number: u64) -> NewSchedule {

@@ -73,7 +73,7 @@ impl Repeated {
             start_timestamp: None,
             priority: None,
             tags: Tags::try_from(vec![tag(self.number)]).unwrap_or_default(),
-            options: TaskOptions { store_result: Some(true) },
+            options: TaskOptions { store_result: Some(true), ..TaskOptions::default() },
         }
     }
 

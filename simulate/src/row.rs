@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde_json::Value;
-use tasklane_model::{ObjectId, TaskError, TaskStatus};
+use tasklane_model::{ObjectId, TaskError, TaskStatus, task::EXPIRED_ERROR_NAME};
 
 /// The prefix of the tables.
 pub const PREFIX: &str = "sim";
@@ -33,6 +33,8 @@ pub struct TaskRow {
     pub error: Option<TaskError>,
     /// `retryFor`.
     pub retry_for: Vec<ObjectId>,
+    /// `notAfter`, in milliseconds.
+    pub not_after: Option<i64>,
     /// `retriedBy`.
     pub retried_by: Option<ObjectId>,
     pub data: Option<String>,
@@ -64,6 +66,7 @@ impl TaskRow {
             lease: number("lease"),
             error: text("error").map(serde_json::from_str).transpose().map_err(|_| missing("error"))?,
             retry_for: retry_for.unwrap_or_default(),
+            not_after: number("notAfter"),
             retried_by: text("retriedBy").and_then(|text| text.parse().ok()),
             data: text("data").map(str::to_owned),
             tags: text("tags").map(str::to_owned),
@@ -76,6 +79,11 @@ impl TaskRow {
         self.lane.as_ref().is_some_and(|lane| lane.starts_with("ready#"))
     }
 
+    /// Whether it may not start any more.
+    pub fn has_expired(&self, clock: i64) -> bool {
+        self.not_after.is_some_and(|not_after| not_after <= clock)
+    }
+
     /// The reason why this row cannot follow that one, if any. `clock` is the time on the writer's clock.
     pub fn cannot_follow(&self, before: Option<&Self>, clock: i64) -> Option<String> {
         use TaskStatus::{Canceled, Complete, Failed, InProgress, New, Retried};
@@ -83,7 +91,20 @@ impl TaskRow {
         let moves = match (was, self.status) {
             (None, New) => self.attempt.is_none(),
             (None, InProgress) => self.retry_for.is_empty(),
-            (Some(New), New | InProgress | Canceled) | (Some(InProgress), Complete | Failed | Retried) => true,
+            (Some(New), New | Canceled) | (Some(InProgress), Complete | Failed | Retried) => true,
+            (Some(New), InProgress) => {
+                // A write that takes long may arrive after that.
+                if self.has_expired(self.started.unwrap_or(clock)) {
+                    return Some("a task started although it had waited longer than it may".to_owned());
+                }
+                true
+            }
+            (Some(New), Failed) => {
+                if !self.has_expired(self.status_changed) {
+                    return Some("a task expired before its time".to_owned());
+                }
+                self.attempt.is_none() && self.error.as_ref().is_some_and(|error| error.name == EXPIRED_ERROR_NAME)
+            }
             (Some(Complete), Complete)
             | (Some(Failed), Failed)
             | (Some(Retried), Retried)
@@ -91,7 +112,7 @@ impl TaskRow {
                 before.is_some_and(|before| *before == Self { lane: before.lane.clone(), ..self.clone() })
             }
             (None, Complete | Failed | Retried | Canceled)
-            | (Some(New), Complete | Failed | Retried)
+            | (Some(New), Complete | Retried)
             | (Some(InProgress), New | InProgress | Canceled)
             | (Some(Complete | Failed | Retried | Canceled), _) => false,
         };
@@ -107,7 +128,7 @@ impl TaskRow {
         let same = before.is_none_or(|before| {
             (&before.function, before.start, before.created, before.priority, &before.data, &before.tags)
                 == (&self.function, self.start, self.created, self.priority, &self.data, &self.tags)
-                && before.retry_for == self.retry_for
+                && (&before.retry_for, before.not_after) == (&self.retry_for, self.not_after)
         });
         (!same).then(|| "the properties of a task have changed".to_owned())
     }

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tasklane_client::{Client, ClientError, NewTaskBody};
 use tasklane_load::{Caller, Live, Pace, Report, Until, drive};
-use tasklane_model::{FunctionName, Json, Tags};
+use tasklane_model::{FunctionName, Json, Tags, Timeouts};
 
 use super::{Outcome, Verdict, functions, input::JsonSource, output, session::Session};
 
@@ -118,6 +118,7 @@ impl Call {
                     tags: Tags::default(),
                     store_result: None,
                     idempotency_key: None,
+                    timeouts: Timeouts::default(),
                 };
                 self.client.create_task(&body).await.map(|_| ())
             }

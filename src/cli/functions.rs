@@ -145,6 +145,7 @@ fn details(layout: Layout, function: &FunctionDetails, show_secrets: bool) -> St
         ("Default priority", or_dash(function.execution_options.default_priority.map(|priority| priority.to_string()))),
         ("Retries", retries(&function.retry_policy)),
         ("Results", if function.store_result == Some(true) { "kept".to_owned() } else { "-".to_owned() }),
+        ("Tasks wait", function.timeouts.queued.map_or_else(|| "-".to_owned(), |queued| format!("at most {queued} s"))),
         ("Environment", if environment.is_empty() { "-".to_owned() } else { environment.join("\n") }),
         ("Code SHA-256", or_dash(function.code_sha256.clone())),
         ("Updated", or_dash(function.update_timestamp.map(|moment| moment.to_string()))),
@@ -221,6 +222,8 @@ mod tests {
         Executed by       allUsers
         Default priority  3
         Retries           A, B
+        Results           -
+        Tasks wait        -
         Environment       API_KEY=••••
                           B2=••••
         Code SHA-256      47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=

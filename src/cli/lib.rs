@@ -22,6 +22,7 @@ pub mod dev;
 mod doctor;
 mod execute;
 mod exit;
+mod failures;
 mod functions;
 pub mod input;
 mod issued;
@@ -80,6 +81,7 @@ enum Command {
     Runtimes(runtimes::Command),
     #[command(subcommand)]
     Tasks(tasks::Command),
+    Failures(Remote<failures::Args>),
     #[command(subcommand)]
     Schedules(schedules::Command),
     #[command(subcommand)]
@@ -130,6 +132,7 @@ impl Command {
             Self::Bench(remote) => remote.run(bench::run).await,
             Self::Runtimes(command) => command.run().await,
             Self::Tasks(command) => command.run().await,
+            Self::Failures(remote) => remote.run(failures::run).await,
             Self::Schedules(command) => command.run().await,
             Self::ApiRequests(command) => command.run().await,
             Self::Credentials(command) => command.run().await,

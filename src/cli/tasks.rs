@@ -3,13 +3,15 @@
 use anyhow::bail;
 use clap::Subcommand;
 use tasklane_client::{NewTaskBody, Query, Record};
-use tasklane_model::{FunctionName, IdempotencyKey, ObjectId, Priority, Tags, Task, TaskStatus};
+use tasklane_model::{
+    FunctionName, IdempotencyKey, ObjectId, Priority, QueuedTimeout, Tags, Task, TaskStatus, Timeouts,
+};
 use tasklane_ports::{Clock, SystemClock};
 
 use super::{
     Outcome, Verdict,
     functions::{self, HowManyArgs},
-    input::{JsonSource, When, idempotency_key},
+    input::{JsonSource, When, duration, idempotency_key},
     logs,
     session::{Remote, Session, indented_json},
     table::{Layout, cell, optional},
@@ -52,6 +54,10 @@ pub(super) struct CreateArgs {
     /// Among due Tasks, higher priority runs first [default: the Function's]
     #[arg(long, value_name = "N", value_parser = priority, allow_negative_numbers = true)]
     priority: Option<Priority>,
+
+    /// Let it fail if it has not started this long after it was due: 90s, 5m, 2h [default: the Function's]
+    #[arg(long, value_name = "TIME", value_parser = queued_timeout)]
+    queued_timeout: Option<QueuedTimeout>,
 
     /// A word to find it by; may be given more than once
     #[arg(long = "tag", value_name = "TAG")]
@@ -135,6 +141,11 @@ pub(super) fn priority(text: &str) -> Result<Priority, String> {
     Priority::new(number).map_err(|e| e.to_string())
 }
 
+fn queued_timeout(text: &str) -> Result<QueuedTimeout, String> {
+    let seconds = duration(text).map_err(|e| e.to_string())?.as_secs();
+    QueuedTimeout::new(i64::try_from(seconds).unwrap_or(i64::MAX)).map_err(|e| e.to_string())
+}
+
 fn status(text: &str) -> Result<TaskStatus, String> {
     text.parse().map_err(|_| {
         let names = TaskStatus::ALL.map(TaskStatus::as_str).join(", ");
@@ -148,6 +159,7 @@ async fn create(session: Session, args: CreateArgs) -> Outcome {
         data: args.data.map(|source| source.read()).transpose()?,
         start_timestamp: args.start.map(|when| when.resolve(SystemClock.now())),
         priority: args.priority,
+        timeouts: Timeouts { queued: args.queued_timeout },
         tags: Tags::try_from(args.tags).map_err(|e| anyhow::anyhow!("the tags {e}"))?,
         store_result: args.store_result.then_some(true),
         idempotency_key: args.idempotency_key,

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use tasklane_model::{
-    AffectedRecords, FunctionName, FunctionSummary, IdempotencyKey, Json, Page, RetryPolicy, RetryPolicyChange, Task,
-    Timestamp, json::even_null,
+    AffectedRecords, FunctionName, FunctionSummary, IdempotencyKey, Json, Page, QueuedTimeout, RetryPolicy,
+    RetryPolicyChange, Task, Timeouts, Timestamp, json::even_null,
 };
 
 use super::{
@@ -42,6 +42,9 @@ pub struct FunctionDetails {
     /// Who may execute it, and its Tasks' default priority.
     #[serde(default)]
     pub execution_options: OptionsBody,
+    /// How long its Tasks may wait.
+    #[serde(default)]
+    pub timeouts: Timeouts,
     /// Whether it may run.
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -117,6 +120,16 @@ pub struct FunctionBody {
     pub execution_options: Option<OptionsBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store_result: Option<Option<bool>>,
+    /// `null` removes the value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<TimeoutsBody>,
+}
+
+/// `timeouts` in [`FunctionBody`].
+#[derive(Clone, Debug, Serialize)]
+pub struct TimeoutsBody {
+    /// `None` removes it.
+    pub queued: Option<QueuedTimeout>,
 }
 
 /// A completed direct execution: the Task, and the Function's result.

@@ -28,7 +28,7 @@ mod transport;
 pub use credential::{Credential, OAuth1Keys};
 pub use credentials::{CreatedCredential, CredentialSummary, NewCredential, RevokedCredential};
 pub use error::{ClientError, ServiceError};
-pub use functions::{Executed, FunctionBody, FunctionDetails, OptionsBody, Variable};
+pub use functions::{Executed, FunctionBody, FunctionDetails, OptionsBody, TimeoutsBody, Variable};
 pub use host::{BaseUrl, InvalidHost};
 pub use listing::{HowMany, Listing};
 pub use logs::LogSource;

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use tasklane_model::{
-    AffectedRecords, Attempt, FunctionName, IdempotencyKey, Json, ObjectId, Page, Priority, Tags, Task, Timestamp,
+    AffectedRecords, Attempt, Failure, FunctionName, IdempotencyKey, Json, ObjectId, Page, Priority, Tags, Task,
+    Timeouts, Timestamp,
 };
 
 use super::{
     Client, ClientError, HowMany, Listing, Query, Record,
+    listing::PAGE,
     transport::{Call, UPLOAD, WAITING},
 };
 
@@ -25,6 +27,9 @@ pub struct NewTaskBody {
     /// Among due Tasks, higher priority runs first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
+    /// How long it may wait.
+    #[serde(skip_serializing_if = "Timeouts::is_empty")]
+    pub timeouts: Timeouts,
     /// Words that the Task can be found by.
     #[serde(skip_serializing_if = "no_tags")]
     pub tags: Tags,
@@ -114,6 +119,13 @@ impl Client {
     /// A Task and its retries, oldest first.
     pub async fn task_attempts(&self, id: ObjectId) -> Result<Vec<Record<Attempt>>, ClientError> {
         Ok(self.call::<Page<_>>(Call::get(format!("{OWN_TASKS}{id}/attempts"))).await?.value.data)
+    }
+
+    /// The failed Tasks that a query matches, by Function and error, and whether there was no time to look at all of them.
+    pub async fn failures(&self, query: Query) -> Result<(Vec<Record<Failure>>, bool), ClientError> {
+        let rql = if query.has_limit() { query } else { query.limit(PAGE, 0) };
+        let page = self.page("/tasklane/v1/failures", rql.as_rql()).await?;
+        Ok((page.data, page.page.is_partial == Some(true)))
     }
 
     /// Why a Task waits, or what became of it.

@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use futures::future::join_all;
 use tasklane_model::{Function, ObjectId, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp};
 use tasklane_ports::Ports;
-use tasklane_store::{Candidate, RegisteredRun, Run, Shifts, Store, StoreError, TaskRecord};
+use tasklane_store::{Candidate, ClaimOutcome, RegisteredRun, Run, Shifts, Store, StoreError, TaskRecord};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info_span, warn};
 
 use super::{
-    Ended, FunctionDirectory, Runner, Slot, Slots, end_in_register,
+    Ended, FunctionDirectory, Runner, Slot, Slots, end_in_register, expire,
     look::{Chosen, Lacking, Look, Search},
     new_run,
     taken::Taken,
@@ -238,11 +238,19 @@ impl Dispatcher {
     async fn claim(&self, chosen: Chosen<'_>, start: Start, slot_freed: &Arc<Notify>) -> Result<Claim, StoreError> {
         let Start { run, registered } = start;
         // After an error, the Task may be claimed nevertheless: it stays in the register.
-        let claimed = self.store.tasks.claim(chosen.head(), &run, run.started).await?;
+        let claimed = self.store.tasks.try_claim(chosen.head(), &run, run.started).await?;
         self.taken.add(chosen.head());
-        let Some(record) = claimed else {
-            registered.end();
-            return Ok(Claim::Lost);
+        let record = match claimed {
+            ClaimOutcome::Claimed(record) => *record,
+            ClaimOutcome::Expired => {
+                registered.end();
+                let expired = expire(&self.store, &self.ports, chosen.head().id).await?;
+                return Ok(if expired { Claim::Ended } else { Claim::Lost });
+            }
+            ClaimOutcome::Lost => {
+                registered.end();
+                return Ok(Claim::Lost);
+            }
         };
         Ok(match chosen {
             Chosen::Runnable { function, slot, .. } => {

@@ -20,6 +20,7 @@
 mod dispatcher;
 mod ended;
 mod events;
+mod expiry;
 mod functions;
 mod look;
 mod occurrences;
@@ -36,6 +37,7 @@ pub use dispatcher::{Claimed, Dispatcher};
 pub use ended::ENDED_RUNS;
 pub use ended::tell_of;
 pub use events::publish_failure;
+use expiry::expire;
 pub use functions::FunctionDirectory;
 pub use occurrences::materialise;
 pub use results::{KeptResult, ResultError, kept_result, read_result};

@@ -1,6 +1,6 @@
 //! Creates Tasks for occurrences of Schedules.
 
-use tasklane_model::{Function, Schedule, Task, TaskOrigin, Timestamp};
+use tasklane_model::{Function, Schedule, Task, TaskOptions, TaskOrigin, Timestamp};
 use tasklane_ports::Ports;
 use tasklane_store::{Store, StoreError};
 use tracing::warn;
@@ -44,6 +44,7 @@ pub(crate) async fn create_occurrence(
         data: schedule.data.clone(),
         start_timestamp: schedule.latest_occurrence(now),
         priority: schedule.priority.unwrap_or(function.execution_options.default_priority),
+        options: TaskOptions { timeouts: function.timeouts, ..TaskOptions::default() },
         origin: TaskOrigin {
             created_by_user_id: schedule.created_by_user_id.clone(),
             created_by_application_id: schedule.created_by_application_id.clone(),

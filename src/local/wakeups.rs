@@ -27,7 +27,7 @@ impl Wakeups for LocalWakeups {
         Box::pin(async { Ok(()) })
     }
 
-    fn schedules_changed<'a>(&'a self) -> PortFuture<'a, Result<(), PortError>> {
+    fn times_changed<'a>(&'a self) -> PortFuture<'a, Result<(), PortError>> {
         self.ticker.notify_one();
         Box::pin(async { Ok(()) })
     }

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{CodeSha256, Configuration, ExecutionOptions, RetryPolicy, TimeLimit, Timestamp, text::checked_text};
+use super::{
+    CodeSha256, Configuration, ExecutionOptions, RetryPolicy, TimeLimit, Timeouts, Timestamp, text::checked_text,
+};
 
 /// A Function, without its code, which only Lambda holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +18,8 @@ pub struct Function {
     pub retry_policy: RetryPolicy,
     /// Who may run it, and how.
     pub execution_options: ExecutionOptions,
+    /// How long its Tasks may wait, unless they set their own.
+    pub timeouts: Timeouts,
     /// Whether it may run; the Tasks of a disabled Function wait.
     pub enabled: bool,
     /// When a caller last changed it.
@@ -37,6 +41,7 @@ impl Function {
             configuration,
             retry_policy: RetryPolicy::default(),
             execution_options: ExecutionOptions::default(),
+            timeouts: Timeouts::default(),
             enabled: true,
             update_timestamp: now,
             deployment,

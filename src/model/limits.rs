@@ -104,6 +104,11 @@ bounded_integer! {
     RetrySeconds(u32) = 1..=86400, InvalidRetrySeconds, "must be a whole number of seconds from 1 to 86400"
 }
 
+bounded_integer! {
+    /// How long a Task may wait after it was due, in seconds: 1–31536000 (a year).
+    QueuedTimeout(u32) = 1..=31_536_000, InvalidQueuedTimeout, "must be a whole number of seconds from 1 to 31536000"
+}
+
 impl Default for MaxRetries {
     fn default() -> Self {
         Self(3)

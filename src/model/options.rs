@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    ConcurrencyLimit, Configuration, Environment, Function, Lane, MemoryLimit, Priority, RetryPolicyChange, TimeLimit,
+    ConcurrencyLimit, Configuration, Environment, Function, Lane, MemoryLimit, Priority, QueuedTimeout,
+    RetryPolicyChange, TimeLimit,
 };
 
 /// The options that a caller sets: an absent one gets its default when a Function is created, and keeps its value when
@@ -25,6 +26,8 @@ pub struct FunctionOptions {
     pub permission_mode: Option<PermissionMode>,
     /// `executionOptions.defaultPriority`.
     pub default_priority: Option<Priority>,
+    /// `timeouts.queued`; `Some(None)` removes it.
+    pub queued_timeout: Option<Option<QueuedTimeout>>,
     /// `executionOptions.concurrencyLimit`; `Some(None)` removes it.
     pub concurrency_limit: Option<Option<ConcurrencyLimit>>,
     /// Whether results are kept; `Some(None)` removes the option.
@@ -48,6 +51,7 @@ impl FunctionOptions {
         if let Some(change) = &self.retry_policy {
             change.apply_to(&mut function.retry_policy);
         }
+        set(&mut function.timeouts.queued, &self.queued_timeout);
         let execution = &mut function.execution_options;
         set(&mut execution.permission_mode, &self.permission_mode);
         set(&mut execution.default_priority, &self.default_priority);

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    ApplicationId, Caller, FunctionName, Json, ObjectId, Priority, Timestamp, UserId, json::even_null, shorten::cut,
+    ApplicationId, Caller, FunctionName, Json, ObjectId, Priority, Timeouts, Timestamp, UserId, json::even_null,
+    shorten::cut,
 };
 
 /// A Task as callers and its Function see it.
@@ -91,6 +92,13 @@ impl Task {
     }
 }
 
+impl Task {
+    /// The time at which it fails if it has not started before; `None` if it may wait for ever.
+    pub fn not_after(&self) -> Option<Timestamp> {
+        Some(self.start_timestamp.saturating_add(self.options.timeouts.queued?.as_duration()))
+    }
+}
+
 /// A Task as it is written. Flattening its origin would make serde buffer every unknown field in a form that rejects some
 /// of the JSON that a Function may return.
 #[derive(Deserialize)]
@@ -105,6 +113,8 @@ struct WrittenTask {
     tags: Tags,
     start_timestamp: Timestamp,
     priority: Priority,
+    #[serde(default)]
+    timeouts: Timeouts,
     #[serde(default)]
     created_by_user_id: Option<UserId>,
     #[serde(default)]
@@ -141,7 +151,7 @@ impl From<WrittenTask> for Task {
             retry_for_task_ids: written.retry_for_task_ids,
             retried_by_task_id: written.retried_by_task_id,
             error: written.error,
-            options: TaskOptions { store_result: written.store_result },
+            options: TaskOptions { store_result: written.store_result, timeouts: written.timeouts },
         }
     }
 }
@@ -177,6 +187,10 @@ pub struct TaskOptions {
     /// Whether its result is kept. If absent, its Function decides.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub store_result: Option<bool>,
+    /// How long it may wait. Its own, or those of its Function when it was created.
+    #[serde(skip_serializing_if = "Timeouts::is_empty", default)]
+    #[schema(required = false)]
+    pub timeouts: Timeouts,
 }
 
 impl TaskOptions {
@@ -218,7 +232,7 @@ impl NewTask {
 }
 
 /// The status of a Task: `new → inProgress → complete | failed | retried`, and `new → canceled`. There is no other
-/// transition.
+/// transition, except that a Task that waited longer than it may goes from `new` to `failed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TaskStatus {
@@ -293,6 +307,15 @@ pub struct TaskError {
 }
 
 impl TaskError {
+    /// The error of a Task that waited longer than it may (contract §13).
+    pub fn expired() -> Self {
+        Self {
+            kind: TaskErrorKind::Invocation,
+            name: EXPIRED_ERROR_NAME.to_owned(),
+            message: "The Task did not start within the time that it may wait ('timeouts.queued').".to_owned(),
+        }
+    }
+
     /// The error as it is stored and shown. It is shortened, because a Function may throw one of several megabytes.
     #[must_use]
     pub fn shortened(&self) -> Self {
@@ -314,6 +337,9 @@ pub fn cut_error(name: &str, message: &str) -> (String, String) {
 
 /// The name of the error of a Task whose outcome cannot be known (contract §4).
 pub const ZOMBIE_ERROR_NAME: &str = "zombieTaskCleaned";
+
+/// The name of the error of a Task that waited longer than it may (contract §13).
+pub const EXPIRED_ERROR_NAME: &str = "taskExpired";
 
 /// Where a Task failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -14,7 +14,7 @@ pub trait Wakeups: Send + Sync {
 
     /// Tells the ticker that a Schedule was created or deleted, so that it looks again. There is nothing to do where a
     /// clock starts the ticker.
-    fn schedules_changed<'a>(&'a self) -> PortFuture<'a, Result<(), PortError>> {
+    fn times_changed<'a>(&'a self) -> PortFuture<'a, Result<(), PortError>> {
         Box::pin(async { Ok(()) })
     }
 }

@@ -18,6 +18,7 @@ mod core;
 mod credentials;
 mod execute;
 mod execute_once;
+mod failures;
 mod functions;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
@@ -144,10 +145,10 @@ impl Service {
         }
     }
 
-    /// Tells the ticker that a Schedule was created or deleted.
-    async fn schedules_changed(&self) {
-        if let Err(error) = self.inner.ports.wakeups.schedules_changed().await {
-            warn!(%error, "the ticker was not told about a schedule; its next tick will find it");
+    /// Tells the ticker that something may be due earlier than it expects.
+    async fn times_changed(&self) {
+        if let Err(error) = self.inner.ports.wakeups.times_changed().await {
+            warn!(%error, "the ticker was not told that something is due; its next tick will find it");
         }
     }
 }

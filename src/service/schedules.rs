@@ -119,7 +119,7 @@ impl Service {
                 Err(error) => warn!(schedule = %schedule.id, %error, "the first task is left to the ticker"),
             }
         }
-        self.schedules_changed().await;
+        self.times_changed().await;
     }
 
     /// Deletes a Schedule; the Tasks that it created stay. 16 when there is none.
@@ -128,7 +128,7 @@ impl Service {
             return Err(Error::unknown("schedule", id));
         }
         info!(schedule = %id, "schedule deleted");
-        self.schedules_changed().await;
+        self.times_changed().await;
         Ok(AffectedRecords::ONE)
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tasklane_model::{
     AffectedRecords, Caller, Error, ErrorKind, Function, Json, Made, NewTask, ObjectId, Once, OnceScope, Page,
-    Priority, Result, Task, TaskOrigin, TaskStatus, Timestamp, task::MAX_DATA_BYTES,
+    Priority, Result, Task, TaskOptions, TaskOrigin, TaskStatus, Timeouts, Timestamp, task::MAX_DATA_BYTES,
 };
 use tasklane_ports::Wakeup;
 use tasklane_rql::Query;
@@ -93,6 +93,7 @@ impl Service {
             created: now,
             start: new.start_timestamp.unwrap_or(now),
             priority: new.priority.unwrap_or(function.execution_options.default_priority),
+            timeouts: new.options.timeouts.or(function.timeouts),
         }
     }
 
@@ -102,6 +103,9 @@ impl Service {
         let created = self.inner.store.tasks.create(&task, function.lane, now).await;
         // Even if the store did not respond: the Task may exist, and no other process knows about it.
         self.wake(Wakeup::for_task(task.id, task.start_timestamp.since(now))).await;
+        if task.not_after().is_some() {
+            self.times_changed().await;
+        }
         created?;
         info!(task = %task.id, function = %task.function_name, start = %task.start_timestamp, "task created");
         Ok(task)
@@ -132,12 +136,16 @@ pub(super) struct TaskIntent {
     created: Timestamp,
     start: Timestamp,
     priority: Priority,
+    #[serde(default, skip_serializing_if = "Timeouts::is_empty")]
+    timeouts: Timeouts,
 }
 
 impl TaskIntent {
     /// The values of the Task of an execution that begins at `now`.
     pub(super) fn of_execution(id: ObjectId, now: Timestamp, function: &Function) -> Self {
-        Self { id, created: now, start: now, priority: function.execution_options.default_priority }
+        // It does not wait.
+        let timeouts = Timeouts::default();
+        Self { id, created: now, start: now, priority: function.execution_options.default_priority, timeouts }
     }
 
     /// The Task of an execution, which is in progress from the first.
@@ -160,7 +168,7 @@ impl TaskIntent {
             start_timestamp: self.start,
             priority: self.priority,
             origin: TaskOrigin::from(caller),
-            options: new.options,
+            options: TaskOptions { timeouts: self.timeouts, ..new.options },
             ..Task::new(self.id, new.function_name, self.created)
         }
     }

@@ -1,8 +1,9 @@
 //! Why a Task waits, or what became of it (contract §16).
 
 use tasklane_model::{
-    ConcurrencyLimit, Error, Full, Function, Lane, ObjectId, Reason, Result, Task, TaskStatus, Why,
-    task::ZOMBIE_ERROR_NAME, why::MOST_AHEAD,
+    ConcurrencyLimit, Error, Full, Function, Lane, ObjectId, Reason, Result, Task, TaskErrorKind, TaskStatus, Why,
+    task::{EXPIRED_ERROR_NAME, ZOMBIE_ERROR_NAME},
+    why::MOST_AHEAD,
 };
 use tasklane_store::{QueueLane, ReadyKey, SlotScope, TaskRecord};
 
@@ -97,6 +98,9 @@ fn lane_of(queue: Lane, function: &Function) -> QueueLane {
 fn why_failed(task: &Task) -> Reason {
     match &task.error {
         Some(error) if error.name == ZOMBIE_ERROR_NAME => Reason::Zombie {},
+        Some(error) if error.kind == TaskErrorKind::Invocation && error.name == EXPIRED_ERROR_NAME => {
+            Reason::Expired {}
+        }
         Some(_) | None => Reason::Failed {},
     }
 }

@@ -90,6 +90,12 @@ impl Condition {
         Self::new("attribute_exists(#pk) AND #v <= :format").with("format", number(FORMAT))
     }
 
+    /// Both this condition and that one.
+    pub(super) fn and(mut self, other: &str) -> Self {
+        self.text = format!("{} AND {other}", self.text);
+        self
+    }
+
     pub(super) fn with(mut self, name: &str, value: AttributeValue) -> Self {
         self.values.insert(format!(":{name}"), value);
         self

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tasklane_model::{
-    Configuration, Deployment, ExecutionOptions, Function, FunctionName, Lane, RetryPolicy, Timestamp,
+    Configuration, Deployment, ExecutionOptions, Function, FunctionName, Lane, RetryPolicy, Timeouts, Timestamp,
 };
 
 use super::{
@@ -75,8 +75,8 @@ impl Functions {
     async fn write(&self, action: &'static str, function: &Function, condition: Condition) -> Result<bool, StoreError> {
         let revision = Revision::of_call(&self.calls.next());
         let mut row = NewRow::new(ALL, &function.name);
-        if function.retry_policy.is_extended() || function.store_result.is_some() {
-            // An older process would retry by the wrong rules, and forget the options with its next update.
+        if function.retry_policy.is_extended() || function.store_result.is_some() || !function.timeouts.is_empty() {
+            // An older process would not know these rules, and would forget them with its next update.
             row = row.in_format(EXTENDED_FORMAT);
         }
         row.set("record", json(&Record::from(function)));
@@ -99,6 +99,7 @@ pub(super) fn read(row: &Row) -> Result<Function, StoreError> {
         configuration,
         retry_policy: rest.retry_policy,
         execution_options: rest.execution_options,
+        timeouts: rest.timeouts,
         enabled: rest.enabled,
         update_timestamp: rest.update_timestamp,
         deployment: rest.deployment,
@@ -123,6 +124,8 @@ struct Record<'a> {
 struct Rest {
     retry_policy: RetryPolicy,
     execution_options: ExecutionOptions,
+    #[serde(default, skip_serializing_if = "Timeouts::is_empty")]
+    timeouts: Timeouts,
     enabled: bool,
     update_timestamp: Timestamp,
     deployment: Deployment,
@@ -138,6 +141,7 @@ impl<'a> From<&'a Function> for Record<'a> {
             configuration,
             retry_policy,
             execution_options,
+            timeouts,
             enabled,
             update_timestamp,
             deployment,
@@ -147,6 +151,7 @@ impl<'a> From<&'a Function> for Record<'a> {
         let rest = Rest {
             retry_policy: retry_policy.clone(),
             execution_options: execution_options.clone(),
+            timeouts: *timeouts,
             enabled: *enabled,
             update_timestamp: *update_timestamp,
             deployment: deployment.clone(),

@@ -64,6 +64,8 @@ pub(super) enum IndexLane<'a> {
     Running,
     /// Failed, with an unacknowledged event; ordered by the time of the failure.
     Unpublished,
+    /// The companions of Tasks that may not wait for ever; ordered by the time at which they expire.
+    Expiring,
 }
 
 impl IndexLane<'_> {
@@ -80,6 +82,7 @@ impl fmt::Display for IndexLane<'_> {
             Self::Ready(QueueLane::Own(function)) => write!(f, "ready:{function}"),
             Self::Running => f.write_str("running"),
             Self::Unpublished => f.write_str("unpublished"),
+            Self::Expiring => f.write_str("expiring"),
         }
     }
 }

@@ -59,7 +59,9 @@ pub use runs::{RegisteredRun, Runs, RunsIn};
 pub use schedules::{DuePosition, DueSchedules, Schedules};
 pub use shifts::Shifts;
 pub use slots::{Division, Leased, SlotLedger, SlotPart, SlotScope};
-pub use tasks::{CancelOutcome, Candidate, DataPlace, NextTask, Promoted, TaskRecord, Tasks};
+pub use tasks::{
+    CancelOutcome, Candidate, ClaimOutcome, DataPlace, Expired, Expiring, NextTask, Promoted, TaskRecord, Tasks,
+};
 
 use calls::CallTokens;
 use days::Days;

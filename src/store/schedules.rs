@@ -196,6 +196,7 @@ impl Schedules {
                 Some(Refusal { row: Some(row) }) if row.optional_text("lastTask")? == Some(&task_id) => Ok(true),
                 Some(Refusal { row: _ }) => {
                     self.tasks.take_companions_back(&place, task.id, data, &task.tags).await;
+                    self.tasks.take_expiring_back(&place, task).await;
                     Ok(false)
                 }
                 None => Err(StoreError::Corrupt {

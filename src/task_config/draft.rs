@@ -10,8 +10,8 @@ use std::{
 
 use serde_json::{Map, Value};
 use tasklane_model::{
-    EntryPoint, Environment, FunctionName, FunctionOptions, MemoryLimit, PermissionMode, Priority, Runtime,
-    RuntimeFamily, TimeLimit,
+    EntryPoint, Environment, FunctionName, FunctionOptions, MemoryLimit, PermissionMode, Priority, QueuedTimeout,
+    Runtime, RuntimeFamily, TimeLimit,
 };
 
 use super::{ConfigError, Problem, TaskConfig, handler, variables};
@@ -30,6 +30,7 @@ const PROPERTIES: &[&str] = &[
     "defaultPriority",
     "retryPolicy",
     "storeResult",
+    "timeouts",
 ];
 
 /// The properties of a configuration, which can still be overridden.
@@ -158,6 +159,8 @@ impl Draft {
         };
         let retry_policy = check.optional(&properties, "retryPolicy", |check, value| check.retry_policy(value));
 
+        let queued_timeout = check.optional(&properties, "timeouts", |check, value| check.queued_timeout(value));
+
         if let (Some(code_dir), Some(entry_point), Some(runtime)) = (&code_dir, &entry_point, &runtime) {
             check.problems.extend(handler::missing(code_dir, entry_point, runtime, environment.as_ref()));
         }
@@ -171,6 +174,7 @@ impl Draft {
                     retry_policy,
                     permission_mode,
                     default_priority,
+                    queued_timeout,
                     concurrency_limit: None,
                     store_result,
                 };
@@ -276,6 +280,19 @@ impl Check {
 
     fn object<'v>(&mut self, property: &str, value: &'v Value) -> Option<&'v Map<String, Value>> {
         value.as_object().or_else(|| self.refuse(property, "must be an object"))
+    }
+
+    /// `Some(None)` if it is to be removed.
+    fn queued_timeout(&mut self, value: &Value) -> Option<Option<QueuedTimeout>> {
+        if value.is_null() {
+            return Some(None);
+        }
+        let properties = self.object("timeouts", value)?;
+        self.names("timeouts.", properties, &["queued"]);
+        match properties.get("queued")? {
+            Value::Null => Some(None),
+            value => self.number("timeouts.queued", value, QueuedTimeout::new).map(Some),
+        }
     }
 
     fn folder(&mut self, path: PathBuf) -> Option<PathBuf> {

@@ -101,6 +101,18 @@ fn a_retry_strategy_is_read_and_null_removes_it() {
 }
 
 #[test]
+fn the_time_that_tasks_may_wait_is_read_and_null_removes_it() {
+    let read = |value: Value| load(&with("timeouts", value).to_string()).map(|config| config.options.queued_timeout);
+    assert_eq!(read(json!({ "queued": 60 })).unwrap().unwrap().unwrap().get(), 60);
+    assert_eq!(read(json!({})).unwrap(), None);
+    assert_eq!(read(json!({ "queued": null })).unwrap(), Some(None));
+    assert_eq!(read(json!(null)).unwrap(), Some(None));
+    for wrong in [json!(5), json!({ "queued": 0 }), json!({ "queue": 5 })] {
+        assert!(read(wrong.clone()).unwrap_err().to_string().contains("timeouts"), "{wrong}");
+    }
+}
+
+#[test]
 fn absent_properties_are_none() {
     let config = load(&minimal().to_string()).unwrap();
     assert_eq!(

@@ -134,6 +134,9 @@ fn functions_tasks_and_schedules_can_be_managed() {
     let attempts = shell.json(&["tasks", "attempts", throwing["id"].as_str().unwrap()]);
     assert_eq!((attempts.as_array().unwrap().len(), &attempts[0]["error"]["name"]), (1, &json!("MINE")));
 
+    let failures = shell.json(&["failures", "--since", "-1h", "--function", "echo"]);
+    assert_eq!((&failures[0]["errorName"], failures.as_array().unwrap().len()), (&json!("MINE"), 1), "{failures}");
+
     let later = shell.json(&["tasks", "create", "echo", "--start", "+1h"]);
     let why = shell.run(&["tasks", "why", later["id"].as_str().unwrap()]).expect(0);
     assert!(

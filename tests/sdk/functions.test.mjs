@@ -194,6 +194,14 @@ describe('update', () => {
     assert.deepEqual({ ...after, updateTimestamp: 0 }, { ...before, timeLimit: 7, updateTimestamp: 0 });
   });
 
+  test('keeps the retry strategy that a client of upstream does not send', async t => {
+    const strategy = { maxRetries: 5, backoff: 'fixed', baseSeconds: 3, maxSeconds: 60, jitter: false };
+    const name = await deploy(t, ECHO, { retryPolicy: { enabled: true, errorsNotToRetry: ['A'], strategy } });
+    await functions.update(name, { retryPolicy: { enabled: true, errorsToRetry: ['B'] } });
+    const { retryPolicy } = await functions.getByName(name);
+    assert.deepEqual(retryPolicy, { enabled: true, errorsToRetry: ['B'], errorsNotToRetry: ['A'], strategy });
+  });
+
   test('runs the new code as soon as it has responded', async t => {
     const name = await deploy(t, `exports.handler = async () => 'old';`);
     assert.equal((await functions.execute(name)).result, 'old');

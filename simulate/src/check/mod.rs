@@ -1,5 +1,6 @@
 //! The promises of the design, checked against the writes of the database and the runs of Lambda.
 
+mod expiry;
 mod liveness;
 pub mod marks;
 mod once;
@@ -86,7 +87,8 @@ fn open_tasks(world: &World) -> Vec<TaskRow> {
         let disabled = journal.functions.get(&row.function).and_then(|states| states.last());
         let waits = disabled.is_some_and(|(_, state)| state.as_ref().is_some_and(|state| !state.enabled));
         let ended = match row.status {
-            TaskStatus::New => waits,
+            // Even the Task of a disabled Function fails when it has waited as long as it may.
+            TaskStatus::New => waits && row.not_after.is_none(),
             TaskStatus::InProgress => false,
             TaskStatus::Complete | TaskStatus::Failed | TaskStatus::Retried | TaskStatus::Canceled => {
                 row.lane.is_none()
@@ -103,6 +105,7 @@ pub async fn at_the_end(world: &Arc<World>, store: &Store) {
     records::acknowledged(world);
     once::per_key(world);
     records::chains(world);
+    expiry::in_time(world);
     records::events(world);
     results::of_their_runs(world, store).await;
     runs::each_once_and_for_a_reason(world);

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use tasklane_model::{TaskErrorKind, TaskStatus, task::ZOMBIE_ERROR_NAME};
+use tasklane_model::{
+    TaskErrorKind, TaskStatus,
+    task::{EXPIRED_ERROR_NAME, ZOMBIE_ERROR_NAME},
+};
 use tasklane_store::Store;
 
 use crate::{plan::FunctionPlan, row::TaskRow, world::World};
@@ -97,8 +100,9 @@ fn link(world: &World, row: &TaskRow, next: &TaskRow) {
     if next.retry_for != chain {
         world.violated([row.id, next.id], "a retry does not name all earlier runs");
     }
-    let same = (&row.function, row.priority, &row.data, &row.tags, &row.user)
-        == (&next.function, next.priority, &next.data, &next.tags, &next.user);
+    let may_wait = |row: &TaskRow| row.not_after.map(|not_after| not_after - row.start);
+    let same = (&row.function, row.priority, &row.data, &row.tags, &row.user, may_wait(row))
+        == (&next.function, next.priority, &next.data, &next.tags, &next.user, may_wait(next));
     if !same {
         world.violated([row.id, next.id], "a retry differs from the task that it retries");
     }
@@ -121,7 +125,9 @@ fn retried_when_it_should_be(world: &World, row: &TaskRow) {
         Some(true) => error.name == "Flaky",
     };
     let covered = covered && !(first.never_flaky && error.name == "Flaky");
-    let wanted = covered && !direct && error.name != ZOMBIE_ERROR_NAME && first.delay(row.retry_for.len()).is_some();
+    let expired = error.name == EXPIRED_ERROR_NAME;
+    let wanted =
+        covered && !direct && !expired && error.name != ZOMBIE_ERROR_NAME && first.delay(row.retry_for.len()).is_some();
     if wanted != (row.status == TaskStatus::Retried) {
         world.violated([row.id], format!("a failure of {} with {} became {}", row.function, error.name, row.status));
     }

@@ -14,6 +14,8 @@ mod disabled_function_runs;
 mod drains_only_at_its_end;
 mod event_marked_before_it_is_sent;
 mod excluded_error_retried;
+mod expired_task_claimed;
+mod expiry_without_companion;
 mod failure_marked_as_canceled;
 mod failure_not_marked_for_publishing;
 mod free_parts_overlooked;
@@ -93,6 +95,8 @@ impl Bug {
         retry_strategy_ignored::BUG,
         excluded_error_retried::BUG,
         failure_marked_as_canceled::BUG,
+        expired_task_claimed::BUG,
+        expiry_without_companion::BUG,
     ];
 }
 

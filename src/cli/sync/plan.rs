@@ -6,8 +6,8 @@ use anyhow::bail;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde::Serialize;
 use serde_json::{Value, json};
-use tasklane_client::{Client, FunctionBody, FunctionDetails, OptionsBody, Variable};
-use tasklane_model::{Environment, ErrorNames, FunctionName, PermissionMode, RetryPolicyChange};
+use tasklane_client::{Client, FunctionBody, FunctionDetails, OptionsBody, TimeoutsBody, Variable};
+use tasklane_model::{Environment, ErrorNames, FunctionName, PermissionMode, QueuedTimeout, RetryPolicyChange};
 use tasklane_task_config::{Package, TaskConfig};
 
 /// The differences of one Function.
@@ -79,6 +79,7 @@ impl Plan {
             retry_policy: config.options.retry_policy.as_ref().and_then(|wanted| compare.retry_policy(wanted)),
             execution_options: compare.execution_options(config),
             store_result: config.options.store_result.filter(|wanted| compare.store_result(*wanted)),
+            timeouts: config.options.queued_timeout.and_then(|wanted| compare.timeouts(wanted)),
         };
         let action = match current {
             None => Action::Create,
@@ -197,6 +198,12 @@ impl Compare<'_> {
             let [from, to] = [from, to].map(|value| value.map(|value| json!(value)));
             self.changes.push(Change { field: field.to_owned(), change, from, to });
         }
+    }
+
+    fn timeouts(&mut self, queued: Option<QueuedTimeout>) -> Option<TimeoutsBody> {
+        let before = self.changes.len();
+        self.removable("timeouts.queued", self.current.and_then(|function| function.timeouts.queued), queued);
+        (self.changes.len() > before).then_some(TimeoutsBody { queued })
     }
 
     /// Sent with both fields, so that a service that replaces the whole object keeps the other one.

@@ -5,6 +5,7 @@
 //! by conditional writes that allow for other tickers and dispatchers anyway. So none of them waits for another that has
 //! much to do, and the process waits for the database only once.
 
+mod expiry;
 mod part;
 mod runs;
 mod schedules;
@@ -58,6 +59,8 @@ pub struct Ticked {
     pub scheduled: usize,
     /// Tasks that were ended because their runner died.
     pub zombies: usize,
+    /// Tasks that may have waited longer than they may, and were examined.
+    pub expired: usize,
     /// Events that were published again.
     pub republished: usize,
     /// Whether a part used up its time before its work. The next tick does the rest.
@@ -91,23 +94,26 @@ impl Ticker {
 
     async fn tick_within(&self, budget: Duration) -> Result<Ticked, TickError> {
         let ends = self.ports.clock.now().saturating_add(budget);
-        let (scheduled, promoted, zombies, republished) = futures::join!(
+        let (scheduled, promoted, zombies, expired, republished) = futures::join!(
             self.materialise_schedules(ends),
             self.promote_due(ends),
             self.clean_expired_runs(ends),
+            self.expire_queued(ends),
             self.republish(ends),
         );
         let ticked = Ticked {
             promoted: promoted.done,
             scheduled: scheduled.done,
             zombies: zombies.done,
+            expired: expired.done,
             republished: republished.done,
-            is_cut: [&scheduled, &promoted, &zombies, &republished].iter().any(|part| part.is_cut),
+            is_cut: [&scheduled, &promoted, &zombies, &expired, &republished].iter().any(|part| part.is_cut),
         };
         if ticked != Ticked::default() {
             info!(?ticked, "tick completed");
         }
-        let mut errors = [scheduled, promoted, zombies, republished].into_iter().filter_map(|part| part.end().error);
+        let mut errors =
+            [scheduled, promoted, zombies, expired, republished].into_iter().filter_map(|part| part.end().error);
         let Some(first) = errors.next() else { return Ok(ticked) };
         for error in errors {
             warn!(%error, "another part of the tick failed, too");
@@ -152,7 +158,8 @@ impl Ticker {
         }
         let waiting = self.store.tasks.earliest_waiting().await?;
         let schedule = self.store.schedules.earliest().await?;
-        let next = waiting.into_iter().chain(schedule).min();
+        let expiring = self.store.tasks.earliest_expiring().await?;
+        let next = waiting.into_iter().chain(schedule).chain(expiring).min();
         if !ticked.did_anything() && next.is_some_and(|next| next <= began) {
             // Something is due and this tick could not do it. Another ticker may have done it meanwhile; trying again
             // immediately would only be a busy loop.
@@ -204,7 +211,7 @@ impl Ticker {
 
 impl Ticked {
     fn did_anything(&self) -> bool {
-        self.promoted + self.scheduled + self.zombies + self.republished > 0
+        self.promoted + self.scheduled + self.zombies + self.expired + self.republished > 0
     }
 
     /// Whether another tick would do more at once. A tick that only failed would fail again.

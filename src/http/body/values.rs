@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use tasklane_model::{
     ApplicationId, Backoff, ConcurrencyLimit, EntryPoint, Error, ErrorKind, ErrorNames, FunctionName, IdempotencyKey,
-    Interval, Json, MaxRetries, MemoryLimit, PermissionMode, Permissions, Priority, Result, RetrySeconds, Runtime,
-    Tags, TimeLimit, Timestamp, UserId,
+    Interval, Json, MaxRetries, MemoryLimit, PermissionMode, Permissions, Priority, QueuedTimeout, Result,
+    RetrySeconds, Runtime, Tags, TimeLimit, Timestamp, UserId,
     json::{
         number::Number,
         scan::{elements, unescape},
@@ -156,7 +156,7 @@ macro_rules! by_own_rule {
     };
 }
 
-by_own_rule!(number_or_invalid: TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, MaxRetries, RetrySeconds, Interval);
+by_own_rule!(number_or_invalid: TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, MaxRetries, RetrySeconds, QueuedTimeout, Interval);
 by_own_rule!(string_or_empty: FunctionName, EntryPoint, UserId, ApplicationId, IdempotencyKey);
 
 /// A whole number in any notation (`30`, `30.0`, `3e1`). Anything else becomes a number that no rule accepts, so that

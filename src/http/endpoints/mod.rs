@@ -4,6 +4,7 @@ mod api_functions;
 mod api_requests;
 mod callers;
 mod credentials;
+mod failures;
 mod functions;
 mod schedules;
 mod task_batches;
@@ -22,7 +23,7 @@ pub struct Group {
 }
 
 /// The groups of all resources. The group with the longest matching prefix gets a request.
-pub static GROUPS: [Group; 9] = [
+pub static GROUPS: [Group; 10] = [
     Group { below: "/tasks/v1", endpoints: tasks::endpoints },
     Group { below: "/tasks/v1/functions", endpoints: functions::endpoints },
     Group { below: "/tasks/v1/api", endpoints: api_functions::endpoints },
@@ -33,6 +34,7 @@ pub static GROUPS: [Group; 9] = [
         endpoints: || [tasks_explained::endpoints(), task_results::endpoints()].concat(),
     },
     Group { below: "/tasklane/v1/tasks/batch", endpoints: task_batches::endpoints },
+    Group { below: "/tasklane/v1/failures", endpoints: failures::endpoints },
     Group { below: "/tasklane/v1/credentials", endpoints: credentials::endpoints },
     Group { below: "/users/v1", endpoints: callers::endpoints },
 ];

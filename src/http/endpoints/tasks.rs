@@ -3,7 +3,7 @@
 use http::Method;
 use tasklane_model::{
     AffectedRecords, ErrorKind, FunctionName, IdempotencyKey, Json as AnyJson, NewTask, Page, Priority, Result, Tags,
-    Task, TaskOptions, Timestamp, once::IDEMPOTENCY_KEY,
+    Task, TaskOptions, Timeouts, Timestamp, once::IDEMPOTENCY_KEY,
 };
 use tasklane_rql::Schema;
 use tasklane_service::{LogsAnswer, Service};
@@ -95,6 +95,9 @@ pub struct TaskCreation {
     tags: Option<Tags>,
     /// Whether its result is kept, as long as the Task. Default: what its Function says.
     store_result: Option<bool>,
+    /// How long it may wait after it was due, in seconds: `{queued}`. Then it fails with `taskExpired`, and never runs. Default: the
+    /// Function's.
+    timeouts: Option<Timeouts>,
     /// The same as the header `Idempotency-Key`.
     idempotency_key: Option<IdempotencyKey>,
 }
@@ -108,6 +111,7 @@ impl FromFields for TaskCreation {
             priority: fields.optional("priority")?,
             tags: fields.optional("tags")?,
             store_result: fields.optional("storeResult")?,
+            timeouts: timeouts(fields)?,
             idempotency_key: fields.optional(IDEMPOTENCY_KEY)?,
         })
     }
@@ -115,6 +119,11 @@ impl FromFields for TaskCreation {
     fn limit(limits: &BodyLimits) -> usize {
         limits.task
     }
+}
+
+fn timeouts(fields: &Fields<'_>) -> Result<Option<Timeouts>> {
+    let Some(timeouts) = fields.object("timeouts")? else { return Ok(None) };
+    Ok(Some(Timeouts { queued: timeouts.optional("queued")? }))
 }
 
 impl HasKey for TaskCreation {
@@ -131,7 +140,7 @@ impl From<TaskCreation> for NewTask {
             start_timestamp: body.start_timestamp,
             priority: body.priority,
             tags: body.tags.unwrap_or_default(),
-            options: TaskOptions { store_result: body.store_result },
+            options: TaskOptions { store_result: body.store_result, timeouts: body.timeouts.unwrap_or_default() },
         }
     }
 }

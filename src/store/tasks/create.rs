@@ -85,10 +85,11 @@ impl Tasks {
         }
     }
 
-    /// Writes what a new Task has beside its row: its large data, whose place is returned, and the marks of its tags. To
-    /// be called before the Task is added.
+    /// Writes what a new Task has beside its row: its large data, whose place is returned, the marks of its tags, and when it
+    /// expires. To be called before the Task is added.
     pub(crate) async fn put_companions(&self, place: &(String, u8), task: &Task) -> Result<DataPlace, StoreError> {
         self.marks.put_tags(place.1, task.id, &task.tags).await?;
+        self.put_expiring(place, task).await?;
         self.data.put(&place.0, task).await
     }
 

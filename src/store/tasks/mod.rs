@@ -7,6 +7,7 @@ mod ahead;
 mod chain;
 mod create;
 pub(super) mod data;
+mod expiring;
 mod in_progress;
 mod list;
 pub(super) mod marks;
@@ -16,6 +17,7 @@ pub(super) mod row;
 mod watch;
 
 pub use data::DataPlace;
+pub use expiring::{Expired, Expiring};
 pub use outcome::NextTask;
 pub use watch::Promoted;
 
@@ -69,6 +71,17 @@ pub struct Candidate {
     pub lane: QueueLane,
     /// Its position there: candidates of all lanes are claimed in this order.
     pub key: ReadyKey,
+}
+
+/// The result of a claim.
+#[derive(Debug)]
+pub enum ClaimOutcome {
+    /// The Task is in progress.
+    Claimed(Box<TaskRecord>),
+    /// It has waited longer than it may.
+    Expired,
+    /// Another runner has it, or it has left the lane.
+    Lost,
 }
 
 /// The result of a request to cancel.

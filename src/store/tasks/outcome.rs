@@ -93,6 +93,7 @@ impl Tasks {
         self.own_lanes.register(queue, &next.function_name).await?;
         let place = self.days.partition_for(next.id).await?;
         self.marks.put_tags(place.1, next.id, &next.tags).await?;
+        self.put_expiring(&place, next).await?;
         let change = ended(TaskStatus::Retried, attempt, request_id, now)
             .set("error", json(&error.shortened()))
             .set("retriedBy", text(next.id.to_string()))

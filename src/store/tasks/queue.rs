@@ -4,7 +4,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tasklane_model::{Lane, TaskStatus, Timestamp};
 
 use crate::{
-    Candidate, QueueLane, ReadyKey, Run, RunsIn, StoreError, TaskRecord, Tasks,
+    Candidate, ClaimOutcome, QueueLane, ReadyKey, Run, RunsIn, StoreError, TaskRecord, Tasks,
     change::{Change, Condition},
     error::failed,
     lanes::IndexLane,
@@ -12,7 +12,10 @@ use crate::{
     table::{Partition, Written, small},
 };
 
-use super::row;
+use super::{
+    expiring::{has_expired, may_start},
+    row,
+};
 
 /// How many partitions of the index are read at once, of each lane and of all lanes: each read may need its own
 /// connection, and file descriptors are limited. There may be as many lanes as Functions, each with as many parts as
@@ -43,19 +46,34 @@ impl Tasks {
         rows.iter().map(|row| candidate(lane, row)).collect()
     }
 
-    /// `new → inProgress`, by `run`, which is registered before. `None` if another runner has it, or it has left this lane.
+    /// Like [`Tasks::try_claim`]; `None` if the Task cannot be claimed.
     pub async fn claim(
         &self,
         candidate: &Candidate,
         run: &Run,
         now: Timestamp,
     ) -> Result<Option<TaskRecord>, StoreError> {
-        let Some((partition, shard)) = self.days.partition_of(candidate.id).await? else { return Ok(None) };
+        Ok(match self.try_claim(candidate, run, now).await? {
+            ClaimOutcome::Claimed(record) => Some(*record),
+            ClaimOutcome::Expired | ClaimOutcome::Lost => None,
+        })
+    }
+
+    /// `new → inProgress`, by `run`, which is registered before.
+    pub async fn try_claim(
+        &self,
+        candidate: &Candidate,
+        run: &Run,
+        now: Timestamp,
+    ) -> Result<ClaimOutcome, StoreError> {
+        let Some((partition, shard)) = self.days.partition_of(candidate.id).await? else {
+            return Ok(ClaimOutcome::Lost);
+        };
         let mut change = Change::new()
             .set("status", text(TaskStatus::InProgress.as_str()))
             .set("statusChanged", time(now))
             .set("updated", time(now))
-            .when(in_lane(&IndexLane::Ready(&candidate.lane), shard));
+            .when(may_start(in_lane(&IndexLane::Ready(&candidate.lane), shard), now));
         for (name, value) in self.in_progress(shard, candidate.id, run) {
             change = change.set(name, value);
         }
@@ -64,12 +82,17 @@ impl Tasks {
             RunsIn::Register => change.remove("lane").remove("laneKey"),
         };
         match self.table.update("claim the task", &partition, &candidate.id.to_string(), change).await? {
-            Written::Done(Some(row)) => Ok(Some(row::read(&self.data.attach_to_claimed(row).await?)?)),
+            Written::Done(Some(row)) => self.claimed(row).await,
             Written::Refused(Some(row)) if row::attempt(&row)?.as_ref() == Some(&run.attempt) => {
-                Ok(Some(row::read(&self.data.attach_to_claimed(row).await?)?))
+                self.claimed(row).await
             }
-            Written::Done(None) | Written::Refused(_) => Ok(None),
+            Written::Refused(Some(row)) if has_expired(&row, now)? => Ok(ClaimOutcome::Expired),
+            Written::Done(None) | Written::Refused(_) => Ok(ClaimOutcome::Lost),
         }
+    }
+
+    async fn claimed(&self, row: Row) -> Result<ClaimOutcome, StoreError> {
+        Ok(ClaimOutcome::Claimed(Box::new(row::read(&self.data.attach_to_claimed(row).await?)?)))
     }
 
     /// Moves a due Task from the shared lane to its Function's own. `false` if it is no longer in the shared lane.

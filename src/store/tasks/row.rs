@@ -2,7 +2,10 @@
 
 use tasklane_model::{FunctionName, Json, Lane, ObjectId, Tags, Task, TaskError, TaskOrigin};
 
-use super::data::{self, DataPlace};
+use super::{
+    data::{self, DataPlace},
+    expiring,
+};
 use crate::{
     AttemptToken, QueueLane, ReadyKey, Run, RunnerId, StoreError, TaskRecord,
     lanes::{IndexLane, timed},
@@ -31,6 +34,10 @@ pub(crate) fn of_task(partition: &str, task: &Task, queue: Lane, place: DataPlac
     }
     row.set("start", time(task.start_timestamp));
     row.set("priority", number(task.priority));
+    if let Some(not_after) = task.not_after() {
+        row = row.in_format(expiring::FORMAT);
+        row.set("notAfter", time(not_after));
+    }
     row.set_some("user", task.origin.created_by_user_id.as_ref().map(|id| text(id.as_str())));
     row.set_some("application", task.origin.created_by_application_id.as_ref().map(|id| text(id.as_str())));
     row.set("created", time(task.creation_timestamp));

@@ -8,7 +8,8 @@ use tasklane::{
     model::{
         ApiRequest, ApiRequestError, ApiRequestErrorKind, ApplicationId, CodeSha256, ConcurrencyLimit, Configuration,
         Deployment, EntryPoint, Environment, ExecutionOptions, Function, Identity, Interval, Json, Lane, MemoryLimit,
-        Method, Permission, PermissionMode, Permissions, Priority, RetryPolicy, Runtime, Schedule, TimeLimit, UserId,
+        Method, Permission, PermissionMode, Permissions, Priority, RetryPolicy, Runtime, Schedule, TimeLimit, Timeouts,
+        UserId,
     },
     rql::{Query, Schema},
     store::DueSchedules,
@@ -33,6 +34,7 @@ pub fn a_function(world: &World, name: &str) -> Function {
             default_priority: Priority::MAX,
             concurrency_limit: Some(ConcurrencyLimit::new(3).unwrap()),
         },
+        timeouts: Timeouts::default(),
         enabled: true,
         update_timestamp: world.now(),
         deployment: Deployment { version: "7".into(), code_sha256: CodeSha256::of(b"abc") },

@@ -311,7 +311,7 @@ async fn write_large(world: &World) {
     let (slots, until) = (&world.store.slots, now.saturating_add(Duration::from_secs(300)));
     let part = slots.part(&SlotScope::Direct, 100, 0);
     assert_eq!(slots.lease(&part, &RunnerId::new("runner"), 0..=2, 100, until, now).await.unwrap().slots, 2);
-    let options = TaskOptions { store_result: Some(true) };
+    let options = TaskOptions { store_result: Some(true), ..TaskOptions::default() };
     world.create(&Task { options, ..world.task() }).await;
     let result = ResultPlace::Row(Json::parse(r#"{"a": 1.0}"#.to_owned()).unwrap());
     world.store.results.put(complete, &run(1).attempt, &result, Keep::AsTasks).await.unwrap();
@@ -330,7 +330,11 @@ async fn write_options(world: &World) {
         "strategy": { "maxRetries": 5, "backoff": "fixed", "baseSeconds": 3, "maxSeconds": 60, "jitter": false },
     });
     let function = Function { retry_policy: serde_json::from_value(policy).unwrap(), ..a_function(world, "options") };
+    let function = Function { timeouts: serde_json::from_value(json!({ "queued": 60 })).unwrap(), ..function };
     assert!(world.store.functions.create(&function).await.unwrap());
+    let waiting =
+        Task { options: TaskOptions { timeouts: function.timeouts, ..TaskOptions::default() }, ..world.task() };
+    world.create(&waiting).await;
 }
 
 // --- The meaning of rows ---------------------------------------------------------------------------------------------
@@ -416,7 +420,7 @@ fn shown(TaskRecord { task, queue, run, request_id, .. }: TaskRecord) -> Value {
 }
 
 fn function_shown(it: &Function) -> Value {
-    json!({
+    let mut shown = json!({
         "name": it.name,
         "configuration": it.configuration,
         "retryPolicy": it.retry_policy,
@@ -425,7 +429,11 @@ fn function_shown(it: &Function) -> Value {
         "updateTimestamp": it.update_timestamp,
         "deployment": it.deployment,
         "lane": it.lane,
-    })
+    });
+    if !it.timeouts.is_empty() {
+        shown["timeouts"] = json!(it.timeouts);
+    }
+    shown
 }
 
 fn credential_shown(it: &StoredCredential) -> Value {

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tasklane::{
-    model::{Json, Lane, ObjectId, Tags, TaskStatus},
+    model::{Json, Lane, ObjectId, QueuedTimeout, Tags, TaskStatus},
     ports::Keep,
-    store::{Found, RegisteredRun, ResultPlace, Run, RunnerId, RunsIn, SlotScope},
+    store::{Expired, Found, RegisteredRun, ResultPlace, Run, RunnerId, RunsIn, SlotScope},
 };
 
 use super::{
@@ -73,6 +73,26 @@ async fn the_documented_write_units_match_those_of_dynamodb() {
         world.store.tasks.retry(id, &run.attempt, &boom(), Some("request"), again(&next), world.now()).await.unwrap()
     );
     count("retry, the next task with it", &world);
+
+    let mut expires = world.task();
+    expires.options.timeouts.queued = QueuedTimeout::new(60).ok();
+    world.wire.forget();
+    world.create(&expires).await;
+    count("create, with a time to wait", &world);
+    world.clock.advance(Duration::from_secs(60));
+    let companion = world.store.tasks.expiring(world.now(), 10).await.unwrap().remove(0);
+    assert!(matches!(world.store.tasks.settle_expiring(&companion, world.now()).await.unwrap(), Expired::Failed(_)));
+    count("expire", &world);
+    world.store.tasks.mark_published(expires.id).await.unwrap();
+    let mut in_time = world.task();
+    in_time.options.timeouts.queued = QueuedTimeout::new(60).ok();
+    world.create(&in_time).await;
+    world.store.tasks.cancel(in_time.id, world.now()).await.unwrap();
+    world.clock.advance(Duration::from_secs(60));
+    let companion = world.store.tasks.expiring(world.now(), 10).await.unwrap().remove(0);
+    world.wire.forget();
+    assert!(matches!(world.store.tasks.settle_expiring(&companion, world.now()).await.unwrap(), Expired::Not));
+    count("forget the time to wait of a task that ended in time", &world);
 
     let mut direct = world.task();
     direct.status = TaskStatus::InProgress;

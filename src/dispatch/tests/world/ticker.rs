@@ -115,7 +115,7 @@ async fn thousands_of_schedules_delay_neither_the_first_wake_up_nor_the_other_pa
         timed(&world, other.done(&world)),
     );
     let (ticked, took) = ticked;
-    let all = Ticked { promoted: 1, scheduled: COUNT, zombies: 1, republished: 1, is_cut: false };
+    let all = Ticked { promoted: 1, scheduled: COUNT, zombies: 1, expired: 0, republished: 1, is_cut: false };
     assert_eq!(ticked.unwrap(), all);
     assert!(woken < Duration::from_secs(1), "the first wake-up came after {woken:?}");
     assert!(others < Duration::from_secs(1), "the other parts took {others:?}");

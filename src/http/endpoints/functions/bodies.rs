@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tasklane_model::{
     ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, ErrorNames, FunctionName, IdempotencyKey, Json,
-    MemoryLimit, PermissionMode, Priority, Result, RetryPolicyChange, RetryStrategy, RetryStrategyFields, Runtime,
-    TimeLimit, once::IDEMPOTENCY_KEY,
+    MemoryLimit, PermissionMode, Priority, QueuedTimeout, Result, RetryPolicyChange, RetryStrategy,
+    RetryStrategyFields, Runtime, TimeLimit, Timeouts, once::IDEMPOTENCY_KEY,
 };
 use tasklane_service::{FunctionChange, FunctionOptions, NewFunction};
 use utoipa::ToSchema;
@@ -73,6 +73,17 @@ pub struct Options {
     /// Whether the results of its Tasks are kept, as long as the Tasks. A Task's own `storeResult` wins. `null` removes the option.
     #[schema(value_type = Option<bool>)]
     store_result: Option<Option<bool>>,
+    /// How long its Tasks may wait. Absent fields keep their values; `null` removes one, or all of them.
+    #[schema(value_type = Option<Timeouts>)]
+    timeouts: Option<TimeoutsUpdate>,
+}
+
+/// How long the Tasks of a Function may wait.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct TimeoutsUpdate {
+    #[schema(value_type = Option<QueuedTimeout>)]
+    queued: Option<Option<QueuedTimeout>>,
 }
 
 /// What happens when a run fails.
@@ -188,6 +199,7 @@ impl Options {
             retry_policy: retry_policy(fields)?,
             execution_options: execution_options(fields)?,
             store_result: fields.clearable("storeResult")?,
+            timeouts: timeouts(fields)?,
         })
     }
 }
@@ -241,6 +253,14 @@ fn retry_strategy(fields: &Fields<'_>) -> Result<RetryStrategy> {
     })
 }
 
+fn timeouts(fields: &Fields<'_>) -> Result<Option<TimeoutsUpdate>> {
+    Ok(match fields.object("timeouts")? {
+        Some(timeouts) => Some(TimeoutsUpdate { queued: timeouts.clearable("queued")? }),
+        None if fields.has("timeouts") => Some(TimeoutsUpdate { queued: Some(None) }),
+        None => None,
+    })
+}
+
 fn execution_options(fields: &Fields<'_>) -> Result<Option<ExecutionOptionsUpdate>> {
     let Some(options) = fields.object("executionOptions")? else { return Ok(None) };
     Ok(Some(ExecutionOptionsUpdate {
@@ -285,6 +305,7 @@ impl From<Options> for FunctionOptions {
             memory_limit: options.memory_limit,
             environment: options.environment_variables,
             retry_policy: options.retry_policy,
+            queued_timeout: options.timeouts.and_then(|timeouts| timeouts.queued),
             permission_mode,
             default_priority,
             concurrency_limit,

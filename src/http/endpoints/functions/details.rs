@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tasklane_model::{
     CodeSha256, Configuration, EntryPoint, ExecutionOptions, Function, FunctionName, MemoryLimit, RetryPolicy, Runtime,
-    TimeLimit, Timestamp,
+    TimeLimit, Timeouts, Timestamp,
 };
 use tasklane_ports::LogLine;
 use utoipa::ToSchema;
@@ -32,6 +32,10 @@ pub struct FunctionDetails {
     retry_policy: RetryPolicy,
     /// Who may run it, and how.
     execution_options: ExecutionOptions,
+    /// How long its Tasks may wait, unless they set their own.
+    #[serde(skip_serializing_if = "Timeouts::is_empty")]
+    #[schema(required = false)]
+    timeouts: Timeouts,
     /// Whether it can run. The Tasks of a disabled Function keep waiting.
     enabled: bool,
     /// When a caller last changed it.
@@ -69,6 +73,7 @@ impl From<Function> for FunctionDetails {
             environment_variables,
             retry_policy: function.retry_policy,
             execution_options: function.execution_options,
+            timeouts: function.timeouts,
             enabled: function.enabled,
             update_timestamp: function.update_timestamp,
             code_sha256: function.deployment.code_sha256,

@@ -39,6 +39,7 @@ const PERMISSIONS: &[(&str, &str, &str)] = &[
     ("post", "/tasklane/v1/tasks/batch", "CREATE_TASKS"),
     ("get", "/tasklane/v1/tasks/{taskId}", "VIEW_TASKS"),
     ("get", "/tasklane/v1/tasks/{taskId}/result", "VIEW_TASKS"),
+    ("get", "/tasklane/v1/failures", "VIEW_TASKS"),
     ("get", "/tasklane/v1/credentials", "VIEW_CREDENTIALS"),
     ("post", "/tasklane/v1/credentials", "CREATE_CREDENTIALS"),
     ("delete", "/tasklane/v1/credentials/{credentialId}", "DELETE_CREDENTIALS"),

@@ -176,6 +176,10 @@ async fn a_function_is_created_from_its_fields() {
         ("retryPolicy", "{\"strategy\":{\"maxSeconds\":\"9\"}}", 15, "'retryPolicy.strategy.maxSeconds'"),
         ("retryPolicy", "{\"strategy\":{\"jitter\":1}}", 15, "'retryPolicy.strategy.jitter'"),
         ("retryPolicy", "{\"strategy\":{\"baseSeconds\":9,\"maxSeconds\":8}}", 26, "'maxSeconds'"),
+        ("timeouts", "60", 15, "'timeouts'"),
+        ("timeouts", "{\"queued\":0}", 15, "'timeouts.queued'"),
+        ("timeouts", "{\"queued\":31536001}", 15, "'timeouts.queued'"),
+        ("timeouts", "{\"queued\":\"60\"}", 15, "'timeouts.queued'"),
         ("executionOptions", "{\"permissionMode\":\"all\"}", 15, "'executionOptions.permissionMode'"),
         ("executionOptions", "{\"defaultPriority\":0.5}", 15, "'executionOptions.defaultPriority'"),
     ] {
@@ -187,6 +191,32 @@ async fn a_function_is_created_from_its_fields() {
         assert_eq!(answered.code(), code, "{field}: {value}: {}", answered.text);
         assert!(answered.text.contains(says), "{field}: {value}: {}", answered.text);
     }
+}
+
+#[tokio::test]
+async fn the_time_that_tasks_may_wait_is_kept_until_null_removes_it() {
+    let kit = Kit::new().await;
+    kit.world.function("a", FunctionOptions::default()).await;
+    let may = may("UPDATE_TASK_FUNCTION,VIEW_TASK_FUNCTION_DETAILS,CREATE_TASKS");
+    for (body, expected) in [
+        ("{\"timeouts\":{\"queued\":60}}", serde_json::json!({ "queued": 60 })),
+        ("{\"timeLimit\":20,\"timeouts\":{}}", serde_json::json!({ "queued": 60 })),
+        ("{\"timeouts\":{\"queued\":null}}", serde_json::Value::Null),
+        ("{\"timeouts\":{\"queued\":30}}", serde_json::json!({ "queued": 30 })),
+        ("{\"timeouts\":null}", serde_json::Value::Null),
+    ] {
+        assert_eq!(kit.ask("PUT /tasks/v1/functions/a", &may, body).await.status, StatusCode::OK);
+        assert_eq!(kit.ask("GET /tasks/v1/functions/a", &may, "").await.json()["timeouts"], expected, "{body}");
+    }
+    for (timeouts, code) in [("{\"queued\":5}", 0), ("{\"queued\":0}", 15), ("[]", 15), ("{\"queued\":\"5\"}", 15)] {
+        let body = format!("{{\"functionName\":\"a\",\"timeouts\":{timeouts}}}");
+        let created = kit.ask("POST /tasks/v1", &may, body).await;
+        match code {
+            0 => assert_eq!(created.json()["timeouts"], serde_json::json!({ "queued": 5 }), "{}", created.text),
+            _ => assert_eq!(created.code(), code, "{timeouts}: {}", created.text),
+        }
+    }
+    assert_eq!(kit.world.all_tasks().await.len(), 1, "a refused Task was created");
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tasklane_model::{
-    ConcurrencyLimit, ErrorKind, FunctionOptions, ObjectId, RetryPolicyChange, Task, TaskStatus, Timestamp,
+    ConcurrencyLimit, ErrorKind, FunctionOptions, ObjectId, QueuedTimeout, RetryPolicyChange, Task, TaskStatus,
+    Timestamp,
 };
 use tasklane_store::RunnerId;
 use tasklane_testing::World;
@@ -15,7 +16,7 @@ async fn why(world: &World, id: ObjectId) -> Value {
     let status = match why["reason"].as_str().unwrap() {
         "running" => "inProgress",
         "completed" => "complete",
-        "failed" | "zombie" => "failed",
+        "failed" | "zombie" | "expired" => "failed",
         ended @ ("retried" | "canceled") => ended,
         _ => "new",
     };
@@ -181,6 +182,18 @@ async fn final_tasks_say_what_became_of_them_and_attempts_show_the_whole_chain()
         assert!(attempt.claimed_timestamp.unwrap() >= attempt.start_timestamp);
         assert_eq!(attempt.error.as_ref().unwrap().name, "Oops");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_task_is_named_as_such() {
+    let world = World::running(1).await;
+    let options = FunctionOptions { queued_timeout: Some(QueuedTimeout::new(5).ok()), ..FunctionOptions::default() };
+    world.function("off", options).await;
+    world.service.set_function_enabled("off", false).await.unwrap();
+    let task = world.task("off").await;
+    assert_eq!(reason(&world, task.id).await, "functionDisabled");
+    world.finished(task.id).await;
+    assert_eq!(reason(&world, task.id).await, "expired");
 }
 
 #[tokio::test(start_paused = true)]

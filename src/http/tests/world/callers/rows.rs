@@ -96,6 +96,7 @@ impl Fixture {
                 ..get(&format!("/tasks/v1/{}/logs?ge(timestamp,2026-01-31T00:00:00Z)", world.task("required").await.id))
             },
             "listTaskAttempts" => get(&format!("/tasklane/v1/tasks/{}/attempts", world.task("required").await.id)),
+            "listFailures" => get("/tasklane/v1/failures?functionName=required&limit(1)"),
             "explainTask" => get(&format!("/tasklane/v1/tasks/{}/why", world.task("required").await.id)),
             "listFunctions" => get("/tasks/v1/functions/"),
             "createFunction" => one(&self.new_function(), "/tasks/v1/functions/".into()),
