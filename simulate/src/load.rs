@@ -212,6 +212,7 @@ impl Load {
             data: Some(data("schedule", number)),
             priority: None,
             start_timestamp: start,
+            on_complete: None,
         }
     }
 }

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use tasklane_model::{
-    BodyDigest, Caller, FunctionName, IdempotencyKey, Identity, Json, NewTask, Once, Permissions, Tags, TaskOptions,
-    UserId,
+    BodyDigest, Caller, FunctionName, IdempotencyKey, Identity, Json, NewTask, OnComplete, Once, Permissions, Tags,
+    TaskOptions, UserId,
 };
 
 use crate::{chance::Rng, process::Processes, world::World};
@@ -28,7 +28,7 @@ pub async fn run(world: Arc<World>, processes: Arc<Processes>) {
         }
         let functions = &world.plan.functions;
         let index = usize::try_from(rng.below(functions.len() as u64)).unwrap_or(0);
-        let call = Repeated { number, function: functions[index].name.clone() };
+        let call = Repeated { number, function: functions[index].name.clone(), follows: functions[0].name.clone() };
         for _ in 0..rng.within(2..=5) {
             let later = if rng.odds(500) { rng.below(30) } else { rng.below(20_000) };
             let (world, processes, call) = (Arc::clone(&world), Arc::clone(&processes), call.clone());
@@ -45,6 +45,8 @@ pub async fn run(world: Arc<World>, processes: Arc<Processes>) {
 struct Repeated {
     number: u64,
     function: String,
+    /// The Function that follows.
+    follows: String,
 }
 
 impl Repeated {
@@ -73,8 +75,20 @@ impl Repeated {
             start_timestamp: None,
             priority: None,
             tags: Tags::try_from(vec![tag(self.number)]).unwrap_or_default(),
-            options: TaskOptions { store_result: Some(true), ..TaskOptions::default() },
+            options: TaskOptions {
+                store_result: Some(true),
+                on_complete: self.on_complete(),
+                ..TaskOptions::default()
+            },
         }
+    }
+
+    /// Half of the Tasks are followed by one of the Function that never changes.
+    fn on_complete(&self) -> Option<OnComplete> {
+        #[allow(clippy::expect_used)] // a constant of the simulation
+        let function_name = FunctionName::parse(&self.follows).expect("a function's name");
+        is_followed(self.number)
+            .then(|| OnComplete { function_name, data: Some(Json::from(json!({ "of": self.number }))) })
     }
 
     /// Every second Task has so much data that it is in a row of its own.
@@ -87,6 +101,11 @@ impl Repeated {
         let key = IdempotencyKey::parse(self.number.to_string()).expect("a key");
         Once { key, body: BodyDigest::of(&json!({ "number": self.number }).to_string()) }
     }
+}
+
+/// Whether a Task follows the one of this key.
+pub fn is_followed(number: u64) -> bool {
+    number % 4 < 2
 }
 
 /// The beginning of the tags of these Tasks, as they are stored.

@@ -117,6 +117,7 @@ impl Call {
                     priority: None,
                     tags: Tags::default(),
                     store_result: None,
+                    on_complete: None,
                     idempotency_key: None,
                     timeouts: Timeouts::default(),
                 };

@@ -23,6 +23,7 @@ mod doctor;
 mod execute;
 mod exit;
 mod failures;
+mod follow;
 mod functions;
 pub mod input;
 mod issued;
@@ -215,6 +216,7 @@ mod tests {
             "tasklane tasks create hello --priority 1.5",
             "tasklane tasks create hello --idempotency-key=",
             "tasklane tasks batch",
+            "tasklane tasks create hello --on-complete-data 1",
             "tasklane tasks wait",
             "tasklane tasks wait 0123456789abcdef01234567 --timeout 5",
             "tasklane tasks result 1",

@@ -7,6 +7,7 @@ use tasklane_ports::{Clock, SystemClock};
 
 use super::{
     Outcome, Verdict,
+    follow::FollowArgs,
     functions::{self, HowManyArgs},
     input::{JsonSource, When, duration, idempotency_key},
     session::{Remote, Session},
@@ -47,6 +48,9 @@ pub(super) struct CreateArgs {
     /// The priority of the Tasks [default: the Function's]
     #[arg(long, value_name = "N", value_parser = tasks::priority, allow_negative_numbers = true)]
     priority: Option<Priority>,
+
+    #[command(flatten)]
+    follow: FollowArgs,
 
     /// A name for this call, such as order-4711: the same call with the same name has an effect only once within 24 hours
     #[arg(long, value_name = "KEY", value_parser = idempotency_key)]
@@ -106,6 +110,7 @@ async fn create(session: Session, args: CreateArgs) -> Outcome {
         data: args.data.map(|source| source.read()).transpose()?,
         priority: args.priority,
         start_timestamp: args.start.map(|when| when.resolve(SystemClock.now())),
+        on_complete: args.follow.read()?,
         idempotency_key: args.idempotency_key,
     };
     let schedule = session.client.create_schedule(&body).await?;

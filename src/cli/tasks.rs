@@ -10,6 +10,7 @@ use tasklane_ports::{Clock, SystemClock};
 
 use super::{
     Outcome, Verdict,
+    follow::FollowArgs,
     functions::{self, HowManyArgs},
     input::{JsonSource, When, duration, idempotency_key},
     logs,
@@ -66,6 +67,9 @@ pub(super) struct CreateArgs {
     /// Keep what it returns; see it with `tasklane tasks result`
     #[arg(long)]
     store_result: bool,
+
+    #[command(flatten)]
+    follow: FollowArgs,
 
     /// Wait until the Task and its retries have ended, and show the last one
     #[arg(long)]
@@ -162,6 +166,7 @@ async fn create(session: Session, args: CreateArgs) -> Outcome {
         timeouts: Timeouts { queued: args.queued_timeout },
         tags: Tags::try_from(args.tags).map_err(|e| anyhow::anyhow!("the tags {e}"))?,
         store_result: args.store_result.then_some(true),
+        on_complete: args.follow.read()?,
         idempotency_key: args.idempotency_key,
     };
     let task = session.client.create_task(&body).await?;

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde::Serialize;
 use tasklane_model::{
-    AffectedRecords, FunctionName, IdempotencyKey, Interval, Json, ObjectId, Priority, Schedule, Timestamp,
+    AffectedRecords, FunctionName, IdempotencyKey, Interval, Json, ObjectId, OnComplete, Priority, Schedule, Timestamp,
 };
 
 use super::{Client, ClientError, HowMany, Listing, Query, Record, transport::Call};
@@ -25,6 +25,9 @@ pub struct NewScheduleBody {
     /// When the first Task is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_timestamp: Option<Timestamp>,
+    /// What runs once each of its Tasks is final.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_complete: Option<OnComplete>,
     /// Names the call, so that it has an effect only once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,

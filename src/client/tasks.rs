@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use tasklane_model::{
-    AffectedRecords, Attempt, Failure, FunctionName, IdempotencyKey, Json, ObjectId, Page, Priority, Tags, Task,
-    Timeouts, Timestamp,
+    AffectedRecords, Attempt, Failure, FunctionName, IdempotencyKey, Json, ObjectId, OnComplete, Page, Priority, Tags,
+    Task, Timeouts, Timestamp,
 };
 
 use super::{
@@ -36,6 +36,9 @@ pub struct NewTaskBody {
     /// Whether its result is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store_result: Option<bool>,
+    /// What runs once it is final.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_complete: Option<OnComplete>,
     /// Names the call, so that it has an effect only once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,

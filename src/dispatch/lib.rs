@@ -12,7 +12,8 @@
 //! - `shift`: a dispatcher with an end, as a Lambda invocation has one; `tenure` keeps shifts from draining all at once.
 //! - `slots`: how many Tasks may run at once.
 //! - `run`: one run, from its invocation to its recorded outcome; `retry` and `ended` are about what follows, `events`
-//!   publishes failures, `results` keeps what runs returned.
+//!   publishes failures, `results` keeps what runs returned,
+//!   `follow` makes the Task that follows.
 //! - `ticker`: everything that becomes due, in parts that run at the same time; `occurrences` turns those of Schedules
 //!   into Tasks.
 //! - `functions`: Functions as the hot paths see them, a moment old.
@@ -21,6 +22,7 @@ mod dispatcher;
 mod ended;
 mod events;
 mod expiry;
+mod follow;
 mod functions;
 mod look;
 mod occurrences;
@@ -38,6 +40,7 @@ pub use ended::ENDED_RUNS;
 pub use ended::tell_of;
 pub use events::publish_failure;
 use expiry::expire;
+pub use follow::{following, wake_for_following};
 pub use functions::FunctionDirectory;
 pub use occurrences::materialise;
 pub use results::{KeptResult, ResultError, kept_result, read_result};

@@ -44,10 +44,14 @@ pub(crate) async fn create_occurrence(
         data: schedule.data.clone(),
         start_timestamp: schedule.latest_occurrence(now),
         priority: schedule.priority.unwrap_or(function.execution_options.default_priority),
-        options: TaskOptions { timeouts: function.timeouts, ..TaskOptions::default() },
         origin: TaskOrigin {
             created_by_user_id: schedule.created_by_user_id.clone(),
             created_by_application_id: schedule.created_by_application_id.clone(),
+        },
+        options: TaskOptions {
+            timeouts: function.timeouts,
+            on_complete: schedule.on_complete.clone(),
+            ..TaskOptions::default()
         },
         ..Task::new(ports.ids.next(now), schedule.function_name.clone(), now)
     };

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use tasklane_model::{Function, Json, ObjectId, Task, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp};
 use tasklane_ports::{Invocation, InvokeError, InvokeRequest, Keep, Outcome, Ports, Wakeup};
 use tasklane_runtime::backoff::Backoff;
-use tasklane_store::{AttemptToken, NextTask, RegisteredRun, Run, RunnerId, Store, StoreError, TaskRecord};
+use tasklane_store::{AttemptToken, Following, NextTask, RegisteredRun, Run, RunnerId, Store, StoreError, TaskRecord};
 use tracing::{error, info, warn};
 
-use super::{publish_failure, results, retry::delay_before_retry, slots::RUN_GRACE};
+use super::{following, publish_failure, results, retry::delay_before_retry, slots::RUN_GRACE, wake_for_following};
 
 /// Runs claimed Tasks.
 #[derive(Clone)]
@@ -75,9 +75,12 @@ impl Runner {
                 if let Some(keep) = kept_by(&record.task, function) {
                     results::keep(&self.store, &self.ports, record.task.id, run, &result, keep).await;
                 }
+                let (task, now) = (record.task, self.ports.clock.now());
+                let done = changed(task, TaskStatus::Complete, None, now);
+                let then = following(&self.store, &self.ports, &done, Some(&result), now).await;
                 // Results can have 6 MB each, so they do not stay in memory while the outcomes of many runs are recorded.
                 drop(result);
-                self.record_complete(record.task, run, request_id, ()).await
+                self.record_complete(done, run, request_id, then, ()).await
             }
             Decided::Failed(request_id, error) => {
                 let (policy, earlier_runs) = (&function.retry_policy, record.task.retry_for_task_ids.len());
@@ -99,7 +102,8 @@ impl Runner {
                 if let Some(keep) = kept_by(&task, function).or(keep) {
                     results::keep(&self.store, &self.ports, task.id, run, &result, keep).await;
                 }
-                self.record_complete(task, run, request_id, result).await
+                let done = changed(task, TaskStatus::Complete, None, self.ports.clock.now());
+                self.record_complete(done, run, request_id, None, result).await
             }
             Decided::Failed(request_id, error) => self.record_failed(task, run, request_id, error).await,
             Decided::Unknown(why) => Ended::Unknown(why),
@@ -169,14 +173,23 @@ impl Runner {
         }
     }
 
-    async fn record_complete<R>(&self, task: Task, run: &Run, request_id: Option<String>, result: R) -> Ended<R> {
-        let now = self.ports.clock.now();
+    /// Records that `done` is complete, and adds the Task that follows.
+    async fn record_complete<R>(
+        &self,
+        done: Task,
+        run: &Run,
+        request_id: Option<String>,
+        then: Option<Following>,
+        result: R,
+    ) -> Ended<R> {
+        let (tasks, id, now) = (&self.store.tasks, done.id, done.status_changed_timestamp);
         let recorded =
-            self.insist(run, || self.store.tasks.complete(task.id, &run.attempt, request_id.as_deref(), now)).await;
+            self.insist(run, || tasks.complete_then(id, &run.attempt, request_id.as_deref(), then.as_ref(), now)).await;
         match recorded {
             Recorded::Yes => {
-                info!(task = %task.id, function = %task.function_name, request_id, "task complete");
-                Ended::Complete(changed(task, TaskStatus::Complete, None, now), result)
+                info!(task = %id, function = %done.function_name, request_id, "task complete");
+                wake_for_following(&self.ports, then.as_ref()).await;
+                Ended::Complete(done, result)
             }
             Recorded::No(why) => Ended::Unknown(why),
         }
@@ -184,13 +197,16 @@ impl Runner {
 
     async fn record_failed<R>(&self, task: Task, run: &Run, request_id: Option<String>, reason: TaskError) -> Ended<R> {
         let now = self.ports.clock.now();
+        let task = changed(task, TaskStatus::Failed, Some(reason.clone()), now);
+        let then = following(&self.store, &self.ports, &task, None, now).await;
+        let (tasks, id) = (&self.store.tasks, task.id);
         let recorded = self
-            .insist(run, || self.store.tasks.fail(task.id, &run.attempt, &reason, request_id.as_deref(), now))
+            .insist(run, || tasks.fail_then(id, &run.attempt, &reason, request_id.as_deref(), then.as_ref(), now))
             .await;
         match recorded {
             Recorded::Yes => {
-                info!(task = %task.id, function = %task.function_name, request_id, error = reason.name, "task failed");
-                let task = changed(task, TaskStatus::Failed, Some(reason.clone()), now);
+                info!(task = %id, function = %task.function_name, request_id, error = reason.name, "task failed");
+                wake_for_following(&self.ports, then.as_ref()).await;
                 publish_failure(&self.store, &self.ports, &task).await;
                 Ended::Failed(task, reason)
             }

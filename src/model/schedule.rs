@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ApplicationId, FunctionName, Json, ObjectId, Priority, Timestamp, UserId, json::even_null};
+use super::{ApplicationId, FunctionName, Json, ObjectId, OnComplete, Priority, Timestamp, UserId, json::even_null};
 
 /// Creates a Task of its Function every `interval` seconds, starting at `start_timestamp`, without drift.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -39,6 +39,9 @@ pub struct Schedule {
     /// The application that it was created through.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub created_by_application_id: Option<ApplicationId>,
+    /// What runs once each of its Tasks is final.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub on_complete: Option<OnComplete>,
 }
 
 impl Schedule {
@@ -74,6 +77,8 @@ pub struct NewSchedule {
     pub priority: Option<Priority>,
     /// The first occurrence; now by default.
     pub start_timestamp: Option<Timestamp>,
+    /// What runs once each of its Tasks is final.
+    pub on_complete: Option<OnComplete>,
 }
 
 /// Seconds between two occurrences: 1 to 315,576,000 (ten years).
@@ -137,6 +142,7 @@ mod tests {
             update_timestamp: time(0),
             created_by_user_id: None,
             created_by_application_id: None,
+            on_complete: None,
         }
     }
 

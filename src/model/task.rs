@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    ApplicationId, Caller, FunctionName, Json, ObjectId, Priority, Timeouts, Timestamp, UserId, json::even_null,
-    shorten::cut,
+    ApplicationId, Caller, FunctionName, Json, ObjectId, OnComplete, Priority, Timeouts, Timestamp, UserId,
+    json::even_null, shorten::cut,
 };
 
 /// A Task as callers and its Function see it.
@@ -129,6 +129,8 @@ struct WrittenTask {
     error: Option<TaskError>,
     #[serde(default)]
     store_result: Option<bool>,
+    #[serde(default)]
+    on_complete: Option<OnComplete>,
 }
 
 impl From<WrittenTask> for Task {
@@ -151,7 +153,11 @@ impl From<WrittenTask> for Task {
             retry_for_task_ids: written.retry_for_task_ids,
             retried_by_task_id: written.retried_by_task_id,
             error: written.error,
-            options: TaskOptions { store_result: written.store_result, timeouts: written.timeouts },
+            options: TaskOptions {
+                store_result: written.store_result,
+                timeouts: written.timeouts,
+                on_complete: written.on_complete,
+            },
         }
     }
 }
@@ -191,6 +197,9 @@ pub struct TaskOptions {
     #[serde(skip_serializing_if = "Timeouts::is_empty", default)]
     #[schema(required = false)]
     pub timeouts: Timeouts,
+    /// What runs once it is final.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub on_complete: Option<OnComplete>,
 }
 
 impl TaskOptions {

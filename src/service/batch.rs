@@ -6,7 +6,7 @@
 
 use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
-use tasklane_model::{Caller, Error, Made, NewTask, Once, OnceScope, Result, Task};
+use tasklane_model::{Caller, Error, ErrorKind, Made, NewTask, Once, OnceScope, Result, Task};
 
 use super::{
     Service,
@@ -46,8 +46,8 @@ impl Service {
                 let new = BatchIntent(self.intents_of(&entries).await?);
                 if new.0.iter().all(Option::is_none) {
                     // Nothing will be created, so nothing is remembered.
-                    let each = entries.into_iter().map(|entry| self.refused_entry(entry));
-                    return Ok(Made { record: each.collect(), is_replay: false });
+                    let each = stream::iter(entries).then(|entry| self.refused_entry(entry));
+                    return Ok(Made { record: each.collect().await, is_replay: false });
                 }
                 let counts = same_body(self.inner.store.intents.begin(&scope, once, new.clone()).await?)?;
                 let is_replay = counts != new;
@@ -71,8 +71,12 @@ impl Service {
         for entry in entries {
             let intent = match entry {
                 Ok((new, _)) if check_data_size(new.data.as_ref()).is_ok() => {
-                    let function = self.inner.functions.find(&new.function_name).await?;
-                    function.map(|function| self.intent_of(new, &function))
+                    let function = self.functions_of(&new.function_name, new.options.on_complete.as_ref()).await;
+                    match function {
+                        Ok(function) => Some(self.intent_of(new, &function)),
+                        Err(error) if error.kind() == ErrorKind::ResourceUnknown => None,
+                        Err(error) => return Err(error),
+                    }
                 }
                 Ok(_) | Err(_) => None,
             };
@@ -89,7 +93,7 @@ impl Service {
         intent: Option<TaskIntent>,
         is_replay: bool,
     ) -> Result<Task> {
-        let Some(mut intent) = intent else { return self.refused_entry(entry) };
+        let Some(mut intent) = intent else { return self.refused_entry(entry).await };
         let (new, once) = entry?;
         let mut may_exist = is_replay;
         if let Some(once) = once {
@@ -99,14 +103,15 @@ impl Service {
             may_exist |= counts != intent;
             intent = counts;
         }
-        let function = self.inner.functions.find(&new.function_name).await?;
-        Ok(self.fulfil(caller, new, function.as_deref(), intent, may_exist).await?.record)
+        let function = self.functions_of(&new.function_name, new.options.on_complete.as_ref()).await;
+        Ok(self.fulfil(caller, new, function, intent, may_exist).await?.record)
     }
 
     /// Why an entry was refused. It stays refused, even if the reason is gone when the call is repeated.
-    fn refused_entry(&self, entry: BatchEntry) -> Result<Task> {
+    async fn refused_entry(&self, entry: BatchEntry) -> Result<Task> {
         let (new, _) = entry?;
         check_data_size(new.data.as_ref())?;
+        self.functions_of(&new.function_name, new.options.on_complete.as_ref()).await?;
         Err(Error::unknown("function", new.function_name))
     }
 }

@@ -27,9 +27,7 @@ impl Service {
     /// before the Schedule existed are skipped.
     pub async fn create_schedule(&self, caller: &Caller, new: NewSchedule) -> Result<Schedule> {
         check_data_size(new.data.as_ref())?;
-        if self.inner.functions.find(&new.function_name).await?.is_none() {
-            return Err(Error::unknown("function", new.function_name));
-        }
+        self.functions_of(&new.function_name, new.on_complete.as_ref()).await?;
         let now = self.inner.ports.clock.now();
         let mut schedule = self.new_schedule(caller, new, now);
         self.inner.store.schedules.create(&schedule).await?;
@@ -50,12 +48,12 @@ impl Service {
         };
         let scope = OnceScope::of(caller, "POST /tasks/v1/schedules")?;
         check_data_size(new.data.as_ref())?;
-        let Inner { store, functions, ports, .. } = &*self.inner;
-        if functions.find(&new.function_name).await?.is_none() {
+        let Inner { store, ports, .. } = &*self.inner;
+        if let Err(error) = self.functions_of(&new.function_name, new.on_complete.as_ref()).await {
             // The Function may have been deleted after the Schedule was created.
             return match store.intents.find(&scope, once).await? {
                 Some(found) => self.replayed_schedule(same_body(found)?).await,
-                None => Err(Error::unknown("function", new.function_name)),
+                None => Err(error),
             };
         }
         let now = ports.clock.now();
@@ -92,6 +90,7 @@ impl Service {
             update_timestamp: now,
             created_by_user_id: caller.user_id().cloned(),
             created_by_application_id: caller.application_id().cloned(),
+            on_complete: new.on_complete,
         };
         if start_timestamp < now {
             schedule.next_timestamp = schedule.occurrence_after(now);

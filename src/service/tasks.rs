@@ -1,16 +1,20 @@
 //! Tasks: create, list, cancel (contract §4).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+use tasklane_dispatch::{following, wake_for_following};
 use tasklane_model::{
-    AffectedRecords, Caller, Error, ErrorKind, Function, Json, Made, NewTask, ObjectId, Once, OnceScope, Page,
-    Priority, Result, Task, TaskOptions, TaskOrigin, TaskStatus, Timeouts, Timestamp, task::MAX_DATA_BYTES,
+    AffectedRecords, Caller, Error, ErrorKind, Function, FunctionName, Json, Made, NewTask, ObjectId, OnComplete, Once,
+    OnceScope, Page, Priority, Result, Task, TaskOptions, TaskOrigin, TaskStatus, Timeouts, Timestamp,
+    task::MAX_DATA_BYTES,
 };
 use tasklane_ports::Wakeup;
 use tasklane_rql::Query;
 use tasklane_store::{CancelOutcome, Found};
 use tracing::info;
 
-use super::Service;
+use super::{Inner, Service};
 
 impl Service {
     /// A page of Tasks.
@@ -22,9 +26,7 @@ impl Service {
     /// Creates a Task; 16 when its Function does not exist, 15 when `data` is over 250 KB.
     pub async fn create_task(&self, caller: &Caller, new: NewTask) -> Result<Task> {
         check_data_size(new.data.as_ref())?;
-        let Some(function) = self.inner.functions.find(&new.function_name).await? else {
-            return Err(Error::unknown("function", new.function_name));
-        };
+        let function = self.functions_of(&new.function_name, new.options.on_complete.as_ref()).await?;
         let intent = self.intent_of(&new, &function);
         self.add_task(intent.task(caller, new), &function).await
     }
@@ -48,20 +50,21 @@ impl Service {
         };
         let scope = OnceScope::of(caller, endpoint)?;
         check_data_size(new.data.as_ref())?;
-        let (intents, function) = (&self.inner.store.intents, self.inner.functions.find(&new.function_name).await?);
+        let intents = &self.inner.store.intents;
+        let function = self.functions_of(&new.function_name, new.options.on_complete.as_ref()).await;
         let (intent, is_replay) = match &function {
-            Some(function) => {
+            Ok(function) => {
                 let intent = self.intent_of(&new, function);
                 let counts = same_body(intents.begin(&scope, once, intent).await?)?;
                 (counts, counts != intent)
             }
             // The Function may have been deleted after the Task was created.
-            None => match intents.find(&scope, once).await? {
+            Err(_) => match intents.find(&scope, once).await? {
                 Some(found) => (same_body(found)?, true),
-                None => return Err(Error::unknown("function", new.function_name)),
+                None => return Err(function.err().unwrap_or_else(|| Error::unknown("function", new.function_name))),
             },
         };
-        self.fulfil(caller, new, function.as_deref(), intent, is_replay).await
+        self.fulfil(caller, new, function, intent, is_replay).await
     }
 
     /// Creates the Task of an intent, or returns it if it exists.
@@ -69,20 +72,31 @@ impl Service {
         &self,
         caller: &Caller,
         new: NewTask,
-        function: Option<&Function>,
+        function: Result<Arc<Function>>,
         intent: TaskIntent,
         is_replay: bool,
     ) -> Result<Made<Task>> {
         if is_replay && let Some(record) = self.inner.store.tasks.get(intent.id).await? {
             return Ok(Made { record: record.task, is_replay });
         }
-        let Some(function) = function else { return Err(Error::unknown("function", new.function_name)) };
-        let mut task = self.add_task(intent.task(caller, new), function).await?;
+        let mut task = self.add_task(intent.task(caller, new), &*function?).await?;
         if is_replay {
             // The first call may have added it meanwhile.
             task = self.inner.store.tasks.get(intent.id).await?.map_or(task, |record| record.task);
         }
         Ok(Made { record: task, is_replay })
+    }
+
+    /// The Function of a Task; 16 when it does not exist, or the one that follows does not.
+    pub(super) async fn functions_of(&self, name: &FunctionName, follow: Option<&OnComplete>) -> Result<Arc<Function>> {
+        let functions = &self.inner.functions;
+        let function = functions.find(name).await?.ok_or_else(|| Error::unknown("function", name))?;
+        if let Some(OnComplete { function_name, .. }) = follow
+            && functions.find(function_name).await?.is_none()
+        {
+            return Err(Error::unknown("function", function_name));
+        }
+        Ok(function)
     }
 
     /// The values of a Task that is created now.
@@ -113,12 +127,26 @@ impl Service {
 
     /// Cancels a Task; 16 when there is none, 27 unless it is `new`.
     pub async fn cancel_task(&self, id: ObjectId) -> Result<AffectedRecords> {
-        match self.inner.store.tasks.cancel(id, self.inner.ports.clock.now()).await? {
+        let Inner { store, ports, .. } = &*self.inner;
+        let now = ports.clock.now();
+        let mut outcome = store.tasks.cancel(id, now).await?;
+        if let CancelOutcome::IsFollowed(task) = outcome {
+            let canceled =
+                Task { status: TaskStatus::Canceled, status_changed_timestamp: now, update_timestamp: now, ..*task };
+            let then = following(store, ports, &canceled, None, now).await;
+            outcome = store.tasks.cancel_then(id, then.as_ref(), now).await?;
+            if outcome == CancelOutcome::Canceled {
+                wake_for_following(ports, then.as_ref()).await;
+            }
+        }
+        match outcome {
             CancelOutcome::Canceled => {
                 info!(task = %id, "task canceled");
                 Ok(AffectedRecords::ONE)
             }
             CancelOutcome::Unknown => Err(Error::unknown("task", id)),
+            // Not to be had: what follows was given.
+            CancelOutcome::IsFollowed(_) => Err(Error::conflicting_update()),
             CancelOutcome::NotNew(status) => Err(Error::new(
                 ErrorKind::IllegalState,
                 format!("The task is {status}: only a task that is new can be canceled."),

@@ -60,7 +60,8 @@ pub use schedules::{DuePosition, DueSchedules, Schedules};
 pub use shifts::Shifts;
 pub use slots::{Division, Leased, SlotLedger, SlotPart, SlotScope};
 pub use tasks::{
-    CancelOutcome, Candidate, ClaimOutcome, DataPlace, Expired, Expiring, NextTask, Promoted, TaskRecord, Tasks,
+    CancelOutcome, Candidate, ClaimOutcome, DataPlace, Expired, Expiring, Following, NextTask, Promoted, TaskRecord,
+    Tasks,
 };
 
 use calls::CallTokens;

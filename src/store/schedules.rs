@@ -23,6 +23,8 @@ use super::{
 
 /// The partition of all Schedules.
 const ALL: &str = "schedule";
+/// The first format with options of part II of the contract.
+const OPTIONS_FORMAT: u32 = 2;
 /// The partition of the index, in which they are ordered by their next occurrence.
 const BY_NEXT: &str = "next";
 
@@ -248,6 +250,10 @@ impl Schedules {
 
 fn new_row(schedule: &Schedule) -> NewRow {
     let mut row = NewRow::new(ALL, schedule.id);
+    if schedule.on_complete.is_some() {
+        // An older process would create Tasks that nothing follows.
+        row = row.in_format(OPTIONS_FORMAT);
+    }
     row.set("record", json(schedule));
     row.set("next", time(schedule.next_timestamp));
     row.set("updated", time(schedule.update_timestamp));

@@ -174,6 +174,7 @@ impl World {
             data: Some(Json::from(serde_json::json!("tick"))),
             priority: None,
             start_timestamp: start,
+            on_complete: None,
         };
         self.service.create_schedule(&Caller::Nobody, new).await.expect("the schedule is created")
     }

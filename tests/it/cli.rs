@@ -93,6 +93,9 @@ fn tasks_can_be_created_once_and_waited_for() {
     let execute = ["execute", "echo", "--data", "3", "--idempotency-key", "k"];
     assert_eq!(shell.json(&execute), shell.json(&execute));
     shell.run(&["tasks", "create", "echo", "--data", "\"throw\"", "--wait"]).expect(1);
+    let follow = ["--on-complete", "echo", "--on-complete-data", "[1.0]"];
+    let followed = shell.json(&[&["tasks", "create", "echo", "--start", "+1h"][..], &follow].concat());
+    assert_eq!(followed["onComplete"], json!({ "functionName": "echo", "data": [1.0] }));
     let later = shell.json(&["tasks", "create", "echo", "--start", "+1h"]);
     shell.run(&["tasks", "wait", later["id"].as_str().unwrap(), "--timeout", "1s"]).expect(1);
     let none = shell.run(&["tasks", "result", later["id"].as_str().unwrap()]).expect(1);

@@ -1,6 +1,7 @@
 //! The promises of the design, checked against the writes of the database and the runs of Lambda.
 
 mod expiry;
+mod follow;
 mod liveness;
 pub mod marks;
 mod once;
@@ -104,6 +105,7 @@ pub async fn at_the_end(world: &Arc<World>, store: &Store) {
     records::stored(world, store).await;
     records::acknowledged(world);
     once::per_key(world);
+    follow::one_for_each_chain(world);
     records::chains(world);
     expiry::in_time(world);
     records::events(world);

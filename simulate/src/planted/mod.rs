@@ -18,6 +18,7 @@ mod expired_task_claimed;
 mod expiry_without_companion;
 mod failure_marked_as_canceled;
 mod failure_not_marked_for_publishing;
+mod following_task_forgotten;
 mod free_parts_overlooked;
 mod goes_away_from_a_lagging_index;
 mod intent_not_taken_over;
@@ -92,6 +93,7 @@ impl Bug {
         key_forgotten::BUG,
         intent_not_taken_over::BUG,
         result_mislaid::BUG,
+        following_task_forgotten::BUG,
         retry_strategy_ignored::BUG,
         excluded_error_retried::BUG,
         failure_marked_as_canceled::BUG,

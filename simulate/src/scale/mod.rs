@@ -156,6 +156,7 @@ async fn schedule(scenario: &Scenario, crowd: &Crowd, database: &Arc<Database>) 
             data: None,
             priority: None,
             start_timestamp: Some(crate::time::timestamp(due)),
+            on_complete: None,
         };
         let service = &crowd.services[usize::try_from(number).unwrap_or(0) % crowd.services.len()];
         service.create_schedule(&Caller::Nobody, new).await.ok()

@@ -5,12 +5,12 @@ use std::{
     time::Duration,
 };
 
-use tasklane_model::{Task, TaskError, TaskErrorKind, Timestamp, task::ZOMBIE_ERROR_NAME};
+use tasklane_model::{Task, TaskError, TaskErrorKind, TaskStatus, Timestamp, task::ZOMBIE_ERROR_NAME};
 use tasklane_store::{RunnerId, StoreError, TaskRecord};
 use tracing::warn;
 
 use super::{BATCH, Part, Ticker};
-use crate::publish_failure;
+use crate::{following, publish_failure, wake_for_following};
 
 /// How many failures are recorded and published at once. With about 50 ms each they are 160 a second, well below the 600
 /// events a second that EventBridge accepts in its smaller regions.
@@ -70,11 +70,15 @@ impl Ticker {
             name: ZOMBIE_ERROR_NAME.to_owned(),
             message: "The run's outcome is unknown: its runner stopped before reporting it.".to_owned(),
         };
-        if !self.store.tasks.fail(task.id, &run.attempt, &error, None, now).await? {
+        task.status = TaskStatus::Failed;
+        (task.status_changed_timestamp, task.update_timestamp) = (now, now);
+        task.error = Some(error.clone());
+        let then = following(&self.store, &self.ports, &task, None, now).await;
+        if !self.store.tasks.fail_then(task.id, &run.attempt, &error, None, then.as_ref(), now).await? {
             return Ok(false);
         }
+        wake_for_following(&self.ports, then.as_ref()).await;
         warn!(task = %task.id, function = %task.function_name, "zombie task cleaned");
-        task.error = Some(error);
         publish_failure(&self.store, &self.ports, &task).await;
         Ok(true)
     }

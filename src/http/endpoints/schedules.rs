@@ -2,8 +2,8 @@
 
 use http::Method;
 use tasklane_model::{
-    AffectedRecords, ErrorKind, FunctionName, IdempotencyKey, Interval, Json as AnyJson, NewSchedule, Page, Priority,
-    Result, Schedule, Timestamp, once::IDEMPOTENCY_KEY,
+    AffectedRecords, ErrorKind, FunctionName, IdempotencyKey, Interval, Json as AnyJson, NewSchedule, OnComplete, Page,
+    Priority, Result, Schedule, Timestamp, once::IDEMPOTENCY_KEY,
 };
 use tasklane_rql::Schema;
 use tasklane_service::Service;
@@ -81,6 +81,8 @@ pub struct ScheduleCreation {
     priority: Option<Priority>,
     /// When the first Task is due. Default: now.
     start_timestamp: Option<Timestamp>,
+    /// What runs once each of its Tasks is final.
+    on_complete: Option<OnComplete>,
     /// The same as the header `Idempotency-Key`.
     idempotency_key: Option<IdempotencyKey>,
 }
@@ -94,6 +96,7 @@ impl FromFields for ScheduleCreation {
             data: fields.json("data")?,
             priority: fields.optional("priority")?,
             start_timestamp: fields.optional("startTimestamp")?,
+            on_complete: super::tasks::on_complete(fields)?,
             idempotency_key: fields.optional(IDEMPOTENCY_KEY)?,
         })
     }
@@ -117,6 +120,7 @@ impl From<ScheduleCreation> for NewSchedule {
             data: body.data,
             priority: body.priority,
             start_timestamp: body.start_timestamp,
+            on_complete: body.on_complete,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use http::Method;
 use tasklane_model::{
-    AffectedRecords, ErrorKind, FunctionName, IdempotencyKey, Json as AnyJson, NewTask, Page, Priority, Result, Tags,
-    Task, TaskOptions, Timeouts, Timestamp, once::IDEMPOTENCY_KEY,
+    AffectedRecords, Error, ErrorKind, FunctionName, IdempotencyKey, Json as AnyJson, NewTask, OnComplete, Page,
+    Priority, Result, Tags, Task, TaskOptions, Timeouts, Timestamp, follow::MAX_CONTEXT_BYTES, once::IDEMPOTENCY_KEY,
 };
 use tasklane_rql::Schema;
 use tasklane_service::{LogsAnswer, Service};
@@ -98,6 +98,8 @@ pub struct TaskCreation {
     /// How long it may wait after it was due, in seconds: `{queued}`. Then it fails with `taskExpired`, and never runs. Default: the
     /// Function's.
     timeouts: Option<Timeouts>,
+    /// What runs once it is final: after its last retry, or when it is canceled.
+    on_complete: Option<OnComplete>,
     /// The same as the header `Idempotency-Key`.
     idempotency_key: Option<IdempotencyKey>,
 }
@@ -112,6 +114,7 @@ impl FromFields for TaskCreation {
             tags: fields.optional("tags")?,
             store_result: fields.optional("storeResult")?,
             timeouts: timeouts(fields)?,
+            on_complete: on_complete(fields)?,
             idempotency_key: fields.optional(IDEMPOTENCY_KEY)?,
         })
     }
@@ -124,6 +127,22 @@ impl FromFields for TaskCreation {
 fn timeouts(fields: &Fields<'_>) -> Result<Option<Timeouts>> {
     let Some(timeouts) = fields.object("timeouts")? else { return Ok(None) };
     Ok(Some(Timeouts { queued: timeouts.optional("queued")? }))
+}
+
+/// Reads `onComplete` of a Task or a Schedule.
+pub(super) fn on_complete(fields: &Fields<'_>) -> Result<Option<OnComplete>> {
+    let Some(follow) = fields.object("onComplete")? else { return Ok(None) };
+    if follow.has("onComplete") {
+        let rule = "is not possible: nothing follows the task that follows, so that there are no loops";
+        return Err(Error::field_format(&follow.path_of("onComplete"), rule));
+    }
+    let data = follow.json("data")?;
+    let bytes = data.as_ref().map_or(0, |data| data.as_str().len());
+    if bytes > MAX_CONTEXT_BYTES {
+        let rule = format!("takes {bytes} bytes of JSON; at most {MAX_CONTEXT_BYTES} are passed on");
+        return Err(Error::field_format(&follow.path_of("data"), rule));
+    }
+    Ok(Some(OnComplete { function_name: follow.required("functionName")?, data }))
 }
 
 impl HasKey for TaskCreation {
@@ -140,7 +159,11 @@ impl From<TaskCreation> for NewTask {
             start_timestamp: body.start_timestamp,
             priority: body.priority,
             tags: body.tags.unwrap_or_default(),
-            options: TaskOptions { store_result: body.store_result, timeouts: body.timeouts.unwrap_or_default() },
+            options: TaskOptions {
+                store_result: body.store_result,
+                on_complete: body.on_complete,
+                timeouts: body.timeouts.unwrap_or_default(),
+            },
         }
     }
 }

@@ -4,7 +4,7 @@ use tasklane_model::{Lane, ObjectId, Tags, Task, TaskStatus, Timestamp};
 use tracing::warn;
 
 use crate::{
-    AttemptToken, CancelOutcome, DataPlace, Run, StoreError, Tasks,
+    AttemptToken, CancelOutcome, DataPlace, Following, Run, StoreError, Tasks,
     change::{Change, Condition},
     row::{EXPIRES, NewRow, Row, text, time},
     table::Written,
@@ -48,15 +48,33 @@ impl Tasks {
         Ok(())
     }
 
-    /// `new → canceled`.
+    /// `new → canceled`. A Task that another one follows stays as it is, and is returned.
     pub async fn cancel(&self, id: ObjectId, now: Timestamp) -> Result<CancelOutcome, StoreError> {
+        self.cancel_then(id, None, now).await
+    }
+
+    /// `new → canceled`, and adds the Task that follows, in one transaction.
+    pub async fn cancel_then(
+        &self,
+        id: ObjectId,
+        then: Option<&Following>,
+        now: Timestamp,
+    ) -> Result<CancelOutcome, StoreError> {
         const ACTION: &str = "cancel the task";
         let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(CancelOutcome::Unknown) };
         // Looked at first, so that only Tasks that exist are marked.
         match self.table.get(ACTION, &partition, &id.to_string()).await? {
             None => return Ok(CancelOutcome::Unknown),
             Some(row) => match row.parse("status")? {
-                TaskStatus::New => self.marks.put_status(shard, id, TaskStatus::Canceled, self.expires(now)).await?,
+                TaskStatus::New => {
+                    if then.is_none() {
+                        let task = row::read_as_it_is(&row)?.task;
+                        if task.options.on_complete.is_some() {
+                            return Ok(CancelOutcome::IsFollowed(Box::new(task)));
+                        }
+                    }
+                    self.marks.put_status(shard, id, TaskStatus::Canceled, self.expires(now)).await?;
+                }
                 _ if row.is_expired(now) => return Ok(CancelOutcome::Unknown),
                 status => return Ok(CancelOutcome::NotNew(status)),
             },
@@ -71,7 +89,7 @@ impl Tasks {
             .remove("lane")
             .remove("laneKey")
             .when(Condition::new("#status = :new").with("new", text(TaskStatus::New.as_str())));
-        match self.table.update(ACTION, &partition, &id.to_string(), change).await? {
+        match self.end(ACTION, &partition, id, change, then, now).await? {
             Written::Done(row) => {
                 self.let_companions_expire(row.as_ref(), shard, now).await;
                 Ok(CancelOutcome::Canceled)

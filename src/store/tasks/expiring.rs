@@ -9,7 +9,7 @@ use tasklane_model::{ObjectId, Task, TaskError, TaskStatus, Timestamp};
 use tracing::warn;
 
 use crate::{
-    StoreError, TaskRecord, Tasks,
+    Following, StoreError, TaskRecord, Tasks,
     change::{Change, Condition},
     lanes::{IndexLane, time_of, timed},
     row::{NewRow, Row, json, text, time},
@@ -41,6 +41,8 @@ pub struct Expiring {
 pub enum Expired {
     /// It has failed.
     Failed(Box<TaskRecord>),
+    /// Another Task follows when it ends: see [`Tasks::expire_then`]. It is as it was, and still waits.
+    IsFollowed(Box<Task>),
     /// It has started or ended, or does not exist, or its time has not come.
     Not,
 }
@@ -102,7 +104,11 @@ impl Tasks {
             }
             Some(_) => {
                 let expired = self.expire(companion.id, now).await?;
-                self.remove_companion(companion).await?;
+                match expired {
+                    // It is removed when the Task has ended.
+                    Expired::IsFollowed(_) => {}
+                    Expired::Failed(_) | Expired::Not => self.remove_companion(companion).await?,
+                }
                 Ok(expired)
             }
             None => {
@@ -114,6 +120,17 @@ impl Tasks {
 
     /// `new → failed`, if the Task has waited longer than it may. Its event is unpublished.
     pub async fn expire(&self, id: ObjectId, now: Timestamp) -> Result<Expired, StoreError> {
+        self.expire_then(id, None, now).await
+    }
+
+    /// [`Tasks::expire`], and adds the Task that follows, in one transaction.
+    pub async fn expire_then(
+        &self,
+        id: ObjectId,
+        then: Option<&Following>,
+        now: Timestamp,
+    ) -> Result<Expired, StoreError> {
+        const ACTION: &str = "let the task expire";
         let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(Expired::Not) };
         self.marks.put_status(shard, id, TaskStatus::Failed, self.expires(now)).await?;
         let call = self.calls.next();
@@ -126,12 +143,23 @@ impl Tasks {
             .set("lane", text(IndexLane::Unpublished.partition(shard)))
             .set("laneKey", text(timed(now, id)))
             .when(
-                Condition::new("#status = :new AND #notAfter <= :now")
-                    .with("new", text(TaskStatus::New.as_str()))
-                    .with("now", time(now)),
+                Condition::new(match then {
+                    None => "#status = :new AND #notAfter <= :now AND attribute_not_exists(#follow)",
+                    Some(_) => "#status = :new AND #notAfter <= :now",
+                })
+                .with("new", text(TaskStatus::New.as_str()))
+                .with("now", time(now)),
             );
-        match self.table.update("let the task expire", &partition, &id.to_string(), change).await? {
+        let written = match self.end(ACTION, &partition, id, change, then, now).await? {
+            // A transaction does not return the row.
+            Written::Done(None) => Written::Done(self.table.get(ACTION, &partition, &id.to_string()).await?),
+            written => written,
+        };
+        match written {
             Written::Done(Some(row)) => Ok(Expired::Failed(Box::new(row::read_as_it_is(&row)?))),
+            Written::Refused(Some(row)) if then.is_none() && has_expired(&row, now)? => {
+                Ok(Expired::IsFollowed(Box::new(row::read_as_it_is(&row)?.task)))
+            }
             Written::Refused(Some(row)) if row.optional_text("expiredBy")? == Some(&call) => {
                 Ok(Expired::Failed(Box::new(row::read_as_it_is(&row)?)))
             }

@@ -18,7 +18,7 @@ mod watch;
 
 pub use data::DataPlace;
 pub use expiring::{Expired, Expiring};
-pub use outcome::NextTask;
+pub use outcome::{Following, NextTask};
 pub use watch::Promoted;
 
 use std::{sync::Arc, time::Duration};
@@ -85,7 +85,7 @@ pub enum ClaimOutcome {
 }
 
 /// The result of a request to cancel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum CancelOutcome {
     /// It will never run.
     Canceled,
@@ -93,6 +93,8 @@ pub enum CancelOutcome {
     Unknown,
     /// It has another status already.
     NotNew(TaskStatus),
+    /// It is `new`, and another Task follows when it ends: see [`Tasks::cancel_then`]. The Task as it is.
+    IsFollowed(Box<Task>),
 }
 
 impl Tasks {

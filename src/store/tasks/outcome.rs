@@ -23,6 +23,14 @@ pub struct NextTask<'a> {
     pub data: DataPlace,
 }
 
+/// The Task that is added when another one becomes final.
+#[derive(Clone, Debug)]
+pub struct Following {
+    pub task: Task,
+    /// The lane for the Task.
+    pub queue: Lane,
+}
+
 impl Tasks {
     /// `inProgress → complete`. `false` if the Task no longer belongs to this attempt.
     pub async fn complete(
@@ -32,12 +40,24 @@ impl Tasks {
         request_id: Option<&str>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        self.complete_then(id, attempt, request_id, None, now).await
+    }
+
+    /// [`Tasks::complete`], and adds the Task that follows, in one transaction.
+    pub async fn complete_then(
+        &self,
+        id: ObjectId,
+        attempt: &AttemptToken,
+        request_id: Option<&str>,
+        then: Option<&Following>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(false) };
         let change = ended(TaskStatus::Complete, attempt, request_id, now)
             .set_some(EXPIRES, self.expiry(now))
             .remove("lane")
             .remove("laneKey");
-        match self.table.update("complete the task", &partition, &id.to_string(), change).await? {
+        match self.end("complete the task", &partition, id, change, then, now).await? {
             Written::Done(row) => {
                 self.let_companions_expire(row.as_ref(), shard, now).await;
                 Ok(true)
@@ -57,6 +77,19 @@ impl Tasks {
         request_id: Option<&str>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        self.fail_then(id, attempt, error, request_id, None, now).await
+    }
+
+    /// [`Tasks::fail`], and adds the Task that follows, in one transaction.
+    pub async fn fail_then(
+        &self,
+        id: ObjectId,
+        attempt: &AttemptToken,
+        error: &TaskError,
+        request_id: Option<&str>,
+        then: Option<&Following>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(false) };
         let error = error.shortened();
         self.marks.put_status(shard, id, TaskStatus::Failed, self.expires(now)).await?;
@@ -64,7 +97,7 @@ impl Tasks {
             .set("error", json(&error))
             .set("lane", text(IndexLane::Unpublished.partition(shard)))
             .set("laneKey", text(timed(now, id)));
-        match self.table.update("fail the task", &partition, &id.to_string(), change).await? {
+        match self.end("fail the task", &partition, id, change, then, now).await? {
             Written::Done(_) => Ok(true),
             // The ticker may have failed the Task with the same attempt and another error: then this was not our write.
             Written::Refused(Some(row)) => {
@@ -72,6 +105,50 @@ impl Tasks {
                     && row.optional_json::<TaskError>("error")? == Some(error))
             }
             Written::Refused(None) => Ok(false),
+        }
+    }
+
+    /// Makes a Task final, and adds the one that follows, if any, in one transaction. If the response to an earlier try was
+    /// lost, the Task that follows shows that it succeeded.
+    pub(super) async fn end(
+        &self,
+        action: &'static str,
+        partition: &str,
+        id: ObjectId,
+        change: Change,
+        then: Option<&Following>,
+        now: Timestamp,
+    ) -> Result<Written, StoreError> {
+        let sk = id.to_string();
+        let Some(Following { task: next, queue }) = then else {
+            return self.table.update(action, partition, &sk, change).await;
+        };
+        let next_id = next.id.to_string();
+        self.own_lanes.register(*queue, &next.function_name).await?;
+        let place = self.days.partition_for(next.id).await?;
+        let data = self.put_companions(&place, next).await?;
+        let parts = vec![
+            self.table.to_update(action, partition, &sk, change.set("followedBy", text(&next_id)))?,
+            self.table.to_put_new(action, row::of_new_task(&place, next, *queue, data, now))?,
+        ];
+        match self.table.transact(action, parts).await? {
+            Transacted::Done if self.retention.is_none() => Ok(Written::Done(None)),
+            // What the Task has beside its row must expire, too.
+            Transacted::Done => Ok(Written::Done(self.table.get(action, partition, &sk).await?)),
+            Transacted::Refused(refusals) => match refusals.into_iter().next().flatten() {
+                Some(Refusal { row: Some(row) }) if row.optional_text("followedBy")? == Some(&next_id) => {
+                    Ok(Written::Done(Some(row)))
+                }
+                Some(Refusal { row }) => {
+                    self.take_companions_back(&place, next.id, data, &next.tags).await;
+                    Ok(Written::Refused(row))
+                }
+                None => Err(StoreError::Corrupt {
+                    table: self.table.name().to_string(),
+                    key: next_id,
+                    why: "another task has the id of the one that follows".to_owned(),
+                }),
+            },
         }
     }
 

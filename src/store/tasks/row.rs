@@ -52,6 +52,7 @@ pub(crate) fn of_task(partition: &str, task: &Task, queue: Lane, place: DataPlac
         // An older process would forget them.
         row = row.in_format(OPTIONS_FORMAT);
         row.set("options", json(&task.options));
+        row.set_some("follow", task.options.on_complete.as_ref().map(|follow| text(follow.function_name.as_str())));
     }
     row
 }

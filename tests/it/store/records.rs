@@ -56,6 +56,7 @@ pub fn schedule(world: &World) -> Schedule {
         update_timestamp: world.now(),
         created_by_user_id: Some(UserId::parse("ada").unwrap()),
         created_by_application_id: None,
+        on_complete: None,
     }
 }
 

@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 use tasklane::{
     auth::{CredentialSource as _, StoredCredential},
     model::{
-        ApplicationId, ExecutionOptions, Function, Json, Lane, ObjectId, Priority, RetryPolicy, Task, TaskOptions,
-        TaskStatus, Timestamp, UserId,
+        ApplicationId, ExecutionOptions, Function, Json, Lane, ObjectId, OnComplete, Priority, RetryPolicy, Task,
+        TaskOptions, TaskStatus, Timestamp, UserId,
     },
     ports::{Keep, ObjectKey},
     rql::{Query, Schema},
@@ -311,7 +311,9 @@ async fn write_large(world: &World) {
     let (slots, until) = (&world.store.slots, now.saturating_add(Duration::from_secs(300)));
     let part = slots.part(&SlotScope::Direct, 100, 0);
     assert_eq!(slots.lease(&part, &RunnerId::new("runner"), 0..=2, 100, until, now).await.unwrap().slots, 2);
-    let options = TaskOptions { store_result: Some(true), ..TaskOptions::default() };
+    let data = Json::parse(r#"{"n": 1.0}"#.to_owned()).unwrap();
+    let follow = OnComplete { function_name: function("g"), data: Some(data) };
+    let options = TaskOptions { store_result: Some(true), on_complete: Some(follow), ..TaskOptions::default() };
     world.create(&Task { options, ..world.task() }).await;
     let result = ResultPlace::Row(Json::parse(r#"{"a": 1.0}"#.to_owned()).unwrap());
     world.store.results.put(complete, &run(1).attempt, &result, Keep::AsTasks).await.unwrap();

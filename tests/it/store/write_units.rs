@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tasklane::{
     model::{Json, Lane, ObjectId, QueuedTimeout, Tags, TaskStatus},
     ports::Keep,
-    store::{Expired, Found, RegisteredRun, ResultPlace, Run, RunnerId, RunsIn, SlotScope},
+    store::{Expired, Following, Found, RegisteredRun, ResultPlace, Run, RunnerId, RunsIn, SlotScope},
 };
 
 use super::{
@@ -43,6 +43,15 @@ async fn the_documented_write_units_match_those_of_dynamodb() {
     world.create(&keyed).await;
     count("create, with an idempotency key", &world);
     world.store.tasks.cancel(keyed.id, world.now()).await.unwrap();
+    world.wire.forget();
+
+    world.create(&world.task()).await;
+    let (id, run) = claimed(&world).await;
+    world.wire.forget();
+    let then = Following { task: world.task(), queue: Lane::Shared };
+    assert!(world.store.tasks.complete_then(id, &run.attempt, None, Some(&then), world.now()).await.unwrap());
+    count("complete, the task that follows with it", &world);
+    world.store.tasks.cancel(then.task.id, world.now()).await.unwrap();
     world.wire.forget();
 
     let mut later = world.task();

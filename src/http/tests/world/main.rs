@@ -10,6 +10,7 @@ mod credentials;
 mod document;
 mod doors;
 mod execute_once;
+mod follow;
 mod kit;
 mod log;
 mod once;
