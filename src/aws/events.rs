@@ -62,6 +62,7 @@ mod tests {
             ObjectId::first_at(Timestamp::EPOCH),
             FunctionName::parse("invoices").unwrap(),
             &TaskError { kind: TaskErrorKind::Runtime, name: "Error".into(), message: message.into() },
+            Timestamp::saturating_from_millis(1_769_847_330_123),
         )
     }
 
@@ -81,7 +82,8 @@ mod tests {
             detail,
             json!({ "id": "000000000000000000000000", "type": "task_failed", "content": {
                 "id": "000000000000000000000000", "functionName": "invoices",
-                "error": { "type": "runtime", "name": "Error", "message": "boom" } } })
+                "error": { "type": "runtime", "name": "Error", "message": "boom" } },
+                "creation_timestamp": 1_769_847_330_123_i64 })
         );
     }
 
@@ -99,8 +101,12 @@ mod tests {
         // <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html>
         let huge = "\u{1}".repeat(3_000_000);
         let error = TaskError { kind: TaskErrorKind::Runtime, name: huge.clone(), message: huge };
-        let event =
-            TaskFailedEvent::new(ObjectId::first_at(Timestamp::EPOCH), FunctionName::parse("f").unwrap(), &error);
+        let event = TaskFailedEvent::new(
+            ObjectId::first_at(Timestamp::EPOCH),
+            FunctionName::parse("f").unwrap(),
+            &error,
+            Timestamp::EPOCH,
+        );
         let wire = ReplayClient::replaying([Reply::ok(json!({ "FailedEntryCount": 0, "Entries": [] }))]);
         EventBridgeEvents::new(&wire.sdk_config(), "bus").publish(&event).await.unwrap();
         let detail = wire.bodies("AWSEvents.PutEvents")[0]["Entries"][0]["Detail"].as_str().unwrap().len();

@@ -13,7 +13,7 @@ pub async fn publish_failure(store: &Store, ports: &Ports, task: &Task) -> bool 
         name: "Unknown".to_owned(),
         message: "The reason was not recorded.".to_owned(),
     });
-    let event = TaskFailedEvent::new(task.id, task.function_name.clone(), &error);
+    let event = TaskFailedEvent::new(task.id, task.function_name.clone(), &error, task.status_changed_timestamp);
     if let Err(error) = ports.events.publish(&event).await {
         warn!(task = %task.id, %error, "task_failed was not published; the ticker tries again");
         return false;

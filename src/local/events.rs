@@ -188,6 +188,7 @@ mod tests {
             ObjectId::new(Timestamp::EPOCH, 7),
             FunctionName::parse("hello").unwrap(),
             &TaskError { kind: TaskErrorKind::Runtime, name: "Oops".into(), message: "no".into() },
+            Timestamp::EPOCH,
         )
     }
 
@@ -257,7 +258,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let huge = "m".repeat(3_000_000);
         let error = TaskError { kind: TaskErrorKind::Runtime, name: huge.clone(), message: huge };
-        let event = TaskFailedEvent::new(ObjectId::new(Timestamp::EPOCH, 7), FunctionName::parse("f").unwrap(), &error);
+        let event = TaskFailedEvent::new(
+            ObjectId::new(Timestamp::EPOCH, 7),
+            FunctionName::parse("f").unwrap(),
+            &error,
+            Timestamp::EPOCH,
+        );
         let events = LocalEvents::open(dir.path(), None).unwrap();
         events.publish(&event).await.unwrap();
         assert!(std::fs::metadata(events.path()).unwrap().len() < 40_000);

@@ -1,7 +1,7 @@
 //! Publishes events.
 
 use serde::{Deserialize, Serialize};
-use tasklane_model::{FunctionName, ObjectId, TaskError};
+use tasklane_model::{FunctionName, ObjectId, TaskError, Timestamp};
 
 use super::{PortError, PortFuture};
 
@@ -11,7 +11,8 @@ pub trait Events: Send + Sync {
     fn publish<'a>(&'a self, event: &'a TaskFailedEvent) -> PortFuture<'a, Result<(), PortError>>;
 }
 
-/// The `task_failed` event: `{id, type, content: {id, functionName, error}}` (contract §4).
+/// The `task_failed` event: `{id, type, content: {id, functionName, error}, creation_timestamp}`, as upstream writes it
+/// (contract §4, §12).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskFailedEvent {
     /// The Task's id, so that receivers can drop duplicates: a Task fails only once.
@@ -21,6 +22,8 @@ pub struct TaskFailedEvent {
     pub kind: TaskFailedKind,
     /// The Task that failed.
     pub content: TaskFailedContent,
+    /// When it failed, in milliseconds since the epoch. The same each time the event is published.
+    pub creation_timestamp: i64,
 }
 
 /// The one value of [`TaskFailedEvent::kind`].
@@ -44,12 +47,13 @@ pub struct TaskFailedContent {
 }
 
 impl TaskFailedEvent {
-    /// The event of this Task's failure, with the error as the Task shows it.
-    pub fn new(task: ObjectId, function_name: FunctionName, error: &TaskError) -> Self {
+    /// The event of this Task's failure at this time, with the error as the Task shows it.
+    pub fn new(task: ObjectId, function_name: FunctionName, error: &TaskError, failed: Timestamp) -> Self {
         Self {
             id: task,
             kind: TaskFailedKind::TaskFailed,
             content: TaskFailedContent { id: task, function_name, error: error.shortened() },
+            creation_timestamp: failed.as_millis(),
         }
     }
 }

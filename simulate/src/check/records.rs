@@ -144,7 +144,8 @@ pub fn events(world: &World) {
         let content = &event.content;
         let same = content.id == row.id
             && content.function_name.as_str() == row.function
-            && row.error.as_ref() == Some(&content.error);
+            && row.error.as_ref() == Some(&content.error)
+            && row.status_changed == event.creation_timestamp;
         if !same {
             world.violated([row.id], "a task_failed differs from the record");
         }

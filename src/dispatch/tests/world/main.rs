@@ -383,6 +383,9 @@ async fn an_unacknowledged_event_is_published_again_with_the_same_id() {
     let events = world.events.published();
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].id, task.id);
+    // The same however late it is published.
+    let failed = world.get(task.id).await.status_changed_timestamp;
+    assert_eq!(events[0].creation_timestamp, failed.as_millis());
 }
 
 #[tokio::test(start_paused = true)]
