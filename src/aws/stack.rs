@@ -10,7 +10,7 @@ use tasklane_auth::{AuthSettings, Authenticator, GuessSettings, oidc::Issuer};
 use tasklane_dispatch::{Dispatcher, FunctionDirectory, Idle, SlotLimits, SlotPolicy, Slots, Ticker};
 use tasklane_http::{HttpConfig, Router};
 use tasklane_ports::{Clock, Ids, Ports, SystemChance, SystemClock, Wakeup};
-use tasklane_service::{Core, Limits, Service, Settings};
+use tasklane_service::{Core, Limits, Service, Settings, UnknownRuntimes};
 use tasklane_store::{RunnerId, RunsIn, Store, StoreConfig};
 use tokio_util::task::TaskTracker;
 
@@ -162,5 +162,6 @@ fn service_settings(stack: &StackSettings) -> Settings {
         longest_wait: stack.longest_wait,
         // If its wake-up was lost, the next tick finds the Task.
         starts_within: Duration::from_secs(65),
+        unknown_runtimes: UnknownRuntimes::LeftToLambda,
     }
 }

@@ -9,7 +9,7 @@ use tasklane_auth::{
 };
 use tasklane_dispatch::{SlotLimits, SlotPolicy, Ticker};
 use tasklane_ports::{Ids, PortError, Ports, SystemChance, SystemClock};
-use tasklane_service::{AnonymousConcurrency, Core, Limits, Service, Settings};
+use tasklane_service::{AnonymousConcurrency, Core, Limits, Service, Settings, UnknownRuntimes};
 use tasklane_store::{Division, RunnerId, Store, StoreConfig, StoreError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
@@ -196,6 +196,7 @@ fn settings(config: &MachineConfig) -> Settings {
         answer_within: None,
         longest_wait: Settings::LONGEST_WAIT,
         starts_within: Duration::from_secs(10),
+        unknown_runtimes: UnknownRuntimes::Refused,
     }
 }
 

@@ -35,18 +35,23 @@ const OFFERED: &[&str] = &[
     "nodejs20.x",
     "nodejs22.x",
     "nodejs24.x",
+    "nodejs26.x",
     "python3.9",
     "python3.10",
     "python3.11",
     "python3.12",
     "python3.13",
     "python3.14",
+    "python3.15",
+    "java8.al2",
+    "java8.al2023",
     "java11",
+    "java11.al2023",
     "java17",
+    "java17.al2023",
     "java21",
     "java25",
     "dotnet8",
-    "dotnet9",
     "dotnet10",
     "ruby3.2",
     "ruby3.3",
@@ -65,6 +70,12 @@ impl Runtime {
     /// Whether Lambda accepts it for a Function that is created or updated today.
     pub fn is_offered(&self) -> bool {
         OFFERED.contains(&self.0.as_str())
+    }
+
+    /// Whether Lambda may offer it one day: a few letters, digits and dots.
+    pub fn is_well_formed(&self) -> bool {
+        let is_one_of_few = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.';
+        (1..=40).contains(&self.0.len()) && self.0.bytes().all(is_one_of_few)
     }
 
     /// The identifiers that [`Runtime::is_offered`] accepts.

@@ -9,7 +9,7 @@ use tasklane_ports::{DeployError, FunctionSpec, Wakeup};
 use tasklane_store::Versioned;
 use tracing::{info, warn};
 
-use super::{Service, turns::Turn};
+use super::{Service, UnknownRuntimes, turns::Turn};
 
 /// A Function to be created.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ impl Service {
             let message = format!("The field 'name' must have at most {longest} characters here.");
             return Err(Error::new(ErrorKind::InvalidFunctionName, message));
         }
-        must_be_offered(&runtime)?;
+        self.check_runtime(&runtime)?;
         let _turn = self.turn_to_change(&name).await?;
         if self.inner.store.functions.get(&name).await?.is_some() {
             return Err(taken(&name));
@@ -106,7 +106,7 @@ impl Service {
     /// 16 when there is none; 1401, 1402 as at creation; 1502 when concurrent changes keep winning.
     pub async fn update_function(&self, name: &str, change: FunctionChange) -> Result<AffectedRecords> {
         if let Some(runtime) = &change.runtime {
-            must_be_offered(runtime)?;
+            self.check_runtime(runtime)?;
         }
         let turn = self.turn_to_change(&self.stored_function(name).await?.value.name).await?;
         let mut tries = self.tries();
@@ -223,6 +223,18 @@ impl Service {
         self.wake(Wakeup::NOW).await;
     }
 
+    fn check_runtime(&self, runtime: &Runtime) -> Result<()> {
+        match self.inner.settings.unknown_runtimes {
+            _ if runtime.is_offered() => Ok(()),
+            UnknownRuntimes::LeftToLambda if runtime.is_well_formed() => Ok(()),
+            UnknownRuntimes::LeftToLambda | UnknownRuntimes::Refused => {
+                let (name, offered) = (shorten(runtime.as_str()), Runtime::offered().join(", "));
+                let message = format!("The runtime '{name}' is not one that Lambda offers: {offered}.");
+                Err(Error::new(ErrorKind::InvalidFunctionConfiguration, message))
+            }
+        }
+    }
+
     /// Retires the versions up to `old` in Lambda. The turn ends only after that: changing back to `old` would deploy
     /// it again, which must not happen while it is being retired.
     fn retire_in_background(&self, old: Function, turn: Turn) {
@@ -234,15 +246,6 @@ impl Service {
             }
         });
     }
-}
-
-fn must_be_offered(runtime: &Runtime) -> Result<()> {
-    if runtime.is_offered() {
-        return Ok(());
-    }
-    let offered = Runtime::offered().join(", ");
-    let message = format!("The runtime '{}' is not one that Lambda offers: {offered}.", shorten(runtime.as_str()));
-    Err(Error::new(ErrorKind::InvalidFunctionConfiguration, message))
 }
 
 fn taken(name: &FunctionName) -> Error {

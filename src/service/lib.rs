@@ -41,7 +41,7 @@ pub use execute::Executed;
 pub use functions::{FunctionChange, NewFunction};
 pub use logs::LogsAnswer;
 pub use results::TaskResult;
-pub use settings::{AnonymousConcurrency, Settings};
+pub use settings::{AnonymousConcurrency, Settings, UnknownRuntimes};
 pub use tasklane_model::FunctionOptions;
 
 use std::{sync::Arc, time::Duration};

@@ -22,6 +22,17 @@ pub struct Settings {
     pub longest_wait: Duration,
     /// Within which time a due Task starts while a slot is free, if dispatchers work.
     pub starts_within: Duration,
+    /// What becomes of a Function with a runtime that this version does not know.
+    pub unknown_runtimes: UnknownRuntimes,
+}
+
+/// Who decides whether a runtime that this version does not know exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownRuntimes {
+    /// This version: it refuses them (1402).
+    Refused,
+    /// Lambda, which gets new runtimes more often than this service gets new versions.
+    LeftToLambda,
 }
 
 /// How many slots callers without a credential may hold at once.
@@ -55,6 +66,7 @@ impl Default for Settings {
             answer_within: None,
             longest_wait: Self::LONGEST_WAIT,
             starts_within: Duration::from_secs(10),
+            unknown_runtimes: UnknownRuntimes::Refused,
         }
     }
 }

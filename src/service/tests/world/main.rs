@@ -13,14 +13,21 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tasklane_dispatch::FunctionDirectory;
 use tasklane_model::{
-    Caller, ConcurrencyLimit, ErrorKind, Identity, Method, ObjectId, Permission, PermissionMode, Permissions,
+    Caller, ConcurrencyLimit, ErrorKind, Identity, Method, ObjectId, Permission, PermissionMode, Permissions, Runtime,
     TaskStatus, TimeLimit, UserId,
 };
-use tasklane_service::{ApiCall, FunctionChange, FunctionOptions, Service, Settings};
+use tasklane_service::{ApiCall, FunctionChange, FunctionOptions, Service, Settings, UnknownRuntimes};
 use tasklane_testing::World;
 
 /// As on AWS, where the gateway gives up after 30 s.
 const PATIENCE: Duration = Duration::from_secs(27);
+
+/// The service of this world, with other settings.
+fn with_settings(world: &World, settings: Settings) -> Service {
+    let functions = Arc::new(FunctionDirectory::new(world.store.clone(), world.clock.clone()));
+    let (slots, secrets) = (world.slots.clone(), world.secrets.clone());
+    Service::new(world.store.clone(), world.ports.clone(), settings, slots, functions, secrets)
+}
 
 /// A service whose callers are told after [`PATIENCE`], with a Function `slow` that takes this long.
 async fn with_slow_function(takes: Duration) -> (World, Service) {
@@ -32,10 +39,7 @@ async fn with_slow_function(takes: Duration) -> (World, Service) {
     };
     world.function("slow", options).await;
     world.lambda.take("slow", takes);
-    let functions = Arc::new(FunctionDirectory::new(world.store.clone(), world.clock.clone()));
-    let settings = Settings { answer_within: Some(PATIENCE), ..Settings::default() };
-    let (slots, secrets) = (world.slots.clone(), world.secrets.clone());
-    let service = Service::new(world.store.clone(), world.ports.clone(), settings, slots, functions, secrets);
+    let service = with_settings(&world, Settings { answer_within: Some(PATIENCE), ..Settings::default() });
     (world, service)
 }
 
@@ -184,4 +188,21 @@ async fn a_missing_function_is_cached_for_a_moment() {
     assert_eq!(may("later").await.unwrap_err().kind(), ErrorKind::ResourceUnknown);
     one.function("later", FunctionOptions::default()).await;
     may("later").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_this_version_does_not_know_is_left_to_lambda_only_where_lambda_is() {
+    let world = World::at_rest(5).await;
+    let of = |runtime: &str| FunctionChange { runtime: Some(Runtime::new(runtime)), ..FunctionChange::default() };
+    world.function("hello", FunctionOptions::default()).await;
+    let on_aws =
+        with_settings(&world, Settings { unknown_runtimes: UnknownRuntimes::LeftToLambda, ..Settings::default() });
+    on_aws.update_function("hello", of("nodejs98.x")).await.unwrap();
+    for (service, runtime) in
+        [(&world.service, "nodejs99.x"), (&on_aws, "node js"), (&on_aws, ""), (&on_aws, "nodejs/9")]
+    {
+        let error = service.update_function("hello", of(runtime)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidFunctionConfiguration, "{runtime}");
+    }
+    assert_eq!(on_aws.get_function("hello").await.unwrap().configuration.runtime.as_str(), "nodejs98.x");
 }
