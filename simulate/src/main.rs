@@ -1,5 +1,7 @@
 //! `simulate --seeds N [--start S]`: runs seeds, and explains each broken promise.
 
+mod scale_command;
+
 use std::{
     process::ExitCode,
     sync::{
@@ -12,6 +14,7 @@ use std::{
 use simulate::{Bug, Plan, Report, run};
 
 const USAGE: &str = "usage: simulate [--seeds N] [--start S] [--jobs J] [--bug NAME] [--plan] [--trace] [--twice]
+       simulate scale [options]   how much a deployment can do; see simulate scale --help
 
   --seeds N    the number of seeds; default 100
   --start S    the first seed; default 0
@@ -34,7 +37,11 @@ struct Args {
 
 #[allow(clippy::print_stdout, clippy::print_stderr)] // this is a command
 fn main() -> ExitCode {
-    let args = match parse(std::env::args().skip(1)) {
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|first| first == "scale") {
+        return scale_command::main(args.split_off(1));
+    }
+    let args = match parse(args.into_iter()) {
         Ok(args) => args,
         Err(why) => {
             eprintln!("{why}\n\n{USAGE}");

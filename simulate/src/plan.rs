@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tasklane_store::Division;
+use tasklane_store::{Division, LaneMemory};
 
 use crate::chance::Rng;
 
@@ -42,6 +42,8 @@ pub struct Plan {
     pub index_hides: Duration,
     /// The number of partitions of each lane.
     pub shards: u8,
+    /// How long lanes of single Functions are remembered.
+    pub own_lanes: LaneMemory,
     /// How each process divides scopes into parts. One that does not is like a version that knows nothing of parts.
     pub divisions: Vec<Division>,
     /// The Functions. The first never changes.
@@ -171,6 +173,7 @@ impl Plan {
             skews,
             task_limit: rng.pick(&[1, 2, 2, 3, 5]),
             shards: rng.pick(&[1, 1, 1, 2]),
+            own_lanes: LaneMemory::default(),
             divisions: Vec::new(),
             functions,
             load: Duration::from_secs(rng.within(10..=90)),
@@ -187,7 +190,8 @@ impl Plan {
         let plan = Self { functions, ..plan };
         let limited = &mut Rng::new(seed ^ 0x6c69_6d69_7465_6400);
         let plan = if shape == Shape::Cloud && limited.odds(60) { plan.with_busy_limits(limited) } else { plan };
-        Self { longest_drain: longest_drain(&plan.functions), ..plan }
+        let own_lanes = lane_memory(&plan.faults);
+        Self { longest_drain: longest_drain(&plan.functions), own_lanes, ..plan }
     }
 
     /// Whether any process divides scopes into parts.
@@ -263,6 +267,14 @@ fn longest_drain(functions: &[FunctionPlan]) -> Duration {
 
 fn skew(rng: &mut Rng) -> i64 {
     i64::try_from(rng.below(6001)).unwrap_or(0) - 3000
+}
+
+/// As short as the time allows for which a call of a process may be under way: lanes are forgotten in most histories.
+fn lane_memory(faults: &Faults) -> LaneMemory {
+    let frozen = if faults.freeze_every > 0 { faults.longest_freeze } else { 0 };
+    // A call of the store that is slow or is sent again takes a few seconds, and an index lags by as much.
+    let renewed_after = Duration::from_secs(5);
+    LaneMemory { renewed_after, kept_for: renewed_after + Duration::from_secs(30) + Duration::from_millis(frozen) }
 }
 
 impl FunctionPlan {

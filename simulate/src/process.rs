@@ -58,7 +58,11 @@ pub fn store_of(client: SharedHttpClient, clock: Arc<dyn Clock>, plan: &Plan, sl
         Shape::Machine => RunsIn::Lane,
         Shape::Cloud => RunsIn::Register,
     };
-    Store::new(client, StoreConfig { shards: plan.shards, runs_in, slots, ..StoreConfig::new(PREFIX) }, clock)
+    Store::new(
+        client,
+        StoreConfig { shards: plan.shards, runs_in, slots, own_lanes: plan.own_lanes, ..StoreConfig::new(PREFIX) },
+        clock,
+    )
 }
 
 impl Processes {

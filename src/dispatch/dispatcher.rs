@@ -173,7 +173,7 @@ impl Dispatcher {
         if self.room() == 0 {
             return Ok(Claimed::NoRoom);
         }
-        let mut search = Search::begin(&self.store, &self.functions, &self.taken).await?;
+        let mut search = Search::begin(&self.store, &self.functions, &self.taken, self.first_shard()).await?;
         loop {
             let heads = search.heads().await?;
             if heads.is_empty() {
@@ -199,6 +199,13 @@ impl Dispatcher {
         }
     }
 
+    /// The shard that a look begins with. Which one matters only if a look does not read all of them.
+    fn first_shard(&self) -> u8 {
+        let mut chance = [0];
+        self.ports.chance.fill(&mut chance);
+        chance[0]
+    }
+
     /// How many more runs this process can hold.
     fn room(&self) -> usize {
         self.most_runs.saturating_sub(self.running())
@@ -216,13 +223,15 @@ impl Dispatcher {
         debug_assert!(self.running() <= self.most_runs, "more runs than this process holds");
         // An error of one claim is told only after all were answered: a Task that was claimed has to run.
         let mut done = Claims::default();
+        let (mut lost, all) = (0, claims.len());
         for claim in claims {
             match claim? {
                 Claim::Running => done.started = true,
                 Claim::Ended => done.ended = true,
-                Claim::Lost => {}
+                Claim::Lost => lost += 1,
             }
         }
+        self.taken.note_lost(lost, all);
         Ok(done)
     }
 

@@ -1,14 +1,28 @@
 //! Decides which Tasks to claim: reads the heads of the queue and chooses among them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tasklane_model::{Function, FunctionName, Lane};
-use tasklane_store::{Candidate, QueueLane, SlotScope, Store, StoreError};
+use tasklane_store::{Candidate, Heads, QueueLane, Shards, SlotScope, Store, StoreError};
 
 use super::{Acquired, FunctionDirectory, Slot, Slots, taken::Taken};
 
-/// How many heads are read at once: other dispatchers may take some of them, or their Function may be at its own limit.
+/// How many heads are read of each partition: other dispatchers may take some of them, or their Function may be at its own
+/// limit.
 const HEADS: usize = 16;
+
+/// The most heads of one look, of all partitions together.
+const MOST_HEADS: usize = 64;
+
+/// How many shards are read at once. With no more than these, Tasks are claimed in the order of all of them.
+const SHARDS: usize = 4;
+
+/// How many Functions are read at once.
+const FUNCTIONS_AT_ONCE: usize = 8;
 
 /// How often heads are read again if other dispatchers claimed all of them.
 const LOST_ROUNDS: usize = 3;
@@ -18,6 +32,8 @@ pub(super) struct Search<'a> {
     store: &'a Store,
     functions: &'a FunctionDirectory,
     taken: &'a Taken,
+    /// The shard that it begins with: if all dispatchers began with the same, they would claim the same Tasks.
+    first_shard: u8,
     lanes: Vec<QueueLane>,
     /// The lanes at the beginning; `None` after it has checked for newer ones.
     first_lanes: Option<Vec<QueueLane>>,
@@ -64,14 +80,15 @@ impl<'a> Chosen<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// Starts a search in all known lanes.
+    /// Starts a search in all known lanes, and in the shards from this one on.
     pub(super) async fn begin(
         store: &'a Store,
         functions: &'a FunctionDirectory,
         taken: &'a Taken,
+        first_shard: u8,
     ) -> Result<Self, StoreError> {
         let lanes = functions.lanes().await?;
-        Ok(Self { store, functions, taken, first_lanes: Some(lanes.clone()), lanes, lost: 0 })
+        Ok(Self { store, functions, taken, first_shard, first_lanes: Some(lanes.clone()), lanes, lost: 0 })
     }
 
     /// The best due Tasks of its lanes, without those that are known to be gone. Empty if there are none in any lane.
@@ -83,17 +100,44 @@ impl<'a> Search<'a> {
         Ok(heads)
     }
 
-    async fn heads_of_lanes(&self) -> Result<Vec<Candidate>, StoreError> {
-        let mut heads = self.store.tasks.heads(&self.lanes, HEADS).await?;
-        let all = heads.len();
-        heads.retain(|head| !self.taken.contains(head));
-        if heads.is_empty() && all == HEADS {
-            // The index shows nothing but what is gone: look behind it.
-            heads = self.store.tasks.heads(&self.lanes, HEADS + self.taken.len()).await?;
-            heads.retain(|head| !self.taken.contains(head));
-            heads.truncate(HEADS);
+    async fn heads_of_lanes(&mut self) -> Result<Vec<Candidate>, StoreError> {
+        loop {
+            let mut heads = self.heads_shown(HEADS).await?;
+            if heads.candidates.is_empty() && heads.is_cut {
+                // The index shows nothing but what is gone: look behind it.
+                heads = self.heads_shown(HEADS + self.taken.len()).await?;
+            }
+            heads.candidates.truncate(MOST_HEADS);
+            let shown = heads.candidates.len();
+            if self.taken.is_wary() {
+                self.drop_gone(&mut heads.candidates).await?;
+            }
+            // If all are gone, they are known now, and the next look passes over them.
+            if !heads.candidates.is_empty() || shown == 0 {
+                return Ok(heads.candidates);
+            }
         }
-        Ok(heads)
+    }
+
+    async fn heads_shown(&self, limit: usize) -> Result<Heads, StoreError> {
+        let is_gone = |candidate: &Candidate| self.taken.contains(candidate);
+        // Where others take so much, what is in one shard is enough: each dispatcher is at another one.
+        let (at_once, enough) = if self.taken.is_wary() { (1, 1) } else { (SHARDS, HEADS) };
+        let shards = Shards { first: self.first_shard, at_once, enough, all_up_to: SHARDS };
+        self.store.tasks.heads_of_shards(&self.lanes, limit, shards, is_gone).await
+    }
+
+    /// Drops the Tasks that have left the queue according to their rows.
+    async fn drop_gone(&self, heads: &mut Vec<Candidate>) -> Result<(), StoreError> {
+        let mut are_queued = self.store.tasks.are_queued(heads).await?.into_iter();
+        heads.retain(|head| {
+            let is_queued = are_queued.next().unwrap_or(true);
+            if !is_queued {
+                self.taken.add(head);
+            }
+            is_queued
+        });
+        Ok(())
     }
 
     /// Looks for newer lanes, once per search: the Task that the dispatcher was woken for may be in a lane that the
@@ -129,17 +173,13 @@ impl<'a> Look<'a> {
         taken: &Taken,
     ) -> Result<Self, StoreError> {
         let mut look = Self::default();
-        let mut read: HashMap<&FunctionName, Option<Arc<Function>>> = HashMap::new();
+        // Read after the heads: if a Function is held by then, its Tasks are too.
+        let read = read_functions(heads, functions).await?;
         for head in heads {
             if look.held.contains(&head.lane) {
                 continue;
             }
-            let function = match read.get(&head.function) {
-                Some(function) => function.clone(),
-                // Read after the heads: if the Function is held by then, its Tasks are too.
-                None => read.entry(&head.function).or_insert(functions.read(&head.function).await?).clone(),
-            };
-            let Some(function) = function else {
+            let Some(function) = read.get(&head.function).cloned().flatten() else {
                 // Claimed in its turn, not now, because the Tasks chosen before come first.
                 look.chosen.push(Chosen::Orphan(head));
                 continue;
@@ -174,4 +214,14 @@ impl<'a> Look<'a> {
         }
         Ok(look)
     }
+}
+
+/// The current Functions of these Tasks.
+async fn read_functions<'a>(
+    heads: &'a [Candidate],
+    functions: &FunctionDirectory,
+) -> Result<HashMap<&'a FunctionName, Option<Arc<Function>>>, StoreError> {
+    let names: BTreeSet<_> = heads.iter().map(|head| &head.function).collect();
+    let reads: Vec<_> = names.into_iter().map(|name| async move { Ok((name, functions.read(name).await?)) }).collect();
+    stream::iter(reads).buffered(FUNCTIONS_AT_ONCE).try_collect().await
 }

@@ -13,16 +13,21 @@ use tasklane_store::{Candidate, QueueLane};
 /// How long a Task is remembered. An index rarely lags more than this; if it does, the claim is refused.
 const REMEMBERED: Duration = Duration::from_secs(2);
 
+/// How long after a lost claim a dispatcher reads the rows of what it is about to claim.
+const WARY: Duration = Duration::from_secs(2);
+
 /// The Tasks that have left their lanes a moment ago.
 pub(super) struct Taken {
     clock: Arc<dyn Clock>,
     /// With the lane that each one left, because it may be in another one now.
     tasks: Lock<HashMap<ObjectId, (QueueLane, Timestamp)>>,
+    /// When other dispatchers last took much of what was to be claimed.
+    lost: Lock<Option<Timestamp>>,
 }
 
 impl Taken {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, tasks: Lock::default() }
+        Self { clock, tasks: Lock::default(), lost: Lock::default() }
     }
 
     /// Notes that this Task is no longer in its lane.
@@ -38,6 +43,21 @@ impl Taken {
         let now = self.clock.now();
         let tasks = self.tasks.lock();
         tasks.get(&candidate.id).is_some_and(|(lane, since)| *lane == candidate.lane && is_recent(*since, now))
+    }
+
+    /// Notes how many claims of one look others had made before.
+    pub(super) fn note_lost(&self, lost: usize, claims: usize) {
+        // One lost claim in a while costs less than reading all rows.
+        if lost * 4 > claims {
+            *self.lost.lock() = Some(self.clock.now());
+        }
+    }
+
+    /// Whether others take so much that it pays to read the rows before the claims: a read costs a fifth of a claim that is
+    /// refused, and burdens no partition of the queue.
+    pub(super) fn is_wary(&self) -> bool {
+        let now = self.clock.now();
+        self.lost.lock().is_some_and(|since| since <= now && now.since(since) < WARY)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -60,14 +60,15 @@ pub use schedules::{DuePosition, DueSchedules, Schedules};
 pub use shifts::Shifts;
 pub use slots::{Division, Leased, SlotLedger, SlotPart, SlotScope};
 pub use tasks::{
-    CancelOutcome, Candidate, ClaimOutcome, DataPlace, Expired, Expiring, Following, NextTask, Promoted, TaskRecord,
-    Tasks,
+    CancelOutcome, Candidate, ClaimOutcome, DataPlace, Expired, Expiring, Following, Heads, NextTask, Promoted, Shards,
+    TaskRecord, Tasks,
 };
 
 use calls::CallTokens;
 use days::Days;
 use holders::Holders;
 use list::Budgets;
+pub use own_lanes::LaneMemory;
 use own_lanes::OwnLanes;
 use schema::{FUNCTION, SCHEDULE_LANES, TASK_LANES};
 use table::Table;
@@ -114,6 +115,8 @@ pub struct StoreConfig {
     pub retention: Option<Duration>,
     /// Where the runs in progress are recorded.
     pub runs_in: RunsIn,
+    /// How long the lanes of single Functions are remembered.
+    pub own_lanes: LaneMemory,
     /// How long a list may look for its page (contract §8: 21 after it).
     pub query_budget: Duration,
     /// How long a list goes on counting once its page is found; then `total` is a lower bound.
@@ -129,6 +132,7 @@ impl StoreConfig {
             slots: Division::FOR_MANY,
             retention: None,
             runs_in: RunsIn::Lane,
+            own_lanes: LaneMemory::default(),
             query_budget: Duration::from_secs(5),
             count_budget: Duration::from_millis(300),
         }
@@ -161,7 +165,7 @@ impl Store {
             data: DataRows::new(&table("tasks"), &task_days),
             marks: Marks::new(&table("tasks")),
             days: task_days,
-            own_lanes: OwnLanes::new(&control),
+            own_lanes: OwnLanes::new(&control, config.own_lanes, &clock),
             runs: runs.clone(),
             calls: calls.clone(),
             budgets: budgets.clone(),

@@ -24,6 +24,7 @@ mod goes_away_from_a_lagging_index;
 mod intent_not_taken_over;
 mod invocation_sent_again;
 mod key_forgotten;
+mod lane_forgotten_with_tasks;
 mod lease_too_short;
 mod loops_detected;
 mod lowered_limit_unknown_to_parts;
@@ -99,6 +100,7 @@ impl Bug {
         failure_marked_as_canceled::BUG,
         expired_task_claimed::BUG,
         expiry_without_companion::BUG,
+        lane_forgotten_with_tasks::BUG,
     ];
 }
 

@@ -40,6 +40,9 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// How long the local ticker waits if something is due but could not be done.
 const STUCK_SLEEP: Duration = Duration::from_secs(1);
 
+/// How often the lanes of single Functions are gone through.
+const LANES_EVERY: Duration = Duration::from_secs(50);
+
 /// Does the periodic work. Everything is safe to do twice, and concurrently with another ticker.
 #[derive(Clone)]
 pub struct Ticker {
@@ -48,6 +51,8 @@ pub struct Ticker {
     functions: Arc<FunctionDirectory>,
     /// Where the last tick had no more time for the due Schedules.
     cut_at: Arc<Lock<Option<DuePosition>>>,
+    /// When lanes were last gone through.
+    lanes_at: Arc<Lock<Option<Timestamp>>>,
 }
 
 /// What a tick did.
@@ -79,7 +84,7 @@ pub struct TickError {
 
 impl Ticker {
     pub fn new(store: Store, ports: Ports, functions: Arc<FunctionDirectory>) -> Self {
-        Self { store, ports, functions, cut_at: Arc::default() }
+        Self { store, ports, functions, cut_at: Arc::default(), lanes_at: Arc::default() }
     }
 
     /// Does everything that is due now, and wakes a dispatcher after each batch that may have made a Task ready. Each part
@@ -94,12 +99,13 @@ impl Ticker {
 
     async fn tick_within(&self, budget: Duration) -> Result<Ticked, TickError> {
         let ends = self.ports.clock.now().saturating_add(budget);
-        let (scheduled, promoted, zombies, expired, republished) = futures::join!(
+        let (scheduled, promoted, zombies, expired, republished, lanes) = futures::join!(
             self.materialise_schedules(ends),
             self.promote_due(ends),
             self.clean_expired_runs(ends),
             self.expire_queued(ends),
             self.republish(ends),
+            self.forget_lanes(ends),
         );
         let ticked = Ticked {
             promoted: promoted.done,
@@ -113,7 +119,7 @@ impl Ticker {
             info!(?ticked, "tick completed");
         }
         let mut errors =
-            [scheduled, promoted, zombies, expired, republished].into_iter().filter_map(|part| part.end().error);
+            [scheduled, promoted, zombies, expired, republished, lanes].into_iter().filter_map(|part| part.end().error);
         let Some(first) = errors.next() else { return Ok(ticked) };
         for error in errors {
             warn!(%error, "another part of the tick failed, too");
@@ -190,6 +196,24 @@ impl Ticker {
                     break;
                 }
             }
+        }
+        part
+    }
+
+    /// Forgets the lanes of single Functions that are no longer used, so that a look at the queue need not read them.
+    async fn forget_lanes(&self, ends: Timestamp) -> Part {
+        let mut part = Part::new("lanes", &self.ports.clock, ends);
+        let now = self.ports.clock.now();
+        {
+            let mut lanes_at = self.lanes_at.lock();
+            if lanes_at.is_some_and(|last| last <= now && now.since(last) < LANES_EVERY) {
+                return part;
+            }
+            *lanes_at = Some(now);
+        }
+        match self.store.tasks.forget_idle_lanes().await {
+            Ok(forgotten) => part.done += forgotten,
+            Err(error) => part.fail(error),
         }
         part
     }

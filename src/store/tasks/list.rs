@@ -1,6 +1,6 @@
 //! Lists of Tasks.
 
-use futures::future::try_join_all;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tasklane_model::{Json, ObjectId, Page, TaskStatus, Timestamp};
 use tasklane_rql::Query;
 
@@ -11,7 +11,7 @@ use crate::{
     row::Row,
 };
 
-use super::{marks::Mark, row};
+use super::{marks::Mark, queue::LANES_AT_ONCE, row};
 
 /// The most Tasks to collect from the lanes and the register of runs. If there are more, the list goes by days or by the
 /// Function's index.
@@ -55,7 +55,9 @@ impl Tasks {
             lanes.extend(own.iter().map(IndexLane::Ready));
         }
         let limit = GATHERED + 1;
-        let rows = try_join_all(lanes.iter().map(|lane| self.lane_rows(lane, None, Some(limit)))).await?;
+        // Collected first, because the compiler does not accept a stream of closures that borrow here.
+        let rows: Vec<_> = lanes.iter().map(|lane| self.lane_rows(lane, None, Some(limit))).collect();
+        let rows: Vec<_> = stream::iter(rows).buffered(LANES_AT_ONCE).try_collect().await?;
         let mut ids = rows.iter().flatten().map(row::id).collect::<Result<Vec<_>, _>>()?;
         // After the lanes: a Task that is claimed meanwhile is registered before it leaves its lane.
         if statuses.contains(&TaskStatus::InProgress) {

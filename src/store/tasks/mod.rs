@@ -19,6 +19,7 @@ mod watch;
 pub use data::DataPlace;
 pub use expiring::{Expired, Expiring};
 pub use outcome::{Following, NextTask};
+pub use queue::{Heads, Shards};
 pub use watch::Promoted;
 
 use std::{sync::Arc, time::Duration};

@@ -1,5 +1,7 @@
 //! The queue: finds the next Tasks and claims them.
 
+use std::collections::HashSet;
+
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tasklane_model::{Lane, TaskStatus, Timestamp};
 
@@ -20,10 +22,99 @@ use super::{
 /// How many partitions of the index are read at once, of each lane and of all lanes: each read may need its own
 /// connection, and file descriptors are limited. There may be as many lanes as Functions, each with as many parts as
 /// there are shards.
-const LANES_AT_ONCE: usize = 8;
+pub(super) const LANES_AT_ONCE: usize = 8;
 const SHARDS_AT_ONCE: usize = 8;
+/// How many partitions of the index one look reads at once.
+const PARTITIONS_AT_ONCE: usize = 16;
+
+/// Which shards a look at the queue reads. With more of them than it reads at once, Tasks are claimed in the order of some
+/// shards at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shards {
+    /// The number of the first one. Any number, so that it can be drawn.
+    pub first: u8,
+    /// How many it reads at once.
+    pub at_once: usize,
+    /// With how many candidates it is content. With fewer it reads the next shards, until it has read all.
+    pub enough: usize,
+    /// If there are no more shards than this, it reads all of them, so that Tasks are claimed in their order.
+    pub all_up_to: usize,
+}
+
+/// The first due Tasks of some shards.
+#[derive(Debug, Default)]
+pub struct Heads {
+    /// The candidates, best first.
+    pub candidates: Vec<Candidate>,
+    /// Whether there may be others behind them, because a partition may hold more than was read of it.
+    pub is_cut: bool,
+}
 
 impl Tasks {
+    /// The first due Tasks of these lanes in some shards, at most `limit` of each partition, without those that the caller
+    /// knows to be gone.
+    pub async fn heads_of_shards(
+        &self,
+        lanes: &[QueueLane],
+        limit: usize,
+        Shards { first, at_once, enough, all_up_to }: Shards,
+        is_gone: impl Fn(&Candidate) -> bool,
+    ) -> Result<Heads, StoreError> {
+        let shards = self.days.lane_shards().await?;
+        let mut heads = Heads::default();
+        // Behind the last row that was read of a partition, there may be better Tasks than the others' next ones.
+        let mut known_up_to: Option<ReadyKey> = None;
+        // One after the other, beginning anywhere, each once.
+        let order: Vec<u8> = (0..shards).map(|step| (first % shards + step) % shards).collect();
+        let at_once = if order.len() <= all_up_to { order.len() } else { at_once }.max(1);
+        for few in order.chunks(at_once) {
+            let parts: Vec<_> = few.iter().flat_map(|shard| lanes.iter().map(move |lane| (lane, *shard))).collect();
+            // Collected first, because the compiler does not accept a stream of closures that borrow here.
+            let reads: Vec<_> = parts.into_iter().map(|(lane, shard)| self.heads_of_part(lane, shard, limit)).collect();
+            let mut reads = stream::iter(reads).buffered(PARTITIONS_AT_ONCE);
+            while let Some(mut found) = reads.try_next().await? {
+                if found.len() >= limit {
+                    let last = found.last().map(|candidate| candidate.key.clone());
+                    known_up_to = known_up_to.into_iter().chain(last).min();
+                }
+                found.retain(|candidate| !is_gone(candidate));
+                heads.candidates.extend(found);
+            }
+            if heads.candidates.len() >= enough {
+                break;
+            }
+        }
+        heads.is_cut = known_up_to.is_some();
+        heads.candidates.retain(|candidate| known_up_to.as_ref().is_none_or(|last| candidate.key <= *last));
+        heads.candidates.sort_by(|a, b| a.key.cmp(&b.key));
+        self.look_days_up(&heads.candidates).await?;
+        Ok(heads)
+    }
+
+    async fn heads_of_part(&self, lane: &QueueLane, shard: u8, limit: usize) -> Result<Vec<Candidate>, StoreError> {
+        let rows = self.lane_shard_rows(IndexLane::Ready(lane).partition(shard), None, Some(limit)).await?;
+        rows.iter().map(|row| candidate(lane, row)).collect()
+    }
+
+    /// For each of these Tasks, whether its row says that it is still in its lane. Costs a read unit each, and tells what
+    /// the index does not show yet.
+    pub async fn are_queued(&self, candidates: &[Candidate]) -> Result<Vec<bool>, StoreError> {
+        let mut keys = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            let place = self.days.partition_of(candidate.id).await?;
+            keys.extend(place.map(|(partition, _)| (partition, candidate.id.to_string())));
+        }
+        let mut gone = HashSet::new();
+        for row in self.table.get_each("read the heads of the queue", keys).await? {
+            // A row that cannot be read counts as queued: the claim says what is wrong with it.
+            let Ok(row) = row else { continue };
+            if row.optional_text("status")? != Some(TaskStatus::New.as_str()) {
+                gone.insert(row::id(&row)?);
+            }
+        }
+        Ok(candidates.iter().map(|candidate| !gone.contains(&candidate.id)).collect())
+    }
+
     /// The first due Tasks of all of these lanes, at most `limit`, best first. On AWS the index may lag behind by some
     /// milliseconds: a candidate may be gone, and a new Task may not be visible yet.
     pub async fn heads(&self, lanes: &[QueueLane], limit: usize) -> Result<Vec<Candidate>, StoreError> {
@@ -33,12 +124,17 @@ impl Tasks {
         let mut candidates: Vec<_> = heads.await?.into_iter().flatten().collect();
         candidates.sort_by(|a, b| a.key.cmp(&b.key));
         candidates.truncate(limit);
-        // Looked up here rather than at the claim: concurrent claims would not be sent in order if one of them had to
-        // look up its day first, or two of them the same day.
-        for candidate in &candidates {
+        self.look_days_up(&candidates).await?;
+        Ok(candidates)
+    }
+
+    /// Looks up the days of candidates before they are claimed: concurrent claims would not be sent in order if one of
+    /// them had to look up its day first, or two of them the same day.
+    async fn look_days_up(&self, candidates: &[Candidate]) -> Result<(), StoreError> {
+        for candidate in candidates {
             self.days.partition_of(candidate.id).await?;
         }
-        Ok(candidates)
+        Ok(())
     }
 
     async fn heads_of(&self, lane: &QueueLane, limit: usize) -> Result<Vec<Candidate>, StoreError> {

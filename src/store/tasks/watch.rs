@@ -72,6 +72,19 @@ impl Tasks {
         Ok(())
     }
 
+    /// Forgets the lanes of single Functions that nothing has entered for a while and that are empty. Returns how many.
+    pub async fn forget_idle_lanes(&self) -> Result<usize, StoreError> {
+        let mut forgotten = 0;
+        for lane in self.own_lanes.idle().await? {
+            let own = QueueLane::Own(lane.function.clone());
+            if self.lane_rows(&IndexLane::Ready(&own), None, Some(1)).await?.is_empty() {
+                self.own_lanes.forget(&lane).await?;
+                forgotten += 1;
+            }
+        }
+        Ok(forgotten)
+    }
+
     async fn promote(&self, waiting: &Row) -> Result<Promoted, StoreError> {
         let (id, function, queue) = (row::id(waiting)?, row::function(waiting)?, row::queue(waiting)?);
         let priority = Priority::new(waiting.number("priority")?).map_err(|error| waiting.corrupt(error))?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use tasklane::{
     model::{Lane, ObjectId, Priority, Task},
     store::{Candidate, QueueLane},
@@ -136,4 +137,67 @@ async fn long_lanes_are_read_to_their_end() {
         world.create(&world.task()).await;
     }
     assert_eq!(world.store.tasks.heads(&[QueueLane::Shared], 1000).await.unwrap().len(), 250);
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn a_lane_of_its_own_is_forgotten_when_it_is_empty_and_long_unused() {
+    let world = World::new().await;
+    let tasks = &world.store.tasks;
+    let task = world.task_of("held");
+    tasks.create(&task, Lane::Own, world.now()).await.unwrap();
+    world.clock.advance(HOUR);
+    // It holds a Task.
+    assert_eq!(tasks.forget_idle_lanes().await.unwrap(), 0);
+    let own = QueueLane::Own(function("held"));
+    let head = tasks.heads(std::slice::from_ref(&own), 1).await.unwrap().remove(0);
+    tasks.claim(&head, &world.run(), world.now()).await.unwrap().unwrap();
+    assert_eq!(tasks.forget_idle_lanes().await.unwrap(), 1);
+    assert_eq!(tasks.own_lanes().await.unwrap(), []);
+    // The process that knew it writes it down again.
+    let again = world.task_of("held");
+    tasks.create(&again, Lane::Own, world.now()).await.unwrap();
+    assert_eq!(tasks.own_lanes().await.unwrap(), [function("held")]);
+    tasks.cancel(again.id, world.now()).await.unwrap();
+    // It is empty, but a process that knows it may be about to use it.
+    world.clock.advance(HOUR / 4);
+    assert_eq!(tasks.forget_idle_lanes().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_lane_of_its_own_that_is_in_use_is_written_down_now_and_then() {
+    let world = World::new().await;
+    let (tasks, other) = (&world.store.tasks, world.another_store(|_| {}));
+    let mut writes = 0;
+    for _ in 0..12 {
+        world.wire.forget();
+        for store in [&world.store, &other] {
+            let task = world.task_of("held");
+            store.tasks.create(&task, Lane::Own, world.now()).await.unwrap();
+            store.tasks.cancel(task.id, world.now()).await.unwrap();
+        }
+        // Two Tasks, two cancellations and their marks.
+        writes += world.wire.calls("PutItem") - 4;
+        world.clock.advance(HOUR / 12);
+        assert_eq!(tasks.forget_idle_lanes().await.unwrap(), 0);
+    }
+    // By either process, each ten minutes; the first Task also recorded the day.
+    assert!((5..=8).contains(&writes), "{writes}");
+}
+
+#[tokio::test]
+async fn a_lane_that_an_older_version_wrote_down_is_kept_for_as_long() {
+    let world = World::new().await;
+    let tasks = &world.store.tasks;
+    let row =
+        [("pk", "own-lanes"), ("sk", "held")].map(|(name, value)| (name.to_owned(), AttributeValue::S(value.into())));
+    let row = row.into_iter().chain([("v".to_owned(), AttributeValue::N("1".into()))]).collect();
+    let table = format!("{}-control", world.prefix);
+    world.client.put_item().table_name(table).set_item(Some(row)).send().await.unwrap();
+    assert_eq!(tasks.forget_idle_lanes().await.unwrap(), 0);
+    world.clock.advance(HOUR / 2);
+    assert_eq!(tasks.forget_idle_lanes().await.unwrap(), 0);
+    world.clock.advance(HOUR / 2);
+    assert_eq!(tasks.forget_idle_lanes().await.unwrap(), 1);
 }

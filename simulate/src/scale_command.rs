@@ -1,10 +1,14 @@
-//! Runs a scenario of scale and prints what came of it: `cargo run --profile checks -p simulate --bin scale -- --help`.
+//! `simulate scale`: runs a scenario of scale and prints what came of it.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a command
 
 use std::{process::ExitCode, time::Duration};
 
 use simulate::scale::{Outcome, Scenario, run};
 
 const HELP: &str = "\
+usage: simulate scale [options]
+
 Simulates a large deployment on AWS: the real engine, with the limits of DynamoDB and Lambda.
 
 Options, with their defaults:
@@ -25,8 +29,8 @@ Options, with their defaults:
   --patience 120       seconds that the work may go on after the last creation
   --seed 1";
 
-fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+/// Runs the command with these arguments.
+pub fn main(args: Vec<String>) -> ExitCode {
     if args.iter().any(|arg| arg == "--help") {
         println!("{HELP}");
         return ExitCode::SUCCESS;
