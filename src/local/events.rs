@@ -209,7 +209,8 @@ mod tests {
                     "id": "000000000000000000000007",
                     "functionName": "hello",
                     "error": { "type": "runtime", "name": "Oops", "message": "no" }
-                }
+                },
+                "creation_timestamp": 0
             })
         );
         assert_eq!(watcher.try_recv().unwrap(), event());

@@ -161,7 +161,10 @@ impl Account {
             assert_eq!(text(task, "status"), "failed", "an event of {task}");
             for event in events {
                 let content = json!({ "id": id, "functionName": task["functionName"], "error": task["error"] });
-                assert_eq!(event, json!({ "id": id, "type": "task_failed", "content": content }));
+                let failed: Timestamp = text(task, "statusChangedTimestamp").parse().unwrap();
+                let at = failed.as_millisecond();
+                let expected = json!({ "id": id, "type": "task_failed", "content": content, "creation_timestamp": at });
+                assert_eq!(event, expected);
             }
         }
     }
