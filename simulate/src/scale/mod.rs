@@ -23,8 +23,10 @@ pub use capacity::KindOfPartition;
 use crowd::Crowd;
 use wire::Database;
 
-/// How many Schedules are created at once.
-const SCHEDULED_AT_ONCE: usize = 100;
+/// How many Schedules are created at once: slowly enough for the one partition that holds them.
+const SCHEDULED_AT_ONCE: usize = 2;
+/// How long it takes to create a Schedule, at most, in milliseconds.
+const SCHEDULING: u64 = 8;
 
 /// What to simulate.
 #[derive(Clone, Debug)]
@@ -145,8 +147,8 @@ async fn schedule(scenario: &Scenario, crowd: &Crowd, database: &Arc<Database>) 
     if scenario.schedules == 0 {
         return begin;
     }
-    // The ticker comes at full minutes, and creating takes a few milliseconds for each hundred.
-    let minute = begin + 120_000 + i64::try_from(scenario.schedules).unwrap_or(0);
+    // The ticker comes at full minutes.
+    let minute = begin + 120_000 + i64::try_from(scenario.schedules * SCHEDULING).unwrap_or(0);
     let minute = minute - minute % 60_000;
     let created = stream::iter(0..scenario.schedules).map(async |number| {
         let due = minute + i64::try_from(number * 60_000 / scenario.schedules).unwrap_or(0);
