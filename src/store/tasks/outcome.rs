@@ -99,11 +99,11 @@ impl Tasks {
             .set("laneKey", text(timed(now, id)));
         match self.end("fail the task", &partition, id, change, then, now).await? {
             Written::Done(_) => Ok(true),
-            // The ticker may have failed the Task with the same attempt and another error: then this was not our write.
-            Written::Refused(Some(row)) => {
-                Ok(is_ours(&row, attempt, TaskStatus::Failed)?
-                    && row.optional_json::<TaskError>("error")? == Some(error))
-            }
+            // A ticker may have failed the Task with the same attempt: with another error, or, if this is a ticker too, at
+            // another time. Then this was not our write, and whoever made it publishes the event.
+            Written::Refused(Some(row)) => Ok(is_ours(&row, attempt, TaskStatus::Failed)?
+                && row.optional_json::<TaskError>("error")? == Some(error)
+                && row.time("statusChanged")? == now),
             Written::Refused(None) => Ok(false),
         }
     }

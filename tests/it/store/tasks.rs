@@ -81,6 +81,19 @@ async fn a_claim_writes_who_runs_it_and_the_outcome_ends_it() {
 }
 
 #[tokio::test]
+async fn of_two_tickers_that_end_a_run_in_the_same_way_one_has_ended_it() {
+    let world = World::new().await;
+    let (id, run) = world.running().await;
+    let first = world.now();
+    assert!(world.store.tasks.fail(id, &run.attempt, &boom(), None, first).await.unwrap());
+    // The first one, again: its response was lost.
+    assert!(world.store.tasks.fail(id, &run.attempt, &boom(), None, first).await.unwrap());
+    world.clock.advance(Duration::from_millis(1));
+    assert!(!world.store.tasks.fail(id, &run.attempt, &boom(), None, world.now()).await.unwrap());
+    assert_eq!(world.get(id).await.task.status_changed_timestamp, first);
+}
+
+#[tokio::test]
 async fn no_final_state_changes_and_no_other_attempt_ends_a_run() {
     let world = World::new().await;
     let tasks = &world.store.tasks;
