@@ -32,7 +32,8 @@ pub fn asked_once(world: &World) {
     }
 }
 
-/// No claim skips a better Task that its dispatcher must have seen and that nothing held back. Checked for Tasks of the
+/// No claim skips a better Task that its dispatcher must have seen, that nothing held back, and whose time to wait was not
+/// over. Checked for Tasks of the
 /// first Function, which is never limited, disabled or deleted. The claims of one look are sent in order, the best Task
 /// first.
 pub fn priorities(world: &World) {
@@ -48,6 +49,8 @@ pub fn priorities(world: &World) {
                 journal.asked.iter().position(of_this_look)
             };
             let Some(claimed) = journal.last(claim.task) else { continue };
+            // By the claimer's clock, as its claims were.
+            let may_start = |row: &TaskRow| claimed.started.is_none_or(|at| !row.has_expired(at));
             for (id, versions) in &journal.rows {
                 if *id == claim.task || versions[0].row.function != *first {
                     continue;
@@ -58,6 +61,7 @@ pub fn priorities(world: &World) {
                     version.row.is_in_shared_lane()
                         && seen.is_some_and(|seen| version.seq <= *seen)
                         && left > claim.seq
+                        && may_start(&version.row)
                         && key(&version.row) < key(claimed)
                 });
                 let asked_before = || sent(*id).is_some_and(|better| sent(claim.task).is_none_or(|this| better < this));
