@@ -124,7 +124,11 @@ async fn simulate(scenario: &Scenario) -> Outcome {
         database.elapsed()
     };
     let until = database.elapsed() + i64::try_from(scenario.patience * 1000).unwrap_or(i64::MAX);
-    while database.elapsed() < until && !database.with(|figures, _| figures.all_ended()) {
+    let all = |figures: &mut figures::Figures| {
+        let tasks = if scenario.schedules > 0 { scenario.schedules } else { scenario.rate * scenario.seconds };
+        figures.created + figures.refused >= tasks && figures.all_ended()
+    };
+    while database.elapsed() < until && !database.with(|figures, _| all(figures)) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     outcome(&database, begin, load_ends)
