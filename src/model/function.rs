@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    CodeSha256, Configuration, ExecutionOptions, RetryPolicy, TimeLimit, Timeouts, Timestamp, text::checked_text,
+    CodeSha256, Configuration, ExecutionOptions, Flow, RetryPolicy, TaskEvents, TimeLimit, Timeouts, Timestamp,
+    text::checked_text,
 };
 
 /// A Function, without its code, which only Lambda holds.
@@ -31,6 +32,10 @@ pub struct Function {
     pub lane: Lane,
     /// Whether the results of its Tasks are kept; no by default.
     pub store_result: Option<bool>,
+    /// What its Tasks publish besides their failures.
+    pub events: TaskEvents,
+    /// How its Tasks with the same key take turns.
+    pub flow: Option<Flow>,
 }
 
 impl Function {
@@ -47,6 +52,8 @@ impl Function {
             deployment,
             lane: Lane::Shared,
             store_result: None,
+            events: TaskEvents::default(),
+            flow: None,
         }
     }
 
@@ -90,7 +97,7 @@ pub struct Deployment {
 
 /// Where a Function's due Tasks queue.
 ///
-/// A Function that may be held back (disabled, or with a limit of its own) queues separately, so that its waiting
+/// A Function that may be held back (disabled, or with a limit or a flow of its own) queues separately, so that its waiting
 /// Tasks never stand in front of others and a claim never has to read past them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

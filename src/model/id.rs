@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::Timestamp;
@@ -58,6 +59,22 @@ impl ObjectId {
             (None, Some(secs)) => Self::from_parts(secs, u64::MAX),
             (None, None) => self,
         }
+    }
+
+    /// The id of something that follows from this and `label`, always the same. It has the same time.
+    #[must_use]
+    pub fn derived(self, label: &str) -> Self {
+        let digest = Sha256::new().chain_update(self.0).chain_update(label).finalize();
+        let chance = digest.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte));
+        Self::new(self.time(), chance)
+    }
+
+    /// The id of something created at `time` that follows from other ids, always the same.
+    pub fn derived_at(time: Timestamp, from: &[Self]) -> Self {
+        let mut digest = Sha256::new();
+        from.iter().for_each(|id| digest.update(id.0));
+        let chance = digest.finalize().iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte));
+        Self::new(time, chance)
     }
 
     /// The creation time, to the millisecond.
@@ -141,6 +158,19 @@ mod tests {
             prop_assert_eq!(id_a.to_string().parse(), Ok(id_a));
             prop_assert!(id_a.successor() > id_a);
         }
+    }
+
+    #[test]
+    fn derived_ids_depend_on_all_that_they_are_derived_from() {
+        let time = Timestamp::from_millis(5000).unwrap();
+        let ids: std::collections::BTreeSet<_> = (0..100_u64)
+            .flat_map(|a| (0..100).map(move |b| [ObjectId::new(time, a), ObjectId::new(time, b)]))
+            .map(|from| ObjectId::derived_at(time, &from))
+            .collect();
+        assert_eq!(ids.len(), 10_000);
+        assert!(ids.iter().all(|id| id.time() == time));
+        let last_bytes: std::collections::BTreeSet<_> = ids.iter().map(|id| id.as_bytes()[11]).collect();
+        assert_eq!(last_bytes.len(), 256);
     }
 
     #[test]

@@ -38,7 +38,7 @@ macro_rules! bounded_integer {
             }
 
             /// The number.
-            pub fn get(self) -> $inner {
+            pub const fn get(self) -> $inner {
                 self.0
             }
         }
@@ -109,10 +109,38 @@ bounded_integer! {
     QueuedTimeout(u32) = 1..=31_536_000, InvalidQueuedTimeout, "must be a whole number of seconds from 1 to 31536000"
 }
 
+bounded_integer! {
+    /// How many Tasks a bulk operation handles in a second, at most: 1–1000.
+    PerSecond(u16) = 1..=1000, InvalidPerSecond, "must be a whole number from 1 to 1000"
+}
+
+bounded_integer! {
+    /// How many queued runs with one flow key may be in progress at once: 1–100.
+    FlowConcurrency(u16) = 1..=100, InvalidFlowConcurrency, "must be a whole number from 1 to 100"
+}
+bounded_integer! {
+    /// How many queued runs with one flow key may start in a window: 1–100.
+    RateCount(u16) = 1..=100, InvalidRateCount, "must be a whole number from 1 to 100"
+}
+bounded_integer! {
+    /// The length of the window in which starts are counted, in seconds: 1–86400.
+    RateSeconds(u32) = 1..=86_400, InvalidRateSeconds, "must be a whole number of seconds from 1 to 86400"
+}
+
 impl Default for MaxRetries {
     fn default() -> Self {
         Self(3)
     }
+}
+
+bounded_integer! {
+    /// How long a debounced Task waits after its last creation, in seconds: 1–86400.
+    DebounceSeconds(u32) = 1..=86_400, InvalidDebounceSeconds, "must be a whole number of seconds from 1 to 86400"
+}
+bounded_integer! {
+    /// How long a debounced Task waits after its first creation at most, in seconds: 1–864000.
+    MostDebounceSeconds(u32) = 1..=864_000, InvalidMostDebounceSeconds,
+    "must be a whole number of seconds from 1 to 864000"
 }
 
 impl RetrySeconds {

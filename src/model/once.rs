@@ -5,28 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ApplicationId, Caller, Error, ErrorKind, Result, UserId, json::digest_of_object, text::checked_text};
+use super::{ApplicationId, Caller, Error, ErrorKind, Result, UserId, json::digest_of_object, text::chosen_key};
 
-/// What a caller names a call by, so that it can be repeated: 1 to 255 characters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schema(description = "The name of this call, by which it can be repeated without a second effect.", value_type = String, min_length = 1, max_length = 255, example = "order-4711")]
-pub struct IdempotencyKey(String);
-
-/// The string is not a valid [`IdempotencyKey`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be a string of 1 to 255 characters")]
-pub struct InvalidIdempotencyKey;
-
-impl IdempotencyKey {
-    /// Checks a key by this rule.
-    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidIdempotencyKey> {
-        let text = text.into();
-        if (1..=255).contains(&text.chars().count()) { Ok(Self(text)) } else { Err(InvalidIdempotencyKey) }
-    }
+chosen_key! {
+    /// What a caller names a call by, so that it can be repeated: 1 to 255 characters.
+    IdempotencyKey, InvalidIdempotencyKey, "The name of this call, by which it can be repeated without a second effect.",
+    example = "order-4711"
 }
-
-checked_text!(IdempotencyKey, InvalidIdempotencyKey);
 
 /// The name of the body's field that holds the key.
 pub const IDEMPOTENCY_KEY: &str = "idempotencyKey";

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    ConcurrencyLimit, Configuration, Environment, Function, Lane, MemoryLimit, Priority, QueuedTimeout,
-    RetryPolicyChange, TimeLimit,
+    ConcurrencyLimit, Configuration, Environment, Flow, Function, Lane, MemoryLimit, Priority, QueuedTimeout,
+    RetryPolicyChange, TaskEvents, TimeLimit,
 };
 
 /// The options that a caller sets: an absent one gets its default when a Function is created, and keeps its value when
@@ -32,6 +32,10 @@ pub struct FunctionOptions {
     pub concurrency_limit: Option<Option<ConcurrencyLimit>>,
     /// Whether results are kept; `Some(None)` removes the option.
     pub store_result: Option<Option<bool>>,
+    /// What its Tasks publish besides their failures. Replaced as a whole; an empty list removes the option.
+    pub events: Option<TaskEvents>,
+    /// How its Tasks with the same key take turns. Replaced as a whole; `Some(None)` removes it.
+    pub flow: Option<Option<Flow>>,
 }
 
 impl FunctionOptions {
@@ -57,8 +61,9 @@ impl FunctionOptions {
         set(&mut execution.default_priority, &self.default_priority);
         set(&mut execution.concurrency_limit, &self.concurrency_limit);
         set(&mut function.store_result, &self.store_result);
-        let execution = &mut function.execution_options;
-        if execution.concurrency_limit.is_some() {
+        set(&mut function.events, &self.events);
+        set(&mut function.flow, &self.flow);
+        if function.execution_options.concurrency_limit.is_some() || function.flow.is_some() {
             function.lane = Lane::Own;
         }
     }
@@ -101,6 +106,18 @@ pub enum PermissionMode {
 
 impl PermissionMode {
     /// Every mode with its name.
-    pub const NAMES: [(&'static str, Self); 3] =
-        [("permissionRequired", Self::PermissionRequired), ("allUsers", Self::AllUsers), ("public", Self::Public)];
+    pub const NAMES: [(&'static str, Self); 3] = [
+        (Self::PermissionRequired.as_str(), Self::PermissionRequired),
+        (Self::AllUsers.as_str(), Self::AllUsers),
+        (Self::Public.as_str(), Self::Public),
+    ];
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PermissionRequired => "permissionRequired",
+            Self::AllUsers => "allUsers",
+            Self::Public => "public",
+        }
+    }
 }

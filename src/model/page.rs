@@ -56,7 +56,7 @@ impl<T: ToSchema> ToSchema for Page<T> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PageWindow {
-    /// How many records match; left out by `skipCount()`, a lower bound when `total_is_exact` is `Some(false)`.
+    /// How many records match; left out by `skipCount()`, a lower bound when `totalIsExact` is false.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub total: Option<u64>,
     /// `false` when counting took longer than its budget and `total` is a lower bound; absent otherwise.

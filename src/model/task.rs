@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    ApplicationId, Caller, FunctionName, Json, ObjectId, OnComplete, Priority, Timeouts, Timestamp, UserId,
-    json::even_null, shorten::cut,
+    ApplicationId, Caller, Debounce, FlowKey, Function, FunctionName, Json, ObjectId, OnComplete, Priority, TaskEvents,
+    Timeouts, Timestamp, UserId, json::even_null, shorten::cut,
 };
 
 /// A Task as callers and its Function see it.
@@ -49,7 +49,7 @@ pub struct Task {
     /// Why it failed or was retried.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<TaskError>,
-    /// What was asked for at its creation beyond that. Its retries have the same.
+    /// What was asked for at its creation beyond that. Its retries have the same, apart from `debounce`.
     #[serde(flatten)]
     pub options: TaskOptions,
 }
@@ -85,14 +85,32 @@ impl Task {
             start_timestamp: now.saturating_add(delay),
             priority: failed.priority,
             origin: failed.origin.clone(),
-            options: failed.options.clone(),
+            // The claim of the first run has freed the key.
+            options: TaskOptions { debounce: None, ..failed.options.clone() },
             retry_for_task_ids: failed.retry_for_task_ids.iter().copied().chain([failed.id]).collect(),
             ..Self::new(id, failed.function_name.clone(), now)
         }
     }
-}
 
-impl Task {
+    /// The Task once it has this final status, which it got at `now`.
+    #[must_use]
+    pub fn ended(self, status: TaskStatus, error: Option<TaskError>, now: Timestamp) -> Self {
+        Self { status, status_changed_timestamp: now, update_timestamp: now, error, ..self }
+    }
+
+    /// A Task like this one, created and due at `now`, for `origin`.
+    #[must_use]
+    pub fn replay(self, id: ObjectId, origin: TaskOrigin, now: Timestamp) -> Self {
+        Self {
+            data: self.data,
+            tags: self.tags,
+            priority: self.priority,
+            origin,
+            options: TaskOptions { replay_of: Some(self.id), debounce: None, ..self.options },
+            ..Self::new(id, self.function_name, now)
+        }
+    }
+
     /// The time at which it fails if it has not started before; `None` if it may wait for ever.
     pub fn not_after(&self) -> Option<Timestamp> {
         Some(self.start_timestamp.saturating_add(self.options.timeouts.queued?.as_duration()))
@@ -131,6 +149,17 @@ struct WrittenTask {
     store_result: Option<bool>,
     #[serde(default)]
     on_complete: Option<OnComplete>,
+    #[serde(default)]
+    events: TaskEvents,
+    #[serde(default)]
+    replay_of: Option<ObjectId>,
+    debounce: Option<Debounce>,
+    #[serde(default)]
+    schedule_id: Option<ObjectId>,
+    #[serde(default)]
+    occurrence_timestamp: Option<Timestamp>,
+    #[serde(default)]
+    flow_key: Option<FlowKey>,
 }
 
 impl From<WrittenTask> for Task {
@@ -157,6 +186,12 @@ impl From<WrittenTask> for Task {
                 store_result: written.store_result,
                 timeouts: written.timeouts,
                 on_complete: written.on_complete,
+                events: written.events,
+                replay_of: written.replay_of,
+                debounce: written.debounce,
+                schedule_id: written.schedule_id,
+                occurrence_timestamp: written.occurrence_timestamp,
+                flow_key: written.flow_key,
             },
         }
     }
@@ -200,9 +235,33 @@ pub struct TaskOptions {
     /// What runs once it is final.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub on_complete: Option<OnComplete>,
+    /// What it publishes besides its failure. That of its Function when it was created.
+    #[serde(skip_serializing_if = "TaskEvents::is_empty", default)]
+    #[schema(required = false)]
+    pub events: TaskEvents,
+    /// The Task that it replays, if a bulk operation created it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replay_of: Option<ObjectId>,
+    /// How further creations change it as long as it is new.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub debounce: Option<Debounce>,
+    /// The Schedule that created it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub schedule_id: Option<ObjectId>,
+    /// The occurrence of the Schedule for which it was created, or the time at which a caller had it run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub occurrence_timestamp: Option<Timestamp>,
+    /// Its flow key. Without one, it is the value in its data that its Function's `flow` names.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub flow_key: Option<FlowKey>,
 }
 
 impl TaskOptions {
+    /// Those that a Task has from its Function when it is created.
+    pub fn inherited_from(function: &Function) -> Self {
+        Self { timeouts: function.timeouts, events: function.events, ..Self::default() }
+    }
+
     /// Whether none of them was given.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

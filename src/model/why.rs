@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ObjectId, TaskStatus, Timestamp};
+use super::{FlowKey, ObjectId, TaskStatus, Timestamp};
 
 /// The answer to the question why a Task waits, or what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -36,6 +36,11 @@ pub enum Reason {
         /// When it is due.
         at: Timestamp,
     },
+    /// It waits for further creations with the same key.
+    Debounce {
+        /// When it starts if there are none.
+        until: Timestamp,
+    },
     /// Its Function is disabled.
     FunctionDisabled {},
     /// Its Function was deleted. It fails when its turn comes.
@@ -44,6 +49,24 @@ pub enum Reason {
     Slots(Full),
     /// As many runs of its Function are in progress as its own limit allows.
     FunctionLimit(Full),
+    /// As many runs with its flow key are in progress as may be.
+    FlowKey {
+        /// The key.
+        key: FlowKey,
+        /// How many runs have a place.
+        running: u64,
+        /// How many may.
+        limit: u16,
+        /// How many due Tasks with the same key come before it. Counted up to 1,000.
+        ahead: u64,
+    },
+    /// As many runs with its flow key have started as may in a while.
+    Rate {
+        /// The key.
+        key: FlowKey,
+        /// When the next one may start.
+        until: Timestamp,
+    },
     /// It could start, but no dispatcher has looked for it.
     NoDispatcher {
         /// When a dispatcher claimed a Task last, as far as that is known.
@@ -98,6 +121,12 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotDue { at } => write!(f, "It waits for its start time, {at}."),
+            Self::Debounce { until } => {
+                write!(
+                    f,
+                    "It waits for further creations with the same debounce key: without one it starts at {until}."
+                )
+            }
             Self::FunctionDisabled {} => f.write_str("It waits because its Function is disabled. Enable the Function."),
             Self::FunctionMissing {} => f.write_str(
                 "Its Function was deleted: it fails when its turn comes, unless the Function is created again.",
@@ -114,6 +143,14 @@ impl fmt::Display for Reason {
                 "It waits for its Function's own limit: {running} of {limit} runs are in progress, and {} before it.",
                 Ahead(*ahead)
             ),
+            Self::FlowKey { key, running, limit, ahead } => write!(
+                f,
+                "It waits for its flow key '{key}': {running} of {limit} runs are in progress, and {} before it among those with this key.",
+                Ahead(*ahead)
+            ),
+            Self::Rate { key, until } => {
+                write!(f, "It waits for the rate of its flow key '{key}': the next run may start at {until}.")
+            }
             Self::NoDispatcher { last_seen: None } => {
                 f.write_str("It could start, but no dispatcher looks for it, and none has claimed a Task lately.")
             }

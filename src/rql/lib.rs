@@ -100,6 +100,11 @@ impl Query {
         }
     }
 
+    /// Whether it has conditions at most, and neither sort(), limit(), select() nor skipCount().
+    pub fn is_filter_only(&self) -> bool {
+        Self { filter: None, text: String::new(), ..self.clone() } == Self::everything()
+    }
+
     /// Whether answering it takes more than reading the records of one page in the order of an index.
     pub fn looks_into_records(&self) -> bool {
         let is_filtered = self.filter.as_ref().is_some_and(|filter| !filter.is_decided_by("functionName"));

@@ -67,10 +67,13 @@ impl Schema {
             always("updateTimestamp", FieldKind::Timestamp),
             maybe("retryForTaskIds", FieldKind::IdList),
             maybe("retriedByTaskId", FieldKind::Id),
+            maybe("replayOf", FieldKind::Id),
             maybe("error", FieldKind::Object),
             maybe("error.type", FieldKind::Text),
             maybe("error.name", FieldKind::Text),
             maybe("error.message", FieldKind::Text),
+            maybe("scheduleId", FieldKind::Id),
+            maybe("occurrenceTimestamp", FieldKind::Timestamp),
         ],
     };
 
@@ -78,16 +81,51 @@ impl Schema {
     pub const SCHEDULES: Self = Self {
         fields: &[
             always("id", FieldKind::Id),
-            always("interval", FieldKind::Number),
+            maybe("name", FieldKind::Text),
+            maybe("interval", FieldKind::Number),
+            maybe("cron", FieldKind::Text),
+            maybe("timezone", FieldKind::Text),
             always("functionName", FieldKind::Text),
             maybe("data", FieldKind::Any),
             maybe("priority", FieldKind::Number),
             always("startTimestamp", FieldKind::Timestamp),
-            always("nextTimestamp", FieldKind::Timestamp),
+            maybe("endTimestamp", FieldKind::Timestamp),
+            maybe("nextTimestamp", FieldKind::Timestamp),
+            maybe("overlap", FieldKind::Text),
+            maybe("catchUp", FieldKind::Text),
+            maybe("managedBy", FieldKind::Text),
             always("creationTimestamp", FieldKind::Timestamp),
             always("updateTimestamp", FieldKind::Timestamp),
             maybe("createdByUserId", FieldKind::Text),
             maybe("createdByApplicationId", FieldKind::Text),
+        ],
+    };
+
+    /// Bulk operations (contract §17).
+    pub const BULKS: Self = Self {
+        fields: &[
+            always("id", FieldKind::Id),
+            always("action", FieldKind::Text),
+            always("status", FieldKind::Text),
+            always("matches", FieldKind::Number),
+            always("done", FieldKind::Number),
+            maybe("rql", FieldKind::Text),
+            maybe("reason", FieldKind::Text),
+            maybe("createdByUserId", FieldKind::Text),
+            maybe("createdByApplicationId", FieldKind::Text),
+            always("creationTimestamp", FieldKind::Timestamp),
+            always("updateTimestamp", FieldKind::Timestamp),
+            maybe("endedTimestamp", FieldKind::Timestamp),
+        ],
+    };
+
+    /// Flow keys (contract §14).
+    pub const FLOW_KEYS: Self = Self {
+        fields: &[
+            always("key", FieldKind::Text),
+            always("running", FieldKind::Number),
+            always("waiting", FieldKind::Number),
+            maybe("nextTimestamp", FieldKind::Timestamp),
         ],
     };
 
