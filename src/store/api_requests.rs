@@ -88,6 +88,7 @@ impl ApiRequests {
             expire: self.retention.is_some(),
             decode: |row| public(row, &read(row)?),
             data: None,
+            ids_only: false,
             budgets: self.budgets.clone(),
             clock: Arc::clone(&self.clock),
         };

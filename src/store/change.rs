@@ -92,7 +92,7 @@ impl Condition {
 
     /// Both this condition and that one.
     pub(super) fn and(mut self, other: &str) -> Self {
-        self.text = format!("{} AND {other}", self.text);
+        self.text = if self.text.is_empty() { other.to_owned() } else { format!("{} AND {other}", self.text) };
         self
     }
 

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tasklane_model::{
-    Configuration, Deployment, ExecutionOptions, Function, FunctionName, Lane, RetryPolicy, Timeouts, Timestamp,
+    Configuration, Deployment, ExecutionOptions, Flow, Function, FunctionName, Lane, RetryPolicy, TaskEvents, Timeouts,
+    Timestamp,
 };
 
 use super::{
@@ -75,7 +76,12 @@ impl Functions {
     async fn write(&self, action: &'static str, function: &Function, condition: Condition) -> Result<bool, StoreError> {
         let revision = Revision::of_call(&self.calls.next());
         let mut row = NewRow::new(ALL, &function.name);
-        if function.retry_policy.is_extended() || function.store_result.is_some() || !function.timeouts.is_empty() {
+        if function.retry_policy.is_extended()
+            || function.store_result.is_some()
+            || !function.timeouts.is_empty()
+            || !function.events.is_empty()
+            || function.flow.is_some()
+        {
             // An older process would not know these rules, and would forget them with its next update.
             row = row.in_format(EXTENDED_FORMAT);
         }
@@ -105,6 +111,8 @@ pub(super) fn read(row: &Row) -> Result<Function, StoreError> {
         deployment: rest.deployment,
         lane: rest.lane,
         store_result: rest.store_result,
+        events: rest.events,
+        flow: rest.flow,
     })
 }
 
@@ -132,6 +140,10 @@ struct Rest {
     lane: Lane,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     store_result: Option<bool>,
+    #[serde(default, skip_serializing_if = "TaskEvents::is_empty")]
+    events: TaskEvents,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    flow: Option<Flow>,
 }
 
 impl<'a> From<&'a Function> for Record<'a> {
@@ -147,6 +159,8 @@ impl<'a> From<&'a Function> for Record<'a> {
             deployment,
             lane,
             store_result,
+            events,
+            flow,
         } = function;
         let rest = Rest {
             retry_policy: retry_policy.clone(),
@@ -157,6 +171,8 @@ impl<'a> From<&'a Function> for Record<'a> {
             deployment: deployment.clone(),
             lane: *lane,
             store_result: *store_result,
+            events: *events,
+            flow: flow.clone(),
         };
         Self { configuration, rest }
     }

@@ -36,7 +36,7 @@ pub fn rows(data: &[u8]) {
     let error = match kind {
         "task" => read_task(&table, &row).err(),
         "function" => functions::read(&row).err(),
-        "schedule" => schedules::read(&row).and_then(|read| public(&row, &read)).err(),
+        "schedule" => schedules::row::read(&row).and_then(|read| public(&row, &read.schedule)).err(),
         "api-request" => api_requests::read(&row).and_then(|read| public(&row, &read)).err(),
         "credential" => {
             credentials::read(&row).map(|read| assert!(!hidden || !format!("{read:?}").contains(SECRET))).err()

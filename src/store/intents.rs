@@ -1,9 +1,8 @@
 //! Calls with idempotency keys: what each of them is about to create (contract §11).
 //!
 //! A call first writes down its intent: the ids and times of the records as they will be. Then it creates them under
-//! these ids, on condition that they do not exist. Whoever finds the intent (the same call, repeated or in another
-//! process) continues with the same values. So there is one record for each key, whatever crashes in between, without a
-//! transaction.
+//! these ids, on condition that they do not exist. A repeated call, in any process, finds the intent and continues
+//! with the same values. So each key gets one record, even if a process crashes in between, and no transaction is needed.
 
 use std::{sync::Arc, time::Duration};
 

@@ -7,6 +7,8 @@ use std::fmt;
 
 use tasklane_model::{FunctionName, Lane, ObjectId, Priority, Timestamp};
 
+use super::GateId;
+
 /// The lane in which a due Task waits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum QueueLane {
@@ -38,6 +40,15 @@ impl ReadyKey {
         Self(format!("{inverted:017}.{}", timed(start, id)))
     }
 
+    /// The position of the same Task if it was due at this time, and not before its own: another process with a slow clock may
+    /// ask.
+    #[must_use]
+    pub fn at(&self, time: Timestamp, id: ObjectId) -> Self {
+        let time = self.start().map_or(time, |start| time.max(start));
+        let priority = self.0.split_once('.').map_or("", |(priority, _)| priority);
+        Self(format!("{priority}.{}", timed(time, id)))
+    }
+
     /// When the Task was due.
     pub fn start(&self) -> Option<Timestamp> {
         self.0.split_once('.').and_then(|(_, timed)| time_of(timed))
@@ -47,10 +58,59 @@ impl ReadyKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
 
-    pub(super) fn from_row(text: String) -> Self {
-        Self(text)
+/// Where in its lane a due Task is. Only the Tasks of Functions with a flow are anywhere but in the queue.
+///
+/// The three parts of a lane are one after the other in the index, so whatever reads the whole lane finds all of them, and
+/// without a flow they are one queue.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// Its turn has come: its key is the one of the moment at which it was admitted.
+    Admitted,
+    /// In the queue.
+    Queued,
+    /// Behind the gate of its flow key.
+    Held(GateId),
+}
+
+/// What the keys of admitted Tasks begin with. It sorts before all digits.
+const ADMITTED: char = '!';
+/// What the keys of held Tasks begin with. It sorts after all digits.
+const HELD: char = '~';
+
+impl Place {
+    /// The key in the index of a Task in this place.
+    pub(super) fn lane_key(&self, key: &ReadyKey) -> String {
+        match self {
+            Self::Admitted => format!("{ADMITTED}{}", key.as_str()),
+            Self::Queued => key.as_str().to_owned(),
+            Self::Held(gate) => format!("{}{}", Self::held_by(gate), key.as_str()),
+        }
     }
+
+    /// The place and the key that a key in the index stands for.
+    pub(super) fn of(lane_key: &str) -> (Self, ReadyKey) {
+        let (place, key) = match lane_key.strip_prefix(ADMITTED) {
+            Some(key) => (Self::Admitted, key),
+            None => match lane_key.strip_prefix(HELD).and_then(|held| held.split_once('.')) {
+                Some((gate, key)) => (Self::Held(GateId::from_row(gate)), key),
+                None => (Self::Queued, lane_key),
+            },
+        };
+        (place, ReadyKey(key.to_owned()))
+    }
+
+    /// What the keys of all Tasks behind this gate begin with.
+    pub(super) fn held_by(gate: &GateId) -> String {
+        format!("{HELD}{gate}.")
+    }
+
+    /// What the keys of all held Tasks begin with. They come after all others.
+    pub(super) const FIRST_HELD: &'static str = "~";
+
+    /// The first key and the first one after those of the Tasks in the queue.
+    pub(super) const QUEUED: (&'static str, &'static str) = ("0", ":");
 }
 
 /// A lane in the index, without its shard.
@@ -62,15 +122,22 @@ pub(super) enum IndexLane<'a> {
     Ready(&'a QueueLane),
     /// In progress; ordered by the end of the lease.
     Running,
-    /// Failed, with an unacknowledged event; ordered by the time of the failure.
+    /// Ended, with events that were not acknowledged; ordered by the time of the end.
     Unpublished,
     /// The companions of Tasks that may not wait for ever; ordered by the time at which they expire.
     Expiring,
+    /// The gates of flow keys; ordered by the time at which somebody must look at them.
+    Gates,
 }
 
 impl IndexLane<'_> {
     pub(super) fn partition(&self, shard: u8) -> String {
         format!("{self}#{shard}")
+    }
+
+    /// Whether this is a partition of [`IndexLane::Unpublished`].
+    pub(super) fn is_unpublished(partition: &str) -> bool {
+        partition.split_once('#').is_some_and(|(lane, _)| lane == "unpublished")
     }
 }
 
@@ -83,6 +150,7 @@ impl fmt::Display for IndexLane<'_> {
             Self::Running => f.write_str("running"),
             Self::Unpublished => f.write_str("unpublished"),
             Self::Expiring => f.write_str("expiring"),
+            Self::Gates => f.write_str("gates"),
         }
     }
 }
@@ -108,6 +176,7 @@ mod tests {
     use std::cmp::Reverse;
 
     use proptest::prelude::*;
+    use tasklane_model::FlowKey;
 
     use super::*;
 
@@ -136,6 +205,24 @@ mod tests {
             prop_assert_eq!(timed(a.1, a.2).cmp(&timed(b.1, b.2)), (a.1, a.2).cmp(&(b.1, b.2)));
             prop_assert_eq!(time_of(&timed(a.1, a.2)), Some(a.1));
             prop_assert_eq!(ReadyKey::new(a.0, a.1, a.2).start(), Some(a.1));
+            prop_assert_eq!(ReadyKey::new(a.0, a.1, a.2).at(b.1, a.2), ReadyKey::new(a.0, b.1.max(a.1), a.2));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn admitted_tasks_come_before_the_queue_and_held_ones_after_it(a in places(), b in places(), c in places()) {
+            let key = |(priority, start, id): (Priority, Timestamp, ObjectId)| ReadyKey::new(priority, start, id);
+            let gate = GateId::of(&FlowKey::parse("k").unwrap());
+            let [admitted, queued, held] =
+                [(Place::Admitted, a), (Place::Queued, b), (Place::Held(gate), c)].map(|(place, at)| (place, key(at)));
+            let keys = [&admitted, &queued, &held].map(|(place, key)| place.lane_key(key));
+            prop_assert!(keys.is_sorted());
+            prop_assert!(keys[0].as_str() < Place::QUEUED.0 && keys[1].as_str() >= Place::QUEUED.0);
+            prop_assert!(keys[1].as_str() < Place::QUEUED.1 && keys[2].as_str() >= Place::QUEUED.1);
+            for (there, lane_key) in [admitted, queued, held].into_iter().zip(keys) {
+                prop_assert_eq!(Place::of(&lane_key), there);
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 //! # Layout
 //!
 //! - One module for each kind of record: `tasks`, `functions`, `schedules`, `api_requests`, `credentials`; and for small rows
-//!   that belong to no record: `slots`, `shifts` (both are `holders`), `runs`, `nonces`, `intents`, `results`, `own_lanes`, `days`.
+//!   that belong to no record: `bulks`, `gates`, `slots`, `shifts` (both are `holders`), `runs`, `nonces`, `intents`, `results`, `own_lanes`, `days`.
 //! - `lanes`: how the queue is laid out in an index. `days`: how the big tables are partitioned.
 //! - `list`: from a query to a page.
 //! - `table` and `transaction` make the calls of DynamoDB; `change` and `row` build and read what they carry; `calls` marks
@@ -16,18 +16,21 @@ use std::{sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::Client;
 use futures::future::try_join_all;
-use tasklane_ports::{Chance as _, Clock, SystemChance};
+use tasklane_ports::{Chance, Clock};
 use tasklane_runtime::on_demand::OnDemand;
 
 pub mod api_requests;
+pub mod bulks;
 mod calls;
 mod change;
 pub mod credentials;
 mod days;
+pub mod debounces;
 pub mod error;
 pub mod functions;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
+pub mod gates;
 mod holders;
 pub mod intents;
 pub mod lanes;
@@ -47,21 +50,24 @@ pub mod tasks;
 mod transaction;
 
 pub use api_requests::ApiRequests;
+pub use bulks::{BulkSpec, BulkTaken, BulkWork, Bulks, Slice};
 pub use credentials::Credentials;
+pub use debounces::Debounces;
 pub use error::StoreError;
 pub use functions::{Functions, Revision, Versioned};
+pub use gates::{DueGate, GateId, Gates, ReadGate};
 pub use intents::{Found, Intents};
-pub use lanes::{QueueLane, ReadyKey};
+pub use lanes::{Place, QueueLane, ReadyKey};
 pub use nonces::Nonces;
 pub use results::{ResultPlace, Results};
 pub use run::{AttemptToken, Run, RunnerId};
 pub use runs::{RegisteredRun, Runs, RunsIn};
-pub use schedules::{DuePosition, DueSchedules, Schedules};
+pub use schedules::{DuePosition, DueSchedules, ScheduleRecord, Schedules, Step};
 pub use shifts::Shifts;
 pub use slots::{Division, Leased, SlotLedger, SlotPart, SlotScope};
 pub use tasks::{
-    CancelOutcome, Candidate, ClaimOutcome, DataPlace, Expired, Expiring, Following, Heads, NextTask, Promoted, Shards,
-    TaskRecord, Tasks,
+    CancelOutcome, Candidate, ClaimOutcome, Consequences, DataPlace, Edited, Expired, Expiring, Following, Heads, Load,
+    Matching, NewData, NextTask, Promoted, Shards, TaskEdit, TaskRecord, Tasks,
 };
 
 use calls::CallTokens;
@@ -97,8 +103,14 @@ pub struct Store {
     pub nonces: Nonces,
     /// What calls with idempotency keys are about to create.
     pub intents: Intents,
+    /// Which Task the next debounced creation changes.
+    pub debounces: Debounces,
     /// What runs returned.
     pub results: Results,
+    /// Operations on many Tasks.
+    pub bulks: Bulks,
+    /// Which Tasks of each flow key may run.
+    pub gates: Gates,
 }
 
 /// How the store is set up.
@@ -140,11 +152,16 @@ impl StoreConfig {
 }
 
 impl Store {
-    /// The tables that `client` reaches. Makes no call.
-    pub fn new(client: impl Into<OnDemand<Client>>, config: StoreConfig, clock: Arc<dyn Clock>) -> Self {
+    /// The tables that `client` reaches. Makes no call. `chance` tells this process's writes from those of others.
+    pub fn new(
+        client: impl Into<OnDemand<Client>>,
+        config: StoreConfig,
+        clock: Arc<dyn Clock>,
+        chance: &dyn Chance,
+    ) -> Self {
         let client = client.into();
         let mut process = [0; 8];
-        SystemChance.fill(&mut process);
+        chance.fill(&mut process);
         let calls = CallTokens::new(process);
         let table = |name: &str| Table::new(&client, format!("{}-{name}", config.table_prefix), &clock, &calls);
         let control = table("control");
@@ -156,6 +173,12 @@ impl Store {
             table: table("tasks"),
             days: task_days.clone(),
             retention: config.retention,
+            clock: Arc::clone(&clock),
+        };
+        let bulks = Bulks {
+            control: control.clone(),
+            calls: calls.clone(),
+            budgets: budgets.clone(),
             clock: Arc::clone(&clock),
         };
         let runs = Runs::new(&control, config.runs_in, &clock);
@@ -182,6 +205,8 @@ impl Store {
                 budgets: budgets.clone(),
                 clock: Arc::clone(&clock),
             },
+            gates: Gates { tasks: Arc::new(tasks.clone()) },
+            debounces: Debounces { control: control.clone(), tasks: tasks.clone(), clock: Arc::clone(&clock) },
             tasks,
             api_requests: ApiRequests {
                 table: table("api-requests"),
@@ -197,6 +222,7 @@ impl Store {
             nonces: Nonces { control, calls, clock },
             intents,
             results,
+            bulks,
         }
     }
 
@@ -204,7 +230,7 @@ impl Store {
     /// for tests: on AWS the SAM template makes them.
     pub async fn create_tables(&self) -> Result<(), StoreError> {
         let shapes = self.shapes();
-        try_join_all(shapes.iter().map(schema::ensure)).await?;
+        try_join_all(shapes.iter().map(|shape| table::small(schema::ensure(shape)))).await?;
         Ok(())
     }
 

@@ -2,9 +2,9 @@
 //!
 //! A look at the queue reads every lane in this register, so a lane goes when nothing has entered it for a while and it is
 //! empty. A process writes down the time before its first Task enters a lane, and again after [`LaneMemory::renewed_after`].
-//! The ticker removes a lane that was written down [`LaneMemory::kept_for`] ago and that it then sees empty: whatever
-//! entered it is visible by then, and whoever wants to enter it later writes it down first. The removal has the time as its
-//! condition.
+//! The ticker removes a lane that was written down [`LaneMemory::kept_for`] ago and that is empty. By then, every Task that
+//! entered it is visible, and a process that is about to add another one writes the lane down again first. The removal has
+//! the written time as its condition, so it fails in that case.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -46,6 +46,12 @@ impl Shifts {
         self.0.change("note the shift", SHIFTS, holder, enter).await
     }
 
+    /// How many dispatchers are in a long shift and claim Tasks.
+    pub async fn at_work(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let shifts = self.0.read::<LongShift>("count the dispatchers", SHIFTS).await?.holders;
+        Ok(shifts.values().filter(|shift| shift.until > now && !shift.drains).count() as u64)
+    }
+
     /// Whether the shift of `holder` may drain from now on: only if a younger one claims, and fewer than half of all
     /// drain. So at least one goes on claiming whatever the others do, and takes over when they are gone.
     pub async fn may_drain(&self, holder: &RunnerId, now: Timestamp) -> Result<bool, StoreError> {

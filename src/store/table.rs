@@ -245,6 +245,27 @@ impl Table {
         Ok(rows)
     }
 
+    /// The first rows in one partition of the table, at most `most`, in order.
+    pub(super) async fn some_of(&self, action: &'static str, pk: &str, most: usize) -> Result<Vec<Row>, StoreError> {
+        let (mut rows, mut start) = (Vec::new(), None);
+        while rows.len() < most {
+            let query = self
+                .query(&Partition { index: None, key: "pk", value: pk })
+                .key_condition_expression("#partition = :partition")
+                .limit(i32::try_from(most - rows.len()).unwrap_or(i32::MAX))
+                .set_exclusive_start_key(start);
+            let page = small(query.send()).await.map_err(|error| failed(action, &error))?;
+            for item in page.items.unwrap_or_default() {
+                rows.push(self.row(item)?);
+            }
+            start = page.last_evaluated_key.filter(|key| !key.is_empty());
+            if start.is_none() {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
     /// Classifies the error of a write: its condition was not met, or (`None`) another transaction was in progress on
     /// its row. `row` extracts the row from the error.
     fn unwritten<E, R>(

@@ -18,7 +18,7 @@ use tasklane_ports::Clock;
 use super::{StoreError, days::Days, row::Row, table::Table, tasks::data::DataRows};
 
 pub(super) use look::Turns;
-pub(super) use page::page;
+pub(super) use page::{matching_among, page};
 pub(super) use plan::{Plan, Source};
 
 /// How much a list may take.
@@ -47,6 +47,8 @@ pub(super) struct Listed {
     pub(super) decode: fn(&Row) -> Result<Json, StoreError>,
     /// The place of the records' large `data`, if it is not in their rows.
     pub(super) data: Option<DataRows>,
+    /// Whether only the ids are wanted, so that large `data` is read only if the filter needs it.
+    pub(super) ids_only: bool,
     pub(super) budgets: Budgets,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -55,8 +57,8 @@ impl Listed {
     /// The public forms of rows, in the same order. Data that has not been read yet is read here.
     pub(super) async fn decode_whole(&self, rows: Vec<Row>) -> Result<Vec<Json>, StoreError> {
         let rows = match &self.data {
-            Some(data) => data.attach_all(rows).await?,
-            None => rows,
+            Some(data) if !self.ids_only => data.attach_all(rows).await?,
+            Some(_) | None => rows,
         };
         rows.iter().map(self.decode).collect()
     }

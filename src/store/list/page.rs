@@ -9,7 +9,7 @@
 //!   └──budget spent──► part of the page and where to go on, or error 21 where that is unknown
 //! ```
 
-use std::ops::Bound;
+use std::{collections::HashMap, ops::Bound};
 
 use tasklane_model::{Json, ObjectId, Page, PageWindow, Timestamp};
 use tasklane_rql::{Query, SortKey, SortValues};
@@ -17,7 +17,7 @@ use tasklane_rql::{Query, SortKey, SortValues};
 use crate::StoreError;
 
 use super::{
-    Listed, Plan,
+    Listed, Plan, Row,
     look::{Keep, Kept, Look, id_of},
     plan::Order,
     walk::Walk,
@@ -225,21 +225,15 @@ impl<'a> InOrder<'a> {
             return Ok(Batch::Whole);
         };
         let looked = look.examine(rows, is_over).await?;
-        let (mut shown, mut unread) = (Vec::new(), Vec::new());
-        for (_, kept) in looked.found {
-            match kept {
-                Kept::Record(record) if self.is_on_page() => shown.push(Some(record)),
-                Kept::Unread(row) if self.is_on_page() => {
-                    shown.push(None);
-                    unread.push(row);
-                }
-                Kept::Record(_) | Kept::Unread(_) | Kept::SortValues(_) => {}
+        let mut shown = Vec::new();
+        for found in looked.found {
+            if self.is_on_page() {
+                shown.push(found);
             }
             self.matched += 1;
         }
-        // Together: one by one, each large record would take a read of its own.
-        let mut read = self.listed.decode_whole(unread).await?.into_iter();
-        self.records.extend(shown.into_iter().filter_map(|record| record.or_else(|| read.next())));
+        let shown = whole(self.listed, shown).await?;
+        self.records.extend(shown.into_iter().map(|(_, record)| record));
         self.last = looked.last.or(self.last);
         Ok(if looked.is_all { Batch::Whole } else { Batch::Cut })
     }
@@ -261,6 +255,41 @@ impl<'a> InOrder<'a> {
 /// The total if counting stopped early. It is always more than the page's end, so that a caller who pages continues.
 fn at_least(counted: u64, end: u64) -> Total {
     Total::AtLeast(counted.max(end.saturating_add(1)))
+}
+
+/// The public forms of records that were found, in the same order.
+async fn whole(listed: &Listed, found: Vec<(ObjectId, Kept)>) -> Result<Vec<(ObjectId, Json)>, StoreError> {
+    let (mut records, mut unread) = (Vec::new(), Vec::new());
+    for (id, kept) in found {
+        match kept {
+            Kept::Record(record) => records.push((id, Some(record))),
+            Kept::Unread(row) => {
+                records.push((id, None));
+                unread.push(row);
+            }
+            Kept::SortValues(_) => {}
+        }
+    }
+    // Together: one by one, each large record would take a read of its own.
+    let mut read = listed.decode_whole(unread).await?.into_iter();
+    Ok(records.into_iter().filter_map(|(id, record)| Some((id, record.or_else(|| read.next())?))).collect())
+}
+
+/// Those of these rows that a list with this query's filter would show, and whether there was time for all of them.
+pub(crate) async fn matching_among(
+    listed: &Listed,
+    mut rows: Vec<Row>,
+    query: &Query,
+    now: Timestamp,
+) -> Result<(Vec<(ObjectId, Json)>, bool), StoreError> {
+    if query.filter.is_none() {
+        rows.retain(|row| !row.is_expired(now));
+        let ids = rows.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
+        return Ok((ids.into_iter().zip(listed.decode_whole(rows).await?).collect(), true));
+    }
+    let until = now.saturating_add(listed.budgets.query);
+    let looked = Look::new(listed, query, Keep::Records, now).examine(rows, || listed.clock.now() > until).await?;
+    Ok((whole(listed, looked.found).await?, looked.is_all))
 }
 
 /// Reads all records that may match, keeps those that may be on the page, and reads the page's records at the end.
@@ -328,12 +357,12 @@ async fn by_ids(listed: &Listed, ids: &[ObjectId]) -> Result<Vec<Json>, StoreErr
     ascending.sort();
     let plan = Plan::of_ids(ascending);
     let mut walk = Walk::new(listed, &plan).await?;
-    let mut found = std::collections::HashMap::new();
+    let mut found = HashMap::new();
     while let Some(rows) = walk.next(READ_AHEAD).await? {
         let ids = rows.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
         found.extend(ids.into_iter().zip(listed.decode_whole(rows).await?));
     }
-    Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    Ok(ids.iter().filter_map(|id| HashMap::remove(&mut found, id)).collect())
 }
 
 fn over_budget(listed: &Listed, plan: &Plan, query: &Query) -> StoreError {

@@ -25,6 +25,20 @@ impl Tasks {
         Ok(Some(chain))
     }
 
+    /// Whether this Task and its retries have ended. A Task that is gone has.
+    pub async fn has_chain_ended(&self, id: ObjectId) -> Result<bool, StoreError> {
+        let mut id = id;
+        loop {
+            match self.records_that_remain(&[id]).await?.pop() {
+                None => return Ok(true),
+                Some(record) => match record.task.retried_by_task_id {
+                    Some(next) => id = next,
+                    None => return Ok(record.task.status.is_final()),
+                },
+            }
+        }
+    }
+
     async fn records_that_remain(&self, ids: &[ObjectId]) -> Result<Vec<TaskRecord>, StoreError> {
         let rows = self.rows_with(ids).await?;
         let now = self.clock.now();

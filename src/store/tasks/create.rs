@@ -6,7 +6,7 @@ use tracing::warn;
 use crate::{
     AttemptToken, CancelOutcome, DataPlace, Following, Run, StoreError, Tasks,
     change::{Change, Condition},
-    row::{EXPIRES, NewRow, Row, text, time},
+    row::{NewRow, Row, text, time},
     table::Written,
 };
 
@@ -50,54 +50,61 @@ impl Tasks {
 
     /// `new → canceled`. A Task that another one follows stays as it is, and is returned.
     pub async fn cancel(&self, id: ObjectId, now: Timestamp) -> Result<CancelOutcome, StoreError> {
-        self.cancel_then(id, None, now).await
+        self.cancel_then(id, None, None, now).await
     }
 
-    /// `new → canceled`, and adds the Task that follows, in one transaction.
+    /// `new → canceled`, and adds the Task that follows, if any, in one transaction. A bulk operation recognises what it has
+    /// canceled before.
     pub async fn cancel_then(
         &self,
         id: ObjectId,
         then: Option<&Following>,
+        operation: Option<ObjectId>,
         now: Timestamp,
     ) -> Result<CancelOutcome, StoreError> {
         const ACTION: &str = "cancel the task";
+        let call = match operation {
+            Some(operation) => format!("bulk:{operation}"),
+            None => self.calls.next(),
+        };
+        let is_ours = |row: &Row| Ok::<_, StoreError>(row.optional_text("canceledBy")? == Some(&call));
         let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(CancelOutcome::Unknown) };
         // Looked at first, so that only Tasks that exist are marked.
-        match self.table.get(ACTION, &partition, &id.to_string()).await? {
+        let task = match self.table.get(ACTION, &partition, &id.to_string()).await? {
             None => return Ok(CancelOutcome::Unknown),
             Some(row) => match row.parse("status")? {
-                TaskStatus::New => {
-                    if then.is_none() {
-                        let task = row::read_as_it_is(&row)?.task;
-                        if task.options.on_complete.is_some() {
-                            return Ok(CancelOutcome::IsFollowed(Box::new(task)));
-                        }
-                    }
-                    self.marks.put_status(shard, id, TaskStatus::Canceled, self.expires(now)).await?;
-                }
+                TaskStatus::New => row::read_as_it_is(&row)?.task,
+                // Its event is published already, or the ticker will do it.
+                _ if is_ours(&row)? => return Ok(CancelOutcome::Canceled(None)),
                 _ if row.is_expired(now) => return Ok(CancelOutcome::Unknown),
                 status => return Ok(CancelOutcome::NotNew(status)),
             },
+        };
+        if then.is_none() && task.options.on_complete.is_some() {
+            return Ok(CancelOutcome::IsFollowed(Box::new(task)));
         }
-        let call = self.calls.next();
+        self.marks.put_status(shard, id, TaskStatus::Canceled, self.expires(now)).await?;
+        let events = task.options.events.at_end(TaskStatus::Canceled, true);
         let change = Change::new()
             .set("status", text(TaskStatus::Canceled.as_str()))
             .set("statusChanged", time(now))
             .set("updated", time(now))
             .set("canceledBy", text(&call))
-            .set_some(EXPIRES, self.expiry(now))
-            .remove("lane")
-            .remove("laneKey")
             .when(Condition::new("#status = :new").with("new", text(TaskStatus::New.as_str())));
+        let change = self.leave_lane(change, (shard, id), events, now);
+        let canceled = || {
+            let task = task.clone().ended(TaskStatus::Canceled, None, now);
+            CancelOutcome::Canceled(Some(Box::new(task)))
+        };
         match self.end(ACTION, &partition, id, change, then, now).await? {
             Written::Done(row) => {
-                self.let_companions_expire(row.as_ref(), shard, now).await;
-                Ok(CancelOutcome::Canceled)
+                if events.is_empty() {
+                    self.let_companions_expire(row.as_ref(), shard, now).await;
+                }
+                Ok(canceled())
             }
             Written::Refused(None) => Ok(CancelOutcome::Unknown),
-            Written::Refused(Some(row)) if row.optional_text("canceledBy")? == Some(&call) => {
-                Ok(CancelOutcome::Canceled)
-            }
+            Written::Refused(Some(row)) if is_ours(&row)? => Ok(canceled()),
             Written::Refused(Some(row)) if row.is_expired(now) => Ok(CancelOutcome::Unknown),
             Written::Refused(Some(row)) => Ok(CancelOutcome::NotNew(row.parse("status")?)),
         }
@@ -120,7 +127,10 @@ impl Tasks {
     /// To be called after the write that ended a Task, with the row that the write returned.
     pub(super) async fn let_companions_expire(&self, row: Option<&Row>, shard: u8, now: Timestamp) {
         let (Some(row), Some(expires)) = (row, self.expires(now)) else { return };
-        self.data.expire(row, expires).await;
+        // A Task that was retried shares its data with its retry.
+        if row.optional_text("retriedBy").ok().flatten().is_none() {
+            self.data.expire(row, expires).await;
+        }
         match (row::id(row), row.optional_json::<Tags>("tags")) {
             (Ok(id), Ok(Some(tags))) => self.marks.expire_tags(shard, id, &tags, expires).await,
             (Ok(_), Ok(None)) => {}

@@ -2,11 +2,11 @@
 //!
 //! Small data is in the Task's row. Large data has its own row in another partition, because each step of a Task's life
 //! rewrites the Task's row, and DynamoDB charges for the whole row. The data is written once, before the Task, and
-//! never changes; a Task and its retries share it.
+//! never changes; a Task and its retries share it. Data that replaces a Task's is written beside the old one.
 
 use std::{collections::HashMap, time::Duration};
 
-use tasklane_model::{ObjectId, Task, Timestamp};
+use tasklane_model::{Json, ObjectId, Task, Timestamp};
 use tasklane_runtime::backoff::Backoff;
 use tracing::warn;
 
@@ -39,7 +39,8 @@ pub(super) const KEPT_AFTER: i64 = 24 * 60 * 60;
 pub enum DataPlace {
     /// In the Task's row, if there is any data.
     Inside,
-    /// In a separate row that was written for this Task: either the Task itself, or the first one of its chain.
+    /// In a separate row under this id: that of the Task or of the first one of its chain, or an id that was drawn for
+    /// the data, if the data was replaced.
     Apart(ObjectId),
 }
 
@@ -57,14 +58,24 @@ impl DataRows {
     /// Writes the data of a new Task if it is large, and returns its place. To be called before the Task is added. If
     /// the process dies in between, nothing refers to the row.
     pub(crate) async fn put(&self, partition: &str, task: &Task) -> Result<DataPlace, StoreError> {
-        let Some(data) = task.data.as_ref().filter(|data| data.as_str().len() >= OWN_ROW_FROM) else {
+        self.put_for(partition, task.id, task.data.as_ref()).await
+    }
+
+    /// Writes data under an id of its partition if it is large, and returns its place.
+    pub(super) async fn put_for(
+        &self,
+        partition: &str,
+        id: ObjectId,
+        data: Option<&Json>,
+    ) -> Result<DataPlace, StoreError> {
+        let Some(data) = data.filter(|data| data.as_str().len() >= OWN_ROW_FROM) else {
             return Ok(DataPlace::Inside);
         };
-        let mut row = NewRow::new(data_partition(partition), task.id).in_format(FORMAT);
+        let mut row = NewRow::new(data_partition(partition), id).in_format(FORMAT);
         row.set("data", text(data.as_str()));
         // If the row exists, it is our own, or that of a call with the same idempotency key and equal data.
         self.table.put("add the data of the task", row, Condition::absent()).await?;
-        Ok(DataPlace::Apart(task.id))
+        Ok(DataPlace::Apart(id))
     }
 
     /// Removes the row that [`DataRows::put`] wrote, if the Task was not added or was withdrawn. If this fails, the row

@@ -50,10 +50,7 @@ pub enum Expired {
 impl Tasks {
     /// Writes the companion of a Task, if it has a time. To be called before the Task is added.
     pub(crate) async fn put_expiring(&self, (partition, shard): &(String, u8), task: &Task) -> Result<(), StoreError> {
-        let Some(not_after) = task.not_after() else { return Ok(()) };
-        let mut row = NewRow::new(companions(partition), task.id).in_format(FORMAT);
-        row.set("lane", text(IndexLane::Expiring.partition(*shard)));
-        row.set("laneKey", text(timed(not_after, task.id)));
+        let Some(row) = companion(partition, *shard, task) else { return Ok(()) };
         self.table.put("note when the task expires", row, Condition::new("")).await.map(|_| ())
     }
 
@@ -97,7 +94,7 @@ impl Tasks {
             None => None,
         };
         match waits_until {
-            // Its start was changed.
+            // The index still showed the companion as it was before the Task's start was changed.
             Some(later) if later > now => {
                 self.move_companion(companion, later).await?;
                 Ok(Expired::Not)
@@ -179,6 +176,15 @@ impl Tasks {
         let id = companion.id.to_string();
         self.table.delete_when(ACTION, &companion.pk, &id, as_read(companion)).await.map(|_| ())
     }
+}
+
+/// The companion of a Task, if it has a time.
+pub(super) fn companion(partition: &str, shard: u8, task: &Task) -> Option<NewRow> {
+    let not_after = task.not_after()?;
+    let mut row = NewRow::new(companions(partition), task.id).in_format(FORMAT);
+    row.set("lane", text(IndexLane::Expiring.partition(shard)));
+    row.set("laneKey", text(timed(not_after, task.id)));
+    Some(row)
 }
 
 /// The condition that a Task may start now.

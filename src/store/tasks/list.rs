@@ -1,13 +1,15 @@
 //! Lists of Tasks.
 
+use std::time::Duration;
+
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tasklane_model::{Json, ObjectId, Page, TaskStatus, Timestamp};
-use tasklane_rql::Query;
+use tasklane_rql::{Comparison, FieldPath, Filter, Query, Value, Window};
 
 use crate::{
     QueueLane, StoreError, Tasks,
     lanes::IndexLane,
-    list::{Layout, Listed, Plan, Source, page, public},
+    list::{Budgets, Layout, Listed, Plan, Source, matching_among, page, public},
     row::Row,
 };
 
@@ -17,10 +19,63 @@ use super::{marks::Mark, queue::LANES_AT_ONCE, row};
 /// Function's index.
 const GATHERED: usize = 5_000;
 
+/// Some of the Tasks that match a filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matching {
+    /// Their ids, ascending.
+    pub ids: Vec<ObjectId>,
+    /// Where to go on: behind this id. `None` if these are all.
+    pub next: Option<ObjectId>,
+}
+
 impl Tasks {
     /// The Tasks that match the query, in their public form.
     pub async fn list(&self, query: &Query, now: Timestamp) -> Result<Page<Json>, StoreError> {
-        let listed = Listed {
+        let listed = self.listed();
+        self.page_of(&listed, query, now).await
+    }
+
+    /// The ids of the Tasks that match a filter, ascending: those behind `after` and before `before`, at most `limit`,
+    /// as many as are found within a time.
+    pub async fn matching(
+        &self,
+        filter: &Filter,
+        (after, before): (Option<ObjectId>, Option<ObjectId>),
+        limit: u64,
+        within: Duration,
+    ) -> Result<Matching, StoreError> {
+        let bound = |op, id| Filter::Compare { field: FieldPath::new(["id"]), op, value: Value::Id(id) };
+        let bounds = [after.map(|id| bound(Comparison::Gt, id)), before.map(|id| bound(Comparison::Lt, id))];
+        let filter = Filter::And(bounds.into_iter().flatten().chain([filter.clone()]).collect());
+        let query = Query {
+            filter: Some(filter),
+            window: Window { limit, offset: 0 },
+            select: Some(Vec::new()),
+            skip_count: true,
+            ..Query::everything()
+        };
+        let budgets = Budgets { query: within, ..self.budgets.clone() };
+        let listed = Listed { ids_only: true, budgets, ..self.listed() };
+        let page = self.page_of(&listed, &query, self.clock.now()).await?;
+        let ids = page.data.iter().map(read_id).collect::<Result<Vec<_>, _>>()?;
+        let is_full = u64::try_from(ids.len()).unwrap_or(u64::MAX) >= limit;
+        let next = if is_full { ids.last().copied() } else { page.page.next };
+        Ok(Matching { ids, next })
+    }
+
+    /// Those of these Tasks that a list with this query's filter would show, as it would show them, and whether there was time
+    /// to look at all of them. In no particular order.
+    pub async fn matching_among(
+        &self,
+        ids: &[ObjectId],
+        query: &Query,
+        now: Timestamp,
+    ) -> Result<(Vec<(ObjectId, Json)>, bool), StoreError> {
+        matching_among(&self.listed(), self.rows_with(ids).await?, query, now).await
+    }
+
+    fn listed(&self) -> Listed {
+        Listed {
             action: "list the tasks",
             table: self.table.clone(),
             layout: Layout::ByDay(self.days.clone()),
@@ -28,9 +83,13 @@ impl Tasks {
             expire: self.retention.is_some(),
             decode,
             data: Some(self.data.clone()),
+            ids_only: false,
             budgets: self.budgets.clone(),
             clock: std::sync::Arc::clone(&self.clock),
-        };
+        }
+    }
+
+    async fn page_of(&self, listed: &Listed, query: &Query, now: Timestamp) -> Result<Page<Json>, StoreError> {
         let mut plan = Plan::new(query, listed.time_field);
         if let Source::Everything | Source::Indexed(_) = plan.source
             && let Some(statuses) = unfinished_only(query)
@@ -39,7 +98,7 @@ impl Tasks {
             plan.source = Source::Ids(ids);
         }
         let marks = query.filter.as_ref().map_or_else(Vec::new, Mark::required_by);
-        page(&listed, &plan.with_marks(marks), query, now).await
+        page(listed, &plan.with_marks(marks), query, now).await
     }
 
     /// The ids of the Tasks in these states, ascending, collected from their lanes and the register of runs.
@@ -71,6 +130,16 @@ impl Tasks {
         ids.dedup();
         Ok(Some(ids))
     }
+}
+
+/// The id of a record that was reduced to its id.
+fn read_id(record: &Json) -> Result<ObjectId, StoreError> {
+    #[derive(serde::Deserialize)]
+    struct Reduced {
+        id: ObjectId,
+    }
+    let read: Result<Reduced, _> = serde_json::from_str(record.as_str());
+    read.map(|reduced| reduced.id).map_err(|error| StoreError::unavailable("read the ids of the tasks", error))
 }
 
 /// The states that the query asks for, if all Tasks in them are in lanes.

@@ -7,9 +7,12 @@ mod ahead;
 mod chain;
 mod create;
 pub(super) mod data;
+mod edit;
 mod expiring;
+mod flow;
 mod in_progress;
 mod list;
+mod load;
 pub(super) mod marks;
 mod outcome;
 pub(crate) mod queue;
@@ -17,22 +20,25 @@ pub(super) mod row;
 mod watch;
 
 pub use data::DataPlace;
+pub use edit::{Edited, NewData, TaskEdit};
 pub use expiring::{Expired, Expiring};
-pub use outcome::{Following, NextTask};
+pub use list::Matching;
+pub use load::Load;
+pub use outcome::{Consequences, Following, NextTask};
 pub use queue::{Heads, Shards};
 pub use watch::Promoted;
 
 use std::{sync::Arc, time::Duration};
 
-use tasklane_model::{FunctionName, Lane, ObjectId, Task, TaskStatus, Timestamp};
+use tasklane_model::{FlowKey, FunctionName, Lane, ObjectId, Task, TaskEvents, TaskStatus, Timestamp};
 use tasklane_ports::Clock;
 
 use data::DataRows;
 use marks::Marks;
 
 use super::{
-    QueueLane, ReadyKey, Run, Runs, StoreError, calls::CallTokens, days::Days, list::Budgets, own_lanes::OwnLanes,
-    row::number, table::Table,
+    Place, QueueLane, ReadyKey, Run, Runs, StoreError, calls::CallTokens, days::Days, list::Budgets,
+    own_lanes::OwnLanes, row::number, table::Table,
 };
 
 #[derive(Clone)]
@@ -61,6 +67,12 @@ pub struct TaskRecord {
     pub request_id: Option<String>,
     /// The place of its data.
     pub data: DataPlace,
+    /// What was not acknowledged of what was published about its end.
+    pub unpublished: TaskEvents,
+    /// The key that it takes turns by, once it was due.
+    pub flow: Option<FlowKey>,
+    /// Whether it waits behind the gate of that key.
+    pub is_held: bool,
 }
 
 /// A due Task that may be claimed.
@@ -70,8 +82,17 @@ pub struct Candidate {
     pub function: FunctionName,
     /// The lane that it is in.
     pub lane: QueueLane,
+    /// Where in that lane it is.
+    pub place: Place,
     /// Its position there: candidates of all lanes are claimed in this order.
     pub key: ReadyKey,
+}
+
+impl Candidate {
+    /// Its key in the index.
+    fn lane_key(&self) -> String {
+        self.place.lane_key(&self.key)
+    }
 }
 
 /// The result of a claim.
@@ -88,8 +109,8 @@ pub enum ClaimOutcome {
 /// The result of a request to cancel.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CancelOutcome {
-    /// It will never run.
-    Canceled,
+    /// It will never run. The Task as it is, unless it was canceled by an earlier call of the same operation.
+    Canceled(Option<Box<Task>>),
     /// The Task does not exist.
     Unknown,
     /// It has another status already.

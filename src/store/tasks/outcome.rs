@@ -1,6 +1,6 @@
 //! Records the outcomes of runs. Only the attempt that holds a Task can end it.
 
-use tasklane_model::{Lane, ObjectId, Task, TaskError, TaskStatus, Timestamp};
+use tasklane_model::{Lane, ObjectId, Task, TaskError, TaskEventKind, TaskEvents, TaskStatus, Timestamp};
 
 use crate::{
     AttemptToken, StoreError, Tasks,
@@ -21,6 +21,17 @@ pub struct NextTask<'a> {
     pub queue: Lane,
     /// The place of the data, which the Task shares with the one that it retries.
     pub data: DataPlace,
+    /// What is to be published about the Task that it retries.
+    pub events: TaskEvents,
+}
+
+/// What the end of a Task brings about besides its new status.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Consequences<'a> {
+    /// The Task that follows.
+    pub then: Option<&'a Following>,
+    /// What is to be published. The row stays in lane `unpublished` until that is acknowledged.
+    pub events: TaskEvents,
 }
 
 /// The Task that is added when another one becomes final.
@@ -40,26 +51,25 @@ impl Tasks {
         request_id: Option<&str>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.complete_then(id, attempt, request_id, None, now).await
+        self.complete_then(id, attempt, request_id, Consequences::default(), now).await
     }
 
-    /// [`Tasks::complete`], and adds the Task that follows, in one transaction.
+    /// [`Tasks::complete`] with its consequences, in one transaction.
     pub async fn complete_then(
         &self,
         id: ObjectId,
         attempt: &AttemptToken,
         request_id: Option<&str>,
-        then: Option<&Following>,
+        Consequences { then, events }: Consequences<'_>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(false) };
-        let change = ended(TaskStatus::Complete, attempt, request_id, now)
-            .set_some(EXPIRES, self.expiry(now))
-            .remove("lane")
-            .remove("laneKey");
+        let change = self.leave_lane(ended(TaskStatus::Complete, attempt, request_id, now), (shard, id), events, now);
         match self.end("complete the task", &partition, id, change, then, now).await? {
             Written::Done(row) => {
-                self.let_companions_expire(row.as_ref(), shard, now).await;
+                if events.is_empty() {
+                    self.let_companions_expire(row.as_ref(), shard, now).await;
+                }
                 Ok(true)
             }
             Written::Refused(Some(row)) => is_ours(&row, attempt, TaskStatus::Complete),
@@ -77,35 +87,53 @@ impl Tasks {
         request_id: Option<&str>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.fail_then(id, attempt, error, request_id, None, now).await
+        self.fail_then(id, attempt, error, request_id, Consequences::default(), now).await
     }
 
-    /// [`Tasks::fail`], and adds the Task that follows, in one transaction.
+    /// [`Tasks::fail`] with its consequences, in one transaction. `task_failed` is always to be published.
     pub async fn fail_then(
         &self,
         id: ObjectId,
         attempt: &AttemptToken,
         error: &TaskError,
         request_id: Option<&str>,
-        then: Option<&Following>,
+        Consequences { then, events }: Consequences<'_>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(false) };
         let error = error.shortened();
         self.marks.put_status(shard, id, TaskStatus::Failed, self.expires(now)).await?;
-        let change = ended(TaskStatus::Failed, attempt, request_id, now)
-            .set("error", json(&error))
-            .set("lane", text(IndexLane::Unpublished.partition(shard)))
-            .set("laneKey", text(timed(now, id)));
+        let change = ended(TaskStatus::Failed, attempt, request_id, now).set("error", json(&error));
+        let events = events.iter().chain([TaskEventKind::TaskFailed]).collect();
+        let change = self.leave_lane(change, (shard, id), events, now);
         match self.end("fail the task", &partition, id, change, then, now).await? {
             Written::Done(_) => Ok(true),
             // A ticker may have failed the Task with the same attempt: with another error, or, if this is a ticker too, at
-            // another time. Then this was not our write, and whoever made it publishes the event.
+            // another time. Then this was not our write, and the ticker that made it publishes the event.
             Written::Refused(Some(row)) => Ok(is_ours(&row, attempt, TaskStatus::Failed)?
                 && row.optional_json::<TaskError>("error")? == Some(error)
                 && row.time("statusChanged")? == now),
             Written::Refused(None) => Ok(false),
         }
+    }
+
+    /// The part of the change that takes a Task that ends at `now` out of its lane: to the events to be published, if any.
+    pub(super) fn leave_lane(
+        &self,
+        change: Change,
+        (shard, id): (u8, ObjectId),
+        events: TaskEvents,
+        now: Timestamp,
+    ) -> Change {
+        if events.is_empty() {
+            return change.set_some(EXPIRES, self.expiry(now)).remove("lane").remove("laneKey");
+        }
+        // Older processes publish the failure of what is in this lane, so that needs no list.
+        let more_than_failure = events != TaskEventKind::TaskFailed.into();
+        change
+            .set("lane", text(IndexLane::Unpublished.partition(shard)))
+            .set("laneKey", text(timed(now, id)))
+            .set_some(row::UNPUBLISHED, more_than_failure.then(|| json(&events)))
     }
 
     /// Makes a Task final, and adds the one that follows, if any, in one transaction. If the response to an earlier try was
@@ -165,7 +193,7 @@ impl Tasks {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         const ACTION: &str = "retry the task";
-        let NextTask { task: next, queue, data } = next;
+        let NextTask { task: next, queue, data, events } = next;
         let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(false) };
         self.own_lanes.register(queue, &next.function_name).await?;
         let place = self.days.partition_for(next.id).await?;
@@ -173,17 +201,15 @@ impl Tasks {
         self.put_expiring(&place, next).await?;
         let change = ended(TaskStatus::Retried, attempt, request_id, now)
             .set("error", json(&error.shortened()))
-            .set("retriedBy", text(next.id.to_string()))
-            .set_some(EXPIRES, self.expiry(now))
-            .remove("lane")
-            .remove("laneKey");
+            .set("retriedBy", text(next.id.to_string()));
+        let change = self.leave_lane(change, (shard, id), events, now);
         let parts = vec![
             self.table.to_update(ACTION, &partition, &id.to_string(), change)?,
             self.table.to_put_new(ACTION, row::of_new_task(&place, next, queue, data, now))?,
         ];
         match self.table.transact(ACTION, parts).await? {
             Transacted::Done => {
-                if let Some(expires) = self.expires(now) {
+                if let Some(expires) = self.expires(now).filter(|_| events.is_empty()) {
                     // Both Tasks have the same tags.
                     self.marks.expire_tags(shard, id, &next.tags, expires).await;
                 }

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tasklane_model::{Lane, TaskStatus, Timestamp};
 
 use crate::{
-    Candidate, ClaimOutcome, QueueLane, ReadyKey, Run, RunsIn, StoreError, TaskRecord, Tasks,
+    Candidate, ClaimOutcome, Place, QueueLane, ReadyKey, Run, RunsIn, StoreError, TaskRecord, Tasks,
     change::{Change, Condition},
     error::failed,
     lanes::IndexLane,
@@ -39,6 +40,10 @@ pub struct Shards {
     pub enough: usize,
     /// If there are no more shards than this, it reads all of them, so that Tasks are claimed in their order.
     pub all_up_to: usize,
+}
+
+impl Shards {
+    const ALL: Self = Self { first: 0, at_once: usize::MAX, enough: usize::MAX, all_up_to: usize::MAX };
 }
 
 /// The first due Tasks of some shards.
@@ -74,8 +79,9 @@ impl Tasks {
             let mut reads = stream::iter(reads).buffered(PARTITIONS_AT_ONCE);
             while let Some(mut found) = reads.try_next().await? {
                 if found.len() >= limit {
-                    let last = found.last().map(|candidate| candidate.key.clone());
-                    known_up_to = known_up_to.into_iter().chain(last).min();
+                    heads.is_cut = true;
+                    let last = found.last().filter(|_| found.iter().all(|candidate| candidate.place == Place::Queued));
+                    known_up_to = known_up_to.into_iter().chain(last.map(|candidate| candidate.key.clone())).min();
                 }
                 found.retain(|candidate| !is_gone(candidate));
                 heads.candidates.extend(found);
@@ -84,7 +90,6 @@ impl Tasks {
                 break;
             }
         }
-        heads.is_cut = known_up_to.is_some();
         heads.candidates.retain(|candidate| known_up_to.as_ref().is_none_or(|last| candidate.key <= *last));
         heads.candidates.sort_by(|a, b| a.key.cmp(&b.key));
         self.look_days_up(&heads.candidates).await?;
@@ -92,8 +97,16 @@ impl Tasks {
     }
 
     async fn heads_of_part(&self, lane: &QueueLane, shard: u8, limit: usize) -> Result<Vec<Candidate>, StoreError> {
-        let rows = self.lane_shard_rows(IndexLane::Ready(lane).partition(shard), None, Some(limit)).await?;
-        rows.iter().map(|row| candidate(lane, row)).collect()
+        let partition = IndexLane::Ready(lane).partition(shard);
+        let rows = self.lane_shard_rows(partition.clone(), Keys::All, Some(limit)).await?;
+        let mut found = rows.iter().map(|row| candidate(lane, row)).collect::<Result<Vec<_>, _>>()?;
+        if found.len() >= limit && found.iter().any(|candidate| candidate.place != Place::Queued) {
+            // The admitted Tasks hide those in the queue, whose Functions may have no key for them.
+            found.retain(|candidate| candidate.place != Place::Queued);
+            let queued = self.lane_shard_rows(partition, Keys::QUEUED, Some(limit)).await?;
+            found.extend(queued.iter().map(|row| candidate(lane, row)).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(found)
     }
 
     /// For each of these Tasks, whether its row says that it is still in its lane. Costs a read unit each, and tells what
@@ -108,7 +121,7 @@ impl Tasks {
         for row in self.table.get_each("read the heads of the queue", keys).await? {
             // A row that cannot be read counts as queued: the claim says what is wrong with it.
             let Ok(row) = row else { continue };
-            if row.optional_text("status")? != Some(TaskStatus::New.as_str()) {
+            if matches!(row.parse::<TaskStatus>("status"), Ok(status) if status != TaskStatus::New) {
                 gone.insert(row::id(&row)?);
             }
         }
@@ -118,13 +131,8 @@ impl Tasks {
     /// The first due Tasks of all of these lanes, at most `limit`, best first. On AWS the index may lag behind by some
     /// milliseconds: a candidate may be gone, and a new Task may not be visible yet.
     pub async fn heads(&self, lanes: &[QueueLane], limit: usize) -> Result<Vec<Candidate>, StoreError> {
-        // Collected first, because the compiler does not accept a stream of closures that borrow here.
-        let heads: Vec<_> = lanes.iter().map(|lane| self.heads_of(lane, limit)).collect();
-        let heads = stream::iter(heads).buffered(LANES_AT_ONCE).try_collect::<Vec<_>>();
-        let mut candidates: Vec<_> = heads.await?.into_iter().flatten().collect();
-        candidates.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut candidates = self.heads_of_shards(lanes, limit, Shards::ALL, |_| false).await?.candidates;
         candidates.truncate(limit);
-        self.look_days_up(&candidates).await?;
         Ok(candidates)
     }
 
@@ -135,11 +143,6 @@ impl Tasks {
             self.days.partition_of(candidate.id).await?;
         }
         Ok(())
-    }
-
-    async fn heads_of(&self, lane: &QueueLane, limit: usize) -> Result<Vec<Candidate>, StoreError> {
-        let rows = self.lane_rows(&IndexLane::Ready(lane), None, Some(limit)).await?;
-        rows.iter().map(|row| candidate(lane, row)).collect()
     }
 
     /// Like [`Tasks::try_claim`]; `None` if the Task cannot be claimed.
@@ -169,7 +172,7 @@ impl Tasks {
             .set("status", text(TaskStatus::InProgress.as_str()))
             .set("statusChanged", time(now))
             .set("updated", time(now))
-            .when(may_start(in_lane(&IndexLane::Ready(&candidate.lane), shard), now));
+            .when(may_start(in_place(&IndexLane::Ready(&candidate.lane), shard, &candidate.lane_key()), now));
         for (name, value) in self.in_progress(shard, candidate.id, run) {
             change = change.set(name, value);
         }
@@ -210,15 +213,25 @@ impl Tasks {
 
     /// The index's rows of a lane, over all shards and in the lane's order: the first `limit`, or all of them, and only
     /// those before `below`, if given.
-    pub(super) async fn lane_rows(
+    pub(crate) async fn lane_rows(
         &self,
         lane: &IndexLane<'_>,
         below: Option<&str>,
         limit: Option<usize>,
     ) -> Result<Vec<Row>, StoreError> {
+        self.lane_rows_with(lane, below.map_or(Keys::All, Keys::Below), limit).await
+    }
+
+    /// [`Tasks::lane_rows`] with these keys.
+    pub(super) async fn lane_rows_with(
+        &self,
+        lane: &IndexLane<'_>,
+        keys: Keys<'_>,
+        limit: Option<usize>,
+    ) -> Result<Vec<Row>, StoreError> {
         let shards = self.days.lane_shards().await?;
         let parts: Vec<_> =
-            (0..shards).map(|shard| self.lane_shard_rows(lane.partition(shard), below, limit)).collect();
+            (0..shards).map(|shard| self.lane_shard_rows(lane.partition(shard), keys.clone(), limit)).collect();
         let mut parts = stream::iter(parts).buffered(SHARDS_AT_ONCE).try_collect::<Vec<_>>().await?;
         let mut rows = match parts.len() {
             1 => parts.remove(0),
@@ -232,22 +245,14 @@ impl Tasks {
         Ok(rows)
     }
 
-    async fn lane_shard_rows(
+    pub(super) async fn lane_shard_rows(
         &self,
         partition: String,
-        below: Option<&str>,
+        keys: Keys<'_>,
         limit: Option<usize>,
     ) -> Result<Vec<Row>, StoreError> {
         const ACTION: &str = "read the queue";
-        let base = || {
-            let query = self.table.query(&Partition { index: Some("lane"), key: "lane", value: &partition });
-            match below {
-                None => query.key_condition_expression("#partition = :partition"),
-                Some(below) => query
-                    .key_condition_expression("#partition = :partition AND laneKey < :below")
-                    .expression_attribute_values(":below", text(below)),
-            }
-        };
+        let base = || keys.limit(self.table.query(&Partition { index: Some("lane"), key: "lane", value: &partition }));
         let (mut rows, mut start) = (Vec::new(), None);
         loop {
             let wanted = limit.map(|limit| limit - rows.len());
@@ -268,6 +273,41 @@ impl Tasks {
     }
 }
 
+/// Which keys of a partition of the index are read.
+#[derive(Clone, Debug)]
+pub(super) enum Keys<'a> {
+    All,
+    /// Those before this one.
+    Below(&'a str),
+    /// Those from the first one on and before the second one.
+    Between(&'a str, &'a str),
+    /// Those that begin with this.
+    With(&'a str),
+}
+
+impl Keys<'static> {
+    /// Those of the Tasks in the queue.
+    pub(super) const QUEUED: Self = Self::Between(Place::QUEUED.0, Place::QUEUED.1);
+}
+
+impl Keys<'_> {
+    pub(super) fn limit(&self, query: QueryFluentBuilder) -> QueryFluentBuilder {
+        match self {
+            Self::All => query.key_condition_expression("#partition = :partition"),
+            Self::Below(below) => query
+                .key_condition_expression("#partition = :partition AND laneKey < :below")
+                .expression_attribute_values(":below", text(*below)),
+            Self::Between(from, to) => query
+                .key_condition_expression("#partition = :partition AND laneKey BETWEEN :from AND :to")
+                .expression_attribute_values(":from", text(*from))
+                .expression_attribute_values(":to", text(*to)),
+            Self::With(prefix) => query
+                .key_condition_expression("#partition = :partition AND begins_with(laneKey, :prefix)")
+                .expression_attribute_values(":prefix", text(*prefix)),
+        }
+    }
+}
+
 /// The Task is `new` and in this lane.
 pub(super) fn in_lane(lane: &IndexLane<'_>, shard: u8) -> Condition {
     Condition::new("#status = :new AND #lane = :lane")
@@ -275,11 +315,12 @@ pub(super) fn in_lane(lane: &IndexLane<'_>, shard: u8) -> Condition {
         .with("lane", text(lane.partition(shard)))
 }
 
+/// The Task is `new` and in this place of this lane: neither its start nor, in a ready lane, its priority has changed.
+pub(super) fn in_place(lane: &IndexLane<'_>, shard: u8, key: &str) -> Condition {
+    in_lane(lane, shard).and("#laneKey = :key").with("key", text(key))
+}
+
 pub(crate) fn candidate(lane: &QueueLane, row: &Row) -> Result<Candidate, StoreError> {
-    Ok(Candidate {
-        id: row::id(row)?,
-        function: row::function(row)?,
-        lane: lane.clone(),
-        key: ReadyKey::from_row(row.text("laneKey")?.to_owned()),
-    })
+    let (place, key) = Place::of(row.text("laneKey")?);
+    Ok(Candidate { id: row::id(row)?, function: row::function(row)?, lane: lane.clone(), place, key })
 }

@@ -1,19 +1,27 @@
 //! Converts Tasks to rows and back.
 
-use tasklane_model::{FunctionName, Json, Lane, ObjectId, Tags, Task, TaskError, TaskOrigin};
+use tasklane_model::{
+    FlowKey, FunctionName, Json, Lane, ObjectId, Tags, Task, TaskError, TaskEventKind, TaskEvents, TaskOrigin,
+};
 
 use super::{
     data::{self, DataPlace},
     expiring,
 };
 use crate::{
-    AttemptToken, QueueLane, ReadyKey, Run, RunnerId, StoreError, TaskRecord,
+    AttemptToken, Place, QueueLane, ReadyKey, Run, RunnerId, StoreError, TaskRecord,
     lanes::{IndexLane, timed},
     row::{NewRow, Row, json, number, text, time},
 };
 
 /// The first format with options of Tasks.
 const OPTIONS_FORMAT: u32 = 2;
+
+/// What is to be published about a Task in lane `unpublished`; if absent, its failure alone.
+pub(super) const UNPUBLISHED: &str = "unpublished";
+
+/// The attribute with the key that a Task takes turns by.
+pub(super) const FLOW: &str = "flow";
 
 /// A Task's row, without its lane and its run.
 pub(crate) fn of_task(partition: &str, task: &Task, queue: Lane, place: DataPlace) -> NewRow {
@@ -126,7 +134,23 @@ pub(crate) fn read_as_it_is(row: &Row) -> Result<TaskRecord, StoreError> {
         run,
         request_id: row.optional_text("requestId")?.map(str::to_owned),
         data: data::place(row)?,
+        unpublished: unpublished(row)?,
+        flow: flow(row)?,
+        is_held: row.optional_text("laneKey")?.is_some_and(|key| matches!(Place::of(key).0, Place::Held(_))),
     })
+}
+
+fn unpublished(row: &Row) -> Result<TaskEvents, StoreError> {
+    let is_unpublished = row.optional_text("lane")?.is_some_and(IndexLane::is_unpublished);
+    if !is_unpublished {
+        return Ok(TaskEvents::default());
+    }
+    Ok(row.optional_json(UNPUBLISHED)?.unwrap_or(TaskEventKind::TaskFailed.into()))
+}
+
+/// The key that a Task takes turns by. Written when it is due.
+pub(super) fn flow(row: &Row) -> Result<Option<FlowKey>, StoreError> {
+    row.optional_text(FLOW)?.map(|key| FlowKey::parse(key).map_err(|error| row.corrupt(error))).transpose()
 }
 
 pub(super) fn id(row: &Row) -> Result<ObjectId, StoreError> {

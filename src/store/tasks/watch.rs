@@ -1,17 +1,17 @@
-//! The ticker's queries: Tasks that become due, failures with an unpublished event.
+//! The ticker's queries: Tasks that become due, and those whose end is not published yet.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use tasklane_model::{ObjectId, Priority, TaskStatus, Timestamp};
+use tasklane_model::{ObjectId, Priority, Timestamp};
 
 use crate::{
     QueueLane, ReadyKey, StoreError, TaskRecord, Tasks,
     change::{Change, Condition},
     lanes::{IndexLane, time_key, time_of},
-    row::{EXPIRES, Row, text},
+    row::{EXPIRES, Row, number, text},
     table::Written,
 };
 
-use super::{queue::in_lane, row};
+use super::{queue::in_place, row};
 
 /// How many rows are changed at once.
 const AT_ONCE: usize = 8;
@@ -45,18 +45,24 @@ impl Tasks {
         rows.first().map(lane_time).transpose()
     }
 
-    /// At most `limit` failed Tasks with an unacknowledged event, oldest first; without data that has a row of its own.
+    /// When the Tasks are due that wait until this time, of the first `limit` of them.
+    pub async fn waiting_until(&self, until: Timestamp, limit: usize) -> Result<Vec<Timestamp>, StoreError> {
+        let rows = self.lane_rows(&IndexLane::Waiting, Some(&first_after(until)), Some(limit)).await?;
+        rows.iter().map(lane_time).collect()
+    }
+
+    /// At most `limit` Tasks that have ended and whose events were not acknowledged, oldest first; without data that has a row of its own.
     pub async fn unpublished(&self, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
         let rows = self.lane_rows(&IndexLane::Unpublished, None, Some(limit)).await?;
         let mut read = self.rows_of(&rows).await?;
         read.retain(|row| row.optional_text("lane").ok().flatten().is_some());
         let mut records = read.iter().map(row::read_as_it_is).collect::<Result<Vec<_>, _>>()?;
-        records.retain(|record| record.task.status == TaskStatus::Failed);
+        records.retain(|record| !record.unpublished.is_empty());
         records.sort_by_key(|record| (record.task.status_changed_timestamp, record.task.id));
         Ok(records)
     }
 
-    /// Notes that the event of a failed Task was acknowledged. Idempotent.
+    /// Notes that the events of a Task that has ended were acknowledged. Idempotent.
     pub async fn mark_published(&self, id: ObjectId) -> Result<(), StoreError> {
         let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(()) };
         let change = Change::new()
@@ -64,8 +70,9 @@ impl Tasks {
             .set_some(EXPIRES, self.expiry(self.clock.now()))
             .remove("lane")
             .remove("laneKey")
+            .remove(row::UNPUBLISHED)
             .when(Condition::new("#lane = :lane").with("lane", text(IndexLane::Unpublished.partition(shard))));
-        match self.table.update("note the published event", &partition, &id.to_string(), change).await? {
+        match self.table.update("note the published events", &partition, &id.to_string(), change).await? {
             Written::Done(row) => self.let_companions_expire(row.as_ref(), shard, self.clock.now()).await,
             Written::Refused(_) => {}
         }
@@ -96,7 +103,12 @@ impl Tasks {
         let change = Change::new()
             .set("lane", text(&ready))
             .set("laneKey", text(key.as_str()))
-            .when(in_lane(&IndexLane::Waiting, shard));
+            // The new key is made of what the index shows, and that may have changed.
+            .when(
+                in_place(&IndexLane::Waiting, shard, waiting.text("laneKey")?)
+                    .and("#priority = :priority")
+                    .with("priority", number(priority)),
+            );
         Ok(match self.table.update("promote the task", &partition, &id.to_string(), change).await? {
             Written::Done(_) => Promoted { moved: 1, found_ready: 0 },
             Written::Refused(Some(row)) if row.optional_text("lane")? == Some(&ready) => {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod data;
+mod edits;
 mod intents;
 mod lists;
 mod lost_answers;
@@ -34,8 +35,8 @@ use aws_sdk_dynamodb::{
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tasklane::{
-    model::{FunctionName, Json, Lane, ObjectId, Task, TaskError, TaskErrorKind, TaskStatus, Timestamp},
-    ports::{Clock, PortFuture},
+    model::{FunctionName, Json, Lane, ObjectId, Task, TaskError, TaskErrorKind, TaskEvents, TaskStatus, Timestamp},
+    ports::{Clock, PortFuture, SystemChance},
     store::{AttemptToken, Candidate, DataPlace, NextTask, QueueLane, Run, RunnerId, Store, StoreConfig, TaskRecord},
 };
 use wire::Wire;
@@ -66,7 +67,7 @@ impl World {
         let prefix = format!("test-{}", hex::encode(random));
         let mut config = StoreConfig::new(&prefix);
         configure(&mut config);
-        let store = Store::new(client.clone(), config, clock.clone());
+        let store = Store::new(client.clone(), config, clock.clone(), &SystemChance);
         store.create_tables().await.unwrap();
         wire.forget();
         Self { store, clock, wire, client, prefix, ids: AtomicU64::new(0) }
@@ -76,7 +77,7 @@ impl World {
     fn another_store(&self, configure: impl FnOnce(&mut StoreConfig)) -> Store {
         let mut config = StoreConfig::new(&self.prefix);
         configure(&mut config);
-        Store::new(self.client.clone(), config, self.clock.clone())
+        Store::new(self.client.clone(), config, self.clock.clone(), &SystemChance)
     }
 
     fn now(&self) -> Timestamp {
@@ -135,7 +136,7 @@ impl World {
 
 /// The retry of a Task with small data.
 fn again(next: &Task) -> NextTask<'_> {
-    NextTask { task: next, queue: Lane::Shared, data: DataPlace::Inside }
+    NextTask { task: next, queue: Lane::Shared, data: DataPlace::Inside, events: TaskEvents::default() }
 }
 
 fn run_of(now: Timestamp, runner: &str) -> Run {
@@ -193,7 +194,7 @@ fn connect(clock: &Arc<TestClock>) -> (Client, Wire) {
             (Client::from_conf(config.build()), wire)
         }
         Err(_) => {
-            let wire = Wire::new(tasklane::local::database::memory_connector(Some(clock.clone())));
+            let wire = Wire::new(tasklane::local::database::memory_connector(Some(clock.clone()), None));
             let config = tasklane::local::database::client_config(SharedHttpClient::new(wire.clone()));
             (Client::from_conf(config.retry_config(retries).build()), wire)
         }

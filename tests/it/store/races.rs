@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use futures::future::join_all;
 use tasklane::{
-    model::{Lane, TaskStatus},
+    model::TaskStatus,
     rql::{Query, Schema},
     store::{CancelOutcome, QueueLane, Store},
 };
@@ -62,7 +62,7 @@ async fn a_task_is_either_claimed_or_canceled() {
             })
         );
         match (claimed.unwrap(), canceled.unwrap()) {
-            (Some(_), CancelOutcome::NotNew(TaskStatus::InProgress)) | (None, CancelOutcome::Canceled) => {}
+            (Some(_), CancelOutcome::NotNew(TaskStatus::InProgress)) | (None, CancelOutcome::Canceled(_)) => {}
             (claimed, canceled) => panic!("{canceled:?} and {claimed:?}"),
         }
     }
@@ -120,18 +120,18 @@ async fn an_occurrence_creates_one_task_even_if_several_tickers_see_it() {
     let world = Arc::new(World::new().await);
     let schedule = super::records::schedule(&world);
     world.store.schedules.create(&schedule).await.unwrap();
-    let next = schedule.occurrence_after(world.now());
+    let next = schedule.occurrence_after(world.now()).unwrap();
     let tickers = (0..MANY).map(|_| {
         let (world, schedule) = (Arc::clone(&world), schedule.clone());
         tokio::spawn(async move {
             let task = world.task();
-            world.store.schedules.materialise(&schedule, next, &task, Lane::Shared, world.now()).await.unwrap()
+            super::records::materialise(&world, &schedule, next, &task).await
         })
     });
     let made: Vec<_> = join_all(tickers).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(made.iter().filter(|made| **made).count(), 1);
     assert_eq!(world.heads().await.len(), 1);
-    assert_eq!(world.store.schedules.get(schedule.id).await.unwrap().unwrap().next_timestamp, next);
+    assert_eq!(world.store.schedules.get(schedule.id).await.unwrap().unwrap().next_timestamp, Some(next));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -8,11 +8,11 @@ use tasklane::{
     model::{
         ApiRequest, ApiRequestError, ApiRequestErrorKind, ApplicationId, CodeSha256, ConcurrencyLimit, Configuration,
         Deployment, EntryPoint, Environment, ExecutionOptions, Function, Identity, Interval, Json, Lane, MemoryLimit,
-        Method, Permission, PermissionMode, Permissions, Priority, RetryPolicy, Runtime, Schedule, TimeLimit, Timeouts,
-        UserId,
+        Method, Permission, PermissionMode, Permissions, Priority, Recurrence, RetryPolicy, Runtime, Schedule, Task,
+        TaskEvents, TimeLimit, Timeouts, Timestamp, UserId,
     },
     rql::{Query, Schema},
-    store::DueSchedules,
+    store::{DueSchedules, ScheduleRecord, Step},
 };
 
 use super::{World, function};
@@ -40,24 +40,49 @@ pub fn a_function(world: &World, name: &str) -> Function {
         deployment: Deployment { version: "7".into(), code_sha256: CodeSha256::of(b"abc") },
         lane: Lane::Own,
         store_result: None,
+        events: TaskEvents::default(),
+        flow: None,
     }
 }
 
 pub fn schedule(world: &World) -> Schedule {
     Schedule {
         id: world.id(),
-        interval: Interval::from_secs(60).unwrap(),
+        name: None,
+        recurrence: Recurrence::Every(Interval::from_secs(60).unwrap()),
         function_name: function("f"),
         data: Some(Json::parse(r#"{"a":  1.0}"#.into()).unwrap()),
         priority: None,
         start_timestamp: world.now(),
-        next_timestamp: world.now(),
+        end_timestamp: None,
+        next_timestamp: Some(world.now()),
+        enabled: true,
+        overlap: None,
+        catch_up: None,
         creation_timestamp: world.now(),
         update_timestamp: world.now(),
         created_by_user_id: Some(UserId::parse("ada").unwrap()),
         created_by_application_id: None,
         on_complete: None,
+        managed_by: None,
     }
+}
+
+/// A Schedule as it is read after it was added.
+pub fn as_read(schedule: &Schedule) -> ScheduleRecord {
+    ScheduleRecord::of_new(schedule.clone())
+}
+
+/// On to the next occurrence.
+pub fn to(next: Timestamp) -> Step {
+    Step::to(Some(next))
+}
+
+/// Creates the Task of the occurrence of this Schedule, as it was read, and moves on to the next one. `false` if it has
+/// changed since.
+pub async fn materialise(world: &World, read: &Schedule, next: Timestamp, task: &Task) -> bool {
+    let schedules = &world.store.schedules;
+    schedules.materialise(&as_read(read), &to(next), task, Lane::Shared, world.now()).await.unwrap()
 }
 
 pub fn api_request(world: &World, name: &str) -> ApiRequest {
@@ -152,39 +177,39 @@ async fn schedules_come_due_in_order_and_move_on() {
     let schedules = &world.store.schedules;
     let first = schedule(&world);
     let mut second = schedule(&world);
-    second.next_timestamp = world.now().saturating_add(Duration::from_secs(30));
+    second.next_timestamp = Some(world.now().saturating_add(Duration::from_secs(30)));
     assert_eq!(schedules.earliest().await.unwrap(), None);
     schedules.create(&second).await.unwrap();
     schedules.create(&first).await.unwrap();
     schedules.create(&first).await.unwrap();
-    assert_eq!(schedules.earliest().await.unwrap(), Some(first.next_timestamp));
+    assert_eq!(schedules.earliest().await.unwrap(), first.next_timestamp);
     let read = schedules.get(first.id).await.unwrap().unwrap();
     assert_eq!(serde_json::to_string(&read).unwrap(), serde_json::to_string(&first).unwrap());
 
-    let ids = |schedules: Vec<Schedule>| schedules.iter().map(|schedule| schedule.id).collect::<Vec<_>>();
+    let ids = |schedules: Vec<ScheduleRecord>| schedules.iter().map(|record| record.schedule.id).collect::<Vec<_>>();
     assert_eq!(ids(schedules.due(world.now(), None, 10).await.unwrap().schedules), [first.id]);
     world.clock.advance(Duration::from_secs(30));
     assert_eq!(ids(schedules.due(world.now(), None, 10).await.unwrap().schedules), [first.id, second.id]);
     assert_eq!(ids(schedules.due(world.now(), None, 1).await.unwrap().schedules), [first.id]);
 
-    let (next, task) = (first.occurrence_after(world.now()), world.task());
-    assert!(schedules.materialise(&first, next, &task, Lane::Shared, world.now()).await.unwrap());
+    let (next, task) = (first.occurrence_after(world.now()).unwrap(), world.task());
+    assert!(materialise(&world, &first, next, &task).await);
     let moved = schedules.get(first.id).await.unwrap().unwrap();
-    assert_eq!((moved.next_timestamp, moved.update_timestamp), (next, world.now()));
+    assert_eq!((moved.next_timestamp, moved.update_timestamp), (Some(next), world.now()));
     assert_eq!(world.heads().await, [task.id]);
     assert_eq!(ids(schedules.due(world.now(), None, 10).await.unwrap().schedules), [second.id]);
     // Changes based on the old record are refused.
     let other = world.task();
-    assert!(!schedules.materialise(&first, next, &other, Lane::Shared, world.now()).await.unwrap());
-    assert!(!schedules.skip_to(&first, next, world.now()).await.unwrap());
+    assert!(!materialise(&world, &first, next, &other).await);
+    assert!(!schedules.pass(&as_read(&first), &to(next), world.now()).await.unwrap());
     assert_eq!(world.store.tasks.get(other.id).await.unwrap(), None);
 
-    assert!(schedules.skip_to(&second, next, world.now()).await.unwrap());
+    assert!(schedules.pass(&as_read(&second), &to(next), world.now()).await.unwrap());
     assert_eq!(schedules.due(world.now(), None, 10).await.unwrap().schedules.len(), 0);
 
     assert!(schedules.delete(first.id).await.unwrap());
     assert!(!schedules.delete(first.id).await.unwrap());
-    assert!(!schedules.materialise(&moved, next, &other, Lane::Shared, world.now()).await.unwrap());
+    assert!(!materialise(&world, &moved, next, &other).await);
     assert_eq!(schedules.earliest().await.unwrap(), Some(next));
 }
 
@@ -196,7 +221,7 @@ async fn due_schedules_come_in_batches_and_an_unreadable_one_hides_no_other() {
     // Two at one time, so that a batch begins between equal times.
     for number in [0, 1, 1, 2, 2] {
         let mut schedule = schedule(&world);
-        schedule.next_timestamp = world.now().saturating_add(Duration::from_secs(number));
+        schedule.next_timestamp = Some(world.now().saturating_add(Duration::from_secs(number)));
         schedules.create(&schedule).await.unwrap();
         ids.push(schedule.id);
     }
@@ -210,7 +235,7 @@ async fn due_schedules_come_in_batches_and_an_unreadable_one_hides_no_other() {
         .expression_attribute_values(":later", AttributeValue::N("99".to_owned()));
     later.send().await.unwrap();
     let (before, now) = (world.now(), world.now().saturating_add(Duration::from_secs(10)));
-    let of = |due: &DueSchedules| due.schedules.iter().map(|schedule| schedule.id).collect::<Vec<_>>();
+    let of = |due: &DueSchedules| due.schedules.iter().map(|record| record.schedule.id).collect::<Vec<_>>();
 
     let first = schedules.due(now, None, 2).await.unwrap();
     assert_eq!((of(&first), first.unreadable.len()), (vec![ids[0]], 1));
@@ -230,7 +255,7 @@ async fn schedules_are_listed_by_query() {
     let world = World::new().await;
     for interval in [10, 20, 30] {
         let mut schedule = schedule(&world);
-        schedule.interval = Interval::from_secs(interval).unwrap();
+        schedule.recurrence = Recurrence::Every(Interval::from_secs(interval).unwrap());
         world.store.schedules.create(&schedule).await.unwrap();
     }
     let query = Query::parse("interval>15&sort(-interval)", &Schema::SCHEDULES).unwrap();

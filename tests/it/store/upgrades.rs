@@ -15,25 +15,26 @@ use serde_json::{Map, Value, json};
 use tasklane::{
     auth::{CredentialSource as _, StoredCredential},
     model::{
-        ApplicationId, ExecutionOptions, Function, Json, Lane, ObjectId, OnComplete, Priority, RetryPolicy, Task,
-        TaskOptions, TaskStatus, Timestamp, UserId,
+        ApplicationId, CatchUp, Debounce, ExecutionOptions, Function, Json, Lane, ManagedBy, ObjectId, OnComplete,
+        Overlap, Priority, Recurrence, RetryPolicy, Schedule, ScheduleName, Task, TaskEventKind, TaskEvents,
+        TaskOptions, TaskOrigin, TaskStatus, Timestamp, UserId,
     },
     ports::{Keep, ObjectKey},
     rql::{Query, Schema},
     store::{
-        AttemptToken, Found, NextTask, QueueLane, ResultPlace, Run, RunnerId, SlotPart, SlotScope, StoreError,
-        TaskRecord,
+        AttemptToken, Edited, Found, NextTask, QueueLane, ResultPlace, Run, RunnerId, SlotPart, SlotScope, Step,
+        StoreError, TaskEdit, TaskRecord,
     },
 };
 
 use super::{
     World, again, boom, function,
     intents::{once, once_scope},
-    records::{a_function, api_request, credential, schedule},
+    records::{a_function, api_request, as_read, credential, schedule, to},
 };
 
 /// Attributes that are random for each write and mean nothing to readers.
-const MADE_UP: [&str; 4] = ["revision", "canceledBy", "skippedBy", "writtenBy"];
+const MADE_UP: [&str; 6] = ["revision", "canceledBy", "earlierEdits", "editedBy", "skippedBy", "writtenBy"];
 
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -72,9 +73,9 @@ async fn rows_of_the_first_version_live_on() {
     for expired in tasks.expired_runs(world.now(), 100).await.unwrap() {
         assert!(tasks.fail(expired.task.id, &expired.run.unwrap().attempt, &boom(), None, world.now()).await.unwrap());
     }
-    for schedule in world.store.schedules.due(world.now(), None, 100).await.unwrap().schedules {
-        let next = schedule.occurrence_after(world.now());
-        assert!(world.store.schedules.skip_to(&schedule, next, world.now()).await.unwrap());
+    for record in world.store.schedules.due(world.now(), None, 100).await.unwrap().schedules {
+        let next = record.schedule.occurrence_after(world.now()).unwrap();
+        assert!(world.store.schedules.pass(&record, &to(next), world.now()).await.unwrap());
     }
     for listed in world.store.functions.list().await.unwrap() {
         let Some(found) = world.store.functions.get(&listed.name).await.unwrap() else { panic!("{}", listed.name) };
@@ -265,8 +266,8 @@ async fn write(world: &World) {
         schedules.create(schedule).await.unwrap();
     }
     let next = now.saturating_add(Duration::from_secs(60));
-    assert!(schedules.materialise(&moved, next, &world.task(), Lane::Shared, now).await.unwrap());
-    assert!(schedules.skip_to(&skipped, next, now).await.unwrap());
+    assert!(schedules.materialise(&as_read(&moved), &to(next), &world.task(), Lane::Shared, now).await.unwrap());
+    assert!(schedules.pass(&as_read(&skipped), &to(next), now).await.unwrap());
 
     let mut fine = api_request(world, "f");
     (fine.error, fine.request_id, fine.user_id) = (None, None, Some(UserId::parse("ada").unwrap()));
@@ -300,7 +301,7 @@ async fn write_large(world: &World) {
     assert!(tasks.complete(complete, &run(1).attempt, Some("request-1"), now).await.unwrap());
     let retried = claimed(2).await;
     let next = Task::retry_of(&retried.task, world.id(), now, Duration::from_secs(2));
-    let retry = NextTask { task: &next, queue: Lane::Shared, data: retried.data };
+    let retry = NextTask { task: &next, queue: Lane::Shared, data: retried.data, events: TaskEvents::default() };
     assert!(tasks.retry(retried.task.id, &run(2).attempt, &boom(), None, retry, now).await.unwrap());
     world.create(&large()).await;
     let mut tagged = world.task();
@@ -326,7 +327,7 @@ async fn write_large(world: &World) {
     write_options(world).await;
 }
 
-/// A Function with the options that format 2 added.
+/// Records with the options that format 2 added.
 async fn write_options(world: &World) {
     let policy = json!({
         "enabled": true, "errorsToRetry": ["Boom"], "errorsNotToRetry": ["Never"],
@@ -334,10 +335,47 @@ async fn write_options(world: &World) {
     });
     let function = Function { retry_policy: serde_json::from_value(policy).unwrap(), ..a_function(world, "options") };
     let function = Function { timeouts: serde_json::from_value(json!({ "queued": 60 })).unwrap(), ..function };
+    let function = Function { events: TaskEventKind::TaskCompleted.into(), ..function };
     assert!(world.store.functions.create(&function).await.unwrap());
-    let waiting =
-        Task { options: TaskOptions { timeouts: function.timeouts, ..TaskOptions::default() }, ..world.task() };
+    let waiting = Task { options: TaskOptions::inherited_from(&function), ..world.task() };
     world.create(&waiting).await;
+    let debounce: Debounce = serde_json::from_value(json!({ "key": "k", "seconds": 5, "mode": "append" })).unwrap();
+    let key = debounce.key.clone();
+    let debounced =
+        Task { options: TaskOptions { debounce: Some(debounce), ..TaskOptions::default() }, ..world.task() };
+    assert!(world.store.debounces.add(&debounced, Lane::Shared, &key, None, world.now()).await.unwrap());
+
+    // What bulk operations do with Tasks.
+    let replayed = waiting.replay(world.id(), TaskOrigin::default(), world.now());
+    world.create(&replayed).await;
+    let later = world.now().saturating_add(Duration::from_secs(60));
+    let edit = TaskEdit { start: Some(later), priority: Priority::new(7).ok(), data: None };
+    let edited = world.store.tasks.edit_new(replayed.id, world.now(), |_| Some(edit.clone())).await.unwrap();
+    assert!(matches!(edited, Edited::Done(_)), "{edited:?}");
+
+    let now = world.now();
+    let paused = Schedule {
+        name: Some(ScheduleName::parse("nightly").unwrap()),
+        recurrence: Recurrence::Cron("30 2 * * *".parse().unwrap(), "Europe/Berlin".parse().unwrap()),
+        end_timestamp: Some(now.saturating_add(MONTH)),
+        next_timestamp: None,
+        enabled: false,
+        overlap: Some(Overlap::Queue),
+        catch_up: Some(CatchUp::All),
+        managed_by: Some(ManagedBy::Sync),
+        ..schedule(world)
+    };
+    let queued = Schedule { name: None, next_timestamp: Some(now), enabled: true, ..paused.clone() };
+    let queued = Schedule { id: world.id(), ..queued };
+    for schedule in [&paused, &queued] {
+        world.store.schedules.create(schedule).await.unwrap();
+    }
+    // One of its occurrences waits.
+    let step = Step { waiting: vec![now], ..to(now.saturating_add(Duration::from_secs(60))) };
+    assert!(world.store.schedules.pass(&as_read(&queued), &step, now).await.unwrap());
+    let options =
+        TaskOptions { schedule_id: Some(queued.id), occurrence_timestamp: Some(now), ..TaskOptions::default() };
+    world.create(&Task { options, ..world.task() }).await;
 }
 
 // --- The meaning of rows ---------------------------------------------------------------------------------------------
@@ -433,6 +471,9 @@ fn function_shown(it: &Function) -> Value {
         "deployment": it.deployment,
         "lane": it.lane,
     });
+    if !it.events.is_empty() {
+        shown["events"] = json!(it.events);
+    }
     if !it.timeouts.is_empty() {
         shown["timeouts"] = json!(it.timeouts);
     }

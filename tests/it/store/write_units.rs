@@ -3,15 +3,29 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tasklane::{
-    model::{Json, Lane, ObjectId, QueuedTimeout, Tags, TaskStatus},
+    model::{
+        Bulk, BulkCreated, BulkOrder, BulkSelection, DebounceKey, FlowKey, Json, Lane, NewBulk, ObjectId, Priority,
+        QueuedTimeout, Tags, Task, TaskEventKind, TaskEvents, TaskOrigin, TaskStatus, Timestamp,
+    },
     ports::Keep,
-    store::{Expired, Following, Found, RegisteredRun, ResultPlace, Run, RunnerId, RunsIn, SlotScope},
+    store::{
+        BulkSpec, BulkTaken, Consequences, Edited, Expired, Following, Found, GateId, NewData, Place, ReadGate,
+        RegisteredRun, ResultPlace, Run, RunnerId, RunsIn, Slice, SlotScope, TaskEdit,
+    },
 };
 
 use super::{
-    World, again, boom,
+    World, again, boom, function,
     intents::{intent_of, once, once_scope},
 };
+
+fn later_by(world: &World, seconds: u64) -> Timestamp {
+    world.now().saturating_add(Duration::from_secs(seconds))
+}
+
+fn following(then: &Following) -> Consequences<'_> {
+    Consequences { then: Some(then), events: TaskEvents::default() }
+}
 
 #[tokio::test]
 async fn the_documented_write_units_match_those_of_dynamodb() {
@@ -49,9 +63,22 @@ async fn the_documented_write_units_match_those_of_dynamodb() {
     let (id, run) = claimed(&world).await;
     world.wire.forget();
     let then = Following { task: world.task(), queue: Lane::Shared };
-    assert!(world.store.tasks.complete_then(id, &run.attempt, None, Some(&then), world.now()).await.unwrap());
+    assert!(world.store.tasks.complete_then(id, &run.attempt, None, following(&then), world.now()).await.unwrap());
     count("complete, the task that follows with it", &world);
     world.store.tasks.cancel(then.task.id, world.now()).await.unwrap();
+    world.wire.forget();
+
+    let (debounced, key) =
+        (Task { start_timestamp: later_by(&world, 60), ..world.task() }, DebounceKey::parse("k").unwrap());
+    assert!(world.store.debounces.add(&debounced, Lane::Shared, &key, None, world.now()).await.unwrap());
+    count("create, debounced", &world);
+    let edit = |_: &Task| {
+        let data = NewData { data: Json::parse("1".into()).ok(), id: debounced.id };
+        Some(TaskEdit { start: Some(later_by(&world, 90)), data: Some(data), ..TaskEdit::default() })
+    };
+    world.store.tasks.edit_new_with_data(debounced.id, world.now(), edit).await.unwrap();
+    count("change a debounced task", &world);
+    world.store.tasks.cancel(debounced.id, world.now()).await.unwrap();
     world.wire.forget();
 
     let mut later = world.task();
@@ -70,7 +97,16 @@ async fn the_documented_write_units_match_those_of_dynamodb() {
     assert!(world.store.tasks.fail(id, &run.attempt, &boom(), Some("request"), world.now()).await.unwrap());
     count("fail", &world);
     world.store.tasks.mark_published(id).await.unwrap();
-    count("note the published event", &world);
+    count("note the published events", &world);
+
+    world.create(&world.task()).await;
+    let (id, run) = claimed(&world).await;
+    world.wire.forget();
+    let told = Consequences { then: None, events: TaskEventKind::TaskCompleted.into() };
+    assert!(world.store.tasks.complete_then(id, &run.attempt, None, told, world.now()).await.unwrap());
+    count("complete, with an event to publish", &world);
+    world.store.tasks.mark_published(id).await.unwrap();
+    world.wire.forget();
 
     world.create(&world.task()).await;
     let (id, run) = claimed(&world).await;
@@ -103,6 +139,45 @@ async fn the_documented_write_units_match_those_of_dynamodb() {
     assert!(matches!(world.store.tasks.settle_expiring(&companion, world.now()).await.unwrap(), Expired::Not));
     count("forget the time to wait of a task that ended in time", &world);
 
+    let mut moved = world.task();
+    world.create(&moved).await;
+    let edit = TaskEdit { start: Some(world.now().saturating_add(Duration::from_secs(9))), ..TaskEdit::default() };
+    world.wire.forget();
+    let edited = world.store.tasks.edit_new(moved.id, world.now(), |_| Some(edit.clone())).await.unwrap();
+    assert!(matches!(edited, Edited::Done(_)));
+    count("move the start, or change the priority of a due task", &world);
+    let edit = TaskEdit { priority: Priority::new(1).ok(), ..TaskEdit::default() };
+    world.store.tasks.edit_new(moved.id, world.now(), |_| Some(edit.clone())).await.unwrap();
+    count("change the priority of a task that is not due", &world);
+    world.store.tasks.cancel(moved.id, world.now()).await.unwrap();
+    moved = world.task();
+    moved.options.timeouts.queued = QueuedTimeout::new(60).ok();
+    world.create(&moved).await;
+    let edit = TaskEdit { start: Some(world.now().saturating_add(Duration::from_secs(9))), ..TaskEdit::default() };
+    world.wire.forget();
+    world.store.tasks.edit_new(moved.id, world.now(), |_| Some(edit.clone())).await.unwrap();
+    count("move the start of a task with a time to wait", &world);
+    world.store.tasks.cancel(moved.id, world.now()).await.unwrap();
+
+    let order = BulkOrder::Replay { data: None, start: None, priority: None };
+    let selection = BulkSelection::Rql("status=failed".to_owned());
+    let new = NewBulk { order, selection, per_second: None, reason: None, dry_run: false };
+    let (id, now) = (world.id(), world.now());
+    let created = BulkCreated { id: Some(id), matches: 100, matches_is_exact: true };
+    let bulk = Bulk::new(id, &new, created, TaskOrigin::default(), now);
+    let spec = BulkSpec { order: new.order, selection: new.selection };
+    world.wire.forget();
+    assert!(world.store.bulks.create(&bulk, &spec).await.unwrap());
+    count("begin a bulk operation", &world);
+    let BulkTaken::Work(mut work) = world.store.bulks.take(id, "worker").await.unwrap() else { panic!("not taken") };
+    world.wire.forget();
+    work.slice = Some(Slice { at: now, ids: (0..100).map(|_| world.id()).collect(), next: None });
+    assert!(world.store.bulks.save(&mut work).await.unwrap());
+    count("begin a slice of 100 tasks", &world);
+    work.end_slice((0..100).map(|_| Ok(())), now);
+    assert!(world.store.bulks.save(&mut work).await.unwrap());
+    count("end a bulk operation, after such a slice", &world);
+
     let mut direct = world.task();
     direct.status = TaskStatus::InProgress;
     let run = world.run();
@@ -119,8 +194,8 @@ async fn the_documented_write_units_match_those_of_dynamodb() {
     let made = world.store.schedules.create_once(&keyed, &once_scope("schedules"), &once).await.unwrap();
     assert_eq!(made, Found::Same(keyed.id));
     count("create a schedule, with an idempotency key", &world);
-    let (next, task) = (schedule.occurrence_after(world.now()), world.task());
-    assert!(world.store.schedules.materialise(&schedule, next, &task, Lane::Shared, world.now()).await.unwrap());
+    let (next, task) = (schedule.occurrence_after(world.now()).unwrap(), world.task());
+    assert!(super::records::materialise(&world, &schedule, next, &task).await);
     count("an occurrence of a schedule, its task with it", &world);
 
     let result = ResultPlace::Row(Json::parse(format!("\"{}\"", "x".repeat(298))).unwrap());
@@ -156,6 +231,35 @@ async fn the_documented_write_units_match_those_of_dynamodb() {
         register(&other, &runs.iter().map(|(id, run)| (*id, run)).collect::<Vec<_>>()).await;
         count(&format!("register {} runs", runs.len()), &other);
     }
+
+    let world = World::with(|config| config.runs_in = RunsIn::Register).await;
+    let (key, gate) = (FlowKey::parse("k").unwrap(), GateId::of(&FlowKey::parse("k").unwrap()));
+    for _ in 0..2 {
+        world.store.tasks.create(&world.task(), Lane::Own, world.now()).await.unwrap();
+    }
+    let mut queued = world.store.tasks.queued_of(&function("f"), 10).await.unwrap();
+    let task = queued.remove(0);
+    world.wire.forget();
+    let mut read = ReadGate::new(key.clone());
+    read.gate.admitted.insert(task.id);
+    read.gate.plan_look(None, world.now());
+    assert!(world.store.gates.put(&function("f"), &read, &read.gate).await.unwrap());
+    count("add a gate", &world);
+    let read = world.store.gates.get(&function("f"), &gate).await.unwrap().unwrap();
+    let mut changed = read.gate.clone();
+    changed.running.insert(task.id);
+    assert!(world.store.gates.put(&function("f"), &read, &changed).await.unwrap());
+    count("change a gate", &world);
+    let held = Place::Held(gate.clone());
+    let task = world.store.tasks.move_in_lane(&task, held, task.key.clone(), &key).await.unwrap().unwrap();
+    count("move a task in its lane, by its flow key", &world);
+    let (place, at) = (Place::Admitted, task.key.at(world.now(), task.id));
+    let task = world.store.tasks.move_in_lane(&task, place, at, &key).await.unwrap().unwrap();
+    let run = world.run();
+    register(&world, &[(task.id, &run)]).await;
+    world.wire.forget();
+    world.store.tasks.claim(&task, &run, world.now()).await.unwrap().unwrap();
+    count("claim an admitted task", &world);
 
     for holders in [10, 1000] {
         let world = World::new().await;
