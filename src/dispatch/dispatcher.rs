@@ -2,24 +2,38 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future::join_all;
-use tasklane_model::{Function, ObjectId, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp};
+use futures::{StreamExt as _, future::join_all, stream};
+use tasklane_model::{FlowKey, Function, ObjectId, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp};
 use tasklane_ports::Ports;
-use tasklane_store::{Candidate, ClaimOutcome, RegisteredRun, Run, Shifts, Store, StoreError, TaskRecord};
-use tokio::sync::Notify;
+use tasklane_store::{
+    Candidate, ClaimOutcome, RegisteredRun, Run, ScheduleRecord, Shifts, Store, StoreError, TaskRecord,
+};
+use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info_span, warn};
 
 use super::{
-    Ended, FunctionDirectory, Runner, Slot, Slots, end_in_register, expire,
-    look::{Chosen, Lacking, Look, Search},
+    BulkWorker, Ended, FunctionDirectory, Runner, Slot, Slots, end_in_register, expire,
+    flow::Gatekeeper,
+    look::{Chosen, Eyes, Lacking, Look, Search},
     new_run,
+    occurrences::{MISSED_AFTER, create_due},
+    release,
     taken::Taken,
     tell_of,
 };
 
 /// How many Tasks are made ready at once.
 const PROMOTED: usize = 100;
+
+/// How many gates are looked at before the queue is.
+const GATES: usize = 16;
+
+/// How many Schedules are worked on at once.
+const CREATED_AT_ONCE: usize = 16;
+
+/// How long a dispatcher creates Tasks of one Schedule before it looks at the queue again.
+const LONGEST_CREATION: Duration = Duration::from_secs(1);
 
 /// How long to wait before looking again at a queue that could not be read, or whose heads were all taken.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -36,9 +50,13 @@ pub struct Dispatcher {
     slots: Arc<Slots>,
     functions: Arc<FunctionDirectory>,
     runner: Runner,
+    /// A token for each run.
     running: TaskTracker,
+    /// What runs here, and what is to be done after a run.
+    at_work: TaskTracker,
     taken: Arc<Taken>,
     most_runs: usize,
+    bulk: BulkWorker,
 }
 
 /// What came of a look at the queue.
@@ -86,7 +104,19 @@ impl Dispatcher {
     pub fn new(store: Store, ports: Ports, slots: Arc<Slots>, functions: Arc<FunctionDirectory>) -> Self {
         let runner = Runner::new(store.clone(), ports.clone());
         let taken = Arc::new(Taken::new(Arc::clone(&ports.clock)));
-        Self { store, ports, slots, functions, runner, running: TaskTracker::new(), taken, most_runs: usize::MAX }
+        let bulk = BulkWorker::new(store.clone(), ports.clone(), Arc::clone(&functions));
+        Self {
+            store,
+            ports,
+            slots,
+            functions,
+            runner,
+            running: TaskTracker::new(),
+            at_work: TaskTracker::new(),
+            taken,
+            most_runs: usize::MAX,
+            bulk,
+        }
     }
 
     /// Has at most this many runs in progress at once, however many slots are free: what one process can hold, and what is
@@ -101,6 +131,62 @@ impl Dispatcher {
     pub async fn promote_due(&self) -> Result<(), StoreError> {
         while self.store.tasks.promote_due(self.ports.clock.now(), PROMOTED).await?.moved == PROMOTED {}
         Ok(())
+    }
+
+    /// Looks at the gates of flow keys whose time has come, so that a Task starts when the rate of its key allows it. A local
+    /// ticker does this by itself.
+    pub async fn look_at_gates(&self) -> Result<(), StoreError> {
+        // Only Functions with lanes of their own have gates.
+        if self.functions.lanes().await?.len() == 1 {
+            return Ok(());
+        }
+        let keeper = Gatekeeper { store: &self.store, ports: &self.ports };
+        for due in self.store.gates.due(self.ports.clock.now(), GATES).await? {
+            let function = self.functions.find(&due.function).await?;
+            if let Err(error) = keeper.look(function.as_deref(), &due).await {
+                warn!(function = %due.function, %error, "a gate is left to the ticker");
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to create the Tasks of occurrences that are due; `created` is told if there are any. Neither a slow Schedule nor
+    /// one that fails may keep Tasks from being claimed. Returns how many were created.
+    pub(super) fn begin_due_occurrences(&self, created: Arc<Notify>) -> JoinHandle<usize> {
+        let this = self.clone();
+        self.at_work.spawn(async move {
+            let count = this.create_due_occurrences().await;
+            if count > 0 {
+                created.notify_one();
+            }
+            count
+        })
+    }
+
+    /// What fails is left to the ticker.
+    async fn create_due_occurrences(&self) -> usize {
+        let now = self.ports.clock.now();
+        let due = match self.store.schedules.due(now, None, PROMOTED).await {
+            Ok(due) => due.schedules,
+            Err(error) => {
+                warn!(%error, "the due schedules could not be read; the ticker will find them");
+                return 0;
+            }
+        };
+        let create = |record: ScheduleRecord| async move {
+            let function = self.functions.read(&record.schedule.function_name).await?;
+            let (missed_before, ends) = (now.saturating_sub(MISSED_AFTER), now.saturating_add(LONGEST_CREATION));
+            create_due(&self.store, &self.ports, function.as_deref(), record, missed_before, ends).await
+        };
+        let mut schedules = stream::iter(due).map(create).buffer_unordered(CREATED_AT_ONCE);
+        let mut count = 0;
+        while let Some(created) = schedules.next().await {
+            match created {
+                Ok(created) => count += created,
+                Err(error) => warn!(%error, "an occurrence of a schedule is left to the ticker"),
+            }
+        }
+        count
     }
 
     /// Claims until nothing more can be started now; never answers [`Claimed::Started`]. `slot_freed` is told whenever
@@ -138,16 +224,21 @@ impl Dispatcher {
         self.drain().await;
     }
 
-    /// Waits until every run that was started here has ended.
+    /// Waits until every run that was started here has ended, and what follows from its end is done.
     pub async fn drain(&self) {
-        self.running.close();
-        self.running.wait().await;
-        self.running.reopen();
+        self.at_work.close();
+        self.at_work.wait().await;
+        self.at_work.reopen();
     }
 
     /// The register of the shifts that have lasted long.
     pub(super) fn shifts(&self) -> &Shifts {
         &self.store.shifts
+    }
+
+    /// Works on bulk operations.
+    pub(super) fn bulk(&self) -> &BulkWorker {
+        &self.bulk
     }
 
     /// How many runs are in progress here.
@@ -161,7 +252,9 @@ impl Dispatcher {
         let mut first = None;
         for id in tasks {
             let record = self.store.tasks.get(*id).await?;
-            let new = record.map(|record| record.task).filter(|task| task.status == TaskStatus::New);
+            // One that waits for its key is admitted when another one of it ends.
+            let record = record.filter(|record| record.task.status == TaskStatus::New && !record.is_held);
+            let new = record.map(|record| record.task);
             first = first.into_iter().chain(new.map(|task| task.start_timestamp)).min();
         }
         Ok(first)
@@ -179,8 +272,14 @@ impl Dispatcher {
             if heads.is_empty() {
                 return Ok(Claimed::Nothing);
             }
-            let Look { chosen, held, moved, lacking } =
-                Look::at(&heads, self.room(), &self.store, &self.functions, &self.slots, &self.taken).await?;
+            let eyes = Eyes {
+                store: &self.store,
+                ports: &self.ports,
+                functions: &self.functions,
+                slots: &self.slots,
+                taken: &self.taken,
+            };
+            let Look { chosen, held, moved, lacking } = Look::at(&heads, self.room(), eyes).await?;
             search.leave_out(&held);
             let lacking = lacking.filter(|_| chosen.is_empty());
             let claims = self.claim_chosen(chosen, slot_freed).await?;
@@ -253,7 +352,7 @@ impl Dispatcher {
             ClaimOutcome::Claimed(record) => *record,
             ClaimOutcome::Expired => {
                 registered.end();
-                let expired = expire(&self.store, &self.ports, chosen.head().id).await?;
+                let expired = expire(&self.store, &self.ports, &self.functions, chosen.head().id).await?;
                 return Ok(if expired { Claim::Ended } else { Claim::Lost });
             }
             ClaimOutcome::Lost => {
@@ -280,7 +379,20 @@ impl Dispatcher {
             name: "ResourceNotFoundException".to_owned(),
             message: format!("The Function '{}' was deleted before the Task ran.", head.function),
         };
-        end_in_register(registered, &self.runner.fail_unrun(record.task, run, error).await);
+        let key = record.flow;
+        let ended = self.runner.fail_unrun(record.task, run, error).await;
+        end_in_register(registered, &ended);
+        self.release(&ended, key).await;
+    }
+
+    /// Lets go on what waited for the end of this Task. `true` if another one may be claimed now.
+    async fn release(&self, ended: &Ended, key: Option<FlowKey>) -> bool {
+        match ended {
+            Ended::Complete(task, ()) | Ended::Failed(task, _) => {
+                release(&self.store, &self.ports, &self.functions, task, key).await
+            }
+            Ended::Unknown(_) => false,
+        }
     }
 
     fn start(
@@ -298,21 +410,28 @@ impl Dispatcher {
         };
         let this = self.clone();
         let span = info_span!("run", task = %record.task.id, function = %function.name);
+        let held = self.running.token();
         let (id, late) = (record.task.id, run.started.since(record.task.start_timestamp));
+        let key = record.flow.clone();
         let work = async move {
             let ended = this.runner.run_queued(record, &function, &run).await;
             let took = this.ports.clock.now().since(run.started);
             tell_of(id, &function.name, &ended, Some(late), took);
             end_in_register(registered, &ended);
-            if let Ended::Unknown(why) = ended {
+            if let Ended::Unknown(why) = &ended {
                 warn!(why, "the outcome of a run is unknown; its task is cleaned up when its lease ends");
                 // The code may still be running: until it cannot, its slot is taken.
                 let left = run.lease_expires.since(this.ports.clock.now());
                 this.ports.clock.sleep(left).await;
             }
             drop(slot);
+            // Before anybody is told: a look that still counted this run would find no room, and wait for another one to end.
+            drop(held);
             slot_freed.notify_one();
+            if this.release(&ended, key).await {
+                slot_freed.notify_one();
+            }
         };
-        self.running.spawn(work.instrument(span));
+        self.at_work.spawn(work.instrument(span));
     }
 }

@@ -1,6 +1,6 @@
 //! The Task that follows one that has ended (contract §12).
 
-use tasklane_model::{Json, Lane, Priority, Task, TaskOptions, TaskStatus, Timeouts, Timestamp};
+use tasklane_model::{Json, Lane, Priority, Task, TaskOptions, TaskStatus, Timestamp};
 use tasklane_ports::{Ports, Wakeup};
 use tasklane_store::{Following, Store, Versioned};
 use tracing::{info, warn};
@@ -23,16 +23,19 @@ pub async fn following(
             None
         }
     };
-    let (queue, priority, timeouts) = match store.functions.get(&follow.function_name).await {
-        Ok(Some(Versioned { value, .. })) => (value.lane, value.execution_options.default_priority, value.timeouts),
+    let (queue, priority, options) = match store.functions.get(&follow.function_name).await {
+        Ok(Some(Versioned { value, .. })) => {
+            let options = TaskOptions::inherited_from(&value);
+            (value.lane, value.execution_options.default_priority, options)
+        }
         // The outcome must not wait for this. A dispatcher moves the Task to its Function's own lane if it has one.
-        Ok(None) | Err(_) => (Lane::Shared, Priority::default(), Timeouts::default()),
+        Ok(None) | Err(_) => (Lane::Shared, Priority::default(), TaskOptions::default()),
     };
     let task = Task {
         data,
         priority,
         origin: ended.origin.clone(),
-        options: TaskOptions { timeouts, ..TaskOptions::default() },
+        options,
         ..Task::new(ports.ids.next(now), follow.function_name.clone(), now)
     };
     Some(Following { task, queue })

@@ -10,22 +10,28 @@
 //!
 //! - `dispatcher`: claims Tasks and starts their runs; `look` reads the heads of the queue and chooses among them.
 //! - `shift`: a dispatcher with an end, as a Lambda invocation has one; `tenure` keeps shifts from draining all at once.
-//! - `slots`: how many Tasks may run at once.
+//! - `slots`: how many Tasks may run at once; `flow`: how many of one key, and whose turn it is.
+//! - `release`: lets go on what waited for the end of a Task.
 //! - `run`: one run, from its invocation to its recorded outcome; `retry` and `ended` are about what follows, `events`
 //!   publishes failures, `results` keeps what runs returned,
 //!   `follow` makes the Task that follows.
 //! - `ticker`: everything that becomes due, in parts that run at the same time; `occurrences` turns those of Schedules
 //!   into Tasks.
+//! - `bulk`: operations on many Tasks, slice by slice; `cancel` cancels one.
 //! - `functions`: Functions as the hot paths see them, a moment old.
 
+mod bulk;
+mod cancel;
 mod dispatcher;
 mod ended;
 mod events;
 mod expiry;
+mod flow;
 mod follow;
 mod functions;
 mod look;
 mod occurrences;
+mod release;
 mod results;
 mod retry;
 mod run;
@@ -35,16 +41,20 @@ mod taken;
 mod tenure;
 mod ticker;
 
+pub use bulk::{BulkWorked, BulkWorker};
+pub use cancel::cancel;
 pub use dispatcher::{Claimed, Dispatcher};
 pub use ended::ENDED_RUNS;
 pub use ended::tell_of;
-pub use events::publish_failure;
+pub use events::publish_end;
 use expiry::expire;
+pub use flow::look_at_gates;
 pub use follow::{following, wake_for_following};
 pub use functions::FunctionDirectory;
-pub use occurrences::materialise;
+pub use occurrences::{materialise, task_of_now};
+use release::release;
 pub use results::{KeptResult, ResultError, kept_result, read_result};
 pub use run::{Ended, Runner, end_in_register, new_run};
 pub use shift::{LONGEST_DRAIN, Shift, work_shift};
 pub use slots::{Acquired, Idle, Slot, SlotLimits, SlotPolicy, Slots};
-pub use ticker::{TICK_BUDGET, TickError, Ticked, Ticker};
+pub use ticker::{TICK_BUDGET, TickError, Ticked, Ticker, wake_for_occurrences};

@@ -1,15 +1,20 @@
 //! Decides which Tasks to claim: reads the heads of the queue and chooses among them.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::future::try_join_all;
 use tasklane_model::{Function, FunctionName, Lane};
-use tasklane_store::{Candidate, Heads, QueueLane, Shards, SlotScope, Store, StoreError};
+use tasklane_ports::Ports;
+use tasklane_store::{Candidate, Heads, Place, QueueLane, Shards, SlotScope, Store, StoreError};
 
-use super::{Acquired, FunctionDirectory, Slot, Slots, taken::Taken};
+use super::{
+    Acquired, FunctionDirectory, Slot, Slots,
+    flow::{Gatekeeper, Sorted},
+    taken::Taken,
+};
 
 /// How many heads are read of each partition: other dispatchers may take some of them, or their Function may be at its own
 /// limit.
@@ -48,10 +53,20 @@ pub(super) struct Look<'a> {
     pub(super) chosen: Vec<Chosen<'a>>,
     /// The lanes whose Tasks cannot run now.
     pub(super) held: Vec<QueueLane>,
-    /// Whether a Task was moved to its Function's own lane.
+    /// Whether a Task was moved: to its Function's own lane, or by its flow key.
     pub(super) moved: bool,
     /// The resource that the next Task lacked, if it was not chosen for that reason.
     pub(super) lacking: Option<Lacking>,
+}
+
+/// What is needed to choose among heads.
+#[derive(Clone, Copy)]
+pub(super) struct Eyes<'a> {
+    pub(super) store: &'a Store,
+    pub(super) ports: &'a Ports,
+    pub(super) functions: &'a FunctionDirectory,
+    pub(super) slots: &'a Slots,
+    pub(super) taken: &'a Taken,
 }
 
 /// Why a dispatcher cannot claim more.
@@ -124,7 +139,26 @@ impl<'a> Search<'a> {
         // Where others take so much, what is in one shard is enough: each dispatcher is at another one.
         let (at_once, enough) = if self.taken.is_wary() { (1, 1) } else { (SHARDS, HEADS) };
         let shards = Shards { first: self.first_shard, at_once, enough, all_up_to: SHARDS };
-        self.store.tasks.heads_of_shards(&self.lanes, limit, shards, is_gone).await
+        let mut heads = self.store.tasks.heads_of_shards(&self.lanes, limit, shards, is_gone).await?;
+        self.leave_out_held(&mut heads.candidates).await?;
+        Ok(heads)
+    }
+
+    /// Leaves out the Tasks behind gates, unless their Function no longer has a flow.
+    async fn leave_out_held(&self, heads: &mut Vec<Candidate>) -> Result<(), StoreError> {
+        let is_held = |head: &Candidate| matches!(head.place, Place::Held(_));
+        let mut names: Vec<_> = heads.iter().filter(|head| is_held(head)).map(|head| head.function.clone()).collect();
+        names.sort();
+        names.dedup();
+        let found = try_join_all(names.iter().map(|name| self.functions.read(name))).await?;
+        let with_flow: HashSet<_> = names
+            .into_iter()
+            .zip(found)
+            .filter(|(_, function)| function.as_ref().is_some_and(|function| function.flow.is_some()))
+            .map(|(name, _)| name)
+            .collect();
+        heads.retain(|head| !(is_held(head) && with_flow.contains(&head.function)));
+        Ok(())
     }
 
     /// Drops the Tasks that have left the queue according to their rows.
@@ -164,20 +198,20 @@ impl<'a> Search<'a> {
 impl<'a> Look<'a> {
     /// Chooses heads in order until there is no slot or no `room` for the next one. A slot is only requested for a Task
     /// that can use it, because a request costs writes.
-    pub(super) async fn at(
-        heads: &'a [Candidate],
-        mut room: usize,
-        store: &Store,
-        functions: &FunctionDirectory,
-        slots: &Slots,
-        taken: &Taken,
-    ) -> Result<Self, StoreError> {
+    pub(super) async fn at(heads: &'a [Candidate], mut room: usize, eyes: Eyes<'_>) -> Result<Self, StoreError> {
+        let Eyes { store, ports, functions, slots, taken } = eyes;
+        let keeper = Gatekeeper { store, ports };
         let mut look = Self::default();
-        // Read after the heads: if a Function is held by then, its Tasks are too.
-        let read = read_functions(heads, functions).await?;
-        for head in heads {
+        let mut read = HashMap::new();
+        let mut sorted = sort_queues(heads, functions, &keeper, taken).await?;
+        look.moved = sorted.values().any(|queue| queue.moved > 0);
+        for (index, head) in heads.iter().enumerate() {
             if look.held.contains(&head.lane) {
                 continue;
+            }
+            if !read.contains_key(&head.function) {
+                // Read after the heads: if a Function is held by then, its Tasks are too.
+                read_next(&heads[index..], functions, &mut read).await?;
             }
             let Some(function) = read.get(&head.function).cloned().flatten() else {
                 // Claimed in its turn, not now, because the Tasks chosen before come first.
@@ -196,6 +230,19 @@ impl<'a> Look<'a> {
                 look.held.push(head.lane.clone());
                 continue;
             }
+            if let Some(flow) = &function.flow
+                && head.place == Place::Queued
+            {
+                let queue = match sorted.entry(function.name.clone()) {
+                    Entry::Occupied(queue) => queue.into_mut(),
+                    // It has had a flow for less than two seconds.
+                    Entry::Vacant(queue) => queue.insert(Box::pin(keeper.sort(&function, flow, taken)).await?),
+                };
+                look.moved |= queue.moved > 0;
+                if !queue.keyless.contains(&head.id) {
+                    continue;
+                }
+            }
             if room == 0 {
                 look.lacking = Some(Lacking::Room);
                 break;
@@ -212,16 +259,70 @@ impl<'a> Look<'a> {
                 }
             }
         }
+        Box::pin(look.pass_gates(&keeper, taken)).await?;
         Ok(look)
+    }
+
+    /// Leaves out the admitted Tasks that may not start now.
+    async fn pass_gates(&mut self, keeper: &Gatekeeper<'_>, taken: &Taken) -> Result<(), StoreError> {
+        let mut by_function: BTreeMap<FunctionName, (Arc<Function>, Vec<Candidate>)> = BTreeMap::new();
+        for chosen in &self.chosen {
+            if let Chosen::Runnable { head, function, .. } = chosen
+                && function.flow.is_some()
+                && head.place == Place::Admitted
+            {
+                let entry = by_function.entry(function.name.clone());
+                entry.or_insert_with(|| (Arc::clone(function), Vec::new())).1.push((*head).clone());
+            }
+        }
+        for (function, candidates) in by_function.into_values() {
+            let Some(flow) = &function.flow else { continue };
+            let open = keeper.start(&function, flow, candidates.clone()).await?;
+            for closed in candidates.iter().filter(|candidate| !open.contains(&candidate.id)) {
+                self.moved = true;
+                taken.add(closed);
+                self.chosen.retain(|chosen| chosen.head().id != closed.id);
+            }
+        }
+        Ok(())
     }
 }
 
-/// The current Functions of these Tasks.
-async fn read_functions<'a>(
+/// Sorts the queues of the Functions with a flow among these heads, before anything is chosen: a newcomer must not wait for a
+/// slot before it takes its turn.
+async fn sort_queues(
+    heads: &[Candidate],
+    functions: &FunctionDirectory,
+    keeper: &Gatekeeper<'_>,
+    taken: &Taken,
+) -> Result<HashMap<FunctionName, Sorted>, StoreError> {
+    let of_own_lanes = heads.iter().filter(|head| head.lane != QueueLane::Shared && head.place == Place::Queued);
+    let names: BTreeSet<_> = of_own_lanes.map(|head| &head.function).collect();
+    let mut sorted = HashMap::new();
+    for name in names {
+        if let Some(function) = functions.find(name).await?
+            && function.enabled
+            && let Some(flow) = &function.flow
+        {
+            sorted.insert(name.clone(), Box::pin(keeper.sort(&function, flow, taken)).await?);
+        }
+    }
+    Ok(sorted)
+}
+
+/// Reads the Functions of the first of these Tasks, a few at a time: the look may end before it needs the others.
+async fn read_next<'a>(
     heads: &'a [Candidate],
     functions: &FunctionDirectory,
-) -> Result<HashMap<&'a FunctionName, Option<Arc<Function>>>, StoreError> {
-    let names: BTreeSet<_> = heads.iter().map(|head| &head.function).collect();
-    let reads: Vec<_> = names.into_iter().map(|name| async move { Ok((name, functions.read(name).await?)) }).collect();
-    stream::iter(reads).buffered(FUNCTIONS_AT_ONCE).try_collect().await
+    read: &mut HashMap<&'a FunctionName, Option<Arc<Function>>>,
+) -> Result<(), StoreError> {
+    let mut names: Vec<&FunctionName> = Vec::new();
+    for head in heads {
+        if names.len() < FUNCTIONS_AT_ONCE && !names.contains(&&head.function) && !read.contains_key(&head.function) {
+            names.push(&head.function);
+        }
+    }
+    let found = try_join_all(names.iter().map(|name| functions.read(name))).await?;
+    read.extend(names.into_iter().zip(found));
+    Ok(())
 }

@@ -1,15 +1,24 @@
 //! One run of a claimed Task: invokes its Function and records the outcome.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
-use tasklane_model::{Function, Json, ObjectId, Task, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp};
+use futures::{
+    FutureExt as _,
+    future::{Either, select},
+};
+use tasklane_model::{Function, Json, ObjectId, Task, TaskError, TaskErrorKind, TaskEventKind, TaskStatus, TimeLimit};
 use tasklane_ports::{Invocation, InvokeError, InvokeRequest, Keep, Outcome, Ports, Wakeup};
 use tasklane_runtime::backoff::Backoff;
-use tasklane_store::{AttemptToken, Following, NextTask, RegisteredRun, Run, RunnerId, Store, StoreError, TaskRecord};
+use tasklane_store::{
+    AttemptToken, Consequences, Following, NextTask, RegisteredRun, Run, RunnerId, Store, StoreError, TaskRecord,
+};
 use tracing::{error, info, warn};
 
-use super::{following, publish_failure, results, retry::delay_before_retry, slots::RUN_GRACE, wake_for_following};
+use super::{
+    events::publish_start, following, publish_end, results, retry::delay_before_retry, slots::RUN_GRACE,
+    wake_for_following,
+};
 
 /// Runs claimed Tasks.
 #[derive(Clone)]
@@ -55,6 +64,29 @@ enum Decided {
     Unknown(String),
 }
 
+/// What is known about a run besides its outcome.
+struct Report {
+    request_id: Option<String>,
+    start: Start,
+}
+
+/// What became of the Task's `task_started`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    Published,
+    /// It was refused, or there is no answer yet.
+    NotPublished,
+    /// The code was not called.
+    Never,
+}
+
+impl Start {
+    /// Whether it needs no more care.
+    fn is_settled(self) -> bool {
+        self != Self::NotPublished
+    }
+}
+
 /// The least time between the end of a run and the end of its lease. It allows for recording the outcome, and for
 /// differences between the clocks of two processes.
 const TIME_TO_RECORD: Duration = Duration::from_secs(15);
@@ -70,24 +102,25 @@ impl Runner {
 
     /// Runs a queued Task that was claimed with `run`. Failures are handled by the Function's retry policy.
     pub async fn run_queued(&self, record: TaskRecord, function: &Function, run: &Run) -> Ended {
-        match self.invoke(&record.task, function, run, Patience::UntilLeaseEnds).await {
+        let (decided, start) = self.invoke_and_publish(&record.task, function, run, Patience::UntilLeaseEnds).await;
+        match decided {
             Decided::Returned(request_id, result) => {
                 if let Some(keep) = kept_by(&record.task, function) {
                     results::keep(&self.store, &self.ports, record.task.id, run, &result, keep).await;
                 }
                 let (task, now) = (record.task, self.ports.clock.now());
-                let done = changed(task, TaskStatus::Complete, None, now);
+                let done = task.ended(TaskStatus::Complete, None, now);
                 let then = following(&self.store, &self.ports, &done, Some(&result), now).await;
                 // Results can have 6 MB each, so they do not stay in memory while the outcomes of many runs are recorded.
                 drop(result);
-                self.record_complete(done, run, request_id, then, ()).await
+                self.record_complete(done, run, Report { request_id, start }, then, ()).await
             }
             Decided::Failed(request_id, error) => {
                 let (policy, earlier_runs) = (&function.retry_policy, record.task.retry_for_task_ids.len());
                 let delay = delay_before_retry(policy, &error.name, earlier_runs, &*self.ports.chance);
                 match delay {
-                    Some(delay) => self.record_retried(record, run, request_id, error, delay).await,
-                    None => self.record_failed(record.task, run, request_id, error).await,
+                    Some(delay) => self.record_retried(record, run, Report { request_id, start }, error, delay).await,
+                    None => self.record_failed(record.task, run, Report { request_id, start }, error).await,
                 }
             }
             Decided::Unknown(why) => Ended::Unknown(why),
@@ -97,22 +130,25 @@ impl Runner {
     /// Runs a Task whose caller is waiting. It is never retried, because the caller gets the failure (contract §4).
     /// `keep` says how long its result is kept for those who ask later, unless the Function keeps all of them.
     pub async fn run_direct(&self, task: Task, function: &Function, run: &Run, keep: Option<Keep>) -> Ended<Json> {
-        match self.invoke(&task, function, run, Patience::None).await {
+        let (decided, start) = self.invoke_and_publish(&task, function, run, Patience::None).await;
+        match decided {
             Decided::Returned(request_id, result) => {
                 if let Some(keep) = kept_by(&task, function).or(keep) {
                     results::keep(&self.store, &self.ports, task.id, run, &result, keep).await;
                 }
-                let done = changed(task, TaskStatus::Complete, None, self.ports.clock.now());
-                self.record_complete(done, run, request_id, None, result).await
+                let done = task.ended(TaskStatus::Complete, None, self.ports.clock.now());
+                self.record_complete(done, run, Report { request_id, start }, None, result).await
             }
-            Decided::Failed(request_id, error) => self.record_failed(task, run, request_id, error).await,
+            Decided::Failed(request_id, error) => {
+                self.record_failed(task, run, Report { request_id, start }, error).await
+            }
             Decided::Unknown(why) => Ended::Unknown(why),
         }
     }
 
     /// Fails a claimed Task that cannot run at all.
     pub async fn fail_unrun(&self, task: Task, run: &Run, error: TaskError) -> Ended {
-        self.record_failed(task, run, None, error).await
+        self.record_failed(task, run, Report { request_id: None, start: Start::Never }, error).await
     }
 
     /// Deletes a Task that was written for a run which will not take place. If that fails, the ticker cleans it up when
@@ -122,6 +158,29 @@ impl Runner {
         match self.insist(run, withdraw).await {
             Recorded::Yes => Ok(()),
             Recorded::No(why) => Err(why),
+        }
+    }
+
+    /// Publishes the start of the run, if that was asked for, while the Function runs. The outcome does not wait for it.
+    async fn invoke_and_publish(
+        &self,
+        task: &Task,
+        function: &Function,
+        run: &Run,
+        patience: Patience,
+    ) -> (Decided, Start) {
+        let invoke = pin!(self.invoke(task, function, run, patience));
+        if !task.options.events.contains(TaskEventKind::TaskStarted) {
+            return (invoke.await, Start::NotPublished);
+        }
+        let publish = pin!(publish_start(&self.ports, task, run.started));
+        match select(publish, invoke).await {
+            Either::Left((true, invoke)) => (invoke.await, Start::Published),
+            Either::Left((false, invoke)) => (invoke.await, Start::NotPublished),
+            Either::Right((decided, publish)) => {
+                let start = if publish.now_or_never() == Some(true) { Start::Published } else { Start::NotPublished };
+                (decided, start)
+            }
         }
     }
 
@@ -178,36 +237,47 @@ impl Runner {
         &self,
         done: Task,
         run: &Run,
-        request_id: Option<String>,
+        Report { request_id, start }: Report,
         then: Option<Following>,
         result: R,
     ) -> Ended<R> {
         let (tasks, id, now) = (&self.store.tasks, done.id, done.status_changed_timestamp);
+        let events = done.options.events.at_end(done.status, start.is_settled());
+        let consequences = Consequences { then: then.as_ref(), events };
         let recorded =
-            self.insist(run, || tasks.complete_then(id, &run.attempt, request_id.as_deref(), then.as_ref(), now)).await;
+            self.insist(run, || tasks.complete_then(id, &run.attempt, request_id.as_deref(), consequences, now)).await;
         match recorded {
             Recorded::Yes => {
                 info!(task = %id, function = %done.function_name, request_id, "task complete");
                 wake_for_following(&self.ports, then.as_ref()).await;
+                publish_end(&self.store, &self.ports, &done, Some(run.started), events).await;
                 Ended::Complete(done, result)
             }
             Recorded::No(why) => Ended::Unknown(why),
         }
     }
 
-    async fn record_failed<R>(&self, task: Task, run: &Run, request_id: Option<String>, reason: TaskError) -> Ended<R> {
+    async fn record_failed<R>(
+        &self,
+        task: Task,
+        run: &Run,
+        Report { request_id, start }: Report,
+        reason: TaskError,
+    ) -> Ended<R> {
         let now = self.ports.clock.now();
-        let task = changed(task, TaskStatus::Failed, Some(reason.clone()), now);
+        let task = task.ended(TaskStatus::Failed, Some(reason.clone()), now);
         let then = following(&self.store, &self.ports, &task, None, now).await;
         let (tasks, id) = (&self.store.tasks, task.id);
+        let events = task.options.events.at_end(task.status, start.is_settled());
+        let consequences = Consequences { then: then.as_ref(), events };
         let recorded = self
-            .insist(run, || tasks.fail_then(id, &run.attempt, &reason, request_id.as_deref(), then.as_ref(), now))
+            .insist(run, || tasks.fail_then(id, &run.attempt, &reason, request_id.as_deref(), consequences, now))
             .await;
         match recorded {
             Recorded::Yes => {
                 info!(task = %id, function = %task.function_name, request_id, error = reason.name, "task failed");
                 wake_for_following(&self.ports, then.as_ref()).await;
-                publish_failure(&self.store, &self.ports, &task).await;
+                publish_end(&self.store, &self.ports, &task, Some(run.started), events).await;
                 Ended::Failed(task, reason)
             }
             Recorded::No(why) => Ended::Unknown(why),
@@ -218,14 +288,15 @@ impl Runner {
         &self,
         record: TaskRecord,
         run: &Run,
-        request_id: Option<String>,
+        Report { request_id, start }: Report,
         reason: TaskError,
         delay: Duration,
     ) -> Ended {
         let TaskRecord { task, queue, data, .. } = record;
         let now = self.ports.clock.now();
         let next = Task::retry_of(&task, self.ports.ids.next(now), now, delay);
-        let retry = NextTask { task: &next, queue, data };
+        let events = task.options.events.at_end(TaskStatus::Retried, start.is_settled());
+        let retry = NextTask { task: &next, queue, data, events };
         let recorded = self
             .insist(run, || self.store.tasks.retry(task.id, &run.attempt, &reason, request_id.as_deref(), retry, now))
             .await;
@@ -238,8 +309,9 @@ impl Runner {
                 if let Err(error) = self.ports.wakeups.wake(Wakeup::for_task(next.id, delay)).await {
                     warn!(task = %next.id, %error, "no wake-up was sent; the ticker will find the task");
                 }
-                let mut task = changed(task, TaskStatus::Retried, Some(reason.clone()), now);
+                let mut task = task.ended(TaskStatus::Retried, Some(reason.clone()), now);
                 task.retried_by_task_id = Some(next.id);
+                publish_end(&self.store, &self.ports, &task, Some(run.started), events).await;
                 Ended::Failed(task, reason)
             }
             Recorded::No(why) => Ended::Unknown(why),
@@ -305,13 +377,4 @@ fn decide(request_id: String, outcome: Outcome) -> Decided {
 
 fn invocation_error(name: &str, message: String) -> TaskError {
     TaskError { kind: TaskErrorKind::Invocation, name: name.to_owned(), message }
-}
-
-/// The Task as it is now in the store.
-fn changed(mut task: Task, status: TaskStatus, error: Option<TaskError>, now: Timestamp) -> Task {
-    task.status = status;
-    task.status_changed_timestamp = now;
-    task.update_timestamp = now;
-    task.error = error;
-    task
 }

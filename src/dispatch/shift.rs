@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tasklane_model::{ObjectId, Timestamp};
 use tasklane_ports::{Ports, Wakeup};
 use tasklane_store::StoreError;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinHandle};
 use tracing::{info, warn};
 
 use super::{Claimed, Dispatcher, Idle, Slots, tenure::Tenure};
@@ -20,6 +20,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long a shift that holds runs goes without a look at the queue. As many dispatchers may be at work as there can be
 /// at once; then no wake-up reaches anybody, and what comes due is found by these looks alone.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often a shift looks for Schedules that are due.
+const LOOK_AT_SCHEDULES: Duration = Duration::from_millis(500);
 
 /// How long to wait, once, when others hold every slot: one of them may be giving back what it no longer needs, and
 /// would not see what came since it looked last.
@@ -101,8 +104,8 @@ struct Work<'a> {
     slots: &'a Slots,
     ports: &'a Ports,
     woken_for: Vec<ObjectId>,
-    /// Notified when a run of its own has ended.
-    run_ended: Arc<Notify>,
+    /// Notified when a run of its own has ended, and when Tasks of occurrences were created.
+    changed: Arc<Notify>,
     last_claim: Timestamp,
     /// Until when it waits for a Task that it was woken for and that the queue does not show.
     waits_for_hidden_until: Timestamp,
@@ -111,6 +114,9 @@ struct Work<'a> {
     /// From when on it may wake another dispatcher for what it has no room for.
     asks_for_help_from: Timestamp,
     tenure: Tenure,
+    /// The occurrences that are being created, or were.
+    occurrences: Option<JoinHandle<usize>>,
+    looks_at_schedules_from: Timestamp,
 }
 
 impl<'a> Work<'a> {
@@ -123,12 +129,14 @@ impl<'a> Work<'a> {
             slots,
             ports,
             woken_for: shift.woken_for,
-            run_ended: Arc::default(),
+            changed: Arc::default(),
             last_claim: shift.ends.saturating_sub(shift.longest_drain),
             waits_for_hidden_until: now.saturating_add(LONGEST_LAG),
             looked_twice: false,
             asks_for_help_from: now,
             tenure,
+            occurrences: None,
+            looks_at_schedules_from: now,
         }
     }
 
@@ -142,9 +150,11 @@ impl<'a> Work<'a> {
             return Ok(Some(End::Relieved));
         }
         // Registered before the look at the queue, so that a run that ends in between is not missed.
-        let run_ended = Arc::clone(&self.run_ended);
-        let run_ended = run_ended.notified();
+        let changed = Arc::clone(&self.changed);
+        let changed = changed.notified();
         let rest = match self.look().await {
+            Ok(Claimed::Nothing) if self.has_new_occurrences().await => return Ok(None),
+            Ok(Claimed::Nothing | Claimed::Full) if self.works_on_bulk_operations().await => return Ok(None),
             Ok(found) => self.rest_after(found).await,
             Err(error) if self.dispatcher.running() == 0 => {
                 self.slots.give_back(Idle::All).await;
@@ -159,7 +169,7 @@ impl<'a> Work<'a> {
             Rest::Pause(pause) => self.ports.clock.sleep(pause).await,
             Rest::UntilRunEnds(pause) => tokio::select! {
                 biased;
-                () = run_ended => {}
+                () = changed => {}
                 () = self.ports.clock.sleep(pause) => {}
             },
             Rest::Over(end) => return Ok(Some(end)),
@@ -167,10 +177,27 @@ impl<'a> Work<'a> {
         Ok(None)
     }
 
-    /// The wake-up that started this shift may have been sent for a Task that was not due until now.
-    async fn look(&self) -> Result<Claimed, StoreError> {
+    /// The wake-up that started this shift may have been sent for a Task that was not due until now, or for an occurrence.
+    async fn look(&mut self) -> Result<Claimed, StoreError> {
+        let now = self.ports.clock.now();
+        if now >= self.looks_at_schedules_from && self.occurrences.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.looks_at_schedules_from = now.saturating_add(LOOK_AT_SCHEDULES);
+            self.occurrences = Some(self.dispatcher.begin_due_occurrences(Arc::clone(&self.changed)));
+        }
         self.dispatcher.promote_due().await?;
-        self.dispatcher.claim_all(&self.run_ended).await
+        self.dispatcher.look_at_gates().await?;
+        self.dispatcher.claim_all(&self.changed).await
+    }
+
+    /// Whether Tasks of occurrences have been created since the queue was looked at. Waits for them only if nothing runs here.
+    async fn has_new_occurrences(&mut self) -> bool {
+        if self.dispatcher.running() > 0 {
+            return false;
+        }
+        match self.occurrences.take() {
+            Some(occurrences) => occurrences.await.is_ok_and(|created| created > 0),
+            None => false,
+        }
     }
 
     async fn rest_after(&mut self, found: Claimed) -> Rest {
@@ -196,6 +223,21 @@ impl<'a> Work<'a> {
                 self.ask_for_help().await;
                 let question = self.tenure.until_question(self.ports.clock.now());
                 Rest::UntilRunEnds(self.until_last_claim().min(question))
+            }
+        }
+    }
+
+    /// Works on bulk operations for a moment, if it has nothing else to do. `true` if something was done.
+    async fn works_on_bulk_operations(&self) -> bool {
+        if self.dispatcher.running() > 0 {
+            return false;
+        }
+        let ends = self.ports.clock.now().saturating_add(LOOK_AGAIN).min(self.last_claim);
+        match self.dispatcher.bulk().work_until(ends).await {
+            Ok(worked) => worked.slices > 0,
+            Err(error) => {
+                warn!(%error, "a bulk operation cannot go on; the ticker will try again");
+                false
             }
         }
     }

@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tasklane_model::{ObjectId, Timestamp};
 use tasklane_ports::Clock;
 use tasklane_runtime::lock::Lock;
-use tasklane_store::{Candidate, QueueLane};
+use tasklane_store::{Candidate, Place, QueueLane, ReadyKey};
 
 /// How long a Task is remembered. An index rarely lags more than this; if it does, the claim is refused.
 const REMEMBERED: Duration = Duration::from_secs(2);
@@ -19,10 +19,17 @@ const WARY: Duration = Duration::from_secs(2);
 /// The Tasks that have left their lanes a moment ago.
 pub(super) struct Taken {
     clock: Arc<dyn Clock>,
-    /// With the lane that each one left, because it may be in another one now.
-    tasks: Lock<HashMap<ObjectId, (QueueLane, Timestamp)>>,
+    /// With the place that each one left, because it may be in another one now.
+    tasks: Lock<HashMap<ObjectId, Left>>,
     /// When other dispatchers last took much of what was to be claimed.
     lost: Lock<Option<Timestamp>>,
+}
+
+struct Left {
+    lane: QueueLane,
+    place: Place,
+    key: ReadyKey,
+    since: Timestamp,
 }
 
 impl Taken {
@@ -30,19 +37,24 @@ impl Taken {
         Self { clock, tasks: Lock::default(), lost: Lock::default() }
     }
 
-    /// Notes that this Task is no longer in its lane.
+    /// Notes that this Task is no longer in its place.
     pub(super) fn add(&self, candidate: &Candidate) {
         let now = self.clock.now();
         let mut tasks = self.tasks.lock();
-        tasks.retain(|_, (_, since)| is_recent(*since, now));
-        tasks.insert(candidate.id, (candidate.lane.clone(), now));
+        tasks.retain(|_, left| is_recent(left.since, now));
+        let (lane, place, key) = (candidate.lane.clone(), candidate.place.clone(), candidate.key.clone());
+        let left = Left { lane, place, key, since: now };
+        tasks.insert(candidate.id, left);
     }
 
-    /// Whether this Task is known to have left its lane.
+    /// Whether this Task is known to have left its place.
     pub(super) fn contains(&self, candidate: &Candidate) -> bool {
         let now = self.clock.now();
         let tasks = self.tasks.lock();
-        tasks.get(&candidate.id).is_some_and(|(lane, since)| *lane == candidate.lane && is_recent(*since, now))
+        tasks.get(&candidate.id).is_some_and(|left| {
+            (&left.lane, &left.place, &left.key) == (&candidate.lane, &candidate.place, &candidate.key)
+                && is_recent(left.since, now)
+        })
     }
 
     /// Notes how many claims of one look others had made before.
@@ -76,7 +88,6 @@ mod tests {
 
     use tasklane_model::{FunctionName, Priority};
     use tasklane_ports::PortFuture;
-    use tasklane_store::ReadyKey;
 
     use super::*;
 
@@ -93,15 +104,17 @@ mod tests {
     }
 
     #[test]
-    fn a_task_is_forgotten_after_a_moment_and_is_known_only_in_the_lane_that_it_left() {
+    fn a_task_is_forgotten_after_a_moment_and_is_known_only_in_the_place_that_it_left() {
         let clock = Arc::new(Hand(Mutex::new(Timestamp::EPOCH)));
         let taken = Taken::new(clock.clone());
         let (id, function) = (ObjectId::new(Timestamp::EPOCH, 1), FunctionName::parse("f").unwrap());
         let key = ReadyKey::new(Priority::new(0).unwrap(), Timestamp::EPOCH, id);
-        let shared = Candidate { id, function: function.clone(), lane: QueueLane::Shared, key };
+        let shared = Candidate { id, function: function.clone(), lane: QueueLane::Shared, place: Place::Queued, key };
         let own = Candidate { lane: QueueLane::Own(function), ..shared.clone() };
+        let raised = ReadyKey::new(Priority::new(1).unwrap(), Timestamp::EPOCH, id);
+        let raised = Candidate { key: raised, ..shared.clone() };
         taken.add(&shared);
-        assert!(taken.contains(&shared) && !taken.contains(&own));
+        assert!(taken.contains(&shared) && !taken.contains(&own) && !taken.contains(&raised));
         *clock.0.lock().unwrap() = Timestamp::EPOCH.saturating_add(REMEMBERED);
         assert!(!taken.contains(&shared));
         taken.add(&own);

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tasklane_ports::{Events, PortError, PortFuture, TaskFailedEvent};
+use tasklane_ports::{Events, PortError, PortFuture, TaskEvent};
 use tasklane_runtime::lock::Lock;
 
 /// Keeps every published event.
 #[derive(Debug, Default)]
 pub struct TestEvents {
-    published: Lock<Vec<TaskFailedEvent>>,
+    published: Lock<Vec<TaskEvent>>,
     refusals: AtomicUsize,
 }
 
@@ -19,13 +19,13 @@ impl TestEvents {
     }
 
     /// The published events, in order.
-    pub fn published(&self) -> Vec<TaskFailedEvent> {
+    pub fn published(&self) -> Vec<TaskEvent> {
         self.published.lock().clone()
     }
 }
 
 impl Events for TestEvents {
-    fn publish<'a>(&'a self, event: &'a TaskFailedEvent) -> PortFuture<'a, Result<(), PortError>> {
+    fn publish<'a>(&'a self, event: &'a TaskEvent) -> PortFuture<'a, Result<(), PortError>> {
         Box::pin(async move {
             let refused = self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
             if refused.is_ok() {

@@ -8,6 +8,7 @@ mod database;
 mod events;
 mod lambda;
 pub mod log;
+mod logs;
 mod objects;
 mod world;
 
@@ -15,5 +16,6 @@ pub use clock::TestClock;
 pub use database::TestDatabase;
 pub use events::TestEvents;
 pub use lambda::TestLambda;
+pub use logs::{NoLogs, TestLogs};
 pub use objects::TestObjects;
-pub use world::{NoLogs, World};
+pub use world::World;

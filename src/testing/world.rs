@@ -6,18 +6,21 @@ use bytes::Bytes;
 use serde_json::Value;
 use tasklane_auth::KeyFile;
 use tasklane_dispatch::{Dispatcher, SlotLimits, SlotPolicy, Slots, Ticker};
-use tasklane_local::{database, wakeups::LocalWakeups};
-use tasklane_model::{
-    Caller, EntryPoint, FunctionName, Interval, Json, NewSchedule, NewTask, ObjectId, Priority, Runtime, Schedule,
-    Tags, Task, TaskOptions, TaskStatus, Timestamp,
+use tasklane_local::{
+    database::{self, Watch},
+    wakeups::LocalWakeups,
 };
-use tasklane_ports::{Clock, Ids, LogLine, LogPage, Logs, PortError, PortFuture, Ports, RunLogQuery, SystemChance};
-use tasklane_service::{Core, FunctionOptions, Limits, NewFunction, Service, Settings};
+use tasklane_model::{
+    Caller, EntryPoint, FunctionName, Interval, Json, NewSchedule, NewTask, ObjectId, Priority, Recurrence, RunStats,
+    Runtime, Schedule, StatsRange, Tags, Task, TaskOptions, TaskStatus, Timestamp,
+};
+use tasklane_ports::{Clock, Ids, PortError, PortFuture, Ports, SystemChance};
+use tasklane_service::{Core, Feed, FunctionOptions, Limits, NewFunction, RunHistory, Service, Settings};
 use tasklane_store::{Division, RunnerId, Store, StoreConfig};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{TestClock, TestDatabase, TestEvents, TestLambda, TestObjects};
+use super::{TestClock, TestDatabase, TestEvents, TestLambda, TestLogs, TestObjects};
 
 /// The service of one process. Dropping it stops its loops.
 pub struct World {
@@ -31,6 +34,10 @@ pub struct World {
     pub lambda: Arc<TestLambda>,
     /// The events.
     pub events: Arc<TestEvents>,
+    /// The log lines of runs.
+    pub logs: Arc<TestLogs>,
+    /// What tells streams of changes.
+    pub feed: Feed,
     /// The objects.
     pub objects: Arc<TestObjects>,
     /// Seals the secrets of credentials.
@@ -64,15 +71,19 @@ impl World {
         let noon: Timestamp = "2026-01-31T12:00:00Z".parse().expect("a moment");
         let clock = Arc::new(TestClock::at(noon));
         let way = TestDatabase::default();
-        let client = database::client_of(way.in_front_of(database::memory_connector(Some(clock.clone()))));
-        let store = Store::new(client, StoreConfig { slots, ..StoreConfig::new("test") }, clock.clone());
-        store.create_tables().await.expect("tables in memory");
-        Self::on(store, way, clock, task_concurrency, "runner")
+        let feed = Feed::default();
+        let watch = Watch::new("test", feed.clone());
+        let client = database::client_of(way.in_front_of(database::memory_connector(Some(clock.clone()), Some(watch))));
+        let store = Store::new(client, StoreConfig { slots, ..StoreConfig::new("test") }, clock.clone(), &SystemChance);
+        // Boxed, because it is large, and every test's future would contain it.
+        Box::pin(store.create_tables()).await.expect("tables in memory");
+        Self::on(store, way, (clock, feed), task_concurrency, "runner")
     }
 
     /// Another process on the same tables.
     pub fn beside(&self, task_concurrency: u16, runner: &str) -> Self {
-        Self::on(self.store.clone(), self.database.clone(), self.clock.clone(), task_concurrency, runner)
+        let shared = (self.clock.clone(), self.feed.clone());
+        Self::on(self.store.clone(), self.database.clone(), shared, task_concurrency, runner)
     }
 
     /// A service with running dispatcher and ticker.
@@ -87,7 +98,14 @@ impl World {
         self.core.spawn_loops(&self.loops, &self.stop, self.woken.clone(), self.changed.clone());
     }
 
-    fn on(store: Store, database: TestDatabase, clock: Arc<TestClock>, task_concurrency: u16, runner: &str) -> Self {
+    fn on(
+        store: Store,
+        database: TestDatabase,
+        (clock, feed): (Arc<TestClock>, Feed),
+        task_concurrency: u16,
+        runner: &str,
+    ) -> Self {
+        let logs = Arc::new(TestLogs::new(feed.clone()));
         let lambda = Arc::new(TestLambda::new(clock.clone()));
         let events = Arc::new(TestEvents::default());
         let objects = Arc::new(TestObjects::default());
@@ -97,7 +115,7 @@ impl World {
             lambda: lambda.clone(),
             wakeups: Arc::new(wakeups.clone()),
             events: events.clone(),
-            logs: Arc::new(NoLogs),
+            logs: logs.clone(),
             objects: objects.clone(),
             clock: clock.clone(),
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
@@ -109,7 +127,8 @@ impl World {
             slots: SlotLimits { tasks: task_concurrency, direct: task_concurrency },
             runs_per_dispatcher: None,
         };
-        let core = Core::assemble(store.clone(), ports.clone(), secrets.clone(), Settings::default(), limits);
+        let settings = Settings { feed: Some(feed.clone()), history: Some(Arc::new(NoRuns)), ..Settings::default() };
+        let core = Core::assemble(store.clone(), ports.clone(), secrets.clone(), settings, limits);
         Self {
             service: core.service.clone(),
             dispatcher: core.dispatcher.clone(),
@@ -121,6 +140,8 @@ impl World {
             database,
             lambda,
             events,
+            logs,
+            feed,
             objects,
             clock,
             secrets,
@@ -129,6 +150,20 @@ impl World {
             stop: CancellationToken::new(),
             loops: TaskTracker::new(),
         }
+    }
+
+    /// The same service as a process that does not see every write.
+    pub fn without_streams(&self) -> Service {
+        let secrets = self.secrets.clone();
+        let functions = self.core.functions.clone();
+        Service::new(
+            self.store.clone(),
+            self.ports.clone(),
+            Settings::default(),
+            self.slots.clone(),
+            functions,
+            secrets,
+        )
     }
 
     /// The current time.
@@ -168,13 +203,12 @@ impl World {
 
     /// Creates a Schedule of this Function whose Tasks have the data `"tick"`, one each `seconds` from `start` on, or from now.
     pub async fn schedule(&self, function: &str, seconds: i64, start: Option<Timestamp>) -> Schedule {
+        let interval = Interval::from_secs(seconds).expect("an interval");
+        let function = FunctionName::parse(function).expect("a function name");
         let new = NewSchedule {
-            interval: Interval::from_secs(seconds).expect("an interval"),
-            function_name: FunctionName::parse(function).expect("a function name"),
             data: Some(Json::from(serde_json::json!("tick"))),
-            priority: None,
             start_timestamp: start,
-            on_complete: None,
+            ..NewSchedule::of(function, Recurrence::Every(interval))
         };
         self.service.create_schedule(&Caller::Nobody, new).await.expect("the schedule is created")
     }
@@ -224,27 +258,18 @@ impl Drop for World {
     }
 }
 
-/// Finds no lines.
-pub struct NoLogs;
-
-impl Logs for NoLogs {
-    fn of_run<'a>(&'a self, _: RunLogQuery<'a>) -> PortFuture<'a, Result<Vec<LogLine>, PortError>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn of_function<'a>(
-        &'a self,
-        _: &'a FunctionName,
-        _: Timestamp,
-        _: Timestamp,
-        _: LogPage,
-    ) -> PortFuture<'a, Result<Vec<LogLine>, PortError>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-}
-
 /// A box whose key is forgotten with it.
 fn new_key() -> KeyFile {
     let folder = tempfile::tempdir().unwrap();
     KeyFile::open_or_create(&folder.path().join("key")).unwrap()
+}
+
+/// A history in which nothing ran.
+#[derive(Debug)]
+struct NoRuns;
+
+impl RunHistory for NoRuns {
+    fn read(&self, _: StatsRange, _: usize) -> PortFuture<'_, Result<Vec<RunStats>, PortError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
 }

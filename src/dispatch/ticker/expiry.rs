@@ -23,7 +23,7 @@ impl Ticker {
             let (found, before) = (companions.len(), part.done);
             let settle = |companion: Expiring| async move {
                 let expired = self.store.tasks.settle_expiring(&companion, self.ports.clock.now()).await?;
-                publish_expiry(&self.store, &self.ports, expired).await?;
+                publish_expiry(&self.store, &self.ports, &self.functions, expired).await?;
                 Ok(true)
             };
             part.each(companions, AT_ONCE, settle).await;

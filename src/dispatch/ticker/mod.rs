@@ -5,10 +5,15 @@
 //! by conditional writes that allow for other tickers and dispatchers anyway. So none of them waits for another that has
 //! much to do, and the process waits for the database only once.
 
+mod ahead;
 mod expiry;
+mod gates;
 mod part;
 mod runs;
 mod schedules;
+mod up;
+
+pub use ahead::wake_for_occurrences;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,8 +25,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::FunctionDirectory;
+use super::{BulkWorker, FunctionDirectory, occurrences::MISSED_AFTER};
 use part::Part;
+use up::Up;
 
 /// How many rows are read at once. With the most `data` that a Schedule may have, they are 25 MB.
 const BATCH: usize = 100;
@@ -53,6 +59,7 @@ pub struct Ticker {
     cut_at: Arc<Lock<Option<DuePosition>>>,
     /// When lanes were last gone through.
     lanes_at: Arc<Lock<Option<Timestamp>>>,
+    bulk: BulkWorker,
 }
 
 /// What a tick did.
@@ -68,6 +75,10 @@ pub struct Ticked {
     pub expired: usize,
     /// Events that were published again.
     pub republished: usize,
+    /// Gates of flow keys that were looked at.
+    pub gates: usize,
+    /// Slices of bulk operations that were finished.
+    pub bulk_slices: usize,
     /// Whether a part used up its time before its work. The next tick does the rest.
     pub is_cut: bool,
 }
@@ -84,27 +95,48 @@ pub struct TickError {
 
 impl Ticker {
     pub fn new(store: Store, ports: Ports, functions: Arc<FunctionDirectory>) -> Self {
-        Self { store, ports, functions, cut_at: Arc::default(), lanes_at: Arc::default() }
+        let bulk = BulkWorker::new(store.clone(), ports.clone(), Arc::clone(&functions));
+        Self { store, ports, functions, cut_at: Arc::default(), lanes_at: Arc::default(), bulk }
     }
 
     /// Does everything that is due now, and wakes a dispatcher after each batch that may have made a Task ready. Each part
-    /// ends after [`TICK_BUDGET`]; the next tick does the rest.
+    /// ends after [`TICK_BUDGET`]; the next tick does the rest. Bulk operations are worked on, too: unlike everything else
+    /// they are never done soon, so a process whose ticks follow one another has a loop of its own for them.
     ///
     /// # Errors
     /// The first one; the others are logged. Independent work goes on: an unreadable Schedule stops neither the other
     /// Schedules nor Tasks from becoming due.
     pub async fn tick(&self) -> Result<Ticked, TickError> {
-        self.tick_within(TICK_BUDGET).await
+        let now = self.ports.clock.now();
+        let ends = now.saturating_add(TICK_BUDGET);
+        let (ticked, bulk, ahead) = futures::join!(
+            self.tick_until(ends, now.saturating_sub(MISSED_AFTER)),
+            self.bulk.work_until(ends),
+            self.wake_ahead(ends)
+        );
+        if let Some(error) = ahead.end().error {
+            warn!(%error, "wake-ups for what is due before the next tick are missing");
+        }
+        match (ticked, bulk) {
+            (Ok(ticked), Ok(bulk)) => Ok(Ticked { bulk_slices: bulk.slices, ..ticked }),
+            (Ok(ticked), Err(first)) => Err(TickError { ticked, first }),
+            (Err(error), Ok(_)) => Err(error),
+            (Err(first), Err(error)) => {
+                warn!(%error, "another part of the tick failed, too");
+                Err(first)
+            }
+        }
     }
 
-    async fn tick_within(&self, budget: Duration) -> Result<Ticked, TickError> {
-        let ends = self.ports.clock.now().saturating_add(budget);
-        let (scheduled, promoted, zombies, expired, republished, lanes) = futures::join!(
-            self.materialise_schedules(ends),
+    /// Occurrences of Schedules before `missed_before` were missed while nothing ran.
+    async fn tick_until(&self, ends: Timestamp, missed_before: Timestamp) -> Result<Ticked, TickError> {
+        let (scheduled, promoted, zombies, expired, republished, gates, lanes) = futures::join!(
+            self.materialise_schedules(ends, missed_before),
             self.promote_due(ends),
             self.clean_expired_runs(ends),
             self.expire_queued(ends),
             self.republish(ends),
+            self.look_at_gates(ends),
             self.forget_lanes(ends),
         );
         let ticked = Ticked {
@@ -113,13 +145,16 @@ impl Ticker {
             zombies: zombies.done,
             expired: expired.done,
             republished: republished.done,
-            is_cut: [&scheduled, &promoted, &zombies, &expired, &republished].iter().any(|part| part.is_cut),
+            gates: gates.done,
+            bulk_slices: 0,
+            is_cut: [&scheduled, &promoted, &zombies, &expired, &republished, &gates].iter().any(|part| part.is_cut),
         };
         if ticked != Ticked::default() {
             info!(?ticked, "tick completed");
         }
-        let mut errors =
-            [scheduled, promoted, zombies, expired, republished, lanes].into_iter().filter_map(|part| part.end().error);
+        let mut errors = [scheduled, promoted, zombies, expired, republished, gates, lanes]
+            .into_iter()
+            .filter_map(|part| part.end().error);
         let Some(first) = errors.next() else { return Ok(ticked) };
         for error in errors {
             warn!(%error, "another part of the tick failed, too");
@@ -130,9 +165,10 @@ impl Ticker {
     /// Ticks whenever something is due, until `stop`. `changed` signals that something may be due earlier than
     /// expected.
     pub async fn run_until(&self, stop: &CancellationToken, changed: &Arc<Notify>) {
+        let mut up = Up::since(self.ports.clock.now());
         while !stop.is_cancelled() {
             let changed = changed.notified();
-            let sleep = match self.tick_and_look_ahead().await {
+            let sleep = match self.tick_and_look_ahead(&mut up).await {
                 Ok(next) => next,
                 Err(error) => {
                     warn!(%error, "a tick failed; trying again");
@@ -148,9 +184,9 @@ impl Ticker {
         }
     }
 
-    async fn tick_and_look_ahead(&self) -> Result<Duration, StoreError> {
+    async fn tick_and_look_ahead(&self, up: &mut Up) -> Result<Duration, StoreError> {
         let began = self.ports.clock.now();
-        let ticked = match self.tick_within(LOOP_BUDGET).await {
+        let ticked = match self.tick_until(began.saturating_add(LOOP_BUDGET), up.is_up_at(began)).await {
             Ok(ticked) => ticked,
             // What fails now may fail each time, and must not delay the rest.
             Err(TickError { ticked, first: error }) if ticked.has_more_to_do() => {
@@ -165,7 +201,8 @@ impl Ticker {
         let waiting = self.store.tasks.earliest_waiting().await?;
         let schedule = self.store.schedules.earliest().await?;
         let expiring = self.store.tasks.earliest_expiring().await?;
-        let next = waiting.into_iter().chain(schedule).chain(expiring).min();
+        let gate = self.earliest_gate().await?;
+        let next = waiting.into_iter().chain(schedule).chain(expiring).chain(gate).min();
         if !ticked.did_anything() && next.is_some_and(|next| next <= began) {
             // Something is due and this tick could not do it. Another ticker may have done it meanwhile; trying again
             // immediately would only be a busy loop.
@@ -235,7 +272,7 @@ impl Ticker {
 
 impl Ticked {
     fn did_anything(&self) -> bool {
-        self.promoted + self.scheduled + self.zombies + self.expired + self.republished > 0
+        self.promoted + self.scheduled + self.zombies + self.expired + self.republished + self.gates > 0
     }
 
     /// Whether another tick would do more at once. A tick that only failed would fail again.

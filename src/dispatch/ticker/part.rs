@@ -36,6 +36,11 @@ impl Part {
         !self.is_cut
     }
 
+    /// When it has to end.
+    pub(super) fn ends(&self) -> Timestamp {
+        self.ends
+    }
+
     pub(super) fn fail(&mut self, error: StoreError) {
         self.failures += 1;
         if self.error.is_none() {
@@ -50,11 +55,12 @@ impl Part {
         self.done + self.failures
     }
 
-    /// Works on each item, `at_once` at a time and as long as there is time. An item that fails does not stop the others.
+    /// Works on each item, which says how much was done, `at_once` at a time and as long as there is time. An item that fails does not stop the others.
     /// Returns the items that there was no time for.
-    pub(super) async fn each<T, F>(&mut self, items: Vec<T>, at_once: usize, work: impl Fn(T) -> F) -> Vec<T>
+    pub(super) async fn each<T, F, N>(&mut self, items: Vec<T>, at_once: usize, work: impl Fn(T) -> F) -> Vec<T>
     where
-        F: Future<Output = Result<bool, StoreError>>,
+        F: Future<Output = Result<N, StoreError>>,
+        N: Into<usize>,
     {
         let mut items = items.into_iter();
         let mut in_progress = FuturesUnordered::new();
@@ -66,7 +72,7 @@ impl Part {
                 in_progress.push(work(item));
             }
             match in_progress.next().await {
-                Some(Ok(done)) => self.done += usize::from(done),
+                Some(Ok(done)) => self.done += done.into(),
                 Some(Err(error)) => self.fail(error),
                 None => break,
             }

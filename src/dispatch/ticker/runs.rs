@@ -1,4 +1,4 @@
-//! Ends the Tasks of dead runs, and publishes failures whose event was not acknowledged.
+//! Ends the Tasks of dead runs, and publishes again what was not acknowledged.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -6,13 +6,13 @@ use std::{
 };
 
 use tasklane_model::{Task, TaskError, TaskErrorKind, TaskStatus, Timestamp, task::ZOMBIE_ERROR_NAME};
-use tasklane_store::{RunnerId, StoreError, TaskRecord};
+use tasklane_store::{Consequences, RunnerId, StoreError, TaskRecord};
 use tracing::warn;
 
 use super::{BATCH, Part, Ticker};
-use crate::{following, publish_failure, wake_for_following};
+use crate::{following, publish_end, release, wake_for_following};
 
-/// How many failures are recorded and published at once. With about 50 ms each they are 160 a second, well below the 600
+/// How many ends are recorded and published at once. With about 50 ms each they are 160 a second, well below the 600
 /// events a second that EventBridge accepts in its smaller regions.
 const AT_ONCE: usize = 8;
 
@@ -20,7 +20,7 @@ const AT_ONCE: usize = 8;
 /// too. A few events that are refused for a reason of their own do not stop the others.
 const MOST_REFUSED: usize = 10;
 
-/// How long the process that recorded a failure has to publish it. Publishing it here before that would only duplicate
+/// How long the process that recorded an end has to publish it. Publishing it here before that would only duplicate
 /// the event.
 const BEING_PUBLISHED: Duration = Duration::from_secs(10);
 
@@ -62,7 +62,7 @@ impl Ticker {
     }
 
     async fn end_zombie(&self, record: TaskRecord) -> Result<bool, StoreError> {
-        let TaskRecord { mut task, run, .. } = record;
+        let TaskRecord { task, run, .. } = record;
         let Some(run) = run else { return Ok(false) };
         let now = self.ports.clock.now();
         let error = TaskError {
@@ -70,16 +70,18 @@ impl Ticker {
             name: ZOMBIE_ERROR_NAME.to_owned(),
             message: "The run's outcome is unknown: its runner stopped before reporting it.".to_owned(),
         };
-        task.status = TaskStatus::Failed;
-        (task.status_changed_timestamp, task.update_timestamp) = (now, now);
-        task.error = Some(error.clone());
+        let task = task.ended(TaskStatus::Failed, Some(error.clone()), now);
         let then = following(&self.store, &self.ports, &task, None, now).await;
-        if !self.store.tasks.fail_then(task.id, &run.attempt, &error, None, then.as_ref(), now).await? {
+        // Nobody knows whether its start was published.
+        let events = task.options.events.at_end(TaskStatus::Failed, false);
+        let consequences = Consequences { then: then.as_ref(), events };
+        if !self.store.tasks.fail_then(task.id, &run.attempt, &error, None, consequences, now).await? {
             return Ok(false);
         }
         wake_for_following(&self.ports, then.as_ref()).await;
         warn!(task = %task.id, function = %task.function_name, "zombie task cleaned");
-        publish_failure(&self.store, &self.ports, &task).await;
+        publish_end(&self.store, &self.ports, &task, Some(run.started), events).await;
+        release(&self.store, &self.ports, &self.functions, &task, None).await;
         Ok(true)
     }
 
@@ -97,18 +99,19 @@ impl Ticker {
             };
             let (found, before) = (records.len(), part.done);
             let now = self.ports.clock.now();
-            let tasks: Vec<_> =
-                records.into_iter().map(|record| record.task).filter(|task| is_left(task, now)).collect();
+            let left: Vec<_> = records.into_iter().filter(|record| is_left(&record.task, now)).collect();
             let refused = &refused;
-            let publish = |task: Task| async move {
+            let publish = |record: TaskRecord| async move {
                 if refused.load(Ordering::Relaxed) >= MOST_REFUSED {
                     return Ok(false);
                 }
-                let published = publish_failure(&self.store, &self.ports, &task).await;
+                let TaskRecord { task, run, unpublished, .. } = record;
+                let started = run.map(|run| run.started);
+                let published = publish_end(&self.store, &self.ports, &task, started, unpublished).await;
                 refused.fetch_add(usize::from(!published), Ordering::Relaxed);
                 Ok(published)
             };
-            part.each(tasks, AT_ONCE, publish).await;
+            part.each(left, AT_ONCE, publish).await;
             let is_down = refused.load(Ordering::Relaxed) >= MOST_REFUSED;
             if found < BATCH || part.done == before || is_down {
                 break;
@@ -118,9 +121,9 @@ impl Ticker {
     }
 }
 
-/// Whether nobody is publishing this failure any more.
+/// Whether the process that ended this Task has had the time to publish that.
 fn is_left(task: &Task, now: Timestamp) -> bool {
-    let failed = task.status_changed_timestamp;
-    // A failure time in the future does not make it recent: the clock was set back.
-    failed > now || now.since(failed) >= BEING_PUBLISHED
+    let ended = task.status_changed_timestamp;
+    // An end in the future does not make it recent: the clock was set back.
+    ended > now || now.since(ended) >= BEING_PUBLISHED
 }

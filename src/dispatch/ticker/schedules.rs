@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt as _, stream};
-use tasklane_model::{Function, FunctionName, Schedule, Timestamp};
-use tasklane_store::DuePosition;
+use tasklane_model::{Function, FunctionName, Timestamp};
+use tasklane_store::{DuePosition, ScheduleRecord};
 
 use super::{BATCH, Part, Ticker};
-use crate::occurrences::create_occurrence;
+use crate::occurrences::create_due;
 
 /// How many Schedules are materialised at once. Each is a transaction of about 20 ms, which costs two write units of the
 /// partition that holds all Schedules. 16 at once are as many as a partition accepts (1,000 write units a second); more
@@ -17,7 +17,7 @@ const AT_ONCE: usize = 16;
 impl Ticker {
     /// Creates the Tasks of due Schedules, batch after batch. Each batch begins behind the one before, and a tick where the
     /// one before was cut, so that Schedules that fail each time do not hide those behind them.
-    pub(super) async fn materialise_schedules(&self, ends: Timestamp) -> Part {
+    pub(super) async fn materialise_schedules(&self, ends: Timestamp, missed_before: Timestamp) -> Part {
         let mut part = Part::new("schedules", &self.ports.clock, ends);
         let mut from = self.cut_at.lock().take();
         while part.has_time() {
@@ -30,7 +30,7 @@ impl Ticker {
                 }
             };
             let before = part.attempts();
-            let left = self.materialise_batch(due.schedules, now, &mut part).await;
+            let left = self.materialise_batch(due.schedules, missed_before, &mut part).await;
             self.wake_after(&part, before).await;
             for error in due.unreadable {
                 part.fail(error);
@@ -45,15 +45,21 @@ impl Ticker {
     }
 
     /// Returns the Schedules that there was no time for.
-    async fn materialise_batch(&self, schedules: Vec<Schedule>, now: Timestamp, part: &mut Part) -> Vec<Schedule> {
+    async fn materialise_batch(
+        &self,
+        schedules: Vec<ScheduleRecord>,
+        missed_before: Timestamp,
+        part: &mut Part,
+    ) -> Vec<ScheduleRecord> {
         let functions = &self.functions_of(&schedules, part).await;
-        let create = |schedule: Schedule| async move {
-            match functions.get(&schedule.function_name) {
+        let ends = part.ends();
+        let create = |record: ScheduleRecord| async move {
+            match functions.get(&record.schedule.function_name) {
                 Some(function) => {
-                    create_occurrence(&self.store, &self.ports, function.as_deref(), &schedule, now).await
+                    create_due(&self.store, &self.ports, function.as_deref(), record, missed_before, ends).await
                 }
                 // It could not be read, which was noted.
-                None => Ok(false),
+                None => Ok(0),
             }
         };
         part.each(schedules, AT_ONCE, create).await
@@ -63,10 +69,10 @@ impl Ticker {
     /// batch, because many Schedules may have the same one.
     async fn functions_of(
         &self,
-        schedules: &[Schedule],
+        schedules: &[ScheduleRecord],
         part: &mut Part,
     ) -> BTreeMap<FunctionName, Option<Arc<Function>>> {
-        let mut names: Vec<_> = schedules.iter().map(|schedule| schedule.function_name.clone()).collect();
+        let mut names: Vec<_> = schedules.iter().map(|record| record.schedule.function_name.clone()).collect();
         names.sort();
         names.dedup();
         let read = |name: FunctionName| async move {
