@@ -7,9 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 use tasklane_model::{ObjectId, Task};
-use tasklane_ports::TaskFailedEvent;
+use tasklane_ports::TaskEvent;
 
-use crate::row::{MARK, TaskRow};
+use crate::{
+    plan::FlowPlan,
+    row::{MARK, TaskRow},
+};
 
 /// The number of lines that the trace keeps.
 const TRACE: usize = 20_000;
@@ -21,6 +24,13 @@ pub struct LifeId {
     pub process: usize,
     /// The number of its life.
     pub number: u32,
+}
+
+impl LifeId {
+    /// Differs for each life, so that no two draw the same random numbers.
+    pub fn salt(self) -> u64 {
+        (self.process as u64) << 32 | u64::from(self.number)
+    }
 }
 
 impl std::fmt::Display for LifeId {
@@ -86,6 +96,8 @@ pub struct Asked {
     pub task: ObjectId,
     /// The lane in which it was found.
     pub lane: String,
+    /// Its place in that lane.
+    pub key: String,
     /// As [`Claim::heads`].
     pub heads: BTreeMap<String, u64>,
 }
@@ -95,6 +107,16 @@ pub struct Asked {
 pub struct FunctionState {
     pub enabled: bool,
     pub limit: Option<u16>,
+    pub flow: Option<FlowPlan>,
+}
+
+/// The gate of a flow key, as its row says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gate {
+    pub admitted: BTreeSet<ObjectId>,
+    pub running: BTreeSet<ObjectId>,
+    /// By the clocks of those who started them, in milliseconds.
+    pub starts: Vec<i64>,
 }
 
 /// A broken promise.
@@ -131,6 +153,12 @@ pub struct Journal {
     marks: BTreeSet<(String, String)>,
     /// The runs on each page of the register, by the page's key.
     pub register: BTreeMap<String, BTreeSet<ObjectId>>,
+    /// When each process started, in milliseconds since the start.
+    pub births: BTreeMap<LifeId, i64>,
+    /// The gates of flow keys, by Function and key.
+    pub gates: BTreeMap<(String, String), Gate>,
+    /// The Schedules that callers paused.
+    pub paused: BTreeSet<ObjectId>,
     /// Every claim, in order.
     pub claims: Vec<Claim>,
     /// Every claim that was sent, in order.
@@ -138,11 +166,17 @@ pub struct Journal {
     /// Each Function's states, each with the time when it began.
     pub functions: BTreeMap<String, Vec<(i64, Option<FunctionState>)>>,
     /// The published events.
-    pub events: Vec<(i64, TaskFailedEvent)>,
+    pub events: Vec<(i64, TaskEvent)>,
     /// The Tasks whose creation was acknowledged.
     pub acknowledged: Vec<Task>,
     /// The Tasks that calls with an idempotency key were answered with, by the number of the key.
     pub keyed: BTreeMap<u64, BTreeSet<ObjectId>>,
+    /// The Tasks whose change was acknowledged, as they were after it.
+    pub edited: Vec<Task>,
+    /// The bulk operations that were acknowledged.
+    pub bulks: Vec<ObjectId>,
+    /// The acknowledged elements of debounced creations, and the Task of each.
+    pub debounced: Vec<(u64, ObjectId)>,
     /// The Tasks whose cancellation was acknowledged.
     pub canceled: BTreeSet<ObjectId>,
     /// The Tasks whose direct execution was answered with a result.
@@ -286,6 +320,11 @@ impl Journal {
     pub fn is_direct(&self, id: ObjectId) -> bool {
         let first = self.rows.get(&id).and_then(|versions| versions.first());
         first.is_some_and(|first| first.row.status == tasklane_model::TaskStatus::InProgress)
+    }
+
+    /// The last version in which the Task had not started.
+    pub fn last_new(&self, id: ObjectId) -> Option<&Version> {
+        self.rows.get(&id)?.iter().rev().find(|version| version.row.status == tasklane_model::TaskStatus::New)
     }
 
     /// The version that began the run.

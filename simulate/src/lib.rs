@@ -4,9 +4,14 @@
 //! Everything random comes from the seed, so a seed is a whole history, the same one each time. `docs/simulation.md`
 //! lists the promises and the faults, and says how to replay a seed.
 
+mod bulks;
 mod chance;
 mod check;
 mod cloud;
+mod debounces;
+mod dynamodb;
+mod edits;
+mod flows;
 mod journal;
 mod lambda;
 mod life;
@@ -32,6 +37,7 @@ pub use planted::Bug;
 
 use tasklane_store::Division;
 
+use chance::{Rng, SeededChance};
 use load::Load;
 use planted::{NoBug, Seams};
 use process::Processes;
@@ -77,8 +83,11 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Report {
 async fn simulate(plan: Plan, bug: Option<Bug>) -> Report {
     let world = World::new(plan, bug.map_or(&NoBug as &dyn Seams, Bug::seams));
     let clock: Arc<TrueClock> = Arc::new(TrueClock(Arc::clone(&world)));
-    let database = tasklane_local::database::memory_connector(Some(clock.clone()));
-    let store = process::store_of(database.clone(), clock, &world.plan, Division::NONE);
+    let database = tasklane_local::database::memory_connector(Some(clock.clone()), None);
+    let store = {
+        let chance = SeededChance::new(Rng::new(world.plan.seed));
+        process::store_of(database.clone(), clock, &chance, &world.plan, Division::NONE)
+    };
     if let Err(error) = store.create_tables().await {
         world.violated([], format!("the tables could not be created: {error}"));
     }
@@ -90,7 +99,14 @@ async fn simulate(plan: Plan, bug: Option<Bug>) -> Report {
     world.set_calm(false);
     let watch = tokio::spawn(check::watch(Arc::clone(&world)));
     let chaos = tokio::spawn(chaos(Arc::clone(&world), Arc::clone(&processes)));
-    tokio::join!(load.run(), repeats::run(Arc::clone(&world), Arc::clone(&processes)));
+    tokio::join!(
+        load.run(),
+        repeats::run(Arc::clone(&world), Arc::clone(&processes)),
+        edits::run(Arc::clone(&world), Arc::clone(&processes)),
+        bulks::run(Arc::clone(&world), Arc::clone(&processes)),
+        debounces::run(Arc::clone(&world), Arc::clone(&processes)),
+        flows::run(Arc::clone(&world), Arc::clone(&processes)),
+    );
     chaos.abort();
     world.set_calm(true);
     load.end().await;

@@ -5,16 +5,17 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use serde_json::json;
 use tasklane_model::{
-    Backoff, Caller, ConcurrencyLimit, EntryPoint, Error, ErrorKind, ErrorNames, FunctionName, Interval, Json,
-    MaxRetries, NewSchedule, NewTask, ObjectId, PermissionMode, Priority, QueuedTimeout, RetryPolicyChange,
-    RetrySeconds, RetryStrategy, RetryStrategyFields, Runtime, Tags, TaskOptions, TimeLimit, Timeouts, Timestamp,
+    Backoff, Caller, CatchUp, ConcurrencyLimit, EntryPoint, Error, ErrorKind, ErrorNames, Flow, FlowConcurrency,
+    FlowPath, FlowRate, FunctionName, Interval, Json, MaxRetries, NewSchedule, NewTask, ObjectId, Overlap,
+    PermissionMode, Priority, QueuedTimeout, RateCount, RateSeconds, Recurrence, RetryPolicyChange, RetrySeconds,
+    RetryStrategy, RetryStrategyFields, Runtime, Tags, TaskOptions, TimeLimit, Timeouts, Timestamp,
 };
 use tasklane_service::{FunctionChange, FunctionOptions, NewFunction, Service};
 
 use crate::{
     chance::Rng,
     check,
-    plan::{FunctionPlan, StrategyPlan},
+    plan::{FlowPlan, FunctionPlan, StrategyPlan},
     process::Processes,
     world::World,
 };
@@ -26,6 +27,8 @@ pub struct Load {
     rng: Rng,
     /// For how long Tasks may wait; so that the older parts of each history stay the same.
     times: Rng,
+    /// What Schedules do about overlaps and missed occurrences; for the same reason.
+    rules: Rng,
     number: u64,
 }
 
@@ -33,7 +36,8 @@ impl Load {
     pub fn new(world: Arc<World>, processes: Arc<Processes>) -> Self {
         let rng = Rng::new(world.plan.seed.wrapping_mul(131).wrapping_add(3));
         let times = Rng::new(world.plan.seed ^ 0x7175_6575_6564_0000);
-        Self { world, processes, rng, times, number: 0 }
+        let rules = Rng::new(world.plan.seed ^ 0x7275_6c65_7300_0000);
+        Self { world, processes, rng, times, rules, number: 0 }
     }
 
     /// Creates the Functions, while nothing goes wrong.
@@ -138,13 +142,19 @@ impl Load {
             }),
             740..800 => {
                 let new = self.new_schedule(&function, number);
+                let pause = self.pause();
                 spawn(&world, "create a schedule", async move |world| {
                     let schedule = service.create_schedule(&Caller::Nobody, new).await?;
-                    let what =
-                        format!("schedule {} every {} s", schedule.id, schedule.interval.as_duration().as_secs());
-                    world.note(None, None, what);
+                    world.note(None, None, format!("schedule {}: {:?}", schedule.id, schedule.recurrence));
+                    let id = schedule.id;
                     world.journal().schedules.push(schedule);
-                    Ok(())
+                    let Some((after, length)) = pause else { return Ok(()) };
+                    world.journal().paused.insert(id);
+                    tokio::time::sleep(after).await;
+                    let paused = service.enable_schedule(id, false).await;
+                    world.note(None, None, format!("schedule {id} paused: {}", paused.is_ok()));
+                    tokio::time::sleep(length).await;
+                    service.enable_schedule(id, true).await.map(|_| ())
                 });
             }
             800..840 => spawn(&world, "disable a function", async move |_| {
@@ -207,17 +217,22 @@ impl Load {
         #[allow(clippy::expect_used)] // a constant of the simulation
         let interval = Interval::from_secs(self.rng.pick(&[3, 7, 20])).expect("an interval");
         NewSchedule {
-            interval,
-            function_name: name_of(function),
             data: Some(data("schedule", number)),
-            priority: None,
             start_timestamp: start,
-            on_complete: None,
+            overlap: self.rules.pick(&[None, None, Some(Overlap::Skip), Some(Overlap::Queue)]),
+            catch_up: self.rules.pick(&[None, Some(CatchUp::None), Some(CatchUp::Latest), Some(CatchUp::All)]),
+            ..NewSchedule::of(name_of(function), Recurrence::Every(interval))
         }
+    }
+
+    /// One Schedule in five is paused after some time, for some time.
+    fn pause(&mut self) -> Option<(Duration, Duration)> {
+        let times = (self.rules.below(20_000), self.rules.below(20_000));
+        self.rules.odds(200).then(|| (Duration::from_millis(times.0), Duration::from_millis(times.1)))
     }
 }
 
-fn name_of(function: &FunctionPlan) -> FunctionName {
+pub fn name_of(function: &FunctionPlan) -> FunctionName {
     #[allow(clippy::expect_used)] // a constant of the simulation
     FunctionName::parse(&function.name).expect("a function's name")
 }
@@ -225,7 +240,9 @@ fn name_of(function: &FunctionPlan) -> FunctionName {
 /// Data that identifies a request of a caller. One in four is so large that it has a row of its own.
 fn data(name: &str, number: u64) -> Json {
     let padding = if number.is_multiple_of(4) { "x".repeat(4096) } else { String::new() };
-    Json::from(json!({ name: number, "padding": padding }))
+    // One in five has no flow key.
+    let key = (!number.is_multiple_of(5)).then_some(number % 3);
+    Json::from(json!({ name: number, "padding": padding, "key": key }))
 }
 
 fn spawn<F>(world: &Arc<World>, what: &'static str, call: impl FnOnce(Arc<World>) -> F)
@@ -253,6 +270,18 @@ fn strategy(plan: StrategyPlan) -> RetryStrategy {
     RetryStrategy::try_from(fields).expect("a strategy")
 }
 
+/// The flow of a plan. The key of a Task is in its data.
+pub fn flow_of(plan: FlowPlan) -> Flow {
+    let rate = |(count, seconds): (u16, u32)| FlowRate {
+        count: RateCount::new(count.into()).unwrap_or(RateCount::MIN),
+        seconds: RateSeconds::new(seconds.into()).unwrap_or(RateSeconds::MIN),
+    };
+    #[allow(clippy::expect_used)] // a constant of the simulation
+    let key = FlowPath::parse("data.key").expect("a path");
+    let concurrent = plan.concurrent.and_then(|most| FlowConcurrency::new(most.into()).ok());
+    Flow { key, concurrent, rate: plan.rate.map(rate) }
+}
+
 async fn create(service: &Service, function: &FunctionPlan) -> Result<(), Error> {
     let flaky = || vec!["Flaky".to_owned()];
     let retry_policy = function.retries.map(|some_only| RetryPolicyChange {
@@ -266,6 +295,8 @@ async fn create(service: &Service, function: &FunctionPlan) -> Result<(), Error>
         retry_policy,
         permission_mode: Some(PermissionMode::Public),
         concurrency_limit: function.limit.map(|limit| ConcurrencyLimit::new(i64::from(limit)).ok()),
+        events: Some(function.events),
+        flow: function.flow.map(|plan| Some(flow_of(plan))),
         ..FunctionOptions::default()
     };
     #[allow(clippy::expect_used)] // a constant of the simulation

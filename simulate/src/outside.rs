@@ -7,7 +7,7 @@ use std::{
 
 use tasklane_auth::{Sealed, SecretBox};
 use tasklane_model::ObjectId;
-use tasklane_ports::{Events, PortError, PortFuture, TaskFailedEvent, Wakeup, Wakeups};
+use tasklane_ports::{Events, PortError, PortFuture, TaskEvent, Wakeup, Wakeups};
 pub use tasklane_testing::NoLogs;
 use tokio::sync::oneshot;
 
@@ -171,7 +171,7 @@ pub struct EventsPort {
 }
 
 impl EventsPort {
-    async fn put(&self, event: &TaskFailedEvent) -> Result<(), PortError> {
+    async fn put(&self, event: &TaskEvent) -> Result<(), PortError> {
         let world = &self.life.world;
         self.life.may_die("before an event").await;
         tokio::time::sleep(Duration::from_millis(world.draw(|rng| rng.below(20)))).await;
@@ -191,7 +191,7 @@ impl EventsPort {
 }
 
 impl Events for EventsPort {
-    fn publish<'a>(&'a self, event: &'a TaskFailedEvent) -> PortFuture<'a, Result<(), PortError>> {
+    fn publish<'a>(&'a self, event: &'a TaskEvent) -> PortFuture<'a, Result<(), PortError>> {
         if self.life.world.seams.acknowledges_events_early() {
             let (this, event) = (Self { life: Arc::clone(&self.life) }, event.clone());
             return Box::pin(async move {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tasklane_model::{TaskEventKind, TaskEvents};
 use tasklane_store::{Division, LaneMemory};
 
 use crate::chance::Rng;
@@ -19,6 +20,8 @@ pub enum Shape {
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub seed: u64,
+    /// Whether there are only the most ordinary callers, and few calls of theirs.
+    pub is_quiet: bool,
     pub shape: Shape,
     /// The number of processes at a time.
     pub processes: usize,
@@ -78,6 +81,18 @@ pub struct FunctionPlan {
     pub strategy: Option<StrategyPlan>,
     /// Whether failures named `Flaky` are never retried, whatever `retries` says.
     pub never_flaky: bool,
+    /// What its Tasks publish besides their failures.
+    pub events: TaskEvents,
+    /// How its Tasks with the same key share it, at first.
+    pub flow: Option<FlowPlan>,
+}
+
+/// A Function's flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowPlan {
+    pub concurrent: Option<u16>,
+    /// How many in how many seconds.
+    pub rate: Option<(u16, u32)>,
 }
 
 /// A Function's retry strategy.
@@ -168,6 +183,7 @@ impl Plan {
             index_lag: Duration::from_millis(more.pick(&[100, 800, 2000])),
             index_hides: Duration::from_millis(more.pick(&[0, 0, 300, 1500])),
             seed,
+            is_quiet: false,
             shape,
             processes,
             skews,
@@ -186,10 +202,15 @@ impl Plan {
         let divisions = divisions(&plan, &mut Rng::new(seed ^ 0x7061_7274_7300_6469));
         let plan = Self { divisions, ..plan };
         let retried = &mut Rng::new(seed ^ 0x7265_7472_6965_6400);
-        let functions = plan.functions.into_iter().map(|function| function.with_strategy(retried)).collect();
+        let eventful = &mut Rng::new(seed ^ 0x6576_656e_7466_756c);
+        let functions =
+            plan.functions.into_iter().map(|function| function.with_strategy(retried).with_events(eventful)).collect();
         let plan = Self { functions, ..plan };
+        let plan = plan.with_flows(&mut Rng::new(seed ^ 0x666c_6f77_7300_6b65));
         let limited = &mut Rng::new(seed ^ 0x6c69_6d69_7465_6400);
         let plan = if shape == Shape::Cloud && limited.odds(60) { plan.with_busy_limits(limited) } else { plan };
+        let rare = &mut Rng::new(seed ^ 0x7261_7265_0063_616c);
+        let plan = if shape == Shape::Cloud && rare.odds(60) { plan.with_rare_calls(rare) } else { plan };
         let own_lanes = lane_memory(&plan.faults);
         Self { longest_drain: longest_drain(&plan.functions), own_lanes, ..plan }
     }
@@ -197,6 +218,20 @@ impl Plan {
     /// Whether any process divides scopes into parts.
     pub fn has_parts(&self) -> bool {
         self.divisions.iter().any(|division| *division != Division::NONE)
+    }
+
+    /// In every third history, the Tasks of a Function take turns by key.
+    fn with_flows(self, rng: &mut Rng) -> Self {
+        if !self.seed.is_multiple_of(3) {
+            return self;
+        }
+        let mut functions = self.functions;
+        for function in functions.iter_mut().skip(1) {
+            if rng.odds(700) {
+                function.flow = Some(FlowPlan::draw(rng));
+            }
+        }
+        Self { functions, ..self }
     }
 
     /// So much work that limited Functions always use all of their slots, which are divided into few parts. When a limit
@@ -216,6 +251,20 @@ impl Plan {
             task_limit: 5,
             load: Duration::from_secs(rng.within(60..=90)),
             calls: rng.within(50..=80),
+            ..self
+        }
+    }
+
+    /// So little work that a dispatcher finds nothing but what it was woken for, which its index shows late.
+    fn with_rare_calls(self, rng: &mut Rng) -> Self {
+        let faults = Faults { stale_index: 300, store_latency: self.faults.store_latency, ..Faults::default() };
+        Self {
+            index_hides: Duration::from_millis(1500),
+            load: Duration::from_secs(rng.within(60..=120)),
+            calls: rng.within(4..=8),
+            tick_every: Duration::from_secs(60),
+            is_quiet: true,
+            faults,
             ..self
         }
     }
@@ -277,6 +326,15 @@ fn lane_memory(faults: &Faults) -> LaneMemory {
     LaneMemory { renewed_after, kept_for: renewed_after + Duration::from_secs(30) + Duration::from_millis(frozen) }
 }
 
+impl FlowPlan {
+    pub fn draw(rng: &mut Rng) -> Self {
+        Self {
+            concurrent: rng.pick(&[None, Some(1), Some(1), Some(2), Some(3)]),
+            rate: rng.pick(&[None, None, Some((1, 3)), Some((2, 10)), Some((3, 5))]),
+        }
+    }
+}
+
 impl FunctionPlan {
     fn draw(number: u64, rng: &mut Rng) -> Self {
         let slowest = rng.pick(&[50, 400, 3000, 9000]);
@@ -290,7 +348,18 @@ impl FunctionPlan {
             limit: if number > 0 && rng.odds(400) { Some(rng.pick(&[1, 1, 2])) } else { None },
             strategy: None,
             never_flaky: false,
+            events: TaskEvents::default(),
+            flow: None,
         }
+    }
+
+    /// Half of the Functions publish more than failures.
+    fn with_events(self, rng: &mut Rng) -> Self {
+        if rng.odds(500) {
+            return self;
+        }
+        let events = TaskEventKind::ALL.into_iter().filter(|_| rng.odds(700)).collect();
+        Self { events, ..self }
     }
 
     /// With a retry strategy, in one case of three.

@@ -9,7 +9,7 @@ use std::{
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tasklane_dispatch::{Dispatcher, FunctionDirectory, Shift, SlotLimits, SlotPolicy, Ticker, work_shift};
 use tasklane_local::{database, wakeups::LocalWakeups};
-use tasklane_ports::{Clock, Ids, Objects, Ports, Wakeup, Wakeups};
+use tasklane_ports::{Chance, Clock, Ids, Objects, Ports, Wakeup, Wakeups};
 use tasklane_service::{Core, Limits, Service, Settings};
 use tasklane_store::{Division, RunnerId, RunsIn, Store, StoreConfig, StoreError};
 use tasklane_testing::TestObjects;
@@ -41,6 +41,8 @@ pub struct Process {
     pub life: Arc<Life>,
     /// The service that callers use.
     pub service: Service,
+    /// The tables, as it reads and writes them.
+    pub store: Store,
     tick: Option<Arc<Tick>>,
 }
 
@@ -52,7 +54,13 @@ struct Tick {
 }
 
 /// The store, as a process with this clock uses it.
-pub fn store_of(client: SharedHttpClient, clock: Arc<dyn Clock>, plan: &Plan, slots: Division) -> Store {
+pub fn store_of(
+    client: SharedHttpClient,
+    clock: Arc<dyn Clock>,
+    chance: &dyn Chance,
+    plan: &Plan,
+    slots: Division,
+) -> Store {
     let client = aws_sdk_dynamodb::Client::from_conf(database::client_config(client).build());
     let runs_in = match plan.shape {
         Shape::Machine => RunsIn::Lane,
@@ -62,6 +70,7 @@ pub fn store_of(client: SharedHttpClient, clock: Arc<dyn Clock>, plan: &Plan, sl
         client,
         StoreConfig { shards: plan.shards, runs_in, slots, own_lanes: plan.own_lanes, ..StoreConfig::new(PREFIX) },
         clock,
+        chance,
     )
 }
 
@@ -101,6 +110,8 @@ impl Processes {
 
     async fn live(&self, life: &Arc<Life>) {
         self.world.note(Some(life.id), None, "starts");
+        let now = self.world.elapsed();
+        self.world.journal().births.insert(life.id, now);
         match self.world.plan.shape {
             Shape::Machine => self.run_machine(life).await,
             Shape::Cloud => self.run_in_cloud(life).await,
@@ -109,7 +120,7 @@ impl Processes {
     }
 
     fn ports(&self, life: &Arc<Life>, wakeups: Arc<dyn Wakeups>) -> Ports {
-        let salt = (life.id.process as u64) << 32 | u64::from(life.id.number);
+        let salt = life.id.salt();
         let rng = Rng::new(self.world.plan.seed ^ salt.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         Ports {
             lambda: Arc::new(LambdaPort { life: Arc::clone(life) }),
@@ -131,11 +142,13 @@ impl Processes {
     fn store(&self, life: &Arc<Life>) -> Store {
         let wire = Wire { database: self.database.clone(), life: Arc::clone(life) };
         let division = self.world.plan.divisions.get(life.id.process).copied().unwrap_or(Division::NONE);
-        store_of(SharedHttpClient::new(wire), Arc::clone(life) as Arc<dyn Clock>, &self.world.plan, division)
+        let chance = SeededChance::new(Rng::new(self.world.plan.seed ^ life.id.salt().rotate_left(41)));
+        let clock = Arc::clone(life) as Arc<dyn Clock>;
+        store_of(SharedHttpClient::new(wire), clock, &chance, &self.world.plan, division)
     }
 
-    fn join(&self, life: &Arc<Life>, service: Service, tick: Option<Arc<Tick>>) {
-        let process = Process { life: Arc::clone(life), service, tick };
+    fn join(&self, life: &Arc<Life>, service: Service, store: Store, tick: Option<Arc<Tick>>) {
+        let process = Process { life: Arc::clone(life), service, store, tick };
         self.living.lock().unwrap_or_else(PoisonError::into_inner).insert(life.id.process, process);
     }
 
@@ -147,7 +160,7 @@ impl Processes {
         let runner = RunnerId::new("local");
         let settings = Settings { record_before_answer: false, ..Settings::default() };
         let limits = self.limits(runner.clone(), SlotPolicy::Alone);
-        let core = Core::assemble(store, ports, Arc::new(NoSecrets), settings, limits);
+        let core = Core::assemble(store.clone(), ports, Arc::new(NoSecrets), settings, limits);
         let buried = tokio::select! {
             biased;
             buried = core.ticker.bury(&runner) => buried,
@@ -157,7 +170,7 @@ impl Processes {
             return life.die(&format!("at its start: {error}"));
         }
         core.spawn_loops(&TaskTracker::new(), &CancellationToken::new(), wakeups.dispatcher, wakeups.ticker);
-        self.join(life, core.service, None);
+        self.join(life, core.service, store, None);
     }
 
     /// Does the same as the Lambda functions.
@@ -189,7 +202,8 @@ impl Processes {
                 }
             }
         });
-        self.join(life, service, Some(Arc::new(Tick { ticker, functions, store, ports })));
+        let tick = Arc::new(Tick { ticker, functions, store: store.clone(), ports });
+        self.join(life, service, store, Some(tick));
     }
 
     async fn tick_again_and_again(&self) {

@@ -15,15 +15,14 @@ const FIRST: u64 = 1_000_000;
 
 /// Makes such calls until the plan's time is over, in every third seed.
 pub async fn run(world: Arc<World>, processes: Arc<Processes>) {
-    if world.plan.seed % 3 != 1 {
+    if world.plan.is_quiet || world.plan.seed % 3 != 1 {
         return;
     }
     // A stream of its own, so that other callers do the same with and without these.
     let mut rng = Rng::new(world.plan.seed.wrapping_mul(137).wrapping_add(11));
-    let load = i64::try_from(world.plan.load.as_millis()).unwrap_or(0);
     for number in FIRST.. {
         tokio::time::sleep(Duration::from_millis(rng.within(500..=6000))).await;
-        if world.elapsed() > load {
+        if world.load_is_over() {
             return;
         }
         let functions = &world.plan.functions;

@@ -32,6 +32,11 @@ pub fn writes_register(body: &Value) -> bool {
     of(&body["Item"]) || of(&body["Key"])
 }
 
+/// Whether the row is the gate of a flow key.
+pub fn is_gate(item: &Value) -> bool {
+    item["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("flow:"))
+}
+
 pub fn reads_function(operation: &str, body: &Value) -> bool {
     operation == "GetItem" && body["TableName"] == format!("{PREFIX}-functions").as_str()
 }
@@ -61,6 +66,16 @@ pub fn each_part(operation: &str, body: &mut Value, mut with: impl FnMut(&mut Va
             with(part);
         }
     }
+}
+
+/// Removes an event from those that are to be published when a Task ends.
+pub fn forget_event(operation: &str, body: &mut Value, event: &str) {
+    each_part(operation, body, |part| {
+        let Some(text) = value(part, ":set_unpublished") else { return };
+        let mut events: Vec<Value> = serde_json::from_str(text).unwrap_or_default();
+        events.retain(|other| other != event);
+        part["ExpressionAttributeValues"][":set_unpublished"]["S"] = json!(Value::Array(events).to_string());
+    });
 }
 
 /// Removes the condition, and the names and values that only the condition uses: DynamoDB refuses unused ones.
@@ -96,4 +111,12 @@ pub fn rewrite_record(answer: &mut Vec<u8>, rewrite: impl FnOnce(&mut Value)) {
     rewrite(&mut record);
     whole["Item"]["record"]["S"] = json!(record.to_string());
     *answer = whole.to_string().into_bytes();
+}
+
+/// Replaces text in the Schedules of a response. Their records are strings, so that quotation marks are escaped.
+pub fn rewrite_schedules(body: &Value, answer: &mut Vec<u8>, from: &str, to: &str) {
+    let table = format!("{PREFIX}-schedules");
+    if body["TableName"] == table.as_str() || body["RequestItems"][&table].is_object() {
+        *answer = String::from_utf8_lossy(answer).replace(from, to).into_bytes();
+    }
 }

@@ -8,24 +8,22 @@ use std::{
 };
 
 use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents};
-use aws_smithy_runtime_api::{
-    client::{
-        http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
-        orchestrator::{HttpRequest, HttpResponse},
-        result::ConnectorError,
-    },
-    http::StatusCode,
+use aws_smithy_runtime_api::client::{
+    http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
 };
-use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 use tasklane_model::ObjectId;
 use tasklane_ports::Clock as _;
 
 use crate::{
     check,
+    dynamodb::{self, Answer},
     journal::{Asked, FunctionState},
     life::Life,
     live::scope_and_part,
+    plan::FlowPlan,
     request::{sets_status, value},
     row::PREFIX,
 };
@@ -59,9 +57,7 @@ impl fmt::Debug for Calls {
 
 impl HttpConnector for Calls {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-        let body: Value = request.body().bytes().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+        let (operation, body) = dynamodb::read(&request);
         let way = Arc::clone(&self.0);
         HttpConnectorFuture::new(async move { way.call(&operation, body).await })
     }
@@ -70,11 +66,6 @@ impl HttpConnector for Calls {
 struct Way {
     database: SharedHttpConnector,
     life: Arc<Life>,
-}
-
-struct Answer {
-    status: u16,
-    body: Vec<u8>,
 }
 
 impl Way {
@@ -90,7 +81,7 @@ impl Way {
         if world.befalls(|faults| faults.store_fails) {
             life.trouble(Duration::ZERO);
             world.note(Some(life.id), None, format!("{operation} fails"));
-            return respond(throttled());
+            return Answer::throttled().into_response();
         }
         world.seams.rewrite_request(operation, &mut body, life.now().as_millis());
         if is_page(operation, &body) && world.befalls(|faults| faults.store_answer_lost) {
@@ -113,7 +104,7 @@ impl Way {
         world.seams.rewrite_answer(operation, &body, &mut answer.body);
         self.travel().await;
         life.may_die("after a response of the store").await;
-        respond(answer)
+        answer.into_response()
     }
 
     /// Lets a page of the register of runs arrive after its sender has given up, when it may have written a later one.
@@ -187,6 +178,8 @@ impl Way {
             &body["TableName"],
             &values[":partition"],
             &values[":from"],
+            &values[":to"],
+            &values[":prefix"],
             &values[":below"],
             &body["Limit"],
             &body["ExclusiveStartKey"]["sk"],
@@ -240,15 +233,7 @@ impl Way {
     }
 
     async fn send(&self, operation: &str, body: &Value) -> Answer {
-        let mut request = HttpRequest::new(SdkBody::from(body.to_string()));
-        request.headers_mut().insert("x-amz-target", format!("DynamoDB_20120810.{operation}"));
-        match self.database.call(request).await {
-            Ok(response) => {
-                let body = response.body().bytes().unwrap_or_default().to_vec();
-                Answer { status: response.status().as_u16(), body }
-            }
-            Err(error) => Answer { status: 500, body: error.to_string().into_bytes() },
-        }
+        dynamodb::send(&self.database, operation, body).await
     }
 
     async fn observe(&self, operation: &str, body: &Value, answer: &Answer) {
@@ -257,8 +242,10 @@ impl Way {
         if operation == "TransactWriteItems" {
             let parts = body["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object);
             // Records created rows before the rows that name them, because they were written together.
-            let mut keys: Vec<_> =
-                parts.flatten().filter(|(_, part)| part["TableName"] == tables("tasks").as_str()).collect();
+            let mut keys: Vec<_> = parts
+                .flatten()
+                .filter(|(_, part)| part["TableName"] == tables("tasks").as_str() && is_task(part))
+                .collect();
             keys.sort_by_key(|(kind, _)| *kind != "Put");
             for (kind, part) in keys {
                 let key = match kind.as_str() {
@@ -267,8 +254,7 @@ impl Way {
                 };
                 let get = json!({ "TableName": part["TableName"], "Key": key, "ConsistentRead": true });
                 let found = self.send("GetItem", &get).await;
-                let found: Value = serde_json::from_slice(&found.body).unwrap_or_default();
-                self.saw_task(&found["Item"]);
+                self.saw_task(&found.json()["Item"]);
             }
             let parts = body["TransactItems"].as_array().into_iter().flatten();
             for item in parts.map(|part| &part["Put"]["Item"]).filter(|item| item["holders"].is_object()) {
@@ -277,13 +263,13 @@ impl Way {
         } else if table == tables("tasks") && !is_task(body) {
             if operation == "PutItem" {
                 self.life.world.journal().saw_companion(&body["Item"]);
+                check::flow::saw_gate(&self.life.world, self.life.id, &body["Item"]);
             }
         } else if table == tables("tasks") {
             match operation {
                 "PutItem" => self.saw_task(&body["Item"]),
                 "UpdateItem" => {
-                    let answered: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-                    self.saw_task(&answered["Attributes"]);
+                    self.saw_task(&answer.json()["Attributes"]);
                 }
                 "DeleteItem" => {
                     if let Some(id) = body["Key"]["sk"]["S"].as_str().and_then(|id| id.parse().ok()) {
@@ -307,6 +293,8 @@ impl Way {
             check::register::saw_page(&self.life.world, &page, None);
         } else if operation == "PutItem" && body["Item"]["holders"].is_object() {
             self.saw_holders(&body["Item"]);
+        } else if operation == "PutItem" {
+            check::bulks::saw_progress(&self.life.world, self.life.id, &body["Item"]);
         }
     }
 
@@ -336,7 +324,8 @@ impl Way {
             let heads = self.life.heads.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let at = self.life.world.elapsed();
             let lane = value(body, ":lane").unwrap_or_default().to_owned();
-            self.life.world.journal().asked.push(Asked { at, by: self.life.id, task, lane, heads });
+            let key = value(body, ":key").unwrap_or_default().to_owned();
+            self.life.world.journal().asked.push(Asked { at, by: self.life.id, task, lane, key, heads });
         }
     }
 
@@ -348,6 +337,7 @@ impl Way {
         if let Some(id) = item["sk"]["S"].as_str().and_then(|id| id.parse().ok()) {
             check::register::saw_task(world, id);
             check::marks::saw_task(world, id);
+            check::flow::saw_task(world, id);
         }
         check::saw_row(world);
     }
@@ -366,20 +356,12 @@ fn is_task(body: &Value) -> bool {
 fn function_state(record: &str) -> FunctionState {
     let record: Value = serde_json::from_str(record).unwrap_or_default();
     let limit = record["executionOptions"]["concurrencyLimit"].as_u64();
-    FunctionState { enabled: record["enabled"] == true, limit: limit.and_then(|limit| u16::try_from(limit).ok()) }
-}
-
-fn throttled() -> Answer {
-    let body = json!({
-        "__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
-        "message": "simulated",
-    });
-    Answer { status: 400, body: body.to_string().into_bytes() }
-}
-
-fn respond(answer: Answer) -> Result<HttpResponse, ConnectorError> {
-    let status = StatusCode::try_from(answer.status).map_err(|error| ConnectorError::other(error.into(), None))?;
-    let mut response = HttpResponse::new(status, SdkBody::from(answer.body));
-    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
-    Ok(response)
+    let small = |value: &Value| value.as_u64().and_then(|number| u16::try_from(number).ok());
+    let flow = &record["flow"];
+    let seconds = flow["rate"]["seconds"].as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+    let flow = flow
+        .is_object()
+        .then(|| FlowPlan { concurrent: small(&flow["concurrent"]), rate: small(&flow["rate"]["count"]).zip(seconds) });
+    let limit = limit.and_then(|limit| u16::try_from(limit).ok());
+    FunctionState { enabled: record["enabled"] == true, limit, flow }
 }

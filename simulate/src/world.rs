@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -65,6 +65,11 @@ impl World {
         i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
+    /// Whether callers make no further calls.
+    pub fn load_is_over(&self) -> bool {
+        self.elapsed() > i64::try_from(self.plan.load.as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// The time of a correct clock.
     pub fn now(&self) -> Timestamp {
         time::timestamp(self.elapsed())
@@ -97,13 +102,14 @@ impl World {
         draw(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// What has happened so far.
     pub fn journal(&self) -> MutexGuard<'_, Journal> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+        taken(&self.journal)
     }
 
     /// The free slots and the dispatchers at work.
     pub fn live(&self) -> MutexGuard<'_, Live> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+        taken(&self.live)
     }
 
     /// Adds a line to the trace.
@@ -123,6 +129,15 @@ impl World {
     /// Records a broken promise.
     pub fn violated(&self, tasks: impl Into<Vec<ObjectId>>, what: impl Into<String>) {
         self.journal().violated(self.elapsed(), tasks, what);
+    }
+}
+
+/// Locks without waiting. A world has one thread, so a lock that is already taken would never be released.
+fn taken<T>(of_world: &Mutex<T>) -> MutexGuard<'_, T> {
+    match of_world.try_lock() {
+        Ok(guard) => guard,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => panic!("a check locks what it has locked already"),
     }
 }
 

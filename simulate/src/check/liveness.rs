@@ -1,14 +1,16 @@
 //! Liveness: while a slot that it may use is free, a due Task starts within five seconds of a delivered wake-up, or
 //! else within one tick and five seconds.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
 
 use tasklane_model::{ObjectId, TaskStatus};
 
+use super::flow;
 use crate::{
     journal::{FunctionState, Journal, LifeId, Version},
     live::{Delivery, Live, Shift},
     plan::Shape,
+    row::TaskRow,
     time,
     world::World,
 };
@@ -18,6 +20,9 @@ const PROMPT: i64 = 5000;
 
 /// The time between two checks: a change may be noticed this much later.
 const LOOK: i64 = 500;
+
+/// How long a gate may know of a Task that has ended: somebody looks at it twice a minute.
+const GATE: i64 = 35_000;
 
 /// Frozen and dead processes are back this long after the faults end.
 const RECOVERY: i64 = 10_000;
@@ -60,18 +65,10 @@ fn look(world: &World) -> Vec<(ObjectId, String)> {
         let Some(version) = versions.last() else { continue };
         let Some(since) = may_start_since(world, &journal, live, version, now) else { continue };
         let since = since.max(time::since_start(version.row.start) + skew);
-        let limit = match world.plan.shape {
-            Shape::Machine => on_machine(&journal, live, since),
-            Shape::Cloud => {
-                let woken = live
-                    .deliveries
-                    .iter()
-                    .filter_map(|delivery| woken(world, &journal, live, delivery, version, since));
-                ticked(world, since).into_iter().chain(woken).min_by_key(|(until, _)| *until)
-            }
-        };
-        if let Some((until, why)) = limit
-            && now > until
+        let is_late = |since| limit(world, &journal, live, version, since).filter(|(until, _)| now > *until);
+        if let Some((_, why)) = is_late(since)
+            // One dispatcher after another was free for it, and took a better one.
+            && is_late(since.max(last_better_claim(&journal, version))).is_some()
             && !live.reported.contains(id)
         {
             late.push((
@@ -82,6 +79,25 @@ fn look(world: &World) -> Vec<(ObjectId, String)> {
     }
     live.reported.extend(late.iter().map(|(id, _)| *id));
     late
+}
+
+/// By when the Task must have started if it could start all the time since then, and why.
+fn limit(world: &World, journal: &Journal, live: &Live, version: &Version, since: i64) -> Option<(i64, &'static str)> {
+    match world.plan.shape {
+        Shape::Machine => on_machine(journal, live, since),
+        Shape::Cloud => {
+            let woken = live.deliveries.iter();
+            let woken = woken.filter_map(|delivery| woken_by(world, journal, live, delivery, version, since));
+            ticked(world, since).into_iter().chain(woken).min_by_key(|(until, _)| *until)
+        }
+    }
+}
+
+/// When a Task that precedes this one was last claimed from the queue.
+fn last_better_claim(journal: &Journal, version: &Version) -> i64 {
+    let key = |row: &TaskRow| (Reverse(row.priority), row.start, row.id);
+    let better = journal.claims.iter().filter_map(|claim| journal.claimed(claim.task));
+    better.filter(|claimed| key(&claimed.row) < key(&version.row)).map(|claimed| claimed.at).max().unwrap_or(0)
 }
 
 /// The number of slots in a scope of the ledger; `None`: unlimited.
@@ -143,7 +159,13 @@ fn may_start_since(world: &World, journal: &Journal, live: &mut Live, version: &
     }
     let last_full = live.note("tasks", false, now).max(live.note(&format!("function:{}", row.function), false, now));
     let room = if world.plan.shape == Shape::Cloud { live.no_room } else { 0 };
-    Some(version.at.max(changed).max(last_full).max(room))
+    let since = version.at.max(changed).max(last_full).max(room);
+    match state.flow {
+        Some(flow) if !row.is_admitted() && flow::key_of_row(row).is_some() => {
+            Some(since.max(flow::taken_until(world, journal, row, flow, now)) + GATE)
+        }
+        Some(_) | None => Some(since),
+    }
 }
 
 /// Marks the dispatchers that cannot start one more run, and whether none can and no other can be woken.
@@ -207,7 +229,7 @@ fn ticked(world: &World, since: i64) -> Option<(i64, &'static str)> {
 }
 
 /// If this wake-up reached a dispatcher that is well, the dispatcher starts the Task.
-fn woken(
+fn woken_by(
     world: &World,
     journal: &Journal,
     live: &Live,

@@ -1,6 +1,11 @@
 //! The promises of the design, checked against the writes of the database and the runs of Lambda.
 
+mod bulks;
+mod debounces;
+mod edits;
+mod events;
 mod expiry;
+pub mod flow;
 mod follow;
 mod liveness;
 pub mod marks;
@@ -42,7 +47,8 @@ pub async fn until_quiet(world: &Arc<World>, store: &Store) {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let stopped = stop_schedules(world, store).await;
         let open = open_tasks(world);
-        if stopped.is_ok() && open.is_empty() {
+        let operations = store.bulks.running().await.map_or(usize::MAX, |running| running.len());
+        if stopped.is_ok() && open.is_empty() && operations == 0 {
             return;
         }
         if ended_tasks(world) > ended {
@@ -58,6 +64,9 @@ pub async fn until_quiet(world: &Arc<World>, store: &Store) {
         if !open.is_empty() {
             let (ids, first) = (open.iter().map(|row| row.id).collect::<Vec<_>>(), open[0].to_string());
             return world.violated(ids, format!("some tasks do not end, such as {first}"));
+        }
+        if operations > 0 {
+            return world.violated([], "some bulk operations do not end");
         }
     }
 }
@@ -108,13 +117,19 @@ pub async fn at_the_end(world: &Arc<World>, store: &Store) {
     follow::one_for_each_chain(world);
     records::chains(world);
     expiry::in_time(world);
-    records::events(world);
+    debounces::one_at_a_time(world);
+    debounces::each_element_once(world);
+    edits::none_starts_early(world);
+    events::at_least_once(world);
+    bulks::each_task_once(world, store).await;
     results::of_their_runs(world, store).await;
     runs::each_once_and_for_a_reason(world);
     runs::in_time(world);
     order::priorities(world);
     order::asked_once(world);
     schedules::occurrences(world);
+    schedules::overlap(world);
+    schedules::catch_up(world);
     schedules::in_time(world);
     zombies::explained(world);
     zombies::started_in_time(world);

@@ -7,7 +7,7 @@ use tasklane_model::ObjectId;
 use super::records::last_rows;
 use crate::{repeats, world::World};
 
-/// There is at most one Task for each key, whoever created it, and every call was answered with it.
+/// Each key has at most one Task, and every call with the key was answered with that Task.
 pub fn per_key(world: &World) {
     let mut created: BTreeMap<String, Vec<ObjectId>> = BTreeMap::new();
     for row in last_rows(world).iter().filter(|row| row.retry_for.is_empty()) {

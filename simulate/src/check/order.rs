@@ -17,9 +17,9 @@ pub fn asked_once(world: &World) {
         let journal = world.journal();
         for (index, asked) in journal.asked.iter().enumerate() {
             let earlier = journal.asked[..index].iter().rev().take_while(|earlier| asked.at - earlier.at < REMEMBERED);
-            // A Task may have left the shared lane for its Function's own.
-            let is_same =
-                |earlier: &&Asked| (earlier.by, earlier.task, &earlier.lane) == (asked.by, asked.task, &asked.lane);
+            // A Task may have left the shared lane for its Function's own, or its place for another one.
+            let place = |asked: &Asked| (asked.by, asked.task, asked.lane.clone(), asked.key.clone());
+            let is_same = |earlier: &&Asked| place(earlier) == place(asked);
             let mut same = earlier.filter(is_same);
             // It learned nothing from a call that failed, or whose response was lost or late.
             if same.any(|earlier| !journal.troubled(asked.by, earlier.at, asked.at)) {

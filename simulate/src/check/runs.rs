@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, sync::PoisonError};
 
 use tasklane_model::TaskStatus;
 
-use super::records::{last_rows, says_that_it_ran};
+use super::{
+    flow,
+    records::{last_rows, says_that_it_ran},
+};
 use crate::{
     cloud::{Run, ran},
     journal::{FunctionState, Journal},
@@ -36,6 +39,7 @@ pub fn at_begin_of_run(world: &World, number: usize) {
     let in_flight: Vec<&Run> = runs.iter().filter(|run| run.ended.is_none()).collect();
     slots(world, &in_flight);
     own_limit(world, run, &in_flight);
+    flow::at_begin_of_run(world, run, &runs);
 }
 
 /// Queued Tasks and direct executions have slots of their own.
@@ -55,7 +59,7 @@ fn slots(world: &World, in_flight: &[&Run]) {
 }
 
 /// The states of the Function at the times when a dispatcher may have read it to claim this Task.
-fn when_claimed(world: &World, journal: &Journal, run: &Run) -> Vec<Option<FunctionState>> {
+pub(super) fn when_claimed(world: &World, journal: &Journal, run: &Run) -> Vec<Option<FunctionState>> {
     let faults = &world.plan.faults;
     let longest_freeze = if faults.freeze_every > 0 { i64::try_from(faults.longest_freeze).unwrap_or(0) } else { 0 };
     let claimed = journal.claimed(run.task).map_or(run.began, |version| version.at);
@@ -127,7 +131,9 @@ pub fn in_time(world: &World) {
         let journal = world.journal();
         for run in &runs {
             let Some(first) = journal.rows.get(&run.task).and_then(|versions| versions.first()) else { continue };
-            let due = time::since_start(first.row.start).max(first.at);
+            let edited = journal.last_new(run.task).filter(|version| version.row.edited.is_some());
+            let asked = edited.unwrap_or(first);
+            let due = time::since_start(asked.row.start).max(asked.at);
             let alone = !runs.iter().any(|other| {
                 other.task != run.task
                     && other.began <= run.began

@@ -7,19 +7,28 @@
 mod all_drain_at_once;
 mod block_outlives_its_lease;
 mod blocks_forgotten;
+mod bulk_slice_forgotten;
 mod cancel_without_condition;
+mod catch_up_ignored;
+mod claim_of_a_moved_task;
 mod claim_without_condition;
 mod deaf_while_running;
+mod debounce_without_condition;
+mod debounced_element_lost;
 mod disabled_function_runs;
 mod drains_only_at_its_end;
+mod end_event_forgotten;
 mod event_marked_before_it_is_sent;
 mod excluded_error_retried;
 mod expired_task_claimed;
 mod expiry_without_companion;
 mod failure_marked_as_canceled;
 mod failure_not_marked_for_publishing;
+mod flow_limit_ignored;
+mod flow_rate_ignored;
 mod following_task_forgotten;
 mod free_parts_overlooked;
+mod gates_never_looked_at;
 mod goes_away_from_a_lagging_index;
 mod intent_not_taken_over;
 mod invocation_sent_again;
@@ -29,11 +38,14 @@ mod lease_too_short;
 mod loops_detected;
 mod lowered_limit_unknown_to_parts;
 mod never_promoted;
+mod occurrence_lost;
 mod occurrence_twice;
 mod outcome_without_condition;
+mod overlap_ignored;
 mod own_limit_ignored;
 mod priority_inverted;
 mod promoted_before_its_time;
+mod promoted_by_an_old_start;
 mod register_written_without_condition;
 mod result_mislaid;
 mod retry_one_too_many;
@@ -48,6 +60,8 @@ mod shifts;
 mod slot_lease_too_short;
 mod slots_shared;
 mod slots_taken_without_condition;
+mod start_event_forgotten;
+mod turns_ignored;
 mod wrong_delay;
 mod zombie_requeued;
 
@@ -91,6 +105,9 @@ impl Bug {
         lowered_limit_unknown_to_parts::BUG,
         free_parts_overlooked::BUG,
         schedule_left_behind::BUG,
+        occurrence_lost::BUG,
+        overlap_ignored::BUG,
+        catch_up_ignored::BUG,
         key_forgotten::BUG,
         intent_not_taken_over::BUG,
         result_mislaid::BUG,
@@ -101,6 +118,17 @@ impl Bug {
         expired_task_claimed::BUG,
         expiry_without_companion::BUG,
         lane_forgotten_with_tasks::BUG,
+        promoted_by_an_old_start::BUG,
+        claim_of_a_moved_task::BUG,
+        start_event_forgotten::BUG,
+        debounce_without_condition::BUG,
+        debounced_element_lost::BUG,
+        end_event_forgotten::BUG,
+        bulk_slice_forgotten::BUG,
+        flow_limit_ignored::BUG,
+        flow_rate_ignored::BUG,
+        turns_ignored::BUG,
+        gates_never_looked_at::BUG,
     ];
 }
 

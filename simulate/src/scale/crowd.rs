@@ -14,7 +14,7 @@ use tasklane_local::database;
 use tasklane_model::{CodeSha256, Deployment, FunctionName, ObjectId, Timestamp};
 use tasklane_ports::{
     Clock, DeployError, Events, FunctionSpec, Ids, Invocation, InvokeError, InvokeRequest, Lambda, Outcome, PortError,
-    PortFuture, Ports, TaskFailedEvent, Wakeup, Wakeups,
+    PortFuture, Ports, TaskEvent, Wakeup, Wakeups,
 };
 use tasklane_service::{Core, Limits, Service, Settings};
 use tasklane_store::{Division, RunnerId, RunsIn, Store, StoreConfig};
@@ -94,7 +94,7 @@ impl Lambda for Cloud {
 struct NoEvents;
 
 impl Events for NoEvents {
-    fn publish<'a>(&'a self, _: &'a TaskFailedEvent) -> PortFuture<'a, Result<(), PortError>> {
+    fn publish<'a>(&'a self, _: &'a TaskEvent) -> PortFuture<'a, Result<(), PortError>> {
         Box::pin(async { Ok(()) })
     }
 }
@@ -227,11 +227,17 @@ pub fn store(scenario: &Scenario, database: &Arc<Database>, process: &str) -> St
         slots: Division::FOR_MANY,
         ..StoreConfig::new(PREFIX)
     };
-    Store::new(aws_sdk_dynamodb::Client::from_conf(client), config, Arc::new(TrueClock(Arc::clone(database))))
+    let chance = SeededChance::new(Rng::new(seed(scenario, process).rotate_left(32)));
+    let clock = Arc::new(TrueClock(Arc::clone(database)));
+    Store::new(aws_sdk_dynamodb::Client::from_conf(client), config, clock, &chance)
+}
+
+fn seed(scenario: &Scenario, process: &str) -> u64 {
+    process.bytes().fold(scenario.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)))
 }
 
 fn ports(scenario: &Scenario, database: &Arc<Database>, queue: &Queue, process: &str) -> Ports {
-    let seed = process.bytes().fold(scenario.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let seed = seed(scenario, process);
     Ports {
         lambda: Arc::new(Cloud {
             database: Arc::clone(database),

@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt as _, stream};
 use tasklane_model::{
     Caller, ConcurrencyLimit, EntryPoint, Error, ErrorKind, FunctionName, Interval, NewSchedule, NewTask,
-    PermissionMode, Runtime, Tags, TaskOptions,
+    PermissionMode, Recurrence, Runtime, Tags, TaskOptions,
 };
 use tasklane_service::{FunctionOptions, NewFunction, Service};
 
@@ -107,7 +107,7 @@ pub fn run(scenario: &Scenario) -> Outcome {
 }
 
 async fn simulate(scenario: &Scenario) -> Outcome {
-    let memory = tasklane_local::database::memory_connector(None);
+    let memory = tasklane_local::database::memory_connector(None, None);
     let database = Database::new(memory, scenario.index_lag, scenario.seed);
     #[allow(clippy::expect_used)] // without tables there is no simulation
     crowd::store(scenario, &database, "setup").create_tables().await.expect("the tables");
@@ -156,13 +156,10 @@ async fn schedule(scenario: &Scenario, crowd: &Crowd, database: &Arc<Database>) 
     let minute = minute - minute % 60_000;
     let created = stream::iter(0..scenario.schedules).map(async |number| {
         let due = minute + i64::try_from(number * 60_000 / scenario.schedules).unwrap_or(0);
+        let hourly = Recurrence::Every(Interval::from_secs(3600).ok()?);
         let new = NewSchedule {
-            function_name: crowd::function(number % scenario.functions)?,
-            interval: Interval::from_secs(3600).ok()?,
-            data: None,
-            priority: None,
             start_timestamp: Some(crate::time::timestamp(due)),
-            on_complete: None,
+            ..NewSchedule::of(crowd::function(number % scenario.functions)?, hourly)
         };
         let service = &crowd.services[usize::try_from(number).unwrap_or(0) % crowd.services.len()];
         service.create_schedule(&Caller::Nobody, new).await.ok()

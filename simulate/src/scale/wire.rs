@@ -8,22 +8,23 @@ use std::{
 };
 
 use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents};
-use aws_smithy_runtime_api::{
-    client::{
-        http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
-        orchestrator::{HttpRequest, HttpResponse},
-        result::ConnectorError,
-    },
-    http::StatusCode,
+use aws_smithy_runtime_api::client::{
+    http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
 };
-use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{capacity::Capacity, figures::Figures, index::LaggingIndex};
-use crate::{chance::Rng, request::value, row::PREFIX};
+use crate::{
+    chance::Rng,
+    dynamodb::{self, Answer},
+    request::value,
+    row::PREFIX,
+};
 
-/// How long half of the way takes to the database and back, in milliseconds: 2 to 5; of one call in a hundred 10 to 30.
+/// How long a request takes to the database, and a response back, in milliseconds; and one in a hundred of them.
 const WAY: (u64, u64) = (1, 2);
 const SLOW_WAY: (u64, u64) = (5, 15);
 
@@ -110,9 +111,7 @@ impl fmt::Debug for Calls {
 
 impl HttpConnector for Calls {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-        let body: Value = request.body().bytes().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+        let (operation, body) = dynamodb::read(&request);
         let way = Arc::clone(&self.0);
         HttpConnectorFuture::new(async move { way.call(&operation, &body).await })
     }
@@ -122,11 +121,6 @@ struct Way {
     connector: SharedHttpConnector,
     database: Arc<Database>,
     process: String,
-}
-
-struct Answer {
-    status: u16,
-    body: Value,
 }
 
 /// One write of a request.
@@ -161,10 +155,7 @@ impl Way {
         };
         self.travel().await;
         self.database.with(|figures, _| figures.disconnects(&self.process));
-        let status = StatusCode::try_from(answer.status).map_err(|error| ConnectorError::other(error.into(), None))?;
-        let mut response = HttpResponse::new(status, SdkBody::from(answer.body.to_string()));
-        response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
-        Ok(response)
+        answer.into_response()
     }
 
     async fn travel(&self) {
@@ -177,13 +168,13 @@ impl Way {
         let partition = format!("{table}.lane/{}", value(body, ":partition").unwrap_or_default());
         let state = &mut *self.database.state();
         if !state.capacity.admits_read(&partition, now) {
-            return throttled();
+            return Answer::throttled();
         }
         let answer = state.lanes.entry(table.to_owned()).or_default().answer(body, now);
         // Eventually consistent: half a unit for each 4 KB.
-        state.capacity.read(&partition, units(&answer["Items"], 4096) / 2.0, now);
+        state.capacity.read(&partition, units(answer["Items"].to_string().len(), 4096) / 2.0, now);
         state.figures.looked(answer["Count"].as_u64().unwrap_or(0));
-        Answer { status: 200, body: answer }
+        Answer::of(&answer)
     }
 
     async fn read(&self, operation: &str, body: &Value) -> Answer {
@@ -193,10 +184,10 @@ impl Way {
             _ => format!("{}/{}", table_of(body), body["Key"]["pk"]["S"].as_str().unwrap_or("several")),
         };
         if !self.database.state().capacity.admits_read(&partition, now) {
-            return throttled();
+            return Answer::throttled();
         }
         let answer = self.send(operation, body).await;
-        self.database.state().capacity.read(&partition, units(&answer.body, 4096), now);
+        self.database.state().capacity.read(&partition, units(answer.body.len(), 4096), now);
         answer
     }
 
@@ -215,7 +206,7 @@ impl Way {
                 touched.extend(function.map(|function| format!("{}.function/{function}", part.table)));
             }
             if !state.capacity.admits(&touched, now) {
-                return throttled();
+                return Answer::throttled();
             }
         }
         let answer = self.send(operation, body).await;
@@ -223,6 +214,7 @@ impl Way {
         if is_claim {
             self.database.with(|figures, _| figures.claimed(answer.status == 200));
         }
+        let answered = answer.json();
         let twice = if operation == "TransactWriteItems" { 2.0 } else { 1.0 };
         if answer.status != 200 {
             // A condition that is not met costs a write, too.
@@ -235,10 +227,10 @@ impl Way {
             let after = match (part.item, part.deletes) {
                 (_, true) => None,
                 (Some(item), false) => Some(item.clone()),
-                (None, false) if !answer.body["Attributes"].is_null() => Some(answer.body["Attributes"].clone()),
+                (None, false) if !answered["Attributes"].is_null() => Some(answered["Attributes"].clone()),
                 (None, false) => {
                     let key = json!({ "TableName": part.body["TableName"], "Key": part.body["Key"] });
-                    Some(self.send("GetItem", &key).await.body["Item"].clone())
+                    Some(self.send("GetItem", &key).await.json()["Item"].clone())
                 }
             };
             self.saw(part, after.as_ref(), twice, now);
@@ -249,7 +241,7 @@ impl Way {
     fn saw(&self, part: &Part<'_>, after: Option<&Value>, twice: f64, now: i64) {
         let arrives = now + i64::try_from(self.database.draw(self.database.index_lag)).unwrap_or(0);
         let state = &mut *self.database.state();
-        let size = after.map_or(1.0, |item| units(item, 1024));
+        let size = after.map_or(1.0, |item| units(item.to_string().len(), 1024));
         state.capacity.wrote(&part.partition(), size * twice, now);
         let index = state.lanes.entry(part.table.to_owned()).or_default();
         for lane in index.saw(&part.row(), after, arrives) {
@@ -266,15 +258,7 @@ impl Way {
     }
 
     async fn send(&self, operation: &str, body: &Value) -> Answer {
-        let mut request = HttpRequest::new(SdkBody::from(body.to_string()));
-        request.headers_mut().insert("x-amz-target", format!("DynamoDB_20120810.{operation}"));
-        match self.connector.call(request).await {
-            Ok(response) => {
-                let body = response.body().bytes().and_then(|body| serde_json::from_slice(body).ok());
-                Answer { status: response.status().as_u16(), body: body.unwrap_or_default() }
-            }
-            Err(error) => Answer { status: 500, body: json!({ "message": error.to_string() }) },
-        }
+        dynamodb::send(&self.connector, operation, body).await
     }
 }
 
@@ -304,16 +288,8 @@ fn table_of(body: &Value) -> &str {
     name.strip_prefix(PREFIX).and_then(|name| name.strip_prefix('-')).unwrap_or(name)
 }
 
-/// How many units of this many bytes these rows take, roughly: their JSON is about as long as what DynamoDB counts.
+/// How many units of `bytes` rows take whose JSON has this length, which is about what DynamoDB counts.
 #[allow(clippy::cast_precision_loss)] // sizes of rows
-fn units(rows: &Value, bytes: usize) -> f64 {
-    rows.to_string().len().div_ceil(bytes).max(1) as f64
-}
-
-fn throttled() -> Answer {
-    let body = json!({
-        "__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
-        "message": "simulated",
-    });
-    Answer { status: 400, body }
+fn units(length: usize, bytes: usize) -> f64 {
+    length.div_ceil(bytes).max(1) as f64
 }
