@@ -1,6 +1,7 @@
 //! Makes the clients of AWS services.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
+use aws_credential_types::provider::{ProvideCredentials as _, error::CredentialsError};
 use tasklane_runtime::on_demand::OnDemand;
 
 use super::http_client;
@@ -26,6 +27,39 @@ pub async fn sdk_config() -> SdkConfig {
         loader = loader.region(Region::new(region));
     }
     loader.load().await
+}
+
+/// Why a person's configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAccess {
+    /// No region is configured.
+    #[error(
+        "no AWS region found: set AWS_REGION, such as eu-west-1, or `region` in the profile that AWS_PROFILE names"
+    )]
+    Region,
+    /// None of the usual places has credentials.
+    #[error(
+        "no AWS credentials found: set AWS_PROFILE to a profile that has them, log in with `aws sso login`, or set \
+         AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
+    Credentials,
+}
+
+/// The configuration of a person's commands, which must have a region and credentials.
+///
+/// # Errors
+/// When one of them is missing.
+pub async fn operator_config() -> Result<SdkConfig, NoAccess> {
+    let sdk = sdk_config().await;
+    if sdk.region().is_none() {
+        return Err(NoAccess::Region);
+    }
+    let provider = sdk.credentials_provider().ok_or(NoAccess::Credentials)?;
+    match provider.provide_credentials().await {
+        // Other failures, such as a login that has expired, say more when a call is made.
+        Err(CredentialsError::CredentialsNotLoaded(_)) => Err(NoAccess::Credentials),
+        Ok(_) | Err(_) => Ok(sdk),
+    }
 }
 
 /// A client with this configuration, made by the SDK's `Client::new` on first use.

@@ -1,7 +1,7 @@
 //! Publishes events to an EventBridge bus.
 
 use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
-use tasklane_ports::{Events, PortError, PortFuture, TaskFailedEvent};
+use tasklane_ports::{Events, PortError, PortFuture, TaskEvent};
 use tasklane_runtime::on_demand::OnDemand;
 
 use super::{config, fault::port_error};
@@ -27,12 +27,12 @@ impl EventBridgeEvents {
 }
 
 impl Events for EventBridgeEvents {
-    fn publish<'a>(&'a self, event: &'a TaskFailedEvent) -> PortFuture<'a, Result<(), PortError>> {
+    fn publish<'a>(&'a self, event: &'a TaskEvent) -> PortFuture<'a, Result<(), PortError>> {
         Box::pin(async move {
             let entry = PutEventsRequestEntry::builder()
                 .event_bus_name(&self.bus)
                 .source(SOURCE)
-                .detail_type("task_failed")
+                .detail_type(event.kind.as_str())
                 .detail(serde_json::to_string(event).map_err(|error| PortError::new(ACTION, error))?)
                 .build();
             let answer =
@@ -55,22 +55,24 @@ mod tests {
 
     use super::*;
     use crate::testing::{ReplayClient, Reply};
-    use tasklane_model::{FunctionName, ObjectId, TaskError, TaskErrorKind, Timestamp};
+    use tasklane_model::{FunctionName, ObjectId, Task, TaskError, TaskErrorKind, TaskEventKind, Timestamp};
 
-    fn event(message: &str) -> TaskFailedEvent {
-        TaskFailedEvent::new(
-            ObjectId::first_at(Timestamp::EPOCH),
-            FunctionName::parse("invoices").unwrap(),
-            &TaskError { kind: TaskErrorKind::Runtime, name: "Error".into(), message: message.into() },
-            Timestamp::saturating_from_millis(1_769_847_330_123),
-        )
+    fn event(error: TaskError) -> TaskEvent {
+        let id = ObjectId::first_at(Timestamp::EPOCH);
+        let function = FunctionName::parse("invoices").unwrap();
+        let task = Task { error: Some(error), ..Task::new(id, function, Timestamp::EPOCH) };
+        TaskEvent::new(TaskEventKind::TaskFailed, &task, Timestamp::saturating_from_millis(1_769_847_330_123))
+    }
+
+    fn boom() -> TaskError {
+        TaskError { kind: TaskErrorKind::Runtime, name: "Error".into(), message: "boom".into() }
     }
 
     #[tokio::test]
     async fn the_detail_is_the_event_with_an_id_that_stays() {
         let wire =
             ReplayClient::replaying([Reply::ok(json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "e" }] }))]);
-        EventBridgeEvents::new(&wire.sdk_config(), "bus").publish(&event("boom")).await.unwrap();
+        EventBridgeEvents::new(&wire.sdk_config(), "bus").publish(&event(boom())).await.unwrap();
         let bodies = wire.bodies("AWSEvents.PutEvents");
         let entry = &bodies[0]["Entries"][0];
         assert_eq!(
@@ -91,7 +93,7 @@ mod tests {
     async fn a_refused_event_is_an_error() {
         let refused = json!({ "FailedEntryCount": 1, "Entries": [{ "ErrorCode": "InternalFailure", "ErrorMessage": "try again" }] });
         let wire = ReplayClient::replaying([Reply::ok(refused)]);
-        let error = EventBridgeEvents::new(&wire.sdk_config(), "bus").publish(&event("boom")).await.unwrap_err();
+        let error = EventBridgeEvents::new(&wire.sdk_config(), "bus").publish(&event(boom())).await.unwrap_err();
         assert!(error.to_string().contains("InternalFailure: try again"), "{error}");
     }
 
@@ -100,13 +102,7 @@ mod tests {
         // An entry holds at most 256 KB, and JSON turns each of these bytes into six.
         // <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html>
         let huge = "\u{1}".repeat(3_000_000);
-        let error = TaskError { kind: TaskErrorKind::Runtime, name: huge.clone(), message: huge };
-        let event = TaskFailedEvent::new(
-            ObjectId::first_at(Timestamp::EPOCH),
-            FunctionName::parse("f").unwrap(),
-            &error,
-            Timestamp::EPOCH,
-        );
+        let event = event(TaskError { kind: TaskErrorKind::Runtime, name: huge.clone(), message: huge });
         let wire = ReplayClient::replaying([Reply::ok(json!({ "FailedEntryCount": 0, "Entries": [] }))]);
         EventBridgeEvents::new(&wire.sdk_config(), "bus").publish(&event).await.unwrap();
         let detail = wire.bodies("AWSEvents.PutEvents")[0]["Entries"][0]["Detail"].as_str().unwrap().len();

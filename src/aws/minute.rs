@@ -2,7 +2,7 @@
 
 use tasklane_dispatch::TickError;
 use tasklane_ports::{PortError, Wakeup};
-use tasklane_store::StoreError;
+use tasklane_store::{Place, StoreError};
 
 use super::{Stack, metrics};
 
@@ -34,11 +34,14 @@ pub enum MinuteError {
 pub async fn work_minute(stack: &Stack) -> Result<(), MinuteError> {
     let ticked = stack.ticker().tick().await;
     let lanes = stack.functions().lanes().await?;
-    let ready = stack.store.tasks.heads(&lanes, MOST_COUNTED).await?;
+    let mut ready = stack.store.tasks.heads(&lanes, MOST_COUNTED).await?;
+    let is_any_ready = !ready.is_empty();
+    // What waits for its key is not late.
+    ready.retain(|candidate| !matches!(candidate.place, Place::Held(_)));
     let now = stack.ports.clock.now();
     let oldest = ready.iter().filter_map(|candidate| candidate.key.start()).min();
     metrics::report(&stack.settings.prefix, &metrics::of_tick(&ticked, ready.len(), oldest, now), now);
-    if !ready.is_empty() {
+    if is_any_ready {
         stack.ports.wakeups.wake(Wakeup::NOW).await?;
     }
     ticked?;

@@ -80,7 +80,8 @@ impl Stack {
             runs_in: RunsIn::Register,
             ..StoreConfig::new(&settings.prefix)
         };
-        let store = Store::new(config::client(sdk, aws_sdk_dynamodb::Client::new), tables, Arc::clone(&clock));
+        let store =
+            Store::new(config::client(sdk, aws_sdk_dynamodb::Client::new), tables, Arc::clone(&clock), &SystemChance);
         let secrets = KmsSecretBox::new(sdk, &settings.secrets_key);
         let limits = Limits {
             // No two processes share a name: a frozen one that wakes up must find only its own runs and slots.
@@ -163,5 +164,8 @@ fn service_settings(stack: &StackSettings) -> Settings {
         // If its wake-up was lost, the next tick finds the Task.
         starts_within: Duration::from_secs(65),
         unknown_runtimes: UnknownRuntimes::LeftToLambda,
+        // No environment sees what the others write.
+        feed: None,
+        history: None,
     }
 }

@@ -1,6 +1,8 @@
 //! Settings of the HTTP side of a deployment.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
+
+use http::{HeaderValue, Method, StatusCode};
 
 use super::{body::BodyBudget, hosts::Hosts, public_url::PublicUrl};
 
@@ -21,6 +23,33 @@ pub struct HttpConfig {
     pub body_patience: Duration,
     /// How long a response may take before the caller gets error 1. The work itself continues.
     pub answer_patience: Duration,
+    /// Called with each answer, before its body is sent.
+    pub on_answer: Option<OnAnswer>,
+}
+
+/// Sees every answer, for a log of the calls.
+#[derive(Clone, Copy)]
+pub struct OnAnswer(pub fn(&Answered<'_>));
+
+impl fmt::Debug for OnAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnAnswer")
+    }
+}
+
+/// An answered request. Its query is left out, because it may hold personal data.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path, as it came: percent-encoded, and of any length that a request may have.
+    pub path: &'a str,
+    /// The program that sent it, as it calls itself.
+    pub user_agent: Option<&'a HeaderValue>,
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// The time until the answer was complete, or the first part of it if it is streamed.
+    pub took: Duration,
 }
 
 impl Default for HttpConfig {
@@ -33,6 +62,7 @@ impl Default for HttpConfig {
             bodies: BodyBudget::new(ALL_BODIES, ANONYMOUS_BODIES),
             body_patience: Duration::from_secs(60),
             answer_patience: Duration::from_secs(300),
+            on_answer: None,
         }
     }
 }

@@ -19,10 +19,10 @@ use serde::Serialize;
 
 use super::{
     answer::{Answer, Json},
-    body::{Fields, encoding},
+    body::encoding,
     config::BodyLimits,
     head::Head,
-    input::{FromFields, Input, JsonBody, OptionalJsonBody, json_body},
+    input::{FromFields, Input, JsonBody, OptionalJsonBody},
     openapi::Schemas,
 };
 
@@ -35,70 +35,65 @@ pub trait HasKey: FromFields {
     fn key(&self) -> Option<&IdempotencyKey>;
 }
 
-/// A JSON object whose call may have an idempotency key, in the body or in a header.
+/// A JSON body whose call may have an idempotency key.
+pub trait KeyedBody: Input {
+    /// The key in the body.
+    fn key(&self) -> Option<&IdempotencyKey>;
+
+    /// Whether there is no body, which is like an empty object.
+    fn is_absent(&self) -> bool;
+}
+
+impl<T: HasKey> KeyedBody for JsonBody<T> {
+    fn key(&self) -> Option<&IdempotencyKey> {
+        self.0.key()
+    }
+
+    fn is_absent(&self) -> bool {
+        false
+    }
+}
+
+impl<T: HasKey> KeyedBody for OptionalJsonBody<T> {
+    fn key(&self) -> Option<&IdempotencyKey> {
+        self.0.as_ref().and_then(T::key)
+    }
+
+    fn is_absent(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+/// A body, and the idempotency key that the call has in it or in a header.
 #[derive(Debug)]
-pub struct OnceBody<T> {
-    pub body: T,
+pub struct OnceBody<B> {
+    pub body: B,
     pub once: Option<Once>,
 }
 
-impl<T: HasKey> Input for OnceBody<T> {
+impl<B: KeyedBody> Input for OnceBody<B> {
     fn limit(limits: &BodyLimits) -> Option<usize> {
-        Some(T::limit(limits))
+        B::limit(limits)
     }
 
     fn check(head: &Head) -> Result<()> {
-        encoding::check(&head.headers)
+        B::check(head)
     }
 
-    fn read(head: &Head, body: Bytes) -> Result<Self> {
-        let text = encoding::text_of(&head.headers, &body)?;
-        let body = T::from_fields(&Fields::parse(text)?)?;
-        let once = once_of(head, body.key(), text)?;
-        Ok(Self { body, once })
-    }
-
-    fn request_body(schemas: &mut Schemas) -> Option<RequestBody> {
-        Some(json_body::<T>(schemas, Required::True))
-    }
-
-    fn headers() -> Vec<Parameter> {
-        vec![key_parameter()]
-    }
-
-    fn errors() -> Vec<ErrorKind> {
-        [<JsonBody<T> as Input>::errors(), vec![ErrorKind::IllegalArgument, ErrorKind::IdempotencyKeyReused]].concat()
-    }
-}
-
-/// The same, for a body that may be absent, which is like an empty object.
-#[derive(Debug)]
-pub struct OptionalOnceBody<T> {
-    pub body: Option<T>,
-    pub once: Option<Once>,
-}
-
-impl<T: HasKey> Input for OptionalOnceBody<T> {
-    fn limit(limits: &BodyLimits) -> Option<usize> {
-        Some(T::limit(limits))
-    }
-
-    fn check(head: &Head) -> Result<()> {
-        encoding::check(&head.headers)
-    }
-
-    fn read(head: &Head, body: Bytes) -> Result<Self> {
-        let text = encoding::text_of(&head.headers, &body)?;
-        let body = Fields::parse_optional(text)?.map(|fields| T::from_fields(&fields)).transpose()?;
-        let once = match &body {
-            Some(body) => once_of(head, body.key(), text)?,
-            None => once_of(head, None, "{}")?,
+    fn read(head: &Head, bytes: Bytes) -> Result<Self> {
+        let body = B::read(head, bytes.clone())?;
+        let once = match key_of(head, body.key())? {
+            None => None,
+            Some(key) => {
+                let text = if body.is_absent() { "{}" } else { encoding::text_of(&head.headers, &bytes)? };
+                Some(Once { key, body: BodyDigest::of(text.trim_ascii_start()) })
+            }
         };
         Ok(Self { body, once })
     }
 
     fn request_body(schemas: &mut Schemas) -> Option<RequestBody> {
-        Some(json_body::<T>(schemas, Required::False))
+        B::request_body(schemas)
     }
 
     fn headers() -> Vec<Parameter> {
@@ -106,29 +101,26 @@ impl<T: HasKey> Input for OptionalOnceBody<T> {
     }
 
     fn errors() -> Vec<ErrorKind> {
-        [<OptionalJsonBody<T> as Input>::errors(), vec![ErrorKind::IllegalArgument, ErrorKind::IdempotencyKeyReused]]
-            .concat()
+        [B::errors(), vec![ErrorKind::IllegalArgument, ErrorKind::IdempotencyKeyReused]].concat()
     }
 }
 
-/// The call's key and body: `None` without a key, 15 when the header is not a key, 26 when header and body disagree.
-fn once_of(head: &Head, in_body: Option<&IdempotencyKey>, body: &str) -> Result<Option<Once>> {
+/// The call's key: 15 when the header is not a key, 26 when header and body disagree.
+fn key_of(head: &Head, in_body: Option<&IdempotencyKey>) -> Result<Option<IdempotencyKey>> {
     let mut headers = head.headers.get_all(HEADER).iter();
     let in_header = headers.next().map(key_in).transpose()?;
     if headers.next().is_some() {
         return Err(Error::new(ErrorKind::FieldFormat, "The header 'Idempotency-Key' must be sent only once."));
     }
-    let key = match (in_header, in_body) {
+    match (in_header, in_body) {
         (Some(header), Some(body)) if header != *body => {
             let message =
                 format!("The header 'Idempotency-Key' and the field '{IDEMPOTENCY_KEY}' differ: send one of them.");
-            return Err(Error::new(ErrorKind::IllegalArgument, message));
+            Err(Error::new(ErrorKind::IllegalArgument, message))
         }
-        (Some(key), _) => key,
-        (None, Some(key)) => key.clone(),
-        (None, None) => return Ok(None),
-    };
-    Ok(Some(Once { key, body: BodyDigest::of(body.trim_ascii_start()) }))
+        (Some(key), _) => Ok(Some(key)),
+        (None, key) => Ok(key.cloned()),
+    }
 }
 
 fn key_in(header: &HeaderValue) -> Result<IdempotencyKey> {

@@ -56,6 +56,13 @@ pub struct Rql<L> {
     list: PhantomData<fn() -> L>,
 }
 
+/// The conditions of a list's RQL, and nothing else of it (19).
+#[derive(Debug)]
+pub struct Conditions<L> {
+    pub query: Query,
+    list: PhantomData<fn() -> L>,
+}
+
 /// The RQL of a run's logs (19).
 #[derive(Debug)]
 pub struct RunLogRql(pub RunLogBounds);
@@ -63,6 +70,10 @@ pub struct RunLogRql(pub RunLogBounds);
 /// How many seconds the caller wants to wait: `wait` (15).
 #[derive(Debug)]
 pub struct Wait(pub u8);
+
+/// How many occurrences of a Schedule the caller wants: `count` (15).
+#[derive(Debug)]
+pub struct Count(pub u8);
 
 /// The RQL of a Function's logs (19, 20).
 #[derive(Debug)]
@@ -167,10 +178,9 @@ impl Params for WithDescendants {
 
 impl Params for Wait {
     fn read(head: &Head) -> Result<Self> {
-        let value = head.query().split('&').find_map(|pair| pair.split_once('=').filter(|(name, _)| *name == "wait"));
-        let seconds = match value {
+        let seconds = match parameter(head, "wait") {
             None => Some(0),
-            Some((_, value)) => value.parse().ok().filter(|seconds| *seconds <= LONGEST_WAIT),
+            Some(value) => value.parse().ok().filter(|seconds| *seconds <= LONGEST_WAIT),
         };
         seconds.map(Self).ok_or_else(|| {
             let message = format!("The parameter 'wait' must be a whole number of seconds from 0 to {LONGEST_WAIT}.");
@@ -197,6 +207,45 @@ impl Params for Wait {
 /// The most seconds that a caller may ask to wait.
 const LONGEST_WAIT: u8 = 25;
 
+/// How many occurrences are listed if the caller does not say, and at most.
+const COUNT: (u8, u8) = (10, 100);
+
+impl Params for Count {
+    fn read(head: &Head) -> Result<Self> {
+        let (default, most) = COUNT;
+        let count = match parameter(head, "count") {
+            None => Some(default),
+            Some(value) => value.parse().ok().filter(|count| (1..=most).contains(count)),
+        };
+        count.map(Self).ok_or_else(|| {
+            let message = format!("The parameter 'count' must be a whole number from 1 to {most}.");
+            Error::new(ErrorKind::FieldFormat, message)
+        })
+    }
+
+    fn parameters(_: &str) -> Vec<Parameter> {
+        let (default, most) = COUNT;
+        let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(most));
+        let parameter = ParameterBuilder::new()
+            .name("count")
+            .parameter_in(ParameterIn::Query)
+            .required(Required::False)
+            .description(Some(format!("How many, at most. Default: {default}.")))
+            .schema(Some(schema));
+        vec![parameter.build()]
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![ErrorKind::FieldFormat]
+    }
+}
+
+/// The value of a parameter of the query string.
+pub(super) fn parameter<'a>(head: &'a Head, wanted: &str) -> Option<&'a str> {
+    let pairs = head.query().split('&').filter_map(|pair| pair.split_once('='));
+    pairs.into_iter().find(|(name, _)| *name == wanted).map(|(_, value)| value)
+}
+
 impl<L: Listed> Params for Rql<L> {
     fn read(head: &Head) -> Result<Self> {
         Query::parse(head.query(), &L::SCHEMA).map(|query| Self { query, list: PhantomData })
@@ -207,6 +256,27 @@ impl<L: Listed> Params for Rql<L> {
                      `sort(-creationTimestamp)`, `limit(20,40)`, `select(id,status)`, `skipCount()`, joined by `&`. \
                      A page holds 20 records by default, and at most 50.";
         vec![query_string(about, false, "eq(status,failed)&sort(-creationTimestamp)&limit(10)")]
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![ErrorKind::InvalidRql]
+    }
+}
+
+impl<L: Listed> Params for Conditions<L> {
+    fn read(head: &Head) -> Result<Self> {
+        let query = Query::parse(head.query(), &L::SCHEMA)?;
+        if !query.is_filter_only() {
+            let message = "Only conditions are possible here, without sort(), limit(), select() and skipCount().";
+            return Err(Error::invalid_rql(message));
+        }
+        Ok(Self { query, list: PhantomData })
+    }
+
+    fn parameters(_: &str) -> Vec<Parameter> {
+        let about =
+            "RQL, the whole query string: conditions such as `eq(status,failed)` or `status=failed`, joined by `&`.";
+        vec![query_string(about, false, "eq(functionName,hello)&in(status,failed,retried)")]
     }
 
     fn errors() -> Vec<ErrorKind> {

@@ -8,11 +8,12 @@ use std::{
     fmt,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use axum::{body::Body, response::Response};
 use futures::future::BoxFuture;
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use tasklane_auth::Authenticator;
 use tasklane_runtime::on_demand::OnDemand;
 use tasklane_service::Service;
@@ -20,7 +21,16 @@ use tokio_util::task::TaskTracker;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::cors::CorsLayer;
 
-use super::{about, config::HttpConfig, cors, endpoint::Endpoint, endpoints::Group, framing, handler::Shared, serve};
+use super::{
+    about,
+    config::{Answered, HttpConfig, OnAnswer},
+    cors,
+    endpoint::Endpoint,
+    endpoints::Group,
+    framing,
+    handler::Shared,
+    serve,
+};
 
 /// The whole HTTP side, for any server that speaks `tower::Service`: size limits, time limits, logging and CORS are
 /// included. It knows nothing of sockets.
@@ -60,7 +70,17 @@ impl tower::Service<Request<Body>> for Router {
         let routes = Arc::clone(&self.0);
         Box::pin(async move {
             let method = request.method().clone();
-            Ok(framing::fit(&method, routes.answer(request).await))
+            let watched = routes.shared.config.on_answer.map(|watch| {
+                let user_agent = request.headers().get(header::USER_AGENT).cloned();
+                (watch, request.uri().clone(), user_agent, now())
+            });
+            let response = framing::fit(&method, routes.answer(request).await);
+            if let Some((OnAnswer(watch), uri, user_agent, started)) = watched {
+                let (path, status) = (uri.path(), response.status());
+                let (user_agent, took) = (user_agent.as_ref(), started.elapsed());
+                watch(&Answered { method: &method, path, user_agent, status, took });
+            }
+            Ok(response)
         })
     }
 }
@@ -111,6 +131,9 @@ impl Routes {
         if let Some((endpoint, path_value)) = &route.endpoint {
             return serve::answer(Arc::clone(&self.shared), endpoint, request, path_value.clone()).await;
         }
+        if is_for_people(&request) {
+            return to_docs();
+        }
         let allow = self.allow(request.uri().path());
         let mut response = serve::no_endpoint(request).await;
         if let Some(allow) = allow {
@@ -128,6 +151,27 @@ impl Routes {
         }
         HeaderValue::try_from(methods.join(",")).ok().filter(|_| !methods.is_empty())
     }
+}
+
+/// Whether a browser asks for the root, which is the URL that a person knows.
+fn is_for_people(request: &Request<Body>) -> bool {
+    let accepts_html = |accept: &HeaderValue| accept.to_str().is_ok_and(|accept| accept.contains("text/html"));
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    is_read && request.uri().path() == "/" && request.headers().get(header::ACCEPT).is_some_and(accepts_html)
+}
+
+/// To the page of the API. The path is relative, because a gateway may have put something in front of it.
+fn to_docs() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("docs"));
+    response
+}
+
+// Only for the log of the calls.
+#[allow(clippy::disallowed_methods)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// The endpoint that a path leads to.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tasklane_ports::{Events, PortError, PortFuture, TaskFailedEvent};
+use tasklane_ports::{Events, PortError, PortFuture, TaskEvent};
 use tasklane_runtime::lock::Lock;
 use tokio::sync::broadcast;
 
@@ -28,7 +28,7 @@ const OLDER_FILES: u32 = 3;
 pub struct LocalEvents {
     path: PathBuf,
     lines: Arc<Lock<Lines>>,
-    watchers: broadcast::Sender<TaskFailedEvent>,
+    watchers: broadcast::Sender<TaskEvent>,
     webhook: Option<Webhook>,
 }
 
@@ -60,7 +60,7 @@ impl LocalEvents {
     }
 
     /// Receives every event from now on. A watcher that falls behind misses some; the files have them.
-    pub fn watch(&self) -> broadcast::Receiver<TaskFailedEvent> {
+    pub fn watch(&self) -> broadcast::Receiver<TaskEvent> {
         self.watchers.subscribe()
     }
 
@@ -70,7 +70,7 @@ impl LocalEvents {
 }
 
 impl Events for LocalEvents {
-    fn publish<'a>(&'a self, event: &'a TaskFailedEvent) -> PortFuture<'a, Result<(), PortError>> {
+    fn publish<'a>(&'a self, event: &'a TaskEvent) -> PortFuture<'a, Result<(), PortError>> {
         Box::pin(async move {
             let line = serde_json::to_vec(event).map_err(|e| PortError::new("write an event", e))?;
             let lines = Arc::clone(&self.lines);
@@ -166,7 +166,7 @@ impl Webhook {
         Ok(Self { url, client })
     }
 
-    async fn post(&self, event: &TaskFailedEvent) -> Result<(), PortError> {
+    async fn post(&self, event: &TaskEvent) -> Result<(), PortError> {
         // The URL may contain a secret, so errors omit it.
         let answer = self.client.post(self.url.clone()).json(event).send().await;
         let answer = answer.map_err(|e| PortError::new("post an event to the webhook", e.without_url()))?;
@@ -181,15 +181,17 @@ impl Webhook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tasklane_model::{FunctionName, ObjectId, TaskError, TaskErrorKind, Timestamp};
+    use tasklane_model::{FunctionName, ObjectId, Task, TaskError, TaskErrorKind, TaskEventKind, Timestamp};
 
-    fn event() -> TaskFailedEvent {
-        TaskFailedEvent::new(
-            ObjectId::new(Timestamp::EPOCH, 7),
-            FunctionName::parse("hello").unwrap(),
-            &TaskError { kind: TaskErrorKind::Runtime, name: "Oops".into(), message: "no".into() },
-            Timestamp::EPOCH,
-        )
+    fn event() -> TaskEvent {
+        failure(TaskError { kind: TaskErrorKind::Runtime, name: "Oops".into(), message: "no".into() })
+    }
+
+    fn failure(error: TaskError) -> TaskEvent {
+        let id = ObjectId::new(Timestamp::EPOCH, 7);
+        let function = FunctionName::parse("hello").unwrap();
+        let task = Task { error: Some(error), ..Task::new(id, function, Timestamp::EPOCH) };
+        TaskEvent::new(TaskEventKind::TaskFailed, &task, Timestamp::EPOCH)
     }
 
     #[tokio::test]
@@ -258,13 +260,7 @@ mod tests {
     async fn a_long_error_is_cut_in_the_file_and_for_the_webhook() {
         let dir = tempfile::tempdir().unwrap();
         let huge = "m".repeat(3_000_000);
-        let error = TaskError { kind: TaskErrorKind::Runtime, name: huge.clone(), message: huge };
-        let event = TaskFailedEvent::new(
-            ObjectId::new(Timestamp::EPOCH, 7),
-            FunctionName::parse("f").unwrap(),
-            &error,
-            Timestamp::EPOCH,
-        );
+        let event = failure(TaskError { kind: TaskErrorKind::Runtime, name: huge.clone(), message: huge });
         let events = LocalEvents::open(dir.path(), None).unwrap();
         events.publish(&event).await.unwrap();
         assert!(std::fs::metadata(events.path()).unwrap().len() < 40_000);

@@ -6,6 +6,7 @@
 pub mod administrator;
 pub mod database;
 pub mod events;
+pub mod history;
 pub mod lambda_port;
 pub mod logs;
 pub mod machine;

@@ -9,14 +9,15 @@ use tasklane_auth::{
 };
 use tasklane_dispatch::{SlotLimits, SlotPolicy, Ticker};
 use tasklane_ports::{Ids, PortError, Ports, SystemChance, SystemClock};
-use tasklane_service::{AnonymousConcurrency, Core, Limits, Service, Settings, UnknownRuntimes};
+use tasklane_service::{AnonymousConcurrency, Core, Feed, Limits, Service, Settings, UnknownRuntimes};
 use tasklane_store::{Division, RunnerId, Store, StoreConfig, StoreError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use super::{
-    database::{self, DatabaseError},
+    database::{self, DatabaseError, Watch},
     events::{EventsError, LocalEvents},
+    history::{History, RunLog},
     lambda_port::{LambdaPort, port_error},
     logs::{DEFAULT_RETENTION, LiveLog, LocalLogs},
     objects::FileObjects,
@@ -50,6 +51,8 @@ pub struct MachineConfig {
     pub live_log: Option<LiveLog>,
     /// The issuer whose JWTs are accepted; none when absent.
     pub oidc: Option<OidcConfig>,
+    /// Where the runs that end are counted.
+    pub runs: RunLog,
 }
 
 /// The running service.
@@ -68,6 +71,7 @@ pub struct Machine {
     pub secrets: Arc<KeyFile>,
     /// The events, for a listener that shows them.
     pub events: Arc<LocalEvents>,
+    feed: Feed,
     lambda: Arc<LocalLambda>,
     stop: CancellationToken,
     loops: TaskTracker,
@@ -115,8 +119,10 @@ impl Machine {
         make_private_dir(&config.data_dir)
             .and_then(|()| close_to_others(&config.data_dir))
             .map_err(|cause| MachineError::DataDir { path: config.data_dir.clone(), cause })?;
-        let store = open_store(&config).await?;
-        let logs = LocalLogs::open(&config.data_dir, DEFAULT_RETENTION, config.live_log.clone())?;
+        let feed = Feed::default();
+        let store = open_store(&config, &feed).await?;
+        let live = live_log(config.live_log.clone(), feed.clone());
+        let logs = LocalLogs::open(&config.data_dir, DEFAULT_RETENTION, Some(live))?;
         let lambda = start_lambda(&config, &logs)?;
         let events = Arc::new(LocalEvents::open(&config.data_dir, config.webhook.as_deref())?);
         let objects = FileObjects::open(&config.data_dir, config.retention)
@@ -133,17 +139,20 @@ impl Machine {
             chance: Arc::new(SystemChance),
         };
         let secrets = Arc::new(KeyFile::open_or_create(&config.data_dir.join("key"))?);
-        let core = Core::assemble(store.clone(), ports.clone(), secrets.clone(), settings(&config), limits(&config));
+        let history = History::open(&config.data_dir, config.runs.clone())?;
+        let settings = Settings { history: Some(Arc::new(history.clone())), ..settings(&config, &feed) };
+        let core = Core::assemble(store.clone(), ports.clone(), secrets.clone(), settings, limits(&config));
         recover(&core.ticker).await?;
 
         let (stop, loops) = (CancellationToken::new(), TaskTracker::new());
         core.spawn_loops(&loops, &stop, wakeups.dispatcher, wakeups.ticker);
+        loops.spawn(history.keep(stop.clone()));
         let issuer = config
             .oidc
             .map(|oidc| Arc::new(Issuer::new(oidc, Arc::new(HttpDocuments::over_tls()), ports.clock.clone())));
         let authenticator = authenticator(&store, &ports, secrets.clone(), issuer.clone());
         let service = core.service;
-        Ok(Self { service, store, ports, authenticator, issuer, secrets, events, lambda, stop, loops })
+        Ok(Self { service, store, ports, authenticator, issuer, secrets, events, feed, lambda, stop, loops })
     }
 
     /// Why Functions run without a jail, or none if they have one. Without a jail they have the service user's
@@ -153,8 +162,14 @@ impl Machine {
     }
 
     /// The runtimes on this machine, and what is missing for the others.
-    pub async fn runtimes(&self) -> Vec<RuntimeSupport> {
-        self.lambda.runtimes().await
+    pub fn runtimes(&self) -> impl Future<Output = Vec<RuntimeSupport>> + Send + use<> {
+        let lambda = self.lambda.clone();
+        async move { lambda.runtimes().await }
+    }
+
+    /// Ends the streams, which would otherwise keep the server from stopping.
+    pub fn end_streams(&self) {
+        self.feed.close();
     }
 
     /// Starts no more runs and waits for those in progress, each of which has its own time limit. Nothing is lost:
@@ -169,12 +184,23 @@ impl Machine {
     }
 }
 
-async fn open_store(config: &MachineConfig) -> Result<Store, MachineError> {
-    let client = privately(|| database::open(&config.data_dir.join("database.sqlite")))?;
+async fn open_store(config: &MachineConfig, feed: &Feed) -> Result<Store, MachineError> {
+    let watch = Watch::new(&config.prefix, feed.clone());
+    let client = privately(|| database::open_watched(&config.data_dir.join("database.sqlite"), watch))?;
     let tables = StoreConfig { retention: config.retention, slots: Division::NONE, ..StoreConfig::new(&config.prefix) };
-    let store = Store::new(client, tables, Arc::new(SystemClock));
+    let store = Store::new(client, tables, Arc::new(SystemClock), &SystemChance);
     store.create_tables().await?;
     Ok(store)
+}
+
+/// Passes the lines that runs log on to the streams, and to the listener of the configuration.
+fn live_log(live: Option<LiveLog>, feed: Feed) -> LiveLog {
+    Arc::new(move |lines| {
+        feed.logged(lines.iter().map(|line| (line.correlation, line.timestamp, line.message.as_str())));
+        if let Some(live) = &live {
+            live(lines);
+        }
+    })
 }
 
 fn start_lambda(config: &MachineConfig, logs: &LocalLogs) -> Result<Arc<LocalLambda>, PortError> {
@@ -187,7 +213,7 @@ fn start_lambda(config: &MachineConfig, logs: &LocalLogs) -> Result<Arc<LocalLam
     LocalLambda::new(lambda).map_err(port_error)
 }
 
-fn settings(config: &MachineConfig) -> Settings {
+fn settings(config: &MachineConfig, feed: &Feed) -> Settings {
     Settings {
         prefix: config.prefix.clone(),
         api_concurrency: config.api_concurrency,
@@ -197,6 +223,8 @@ fn settings(config: &MachineConfig) -> Settings {
         longest_wait: Settings::LONGEST_WAIT,
         starts_within: Duration::from_secs(10),
         unknown_runtimes: UnknownRuntimes::Refused,
+        feed: Some(feed.clone()),
+        history: None,
     }
 }
 

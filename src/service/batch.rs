@@ -1,8 +1,8 @@
 //! Many Tasks in one call (contract §11).
 //!
 //! Each entry is created as if it had been sent alone. With an idempotency key for the whole, the intent of the batch
-//! comes first: the id and times of each Task, and which entries were refused. Whoever repeats the call continues with
-//! the same values, so that no entry is created twice, and one that was refused stays refused.
+//! comes first: the id and times of each Task, and which entries were refused. A repeated call
+//! continues with the same values, so no entry is created twice, and an entry that was refused stays refused.
 
 use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use tasklane_model::{Caller, Error, ErrorKind, Made, NewTask, Once, OnceScope, R
 
 use super::{
     Service,
+    debounce::check_without_key,
     tasks::{TaskIntent, check_data_size, same_body},
 };
 
@@ -36,7 +37,10 @@ impl Service {
         once: Option<&Once>,
     ) -> Result<Made<BatchOutcome>> {
         let Some(once) = once else {
-            let each = stream::iter(entries).map(|entry| self.create_entry(caller, entry)).buffered(AT_ONCE);
+            // Debounced entries may concern one Task, which then has their data in order.
+            let are_debounced = entries.iter().flatten().any(|(new, _)| new.options.debounce.is_some());
+            let at_once = if are_debounced { 1 } else { AT_ONCE };
+            let each = stream::iter(entries).map(|entry| self.create_entry(caller, entry)).buffered(at_once);
             return Ok(Made { record: each.collect().await, is_replay: false });
         };
         let scope = OnceScope::of(caller, "POST /tasklane/v1/tasks/batch")?;
@@ -95,6 +99,7 @@ impl Service {
     ) -> Result<Task> {
         let Some(mut intent) = intent else { return self.refused_entry(entry).await };
         let (new, once) = entry?;
+        check_without_key(&new)?;
         let mut may_exist = is_replay;
         if let Some(once) = once {
             // An earlier call may have created this entry under its own key.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tasklane_auth::SecretBox;
-use tasklane_dispatch::{Dispatcher, FunctionDirectory, SlotLimits, SlotPolicy, Slots, Ticker};
+use tasklane_dispatch::{BulkWorker, Dispatcher, FunctionDirectory, SlotLimits, SlotPolicy, Slots, Ticker};
 use tasklane_ports::Ports;
 use tasklane_store::{RunnerId, Store};
 use tokio::sync::Notify;
@@ -21,6 +21,8 @@ pub struct Core {
     pub dispatcher: Dispatcher,
     /// Makes Tasks due, and cleans up after dead processes.
     pub ticker: Ticker,
+    /// Works on bulk operations.
+    pub bulk: BulkWorker,
     pub slots: Arc<Slots>,
     /// The cache of Functions.
     pub functions: Arc<FunctionDirectory>,
@@ -57,16 +59,19 @@ impl Core {
             Some(runs) => dispatcher.holding_at_most(runs),
             None => dispatcher,
         };
+        let bulk = BulkWorker::new(store.clone(), ports.clone(), functions.clone());
         let ticker = Ticker::new(store, ports, functions.clone());
-        Self { service, dispatcher, ticker, slots, functions }
+        Self { service, dispatcher, ticker, bulk, slots, functions }
     }
 
-    /// Starts the loops of the dispatcher and the ticker, which run until `stop`. `woken` tells the dispatcher that a
+    /// Starts the loops of the dispatcher, of the ticker and of bulk operations, which run until `stop`. `woken` tells the dispatcher that a
     /// Task may be ready; `changed` tells the ticker that something may be due earlier than it expected.
     pub fn spawn_loops(&self, loops: &TaskTracker, stop: &CancellationToken, woken: Arc<Notify>, changed: Arc<Notify>) {
         let (dispatcher, stopped) = (self.dispatcher.clone(), stop.clone());
         loops.spawn(async move { dispatcher.run_until(&stopped, &woken).await });
         let (ticker, stopped) = (self.ticker.clone(), stop.clone());
         loops.spawn(async move { ticker.run_until(&stopped, &changed).await });
+        let (bulk, stopped) = (self.bulk.clone(), stop.clone());
+        loops.spawn(async move { bulk.run_until(&stopped).await });
     }
 }

@@ -1,7 +1,7 @@
 //! Direct executions with an idempotency key (contract §11).
 //!
-//! As for Tasks, the intent comes first: the Task's id and its creation time. Whoever adds the Task under this id runs
-//! it; all others wait for its outcome, and answer what the first call answered. Its result is kept for a day.
+//! As for Tasks, the intent comes first: the Task's id and its creation time. The call that adds the Task under
+//! this id runs it; the other calls wait for its outcome and give the same answer. The result is kept for a day.
 
 use tasklane_dispatch::{kept_result, read_result};
 use tasklane_model::{Caller, Error, ErrorKind, Json, Made, ObjectId, Once, OnceScope, Permission, Result, TaskStatus};

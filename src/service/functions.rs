@@ -136,6 +136,9 @@ impl Service {
                 continue;
             }
             self.function_changed(&new).await;
+            if new.flow != old.flow {
+                self.flow_changed(new.clone()).await;
+            }
             if new.deployment != old.deployment {
                 self.retire_in_background(old, turn);
             }
@@ -196,7 +199,7 @@ impl Service {
         Ok(())
     }
 
-    async fn stored_function(&self, name: &str) -> Result<Versioned<Function>> {
+    pub(super) async fn stored_function(&self, name: &str) -> Result<Versioned<Function>> {
         let unknown = || Error::unknown("function", shorten(name));
         let name = FunctionName::parse(name).map_err(|_| unknown())?;
         self.inner.store.functions.get(&name).await?.ok_or_else(unknown)
@@ -218,7 +221,7 @@ impl Service {
     }
 
     /// After a change, waiting Tasks may be able to run: the Function was enabled, or its limit was raised.
-    async fn function_changed(&self, function: &Function) {
+    pub(super) async fn function_changed(&self, function: &Function) {
         self.inner.functions.forget(&function.name);
         self.wake(Wakeup::NOW).await;
     }

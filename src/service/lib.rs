@@ -14,21 +14,28 @@ mod api_functions;
 mod api_requests;
 mod attempts;
 mod batch;
+mod bulks;
 mod core;
 mod credentials;
+mod debounce;
 mod execute;
 mod execute_once;
 mod failures;
+mod feed;
+mod flow;
 mod functions;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
 mod lists;
 mod logs;
+mod overview;
 mod passed_headers;
 mod recorder;
 mod results;
 mod schedules;
 mod settings;
+mod stats;
+mod streams;
 mod tasks;
 mod turns;
 mod why;
@@ -36,19 +43,25 @@ mod why;
 pub use self::core::{Core, Limits};
 pub use api_functions::{ApiAnswer, ApiCall};
 pub use batch::{BatchEntry, BatchOutcome};
+pub use bulks::Backfill;
 pub use credentials::{CreatedCredential, Credential, NewCredential, Revoked};
 pub use execute::Executed;
+pub use feed::Feed;
 pub use functions::{FunctionChange, NewFunction};
 pub use logs::LogsAnswer;
 pub use results::TaskResult;
+pub use schedules::ScheduleEndpoint;
 pub use settings::{AnonymousConcurrency, Settings, UnknownRuntimes};
+pub use stats::RunHistory;
+pub use streams::{StreamEnd, StreamItem, StreamedLine, TaskStream};
+pub use tasklane_dispatch::ENDED_RUNS;
 pub use tasklane_model::FunctionOptions;
 
 use std::{sync::Arc, time::Duration};
 
 use tasklane_auth::SecretBox;
 use tasklane_dispatch::{FunctionDirectory, Runner, Slots};
-use tasklane_model::{Error, Result};
+use tasklane_model::{Error, Result, Timestamp};
 use tasklane_ports::{Ports, Wakeup};
 use tasklane_runtime::detach::detach_on_drop;
 use tasklane_store::Store;
@@ -113,6 +126,11 @@ impl Service {
             background,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// The time on this service's clock.
+    pub fn now(&self) -> Timestamp {
+        self.inner.ports.clock.now()
     }
 
     /// Waits for all work that continues after its caller was answered or hung up.

@@ -25,8 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(super) struct Lists(Lock<HashMap<Asker, Queue>>);
 
+/// Who asks, for limits that each caller has of their own.
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Asker {
+pub(super) enum Asker {
     Nobody,
     Application(ApplicationId),
     User(UserId),
@@ -67,12 +68,7 @@ impl Service {
 
 impl Lists {
     async fn turn(&self, caller: &Caller) -> Result<Turn<'_>> {
-        let asker = match caller {
-            Caller::Nobody => Asker::Nobody,
-            Caller::Application(application) => Asker::Application(application.clone()),
-            Caller::User(identity) => Asker::User(identity.user_id.clone()),
-        };
-        let (place, turn) = self.place(asker)?;
+        let (place, turn) = self.place(Asker::from(caller))?;
         let turn = turn.acquire_owned().await.map_err(Error::internal)?;
         Ok(Turn { _turn: turn, _place: place })
     }
@@ -91,6 +87,16 @@ impl Lists {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Asker, Queue>> {
         self.0.lock()
+    }
+}
+
+impl From<&Caller> for Asker {
+    fn from(caller: &Caller) -> Self {
+        match caller {
+            Caller::Nobody => Self::Nobody,
+            Caller::Application(application) => Self::Application(application.clone()),
+            Caller::User(identity) => Self::User(identity.user_id.clone()),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The settings of a deployment.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use super::{Feed, RunHistory};
 
 /// The settings of a deployment.
 #[derive(Clone, Debug)]
@@ -24,6 +26,10 @@ pub struct Settings {
     pub starts_within: Duration,
     /// What becomes of a Function with a runtime that this version does not know.
     pub unknown_runtimes: UnknownRuntimes,
+    /// What tells streams of changes. `None` if this process does not see all of them: then there are no streams.
+    pub feed: Option<Feed>,
+    /// What remembers how runs ended. `None` if this process does not see all of them: then there are no statistics.
+    pub history: Option<Arc<dyn RunHistory>>,
 }
 
 /// Who decides whether a runtime that this version does not know exists.
@@ -67,6 +73,8 @@ impl Default for Settings {
             longest_wait: Self::LONGEST_WAIT,
             starts_within: Duration::from_secs(10),
             unknown_runtimes: UnknownRuntimes::Refused,
+            feed: None,
+            history: None,
         }
     }
 }

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tasklane_dispatch::{following, wake_for_following};
 use tasklane_model::{
-    AffectedRecords, Caller, Error, ErrorKind, Function, FunctionName, Json, Made, NewTask, ObjectId, OnComplete, Once,
-    OnceScope, Page, Priority, Result, Task, TaskOptions, TaskOrigin, TaskStatus, Timeouts, Timestamp,
-    task::MAX_DATA_BYTES,
+    AffectedRecords, ByteSize, Caller, Error, ErrorKind, Function, FunctionName, Json, Made, NewTask, ObjectId,
+    OnComplete, Once, OnceScope, Page, Priority, Result, Task, TaskEvents, TaskOptions, TaskOrigin, TaskStatus,
+    Timeouts, Timestamp, task::MAX_DATA_BYTES,
 };
 use tasklane_ports::Wakeup;
 use tasklane_rql::Query;
 use tasklane_store::{CancelOutcome, Found};
 use tracing::info;
 
-use super::{Inner, Service};
+use super::{Inner, Service, debounce::check_without_key};
 
 impl Service {
     /// A page of Tasks.
@@ -27,6 +26,9 @@ impl Service {
     pub async fn create_task(&self, caller: &Caller, new: NewTask) -> Result<Task> {
         check_data_size(new.data.as_ref())?;
         let function = self.functions_of(&new.function_name, new.options.on_complete.as_ref()).await?;
+        if let Some(debounce) = new.options.debounce.clone() {
+            return self.create_debounced(caller, new, &debounce, &function).await;
+        }
         let intent = self.intent_of(&new, &function);
         self.add_task(intent.task(caller, new), &function).await
     }
@@ -48,6 +50,7 @@ impl Service {
         let Some(once) = once else {
             return Ok(Made { record: self.create_task(caller, new).await?, is_replay: false });
         };
+        check_without_key(&new)?;
         let scope = OnceScope::of(caller, endpoint)?;
         check_data_size(new.data.as_ref())?;
         let intents = &self.inner.store.intents;
@@ -108,44 +111,40 @@ impl Service {
             start: new.start_timestamp.unwrap_or(now),
             priority: new.priority.unwrap_or(function.execution_options.default_priority),
             timeouts: new.options.timeouts.or(function.timeouts),
+            events: function.events,
         }
     }
 
     /// Adds a Task, and wakes a dispatcher for it.
-    async fn add_task(&self, task: Task, function: &Function) -> Result<Task> {
+    pub(super) async fn add_task(&self, task: Task, function: &Function) -> Result<Task> {
         let now = self.inner.ports.clock.now();
         let created = self.inner.store.tasks.create(&task, function.lane, now).await;
         // Even if the store did not respond: the Task may exist, and no other process knows about it.
-        self.wake(Wakeup::for_task(task.id, task.start_timestamp.since(now))).await;
-        if task.not_after().is_some() {
-            self.times_changed().await;
-        }
+        self.wake_for_start(&task, now).await;
         created?;
         info!(task = %task.id, function = %task.function_name, start = %task.start_timestamp, "task created");
         Ok(task)
     }
 
+    /// Wakes a dispatcher at the start of a Task, and a ticker if the Task may not wait for ever.
+    pub(super) async fn wake_for_start(&self, task: &Task, now: Timestamp) {
+        self.wake(Wakeup::for_task(task.id, task.start_timestamp.since(now))).await;
+        if task.not_after().is_some() {
+            self.times_changed().await;
+        }
+    }
+
     /// Cancels a Task; 16 when there is none, 27 unless it is `new`.
     pub async fn cancel_task(&self, id: ObjectId) -> Result<AffectedRecords> {
-        let Inner { store, ports, .. } = &*self.inner;
-        let now = ports.clock.now();
-        let mut outcome = store.tasks.cancel(id, now).await?;
-        if let CancelOutcome::IsFollowed(task) = outcome {
-            let canceled =
-                Task { status: TaskStatus::Canceled, status_changed_timestamp: now, update_timestamp: now, ..*task };
-            let then = following(store, ports, &canceled, None, now).await;
-            outcome = store.tasks.cancel_then(id, then.as_ref(), now).await?;
-            if outcome == CancelOutcome::Canceled {
-                wake_for_following(ports, then.as_ref()).await;
-            }
-        }
+        let Inner { store, ports, functions, .. } = &*self.inner;
+        let outcome = tasklane_dispatch::cancel(store, ports, functions, id, None).await?;
         match outcome {
-            CancelOutcome::Canceled => {
+            CancelOutcome::Canceled(_) => {
                 info!(task = %id, "task canceled");
                 Ok(AffectedRecords::ONE)
             }
             CancelOutcome::Unknown => Err(Error::unknown("task", id)),
-            // Not to be had: what follows was given.
+            // Cannot happen, because the Task that follows was given.
             CancelOutcome::IsFollowed(_) => Err(Error::conflicting_update()),
             CancelOutcome::NotNew(status) => Err(Error::new(
                 ErrorKind::IllegalState,
@@ -155,8 +154,8 @@ impl Service {
     }
 }
 
-/// The values of a Task that is being created which do not depend on the call alone. Whoever repeats the call creates the
-/// same Task.
+/// The values of a new Task that do not follow from the call alone. A repeated call uses them again and so creates the same
+/// Task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TaskIntent {
@@ -166,6 +165,8 @@ pub(super) struct TaskIntent {
     priority: Priority,
     #[serde(default, skip_serializing_if = "Timeouts::is_empty")]
     timeouts: Timeouts,
+    #[serde(default, skip_serializing_if = "TaskEvents::is_empty")]
+    events: TaskEvents,
 }
 
 impl TaskIntent {
@@ -173,7 +174,8 @@ impl TaskIntent {
     pub(super) fn of_execution(id: ObjectId, now: Timestamp, function: &Function) -> Self {
         // It does not wait.
         let timeouts = Timeouts::default();
-        Self { id, created: now, start: now, priority: function.execution_options.default_priority, timeouts }
+        let priority = function.execution_options.default_priority;
+        Self { id, created: now, start: now, priority, timeouts, events: function.events }
     }
 
     /// The Task of an execution, which is in progress from the first.
@@ -184,19 +186,20 @@ impl TaskIntent {
             start_timestamp: self.start,
             priority: self.priority,
             origin: TaskOrigin::from(caller),
+            options: TaskOptions { events: self.events, ..TaskOptions::default() },
             ..Task::new(self.id, function.name.clone(), self.created)
         }
     }
 
     /// The Task, given the rest of the call.
-    fn task(self, caller: &Caller, new: NewTask) -> Task {
+    pub(super) fn task(self, caller: &Caller, new: NewTask) -> Task {
         Task {
             data: new.data,
             tags: new.tags,
             start_timestamp: self.start,
             priority: self.priority,
             origin: TaskOrigin::from(caller),
-            options: TaskOptions { timeouts: self.timeouts, ..new.options },
+            options: TaskOptions { timeouts: self.timeouts, events: self.events, ..new.options },
             ..Task::new(self.id, new.function_name, self.created)
         }
     }
@@ -216,5 +219,8 @@ pub(super) fn check_data_size(data: Option<&Json>) -> Result<()> {
     if bytes <= MAX_DATA_BYTES {
         return Ok(());
     }
-    Err(Error::field_format("data", format!("takes {bytes} bytes of JSON; a task holds at most {MAX_DATA_BYTES}")))
+    Err(Error::field_format(
+        "data",
+        format!("takes {} of JSON; a task holds at most {}", ByteSize(bytes as u64), ByteSize(MAX_DATA_BYTES as u64)),
+    ))
 }

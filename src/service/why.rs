@@ -1,11 +1,12 @@
 //! Why a Task waits, or what became of it (contract §16).
 
 use tasklane_model::{
-    ConcurrencyLimit, Error, Full, Function, Lane, ObjectId, Reason, Result, Task, TaskErrorKind, TaskStatus, Why,
+    ConcurrencyLimit, Error, FlowConcurrency, Full, Function, Lane, ObjectId, Reason, Result, Task, TaskErrorKind,
+    TaskStatus, Why,
     task::{EXPIRED_ERROR_NAME, ZOMBIE_ERROR_NAME},
     why::MOST_AHEAD,
 };
-use tasklane_store::{QueueLane, ReadyKey, SlotScope, TaskRecord};
+use tasklane_store::{GateId, QueueLane, ReadGate, ReadyKey, SlotScope, TaskRecord};
 
 use super::Service;
 
@@ -32,10 +33,16 @@ impl Service {
         Ok(Why::new(status, reason))
     }
 
-    async fn why_new(&self, TaskRecord { task, queue, .. }: &TaskRecord) -> Result<Reason> {
+    async fn why_new(&self, record: &TaskRecord) -> Result<Reason> {
+        let TaskRecord { task, queue, .. } = record;
         let now = self.inner.ports.clock.now();
         if task.start_timestamp > now {
-            return Ok(Reason::NotDue { at: task.start_timestamp });
+            let at = task.start_timestamp;
+            return Ok(if task.options.debounce.is_some() {
+                Reason::Debounce { until: at }
+            } else {
+                Reason::NotDue { at }
+            });
         }
         let Some(function) = self.inner.functions.read(&task.function_name).await? else {
             return Ok(Reason::FunctionMissing {});
@@ -49,6 +56,9 @@ impl Service {
                 let ahead = self.ahead_of(task, &[lane_of(*queue, &function)]).await?;
                 return Ok(Reason::FunctionLimit(Full { running, limit, ahead }));
             }
+        }
+        if let Some(reason) = self.why_held(record, &function).await? {
+            return Ok(reason);
         }
         let ahead = self.ahead_of(task, &self.lanes_that_run().await?).await?;
         let (running, limit) = (self.inner.slots.held(&SlotScope::Tasks).await?, self.inner.slots.limits().tasks);
@@ -64,6 +74,26 @@ impl Service {
             }
         }
         Ok(Reason::Next { ahead })
+    }
+
+    /// Why a Task is behind the gate of its flow key; `None` if it is not.
+    async fn why_held(&self, record: &TaskRecord, function: &Function) -> Result<Option<Reason>> {
+        let (true, Some(key), Some(flow)) = (record.is_held, &record.flow, &function.flow) else { return Ok(None) };
+        let (task, id) = (&record.task, GateId::of(key));
+        let Some(ReadGate { gate, .. }) = self.inner.store.gates.get(&function.name, &id).await? else {
+            return Ok(None);
+        };
+        if let Some(until) = gate.opens(flow, self.inner.ports.clock.now()) {
+            return Ok(Some(Reason::Rate { key: key.clone(), until }));
+        }
+        let position = ReadyKey::new(task.priority, task.start_timestamp, task.id);
+        let held = self.inner.store.tasks.count_held_before(&function.name, &id, &position, MOST_AHEAD).await?;
+        let ahead = (gate.admitted.len() as u64 + held).min(MOST_AHEAD);
+        let running = (gate.running.len() + gate.admitted.len()) as u64;
+        Ok(Some(match flow.concurrent.map(FlowConcurrency::get) {
+            Some(limit) if running >= u64::from(limit) => Reason::FlowKey { key: key.clone(), running, limit, ahead },
+            Some(_) | None => Reason::Next { ahead },
+        }))
     }
 
     async fn ahead_of(&self, task: &Task, lanes: &[QueueLane]) -> Result<u64> {

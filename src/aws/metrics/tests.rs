@@ -91,7 +91,16 @@ fn a_direct_execution_is_never_late() {
 
 #[test]
 fn the_report_of_a_tick_is_valid_for_cloudwatch() {
-    let ticked = Ticked { promoted: 1, scheduled: 2, zombies: 3, expired: 0, republished: 4, is_cut: false };
+    let ticked = Ticked {
+        promoted: 1,
+        scheduled: 2,
+        zombies: 3,
+        expired: 0,
+        republished: 4,
+        gates: 0,
+        bulk_slices: 0,
+        is_cut: false,
+    };
     let now = "2026-01-31T08:00:00Z".parse().unwrap();
     let line = embedded("dev", &of_tick(&Ok(ticked), 5, Some(now), now), &Map::new(), now);
     assert_is_embedded_metric_format(&line);

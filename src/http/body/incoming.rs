@@ -9,7 +9,7 @@ use http::{
     header::{CONTENT_LENGTH, EXPECT},
 };
 use http_body_util::BodyExt;
-use tasklane_model::{Error, ErrorKind, Result};
+use tasklane_model::{ByteSize, Error, ErrorKind, Result};
 
 use super::budget::Account;
 
@@ -136,7 +136,7 @@ async fn discard(mut body: Body) {
 }
 
 fn too_large(limit: usize) -> Error {
-    let message = format!("The body is larger than the {limit} bytes that this endpoint accepts.");
+    let message = format!("The body is larger than the {} that this endpoint accepts.", ByteSize(limit as u64));
     Error::new(ErrorKind::PayloadTooLarge, message)
 }
 

@@ -6,9 +6,12 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tasklane_model::{
-    ApplicationId, Backoff, ConcurrencyLimit, EntryPoint, Error, ErrorKind, ErrorNames, FunctionName, IdempotencyKey,
-    Interval, Json, MaxRetries, MemoryLimit, PermissionMode, Permissions, Priority, QueuedTimeout, Result,
-    RetrySeconds, Runtime, Tags, TimeLimit, Timestamp, UserId,
+    ApplicationId, Backoff, BulkAction, CatchUp, ConcurrencyLimit, Cron, DebounceKey, DebounceMode, DebounceSeconds,
+    EntryPoint, Error, ErrorKind, ErrorNames, FlowConcurrency, FlowKey, FlowPath, FunctionName, IdempotencyKey,
+    Interval, Json, ManagedBy, MaxRetries, MemoryLimit, MostDebounceSeconds, Overlap, PerSecond, PermissionMode,
+    Permissions, Priority, QueuedTimeout, RateCount, RateSeconds, Result, RetrySeconds, Runtime, ScheduleName, Tags,
+    TaskEvents, TimeLimit, TimeZone, Timestamp, UserId,
+    flow::InvalidFlowKey,
     json::{
         number::Number,
         scan::{elements, unescape},
@@ -50,10 +53,31 @@ impl FromField for Code {
 
 impl FromField for Description {
     fn from_field(value: &RawValue, path: &str) -> Result<Self> {
-        match string(value) {
-            Some(text) if text.chars().count() <= 256 => Ok(Self(text.into_owned())),
-            _ => Err(Error::field_format(path, "must be a string of at most 256 characters")),
-        }
+        sentence(value, path).map(Self)
+    }
+}
+
+/// Why something is done, in the caller's words: at most 256 characters.
+#[derive(Debug)]
+pub struct Reason(pub String);
+
+impl FromField for Reason {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        sentence(value, path).map(Self)
+    }
+}
+
+/// A string of at most 256 characters.
+fn sentence(value: &RawValue, path: &str) -> Result<String> {
+    match string(value) {
+        Some(text) if text.chars().count() <= 256 => Ok(text.into_owned()),
+        _ => Err(Error::field_format(path, "must be a string of at most 256 characters")),
+    }
+}
+
+impl FromField for BulkAction {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        one_of(&Self::ON_TASKS.map(|action| (action.as_str(), action)), value, path)
     }
 }
 
@@ -76,6 +100,12 @@ impl FromField for bool {
 impl FromField for Json {
     fn from_field(value: &RawValue, _: &str) -> Result<Self> {
         Ok(value.into())
+    }
+}
+
+impl FromField for FlowKey {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        Self::of(&Json::from(value).node()).ok_or_else(|| Error::field_format(path, InvalidFlowKey))
     }
 }
 
@@ -102,9 +132,40 @@ impl FromField for PermissionMode {
     }
 }
 
+impl FromField for Overlap {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        one_of(Self::NAMES, value, path)
+    }
+}
+
+impl FromField for CatchUp {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        one_of(Self::NAMES, value, path)
+    }
+}
+
+impl FromField for ManagedBy {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        one_of(Self::NAMES, value, path)
+    }
+}
+
 impl FromField for Backoff {
     fn from_field(value: &RawValue, path: &str) -> Result<Self> {
         one_of(&Self::NAMES, value, path)
+    }
+}
+
+impl FromField for DebounceMode {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        one_of(&Self::NAMES, value, path)
+    }
+}
+
+impl FromField for TaskEvents {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        let names = Vec::<String>::from_field(value, path)?;
+        Self::named(names.iter().map(String::as_str)).map_err(|rule| Error::field_format(path, rule))
     }
 }
 
@@ -156,8 +217,8 @@ macro_rules! by_own_rule {
     };
 }
 
-by_own_rule!(number_or_invalid: TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, MaxRetries, RetrySeconds, QueuedTimeout, Interval);
-by_own_rule!(string_or_empty: FunctionName, EntryPoint, UserId, ApplicationId, IdempotencyKey);
+by_own_rule!(number_or_invalid: TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, MaxRetries, RetrySeconds, QueuedTimeout, DebounceSeconds, MostDebounceSeconds, PerSecond, Interval, FlowConcurrency, RateCount, RateSeconds);
+by_own_rule!(string_or_empty: FunctionName, EntryPoint, UserId, ApplicationId, IdempotencyKey, DebounceKey, ScheduleName, Cron, TimeZone, FlowPath);
 
 /// A whole number in any notation (`30`, `30.0`, `3e1`). Anything else becomes a number that no rule accepts, so that
 /// the error states the rule.

@@ -39,7 +39,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(method.clone(), "/tasks/v1/api/{functionName}/{path}", id, call)
             .catch_all()
             .tag("API Functions")
-            .summary(format!("Call a Function by {method}"))
+            .summary("Call a Function")
             .about(
                 "The Function receives the request as an API Gateway event (payload version 2.0) and returns \
                  `{statusCode, headers?, body?, isBase64Encoded?}`. Each call is recorded as an API Request.",

@@ -2,13 +2,18 @@
 
 mod api_functions;
 mod api_requests;
+mod bulks;
 mod callers;
 mod credentials;
 mod failures;
+mod flow;
 mod functions;
+mod overview;
+mod own_schedules;
 mod schedules;
 mod task_batches;
 mod task_results;
+mod task_streams;
 mod tasks;
 mod tasks_explained;
 
@@ -23,7 +28,7 @@ pub struct Group {
 }
 
 /// The groups of all resources. The group with the longest matching prefix gets a request.
-pub static GROUPS: [Group; 10] = [
+pub static GROUPS: [Group; 16] = [
     Group { below: "/tasks/v1", endpoints: tasks::endpoints },
     Group { below: "/tasks/v1/functions", endpoints: functions::endpoints },
     Group { below: "/tasks/v1/api", endpoints: api_functions::endpoints },
@@ -31,10 +36,16 @@ pub static GROUPS: [Group; 10] = [
     Group { below: "/tasks/v1/schedules", endpoints: schedules::endpoints },
     Group {
         below: "/tasklane/v1/tasks",
-        endpoints: || [tasks_explained::endpoints(), task_results::endpoints()].concat(),
+        endpoints: || [tasks_explained::endpoints(), task_results::endpoints(), task_streams::of_one()].concat(),
     },
     Group { below: "/tasklane/v1/tasks/batch", endpoints: task_batches::endpoints },
+    Group { below: "/tasklane/v1/events", endpoints: task_streams::of_all },
+    Group { below: "/tasklane/v1/bulk", endpoints: bulks::endpoints },
     Group { below: "/tasklane/v1/failures", endpoints: failures::endpoints },
+    Group { below: "/tasklane/v1/functions", endpoints: flow::endpoints },
+    Group { below: "/tasklane/v1/overview", endpoints: overview::now },
+    Group { below: "/tasklane/v1/stats", endpoints: overview::over_time },
+    Group { below: "/tasklane/v1/schedules", endpoints: own_schedules::endpoints },
     Group { below: "/tasklane/v1/credentials", endpoints: credentials::endpoints },
     Group { below: "/users/v1", endpoints: callers::endpoints },
 ];

@@ -3,10 +3,10 @@
 use http::Method;
 use tasklane_model::{
     AffectedRecords, ErrorKind, FunctionName, IdempotencyKey, Interval, Json as AnyJson, NewSchedule, OnComplete, Page,
-    Priority, Result, Schedule, Timestamp, once::IDEMPOTENCY_KEY,
+    Priority, Recurrence, Result, Schedule, Timestamp, once::IDEMPOTENCY_KEY,
 };
 use tasklane_rql::Schema;
-use tasklane_service::Service;
+use tasklane_service::{ScheduleEndpoint, Service};
 use utoipa::ToSchema;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     body::Fields,
     config::BodyLimits,
     endpoint::Endpoint,
-    input::FromFields,
+    input::{FromFields, JsonBody},
     once::{HasKey, OnceBody, Replayable},
     params::{Id, Listed, Rql},
 };
@@ -47,7 +47,7 @@ impl Listed for Schedules {
     const SCHEMA: Schema = Schema::SCHEDULES;
 }
 
-async fn list(
+pub(super) async fn list(
     service: Service,
     access: Allowed<ViewTaskSchedules>,
     rql: Rql<Schedules>,
@@ -58,12 +58,19 @@ async fn list(
 async fn create(
     service: Service,
     access: Allowed<CreateTaskSchedule>,
-    OnceBody { body, once }: OnceBody<ScheduleCreation>,
+    OnceBody { body: JsonBody(body), once }: OnceBody<JsonBody<ScheduleCreation>>,
 ) -> Result<Replayable<Json<Schedule>>> {
-    service.create_schedule_once(access.caller(), body.into(), once.as_ref()).await.map(Replayable::of)
+    service
+        .create_schedule_once(access.caller(), body.into(), once.as_ref(), ScheduleEndpoint::Upstream)
+        .await
+        .map(Replayable::of)
 }
 
-async fn delete(service: Service, _: Allowed<DeleteTaskSchedule>, Id(schedule): Id) -> Result<Json<AffectedRecords>> {
+pub(super) async fn delete(
+    service: Service,
+    _: Allowed<DeleteTaskSchedule>,
+    Id(schedule): Id,
+) -> Result<Json<AffectedRecords>> {
     service.delete_schedule(schedule).await.map(Json::of)
 }
 
@@ -115,12 +122,11 @@ impl HasKey for ScheduleCreation {
 impl From<ScheduleCreation> for NewSchedule {
     fn from(body: ScheduleCreation) -> Self {
         Self {
-            interval: body.interval,
-            function_name: body.function_name,
             data: body.data,
             priority: body.priority,
             start_timestamp: body.start_timestamp,
             on_complete: body.on_complete,
+            ..Self::of(body.function_name, Recurrence::Every(body.interval))
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     body::Fields,
     config::BodyLimits,
     endpoint::Endpoint,
-    input::FromFields,
+    input::{FromFields, JsonBody},
     once::{HasKey, OnceBody, Replayable},
     openapi::ErrorDescription,
 };
@@ -36,7 +36,7 @@ pub fn endpoints() -> Vec<Endpoint> {
 async fn create(
     service: Service,
     access: Allowed<CreateTasks>,
-    OnceBody { body, once }: OnceBody<TaskBatch>,
+    OnceBody { body: JsonBody(body), once }: OnceBody<JsonBody<TaskBatch>>,
 ) -> Result<Replayable<Json<TaskBatchOutcome, TaskBatchDescription>>> {
     let made = service.create_tasks(access.caller(), body.entries, once.as_ref()).await?;
     Ok(Replayable::of(Made { record: TaskBatchOutcome::of(made.record)?, is_replay: made.is_replay }))

@@ -2,8 +2,9 @@
 
 use http::Method;
 use tasklane_model::{
-    AffectedRecords, Error, ErrorKind, FunctionName, IdempotencyKey, Json as AnyJson, NewTask, OnComplete, Page,
-    Priority, Result, Tags, Task, TaskOptions, Timeouts, Timestamp, follow::MAX_CONTEXT_BYTES, once::IDEMPOTENCY_KEY,
+    AffectedRecords, ByteSize, Debounce, Error, ErrorKind, FlowKey, FunctionName, IdempotencyKey, Json as AnyJson,
+    NewTask, OnComplete, Page, Priority, Result, Tags, Task, TaskEvents, TaskOptions, Timeouts, Timestamp,
+    follow::MAX_CONTEXT_BYTES, once::IDEMPOTENCY_KEY,
 };
 use tasklane_rql::Schema;
 use tasklane_service::{LogsAnswer, Service};
@@ -18,7 +19,7 @@ use crate::{
     body::Fields,
     config::BodyLimits,
     endpoint::Endpoint,
-    input::FromFields,
+    input::{FromFields, JsonBody},
     once::{HasKey, OnceBody, Replayable},
     params::{Id, Listed, Rql, RunLogRql},
 };
@@ -32,7 +33,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::POST, "/tasks/v1", "createTask", create)
             .summary("Create a Task")
             .about("It runs after its `startTimestamp`, when its turn comes. Higher `priority` runs first, then the earlier start.")
-            .fails(&[ErrorKind::ResourceUnknown]),
+            .fails(&[ErrorKind::ResourceUnknown, ErrorKind::IllegalArgument, ErrorKind::ConflictingUpdate]),
         Endpoint::new(Method::POST, "/tasks/v1/{taskId}/cancel", "cancelTask", cancel)
             .summary("Cancel a Task")
             .about("Only a Task that is still `new` can be canceled.")
@@ -62,7 +63,7 @@ async fn list(
 async fn create(
     service: Service,
     access: Allowed<CreateTasks>,
-    OnceBody { body, once }: OnceBody<TaskCreation>,
+    OnceBody { body: JsonBody(body), once }: OnceBody<JsonBody<TaskCreation>>,
 ) -> Result<Replayable<Json<Task>>> {
     service.create_task_once(access.caller(), body.into(), once.as_ref()).await.map(Replayable::of)
 }
@@ -100,6 +101,12 @@ pub struct TaskCreation {
     timeouts: Option<Timeouts>,
     /// What runs once it is final: after its last retry, or when it is canceled.
     on_complete: Option<OnComplete>,
+    /// Makes one Task of this and further creations with the same key: `{key, seconds, maxSeconds, mode}`. As long as the Task is
+    /// new, they change its data and put its start off.
+    debounce: Option<Debounce>,
+    /// Its flow key, if its Function has a flow: a string of at most 255 bytes, a number, `true` or `false`. Default: the value in
+    /// its data that the flow names.
+    flow_key: Option<FlowKey>,
     /// The same as the header `Idempotency-Key`.
     idempotency_key: Option<IdempotencyKey>,
 }
@@ -115,6 +122,8 @@ impl FromFields for TaskCreation {
             store_result: fields.optional("storeResult")?,
             timeouts: timeouts(fields)?,
             on_complete: on_complete(fields)?,
+            debounce: debounce(fields)?,
+            flow_key: fields.optional("flowKey")?,
             idempotency_key: fields.optional(IDEMPOTENCY_KEY)?,
         })
     }
@@ -129,6 +138,16 @@ fn timeouts(fields: &Fields<'_>) -> Result<Option<Timeouts>> {
     Ok(Some(Timeouts { queued: timeouts.optional("queued")? }))
 }
 
+fn debounce(fields: &Fields<'_>) -> Result<Option<Debounce>> {
+    let Some(debounce) = fields.object("debounce")? else { return Ok(None) };
+    Ok(Some(Debounce {
+        key: debounce.required("key")?,
+        seconds: debounce.required("seconds")?,
+        max_seconds: debounce.optional("maxSeconds")?,
+        mode: debounce.optional("mode")?.unwrap_or_default(),
+    }))
+}
+
 /// Reads `onComplete` of a Task or a Schedule.
 pub(super) fn on_complete(fields: &Fields<'_>) -> Result<Option<OnComplete>> {
     let Some(follow) = fields.object("onComplete")? else { return Ok(None) };
@@ -139,7 +158,11 @@ pub(super) fn on_complete(fields: &Fields<'_>) -> Result<Option<OnComplete>> {
     let data = follow.json("data")?;
     let bytes = data.as_ref().map_or(0, |data| data.as_str().len());
     if bytes > MAX_CONTEXT_BYTES {
-        let rule = format!("takes {bytes} bytes of JSON; at most {MAX_CONTEXT_BYTES} are passed on");
+        let rule = format!(
+            "takes {} of JSON; at most {} are passed on",
+            ByteSize(bytes as u64),
+            ByteSize(MAX_CONTEXT_BYTES as u64)
+        );
         return Err(Error::field_format(&follow.path_of("data"), rule));
     }
     Ok(Some(OnComplete { function_name: follow.required("functionName")?, data }))
@@ -161,8 +184,12 @@ impl From<TaskCreation> for NewTask {
             tags: body.tags.unwrap_or_default(),
             options: TaskOptions {
                 store_result: body.store_result,
+                events: TaskEvents::default(),
                 on_complete: body.on_complete,
+                debounce: body.debounce,
+                flow_key: body.flow_key,
                 timeouts: body.timeouts.unwrap_or_default(),
+                ..TaskOptions::default()
             },
         }
     }

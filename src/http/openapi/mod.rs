@@ -21,14 +21,16 @@ use parts::{BEARER, OAUTH1};
 pub use parts::{Schemas, reference};
 
 /// The groups of endpoints, in the order that the document shows them.
-pub const TAGS: [(&str, &str); 7] = [
+pub const TAGS: [(&str, &str); 9] = [
     ("Functions", "Code plus configuration. Each one is a real AWS Lambda function."),
     (
         "Tasks",
         "Executions of Functions, planned, running or ended, with their input. They stay when the Function is deleted.",
     ),
+    ("Bulk operations", "One act on many Tasks, which the service carries out itself."),
+    ("Overview", "The whole service at a glance: what it is doing now, and how runs ended over time."),
     ("API Functions", "Functions called as HTTP endpoints, and the record of each call."),
-    ("Schedules", "Create a Task at a fixed interval."),
+    ("Schedules", "Create Tasks at a fixed interval, or when a clock shows certain times."),
     ("Credentials", "Who may call the service, and with which permissions."),
     ("Callers", "What the service knows about the caller."),
     ("Service", "The service itself."),

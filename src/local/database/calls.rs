@@ -9,7 +9,7 @@ use std::{
 use dynoxide::{DynoxideError, actions::transact_write_items::TransactWriteItemsRequest};
 use tokio::sync::oneshot;
 
-use super::wal::WriteAheadLog;
+use super::{Watch, wal::WriteAheadLog};
 
 /// How often expired records are removed. Readers ignore them as soon as they expire.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
@@ -31,7 +31,12 @@ pub(super) struct Answer {
 const SHARE: usize = 128;
 
 /// Answers the calls in the inbox until all senders are gone.
-pub(super) fn serve(database: &dynoxide::Database, mut log: WriteAheadLog, inbox: &mpsc::Receiver<Request>) {
+pub(super) fn serve(
+    database: &dynoxide::Database,
+    mut log: WriteAheadLog,
+    inbox: &mpsc::Receiver<Request>,
+    watch: Option<&Watch>,
+) {
     let mut swept = std::time::Instant::now();
     loop {
         let mut waiting = match inbox.recv_timeout(SWEEP_EVERY) {
@@ -50,18 +55,25 @@ pub(super) fn serve(database: &dynoxide::Database, mut log: WriteAheadLog, inbox
                 // The caller may be gone.
                 let _ = caller.send(answer);
             } else {
-                unsynced.push((caller, answer));
+                // A stream that begins later reads what this has written.
+                let report = watch.filter(|watch| watch.is_wanted() && has_written(&operation, &answer));
+                unsynced.push((caller, answer, report.map(|watch| (watch, operation, body))));
             }
             if unsynced.len() < SHARE {
                 waiting = inbox.try_recv().ok();
             }
         }
         let synced = if unsynced.is_empty() { Ok(()) } else { log.sync() };
-        for (caller, answer) in unsynced {
+        for (caller, answer, report) in unsynced {
             let _ = caller.send(match &synced {
                 Ok(()) => answer,
                 Err(why) => failure(why),
             });
+            if let Some((watch, operation, body)) = report
+                && synced.is_ok()
+            {
+                watch.written(&operation, &body);
+            }
         }
         if swept.elapsed() >= SWEEP_EVERY {
             swept = std::time::Instant::now();
@@ -70,6 +82,11 @@ pub(super) fn serve(database: &dynoxide::Database, mut log: WriteAheadLog, inbox
             }
         }
     }
+}
+
+/// Whether a call with this answer has written something.
+pub(super) fn has_written(operation: &str, answer: &Answer) -> bool {
+    writes(operation) && answer.status == 200
 }
 
 fn writes(operation: &str) -> bool {

@@ -18,12 +18,15 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::body::SdkBody;
 use tokio::sync::oneshot;
 
-use super::calls::{Answer, Request, Tokens, answer};
+use super::{
+    Watch,
+    calls::{Answer, Request, Tokens, answer, has_written},
+};
 
 /// How calls reach the database.
 pub(super) enum Backend {
     /// On the caller's thread: a database in memory answers in microseconds.
-    Inline(Result<dynoxide::Database, String>),
+    Inline(Result<dynoxide::Database, String>, Option<Watch>),
     /// On a thread of its own, because a write waits for the disk and must not block an async thread.
     Thread { requests: Option<mpsc::Sender<Request>>, thread: Option<JoinHandle<()>> },
 }
@@ -67,11 +70,17 @@ impl HttpConnector for Connector {
             return HttpConnectorFuture::ready(Err(ConnectorError::user("a streamed request".into())));
         };
         match &*self.0 {
-            Backend::Inline(Ok(database)) => {
+            Backend::Inline(Ok(database), watch) => {
                 let answer = answer(database, &operation, body, Tokens::Kept);
+                if let Some(watch) = watch
+                    && watch.is_wanted()
+                    && has_written(&operation, &answer)
+                {
+                    watch.written(&operation, body);
+                }
                 HttpConnectorFuture::ready(respond(answer))
             }
-            Backend::Inline(Err(why)) => {
+            Backend::Inline(Err(why), _) => {
                 HttpConnectorFuture::ready(Err(ConnectorError::other(why.clone().into(), None)))
             }
             Backend::Thread { requests, .. } => {

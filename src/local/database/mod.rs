@@ -7,6 +7,7 @@ mod calls;
 mod connector;
 mod open;
 mod wal;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::storage_backend::Clock as DynoxideClock;
 use tasklane_ports::Clock;
 
-pub use self::open::DatabaseError;
+pub use self::{open::DatabaseError, watch::Watch};
 
 use self::{
     connector::{Backend, Connector},
@@ -38,16 +39,21 @@ use self::{
 /// Acknowledged writes are on the disk. Calls that wait at the same time are written to SQLite's write-ahead log one
 /// after the other; then the log is synced once, and all of them are answered.
 pub fn open(path: &Path) -> Result<Client, DatabaseError> {
-    Ok(client_of(connector(path)?))
+    Ok(client_of(connector(path, None)?))
+}
+
+/// The same, for a database whose writes are watched.
+pub fn open_watched(path: &Path, watch: Watch) -> Result<Client, DatabaseError> {
+    Ok(client_of(connector(path, Some(watch))?))
 }
 
 /// A database in memory that lives as long as its client.
 pub fn memory() -> Client {
-    client_of(memory_connector(None))
+    client_of(memory_connector(None, None))
 }
 
-/// Connects the SDK to the database in this file, for a client with settings of its own.
-pub fn connector(path: &Path) -> Result<SharedHttpClient, DatabaseError> {
+/// Connects the SDK to the database in this file.
+fn connector(path: &Path, watch: Option<Watch>) -> Result<SharedHttpClient, DatabaseError> {
     let lock = lock(path)?;
     check(path)?;
     let text = path.to_str().ok_or_else(|| unusable(path, "its path is not UTF-8"))?;
@@ -57,7 +63,7 @@ pub fn connector(path: &Path) -> Result<SharedHttpClient, DatabaseError> {
     let thread = thread::Builder::new()
         .name("tasklane-database".to_owned())
         .spawn(move || {
-            calls::serve(&database, log, &inbox);
+            calls::serve(&database, log, &inbox, watch.as_ref());
             // SQLite must close the file before another process may open it.
             drop(database);
             drop(lock);
@@ -68,13 +74,14 @@ pub fn connector(path: &Path) -> Result<SharedHttpClient, DatabaseError> {
 
 /// Connects the SDK to a database in memory, which lives as long as the connection and uses this clock, for a client with
 /// settings of its own. Each call runs to its end on the caller's thread, so that a simulation on one thread always runs
-/// the same way.
-pub fn memory_connector(clock: Option<Arc<dyn Clock>>) -> SharedHttpClient {
+/// the same way. Its writes may be watched.
+pub fn memory_connector(clock: Option<Arc<dyn Clock>>, watch: Option<Watch>) -> SharedHttpClient {
     let database = match clock {
         None => dynoxide::Database::memory(),
         Some(clock) => dynoxide::Database::memory_with_clock(Arc::new(ClockOf(clock))),
     };
-    SharedHttpClient::new(Connector(Arc::new(Backend::Inline(database.map_err(|error| error.to_string())))))
+    let database = database.map_err(|error| error.to_string());
+    SharedHttpClient::new(Connector(Arc::new(Backend::Inline(database, watch))))
 }
 
 /// The settings of a client for the embedded database: no credentials, and no retries, because a failure within one

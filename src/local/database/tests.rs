@@ -110,7 +110,7 @@ fn nothing_is_acknowledged_once_a_sync_has_failed() {
     let (answer, answered) = oneshot::channel();
     requests.send(Request { operation: "GetItem".to_owned(), body: b"{}".to_vec(), answer }).unwrap();
     drop(requests);
-    serve(&database, log, &inbox);
+    serve(&database, log, &inbox, None);
     assert_eq!(answered.blocking_recv().unwrap().status, 500);
 }
 

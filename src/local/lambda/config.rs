@@ -30,6 +30,8 @@ pub struct LocalLambdaConfig {
     pub jail: JailMode,
     /// The AWS SDK for Functions, if it is installed.
     pub sdk: Option<Sdk>,
+    /// How long a process may take until it is ready for its first run, before the run's own time begins.
+    pub init_limit: Duration,
     /// How many bytes one run may log. Lines beyond that are dropped, and the log says how much was dropped.
     pub run_log_bytes: u64,
     pub logs: Arc<dyn LogSink>,
@@ -51,6 +53,7 @@ impl LocalLambdaConfig {
             strict_runtimes: false,
             jail: JailMode::Auto,
             sdk: Sdk::of_user(),
+            init_limit: Duration::from_secs(10),
             run_log_bytes: 32_000_000,
             logs,
             notice: Arc::new(|text| tracing::warn!("{text}")),
@@ -79,6 +82,7 @@ impl fmt::Debug for LocalLambdaConfig {
             .field("strict_runtimes", &self.strict_runtimes)
             .field("jail", &self.jail)
             .field("sdk", &self.sdk)
+            .field("init_limit", &self.init_limit)
             .field("run_log_bytes", &self.run_log_bytes)
             .finish_non_exhaustive()
     }

@@ -19,8 +19,6 @@ use super::{
     versions::Version,
 };
 
-const INIT_LIMIT: Duration = Duration::from_secs(10);
-
 /// Why a process is not ready.
 #[derive(Debug)]
 pub(super) enum NotReady {
@@ -53,7 +51,7 @@ pub(super) struct Initialisation<'a> {
 impl Initialisation<'_> {
     /// The first attempt, before the run's own time begins, and how long it took.
     pub(super) async fn before_run(&self) -> (Result<Sandbox, NotReady>, Duration) {
-        self.attempt("init", Instant::now() + INIT_LIMIT).await
+        self.attempt("init", Instant::now() + self.site.config.init_limit).await
     }
 
     /// The second attempt, within the run's time.

@@ -95,7 +95,14 @@ fn read(answer: &[u8], own: SocketAddrV4, peer: SocketAddrV4) -> io::Result<Opti
     Ok((inode != 0).then_some(Socket { user, inode: u64::from(inode) }))
 }
 
+/// The kernel hands out its tables in pieces, and an entry can slip from one to the other while other sockets come and go.
+/// So a socket counts as absent only if several readings miss it.
 fn in_tables(own: SocketAddrV4, peer: SocketAddrV4) -> Option<Socket> {
+    const READINGS: usize = 4;
+    (0..READINGS).find_map(|_| read_tables(own, peer))
+}
+
+fn read_tables(own: SocketAddrV4, peer: SocketAddrV4) -> Option<Socket> {
     let ends = |shown: fn(Ipv4Addr) -> String| {
         let end = |end: SocketAddrV4| format!("{}:{:04X}", shown(*end.ip()), end.port());
         (end(own), end(peer))

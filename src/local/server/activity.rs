@@ -106,6 +106,13 @@ impl Activity {
         (standing, since)
     }
 
+    /// Returns once the client has stopped sending a request or reading a response.
+    pub async fn hesitates(&self) {
+        while self.standing().0 != Standing::Hesitating {
+            tokio::time::sleep(HESITATION / 10).await;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock()
     }

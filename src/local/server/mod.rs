@@ -97,7 +97,8 @@ impl Server {
         format!("http://localhost:{}", self.address.port())
     }
 
-    /// Serves until `stop`, then lets the requests in progress finish.
+    /// Serves until `stop`, then lets the requests in progress finish, apart from those whose client has stopped reading or
+    /// sending.
     pub async fn serve(self, router: Router, stop: CancellationToken) -> io::Result<()> {
         let connections = TaskTracker::new();
         let crowd = Crowd::new(self.limits);
@@ -200,7 +201,13 @@ async fn serve_connection(
         }
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = place.activity.hesitates() => {
+                    tracing::debug!("a connection was closed, because its client kept the server from stopping");
+                    return;
+                }
+            }
         }
     };
     if let Err(error) = ended {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use tasklane_model::{
-    ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, ErrorNames, FunctionName, IdempotencyKey, Json,
+    ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, ErrorNames, Flow, FunctionName, IdempotencyKey, Json,
     MemoryLimit, PermissionMode, Priority, QueuedTimeout, Result, RetryPolicyChange, RetryStrategy,
-    RetryStrategyFields, Runtime, TimeLimit, Timeouts, once::IDEMPOTENCY_KEY,
+    RetryStrategyFields, Runtime, TaskEvents, TimeLimit, Timeouts, once::IDEMPOTENCY_KEY,
 };
 use tasklane_service::{FunctionChange, FunctionOptions, NewFunction};
 use utoipa::ToSchema;
@@ -76,6 +76,12 @@ pub struct Options {
     /// How long its Tasks may wait. Absent fields keep their values; `null` removes one, or all of them.
     #[schema(value_type = Option<Timeouts>)]
     timeouts: Option<TimeoutsUpdate>,
+    /// What its Tasks publish besides `task_failed`. Replaced as a whole; `null` or an empty list removes the option.
+    #[schema(value_type = Option<TaskEvents>)]
+    events: Option<Option<TaskEvents>>,
+    /// How its Tasks with the same key take turns and share limits. Replaced as a whole; `null` removes it.
+    #[schema(value_type = Option<Flow>)]
+    flow: Option<Option<Flow>>,
 }
 
 /// How long the Tasks of a Function may wait.
@@ -200,6 +206,8 @@ impl Options {
             execution_options: execution_options(fields)?,
             store_result: fields.clearable("storeResult")?,
             timeouts: timeouts(fields)?,
+            events: fields.clearable("events")?,
+            flow: flow_option(fields)?,
         })
     }
 }
@@ -261,6 +269,14 @@ fn timeouts(fields: &Fields<'_>) -> Result<Option<TimeoutsUpdate>> {
     })
 }
 
+fn flow_option(fields: &Fields<'_>) -> Result<Option<Option<Flow>>> {
+    Ok(match fields.object("flow")? {
+        Some(found) => Some(Some(Flow::from_fields(&found)?)),
+        None if fields.has("flow") => Some(None),
+        None => None,
+    })
+}
+
 fn execution_options(fields: &Fields<'_>) -> Result<Option<ExecutionOptionsUpdate>> {
     let Some(options) = fields.object("executionOptions")? else { return Ok(None) };
     Ok(Some(ExecutionOptionsUpdate {
@@ -310,6 +326,8 @@ impl From<Options> for FunctionOptions {
             default_priority,
             concurrency_limit,
             store_result: options.store_result,
+            events: options.events.map(Option::unwrap_or_default),
+            flow: options.flow,
         }
     }
 }

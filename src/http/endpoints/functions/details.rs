@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tasklane_model::{
-    CodeSha256, Configuration, EntryPoint, ExecutionOptions, Function, FunctionName, MemoryLimit, RetryPolicy, Runtime,
-    TimeLimit, Timeouts, Timestamp,
+    CodeSha256, Configuration, EntryPoint, ExecutionOptions, Flow, Function, FunctionName, MemoryLimit, RetryPolicy,
+    Runtime, TaskEvents, TimeLimit, Timeouts, Timestamp,
 };
 use tasklane_ports::LogLine;
 use utoipa::ToSchema;
@@ -46,6 +46,13 @@ pub struct FunctionDetails {
     /// Whether the results of its Tasks are kept. Absent if that was never set.
     #[serde(skip_serializing_if = "Option::is_none")]
     store_result: Option<bool>,
+    /// What its Tasks publish besides `task_failed`.
+    #[serde(skip_serializing_if = "TaskEvents::is_empty")]
+    #[schema(required = false)]
+    events: TaskEvents,
+    /// How its Tasks with the same key take turns and share limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow: Option<Flow>,
 }
 
 /// The value of an environment variable.
@@ -78,6 +85,8 @@ impl From<Function> for FunctionDetails {
             update_timestamp: function.update_timestamp,
             code_sha256: function.deployment.code_sha256,
             store_result: function.store_result,
+            events: function.events,
+            flow: function.flow,
         }
     }
 }

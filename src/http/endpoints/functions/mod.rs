@@ -20,8 +20,8 @@ use crate::{
     },
     answer::Json,
     endpoint::Endpoint,
-    input::JsonBody,
-    once::{OptionalOnceBody, Replayable},
+    input::{JsonBody, OptionalJsonBody},
+    once::{OnceBody, Replayable},
     params::{FunctionLogRql, Name, UnreadQuery},
 };
 
@@ -71,7 +71,10 @@ pub fn endpoints() -> Vec<Endpoint> {
             ]),
         Endpoint::new(Method::GET, "/tasks/v1/functions/{functionName}/logs", "getFunctionLogs", logs)
             .summary("Read the logs of a Function")
-            .about("Read the logs of a Task or an API Request instead.")
+            .about(
+                "The lines of all runs between two moments, which cannot be told apart. Upstream deprecated it in favor of the logs of \
+                 one Task or of one API Request.",
+            )
             .deprecated()
             .fails(&[ErrorKind::ResourceUnknown]),
     ];
@@ -127,7 +130,7 @@ async fn execute(
     service: Service,
     access: ByPermissionMode<ExecuteTaskFunction>,
     Name(name): Name,
-    OptionalOnceBody { body, once }: OptionalOnceBody<ExecutionInput>,
+    OnceBody { body: OptionalJsonBody(body), once }: OnceBody<OptionalJsonBody<ExecutionInput>>,
 ) -> Result<Replayable<Json<Executed>>> {
     let data = body.and_then(|body| body.data);
     service.execute_once(access.caller(), &name, data, once.as_ref()).await.map(Replayable::of)

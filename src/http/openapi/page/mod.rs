@@ -1,5 +1,6 @@
 //! The API document as a page for people: plain HTML without scripts, so that it works anywhere and loads nothing.
 
+mod example;
 mod html;
 mod json;
 mod schema;
@@ -25,7 +26,7 @@ fn write_page(page: &mut String, document: &Value) -> fmt::Result {
         page,
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>{0}: the API</title><style>{2}</style><h1>{0} <small>{1}</small></h1>{3}\
-         <p>For programs: <a href=\"/tasks/v1/openapi.json\">openapi.json</a>.</p>",
+         <p>Machine-readable: <a href=\"/tasks/v1/openapi.json\">openapi.json</a>.</p>",
         Escaped(title),
         Escaped(version),
         include_str!("style.css"),
@@ -36,21 +37,31 @@ fn write_page(page: &mut String, document: &Value) -> fmt::Result {
         let name = text(&tag["name"]);
         write!(page, "<li><a href=\"#{0}\">{1}</a></li>", anchor(name), Escaped(name))?;
     }
-    page.push_str("<li><a href=\"#Sending-credentials\">How to send credentials</a></li><li><a href=\"#Records\">Records</a></li></ul></nav>");
+    page.push_str("<li><a href=\"#Sending-credentials\">How to send credentials</a></li><li><a href=\"#Schemas\">Schemas</a></li></ul></nav>");
     for tag in list(&document["tags"]) {
         let name = text(&tag["name"]);
         write!(page, "<h2 id=\"{}\">{}</h2>{}", anchor(name), Escaped(name), Paragraphs(text(&tag["description"])))?;
-        for (path, method, operation) in operations(document) {
-            if list(&operation["tags"]).iter().any(|tag| tag == name) {
-                write_operation(page, document, path, method, operation)?;
-            }
+        let of_tag =
+            operations(document).filter(|(_, _, operation)| list(&operation["tags"]).iter().any(|tag| tag == name));
+        let of_tag: Vec<_> = of_tag.collect();
+        // Operations of one path that differ only in their method share a fold.
+        let alike = |one: &Operation<'_>, other: &Operation<'_>| {
+            one.0 == other.0 && one.2["summary"] == other.2["summary"] && one.2["description"] == other.2["description"]
+        };
+        for group in of_tag.chunk_by(alike) {
+            write_operations(page, document, group)?;
         }
     }
     page.push_str("<h2 id=\"Sending-credentials\">How to send credentials</h2>");
     for (name, scheme) in object(&document["components"]["securitySchemes"]) {
         write!(page, "<p><code>{}</code>: {}</p>", Escaped(name), Text(text(&scheme["description"])))?;
     }
-    page.push_str("<h2 id=\"Records\">Records</h2>");
+    if let Some(refused) = refusal(document) {
+        write!(page, "<p>Every endpoint refuses a wrong credential with status 401:</p><p>")?;
+        write_errors(page, document, refused)?;
+        page.push_str("</p>");
+    }
+    page.push_str("<h2 id=\"Schemas\">Schemas</h2>");
     for (name, record) in object(&document["components"]["schemas"]) {
         write!(page, "<h3 id=\"record-{0}\">{0}</h3>", Escaped(name))?;
         schema::write_record(page, record)?;
@@ -59,16 +70,32 @@ fn write_page(page: &mut String, document: &Value) -> fmt::Result {
     Ok(())
 }
 
-fn write_operation(page: &mut String, document: &Value, path: &str, method: &str, operation: &Value) -> fmt::Result {
+/// A path, a method, and what is documented about them.
+type Operation<'a> = (&'a str, &'a str, &'a Value);
+
+/// The response to a wrong credential that most operations have.
+fn refusal(document: &Value) -> Option<&Value> {
+    operations(document).find_map(|(_, _, operation)| operation["responses"].get("401"))
+}
+
+/// Writes one fold for operations that differ only in their method.
+fn write_operations(page: &mut String, document: &Value, group: &[Operation<'_>]) -> fmt::Result {
+    let Some((path, method, operation)) = group.first().copied() else { return Ok(()) };
     let old = if operation["deprecated"] == true { " class=\"old\"" } else { "" };
+    let methods: Vec<_> = group.iter().map(|(_, method, _)| method.to_uppercase()).collect();
+    for (_, _, other) in group.iter().skip(1) {
+        write!(page, "<a id=\"{}\"></a>", Escaped(text(&other["operationId"])))?;
+    }
     write!(
         page,
-        "<details id=\"{}\"{old}><summary><span class=\"method\">{}</span><code>{}</code> <span class=\"what\">{}</span></summary>{}",
+        "<details id=\"{}\"{old}><summary><span class=\"method\">{}</span><code>{}</code> <span class=\"what\">{}</span></summary>{}\
+         <h4>Example</h4><pre>{}</pre>",
         Escaped(text(&operation["operationId"])),
-        method.to_uppercase(),
+        methods.join(" "),
         Escaped(path),
         Text(text(&operation["summary"])),
         Paragraphs(text(&operation["description"])),
+        Escaped(&example::request(document, path, method, operation)),
     )?;
     let parameters = list(&operation["parameters"]);
     if !parameters.is_empty() {
@@ -98,18 +125,26 @@ fn write_operation(page: &mut String, document: &Value, path: &str, method: &str
     page.push_str("<h4>Responses</h4><table>");
     for (status, response) in object(&operation["responses"]) {
         write!(page, "<tr><td><code>{}</code><td>", Escaped(status))?;
-        let examples = object(&response["content"]["application/json"]["examples"]).collect::<Vec<_>>();
-        if examples.is_empty() {
-            write_content(page, response)?;
+        if status == "401" && Some(response) == refusal(document) {
+            page.push_str("The credential is <a href=\"#Sending-credentials\">refused</a>.</tr>");
+            continue;
         }
-        for (name, _) in examples {
-            let example = &document["components"]["examples"][name];
-            let code = example["value"]["code"].as_u64().map(|code| format!("{code} ")).unwrap_or_default();
-            write!(page, "<code>{code}{}</code> {}<br>", Escaped(name), Text(text(&example["summary"])))?;
+        match object(&response["content"]["application/json"]["examples"]).next() {
+            None => write_content(page, response)?,
+            Some(_) => write_errors(page, document, response)?,
         }
         page.push_str("</tr>");
     }
     page.push_str("</table></details>");
+    Ok(())
+}
+
+fn write_errors(page: &mut String, document: &Value, response: &Value) -> fmt::Result {
+    for (name, _) in object(&response["content"]["application/json"]["examples"]) {
+        let example = &document["components"]["examples"][name];
+        let code = example["value"]["code"].as_u64().map(|code| format!("{code} ")).unwrap_or_default();
+        write!(page, "<code>{code}{}</code> {}<br>", Escaped(name), Text(text(&example["summary"])))?;
+    }
     Ok(())
 }
 
@@ -122,7 +157,7 @@ fn write_content(page: &mut String, described: &Value) -> fmt::Result {
     Ok(())
 }
 
-fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
+fn operations(document: &Value) -> impl Iterator<Item = Operation<'_>> {
     object(&document["paths"]).flat_map(|(path, item)| {
         object(item)
             .filter(|(_, operation)| operation.get("operationId").is_some())
@@ -144,11 +179,23 @@ mod tests {
         let page = render(&document);
         assert!(operations(&document).count() > 20);
         for (path, method, operation) in operations(&document) {
-            let mark = format!("<details id=\"{}\"", text(&operation["operationId"]));
+            let mark = format!(" id=\"{}\"", text(&operation["operationId"]));
             assert_eq!(page.matches(&mark).count(), 1, "{method} {path} has a tag that no group of the page shows");
         }
         for (name, _) in object(&document["components"]["schemas"]) {
             assert_eq!(page.matches(&format!("id=\"record-{name}\"")).count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_fold_has_an_example_and_nothing_is_repeated() {
+        let page = render(&serde_json::json!(crate::api_document()));
+        assert_eq!(page.matches("<details").count(), page.matches("<h4>Example</h4><pre>curl ").count());
+        assert_eq!(page.matches("/tasks/v1/api/{functionName}").count(), 1, "its methods share a fold");
+        let refused = page.matches("INVALID_TOKEN").count();
+        assert!(refused <= 2, "{refused}: the errors of credentials are said once");
+        for word in ["Some(", "i64", "usize", "Option&lt;", "_is_", "start_timestamp"] {
+            assert!(!page.contains(word), "the page has a word of the source: {word}");
         }
     }
 

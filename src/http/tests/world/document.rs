@@ -39,7 +39,28 @@ const PERMISSIONS: &[(&str, &str, &str)] = &[
     ("post", "/tasklane/v1/tasks/batch", "CREATE_TASKS"),
     ("get", "/tasklane/v1/tasks/{taskId}", "VIEW_TASKS"),
     ("get", "/tasklane/v1/tasks/{taskId}/result", "VIEW_TASKS"),
+    ("get", "/tasklane/v1/tasks/{taskId}/events", "VIEW_TASKS"),
+    ("get", "/tasklane/v1/events", "VIEW_TASKS"),
+    ("get", "/tasklane/v1/bulk", "VIEW_TASKS"),
+    ("post", "/tasklane/v1/bulk", "VIEW_TASKS"),
+    ("get", "/tasklane/v1/bulk/{bulkId}", "VIEW_TASKS"),
+    ("delete", "/tasklane/v1/bulk/{bulkId}", "VIEW_TASKS"),
     ("get", "/tasklane/v1/failures", "VIEW_TASKS"),
+    ("get", "/tasklane/v1/functions/{functionName}/flow", "VIEW_TASK_FUNCTION_DETAILS"),
+    ("put", "/tasklane/v1/functions/{functionName}/flow", "UPDATE_TASK_FUNCTION"),
+    ("delete", "/tasklane/v1/functions/{functionName}/flow", "UPDATE_TASK_FUNCTION"),
+    ("get", "/tasklane/v1/overview", "VIEW_TASKS"),
+    ("get", "/tasklane/v1/stats", "VIEW_TASKS"),
+    ("get", "/tasklane/v1/schedules", "VIEW_TASK_SCHEDULES"),
+    ("post", "/tasklane/v1/schedules", "CREATE_TASK_SCHEDULE"),
+    ("get", "/tasklane/v1/schedules/{scheduleId}", "VIEW_TASK_SCHEDULES"),
+    ("put", "/tasklane/v1/schedules/{scheduleId}", "CREATE_TASK_SCHEDULE"),
+    ("delete", "/tasklane/v1/schedules/{scheduleId}", "DELETE_TASK_SCHEDULE"),
+    ("post", "/tasklane/v1/schedules/{scheduleId}/pause", "CREATE_TASK_SCHEDULE"),
+    ("post", "/tasklane/v1/schedules/{scheduleId}/resume", "CREATE_TASK_SCHEDULE"),
+    ("post", "/tasklane/v1/schedules/{scheduleId}/run", "CREATE_TASK_SCHEDULE"),
+    ("post", "/tasklane/v1/schedules/{scheduleId}/backfill", "CREATE_TASK_SCHEDULE"),
+    ("get", "/tasklane/v1/schedules/{scheduleId}/next", "VIEW_TASK_SCHEDULES"),
     ("get", "/tasklane/v1/credentials", "VIEW_CREDENTIALS"),
     ("post", "/tasklane/v1/credentials", "CREATE_CREDENTIALS"),
     ("delete", "/tasklane/v1/credentials/{credentialId}", "DELETE_CREDENTIALS"),
@@ -86,9 +107,12 @@ fn good(field: &str) -> Value {
         "entryPoint" => json!("index.handler"),
         "runtime" => json!("nodejs22.x"),
         "functionName" => json!("required"),
+        "key" => json!("data.tenantId"),
         "interval" => json!(60),
         "userId" => json!("bob"),
         "permissions" => json!([]),
+        "action" => json!("cancel"),
+        "from" | "to" => json!("2020-01-01T00:00:00Z"),
         "tasks" => json!([{ "functionName": "fresh" }]),
         other => panic!("add a valid value for the required field '{other}' here"),
     }
@@ -98,6 +122,7 @@ fn good(field: &str) -> Value {
 async fn every_documented_field_of_a_body_is_read_and_every_required_field_is_required() {
     let kit = Kit::new().await;
     kit.world.function("fresh", FunctionOptions::default()).await;
+    let schedule = kit.world.schedule("fresh", 3600, None).await.id.to_string();
     let document = json!(api_document());
     let mut read = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -107,6 +132,7 @@ async fn every_documented_field_of_a_body_is_read_and_every_required_field_is_re
             let body = Body::of(&document["components"]["schemas"][name]);
             let who = format!("may {}", operation["x-access"]["permission"].as_str().unwrap());
             let request = format!("{} {}", method.to_uppercase(), path.replace("{functionName}", "fresh"));
+            let request = request.replace("{scheduleId}", &schedule);
             for field in &body.required {
                 let mut without = body.good();
                 without.remove(field);

@@ -1,6 +1,7 @@
 //! Hostile requests, over a real connection where it makes a difference.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
@@ -13,6 +14,7 @@ use tasklane_testing::TestLambda;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinHandle,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -33,7 +35,8 @@ struct House {
     address: SocketAddr,
     called: Arc<Mutex<Vec<String>>>,
     _kit: Kit,
-    _stop: DropGuard,
+    stop: DropGuard,
+    serving: JoinHandle<io::Result<()>>,
 }
 
 impl House {
@@ -57,8 +60,8 @@ impl House {
         });
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap().patience(patience).limits(limits);
         let (address, stop) = (server.address(), CancellationToken::new());
-        tokio::spawn(server.serve(kit.router.clone(), stop.clone()));
-        Self { address, called, _kit: kit, _stop: stop.drop_guard() }
+        let serving = tokio::spawn(server.serve(kit.router.clone(), stop.clone()));
+        Self { address, called, _kit: kit, stop: stop.drop_guard(), serving }
     }
 
     /// Sends these bytes, and returns what comes back until the connection ends or stays silent for a while.
@@ -243,16 +246,31 @@ async fn a_refused_client_is_not_asked_for_the_body() {
 }
 
 /// The client sees the end without reading, because the unsent rest of the response is dropped.
-#[tokio::test]
-async fn a_client_that_does_not_read_the_response_is_disconnected() {
+/// A server whose response is too large for the buffers in between, and a client that has asked for it.
+async fn unread(patience: Patience) -> (House, TcpStream) {
     let large = format!(r#"{{"statusCode":200,"body":"{}"}}"#, "x".repeat(5 << 20));
-    let patience = Patience { write: Duration::from_millis(300), ..PATIENCE };
     let limits = Limits { total: 400, per_address: 400 };
     let house = House::with(Box::leak(large.into_boxed_str()), limits, patience).await;
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut client = socket.connect(house.address).await.unwrap();
     client.write_all(b"GET /tasks/v1/api/web HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    (house, client)
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_does_not_keep_the_server_from_stopping() {
+    let (house, mut client) = unread(PATIENCE).await;
+    // Once the response has begun, all of it is there.
+    client.read_exact(&mut [0; 12]).await.unwrap();
+    drop(house.stop);
+    let stopped = tokio::time::timeout(Duration::from_secs(30), house.serving).await;
+    stopped.expect("the server waits for its client").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_the_response_is_disconnected() {
+    let (_house, client) = unread(Patience { write: Duration::from_millis(300), ..PATIENCE }).await;
     let disconnected = async {
         while client.take_error().unwrap().is_none() {
             tokio::time::sleep(Duration::from_millis(10)).await;

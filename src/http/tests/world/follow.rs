@@ -182,7 +182,7 @@ async fn what_follows_is_checked_when_the_task_is_created() {
         (json!("next"), 15, "'onComplete'"),
         (json!([]), 15, "'onComplete'"),
         (nested, 15, "'onComplete.onComplete'"),
-        (large, 15, "65536"),
+        (large, 15, "64 KB"),
     ] {
         for target in ["POST /tasks/v1", "POST /tasks/v1/schedules"] {
             for key in ["", "k"] {

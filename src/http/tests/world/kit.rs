@@ -81,6 +81,16 @@ impl Kit {
     }
 
     pub async fn ask_with(&self, target: &str, headers: &[(&'static str, &str)], body: impl Into<Body>) -> Answered {
+        self.send(self.request(target, headers, body).await).await
+    }
+
+    /// The request that [`Kit::ask`] sends.
+    pub async fn request(
+        &self,
+        target: &str,
+        headers: &[(&'static str, &str)],
+        body: impl Into<Body>,
+    ) -> Request<Body> {
         let (method, path) = target.split_once(' ').unwrap();
         let mut request = Request::builder().method(method).uri(path).header("host", "localhost:4000");
         for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
@@ -93,7 +103,7 @@ impl Kit {
             };
             request = request.header(HeaderName::from_static(name), value);
         }
-        self.send(request.body(body.into()).unwrap()).await
+        request.body(body.into()).unwrap()
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answered {

@@ -4,22 +4,29 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod batch;
+mod bulk;
 mod callers;
 mod cors;
 mod credentials;
+mod debounce;
 mod document;
 mod doors;
+mod events;
 mod execute_once;
+mod flow;
 mod follow;
 mod kit;
 mod log;
 mod once;
 mod order;
+mod overview;
 mod passed_on;
 mod results;
 mod revocation;
 mod routes;
+mod schedules;
 mod signed_url;
 mod signer;
 mod sockets;
+mod streams;
 mod work;

@@ -110,3 +110,33 @@ async fn absolute_targets_are_the_same_as_relative_ones() {
     let answered = ask_with(HttpConfig::default(), "GET http://localhost:4000/healthz", &[], "").await;
     assert_eq!(answered.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_browser_at_the_root_is_sent_to_the_page_and_programs_are_not() {
+    let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    let answered = ask_with(HttpConfig::default(), "GET /", &browser, "").await;
+    assert_eq!((answered.status, answered.headers["location"].to_str().unwrap()), (StatusCode::SEE_OTHER, "docs"));
+    for (request, headers) in
+        [("GET /", &[("accept", "*/*")][..]), ("GET /", &[]), ("POST /", &browser), ("GET /nowhere", &browser)]
+    {
+        assert_eq!(
+            ask_with(HttpConfig::default(), request, headers, "").await.status,
+            StatusCode::NOT_FOUND,
+            "{request}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn each_answer_is_seen_without_its_query() {
+    thread_local! {
+        static SEEN: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+    fn see(call: &tasklane_http::Answered<'_>) {
+        SEEN.with_borrow_mut(|seen| seen.push(format!("{} {} {}", call.method, call.path, call.status.as_u16())));
+    }
+    let config = || HttpConfig { on_answer: Some(tasklane_http::OnAnswer(see)), ..HttpConfig::default() };
+    ask_with(config(), "GET /healthz?key=s3cret", &[], "").await;
+    ask_with(config(), "POST /nowhere", &[], "").await;
+    assert_eq!(SEEN.take(), ["GET /healthz 200", "POST /nowhere 404"]);
+}

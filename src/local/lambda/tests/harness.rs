@@ -200,7 +200,7 @@ pub(crate) fn install_bubblewrap() {
             return;
         }
         let install = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../infra/debian/install");
-        let output = std::process::Command::new(install).output().unwrap();
+        let output = std::process::Command::new(install).arg("bwrap").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     });
 }

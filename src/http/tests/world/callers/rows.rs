@@ -6,8 +6,12 @@ use std::{
 };
 
 use serde_json::json;
-use tasklane_model::{ApiRequest, FunctionName, Method, ObjectId, PermissionMode};
+use tasklane_model::{
+    ApiRequest, Bulk, BulkCreated, BulkOrder, BulkSelection, BulkStatus, FunctionName, Method, NewBulk, ObjectId,
+    PermissionMode, TaskOrigin,
+};
 use tasklane_service::FunctionOptions;
+use tasklane_store::BulkSpec;
 use tasklane_testing::TestLambda;
 
 use crate::kit::Kit;
@@ -45,6 +49,8 @@ pub struct Fixture {
 impl Fixture {
     pub async fn new() -> Self {
         let kit = Kit::new().await;
+        // Streams end at once, so that each request has an end.
+        kit.world.feed.close();
         let this = Self { kit, number: AtomicU64::new(0) };
         for (target, mode) in [
             (Target::Required, PermissionMode::PermissionRequired),
@@ -83,6 +89,8 @@ impl Fixture {
             "listTasks" => get("/tasks/v1?eq(status,new)&limit(1)"),
             "createTask" => one(r#"{"functionName":"required"}"#, "/tasks/v1".into()),
             "getTask" => get(&format!("/tasklane/v1/tasks/{}?wait=0", world.task("required").await.id)),
+            "streamTask" => get(&format!("/tasklane/v1/tasks/{}/events", world.task("required").await.id)),
+            "streamTasks" => get("/tasklane/v1/events?functionName=required"),
             // It has not run yet.
             "getTaskResult" => Asked {
                 ends_with: 16,
@@ -96,8 +104,23 @@ impl Fixture {
                 ..get(&format!("/tasks/v1/{}/logs?ge(timestamp,2026-01-31T00:00:00Z)", world.task("required").await.id))
             },
             "listTaskAttempts" => get(&format!("/tasklane/v1/tasks/{}/attempts", world.task("required").await.id)),
+            "getOverview" => get("/tasklane/v1/overview"),
+            "getStats" => get("/tasklane/v1/stats?step=3600"),
             "listFailures" => get("/tasklane/v1/failures?functionName=required&limit(1)"),
+            // What it takes besides depends on the action.
+            "createBulk" => Asked {
+                ends_with: 10,
+                ..one(r#"{"action":"cancel","rql":"functionName=required"}"#, "/tasklane/v1/bulk".into())
+            },
+            "listBulks" => get("/tasklane/v1/bulk"),
+            "getBulk" => get(&format!("/tasklane/v1/bulk/{}", self.bulk().await)),
+            "stopBulk" => Asked { ends_with: 10, ..get(&format!("/tasklane/v1/bulk/{}", self.bulk().await)) },
             "explainTask" => get(&format!("/tasklane/v1/tasks/{}/why", world.task("required").await.id)),
+            "listFlowKeys" => get("/tasklane/v1/functions/required/flow?limit(1)"),
+            "setFlow" => {
+                one(r#"{"key":"data.tenantId"}"#, format!("/tasklane/v1/functions/{}/flow", self.function().await))
+            }
+            "removeFlow" => get(&format!("/tasklane/v1/functions/{}/flow", self.function().await)),
             "listFunctions" => get("/tasks/v1/functions/"),
             "createFunction" => one(&self.new_function(), "/tasks/v1/functions/".into()),
             "getFunction" => get("/tasks/v1/functions/required"),
@@ -122,6 +145,22 @@ impl Fixture {
             "listSchedules" => get("/tasks/v1/schedules"),
             "createSchedule" => one(r#"{"functionName":"required","interval":3600}"#, "/tasks/v1/schedules".into()),
             "deleteSchedule" => get(&format!("/tasks/v1/schedules/{}", self.schedule().await)),
+            "listSchedulesOfAllKinds" => get("/tasklane/v1/schedules"),
+            "createScheduleOfAnyKind" => {
+                one(r#"{"functionName":"required","cron":"0 0 1 1 *"}"#, "/tasklane/v1/schedules".into())
+            }
+            "getSchedule" | "removeSchedule" => get(&format!("/tasklane/v1/schedules/{}", self.schedule().await)),
+            "updateSchedule" => {
+                one(r#"{"cron":"0 0 1 1 *"}"#, format!("/tasklane/v1/schedules/{}", self.schedule().await))
+            }
+            "pauseSchedule" => one("{}", format!("/tasklane/v1/schedules/{}/pause", self.schedule().await)),
+            "resumeSchedule" => one("{}", format!("/tasklane/v1/schedules/{}/resume", self.schedule().await)),
+            "runSchedule" => one("{}", format!("/tasklane/v1/schedules/{}/run", self.schedule().await)),
+            "backfillSchedule" => one(
+                r#"{"from":"2026-01-01T00:00:00Z","to":"2026-01-01T00:00:00Z","dryRun":true}"#,
+                format!("/tasklane/v1/schedules/{}/backfill", self.schedule().await),
+            ),
+            "listOccurrences" => get(&format!("/tasklane/v1/schedules/{}/next?count=2", self.schedule().await)),
             "listCredentials" => get("/tasklane/v1/credentials"),
             "createCredential" => one(r#"{"userId":"ada","permissions":[]}"#, "/tasklane/v1/credentials".into()),
             "revokeCredential" => get(&format!("/tasklane/v1/credentials/{}", self.kit.credential(&[], None).await.id)),
@@ -153,6 +192,21 @@ impl Fixture {
     async fn schedule(&self) -> ObjectId {
         let in_an_hour = self.kit.world.now().saturating_add(Duration::from_secs(3600));
         self.kit.world.schedule("required", 3600, Some(in_an_hour)).await.id
+    }
+
+    async fn bulk(&self) -> ObjectId {
+        let selection = BulkSelection::Ids(vec![self.kit.world.task("required").await.id]);
+        let new = NewBulk { order: BulkOrder::Cancel, selection, per_second: None, reason: None, dry_run: false };
+        let now = self.kit.world.now();
+        let id = ObjectId::new(now, self.number.fetch_add(1, Ordering::Relaxed));
+        let created = BulkCreated { id: Some(id), matches: 1, matches_is_exact: true };
+        let mut bulk = Bulk::new(id, &new, created, TaskOrigin::default(), now);
+        // One that is over, because only few may run at once.
+        bulk.end(BulkStatus::Complete, now);
+        let spec = BulkSpec { order: new.order, selection: new.selection };
+        assert!(self.kit.world.store.bulks.create(&bulk, &spec).await.unwrap());
+        self.kit.world.store.bulks.take(id, "test").await.unwrap();
+        id
     }
 
     async fn api_request(&self) -> ObjectId {
