@@ -11,6 +11,7 @@ pub use tasklane_auth as auth;
 pub use tasklane_aws as aws;
 pub use tasklane_cli as cli;
 pub use tasklane_client as client;
+pub use tasklane_console as console;
 pub use tasklane_dispatch as dispatch;
 pub use tasklane_http as http;
 pub use tasklane_lambda_local as lambda_local;

@@ -40,7 +40,7 @@ impl Command {
 }
 
 async fn bootstrap(args: BootstrapArgs) -> Outcome {
-    let stack = operator::open(&config::sdk_config().await, &args.stack).await?;
+    let stack = operator::open(&config::operator_config().await?, &args.stack).await?;
     let url = stack.settings.url().context("the stack has no URL in its settings; deploy it again")?;
     let made = operator::bootstrap(&stack, args.user).await?;
     output::data(issued::stored(&url, &made).to_lines().trim_end())?;

@@ -1,8 +1,9 @@
-//! `tasklane api-requests`: list. `logs` is in the file of the other logs.
+//! `tasklane api-requests`: list and get. `logs` is in the file of the other logs.
 
+use anyhow::bail;
 use clap::Subcommand;
-use tasklane_client::{Query, Record};
-use tasklane_model::{ApiRequest, FunctionName};
+use tasklane_client::{HowMany, Query, Record};
+use tasklane_model::{ApiRequest, FunctionName, ObjectId};
 
 use super::{
     Outcome, Verdict,
@@ -16,6 +17,7 @@ use super::{
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     List(Remote<ListArgs>),
+    Get(Remote<GetArgs>),
     Logs(Remote<logs::ApiRequestLogsArgs>),
 }
 
@@ -37,10 +39,21 @@ pub(super) struct ListArgs {
     how_many: HowManyArgs,
 }
 
+/// Show an API Request.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  tasklane api-requests get 0123456789abcdef01234567")]
+pub(super) struct GetArgs {
+    /// The API Request's id
+    id: ObjectId,
+}
+
 impl Command {
     pub(super) async fn run(self) -> Outcome {
         match self {
             Self::List(remote) => remote.run(list).await,
+            Self::Get(remote) => remote.run(get).await,
             Self::Logs(remote) => remote.run(logs::of_api_request).await,
         }
     }
@@ -57,6 +70,29 @@ async fn list(session: Session, args: ListArgs) -> Outcome {
     Ok(Verdict::Yes)
 }
 
+async fn get(session: Session, args: GetArgs) -> Outcome {
+    let found = session.client.api_requests(Query::new().eq("id", args.id), HowMany::First(1)).await?.parse()?;
+    let Some(request) = found.into_iter().next() else { bail!("there is no API Request '{}'", args.id) };
+    session.show(&request, |request| details(session.layout, request))?;
+    Ok(Verdict::Yes)
+}
+
+fn details(layout: Layout, request: &ApiRequest) -> String {
+    let error = request.error.as_ref().map(|error| format!("{}: {}", error.name, error.message));
+    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    layout.details([
+        ("Id", request.id.to_string()),
+        ("Function", request.function_name.to_string()),
+        ("Request", format!("{} /{}", request.method, request.path)),
+        ("Status", request.status_code.to_string()),
+        ("Time", request.timestamp.to_string()),
+        ("Duration", format!("{:.3} s", request.duration)),
+        ("User", or_dash(request.user_id.as_ref().map(ToString::to_string))),
+        ("Error", or_dash(error)),
+        ("Logs", format!("tasklane api-requests logs {}", request.id)),
+    ])
+}
+
 fn table(layout: Layout, requests: &[Record<ApiRequest>]) -> String {
     layout.list(
         &["ID", "FUNCTION", "METHOD", "PATH", "STATUS", "TIME", "SECONDS", "USER", "ERROR"],
@@ -67,7 +103,7 @@ fn table(layout: Layout, requests: &[Record<ApiRequest>]) -> String {
                 cell(request.method),
                 cell(format!("/{}", request.path)),
                 cell(request.status_code),
-                cell(request.timestamp),
+                layout.time(request.timestamp),
                 cell(format!("{:.3}", request.duration)),
                 optional(request.user_id.as_ref()),
                 optional(request.error.as_ref().map(|error| &error.name)),

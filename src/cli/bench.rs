@@ -5,11 +5,12 @@ use std::{
     time::Duration,
 };
 
+use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tasklane_client::{Client, ClientError, NewTaskBody};
 use tasklane_load::{Caller, Live, Pace, Report, Until, drive};
-use tasklane_model::{FunctionName, Json, Tags, Timeouts};
+use tasklane_model::{FunctionName, Json};
 
 use super::{Outcome, Verdict, functions, input::JsonSource, output, session::Session};
 
@@ -25,13 +26,17 @@ queued, not until it has run; `api` calls the Function over HTTP with GET.
 Exit codes: 0 every call succeeded; 1 some failed; 2 nothing could be measured.
 
 Examples:
-  tasklane bench --function hello-js
-  tasklane bench --function hello-js --kind api --path /hello --connections 16 --duration 30
+  tasklane bench hello-js
+  tasklane bench hello-js --kind api --path /hello --connections 16 --duration 30
   tasklane bench --url https://abc.execute-api.eu-west-1.amazonaws.com --function hello-js --kind task --requests 1000")]
 pub(super) struct Args {
     /// The Function to call
-    #[arg(long, value_name = "NAME", value_parser = functions::name)]
-    function: FunctionName,
+    #[arg(value_name = "FUNCTION", value_parser = functions::name, required_unless_present = "function_flag")]
+    function: Option<FunctionName>,
+
+    /// The same as FUNCTION
+    #[arg(long = "function", value_name = "NAME", value_parser = functions::name, conflicts_with = "function")]
+    function_flag: Option<FunctionName>,
 
     /// What each call does
     #[arg(long, value_enum, default_value = "direct")]
@@ -74,8 +79,12 @@ enum Kind {
 }
 
 pub(super) async fn run(session: Session, args: Args) -> Outcome {
+    if args.kind == Kind::Api && args.data.is_some() {
+        bail!("--data is not for --kind api, which calls with GET");
+    }
+    let Some(function) = args.function.or(args.function_flag) else { bail!("name the Function to call") };
     let data = args.data.map(|source| source.read()).transpose()?;
-    let call = Call { client: session.client.clone(), kind: args.kind, function: args.function, data, path: args.path };
+    let call = Call { client: session.client.clone(), kind: args.kind, function, data, path: args.path };
     // If every call would fail, it is better to say so once.
     call.make().await?;
     let until = match args.requests {
@@ -110,17 +119,7 @@ impl Call {
             Kind::Direct => self.client.execute(&self.function, self.data.as_ref(), None).await.map(|_| ()),
             Kind::Api => self.client.call_api_function(&self.function, &self.path).await.map(|_| ()),
             Kind::Task => {
-                let body = NewTaskBody {
-                    function_name: self.function.clone(),
-                    data: self.data.clone(),
-                    start_timestamp: None,
-                    priority: None,
-                    tags: Tags::default(),
-                    store_result: None,
-                    on_complete: None,
-                    idempotency_key: None,
-                    timeouts: Timeouts::default(),
-                };
+                let body = NewTaskBody { data: self.data.clone(), ..NewTaskBody::of(self.function.clone()) };
                 self.client.create_task(&body).await.map(|_| ())
             }
         }

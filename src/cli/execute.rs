@@ -7,12 +7,12 @@ use super::{
     Outcome, Verdict, functions,
     input::{JsonSource, idempotency_key},
     output,
-    session::{Session, indented_json},
+    session::{Session, json_of},
 };
 
 /// Run a Function now, bypassing the queue, and wait for its result.
 ///
-/// Prints the result as JSON on stdout, or the whole finished Task with --json.
+/// Prints the result as JSON on stdout, or with --json the whole finished Task, or {"error": …} if it failed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 the Function returned; 1 it failed (its error is on stderr); 2 it could not be run.
@@ -40,9 +40,13 @@ pub(super) async fn run(session: Session, args: Args) -> Outcome {
     let data = args.data.map(|source| source.read()).transpose()?;
     match session.client.execute(&args.name, data.as_ref(), args.idempotency_key.as_ref()).await {
         Ok(answer) if session.json => session.show_json(&answer.json)?,
-        Ok(answer) => output::json(&indented_json(&answer.value.result))?,
+        // On one line, as `run` prints it.
+        Ok(answer) => output::json(answer.value.result.as_str())?,
         Err(ClientError::Service(error)) if error.code == Some(RUNTIME_ERROR) => {
             output::note(&failure(&error));
+            if session.json {
+                session.show_json(&json_of(&ClientError::Service(error).into()))?;
+            }
             return Ok(Verdict::No);
         }
         Err(e) => return Err(e.into()),

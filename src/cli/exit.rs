@@ -32,8 +32,15 @@ pub(super) fn code(outcome: Outcome) -> ExitCode {
     }
 }
 
-/// The exit code for invalid arguments, or for `--help` and `--version`.
+/// The exit code for invalid arguments, or for `--help` and `--version`. A program that asked for JSON gets the error as
+/// JSON, too.
 pub(super) fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        let message = error.to_string();
+        let message = message.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
+        let message = message.strip_prefix("error: ").unwrap_or(&message);
+        let _ = output::json(&serde_json::json!({ "error": { "message": message } }).to_string());
+    }
     // This can fail only because of a closed pipe.
     let _ = error.print();
     if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }

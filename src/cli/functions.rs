@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 use tasklane_client::{FunctionDetails, HowMany, Record};
-use tasklane_model::{FunctionName, FunctionSummary, RetryPolicy};
+use tasklane_model::{FunctionName, FunctionSummary, RetryPolicy, TaskEventKind};
 
 use super::{
-    Outcome, Verdict,
+    Outcome, Verdict, flow,
     session::Session,
     table::{Layout, cell, optional},
 };
@@ -120,7 +120,7 @@ fn summaries(layout: Layout, records: &[Record<FunctionSummary>]) -> String {
             vec![
                 cell(&value.name),
                 optional(Some(&value.description).filter(|text| !text.is_empty())),
-                cell(value.update_timestamp),
+                layout.time(value.update_timestamp),
             ]
         }),
     )
@@ -132,6 +132,7 @@ fn details(layout: Layout, function: &FunctionDetails, show_secrets: bool) -> St
         .iter()
         .map(|(name, variable)| format!("{name}={}", if show_secrets { &variable.value } else { HIDDEN }))
         .collect();
+    let events = function.events.iter().map(TaskEventKind::as_str).collect::<Vec<_>>().join(", ");
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     layout.details([
         ("Name", function.name.to_string()),
@@ -146,6 +147,15 @@ fn details(layout: Layout, function: &FunctionDetails, show_secrets: bool) -> St
         ("Retries", retries(&function.retry_policy)),
         ("Results", if function.store_result == Some(true) { "kept".to_owned() } else { "-".to_owned() }),
         ("Tasks wait", function.timeouts.queued.map_or_else(|| "-".to_owned(), |queued| format!("at most {queued} s"))),
+        ("Events", or_dash(Some(events).filter(|names| !names.is_empty()))),
+        (
+            "At once",
+            match function.execution_options.concurrency_limit.flatten() {
+                Some(limit) => format!("at most {limit} runs"),
+                None => "-".to_owned(),
+            },
+        ),
+        ("Flow", function.flow.as_ref().map_or_else(|| "-".to_owned(), flow::in_words)),
         ("Environment", if environment.is_empty() { "-".to_owned() } else { environment.join("\n") }),
         ("Code SHA-256", or_dash(function.code_sha256.clone())),
         ("Updated", or_dash(function.update_timestamp.map(|moment| moment.to_string()))),
@@ -178,12 +188,16 @@ fn hide_values(function: &mut Value) {
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct HowManyArgs {
     /// The largest number to show
-    #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = at_least_1)]
     limit: u64,
 
     /// Show all
     #[arg(long, conflicts_with = "limit")]
     all: bool,
+}
+
+fn at_least_1(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "must be a whole number of at least 1".to_owned())
 }
 
 impl From<HowManyArgs> for HowMany {
@@ -224,6 +238,9 @@ mod tests {
         Retries           A, B
         Results           -
         Tasks wait        -
+        Events            -
+        At once           -
+        Flow              -
         Environment       API_KEY=••••
                           B2=••••
         Code SHA-256      47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=

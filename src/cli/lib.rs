@@ -14,32 +14,45 @@ use clap::{Parser, Subcommand};
 mod admin;
 mod api_requests;
 mod bench;
+mod browser;
+mod bulks;
 pub mod callers;
 mod completions;
 mod connect;
+mod console;
 mod credentials;
-pub mod dev;
+pub mod debounce;
+mod dev;
 mod doctor;
+mod env_file;
 mod execute;
 mod exit;
 mod failures;
+mod flow;
 mod follow;
 mod functions;
+mod habits;
+mod init;
 pub mod input;
 mod issued;
 mod logs;
 pub mod output;
 pub mod run;
 mod runtimes;
+mod schedule_fields;
 mod schedules;
 mod session;
+mod signals;
 mod sync;
 mod table;
+mod task_arg;
 mod task_batch;
+mod task_bulk;
 mod task_history;
 mod task_outcome;
 mod tasks;
 mod terminal;
+mod whoami;
 
 pub use exit::{Outcome, Verdict};
 
@@ -70,6 +83,7 @@ pub struct Cli {
 enum Command {
     Run(run::Args),
     Dev(dev::Args),
+    Console(Remote<console::Args>),
     Sync(Box<Remote<sync::Args>>),
     List(Remote<functions::ListArgs>),
     Get(Remote<functions::GetArgs>),
@@ -82,7 +96,12 @@ enum Command {
     Runtimes(runtimes::Command),
     #[command(subcommand)]
     Tasks(tasks::Command),
+    Logs(Remote<logs::of_functions::Args>),
+    #[command(subcommand)]
+    Bulk(bulks::Command),
     Failures(Remote<failures::Args>),
+    #[command(subcommand)]
+    Flow(flow::Command),
     #[command(subcommand)]
     Schedules(schedules::Command),
     #[command(subcommand)]
@@ -91,7 +110,15 @@ enum Command {
     Credentials(credentials::Command),
     #[command(subcommand)]
     Admin(admin::Command),
+    Init(init::Args),
+    Whoami(Remote<whoami::Args>),
     Doctor(doctor::Args),
+    /// Print the JSON Schema of task-config.json, for editors.
+    #[command(after_help = "Example:\n  tasklane schema > task-config.schema.json")]
+    Schema,
+    /// Print the version.
+    #[command(after_help = "Example:\n  tasklane version")]
+    Version,
     Completions(completions::Args),
 }
 
@@ -99,7 +126,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(e) => return exit::usage(&e),
+        Err(e) => return exit::usage(&habits::with_tip(e)),
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
@@ -112,7 +139,15 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(e) => return exit::code(Err(anyhow::Error::new(e).context("cannot start the asynchronous runtime"))),
     };
-    exit::code(runtime.block_on(cli.command.run()))
+    let code = exit::code(runtime.block_on(cli.command.run()));
+    // Blocking work that nobody waits for any more, such as packing, must not delay the end.
+    runtime.shutdown_background();
+    code
+}
+
+fn print(text: &str) -> Outcome {
+    output::data(text)?;
+    Ok(Verdict::Yes)
 }
 
 impl Command {
@@ -120,10 +155,8 @@ impl Command {
         match self {
             Self::Run(args) => run::run(args).await,
             Self::Dev(args) => dev::run(args).await,
-            Self::Sync(remote) => {
-                remote.args().check()?;
-                remote.run(sync::run).await
-            }
+            Self::Console(remote) => remote.run(console::run).await,
+            Self::Sync(remote) => remote.run_checked(sync::Args::check, sync::run).await,
             Self::List(remote) => remote.run(functions::list).await,
             Self::Get(remote) => remote.run(functions::get).await,
             Self::Delete(remote) => remote.run(functions::delete).await,
@@ -133,11 +166,18 @@ impl Command {
             Self::Bench(remote) => remote.run(bench::run).await,
             Self::Runtimes(command) => command.run().await,
             Self::Tasks(command) => command.run().await,
+            Self::Logs(remote) => remote.run(logs::of_functions::run).await,
+            Self::Bulk(command) => command.run().await,
             Self::Failures(remote) => remote.run(failures::run).await,
+            Self::Flow(command) => command.run().await,
             Self::Schedules(command) => command.run().await,
             Self::ApiRequests(command) => command.run().await,
             Self::Credentials(command) => command.run().await,
             Self::Admin(command) => command.run().await,
+            Self::Init(args) => init::run(&args),
+            Self::Whoami(remote) => remote.run(whoami::run).await,
+            Self::Schema => print(&format!("{:#}", tasklane_task_config::schema())),
+            Self::Version => print(concat!("tasklane ", env!("CARGO_PKG_VERSION"))),
             Self::Doctor(args) => doctor::run(args).await,
             Self::Completions(args) => completions::run(&args),
         }
@@ -223,6 +263,13 @@ mod tests {
             "tasklane schedules create hello",
             "tasklane schedules create hello --interval 0",
             "tasklane schedules create hello --interval 500ms",
+            "tasklane schedules create hello --interval 5m --cron @daily",
+            "tasklane schedules create hello --interval 5m --timezone UTC",
+            "tasklane schedules create hello --cron @never",
+            "tasklane schedules create hello --cron @daily --timezone Berlin",
+            "tasklane schedules create hello --cron @daily --overlap maybe",
+            "tasklane schedules next 0123456789abcdef01234567 --count 101",
+            "tasklane schedules update 0123456789abcdef01234567 --unset id",
             "tasklane credentials create --permission VIEW_TASKS",
             "tasklane credentials create --user ada --expires 30",
             "tasklane sync --env NAME",
@@ -233,7 +280,11 @@ mod tests {
             "tasklane bench --function hello --duration 5 --requests 5",
             "tasklane bench --function hello --kind api --path hello",
             "tasklane list --host localhost --url http://localhost:4000",
-            "tasklane dev --listen 4000",
+            "tasklane dev --listen nowhere",
+            "tasklane dev --port 70000",
+            "tasklane console --port 70000",
+            "tasklane dev --jail maybe",
+            "tasklane dev --prefix=a/b",
             "tasklane dev --concurrency 0",
             "tasklane dev --direct-concurrency 0",
             "tasklane completions cmd",

@@ -1,60 +1,81 @@
-//! `tasklane schedules`: create, list, delete.
+//! `tasklane schedules`: create, get, list, update, pause, resume, run, next, backfill, delete.
 
 use clap::Subcommand;
-use tasklane_client::{NewScheduleBody, Query, Record};
-use tasklane_model::{FunctionName, IdempotencyKey, Interval, ObjectId, Priority, Schedule};
-use tasklane_ports::{Clock, SystemClock};
+use tasklane_client::{BackfillBody, Query, Record, ScheduleBody};
+use tasklane_model::{FunctionName, IdempotencyKey, ObjectId, PerSecond, Recurrence, Schedule};
+use tasklane_ports::{Clock as _, SystemClock};
 
 use super::{
     Outcome, Verdict,
-    follow::FollowArgs,
     functions::{self, HowManyArgs},
-    input::{JsonSource, When, duration, idempotency_key},
-    session::{Remote, Session},
+    input::{When, idempotency_key, in_largest_unit},
+    schedule_fields::{self, Fields},
+    session::{Remote, Session, indented_json},
     table::{Layout, cell, optional},
-    tasks,
+    task_bulk,
 };
 
-/// Create Tasks at a fixed interval.
+/// Create Tasks at fixed intervals, or when a clock shows certain times.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Create(Remote<CreateArgs>),
+    Get(Remote<OneArgs>),
     List(Remote<ListArgs>),
+    Update(Remote<UpdateArgs>),
+    /// Pause a Schedule. What comes due meanwhile is not made up for
+    #[command(after_help = "\
+Example:
+  tasklane schedules pause 0123456789abcdef01234567")]
+    Pause(Remote<IdArgs>),
+    /// Let a paused Schedule go on, from its next time on
+    #[command(after_help = "\
+Example:
+  tasklane schedules resume 0123456789abcdef01234567")]
+    Resume(Remote<IdArgs>),
+    /// Create a Task of a Schedule now, even if it is paused. Prints the Task's id
+    #[command(after_help = "\
+Example:
+  tasklane schedules run 0123456789abcdef01234567")]
+    Run(Remote<IdArgs>),
+    Next(Remote<NextArgs>),
+    Backfill(Remote<BackfillArgs>),
     Delete(Remote<DeleteArgs>),
 }
 
 /// Create a Schedule. Prints its id.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
-  tasklane schedules create hello-js --interval 5m --data '{\"name\":\"Ada\"}'")]
+Examples:
+  Every five minutes, from now on:
+    tasklane schedules create hello-js --interval 5m --data '{\"name\":\"Ada\"}'
+  At midnight in Berlin, and not while the last one still runs:
+    tasklane schedules create hello-js --cron @daily --timezone Europe/Berlin --overlap skip")]
+#[command(group(clap::ArgGroup::new("times").required(true).args(["interval", "cron"])))]
 pub(super) struct CreateArgs {
     /// The Function to run
     #[arg(value_name = "FUNCTION", value_parser = functions::name)]
     function: FunctionName,
 
-    /// The time between two Tasks: seconds, or 90s, 5m, 2h, 1d
-    #[arg(long, value_name = "TIME", value_parser = interval)]
-    interval: Interval,
-
-    /// Input for the Function, as event.data: JSON, @FILE, or - for stdin
-    #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
-    data: Option<JsonSource>,
-
-    /// When the first Task is due: 2026-01-31T08:15:30Z, or +90s, +5m, +2h, +30d [default: now]
-    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
-    start: Option<When>,
-
-    /// The priority of the Tasks [default: the Function's]
-    #[arg(long, value_name = "N", value_parser = tasks::priority, allow_negative_numbers = true)]
-    priority: Option<Priority>,
-
     #[command(flatten)]
-    follow: FollowArgs,
+    fields: Fields,
+
+    /// Create it paused
+    #[arg(long)]
+    paused: bool,
 
     /// A name for this call, such as order-4711: the same call with the same name has an effect only once within 24 hours
     #[arg(long, value_name = "KEY", value_parser = idempotency_key)]
     idempotency_key: Option<IdempotencyKey>,
+}
+
+/// Show a Schedule.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  tasklane schedules get 0123456789abcdef01234567 --json")]
+pub(super) struct OneArgs {
+    /// The Schedule's id
+    id: ObjectId,
 }
 
 /// List Schedules.
@@ -75,6 +96,87 @@ pub(super) struct ListArgs {
     how_many: HowManyArgs,
 }
 
+/// Change a Schedule. What is not named stays as it is.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  tasklane schedules update 0123456789abcdef01234567 --cron @hourly --unset end")]
+pub(super) struct UpdateArgs {
+    /// The Schedule's id
+    id: ObjectId,
+
+    /// Another Function to run
+    #[arg(long, value_name = "FUNCTION", value_parser = functions::name)]
+    function: Option<FunctionName>,
+
+    #[command(flatten)]
+    fields: Fields,
+
+    /// Remove an option; may be given more than once
+    #[arg(long, value_name = "OPTION")]
+    unset: Vec<schedule_fields::Optional>,
+}
+
+// No doc comment: clap would show it instead of the subcommand's own.
+#[derive(Debug, clap::Args)]
+pub(super) struct IdArgs {
+    /// The Schedule's id
+    id: ObjectId,
+}
+
+/// Show the next times at which a Schedule is due.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  tasklane schedules next 0123456789abcdef01234567 --count 3")]
+pub(super) struct NextArgs {
+    /// The Schedule's id
+    id: ObjectId,
+
+    /// How many to show, at most
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u8).range(1..=100))]
+    count: u8,
+}
+
+/// Create the Tasks of past times at which a Schedule was due, or would have been. They start at once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 all Tasks were created; 1 the operation was stopped; 2 it could not be done.
+
+Examples:
+  How many would there be?
+    tasklane schedules backfill 0123456789abcdef01234567 --from 2026-01-01T00:00:00Z --to 2026-01-31T00:00:00Z --dry-run
+  What a bad night has left out, slowly:
+    tasklane schedules backfill 0123456789abcdef01234567 --from 2026-01-30T22:00:00Z --per-second 2 --reason outage")]
+pub(super) struct BackfillArgs {
+    /// The Schedule's id
+    id: ObjectId,
+
+    /// The first moment: 2026-01-31T08:15:30Z
+    #[arg(long, value_name = "WHEN")]
+    from: When,
+
+    /// The last moment; at most 1000 times may lie between the two [default: now]
+    #[arg(long, value_name = "WHEN")]
+    to: Option<When>,
+
+    /// Only count the times
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Create at most this many Tasks in a second [default: as many as possible]
+    #[arg(long, value_name = "N", value_parser = task_bulk::per_second)]
+    per_second: Option<PerSecond>,
+
+    /// Why, for those who read it later in `tasklane bulk list`
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+
+    /// Print the operation's id at once, and see how far it is with `tasklane bulk get`
+    #[arg(long)]
+    no_wait: bool,
+}
+
 /// Delete a Schedule. The Tasks that it created stay.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -89,32 +191,34 @@ impl Command {
     pub(super) async fn run(self) -> Outcome {
         match self {
             Self::Create(remote) => remote.run(create).await,
+            Self::Get(remote) => remote.run(get).await,
             Self::List(remote) => remote.run(list).await,
+            Self::Update(remote) => remote.run(update).await,
+            Self::Pause(remote) => remote.run(async |session, args| enable(session, args, false).await).await,
+            Self::Resume(remote) => remote.run(async |session, args| enable(session, args, true).await).await,
+            Self::Run(remote) => remote.run(run_now).await,
+            Self::Next(remote) => remote.run(next).await,
+            Self::Backfill(remote) => remote.run(backfill).await,
             Self::Delete(remote) => remote.run(delete).await,
         }
     }
 }
 
-fn interval(text: &str) -> Result<Interval, String> {
-    let seconds = match text.parse::<u64>() {
-        Ok(seconds) => seconds,
-        Err(_) => duration(text).map_err(|e| e.to_string())?.as_secs(),
-    };
-    Interval::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)).map_err(|e| e.to_string())
-}
-
 async fn create(session: Session, args: CreateArgs) -> Outcome {
-    let body = NewScheduleBody {
-        interval: args.interval,
-        function_name: args.function,
-        data: args.data.map(|source| source.read()).transpose()?,
-        priority: args.priority,
-        start_timestamp: args.start.map(|when| when.resolve(SystemClock.now())),
-        on_complete: args.follow.read()?,
+    let body = ScheduleBody {
+        function_name: Some(args.function),
+        enabled: args.paused.then_some(false),
         idempotency_key: args.idempotency_key,
+        ..args.fields.body()?
     };
     let schedule = session.client.create_schedule(&body).await?;
     session.show(&schedule, |schedule| schedule.id.to_string())?;
+    Ok(Verdict::Yes)
+}
+
+async fn get(session: Session, args: OneArgs) -> Outcome {
+    let schedule = session.client.schedule(args.id).await?;
+    session.show(&schedule, |schedule| details(session.layout, schedule))?;
     Ok(Verdict::Yes)
 }
 
@@ -129,24 +233,148 @@ async fn list(session: Session, args: ListArgs) -> Outcome {
     Ok(Verdict::Yes)
 }
 
+async fn update(session: Session, args: UpdateArgs) -> Outcome {
+    let mut body = ScheduleBody { function_name: args.function, ..args.fields.body()? };
+    for option in args.unset {
+        option.unset_in(&mut body);
+    }
+    let answer = session.client.update_schedule(args.id, &body).await?;
+    session.done(&answer, &format!("{}: changed", args.id))?;
+    Ok(Verdict::Yes)
+}
+
+async fn enable(session: Session, args: IdArgs, enabled: bool) -> Outcome {
+    let answer = session.client.enable_schedule(args.id, enabled).await?;
+    session.done(&answer, &format!("{}: {}", args.id, if enabled { "resumed" } else { "paused" }))?;
+    Ok(Verdict::Yes)
+}
+
+async fn run_now(session: Session, args: IdArgs) -> Outcome {
+    let task = session.client.run_schedule(args.id).await?;
+    session.show(&task, |task| task.id.to_string())?;
+    Ok(Verdict::Yes)
+}
+
+async fn next(session: Session, args: NextArgs) -> Outcome {
+    let next = session.client.next_occurrences(args.id, args.count).await?;
+    session.show(&next, |next| next.data.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    Ok(Verdict::Yes)
+}
+
+async fn backfill(session: Session, args: BackfillArgs) -> Outcome {
+    let now = SystemClock.now();
+    let body = BackfillBody {
+        from: args.from.resolve(now),
+        to: args.to.map_or(now, |to| to.resolve(now)),
+        dry_run: args.dry_run,
+        per_second: args.per_second,
+        reason: args.reason,
+    };
+    let created = session.client.backfill_schedule(args.id, &body).await?;
+    task_bulk::follow(session, created, "occurrences", args.no_wait).await
+}
+
 async fn delete(session: Session, args: DeleteArgs) -> Outcome {
     let answer = session.client.delete_schedule(args.id).await?;
     session.done(&answer, &format!("{}: deleted", args.id))?;
     Ok(Verdict::Yes)
 }
 
+/// How it repeats, in a few words.
+fn when(recurrence: &Recurrence) -> String {
+    match recurrence {
+        Recurrence::Every(interval) => format!("every {}", in_largest_unit(interval.as_duration())),
+        Recurrence::Cron(cron, zone) => format!("{cron} {zone}"),
+    }
+}
+
+fn next_time(schedule: &Schedule) -> String {
+    match schedule.next_timestamp {
+        _ if !schedule.enabled => "paused".to_owned(),
+        Some(next) => next.to_string(),
+        None => "none any more".to_owned(),
+    }
+}
+
 fn table(layout: Layout, schedules: &[Record<Schedule>]) -> String {
     layout.list(
-        &["ID", "FUNCTION", "EVERY", "NEXT", "PRIORITY", "CREATED BY"],
+        &["ID", "NAME", "FUNCTION", "WHEN", "NEXT"],
         schedules.iter().map(|Record { value: schedule, .. }| {
             vec![
                 cell(schedule.id),
+                optional(schedule.name.as_ref()),
                 cell(&schedule.function_name),
-                cell(format!("{} s", i64::from(schedule.interval))),
-                cell(schedule.next_timestamp),
-                optional(schedule.priority),
-                optional(schedule.created_by_user_id.as_ref()),
+                cell(when(&schedule.recurrence)),
+                cell(next_time(schedule)),
             ]
         }),
     )
+}
+
+fn details(layout: Layout, schedule: &Schedule) -> String {
+    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let overlap = schedule.overlap.unwrap_or_default();
+    let catch_up = schedule.catch_up.unwrap_or_default();
+    layout.details([
+        ("Id", schedule.id.to_string()),
+        ("Name", or_dash(schedule.name.as_ref().map(ToString::to_string))),
+        ("Function", schedule.function_name.to_string()),
+        ("When", when(&schedule.recurrence)),
+        ("Next", next_time(schedule)),
+        ("Start", schedule.start_timestamp.to_string()),
+        ("End", or_dash(schedule.end_timestamp.map(|end| end.to_string()))),
+        ("Overlap", overlap.to_string()),
+        ("Catch-up", catch_up.to_string()),
+        ("Priority", or_dash(schedule.priority.map(|priority| priority.to_string()))),
+        ("On complete", or_dash(schedule.on_complete.as_ref().map(|follow| follow.function_name.to_string()))),
+        ("Data", or_dash(schedule.data.as_ref().map(indented_json))),
+        ("Created by", or_dash(schedule.created_by_user_id.as_ref().map(ToString::to_string))),
+        ("Managed by", or_dash(schedule.managed_by.map(|by| format!("tasklane {by}")))),
+        ("Created", schedule.creation_timestamp.to_string()),
+        ("Updated", schedule.update_timestamp.to_string()),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_schedule_is_shown_with_its_times_in_words() {
+        let mut schedule: Schedule = serde_json::from_value(json!({
+            "id": "0123456789abcdef01234567", "name": "daily", "cron": "0 9 * * *", "timezone": "Europe/Berlin",
+            "functionName": "hello-js", "overlap": "skip", "enabled": true, "data": {"a": 1}, "managedBy": "sync",
+            "startTimestamp": "2026-01-31T08:15:30.123Z", "nextTimestamp": "2026-02-01T08:00:00.000Z",
+            "creationTimestamp": "2026-01-31T08:15:30.123Z", "updateTimestamp": "2026-01-31T08:15:30.123Z",
+        }))
+        .unwrap();
+        insta::assert_snapshot!(details(Layout::PLAIN, &schedule), @r#"
+        Id           0123456789abcdef01234567
+        Name         daily
+        Function     hello-js
+        When         0 9 * * * Europe/Berlin
+        Next         2026-02-01T08:00:00.000Z
+        Start        2026-01-31T08:15:30.123Z
+        End          -
+        Overlap      skip
+        Catch-up     latest
+        Priority     -
+        On complete  -
+        Data         {
+                       "a": 1
+                     }
+        Created by   -
+        Managed by   tasklane sync
+        Created      2026-01-31T08:15:30.123Z
+        Updated      2026-01-31T08:15:30.123Z
+        "#);
+        let shown = |schedule: &Schedule| (when(&schedule.recurrence), next_time(schedule));
+        schedule.enabled = false;
+        assert_eq!(shown(&schedule), ("0 9 * * * Europe/Berlin".to_owned(), "paused".to_owned()));
+        schedule.recurrence = serde_json::from_value(json!({ "interval": 604_800 })).unwrap();
+        (schedule.enabled, schedule.next_timestamp) = (true, None);
+        assert_eq!(shown(&schedule), ("every 7d".to_owned(), "none any more".to_owned()));
+    }
 }

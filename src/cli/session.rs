@@ -1,8 +1,14 @@
 //! The connection of a subcommand to a service, and the display of responses.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use serde::{Serialize, de::DeserializeOwned};
-use tasklane_client::{Client, Listing, Record};
-use tasklane_model::Json;
+use serde_json::{Value, json};
+use tasklane_client::{Client, ClientError, Listing, Record};
+use tasklane_model::{Json, with_causes};
 
 use super::{Outcome, connect::ConnectArgs, output, table::Layout};
 
@@ -21,14 +27,39 @@ pub(super) struct Remote<T: clap::Args> {
 }
 
 impl<T: clap::Args> Remote<T> {
-    /// The arguments, for checks before a service is looked for.
-    pub(super) fn args(&self) -> &T {
-        &self.args
+    /// Runs the command. With `--json`, stdout gets JSON in any case: if there is an error, and nothing was printed yet,
+    /// `{"error": {"message": …}}`.
+    pub(super) async fn run(self, command: impl AsyncFnOnce(Session, T) -> Outcome) -> Outcome {
+        self.run_checked(|_| Ok(()), command).await
     }
 
-    pub(super) async fn run(self, command: impl AsyncFnOnce(Session, T) -> Outcome) -> Outcome {
-        let session = Session { client: self.connect.client()?, json: self.json, layout: Layout::of_stdout() };
-        command(session, self.args).await
+    /// The same, with a check of the arguments before a service is looked for.
+    pub(super) async fn run_checked(
+        self,
+        check: impl FnOnce(&T) -> anyhow::Result<()>,
+        command: impl AsyncFnOnce(Session, T) -> Outcome,
+    ) -> Outcome {
+        let answered = Arc::new(AtomicBool::new(false));
+        let outcome = match check(&self.args).and_then(|()| self.connect.client()) {
+            Ok(client) => {
+                let (json, layout) = (self.json, Layout::of_stdout());
+                let again = client.clone();
+                let outcome =
+                    command(Session { client, json, layout, answered: Arc::clone(&answered) }, self.args).await;
+                match outcome {
+                    Err(error) => Err(with_similar_name(error, &again).await),
+                    Ok(verdict) => Ok(verdict),
+                }
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &outcome
+            && self.json
+            && !answered.load(Ordering::Relaxed)
+        {
+            output::json(&indented(&json_of(error))?)?;
+        }
+        outcome
     }
 }
 
@@ -38,6 +69,45 @@ pub(super) struct Session {
     /// Whether to print JSON, for programs.
     pub(super) json: bool,
     pub(super) layout: Layout,
+    /// Whether JSON was printed.
+    answered: Arc<AtomicBool>,
+}
+
+/// The error, with the name of a Function that was probably meant if there is none of the given name.
+async fn with_similar_name(error: anyhow::Error, client: &Client) -> anyhow::Error {
+    let Some(ClientError::Service(unknown)) = error.downcast_ref::<ClientError>() else { return error };
+    let named = unknown.message.strip_prefix("There is no function '").and_then(|rest| rest.split('\'').next());
+    let (Some(UNKNOWN), Some(named)) = (unknown.code, named) else { return error };
+    let known = client.functions().await.unwrap_or_default();
+    let names = known.iter().map(|function| function.value.name.as_str());
+    match tasklane_task_config::nearest(named, names) {
+        Some(name) => {
+            let mut better = unknown.clone();
+            better.message = format!("{} Did you mean '{name}'?", unknown.message);
+            ClientError::Service(better).into()
+        }
+        None => error,
+    }
+}
+
+/// The code of an unknown record.
+const UNKNOWN: u16 = 16;
+
+/// An error as JSON: its message, and what the service said about it.
+pub(super) fn json_of(error: &anyhow::Error) -> Value {
+    let mut fields = json!({ "message": with_causes(error.as_ref()) });
+    if let Some(ClientError::Service(error)) = error.downcast_ref::<ClientError>() {
+        fields["status"] = error.status.into();
+        fields["name"] = error.name.clone().into();
+        fields["message"] = error.message.clone().into();
+        if let Some(code) = error.code {
+            fields["code"] = code.into();
+        }
+        if !error.details.is_empty() {
+            fields["details"] = Value::Object(error.details.clone());
+        }
+    }
+    json!({ "error": fields })
 }
 
 impl Session {
@@ -48,6 +118,7 @@ impl Session {
 
     /// Shows any JSON, indented.
     pub(super) fn show_json(&self, value: &impl Serialize) -> anyhow::Result<()> {
+        self.answered.store(true, Ordering::Relaxed);
         Ok(output::json(&indented(value)?)?)
     }
 

@@ -1,12 +1,13 @@
 //! `tasklane tasks attempts` and `why`.
 
 use tasklane_client::Record;
-use tasklane_model::{Attempt, ObjectId};
+use tasklane_model::Attempt;
 
 use super::{
     Outcome, Verdict,
     session::Session,
     table::{Layout, cell, optional},
+    task_arg::TaskArg,
 };
 
 /// List a Task and its retries, from the id of any of them.
@@ -15,8 +16,8 @@ use super::{
 Example:
   tasklane tasks attempts 0123456789abcdef01234567")]
 pub(super) struct AttemptsArgs {
-    /// The id of any Task of the chain
-    id: ObjectId,
+    #[command(flatten)]
+    task: TaskArg,
 }
 
 /// Say in a sentence why a Task waits, or what became of it.
@@ -25,18 +26,18 @@ pub(super) struct AttemptsArgs {
 Example:
   tasklane tasks why 0123456789abcdef01234567")]
 pub(super) struct WhyArgs {
-    /// The Task's id
-    id: ObjectId,
+    #[command(flatten)]
+    task: TaskArg,
 }
 
 pub(super) async fn attempts(session: Session, args: AttemptsArgs) -> Outcome {
-    let records = session.client.task_attempts(args.id).await?;
+    let records = session.client.task_attempts(args.task.resolve(&session.client).await?).await?;
     session.show_records(&records, "attempts", |records| table(session.layout, records))?;
     Ok(Verdict::Yes)
 }
 
 pub(super) async fn why(session: Session, args: WhyArgs) -> Outcome {
-    let why = session.client.why(args.id).await?;
+    let why = session.client.why(args.task.resolve(&session.client).await?).await?;
     session.show(&why, |why| why.message.clone())?;
     Ok(Verdict::Yes)
 }
@@ -48,9 +49,9 @@ fn table(layout: Layout, attempts: &[Record<Attempt>]) -> String {
             vec![
                 cell(attempt.task_id),
                 layout.status(attempt.status),
-                cell(attempt.start_timestamp),
-                optional(attempt.claimed_timestamp),
-                optional(attempt.ended_timestamp),
+                layout.time(attempt.start_timestamp),
+                layout.optional_time(attempt.claimed_timestamp),
+                layout.optional_time(attempt.ended_timestamp),
                 optional(attempt.error.as_ref().map(|error| &error.name)),
             ]
         }),

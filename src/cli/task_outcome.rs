@@ -10,7 +10,8 @@ use super::{
     Outcome, Verdict,
     input::duration,
     output,
-    session::{Session, indented_json},
+    session::{Session, indented_json, json_of},
+    task_arg::TaskArg,
     tasks,
 };
 
@@ -22,8 +23,8 @@ Exit codes: 0 it is complete; 1 it failed or was canceled, or the time is up; 2 
 Example:
   tasklane tasks wait 0123456789abcdef01234567 --timeout 5m")]
 pub(super) struct WaitArgs {
-    /// The Task's id
-    id: ObjectId,
+    #[command(flatten)]
+    task: TaskArg,
 
     /// Give up after this time, such as 90s or 5m [default: never]
     #[arg(long, value_name = "TIME", value_parser = duration)]
@@ -38,8 +39,8 @@ Exit codes: 0 the result is on stdout; 1 there is none; 2 it could not be read.
 Example:
   tasklane tasks result 0123456789abcdef01234567")]
 pub(super) struct ResultArgs {
-    /// The Task's id
-    id: ObjectId,
+    #[command(flatten)]
+    task: TaskArg,
 }
 
 /// The longest that a service waits.
@@ -52,13 +53,18 @@ const PACE: Duration = Duration::from_secs(1);
 const UNKNOWN: u16 = 16;
 
 pub(super) async fn wait(session: Session, args: WaitArgs) -> Outcome {
-    show_when_final(&session, args.id, args.timeout).await
+    let id = args.task.resolve(&session.client).await?;
+    show_when_final(&session, id, args.timeout).await
 }
 
 /// Waits for the end of a Task and its retries, and shows the last one.
 pub(super) async fn show_when_final(session: &Session, id: ObjectId, timeout: Option<Duration>) -> Outcome {
     let Some(task) = last_of_chain(session, id, timeout).await? else {
-        output::note(&format!("{id}: has not ended yet"));
+        let message = format!("{id}: has not ended yet");
+        output::note(&message);
+        if session.json {
+            session.show_json(&json_of(&anyhow::anyhow!(message)))?;
+        }
         return Ok(Verdict::No);
     };
     session.show(&task, |task| tasks::details(session.layout, task))?;
@@ -90,10 +96,14 @@ async fn last_of_chain(
 }
 
 pub(super) async fn result(session: Session, args: ResultArgs) -> Outcome {
-    match session.client.task_result(args.id).await {
+    let id = args.task.resolve(&session.client).await?;
+    match session.client.task_result(id).await {
         Ok(result) => output::json(&indented_json(&result))?,
         Err(ClientError::Service(error)) if error.code == Some(UNKNOWN) => {
             output::note(&error.message);
+            if session.json {
+                session.show_json(&json_of(&ClientError::Service(error).into()))?;
+            }
             return Ok(Verdict::No);
         }
         Err(error) => return Err(error.into()),

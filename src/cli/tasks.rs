@@ -1,22 +1,27 @@
-//! `tasklane tasks`: create, list, get, cancel; the others are in files of their own.
+//! `tasklane tasks`: create, list, get; the others are in files of their own.
 
 use anyhow::bail;
-use clap::Subcommand;
+use clap::{
+    Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use tasklane_client::{NewTaskBody, Query, Record};
 use tasklane_model::{
-    FunctionName, IdempotencyKey, ObjectId, Priority, QueuedTimeout, Tags, Task, TaskStatus, Timeouts,
+    FlowKey, FunctionName, IdempotencyKey, ObjectId, Priority, QueuedTimeout, Tags, Task, TaskStatus, Timeouts,
 };
 use tasklane_ports::{Clock, SystemClock};
 
 use super::{
     Outcome, Verdict,
+    debounce::DebounceArgs,
     follow::FollowArgs,
     functions::{self, HowManyArgs},
-    input::{JsonSource, When, duration, idempotency_key},
-    logs,
+    input::{JsonSource, When, idempotency_key, seconds},
+    logs, output,
     session::{Remote, Session, indented_json},
     table::{Layout, cell, optional},
-    task_batch, task_history, task_outcome,
+    task_arg::TaskArg,
+    task_batch, task_bulk, task_history, task_outcome,
 };
 
 /// Create Tasks, and see their status and logs.
@@ -28,7 +33,11 @@ pub(super) enum Command {
     Result(Remote<task_outcome::ResultArgs>),
     List(Remote<ListArgs>),
     Get(Remote<GetArgs>),
-    Cancel(Remote<CancelArgs>),
+    Cancel(Remote<task_bulk::CancelArgs>),
+    Replay(Remote<task_bulk::ReplayArgs>),
+    RetryNow(Remote<task_bulk::RetryNowArgs>),
+    Reschedule(Remote<task_bulk::RescheduleArgs>),
+    SetPriority(Remote<task_bulk::SetPriorityArgs>),
     Attempts(Remote<task_history::AttemptsArgs>),
     Why(Remote<task_history::WhyArgs>),
     Logs(Remote<logs::TaskLogsArgs>),
@@ -71,9 +80,20 @@ pub(super) struct CreateArgs {
     #[command(flatten)]
     follow: FollowArgs,
 
+    #[command(flatten)]
+    debounce: DebounceArgs,
+
+    /// Its key, if its Function takes turns by key [default: the one in its data]
+    #[arg(long, value_name = "KEY", value_parser = flow_key)]
+    flow_key: Option<FlowKey>,
+
     /// Wait until the Task and its retries have ended, and show the last one
     #[arg(long)]
     wait: bool,
+
+    /// Show its logs and those of its retries, until they have ended
+    #[arg(long = "follow", conflicts_with = "wait")]
+    follow_logs: bool,
 
     /// A name for this call, such as order-4711: the same call with the same name has an effect only once within 24 hours
     #[arg(long, value_name = "KEY", value_parser = idempotency_key)]
@@ -86,9 +106,13 @@ pub(super) struct CreateArgs {
 Example:
   tasklane tasks list --status failed --function hello-js --all --json")]
 pub(super) struct ListArgs {
-    /// Only Tasks with this status: new, inProgress, complete, failed, retried, canceled
-    #[arg(long, value_parser = status)]
-    status: Option<TaskStatus>,
+    /// Only Tasks with this status; may be given more than once, or with commas
+    #[arg(long = "status", value_name = "STATUS", value_delimiter = ',', value_parser = status())]
+    statuses: Vec<TaskStatus>,
+
+    /// Only Tasks with this tag; may be given more than once, and then they have all of them
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
 
     /// Only Tasks of this Function
     #[arg(long, value_name = "NAME", value_parser = functions::name)]
@@ -108,18 +132,8 @@ pub(super) struct ListArgs {
 Example:
   tasklane tasks get 0123456789abcdef01234567 --json")]
 pub(super) struct GetArgs {
-    /// The Task's id
-    id: ObjectId,
-}
-
-/// Cancel a Task that has not started.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Example:
-  tasklane tasks cancel 0123456789abcdef01234567")]
-pub(super) struct CancelArgs {
-    /// The Task's id
-    id: ObjectId,
+    #[command(flatten)]
+    task: TaskArg,
 }
 
 impl Command {
@@ -131,7 +145,11 @@ impl Command {
             Self::Result(remote) => remote.run(task_outcome::result).await,
             Self::List(remote) => remote.run(list).await,
             Self::Get(remote) => remote.run(get).await,
-            Self::Cancel(remote) => remote.run(cancel).await,
+            Self::Cancel(remote) => remote.run(task_bulk::cancel).await,
+            Self::Replay(remote) => remote.run(task_bulk::replay).await,
+            Self::RetryNow(remote) => remote.run(task_bulk::retry_now).await,
+            Self::Reschedule(remote) => remote.run(task_bulk::reschedule).await,
+            Self::SetPriority(remote) => remote.run(task_bulk::set_priority).await,
             Self::Attempts(remote) => remote.run(task_history::attempts).await,
             Self::Why(remote) => remote.run(task_history::why).await,
             Self::Logs(remote) => remote.run(logs::of_task).await,
@@ -145,16 +163,17 @@ pub(super) fn priority(text: &str) -> Result<Priority, String> {
     Priority::new(number).map_err(|e| e.to_string())
 }
 
-fn queued_timeout(text: &str) -> Result<QueuedTimeout, String> {
-    let seconds = duration(text).map_err(|e| e.to_string())?.as_secs();
-    QueuedTimeout::new(i64::try_from(seconds).unwrap_or(i64::MAX)).map_err(|e| e.to_string())
+fn flow_key(text: &str) -> Result<FlowKey, String> {
+    FlowKey::parse(text).map_err(|e| e.to_string())
 }
 
-fn status(text: &str) -> Result<TaskStatus, String> {
-    text.parse().map_err(|_| {
-        let names = TaskStatus::ALL.map(TaskStatus::as_str).join(", ");
-        format!("must be one of {names}")
-    })
+fn queued_timeout(text: &str) -> Result<QueuedTimeout, String> {
+    seconds(text, QueuedTimeout::new)
+}
+
+/// Reads a status; completions and `--help` list all.
+fn status() -> impl TypedValueParser<Value = TaskStatus> {
+    PossibleValuesParser::new(TaskStatus::ALL.map(TaskStatus::as_str)).try_map(|text| text.parse::<TaskStatus>())
 }
 
 async fn create(session: Session, args: CreateArgs) -> Outcome {
@@ -167,11 +186,17 @@ async fn create(session: Session, args: CreateArgs) -> Outcome {
         tags: Tags::try_from(args.tags).map_err(|e| anyhow::anyhow!("the tags {e}"))?,
         store_result: args.store_result.then_some(true),
         on_complete: args.follow.read()?,
+        debounce: args.debounce.read(),
+        flow_key: args.flow_key,
         idempotency_key: args.idempotency_key,
     };
     let task = session.client.create_task(&body).await?;
     if args.wait {
         return task_outcome::show_when_final(&session, task.value.id, None).await;
+    }
+    if args.follow_logs {
+        output::note(&format!("created {}", task.value.id));
+        return logs::follow_chain(&session, task.value.id, &logs::Style::default()).await;
     }
     session.show(&task, |task| task.id.to_string())?;
     Ok(Verdict::Yes)
@@ -184,16 +209,11 @@ async fn list(session: Session, args: ListArgs) -> Outcome {
 }
 
 async fn get(session: Session, args: GetArgs) -> Outcome {
-    let Some(task) = session.client.find_task(args.id).await? else {
-        bail!("there is no Task {}", args.id);
+    let id = args.task.resolve(&session.client).await?;
+    let Some(task) = session.client.find_task(id).await? else {
+        bail!("there is no Task '{id}'");
     };
     session.show(&task, |task| details(session.layout, task))?;
-    Ok(Verdict::Yes)
-}
-
-async fn cancel(session: Session, args: CancelArgs) -> Outcome {
-    let answer = session.client.cancel_task(args.id).await?;
-    session.done(&answer, &format!("{}: canceled", args.id))?;
     Ok(Verdict::Yes)
 }
 
@@ -203,8 +223,13 @@ impl ListArgs {
         if let Some(function) = &self.function {
             query = query.eq("functionName", function);
         }
-        if let Some(status) = self.status {
-            query = query.eq("status", status);
+        match self.statuses.as_slice() {
+            [] => {}
+            [status] => query = query.eq("status", status),
+            statuses => query = query.any("status", statuses),
+        }
+        for tag in &self.tags {
+            query = query.eq("tags", tag);
         }
         query.and(self.rql.as_deref().unwrap_or_default()).sort_by_default("-creationTimestamp")
     }
@@ -212,15 +237,16 @@ impl ListArgs {
 
 fn table(layout: Layout, tasks: &[Record<Task>]) -> String {
     layout.list(
-        &["ID", "FUNCTION", "STATUS", "PRIORITY", "START", "CREATED", "ERROR"],
+        &["ID", "FUNCTION", "STATUS", "PRIORITY", "START", "CREATED", "TAGS", "ERROR"],
         tasks.iter().map(|Record { value: task, .. }| {
             vec![
                 cell(task.id),
                 cell(&task.function_name),
                 layout.status(task.status),
                 cell(task.priority),
-                cell(task.start_timestamp),
-                cell(task.creation_timestamp),
+                layout.time(task.start_timestamp),
+                layout.time(task.creation_timestamp),
+                optional(Some(task.tags.as_slice().join(", ")).filter(|tags| !tags.is_empty())),
                 optional(task.error.as_ref().map(|error| &error.name)),
             ]
         }),
@@ -247,6 +273,7 @@ pub(super) fn details(layout: Layout, task: &Task) -> String {
     if !task.retry_for_task_ids.is_empty() {
         rows.push(("Retry of", join(&task.retry_for_task_ids)));
     }
+    rows.extend(task.options.replay_of.map(|id| ("Replay of", id.to_string())));
     rows.extend(task.retried_by_task_id.map(|id| ("Retried by", id.to_string())));
     rows.extend(task.error.as_ref().map(|error| ("Error", format!("{}: {}", error.name, error.message))));
     rows.extend(task.data.as_ref().map(|data| ("Data", indented_json(data))));
@@ -274,9 +301,9 @@ mod tests {
     fn a_list_has_a_line_per_task() {
         let failed = json!({ "status": "failed", "error": { "type": "runtime", "name": "Error\nX", "message": "m" } });
         insta::assert_snapshot!(table(Layout::PLAIN, &[task(json!({})), task(failed)]), @"
-        ID                        FUNCTION  STATUS  PRIORITY  START                     CREATED                   ERROR
-        0123456789abcdef01234567  hello     new     -1        2026-01-31T08:15:30.123Z  2026-01-31T08:15:30.123Z  -
-        0123456789abcdef01234567  hello     failed  -1        2026-01-31T08:15:30.123Z  2026-01-31T08:15:30.123Z  Error X
+        ID                        FUNCTION  STATUS  PRIORITY  START                     CREATED                   TAGS  ERROR
+        0123456789abcdef01234567  hello     new     -1        2026-01-31T08:15:30.123Z  2026-01-31T08:15:30.123Z  x, y  -
+        0123456789abcdef01234567  hello     failed  -1        2026-01-31T08:15:30.123Z  2026-01-31T08:15:30.123Z  x, y  Error X
         ");
     }
 

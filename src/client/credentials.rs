@@ -73,7 +73,22 @@ pub struct CreatedCredential {
 
 const CREDENTIALS: &str = "/tasklane/v1/credentials";
 
+/// The user that the service sees.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Me {
+    /// Its id.
+    pub id: UserId,
+    /// Its permissions, if the service says them.
+    #[serde(default)]
+    pub permissions: Option<Permissions>,
+}
+
 impl Client {
+    /// The user whose credential this client sends.
+    pub async fn me(&self) -> Result<Record<Me>, ClientError> {
+        self.call(Call::get("/users/v1/me")).await
+    }
+
     /// The credentials that are not revoked.
     pub async fn credentials(&self) -> Result<Vec<Record<CredentialSummary>>, ClientError> {
         Ok(self.call::<Page<_>>(Call::get(CREDENTIALS)).await?.value.data)

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use tasklane_model::{
-    AffectedRecords, FunctionName, FunctionSummary, IdempotencyKey, Json, Page, QueuedTimeout, RetryPolicy,
-    RetryPolicyChange, Task, Timeouts, Timestamp, json::even_null,
+    AffectedRecords, Flow, FunctionName, FunctionSummary, IdempotencyKey, Json, Page, QueuedTimeout, RetryPolicy,
+    RetryPolicyChange, Task, TaskEvents, Timeouts, Timestamp, json::even_null,
 };
 
 use super::{
@@ -57,6 +57,12 @@ pub struct FunctionDetails {
     /// Whether the results of its Tasks are kept.
     #[serde(default)]
     pub store_result: Option<bool>,
+    /// What its Tasks publish besides `task_failed`.
+    #[serde(default)]
+    pub events: TaskEvents,
+    /// How its Tasks with the same key take turns and share limits.
+    #[serde(default)]
+    pub flow: Option<Flow>,
 }
 
 fn unless_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -90,6 +96,9 @@ pub struct OptionsBody {
     /// The default priority of its Tasks.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub default_priority: Option<i64>,
+    /// How many of its runs may be in progress at once; `Some(None)` removes the limit. The upstream service does not know it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub concurrency_limit: Option<Option<i64>>,
 }
 
 /// The body of `POST` and `PUT` of a Function. An absent field keeps its value, or gets the service's default.
@@ -123,6 +132,11 @@ pub struct FunctionBody {
     /// `null` removes the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<TimeoutsBody>,
+    /// An empty list removes the option.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<TaskEvents>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow: Option<Option<Flow>>,
 }
 
 /// `timeouts` in [`FunctionBody`].

@@ -6,18 +6,22 @@
 #![warn(missing_docs)]
 
 mod api_requests;
+mod bulks;
 mod credential;
 mod credentials;
 mod error;
+mod flow;
 mod functions;
 mod host;
 mod listing;
 mod logs;
 pub mod oauth1;
+mod overview;
 mod query;
 mod record;
 mod schedules;
 mod stored;
+mod streams;
 mod tasks;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -25,8 +29,9 @@ pub mod testing;
 mod tests;
 mod transport;
 
+pub use bulks::NewBulkBody;
 pub use credential::{Credential, OAuth1Keys};
-pub use credentials::{CreatedCredential, CredentialSummary, NewCredential, RevokedCredential};
+pub use credentials::{CreatedCredential, CredentialSummary, Me, NewCredential, RevokedCredential};
 pub use error::{ClientError, ServiceError};
 pub use functions::{Executed, FunctionBody, FunctionDetails, OptionsBody, TimeoutsBody, Variable};
 pub use host::{BaseUrl, InvalidHost};
@@ -34,7 +39,8 @@ pub use listing::{HowMany, Listing};
 pub use logs::LogSource;
 pub use query::Query;
 pub use record::Record;
-pub use schedules::NewScheduleBody;
+pub use schedules::{BackfillBody, Occurrences, ScheduleBody};
 pub use stored::{IncompleteCredentials, StoredCredentials};
+pub use streams::{AllNews, AllStream, TaskLine, TaskNews, TaskStream};
 pub use tasks::{BatchEntry, Explanation, NewTaskBody, TaskBatchBody, TaskBatchOutcome};
 pub use transport::Client;

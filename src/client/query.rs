@@ -23,10 +23,30 @@ impl Query {
         self.condition("eq", field, value)
     }
 
+    /// Only records with one of these values in the field.
+    #[must_use]
+    pub fn any(mut self, field: &str, values: &[impl Display]) -> Self {
+        let values: Vec<_> = values.iter().map(twice_encoded).collect();
+        self.0.push(format!("in({field},{})", values.join(",")));
+        self
+    }
+
     /// Only records with this value or a greater one in the field.
     #[must_use]
     pub fn ge(self, field: &str, value: impl Display) -> Self {
         self.condition("ge", field, value)
+    }
+
+    /// Only records with this value or a smaller one in the field.
+    #[must_use]
+    pub fn le(self, field: &str, value: impl Display) -> Self {
+        self.condition("le", field, value)
+    }
+
+    /// Only records with a smaller value in the field.
+    #[must_use]
+    pub fn lt(self, field: &str, value: impl Display) -> Self {
+        self.condition("lt", field, value)
     }
 
     /// Only records after this one. The query's order must be by creation.
@@ -68,6 +88,11 @@ impl Query {
         self.0.join("&")
     }
 
+    /// Whether the query has its own order.
+    pub fn has_order(&self) -> bool {
+        self.calls("sort(")
+    }
+
     /// Whether the last order in the query, which is the one that applies, is descending.
     fn descends(&self) -> bool {
         let parts = self.0.iter().rev().flat_map(|part| part.rsplit('&'));
@@ -76,10 +101,7 @@ impl Query {
     }
 
     fn condition(mut self, operator: &str, field: &str, value: impl Display) -> Self {
-        // The service decodes values twice (contract §8): as a query string and as RQL.
-        let once = utf8_percent_encode(&value.to_string(), UNRESERVED).to_string();
-        let twice = utf8_percent_encode(&once, UNRESERVED);
-        self.0.push(format!("{operator}({field},{twice})"));
+        self.0.push(format!("{operator}({field},{})", twice_encoded(value)));
         self
     }
 
@@ -87,6 +109,12 @@ impl Query {
     fn calls(&self, operator: &str) -> bool {
         self.0.iter().flat_map(|part| part.split('&')).any(|part| part.trim_start().starts_with(operator))
     }
+}
+
+/// The service decodes values twice (contract §8): as a query string and as RQL.
+fn twice_encoded(value: impl Display) -> String {
+    let once = utf8_percent_encode(&value.to_string(), UNRESERVED).to_string();
+    utf8_percent_encode(&once, UNRESERVED).to_string()
 }
 
 #[cfg(test)]

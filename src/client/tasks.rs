@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use tasklane_model::{
-    AffectedRecords, Attempt, Failure, FunctionName, IdempotencyKey, Json, ObjectId, OnComplete, Page, Priority, Tags,
-    Task, Timeouts, Timestamp,
+    AffectedRecords, Attempt, Debounce, Failure, FlowKey, FunctionName, IdempotencyKey, Json, ObjectId, OnComplete,
+    Page, Priority, Tags, Task, Timeouts, Timestamp,
 };
 
 use super::{
@@ -39,9 +39,34 @@ pub struct NewTaskBody {
     /// What runs once it is final.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_complete: Option<OnComplete>,
+    /// Makes one Task of creations in a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub debounce: Option<Debounce>,
+    /// Its flow key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow_key: Option<FlowKey>,
     /// Names the call, so that it has an effect only once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
+}
+
+impl NewTaskBody {
+    /// A Task of this Function, with every default.
+    pub fn of(function_name: FunctionName) -> Self {
+        Self {
+            function_name,
+            data: None,
+            start_timestamp: None,
+            priority: None,
+            timeouts: Timeouts::default(),
+            tags: Tags::default(),
+            store_result: None,
+            on_complete: None,
+            debounce: None,
+            flow_key: None,
+            idempotency_key: None,
+        }
+    }
 }
 
 fn no_tags(tags: &Tags) -> bool {
@@ -96,6 +121,12 @@ impl Client {
     /// Tasks that a query matches.
     pub async fn tasks(&self, query: Query, how_many: HowMany) -> Result<Listing<Task>, ClientError> {
         self.list(TASKS, query, how_many).await
+    }
+
+    /// One page of the Tasks that a query matches, as the service sent it. It may be partial: then the service had no time
+    /// for more.
+    pub async fn task_page(&self, query: &Query) -> Result<Page<Json>, ClientError> {
+        self.page(TASKS, query.as_rql()).await
     }
 
     /// One Task, or `None` if it does not exist.

@@ -9,7 +9,10 @@ use axum::{
     Router,
     body::to_bytes,
     extract::Request,
-    http::{StatusCode, header::AUTHORIZATION},
+    http::{
+        StatusCode,
+        header::{AUTHORIZATION, CONTENT_TYPE},
+    },
     response::IntoResponse,
 };
 use serde_json::Value;
@@ -37,7 +40,8 @@ impl Seen {
     }
 }
 
-/// Answers every request with the result of a function, and records the requests.
+/// Answers every request with the result of a function, and records the requests. A string is sent as an event stream, all
+/// else as JSON.
 pub struct Server {
     address: String,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -63,7 +67,11 @@ impl Server {
                 };
                 let (status, json) = answer(&seen);
                 remembered.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
-                (StatusCode::from_u16(status).unwrap(), json.to_string()).into_response()
+                let status = StatusCode::from_u16(status).unwrap();
+                match json {
+                    Value::String(events) => (status, [(CONTENT_TYPE, "text/event-stream")], events).into_response(),
+                    json => (status, json.to_string()).into_response(),
+                }
             }
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

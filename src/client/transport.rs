@@ -6,8 +6,8 @@ use std::{
 };
 
 use reqwest::{
-    Method, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, LOCATION},
+    Method, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tasklane_model::{IdempotencyKey, Json, Page};
@@ -158,6 +158,30 @@ impl Client {
 
     /// Sends a request once.
     pub(super) async fn once(&self, call: &Call) -> Result<String, ClientError> {
+        let answer = self.send(call).await?;
+        let status = answer.status();
+        let bytes = answer.bytes().await.map_err(|e| ClientError::from_transport(&self.base, &e))?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if status.is_success() { Ok(text) } else { Err(self.refusal(status, &text)) }
+    }
+
+    /// Sends a request once. Its response arrives little by little.
+    pub(super) async fn stream(&self, call: &Call) -> Result<Response, ClientError> {
+        let answer = self.send(call).await?;
+        let status = answer.status();
+        if !status.is_success() {
+            let text = answer.text().await.map_err(|e| ClientError::from_transport(&self.base, &e))?;
+            return Err(self.refusal(status, &text));
+        }
+        let kind = answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        if kind.starts_with(b"text/event-stream") {
+            return Ok(answer);
+        }
+        let what = "it is no event stream".to_owned();
+        Err(ClientError::NotTheService { base: self.base.clone(), what })
+    }
+
+    async fn send(&self, call: &Call) -> Result<Response, ClientError> {
         let url = self.base.join(&call.path, call.query.as_deref());
         let authorization = match &self.credential {
             Credential::Bearer(token) => format!("Bearer {}", token.expose()),
@@ -179,10 +203,7 @@ impl Client {
             // A large result: this URL is signed, and needs no credential.
             answer = self.http.get(url).timeout(call.timeout).send().await.map_err(broken)?;
         }
-        let status = answer.status();
-        let bytes = answer.bytes().await.map_err(broken)?;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if status.is_success() { Ok(text) } else { Err(self.refusal(status, &text)) }
+        Ok(answer)
     }
 
     fn refusal(&self, status: StatusCode, text: &str) -> ClientError {

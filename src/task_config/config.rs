@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use tasklane_model::{EntryPoint, FunctionName, FunctionOptions, Runtime};
+use tasklane_model::{
+    CatchUp, EntryPoint, FunctionName, FunctionOptions, Json, OnComplete, Overlap, Priority, Recurrence,
+    RetryPolicyChange, Runtime, ScheduleName, Timestamp,
+};
 
 use super::{ConfigError, Draft};
 
@@ -15,9 +18,25 @@ pub struct TaskConfig {
     pub code_dir: PathBuf,
     pub entry_point: EntryPoint,
     pub runtime: Runtime,
-    /// Everything that has a default; `$NAME` values of the environment are filled in. A file cannot set the
-    /// concurrency limit.
+    /// Everything that has a default; `$NAME` values of the environment are filled in.
     pub options: FunctionOptions,
+    /// The Schedules that `sync` keeps up to date; `None` if it is to leave them alone.
+    pub schedules: Option<Vec<ConfiguredSchedule>>,
+}
+
+/// A Schedule of the Function, as the file describes it. What is absent has its default.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfiguredSchedule {
+    /// The only one of the file with this name.
+    pub name: ScheduleName,
+    pub recurrence: Recurrence,
+    pub data: Option<Json>,
+    pub priority: Option<Priority>,
+    pub overlap: Option<Overlap>,
+    pub catch_up: Option<CatchUp>,
+    pub start_timestamp: Option<Timestamp>,
+    pub end_timestamp: Option<Timestamp>,
+    pub on_complete: Option<OnComplete>,
 }
 
 impl TaskConfig {
@@ -36,5 +55,33 @@ impl TaskConfig {
             draft.confine_to(folder);
         }
         draft.finish()
+    }
+
+    /// The same configuration, in which each property that the file does not name has its default, instead of keeping what the
+    /// Function has.
+    #[must_use]
+    pub fn exact(&self) -> Self {
+        let named = &self.options;
+        let retry_policy = named.retry_policy.clone().unwrap_or_default();
+        let options = FunctionOptions {
+            description: Some(named.description.clone().unwrap_or_default()),
+            time_limit: Some(named.time_limit.unwrap_or_default()),
+            memory_limit: Some(named.memory_limit.unwrap_or_default()),
+            environment: Some(named.environment.clone().unwrap_or_default()),
+            retry_policy: Some(RetryPolicyChange {
+                errors_not_to_retry: retry_policy.errors_not_to_retry.or(Some(None)),
+                strategy: retry_policy.strategy.or(Some(None)),
+                ..retry_policy
+            }),
+            permission_mode: Some(named.permission_mode.unwrap_or_default()),
+            default_priority: Some(named.default_priority.unwrap_or_default()),
+            queued_timeout: named.queued_timeout.or(Some(None)),
+            concurrency_limit: named.concurrency_limit.or(Some(None)),
+            store_result: named.store_result.or(Some(None)),
+            events: Some(named.events.unwrap_or_default()),
+            flow: named.flow.clone().or(Some(None)),
+        };
+        let schedules = Some(self.schedules.clone().unwrap_or_default());
+        Self { options, schedules, ..self.clone() }
     }
 }

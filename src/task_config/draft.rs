@@ -1,22 +1,26 @@
 //! An unchecked configuration: the file's properties, overridden by the command line's.
 
-mod retry;
+pub(super) mod flow;
+pub(super) mod retry;
+pub(super) mod schedules;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde_json::{Map, Value};
 use tasklane_model::{
-    EntryPoint, Environment, FunctionName, FunctionOptions, MemoryLimit, PermissionMode, Priority, QueuedTimeout,
-    Runtime, RuntimeFamily, TimeLimit,
+    ConcurrencyLimit, EntryPoint, Environment, FunctionName, FunctionOptions, MemoryLimit, PermissionMode, Priority,
+    QueuedTimeout, Runtime, RuntimeFamily, TaskEvents, TimeLimit, UnknownTaskEvent,
 };
 
+use self::schedules::WrittenData;
 use super::{ConfigError, Problem, TaskConfig, handler, variables};
 
-const PROPERTIES: &[&str] = &[
+pub(super) const PROPERTIES: &[&str] = &[
     "$schema",
     "name",
     "path",
@@ -31,6 +35,10 @@ const PROPERTIES: &[&str] = &[
     "retryPolicy",
     "storeResult",
     "timeouts",
+    "events",
+    "concurrencyLimit",
+    "flow",
+    "schedules",
 ];
 
 /// The properties of a configuration, which can still be overridden.
@@ -42,6 +50,7 @@ pub struct Draft {
     confines: Option<PathBuf>,
     properties: Map<String, Value>,
     from_variables: BTreeSet<String>,
+    data_of_schedules: Arc<WrittenData>,
 }
 
 impl Draft {
@@ -68,11 +77,19 @@ impl Draft {
         let Value::Object(mut properties) = value else {
             return Err(ConfigError::new(place, Problem::NotAnObject));
         };
+        let data_of_schedules = Arc::new(WrittenData::of(text));
         let (from_variables, problems) = variables::substitute(&mut properties, lookup);
         if !problems.is_empty() {
             return Err(ConfigError { place: place.to_owned(), problems });
         }
-        Ok(Self { place: place.to_owned(), base: base.to_owned(), confines: None, properties, from_variables })
+        Ok(Self {
+            place: place.to_owned(),
+            base: base.to_owned(),
+            confines: None,
+            properties,
+            from_variables,
+            data_of_schedules,
+        })
     }
 
     /// An empty draft, for properties from the command line alone.
@@ -83,6 +100,7 @@ impl Draft {
             confines: None,
             properties: Map::new(),
             from_variables: BTreeSet::new(),
+            data_of_schedules: Arc::default(),
         }
     }
 
@@ -119,7 +137,7 @@ impl Draft {
     /// # Errors
     /// All problems at once.
     pub fn finish(self) -> Result<TaskConfig, ConfigError> {
-        let Self { place, base, confines, properties, from_variables } = self;
+        let Self { place, base, confines, properties, from_variables, data_of_schedules } = self;
         let mut check = Check { from_variables, problems: Vec::new() };
         check.names("", &properties, PROPERTIES);
 
@@ -150,8 +168,9 @@ impl Draft {
             check.number("defaultPriority", value, Priority::new)
         });
         let environment = check.optional(&properties, "environment", |check, value| check.environment(value));
-        let permission_mode =
-            check.optional(&properties, "executionPermission", |check, value| check.permission_mode(value));
+        let permission_mode = check.optional(&properties, "executionPermission", |check, value| {
+            check.one_of("executionPermission", value, &PermissionMode::NAMES)
+        });
         let store_result = match properties.get("storeResult") {
             None => None,
             Some(Value::Null) => Some(None),
@@ -159,7 +178,18 @@ impl Draft {
         };
         let retry_policy = check.optional(&properties, "retryPolicy", |check, value| check.retry_policy(value));
 
+        let events = check.optional(&properties, "events", |check, value| check.events(value));
         let queued_timeout = check.optional(&properties, "timeouts", |check, value| check.queued_timeout(value));
+
+        let concurrency_limit = match properties.get("concurrencyLimit") {
+            None => None,
+            Some(Value::Null) => Some(None),
+            Some(value) => check.number("concurrencyLimit", value, ConcurrencyLimit::new).map(Some),
+        };
+
+        let flow = check.optional(&properties, "flow", |check, value| check.flow(value));
+        let schedules =
+            check.optional(&properties, "schedules", |check, value| check.schedules(value, &data_of_schedules));
 
         if let (Some(code_dir), Some(entry_point), Some(runtime)) = (&code_dir, &entry_point, &runtime) {
             check.problems.extend(handler::missing(code_dir, entry_point, runtime, environment.as_ref()));
@@ -175,10 +205,12 @@ impl Draft {
                     permission_mode,
                     default_priority,
                     queued_timeout,
-                    concurrency_limit: None,
+                    concurrency_limit,
                     store_result,
+                    events,
+                    flow,
                 };
-                Ok(TaskConfig { name, code_dir, entry_point, runtime, options })
+                Ok(TaskConfig { name, code_dir, entry_point, runtime, options, schedules })
             }
             _ => Err(ConfigError { place, problems: check.problems }),
         }
@@ -212,7 +244,7 @@ impl Check {
             self.problems.push(if prefix.is_empty() && name == "executionCredentials" {
                 Problem::ExecutionCredentials
             } else {
-                let hint = nearest(name, known).map(|hint| format!("{prefix}{hint}"));
+                let hint = nearest(name, known.iter().copied()).map(|hint| format!("{prefix}{hint}"));
                 Problem::Unknown { property: format!("{prefix}{name}"), hint }
             });
         }
@@ -295,6 +327,17 @@ impl Check {
         }
     }
 
+    /// `null` and an empty list remove them.
+    fn events(&mut self, value: &Value) -> Option<TaskEvents> {
+        if value.is_null() {
+            return Some(TaskEvents::default());
+        }
+        let names = value.as_array().ok_or(UnknownTaskEvent);
+        let events =
+            names.and_then(|names| TaskEvents::named(names.iter().map(|name| name.as_str().unwrap_or_default())));
+        events.map_or_else(|rule| self.refuse("events", rule.to_string()), Some)
+    }
+
     fn folder(&mut self, path: PathBuf) -> Option<PathBuf> {
         let fault = match std::fs::metadata(&path) {
             Ok(found) if found.is_dir() => return Some(path),
@@ -328,17 +371,19 @@ impl Check {
         if runtime.family() != RuntimeFamily::Other {
             return Some(runtime);
         }
-        let hint =
-            nearest(text, Runtime::offered()).map(|hint| format!("; did you mean '{hint}'?")).unwrap_or_default();
+        let hint = nearest(text, Runtime::offered().iter().copied())
+            .map(|hint| format!("; did you mean '{hint}'?"))
+            .unwrap_or_default();
         self.refuse("runtime", format!("must be a runtime of AWS Lambda, e.g. nodejs22.x or python3.13{hint}"))
     }
 
-    fn permission_mode(&mut self, value: &Value) -> Option<PermissionMode> {
-        let found = PermissionMode::NAMES.into_iter().find(|(name, _)| value.as_str() == Some(name));
-        match found {
-            Some((_, mode)) => Some(mode),
-            None => self.refuse("executionPermission", "must be one of permissionRequired, allUsers, public"),
-        }
+    fn one_of<T: Copy>(&mut self, property: &str, value: &Value, names: &[(&'static str, T)]) -> Option<T> {
+        let found = names.iter().find(|(name, _)| value.as_str() == Some(name));
+        let refuse = |check: &mut Self| {
+            let names: Vec<_> = names.iter().map(|(name, _)| *name).collect();
+            check.refuse(property, format!("must be one of {}", names.join(", ")))
+        };
+        found.map(|(_, value)| *value).or_else(|| refuse(self))
     }
 
     fn environment(&mut self, value: &Value) -> Option<Environment> {
@@ -358,11 +403,11 @@ impl Check {
 }
 
 /// The known name that a mistyped one most likely means.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
     known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase()), *known))
+        .into_iter()
+        .map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase()), known))
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, known)| *distance <= known.len().div_ceil(3))
         .map(|(_, known)| known)

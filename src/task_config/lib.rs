@@ -11,14 +11,16 @@ mod find;
 pub mod fuzz;
 mod handler;
 mod pack;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod variables;
 
-pub use config::TaskConfig;
-pub use draft::Draft;
+pub use config::{ConfiguredSchedule, TaskConfig};
+pub use draft::{Draft, nearest};
 pub use error::{ConfigError, Problem};
 pub use find::{find, find_for_sync, folder_of};
-pub use pack::{NEVER_PACKED, PackError, Package, pack};
+pub use pack::{Fingerprint, IGNORE_FILE, LEFT_OUT, Listing, NEVER_PACKED, PackError, Package, pack};
+pub use schema::schema;
 
 pub const FILE_NAME: &str = "task-config.json";

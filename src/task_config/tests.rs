@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
-use tasklane_model::{PermissionMode, RetryPolicyChange};
+use tasklane_model::{CatchUp, Overlap, PermissionMode, Recurrence, RetryPolicyChange};
 
 use super::*;
 
@@ -375,4 +375,61 @@ fn sync_accepts_a_file_a_folder_or_the_folders_in_it() {
     let error = found("bare").unwrap_err().to_string();
     assert!(error.ends_with("bare: no task-config.json here or in a folder directly below"), "{error}");
     assert!(found("nowhere").is_err());
+}
+
+#[test]
+fn schedules_are_read_with_the_data_as_it_is_written() {
+    let mut text = with(
+        "schedules",
+        json!([
+            { "name": "nightly", "cron": "30 2 * * *", "timezone": "europe/berlin", "overlap": "skip", "catchUp": "all",
+              "priority": "$LIMIT", "endTimestamp": "2030-01-01T00:00:00Z", "onComplete": { "functionName": "next" } },
+            { "name": "poll", "interval": 60, "data": "DATA" },
+            { "name": "secret", "interval": 60, "data": { "key": "$SECRET" } },
+        ]),
+    )
+    .to_string();
+    text = text.replace("\"DATA\"", "{ \"n\": 1.50, \"big\": 12345678901234567890123 }");
+    let schedules = load(&text).unwrap().schedules.unwrap();
+    let [nightly, poll, secret] = schedules.as_slice() else { panic!("{schedules:?}") };
+    let Recurrence::Cron(cron, zone) = &nightly.recurrence else { panic!("{nightly:?}") };
+    assert_eq!((cron.to_string().as_str(), zone.to_string().as_str()), ("30 2 * * *", "Europe/Berlin"));
+    assert_eq!((nightly.overlap, nightly.catch_up), (Some(Overlap::Skip), Some(CatchUp::All)));
+    assert_eq!(nightly.priority.map(i64::from), Some(60));
+    assert_eq!(nightly.on_complete.as_ref().unwrap().function_name.as_str(), "next");
+    assert!(nightly.data.is_none() && nightly.start_timestamp.is_none() && nightly.end_timestamp.is_some());
+    assert_eq!(poll.data.as_ref().unwrap().as_str(), r#"{ "n": 1.50, "big": 12345678901234567890123 }"#);
+    assert_eq!(secret.data.as_ref().unwrap().as_str(), r#"{"key":"s3cret"}"#);
+    for none in [json!(null), json!([])] {
+        assert_eq!(load(&with("schedules", none).to_string()).unwrap().schedules, Some(Vec::new()));
+    }
+    let unnamed = load(&minimal().to_string()).unwrap();
+    assert_eq!((unnamed.schedules.clone(), unnamed.exact().schedules), (None, Some(Vec::new())));
+}
+
+#[test]
+fn a_schedule_that_could_not_be_created_is_refused() {
+    for (schedules, expected) in [
+        (json!({}), "'schedules' must be a list"),
+        (json!([1]), "'schedules[0]' must be an object"),
+        (json!([{ "interval": 5 }]), "the property 'schedules[0].name' is required"),
+        (json!([{ "name": "a" }]), "'schedules[0]' needs 'interval' or 'cron'"),
+        (json!([{ "name": "a", "interval": 0 }]), "'schedules[0].interval' must be"),
+        (json!([{ "name": "a", "cron": "* *" }]), "'schedules[0].cron' "),
+        (json!([{ "name": "a", "cron": "@daily", "timezone": "Berlin" }]), "'schedules[0].timezone' "),
+        (json!([{ "name": "a", "cron": "@daily", "interval": 5 }]), "not both"),
+        (json!([{ "name": "a", "interval": 5, "timezone": "UTC" }]), "'timezone' belongs to 'cron'"),
+        (json!([{ "name": "a", "interval": 5, "overlap": "no" }]), "must be one of allow, skip, queue"),
+        (json!([{ "name": "a", "interval": 5, "endTimestamp": "soon" }]), "'schedules[0].endTimestamp' "),
+        (json!([{ "name": "a", "interval": 5, "onComplete": {} }]), "'schedules[0].onComplete' must be an object"),
+        (json!([{ "name": "a", "interval": 5, "crn": 1 }]), "there is no property 'schedules[0].crn'; did you mean"),
+        (
+            json!([{ "name": "a", "interval": 5 }, { "name": "a", "interval": 6 }]),
+            "'schedules[1].name' is the name of another one, too",
+        ),
+        (json!(vec![json!({ "name": "a", "interval": 5 }); 101]), "'schedules' must have at most 100 entries"),
+    ] {
+        let error = load(&with("schedules", schedules.clone()).to_string()).unwrap_err();
+        assert!(error.contains(expected), "{schedules}: {error}");
+    }
 }

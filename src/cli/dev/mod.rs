@@ -1,6 +1,10 @@
 //! `tasklane dev`: the whole service on this machine.
 
 mod administrator;
+mod console;
+mod paths;
+mod runs;
+mod shown;
 mod sync;
 mod warnings;
 mod watch;
@@ -8,38 +12,46 @@ mod watch;
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tasklane_auth::oidc::Issuer;
-use tasklane_http::{CorsOrigins, HttpConfig};
-use tasklane_lambda_local::{JailMode, LoggedLine};
+use tasklane_http::{CorsOrigins, HttpConfig, OnAnswer};
+use tasklane_lambda_local::JailMode;
 use tasklane_local::{
+    history::RunLog,
     machine::{Machine, MachineConfig},
     server::Server,
 };
 use tasklane_model::ConcurrencyLimit;
-use tasklane_ports::TaskFailedContent;
 use tasklane_service::Settings;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::broadcast::error::RecvError,
-    task::JoinHandle,
-};
+use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{sync::Synced, watch::Watch};
-use super::{Outcome, Verdict, callers::CallerArgs, output};
+use self::{
+    shown::{live_log, show_call, show_events, show_ready},
+    sync::Syncing,
+    watch::Watch,
+};
+use super::{
+    Outcome, Verdict, browser, callers::CallerArgs, env_file::EnvFile, input::address, output, signals::Signals,
+};
 
 /// Serve the whole service on this machine.
 ///
 /// Syncs every task-config.json under the paths, and again whenever a file there changes. All data is kept in the data
 /// folder, with an administrator's credentials in its file `credentials`, which the other commands find on their own.
 /// Ctrl-C stops the service once running Tasks have ended.
+///
+/// Prints the URL on stdout as soon as the service answers, and `ready: …` on stderr once every Function is synced.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example:
+Examples:
   Serve the examples on any free port:
-    tasklane dev examples --listen 127.0.0.1:0")]
+    tasklane dev examples --port 0
+  With variables for the $NAME values of their configurations:
+    tasklane dev examples --env-file .env")]
 pub struct Args {
-    /// Folders to search for task-config.json files, or such files
+    /// Folders to search for task-config.json files, or such files [default: the working directory, unless it is your home
+    /// folder]
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
@@ -47,9 +59,36 @@ pub struct Args {
     #[arg(long)]
     pub allow_outside: bool,
 
-    /// Where to listen; port 0 picks a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4000")]
+    /// Reset every property that a file does not name to its default, instead of keeping what the Function has
+    #[arg(long)]
+    pub exact: bool,
+
+    /// Delete Functions that were synced from these paths and are no longer described there
+    #[arg(long)]
+    pub prune: bool,
+
+    #[command(flatten)]
+    pub env_file: EnvFile,
+
+    /// Where to listen: an address such as 127.0.0.1:4000, or localhost:4000, or a port; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4000", value_parser = address)]
     pub listen: SocketAddr,
+
+    /// The port to listen on, on this machine only
+    #[arg(long, short, value_name = "PORT", conflicts_with = "listen")]
+    pub port: Option<u16>,
+
+    /// Open the page of the API in a browser
+    #[arg(long)]
+    pub open: bool,
+
+    /// Do not open the console, the pages about this service on the next port
+    #[arg(long)]
+    pub no_console: bool,
+
+    /// Show only what Functions print, failures and problems: no calls, and no START, END and REPORT lines
+    #[arg(long, short)]
+    pub quiet: bool,
 
     /// The folder that holds all data
     #[arg(long, value_name = "DIR", default_value = ".tasklane")]
@@ -61,7 +100,7 @@ pub struct Args {
 
     /// Whether each Function runs in a bubblewrap jail: auto, on or off. With auto, Functions run without a jail if
     /// none can be made here, and a warning says so
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = jail_mode())]
     pub jail: JailMode,
 
     /// Also post every task_failed event to this URL
@@ -82,7 +121,7 @@ pub struct Args {
     pub retention_days: u16,
 
     /// The prefix of a Function's name in AWS_LAMBDA_FUNCTION_NAME
-    #[arg(long, value_name = "PREFIX", default_value = "tasklane")]
+    #[arg(long, value_name = "PREFIX", default_value = "tasklane", value_parser = prefix)]
     pub prefix: String,
 
     /// How callers are identified, and the address that they use
@@ -93,9 +132,28 @@ pub struct Args {
 pub(super) async fn run(args: Args) -> Outcome {
     // Before anything can run, so that an early signal is not lost.
     let mut signals = Signals::listen()?;
-    warnings::show();
-    let config = args.callers.http_config(args.listen.ip(), CorsOrigins::Localhost);
-    let machine = Machine::start(machine_config(&args)?).await?;
+    let runs = RunLog::default();
+    warnings::show(runs.clone());
+    let paths = paths::checked(&args)?;
+    let listen = args.port.map_or(args.listen, |port| SocketAddr::new(args.listen.ip(), port));
+    let mut config = args.callers.http_config(listen.ip(), CorsOrigins::Localhost);
+    if !args.quiet {
+        config.on_answer = Some(OnAnswer(show_call));
+    }
+    let starting = async {
+        let machine = Machine::start(machine_config(&args, listen, runs)?).await?;
+        let server = Server::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let credentials = args.data_dir.join("credentials");
+        administrator::ensure(&credentials, &server.url(), &machine).await?;
+        anyhow::Ok((machine, server, credentials))
+    };
+    let (machine, server, credentials) = tokio::select! {
+        started = starting => started?,
+        () = signals.next() => {
+            output::note("stopped before the service was up");
+            return Ok(Verdict::Yes);
+        }
+    };
     if let Some(why) = machine.unjailed() {
         output::note(&format!("Functions run without a jail, with your user's permissions ({why})"));
         output::note("sync and create only Functions whose code you would run yourself");
@@ -104,36 +162,60 @@ pub(super) async fn run(args: Args) -> Outcome {
     if let Some(issuer) = machine.issuer.clone() {
         try_issuer(issuer);
     }
-    let server = Server::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let url = server.url();
-    let credentials = args.data_dir.join("credentials");
-    administrator::ensure(&credentials, &url, &machine).await?;
-
-    // Before the URL is printed: a program that waits for it finds the Functions there.
-    let mut watch = Watch::start(&args.paths, &args.data_dir);
-    let mut synced = Synced::new(args.allow_outside);
-    synced.sync(&machine.service, &args.paths).await;
-
     let serving = Serving::start(server, &machine, config);
     output::note(&format!("an administrator's credentials are in {}", credentials.display()));
     output::data(&url)?;
-
-    loop {
-        tokio::select! {
-            () = watch.changed() => synced.sync(&machine.service, &args.paths).await,
-            () = signals.next() => break,
-        }
+    if args.open {
+        browser::open(&format!("{url}/docs"));
     }
+    // After the URL, which is what scripts wait for.
+    let console = if args.no_console { None } else { console::open(&url, next_port(&url), &credentials).await };
+    let (stop_syncing, syncing) = sync(&args, paths, &machine, url);
+
+    signals.next().await;
     output::note("stopping: waiting for running Tasks; press Ctrl-C again to stop now");
+    stop_syncing.cancel();
+    let stopping = async {
+        let _ = syncing.await;
+        if let Some(console) = console {
+            console.close().await;
+        }
+        serving.stop(&machine).await
+    };
     tokio::select! {
-        stopped = serving.stop(&machine) => stopped?,
+        stopped = stopping => stopped?,
         () = signals.next() => anyhow::bail!("stopped while Tasks were still running"),
     }
     shown.abort();
     Ok(Verdict::Yes)
 }
 
-fn machine_config(args: &Args) -> anyhow::Result<MachineConfig> {
+/// Syncs the paths until the token is canceled.
+fn sync(args: &Args, paths: Vec<PathBuf>, machine: &Machine, url: String) -> (CancellationToken, JoinHandle<()>) {
+    let options = sync::Options {
+        paths,
+        allow_outside: args.allow_outside,
+        exact: args.exact,
+        prune: args.prune,
+        env_file: args.env_file.clone(),
+        memory: args.data_dir.join("synced.json"),
+    };
+    let stop = CancellationToken::new();
+    let (paths, data_dir) = (options.paths.clone(), args.data_dir.clone());
+    let mut syncing = Syncing::new(machine.service.clone(), options, stop.clone());
+    let runtimes = machine.runtimes();
+    let working = tokio::spawn(async move {
+        syncing.cannot_run(&runtimes.await);
+        let watch = tokio::task::spawn_blocking(move || Watch::start(&paths, &data_dir)).await;
+        if let Ok(watch) = watch {
+            syncing.run(watch, |functions| show_ready(functions, &url)).await;
+        }
+    });
+    (stop, working)
+}
+
+fn machine_config(args: &Args, listen: SocketAddr, runs: RunLog) -> anyhow::Result<MachineConfig> {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     Ok(MachineConfig {
         data_dir: args.data_dir.clone(),
@@ -143,13 +225,11 @@ fn machine_config(args: &Args) -> anyhow::Result<MachineConfig> {
         api_concurrency: Settings::default().api_concurrency,
         retention: (args.retention_days > 0).then(|| DAY * u32::from(args.retention_days)),
         strict_runtimes: args.strict_runtimes,
-        jail: jail_for(args.listen, args.jail)?,
+        jail: jail_for(listen, args.jail)?,
         webhook: args.webhook.clone(),
-        live_log: Some(Arc::new(|batch| {
-            let line = |logged: &LoggedLine| output::prefixed(logged.function.as_str(), &logged.message);
-            output::note(&batch.iter().map(line).collect::<Vec<_>>().join("\n"));
-        })),
+        live_log: Some(live_log(args.quiet)),
         oidc: args.callers.oidc()?,
+        runs,
     })
 }
 
@@ -170,6 +250,7 @@ impl Serving {
 
     /// Accepts no more requests, and waits for those in progress.
     async fn stop(self, machine: &Machine) -> anyhow::Result<()> {
+        machine.end_streams();
         self.stop.cancel();
         let served = self.server.await;
         self.in_flight.close();
@@ -179,24 +260,6 @@ impl Serving {
     }
 }
 
-/// Shows every `task_failed` event on stderr.
-fn show_events(machine: &Machine) -> JoinHandle<()> {
-    let mut events = machine.events.watch();
-    tokio::spawn(async move {
-        loop {
-            match events.recv().await {
-                Ok(event) => {
-                    let TaskFailedContent { id, function_name, error } = event.content;
-                    let text = format!("{function_name} {id}: {}: {}", error.name, error.message);
-                    output::note_from("task_failed", &text);
-                }
-                Err(RecvError::Lagged(missed)) => output::note(&format!("task_failed | {missed} more")),
-                Err(RecvError::Closed) => return,
-            }
-        }
-    })
-}
-
 /// Fetches the issuer's keys before the first token arrives, so that a mistake in its URL is noticed at once.
 fn try_issuer(issuer: Arc<Issuer>) {
     tokio::spawn(async move {
@@ -204,26 +267,6 @@ fn try_issuer(issuer: Arc<Issuer>) {
             output::note(&format!("cannot accept tokens of the OIDC issuer yet: {error}"));
         }
     });
-}
-
-/// The signals that stop a process.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn listen() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 /// A caller from another machine may be a stranger, and without a jail a Function has the permissions of the server's
@@ -236,6 +279,27 @@ fn jail_for(listen: SocketAddr, asked: JailMode) -> anyhow::Result<JailMode> {
             "without a jail the service listens on this machine only: remove `--jail off`, or listen on a loopback address \
              instead of {listen}"
         ),
+    }
+}
+
+/// Reads a jail mode; completions and `--help` list all.
+fn jail_mode() -> impl TypedValueParser<Value = JailMode> {
+    PossibleValuesParser::new(["auto", "on", "off"]).try_map(|text| text.parse::<JailMode>())
+}
+
+/// The port after the service's. A service on any free port has a console on any free one, too.
+fn next_port(url: &str) -> u16 {
+    let port = url.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
+    port.and_then(|port| port.checked_add(1)).unwrap_or(0)
+}
+
+/// A prefix is the beginning of the names of tables and Lambda functions.
+fn prefix(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if (1..=32).contains(&text.len()) && text.bytes().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be 1 to 32 of the characters A-Z a-z 0-9 _ -".to_owned())
     }
 }
 

@@ -11,19 +11,23 @@ use tracing_subscriber::{
     Layer,
     filter::Targets,
     layer::{Context, SubscriberExt as _},
+    registry::LookupSpan,
 };
+
+use tasklane_local::history::RunLog;
 
 use crate::output;
 
 /// The prefix of the targets of our crates. Warnings of dependencies are meant for developers.
 const OURS: &str = "tasklane";
 
-/// Starts to show them. Does nothing if the program already has a subscriber.
-pub(super) fn show() {
-    let _ = tracing::subscriber::set_global_default(subscriber(output::note));
+/// Starts to show them, and to count the runs that end. Does nothing if the program already has a subscriber.
+pub(super) fn show(runs: RunLog) {
+    let subscriber = subscriber(output::note).with(super::runs::layer(runs));
+    let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-fn subscriber(show: impl Fn(&str) + Send + Sync + 'static) -> impl Subscriber + Send + Sync {
+fn subscriber(show: impl Fn(&str) + Send + Sync + 'static) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync {
     let ours = Targets::new().with_target(OURS, LevelFilter::WARN);
     tracing_subscriber::registry().with(Lines { show }.with_filter(ours))
 }

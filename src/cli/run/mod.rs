@@ -1,6 +1,7 @@
 //! `tasklane run`: runs a Function once on this machine.
 
 mod hint;
+mod inspect;
 mod log;
 
 use std::{
@@ -12,12 +13,14 @@ use std::{
 use anyhow::Context;
 use tasklane_lambda_local::{LocalLambda, LocalLambdaConfig, LogSink as _};
 use tasklane_local::logs::{DEFAULT_RETENTION, LiveLog, LocalLogs};
-use tasklane_model::{Configuration, Json, ObjectId, Task, TaskStatus};
+use tasklane_model::{Configuration, Json, ObjectId, Task, TaskStatus, TimeLimit};
 use tasklane_ports::{Clock, FunctionSpec, InvokeRequest, Outcome, SystemClock};
-use tasklane_task_config::{FILE_NAME, TaskConfig, folder_of, pack};
+use tasklane_task_config::{FILE_NAME, Listing, TaskConfig, folder_of};
 
 use self::log::ShownLog;
-use super::{Outcome as CommandOutcome, Verdict, input::JsonSource, output};
+use super::{
+    Outcome as CommandOutcome, Verdict, env_file::EnvFile, input::JsonSource, output, sync::report::left_out_line,
+};
 
 /// Run a Function once on this machine, without a service.
 ///
@@ -41,6 +44,13 @@ pub struct Args {
     #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
     pub data: Option<JsonSource>,
 
+    #[command(flatten)]
+    pub env_file: EnvFile,
+
+    /// Wait for a debugger of Node.js on this port of this machine, and let the run take 5 minutes
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "9229")]
+    pub inspect: Option<u16>,
+
     /// The whole event, instead of a Task: JSON, @FILE, or - for stdin; if given more than once, the Function is called with each in turn
     #[arg(long = "event", value_name = "JSON", conflicts_with = "data")]
     pub events: Vec<JsonSource>,
@@ -49,8 +59,11 @@ pub struct Args {
 /// Runs the Function.
 pub(super) async fn run(args: Args) -> CommandOutcome {
     let confines = (!args.allow_outside).then(|| folder_of(&args.path));
-    let config = TaskConfig::load(&config_file(&args.path), confines, &|name| std::env::var(name).ok())?;
-    let package = pack(&config.code_dir)?;
+    let variables = args.env_file.read()?;
+    let config = TaskConfig::load(&config_file(&args.path), confines, &|name| variables.get(name))?;
+    let listing = Listing::of(&config.code_dir)?;
+    left_out_line(listing.left_out()).iter().for_each(|line| output::note(line));
+    let package = listing.pack(&|| false)?;
     let events = match (&args.data, args.events.as_slice()) {
         (data, []) => vec![task_event(&config, data.as_ref().map(JsonSource::read).transpose()?)?],
         (_, events) => events.iter().map(JsonSource::read).collect::<anyhow::Result<_>>()?,
@@ -63,8 +76,15 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
     let logs = LocalLogs::open(folder.path(), DEFAULT_RETENTION, Some(show))?;
     let mut lambda_config = LocalLambdaConfig::new(folder.path(), Arc::new(logs.writer().clone()));
     lambda_config.notice = Arc::new(output::note);
+    if args.inspect.is_some() {
+        // The debugger is waited for before the run begins.
+        lambda_config.init_limit = TimeLimit::MAX.as_duration();
+    }
     let lambda = LocalLambda::new(lambda_config)?;
-    let spec = spec_of(&config);
+    let mut spec = spec_of(&config);
+    if let Some(port) = args.inspect {
+        inspect::prepare(&mut spec.configuration, port)?;
+    }
     let deployment = lambda.deploy(&spec, Some(package.zip), None).await?;
 
     let mut verdict = Verdict::Yes;

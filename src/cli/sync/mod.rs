@@ -1,40 +1,54 @@
 //! `tasklane sync`: deploys Functions from their folders to the service.
 
-mod plan;
+pub(crate) mod plan;
 mod progress;
-mod report;
+pub(crate) mod report;
+pub(crate) mod schedules;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, io, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail};
+use clap::builder::PossibleValuesParser;
 use tasklane_client::Client;
-use tasklane_task_config::{ConfigError, Draft, TaskConfig, pack};
+use tasklane_model::PermissionMode;
+use tasklane_task_config::{ConfigError, Draft, FILE_NAME, Listing, PackError, TaskConfig};
 
-use self::{plan::Plan, progress::Progress, report::Report};
-use super::{Outcome, Verdict, session::Session};
+use self::{plan::Plan, progress::Progress, report::Report, schedules::SchedulePlan};
+use super::{Outcome, Verdict, env_file::EnvFile, session::Session};
 
 /// Create or update Functions from their folders.
 ///
 /// Reads task-config.json files, packs each code folder, and writes only what differs from the service. A property that a
-/// file does not name keeps its value. Flags override the file; without --path they must describe the whole Function. If
-/// one Function cannot be synced, the others still are.
+/// file does not name keeps its value, and is named; --exact resets it. Flags override the file; without a path they must
+/// describe the whole Function. If one Function cannot be synced, the others still are.
+///
+/// Packages leave out .env files, private keys and what .tasklaneignore in the code folder names, in the syntax of
+/// .gitignore.
 #[derive(Debug, Default, clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 all is in sync; 1 with --plan, something differs; 2 an error with any of them.
 
 Examples:
   One Function from each folder in examples/:
-    tasklane sync --path examples
+    tasklane sync examples
   What would change:
-    tasklane sync --path examples/hello-js --plan
+    tasklane sync examples/hello-js --plan
   Without a task-config.json:
     tasklane sync --name hello-js --code dist --entryPoint index.handler --runtime nodejs22.x")]
 pub(super) struct Args {
     /// A task-config.json, its folder, or a folder with such folders in it
-    #[arg(long, value_name = "PATH")]
+    #[arg(value_name = "PATH", conflicts_with = "path_flag")]
     path: Option<PathBuf>,
+
+    /// The same as PATH
+    #[arg(long = "path", value_name = "PATH")]
+    path_flag: Option<PathBuf>,
 
     /// Also take code from outside PATH, if the "path" in a task-config.json leads there
     #[arg(long)]
@@ -47,6 +61,14 @@ pub(super) struct Args {
     /// Upload the code even if unchanged; repairs a Function that `tasklane doctor` reports as broken
     #[arg(long, conflicts_with = "plan")]
     force: bool,
+
+    /// Reset every property that a file does not name to its default
+    #[arg(long)]
+    exact: bool,
+
+    /// Delete the Functions of the service that no file in the folder PATH describes, and the Schedules that sync made for them
+    #[arg(long, conflicts_with_all = ["name", "code"])]
+    prune: bool,
 
     /// The Function's name
     #[arg(long, value_name = "NAME")]
@@ -76,8 +98,9 @@ pub(super) struct Args {
     #[arg(long = "memoryLimit", alias = "memory-limit", value_name = "MB")]
     memory_limit: Option<i64>,
 
-    /// Who may execute it: permissionRequired, allUsers, public
-    #[arg(long = "executionPermission", alias = "execution-permission", value_name = "MODE")]
+    /// Who may execute it
+    #[arg(long = "executionPermission", alias = "execution-permission", value_name = "MODE",
+        value_parser = PossibleValuesParser::new(PermissionMode::NAMES.map(|(name, _)| name)))]
     execution_permission: Option<String>,
 
     /// The default priority of its Tasks
@@ -87,10 +110,14 @@ pub(super) struct Args {
     /// An environment variable, which is added to those of the file or overrides one; may be given more than once
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
     variables: Vec<(String, String)>,
+
+    #[command(flatten)]
+    env_file: EnvFile,
 }
 
 pub(super) async fn run(session: Session, args: Args) -> Outcome {
-    let lookup = |name: &str| std::env::var(name).ok();
+    let from_file = args.env_file.read()?;
+    let lookup = |name: &str| from_file.get(name);
     let tell = |report: &Report| if session.json { Ok(()) } else { report.tell() };
     let reports = sync_all(&session.client, &args, &lookup, tell).await?;
     if session.json {
@@ -112,35 +139,59 @@ async fn sync_all(
     tell: impl Fn(&Report) -> io::Result<()>,
 ) -> anyhow::Result<Vec<Report>> {
     let mut reports = Vec::new();
-    let mut names = BTreeSet::new();
+    let mut names = BTreeMap::new();
     for (place, draft) in args.drafts(lookup)? {
         let report = match draft.and_then(Draft::finish) {
-            Ok(config) if !names.insert(config.name.clone()) => {
-                let taken = anyhow::anyhow!(
-                    "an earlier {} has the same name '{}'",
-                    tasklane_task_config::FILE_NAME,
-                    config.name
-                );
-                Report::failed(&place, &taken)
-            }
-            Ok(config) => sync(client, config, args).await,
-            Err(e) => Report::failed(&place, &e.into()),
+            Ok(config) => match names.get(&config.name) {
+                Some(first) => {
+                    Report::unreadable(&place, &anyhow::anyhow!("{first} has the same name '{}'", config.name))
+                }
+                None => {
+                    names.insert(config.name.clone(), place);
+                    sync(client, config, args).await
+                }
+            },
+            Err(e) => Report::unreadable(&place, &e.into()),
         };
         tell(&report)?;
         reports.push(report);
+    }
+    if args.prune {
+        if reports.iter().any(Report::is_failure) {
+            bail!("nothing was deleted, because a file that could not be read may describe any Function");
+        }
+        for function in client.functions().await?.iter().filter(|function| !names.contains_key(&function.value.name)) {
+            let name = &function.value.name;
+            if !args.plan {
+                let existing = schedules::existing(client, name).await?;
+                SchedulePlan::new(&[], &existing).apply(client, name).await?;
+                client.delete_function(name).await?;
+            }
+            let report = Report::deleted(name.as_str(), args.plan);
+            tell(&report)?;
+            reports.push(report);
+        }
     }
     Ok(reports)
 }
 
 impl Args {
+    /// The path, in either form.
+    fn path(&self) -> Option<&Path> {
+        self.path.as_deref().or(self.path_flag.as_deref())
+    }
+
     /// Checks that the flags are complete.
     ///
     /// # Errors
-    /// When there is no path and other flags are missing, too.
+    /// When there is no path and other flags are missing, too, or when --prune would delete the Functions beside one folder.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let missing = self.missing_flags();
-        if self.path.is_none() && !missing.is_empty() {
-            bail!("without --path, these flags are required, too: {}", missing.join(", "));
+        if self.path().is_none() && !missing.is_empty() {
+            bail!("without a path, these flags are required: {}", missing.join(", "));
+        }
+        if self.prune && self.path().is_none_or(|path| path.is_file() || path.join(FILE_NAME).is_file()) {
+            bail!("--prune needs the folder that has the folders of all Functions: everything else is deleted");
         }
         Ok(())
     }
@@ -151,7 +202,7 @@ impl Args {
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> anyhow::Result<Vec<(String, Result<Draft, ConfigError>)>> {
         self.check()?;
-        let Some(path) = &self.path else {
+        let Some(path) = self.path() else {
             let mut draft = Draft::empty();
             self.override_in(&mut draft);
             return Ok(vec![("the command line".to_owned(), Ok(draft))]);
@@ -235,14 +286,24 @@ async fn try_sync(client: &Client, config: TaskConfig, args: &Args) -> anyhow::R
     let progress = Progress::start(&config.name);
     progress.step("packing");
     let dir = config.code_dir.clone();
-    let package = tokio::task::spawn_blocking(move || pack(&dir)).await.context("packing was interrupted")??;
+    let packed = tokio::task::spawn_blocking(move || {
+        let listing = Listing::of(&dir)?;
+        Ok::<_, PackError>((listing.left_out().to_vec(), listing.pack(&|| false)?))
+    });
+    let (left_out, package) = packed.await.context("packing was interrupted")??;
     progress.step("comparing");
     let current = client.find_function(&config.name).await?;
-    let plan = Plan::new(&config, &package, current.as_ref().map(|function| &function.value), args.force);
-    let report = Report::of(config.name.as_str(), &plan, args.plan);
+    let config = if args.exact && current.is_some() { config.exact() } else { config };
+    let current = current.as_ref().map(|function| &function.value);
+    let mut plan = Plan::new(&config, package.code_sha256, current, args.force);
+    if let Some(wanted) = &config.schedules {
+        let existing = schedules::existing(client, &config.name).await?;
+        plan = plan.with_schedules(SchedulePlan::new(wanted, &existing));
+    }
+    let report = Report::of(config.name.as_str(), &plan, left_out, args.plan);
     if !args.plan {
         progress.step(&plan.describe_upload(&package));
-        plan.apply(client, &config.name).await?;
+        plan.apply(client, &config.name, &package).await?;
     }
     Ok(report)
 }

@@ -7,19 +7,30 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tasklane_client::{Client, FunctionBody, FunctionDetails, OptionsBody, TimeoutsBody, Variable};
-use tasklane_model::{Environment, ErrorNames, FunctionName, PermissionMode, QueuedTimeout, RetryPolicyChange};
+use tasklane_model::{
+    ByteSize, CodeSha256, Environment, ErrorNames, Flow, FunctionName, QueuedTimeout, RetryPolicyChange, TaskEvents,
+};
 use tasklane_task_config::{Package, TaskConfig};
 
+use super::schedules::SchedulePlan;
+
 /// The differences of one Function.
-pub(super) struct Plan {
-    pub(super) action: Action,
-    pub(super) changes: Vec<Change>,
+pub(crate) struct Plan {
+    pub(crate) action: Action,
+    pub(crate) changes: Vec<Change>,
+    /// What the Function has and the configuration does not name: each field, and the default that it does not have.
+    pub(crate) kept: Vec<Change>,
+    /// Whether the code must be sent.
+    pub(crate) sends_code: bool,
+    /// Whether the Function itself is written.
+    pub(crate) writes_function: bool,
+    pub(crate) schedules: SchedulePlan,
     body: FunctionBody,
 }
 
 /// What a plan does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
+pub(crate) enum Action {
     Create,
     Update,
     Nothing,
@@ -27,20 +38,20 @@ pub(super) enum Action {
 
 /// One field that differs. Values of environment variables are left out, because they may be secrets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Change {
+pub(crate) struct Change {
     /// The field's path in the API, e.g. `executionOptions.permissionMode`.
-    pub(super) field: String,
-    pub(super) change: Kind,
+    pub(crate) field: String,
+    pub(crate) change: Kind,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) from: Option<Value>,
+    pub(crate) from: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) to: Option<Value>,
+    pub(crate) to: Option<Value>,
 }
 
 /// How a field differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Added,
     Changed,
     Removed,
@@ -49,16 +60,32 @@ pub(super) enum Kind {
 impl Plan {
     /// Compares the properties that the configuration names; all others keep their values. With `force`, the code is written
     /// even if it is unchanged, so that the service checks whether Lambda has it.
-    pub(super) fn new(config: &TaskConfig, package: &Package, current: Option<&FunctionDetails>, force: bool) -> Self {
+    pub(crate) fn new(
+        config: &TaskConfig,
+        code_sha256: CodeSha256,
+        current: Option<&FunctionDetails>,
+        force: bool,
+    ) -> Self {
+        let mut plan = Self::of_named(config, code_sha256, current, force);
+        if current.is_some() {
+            let all = Self::of_named(&config.exact(), code_sha256, current, force);
+            // A field without a value is one that the service does not know.
+            plan.kept = all.changes.into_iter().filter(|change| change.change != Kind::Added).collect();
+            plan.kept.retain(|change| !plan.changes.contains(change));
+        }
+        plan
+    }
+
+    fn of_named(config: &TaskConfig, code_sha256: CodeSha256, current: Option<&FunctionDetails>, force: bool) -> Self {
         let mut compare = Compare { current, changes: Vec::new() };
         let now = |read: fn(&FunctionDetails) -> Option<Value>| current.and_then(read);
 
-        let code_differs = compare.field("code", now(|f| Some(json!(f.code_sha256))), Some(json!(package.code_sha256)));
+        let code_differs = compare.field("code", now(|f| Some(json!(f.code_sha256))), Some(json!(code_sha256)));
         let entry_point = config.entry_point.as_str();
         let runtime = config.runtime.as_str();
         let body = FunctionBody {
             name: current.is_none().then(|| config.name.clone()),
-            code: (code_differs || force).then(|| BASE64.encode(&package.zip)),
+            code: None,
             entry_point: compare
                 .field("entryPoint", now(|f| Some(json!(f.entry_point))), Some(json!(entry_point)))
                 .then(|| entry_point.to_owned()),
@@ -80,27 +107,50 @@ impl Plan {
             execution_options: compare.execution_options(config),
             store_result: config.options.store_result.filter(|wanted| compare.store_result(*wanted)),
             timeouts: config.options.queued_timeout.and_then(|wanted| compare.timeouts(wanted)),
+            events: config.options.events.filter(|wanted| compare.events(*wanted)),
+            flow: config.options.flow.clone().filter(|wanted| compare.flow(wanted.as_ref())),
         };
         let action = match current {
             None => Action::Create,
             Some(_) if compare.changes.is_empty() && !force => Action::Nothing,
             Some(_) => Action::Update,
         };
-        Self { action, changes: compare.changes, body }
+        let sends_code = code_differs || force;
+        Self {
+            action,
+            changes: compare.changes,
+            kept: Vec::new(),
+            sends_code,
+            writes_function: action != Action::Nothing,
+            schedules: SchedulePlan::default(),
+            body,
+        }
+    }
+
+    /// The same, with what has to be done about the Function's Schedules.
+    pub(crate) fn with_schedules(mut self, mut schedules: SchedulePlan) -> Self {
+        self.changes.append(&mut schedules.changes);
+        if self.action == Action::Nothing && !schedules.steps.is_empty() {
+            self.action = Action::Update;
+        }
+        Self { schedules, ..self }
     }
 
     /// What is being done, for the progress display.
     pub(super) fn describe_upload(&self, package: &Package) -> String {
-        match &self.body.code {
-            Some(_) => format!("uploading {} KB and deploying", package.zip.len().div_ceil(1024)),
-            None => "updating".to_owned(),
+        if self.sends_code {
+            format!("uploading {} and deploying", ByteSize(package.zip.len() as u64))
+        } else {
+            "updating".to_owned()
         }
     }
 
-    /// Writes the differences in one request; does nothing if there are none.
-    pub(super) async fn apply(self, client: &Client, name: &FunctionName) -> anyhow::Result<()> {
+    /// Writes the differences of the Function in one request, and then those of its Schedules; does nothing if there are none.
+    pub(super) async fn apply(mut self, client: &Client, name: &FunctionName, package: &Package) -> anyhow::Result<()> {
+        self.body.code = self.sends_code.then(|| BASE64.encode(&package.zip));
         match self.action {
             Action::Nothing => {}
+            Action::Update if !self.writes_function => {}
             Action::Create => {
                 client.create_function(&self.body).await?;
             }
@@ -111,7 +161,7 @@ impl Plan {
                 }
             }
         }
-        Ok(())
+        self.schedules.apply(client, name).await
     }
 }
 
@@ -123,8 +173,9 @@ struct Compare<'a> {
 impl Compare<'_> {
     /// Records a difference and returns whether there is one. A property that the configuration does not name never differs.
     fn field(&mut self, field: &str, from: Option<Value>, to: Option<Value>) -> bool {
-        let from = from.filter(|value| !value.is_null());
-        if to.is_none() || from == to {
+        let from = from.filter(|value| !value.is_null() && value != "");
+        let is_same = from == to || (from.is_none() && to.as_ref().is_some_and(|value| value == ""));
+        if to.is_none() || is_same {
             return false;
         }
         let change = if from.is_none() { Kind::Added } else { Kind::Changed };
@@ -180,6 +231,19 @@ impl Compare<'_> {
         self.changes.len() > before
     }
 
+    fn events(&mut self, wanted: TaskEvents) -> bool {
+        let unless_empty = |events: TaskEvents| Some(events).filter(|events| !events.is_empty());
+        let before = self.changes.len();
+        self.removable("events", self.current.and_then(|function| unless_empty(function.events)), unless_empty(wanted));
+        self.changes.len() > before
+    }
+
+    fn flow(&mut self, wanted: Option<&Flow>) -> bool {
+        let before = self.changes.len();
+        self.removable("flow", self.current.and_then(|function| function.flow.as_ref()), wanted);
+        self.changes.len() > before
+    }
+
     fn error_names(&mut self, field: &str, from: &[String], to: &[String]) {
         let (from, to): (BTreeSet<_>, BTreeSet<_>) = (from.iter().collect(), to.iter().collect());
         if from != to {
@@ -209,25 +273,21 @@ impl Compare<'_> {
     /// Sent with both fields, so that a service that replaces the whole object keeps the other one.
     fn execution_options(&mut self, config: &TaskConfig) -> Option<OptionsBody> {
         let current = self.current.map(|function| function.execution_options.clone()).unwrap_or_default();
-        let mode = config.options.permission_mode.map(mode_name);
+        let mode = config.options.permission_mode.map(|mode| mode.as_str().to_owned());
         let priority = config.options.default_priority.map(i64::from);
         let before = self.changes.len();
         let text = |mode: Option<String>| mode.map(Value::from);
         self.field("executionOptions.permissionMode", text(current.permission_mode.clone()), text(mode.clone()));
         let from = current.default_priority.map(Value::from);
         self.field("executionOptions.defaultPriority", from, priority.map(Value::from));
+        let limit = config.options.concurrency_limit.map(|limit| limit.map(i64::from));
+        if let Some(limit) = limit {
+            self.removable("executionOptions.concurrencyLimit", current.concurrency_limit.flatten(), limit);
+        }
         (self.changes.len() > before).then(|| OptionsBody {
             permission_mode: mode.or(current.permission_mode),
             default_priority: priority.or(current.default_priority),
+            concurrency_limit: limit,
         })
     }
-}
-
-fn mode_name(mode: PermissionMode) -> String {
-    match mode {
-        PermissionMode::PermissionRequired => "permissionRequired",
-        PermissionMode::AllUsers => "allUsers",
-        PermissionMode::Public => "public",
-    }
-    .to_owned()
 }

@@ -9,6 +9,8 @@ use std::{
 use serde_json::{Value, json};
 use tasklane_client::testing::{Seen, Server};
 
+use tasklane_model::FunctionName;
+
 use super::*;
 
 /// A service with these Functions. It stores changes and refuses a Function named `bad`.
@@ -16,10 +18,23 @@ async fn service(functions: &[Value]) -> (Server, Arc<Mutex<BTreeMap<String, Val
     let known = functions.iter().map(|function| (function["name"].as_str().unwrap().to_owned(), function.clone()));
     let known = Arc::new(Mutex::new(known.collect::<BTreeMap<_, _>>()));
     let kept = known.clone();
+    let schedules = Mutex::new(Vec::new());
     let server = Server::start(move |seen: &Seen| {
+        if let Some(rest) = seen.target.strip_prefix("/tasklane/v1/schedules") {
+            return answer_for_schedules(&mut schedules.lock().unwrap(), seen, rest.trim_matches('/'));
+        }
         let mut known = kept.lock().unwrap();
         let name = seen.target.strip_prefix("/tasks/v1/functions").unwrap().trim_matches('/').to_owned();
         match seen.method.as_str() {
+            "GET" if name.is_empty() => {
+                let summary = |name: &String| json!({ "name": name, "updateTimestamp": "2026-01-31T08:15:30.123Z" });
+                let all: Vec<_> = known.keys().map(summary).collect();
+                (200, json!({ "query": "", "page": { "total": all.len(), "offset": 0, "limit": all.len() }, "data": all }))
+            }
+            "DELETE" => {
+                known.remove(&name);
+                (200, json!({ "affectedRecords": 1 }))
+            }
             "GET" => match known.get(&name) {
                 Some(function) => (200, function.clone()),
                 None => (404, json!({ "code": 16, "name": "RESOURCE_UNKNOWN_EXCEPTION", "message": "There is none." })),
@@ -45,6 +60,36 @@ async fn service(functions: &[Value]) -> (Server, Arc<Mutex<BTreeMap<String, Val
     (server, known)
 }
 
+fn answer_for_schedules(schedules: &mut Vec<Value>, seen: &Seen, id: &str) -> (u16, Value) {
+    let place = schedules.iter().position(|schedule| schedule["id"] == id);
+    match (seen.method.as_str(), place) {
+        ("GET", _) => {
+            let function = id.split("eq(functionName,").nth(1).and_then(|rest| rest.split(')').next()).unwrap();
+            let of: Vec<_> = schedules.iter().filter(|schedule| schedule["functionName"] == function).collect();
+            (200, json!({ "query": "", "page": { "total": of.len(), "offset": 0, "limit": of.len() }, "data": of }))
+        }
+        ("POST", _) => {
+            let at = "2026-01-31T08:15:30.123Z";
+            let mut schedule = json!({ "startTimestamp": at, "creationTimestamp": at, "updateTimestamp": at });
+            schedule["id"] = json!(format!("{:024x}", schedules.len() + 1));
+            schedule.as_object_mut().unwrap().extend(seen.body.as_object().unwrap().clone());
+            let schedule = without_nulls(schedule);
+            schedules.push(schedule.clone());
+            (200, schedule)
+        }
+        ("PUT", Some(place)) => {
+            schedules[place].as_object_mut().unwrap().extend(seen.body.as_object().unwrap().clone());
+            schedules[place] = without_nulls(schedules[place].take());
+            (200, json!({ "affectedRecords": 1 }))
+        }
+        ("DELETE", Some(place)) => {
+            schedules.remove(place);
+            (200, json!({ "affectedRecords": 1 }))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 /// The Function as the service stores it, with the hash instead of the code.
 fn stored(mut function: Value, change: &Value) -> Value {
     use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
@@ -55,10 +100,18 @@ fn stored(mut function: Value, change: &Value) -> Value {
                 let zip = BASE64.decode(value.as_str().unwrap()).unwrap();
                 function["codeSha256"] = json!(BASE64.encode(Sha256::digest(zip)));
             }
-            _ => function[field] = value.clone(),
+            _ => function[field] = without_nulls(value.clone()),
         }
     }
     function
+}
+
+/// A `null` removes a value.
+fn without_nulls(mut value: Value) -> Value {
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    value
 }
 
 /// `<name>/task-config.json` and `<name>/src/index.js` for each.
@@ -222,7 +275,7 @@ async fn if_one_fails_the_others_are_still_synced() {
     error: bad: 1402 INVALID_FUNCTION_CONFIGURATION_EXCEPTION: No.
     error: c/task-config.json: 'timeLimit' must be a whole number of seconds from 3 to 300
     d: created
-    error: e/task-config.json: an earlier task-config.json has the same name 'd'
+    error: e/task-config.json: d/task-config.json has the same name 'd'
     ");
 }
 
@@ -258,15 +311,130 @@ async fn flags_alone_and_flags_over_files() {
     assert_eq!(body["environmentVariables"], json!({ "A1": { "value": "file" }, "B1": { "value": "flag=1" } }));
 }
 
+#[tokio::test]
+async fn what_a_file_no_longer_names_is_kept_and_said_or_reset() {
+    let (server, known) = service(&[]).await;
+    let before = json!({
+        "executionPermission": "public", "timeLimit": 5, "environment": { "KEY": "s3cret" }, "concurrencyLimit": 2,
+        "retryPolicy": { "enabled": true, "strategy": { "maxRetries": 5 } }, "description": "d", "storeResult": true,
+    });
+    let dir = folder(&[("a", before)]);
+    told(&server, &args(&dir, false)).await;
+    let edited = folder(&[("a", json!({ "timeLimit": 5 }))]);
+    let kept = async |args: Args| {
+        let reports = sync_all(&server.client(), &args, &|_| None, |_| Ok(())).await.unwrap();
+        serde_json::to_value(&reports).unwrap()[0]["kept"].clone()
+    };
+    let fields = |kept: Value| {
+        kept.as_array().unwrap().iter().map(|change| change["field"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for plan in [true, false] {
+        let kept = kept(args(&edited, plan)).await;
+        assert!(!kept.to_string().contains("s3cret"), "{kept}");
+        assert_eq!(
+            fields(kept),
+            [
+                "description",
+                "environmentVariables.KEY",
+                "retryPolicy.enabled",
+                "retryPolicy.strategy",
+                "executionOptions.permissionMode",
+                "executionOptions.concurrencyLimit",
+                "storeResult"
+            ]
+        );
+    }
+    assert_eq!(told(&server, &args(&edited, true)).await, "a: unchanged");
+
+    let exact = || Args { exact: true, ..args(&edited, false) };
+    assert!(told(&server, &Args { plan: true, ..exact() }).await.contains("  - storeResult: true"));
+    told(&server, &exact()).await;
+    assert_eq!(kept(exact()).await, Value::Null);
+    assert_eq!(told(&server, &exact()).await, "a: unchanged");
+    let function = known.lock().unwrap()["a"].clone();
+    assert_eq!(function["executionOptions"]["permissionMode"], "permissionRequired");
+    assert_eq!((&function["environmentVariables"], &function["timeLimit"]), (&json!({}), &json!(5)));
+}
+
+#[tokio::test]
+async fn functions_without_a_file_are_deleted_only_if_asked_and_if_every_file_can_be_read() {
+    let other = json!({ "name": "other", "entryPoint": "x.y", "runtime": "nodejs22.x" });
+    let (server, known) = service(&[other]).await;
+    let dir = folder(&[("a", json!({}))]);
+    let prune = |plan: bool| Args { prune: true, ..args(&dir, plan) };
+    told(&server, &args(&dir, false)).await;
+    assert_eq!(
+        told(&server, &prune(true)).await,
+        "a: unchanged\nother: would be deleted, because no file describes it"
+    );
+    assert!(known.lock().unwrap().contains_key("other"));
+    let config = dir.path().join("a/task-config.json");
+    let good = fs::read_to_string(&config).unwrap();
+    fs::write(&config, "{").unwrap();
+    let refused = sync_all(&server.client(), &prune(false), &|_| None, |_| Ok(())).await.unwrap_err();
+    assert!(refused.to_string().starts_with("nothing was deleted"), "{refused}");
+    fs::write(&config, good).unwrap();
+    assert_eq!(told(&server, &prune(false)).await, "a: unchanged\nother: deleted, because no file describes it");
+    assert_eq!(known.lock().unwrap().keys().collect::<Vec<_>>(), ["a"]);
+    let one = Args { path: Some(dir.path().join("a")), prune: true, ..Args::default() };
+    assert!(one.check().unwrap_err().to_string().contains("--prune"));
+}
+
+#[tokio::test]
+async fn files_that_are_left_out_are_named_and_a_broken_file_is_no_name() {
+    let (server, _) = service(&[]).await;
+    let dir = folder(&[("a", json!({})), ("b", json!({ "timeLimit": 1 }))]);
+    fs::write(dir.path().join("a/src/.env"), "KEY=s3cret").unwrap();
+    let reports = sync_all(&server.client(), &args(&dir, false), &|_| None, |_| Ok(())).await.unwrap();
+    let json = serde_json::to_value(&reports).unwrap();
+    assert_eq!((&json[0]["name"], &json[0]["leftOut"]), (&json!("a"), &json!([".env"])));
+    assert_eq!(json[1]["name"], Value::Null);
+    assert!(json[1]["file"].as_str().unwrap().ends_with("b/task-config.json"));
+}
+
 #[test]
 fn contradictory_flags_are_refused_at_once() {
     let refusal = |args: Args| args.drafts(&|_| None).err().unwrap().to_string();
     assert_eq!(
         refusal(Args { name: Some("a".to_owned()), runtime: Some("nodejs22.x".to_owned()), ..Args::default() }),
-        "without --path, these flags are required, too: --code, --entryPoint"
+        "without a path, these flags are required: --code, --entryPoint"
     );
     let dir = folder(&[("a", json!({})), ("b", json!({}))]);
     let error = refusal(Args { name: Some("c".to_owned()), ..args(&dir, false) });
     assert!(error.starts_with("--name and --code are for one Function"), "{error}");
     assert!(variable("A").is_err() && variable("=1").is_err());
+}
+
+#[tokio::test]
+async fn schedules_of_a_file_are_planned_written_and_removed_with_their_function() {
+    let (server, _) = service(&[]).await;
+    let schedules =
+        |interval: u32| json!({ "schedules": [{ "name": "poll", "interval": interval, "data": { "n": 1 } }] });
+    let dir = folder(&[("a", schedules(60))]);
+    assert!(told(&server, &args(&dir, true)).await.contains("schedules.poll"));
+    told(&server, &args(&dir, false)).await;
+    assert_eq!(told(&server, &args(&dir, false)).await, "a: unchanged");
+    let changed = folder(&[("a", schedules(90)), ("b", json!({}))]);
+    let plan = told(&server, &args(&changed, true)).await;
+    assert!(plan.contains("schedules.poll.interval: 60 -> 90"), "{plan}");
+    told(&server, &args(&changed, false)).await;
+    assert_eq!(told(&server, &args(&changed, false)).await, "a: unchanged\nb: unchanged");
+    let poll = |more: Value| {
+        let mut schedule = json!({ "name": "poll", "interval": 90 });
+        schedule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        folder(&[("a", json!({ "schedules": [schedule] })), ("b", json!({}))])
+    };
+    // What is taken away is taken away with one sync.
+    for less in [poll(json!({ "overlap": "skip", "endTimestamp": "2030-01-01T00:00:00Z" })), poll(json!({}))] {
+        assert!(told(&server, &args(&less, false)).await.starts_with("a: updated"));
+        assert_eq!(told(&server, &args(&less, false)).await, "a: unchanged\nb: unchanged");
+    }
+    let unnamed = folder(&[("a", json!({})), ("b", json!({}))]);
+    assert_eq!(told(&server, &args(&unnamed, false)).await, "a: unchanged\nb: unchanged", "left alone");
+    let exact = Args { exact: true, ..args(&unnamed, true) };
+    assert!(told(&server, &exact).await.contains("schedules.poll"));
+    let without = folder(&[("b", json!({}))]);
+    told(&server, &Args { prune: true, ..args(&without, false) }).await;
+    let left = schedules::existing(&server.client(), &FunctionName::parse("a").unwrap()).await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
 }

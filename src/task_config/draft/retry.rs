@@ -7,8 +7,9 @@ use tasklane_model::{
 
 use super::{Check, Problem};
 
-const PROPERTIES: &[&str] = &["enabled", "errorsToRetry", "errorsNotToRetry", "strategy"];
-const STRATEGY_PROPERTIES: &[&str] = &["maxRetries", "backoff", "baseSeconds", "maxSeconds", "jitter"];
+pub(in super::super) const PROPERTIES: &[&str] = &["enabled", "errorsToRetry", "errorsNotToRetry", "strategy"];
+pub(in super::super) const STRATEGY_PROPERTIES: &[&str] =
+    &["maxRetries", "backoff", "baseSeconds", "maxSeconds", "jitter"];
 
 impl Check {
     pub(super) fn retry_policy(&mut self, value: &Value) -> Option<RetryPolicyChange> {
@@ -49,9 +50,7 @@ impl Check {
         let fields = RetryStrategyFields {
             max_retries: self.strategy_number(properties, "maxRetries", MaxRetries::new),
             backoff: self.optional(properties, "backoff", |check, value| {
-                let found = Backoff::NAMES.into_iter().find(|(name, _)| value.as_str() == Some(name));
-                let refuse = || check.refuse("retryPolicy.strategy.backoff", "must be one of fixed, exponential");
-                found.map(|(_, backoff)| backoff).or_else(refuse)
+                check.one_of("retryPolicy.strategy.backoff", value, &Backoff::NAMES)
             }),
             base_seconds: self.strategy_number(properties, "baseSeconds", RetrySeconds::new),
             max_seconds: self.strategy_number(properties, "maxSeconds", RetrySeconds::new),

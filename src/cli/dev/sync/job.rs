@@ -1,0 +1,210 @@
+//! Syncs one Function.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tasklane_client::{FunctionDetails, OptionsBody, Variable};
+use tasklane_model::{ByteSize, Caller, Error, ErrorKind, Function, FunctionName};
+use tasklane_runtime::lock::Lock;
+use tasklane_service::{FunctionChange, NewFunction, Service};
+use tasklane_task_config::{Listing, PackError, Package, TaskConfig};
+use tokio_util::sync::CancellationToken;
+
+use super::memory::KnownCode;
+use crate::sync::{
+    plan::{Action, Change, Plan},
+    schedules::{SchedulePlan, Step, new_schedule, whole_change},
+};
+
+/// One Function to be synced.
+pub(super) struct Job {
+    pub(super) service: Service,
+    pub(super) config: TaskConfig,
+    /// Properties that the file does not name get their defaults.
+    pub(super) exact: bool,
+    /// The code as it was packed before.
+    pub(super) known: Option<KnownCode>,
+    pub(super) stop: CancellationToken,
+    /// Counts the packages that were made.
+    pub(super) packed: Arc<AtomicUsize>,
+    pub(super) say: fn(&str),
+}
+
+/// A synced Function.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) name: FunctionName,
+    pub(super) action: Action,
+    pub(super) changes: Vec<Change>,
+    pub(super) kept: Vec<Change>,
+    pub(super) left_out: Vec<String>,
+    /// The code, if its state can be recognized.
+    pub(super) code: Option<KnownCode>,
+}
+
+/// A Function was not synced.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// For this reason.
+    Refused(String),
+    /// The service stops.
+    Stopped,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Refused(error.message().to_owned())
+    }
+}
+
+impl From<PackError> for Failure {
+    fn from(error: PackError) -> Self {
+        match error {
+            PackError::Stopped => Self::Stopped,
+            error => Self::Refused(error.to_string()),
+        }
+    }
+}
+
+/// How long a job may say nothing.
+const SILENCE: Duration = Duration::from_secs(1);
+
+impl Job {
+    /// Syncs the Function, and says what it is doing if that takes long.
+    pub(super) async fn run(self) -> Result<Done, Failure> {
+        let stage = Lock::new(String::new());
+        let syncing = self.sync(&stage);
+        tokio::pin!(syncing);
+        let mut said = String::new();
+        loop {
+            tokio::select! {
+                result = &mut syncing => return result,
+                () = tokio::time::sleep(SILENCE) => {
+                    let stage = stage.lock().clone();
+                    if stage != said {
+                        (self.say)(&format!("{}: {stage} …", self.config.name));
+                        said = stage;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn sync(&self, stage: &Lock<String>) -> Result<Done, Failure> {
+        let at = |what: String| *stage.lock() = what;
+        at("reading its folder".to_owned());
+        let dir = self.config.code_dir.clone();
+        let listing = Arc::new(blocking(move || Listing::of(&dir)).await??);
+        let fingerprint = listing.fingerprint();
+        let known = self.known.as_ref().filter(|known| Some(&known.fingerprint) == fingerprint.as_ref());
+        let packing = || at(format!("packing {}", ByteSize(listing.bytes())));
+        let (code_sha256, mut package) = match known {
+            Some(known) => (known.code_sha256, None),
+            None => {
+                packing();
+                let package = self.pack(&listing).await?;
+                (package.code_sha256, Some(package))
+            }
+        };
+        at("comparing it with the service".to_owned());
+        let current = match self.service.get_function(self.config.name.as_str()).await {
+            Ok(function) => Some(details_of(&function)),
+            Err(error) if error.kind() == ErrorKind::ResourceUnknown => None,
+            Err(error) => return Err(error.into()),
+        };
+        let config = if self.exact && current.is_some() { self.config.exact() } else { self.config.clone() };
+        let mut plan = Plan::new(&config, code_sha256, current.as_ref(), false);
+        if let Some(wanted) = &config.schedules {
+            let existing = self.service.schedules_of(&config.name).await?;
+            plan = plan.with_schedules(SchedulePlan::new(wanted, &existing));
+        }
+        if plan.sends_code && package.is_none() {
+            packing();
+            package = Some(self.pack(&listing).await?);
+        }
+        if self.stop.is_cancelled() {
+            return Err(Failure::Stopped);
+        }
+        at("deploying".to_owned());
+        let code = fingerprint.map(|fingerprint| KnownCode {
+            fingerprint,
+            code_sha256: package.as_ref().map_or(code_sha256, |package| package.code_sha256),
+        });
+        let zip = package.filter(|_| plan.sends_code).map(|package| package.zip);
+        let TaskConfig { name, entry_point, runtime, options, .. } = config;
+        match (plan.action, zip) {
+            (Action::Nothing, _) => {}
+            (Action::Update, _) if !plan.writes_function => {}
+            (Action::Create, Some(code)) => {
+                let new = NewFunction { name: name.clone(), code, entry_point, runtime, options };
+                self.service.create_function(new).await?;
+            }
+            (Action::Create | Action::Update, code) => {
+                let change = FunctionChange { code, entry_point: Some(entry_point), runtime: Some(runtime), options };
+                self.service.update_function(name.as_str(), change).await?;
+            }
+        }
+        for step in plan.schedules.steps {
+            write_schedule(&self.service, step, &name).await?;
+        }
+        let left_out = listing.left_out().to_vec();
+        Ok(Done { name, action: plan.action, changes: plan.changes, kept: plan.kept, left_out, code })
+    }
+
+    async fn pack(&self, listing: &Arc<Listing>) -> Result<Package, Failure> {
+        self.packed.fetch_add(1, Ordering::Relaxed);
+        let (listing, stop) = (Arc::clone(listing), self.stop.clone());
+        Ok(blocking(move || listing.pack(&|| stop.is_cancelled())).await??)
+    }
+}
+
+/// Makes one call for a Schedule of this Function.
+pub(super) async fn write_schedule(service: &Service, step: Step, function: &FunctionName) -> Result<(), Error> {
+    match step {
+        Step::Create(wanted) => {
+            service.create_schedule(&Caller::Nobody, new_schedule(wanted, function.clone())).await.map(|_| ())
+        }
+        Step::Update(id, wanted) => service.update_schedule(id, whole_change(wanted)).await.map(|_| ()),
+        Step::Delete(id) => service.delete_schedule(id).await.map(|_| ()),
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::Refused(format!("packing was lost: {error}")))
+}
+
+/// The Function as the API shows it.
+fn details_of(function: &Function) -> FunctionDetails {
+    let configuration = &function.configuration;
+    let variables = configuration.environment.iter();
+    let variables: BTreeMap<_, _> =
+        variables.map(|(name, value)| (name.to_owned(), Variable { value: value.to_owned() })).collect();
+    FunctionDetails {
+        name: function.name.clone(),
+        description: configuration.description.clone(),
+        entry_point: configuration.entry_point.as_str().to_owned(),
+        runtime: configuration.runtime.as_str().to_owned(),
+        time_limit: Some(i64::from(configuration.time_limit)),
+        memory_limit: Some(i64::from(configuration.memory_limit)),
+        environment_variables: variables,
+        retry_policy: function.retry_policy.clone(),
+        execution_options: OptionsBody {
+            permission_mode: Some(function.execution_options.permission_mode.as_str().to_owned()),
+            default_priority: Some(i64::from(function.execution_options.default_priority)),
+            concurrency_limit: Some(function.execution_options.concurrency_limit.map(i64::from)),
+        },
+        timeouts: function.timeouts,
+        enabled: function.enabled,
+        update_timestamp: Some(function.update_timestamp),
+        code_sha256: Some(function.deployment.code_sha256.to_string()),
+        store_result: function.store_result,
+        events: function.events,
+        flow: function.flow.clone(),
+    }
+}
