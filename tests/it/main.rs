@@ -3,17 +3,23 @@
 // Tests panic on errors, print to stderr, and drive real processes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::disallowed_methods)]
 
+mod adapters;
 mod cli;
+mod console;
 mod damage;
 mod dev;
+mod dev_life;
 mod identity;
 mod kill;
 mod openapi;
+mod readme;
 mod restart;
 mod run;
 mod schemathesis;
 mod sdk;
 mod stack;
 mod store;
+mod streams;
 mod support;
 mod template;
+mod zones;

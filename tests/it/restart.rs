@@ -150,7 +150,7 @@ fn after_an_interrupt_running_tasks_end_normally() {
 fn a_kill_loses_no_task_and_runs_none_twice() {
     let home = tempfile::tempdir().unwrap();
     let stage = Stage::open();
-    let functions = actor(home.path(), &stage, json!({ "timeLimit": 3 }));
+    let functions = actor(home.path(), &stage, json!({ "timeLimit": 60 }));
     let with = ["--concurrency".as_ref(), "2".as_ref(), functions.as_os_str()];
     let dev = Dev::start(home.path(), with);
     let ids: Vec<_> = (0..6).map(|n| id_of(&dev.create_task("actor", json!({ "data": n })))).collect();

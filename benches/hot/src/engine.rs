@@ -17,7 +17,7 @@ use tasklane_ports::{
 };
 use tasklane_runtime::lock::Lock;
 use tasklane_service::{Core, FunctionOptions, Limits, NewFunction, Service, Settings};
-use tasklane_store::{AttemptToken, Candidate, QueueLane, ReadyKey, Run, RunnerId, Store, StoreConfig};
+use tasklane_store::{AttemptToken, Candidate, Place, QueueLane, ReadyKey, Run, RunnerId, Store, StoreConfig};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The store's own writes, in a separate database.
@@ -30,7 +30,7 @@ pub struct Writes {
 impl Writes {
     pub async fn open(database: &Path) -> anyhow::Result<Self> {
         let client = database::open(database)?;
-        let store = Store::new(client, StoreConfig::new("bench"), Arc::new(SystemClock));
+        let store = Store::new(client, StoreConfig::new("bench"), Arc::new(SystemClock), &SystemChance);
         store.create_tables().await?;
         Ok(Self { store, ids: Ids::new(Arc::new(SystemChance)), holder: RunnerId::new("bench") })
     }
@@ -64,7 +64,8 @@ impl Writes {
         self.store.tasks.create(&task, Lane::Shared, now).await?;
         let key = ReadyKey::new(task.priority, task.start_timestamp, task.id);
         let lane = QueueLane::Shared;
-        let candidate = Candidate { id: task.id, function: task.function_name.clone(), lane, key };
+        let candidate =
+            Candidate { id: task.id, function: task.function_name.clone(), lane, place: Place::Queued, key };
         let attempt = AttemptToken::new(self.ids.secret());
         let lease_expires = now.saturating_add(Duration::from_secs(60));
         let run = Run { attempt, runner: self.holder.clone(), started: now, lease_expires };
@@ -107,7 +108,7 @@ impl Engine {
             Kept::OnDisk => database::open(&folder.join("database.sqlite"))?,
             Kept::InMemory => database::memory(),
         };
-        let store = Store::new(client, StoreConfig::new("bench"), clock.clone());
+        let store = Store::new(client, StoreConfig::new("bench"), clock.clone(), &SystemChance);
         store.create_tables().await?;
         let lambda = Arc::new(Instant::default());
         let wakeups = LocalWakeups::default();
@@ -150,7 +151,7 @@ pub struct Api {
 impl Api {
     pub async fn start(client: aws_sdk_dynamodb::Client, folder: &Path) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = Store::new(client, StoreConfig::new("bench"), clock.clone());
+        let store = Store::new(client, StoreConfig::new("bench"), clock.clone(), &SystemChance);
         store.create_tables().await?;
         let ports = Ports {
             lambda: Arc::new(Instant::default()),

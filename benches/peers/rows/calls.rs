@@ -27,7 +27,7 @@ use crate::{
 
 pub async fn take(context: &Context) -> anyhow::Result<Result> {
     let record = Record::default();
-    let below = database::memory_connector(None);
+    let below = database::memory_connector(None, None);
     let client = Client::from_conf(
         database::client_config(SharedHttpClient::new(Wire { below, record: record.clone() })).build(),
     );

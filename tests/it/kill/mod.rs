@@ -8,8 +8,10 @@
 //! ```
 
 mod account;
+mod bulk;
 mod ledger;
 mod load;
+mod schedules;
 
 use std::{
     collections::BTreeMap,

@@ -67,8 +67,17 @@ impl Starting {
         Self { child: Some(child), data_dir: home.join(".tasklane"), stderr, first_line }
     }
 
-    /// Waits until it prints its URL.
-    pub fn ready(mut self) -> Dev {
+    /// Waits until it prints its URL and has synced its Functions.
+    pub fn ready(self) -> Dev {
+        let dev = self.answering();
+        super::wait::until("the Functions are synced", || {
+            dev.stderr().lines().any(|line| line.starts_with("ready: ")).then_some(())
+        });
+        dev
+    }
+
+    /// Waits until it prints its URL. Its Functions may not be there yet.
+    pub fn answering(mut self) -> Dev {
         let Ok(line) = self.first_line.recv_timeout(PATIENCE) else {
             self.end();
             panic!("tasklane dev printed no address\n--- stderr\n{}", self.stderr.lock().unwrap());
@@ -111,7 +120,7 @@ impl Drop for Starting {
 
 impl Dev {
     /// Starts one with its data in `home/.tasklane`, where the other commands find its credentials, and waits until it
-    /// prints its URL.
+    /// has synced its Functions.
     pub fn start<S: AsRef<std::ffi::OsStr>>(home: &Path, args: impl IntoIterator<Item = S>) -> Self {
         Starting::new(home, args).ready()
     }
@@ -198,6 +207,12 @@ impl Dev {
         self.tasks(&format!("eq(id,{id})")).pop().unwrap_or_else(|| panic!("there is no Task {id}"))
     }
 
+    /// Waits until a line like this is on its stderr.
+    pub fn says(&self, text: &str) -> String {
+        let find = || self.stderr().lines().find(|line| line.contains(text)).map(str::to_owned);
+        super::wait::until(&format!("it says '{text}'"), find)
+    }
+
     /// Sends the signal of Ctrl-C.
     pub fn interrupt(&self) {
         kill(self.pid(), Signal::SIGINT).expect("it is still running");
@@ -227,8 +242,13 @@ impl Dev {
     }
 
     /// Sends Ctrl-C and waits until it has ended successfully.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
         self.interrupt();
+        self.stopped();
+    }
+
+    /// Waits until it has ended successfully after a Ctrl-C.
+    pub fn stopped(mut self) {
         let status = self.ended();
         assert!(status.success(), "it ended with {status}\n--- stderr\n{}", self.stderr());
     }

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{
 use serde_json::{Value, json};
 use tasklane::{
     local::database,
-    ports::SystemClock,
+    ports::{SystemChance, SystemClock},
     store::{Store, StoreConfig},
 };
 
@@ -20,7 +20,7 @@ const PREFIX: &str = "tasklane";
 #[tokio::test]
 async fn the_tables_of_the_template_equal_those_of_the_store() {
     let client = database::memory();
-    let store = Store::new(client.clone(), StoreConfig::new(PREFIX), Arc::new(SystemClock));
+    let store = Store::new(client.clone(), StoreConfig::new(PREFIX), Arc::new(SystemClock), &SystemChance);
     store.create_tables().await.unwrap();
     let mut made = BTreeMap::new();
     for (name, _) in store.tables() {
