@@ -1,6 +1,6 @@
 //! The promises of the design, checked against the writes of the database and the runs of Lambda.
 
-mod bulks;
+pub mod bulks;
 mod debounces;
 mod edits;
 mod events;

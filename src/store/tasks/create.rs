@@ -18,7 +18,14 @@ impl Tasks {
         self.own_lanes.register(queue, &task.function_name).await?;
         let place = self.days.partition_for(task.id).await?;
         let data = self.put_companions(&place, task).await?;
-        self.add(task, row::of_new_task(&place, task, queue, data, now)).await.map(|_| ())
+        let existing = self.add(task, row::of_new_task(&place, task, queue, data, now)).await?;
+        // If it has ended meanwhile, its companions were to expire before they were written again.
+        if let Some(row) = existing
+            && row.parse::<TaskStatus>("status")?.is_final()
+        {
+            self.let_companions_expire(Some(&row), place.1, now).await;
+        }
+        Ok(())
     }
 
     /// Adds a Task that is `inProgress` from the beginning, for a direct execution. Its run is registered before.
@@ -150,9 +157,7 @@ impl Tasks {
     }
 }
 
-/// Whether the row belongs to this Task, whatever happened to it since.
-pub(crate) fn is_of(row: &Row, task: &Task) -> Result<bool, StoreError> {
-    Ok(row.text("function")? == task.function_name.as_str()
-        && row.time("created")? == task.creation_timestamp
-        && row.time("start")? == task.start_timestamp)
+/// Whether the row belongs to this Task, whatever happened to it since: its start, priority and data may have been changed.
+fn is_of(row: &Row, task: &Task) -> Result<bool, StoreError> {
+    Ok(row.text("function")? == task.function_name.as_str() && row.time("created")? == task.creation_timestamp)
 }

@@ -168,6 +168,23 @@ async fn a_cancellation_holds_even_if_its_data_cannot_expire() {
 }
 
 #[tokio::test]
+async fn data_of_a_canceled_task_expires_even_if_the_task_is_added_once_more() {
+    let world = World::with(|config| config.retention = Some(30 * DAY)).await;
+    let task = large(&world, 5000, 1);
+    world.create(&task).await;
+    world.store.tasks.cancel(task.id, world.now()).await.unwrap();
+    // Its row is left as the creation writes it, as if it had been added again in the middle of the cancellation.
+    let table = format!("{}-tasks", world.prefix);
+    let rows = world.client.scan().table_name(&table).send().await.unwrap().items.unwrap_or_default();
+    let mut row = rows.into_iter().find(|row| row["pk"].as_s().unwrap().starts_with("data:")).unwrap();
+    row.remove("expires");
+    world.client.put_item().table_name(&table).set_item(Some(row)).send().await.unwrap();
+    world.create(&task).await;
+    let after = i64::try_from((31 * DAY).as_secs()).unwrap();
+    assert_eq!(data_rows(&world).await, [(task.id.to_string(), 5000, Some(world.now().as_secs() + after))]);
+}
+
+#[tokio::test]
 async fn data_expires_after_the_last_task_that_shares_it() {
     let world = World::with(|config| config.retention = Some(30 * DAY)).await;
     let ends: [(&str, ObjectId); 3] = {

@@ -188,6 +188,24 @@ async fn a_task_that_may_not_wait_for_ever_expires_by_its_new_start() {
 }
 
 #[tokio::test]
+async fn a_task_that_is_added_once_more_stays_as_it_was_changed() {
+    let world = World::new().await;
+    let tasks = &world.store.tasks;
+    let mut task = world.task();
+    task.options.timeouts.queued = QueuedTimeout::new(60).ok();
+    task.start_timestamp = world.now().saturating_add(Duration::from_secs(100));
+    world.create(&task).await;
+    let Edited::Done(changed) = world.edit(&task, start_in(&world, 0)).await else { panic!("not changed") };
+
+    world.create(&task).await;
+    assert_eq!(world.get(task.id).await.task, *changed);
+    assert_eq!(world.heads().await, [task.id]);
+    world.clock.advance(Duration::from_secs(60));
+    let companion = tasks.expiring(world.now(), 10).await.unwrap().remove(0);
+    assert!(matches!(tasks.settle_expiring(&companion, world.now()).await.unwrap(), Expired::Failed(_)));
+}
+
+#[tokio::test]
 async fn a_change_whose_answer_was_lost_is_not_made_twice() {
     let world = World::new().await;
     for queued in [None, QueuedTimeout::new(60).ok()] {
