@@ -39,6 +39,7 @@ mod logs;
 pub mod output;
 pub mod run;
 mod runtimes;
+mod schedule_arg;
 mod schedule_fields;
 mod schedules;
 mod session;

@@ -2,13 +2,14 @@
 
 use clap::Subcommand;
 use tasklane_client::{BackfillBody, Query, Record, ScheduleBody};
-use tasklane_model::{FunctionName, IdempotencyKey, ObjectId, PerSecond, Recurrence, Schedule};
+use tasklane_model::{FunctionName, IdempotencyKey, PerSecond, Recurrence, Schedule};
 use tasklane_ports::{Clock as _, SystemClock};
 
 use super::{
     Outcome, Verdict,
     functions::{self, HowManyArgs},
     input::{When, idempotency_key, in_largest_unit},
+    schedule_arg::ScheduleArg,
     schedule_fields::{self, Fields},
     session::{Remote, Session, indented_json},
     table::{Layout, cell, optional},
@@ -25,17 +26,17 @@ pub(super) enum Command {
     /// Pause a Schedule. What comes due meanwhile is not made up for
     #[command(after_help = "\
 Example:
-  tasklane schedules pause 0123456789abcdef01234567")]
+  tasklane schedules pause nightly")]
     Pause(Remote<IdArgs>),
     /// Let a paused Schedule go on, from its next time on
     #[command(after_help = "\
 Example:
-  tasklane schedules resume 0123456789abcdef01234567")]
+  tasklane schedules resume nightly")]
     Resume(Remote<IdArgs>),
     /// Create a Task of a Schedule now, even if it is paused. Prints the Task's id
     #[command(after_help = "\
 Example:
-  tasklane schedules run 0123456789abcdef01234567")]
+  tasklane schedules run nightly")]
     Run(Remote<IdArgs>),
     Next(Remote<NextArgs>),
     Backfill(Remote<BackfillArgs>),
@@ -72,10 +73,10 @@ pub(super) struct CreateArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  tasklane schedules get 0123456789abcdef01234567 --json")]
+  tasklane schedules get nightly --json")]
 pub(super) struct OneArgs {
-    /// The Schedule's id
-    id: ObjectId,
+    #[command(flatten)]
+    schedule: ScheduleArg,
 }
 
 /// List Schedules.
@@ -100,10 +101,10 @@ pub(super) struct ListArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  tasklane schedules update 0123456789abcdef01234567 --cron @hourly --unset end")]
+  tasklane schedules update nightly --cron @hourly --unset end")]
 pub(super) struct UpdateArgs {
-    /// The Schedule's id
-    id: ObjectId,
+    #[command(flatten)]
+    schedule: ScheduleArg,
 
     /// Another Function to run
     #[arg(long, value_name = "FUNCTION", value_parser = functions::name)]
@@ -120,18 +121,18 @@ pub(super) struct UpdateArgs {
 // No doc comment: clap would show it instead of the subcommand's own.
 #[derive(Debug, clap::Args)]
 pub(super) struct IdArgs {
-    /// The Schedule's id
-    id: ObjectId,
+    #[command(flatten)]
+    schedule: ScheduleArg,
 }
 
 /// Show the next times at which a Schedule is due.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  tasklane schedules next 0123456789abcdef01234567 --count 3")]
+  tasklane schedules next nightly --count 3")]
 pub(super) struct NextArgs {
-    /// The Schedule's id
-    id: ObjectId,
+    #[command(flatten)]
+    schedule: ScheduleArg,
 
     /// How many to show, at most
     #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u8).range(1..=100))]
@@ -145,12 +146,12 @@ Exit codes: 0 all Tasks were created; 1 the operation was stopped; 2 it could no
 
 Examples:
   How many would there be?
-    tasklane schedules backfill 0123456789abcdef01234567 --from 2026-01-01T00:00:00Z --to 2026-01-31T00:00:00Z --dry-run
+    tasklane schedules backfill nightly --from 2026-01-01T00:00:00Z --to 2026-01-31T00:00:00Z --dry-run
   What a bad night has left out, slowly:
-    tasklane schedules backfill 0123456789abcdef01234567 --from 2026-01-30T22:00:00Z --per-second 2 --reason outage")]
+    tasklane schedules backfill nightly --from 2026-01-30T22:00:00Z --per-second 2 --reason outage")]
 pub(super) struct BackfillArgs {
-    /// The Schedule's id
-    id: ObjectId,
+    #[command(flatten)]
+    schedule: ScheduleArg,
 
     /// The first moment: 2026-01-31T08:15:30Z
     #[arg(long, value_name = "WHEN")]
@@ -181,10 +182,10 @@ pub(super) struct BackfillArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  tasklane schedules delete 0123456789abcdef01234567")]
+  tasklane schedules delete nightly")]
 pub(super) struct DeleteArgs {
-    /// The Schedule's id
-    id: ObjectId,
+    #[command(flatten)]
+    schedule: ScheduleArg,
 }
 
 impl Command {
@@ -217,7 +218,8 @@ async fn create(session: Session, args: CreateArgs) -> Outcome {
 }
 
 async fn get(session: Session, args: OneArgs) -> Outcome {
-    let schedule = session.client.schedule(args.id).await?;
+    let id = args.schedule.resolve(&session.client).await?;
+    let schedule = session.client.schedule(id).await?;
     session.show(&schedule, |schedule| details(session.layout, schedule))?;
     Ok(Verdict::Yes)
 }
@@ -234,34 +236,39 @@ async fn list(session: Session, args: ListArgs) -> Outcome {
 }
 
 async fn update(session: Session, args: UpdateArgs) -> Outcome {
+    let id = args.schedule.resolve(&session.client).await?;
     let mut body = ScheduleBody { function_name: args.function, ..args.fields.body()? };
     for option in args.unset {
         option.unset_in(&mut body);
     }
-    let answer = session.client.update_schedule(args.id, &body).await?;
-    session.done(&answer, &format!("{}: changed", args.id))?;
+    let answer = session.client.update_schedule(id, &body).await?;
+    session.done(&answer, &format!("{id}: changed"))?;
     Ok(Verdict::Yes)
 }
 
 async fn enable(session: Session, args: IdArgs, enabled: bool) -> Outcome {
-    let answer = session.client.enable_schedule(args.id, enabled).await?;
-    session.done(&answer, &format!("{}: {}", args.id, if enabled { "resumed" } else { "paused" }))?;
+    let id = args.schedule.resolve(&session.client).await?;
+    let answer = session.client.enable_schedule(id, enabled).await?;
+    session.done(&answer, &format!("{id}: {}", if enabled { "resumed" } else { "paused" }))?;
     Ok(Verdict::Yes)
 }
 
 async fn run_now(session: Session, args: IdArgs) -> Outcome {
-    let task = session.client.run_schedule(args.id).await?;
+    let id = args.schedule.resolve(&session.client).await?;
+    let task = session.client.run_schedule(id).await?;
     session.show(&task, |task| task.id.to_string())?;
     Ok(Verdict::Yes)
 }
 
 async fn next(session: Session, args: NextArgs) -> Outcome {
-    let next = session.client.next_occurrences(args.id, args.count).await?;
+    let id = args.schedule.resolve(&session.client).await?;
+    let next = session.client.next_occurrences(id, args.count).await?;
     session.show(&next, |next| next.data.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     Ok(Verdict::Yes)
 }
 
 async fn backfill(session: Session, args: BackfillArgs) -> Outcome {
+    let id = args.schedule.resolve(&session.client).await?;
     let now = SystemClock.now();
     let body = BackfillBody {
         from: args.from.resolve(now),
@@ -270,13 +277,14 @@ async fn backfill(session: Session, args: BackfillArgs) -> Outcome {
         per_second: args.per_second,
         reason: args.reason,
     };
-    let created = session.client.backfill_schedule(args.id, &body).await?;
-    task_bulk::follow(session, created, "occurrences", args.no_wait).await
+    let created = session.client.backfill_schedule(id, &body).await?;
+    task_bulk::follow(session, created, ("occurrence", "occurrences"), args.no_wait).await
 }
 
 async fn delete(session: Session, args: DeleteArgs) -> Outcome {
-    let answer = session.client.delete_schedule(args.id).await?;
-    session.done(&answer, &format!("{}: deleted", args.id))?;
+    let id = args.schedule.resolve(&session.client).await?;
+    let answer = session.client.delete_schedule(id).await?;
+    session.done(&answer, &format!("{id}: deleted"))?;
     Ok(Verdict::Yes)
 }
 

@@ -63,6 +63,12 @@ pub(super) async fn newest(client: &Client) -> anyhow::Result<ObjectId> {
 }
 
 impl IdPrefix {
+    /// The records whose id begins so.
+    pub(super) fn query(&self) -> Query {
+        let Self(digits) = self;
+        Query::new().ge("id", format!("{digits:0<WHOLE$}")).le("id", format!("{digits:f<WHOLE$}"))
+    }
+
     /// The id of the Task. A whole id is not looked up.
     ///
     /// # Errors
@@ -72,9 +78,7 @@ impl IdPrefix {
         if digits.len() == WHOLE {
             return Ok(digits.parse()?);
         }
-        let bounds = (format!("{digits:0<WHOLE$}"), format!("{digits:f<WHOLE$}"));
-        let query = Query::new().ge("id", bounds.0).le("id", bounds.1);
-        let found = client.tasks(query, HowMany::First(2)).await?.parse()?;
+        let found = client.tasks(self.query(), HowMany::First(2)).await?.parse()?;
         match found.as_slice() {
             [task] => Ok(task.value.id),
             [] => bail!("there is no Task whose id begins with {digits}"),

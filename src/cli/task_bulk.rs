@@ -159,18 +159,27 @@ pub(super) async fn set_priority(session: Session, args: SetPriorityArgs) -> Out
 
 async fn act(session: Session, body: NewBulkBody, no_wait: bool) -> Outcome {
     let created = session.client.create_bulk(&body).await?;
-    follow(session, created, "Tasks", no_wait).await
+    follow(session, created, ("Task", "Tasks"), no_wait).await
 }
 
 /// Shows what has begun, and how it ends unless `no_wait`.
-pub(super) async fn follow(session: Session, created: Record<BulkCreated>, of: &str, no_wait: bool) -> Outcome {
+pub(super) async fn follow(
+    session: Session,
+    created: Record<BulkCreated>,
+    (one, many): (&str, &str),
+    no_wait: bool,
+) -> Outcome {
     let (matches, is_exact) = (created.value.matches, created.value.matches_is_exact);
-    let count = if is_exact { matches.to_string() } else { format!("more than {matches}") };
+    let count = match (matches, is_exact) {
+        (1, true) => format!("1 {one}"),
+        (_, true) => format!("{matches} {many}"),
+        (_, false) => format!("more than {matches} {many}"),
+    };
     match created.value.id {
-        None => session.show(&created, |_| format!("{count} {of} match"))?,
+        None => session.show(&created, |_| format!("{count} {}", if matches == 1 { "matches" } else { "match" }))?,
         Some(id) if no_wait => session.show(&created, |_| id.to_string())?,
         Some(id) => {
-            output::note(&format!("operation {id}: {count} {of}; it goes on if you leave (Ctrl-C)"));
+            output::note(&format!("operation {id}: {count}; it goes on if you leave (Ctrl-C)"));
             return bulks::show_when_ended(&session, id).await;
         }
     }

@@ -9,6 +9,7 @@ mod console;
 mod damage;
 mod dev;
 mod dev_life;
+mod examples;
 mod identity;
 mod kill;
 mod openapi;

@@ -53,8 +53,11 @@ impl Tasks {
     /// If the Task is added once more after its start was changed, its companion may have another time, and the earlier one
     /// stays: a companion that is too early is moved when its time comes, and one that is too late lets its Task wait.
     pub(crate) async fn put_expiring(&self, (partition, shard): &(String, u8), task: &Task) -> Result<(), StoreError> {
-        let (Some(row), Some(not_after)) = (companion(partition, *shard, task), task.not_after()) else { return Ok(()) };
-        let earlier = Condition::new("attribute_not_exists(#pk) OR #laneKey > :key").with("key", text(timed(not_after, task.id)));
+        let (Some(row), Some(not_after)) = (companion(partition, *shard, task), task.not_after()) else {
+            return Ok(());
+        };
+        let earlier =
+            Condition::new("attribute_not_exists(#pk) OR #laneKey > :key").with("key", text(timed(not_after, task.id)));
         self.table.put("note when the task expires", row, earlier).await.map(|_| ())
     }
 

@@ -9,6 +9,8 @@
 
 mod account;
 mod bulk;
+mod everything;
+mod flow;
 mod ledger;
 mod load;
 mod schedules;

@@ -25,9 +25,12 @@ struct Entry {
     what: What,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum What {
+/// What a line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A Task's code began.
     Began,
+    /// It ended without throwing.
     Ended,
 }
 
@@ -89,6 +92,11 @@ impl Journal {
     /// The number of lines.
     pub fn lines(&self) -> usize {
         self.entries.lock().unwrap().len()
+    }
+
+    /// What happened, in order: a Task, and whether its code began or ended.
+    pub fn history(&self) -> Vec<(String, What)> {
+        self.entries.lock().unwrap().iter().map(|Entry { task, what }| (task.clone(), *what)).collect()
     }
 
     /// The runs of each Task's code.

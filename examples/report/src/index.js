@@ -1,0 +1,3 @@
+exports.handler = async ({ occurrenceTimestamp }) => {
+  console.log(`the report of ${occurrenceTimestamp ?? "now"}`);
+};
