@@ -192,8 +192,11 @@ pub struct Started {
     pub retries: usize,
 }
 
+/// How long a run of `slow` takes.
+pub const SLOW: Duration = Duration::from_millis(200);
+
 /// A Lambda whose Functions cost nothing: `hello` returns a response like an API Function and `flaky` fails, both
-/// immediately. Records when each run began.
+/// immediately, and `slow` returns after [`SLOW`]. Records when each run began.
 #[derive(Default)]
 pub struct Instant {
     started: Lock<Vec<Started>>,
@@ -236,11 +239,18 @@ impl Lambda for Instant {
         } else {
             Outcome::Returned(Bytes::from_static(b"{\"statusCode\":200,\"body\":\"hello\"}"))
         };
-        Box::pin(async move { Ok(Invocation { request_id: "request".to_owned(), outcome }) })
+        let takes = if request.function.as_str() == "slow" { SLOW } else { Duration::ZERO };
+        Box::pin(async move {
+            if !takes.is_zero() {
+                SystemClock.sleep(takes).await;
+            }
+            Ok(Invocation { request_id: "request".to_owned(), outcome })
+        })
     }
 }
 
-fn function_of(function: &str) -> anyhow::Result<NewFunction> {
+/// A Function for the [`Instant`] Lambda. `flaky` is retried.
+pub fn function_of(function: &str) -> anyhow::Result<NewFunction> {
     let mut options = FunctionOptions { permission_mode: Some(PermissionMode::Public), ..Default::default() };
     if function == "flaky" {
         options.retry_policy = Some(RetryPolicyChange::every_error());

@@ -86,13 +86,14 @@ async fn create(engine: &Engine, function: &str, start: Timestamp) -> anyhow::Re
     Ok(())
 }
 
-fn lateness(run: &Started) -> f64 {
+/// How much later than it was due a run began, in milliseconds.
+pub(super) fn lateness(run: &Started) -> f64 {
     let due = Duration::from_millis(u64::try_from(run.due.as_millis()).unwrap_or(0));
     millis(run.at.saturating_sub(due))
 }
 
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an index
-fn quantile(values: &mut [f64], share: f64) -> f64 {
+pub(super) fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let at = ((values.len() as f64 * share).ceil() as usize).clamp(1, values.len().max(1)) - 1;
     values.get(at).copied().unwrap_or(f64::NAN)

@@ -10,6 +10,7 @@ mod lateness;
 mod queue;
 mod scale;
 mod sustained;
+mod turns;
 mod warm;
 
 use std::process::Command;
@@ -35,6 +36,7 @@ pub const ALL: &[Row] = &[
     Row { id: "direct", what: "direct execution, compared with the bare loop and the store's two writes" },
     Row { id: "queue", what: "queued Tasks, compared with the store's own writes" },
     Row { id: "lateness", what: "how late Tasks start" },
+    Row { id: "turns", what: "keys that take turns, compared with the same load without a flow" },
     Row { id: "scale", what: "list, claim and create, with a million Tasks in the table compared with a thousand" },
     Row { id: "sustained", what: "minutes of load on a hundred Functions, compared with the first minute" },
     Row { id: "lambda", what: "the API's Lambda function, compared with a hello Function" },
@@ -54,6 +56,7 @@ pub async fn take(row: &Row, context: &Context) -> anyhow::Result<Taken> {
         "direct" => direct::take(context).await?,
         "queue" => queue::take(context).await?,
         "lateness" => lateness::take(context).await?,
+        "turns" => turns::take(context).await?,
         "scale" => scale::take(context).await?,
         "sustained" => sustained::take(context).await?,
         "lambda" => lambda::take(context).await?,
