@@ -2,7 +2,7 @@
 //!
 //! `tests/vectors/rows-v1.json` holds rows of every kind as the first version wrote them, in DynamoDB's JSON, and their
 //! meaning; `rows-v2.json` holds what came with format 2: Tasks with large data, marks, slots in parts, intents, results,
-//! and Functions with options of part II of the contract. These rows never change. When the form of a row has to change,
+//! Functions with options of part II of the contract, and the gate of a flow key. These rows never change. When the form of a row has to change,
 //! raise `FORMAT` in `src/store/row.rs`, teach the readers all forms, and add `rows-v3.json`. (One exception: a placeholder
 //! for the hash of a Function's code was replaced by a real hash, because
 //! no service ever wrote anything else.)
@@ -15,15 +15,15 @@ use serde_json::{Map, Value, json};
 use tasklane::{
     auth::{CredentialSource as _, StoredCredential},
     model::{
-        ApplicationId, CatchUp, Debounce, ExecutionOptions, Function, Json, Lane, ManagedBy, ObjectId, OnComplete,
-        Overlap, Priority, Recurrence, RetryPolicy, Schedule, ScheduleName, Task, TaskEventKind, TaskEvents,
-        TaskOptions, TaskOrigin, TaskStatus, Timestamp, UserId,
+        ApplicationId, CatchUp, Debounce, ExecutionOptions, Flow, FlowKey, Function, Json, Lane, ManagedBy, ObjectId,
+        OnComplete, Overlap, Priority, Recurrence, RetryPolicy, Schedule, ScheduleName, Task, TaskEventKind,
+        TaskEvents, TaskOptions, TaskOrigin, TaskStatus, Timestamp, UserId,
     },
     ports::{Keep, ObjectKey},
     rql::{Query, Schema},
     store::{
-        AttemptToken, Edited, Found, NextTask, QueueLane, ResultPlace, Run, RunnerId, SlotPart, SlotScope, Step,
-        StoreError, TaskEdit, TaskRecord,
+        AttemptToken, Edited, Found, GateId, NextTask, Place, QueueLane, ReadGate, ResultPlace, Run, RunnerId,
+        SlotPart, SlotScope, Step, StoreError, TaskEdit, TaskRecord,
     },
 };
 
@@ -34,7 +34,7 @@ use super::{
 };
 
 /// Attributes that are random for each write and mean nothing to readers.
-const MADE_UP: [&str; 6] = ["revision", "canceledBy", "earlierEdits", "editedBy", "skippedBy", "writtenBy"];
+const MADE_UP: [&str; 7] = ["call", "revision", "canceledBy", "earlierEdits", "editedBy", "skippedBy", "writtenBy"];
 
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -325,6 +325,33 @@ async fn write_large(world: &World) {
     let intent = json!({ "id": complete, "created": now, "start": now, "priority": 0 });
     world.store.intents.begin(&once_scope("POST /tasks/v1"), &once("key", r#"{"a":1}"#), intent).await.unwrap();
     write_options(world).await;
+    write_flow(world).await;
+}
+
+/// A Function whose Tasks take turns, a gate, and the Tasks of its key: one runs, one is admitted, and one is behind the gate.
+async fn write_flow(world: &World) {
+    let (tasks, now) = (&world.store.tasks, world.now());
+    let flow = json!({ "key": "data.tenant", "concurrent": 2, "rate": { "count": 60, "seconds": 60 } });
+    let flow: Flow = serde_json::from_value(flow).unwrap();
+    let turns = Function { flow: Some(flow.clone()), lane: Lane::Own, ..a_function(world, "turns") };
+    assert!(world.store.functions.create(&turns).await.unwrap());
+    let key = FlowKey::parse("large").unwrap();
+    let mut placed = Vec::new();
+    for place in [Place::Admitted, Place::Admitted, Place::Held(GateId::of(&key))] {
+        let options = TaskOptions { flow_key: Some(key.clone()), ..TaskOptions::inherited_from(&turns) };
+        let data = Json::parse(r#"{"tenant":"small"}"#.to_owned()).unwrap();
+        let task = Task { options, data: Some(data), ..world.task_of("turns") };
+        tasks.create(&task, Lane::Own, now).await.unwrap();
+        let head = tasks.queued_of(&turns.name, 1).await.unwrap().remove(0);
+        placed.push(tasks.move_in_lane(&head, place, head.key.clone(), &key).await.unwrap().unwrap());
+    }
+    let mut gate = ReadGate::new(key.clone()).gate;
+    gate.admitted = placed[..2].iter().map(|task| task.id).collect();
+    gate.hold(now);
+    gate.start(placed[0].id, &flow, now);
+    gate.plan_look(Some(&flow), now);
+    tasks.claim(&placed[0], &run(9), now).await.unwrap().unwrap();
+    assert!(world.store.gates.put(&turns.name, &ReadGate::new(key), &gate).await.unwrap());
 }
 
 /// Records with the options that format 2 added.
@@ -445,6 +472,8 @@ async fn read_large(world: &World) -> Value {
         Some(Found::Same(intent)) => tasks.insert("intent".to_owned(), intent),
         other => panic!("{other:?}"),
     };
+    let gates = world.store.gates.of_function(&function("turns"), 10).await.unwrap();
+    tasks.insert("gates".to_owned(), gates.iter().map(|gate| json!(format!("{gate:?}"))).collect());
     let functions = world.store.functions.list().await.unwrap();
     tasks.insert("functions".to_owned(), functions.iter().map(function_shown).collect());
     Value::Object(tasks)
@@ -473,6 +502,9 @@ fn function_shown(it: &Function) -> Value {
     });
     if !it.events.is_empty() {
         shown["events"] = json!(it.events);
+    }
+    if it.flow.is_some() {
+        shown["flow"] = json!(it.flow);
     }
     if !it.timeouts.is_empty() {
         shown["timeouts"] = json!(it.timeouts);
