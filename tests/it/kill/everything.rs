@@ -37,7 +37,7 @@ const DOCUMENTS: u64 = 5;
 fn with_everything_at_work_a_service_that_is_killed_keeps_each_promise() {
     let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     let seed = setting("TASKLANE_KILL_SEED").unwrap_or(4711);
-    let kills = setting("TASKLANE_EVERYTHING_KILLS").unwrap_or(8);
+    let kills = setting("TASKLANE_EVERYTHING_KILLS").unwrap_or(6);
     let mut random = Random::new(seed);
     let home = tempfile::tempdir().unwrap();
     let journal = Journal::open();
