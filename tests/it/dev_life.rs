@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -11,6 +13,7 @@ use serde_json::json;
 use crate::support::{
     command::run,
     dev::{Dev, Starting},
+    packages,
     project::{write_function, write_source},
     wait::until,
 };
@@ -211,6 +214,27 @@ fn a_new_function_runs_at_once() {
         let ran = run(home.path(), ["run", name, "--data", r#"{"name":"Ada"}"#]).expect(0);
         assert_eq!(ran.json()["message"], "Hello, Ada!", "{template}");
     }
+}
+
+#[test]
+fn a_new_function_in_typescript_is_built_and_one_with_a_test_is_tested() {
+    let home = tempfile::tempdir().unwrap();
+    let said = run(home.path(), ["init", "typed", "--template", "ts"]).expect(0).stdout;
+    assert!(said.starts_with("(cd ./typed && npm ci && npm run build)\ntasklane run ./typed"), "{said}");
+    let typed = home.path().join("typed");
+    // In place of `npm ci`: the same versions.
+    symlink(packages::install().join("node_modules"), typed.join("node_modules")).unwrap();
+    for script in ["check", "build"] {
+        let npm = Command::new("npm").args(["run", script]).current_dir(&typed).output().expect("npm starts");
+        assert!(npm.status.success(), "{script}: {}", String::from_utf8_lossy(&npm.stdout));
+    }
+    let ran = run(home.path(), ["run", "typed", "--data", r#"{"name":"Ada"}"#]).expect(0);
+    assert_eq!(ran.json()["message"], "Hello, Ada!");
+
+    let said = run(home.path(), ["init", "tested", "--template", "test"]).expect(0).stdout;
+    assert!(said.starts_with("(cd ./tested && node --test)\ntasklane run ./tested"), "{said}");
+    let tests = packages::node().arg("--test").current_dir(home.path().join("tested")).output().expect("node starts");
+    assert!(tests.status.success(), "{}", String::from_utf8_lossy(&tests.stdout));
 }
 
 #[test]

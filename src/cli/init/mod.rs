@@ -37,6 +37,8 @@ pub(super) struct Args {
 enum Template {
     /// JavaScript
     Js,
+    /// TypeScript, built with esbuild
+    Ts,
     /// Python
     Py,
     /// Rust, built with cargo-lambda
@@ -45,6 +47,10 @@ enum Template {
     Express,
     /// An HTTP API in Python
     Fastapi,
+    /// JavaScript, with a Schedule
+    Cron,
+    /// JavaScript, with a test beside it
+    Test,
 }
 
 /// The schema of the configuration, beside it.
@@ -62,6 +68,9 @@ impl Template {
     fn files(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Js => example!("hello-js/task-config.json" "hello-js/src/index.js"),
+            Self::Ts => example!(
+                "hello-ts/task-config.json" "hello-ts/package.json" "hello-ts/package-lock.json" "hello-ts/src/index.ts"
+            ),
             Self::Py => example!("hello-py/task-config.json" "hello-py/src/index.py"),
             Self::Rust => example!("hello-rust/task-config.json" "hello-rust/Cargo.toml" "hello-rust/src/main.rs"),
             Self::Express => example!(
@@ -73,18 +82,24 @@ impl Template {
                 ("fastapi/src/index.py", include_str!("fastapi/index.py")),
                 ("fastapi/src/requirements.txt", include_str!("fastapi/requirements.txt")),
             ],
+            Self::Cron => example!("report/task-config.json" "report/src/index.js"),
+            Self::Test => {
+                example!("tested-js/task-config.json" "tested-js/src/index.js" "tested-js/test/index.test.js")
+            }
         }
     }
 
     /// What to do in the folder before the first run.
     fn preparation(self) -> Option<&'static str> {
         match self {
-            Self::Js | Self::Py => None,
+            Self::Js | Self::Py | Self::Cron => None,
+            Self::Ts => Some("npm ci && npm run build"),
             Self::Rust => Some(
                 "cargo lambda build --release --output-format binary && mkdir -p dist && cp target/lambda/*/bootstrap dist/",
             ),
             Self::Express => Some("npm ci --prefix src"),
             Self::Fastapi => Some("pip install -r src/requirements.txt --target src"),
+            Self::Test => Some("node --test"),
         }
     }
 }
@@ -112,7 +127,11 @@ pub(super) fn run(args: &Args) -> Outcome {
             output::data(&format!("tasklane dev {shown}"))?;
             output::note(&format!("then open http://localhost:4000/tasks/v1/api/{}/", args.name));
         }
-        Template::Js | Template::Py | Template::Rust => {
+        Template::Cron => {
+            output::data(&format!("tasklane dev {shown}"))?;
+            output::note("then `tasklane schedules list` and `tasklane schedules run NAME` in another terminal");
+        }
+        Template::Js | Template::Ts | Template::Py | Template::Rust | Template::Test => {
             output::data(&format!("tasklane run {shown} --data '{{\"name\":\"Ada\"}}'"))?;
         }
     }
@@ -150,8 +169,8 @@ mod tests {
             let args = Args { name: name.clone(), template: *template, dir: dir.path().to_owned() };
             assert_eq!(run(&args).unwrap(), Verdict::Yes);
             let file = dir.path().join(name.as_str()).join(FILE_NAME);
-            // The Rust one has to be built first.
-            if *template != Template::Rust {
+            // These have to be built first.
+            if !matches!(template, Template::Rust | Template::Ts) {
                 let config = Draft::read(&file, &|_| None).unwrap().finish().unwrap();
                 assert_eq!(config.name, name);
             }
