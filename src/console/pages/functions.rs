@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
-use tasklane_client::{FunctionDetails, HowMany, Query};
-use tasklane_model::{ApiRequest, FunctionName, ObjectId, Permission, RunStats, Schedule, Task};
+use tasklane_client::{FunctionDetails, HowMany, Query, Record};
+use tasklane_model::{ApiRequest, Flow, FlowKeyState, FunctionName, ObjectId, Permission, RunStats, Schedule, Task};
 
 use crate::{
     door::ROOT,
@@ -17,6 +17,9 @@ use super::{Cx, overview, requests, schedules};
 
 /// How many Functions are listed. Others are found by the beginning of their name.
 const MOST_ROWS: usize = 500;
+
+/// How many busy keys of a Function are shown.
+const MOST_KEYS: u64 = 20;
 
 pub(super) async fn list(cx: &Cx<'_>) -> Result<View, Problem> {
     let (functions, overview, history) =
@@ -112,6 +115,10 @@ pub(super) async fn one(cx: &Cx<'_>, text: &str) -> Result<View, Problem> {
         },
     );
     let details = details?.value;
+    let keys = match details.flow {
+        Some(_) => client.flow_keys(&function, Query::new(), HowMany::First(MOST_KEYS)).await?.parse().ok(),
+        None => None,
+    };
     let tasks: Vec<Task> = tasks
         .map(|page| page.data.iter().filter_map(|json| serde_json::from_str(json.as_str()).ok()).collect())
         .unwrap_or_default();
@@ -122,6 +129,7 @@ pub(super) async fn one(cx: &Cx<'_>, text: &str) -> Result<View, Problem> {
     Ok(View::new(details.name.to_string())
         .live("state", state(cx, &details))
         .still(execute(cx, &details.name, &tasks).await)
+        .live("turns", turns(details.flow.as_ref(), &keys.unwrap_or_default()))
         .live("runs", runs(&details.name, &tasks))
         .still(configuration(&details))
         .live("schedules", html! { @if !schedules.is_empty() { h2 { "Schedules" } (schedules::table(&schedules)) } })
@@ -145,6 +153,37 @@ fn state(cx: &Cx<'_>, details: &FunctionDetails) -> Markup {
                     a.button href={ (ROOT) "tasks?function=" (details.name) } { "Its Tasks" }
                 }
             }
+        }
+    }
+}
+
+/// What its Tasks take turns by, and the keys that are busy.
+fn turns(flow: Option<&Flow>, keys: &[Record<FlowKeyState>]) -> Markup {
+    let Some(flow) = flow else { return html! {} };
+    html! {
+        h2 { "Turns by key" }
+        p {
+            "Tasks with the same " code { (clean(flow.key.as_str())) } " take turns with the others."
+            @if let Some(most) = flow.concurrent { " At most " (most) " of a key run at once." }
+            @if let Some(rate) = flow.rate { " At most " (rate.count) " of a key start in " (rate.seconds) " s." }
+        }
+        @if keys.is_empty() { p.empty { "No key is busy." } }
+        @else {
+            table {
+                thead { tr { th { "Key" } th.n { "Running" } th.n { "Waiting" } th { "Next start" } } }
+                tbody {
+                    @for Record { value: state, .. } in keys {
+                        tr {
+                            td.says data-l="Key" { bdi { (cut(&clean(state.key.as_str()), 80)) } }
+                            td.n data-l="Running" { (state.running) } td.n data-l="Waiting" { (state.waiting) }
+                            td data-l="Next start" {
+                                @match state.next_timestamp { Some(next) => (brief(next)), None => "when one ends" }
+                            }
+                        }
+                    }
+                }
+            }
+            @if keys.len() as u64 == MOST_KEYS { p.note { "The busiest " (MOST_KEYS) " are shown." } }
         }
     }
 }

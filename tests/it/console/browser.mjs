@@ -54,7 +54,7 @@ check(await page.evaluate(() => document.cookie) === "", "scripts see the cookie
 // Each page: at both widths, in both schemes, by axe, and its structure.
 const pages = {
   overview: "", tasks: "tasks", filtered: "tasks?status=failed&rql=like(error.name%2C*MAIL*)", failures: "failures", functions: "functions",
-  function: "functions/invoices", schedules: "schedules", schedule: `schedules/${plan.schedule}`, bulk: "bulk", requests: "requests",
+  function: "functions/invoices", turns: "functions/exports", schedules: "schedules", schedule: `schedules/${plan.schedule}`, bulk: "bulk", requests: "requests",
   request: `requests/${plan.request}`, live: "live", credentials: "credentials", failed: `tasks/${plan.failed}`, complete: `tasks/${plan.complete}`,
   waiting: `tasks/${plan.waiting}`, again: `tasks/${plan.waiting}/again`, cancel: `tasks/${plan.waiting}/cancel`, disable: "functions/idle/disable",
   revoke: `credentials/${plan.waiting}/revoke`, replay: "bulk/new?action=replay&which=all&rql=eq(status%2Cfailed)",

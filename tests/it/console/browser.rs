@@ -45,6 +45,15 @@ fn every_page_and_every_act_works_in_a_browser() {
         site.dev.get("/tasks/v1/apiRequests")["data"][0]["id"].as_str().map(str::to_owned)
     });
 
+    // The first one runs, and the others wait until tomorrow.
+    for number in 0..3 {
+        site.dev.create_task("exports", json!({ "data": { "customer": hostile_key(), "number": number } }));
+    }
+    crate::support::wait::until("two Tasks wait for their key", || {
+        let keys = site.dev.get("/tasklane/v1/functions/exports/flow");
+        (keys["data"][0]["waiting"] == 2 && keys["data"][0]["running"] == 0).then_some(())
+    });
+
     let pictures = site.home.path().join("pictures");
     let plan = json!({
         "link": site.link, "root": site.root(), "service": site.dev.base_url(), "chromium": chromium,
@@ -72,6 +81,11 @@ fn every_page_and_every_act_works_in_a_browser() {
         }
     }
     site.dev.stop();
+}
+
+/// As much of the hostile text as a key may have.
+fn hostile_key() -> String {
+    hostile().chars().take(100).collect()
 }
 
 /// A day's statistics, so that the charts in README's pictures are not empty.

@@ -33,7 +33,7 @@ pub fn hostile() -> String {
 }
 
 impl Site {
-    /// Starts it with three Functions, and one whose runs are retried.
+    /// Starts it with three Functions, one whose runs are retried, and one whose Tasks take turns.
     pub fn start() -> Self {
         Self::start_in(tempfile::tempdir().unwrap())
     }
@@ -49,6 +49,9 @@ impl Site {
         }
         let retried = json!({ "retryPolicy": { "enabled": true, "strategy": { "maxRetries": 2, "baseSeconds": 1, "jitter": false } } });
         write_function(&functions, "mailer", WORKER, &retried);
+        let in_turn =
+            json!({ "flow": { "key": "data.customer", "concurrent": 2, "rate": { "count": 1, "seconds": 86_400 } } });
+        write_function(&functions, "exports", WORKER, &in_turn);
         let dev = Dev::start(home.path(), [functions.as_os_str()]);
         let line = dev.says("console (this link works once): ");
         let link = line.rsplit(' ').next().unwrap().to_owned();
