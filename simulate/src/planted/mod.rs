@@ -8,6 +8,7 @@ mod all_drain_at_once;
 mod block_outlives_its_lease;
 mod blocks_forgotten;
 mod bulk_slice_forgotten;
+mod bulk_written_without_condition;
 mod cancel_without_condition;
 mod catch_up_ignored;
 mod claim_of_a_moved_task;
@@ -28,6 +29,7 @@ mod flow_limit_ignored;
 mod flow_rate_ignored;
 mod following_task_forgotten;
 mod free_parts_overlooked;
+mod gate_written_without_condition;
 mod gates_never_looked_at;
 mod goes_away_from_a_lagging_index;
 mod intent_not_taken_over;
@@ -61,6 +63,7 @@ mod slot_lease_too_short;
 mod slots_shared;
 mod slots_taken_without_condition;
 mod start_event_forgotten;
+mod start_moved_without_companion;
 mod turns_ignored;
 mod wrong_delay;
 mod zombie_requeued;
@@ -129,6 +132,9 @@ impl Bug {
         flow_rate_ignored::BUG,
         turns_ignored::BUG,
         gates_never_looked_at::BUG,
+        gate_written_without_condition::BUG,
+        bulk_written_without_condition::BUG,
+        start_moved_without_companion::BUG,
     ];
 }
 
