@@ -5,6 +5,7 @@
 //! become errors of the port; every other error keeps AWS's request id in its text, for the log.
 
 pub mod config;
+mod database;
 mod events;
 pub mod extension;
 mod fault;

@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use tasklane_dispatch::ENDED_RUNS;
 use tasklane_ports::{Clock as _, SystemClock};
 use tracing::{Event, Level, Metadata, Subscriber, span};
 use tracing_subscriber::{
@@ -21,7 +20,7 @@ use tracing_subscriber::{
 
 use super::{
     lines::{Fields, Lines, stdout},
-    metrics::RunMetrics,
+    metrics::{RunMetrics, is_measured},
 };
 
 /// What the names of our crates begin with. Their spans and events are logged together with those of the handler.
@@ -59,10 +58,10 @@ fn subscriber(handler: &'static str, prefix: &str, filter: Targets, lines: Lines
     // Their fields are needed however little is logged.
     let spans = filter_fn(move |metadata| metadata.is_span() && is_ours(metadata));
     let secretless = filter_fn(move |metadata| is_ours(metadata) || holds_no_secret(metadata));
-    let of_runs = filter_fn(|metadata| metadata.is_event() && metadata.target() == ENDED_RUNS);
+    let measured = filter_fn(|metadata| metadata.is_event() && is_measured(metadata.target()));
     tracing_subscriber::registry()
         .with(JsonLines { lines: Arc::clone(&lines) }.with_filter(filter.or(spans).and(secretless)))
-        .with(RunMetrics::new(prefix, lines).with_filter(of_runs))
+        .with(RunMetrics::new(prefix, lines).with_filter(measured))
 }
 
 /// Whether a line may be logged, whatever the filters say. At the trace level, the AWS SDK and the crates below it
@@ -127,6 +126,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JsonLines {
 mod tests {
     use std::sync::Mutex;
 
+    use tasklane_dispatch::ENDED_RUNS;
     use tasklane_testing::log::capture;
     use tracing::{field, info, info_span, warn};
 

@@ -6,8 +6,13 @@ use aws_sdk_kms::{Client, primitives::Blob};
 use tasklane_auth::{Sealed, SecretBox};
 use tasklane_ports::{PortError, PortFuture};
 use tasklane_runtime::{lock::Lock, on_demand::OnDemand};
+use tracing::error;
 
-use super::{config, fault::port_error};
+use super::{
+    config,
+    fault::{Fault, Reach, port_error},
+    metrics::{COUNTED, MetricName},
+};
 
 /// The key of the owner of a secret in KMS's encryption context. CloudTrail shows the context with each use of the key.
 const CONTEXT: &str = "tasklane:secret";
@@ -52,7 +57,7 @@ impl SecretBox for KmsSecretBox {
                 .encryption_context(CONTEXT, context)
                 .send()
                 .await
-                .map_err(|error| port_error(ACTION, error))?;
+                .map_err(|error| refused(ACTION, Fault::from(error)))?;
             let sealed = answer.ciphertext_blob.ok_or_else(|| PortError::new(ACTION, "the response is empty"))?;
             Ok(Sealed::from_bytes(sealed.into_inner()))
         })
@@ -74,7 +79,7 @@ impl SecretBox for KmsSecretBox {
                 .encryption_context(CONTEXT, context)
                 .send()
                 .await
-                .map_err(|error| port_error(ACTION, error))?;
+                .map_err(|error| refused(ACTION, Fault::from(error)))?;
             let secret = answer.plaintext.ok_or_else(|| PortError::new(ACTION, "the response is empty"))?.into_inner();
             let mut opened = self.opened.lock();
             if opened.len() >= MOST_REMEMBERED {
@@ -86,12 +91,23 @@ impl SecretBox for KmsSecretBox {
     }
 }
 
+/// The error of a call that KMS did not carry out. Nobody gets in without the key, so each refusal is counted.
+fn refused(action: &'static str, fault: Fault) -> PortError {
+    if fault.reach == Reach::Answered {
+        error!(
+            target: COUNTED, metric = MetricName::KeyRefused.as_str(), error = %fault,
+            "KMS refused the key that seals secrets"
+        );
+    }
+    port_error(action, fault)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::{ReplayClient, Reply};
+    use crate::testing::{Counted, ReplayClient, Reply};
 
     const DECRYPT: &str = "TrentService.Decrypt";
 
@@ -127,5 +143,18 @@ mod tests {
             assert!(secrets.open(&sealed, "token-secret/a").await.is_err());
         }
         wire.assert_used_up();
+    }
+
+    #[tokio::test]
+    async fn a_refused_key_is_counted_and_a_lost_connection_is_not() {
+        let disabled = Reply::error(400, "DisabledException", "the key is disabled");
+        let wire = ReplayClient::replaying([disabled, Reply::Broken, Reply::Broken, Reply::Broken]);
+        let secrets = KmsSecretBox::new(&wire.sdk_config(), "key");
+        let counted = Counted::begin();
+        let refused = secrets.seal(b"s3cret", "token-secret/a").await.unwrap_err().to_string();
+        assert!(refused.contains("DisabledException"), "{refused}");
+        secrets.seal(b"s3cret", "token-secret/a").await.unwrap_err();
+        assert_eq!(counted.names(), ["KeyRefused"]);
+        assert!(!counted.lines()[0].to_string().contains("s3cret"));
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     AwsLambda, CloudWatchLogs, EventBridgeEvents, KmsSecretBox, LambdaSettings, S3Objects, SqsWakeups, StackSettings,
-    config, http_client,
+    config, database, http_client,
 };
 
 /// Everything of a stack that a process on AWS uses.
@@ -80,8 +80,7 @@ impl Stack {
             runs_in: RunsIn::Register,
             ..StoreConfig::new(&settings.prefix)
         };
-        let store =
-            Store::new(config::client(sdk, aws_sdk_dynamodb::Client::new), tables, Arc::clone(&clock), &SystemChance);
+        let store = Store::new(config::client(sdk, database::client), tables, Arc::clone(&clock), &SystemChance);
         let secrets = KmsSecretBox::new(sdk, &settings.secrets_key);
         let limits = Limits {
             // No two processes share a name: a frozen one that wakes up must find only its own runs and slots.

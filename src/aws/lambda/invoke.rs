@@ -10,9 +10,13 @@ use aws_sdk_lambda::{
 use bytes::Bytes;
 use tasklane_ports::{FunctionError, Invocation, InvokeError, InvokeRequest, Outcome};
 use tasklane_runtime::backoff::Backoff;
+use tracing::info;
 
 use super::AwsLambda;
-use crate::fault::{Fault, Reach};
+use crate::{
+    fault::{Fault, Reach},
+    metrics::{COUNTED, MetricName},
+};
 
 /// The largest payload that Lambda accepts or returns: 6 MB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
@@ -63,7 +67,17 @@ impl AwsLambda {
             let fault = match self.invoke_once(&request).await {
                 Ok(answer) => return Ok(invocation(answer)),
                 Err(fault) if is_not_ready(&fault) => fault,
-                Err(fault) => return Err(not_run(fault)),
+                Err(fault) => {
+                    if is_throttled(&fault) {
+                        // A queued Task is only late for this, and nobody else would notice.
+                        info!(
+                            target: COUNTED, metric = MetricName::Throttled.as_str(),
+                            function = request.function.as_str(), task = %request.correlation, error = %fault,
+                            "Lambda refused a run because too many are in progress"
+                        );
+                    }
+                    return Err(not_run(fault));
+                }
             };
             let pause = backoff.pause();
             if self.clock.now().saturating_add(pause) >= until {
@@ -147,15 +161,19 @@ fn is_not_ready(fault: &Fault) -> bool {
     }
 }
 
+/// Whether the Function has not run because too many are running.
+fn is_throttled(fault: &Fault) -> bool {
+    const NAMES: &[&str] = &["TooManyRequestsException", "EC2ThrottledException", "ThrottlingException"];
+    fault.reach == Reach::Answered && NAMES.contains(&fault.code.as_str())
+}
+
 fn not_run(fault: Fault) -> InvokeError {
     match fault.reach {
+        _ if is_throttled(&fault) => InvokeError::Throttled(fault.to_string()),
         Reach::NotConnected => InvokeError::Throttled(fault.to_string()),
         Reach::NotSent => InvokeError::Refused { name: "NotSent".to_owned(), message: fault.message },
         Reach::Unknown => InvokeError::OutcomeUnknown(fault.to_string()),
         Reach::Answered => match (fault.code.as_str(), fault.status) {
-            ("TooManyRequestsException" | "EC2ThrottledException" | "ThrottlingException", _) => {
-                InvokeError::Throttled(fault.to_string())
-            }
             // Something inside Lambda or in front of it failed, before or after the run. Every other 5xx error of
             // Lambda's is about starting the process: a network interface, a key, a file system.
             ("ServiceException" | "InternalFailure" | "ServiceUnavailableException" | "", Some(500..)) => {

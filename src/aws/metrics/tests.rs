@@ -42,15 +42,18 @@ const UNITS: [&str; 27] = [
 #[test]
 fn a_quiet_tick_reports_only_that_it_happened() {
     let now = "2026-01-31T08:00:30Z".parse().unwrap();
-    assert_eq!(of_tick(&Ok(Ticked::default()), 0, None, now), [Metric::seconds("OldestDueTask", Duration::ZERO)]);
-    let ticked = Ticked { zombies: 2, ..Ticked::default() };
-    let due = "2026-01-31T08:00:00Z".parse().unwrap();
     assert_eq!(
-        of_tick(&Ok(ticked), 3, Some(due), now),
+        of_tick(&Ok(Ticked::default()), Backlog::default(), now),
+        [Metric::seconds(MetricName::OldestDueTask, Duration::ZERO)]
+    );
+    let ticked = Ticked { zombies: 2, ..Ticked::default() };
+    let due_since = "2026-01-31T08:00:00Z".parse().unwrap();
+    assert_eq!(
+        of_tick(&Ok(ticked), due(3, due_since), now),
         [
-            Metric::seconds("OldestDueTask", Duration::from_secs(30)),
-            Metric::count("QueueDepth", 3),
-            Metric::count("Zombies", 2)
+            Metric::seconds(MetricName::OldestDueTask, Duration::from_secs(30)),
+            Metric::count(MetricName::QueueDepth, 3),
+            Metric::count(MetricName::Zombies, 2)
         ]
     );
 }
@@ -60,7 +63,10 @@ fn a_failed_tick_reports_what_it_did_and_rings_the_alarm_of_missing_ticks() {
     let now = "2026-01-31T08:00:30Z".parse().unwrap();
     let ticked = Ticked { scheduled: 2, ..Ticked::default() };
     let failed = Err(TickError { ticked, first: StoreError::Throttled { action: "create the task of the schedule" } });
-    assert_eq!(of_tick(&failed, 3, Some(now), now), [Metric::count("QueueDepth", 3), Metric::count("Scheduled", 2)]);
+    assert_eq!(
+        of_tick(&failed, due(3, now), now),
+        [Metric::count(MetricName::QueueDepth, 3), Metric::count(MetricName::Scheduled, 2)]
+    );
 }
 
 #[test]
@@ -102,11 +108,44 @@ fn the_report_of_a_tick_is_valid_for_cloudwatch() {
         is_cut: false,
     };
     let now = "2026-01-31T08:00:00Z".parse().unwrap();
-    let line = embedded("dev", &of_tick(&Ok(ticked), 5, Some(now), now), &Map::new(), now);
+    let line = embedded("dev", &of_tick(&Ok(ticked), due(5, now), now), &Map::new(), now);
     assert_is_embedded_metric_format(&line);
     assert_eq!(line["_aws"]["Timestamp"], 1_769_846_400_000_i64);
     let counts = [("QueueDepth", 5.0), ("Zombies", 3.0), ("Promoted", 1.0), ("Scheduled", 2.0)];
     assert_eq!(measured(&line)[1..], counts);
+}
+
+#[test]
+fn an_event_counts_as_unpublished_when_it_is_no_longer_on_its_way() {
+    let now: Timestamp = "2026-01-31T08:10:00Z".parse().unwrap();
+    let of = |seconds| {
+        let oldest_unpublished = Some(now.saturating_sub(Duration::from_secs(seconds)));
+        of_tick(&Ok(Ticked::default()), Backlog { oldest_unpublished, ..Backlog::default() }, now)
+    };
+    assert_eq!(of(59), [Metric::seconds(MetricName::OldestDueTask, Duration::ZERO)]);
+    assert_eq!(of(60)[1..], [Metric::seconds(MetricName::OldestUnpublishedEvent, Duration::from_secs(60))]);
+}
+
+#[test]
+fn what_is_counted_is_a_metric_with_the_reason_beside_it() {
+    let lines = reported(|| {
+        info!(target: COUNTED, metric = MetricName::Throttled.as_str(), function = "invoices", "Lambda refused a run");
+        info!(target: COUNTED, metric = "Nonsense", "no metric has this name");
+    });
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    assert_is_embedded_metric_format(line);
+    assert_eq!((measured(line), &line["function"]), (vec![("Throttled", 1.0)], &json!("invoices")));
+}
+
+#[test]
+fn every_metric_is_found_by_its_name() {
+    for name in MetricName::ALL {
+        assert_eq!(MetricName::named(name.as_str()), Some(name));
+    }
+}
+
+fn due(due: usize, since: Timestamp) -> Backlog {
+    Backlog { due, oldest_due: Some(since), oldest_unpublished: None }
 }
 
 fn reported(run: impl FnOnce()) -> Vec<Value> {

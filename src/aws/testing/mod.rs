@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod clock;
+mod counted;
 mod replay;
 
 pub use clock::SleeplessClock;
+pub use counted::Counted;
 pub use replay::{ReplayClient, Reply};

@@ -6,7 +6,7 @@ use tasklane_model::{CodeSha256, Deployment, FunctionName, ObjectId, TimeLimit, 
 use super::*;
 use crate::{
     lambda::LambdaSettings,
-    testing::{ReplayClient, Reply, SleeplessClock},
+    testing::{Counted, ReplayClient, Reply, SleeplessClock},
 };
 
 pub(super) fn settings() -> LambdaSettings {
@@ -109,8 +109,25 @@ async fn a_message_of_lambdas_own_is_the_same_for_every_run() {
 #[tokio::test]
 async fn throttling_has_an_error_of_its_own_and_is_not_retried() {
     let wire = ReplayClient::replaying([Reply::error(429, "TooManyRequestsException", "Rate Exceeded.")]);
+    let counted = Counted::begin();
     assert!(matches!(run(&wire, "{}").await, Err(InvokeError::Throttled(_))));
     assert_eq!(wire.asked().len(), 1);
+    assert_eq!(counted.names(), ["Throttled"]);
+    assert_eq!(counted.lines()[0]["function"], "hello");
+}
+
+/// A Function that is being prepared, and a refusal for another reason, do not mean that too many are running.
+#[tokio::test]
+async fn only_throttling_is_counted_as_such() {
+    let counted = Counted::begin();
+    let wire = ReplayClient::replaying([
+        Reply::error(502, "ENILimitReachedException", "soon"),
+        answer(None, "1"),
+        Reply::error(403, "AccessDeniedException", "no"),
+    ]);
+    run(&wire, "{}").await.unwrap();
+    run(&wire, "{}").await.unwrap_err();
+    assert_eq!(counted.names(), [""; 0]);
 }
 
 #[tokio::test]
