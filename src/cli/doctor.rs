@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tasklane_aws::{config, operator};
+use tasklane_aws::{
+    config,
+    operator::{self, Health},
+};
 use tasklane_lambda_local::{LocalLambda, LocalLambdaConfig, RuntimeSupport, Support};
 use tasklane_local::logs::{DEFAULT_RETENTION, LocalLogs};
 use tasklane_model::RuntimeFamily;
@@ -13,8 +16,10 @@ use super::{Outcome, Verdict, output};
 /// Check this machine, or a stack on AWS, for problems.
 ///
 /// Without --stack, checks what `run` and `dev` need here: the jail, and the runtimes. With --stack, checks with your AWS
-/// credentials the handlers, the tables and their indexes, the queues, the ticker, each Function's version, role and alias,
-/// the gateway, and this machine's clock. Exits with 1 if there are problems.
+/// credentials the handlers and their version, the account's quotas, the tables with their indexes, backups and expiry, the
+/// key, the queues, the event bus, how long logs are kept, the ticker, each Function's version, role, alias and runtime, the
+/// gateway with its certificate, and this machine's clock. Lines with a dash are no problems, but worth knowing. Exits with 1
+/// if there are problems.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -35,7 +40,7 @@ struct Checked {
 /// How it is.
 enum State {
     Ok,
-    /// Not a problem unless it is needed, for this reason.
+    /// Not a problem by itself: it is missing but may not be needed, or it could not be looked at.
     Absent(String),
     /// A problem, with what to do about it.
     Wrong(String),
@@ -69,11 +74,16 @@ async fn of_stack(stack: &str) -> anyhow::Result<Vec<Checked>> {
     let sdk = config::operator_config().await?;
     let stack = operator::open(&sdk, stack).await?;
     let findings = operator::examine(&sdk, &stack).await?;
-    let checked = |finding: operator::Finding| Checked {
-        what: finding.what,
-        state: finding.wrong.map_or(State::Ok, State::Wrong),
+    Ok(findings.into_iter().map(of_finding).collect())
+}
+
+fn of_finding(finding: operator::Finding) -> Checked {
+    let state = match finding.state {
+        Health::Fine => State::Ok,
+        Health::Noted(why) | Health::NotSeen(why) => State::Absent(why),
+        Health::Wrong(why) => State::Wrong(why),
     };
-    Ok(findings.into_iter().map(checked).collect())
+    Checked { what: finding.what, state }
 }
 
 async fn of_machine() -> anyhow::Result<Vec<Checked>> {

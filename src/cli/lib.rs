@@ -243,6 +243,30 @@ mod tests {
     }
 
     #[test]
+    fn the_commands_in_the_runbooks_are_valid() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/runbooks");
+        let mut checked = 0;
+        for page in std::fs::read_dir(folder).unwrap() {
+            let page = page.unwrap().path();
+            let text = std::fs::read_to_string(&page).unwrap();
+            let of_blocks = text.lines().filter(|line| line.starts_with("tasklane "));
+            let of_prose = text.split('`').skip(1).step_by(2).filter(|code| code.starts_with("tasklane "));
+            for command in of_blocks.chain(of_prose) {
+                let typed = command.split("  ").next().unwrap_or(command).replace("$P", "tasklane");
+                let typed = typed.replace("FUNCTION", "hello-js").replace("NAME", "hello-js");
+                let words = typed.split_whitespace().map(|word| match word.trim_matches('\'') {
+                    "ID" => "0123456789abcdef01234567",
+                    word => word,
+                });
+                let error = Cli::try_parse_from(words).err().map(|error| error.to_string());
+                assert_eq!(error, None, "{}: {command}", page.display());
+                checked += 1;
+            }
+        }
+        assert!(checked > 20, "{checked}");
+    }
+
+    #[test]
     fn invalid_arguments_are_refused() {
         for line in [
             "tasklane",

@@ -9,7 +9,7 @@ use tasklane_model::{Identity, Permissions, Timestamp, UserId};
 use tasklane_ports::PortError;
 use tasklane_store::StoreError;
 
-pub use checks::{Finding, examine};
+pub use checks::{EXPIRING_TABLES, Finding, Health, examine};
 
 use super::{Stack, StackSettings, fault::Fault, settings::InvalidSetting};
 

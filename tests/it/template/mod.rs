@@ -3,6 +3,7 @@
 mod alarms;
 mod bill;
 mod dispatcher;
+mod doctor;
 mod roles;
 mod tables;
 mod ticker;

@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::{
 };
 use serde_json::{Value, json};
 use tasklane::{
+    aws::operator::EXPIRING_TABLES,
     local::database,
     ports::{SystemChance, SystemClock},
     store::{Store, StoreConfig},
@@ -39,6 +40,19 @@ fn tables_outlive_the_stack_and_accidental_deletions() {
         let recovery = &table["Properties"]["PointInTimeRecoverySpecification"];
         assert_eq!(recovery["PointInTimeRecoveryEnabled"], true, "{name}");
     }
+}
+
+/// Otherwise `tasklane doctor` would not see that a restored table has lost its setting.
+#[test]
+fn the_doctor_knows_which_tables_rows_expire() {
+    let tables = resources(&template(), "AWS::DynamoDB::Table");
+    let expiring = tables.values().filter(|table| !table["Properties"]["TimeToLiveSpecification"].is_null());
+    let mut names: Vec<_> =
+        expiring.map(|table| table["Properties"]["TableName"]["Fn::Sub"].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    let mut known: Vec<_> = EXPIRING_TABLES.iter().map(|table| format!("${{Prefix}}-{table}")).collect();
+    known.sort();
+    assert_eq!(names, known);
 }
 
 /// The shapes of the template's tables, by their names in a stack with this prefix.

@@ -1,24 +1,26 @@
 //! Checks of a deployed stack, each with what to do if it fails.
+//!
+//! What the service cannot do without, it must be possible to look at: if AWS refuses, the examination fails. The other checks
+//! (quotas, backups, the key, logs, the bus) say that they could not look, and which permission they lack.
+
+mod certificate;
+mod data;
+mod gateway;
+mod quotas;
+mod runtimes;
+mod upkeep;
 
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::types::{IndexStatus, TableStatus};
 use aws_sdk_lambda::types::State;
 use aws_sdk_sqs::types::QueueAttributeName;
-use aws_smithy_runtime_api::client::{http::HttpConnector, orchestrator::HttpRequest};
-use tasklane_model::{Function, Timestamp};
-use tasklane_ports::Clock;
+use tasklane_model::Function;
+
+pub use data::EXPIRING_TABLES;
 
 use super::{OperatorError, refused};
-use crate::{
-    LIVE_ALIAS, Stack,
-    fault::{Fault, unconnected},
-    http_client,
-};
-
-/// OAuth 1.0a allows five minutes, but a clock that is off by this much is not synchronised.
-const MOST_SKEW: Duration = Duration::from_secs(30);
+use crate::{LIVE_ALIAS, Stack, fault::Fault};
 
 /// The ticker runs each minute. After this long without a run, it is not running.
 const TICKER_OVERDUE: Duration = Duration::from_secs(5 * 60);
@@ -28,25 +30,53 @@ const TICKER_OVERDUE: Duration = Duration::from_secs(5 * 60);
 pub struct Finding {
     /// What was checked.
     pub what: String,
-    /// What is wrong and how to fix it; `None` if the check passed.
-    pub wrong: Option<String>,
+    /// How it is.
+    pub state: Health,
+}
+
+/// How something that was checked is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// As it should be.
+    Fine,
+    /// Not wrong, but somebody should know this.
+    Noted(String),
+    /// It could not be looked at, for this reason.
+    NotSeen(String),
+    /// Wrong, with what to do about it.
+    Wrong(String),
 }
 
 impl Finding {
     fn of(what: impl Into<String>, wrong: Option<String>) -> Self {
-        Self { what: what.into(), wrong }
+        Self { what: what.into(), state: wrong.map_or(Health::Fine, Health::Wrong) }
+    }
+
+    fn noted(what: impl Into<String>, note: Option<String>) -> Self {
+        Self { what: what.into(), state: note.map_or(Health::Fine, Health::Noted) }
+    }
+
+    /// AWS did not carry out the call that needs this permission.
+    fn not_seen(what: impl Into<String>, permission: &str, fault: &Fault) -> Self {
+        Self { what: what.into(), state: Health::NotSeen(format!("not checked, because {permission} failed: {fault}")) }
     }
 }
 
-/// Runs all checks. It fails only when AWS does not allow a check to look.
+/// Runs all checks. It fails only when AWS does not allow it to look at what the service cannot do without.
 pub async fn examine(sdk: &SdkConfig, stack: &Stack) -> Result<Vec<Finding>, OperatorError> {
     let mut findings = Vec::new();
     handlers(sdk, stack, &mut findings).await?;
-    tables(sdk, stack, &mut findings).await?;
+    let dispatchers = wakeups(sdk, stack, &mut findings).await?;
+    quotas::look(sdk, stack, dispatchers, &mut findings).await;
+    data::tables(sdk, stack, &mut findings).await?;
+    data::backups(sdk, stack, &mut findings).await;
+    data::key(sdk, stack, &mut findings).await;
     queues(sdk, stack, &mut findings).await?;
+    upkeep::bus(sdk, stack, &mut findings).await;
+    upkeep::logs(sdk, stack, &mut findings).await;
     ticker(sdk, stack, &mut findings).await?;
     functions(sdk, stack, &mut findings).await?;
-    findings.extend(gateway_and_clock(stack.settings.url(), &*stack.ports.clock).await);
+    findings.extend(gateway::look(stack).await);
     Ok(findings)
 }
 
@@ -68,51 +98,33 @@ async fn handlers(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) -
         };
         findings.push(Finding::of(format!("handler {name}"), wrong));
     }
-    let dispatcher = format!("handler-{}-dispatcher", stack.settings.prefix);
-    let mappings = lambda.list_event_source_mappings().function_name(&dispatcher).send().await;
-    let mappings = mappings.map_err(|error| refused("list event source mappings", &Fault::from(error)))?;
-    let state = mappings.event_source_mappings().first().and_then(|mapping| mapping.state().map(str::to_owned));
-    let wrong = match state.as_deref() {
-        Some("Enabled" | "Enabling" | "Creating" | "Updating") => None,
-        Some(state) => Some(format!("it is {state}, so no wake-up arrives. Enable it, or deploy the stack again")),
-        None => Some("it is missing, so no wake-up arrives. Deploy the stack again".to_owned()),
-    };
-    findings.push(Finding::of("from the wake-up queue to the dispatcher", wrong));
     Ok(())
 }
 
-async fn tables(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) -> Result<(), OperatorError> {
-    let dynamodb = aws_sdk_dynamodb::Client::new(sdk);
-    for (name, indexes) in stack.store.tables() {
-        let described = dynamodb.describe_table().table_name(&name).send().await.map_err(Fault::from);
-        let wrong = match described {
-            Err(fault) if fault.is("ResourceNotFoundException") => {
-                Some("it is gone. Restore it from its last backup".to_owned())
-            }
-            Err(fault) => return Err(refused("describe a table", &fault)),
-            Ok(described) => described.table.and_then(|table| {
-                if table.table_status() != Some(&TableStatus::Active) {
-                    let status = table.table_status().map_or("in no state", TableStatus::as_str);
-                    return Some(format!("it is {status}. Wait until it is ACTIVE"));
-                }
-                let active = |index: &&str| {
-                    table.global_secondary_indexes().iter().any(|found| {
-                        found.index_name() == Some(index)
-                            && found.index_status().is_none_or(|status| *status == IndexStatus::Active)
-                    })
-                };
-                let missing: Vec<_> = indexes.iter().filter(|index| !active(index)).copied().collect();
-                (!missing.is_empty()).then(|| {
-                    format!(
-                        "its index {} is missing or not active yet. Wait, or deploy the stack again",
-                        missing.join(", ")
-                    )
-                })
-            }),
-        };
-        findings.push(Finding::of(format!("table {name}"), wrong));
+/// The way from the wake-up queue to dispatchers. Returns how many of them may run at once, if that is known.
+async fn wakeups(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) -> Result<Option<u64>, OperatorError> {
+    let lambda = aws_sdk_lambda::Client::new(sdk);
+    let dispatcher = format!("handler-{}-dispatcher", stack.settings.prefix);
+    let mappings = lambda.list_event_source_mappings().function_name(&dispatcher).send().await;
+    let mappings = mappings.map_err(|error| refused("list event source mappings", &Fault::from(error)))?;
+    let mapping = mappings.event_source_mappings().first();
+    findings.push(Finding::of(
+        "from the wake-up queue to the dispatcher",
+        wrong_with_mapping(mapping.and_then(|mapping| mapping.state())),
+    ));
+    let most = mapping.and_then(|mapping| mapping.scaling_config()).and_then(|scaling| scaling.maximum_concurrency());
+    Ok(most.and_then(|most| u64::try_from(most).ok()))
+}
+
+fn wrong_with_mapping(state: Option<&str>) -> Option<String> {
+    match state {
+        Some("Enabled") => None,
+        Some(state @ ("Enabling" | "Creating" | "Updating")) => {
+            Some(format!("it is {state}, and no wake-up arrives until it is Enabled. Look again in a minute"))
+        }
+        Some(state) => Some(format!("it is {state}, so no wake-up arrives. Enable it, or deploy the stack again")),
+        None => Some("it is missing, so no wake-up arrives. Deploy the stack again".to_owned()),
     }
-    Ok(())
 }
 
 async fn queues(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) -> Result<(), OperatorError> {
@@ -168,6 +180,7 @@ async fn ticker(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) -> 
 
 async fn functions(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) -> Result<(), OperatorError> {
     let lambda = aws_sdk_lambda::Client::new(sdk);
+    let now = stack.ports.clock.now();
     for function in stack.store.functions.list().await? {
         let name = function.name.in_lambda(&stack.settings.prefix);
         let alias = lambda.get_alias().function_name(&name).name(LIVE_ALIAS).send().await.map_err(Fault::from);
@@ -183,7 +196,11 @@ async fn functions(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) 
             Err(fault) => return Err(refused("read a Lambda version", &fault)),
         };
         let wrong = wrong_with(&function, alias.as_deref(), role.as_deref(), &stack.settings.execution_role);
-        findings.push(Finding::of(format!("Function {}", function.name), wrong));
+        let what = format!("Function {}", function.name);
+        findings.push(match wrong {
+            Some(wrong) => Finding::of(what, Some(wrong)),
+            None => runtimes::finding(what, function.configuration.runtime.as_str(), now),
+        });
     }
     Ok(())
 }
@@ -203,59 +220,16 @@ fn wrong_with(function: &Function, alias: Option<&str>, role: Option<&str>, exec
     }
 }
 
-/// The gateway answers everybody at `/tasks/v1/openapi.json`, and its response contains its time.
-async fn gateway_and_clock(url: Option<String>, clock: &dyn Clock) -> Vec<Finding> {
-    let Some(url) = url else {
-        return vec![Finding::of("the gateway", Some("its URL is not known. Deploy the stack again".to_owned()))];
-    };
-    let asked = match HttpRequest::get(format!("{url}/tasks/v1/openapi.json")) {
-        Ok(request) => http_client::downloads().call(request).await.map_err(|error| unconnected(&error)),
-        Err(error) => Err(error.to_string()),
-    };
-    match asked {
-        Err(why) => vec![Finding::of(
-            format!("the gateway {url}"),
-            Some(format!("it cannot be reached: {why}. Check the domain's DNS record and certificate")),
-        )],
-        Ok(answer) => {
-            let status = answer.status().as_u16();
-            let wrong = (status != 200).then(|| format!("it answers with {status}. Check the api handler's log"));
-            let there = answer.headers().get("date").and_then(http_date);
-            let here = clock.now();
-            let skew = there.map_or(Duration::ZERO, |there| here.since(there).max(there.since(here)));
-            let off = (skew > MOST_SKEW).then(|| {
-                format!(
-                    "it is off by {} s, so OAuth 1.0a refuses requests that are signed here (110). Set the correct time",
-                    skew.as_secs()
-                )
-            });
-            vec![Finding::of(format!("the gateway {url}"), wrong), Finding::of("this machine's clock", off)]
-        }
-    }
-}
-
-fn http_date(text: &str) -> Option<Timestamp> {
-    let time = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some(Timestamp::saturating_from_millis(time.timestamp().as_millisecond()))
-}
-
 #[cfg(test)]
 mod tests {
-    use tasklane_ports::SystemClock;
-
     use super::*;
 
-    #[tokio::test]
-    async fn a_gateway_that_cannot_be_reached_is_a_finding_with_the_reason() {
-        let found = gateway_and_clock(Some("http://127.0.0.1:1".to_owned()), &SystemClock).await;
-        let why =
-            "it cannot be reached: Connection refused (os error 111). Check the domain's DNS record and certificate";
-        assert_eq!(found, [Finding::of("the gateway http://127.0.0.1:1", Some(why.to_owned()))]);
-    }
-
     #[test]
-    fn the_date_of_a_response_is_read() {
-        let read = http_date("Sat, 31 Jan 2026 08:15:30 GMT");
-        assert_eq!(read, Some("2026-01-31T08:15:30Z".parse().unwrap()));
+    fn wake_ups_arrive_only_through_a_mapping_that_is_enabled() {
+        assert_eq!(wrong_with_mapping(Some("Enabled")), None);
+        for state in [Some("Enabling"), Some("Creating"), Some("Disabled"), None] {
+            let wrong = wrong_with_mapping(state).unwrap();
+            assert!(wrong.contains(state.unwrap_or("missing")), "{wrong}");
+        }
     }
 }

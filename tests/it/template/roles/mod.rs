@@ -4,7 +4,7 @@ mod calls;
 mod crates;
 mod inference;
 mod policies;
-mod sdk;
+pub(super) mod sdk;
 mod source;
 
 use std::{
