@@ -92,7 +92,7 @@ pub fn report(prefix: &str, metrics: &[Metric], now: Timestamp) {
     stdout()(&embedded(prefix, metrics, &Map::new(), now));
 }
 
-/// Turns the line that `dispatch` logs for each run that ended, and those about what is [`COUNTED`], into metrics.
+/// Turns the line that `dispatch` logs for each run that ended, and those with the target `tasklane::counted`, into metrics.
 pub struct RunMetrics {
     prefix: String,
     lines: Lines,
