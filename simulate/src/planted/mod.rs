@@ -29,7 +29,6 @@ mod flow_limit_ignored;
 mod flow_rate_ignored;
 mod following_task_forgotten;
 mod free_parts_overlooked;
-mod gate_written_without_condition;
 mod gates_never_looked_at;
 mod goes_away_from_a_lagging_index;
 mod intent_not_taken_over;
@@ -63,7 +62,6 @@ mod slot_lease_too_short;
 mod slots_shared;
 mod slots_taken_without_condition;
 mod start_event_forgotten;
-mod start_moved_without_companion;
 mod turns_ignored;
 mod wrong_delay;
 mod zombie_requeued;
@@ -132,9 +130,7 @@ impl Bug {
         flow_rate_ignored::BUG,
         turns_ignored::BUG,
         gates_never_looked_at::BUG,
-        gate_written_without_condition::BUG,
         bulk_written_without_condition::BUG,
-        start_moved_without_companion::BUG,
     ];
 }
 
