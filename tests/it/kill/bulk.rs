@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, thread, time::Duration};
 
 use serde_json::{Value, json};
 
+use super::setting;
 use crate::support::{dev::Starting, project::write_function, random::Random, wait::until};
 
 const NOTHING: &str = "exports.handler = async () => null;";
@@ -13,7 +14,6 @@ const BATCH: usize = 100;
 
 #[test]
 fn a_bulk_replay_of_a_service_that_is_killed_again_and_again_ends_exact() {
-    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     let seed = setting("TASKLANE_KILL_SEED").unwrap_or(4711);
     let kills = setting("TASKLANE_BULK_KILLS").unwrap_or(5);
     let tasks = usize::try_from(setting("TASKLANE_BULK_TASKS").unwrap_or(1000)).unwrap();

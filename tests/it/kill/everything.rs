@@ -16,7 +16,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::bulk::all;
+use super::{bulk::all, id, setting};
 use crate::support::{
     dev::{Asker, Dev, Starting},
     journal::{Journal, KEEPER},
@@ -35,7 +35,6 @@ const DOCUMENTS: u64 = 5;
 
 #[test]
 fn with_everything_at_work_a_service_that_is_killed_keeps_each_promise() {
-    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     let seed = setting("TASKLANE_KILL_SEED").unwrap_or(4711);
     let kills = setting("TASKLANE_EVERYTHING_KILLS").unwrap_or(6);
     let mut random = Random::new(seed);
@@ -315,8 +314,4 @@ impl Account {
         assert_eq!(of.len() as u64, done, "{operations:?}");
         assert!(of.values().all(|times| *times == 1), "a task was replayed twice: {of:?}");
     }
-}
-
-fn id(task: &Value) -> String {
-    task["id"].as_str().expect("an id").to_owned()
 }

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::bulk::all;
+use super::{bulk::all, id, setting};
 use crate::support::{
     dev::{Dev, Starting},
     journal::{Journal, KEEPER, What},
@@ -27,7 +27,6 @@ const CONCURRENCY: usize = 8;
 
 #[test]
 fn keys_of_a_service_that_is_killed_again_and_again_keep_their_limit_and_all_end() {
-    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     let seed = setting("TASKLANE_KILL_SEED").unwrap_or(4711);
     let kills = setting("TASKLANE_FLOW_KILLS").unwrap_or(5);
     let each = usize::try_from(setting("TASKLANE_FLOW_TASKS_OF_A_KEY").unwrap_or(6)).unwrap();
@@ -103,8 +102,4 @@ fn one_at_a_time(journal: &Journal, deaths: &[usize], key_of: &BTreeMap<String, 
 
 fn waiting(dev: &Dev) -> Vec<Value> {
     dev.tasks("functionName=turns&in(status,new,inProgress)&limit(1)")
-}
-
-fn id(task: &Value) -> String {
-    task["id"].as_str().expect("an id").to_owned()
 }

@@ -44,7 +44,6 @@ const LATEST_KILL_MILLIS: u64 = 1200;
 
 #[test]
 fn a_service_killed_at_random_times_loses_nothing_and_runs_nothing_twice() {
-    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
     let seed = setting("TASKLANE_KILL_SEED").unwrap_or(u64::from(now));
     let kills = setting("TASKLANE_KILLS").unwrap_or(30);
@@ -90,6 +89,16 @@ fn a_service_killed_at_random_times_loses_nothing_and_runs_nothing_twice() {
     Load::new(&dev, &ledger, &AtomicBool::new(false), tasks, random.fork()).run_to_target();
     service.finish(dev, &ledger, kills, tasks);
     eprintln!("{kills} kills in {survived:.1?}, accounted for after {:.1?}", began.elapsed());
+}
+
+/// A number that makes a run longer, or repeats it, if the environment has it.
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect(name))
+}
+
+/// The id of a Task.
+fn id(task: &Value) -> String {
+    task["id"].as_str().expect("an id").to_owned()
 }
 
 /// The service that is killed and restarted.

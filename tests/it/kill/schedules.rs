@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, thread, time::Duration};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::bulk::all;
+use super::{bulk::all, setting};
 use crate::support::{dev::Starting, project::write_function, random::Random, wait::until};
 
 const NOTHING: &str = "exports.handler = async () => null;";
@@ -14,7 +14,6 @@ const SCHEDULES: usize = 100;
 
 #[test]
 fn schedules_of_a_service_that_is_killed_again_and_again_have_each_occurrence_once() {
-    let setting = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     let seed = setting("TASKLANE_KILL_SEED").unwrap_or(4711);
     let kills = setting("TASKLANE_SCHEDULE_KILLS").unwrap_or(4);
     let mut random = Random::new(seed);
