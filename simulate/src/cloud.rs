@@ -22,6 +22,8 @@ pub struct Run {
     /// The Task that it is for.
     pub task: ObjectId,
     pub function: String,
+    /// The deployment.
+    pub version: String,
     /// The process that requested it.
     pub by: LifeId,
     /// When it began, in milliseconds since the start.

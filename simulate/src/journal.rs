@@ -108,6 +108,20 @@ pub struct FunctionState {
     pub enabled: bool,
     pub limit: Option<u16>,
     pub flow: Option<FlowPlan>,
+    /// The number of its current version.
+    pub version: u64,
+    pub canary: Option<CanaryState>,
+}
+
+/// A version that gets a part of the runs, as a Function's row says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanaryState {
+    pub version: u64,
+    pub percent: u64,
+    /// How many of how many of its last runs may fail.
+    pub fail_when: Option<(u64, u64)>,
+    /// By the clock of its caller, in milliseconds.
+    pub started: i64,
 }
 
 /// The gate of a flow key, as its row says.
@@ -165,6 +179,12 @@ pub struct Journal {
     pub asked: Vec<Asked>,
     /// Each Function's states, each with the time when it began.
     pub functions: BTreeMap<String, Vec<(i64, Option<FunctionState>)>>,
+    /// The deployment of each version of a Function.
+    pub versions: BTreeMap<(String, u64), String>,
+    /// The rollbacks that were acknowledged: the Function, to which version, and which version it is then.
+    pub rollbacks: Vec<(String, u64, u64)>,
+    /// How the runs of canaries ended, by Function and the canary's start, in the order in which they were written down.
+    pub canary_runs: BTreeMap<(String, i64), Vec<bool>>,
     /// The published events.
     pub events: Vec<(i64, TaskEvent)>,
     /// The Tasks whose creation was acknowledged.

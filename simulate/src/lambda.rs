@@ -7,10 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use serde_json::Value;
-use tasklane_model::{CodeSha256, Deployment, FunctionName, ObjectId};
+use tasklane_model::{CodeSha256, Deployment, FunctionName};
 use tasklane_ports::{
-    DeployError, FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, Outcome, PortError,
-    PortFuture,
+    DeployError, FunctionError, FunctionSpec, HeldCode, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
+    PortError, PortFuture,
 };
 use tokio::sync::oneshot;
 
@@ -62,7 +62,7 @@ impl LambdaPort {
             std::future::pending::<()>().await;
         }
         let event = serde_json::from_slice(&request.payload).unwrap_or_default();
-        let ends = begin(world, life.id, task, &function, request.time_limit.as_duration(), event);
+        let ends = begin(world, life.id, &request, event);
         life.may_die("while its function runs").await;
         if world.befalls(|faults| faults.invoke_answer_lost) {
             let after = world.draw(|rng| rng.below(request.time_limit.as_duration().as_millis() as u64));
@@ -90,7 +90,9 @@ impl LambdaPort {
 type Ends = oneshot::Receiver<(usize, Outcome)>;
 
 /// Begins a run that ends only by itself.
-fn begin(world: &Arc<World>, by: LifeId, task: ObjectId, function: &str, time_limit: Duration, event: Value) -> Ends {
+fn begin(world: &Arc<World>, by: LifeId, request: &InvokeRequest<'_>, event: Value) -> Ends {
+    let (task, function) = (request.correlation, request.function.as_str());
+    let time_limit = request.time_limit.as_duration();
     let behaviour = world.plan.functions.iter().find(|known| known.name == function).cloned();
     let (takes, outcome) = match behaviour {
         Some(function) => world.draw(|rng| draw_run(&function, rng)),
@@ -101,7 +103,8 @@ fn begin(world: &Arc<World>, by: LifeId, task: ObjectId, function: &str, time_li
     let number = {
         let mut cloud = world.cloud.lock().unwrap_or_else(PoisonError::into_inner);
         let (ended, told) = (None, None);
-        cloud.runs.push(Run { task, function: function.to_owned(), by, began, ended, told, event });
+        let (function, version) = (function.to_owned(), request.deployment.version.clone());
+        cloud.runs.push(Run { task, function, version, by, began, ended, told, event });
         cloud.runs.len() - 1
     };
     let outcome = match outcome {
@@ -174,7 +177,23 @@ impl Lambda for LambdaPort {
         })
     }
 
-    fn retire<'a>(&'a self, _: &'a FunctionName, _: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {
+    fn holds<'a>(&'a self, _: &'a FunctionName, _: &'a Deployment) -> PortFuture<'a, Result<bool, PortError>> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn point_at<'a>(&'a self, _: &'a FunctionName, _: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn code_of<'a>(
+        &'a self,
+        _: &'a FunctionName,
+        _: &'a Deployment,
+    ) -> PortFuture<'a, Result<Option<HeldCode>, PortError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn retire<'a>(&'a self, _: &'a FunctionName, _: &'a [Deployment]) -> PortFuture<'a, Result<(), PortError>> {
         Box::pin(async { Ok(()) })
     }
 

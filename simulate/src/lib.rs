@@ -26,6 +26,7 @@ mod request;
 mod row;
 pub mod scale;
 mod time;
+mod versions;
 mod wire;
 mod world;
 
@@ -103,6 +104,7 @@ async fn simulate(plan: Plan, bug: Option<Bug>) -> Report {
         load.run(),
         repeats::run(Arc::clone(&world), Arc::clone(&processes)),
         edits::run(Arc::clone(&world), Arc::clone(&processes)),
+        versions::run(Arc::clone(&world), Arc::clone(&processes)),
         bulks::run(Arc::clone(&world), Arc::clone(&processes)),
         debounces::run(Arc::clone(&world), Arc::clone(&processes)),
         flows::run(Arc::clone(&world), Arc::clone(&processes)),

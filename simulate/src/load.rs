@@ -307,6 +307,8 @@ async fn create(service: &Service, function: &FunctionPlan) -> Result<(), Error>
         entry_point,
         runtime: Runtime::new("nodejs22.x"),
         options,
+        label: None,
+        by: None,
     };
     match service.create_function(new).await {
         Err(error) if error.kind() == ErrorKind::ResourceAlreadyExists => Ok(()),

@@ -43,6 +43,8 @@ pub struct TaskRow {
     /// `lease`, in milliseconds.
     pub lease: Option<i64>,
     pub error: Option<TaskError>,
+    /// `functionVersion`.
+    pub version: Option<u64>,
     /// `retryFor`.
     pub retry_for: Vec<ObjectId>,
     /// `notAfter`, in milliseconds.
@@ -90,6 +92,7 @@ impl TaskRow {
             attempt: text("attempt").map(str::to_owned),
             started: number("started"),
             lease: number("lease"),
+            version: number("functionVersion").and_then(|version| u64::try_from(version).ok()),
             error: text("error").map(serde_json::from_str).transpose().map_err(|_| missing("error"))?,
             retry_for: retry_for.unwrap_or_default(),
             not_after: number("notAfter"),

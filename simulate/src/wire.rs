@@ -256,6 +256,14 @@ impl Way {
                 let found = self.send("GetItem", &get).await;
                 self.saw_task(&found.json()["Item"]);
             }
+            let parts = body["TransactItems"].as_array().into_iter().flatten().map(|part| &part["Put"]);
+            for part in parts.filter(|part| part["TableName"] == tables("functions").as_str()) {
+                // A repeated transaction changes nothing, so the row may have been changed since.
+                let key = json!({ "pk": part["Item"]["pk"], "sk": part["Item"]["sk"] });
+                let get = json!({ "TableName": part["TableName"], "Key": key, "ConsistentRead": true });
+                let found = self.send("GetItem", &get).await;
+                self.saw_function(&found.json()["Item"]);
+            }
             let parts = body["TransactItems"].as_array().into_iter().flatten();
             for item in parts.map(|part| &part["Put"]["Item"]).filter(|item| item["holders"].is_object()) {
                 self.saw_holders(item);
@@ -279,14 +287,9 @@ impl Way {
                 _ => {}
             }
         } else if table == tables("functions") {
-            let (name, state) = match operation {
-                "PutItem" => (&body["Item"]["sk"], body["Item"]["record"]["S"].as_str().map(function_state)),
-                "DeleteItem" => (&body["Key"]["sk"], None),
-                _ => return,
-            };
-            let at = self.life.world.elapsed();
-            let name = name["S"].as_str().unwrap_or_default();
-            self.life.world.journal().saw_function(at, self.life.id, name, state);
+            if operation == "PutItem" {
+                self.saw_function(&body["Item"]);
+            }
         } else if let Some(page) = check::register::page_of(&body["Item"]).filter(|_| is_page(operation, body)) {
             check::register::saw_page(&self.life.world, &page, body["Item"]["runs"]["S"].as_str());
         } else if let Some(page) = check::register::page_of(&body["Key"]).filter(|_| operation == "DeleteItem") {
@@ -295,7 +298,24 @@ impl Way {
             self.saw_holders(&body["Item"]);
         } else if operation == "PutItem" {
             check::bulks::saw_progress(&self.life.world, self.life.id, &body["Item"]);
+            check::versions::saw_end_of_run(&self.life.world, &body["Item"]);
         }
+    }
+
+    /// Records a Function, or a version that is not its current one.
+    fn saw_function(&self, item: &Value) {
+        let world = &self.life.world;
+        let text = |name: &str| item[name]["S"].as_str().unwrap_or_default();
+        let record: Value = serde_json::from_str(text("record")).unwrap_or_default();
+        let version = match text("pk").strip_prefix("versions:").and_then(|rest| rest.split_once(':')) {
+            Some((function, _)) => check::versions::kept(function, &record),
+            None => {
+                let state = Some(function_state(&record));
+                world.journal().saw_function(world.elapsed(), self.life.id, text("sk"), state);
+                check::versions::current(text("sk"), &record)
+            }
+        };
+        check::versions::saw(world, version);
     }
 
     /// Records a row of the ledger, or the register of long shifts.
@@ -353,8 +373,7 @@ fn is_task(body: &Value) -> bool {
     pk.is_some_and(|pk| pk.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-fn function_state(record: &str) -> FunctionState {
-    let record: Value = serde_json::from_str(record).unwrap_or_default();
+fn function_state(record: &Value) -> FunctionState {
     let limit = record["executionOptions"]["concurrencyLimit"].as_u64();
     let small = |value: &Value| value.as_u64().and_then(|number| u16::try_from(number).ok());
     let flow = &record["flow"];
@@ -363,5 +382,6 @@ fn function_state(record: &str) -> FunctionState {
         .is_object()
         .then(|| FlowPlan { concurrent: small(&flow["concurrent"]), rate: small(&flow["rate"]["count"]).zip(seconds) });
     let limit = limit.and_then(|limit| u16::try_from(limit).ok());
-    FunctionState { enabled: record["enabled"] == true, limit, flow }
+    let (version, canary) = check::versions::of_record(record);
+    FunctionState { enabled: record["enabled"] == true, limit, flow, version, canary }
 }

@@ -4,6 +4,7 @@ use std::{str::FromStr, time::Duration};
 
 use tasklane_auth::oidc::{InvalidOidcConfig, OidcConfig};
 use tasklane_http::{CorsOrigins, InvalidPublicUrl, PublicUrl};
+use tasklane_service::Settings;
 
 /// The settings of one stack. `template.yaml` writes them into the environment of each handler.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,8 @@ pub struct StackSettings {
     pub retention: Option<Duration>,
     /// How long a request may wait for a Task to end.
     pub longest_wait: Duration,
+    /// How many of the last versions of a Function stay runnable.
+    pub runnable_versions: u16,
     /// The queue that invokes dispatchers.
     pub wakeup_queue_url: String,
     /// The bus for `task_failed` events.
@@ -84,6 +87,7 @@ impl StackSettings {
             shards: number(&optional, "TASKLANE_SHARDS", 1)?,
             retention: (days > 0).then(|| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
             longest_wait: Duration::from_secs(number(&optional, "TASKLANE_MAX_WAIT_SECONDS", 5)?),
+            runnable_versions: number(&optional, "TASKLANE_RUNNABLE_VERSIONS", Settings::RUNNABLE_VERSIONS)?,
             wakeup_queue_url: text("TASKLANE_WAKEUP_QUEUE_URL")?,
             event_bus: text("TASKLANE_EVENT_BUS")?,
             secrets_key: text("TASKLANE_SECRETS_KEY")?,

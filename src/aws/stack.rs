@@ -162,6 +162,7 @@ fn service_settings(stack: &StackSettings) -> Settings {
         longest_wait: stack.longest_wait,
         // If its wake-up was lost, the next tick finds the Task.
         starts_within: Duration::from_secs(65),
+        runnable_versions: stack.runnable_versions,
         unknown_runtimes: UnknownRuntimes::LeftToLambda,
         // No environment sees what the others write.
         feed: None,

@@ -157,9 +157,18 @@ fn details(layout: Layout, function: &FunctionDetails, show_secrets: bool) -> St
         ),
         ("Flow", function.flow.as_ref().map_or_else(|| "-".to_owned(), flow::in_words)),
         ("Environment", if environment.is_empty() { "-".to_owned() } else { environment.join("\n") }),
+        ("Version", version_of(function)),
         ("Code SHA-256", or_dash(function.code_sha256.clone())),
         ("Updated", or_dash(function.update_timestamp.map(|moment| moment.to_string()))),
     ])
+}
+
+fn version_of(function: &FunctionDetails) -> String {
+    match (function.version, &function.label) {
+        (Some(version), Some(label)) => format!("{version} ({label})"),
+        (Some(version), None) => version.to_string(),
+        (None, _) => "-".to_owned(),
+    }
 }
 
 fn retries(policy: &RetryPolicy) -> String {
@@ -218,7 +227,7 @@ mod tests {
             "timeLimit": 30, "memoryLimit": 128, "environmentVariables": { "API_KEY": { "value": "s3cret" }, "B2": { "value": "" } },
             "retryPolicy": { "enabled": true, "errorsToRetry": ["A", "B"] }, "enabled": true,
             "executionOptions": { "permissionMode": "allUsers", "defaultPriority": 3 },
-            "updateTimestamp": "2026-01-31T08:15:30.123Z", "codeSha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+            "version": 3, "label": "4f2c1ab", "updateTimestamp": "2026-01-31T08:15:30.123Z", "codeSha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
         })
     }
 
@@ -243,6 +252,7 @@ mod tests {
         Flow              -
         Environment       API_KEY=••••
                           B2=••••
+        Version           3 (4f2c1ab)
         Code SHA-256      47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=
         Updated           2026-01-31T08:15:30.123Z
         ");

@@ -9,7 +9,7 @@ use clap::{
 use super::Cli;
 
 /// Commands of other tools, and ours.
-const COMMANDS: [(&str, &str); 34] = [
+const COMMANDS: [(&str, &str); 36] = [
     ("invoke", "tasklane execute"),
     ("call", "tasklane execute"),
     ("exec", "tasklane execute"),
@@ -23,7 +23,9 @@ const COMMANDS: [(&str, &str); 34] = [
     ("push", "tasklane sync"),
     ("publish", "tasklane sync"),
     ("plan", "tasklane sync --plan"),
-    ("diff", "tasklane sync --plan"),
+    ("revert", "tasklane rollback"),
+    ("undo", "tasklane rollback"),
+    ("history", "tasklane versions"),
     ("new", "tasklane init"),
     ("create", "tasklane init"),
     ("generate", "tasklane init"),

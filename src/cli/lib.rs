@@ -53,6 +53,7 @@ mod task_history;
 mod task_outcome;
 mod tasks;
 mod terminal;
+mod versions;
 mod whoami;
 
 pub use exit::{Outcome, Verdict};
@@ -91,6 +92,10 @@ enum Command {
     Delete(Remote<functions::DeleteArgs>),
     Enable(Remote<functions::EnableArgs>),
     Disable(Remote<functions::DisableArgs>),
+    Versions(Remote<versions::VersionsArgs>),
+    Diff(Remote<versions::DiffArgs>),
+    Rollback(Remote<versions::RollbackArgs>),
+    Canary(Remote<versions::CanaryArgs>),
     Execute(Remote<execute::Args>),
     Bench(Remote<bench::Args>),
     #[command(subcommand)]
@@ -163,6 +168,10 @@ impl Command {
             Self::Delete(remote) => remote.run(functions::delete).await,
             Self::Enable(remote) => remote.run(functions::enable).await,
             Self::Disable(remote) => remote.run(functions::disable).await,
+            Self::Versions(remote) => remote.run(versions::versions).await,
+            Self::Diff(remote) => remote.run(versions::diff).await,
+            Self::Rollback(remote) => remote.run(versions::roll_back).await,
+            Self::Canary(remote) => remote.run(versions::canary).await,
             Self::Execute(remote) => remote.run(execute::run).await,
             Self::Bench(remote) => remote.run(bench::run).await,
             Self::Runtimes(command) => command.run().await,
@@ -285,6 +294,13 @@ mod tests {
             "tasklane tasks wait",
             "tasklane tasks wait 0123456789abcdef01234567 --timeout 5",
             "tasklane tasks result 1",
+            "tasklane rollback hello --to 0",
+            "tasklane canary hello 2",
+            "tasklane canary hello 2 --percent 100",
+            "tasklane canary hello --percent 10",
+            "tasklane canary hello 2 --percent 10 --stop",
+            "tasklane canary hello 2 --percent 10 --fail-when 20/3",
+            "tasklane versions hello --output x.zip",
             "tasklane schedules create hello",
             "tasklane schedules create hello --interval 0",
             "tasklane schedules create hello --interval 500ms",

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use tasklane_model::{
     AffectedRecords, Flow, FunctionName, FunctionSummary, IdempotencyKey, Json, Page, QueuedTimeout, RetryPolicy,
-    RetryPolicyChange, Task, TaskEvents, Timeouts, Timestamp, json::even_null,
+    RetryPolicyChange, Task, TaskEvents, Timeouts, Timestamp, VersionLabel, VersionNumber, json::even_null,
 };
 
 use super::{
@@ -63,6 +63,12 @@ pub struct FunctionDetails {
     /// How its Tasks with the same key take turns and share limits.
     #[serde(default)]
     pub flow: Option<Flow>,
+    /// The number of the version that it is. The upstream service has no versions.
+    #[serde(default)]
+    pub version: Option<VersionNumber>,
+    /// What that version is called.
+    #[serde(default)]
+    pub label: Option<String>,
 }
 
 fn unless_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -137,6 +143,12 @@ pub struct FunctionBody {
     pub events: Option<TaskEvents>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flow: Option<Option<Flow>>,
+    /// What the new version is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<VersionLabel>,
+    /// Whether only a version is made, and the Function stays as it is.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub publish_only: bool,
 }
 
 /// `timeouts` in [`FunctionBody`].

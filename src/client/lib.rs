@@ -28,6 +28,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod versions;
 
 pub use bulks::NewBulkBody;
 pub use credential::{Credential, OAuth1Keys};
@@ -44,3 +45,4 @@ pub use stored::{IncompleteCredentials, StoredCredentials};
 pub use streams::{AllNews, AllStream, TaskLine, TaskNews, TaskStream};
 pub use tasks::{BatchEntry, Explanation, NewTaskBody, TaskBatchBody, TaskBatchOutcome};
 pub use transport::Client;
+pub use versions::{Canaries, CanaryBody, CanaryState, Version};

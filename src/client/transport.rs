@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use reqwest::{
     Method, Response, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION},
@@ -158,11 +159,29 @@ impl Client {
 
     /// Sends a request once.
     pub(super) async fn once(&self, call: &Call) -> Result<String, ClientError> {
+        let bytes = self.once_as_bytes(call).await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Reads what is not JSON. Retried while the service is briefly unavailable.
+    pub(super) async fn bytes(&self, call: &Call) -> Result<Bytes, ClientError> {
+        let mut delays = self.retry_delays.iter();
+        loop {
+            match self.once_as_bytes(call).await {
+                Err(e) if e.is_passing() => match delays.next() {
+                    Some(delay) => tokio::time::sleep(*delay).await,
+                    None => return Err(e),
+                },
+                result => return result,
+            }
+        }
+    }
+
+    async fn once_as_bytes(&self, call: &Call) -> Result<Bytes, ClientError> {
         let answer = self.send(call).await?;
         let status = answer.status();
         let bytes = answer.bytes().await.map_err(|e| ClientError::from_transport(&self.base, &e))?;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if status.is_success() { Ok(text) } else { Err(self.refusal(status, &text)) }
+        if status.is_success() { Ok(bytes) } else { Err(self.refusal(status, &String::from_utf8_lossy(&bytes))) }
     }
 
     /// Sends a request once. Its response arrives little by little.
@@ -200,7 +219,7 @@ impl Client {
         if answer.status() == StatusCode::SEE_OTHER
             && let Some(url) = answer.headers().get(LOCATION).and_then(|url| url.to_str().ok())
         {
-            // A large result: this URL is signed, and needs no credential.
+            // A large result, or code: this URL is signed, and needs no credential.
             answer = self.http.get(url).timeout(call.timeout).send().await.map_err(broken)?;
         }
         Ok(answer)

@@ -13,8 +13,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info_span, warn};
 
 use super::{
-    BulkWorker, Ended, FunctionDirectory, Runner, Slot, Slots, end_in_register, expire,
+    BulkWorker, EndOfRun, Ended, FunctionDirectory, Runner, Slot, Slots, end_in_register, expire,
     flow::Gatekeeper,
+    judge,
     look::{Chosen, Eyes, Lacking, Look, Search},
     new_run,
     occurrences::{MISSED_AFTER, create_due},
@@ -335,11 +336,14 @@ impl Dispatcher {
     }
 
     fn new_run(&self, chosen: &Chosen<'_>) -> Run {
-        let time_limit = match chosen {
-            Chosen::Runnable { function, .. } => function.time_limit(),
-            Chosen::Orphan(_) => TimeLimit::default(),
-        };
-        new_run(&self.ports, self.slots.holder(), time_limit)
+        match chosen {
+            Chosen::Runnable { function, .. } => {
+                let run = new_run(&self.ports, self.slots.holder(), function.longest_time_limit());
+                let has_canary = function.history.canary.is_some();
+                Run { version: (!has_canary).then_some(function.history.current.number), ..run }
+            }
+            Chosen::Orphan(_) => new_run(&self.ports, self.slots.holder(), TimeLimit::default()),
+        }
     }
 
     /// Claims a Task, and runs it if it can run.
@@ -413,8 +417,9 @@ impl Dispatcher {
         let held = self.running.token();
         let (id, late) = (record.task.id, run.started.since(record.task.start_timestamp));
         let key = record.flow.clone();
+        let first = record.task.first_of_chain();
         let work = async move {
-            let ended = this.runner.run_queued(record, &function, &run).await;
+            let ended = this.runner.run_queued(record, &function.for_chain(first), &run).await;
             let took = this.ports.clock.now().since(run.started);
             tell_of(id, &function.name, &ended, Some(late), took);
             end_in_register(registered, &ended);
@@ -430,6 +435,9 @@ impl Dispatcher {
             slot_freed.notify_one();
             if this.release(&ended, key).await {
                 slot_freed.notify_one();
+            }
+            if let Some(end) = EndOfRun::of_task(&ended) {
+                judge(&this.store, &this.ports, &this.functions, &function, end).await;
             }
         };
         self.at_work.spawn(work.instrument(span));

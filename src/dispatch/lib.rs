@@ -18,9 +18,10 @@
 //! - `ticker`: everything that becomes due, in parts that run at the same time; `occurrences` turns those of Schedules
 //!   into Tasks.
 //! - `bulk`: operations on many Tasks, slice by slice; `cancel` cancels one.
-//! - `functions`: Functions as the hot paths see them, a moment old.
+//! - `functions`: Functions as the hot paths see them, a moment old; `canary` ends a canary whose runs fail.
 
 mod bulk;
+mod canary;
 mod cancel;
 mod dispatcher;
 mod ended;
@@ -42,6 +43,7 @@ mod tenure;
 mod ticker;
 
 pub use bulk::{BulkWorked, BulkWorker};
+pub use canary::{EndOfRun, judge};
 pub use cancel::cancel;
 pub use dispatcher::{Claimed, Dispatcher};
 pub use ended::ENDED_RUNS;

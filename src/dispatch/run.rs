@@ -7,7 +7,9 @@ use futures::{
     FutureExt as _,
     future::{Either, select},
 };
-use tasklane_model::{Function, Json, ObjectId, Task, TaskError, TaskErrorKind, TaskEventKind, TaskStatus, TimeLimit};
+use tasklane_model::{
+    Function, Json, ObjectId, Task, TaskError, TaskErrorKind, TaskEventKind, TaskStatus, TimeLimit, VersionNumber,
+};
 use tasklane_ports::{Invocation, InvokeError, InvokeRequest, Keep, Outcome, Ports, Wakeup};
 use tasklane_runtime::backoff::Backoff;
 use tasklane_store::{
@@ -46,6 +48,15 @@ pub fn end_in_register<R>(registered: RegisteredRun, ended: &Ended<R>) {
     }
 }
 
+/// The run failed before the code was called, because this process was too late.
+const STARTED_TOO_LATE: &str = "StartedTooLate";
+
+/// The run failed before the code was called, because Lambda had no capacity.
+const THROTTLED: &str = "TooManyRequestsException";
+
+/// The names of the errors that say nothing about the code.
+pub(super) const NOT_TRIED: [&str; 2] = [STARTED_TOO_LATE, THROTTLED];
+
 /// A run that starts now: its attempt, its runner, and the end of its lease.
 pub fn new_run(ports: &Ports, runner: &RunnerId, time_limit: TimeLimit) -> Run {
     let started = ports.clock.now();
@@ -54,6 +65,7 @@ pub fn new_run(ports: &Ports, runner: &RunnerId, time_limit: TimeLimit) -> Run {
         runner: runner.clone(),
         started,
         lease_expires: started.saturating_add(time_limit.as_duration() + RUN_GRACE),
+        version: None,
     }
 }
 
@@ -68,6 +80,8 @@ enum Decided {
 struct Report {
     request_id: Option<String>,
     start: Start,
+    /// The version that ran, if the claim did not record it.
+    ran: Option<VersionNumber>,
 }
 
 /// What became of the Task's `task_started`.
@@ -101,7 +115,12 @@ impl Runner {
     }
 
     /// Runs a queued Task that was claimed with `run`. Failures are handled by the Function's retry policy.
-    pub async fn run_queued(&self, record: TaskRecord, function: &Function, run: &Run) -> Ended {
+    ///
+    /// `function` is the Function as the run gets it: its current version, or its canary.
+    pub async fn run_queued(&self, mut record: TaskRecord, function: &Function, run: &Run) -> Ended {
+        let version = function.history.current.number;
+        let ran = run.version.is_none().then_some(version);
+        record.task.function_version = Some(version);
         let (decided, start) = self.invoke_and_publish(&record.task, function, run, Patience::UntilLeaseEnds).await;
         match decided {
             Decided::Returned(request_id, result) => {
@@ -113,14 +132,16 @@ impl Runner {
                 let then = following(&self.store, &self.ports, &done, Some(&result), now).await;
                 // Results can have 6 MB each, so they do not stay in memory while the outcomes of many runs are recorded.
                 drop(result);
-                self.record_complete(done, run, Report { request_id, start }, then, ()).await
+                self.record_complete(done, run, Report { request_id, start, ran }, then, ()).await
             }
             Decided::Failed(request_id, error) => {
                 let (policy, earlier_runs) = (&function.retry_policy, record.task.retry_for_task_ids.len());
                 let delay = delay_before_retry(policy, &error.name, earlier_runs, &*self.ports.chance);
                 match delay {
-                    Some(delay) => self.record_retried(record, run, Report { request_id, start }, error, delay).await,
-                    None => self.record_failed(record.task, run, Report { request_id, start }, error).await,
+                    Some(delay) => {
+                        self.record_retried(record, run, Report { request_id, start, ran }, error, delay).await
+                    }
+                    None => self.record_failed(record.task, run, Report { request_id, start, ran }, error).await,
                 }
             }
             Decided::Unknown(why) => Ended::Unknown(why),
@@ -131,16 +152,17 @@ impl Runner {
     /// `keep` says how long its result is kept for those who ask later, unless the Function keeps all of them.
     pub async fn run_direct(&self, task: Task, function: &Function, run: &Run, keep: Option<Keep>) -> Ended<Json> {
         let (decided, start) = self.invoke_and_publish(&task, function, run, Patience::None).await;
+        let ran = None;
         match decided {
             Decided::Returned(request_id, result) => {
                 if let Some(keep) = kept_by(&task, function).or(keep) {
                     results::keep(&self.store, &self.ports, task.id, run, &result, keep).await;
                 }
                 let done = task.ended(TaskStatus::Complete, None, self.ports.clock.now());
-                self.record_complete(done, run, Report { request_id, start }, None, result).await
+                self.record_complete(done, run, Report { request_id, start, ran }, None, result).await
             }
             Decided::Failed(request_id, error) => {
-                self.record_failed(task, run, Report { request_id, start }, error).await
+                self.record_failed(task, run, Report { request_id, start, ran }, error).await
             }
             Decided::Unknown(why) => Ended::Unknown(why),
         }
@@ -148,7 +170,7 @@ impl Runner {
 
     /// Fails a claimed Task that cannot run at all.
     pub async fn fail_unrun(&self, task: Task, run: &Run, error: TaskError) -> Ended {
-        self.record_failed(task, run, Report { request_id: None, start: Start::Never }, error).await
+        self.record_failed(task, run, Report { request_id: None, start: Start::Never, ran: None }, error).await
     }
 
     /// Deletes a Task that was written for a run which will not take place. If that fails, the ticker cleans it up when
@@ -196,7 +218,7 @@ impl Runner {
             // consider it dead: it must not start the run.
             if self.ports.clock.now() > latest_start {
                 let why = "The run could not be started in time.".to_owned();
-                return Decided::Failed(None, invocation_error("StartedTooLate", why));
+                return Decided::Failed(None, invocation_error(STARTED_TOO_LATE, why));
             }
             let request = InvokeRequest {
                 function: &function.name,
@@ -220,7 +242,7 @@ impl Runner {
                     let pause = backoff.pause();
                     let next_try = self.ports.clock.now().saturating_add(pause);
                     if patience == Patience::None || next_try >= latest_start {
-                        return Decided::Failed(None, invocation_error("TooManyRequestsException", why));
+                        return Decided::Failed(None, invocation_error(THROTTLED, why));
                     }
                     self.ports.clock.sleep(pause).await;
                 }
@@ -237,13 +259,13 @@ impl Runner {
         &self,
         done: Task,
         run: &Run,
-        Report { request_id, start }: Report,
+        Report { request_id, start, ran }: Report,
         then: Option<Following>,
         result: R,
     ) -> Ended<R> {
         let (tasks, id, now) = (&self.store.tasks, done.id, done.status_changed_timestamp);
         let events = done.options.events.at_end(done.status, start.is_settled());
-        let consequences = Consequences { then: then.as_ref(), events };
+        let consequences = Consequences { then: then.as_ref(), events, ran };
         let recorded =
             self.insist(run, || tasks.complete_then(id, &run.attempt, request_id.as_deref(), consequences, now)).await;
         match recorded {
@@ -261,7 +283,7 @@ impl Runner {
         &self,
         task: Task,
         run: &Run,
-        Report { request_id, start }: Report,
+        Report { request_id, start, ran }: Report,
         reason: TaskError,
     ) -> Ended<R> {
         let now = self.ports.clock.now();
@@ -269,7 +291,7 @@ impl Runner {
         let then = following(&self.store, &self.ports, &task, None, now).await;
         let (tasks, id) = (&self.store.tasks, task.id);
         let events = task.options.events.at_end(task.status, start.is_settled());
-        let consequences = Consequences { then: then.as_ref(), events };
+        let consequences = Consequences { then: then.as_ref(), events, ran };
         let recorded = self
             .insist(run, || tasks.fail_then(id, &run.attempt, &reason, request_id.as_deref(), consequences, now))
             .await;
@@ -288,7 +310,7 @@ impl Runner {
         &self,
         record: TaskRecord,
         run: &Run,
-        Report { request_id, start }: Report,
+        Report { request_id, start, ran }: Report,
         reason: TaskError,
         delay: Duration,
     ) -> Ended {
@@ -296,7 +318,7 @@ impl Runner {
         let now = self.ports.clock.now();
         let next = Task::retry_of(&task, self.ports.ids.next(now), now, delay);
         let events = task.options.events.at_end(TaskStatus::Retried, start.is_settled());
-        let retry = NextTask { task: &next, queue, data, events };
+        let retry = NextTask { task: &next, queue, data, events, ran };
         let recorded = self
             .insist(run, || self.store.tasks.retry(task.id, &run.attempt, &reason, request_id.as_deref(), retry, now))
             .await;

@@ -29,7 +29,16 @@ pub struct Endpoint {
     serve: Serve,
 }
 
-type Serve = Arc<dyn Fn(Arc<Shared>, Request<Body>, String) -> BoxFuture<'static, Result<Response>> + Send + Sync>;
+/// The parts of a path that match the `{…}` of an endpoint's path, percent-encoded as they came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PathValues {
+    /// The first one; empty if there is none.
+    pub first: String,
+    /// The second one; empty if there is none.
+    pub second: String,
+}
+
+type Serve = Arc<dyn Fn(Arc<Shared>, Request<Body>, PathValues) -> BoxFuture<'static, Result<Response>> + Send + Sync>;
 
 impl Endpoint {
     /// The endpoint that `handler` serves. The handler's signature says who may call and what is read, and the types of
@@ -47,9 +56,9 @@ impl Endpoint {
             tag: "",
             deprecated: false,
         };
-        let serve: Serve = Arc::new(move |shared, request, path_value| {
+        let serve: Serve = Arc::new(move |shared, request, path_values| {
             let handler = handler.clone();
-            Box::pin(async move { handler::handle(&shared, request, path_value, handler).await })
+            Box::pin(async move { handler::handle(&shared, request, path_values, handler).await })
         });
         Self { method, path, description, is_catch_all: false, serve }
     }
@@ -100,20 +109,25 @@ impl Endpoint {
         self.access() == AccessRule::PermissionMode(Permission::ExecuteApiFunction)
     }
 
-    /// The part of `path` that matches the `{…}` of the endpoint's path, or an empty string if that has none. `None`
-    /// when the path does not match. A trailing slash makes no difference.
-    pub(super) fn match_path<'p>(&self, path: &'p str) -> Option<&'p str> {
+    /// The parts of `path` that match the `{…}` of the endpoint's path, of which there are at most two; empty ones where
+    /// there are fewer. `None` when the path does not match. A trailing slash makes no difference.
+    pub(super) fn match_path<'p>(&self, path: &'p str) -> Option<(&'p str, &'p str)> {
         let Some((before, template)) = self.path.split_once('{') else {
             let rest = path.strip_prefix(self.path)?;
-            return ["", "/"].contains(&rest).then_some("");
+            return ["", "/"].contains(&rest).then_some(("", ""));
         };
         let rest = path.strip_prefix(before)?;
         if self.is_catch_all {
-            return (!rest.is_empty()).then_some(rest);
+            return (!rest.is_empty()).then_some((rest, ""));
         }
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
         let after = template.split_once('}').map_or("", |(_, after)| after);
-        let value = rest.strip_suffix('/').unwrap_or(rest).strip_suffix(after)?;
-        (!value.is_empty() && !value.contains('/')).then_some(value)
+        let Some((between, template)) = after.split_once('{') else {
+            return one_segment(rest.strip_suffix(after)?).map(|value| (value, ""));
+        };
+        let after = template.split_once('}').map_or("", |(_, after)| after);
+        let (first, second) = rest.split_once(between)?;
+        Some((one_segment(first)?, one_segment(second.strip_suffix(after)?)?))
     }
 
     /// The method as an OpenAPI type. No endpoint uses another method.
@@ -129,14 +143,14 @@ impl Endpoint {
         }
     }
 
-    /// Answers a request that was routed here. `path_value` is the part of its path that matched the `{…}`.
+    /// Answers a request that was routed here. `path_values` are the parts of its path that matched the `{…}`.
     pub(super) fn serve(
         &self,
         shared: Arc<Shared>,
         request: Request<Body>,
-        path_value: String,
+        path_values: PathValues,
     ) -> BoxFuture<'static, Result<Response>> {
-        (self.serve)(shared, request, path_value)
+        (self.serve)(shared, request, path_values)
     }
 }
 
@@ -144,6 +158,11 @@ impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path)
     }
+}
+
+/// The value, if it is one segment of a path.
+fn one_segment(value: &str) -> Option<&str> {
+    (!value.is_empty() && !value.contains('/')).then_some(value)
 }
 
 /// The description of a handler's types.
@@ -171,7 +190,7 @@ mod tests {
     #[test]
     fn a_path_matches_with_and_without_a_trailing_slash() {
         for path in ["/tasks/v1", "/tasks/v1/"] {
-            assert_eq!(at("/tasks/v1").match_path(path), Some(""), "{path}");
+            assert_eq!(at("/tasks/v1").match_path(path), Some(("", "")), "{path}");
         }
         for path in ["/tasks", "/tasks/v1//", "/tasks/v10", "/Tasks/v1", ""] {
             assert_eq!(at("/tasks/v1").match_path(path), None, "{path}");
@@ -182,21 +201,40 @@ mod tests {
     fn a_path_value_is_one_whole_segment_and_not_empty() {
         let logs = at("/f/{name}/logs");
         for (path, value) in [("/f/a/logs", "a"), ("/f/a%2Fb/logs/", "a%2Fb"), ("/f/logs/logs", "logs")] {
-            assert_eq!(logs.match_path(path), Some(value), "{path}");
+            assert_eq!(logs.match_path(path), Some((value, "")), "{path}");
         }
         for path in ["/f//logs", "/f/logs", "/f/a/b/logs", "/f/a/logs//", "/f/a/logsx", "/f/a"] {
             assert_eq!(logs.match_path(path), None, "{path}");
         }
         let one = at("/f/{name}");
-        assert_eq!((one.match_path("/f/a/"), one.match_path("/f/a")), (Some("a"), Some("a")));
+        assert_eq!((one.match_path("/f/a/"), one.match_path("/f/a")), (Some(("a", "")), Some(("a", ""))));
         assert_eq!((one.match_path("/f/"), one.match_path("/f//"), one.match_path("/f")), (None, None, None));
+    }
+
+    #[test]
+    fn a_path_may_have_two_values() {
+        let code = at("/f/{name}/versions/{version}/code");
+        for path in ["/f/a/versions/7/code", "/f/a/versions/7/code/"] {
+            assert_eq!(code.match_path(path), Some(("a", "7")), "{path}");
+        }
+        assert_eq!(code.match_path("/f/versions/versions/7/code"), Some(("versions", "7")));
+        let others = [
+            "/f//versions/7/code",
+            "/f/a/versions//code",
+            "/f/a/versions/7",
+            "/f/a/versions/7/8/code",
+            "/f/a/b/versions/7/code",
+        ];
+        for path in others {
+            assert_eq!(code.match_path(path), None, "{path}");
+        }
     }
 
     #[test]
     fn a_catch_all_matches_the_rest_unchanged() {
         let api = at("/api/{name}/{path}").catch_all();
         for rest in ["a", "a/", "a//b/", "/"] {
-            assert_eq!(api.match_path(&format!("/api/{rest}")), Some(rest));
+            assert_eq!(api.match_path(&format!("/api/{rest}")), Some((rest, "")));
         }
         assert_eq!((api.match_path("/api/"), api.match_path("/api")), (None, None));
     }

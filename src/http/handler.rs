@@ -17,6 +17,7 @@ use super::{
     config::HttpConfig,
     connection::{ClientAddress, ClientUri},
     cors,
+    endpoint::PathValues,
     head::Head,
     input::Input,
     params::Params,
@@ -62,7 +63,7 @@ pub trait Handler<M>: Clone + Send + Sync + 'static {
 pub async fn handle<M, H: Handler<M>>(
     shared: &Shared,
     request: Request<Body>,
-    path_value: String,
+    path_values: PathValues,
     handler: H,
 ) -> Result<Response> {
     let (parts, body) = request.into_parts();
@@ -70,7 +71,7 @@ pub async fn handle<M, H: Handler<M>>(
     let form_limit = H::Input::limit(&shared.config.limits).unwrap_or(shared.config.limits.default);
     let caller = authenticate(shared, &parts, &mut body, form_limit).await?;
     let access = H::Access::admit(caller)?;
-    let head = Head::new(parts, path_value);
+    let head = Head::new(parts, path_values);
     let params = H::Params::read(&head)?;
     if let Err(refused) = access.admit_to(&shared.service, params.function()).await {
         let is_api = H::Access::RULE == AccessRule::PermissionMode(Permission::ExecuteApiFunction);

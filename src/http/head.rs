@@ -5,7 +5,7 @@ use std::{borrow::Cow, net::IpAddr};
 use http::{HeaderMap, Method, Uri, Version, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::connection::ClientAddress;
+use super::{connection::ClientAddress, endpoint::PathValues};
 
 /// Everything in a request except its body.
 #[derive(Debug)]
@@ -17,26 +17,31 @@ pub struct Head {
     pub version: Version,
     /// The client's address, if known.
     pub address: Option<IpAddr>,
-    path_value: String,
+    path_values: PathValues,
 }
 
 impl Head {
-    /// The head of a request. `path_value` is the part of its path that matched the endpoint's `{…}`.
-    pub fn new(parts: Parts, path_value: String) -> Self {
+    /// The head of a request. `path_values` are the parts of its path that matched the endpoint's `{…}`.
+    pub fn new(parts: Parts, path_values: PathValues) -> Self {
         let address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
         let Parts { method, uri, headers, version, .. } = parts;
-        Self { method, uri, headers, version, address, path_value }
+        Self { method, uri, headers, version, address, path_values }
     }
 
-    /// The part of the path that matched the endpoint's `{…}`, percent-decoded. Invalid UTF-8 decodes to a string that
+    /// The part of the path that matched the endpoint's first `{…}`, percent-decoded. Invalid UTF-8 decodes to a string that
     /// is not a valid id or name.
     pub fn path_value(&self) -> Cow<'_, str> {
-        percent_decode_str(&self.path_value).decode_utf8_lossy()
+        percent_decode_str(&self.path_values.first).decode_utf8_lossy()
     }
 
-    /// The same part, still percent-encoded.
+    /// The part that matched the second `{…}`, in the same way.
+    pub fn second_path_value(&self) -> Cow<'_, str> {
+        percent_decode_str(&self.path_values.second).decode_utf8_lossy()
+    }
+
+    /// The first part, still percent-encoded.
     pub fn raw_path_value(&self) -> &str {
-        &self.path_value
+        &self.path_values.first
     }
 
     /// The query as the client sent it, without its `?`.
@@ -53,7 +58,7 @@ mod tests {
     fn path_values_are_decoded() {
         let value = |value: &str| {
             let parts = http::Request::get("/").body(()).unwrap().into_parts().0;
-            Head::new(parts, value.to_owned()).path_value().into_owned()
+            Head::new(parts, PathValues { first: value.to_owned(), ..PathValues::default() }).path_value().into_owned()
         };
         assert_eq!(value("in%2Dvoices"), "in-voices");
         assert_eq!(value("a%2Fb"), "a/b");

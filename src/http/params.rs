@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use tasklane_model::{Error, ErrorKind, FunctionName, ObjectId, Result};
+use tasklane_model::{Error, ErrorKind, FunctionName, ObjectId, Result, VersionNumber, limits::InvalidVersionNumber};
 use tasklane_rql::{FunctionLogBounds, Query, RunLogBounds};
 use utoipa::{
     PartialSchema,
@@ -38,6 +38,10 @@ pub struct Id(pub ObjectId);
 /// The Function's name in the path. The service finds out whether the Function exists.
 #[derive(Debug)]
 pub struct Name(pub String);
+
+/// The Function's name and the number of one of its versions in the path (15). The service finds out whether they exist.
+#[derive(Debug)]
+pub struct NamedVersion(pub String, pub VersionNumber);
 
 /// Whether a change of a credential also applies to its descendants (26).
 #[derive(Debug)]
@@ -141,6 +145,23 @@ impl Params for Name {
 
     fn errors() -> Vec<ErrorKind> {
         vec![]
+    }
+}
+
+impl Params for NamedVersion {
+    fn read(head: &Head) -> Result<Self> {
+        let number = head.second_path_value().parse().ok().and_then(|number| VersionNumber::new(number).ok());
+        let invalid = || Error::field_format("version", InvalidVersionNumber);
+        Ok(Self(head.path_value().into_owned(), number.ok_or_else(invalid)?))
+    }
+
+    fn parameters(path_name: &str) -> Vec<Parameter> {
+        let version = in_path("version", "The number of the version.", VersionNumber::schema());
+        [Name::parameters(path_name), vec![version]].concat()
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![ErrorKind::FieldFormat]
     }
 }
 

@@ -25,7 +25,7 @@ use super::{
     about,
     config::{Answered, HttpConfig, OnAnswer},
     cors,
-    endpoint::Endpoint,
+    endpoint::{Endpoint, PathValues},
     endpoints::Group,
     framing,
     handler::Shared,
@@ -110,12 +110,13 @@ impl Routes {
     fn find(&self, method: &Method, path: &str) -> Route<'_> {
         let mut route = Route::default();
         for endpoint in self.group(path) {
-            let Some(path_value) = endpoint.match_path(path) else { continue };
+            let Some((first, second)) = endpoint.match_path(path) else { continue };
             route.is_api_function = endpoint.is_api_function();
             // `GET` also serves `HEAD`, unless that has an endpoint of its own.
             let serves_head = endpoint.method == Method::GET && *method == Method::HEAD && route.endpoint.is_none();
             if endpoint.method == *method || serves_head {
-                route.endpoint = Some((endpoint, path_value.to_owned()));
+                let values = PathValues { first: first.to_owned(), second: second.to_owned() };
+                route.endpoint = Some((endpoint, values));
             }
         }
         route
@@ -128,8 +129,8 @@ impl Routes {
     }
 
     async fn follow(&self, route: &Route<'_>, request: Request<Body>) -> Response {
-        if let Some((endpoint, path_value)) = &route.endpoint {
-            return serve::answer(Arc::clone(&self.shared), endpoint, request, path_value.clone()).await;
+        if let Some((endpoint, path_values)) = &route.endpoint {
+            return serve::answer(Arc::clone(&self.shared), endpoint, request, path_values.clone()).await;
         }
         if is_for_people(&request) {
             return to_docs();
@@ -177,8 +178,8 @@ fn now() -> Instant {
 /// The endpoint that a path leads to.
 #[derive(Default)]
 struct Route<'a> {
-    /// The endpoint for the request's method, with the value of its `{…}`; `None` if there is none.
-    endpoint: Option<(&'a Endpoint, String)>,
+    /// The endpoint for the request's method, with the values of its `{…}`; `None` if there is none.
+    endpoint: Option<(&'a Endpoint, PathValues)>,
     is_api_function: bool,
 }
 

@@ -12,7 +12,12 @@ use tasklane_model::{Error, ErrorKind, Result, with_causes};
 use tasklane_runtime::detach::detach_on_drop;
 use tracing::{Instrument, Span, field};
 
-use super::{answer::error_response, body::Incoming, endpoint::Endpoint, handler::Shared};
+use super::{
+    answer::error_response,
+    body::Incoming,
+    endpoint::{Endpoint, PathValues},
+    handler::Shared,
+};
 
 /// Identifies one request, in the log and for its client.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -26,13 +31,18 @@ pub fn refusal(error: Error) -> Response {
 /// Answers a request that was routed to `endpoint`, and logs it.
 ///
 /// The work continues if the client hangs up or the response takes too long, and a panic ends only this request.
-pub async fn answer(shared: Arc<Shared>, endpoint: &Endpoint, request: Request<Body>, path_value: String) -> Response {
+pub async fn answer(
+    shared: Arc<Shared>,
+    endpoint: &Endpoint,
+    request: Request<Body>,
+    path_values: PathValues,
+) -> Response {
     let (span, id) = request_span(request.method(), endpoint.path);
     let started = Instant::now();
     let patience = shared.config.answer_patience;
     let in_flight = shared.in_flight.clone();
     // A panic cannot leave shared state half-changed for others to see: it is all behind locks.
-    let work = AssertUnwindSafe(endpoint.serve(shared, request, path_value).instrument(span.clone())).catch_unwind();
+    let work = AssertUnwindSafe(endpoint.serve(shared, request, path_values).instrument(span.clone())).catch_unwind();
     let result = match tokio::time::timeout(patience, detach_on_drop(&in_flight, work)).await {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => Err(Error::internal(format!("the handler panicked: {}", panic_message(panic.as_ref())))),

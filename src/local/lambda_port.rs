@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tasklane_lambda_local::{LocalLambda, MachineFailure};
 use tasklane_model::{Deployment, FunctionName, FunctionSpec, Invocation, InvokeError, InvokeRequest};
-use tasklane_ports::{DeployError, Lambda, PortError, PortFuture};
+use tasklane_ports::{DeployError, HeldCode, Lambda, PortError, PortFuture};
 
 /// The local Lambda as a port.
 pub struct LambdaPort(pub Arc<LocalLambda>);
@@ -20,15 +20,32 @@ impl Lambda for LambdaPort {
         Box::pin(async move { self.0.deploy(spec, code, current).await.map_err(deploy_error) })
     }
 
+    fn holds<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        deployment: &'a Deployment,
+    ) -> PortFuture<'a, Result<bool, PortError>> {
+        Box::pin(async move { self.0.holds(function, deployment).map_err(port_error) })
+    }
+
+    fn point_at<'a>(&'a self, _: &'a FunctionName, _: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn code_of<'a>(
+        &'a self,
+        _: &'a FunctionName,
+        deployment: &'a Deployment,
+    ) -> PortFuture<'a, Result<Option<HeldCode>, PortError>> {
+        Box::pin(async move { Ok(self.0.code_of(deployment).await.map_err(port_error)?.map(HeldCode::Bytes)) })
+    }
+
     fn retire<'a>(
         &'a self,
         function: &'a FunctionName,
-        replaced: &'a Deployment,
+        kept: &'a [Deployment],
     ) -> PortFuture<'a, Result<(), PortError>> {
-        Box::pin(async move {
-            self.0.retire(function, replaced);
-            Ok(())
-        })
+        Box::pin(async move { self.0.retire(function, kept).map_err(port_error) })
     }
 
     fn remove<'a>(&'a self, function: &'a FunctionName) -> PortFuture<'a, Result<(), PortError>> {

@@ -45,6 +45,8 @@ pub struct MachineConfig {
     pub strict_runtimes: bool,
     /// Whether Functions run in a jail.
     pub jail: JailMode,
+    /// How many of the last versions of a Function stay runnable.
+    pub runnable_versions: u16,
     /// The URL that events are posted to, besides the events file.
     pub webhook: Option<String>,
     /// Receives every line that a Function logs.
@@ -222,6 +224,7 @@ fn settings(config: &MachineConfig, feed: &Feed) -> Settings {
         answer_within: None,
         longest_wait: Settings::LONGEST_WAIT,
         starts_within: Duration::from_secs(10),
+        runnable_versions: config.runnable_versions,
         unknown_runtimes: UnknownRuntimes::Refused,
         feed: Some(feed.clone()),
         history: None,

@@ -1,11 +1,13 @@
 //! Functions: code plus configuration, one real AWS Lambda function each (contract §2).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    CodeSha256, Configuration, ExecutionOptions, Flow, RetryPolicy, TaskEvents, TimeLimit, Timeouts, Timestamp,
-    text::checked_text,
+    CodeSha256, Configuration, ExecutionOptions, Flow, History, ObjectId, RetryPolicy, TaskEvents, TimeLimit, Timeouts,
+    Timestamp, text::checked_text,
 };
 
 /// A Function, without its code, which only Lambda holds.
@@ -36,6 +38,8 @@ pub struct Function {
     pub events: TaskEvents,
     /// How its Tasks with the same key take turns.
     pub flow: Option<Flow>,
+    /// Which version it is, and which one is being tried.
+    pub history: History,
 }
 
 impl Function {
@@ -54,12 +58,33 @@ impl Function {
             store_result: None,
             events: TaskEvents::default(),
             flow: None,
+            history: History::new(None, now),
         }
     }
 
     /// How long one run may take.
     pub fn time_limit(&self) -> TimeLimit {
         self.configuration.time_limit
+    }
+
+    /// How long one run may take, whichever version it gets.
+    pub fn longest_time_limit(&self) -> TimeLimit {
+        let canary = self.history.canary.as_ref().map(|canary| canary.configuration.time_limit);
+        canary.unwrap_or(self.time_limit()).max(self.time_limit())
+    }
+
+    /// The Function as the runs of the chain that begins with this id get it: its canary, or as it is.
+    pub fn for_chain(self: &Arc<Self>, first: ObjectId) -> Arc<Self> {
+        match self.history.canary.as_ref().filter(|canary| canary.gets(first)) {
+            None => Arc::clone(self),
+            Some(canary) => {
+                let mut tried = Self::clone(self);
+                tried.configuration.clone_from(&canary.configuration);
+                tried.deployment.clone_from(&canary.deployment);
+                tried.history.current.number = canary.version;
+                Arc::new(tried)
+            }
+        }
     }
 
     /// The Function as lists show it.

@@ -47,6 +47,7 @@ mod text;
 pub mod time;
 pub mod time_zone;
 pub mod timeouts;
+pub mod version;
 pub mod why;
 
 pub use api_request::{ApiRequest, ApiRequestError, ApiRequestErrorKind, Method};
@@ -73,8 +74,9 @@ pub use interval::Interval;
 pub use json::Json;
 pub use lambda::{FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Outcome};
 pub use limits::{
-    ConcurrencyLimit, DebounceSeconds, FlowConcurrency, MaxRetries, MemoryLimit, MostDebounceSeconds, PerSecond,
-    Priority, QueuedTimeout, RateCount, RateSeconds, RetrySeconds, TimeLimit,
+    CanaryPercent, CanaryRuns, ConcurrencyLimit, DebounceSeconds, FlowConcurrency, MaxRetries, MemoryLimit,
+    MostDebounceSeconds, PerSecond, Priority, QueuedTimeout, RateCount, RateSeconds, RetrySeconds, TimeLimit,
+    VersionNumber,
 };
 pub use occurrences::Recurrence;
 pub use once::{BodyDigest, IdempotencyKey, Made, Once, OnceScope};
@@ -93,4 +95,8 @@ pub use task::{NewTask, Tags, Task, TaskError, TaskErrorKind, TaskOptions, TaskO
 pub use time::Timestamp;
 pub use time_zone::TimeZone;
 pub use timeouts::Timeouts;
+pub use version::{
+    Canary, CanaryEnd, EndedCanary, FailWhen, FunctionVersion, History, VersionField, VersionLabel, VersionNote,
+    changed_fields,
+};
 pub use why::{Full, Reason, Why};

@@ -110,6 +110,19 @@ bounded_integer! {
 }
 
 bounded_integer! {
+    /// The number of a Function's version, counted from 1.
+    VersionNumber(u32) = 1..=4_294_967_295, InvalidVersionNumber, "must be a whole number of at least 1"
+}
+bounded_integer! {
+    /// Which part of the runs a canary gets, in percent: 1–99.
+    CanaryPercent(u8) = 1..=99, InvalidCanaryPercent, "must be a whole number from 1 to 99"
+}
+bounded_integer! {
+    /// A number of runs of a canary: 1–1000.
+    CanaryRuns(u16) = 1..=1000, InvalidCanaryRuns, "must be a whole number from 1 to 1000"
+}
+
+bounded_integer! {
     /// How many Tasks a bulk operation handles in a second, at most: 1–1000.
     PerSecond(u16) = 1..=1000, InvalidPerSecond, "must be a whole number from 1 to 1000"
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     ApplicationId, Caller, Debounce, FlowKey, Function, FunctionName, Json, ObjectId, OnComplete, Priority, TaskEvents,
-    Timeouts, Timestamp, UserId, json::even_null, shorten::cut,
+    Timeouts, Timestamp, UserId, VersionNumber, json::even_null, shorten::cut,
 };
 
 /// A Task as callers and its Function see it.
@@ -49,6 +49,9 @@ pub struct Task {
     /// Why it failed or was retried.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<TaskError>,
+    /// The version of the Function that runs or ran it. Absent before it starts.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub function_version: Option<VersionNumber>,
     /// What was asked for at its creation beyond that. Its retries have the same, apart from `debounce`.
     #[serde(flatten)]
     pub options: TaskOptions,
@@ -72,6 +75,7 @@ impl Task {
             retry_for_task_ids: Vec::new(),
             retried_by_task_id: None,
             error: None,
+            function_version: None,
             options: TaskOptions::default(),
         }
     }
@@ -96,6 +100,11 @@ impl Task {
     #[must_use]
     pub fn ended(self, status: TaskStatus, error: Option<TaskError>, now: Timestamp) -> Self {
         Self { status, status_changed_timestamp: now, update_timestamp: now, error, ..self }
+    }
+
+    /// The first Task of its chain: its own id, or that of the run that the first retry was for.
+    pub fn first_of_chain(&self) -> ObjectId {
+        self.retry_for_task_ids.first().copied().unwrap_or(self.id)
     }
 
     /// A Task like this one, created and due at `now`, for `origin`.
@@ -146,6 +155,8 @@ struct WrittenTask {
     #[serde(default)]
     error: Option<TaskError>,
     #[serde(default)]
+    function_version: Option<VersionNumber>,
+    #[serde(default)]
     store_result: Option<bool>,
     #[serde(default)]
     on_complete: Option<OnComplete>,
@@ -182,6 +193,7 @@ impl From<WrittenTask> for Task {
             retry_for_task_ids: written.retry_for_task_ids,
             retried_by_task_id: written.retried_by_task_id,
             error: written.error,
+            function_version: written.function_version,
             options: TaskOptions {
                 store_result: written.store_result,
                 timeouts: written.timeouts,

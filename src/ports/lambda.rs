@@ -11,7 +11,7 @@ pub use tasklane_model::{FunctionError, FunctionSpec, Invocation, InvokeError, I
 pub trait Lambda: Send + Sync {
     /// Deploys this code and configuration, creating the Lambda function if there is none, and returns once it can be
     /// invoked. Earlier deployments stay invocable until [`Lambda::retire`] drops them, so that a caller who read the old
-    /// record still runs the old code with the old configuration.
+    /// record still runs the old code with the old configuration. [`Lambda::point_at`] makes it the one that people see.
     ///
     /// `code` is absent when only the configuration changes; then `current` names the deployment that holds the code.
     /// Nothing is written when nothing changed.
@@ -22,13 +22,36 @@ pub trait Lambda: Send + Sync {
         current: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>>;
 
-    /// Drops `replaced`, which no record names any more, and earlier deployments, once no run that was started with
-    /// them can still be in progress. Callers who read the record a moment ago may still start one. A deployment that
-    /// was repeated meanwhile stays. A failure here costs storage, never correctness.
+    /// Whether this deployment can be invoked.
+    fn holds<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        deployment: &'a Deployment,
+    ) -> PortFuture<'a, Result<bool, PortError>>;
+
+    /// Shows this deployment, which must be held, as the current one to people and their tools. Runs do not depend on it:
+    /// they name their deployment.
+    fn point_at<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        deployment: &'a Deployment,
+    ) -> PortFuture<'a, Result<(), PortError>>;
+
+    /// The code of a deployment; `None` if it is no longer held.
+    fn code_of<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        deployment: &'a Deployment,
+    ) -> PortFuture<'a, Result<Option<HeldCode>, PortError>>;
+
+    /// Drops the deployments of a Function except these, which its record and its versions name, and except those that were
+    /// made at the same time or later. Callers who read the record a moment ago may still start one of them, so they are
+    /// dropped some time later, and one that is deployed again meanwhile stays. A failure here costs storage, never
+    /// correctness.
     fn retire<'a>(
         &'a self,
         function: &'a FunctionName,
-        replaced: &'a Deployment,
+        kept: &'a [Deployment],
     ) -> PortFuture<'a, Result<(), PortError>>;
 
     /// Removes the Lambda function; its logs stay. It is not an error if there is none. A concurrent deployment stays.
@@ -36,6 +59,15 @@ pub trait Lambda: Send + Sync {
 
     /// Runs the Function once and waits for its outcome. It never retries: a second run must never happen by accident.
     fn invoke<'a>(&'a self, request: InvokeRequest<'a>) -> PortFuture<'a, Result<Invocation, InvokeError>>;
+}
+
+/// Where the code of a deployment is: a zip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeldCode {
+    /// Here.
+    Bytes(Bytes),
+    /// Behind a URL that anybody can read for a few minutes.
+    Url(String),
 }
 
 /// A deployment failed.

@@ -30,7 +30,9 @@ pub use chance::{Chance, Ids, SystemChance};
 pub use clock::{Clock, SystemClock};
 pub use error::PortError;
 pub use events::{Events, TaskEvent, TaskEventContent};
-pub use lambda::{DeployError, FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, Outcome};
+pub use lambda::{
+    DeployError, FunctionError, FunctionSpec, HeldCode, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
+};
 pub use logs::{LogLine, LogPage, Logs, RunLogQuery};
 pub use objects::{InvalidObjectKey, Keep, ObjectKey, Objects};
 pub use wakeups::{Wakeup, Wakeups};

@@ -4,6 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version};
+use tasklane_dispatch::EndOfRun;
 use tasklane_model::{
     ApiRequest, ApiRequestError, ApiRequestErrorKind, Caller, Error, ErrorKind, Function, Method, ObjectId, Permission,
     Result,
@@ -77,7 +78,10 @@ impl Service {
     async fn call_and_record(&self, caller: &Caller, function: &Arc<Function>, call: &ApiCall) -> Result<ApiAnswer> {
         let timestamp = self.inner.ports.clock.now();
         let id = self.inner.ports.ids.next(timestamp);
-        let called = self.run_api_function(caller, function, call, id).await;
+        let called = self.run_api_function(caller, &function.for_chain(id), call, id).await;
+        if called.was_tried {
+            self.judge_in_background(function, EndOfRun { id, first: id, failed: called.result.is_err() });
+        }
         let (status_code, error) = match &called.result {
             Ok(answer) => (answer.status.as_u16(), None),
             Err(failed) => (failed.error.kind().status(), Some(failed.record.clone())),
@@ -164,6 +168,8 @@ struct ApiSlot<'a> {
 /// The outcome of a call.
 struct Called {
     request_id: Option<String>,
+    /// Whether it says something about the code.
+    was_tried: bool,
     result: Result<ApiAnswer, Failed>,
 }
 
@@ -182,7 +188,7 @@ impl Called {
                 Err(Failed { error, record: ApiRequestError { kind: ApiRequestErrorKind::Runtime, name, message } })
             }
         };
-        Self { request_id: Some(invocation.request_id), result }
+        Self { request_id: Some(invocation.request_id), was_tried: true, result }
     }
 
     fn not_invoked(error: Error) -> Self {
@@ -191,7 +197,7 @@ impl Called {
             name: error.kind().name().to_owned(),
             message: error.message().to_owned(),
         };
-        Self { request_id: None, result: Err(Failed { error, record }) }
+        Self { request_id: None, was_tried: false, result: Err(Failed { error, record }) }
     }
 }
 
@@ -203,7 +209,7 @@ impl From<InvokeError> for Called {
                 let text = format!("The function could not be invoked: {name}: {message}");
                 let error = Error::new(ErrorKind::LambdaInvocation, text);
                 let record = ApiRequestError { kind: ApiRequestErrorKind::Invocation, name, message };
-                Self { request_id: None, result: Err(Failed { error, record }) }
+                Self { request_id: None, was_tried: true, result: Err(Failed { error, record }) }
             }
             InvokeError::OutcomeUnknown(why) => {
                 let message = "The function could not be invoked: it is not known whether it ran.";

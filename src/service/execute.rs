@@ -9,7 +9,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
-use tasklane_dispatch::{Acquired, Ended, Idle, Slot, end_in_register, new_run, tell_of};
+use tasklane_dispatch::{Acquired, EndOfRun, Ended, Idle, Slot, end_in_register, new_run, tell_of};
 use tasklane_model::{
     Caller, Error, ErrorKind, Function, Json, ObjectId, Permission, Result, Task, TaskError, TaskErrorKind,
 };
@@ -103,17 +103,23 @@ impl Service {
         keep: Option<Keep>,
     ) -> Result<Option<Executed>> {
         let Reservation { function, slot, _admission } = reserved;
-        let run = new_run(&self.inner.ports, self.inner.slots.holder(), function.time_limit());
+        let tried = function.for_chain(task.id);
+        let version = Some(tried.history.current.number);
+        let run = new_run(&self.inner.ports, self.inner.slots.holder(), tried.time_limit());
+        let (run, task) = (Run { version, ..run }, Task { function_version: version, ..task });
         let registered = self.inner.store.runs.register_one(task.id, &run).await?;
         if !self.begin(&function, &task, &run, known).await? {
             registered.end();
             return Ok(None);
         }
         let id = task.id;
-        let ended = self.inner.runner.run_direct(task, &function, &run, keep).await;
+        let ended = self.inner.runner.run_direct(task, &tried, &run, keep).await;
         tell_of(id, &function.name, &ended, None, self.inner.ports.clock.now().since(run.started));
         end_in_register(registered, &ended);
         self.release(slot, &ended, &run);
+        if let Some(end) = EndOfRun::of_task(&ended) {
+            self.judge_in_background(&function, end);
+        }
         match ended {
             Ended::Complete(task, result) => Ok(Some(Executed { task, result })),
             Ended::Failed(task, error) => Err(failed_to_run(&error, task.id)),

@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 use tasklane_model::{
-    AffectedRecords, Configuration, Deployment, EntryPoint, Error, ErrorKind, Function, FunctionName, FunctionOptions,
-    FunctionSummary, Lane, Page, PageWindow, Result, Runtime, shorten,
+    AffectedRecords, CanaryEnd, Configuration, Deployment, EntryPoint, Error, ErrorKind, Function, FunctionName,
+    FunctionOptions, FunctionSummary, FunctionVersion, Lane, Page, PageWindow, Result, Runtime, UserId, VersionLabel,
+    VersionNote, changed_fields, shorten,
 };
 use tasklane_ports::{DeployError, FunctionSpec, Wakeup};
-use tasklane_store::Versioned;
+use tasklane_store::{KeptVersion, Revision, Versioned};
 use tracing::{info, warn};
 
-use super::{Service, UnknownRuntimes, turns::Turn};
+use super::{Service, UnknownRuntimes};
 
 /// A Function to be created.
 #[derive(Clone, Debug)]
@@ -24,6 +25,10 @@ pub struct NewFunction {
     pub runtime: Runtime,
     /// The options that have a default.
     pub options: FunctionOptions,
+    /// What its first version is called.
+    pub label: Option<VersionLabel>,
+    /// The user who creates it.
+    pub by: Option<UserId>,
 }
 
 /// A change of a Function; an absent field keeps its value.
@@ -37,6 +42,12 @@ pub struct FunctionChange {
     pub runtime: Option<Runtime>,
     /// The other options.
     pub options: FunctionOptions,
+    /// What the new version is called.
+    pub label: Option<VersionLabel>,
+    /// Whether only a version is made, and the Function stays as it is.
+    pub publish_only: bool,
+    /// The user who changes it.
+    pub by: Option<UserId>,
 }
 
 impl FunctionChange {
@@ -64,7 +75,7 @@ impl Service {
     /// Creates a Function and its Lambda function. 17 when the name is taken, 1401 for code that is not a zip, 1402 for
     /// a configuration that Lambda would refuse, 1407 for a name too long for the deployment's prefix.
     pub async fn create_function(&self, new: NewFunction) -> Result<Function> {
-        let NewFunction { name, code, entry_point, runtime, options } = new;
+        let NewFunction { name, code, entry_point, runtime, options, label, by } = new;
         if !name.fits_prefix(&self.inner.settings.prefix) {
             let longest = 63 - self.inner.settings.prefix.len();
             let message = format!("The field 'name' must have at most {longest} characters here.");
@@ -89,11 +100,14 @@ impl Service {
         };
         let mut function = Function::new(spec.name, spec.configuration, deployment, now);
         options.apply_to(&mut function);
+        function.history.series = Some(self.inner.ports.ids.next(now));
+        function.history.current = VersionNote { created_by_user_id: by, label, ..function.history.current };
         if !self.inner.store.functions.create(&function).await? {
             return Err(taken(&function.name));
         }
         self.inner.functions.forget(&function.name);
-        info!(function = %function.name, version = function.deployment.version, "function created");
+        self.point_at_current(&function).await;
+        info!(function = %function.name, deployment = function.deployment.version, "function created");
         Ok(function)
     }
 
@@ -127,29 +141,75 @@ impl Service {
                 };
             }
             if new == old {
+                if change.code.is_some() && !change.publish_only {
+                    // Repairs what somebody else changed in Lambda.
+                    self.point_at_current(&new).await;
+                }
                 return Ok(AffectedRecords::ONE);
             }
-            new.update_timestamp = self.inner.ports.clock.now();
-            if !self.inner.store.functions.update(&new, revision).await? {
-                self.remove_if_deleted(&new).await?;
+            let flow_changed = new.flow != old.flow;
+            let Some(changed) = self.write_change(&old, new, revision, &change).await? else {
+                self.remove_if_deleted(&old.name).await?;
                 self.again(&mut tries).await?;
                 continue;
+            };
+            if flow_changed {
+                self.flow_changed(changed.clone()).await;
             }
-            self.function_changed(&new).await;
-            if new.flow != old.flow {
-                self.flow_changed(new.clone()).await;
-            }
-            if new.deployment != old.deployment {
-                self.retire_in_background(old, turn);
+            if changed.history != old.history || changed.deployment != old.deployment {
+                self.retire_in_background(old, changed, turn);
             }
             return Ok(AffectedRecords::ONE);
         }
     }
 
+    /// Writes the Function as it is to be, with the version that it thereby becomes or makes, and returns it as it is then.
+    /// `None` if others have changed it meanwhile.
+    pub(super) async fn write_change(
+        &self,
+        old: &Function,
+        mut new: Function,
+        revision: Revision,
+        change: &FunctionChange,
+    ) -> Result<Option<Function>> {
+        let now = self.inner.ports.clock.now();
+        new.update_timestamp = now;
+        let functions = &self.inner.store.functions;
+        let changed = changed_fields(old, &new);
+        let written = if changed.is_empty() {
+            functions.update(&new, revision).await?
+        } else {
+            let number =
+                old.history.newest.next().ok_or_else(|| Error::internal("the numbers of versions are used up"))?;
+            let (created_by_user_id, label) = (change.by.clone(), change.label.clone());
+            let note = VersionNote { number, created_timestamp: now, created_by_user_id, label, changed };
+            let kept = if change.publish_only {
+                let made = FunctionVersion::of(&new, note);
+                FunctionVersion::of(old, old.history.current.clone()).apply_to(&mut new);
+                KeptVersion { version: made, replaced: None }
+            } else {
+                new.history.current = note;
+                new.history.end_canary(CanaryEnd::Replaced, now);
+                KeptVersion { version: FunctionVersion::of(old, old.history.current.clone()), replaced: Some(now) }
+            };
+            new.history.newest = number;
+            functions.update_and_keep(&new, revision, &kept).await?
+        };
+        if !written {
+            return Ok(None);
+        }
+        if new.deployment != old.deployment {
+            self.point_at_current(&new).await;
+        }
+        self.function_changed(&new).await;
+        Ok(Some(new))
+    }
+
     /// Deletes a Function; its Tasks, API Requests and logs stay readable, and its waiting Tasks fail. 16 when there
     /// is none.
     pub async fn delete_function(&self, name: &str) -> Result<AffectedRecords> {
-        let name = self.stored_function(name).await?.value.name;
+        let function = self.stored_function(name).await?.value;
+        let name = function.name.clone();
         let _turn = self.turn_to_change(&name).await?;
         // The record first. If the second step fails, the Lambda function that is left is never called, and is reused
         // when the name is created again. The other order could leave a Function that cannot run.
@@ -160,6 +220,7 @@ impl Service {
         if let Err(error) = self.inner.ports.lambda.remove(&name).await {
             warn!(function = %name, %error, "the Lambda function of a deleted function was not removed");
         }
+        self.forget_versions_in_background(function);
         info!(function = %name, "function deleted");
         self.wake(Wakeup::NOW).await;
         Ok(AffectedRecords::ONE)
@@ -190,11 +251,11 @@ impl Service {
 
     /// If another process deleted a Function during a deployment, the deployment may have recreated the Lambda
     /// function.
-    async fn remove_if_deleted(&self, function: &Function) -> Result<()> {
-        if self.inner.store.functions.get(&function.name).await?.is_none()
-            && let Err(error) = self.inner.ports.lambda.remove(&function.name).await
+    async fn remove_if_deleted(&self, function: &FunctionName) -> Result<()> {
+        if self.inner.store.functions.get(function).await?.is_none()
+            && let Err(error) = self.inner.ports.lambda.remove(function).await
         {
-            warn!(function = %function.name, %error, "the Lambda function of a deleted function was not removed");
+            warn!(%function, %error, "the Lambda function of a deleted function was not removed");
         }
         Ok(())
     }
@@ -236,18 +297,6 @@ impl Service {
                 Err(Error::new(ErrorKind::InvalidFunctionConfiguration, message))
             }
         }
-    }
-
-    /// Retires the versions up to `old` in Lambda. The turn ends only after that: changing back to `old` would deploy
-    /// it again, which must not happen while it is being retired.
-    fn retire_in_background(&self, old: Function, turn: Turn) {
-        let this = self.clone();
-        self.inner.background.spawn(async move {
-            let _turn = turn;
-            if let Err(error) = this.inner.ports.lambda.retire(&old.name, &old.deployment).await {
-                warn!(function = %old.name, %error, "older deployments were not retired; the next change will try again");
-            }
-        });
     }
 }
 

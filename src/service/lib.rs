@@ -38,6 +38,7 @@ mod stats;
 mod streams;
 mod tasks;
 mod turns;
+mod versions;
 mod why;
 
 pub use self::core::{Core, Limits};
@@ -56,6 +57,7 @@ pub use stats::RunHistory;
 pub use streams::{StreamEnd, StreamItem, StreamedLine, TaskStream};
 pub use tasklane_dispatch::ENDED_RUNS;
 pub use tasklane_model::FunctionOptions;
+pub use versions::{ListedVersion, NewCanary};
 
 use std::{sync::Arc, time::Duration};
 

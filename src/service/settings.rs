@@ -24,6 +24,8 @@ pub struct Settings {
     pub longest_wait: Duration,
     /// Within which time a due Task starts while a slot is free, if dispatchers work.
     pub starts_within: Duration,
+    /// How many of the last versions of a Function stay runnable.
+    pub runnable_versions: u16,
     /// What becomes of a Function with a runtime that this version does not know.
     pub unknown_runtimes: UnknownRuntimes,
     /// What tells streams of changes. `None` if this process does not see all of them: then there are no streams.
@@ -60,6 +62,8 @@ impl AnonymousConcurrency {
 impl Settings {
     /// The longest that a caller may ask to wait for a Task (contract §12).
     pub const LONGEST_WAIT: Duration = Duration::from_secs(25);
+    /// How many versions stay runnable unless the deployment says otherwise (contract §18).
+    pub const RUNNABLE_VERSIONS: u16 = 10;
 }
 
 impl Default for Settings {
@@ -72,6 +76,7 @@ impl Default for Settings {
             answer_within: None,
             longest_wait: Self::LONGEST_WAIT,
             starts_within: Duration::from_secs(10),
+            runnable_versions: Self::RUNNABLE_VERSIONS,
             unknown_runtimes: UnknownRuntimes::Refused,
             feed: None,
             history: None,

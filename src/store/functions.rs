@@ -3,20 +3,27 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tasklane_model::{
-    Configuration, Deployment, ExecutionOptions, Flow, Function, FunctionName, Lane, RetryPolicy, TaskEvents, Timeouts,
-    Timestamp,
+    Configuration, Deployment, ExecutionOptions, Flow, Function, FunctionName, FunctionVersion, History, Lane,
+    RetryPolicy, TaskEvents, Timeouts, Timestamp, VersionNumber,
 };
 
 use super::{
     StoreError,
     calls::CallTokens,
     change::Condition,
-    row::{NewRow, Row, json, number},
+    row::{NewRow, Row, json, number, time},
     table::{Table, Written},
+    transaction::Transacted,
 };
 
 /// The partition of all Functions: there are hundreds, not millions, and lists are sorted by name.
 const ALL: &str = "function";
+
+/// What the partitions of versions begin with.
+const VERSIONS: &str = "versions:";
+
+/// The most versions of one Function that are listed.
+pub const MOST_VERSIONS: usize = 100;
 
 /// The first format with options of part II of the contract.
 const EXTENDED_FORMAT: u32 = 2;
@@ -32,6 +39,15 @@ pub struct Functions {
 pub struct Versioned<T> {
     pub value: T,
     pub revision: Revision,
+}
+
+/// A version of a Function that is not its current one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptVersion {
+    /// The version.
+    pub version: FunctionVersion,
+    /// When another one took its place. Absent if it never was the current one.
+    pub replaced: Option<Timestamp>,
 }
 
 /// Identifies one write of a row, also among writes of earlier rows with the same key.
@@ -73,7 +89,65 @@ impl Functions {
         self.table.remove("delete the function", ALL, name.as_str()).await
     }
 
+    /// [`Functions::update`], together with the version that the Function no longer is, or that it does not become.
+    pub async fn update_and_keep(
+        &self,
+        function: &Function,
+        expected: Revision,
+        kept: &KeptVersion,
+    ) -> Result<bool, StoreError> {
+        const ACTION: &str = "update the function and keep a version";
+        let (row, revision) = self.row_of(function);
+        let unchanged = Condition::new("#revision = :expected").with("expected", number(expected.0));
+        // The number of a version is drawn with the revision, so no other write can have used it.
+        let parts = vec![
+            self.table.to_put_when(ACTION, row, unchanged)?,
+            self.table.to_put(ACTION, row_of_version(function, kept))?,
+        ];
+        match self.table.transact(ACTION, parts).await? {
+            Transacted::Done => Ok(true),
+            Transacted::Refused(refusals) => {
+                match refusals.into_iter().next().flatten().and_then(|refusal| refusal.row) {
+                    Some(row) => Ok(row.number::<u64>("revision")? == revision.0),
+                    None => Ok(false),
+                }
+            }
+        }
+    }
+
+    /// The versions that the Function was before, and those that were made without being switched to, newest first.
+    pub async fn versions(&self, function: &Function) -> Result<Vec<KeptVersion>, StoreError> {
+        let rows = self.table.all_of("list the versions", &versions_of(function)).await?;
+        rows.iter().rev().map(read_version).collect()
+    }
+
+    /// One of these.
+    pub async fn version(&self, function: &Function, number: VersionNumber) -> Result<Option<KeptVersion>, StoreError> {
+        let row = self.table.get("read the version", &versions_of(function), &version_key(number)).await?;
+        row.as_ref().map(read_version).transpose()
+    }
+
+    /// Forgets some of them.
+    pub async fn forget_versions(&self, function: &Function, numbers: &[VersionNumber]) -> Result<(), StoreError> {
+        const ACTION: &str = "forget a version";
+        for number in numbers {
+            let key = version_key(*number);
+            self.table.delete_when(ACTION, &versions_of(function), &key, Condition::default()).await?;
+        }
+        Ok(())
+    }
+
     async fn write(&self, action: &'static str, function: &Function, condition: Condition) -> Result<bool, StoreError> {
+        let (row, revision) = self.row_of(function);
+        match self.table.put(action, row, condition).await? {
+            Written::Done(_) => Ok(true),
+            Written::Refused(Some(row)) => Ok(row.number::<u64>("revision")? == revision.0),
+            Written::Refused(None) => Ok(false),
+        }
+    }
+
+    /// The row of a Function in a new revision.
+    fn row_of(&self, function: &Function) -> (NewRow, Revision) {
         let revision = Revision::of_call(&self.calls.next());
         let mut row = NewRow::new(ALL, &function.name);
         if function.retry_policy.is_extended()
@@ -81,18 +155,37 @@ impl Functions {
             || !function.timeouts.is_empty()
             || !function.events.is_empty()
             || function.flow.is_some()
+            || function.history.canary.is_some()
         {
             // An older process would not know these rules, and would forget them with its next update.
             row = row.in_format(EXTENDED_FORMAT);
         }
         row.set("record", json(&Record::from(function)));
         row.set("revision", number(revision.0));
-        match self.table.put(action, row, condition).await? {
-            Written::Done(_) => Ok(true),
-            Written::Refused(Some(row)) => Ok(row.number::<u64>("revision")? == revision.0),
-            Written::Refused(None) => Ok(false),
-        }
+        (row, revision)
     }
+}
+
+/// The versions of a Function that was deleted, if they are still there, are not those of a later one with its name.
+fn versions_of(function: &Function) -> String {
+    let series = function.history.series.map_or_else(String::new, |series| series.to_string());
+    format!("{VERSIONS}{}:{series}", function.name)
+}
+
+/// In order of the numbers.
+fn version_key(number: VersionNumber) -> String {
+    format!("{:010}", number.get())
+}
+
+fn row_of_version(function: &Function, kept: &KeptVersion) -> NewRow {
+    let mut row = NewRow::new(versions_of(function), version_key(kept.version.note.number));
+    row.set("record", json(&kept.version));
+    row.set_some("replaced", kept.replaced.map(time));
+    row
+}
+
+fn read_version(row: &Row) -> Result<KeptVersion, StoreError> {
+    Ok(KeptVersion { version: row.secret_json("record")?, replaced: row.optional_time("replaced")? })
 }
 
 pub(super) fn read(row: &Row) -> Result<Function, StoreError> {
@@ -113,6 +206,8 @@ pub(super) fn read(row: &Row) -> Result<Function, StoreError> {
         store_result: rest.store_result,
         events: rest.events,
         flow: rest.flow,
+        // Older than versions: what it is now is the first one.
+        history: rest.history.unwrap_or_else(|| History::new(None, rest.update_timestamp)),
     })
 }
 
@@ -144,6 +239,8 @@ struct Rest {
     events: TaskEvents,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     flow: Option<Flow>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    history: Option<History>,
 }
 
 impl<'a> From<&'a Function> for Record<'a> {
@@ -161,6 +258,7 @@ impl<'a> From<&'a Function> for Record<'a> {
             store_result,
             events,
             flow,
+            history,
         } = function;
         let rest = Rest {
             retry_policy: retry_policy.clone(),
@@ -173,6 +271,7 @@ impl<'a> From<&'a Function> for Record<'a> {
             store_result: *store_result,
             events: *events,
             flow: flow.clone(),
+            history: Some(history.clone()),
         };
         Self { configuration, rest }
     }

@@ -6,7 +6,7 @@
 //! # Layout
 //!
 //! - One module for each kind of record: `tasks`, `functions`, `schedules`, `api_requests`, `credentials`; and for small rows
-//!   that belong to no record: `bulks`, `gates`, `slots`, `shifts` (both are `holders`), `runs`, `nonces`, `intents`, `results`, `own_lanes`, `days`.
+//!   that belong to no record: `bulks`, `canaries`, `gates`, `slots`, `shifts` (both are `holders`), `runs`, `nonces`, `intents`, `results`, `own_lanes`, `days`.
 //! - `lanes`: how the queue is laid out in an index. `days`: how the big tables are partitioned.
 //! - `list`: from a query to a page.
 //! - `table` and `transaction` make the calls of DynamoDB; `change` and `row` build and read what they carry; `calls` marks
@@ -22,6 +22,7 @@ use tasklane_runtime::on_demand::OnDemand;
 pub mod api_requests;
 pub mod bulks;
 mod calls;
+pub mod canaries;
 mod change;
 pub mod credentials;
 mod days;
@@ -51,10 +52,11 @@ mod transaction;
 
 pub use api_requests::ApiRequests;
 pub use bulks::{BulkSpec, BulkTaken, BulkWork, Bulks, Slice};
+pub use canaries::Canaries;
 pub use credentials::Credentials;
 pub use debounces::Debounces;
 pub use error::StoreError;
-pub use functions::{Functions, Revision, Versioned};
+pub use functions::{Functions, KeptVersion, MOST_VERSIONS, Revision, Versioned};
 pub use gates::{DueGate, GateId, Gates, ReadGate};
 pub use intents::{Found, Intents};
 pub use lanes::{Place, QueueLane, ReadyKey};
@@ -111,6 +113,8 @@ pub struct Store {
     pub bulks: Bulks,
     /// Which Tasks of each flow key may run.
     pub gates: Gates,
+    /// How the runs of canaries ended.
+    pub canaries: Canaries,
 }
 
 /// How the store is set up.
@@ -205,6 +209,7 @@ impl Store {
                 budgets: budgets.clone(),
                 clock: Arc::clone(&clock),
             },
+            canaries: Canaries { control: control.clone(), clock: Arc::clone(&clock) },
             gates: Gates { tasks: Arc::new(tasks.clone()) },
             debounces: Debounces { control: control.clone(), tasks: tasks.clone(), clock: Arc::clone(&clock) },
             tasks,

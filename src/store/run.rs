@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tasklane_model::Timestamp;
+use tasklane_model::{Timestamp, VersionNumber};
 
 /// The run of a Task in progress: its attempt, its runner, and its lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,9 @@ pub struct Run {
     pub started: Timestamp,
     /// When the outcome is considered unknown, and the ticker ends the Task.
     pub lease_expires: Timestamp,
+    /// The version of the Function that it runs. Absent for a claimed Task while its Function has a canary: which version it
+    /// gets depends on its chain, which the queue does not show. Then the end of the run records it.
+    pub version: Option<VersionNumber>,
 }
 
 /// Identifies one attempt at one Task: 24 random hex digits.

@@ -1,7 +1,7 @@
 //! A Lambda that does as it is told.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use tasklane_model::{CodeSha256, Deployment, FunctionName, ObjectId, Timestamp};
 use tasklane_ports::{
-    Clock, DeployError, FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
+    Clock, DeployError, FunctionError, FunctionSpec, HeldCode, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
     PortError, PortFuture,
 };
 use tasklane_runtime::lock::Lock;
@@ -47,6 +47,10 @@ pub struct TestLambda {
     running: AtomicUsize,
     most_running: AtomicUsize,
     deployments: AtomicUsize,
+    code: Lock<HashMap<CodeSha256, Bytes>>,
+    gone: Lock<BTreeSet<String>>,
+    pointed_at: Lock<Option<String>>,
+    kept: Lock<BTreeSet<String>>,
 }
 
 impl TestLambda {
@@ -61,6 +65,10 @@ impl TestLambda {
             running: AtomicUsize::new(0),
             most_running: AtomicUsize::new(0),
             deployments: AtomicUsize::new(0),
+            code: Lock::default(),
+            gone: Lock::default(),
+            pointed_at: Lock::default(),
+            kept: Lock::default(),
         }
     }
 
@@ -130,6 +138,21 @@ impl TestLambda {
         self.most_running.load(Ordering::SeqCst)
     }
 
+    /// Lets a deployment go, as somebody with access to Lambda can.
+    pub fn lose(&self, version: &str) {
+        self.gone.lock().insert(version.to_owned());
+    }
+
+    /// The deployment that people and their tools see.
+    pub fn pointed_at(&self) -> Option<String> {
+        self.pointed_at.lock().clone()
+    }
+
+    /// The deployments that were kept when others were retired last.
+    pub fn kept(&self) -> BTreeSet<String> {
+        self.kept.lock().clone()
+    }
+
     /// The number of deployments.
     pub fn deployments(&self) -> usize {
         self.deployments.load(Ordering::SeqCst)
@@ -148,7 +171,11 @@ impl Lambda for TestLambda {
             self.change("deploy").await;
             let code_sha256 = match (&code, current) {
                 (Some(code), _) if code.is_empty() => return Err(DeployError::InvalidCode("an empty zip".to_owned())),
-                (Some(code), _) => CodeSha256::of(code),
+                (Some(code), _) => {
+                    let hash = CodeSha256::of(code);
+                    self.code.lock().insert(hash, code.clone());
+                    hash
+                }
                 (None, Some(current)) => current.code_sha256,
                 (None, None) => return Err(DeployError::InvalidCode("no code".to_owned())),
             };
@@ -156,8 +183,34 @@ impl Lambda for TestLambda {
         })
     }
 
-    fn retire<'a>(&'a self, _: &'a FunctionName, _: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {
-        Box::pin(async { Ok(()) })
+    fn holds<'a>(&'a self, _: &'a FunctionName, deployment: &'a Deployment) -> PortFuture<'a, Result<bool, PortError>> {
+        Box::pin(async { Ok(!self.gone.lock().contains(&deployment.version)) })
+    }
+
+    fn point_at<'a>(
+        &'a self,
+        _: &'a FunctionName,
+        deployment: &'a Deployment,
+    ) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async {
+            *self.pointed_at.lock() = Some(deployment.version.clone());
+            Ok(())
+        })
+    }
+
+    fn code_of<'a>(
+        &'a self,
+        _: &'a FunctionName,
+        deployment: &'a Deployment,
+    ) -> PortFuture<'a, Result<Option<HeldCode>, PortError>> {
+        Box::pin(async { Ok(self.code.lock().get(&deployment.code_sha256).cloned().map(HeldCode::Bytes)) })
+    }
+
+    fn retire<'a>(&'a self, _: &'a FunctionName, kept: &'a [Deployment]) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async {
+            *self.kept.lock() = kept.iter().map(|kept| kept.version.clone()).collect();
+            Ok(())
+        })
     }
 
     fn remove<'a>(&'a self, _: &'a FunctionName) -> PortFuture<'a, Result<(), PortError>> {

@@ -179,6 +179,8 @@ impl World {
             entry_point: EntryPoint::parse("index.handler").expect("an entry point"),
             runtime: Runtime::new("nodejs20.x"),
             options,
+            label: None,
+            by: None,
         };
         self.service.create_function(new).await.expect("the function is created");
     }

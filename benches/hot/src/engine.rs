@@ -12,8 +12,8 @@ use tasklane_model::{
     TaskStatus, Timestamp,
 };
 use tasklane_ports::{
-    Clock, DeployError, FunctionError, FunctionSpec, Ids, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
-    PortError, PortFuture, Ports, SystemChance, SystemClock,
+    Clock, DeployError, FunctionError, FunctionSpec, HeldCode, Ids, Invocation, InvokeError, InvokeRequest, Lambda,
+    Outcome, PortError, PortFuture, Ports, SystemChance, SystemClock,
 };
 use tasklane_runtime::lock::Lock;
 use tasklane_service::{Core, FunctionOptions, Limits, NewFunction, Service, Settings};
@@ -44,7 +44,7 @@ impl Writes {
         let now = SystemClock.now();
         let lease_expires = now.saturating_add(Duration::from_secs(60));
         let attempt = AttemptToken::new(self.ids.secret());
-        let run = Run { attempt, runner: self.holder.clone(), started: now, lease_expires };
+        let run = Run { attempt, runner: self.holder.clone(), started: now, lease_expires, version: None };
         anyhow::ensure!(self.store.tasks.create_running(task, &run).await?, "another run has the task");
         Ok(run)
     }
@@ -68,7 +68,7 @@ impl Writes {
             Candidate { id: task.id, function: task.function_name.clone(), lane, place: Place::Queued, key };
         let attempt = AttemptToken::new(self.ids.secret());
         let lease_expires = now.saturating_add(Duration::from_secs(60));
-        let run = Run { attempt, runner: self.holder.clone(), started: now, lease_expires };
+        let run = Run { attempt, runner: self.holder.clone(), started: now, lease_expires, version: None };
         self.store.tasks.claim(&candidate, &run, now).await?.context("the task was not claimed")?;
         self.complete(&task, &run).await
     }
@@ -219,7 +219,23 @@ impl Lambda for Instant {
         Box::pin(async { Ok(Deployment { version: "1".to_owned(), code_sha256: CodeSha256::of(b"none") }) })
     }
 
-    fn retire<'a>(&'a self, _: &'a FunctionName, _: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {
+    fn holds<'a>(&'a self, _: &'a FunctionName, _: &'a Deployment) -> PortFuture<'a, Result<bool, PortError>> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn point_at<'a>(&'a self, _: &'a FunctionName, _: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn code_of<'a>(
+        &'a self,
+        _: &'a FunctionName,
+        _: &'a Deployment,
+    ) -> PortFuture<'a, Result<Option<HeldCode>, PortError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn retire<'a>(&'a self, _: &'a FunctionName, _: &'a [Deployment]) -> PortFuture<'a, Result<(), PortError>> {
         Box::pin(async { Ok(()) })
     }
 
@@ -261,5 +277,7 @@ pub fn function_of(function: &str) -> anyhow::Result<NewFunction> {
         entry_point: EntryPoint::parse("index.handler").map_err(|error| anyhow::anyhow!("{error}"))?,
         runtime: Runtime::new("nodejs20.x"),
         options,
+        label: None,
+        by: None,
     })
 }

@@ -196,7 +196,7 @@ impl Filled {
             let now = SystemClock.now();
             let lease_expires = now.saturating_add(Duration::from_secs(3600));
             let attempt = AttemptToken::new(*self.writes.next_id().as_bytes());
-            let run = Run { attempt, runner: RunnerId::new("bench"), started: now, lease_expires };
+            let run = Run { attempt, runner: RunnerId::new("bench"), started: now, lease_expires, version: None };
             let began = Instant::now();
             let heads = self.writes.store.tasks.heads(&[QueueLane::Shared], 16).await?;
             let head = heads.first().context("the queue is empty")?;

@@ -17,6 +17,7 @@ mod results;
 mod runs;
 mod schedules;
 mod slots;
+pub mod versions;
 mod zombies;
 
 use std::{
@@ -120,6 +121,10 @@ pub async fn at_the_end(world: &Arc<World>, store: &Store) {
     debounces::one_at_a_time(world);
     debounces::each_element_once(world);
     edits::none_starts_early(world);
+    versions::numbered_without_gaps(world);
+    versions::recorded(world);
+    versions::rolled_back(world);
+    versions::canaries_end(world);
     events::at_least_once(world);
     bulks::each_task_once(world, store).await;
     results::of_their_runs(world, store).await;

@@ -7,6 +7,7 @@ use tasklane_model::TaskStatus;
 use super::{
     flow,
     records::{last_rows, says_that_it_ran},
+    versions,
 };
 use crate::{
     cloud::{Run, ran},
@@ -40,6 +41,7 @@ pub fn at_begin_of_run(world: &World, number: usize) {
     slots(world, &in_flight);
     own_limit(world, run, &in_flight);
     flow::at_begin_of_run(world, run, &runs);
+    versions::at_begin_of_run(world, run);
 }
 
 /// Queued Tasks and direct executions have slots of their own.

@@ -9,6 +9,8 @@ mod block_outlives_its_lease;
 mod blocks_forgotten;
 mod bulk_slice_forgotten;
 mod bulk_written_without_condition;
+mod canary_gets_other_runs;
+mod canary_never_ends;
 mod cancel_without_condition;
 mod catch_up_ignored;
 mod claim_of_a_moved_task;
@@ -63,6 +65,8 @@ mod slots_shared;
 mod slots_taken_without_condition;
 mod start_event_forgotten;
 mod turns_ignored;
+mod version_forgotten;
+mod version_misnamed;
 mod wrong_delay;
 mod zombie_requeued;
 
@@ -131,6 +135,10 @@ impl Bug {
         turns_ignored::BUG,
         gates_never_looked_at::BUG,
         bulk_written_without_condition::BUG,
+        version_forgotten::BUG,
+        canary_gets_other_runs::BUG,
+        canary_never_ends::BUG,
+        version_misnamed::BUG,
     ];
 }
 

@@ -13,8 +13,8 @@ use tasklane_dispatch::{LONGEST_DRAIN, Shift, SlotLimits, SlotPolicy, Ticker, wo
 use tasklane_local::database;
 use tasklane_model::{CodeSha256, Deployment, FunctionName, ObjectId, Timestamp};
 use tasklane_ports::{
-    Clock, DeployError, Events, FunctionSpec, Ids, Invocation, InvokeError, InvokeRequest, Lambda, Outcome, PortError,
-    PortFuture, Ports, TaskEvent, Wakeup, Wakeups,
+    Clock, DeployError, Events, FunctionSpec, HeldCode, Ids, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
+    PortError, PortFuture, Ports, TaskEvent, Wakeup, Wakeups,
 };
 use tasklane_service::{Core, Limits, Service, Settings};
 use tasklane_store::{Division, RunnerId, RunsIn, Store, StoreConfig};
@@ -69,7 +69,23 @@ impl Lambda for Cloud {
         Box::pin(async { Ok(Deployment { version: "1".to_owned(), code_sha256: CodeSha256::of(b"code") }) })
     }
 
-    fn retire<'a>(&'a self, _: &'a FunctionName, _: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {
+    fn holds<'a>(&'a self, _: &'a FunctionName, _: &'a Deployment) -> PortFuture<'a, Result<bool, PortError>> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn point_at<'a>(&'a self, _: &'a FunctionName, _: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn code_of<'a>(
+        &'a self,
+        _: &'a FunctionName,
+        _: &'a Deployment,
+    ) -> PortFuture<'a, Result<Option<HeldCode>, PortError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn retire<'a>(&'a self, _: &'a FunctionName, _: &'a [Deployment]) -> PortFuture<'a, Result<(), PortError>> {
         Box::pin(async { Ok(()) })
     }
 

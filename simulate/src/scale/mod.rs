@@ -183,6 +183,8 @@ async fn create_function(service: &Service, number: u64, own_lane: bool) -> Resu
             concurrency_limit: own_lane.then(|| ConcurrencyLimit::new(100).ok()),
             ..FunctionOptions::default()
         },
+        label: None,
+        by: None,
     };
     service.create_function(new).await.map(|_| ())
 }

@@ -90,7 +90,6 @@ impl AwsLambda {
             && broken(&held).is_none()
             && attempt.wanted.matches(&held)
         {
-            self.point_live_at(&attempt.wanted.lambda_name, &current.version).await?;
             return Ok(current.clone());
         }
         let result = self.converge(&mut attempt).await;
@@ -174,7 +173,7 @@ impl AwsLambda {
         let code = match (&attempt.code, attempt.current) {
             (Some(code), _) => code.clone(),
             // Only the configuration should change, but an earlier deployment left different code behind.
-            (None, Some(current)) => match self.code_of(&wanted.lambda_name, current).await? {
+            (None, Some(current)) => match self.fetch_code(&wanted.lambda_name, current).await? {
                 Some(code) => attempt.code.insert(code).clone(),
                 None => {
                     return Err(DeployError::InvalidCode(
@@ -247,7 +246,6 @@ impl AwsLambda {
                 return Err(conflict(&wanted.lambda_name, &format!("version {version} was deleted again")));
             }
         }
-        self.point_live_at(&wanted.lambda_name, &version).await?;
         tracing::info!(lambda = wanted.lambda_name, version, "deployed");
         Ok(Ok(Deployment { version, code_sha256: wanted.code_sha256 }))
     }

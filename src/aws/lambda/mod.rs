@@ -3,7 +3,7 @@
 //! A Function is the Lambda function `<prefix>-<name>`. Every deployment publishes a version, whose number is
 //! [`Deployment::version`]. Runs name that number, never `$LATEST` and never an alias. So a caller runs exactly the
 //! code and configuration of the Function record that they read, however long Lambda takes to switch over. The alias
-//! `live` follows the newest version, for people and their tools.
+//! `live` follows the current version, for people and their tools.
 
 mod deploy;
 mod difference;
@@ -23,13 +23,13 @@ use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use bytes::Bytes;
 use tasklane_model::{Deployment, FunctionName};
 use tasklane_ports::{
-    Clock, DeployError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Lambda, PortError, PortFuture,
+    Clock, DeployError, FunctionSpec, HeldCode, Invocation, InvokeError, InvokeRequest, Lambda, PortError, PortFuture,
 };
 use tasklane_runtime::on_demand::OnDemand;
 
 use super::config;
 
-/// The alias that follows the newest version.
+/// The alias that follows the current version.
 pub const LIVE_ALIAS: &str = "live";
 
 /// The tag with the prefix of the deployment that a Lambda function belongs to.
@@ -101,12 +101,39 @@ impl Lambda for AwsLambda {
         Box::pin(self.deploy_function(spec, code, current))
     }
 
+    fn holds<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        deployment: &'a Deployment,
+    ) -> PortFuture<'a, Result<bool, PortError>> {
+        Box::pin(async move { Ok(self.held(&self.lambda_name(function), Some(&deployment.version)).await?.is_some()) })
+    }
+
+    fn point_at<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        deployment: &'a Deployment,
+    ) -> PortFuture<'a, Result<(), PortError>> {
+        Box::pin(self.point_live_at(function, deployment))
+    }
+
+    fn code_of<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        deployment: &'a Deployment,
+    ) -> PortFuture<'a, Result<Option<HeldCode>, PortError>> {
+        Box::pin(async move {
+            let url = self.code_url(&self.lambda_name(function), deployment).await?;
+            Ok(url.map(HeldCode::Url))
+        })
+    }
+
     fn retire<'a>(
         &'a self,
         function: &'a FunctionName,
-        replaced: &'a Deployment,
+        kept: &'a [Deployment],
     ) -> PortFuture<'a, Result<(), PortError>> {
-        Box::pin(self.delete_old_versions(function, replaced))
+        Box::pin(self.delete_old_versions(function, kept))
     }
 
     fn remove<'a>(&'a self, function: &'a FunctionName) -> PortFuture<'a, Result<(), PortError>> {

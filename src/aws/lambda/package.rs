@@ -14,6 +14,8 @@ use crate::fault::{Fault, port_error, unconnected};
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const DIRECT_UPLOAD_MAX_BYTES: usize = 50 * 1024 * 1024;
 
+const FETCH: &str = "fetch a published version's code";
+
 /// A zip on its way to Lambda.
 #[derive(Debug)]
 pub(super) enum Package {
@@ -58,27 +60,31 @@ impl AwsLambda {
         Ok(Package::Stored { bucket: bucket.clone(), key })
     }
 
-    /// The zip of a published version. `None` when the version does not exist any more.
-    pub(super) async fn code_of(&self, lambda_name: &str, version: &Deployment) -> Result<Option<Bytes>, PortError> {
-        const ACTION: &str = "fetch a published version's code";
+    /// A presigned URL of a published version's zip. `None` when the version does not exist any more.
+    pub(super) async fn code_url(&self, lambda_name: &str, version: &Deployment) -> Result<Option<String>, PortError> {
         let answer = self.lambda.get_function().function_name(lambda_name).qualifier(&version.version).send().await;
         let function = match answer.map_err(Fault::from) {
             Ok(function) => function,
             Err(fault) if fault.is("ResourceNotFoundException") => return Ok(None),
-            Err(fault) => return Err(port_error(ACTION, fault)),
+            Err(fault) => return Err(port_error(FETCH, fault)),
         };
-        let Some(url) = function.code().and_then(|code| code.location()) else { return Ok(None) };
-        let request = HttpRequest::get(url).map_err(|error| PortError::new(ACTION, error))?;
+        Ok(function.code.and_then(|code| code.location))
+    }
+
+    /// The zip of a published version. `None` when the version does not exist any more.
+    pub(super) async fn fetch_code(&self, lambda_name: &str, version: &Deployment) -> Result<Option<Bytes>, PortError> {
+        let Some(url) = self.code_url(lambda_name, version).await? else { return Ok(None) };
+        let request = HttpRequest::get(url).map_err(|error| PortError::new(FETCH, error))?;
         let response =
-            self.downloads.call(request).await.map_err(|error| PortError::new(ACTION, unconnected(&error)))?;
+            self.downloads.call(request).await.map_err(|error| PortError::new(FETCH, unconnected(&error)))?;
         let status = response.status();
         if !status.is_success() {
-            return Err(PortError::new(ACTION, format!("HTTP {}", status.as_u16())));
+            return Err(PortError::new(FETCH, format!("HTTP {}", status.as_u16())));
         }
-        let body = response.into_body().collect().await.map_err(|error| PortError::new(ACTION, error))?;
+        let body = response.into_body().collect().await.map_err(|error| PortError::new(FETCH, error))?;
         let code = body.to_bytes();
         if CodeSha256::of(&code) != version.code_sha256 {
-            return Err(PortError::new(ACTION, "the SHA-256 of the downloaded code differs from the version's"));
+            return Err(PortError::new(FETCH, "the SHA-256 of the downloaded code differs from the version's"));
         }
         Ok(Some(code))
     }

@@ -1,6 +1,6 @@
 //! The versions of a Lambda function: moving the alias `live`, and deleting versions.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use aws_sdk_lambda::types::FunctionConfiguration;
 use tasklane_model::{Deployment, FunctionName, Timestamp};
@@ -15,8 +15,9 @@ const GRACE: Duration = Duration::from_secs(15 * 60);
 
 impl AwsLambda {
     /// Points the alias `live` at a version.
-    pub(super) async fn point_live_at(&self, lambda_name: &str, version: &str) -> Result<(), PortError> {
+    pub(super) async fn point_live_at(&self, function: &FunctionName, to: &Deployment) -> Result<(), PortError> {
         const ACTION: &str = "move the alias live";
+        let (lambda_name, version) = (&self.lambda_name(function), to.version.as_str());
         let alias = self.lambda.get_alias().function_name(lambda_name).name(LIVE_ALIAS).send().await;
         match alias.map_err(Fault::from) {
             Ok(alias) if alias.function_version() == Some(version) => Ok(()),
@@ -43,12 +44,14 @@ impl AwsLambda {
     pub(super) async fn delete_old_versions(
         &self,
         function: &FunctionName,
-        keep: &Deployment,
+        kept: &[Deployment],
     ) -> Result<(), PortError> {
         let lambda_name = self.lambda_name(function);
-        let Ok(kept) = keep.version.parse::<u64>() else { return Ok(()) };
+        let Ok(kept) = kept.iter().map(|kept| kept.version.parse::<u64>()).collect::<Result<BTreeSet<_>, _>>() else {
+            return Ok(());
+        };
         let versions = self.numbered_versions(&lambda_name).await?;
-        for version in disposable(&versions, kept, self.clock.now()) {
+        for version in disposable(&versions, &kept, self.clock.now()) {
             let request = self.lambda.delete_function().function_name(&lambda_name).qualifier(version.to_string());
             match request.send().await.map_err(Fault::from) {
                 Ok(_) => tracing::info!(lambda = lambda_name, version, "deleted an old version"),
@@ -95,12 +98,13 @@ fn numbered(version: &FunctionConfiguration) -> Option<(u64, Option<Timestamp>)>
     Some((number, version.last_modified().and_then(|text| text.parse().ok())))
 }
 
-/// The versions that cannot be running any more: older than `kept`, and followed by another one so long ago that every
-/// run by a caller who read the older record has ended.
-fn disposable(versions: &[(u64, Option<Timestamp>)], kept: u64, now: Timestamp) -> Vec<u64> {
-    let up_to_kept: Vec<_> = versions.iter().filter(|(number, _)| *number <= kept).collect();
-    up_to_kept
+/// The versions that no record names and that cannot be running any more: they are older than the newest of those that are
+/// `kept`, and were followed by another one so long ago that every run by a caller who read the older record has ended.
+fn disposable(versions: &[(u64, Option<Timestamp>)], kept: &BTreeSet<u64>, now: Timestamp) -> Vec<u64> {
+    let Some(newest) = kept.last() else { return Vec::new() };
+    versions
         .windows(2)
+        .filter(|pair| pair[0].0 < *newest && !kept.contains(&pair[0].0))
         .filter(|pair| pair[1].1.is_some_and(|followed_at| now.since(followed_at) > GRACE))
         .map(|pair| pair[0].0)
         .collect()
@@ -123,10 +127,14 @@ mod tests {
             (3, at("2026-01-31T11:50:00Z")),
             (4, at("2026-01-31T11:59:00Z")),
         ];
-        // 1 was followed by 2 an hour ago; 2 by 3 ten minutes ago, too recently; 4 is newer than the kept version.
-        assert_eq!(disposable(&versions, 3, now), [1]);
-        assert_eq!(disposable(&versions, 1, now), [0; 0]);
-        assert_eq!(disposable(&[(1, at("2020-01-01T00:00:00Z")), (2, None)], 2, now), [0; 0], "an unknown age");
+        let disposable = |kept: &[u64]| disposable(&versions, &kept.iter().copied().collect(), now);
+        // 1 was followed by 2 an hour ago; 2 by 3 ten minutes ago, too recently; 4 is newer than those that are kept.
+        assert_eq!(disposable(&[3]), [1]);
+        assert_eq!(disposable(&[1, 3]), [0; 0], "it can be rolled back to");
+        assert_eq!(disposable(&[1]), [0; 0]);
+        assert_eq!(disposable(&[]), [0; 0]);
+        let of_unknown_age = [(1, at("2020-01-01T00:00:00Z")), (2, None)];
+        assert_eq!(super::disposable(&of_unknown_age, &BTreeSet::from([2]), now), [0; 0]);
     }
 
     #[test]

@@ -116,6 +116,10 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = concurrency)]
     pub direct_concurrency: Option<ConcurrencyLimit>,
 
+    /// How many of the last versions of a Function can be rolled back to, with the current one: 1-100
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub runnable_versions: u16,
+
     /// Delete finished Tasks and API Requests after this many days; 0 keeps them forever
     #[arg(long, value_name = "DAYS", default_value = "30")]
     pub retention_days: u16,
@@ -223,6 +227,7 @@ fn machine_config(args: &Args, listen: SocketAddr, runs: RunLog) -> anyhow::Resu
         task_concurrency: args.concurrency.get(),
         direct_concurrency: args.direct_concurrency.unwrap_or(args.concurrency).get(),
         api_concurrency: Settings::default().api_concurrency,
+        runnable_versions: args.runnable_versions,
         retention: (args.retention_days > 0).then(|| DAY * u32::from(args.retention_days)),
         strict_runtimes: args.strict_runtimes,
         jail: jail_for(listen, args.jail)?,

@@ -1,5 +1,6 @@
 //! `tasklane sync`: deploys Functions from their folders to the service.
 
+mod label;
 pub(crate) mod plan;
 mod progress;
 pub(crate) mod report;
@@ -16,7 +17,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 use tasklane_client::Client;
-use tasklane_model::PermissionMode;
+use tasklane_model::{PermissionMode, VersionLabel};
 use tasklane_task_config::{ConfigError, Draft, FILE_NAME, Listing, PackError, TaskConfig};
 
 use self::{plan::Plan, progress::Progress, report::Report, schedules::SchedulePlan};
@@ -61,6 +62,15 @@ pub(super) struct Args {
     /// Upload the code even if unchanged; repairs a Function that `tasklane doctor` reports as broken
     #[arg(long, conflicts_with = "plan")]
     force: bool,
+
+    /// What the new version is called [default: the git commit of the folder, with -dirty if something there is not
+    /// committed]
+    #[arg(long, value_name = "TEXT", value_parser = label::parse, conflicts_with = "plan")]
+    label: Option<VersionLabel>,
+
+    /// Make a version without switching to it: `tasklane canary` tries it, `tasklane rollback` switches to it
+    #[arg(long, conflicts_with = "plan")]
+    publish_only: bool,
 
     /// Reset every property that a file does not name to its default
     #[arg(long)]
@@ -302,6 +312,12 @@ async fn try_sync(client: &Client, config: TaskConfig, args: &Args) -> anyhow::R
     }
     let report = Report::of(config.name.as_str(), &plan, left_out, args.plan);
     if !args.plan {
+        let label = match &args.label {
+            Some(label) => Some(label.clone()),
+            None if plan.writes_function => label::of_commit(&config.code_dir).await,
+            None => None,
+        };
+        let plan = plan.with_version(label, args.publish_only);
         progress.step(&plan.describe_upload(&package));
         plan.apply(client, &config.name, &package).await?;
     }

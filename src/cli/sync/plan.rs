@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tasklane_client::{Client, FunctionBody, FunctionDetails, OptionsBody, TimeoutsBody, Variable};
 use tasklane_model::{
     ByteSize, CodeSha256, Environment, ErrorNames, Flow, FunctionName, QueuedTimeout, RetryPolicyChange, TaskEvents,
+    VersionLabel,
 };
 use tasklane_task_config::{Package, TaskConfig};
 
@@ -109,6 +110,8 @@ impl Plan {
             timeouts: config.options.queued_timeout.and_then(|wanted| compare.timeouts(wanted)),
             events: config.options.events.filter(|wanted| compare.events(*wanted)),
             flow: config.options.flow.clone().filter(|wanted| compare.flow(wanted.as_ref())),
+            label: None,
+            publish_only: false,
         };
         let action = match current {
             None => Action::Create,
@@ -134,6 +137,13 @@ impl Plan {
             self.action = Action::Update;
         }
         Self { schedules, ..self }
+    }
+
+    /// The same, with what the version that it makes is called, and whether the Function becomes that version.
+    pub(super) fn with_version(mut self, label: Option<VersionLabel>, publish_only: bool) -> Self {
+        self.body.label = label;
+        self.body.publish_only = publish_only && self.action == Action::Update;
+        self
     }
 
     /// What is being done, for the progress display.

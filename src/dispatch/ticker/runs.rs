@@ -74,7 +74,7 @@ impl Ticker {
         let then = following(&self.store, &self.ports, &task, None, now).await;
         // Nobody knows whether its start was published.
         let events = task.options.events.at_end(TaskStatus::Failed, false);
-        let consequences = Consequences { then: then.as_ref(), events };
+        let consequences = Consequences { then: then.as_ref(), events, ran: None };
         if !self.store.tasks.fail_then(task.id, &run.attempt, &error, None, consequences, now).await? {
             return Ok(false);
         }

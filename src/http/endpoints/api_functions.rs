@@ -147,6 +147,7 @@ impl Input for Passed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::PathValues;
 
     #[test]
     fn the_rest_of_the_path_is_passed_on_byte_for_byte() {
@@ -160,8 +161,9 @@ mod tests {
             ("Hello", "Hello", "/", None),
         ] {
             let request = http::Request::get(format!("/tasks/v1/api/{target}")).body(()).unwrap();
-            let path_value = target.split('?').next().unwrap_or_default().to_owned();
-            let read = Target::read(&Head::new(request.into_parts().0, path_value)).unwrap();
+            let first = target.split('?').next().unwrap_or_default().to_owned();
+            let values = PathValues { first, ..PathValues::default() };
+            let read = Target::read(&Head::new(request.into_parts().0, values)).unwrap();
             assert_eq!((read.function.as_str(), read.raw_path.as_str()), (function, path), "{target}");
             assert_eq!(read.raw_query.as_deref(), query, "{target}");
         }

@@ -16,6 +16,7 @@ mod task_results;
 mod task_streams;
 mod tasks;
 mod tasks_explained;
+mod versions;
 
 use super::endpoint::Endpoint;
 
@@ -42,7 +43,7 @@ pub static GROUPS: [Group; 16] = [
     Group { below: "/tasklane/v1/events", endpoints: task_streams::of_all },
     Group { below: "/tasklane/v1/bulk", endpoints: bulks::endpoints },
     Group { below: "/tasklane/v1/failures", endpoints: failures::endpoints },
-    Group { below: "/tasklane/v1/functions", endpoints: flow::endpoints },
+    Group { below: "/tasklane/v1/functions", endpoints: || [flow::endpoints(), versions::endpoints()].concat() },
     Group { below: "/tasklane/v1/overview", endpoints: overview::now },
     Group { below: "/tasklane/v1/stats", endpoints: overview::over_time },
     Group { below: "/tasklane/v1/schedules", endpoints: own_schedules::endpoints },

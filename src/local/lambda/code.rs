@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bytes::Bytes;
 use tasklane_model::CodeSha256;
 
 use super::{
@@ -17,13 +18,17 @@ use super::{
 #[derive(Clone, Debug)]
 pub(super) struct CodeStore {
     folder: PathBuf,
+    /// The zips as they came, because unpacked files no longer have their hash.
+    zips: PathBuf,
 }
 
 impl CodeStore {
     /// Opens the folder, and removes packages that a killed server had only partly unpacked.
     pub(super) fn open(folder: PathBuf) -> io::Result<Self> {
+        let zips = folder.with_file_name("zips");
         create_private(&folder)?;
-        let store = Self { folder };
+        create_private(&zips)?;
+        let store = Self { folder, zips };
         for entry in fs::read_dir(&store.folder)? {
             let path = entry?.path();
             if path.extension().is_some() {
@@ -42,8 +47,32 @@ impl CodeStore {
         self.path(hash).is_dir()
     }
 
+    /// The package as it came; `None` if it is not there.
+    pub(super) fn zip(&self, hash: CodeSha256) -> io::Result<Option<Bytes>> {
+        match fs::read(self.zip_path(hash)) {
+            Ok(zip) => Ok(Some(zip.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn zip_path(&self, hash: CodeSha256) -> PathBuf {
+        self.zips.join(format!("{}.zip", hash.to_hex()))
+    }
+
     /// Unpacks a package, unless that was done before. A kill of the server cannot leave it half unpacked.
     pub(super) fn add(&self, code: &[u8]) -> Result<CodeSha256, UnpackError> {
+        let hash = self.unpack(code)?;
+        let zip = self.zip_path(hash);
+        if !zip.exists() {
+            let unfinished = tempfile::NamedTempFile::new_in(&self.zips)?;
+            fs::write(unfinished.path(), code)?;
+            unfinished.persist(zip).map_err(|error| error.error)?;
+        }
+        Ok(hash)
+    }
+
+    fn unpack(&self, code: &[u8]) -> Result<CodeSha256, UnpackError> {
         let hash = CodeSha256::of(code);
         if self.contains(hash) {
             return Ok(hash);
@@ -75,6 +104,12 @@ impl CodeStore {
                 remove_read_only(&entry.path())?;
             }
         }
+        for entry in fs::read_dir(&self.zips)? {
+            let zip = entry?.path();
+            if zip.file_stem().and_then(|name| name.to_str()).is_none_or(|name| !used.contains(name)) {
+                fs::remove_file(zip)?;
+            }
+        }
         Ok(())
     }
 }
@@ -104,23 +139,27 @@ mod tests {
         assert_eq!(a, again);
         store.keep_only(&BTreeSet::from([b])).unwrap();
         assert!(!store.contains(a) && store.contains(b));
+        assert_eq!(store.zip(a).unwrap(), None);
+        assert_eq!(store.zip(b).unwrap().unwrap(), testing::zip(&[("b.js", "2")]));
     }
 
     #[test]
     fn unfinished_packages_of_a_killed_server_are_removed_at_the_start() {
         let folder = tempfile::tempdir().unwrap();
-        let unfinished = folder.path().join("abc.unfinished");
+        let unfinished = folder.path().join("code/abc.unfinished");
         fs::create_dir_all(unfinished.join("lib")).unwrap();
         fs::set_permissions(unfinished.join("lib"), fs::Permissions::from_mode(0o555)).unwrap();
-        CodeStore::open(folder.path().to_owned()).unwrap();
+        CodeStore::open(folder.path().join("code")).unwrap();
         assert!(!unfinished.exists());
     }
 
     #[test]
     fn a_refused_package_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
-        let store = CodeStore::open(folder.path().to_owned()).unwrap();
+        let store = CodeStore::open(folder.path().join("code")).unwrap();
         assert!(store.add(&testing::zip_with_link("up", "", &[("a", "")])).is_err());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        for part in ["code", "zips"] {
+            assert_eq!(fs::read_dir(folder.path().join(part)).unwrap().count(), 0, "{part}");
+        }
     }
 }

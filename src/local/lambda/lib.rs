@@ -128,16 +128,33 @@ impl LocalLambda {
         versions.deploy(spec, code, current).await
     }
 
-    /// Removes a version after a minute, unless it is deployed again meanwhile. Must be called within a runtime.
-    pub fn retire(&self, function: &FunctionName, replaced: &Deployment) {
-        let (engine, function, version) = (Arc::downgrade(&self.engine), function.clone(), replaced.version.clone());
-        let deployed = self.engine.versions.deployed_at(&function, &version);
+    /// Whether this version can be invoked.
+    pub fn holds(&self, function: &FunctionName, deployment: &Deployment) -> Result<bool, MachineFailure> {
+        let found = self.engine.versions.find(function, &deployment.version);
+        found.map(|version| version.is_some()).map_err(|error| MachineFailure::new("read the version", error))
+    }
+
+    /// The zip of a version; `None` if it is not there.
+    pub async fn code_of(&self, deployment: &Deployment) -> Result<Option<Bytes>, MachineFailure> {
+        self.engine.versions.code_of(deployment.code_sha256).await
+    }
+
+    /// Removes the versions of a Function, except these and the newest one, after a minute, unless they are deployed again
+    /// meanwhile. Must be called within a runtime.
+    pub fn retire(&self, function: &FunctionName, kept: &[Deployment]) -> Result<(), MachineFailure> {
+        let versions = self.engine.versions.replaced(function, kept)?;
+        if versions.is_empty() {
+            return Ok(());
+        }
+        let (engine, function) = (Arc::downgrade(&self.engine), function.clone());
         tokio::spawn(async move {
             tokio::time::sleep(RETIRE_AFTER).await;
-            if let Some(engine) = engine.upgrade() {
+            for (version, deployed) in versions {
+                let Some(engine) = engine.upgrade() else { return };
                 engine.drop_replaced(&function, &version, deployed).await;
             }
         });
+        Ok(())
     }
 
     /// Removes all versions of a Function. Its logs stay.

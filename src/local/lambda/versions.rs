@@ -135,8 +135,26 @@ impl Versions {
         Ok(Some(version))
     }
 
+    /// The zip of a package; `None` if it is not there.
+    pub(super) async fn code_of(&self, hash: CodeSha256) -> Result<Option<Bytes>, MachineFailure> {
+        let store = self.code.clone();
+        let read = tokio::task::spawn_blocking(move || store.zip(hash)).await;
+        read.map_err(io::Error::other).flatten().map_err(|error| MachineFailure::new("read the code", error))
+    }
+
+    /// The versions of a Function except these, and when each was last deployed.
+    pub(super) fn replaced(
+        &self,
+        function: &FunctionName,
+        kept: &[Deployment],
+    ) -> Result<Vec<(String, Option<SystemTime>)>, MachineFailure> {
+        let ids = self.ids(function).map_err(|error| MachineFailure::new("list the versions", error))?;
+        let replaced = ids.into_iter().filter(|id| kept.iter().all(|kept| kept.version != *id));
+        Ok(replaced.map(|id| (id.clone(), self.deployed_at(function, &id))).collect())
+    }
+
     /// When the version was last deployed; `None` if it does not exist.
-    pub(super) fn deployed_at(&self, function: &FunctionName, id: &str) -> Option<SystemTime> {
+    fn deployed_at(&self, function: &FunctionName, id: &str) -> Option<SystemTime> {
         fs::metadata(self.file(function, id)).and_then(|file| file.modified()).ok()
     }
 

@@ -9,7 +9,7 @@ use tracing::warn;
 use crate::{
     Run, RunnerId, RunsIn, StoreError, TaskRecord, Tasks,
     lanes::{IndexLane, timed},
-    row::{Row, text, time},
+    row::{Row, number, text, time},
     runs::{KEPT_AFTER, RegisterRow},
 };
 
@@ -116,6 +116,7 @@ impl Tasks {
             ("started", time(run.started)),
             ("lease", time(run.lease_expires)),
         ];
+        attributes.extend(run.version.map(|version| (row::VERSION, number(version.get()))));
         match self.runs.kept_in() {
             RunsIn::Lane => attributes.extend([
                 ("lane", text(IndexLane::Running.partition(shard))),

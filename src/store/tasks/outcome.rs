@@ -1,12 +1,14 @@
 //! Records the outcomes of runs. Only the attempt that holds a Task can end it.
 
-use tasklane_model::{Lane, ObjectId, Task, TaskError, TaskEventKind, TaskEvents, TaskStatus, Timestamp};
+use tasklane_model::{
+    Lane, ObjectId, Task, TaskError, TaskEventKind, TaskEvents, TaskStatus, Timestamp, VersionNumber,
+};
 
 use crate::{
     AttemptToken, StoreError, Tasks,
     change::{Change, Condition},
     lanes::{IndexLane, timed},
-    row::{EXPIRES, Row, json, text, time},
+    row::{EXPIRES, Row, json, number, text, time},
     table::Written,
     transaction::{Refusal, Transacted},
 };
@@ -23,6 +25,8 @@ pub struct NextTask<'a> {
     pub data: DataPlace,
     /// What is to be published about the Task that it retries.
     pub events: TaskEvents,
+    /// As [`Consequences::ran`].
+    pub ran: Option<VersionNumber>,
 }
 
 /// What the end of a Task brings about besides its new status.
@@ -32,6 +36,8 @@ pub struct Consequences<'a> {
     pub then: Option<&'a Following>,
     /// What is to be published. The row stays in lane `unpublished` until that is acknowledged.
     pub events: TaskEvents,
+    /// The version of the Function that ran it, if the claim did not record it.
+    pub ran: Option<VersionNumber>,
 }
 
 /// The Task that is added when another one becomes final.
@@ -60,11 +66,12 @@ impl Tasks {
         id: ObjectId,
         attempt: &AttemptToken,
         request_id: Option<&str>,
-        Consequences { then, events }: Consequences<'_>,
+        Consequences { then, events, ran }: Consequences<'_>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(false) };
-        let change = self.leave_lane(ended(TaskStatus::Complete, attempt, request_id, now), (shard, id), events, now);
+        let change = ended(TaskStatus::Complete, attempt, request_id, now);
+        let change = self.leave_lane(ran_by(change, ran), (shard, id), events, now);
         match self.end("complete the task", &partition, id, change, then, now).await? {
             Written::Done(row) => {
                 if events.is_empty() {
@@ -97,13 +104,14 @@ impl Tasks {
         attempt: &AttemptToken,
         error: &TaskError,
         request_id: Option<&str>,
-        Consequences { then, events }: Consequences<'_>,
+        Consequences { then, events, ran }: Consequences<'_>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(false) };
         let error = error.shortened();
         self.marks.put_status(shard, id, TaskStatus::Failed, self.expires(now)).await?;
         let change = ended(TaskStatus::Failed, attempt, request_id, now).set("error", json(&error));
+        let change = ran_by(change, ran);
         let events = events.iter().chain([TaskEventKind::TaskFailed]).collect();
         let change = self.leave_lane(change, (shard, id), events, now);
         match self.end("fail the task", &partition, id, change, then, now).await? {
@@ -193,7 +201,7 @@ impl Tasks {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         const ACTION: &str = "retry the task";
-        let NextTask { task: next, queue, data, events } = next;
+        let NextTask { task: next, queue, data, events, ran } = next;
         let Some((partition, shard)) = self.days.partition_of(id).await? else { return Ok(false) };
         self.own_lanes.register(queue, &next.function_name).await?;
         let place = self.days.partition_for(next.id).await?;
@@ -202,7 +210,7 @@ impl Tasks {
         let change = ended(TaskStatus::Retried, attempt, request_id, now)
             .set("error", json(&error.shortened()))
             .set("retriedBy", text(next.id.to_string()));
-        let change = self.leave_lane(change, (shard, id), events, now);
+        let change = self.leave_lane(ran_by(change, ran), (shard, id), events, now);
         let parts = vec![
             self.table.to_update(ACTION, &partition, &id.to_string(), change)?,
             self.table.to_put_new(ACTION, row::of_new_task(&place, next, queue, data, now))?,
@@ -237,6 +245,10 @@ fn ended(status: TaskStatus, attempt: &AttemptToken, request_id: Option<&str>, n
         .set("updated", time(now))
         .set_some("requestId", request_id.map(text))
         .when(held_by(attempt))
+}
+
+fn ran_by(change: Change, version: Option<VersionNumber>) -> Change {
+    change.set_some(row::VERSION, version.map(|version| number(version.get())))
 }
 
 /// The Task is in progress and held by this attempt.

@@ -2,6 +2,7 @@
 
 use tasklane_model::{
     FlowKey, FunctionName, Json, Lane, ObjectId, Tags, Task, TaskError, TaskEventKind, TaskEvents, TaskOrigin,
+    VersionNumber,
 };
 
 use super::{
@@ -22,6 +23,9 @@ pub(super) const UNPUBLISHED: &str = "unpublished";
 
 /// The attribute with the key that a Task takes turns by.
 pub(super) const FLOW: &str = "flow";
+
+/// The attribute with the version of the Function that runs or ran the Task.
+pub(super) const VERSION: &str = "functionVersion";
 
 /// A Task's row, without its lane and its run.
 pub(crate) fn of_task(partition: &str, task: &Task, queue: Lane, place: DataPlace) -> NewRow {
@@ -117,6 +121,7 @@ pub(crate) fn read_as_it_is(row: &Row) -> Result<TaskRecord, StoreError> {
         retry_for_task_ids: row.optional_json("retryFor")?.unwrap_or_default(),
         retried_by_task_id: row.optional_text("retriedBy")?.map(|_| row.parse("retriedBy")).transpose()?,
         error: row.optional_json::<TaskError>("error")?,
+        function_version: version(row)?,
         options: row.optional_json("options")?.unwrap_or_default(),
     };
     let run = match attempt(row)? {
@@ -126,6 +131,7 @@ pub(crate) fn read_as_it_is(row: &Row) -> Result<TaskRecord, StoreError> {
             runner: RunnerId::new(row.text("runner")?),
             started: row.time("started")?,
             lease_expires: row.time("lease")?,
+            version: version(row)?,
         }),
     };
     Ok(TaskRecord {
@@ -138,6 +144,11 @@ pub(crate) fn read_as_it_is(row: &Row) -> Result<TaskRecord, StoreError> {
         flow: flow(row)?,
         is_held: row.optional_text("laneKey")?.is_some_and(|key| matches!(Place::of(key).0, Place::Held(_))),
     })
+}
+
+fn version(row: &Row) -> Result<Option<VersionNumber>, StoreError> {
+    let number: Option<i64> = row.optional_number(VERSION)?;
+    number.map(|number| VersionNumber::new(number).map_err(|error| row.corrupt(error))).transpose()
 }
 
 fn unpublished(row: &Row) -> Result<TaskEvents, StoreError> {

@@ -65,7 +65,8 @@ async fn a_claim_and_a_retry_come_with_the_data_and_share_its_row() {
     assert_eq!(claimed.task.data, task.data);
 
     let next = Task::retry_of(&claimed.task, world.id(), world.now(), Duration::ZERO);
-    let retry = NextTask { task: &next, queue: Lane::Shared, data: claimed.data, events: TaskEvents::default() };
+    let retry =
+        NextTask { task: &next, queue: Lane::Shared, data: claimed.data, events: TaskEvents::default(), ran: None };
     assert!(world.store.tasks.retry(task.id, &run.attempt, &boom(), None, retry, world.now()).await.unwrap());
     for id in [task.id, next.id] {
         assert_eq!(world.get(id).await.task.data, task.data);

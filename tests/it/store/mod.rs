@@ -136,7 +136,7 @@ impl World {
 
 /// The retry of a Task with small data.
 fn again(next: &Task) -> NextTask<'_> {
-    NextTask { task: next, queue: Lane::Shared, data: DataPlace::Inside, events: TaskEvents::default() }
+    NextTask { task: next, queue: Lane::Shared, data: DataPlace::Inside, events: TaskEvents::default(), ran: None }
 }
 
 fn run_of(now: Timestamp, runner: &str) -> Run {
@@ -147,6 +147,7 @@ fn run_of(now: Timestamp, runner: &str) -> Run {
         runner: RunnerId::new(runner),
         started: now,
         lease_expires: now.saturating_add(Duration::from_secs(60)),
+        version: None,
     }
 }
 

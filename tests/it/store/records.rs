@@ -7,9 +7,9 @@ use tasklane::{
     auth::{CredentialSource as _, Sealed, StoredCredential},
     model::{
         ApiRequest, ApiRequestError, ApiRequestErrorKind, ApplicationId, CodeSha256, ConcurrencyLimit, Configuration,
-        Deployment, EntryPoint, Environment, ExecutionOptions, Function, Identity, Interval, Json, Lane, MemoryLimit,
-        Method, Permission, PermissionMode, Permissions, Priority, Recurrence, RetryPolicy, Runtime, Schedule, Task,
-        TaskEvents, TimeLimit, Timeouts, Timestamp, UserId,
+        Deployment, EntryPoint, Environment, ExecutionOptions, Function, History, Identity, Interval, Json, Lane,
+        MemoryLimit, Method, Permission, PermissionMode, Permissions, Priority, Recurrence, RetryPolicy, Runtime,
+        Schedule, Task, TaskEvents, TimeLimit, Timeouts, Timestamp, UserId,
     },
     rql::{Query, Schema},
     store::{DueSchedules, ScheduleRecord, Step},
@@ -42,6 +42,7 @@ pub fn a_function(world: &World, name: &str) -> Function {
         store_result: None,
         events: TaskEvents::default(),
         flow: None,
+        history: History::new(None, world.now()),
     }
 }
 

@@ -204,6 +204,7 @@ fn run(number: u8) -> Run {
         runner: RunnerId::new("runner"),
         started,
         lease_expires: started.saturating_add(Duration::from_secs(60)),
+        version: None,
     }
 }
 
@@ -301,7 +302,8 @@ async fn write_large(world: &World) {
     assert!(tasks.complete(complete, &run(1).attempt, Some("request-1"), now).await.unwrap());
     let retried = claimed(2).await;
     let next = Task::retry_of(&retried.task, world.id(), now, Duration::from_secs(2));
-    let retry = NextTask { task: &next, queue: Lane::Shared, data: retried.data, events: TaskEvents::default() };
+    let retry =
+        NextTask { task: &next, queue: Lane::Shared, data: retried.data, events: TaskEvents::default(), ran: None };
     assert!(tasks.retry(retried.task.id, &run(2).attempt, &boom(), None, retry, now).await.unwrap());
     world.create(&large()).await;
     let mut tagged = world.task();

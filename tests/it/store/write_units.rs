@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tasklane::{
     model::{
         Bulk, BulkCreated, BulkOrder, BulkSelection, DebounceKey, FlowKey, Json, Lane, NewBulk, ObjectId, Priority,
-        QueuedTimeout, Tags, Task, TaskEventKind, TaskEvents, TaskOrigin, TaskStatus, Timestamp,
+        QueuedTimeout, Tags, Task, TaskEventKind, TaskOrigin, TaskStatus, Timestamp,
     },
     ports::Keep,
     store::{
@@ -24,7 +24,7 @@ fn later_by(world: &World, seconds: u64) -> Timestamp {
 }
 
 fn following(then: &Following) -> Consequences<'_> {
-    Consequences { then: Some(then), events: TaskEvents::default() }
+    Consequences { then: Some(then), ..Consequences::default() }
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn the_documented_write_units_match_those_of_dynamodb() {
     world.create(&world.task()).await;
     let (id, run) = claimed(&world).await;
     world.wire.forget();
-    let told = Consequences { then: None, events: TaskEventKind::TaskCompleted.into() };
+    let told = Consequences { events: TaskEventKind::TaskCompleted.into(), ..Consequences::default() };
     assert!(world.store.tasks.complete_then(id, &run.attempt, None, told, world.now()).await.unwrap());
     count("complete, with an event to publish", &world);
     world.store.tasks.mark_published(id).await.unwrap();

@@ -65,18 +65,8 @@ fn tagged(prefix: &str) -> Reply {
     Reply::ok(json!({ "Tags": { PREFIX_TAG: prefix } }))
 }
 
-fn published(version: &str) -> [Reply; 4] {
-    [
-        with(ZIP, json!({ "Version": version })),
-        with(ZIP, json!({ "Version": version })),
-        Reply::ok(json!({ "Name": "live", "FunctionVersion": "1" })),
-        Reply::ok(json!({ "Name": "live", "FunctionVersion": version })),
-    ]
-}
-
-/// The alias, pointing at [`current`].
-fn live() -> Reply {
-    Reply::ok(json!({ "Name": "live", "FunctionVersion": "2" }))
+fn published(version: &str) -> [Reply; 2] {
+    [with(ZIP, json!({ "Version": version })), with(ZIP, json!({ "Version": version }))]
 }
 
 fn current() -> Deployment {
@@ -89,14 +79,7 @@ struct Deployed {
     waited: Duration,
 }
 
-async fn deploy(
-    replies: impl IntoIterator<Item = Reply>,
-    code: Option<&'static [u8]>,
-    current: Option<Deployment>,
-) -> Deployed {
-    let wire = ReplayClient::replaying(replies);
-    let started = "2026-01-31T08:00:00Z";
-    let clock = SleeplessClock::at(started);
+fn adapter(wire: &ReplayClient, clock: std::sync::Arc<SleeplessClock>) -> AwsLambda {
     let settings = LambdaSettings {
         prefix: "dev".into(),
         execution_role: "arn:aws:iam::1:role/functions".into(),
@@ -105,7 +88,18 @@ async fn deploy(
         code_bucket: None,
     };
     let downloads = aws_smithy_runtime_api::client::http::SharedHttpConnector::new(wire.clone());
-    let adapter = AwsLambda::new(&wire.sdk_config(), downloads, settings, clock.clone());
+    AwsLambda::new(&wire.sdk_config(), downloads, settings, clock)
+}
+
+async fn deploy(
+    replies: impl IntoIterator<Item = Reply>,
+    code: Option<&'static [u8]>,
+    current: Option<Deployment>,
+) -> Deployed {
+    let wire = ReplayClient::replaying(replies);
+    let started = "2026-01-31T08:00:00Z";
+    let clock = SleeplessClock::at(started);
+    let adapter = adapter(&wire, clock.clone());
     let result = adapter.deploy_function(&spec(), code.map(Bytes::from_static), current.as_ref()).await;
     wire.assert_used_up();
     use tasklane_ports::Clock as _;
@@ -113,7 +107,7 @@ async fn deploy(
 }
 
 #[tokio::test]
-async fn a_new_function_is_awaited_published_and_live() {
+async fn a_new_function_is_awaited_and_published() {
     let replies = [
         missing(),
         Reply::ok(json!({})),
@@ -124,26 +118,12 @@ async fn a_new_function_is_awaited_published_and_live() {
         with(ZIP, json!({ "Version": "3" })),
         with(ZIP, json!({ "Version": "3", "State": "Pending" })),
         with(ZIP, json!({ "Version": "3" })),
-        Reply::error(404, "ResourceNotFoundException", "no alias"),
-        Reply::ok(json!({ "Name": "live" })),
     ];
     let done = deploy(replies, Some(ZIP), None).await;
     assert_eq!(done.result.unwrap(), Deployment { version: "3".into(), code_sha256: CodeSha256::of(ZIP) });
     assert_eq!(
         done.wire.asked(),
-        [
-            LATEST,
-            CREATE_GROUP,
-            RETENTION,
-            CREATE,
-            LATEST,
-            LATEST,
-            PUBLISH,
-            VERSION_3,
-            VERSION_3,
-            GET_ALIAS,
-            CREATE_ALIAS
-        ]
+        [LATEST, CREATE_GROUP, RETENTION, CREATE, LATEST, LATEST, PUBLISH, VERSION_3, VERSION_3]
     );
     assert!(done.waited < Duration::from_secs(1), "looks before it waits: {:?}", done.waited);
     assert_eq!(
@@ -164,19 +144,28 @@ async fn a_new_function_is_awaited_published_and_live() {
 
 #[tokio::test]
 async fn nothing_is_written_when_nothing_changed() {
-    let done = deploy([stands(OLD_ZIP), live()], Some(OLD_ZIP), Some(current())).await;
+    let done = deploy([stands(OLD_ZIP)], Some(OLD_ZIP), Some(current())).await;
     assert_eq!(done.result.unwrap(), current());
-    assert_eq!(done.wire.asked(), [VERSION_2, GET_ALIAS]);
-    let done = deploy([stands(OLD_ZIP), live()], None, Some(current())).await;
+    assert_eq!(done.wire.asked(), [VERSION_2]);
+    let done = deploy([stands(OLD_ZIP)], None, Some(current())).await;
     assert_eq!(done.result.unwrap(), current());
 }
 
 #[tokio::test]
-async fn the_next_deployment_restores_a_deleted_alias() {
-    let replies = [stands(OLD_ZIP), missing(), live()];
-    let done = deploy(replies, Some(OLD_ZIP), Some(current())).await;
-    assert_eq!(done.result.unwrap(), current());
-    assert_eq!(done.wire.asked(), [VERSION_2, GET_ALIAS, CREATE_ALIAS]);
+async fn the_alias_is_moved_only_if_it_names_another_version_and_made_if_it_is_gone() {
+    let at = |version: &str| Reply::ok(json!({ "Name": "live", "FunctionVersion": version }));
+    let cases: [(Vec<Reply>, &[&str]); 3] = [
+        (vec![at("2")], &[GET_ALIAS]),
+        (vec![at("1"), at("2")], &[GET_ALIAS, PUT_ALIAS]),
+        (vec![missing(), at("2")], &[GET_ALIAS, CREATE_ALIAS]),
+    ];
+    for (replies, asked) in cases {
+        let wire = ReplayClient::replaying(replies);
+        let adapter = adapter(&wire, SleeplessClock::at("2026-01-31T08:00:00Z"));
+        adapter.point_live_at(&spec().name, &current()).await.unwrap();
+        wire.assert_used_up();
+        assert_eq!(wire.asked(), asked);
+    }
 }
 
 #[tokio::test]
@@ -192,10 +181,7 @@ async fn code_and_configuration_are_written_only_if_they_changed() {
     ];
     let done = deploy(replies.into_iter().chain(published("3")), Some(ZIP), Some(current())).await;
     assert_eq!(done.result.unwrap().version, "3");
-    assert_eq!(
-        done.wire.asked(),
-        [VERSION_2, LATEST, UPDATE_CODE, LATEST, UPDATE_CONFIG, LATEST, PUBLISH, VERSION_3, GET_ALIAS, PUT_ALIAS]
-    );
+    assert_eq!(done.wire.asked(), [VERSION_2, LATEST, UPDATE_CODE, LATEST, UPDATE_CONFIG, LATEST, PUBLISH, VERSION_3]);
     assert_eq!(done.wire.bodies(UPDATE_CODE)[0]["RevisionId"], "rev-2");
 
     let replies = [stands(OLD_ZIP), stands(OLD_ZIP), Reply::ok(json!({})), stands(ZIP)];
@@ -269,7 +255,7 @@ async fn an_interrupted_deployment_is_continued() {
     // First a function that was created but never published, then one whose last update failed.
     let done = deploy([stands(ZIP), tagged("dev")].into_iter().chain(published("3")), Some(ZIP), None).await;
     assert_eq!(done.result.unwrap().version, "3");
-    assert_eq!(done.wire.asked(), [LATEST, FUNCTION, PUBLISH, VERSION_3, GET_ALIAS, PUT_ALIAS]);
+    assert_eq!(done.wire.asked(), [LATEST, FUNCTION, PUBLISH, VERSION_3]);
 
     let broken = with(ZIP, json!({ "LastUpdateStatus": "Failed" }));
     let replies = [broken, tagged("dev"), Reply::ok(json!({})), stands(ZIP)];
@@ -300,8 +286,6 @@ async fn code_left_behind_by_a_dead_deployment_is_not_published_with_a_configura
         stands(OLD_ZIP),
         with(OLD_ZIP, json!({ "Version": "3" })),
         with(OLD_ZIP, json!({ "Version": "3" })),
-        Reply::ok(json!({ "FunctionVersion": "2" })),
-        Reply::ok(json!({})),
     ];
     let done = deploy(replies, None, Some(current())).await;
     assert_eq!(done.result.unwrap(), Deployment { version: "3".into(), code_sha256: CodeSha256::of(OLD_ZIP) });
@@ -332,7 +316,7 @@ async fn a_new_role_is_waited_for() {
 #[tokio::test]
 async fn throttling_is_retried_and_then_reported_with_its_request_id() {
     let throttled = || Reply::error(429, "TooManyRequestsException", "Rate exceeded");
-    let done = deploy([throttled(), stands(OLD_ZIP), live()], Some(OLD_ZIP), Some(current())).await;
+    let done = deploy([throttled(), stands(OLD_ZIP)], Some(OLD_ZIP), Some(current())).await;
     assert_eq!(done.result.unwrap(), current());
 
     let done = deploy([throttled(), throttled(), throttled()], Some(OLD_ZIP), Some(current())).await;

@@ -142,11 +142,18 @@ impl Job {
             (Action::Nothing, _) => {}
             (Action::Update, _) if !plan.writes_function => {}
             (Action::Create, Some(code)) => {
-                let new = NewFunction { name: name.clone(), code, entry_point, runtime, options };
+                let new =
+                    NewFunction { name: name.clone(), code, entry_point, runtime, options, label: None, by: None };
                 self.service.create_function(new).await?;
             }
             (Action::Create | Action::Update, code) => {
-                let change = FunctionChange { code, entry_point: Some(entry_point), runtime: Some(runtime), options };
+                let change = FunctionChange {
+                    code,
+                    entry_point: Some(entry_point),
+                    runtime: Some(runtime),
+                    options,
+                    ..FunctionChange::default()
+                };
                 self.service.update_function(name.as_str(), change).await?;
             }
         }
@@ -206,5 +213,7 @@ fn details_of(function: &Function) -> FunctionDetails {
         store_result: function.store_result,
         events: function.events,
         flow: function.flow.clone(),
+        version: Some(function.history.current.number),
+        label: function.history.current.label.as_ref().map(ToString::to_string),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tasklane_model::{
     ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, ErrorNames, Flow, FunctionName, IdempotencyKey, Json,
     MemoryLimit, PermissionMode, Priority, QueuedTimeout, Result, RetryPolicyChange, RetryStrategy,
-    RetryStrategyFields, Runtime, TaskEvents, TimeLimit, Timeouts, once::IDEMPOTENCY_KEY,
+    RetryStrategyFields, Runtime, TaskEvents, TimeLimit, Timeouts, VersionLabel, once::IDEMPOTENCY_KEY,
 };
 use tasklane_service::{FunctionChange, FunctionOptions, NewFunction};
 use utoipa::ToSchema;
@@ -29,6 +29,8 @@ pub struct FunctionCreation {
     entry_point: EntryPoint,
     /// The Lambda runtime.
     runtime: Runtime,
+    /// What the first version is called, e.g. a git commit.
+    label: Option<VersionLabel>,
     #[schema(inline)]
     #[serde(flatten)]
     options: Options,
@@ -46,6 +48,10 @@ pub struct FunctionUpdate {
     entry_point: Option<EntryPoint>,
     /// The Lambda runtime.
     runtime: Option<Runtime>,
+    /// What the new version is called, e.g. a git commit.
+    label: Option<VersionLabel>,
+    /// Whether only a version is made, and the Function stays as it is. Default: false.
+    publish_only: Option<bool>,
     #[schema(inline)]
     #[serde(flatten)]
     options: Options,
@@ -139,6 +145,7 @@ impl FromFields for FunctionCreation {
             name: new_name(fields)?,
             entry_point: fields.required("entryPoint")?,
             runtime: fields.required("runtime")?,
+            label: fields.optional("label")?,
             options: Options::from_fields(fields)?,
             // Last, because it takes the most work to read.
             code: fields.required("code")?,
@@ -165,6 +172,8 @@ impl FromFields for FunctionUpdate {
             name: fields.optional("name")?,
             entry_point: fields.optional("entryPoint")?,
             runtime: fields.optional("runtime")?,
+            label: fields.optional("label")?,
+            publish_only: fields.optional("publishOnly")?,
             options: Options::from_fields(fields)?,
             code: fields.optional("code")?,
         })
@@ -294,6 +303,8 @@ impl From<FunctionCreation> for NewFunction {
             entry_point: body.entry_point,
             runtime: body.runtime,
             options: body.options.into(),
+            label: body.label,
+            by: None,
         }
     }
 }
@@ -305,6 +316,9 @@ impl From<FunctionUpdate> for FunctionChange {
             entry_point: body.entry_point,
             runtime: body.runtime,
             options: body.options.into(),
+            label: body.label,
+            publish_only: body.publish_only.unwrap_or_default(),
+            by: None,
         }
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tasklane_model::{
-    CodeSha256, Configuration, EntryPoint, ExecutionOptions, Flow, Function, FunctionName, MemoryLimit, RetryPolicy,
-    Runtime, TaskEvents, TimeLimit, Timeouts, Timestamp,
+    Canary, CanaryPercent, CodeSha256, Configuration, EndedCanary, EntryPoint, Environment, ExecutionOptions, FailWhen,
+    Flow, Function, FunctionName, MemoryLimit, RetryPolicy, Runtime, TaskEvents, TimeLimit, Timeouts, Timestamp,
+    VersionLabel, VersionNumber,
 };
 use tasklane_ports::LogLine;
 use utoipa::ToSchema;
@@ -53,6 +54,17 @@ pub struct FunctionDetails {
     /// How its Tasks with the same key take turns and share limits.
     #[serde(skip_serializing_if = "Option::is_none")]
     flow: Option<Flow>,
+    /// The number of the version that it is.
+    version: VersionNumber,
+    /// What that version is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<VersionLabel>,
+    /// The version that gets a part of the runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary: Option<CanaryState>,
+    /// How the last canary ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_canary: Option<EndedCanary>,
 }
 
 /// The value of an environment variable.
@@ -62,14 +74,46 @@ pub struct EnvironmentVariable {
     value: String,
 }
 
+/// A version that a part of the runs is given to.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Canary)]
+pub struct CanaryState {
+    /// Its number.
+    version: VersionNumber,
+    /// Which part of the runs it gets, in percent.
+    percent: CanaryPercent,
+    /// When it ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fail_when: Option<FailWhen>,
+    /// When it began.
+    started_timestamp: Timestamp,
+}
+
+impl CanaryState {
+    /// What callers see of a canary.
+    pub fn of(canary: &Canary) -> Self {
+        Self {
+            version: canary.version,
+            percent: canary.percent,
+            fail_when: canary.fail_when,
+            started_timestamp: canary.started_timestamp,
+        }
+    }
+}
+
+impl EnvironmentVariable {
+    /// All variables of an environment, by name.
+    pub fn all(environment: &Environment) -> BTreeMap<String, Self> {
+        environment.iter().map(|(name, value)| (name.to_owned(), Self { value: value.to_owned() })).collect()
+    }
+}
+
 impl From<Function> for FunctionDetails {
     fn from(function: Function) -> Self {
         let Configuration { description, entry_point, runtime, time_limit, memory_limit, environment } =
             function.configuration;
-        let environment_variables = environment
-            .iter()
-            .map(|(name, value)| (name.to_owned(), EnvironmentVariable { value: value.to_owned() }))
-            .collect();
+        let environment_variables = EnvironmentVariable::all(&environment);
         Self {
             name: function.name,
             description: description.unwrap_or_default(),
@@ -87,6 +131,10 @@ impl From<Function> for FunctionDetails {
             store_result: function.store_result,
             events: function.events,
             flow: function.flow,
+            version: function.history.current.number,
+            label: function.history.current.label,
+            canary: function.history.canary.as_ref().map(CanaryState::of),
+            last_canary: function.history.last_canary,
         }
     }
 }

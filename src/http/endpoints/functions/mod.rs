@@ -1,11 +1,11 @@
 //! `/tasks/v1/functions`: Functions (contract §2).
 
 mod bodies;
-mod details;
+pub(super) mod details;
 
 use http::Method;
 use tasklane_model::{AffectedRecords, Error, ErrorKind, FunctionSummary, Page, Result};
-use tasklane_service::{Executed, Service};
+use tasklane_service::{Executed, FunctionChange, NewFunction, Service};
 
 use bodies::{ExecutionInput, FunctionCreation, FunctionUpdate};
 use details::{FunctionDetails, FunctionLogLines};
@@ -91,10 +91,11 @@ async fn list(
 
 async fn create(
     service: Service,
-    _: Allowed<CreateTaskFunction>,
+    access: Allowed<CreateTaskFunction>,
     JsonBody(body): JsonBody<FunctionCreation>,
 ) -> Result<Json<FunctionDetails>> {
-    service.create_function(body.into()).await.map(|function| Json::of(function.into()))
+    let by = access.caller().user_id().cloned();
+    service.create_function(NewFunction { by, ..body.into() }).await.map(|function| Json::of(function.into()))
 }
 
 async fn get(service: Service, _: Allowed<ViewTaskFunctionDetails>, Name(name): Name) -> Result<Json<FunctionDetails>> {
@@ -103,7 +104,7 @@ async fn get(service: Service, _: Allowed<ViewTaskFunctionDetails>, Name(name): 
 
 async fn update(
     service: Service,
-    _: Allowed<UpdateTaskFunction>,
+    access: Allowed<UpdateTaskFunction>,
     Name(name): Name,
     JsonBody(body): JsonBody<FunctionUpdate>,
 ) -> Result<Json<AffectedRecords>> {
@@ -111,7 +112,8 @@ async fn update(
         let message = "The field 'name' differs from the name in the path. A Function cannot be renamed.";
         return Err(Error::new(ErrorKind::IllegalArgument, message));
     }
-    service.update_function(&name, body.into()).await.map(Json::of)
+    let by = access.caller().user_id().cloned();
+    service.update_function(&name, FunctionChange { by, ..body.into() }).await.map(Json::of)
 }
 
 async fn delete(service: Service, _: Allowed<DeleteTaskFunction>, Name(name): Name) -> Result<Json<AffectedRecords>> {

@@ -6,7 +6,13 @@ use axum::body::Body;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use tasklane_http::{HttpConfig, access::Anybody, answer::Json, endpoint::Endpoint, serve};
+use tasklane_http::{
+    HttpConfig,
+    access::Anybody,
+    answer::Json,
+    endpoint::{Endpoint, PathValues},
+    serve,
+};
 use tasklane_model::Result;
 use tasklane_service::Service;
 use tasklane_testing::World;
@@ -17,7 +23,8 @@ use super::kit::shared;
 async fn answer_of(endpoint: Endpoint, config: HttpConfig) -> (u16, Value) {
     let request = Request::builder().uri(endpoint.path).body(Body::empty()).unwrap();
     let response =
-        serve::answer(Arc::new(shared(&World::at_rest(5).await, config)), &endpoint, request, String::new()).await;
+        serve::answer(Arc::new(shared(&World::at_rest(5).await, config)), &endpoint, request, PathValues::default())
+            .await;
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, serde_json::from_slice(&body).unwrap())
@@ -64,7 +71,7 @@ async fn work_continues_when_its_client_hangs_up_and_can_be_awaited() {
     let shared = Arc::new(shared(&World::at_rest(5).await, HttpConfig::default()));
     let in_flight = shared.in_flight.clone();
     let request = Request::builder().uri("/works").body(Body::empty()).unwrap();
-    let client = serve::answer(shared, &endpoint, request, String::new());
+    let client = serve::answer(shared, &endpoint, request, PathValues::default());
     tokio::select! {
         _ = client => unreachable!("the handler is still waiting"),
         () = began.notified() => {}

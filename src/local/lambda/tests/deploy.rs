@@ -136,11 +136,11 @@ async fn a_retired_version_is_dropped_after_a_while_unless_it_was_deployed_again
     let world = World::new();
     let old = world.node("exports.handler = async () => 1").await;
     let new = world.node("exports.handler = async () => 2").await;
-    world.lambda.retire(&old.spec.name, &old.deployment);
+    world.lambda.retire(&old.spec.name, std::slice::from_ref(&new.deployment)).unwrap();
     assert_eq!(world.run(&old, json!({})).await.returned(), json!(1));
     // Back to the old version before it is dropped.
     world.node("exports.handler = async () => 1").await;
-    world.lambda.retire(&new.spec.name, &new.deployment);
+    world.lambda.retire(&new.spec.name, std::slice::from_ref(&old.deployment)).unwrap();
     tokio::time::pause();
     tokio::time::sleep(RETIRE_AFTER * 2).await;
     tokio::time::resume();

@@ -5,6 +5,7 @@
 
 mod failures;
 mod races;
+mod versions;
 mod why;
 
 use std::{sync::Arc, time::Duration};

@@ -45,6 +45,8 @@ fn hello() -> NewFunction {
         entry_point: EntryPoint::parse("index.handler").unwrap(),
         runtime: Runtime::new("nodejs20.x"),
         options: FunctionOptions::default(),
+        label: None,
+        by: None,
     }
 }
 

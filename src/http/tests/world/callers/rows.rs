@@ -121,6 +121,21 @@ impl Fixture {
                 one(r#"{"key":"data.tenantId"}"#, format!("/tasklane/v1/functions/{}/flow", self.function().await))
             }
             "removeFlow" => get(&format!("/tasklane/v1/functions/{}/flow", self.function().await)),
+            "listFunctionVersions" => get("/tasklane/v1/functions/required/versions"),
+            "getFunctionVersion" => get("/tasklane/v1/functions/required/versions/1"),
+            "getFunctionVersionCode" => get("/tasklane/v1/functions/required/versions/1/code"),
+            "rollBackFunction" => {
+                one(r#"{"to":1}"#, format!("/tasklane/v1/functions/{}/rollback", self.function().await))
+            }
+            // There is one version only.
+            "startCanary" => Asked {
+                ends_with: 1504,
+                ..one(
+                    r#"{"version":2,"percent":10}"#,
+                    format!("/tasklane/v1/functions/{}/canary", self.function().await),
+                )
+            },
+            "stopCanary" => get(&format!("/tasklane/v1/functions/{}/canary", self.function().await)),
             "listFunctions" => get("/tasks/v1/functions/"),
             "createFunction" => one(&self.new_function(), "/tasks/v1/functions/".into()),
             "getFunction" => get("/tasks/v1/functions/required"),
