@@ -108,6 +108,8 @@ pub struct FunctionState {
     pub enabled: bool,
     pub limit: Option<u16>,
     pub flow: Option<FlowPlan>,
+    /// Which Function of that name it is: callers delete them, and create them again.
+    pub series: String,
     /// The number of its current version.
     pub version: u64,
     pub canary: Option<CanaryState>,
@@ -179,10 +181,10 @@ pub struct Journal {
     pub asked: Vec<Asked>,
     /// Each Function's states, each with the time when it began.
     pub functions: BTreeMap<String, Vec<(i64, Option<FunctionState>)>>,
-    /// The deployment of each version of a Function.
-    pub versions: BTreeMap<(String, u64), String>,
-    /// The rollbacks that were acknowledged: the Function, to which version, and which version it is then.
-    pub rollbacks: Vec<(String, u64, u64)>,
+    /// The deployment of each version of a Function, by the Function's name and series.
+    pub versions: BTreeMap<(String, String, u64), String>,
+    /// The rollbacks that were acknowledged: the Function's name and series, to which version, and which version it is then.
+    pub rollbacks: Vec<(String, String, u64, u64)>,
     /// How the runs of canaries ended, by Function and the canary's start, in the order in which they were written down.
     pub canary_runs: BTreeMap<(String, i64), Vec<bool>>,
     /// The published events.

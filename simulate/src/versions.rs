@@ -89,7 +89,8 @@ async fn call(
             let to = i64::from(current.current.number.get().saturating_sub(by).max(1));
             let to = VersionNumber::new(to).unwrap_or(VersionNumber::MIN);
             let version = service.roll_back(function, to, None).await?.version.note.number;
-            let rollback = (function.to_owned(), u64::from(to.get()), u64::from(version.get()));
+            let series = current.series.map_or_else(String::new, |series| series.to_string());
+            let rollback = (function.to_owned(), series, u64::from(to.get()), u64::from(version.get()));
             world.journal().rollbacks.push(rollback);
             Ok(())
         }

@@ -308,7 +308,7 @@ impl Way {
         let text = |name: &str| item[name]["S"].as_str().unwrap_or_default();
         let record: Value = serde_json::from_str(text("record")).unwrap_or_default();
         let version = match text("pk").strip_prefix("versions:").and_then(|rest| rest.split_once(':')) {
-            Some((function, _)) => check::versions::kept(function, &record),
+            Some((function, series)) => check::versions::kept(function, series, &record),
             None => {
                 let state = Some(function_state(&record));
                 world.journal().saw_function(world.elapsed(), self.life.id, text("sk"), state);
@@ -382,6 +382,6 @@ fn function_state(record: &Value) -> FunctionState {
         .is_object()
         .then(|| FlowPlan { concurrent: small(&flow["concurrent"]), rate: small(&flow["rate"]["count"]).zip(seconds) });
     let limit = limit.and_then(|limit| u16::try_from(limit).ok());
-    let (version, canary) = check::versions::of_record(record);
-    FunctionState { enabled: record["enabled"] == true, limit, flow, version, canary }
+    let (series, version, canary) = check::versions::of_record(record);
+    FunctionState { enabled: record["enabled"] == true, limit, flow, series, version, canary }
 }

@@ -271,7 +271,8 @@ impl<'a> From<&'a Function> for Record<'a> {
             store_result: *store_result,
             events: *events,
             flow: flow.clone(),
-            history: Some(history.clone()),
+            // One that is no older than its Function's last change has nothing to tell.
+            history: (*history != History::new(None, *update_timestamp)).then(|| history.clone()),
         };
         Self { configuration, rest }
     }

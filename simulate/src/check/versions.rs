@@ -1,6 +1,9 @@
 //! The versions of Functions, and their canaries.
 
-use std::{collections::BTreeSet, sync::PoisonError};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::PoisonError,
+};
 
 use serde_json::Value;
 use tasklane_model::ObjectId;
@@ -12,23 +15,27 @@ use crate::{
     world::World,
 };
 
-/// A version of a Function: its number, and its deployment.
-pub type Version = (String, u64, String);
+/// A version of a Function: the Function's name and series, its number, and its deployment.
+pub type Version = (String, String, u64, String);
 
 /// The version in a row of its own.
-pub fn kept(function: &str, record: &Value) -> Version {
-    let deployment = record["deployment"]["version"].as_str().unwrap_or_default();
-    (function.to_owned(), record["note"]["number"].as_u64().unwrap_or_default(), deployment.to_owned())
+pub fn kept(function: &str, series: &str, record: &Value) -> Version {
+    let number = record["note"]["number"].as_u64().unwrap_or_default();
+    (function.to_owned(), series.to_owned(), number, deployment_of(record))
 }
 
 /// The current version in the row of a Function.
 pub fn current(function: &str, record: &Value) -> Version {
-    let deployment = record["deployment"]["version"].as_str().unwrap_or_default();
-    (function.to_owned(), of_record(record).0, deployment.to_owned())
+    let (series, number, _) = of_record(record);
+    (function.to_owned(), series, number, deployment_of(record))
 }
 
-/// The number of the current version, and the canary, in a Function's record.
-pub fn of_record(record: &Value) -> (u64, Option<CanaryState>) {
+fn deployment_of(record: &Value) -> String {
+    record["deployment"]["version"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The series, the number of the current version, and the canary, in a Function's record.
+pub fn of_record(record: &Value) -> (String, u64, Option<CanaryState>) {
     let history = &record["history"];
     let canary = &history["canary"];
     let state = CanaryState {
@@ -37,7 +44,8 @@ pub fn of_record(record: &Value) -> (u64, Option<CanaryState>) {
         fail_when: canary["failWhen"]["failures"].as_u64().zip(canary["failWhen"]["of"].as_u64()),
         started: millis(&canary["startedTimestamp"]),
     };
-    (history["current"]["number"].as_u64().unwrap_or_default(), canary.is_object().then_some(state))
+    let series = history["series"].as_str().unwrap_or_default().to_owned();
+    (series, history["current"]["number"].as_u64().unwrap_or_default(), canary.is_object().then_some(state))
 }
 
 fn millis(time: &Value) -> i64 {
@@ -45,10 +53,9 @@ fn millis(time: &Value) -> i64 {
 }
 
 /// Records a version. What it runs never changes.
-pub fn saw(world: &World, (function, number, deployment): Version) {
-    let mut journal = world.journal();
-    let known = journal.versions.entry((function.clone(), number)).or_insert_with(|| deployment.clone()).clone();
-    drop(journal);
+pub fn saw(world: &World, (function, series, number, deployment): Version) {
+    let key = (function.clone(), series, number);
+    let known = world.journal().versions.entry(key).or_insert_with(|| deployment.clone()).clone();
     if known != deployment {
         world.violated([], format!("version {number} of {function} was {known} and is {deployment}"));
     }
@@ -74,14 +81,15 @@ fn first_of(journal: &Journal, run: &Run) -> ObjectId {
 pub fn at_begin_of_run(world: &World, run: &Run) {
     let journal = world.journal();
     let first = first_of(&journal, run);
-    let deployment = |version: u64| journal.versions.get(&(run.function.clone(), version)).cloned();
+    let deployment =
+        |series: String, version: u64| journal.versions.get(&(run.function.clone(), series, version)).cloned();
     let gets = |canary: &CanaryState| share_of(first) < canary.percent;
     let allowed: BTreeSet<String> = when_claimed(world, &journal, run)
         .into_iter()
         .flatten()
-        .filter_map(|state| match state.canary.filter(gets) {
-            Some(canary) => deployment(canary.version),
-            None => deployment(state.version),
+        .filter_map(|state| {
+            let version = state.canary.filter(gets).map_or(state.version, |canary| canary.version);
+            deployment(state.series, version)
         })
         .collect();
     // A Function that is gone has no state.
@@ -105,17 +113,16 @@ fn share_of(first: ObjectId) -> u64 {
 
 /// The numbers of a Function's versions are 1, 2, 3 and so on: none is lost.
 pub fn numbered_without_gaps(world: &World) {
-    let functions: Vec<_> = {
+    let functions = {
         let journal = world.journal();
-        let names: BTreeSet<_> = journal.versions.keys().map(|(function, _)| function.clone()).collect();
-        let numbers = |name: &String| -> Vec<u64> {
-            journal.versions.keys().filter(|(function, _)| function == name).map(|(_, number)| *number).collect()
-        };
-        names.into_iter().map(|name| (numbers(&name), name)).collect()
+        let mut functions: BTreeMap<(String, String), Vec<u64>> = BTreeMap::new();
+        for (function, series, number) in journal.versions.keys() {
+            functions.entry((function.clone(), series.clone())).or_default().push(*number);
+        }
+        functions
     };
-    for (numbers, function) in functions {
-        let wanted: Vec<u64> = (1..=numbers.len() as u64).collect();
-        if numbers != wanted {
+    for ((function, _), numbers) in functions {
+        if numbers != (1..=numbers.len() as u64).collect::<Vec<_>>() {
             world.violated([], format!("the versions of {function} are {numbers:?}"));
         }
     }
@@ -127,16 +134,18 @@ pub fn recorded(world: &World) {
     let wrong: Vec<_> = {
         let journal = world.journal();
         let differs = |run: &Run| {
-            let version = journal.last(run.task)?.version;
-            let deployment = version.and_then(|version| journal.versions.get(&(run.function.clone(), version)));
             // One that was cleaned up as a zombie while its Function had a canary has no version.
-            let is_wrong = version.is_some() && deployment != Some(&run.version);
+            let version = journal.last(run.task)?.version?;
+            let is_it = |((function, _, number), deployment): (&(String, String, u64), &String)| {
+                *function == run.function && *number == version && *deployment == run.version
+            };
+            let is_wrong = !journal.versions.iter().any(is_it);
             is_wrong.then(|| (run.task, version, run.version.clone()))
         };
         runs.iter().filter_map(differs).collect()
     };
     for (task, version, deployment) in wrong {
-        world.violated([task], format!("the task says that version {version:?} ran it, and it was {deployment}"));
+        world.violated([task], format!("the task says that version {version} ran it, and it was {deployment}"));
     }
 }
 
@@ -144,9 +153,9 @@ pub fn recorded(world: &World) {
 pub fn rolled_back(world: &World) {
     let wrong: Vec<_> = {
         let journal = world.journal();
-        let of = |function: &String, number: u64| journal.versions.get(&(function.clone(), number)).cloned();
-        let differs = |(function, to, is): &(String, u64, u64)| {
-            let (to_deployment, is_deployment) = (of(function, *to), of(function, *is));
+        let differs = |(function, series, to, is): &(String, String, u64, u64)| {
+            let of = |number: u64| journal.versions.get(&(function.clone(), series.clone(), number)).cloned();
+            let (to_deployment, is_deployment) = (of(*to), of(*is));
             (to_deployment != is_deployment).then(|| {
                 format!("{function} was rolled back from {to} to {is}: {to_deployment:?} and {is_deployment:?}")
             })

@@ -2,7 +2,7 @@
 //!
 //! `tests/vectors/rows-v1.json` holds rows of every kind as the first version wrote them, in DynamoDB's JSON, and their
 //! meaning; `rows-v2.json` holds what came with format 2: Tasks with large data, marks, slots in parts, intents, results,
-//! Functions with options of part II of the contract, and the gate of a flow key. These rows never change. When the form of a row has to change,
+//! Functions with options of part II of the contract, the gate of a flow key, and versions. These rows never change. When the form of a row has to change,
 //! raise `FORMAT` in `src/store/row.rs`, teach the readers all forms, and add `rows-v3.json`. (One exception: a placeholder
 //! for the hash of a Function's code was replaced by a real hash, because
 //! no service ever wrote anything else.)
@@ -15,15 +15,16 @@ use serde_json::{Map, Value, json};
 use tasklane::{
     auth::{CredentialSource as _, StoredCredential},
     model::{
-        ApplicationId, CatchUp, Debounce, ExecutionOptions, Flow, FlowKey, Function, Json, Lane, ManagedBy, ObjectId,
-        OnComplete, Overlap, Priority, Recurrence, RetryPolicy, Schedule, ScheduleName, Task, TaskEventKind,
-        TaskEvents, TaskOptions, TaskOrigin, TaskStatus, Timestamp, UserId,
+        ApplicationId, Canary, CanaryEnd, CanaryPercent, CanaryRuns, CatchUp, Debounce, EndedCanary, ExecutionOptions,
+        FailWhen, Flow, FlowKey, Function, FunctionVersion, Json, Lane, ManagedBy, ObjectId, OnComplete, Overlap,
+        Priority, Recurrence, RetryPolicy, Schedule, ScheduleName, Task, TaskEventKind, TaskEvents, TaskOptions,
+        TaskOrigin, TaskStatus, Timestamp, UserId, VersionField, VersionLabel, VersionNote,
     },
     ports::{Keep, ObjectKey},
     rql::{Query, Schema},
     store::{
-        AttemptToken, Edited, Found, GateId, NextTask, Place, QueueLane, ReadGate, ResultPlace, Run, RunnerId,
-        SlotPart, SlotScope, Step, StoreError, TaskEdit, TaskRecord,
+        AttemptToken, Edited, Found, GateId, KeptVersion, NextTask, Place, QueueLane, ReadGate, ResultPlace, Run,
+        RunnerId, SlotPart, SlotScope, Step, StoreError, TaskEdit, TaskRecord,
     },
 };
 
@@ -328,6 +329,45 @@ async fn write_large(world: &World) {
     world.store.intents.begin(&once_scope("POST /tasks/v1"), &once("key", r#"{"a":1}"#), intent).await.unwrap();
     write_options(world).await;
     write_flow(world).await;
+    write_versions(world).await;
+}
+
+/// A Function that is its second version and tries the first one, how a run of that ended, and a Task that the second ran.
+async fn write_versions(world: &World) {
+    let (functions, now) = (&world.store.functions, world.now());
+    let mut tried = a_function(world, "tried");
+    tried.history.series = Some(ObjectId::new(now, 77));
+    assert!(functions.create(&tried).await.unwrap());
+    let revision = functions.get(&tried.name).await.unwrap().unwrap().revision;
+    let first = FunctionVersion::of(&tried, tried.history.current.clone());
+    let two = first.note.number.next().unwrap();
+    tried.configuration.description = Some("the second".into());
+    tried.deployment.version = "8".into();
+    tried.history.current = VersionNote {
+        number: two,
+        created_timestamp: now,
+        created_by_user_id: Some(UserId::parse("ada").unwrap()),
+        label: Some(VersionLabel::parse("4f2c1ab").unwrap()),
+        changed: vec![VersionField::Code, VersionField::Description],
+    };
+    tried.history.newest = two;
+    let few = CanaryRuns::new(3).unwrap();
+    let canary = Canary {
+        version: first.note.number,
+        percent: CanaryPercent::new(10).unwrap(),
+        fail_when: Some(FailWhen { failures: few, of: few }),
+        started_timestamp: now,
+        configuration: first.configuration.clone(),
+        deployment: first.deployment.clone(),
+    };
+    tried.history.canary = Some(canary.clone());
+    tried.history.last_canary = Some(EndedCanary { version: two, ended_timestamp: now, reason: CanaryEnd::Replaced });
+    let kept = KeptVersion { version: first, replaced: Some(now) };
+    assert!(functions.update_and_keep(&tried, revision, &kept).await.unwrap());
+    world.store.canaries.note(&tried, &canary, ObjectId::new(now, 78), true).await.unwrap();
+    let task = world.create(&world.task_of("tried")).await;
+    let head = world.candidates().await.into_iter().find(|candidate| candidate.id == task).unwrap();
+    world.store.tasks.claim(&head, &Run { version: Some(two), ..run(8) }, now).await.unwrap().unwrap();
 }
 
 /// A Function whose Tasks take turns, a gate, and the Tasks of its key: one runs, one is admitted, and one is behind the gate.
@@ -478,6 +518,12 @@ async fn read_large(world: &World) -> Value {
     tasks.insert("gates".to_owned(), gates.iter().map(|gate| json!(format!("{gate:?}"))).collect());
     let functions = world.store.functions.list().await.unwrap();
     tasks.insert("functions".to_owned(), functions.iter().map(function_shown).collect());
+    let tried = functions.iter().find(|function| function.name.as_str() == "tried").unwrap();
+    tasks.insert("history".to_owned(), json!(tried.history));
+    let versions = world.store.functions.versions(tried).await.unwrap();
+    tasks.insert("versions".to_owned(), versions.iter().map(|kept| json!([kept.version, kept.replaced])).collect());
+    let failures = world.store.canaries.failures(tried, tried.history.canary.as_ref().unwrap(), 10).await.unwrap();
+    tasks.insert("canaryFailures".to_owned(), json!(failures));
     Value::Object(tasks)
 }
 
