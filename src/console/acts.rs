@@ -50,6 +50,17 @@ pub(crate) async fn act(app: &App, access: &Access, path: &str, form: &Fields) -
             client.set_function_enabled(&function, act == "enable").await?;
             go(format!("functions/{function}"), format!("The Function is {act}d."))
         }
+        ["functions", name, "rollback"] => {
+            let function = function(name)?;
+            let to = pages::version_of(form)?;
+            let version = client.roll_back(&function, to).await?.value.number;
+            go(format!("functions/{function}"), format!("The Function is version {version}, equal to {to}."))
+        }
+        ["functions", name, "stop-canary"] => {
+            let function = function(name)?;
+            client.stop_canary(&function).await?;
+            go(format!("functions/{function}"), "Every run gets the current version.")
+        }
         ["functions", name, "execute"] => execute(app, &function(name)?, form).await?,
         ["schedules", schedule, "backfill"] => {
             let schedule = id(schedule)?;

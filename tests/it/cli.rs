@@ -111,6 +111,60 @@ fn tasks_can_be_created_once_and_waited_for() {
 }
 
 #[test]
+fn versions_are_compared_tried_and_gone_back_to() {
+    let home = tempfile::tempdir().unwrap();
+    let dev = Dev::start::<&str>(home.path(), []);
+    let shell = Shell(home.path());
+    let folder = home.path().join("functions");
+    let path = folder.to_str().unwrap();
+    let answers = |text: &str, more: Value| {
+        write_function(&folder, "echo", &format!("exports.handler = async () => '{text}';"), &more);
+    };
+    let executed = || shell.json(&["execute", "echo"])["result"].clone();
+
+    answers("one", json!({ "environment": { "KEY": "do-not-print" } }));
+    shell.run(&["sync", path]).expect(0);
+    let none = shell.run(&["rollback", "echo"]).expect(2);
+    assert!(none.stderr.contains("has no earlier version"), "{}", none.stderr);
+    answers("two", json!({ "environment": { "KEY": "do-not-print-2" }, "timeLimit": 7 }));
+    shell.run(&["sync", path, "--label", "4f2c1ab"]).expect(0);
+    assert_eq!(executed(), "two");
+    let listed = shell.json(&["versions", "echo"]);
+    assert_eq!((&listed[0]["number"], &listed[0]["label"]), (&json!(2), &json!("4f2c1ab")));
+    assert_eq!(listed[0]["changed"], json!(["code", "timeLimit", "environmentVariables"]));
+    let compared = shell.run(&["diff", "echo"]).expect(1);
+    assert!(compared.stdout.contains("timeLimit: 30 → 7") && compared.stdout.contains("code: index.js"));
+    assert!(!compared.stdout.contains("do-not-print"), "{}", compared.stdout);
+
+    shell.run(&["rollback", "echo"]).expect(0);
+    assert_eq!(executed(), "one");
+    shell.run(&["diff", "echo", "1", "3"]).expect(0);
+    let zip = home.path().join("two.zip");
+    shell.run(&["versions", "echo", "--download", "2", "--output", zip.to_str().unwrap()]).expect(0);
+    assert!(fs::read(&zip).unwrap().starts_with(b"PK"));
+
+    answers("four", json!({}));
+    let published = shell.run(&["sync", path, "--publish-only"]).expect(0);
+    assert!(published.stdout.contains("echo: published as version 4 (code)"), "{}", published.stdout);
+    assert_eq!(executed(), "one");
+    shell.run(&["canary", "echo", "4", "--percent", "99", "--fail-when", "1/2"]).expect(0);
+    let tried = (0..10).filter(|_| executed() == "four").count();
+    assert!(tried > 5, "{tried} of 10 runs at 99 %");
+    assert_eq!(shell.json(&["canary", "echo"])["percent"], 99);
+    shell.run(&["canary", "echo", "--stop"]).expect(0);
+    assert_eq!(executed(), "one");
+    let ended = shell.run(&["canary", "echo"]).expect(0);
+    assert!(ended.stdout.contains("it was stopped"), "{}", ended.stdout);
+    let unknown = shell.run(&["rollback", "echo", "--to", "9"]).expect(2);
+    assert!(unknown.stderr.contains("1504"), "{}", unknown.stderr);
+    shell.run(&["rollback", "echo", "--to", "4"]).expect(0);
+    assert_eq!(executed(), "four");
+    let task = shell.json(&["tasks", "create", "echo", "--wait"]);
+    assert_eq!(task["functionVersion"], 5);
+    dev.stop();
+}
+
+#[test]
 fn functions_tasks_and_schedules_can_be_managed() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("functions");

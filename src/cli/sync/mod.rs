@@ -318,8 +318,14 @@ async fn try_sync(client: &Client, config: TaskConfig, args: &Args) -> anyhow::R
             None => None,
         };
         let plan = plan.with_version(label, args.publish_only);
+        let publishes = plan.publishes();
         progress.step(&plan.describe_upload(&package));
         plan.apply(client, &config.name, &package).await?;
+        if publishes {
+            let versions = client.versions(&config.name).await?;
+            let newest = versions.iter().map(|version| version.value.number).max();
+            return Ok(newest.into_iter().fold(report, Report::published));
+        }
     }
     Ok(report)
 }

@@ -146,6 +146,11 @@ impl Plan {
         self
     }
 
+    /// Whether it makes a version that the Function does not become.
+    pub(super) fn publishes(&self) -> bool {
+        self.body.publish_only && self.writes_function && !self.changes.is_empty()
+    }
+
     /// What is being done, for the progress display.
     pub(super) fn describe_upload(&self, package: &Package) -> String {
         if self.sends_code {

@@ -4,7 +4,7 @@ use std::{fmt::Write, io};
 
 use serde::Serialize;
 use serde_json::Value;
-use tasklane_model::with_causes;
+use tasklane_model::{VersionNumber, with_causes};
 
 use super::{
     super::{output, table::plain},
@@ -26,6 +26,9 @@ pub(crate) struct Report {
     /// What is left out of the package without being asked to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<String>,
+    /// The version that was made without being switched to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<VersionNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -56,6 +59,7 @@ enum Done {
     Update,
     Created,
     Updated,
+    Published,
     Unchanged,
     Delete,
     Deleted,
@@ -72,7 +76,13 @@ impl Report {
             (Action::Nothing, _) => Done::Unchanged,
         };
         let (changes, kept) = (plan.changes.clone(), plan.kept.clone());
-        Self { subject: Subject::Name(name.to_owned()), action, changes, kept, left_out, error: None }
+        let subject = Subject::Name(name.to_owned());
+        Self { subject, action, changes, kept, left_out, version: None, error: None }
+    }
+
+    /// The same, for a version that was only made.
+    pub(super) fn published(self, version: VersionNumber) -> Self {
+        Self { action: Done::Published, version: Some(version), ..self }
     }
 
     /// A Function that no file describes.
@@ -84,6 +94,7 @@ impl Report {
             changes: Vec::new(),
             kept: Vec::new(),
             left_out: Vec::new(),
+            version: None,
             error: None,
         }
     }
@@ -101,7 +112,7 @@ impl Report {
     fn failure(subject: Subject, error: &anyhow::Error) -> Self {
         let error = Some(with_causes(error.as_ref()));
         let (kept, left_out) = (Vec::new(), Vec::new());
-        Self { subject, action: Done::Failed, changes: Vec::new(), kept, left_out, error }
+        Self { subject, action: Done::Failed, changes: Vec::new(), kept, left_out, version: None, error }
     }
 
     pub(super) fn is_failure(&self) -> bool {
@@ -135,6 +146,10 @@ impl Report {
             Done::Created => format!("{name}: created"),
             Done::Updated if self.changes.is_empty() => format!("{name}: uploaded again"),
             Done::Updated => format!("{name}: updated ({})", fields(&self.changes).join(", ")),
+            Done::Published => {
+                let number = self.version.map_or_else(String::new, |version| version.to_string());
+                format!("{name}: published as version {number} ({})", fields(&self.changes).join(", "))
+            }
             Done::Delete => format!("{name}: would be deleted, because no file describes it"),
             Done::Deleted => format!("{name}: deleted, because no file describes it"),
             Done::Unchanged => format!("{name}: unchanged"),

@@ -11,7 +11,7 @@ use crate::{
     view::View,
 };
 
-use super::Cx;
+use super::{Cx, versions};
 
 /// The page that asks before this act.
 pub(super) async fn view(cx: &Cx<'_>, kind: &str, of: &str, act: &str) -> Result<View, Problem> {
@@ -40,6 +40,15 @@ pub(super) async fn view(cx: &Cx<'_>, kind: &str, of: &str, act: &str) -> Result
                 ". Nothing of it starts any more: its Tasks wait, and calls of it are refused. Runs in progress go on."
             };
             ask("Disable the Function", what, "Disable it", back)
+        }
+        ("functions", "rollback") => versions::roll_back(cx, of, &path).await,
+        ("functions", "stop-canary") => {
+            let function = FunctionName::parse(of).map_err(|_| Problem::NoPage)?;
+            let what = html! {
+                "This stops trying another version of " (name(function.as_str()))
+                ". Every run that starts gets the current one. Runs in progress go on."
+            };
+            ask("Stop the canary", what, "Stop it", format!("functions/{function}"))
         }
         ("schedules", "pause" | "resume" | "run" | "delete") => {
             let schedule = cx.app.client.schedule(id(of)?).await?.value;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
-use tasklane_client::{FunctionDetails, HowMany, Query, Record};
+use tasklane_client::{Canaries, FunctionDetails, HowMany, Query, Record};
 use tasklane_model::{ApiRequest, Flow, FlowKeyState, FunctionName, ObjectId, Permission, RunStats, Schedule, Task};
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     view::View,
 };
 
-use super::{Cx, overview, requests, schedules};
+use super::{Cx, overview, requests, schedules, versions};
 
 /// How many Functions are listed. Others are found by the beginning of their name.
 const MOST_ROWS: usize = 500;
@@ -114,7 +114,11 @@ pub(super) async fn one(cx: &Cx<'_>, text: &str) -> Result<View, Problem> {
             }
         },
     );
-    let details = details?.value;
+    let details = details?;
+    let canaries: Option<Canaries> = serde_json::from_str(details.json.as_str()).ok();
+    let details = details.value;
+    // An upstream service has none.
+    let made = client.versions(&function).await.unwrap_or_default();
     let keys = match details.flow {
         Some(_) => client.flow_keys(&function, Query::new(), HowMany::First(MOST_KEYS)).await?.parse().ok(),
         None => None,
@@ -132,6 +136,7 @@ pub(super) async fn one(cx: &Cx<'_>, text: &str) -> Result<View, Problem> {
         .live("turns", turns(details.flow.as_ref(), &keys.unwrap_or_default()))
         .live("runs", runs(&details.name, &tasks))
         .still(configuration(&details))
+        .live("versions", versions::table(cx, &details.name, canaries.as_ref(), &made))
         .live("schedules", html! { @if !schedules.is_empty() { h2 { "Schedules" } (schedules::table(&schedules)) } })
         .live("requests", html! { @if !requests.is_empty() { h2 { "API Requests" } (requests::table(&requests)) p { a href={ (ROOT) "requests?function=" (details.name) } { "All its API Requests" } } } }))
 }

@@ -12,6 +12,7 @@ mod schedules;
 mod shell;
 mod task;
 mod tasks;
+mod versions;
 
 use std::{
     collections::HashMap,
@@ -34,6 +35,7 @@ pub(crate) use bulks::ids;
 pub(crate) use credentials::{created, only};
 pub(crate) use overview::Recent;
 pub(crate) use shell::{Written, beginning, file, plain, trouble, welcome, written};
+pub(crate) use versions::version_of;
 
 /// What a page is made from.
 pub(crate) struct Cx<'a> {

@@ -54,7 +54,7 @@ check(await page.evaluate(() => document.cookie) === "", "scripts see the cookie
 // Each page: at both widths, in both schemes, by axe, and its structure.
 const pages = {
   overview: "", tasks: "tasks", filtered: "tasks?status=failed&rql=like(error.name%2C*MAIL*)", failures: "failures", functions: "functions",
-  function: "functions/invoices", turns: "functions/exports", schedules: "schedules", schedule: `schedules/${plan.schedule}`, bulk: "bulk", requests: "requests",
+  function: "functions/invoices", turns: "functions/exports", versions: "functions/idle", schedules: "schedules", schedule: `schedules/${plan.schedule}`, bulk: "bulk", requests: "requests",
   request: `requests/${plan.request}`, live: "live", credentials: "credentials", failed: `tasks/${plan.failed}`, complete: `tasks/${plan.complete}`,
   waiting: `tasks/${plan.waiting}`, again: `tasks/${plan.waiting}/again`, cancel: `tasks/${plan.waiting}/cancel`, disable: "functions/idle/disable",
   revoke: `credentials/${plan.waiting}/revoke`, replay: "bulk/new?action=replay&which=all&rql=eq(status%2Cfailed)",
@@ -183,6 +183,15 @@ await sentence("The Function is disabled.");
 await follow("Enable…");
 await press("Enable it");
 await sentence("The Function is enabled.");
+await page.getByText("Version 2 is being tried").waitFor();
+await follow("Stop it…");
+await press("Stop it");
+await sentence("Every run gets the current version.");
+await page.getByText("it was stopped").waitFor();
+await follow("Roll back…");
+await page.getByText("equal to version 2").waitFor();
+await press("Roll it back");
+await sentence("The Function is version 3, equal to 2.");
 
 await go(`schedules/${plan.schedule}`);
 check(await page.locator("table.times tbody tr").count() === 10, "there are not ten next times");

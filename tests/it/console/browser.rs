@@ -45,6 +45,13 @@ fn every_page_and_every_act_works_in_a_browser() {
         site.dev.get("/tasks/v1/apiRequests")["data"][0]["id"].as_str().map(str::to_owned)
     });
 
+    // A version that is tried, under a name that nobody should be fooled by.
+    let label = "<img src=x onerror=\"globalThis.pwned=1\">\u{202e}gnirts مرحبا";
+    let version = json!({ "description": "what it is for", "label": label, "publishOnly": true });
+    site.dev.ask("PUT", "/tasks/v1/functions/idle", Some(&version)).ok();
+    let canary = json!({ "version": 2, "percent": 10, "failWhen": { "failures": 3, "of": 20 } });
+    site.dev.ask("POST", "/tasklane/v1/functions/idle/canary", Some(&canary)).ok();
+
     // The first one runs, and the others wait until tomorrow.
     for number in 0..3 {
         site.dev.create_task("exports", json!({ "data": { "customer": hostile_key(), "number": number } }));

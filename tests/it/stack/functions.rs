@@ -105,6 +105,37 @@ pub fn change_at_once(stack: &Deployed<'_>) {
     assert_eq!(result(), "new new");
 }
 
+/// Follows [`change_at_once`]. Versions of the Function are versions in Lambda, and `live` names the current one.
+pub fn go_back_and_try_a_version(stack: &Deployed<'_>) {
+    let result = || stack.json(&["execute", "version"])["result"].clone();
+    let live = || {
+        let function = format!("{}-version", stack.prefix);
+        let alias = stack.aws("lambda", "get_alias", &json!({ "FunctionName": function, "Name": "live" }));
+        alias["FunctionVersion"].clone()
+    };
+    let new = live();
+    stack.run(&["rollback", "version"]).expect(0);
+    assert_eq!(result(), "old old");
+    let old = live();
+    assert_ne!(old, new);
+    let listed = stack.json(&["versions", "version"]);
+    assert_eq!((&listed[0]["number"], &listed[0]["changed"]), (&json!(3), &json!(["code", "environmentVariables"])));
+    let zip = stack.home().join("new.zip");
+    stack.run(&["versions", "version", "--download", "2", "--output", zip.to_str().expect("a path")]).expect(0);
+    assert!(std::fs::read(zip).expect("the zip").starts_with(b"PK"));
+
+    stack
+        .run(&["sync", "--publish-only", "--path", stack.home().join("functions/version").to_str().expect("a path")])
+        .expect(0);
+    assert_eq!((result(), live()), (json!("old old"), old));
+    stack.run(&["canary", "version", "4", "--percent", "99", "--fail-when", "1/5"]).expect(0);
+    let tried = (0..8).filter(|_| result() == "new new").count();
+    assert!(tried >= 4, "{tried} of 8 runs at 99 %");
+    stack.run(&["rollback", "version", "--to", "4"]).expect(0);
+    assert_eq!(result(), "new new");
+    assert!(stack.json(&["canary", "version"]).is_null());
+}
+
 fn stack_sync(stack: &Deployed<'_>, path: &std::path::Path) {
     stack.run(&["sync", "--path", path.to_str().expect("a path")]).expect(0);
 }

@@ -36,6 +36,7 @@ fn a_deployed_stack_behaves_like_one_machine() {
     functions::are_executed(&stack);
     functions::answer_http(&stack);
     functions::change_at_once(&stack);
+    functions::go_back_and_try_a_version(&stack);
     queue::starts_a_task_not_before_its_time(&stack);
     queue::retries(&stack);
     let failed = queue::fails_for_good(&stack);
