@@ -257,7 +257,13 @@ pub(super) fn details(layout: Layout, task: &Task) -> String {
     let join = |ids: &[ObjectId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     let mut rows = vec![
         ("Id", task.id.to_string()),
-        ("Function", task.function_name.to_string()),
+        (
+            "Function",
+            match task.function_version {
+                Some(version) => format!("{}, version {version}", task.function_name),
+                None => task.function_name.to_string(),
+            },
+        ),
         ("Status", format!("{} since {}", task.status, task.status_changed_timestamp)),
         ("Start", task.start_timestamp.to_string()),
         ("Priority", task.priority.to_string()),
@@ -311,11 +317,11 @@ mod tests {
     fn details_leave_out_absent_values() {
         let retried = json!({
             "status": "retried", "error": { "type": "runtime", "name": "E", "message": "m" },
-            "retryForTaskIds": ["0123456789abcdef01234566"], "retriedByTaskId": "0123456789abcdef01234568",
+            "functionVersion": 7, "retryForTaskIds": ["0123456789abcdef01234566"], "retriedByTaskId": "0123456789abcdef01234568",
         });
         insta::assert_snapshot!(details(Layout::PLAIN, &task(retried).value), @r#"
         Id          0123456789abcdef01234567
-        Function    hello
+        Function    hello, version 7
         Status      retried since 2026-01-31T08:15:30.123Z
         Start       2026-01-31T08:15:30.123Z
         Priority    -1

@@ -72,6 +72,7 @@ impl Schema {
             maybe("error.type", FieldKind::Text),
             maybe("error.name", FieldKind::Text),
             maybe("error.message", FieldKind::Text),
+            maybe("functionVersion", FieldKind::Number),
             maybe("scheduleId", FieldKind::Id),
             maybe("occurrenceTimestamp", FieldKind::Timestamp),
         ],

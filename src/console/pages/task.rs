@@ -169,6 +169,9 @@ fn facts(task: &Task) -> Markup {
             div { dt { "Created" } dd { (time(task.creation_timestamp)) } }
             div { dt { "Due" } dd { (time(task.start_timestamp)) } }
             div { dt { "Priority" } dd { (task.priority) } }
+            @if let Some(version) = task.function_version {
+                div { dt { "Version" } dd { (version) } }
+            }
             @if let Some(user) = &task.origin.created_by_user_id {
                 div { dt { "Created by" } dd { (name(&user.to_string())) } }
             }
