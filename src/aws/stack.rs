@@ -167,5 +167,6 @@ fn service_settings(stack: &StackSettings) -> Settings {
         // No environment sees what the others write.
         feed: None,
         history: None,
+        rehearsal: None,
     }
 }

@@ -247,6 +247,11 @@ impl Dispatcher {
         self.running.len()
     }
 
+    /// How many runs are in progress here, or have ended while something is still to be done after them.
+    pub fn at_work(&self) -> usize {
+        self.at_work.len()
+    }
+
     /// When the first of these Tasks is due, of those that nobody has claimed or canceled. Read from the rows: the queue
     /// may not show a fresh Task yet.
     pub(super) async fn first_due(&self, tasks: &[ObjectId]) -> Result<Option<Timestamp>, StoreError> {

@@ -60,11 +60,13 @@ pub(super) const NOT_TRIED: [&str; 2] = [STARTED_TOO_LATE, THROTTLED];
 /// A run that starts now: its attempt, its runner, and the end of its lease.
 pub fn new_run(ports: &Ports, runner: &RunnerId, time_limit: TimeLimit) -> Run {
     let started = ports.clock.now();
+    // A run takes real time: if a test sets the clock forward meanwhile, its runner is not dead.
+    let lease = time_limit.as_duration() + RUN_GRACE + ports.clock.longest_jump();
     Run {
         attempt: AttemptToken::new(ports.ids.secret()),
         runner: runner.clone(),
         started,
-        lease_expires: started.saturating_add(time_limit.as_duration() + RUN_GRACE),
+        lease_expires: started.saturating_add(lease),
         version: None,
     }
 }

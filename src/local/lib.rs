@@ -12,5 +12,6 @@ pub mod logs;
 pub mod machine;
 pub mod objects;
 mod private;
+pub mod rehearsal;
 pub mod server;
 pub mod wakeups;

@@ -8,8 +8,8 @@ use tasklane_auth::{
     oidc::{Issuer, OidcConfig},
 };
 use tasklane_dispatch::{SlotLimits, SlotPolicy, Ticker};
-use tasklane_ports::{Ids, PortError, Ports, SystemChance, SystemClock};
-use tasklane_service::{AnonymousConcurrency, Core, Feed, Limits, Service, Settings, UnknownRuntimes};
+use tasklane_ports::{Clock, Ids, Lambda, PortError, Ports, SystemChance, SystemClock};
+use tasklane_service::{AnonymousConcurrency, Core, Feed, Limits, Rehearsal, Service, Settings, UnknownRuntimes};
 use tasklane_store::{Division, RunnerId, Store, StoreConfig, StoreError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
@@ -22,6 +22,7 @@ use super::{
     logs::{DEFAULT_RETENTION, LiveLog, LocalLogs},
     objects::FileObjects,
     private::{close_to_others, make_private_dir, privately},
+    rehearsal::LocalRehearsal,
     wakeups::LocalWakeups,
 };
 use tasklane_lambda_local::{JailMode, LocalLambda, LocalLambdaConfig, RuntimeSupport};
@@ -55,6 +56,8 @@ pub struct MachineConfig {
     pub oidc: Option<OidcConfig>,
     /// Where the runs that end are counted.
     pub runs: RunLog,
+    /// Let callers set the clock forward and let runs fail, for tests.
+    pub test_clock: bool,
 }
 
 /// The running service.
@@ -122,37 +125,46 @@ impl Machine {
             .and_then(|()| close_to_others(&config.data_dir))
             .map_err(|cause| MachineError::DataDir { path: config.data_dir.clone(), cause })?;
         let feed = Feed::default();
-        let store = open_store(&config, &feed).await?;
+        let rehearsal = config.test_clock.then(|| Arc::new(LocalRehearsal::default()));
+        let clock = clock(rehearsal.as_deref());
+        let store = open_store(&config, &feed, clock.clone()).await?;
         let live = live_log(config.live_log.clone(), feed.clone());
         let logs = LocalLogs::open(&config.data_dir, DEFAULT_RETENTION, Some(live))?;
-        let lambda = start_lambda(&config, &logs)?;
+        let lambda = start_lambda(&config, &logs, rehearsal.as_deref())?;
         let events = Arc::new(LocalEvents::open(&config.data_dir, config.webhook.as_deref())?);
         let objects = FileObjects::open(&config.data_dir, config.retention)
             .map_err(|cause| MachineError::DataDir { path: config.data_dir.clone(), cause })?;
         let wakeups = LocalWakeups::default();
         let ports = Ports {
-            lambda: Arc::new(LambdaPort(lambda.clone())),
+            lambda: lambda_port(&lambda, rehearsal.as_deref()),
             wakeups: Arc::new(wakeups.clone()),
             events: events.clone(),
             logs: Arc::new(logs),
             objects: Arc::new(objects),
-            clock: Arc::new(SystemClock),
+            clock,
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
             chance: Arc::new(SystemChance),
         };
         let secrets = Arc::new(KeyFile::open_or_create(&config.data_dir.join("key"))?);
         let history = History::open(&config.data_dir, config.runs.clone())?;
-        let settings = Settings { history: Some(Arc::new(history.clone())), ..settings(&config, &feed) };
+        let settings = Settings {
+            history: Some(Arc::new(history.clone())),
+            rehearsal: rehearsal.clone().map(|rehearsal| rehearsal as Arc<dyn Rehearsal>),
+            ..settings(&config, &feed)
+        };
         let core = Core::assemble(store.clone(), ports.clone(), secrets.clone(), settings, limits(&config));
         recover(&core.ticker).await?;
+        if let Some(rehearsal) = rehearsal {
+            rehearsal.drive(&store, &core, RunnerId::new(RUNNER), wakeups.dispatcher.clone());
+        }
 
         let (stop, loops) = (CancellationToken::new(), TaskTracker::new());
         core.spawn_loops(&loops, &stop, wakeups.dispatcher, wakeups.ticker);
         loops.spawn(history.keep(stop.clone()));
         let issuer = config
             .oidc
-            .map(|oidc| Arc::new(Issuer::new(oidc, Arc::new(HttpDocuments::over_tls()), ports.clock.clone())));
-        let authenticator = authenticator(&store, &ports, secrets.clone(), issuer.clone());
+            .map(|oidc| Arc::new(Issuer::new(oidc, Arc::new(HttpDocuments::over_tls()), Arc::new(SystemClock))));
+        let authenticator = authenticator(&store, secrets.clone(), issuer.clone());
         let service = core.service;
         Ok(Self { service, store, ports, authenticator, issuer, secrets, events, feed, lambda, stop, loops })
     }
@@ -186,11 +198,11 @@ impl Machine {
     }
 }
 
-async fn open_store(config: &MachineConfig, feed: &Feed) -> Result<Store, MachineError> {
+async fn open_store(config: &MachineConfig, feed: &Feed, clock: Arc<dyn Clock>) -> Result<Store, MachineError> {
     let watch = Watch::new(&config.prefix, feed.clone());
     let client = privately(|| database::open_watched(&config.data_dir.join("database.sqlite"), watch))?;
     let tables = StoreConfig { retention: config.retention, slots: Division::NONE, ..StoreConfig::new(&config.prefix) };
-    let store = Store::new(client, tables, Arc::new(SystemClock), &SystemChance);
+    let store = Store::new(client, tables, clock, &SystemChance);
     store.create_tables().await?;
     Ok(store)
 }
@@ -205,8 +217,33 @@ fn live_log(live: Option<LiveLog>, feed: Feed) -> LiveLog {
     })
 }
 
-fn start_lambda(config: &MachineConfig, logs: &LocalLogs) -> Result<Arc<LocalLambda>, PortError> {
-    let mut lambda = LocalLambdaConfig::new(&config.data_dir, Arc::new(logs.writer().clone()));
+/// The system's clock, or one that tests set.
+fn clock(rehearsal: Option<&LocalRehearsal>) -> Arc<dyn Clock> {
+    match rehearsal {
+        None => Arc::new(SystemClock),
+        Some(rehearsal) => Arc::new(rehearsal.clock()),
+    }
+}
+
+fn lambda_port(lambda: &Arc<LocalLambda>, rehearsal: Option<&LocalRehearsal>) -> Arc<dyn Lambda> {
+    let port = Arc::new(LambdaPort(Arc::clone(lambda)));
+    match rehearsal {
+        None => port,
+        Some(rehearsal) => rehearsal.lambda(port),
+    }
+}
+
+fn start_lambda(
+    config: &MachineConfig,
+    logs: &LocalLogs,
+    rehearsal: Option<&LocalRehearsal>,
+) -> Result<Arc<LocalLambda>, PortError> {
+    let lines = logs.writer().clone();
+    let lines = match rehearsal {
+        None => Arc::new(lines),
+        Some(rehearsal) => rehearsal.log(lines),
+    };
+    let mut lambda = LocalLambdaConfig::new(&config.data_dir, lines);
     lambda.prefix.clone_from(&config.prefix);
     let runs = [config.task_concurrency, config.direct_concurrency, config.api_concurrency];
     lambda.max_processes = runs.into_iter().map(usize::from).sum();
@@ -228,6 +265,7 @@ fn settings(config: &MachineConfig, feed: &Feed) -> Settings {
         unknown_runtimes: UnknownRuntimes::Refused,
         feed: Some(feed.clone()),
         history: None,
+        rehearsal: None,
     }
 }
 
@@ -240,18 +278,14 @@ fn limits(config: &MachineConfig) -> Limits {
     }
 }
 
-fn authenticator(
-    store: &Store,
-    ports: &Ports,
-    secrets: Arc<KeyFile>,
-    issuer: Option<Arc<Issuer>>,
-) -> Arc<Authenticator> {
+fn authenticator(store: &Store, secrets: Arc<KeyFile>, issuer: Option<Arc<Issuer>>) -> Arc<Authenticator> {
     let authenticator = Authenticator::new(
         Arc::new(store.credentials.clone()),
         secrets,
         // Kept in the store, so that a nonce seen before a restart is still refused after it.
         Arc::new(store.nonces.clone()),
-        ports.clock.clone(),
+        // Callers sign with the real time, whatever a test does to the service's.
+        Arc::new(SystemClock),
         // One process on one machine: a look-up costs little, and a revocation takes effect at once.
         AuthSettings::default(),
     );

@@ -35,6 +35,7 @@ pub mod options;
 pub mod overview;
 pub mod page;
 pub mod permission;
+pub mod rehearsal;
 pub mod retry;
 pub mod runtime;
 pub mod schedule;
@@ -74,9 +75,9 @@ pub use interval::Interval;
 pub use json::Json;
 pub use lambda::{FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Outcome};
 pub use limits::{
-    CanaryPercent, CanaryRuns, ConcurrencyLimit, DebounceSeconds, FlowConcurrency, MaxRetries, MemoryLimit,
-    MostDebounceSeconds, PerSecond, Priority, QueuedTimeout, RateCount, RateSeconds, RetrySeconds, TimeLimit,
-    VersionNumber,
+    Advance, CanaryPercent, CanaryRuns, ConcurrencyLimit, DebounceSeconds, FailTimes, FlowConcurrency, MaxRetries,
+    MemoryLimit, MostDebounceSeconds, PerSecond, Priority, QueuedTimeout, RateCount, RateSeconds, RetrySeconds,
+    TimeLimit, VersionNumber,
 };
 pub use occurrences::Recurrence;
 pub use once::{BodyDigest, IdempotencyKey, Made, Once, OnceScope};
@@ -84,6 +85,7 @@ pub use options::{ExecutionOptions, FunctionOptions, PermissionMode};
 pub use overview::{FunctionLoad, Overview, SlotUse};
 pub use page::{AffectedRecords, Page, PageWindow};
 pub use permission::{Permission, Permissions, UnknownPermission};
+pub use rehearsal::{Advanced, Failing, Failures};
 pub use retry::{Backoff, ErrorNames, RetryPolicy, RetryPolicyChange, RetryStrategy, RetryStrategyFields};
 pub use runtime::{Runtime, RuntimeFamily};
 pub use schedule::{CatchUp, ManagedBy, NewSchedule, Overlap, Schedule, ScheduleName};

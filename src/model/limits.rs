@@ -140,6 +140,15 @@ bounded_integer! {
     RateSeconds(u32) = 1..=86_400, InvalidRateSeconds, "must be a whole number of seconds from 1 to 86400"
 }
 
+bounded_integer! {
+    /// By how many seconds a test sets its service's clock forward: 0–31622400 (366 days).
+    Advance(u32) = 0..=31_622_400, InvalidAdvance, "must be a whole number of seconds from 0 to 31622400"
+}
+bounded_integer! {
+    /// How many runs of a Function a test lets fail: 0–10000.
+    FailTimes(u16) = 0..=10_000, InvalidFailTimes, "must be a whole number from 0 to 10000"
+}
+
 impl Default for MaxRetries {
     fn default() -> Self {
         Self(3)
@@ -179,6 +188,13 @@ impl Default for MemoryLimit {
 impl Default for Priority {
     fn default() -> Self {
         Self(0)
+    }
+}
+
+impl Advance {
+    /// The seconds as a duration.
+    pub fn as_duration(self) -> Duration {
+        Duration::from_secs(u64::from(self.0))
     }
 }
 

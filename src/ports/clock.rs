@@ -12,6 +12,10 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
     /// Resolves after `duration`.
     fn sleep<'a>(&'a self, duration: Duration) -> PortFuture<'a, ()>;
+    /// By how much it may be set forward while runs are in progress. Real clocks are not, as far as leases are concerned.
+    fn longest_jump(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// The system's clock.

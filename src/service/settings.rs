@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Feed, RunHistory};
+use super::{Feed, Rehearsal, RunHistory};
 
 /// The settings of a deployment.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct Settings {
     pub feed: Option<Feed>,
     /// What remembers how runs ended. `None` if this process does not see all of them: then there are no statistics.
     pub history: Option<Arc<dyn RunHistory>>,
+    /// What tests can do to this service. `None` in a service that is not for tests.
+    pub rehearsal: Option<Arc<dyn Rehearsal>>,
 }
 
 /// Who decides whether a runtime that this version does not know exists.
@@ -80,6 +82,7 @@ impl Default for Settings {
             unknown_runtimes: UnknownRuntimes::Refused,
             feed: None,
             history: None,
+            rehearsal: None,
         }
     }
 }

@@ -11,11 +11,11 @@ use tasklane_local::{
     wakeups::LocalWakeups,
 };
 use tasklane_model::{
-    Caller, EntryPoint, FunctionName, Interval, Json, NewSchedule, NewTask, ObjectId, Priority, Recurrence, RunStats,
-    Runtime, Schedule, StatsRange, Tags, Task, TaskOptions, TaskStatus, Timestamp,
+    Advance, Advanced, Caller, EntryPoint, Failures, FunctionName, Interval, Json, NewSchedule, NewTask, ObjectId,
+    Priority, Recurrence, RunStats, Runtime, Schedule, StatsRange, Tags, Task, TaskOptions, TaskStatus, Timestamp,
 };
 use tasklane_ports::{Clock, Ids, PortError, PortFuture, Ports, SystemChance};
-use tasklane_service::{Core, Feed, FunctionOptions, Limits, NewFunction, RunHistory, Service, Settings};
+use tasklane_service::{Core, Feed, FunctionOptions, Limits, NewFunction, Rehearsal, RunHistory, Service, Settings};
 use tasklane_store::{Division, RunnerId, Store, StoreConfig};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -127,7 +127,12 @@ impl World {
             slots: SlotLimits { tasks: task_concurrency, direct: task_concurrency },
             runs_per_dispatcher: None,
         };
-        let settings = Settings { feed: Some(feed.clone()), history: Some(Arc::new(NoRuns)), ..Settings::default() };
+        let settings = Settings {
+            feed: Some(feed.clone()),
+            history: Some(Arc::new(NoRuns)),
+            rehearsal: Some(Arc::new(Rehearsed { clock: clock.clone() })),
+            ..Settings::default()
+        };
         let core = Core::assemble(store.clone(), ports.clone(), secrets.clone(), settings, limits);
         Self {
             service: core.service.clone(),
@@ -264,6 +269,21 @@ impl Drop for World {
 fn new_key() -> KeyFile {
     let folder = tempfile::tempdir().unwrap();
     KeyFile::open_or_create(&folder.path().join("key")).unwrap()
+}
+
+/// The clock of this service, which nothing follows. No run fails.
+#[derive(Debug)]
+struct Rehearsed {
+    clock: Arc<TestClock>,
+}
+
+impl Rehearsal for Rehearsed {
+    fn advance(&self, by: Advance) -> PortFuture<'_, tasklane_model::Result<Advanced>> {
+        self.clock.jump(by.into());
+        Box::pin(async { Ok(Advanced { timestamp: self.clock.now(), runs: 0 }) })
+    }
+
+    fn fail(&self, _: &FunctionName, _: Failures) {}
 }
 
 /// A history in which nothing ran.

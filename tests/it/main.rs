@@ -23,4 +23,5 @@ mod store;
 mod streams;
 mod support;
 mod template;
+mod test_clock;
 mod zones;

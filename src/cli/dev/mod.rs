@@ -3,6 +3,7 @@
 mod administrator;
 mod console;
 mod paths;
+mod ready;
 mod runs;
 mod shown;
 mod sync;
@@ -23,12 +24,13 @@ use tasklane_local::{
 };
 use tasklane_model::ConcurrencyLimit;
 use tasklane_service::Settings;
+use tasklane_task_config::TaskConfig;
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     shown::{live_log, show_call, show_events, show_ready},
-    sync::Syncing,
+    sync::{Refused, Syncing},
     watch::Watch,
 };
 use super::{
@@ -41,7 +43,8 @@ use super::{
 /// folder, with an administrator's credentials in its file `credentials`, which the other commands find on their own.
 /// Ctrl-C stops the service once running Tasks have ended.
 ///
-/// Prints the URL on stdout as soon as the service answers, and `ready: …` on stderr once every Function is synced.
+/// Prints the URL on stdout as soon as the service answers, and `ready: …` on stderr once every Function is synced; with
+/// `--json`, both as JSON on stdout.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -128,6 +131,19 @@ pub struct Args {
     #[arg(long, value_name = "PREFIX", default_value = "tasklane", value_parser = prefix)]
     pub prefix: String,
 
+    /// For tests: serve /tasklane/v1/test, where callers who may change Functions set the service's clock forward and let
+    /// runs fail
+    #[arg(long)]
+    pub test_clock: bool,
+
+    /// For programs: print a line of JSON on stdout once the service answers, and one once every Function is synced
+    #[arg(long)]
+    pub json: bool,
+
+    /// For programs: also stop when stdin ends, so that the service ends with the program that started it
+    #[arg(long)]
+    pub until_eof: bool,
+
     /// How callers are identified, and the address that they use
     #[command(flatten)]
     pub callers: CallerArgs,
@@ -136,6 +152,9 @@ pub struct Args {
 pub(super) async fn run(args: Args) -> Outcome {
     // Before anything can run, so that an early signal is not lost.
     let mut signals = Signals::listen()?;
+    if args.until_eof {
+        signals.end_with_stdin();
+    }
     let runs = RunLog::default();
     warnings::show(runs.clone());
     let paths = paths::checked(&args)?;
@@ -169,7 +188,14 @@ pub(super) async fn run(args: Args) -> Outcome {
     let url = server.url();
     let serving = Serving::start(server, &machine, config);
     output::note(&format!("an administrator's credentials are in {}", credentials.display()));
-    output::data(&url)?;
+    if args.json {
+        output::json(&ready::listening(&url, &credentials))?;
+    } else {
+        output::data(&url)?;
+    }
+    if args.test_clock {
+        output::note("callers who may change Functions can set the clock of this service: it is for tests only");
+    }
     if args.open {
         browser::open(&format!("{url}/docs"));
     }
@@ -208,12 +234,17 @@ fn sync(args: &Args, paths: Vec<PathBuf>, machine: &Machine, url: String) -> (Ca
     let stop = CancellationToken::new();
     let (paths, data_dir) = (options.paths.clone(), args.data_dir.clone());
     let mut syncing = Syncing::new(machine.service.clone(), options, stop.clone());
-    let runtimes = machine.runtimes();
+    let (runtimes, json) = (machine.runtimes(), args.json);
     let working = tokio::spawn(async move {
         syncing.cannot_run(&runtimes.await);
         let watch = tokio::task::spawn_blocking(move || Watch::start(&paths, &data_dir)).await;
         if let Ok(watch) = watch {
-            syncing.run(watch, |functions| show_ready(functions, &url)).await;
+            let ready = |functions: &[TaskConfig], refused: &[Refused]| {
+                show_ready(functions, &url);
+                // If nobody reads stdout any more, nobody waits for it either.
+                let _ = json.then(|| output::json(&ready::ready(functions, refused)));
+            };
+            syncing.run(watch, ready).await;
         }
     });
     (stop, working)
@@ -235,6 +266,7 @@ fn machine_config(args: &Args, listen: SocketAddr, runs: RunLog) -> anyhow::Resu
         live_log: Some(live_log(args.quiet)),
         oidc: args.callers.oidc()?,
         runs,
+        test_clock: args.test_clock,
     })
 }
 

@@ -67,6 +67,11 @@ impl BulkWorker {
         self.work_as(&worker, ends).await
     }
 
+    /// Whether an operation has not ended.
+    pub async fn has_work(&self) -> Result<bool, StoreError> {
+        Ok(!self.store.bulks.running().await?.is_empty())
+    }
+
     /// Works until `stop`, on a machine whose only process this is. It goes on at once with what an earlier process of the
     /// machine had begun.
     pub async fn run_until(&self, stop: &CancellationToken) {

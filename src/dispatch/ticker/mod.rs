@@ -162,10 +162,19 @@ impl Ticker {
         Err(TickError { ticked, first })
     }
 
+    /// Does what is due now, apart from bulk operations, in a process that has been at work since `up_since`, and for a moment
+    /// at most: what the ticks of [`Ticker::run_until`] do.
+    ///
+    /// # Errors
+    /// As those of [`Ticker::tick`].
+    pub async fn look(&self, up_since: Timestamp) -> Result<Ticked, TickError> {
+        self.tick_until(self.ports.clock.now().saturating_add(LOOP_BUDGET), up_since).await
+    }
+
     /// Ticks whenever something is due, until `stop`. `changed` signals that something may be due earlier than
     /// expected.
     pub async fn run_until(&self, stop: &CancellationToken, changed: &Arc<Notify>) {
-        let mut up = Up::since(self.ports.clock.now());
+        let mut up = Up::since(self.ports.clock.now(), self.ports.clock.longest_jump());
         while !stop.is_cancelled() {
             let changed = changed.notified();
             let sleep = match self.tick_and_look_ahead(&mut up).await {
@@ -198,11 +207,7 @@ impl Ticker {
         if ticked.has_more_to_do() {
             return Ok(Duration::ZERO);
         }
-        let waiting = self.store.tasks.earliest_waiting().await?;
-        let schedule = self.store.schedules.earliest().await?;
-        let expiring = self.store.tasks.earliest_expiring().await?;
-        let gate = self.earliest_gate().await?;
-        let next = waiting.into_iter().chain(schedule).chain(expiring).chain(gate).min();
+        let next = self.next_due().await?;
         if !ticked.did_anything() && next.is_some_and(|next| next <= began) {
             // Something is due and this tick could not do it. Another ticker may have done it meanwhile; trying again
             // immediately would only be a busy loop.
@@ -211,6 +216,15 @@ impl Ticker {
         let now = self.ports.clock.now();
         // One millisecond longer, because waking too early would only mean another look.
         Ok(next.map_or(LONGEST_SLEEP, |next| (next.since(now) + Duration::from_millis(1)).min(LONGEST_SLEEP)))
+    }
+
+    /// When the next thing is due that a tick does: a Task, an occurrence, the end of a Task's patience, or a look at a gate.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let waiting = self.store.tasks.earliest_waiting().await?;
+        let schedule = self.store.schedules.earliest().await?;
+        let expiring = self.store.tasks.earliest_expiring().await?;
+        let gate = self.earliest_gate().await?;
+        Ok(waiting.into_iter().chain(schedule).chain(expiring).chain(gate).min())
     }
 
     /// Makes due Tasks ready, and wakes a dispatcher for them.
@@ -271,7 +285,8 @@ impl Ticker {
 }
 
 impl Ticked {
-    fn did_anything(&self) -> bool {
+    /// Whether anything was done.
+    pub fn did_anything(&self) -> bool {
         self.promoted + self.scheduled + self.zombies + self.expired + self.republished + self.gates > 0
     }
 

@@ -6,11 +6,12 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tasklane_model::{
-    ApplicationId, Backoff, BulkAction, CanaryPercent, CanaryRuns, CatchUp, ConcurrencyLimit, Cron, DebounceKey,
-    DebounceMode, DebounceSeconds, EntryPoint, Error, ErrorKind, ErrorNames, FlowConcurrency, FlowKey, FlowPath,
-    FunctionName, IdempotencyKey, Interval, Json, ManagedBy, MaxRetries, MemoryLimit, MostDebounceSeconds, Overlap,
-    PerSecond, PermissionMode, Permissions, Priority, QueuedTimeout, RateCount, RateSeconds, Result, RetrySeconds,
-    Runtime, ScheduleName, Tags, TaskEvents, TimeLimit, TimeZone, Timestamp, UserId, VersionLabel, VersionNumber,
+    Advance, ApplicationId, Backoff, BulkAction, CanaryPercent, CanaryRuns, CatchUp, ConcurrencyLimit, Cron,
+    DebounceKey, DebounceMode, DebounceSeconds, EntryPoint, Error, ErrorKind, ErrorNames, FailTimes, FlowConcurrency,
+    FlowKey, FlowPath, FunctionName, IdempotencyKey, Interval, Json, ManagedBy, MaxRetries, MemoryLimit,
+    MostDebounceSeconds, Overlap, PerSecond, PermissionMode, Permissions, Priority, QueuedTimeout, RateCount,
+    RateSeconds, Result, RetrySeconds, Runtime, ScheduleName, Tags, TaskEvents, TimeLimit, TimeZone, Timestamp, UserId,
+    VersionLabel, VersionNumber,
     flow::InvalidFlowKey,
     json::{
         number::Number,
@@ -217,7 +218,7 @@ macro_rules! by_own_rule {
     };
 }
 
-by_own_rule!(number_or_invalid: TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, MaxRetries, RetrySeconds, QueuedTimeout, DebounceSeconds, MostDebounceSeconds, PerSecond, Interval, FlowConcurrency, RateCount, RateSeconds, VersionNumber, CanaryPercent, CanaryRuns);
+by_own_rule!(number_or_invalid: Advance, FailTimes, TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, MaxRetries, RetrySeconds, QueuedTimeout, DebounceSeconds, MostDebounceSeconds, PerSecond, Interval, FlowConcurrency, RateCount, RateSeconds, VersionNumber, CanaryPercent, CanaryRuns);
 by_own_rule!(string_or_empty: FunctionName, EntryPoint, UserId, ApplicationId, IdempotencyKey, DebounceKey, ScheduleName, Cron, TimeZone, FlowPath, VersionLabel);
 
 /// A whole number in any notation (`30`, `30.0`, `3e1`). Anything else becomes a number that no rule accepts, so that

@@ -10,6 +10,7 @@ mod flow;
 mod functions;
 mod overview;
 mod own_schedules;
+mod rehearsal;
 mod schedules;
 mod task_batches;
 mod task_results;
@@ -29,7 +30,7 @@ pub struct Group {
 }
 
 /// The groups of all resources. The group with the longest matching prefix gets a request.
-pub static GROUPS: [Group; 16] = [
+pub static GROUPS: [Group; 17] = [
     Group { below: "/tasks/v1", endpoints: tasks::endpoints },
     Group { below: "/tasks/v1/functions", endpoints: functions::endpoints },
     Group { below: "/tasks/v1/api", endpoints: api_functions::endpoints },
@@ -47,6 +48,7 @@ pub static GROUPS: [Group; 16] = [
     Group { below: "/tasklane/v1/overview", endpoints: overview::now },
     Group { below: "/tasklane/v1/stats", endpoints: overview::over_time },
     Group { below: "/tasklane/v1/schedules", endpoints: own_schedules::endpoints },
+    Group { below: "/tasklane/v1/test", endpoints: rehearsal::endpoints },
     Group { below: "/tasklane/v1/credentials", endpoints: credentials::endpoints },
     Group { below: "/users/v1", endpoints: callers::endpoints },
 ];

@@ -21,7 +21,7 @@ use parts::{BEARER, OAUTH1};
 pub use parts::{Schemas, reference};
 
 /// The groups of endpoints, in the order that the document shows them.
-pub const TAGS: [(&str, &str); 9] = [
+pub const TAGS: [(&str, &str); 10] = [
     ("Functions", "Code plus configuration. Each one is a real AWS Lambda function."),
     (
         "Tasks",
@@ -34,6 +34,7 @@ pub const TAGS: [(&str, &str); 9] = [
     ("Credentials", "Who may call the service, and with which permissions."),
     ("Callers", "What the service knows about the caller."),
     ("Service", "The service itself."),
+    ("Tests", "The clock and the failures of a service that was started for tests."),
 ];
 
 /// The JSON of a [`tasklane_model::Error`].

@@ -74,6 +74,15 @@ pub struct Syncing {
     say: fn(&str),
 }
 
+/// A file whose Function could not be synced.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// Its path.
+    pub file: PathBuf,
+    /// What is wrong.
+    pub why: String,
+}
+
 /// What is known about one file.
 #[derive(Default)]
 struct File {
@@ -119,9 +128,9 @@ impl Syncing {
         self.missing = missing.collect();
     }
 
-    /// Syncs everything, calls `ready` with the Functions that work, and then syncs each Function whose files change. If a
+    /// Syncs everything, calls `ready` with the Functions that work and the files of the others, and then syncs each Function whose files change. If a
     /// configuration is broken, the error is printed, and its Function on the service stays unchanged.
-    pub async fn run(mut self, mut watch: Watch, ready: impl FnOnce(&[TaskConfig])) {
+    pub async fn run(mut self, mut watch: Watch, ready: impl FnOnce(&[TaskConfig], &[Refused])) {
         let stop = self.stop.clone();
         let mut ready = Some(ready);
         self.consider(&Changes::everything()).await;
@@ -129,7 +138,7 @@ impl Syncing {
             if self.jobs.is_empty()
                 && let Some(ready) = ready.take()
             {
-                ready(&self.synced());
+                ready(&self.synced(), &self.refusals());
             }
             tokio::select! {
                 biased;
@@ -146,6 +155,16 @@ impl Syncing {
     /// The configurations of the Functions that work.
     fn synced(&self) -> Vec<TaskConfig> {
         self.files.values().filter(|file| file.is_synced).filter_map(|file| file.config.clone()).collect()
+    }
+
+    /// The files whose Functions could not be synced.
+    fn refusals(&self) -> Vec<Refused> {
+        let files = self.files.iter().filter(|(_, file)| !file.is_synced);
+        let refused = |(path, file): (&PathBuf, &File)| Refused {
+            file: path.clone(),
+            why: file.error.clone().unwrap_or_default(),
+        };
+        files.map(refused).collect()
     }
 
     /// Starts a job for each Function that these changes may concern.

@@ -106,6 +106,8 @@ impl Fixture {
             "listTaskAttempts" => get(&format!("/tasklane/v1/tasks/{}/attempts", world.task("required").await.id)),
             "getOverview" => get("/tasklane/v1/overview"),
             "getStats" => get("/tasklane/v1/stats?step=3600"),
+            "advanceClock" => one(r#"{"advance":0}"#, "/tasklane/v1/test/clock".into()),
+            "failRuns" => one(r#"{"functionName":"required","times":0}"#, "/tasklane/v1/test/fail".into()),
             "listFailures" => get("/tasklane/v1/failures?functionName=required&limit(1)"),
             // What it takes besides depends on the action.
             "createBulk" => Asked {
