@@ -2,12 +2,14 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
 use tasklane_adapters::HttpDocuments;
 use tasklane_auth::{
     AuthSettings, Authenticator, KeyFile, KeyFileError,
     oidc::{Issuer, OidcConfig},
 };
 use tasklane_dispatch::{SlotLimits, SlotPolicy, Ticker};
+use tasklane_model::Runtime;
 use tasklane_ports::{Clock, Ids, Lambda, PortError, Ports, SystemChance, SystemClock};
 use tasklane_service::{AnonymousConcurrency, Core, Feed, Limits, Rehearsal, Service, Settings, UnknownRuntimes};
 use tasklane_store::{Division, RunnerId, Store, StoreConfig, StoreError};
@@ -25,7 +27,7 @@ use super::{
     rehearsal::LocalRehearsal,
     wakeups::LocalWakeups,
 };
-use tasklane_lambda_local::{JailMode, LocalLambda, LocalLambdaConfig, RuntimeSupport};
+use tasklane_lambda_local::{JailMode, LocalLambda, LocalLambdaConfig, Support};
 
 /// The configuration of a machine.
 #[derive(Clone)]
@@ -175,10 +177,13 @@ impl Machine {
         self.lambda.unjailed()
     }
 
-    /// The runtimes on this machine, and what is missing for the others.
-    pub fn runtimes(&self) -> impl Future<Output = Vec<RuntimeSupport>> + Send + use<> {
+    /// Finds out what this machine has for a runtime, or lacks.
+    pub fn runtimes(&self) -> impl Fn(Runtime) -> BoxFuture<'static, Arc<Support>> + Send + Sync + use<> {
         let lambda = self.lambda.clone();
-        async move { lambda.runtimes().await }
+        move |runtime| {
+            let lambda = lambda.clone();
+            Box::pin(async move { lambda.support(&runtime).await })
+        }
     }
 
     /// Ends the streams, which would otherwise keep the server from stopping.

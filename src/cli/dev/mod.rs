@@ -233,10 +233,9 @@ fn sync(args: &Args, paths: Vec<PathBuf>, machine: &Machine, url: String) -> (Ca
     };
     let stop = CancellationToken::new();
     let (paths, data_dir) = (options.paths.clone(), args.data_dir.clone());
-    let mut syncing = Syncing::new(machine.service.clone(), options, stop.clone());
-    let (runtimes, json) = (machine.runtimes(), args.json);
+    let syncing = Syncing::new(machine.service.clone(), options, Arc::new(machine.runtimes()), stop.clone());
+    let json = args.json;
     let working = tokio::spawn(async move {
-        syncing.cannot_run(&runtimes.await);
         let watch = tokio::task::spawn_blocking(move || Watch::start(&paths, &data_dir)).await;
         if let Ok(watch) = watch {
             let ready = |functions: &[TaskConfig], refused: &[Refused]| {

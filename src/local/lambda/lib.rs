@@ -62,7 +62,7 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tasklane_model::{Deployment, FunctionName, FunctionSpec, Invocation, InvokeError, InvokeRequest};
+use tasklane_model::{Deployment, FunctionName, FunctionSpec, Invocation, InvokeError, InvokeRequest, Runtime};
 use tokio_util::task::TaskTracker;
 
 pub use config::{LocalLambdaConfig, Notice};
@@ -165,6 +165,11 @@ impl LocalLambda {
     /// Runs a version once and waits for its outcome. If the caller stops waiting, the code still runs to its end.
     pub async fn invoke(&self, request: InvokeRequest<'_>) -> Result<Invocation, InvokeError> {
         run::invoke(&self.engine, request).await
+    }
+
+    /// What this machine has for a runtime, or lacks. Runs the programs that may be it, once for each.
+    pub async fn support(&self, runtime: &Runtime) -> Arc<Support> {
+        self.engine.runtimes.support(runtime).await
     }
 
     /// The runtimes on this machine, and what is missing for the others. Runs the machine's `node` and `python3` once

@@ -10,13 +10,14 @@ use std::{
 };
 
 use tasklane_client::{FunctionDetails, OptionsBody, Variable};
+use tasklane_lambda_local::Support;
 use tasklane_model::{ByteSize, Caller, Error, ErrorKind, Function, FunctionName};
 use tasklane_runtime::lock::Lock;
 use tasklane_service::{FunctionChange, NewFunction, Service};
 use tasklane_task_config::{Listing, PackError, Package, TaskConfig};
 use tokio_util::sync::CancellationToken;
 
-use super::memory::KnownCode;
+use super::{Runtimes, memory::KnownCode};
 use crate::sync::{
     plan::{Action, Change, Plan},
     schedules::{SchedulePlan, Step, new_schedule, whole_change},
@@ -33,6 +34,7 @@ pub(super) struct Job {
     pub(super) stop: CancellationToken,
     /// Counts the packages that were made.
     pub(super) packed: Arc<AtomicUsize>,
+    pub(super) runtimes: Arc<Runtimes>,
     pub(super) say: fn(&str),
 }
 
@@ -44,6 +46,8 @@ pub(super) struct Done {
     pub(super) changes: Vec<Change>,
     pub(super) kept: Vec<Change>,
     pub(super) left_out: Vec<String>,
+    /// Why it cannot run on this machine, if so.
+    pub(super) cannot_run: Option<String>,
     /// The code, if its state can be recognized.
     pub(super) code: Option<KnownCode>,
 }
@@ -161,7 +165,17 @@ impl Job {
             write_schedule(&self.service, step, &name).await?;
         }
         let left_out = listing.left_out().to_vec();
-        Ok(Done { name, action: plan.action, changes: plan.changes, kept: plan.kept, left_out, code })
+        let cannot_run = self.cannot_run().await;
+        Ok(Done { name, action: plan.action, changes: plan.changes, kept: plan.kept, left_out, cannot_run, code })
+    }
+
+    /// Only the runtimes of Functions are looked for: a machine may have many, and looking takes time.
+    async fn cannot_run(&self) -> Option<String> {
+        let runtime = &self.config.runtime;
+        match &*(self.runtimes)(runtime.clone()).await {
+            Support::Missing(why) => Some(format!("{} cannot run here: {why}", runtime.as_str())),
+            Support::Exact(_) | Support::OtherVersion(_) | Support::Bootstrap => None,
+        }
     }
 
     async fn pack(&self, listing: &Arc<Listing>) -> Result<Package, Failure> {

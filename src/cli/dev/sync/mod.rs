@@ -12,8 +12,9 @@ use std::{
     time::Duration,
 };
 
-use tasklane_lambda_local::{RuntimeSupport, Support};
+use tasklane_lambda_local::Support;
 use tasklane_model::{ErrorKind, FunctionName, Runtime};
+use tasklane_ports::PortFuture;
 use tasklane_service::Service;
 use tasklane_task_config::{FILE_NAME, TaskConfig};
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -51,6 +52,9 @@ pub struct Options {
     pub memory: PathBuf,
 }
 
+/// Finds out what this machine has for a runtime, or lacks.
+pub type Runtimes = dyn Fn(Runtime) -> PortFuture<'static, Arc<Support>> + Send + Sync;
+
 /// How many Functions are synced at once. Packing one of them may take long, which must not delay the others.
 const AT_ONCE: usize = 4;
 
@@ -69,8 +73,7 @@ pub struct Syncing {
     stop: CancellationToken,
     /// How many packages were made.
     packed: Arc<AtomicUsize>,
-    /// The runtimes that do not run on this machine, and why.
-    missing: BTreeMap<Runtime, String>,
+    runtimes: Arc<Runtimes>,
     say: fn(&str),
 }
 
@@ -102,7 +105,7 @@ struct File {
 
 impl Syncing {
     /// Nothing is synced yet. `stop` ends it.
-    pub fn new(service: Service, options: Options, stop: CancellationToken) -> Self {
+    pub fn new(service: Service, options: Options, runtimes: Arc<Runtimes>, stop: CancellationToken) -> Self {
         let memory = Memory::load(&options.memory);
         Self {
             service,
@@ -114,18 +117,9 @@ impl Syncing {
             gone: BTreeSet::new(),
             stop,
             packed: Arc::default(),
-            missing: BTreeMap::new(),
+            runtimes,
             say: output::note,
         }
-    }
-
-    /// Takes note of the runtimes that cannot run here, so that the sync of such a Function says so.
-    pub fn cannot_run(&mut self, runtimes: &[RuntimeSupport]) {
-        let missing = runtimes.iter().filter_map(|found| match &found.support {
-            Support::Missing(why) => Some((found.runtime.clone(), why.clone())),
-            Support::Exact(_) | Support::OtherVersion(_) | Support::Bootstrap => None,
-        });
-        self.missing = missing.collect();
     }
 
     /// Syncs everything, calls `ready` with the Functions that work and the files of the others, and then syncs each Function whose files change. If a
@@ -236,6 +230,7 @@ impl Syncing {
             known: self.memory.code_of(&path),
             stop: self.stop.clone(),
             packed: Arc::clone(&self.packed),
+            runtimes: Arc::clone(&self.runtimes),
             say: self.say,
         };
         let permits = Arc::clone(&self.permits);
@@ -280,9 +275,7 @@ impl Syncing {
             Action::Nothing if file.is_synced && file.error.is_none() => {}
             Action::Nothing => (self.say)(&format!("{name}: unchanged")),
         }
-        let runtime = file.config.as_ref().map(|config| &config.runtime);
-        let missing = runtime.and_then(|runtime| Some((runtime, self.missing.get(runtime)?)));
-        let missing = missing.map(|(runtime, why)| format!("warning: {} cannot run here: {why}", runtime.as_str()));
+        let missing = done.cannot_run.as_ref().map(|why| format!("warning: {why}"));
         let remarks = [missing, kept_line(&done.kept), left_out_line(&done.left_out)];
         let remarks: Vec<_> = remarks.into_iter().flatten().collect();
         if done.action != Action::Nothing || remarks != file.remarks {

@@ -56,7 +56,8 @@ impl Project {
             memory: self.dir.path().join(".synced.json"),
         };
         change(&mut options);
-        Syncing { say, ..Syncing::new(self.world.service.clone(), options, CancellationToken::new()) }
+        let runtimes = Arc::new(|_| -> PortFuture<'static, _> { Box::pin(async { Arc::new(Support::Bootstrap) }) });
+        Syncing { say, ..Syncing::new(self.world.service.clone(), options, runtimes, CancellationToken::new()) }
     }
 
     /// Considers the changes, waits for all jobs, and returns what was said.
@@ -218,8 +219,10 @@ async fn a_function_that_cannot_run_here_is_deployed_with_a_warning() {
     let project = Project::new(&[]).await;
     project.write("a", "a", json!({ "runtime": "java21" }));
     let mut syncing = project.start(|_| {});
-    let support = Support::Missing("there is no Java".to_owned());
-    syncing.cannot_run(&[RuntimeSupport { runtime: Runtime::new("java21"), support }]);
+    syncing.runtimes = Arc::new(|runtime| {
+        assert_eq!(runtime.as_str(), "java21");
+        Box::pin(async { Arc::new(Support::Missing("there is no Java".to_owned())) })
+    });
     assert_eq!(
         project.all(&mut syncing).await,
         ["a: created from a/task-config.json", "a: warning: java21 cannot run here: there is no Java"]
