@@ -12,6 +12,7 @@ mod dev_life;
 mod examples;
 mod identity;
 mod kill;
+mod kits;
 mod openapi;
 mod readme;
 mod restart;
