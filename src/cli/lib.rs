@@ -36,6 +36,7 @@ mod init;
 pub mod input;
 mod issued;
 mod logs;
+mod man_pages;
 pub mod output;
 pub mod run;
 mod runtimes;
@@ -126,6 +127,8 @@ enum Command {
     #[command(after_help = "Example:\n  tasklane version")]
     Version,
     Completions(completions::Args),
+    #[command(hide = true)]
+    ManPages(man_pages::Args),
 }
 
 /// Runs the command of the process's arguments.
@@ -190,6 +193,7 @@ impl Command {
             Self::Version => print(concat!("tasklane ", env!("CARGO_PKG_VERSION"))),
             Self::Doctor(args) => doctor::run(args).await,
             Self::Completions(args) => completions::run(&args),
+            Self::ManPages(args) => man_pages::run(&args),
         }
     }
 }

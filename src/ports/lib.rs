@@ -12,7 +12,7 @@
 //! | `events` | [`Events`]: publishes `task_failed` | EventBridge | a file and a webhook |
 //! | `logs` | [`Logs`]: finds log lines | CloudWatch Logs | SQLite |
 //! | `objects` | [`Objects`]: keeps what is too large for a row | S3 | files |
-//! | `clock` | [`Clock`]: tells the time and waits | the system's | the system's |
+//! | `clock` | [`Clock`]: tells the time and waits | the system's | the system's, or one that tests set |
 //! | `chance` | [`Chance`]: draws random numbers, from which [`Ids`] makes ids | the system's | the system's |
 
 #![warn(missing_docs)]
