@@ -18,6 +18,15 @@ fn what_the_kit_for_javascript_promises() {
 }
 
 #[test]
+fn the_types_of_the_kit_for_javascript() {
+    let kit = repository().join("infra/testing-kits/js");
+    let tsc = packages::install().join("node_modules/typescript/bin/tsc");
+    let files = ["test/types.mts", "test/types.cts"];
+    let options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022"];
+    passes(packages::node().current_dir(kit).arg(tsc).args(options).args(files));
+}
+
+#[test]
 fn the_example_with_the_runner_of_node() {
     let example = Example::new();
     let arguments = ["--test", "--test-timeout=300000", "test/digest.node.test.mjs"];
