@@ -15,6 +15,7 @@ mod kill;
 mod kits;
 mod openapi;
 mod readme;
+mod release;
 mod restart;
 mod run;
 mod schemathesis;
