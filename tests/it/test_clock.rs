@@ -8,6 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{
     command,
@@ -147,6 +148,35 @@ fn a_run_in_progress_ends_before_the_clock_moves() {
         let logs = dev.get(&format!("/tasks/v1/{id}/logs"));
         assert!(logs.to_string().contains("done"), "{logs}");
     }
+    dev.stop();
+}
+
+#[test]
+fn runs_that_begin_while_the_clock_is_set_live_on() {
+    let code = "exports.handler = async () => { await new Promise(r => setTimeout(r, 20)); return 'done'; };";
+    let (_home, dev) = with_function("slow", code, &json!({}), &["--test-clock", "--concurrency", "20"]);
+    let (asker, runtime) = (dev.asker(), tokio::runtime::Runtime::new().unwrap());
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    // Beside the test: executions and Tasks, one after the other.
+    let calls = runtime.spawn(async move {
+        let mut results = Vec::new();
+        while !stopped.is_cancelled() {
+            let task = asker.ask("POST", "/tasks/v1/", Some(&json!({ "functionName": "slow" }))).await.unwrap().ok();
+            assert_eq!(task["status"], "new");
+            let executed = asker.ask("POST", "/tasks/v1/functions/slow/execute", Some(&json!({}))).await.unwrap();
+            results.push(executed.ok()["result"].clone());
+        }
+        results
+    });
+    for _ in 0..50 {
+        advance(&dev, 6 * 3600);
+    }
+    stop.cancel();
+    let results = runtime.block_on(calls).unwrap();
+    advance(&dev, 0);
+    assert!(!results.is_empty() && results.iter().all(|result| result == "done"), "{results:?}");
+    assert_eq!(dev.tasks("ne(status,complete)"), [Value::Null; 0]);
     dev.stop();
 }
 
