@@ -117,10 +117,20 @@ fn the_wheel() {
     done(Command::new("python3").args(["-m", "venv"]).arg(&venv), "Install Python's venv (python3-venv on Debian).");
     let arguments = ["-m", "pip", "install", "--quiet", "--no-index", "--no-input", "--disable-pip-version-check"];
     let python = venv.join("bin/python");
-    done(Command::new(&python).args(arguments).arg(artifact(".whl")), "");
+    let architecture = std::env::consts::ARCH;
+    let wheels = [artifact(&format!("_{architecture}.whl")), artifact("-any.whl")];
+    done(Command::new(&python).args(arguments).args(wheels), "");
     greets(venv.join("bin/tasklane").to_str().unwrap());
     let shown = done(Command::new(&python).args(["-m", "pip", "--disable-pip-version-check", "show", "tasklane"]), "");
     assert!(shown.contains(&format!("Version: {}\n", env!("CARGO_PKG_VERSION"))), "{shown}");
+    // The kit finds the program that was installed beside it.
+    let script = "import importlib.metadata as m, tasklane_testing as t
+print([point.value for point in m.entry_points(group='pytest11')])
+with t.Service() as service: print(service.tasks())";
+    let path = std::env::join_paths([venv.join("bin"), "/usr/bin".into(), "/bin".into()]).unwrap();
+    let mut kit = Command::new(&python);
+    let printed = done(kit.args(["-c", script]).env("PATH", path).env_remove("TASKLANE_BIN"), "");
+    assert_eq!(printed, "['tasklane_testing.plugin']\n[]\n");
 }
 
 #[test]
@@ -133,10 +143,20 @@ fn the_packages_for_npm() {
     let mut npm = Command::new("npm");
     npm.args(["install", "--offline", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]);
     npm.arg("--cache").arg(place.path().join("cache")).arg("--prefix").arg(place.path());
-    done(npm.arg(&launcher).arg(&program), "Install Node.js 20 or later, which brings npm.");
+    let kit = artifacts().join(format!("tasklane-testing-{version}.tgz"));
+    done(npm.arg(&launcher).arg(&program).arg(&kit), "Install Node.js 20 or later, which brings npm.");
     greets(place.path().join("node_modules/.bin/tasklane").to_str().unwrap());
+    // The kit finds the program that was installed beside it.
+    let script = "import { start } from 'tasklane-testing';
+        const service = await start(); console.log(await service.tasks()); await service.close();";
+    let mut node = Command::new("node");
+    node.args(["--input-type=module", "-e", script]).current_dir(place.path()).env_remove("TASKLANE_BIN");
+    let bin = place.path().join("node_modules/.bin");
+    let mut path = vec![bin];
+    path.extend(std::env::split_paths(&std::env::var_os("PATH").expect("there is a PATH")));
+    assert_eq!(done(node.env("PATH", std::env::join_paths(path).unwrap()), ""), "[]\n");
     // Nothing runs at installation.
-    for package in ["tasklane".to_owned(), format!("@tasklane/linux-{cpu}")] {
+    for package in ["tasklane".to_owned(), "tasklane-testing".to_owned(), format!("@tasklane/linux-{cpu}")] {
         let manifest = fs::read(place.path().join("node_modules").join(package).join("package.json")).unwrap();
         let manifest: Value = serde_json::from_slice(&manifest).unwrap();
         assert!(manifest.get("scripts").is_none(), "{manifest}");

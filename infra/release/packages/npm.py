@@ -26,13 +26,15 @@ def make(release: Release) -> list[Path]:
     }
     script = release.text("infra/release/npm/tasklane.js")
     return [
-        _pack(release, "tasklane", launcher, [Entry("package/tasklane.js", script, is_program=True)]),
-        _pack(release, own, with_program, [Entry("package/bin/tasklane", release.program, is_program=True)]),
+        pack(release, launcher, [Entry("package/tasklane.js", script, is_program=True)]),
+        pack(release, with_program, [Entry("package/bin/tasklane", release.program, is_program=True)]),
     ]
 
 
-def _pack(release: Release, name: str, manifest: dict[str, Any], files: list[Entry]) -> Path:
+def pack(release: Release, manifest: dict[str, Any], files: list[Entry], readme: str = "README.md") -> Path:
+    """A package with this manifest, these files and what every package has."""
     entries = [Entry("package/package.json", (json.dumps(manifest, indent=2) + "\n").encode()), *files]
-    entries += [Entry(f"package/{file}", release.text(file)) for file in (*LICENSES, "README.md")]
-    file = f"{name.lstrip('@').replace('/', '-')}-{release.version}.tgz"
+    entries += [Entry(f"package/{file}", release.text(file)) for file in LICENSES]
+    entries.append(Entry("package/README.md", release.text(readme)))
+    file = f"{manifest['name'].lstrip('@').replace('/', '-')}-{release.version}.tgz"
     return release.artifact(file, gz(tar(entries, release.epoch), release.level))

@@ -16,23 +16,40 @@ _OLDEST = (2, 17)
 
 
 def make(release: Release) -> Path:
-    name, tags = f"tasklane-{release.version}", _tags(release)
-    info = f"{name}.dist-info"
-    metadata = (
-        "Metadata-Version: 2.4\nName: tasklane\n"
-        f"Version: {release.version}\nSummary: {release.description}\n"
-        f"License-Expression: {release.license}\n"
-        + "".join(f"License-File: {file}\n" for file in LICENSES)
-        + "Classifier: Operating System :: POSIX :: Linux\n"
-        "Description-Content-Type: text/markdown; charset=UTF-8; variant=GFM\n\n" + release.text("README.md").decode()
-    )
-    wheel = "Wheel-Version: 1.0\nGenerator: infra/release\nRoot-Is-Purelib: false\n"
-    files = {f"{name}.data/scripts/tasklane": release.program, f"{info}/METADATA": metadata.encode()}
-    files[f"{info}/WHEEL"] = (wheel + "".join(f"Tag: py3-none-{tag}\n" for tag in tags)).encode()
+    script = f"tasklane-{release.version}.data/scripts/tasklane"
+    about = [f"Summary: {release.description}", "Classifier: Operating System :: POSIX :: Linux"]
+    return write(release, "tasklane", _tags(release), {script: release.program}, about, release.text("README.md"))
+
+
+def write(
+    release: Release,
+    name: str,
+    tags: list[str],
+    files: dict[str, bytes],
+    about: list[str],
+    readme: bytes,
+    entry_points: str | None = None,
+) -> Path:
+    """A wheel with these files, and lines of metadata besides those that each one has."""
+    stem = f"{name.replace('-', '_')}-{release.version}"
+    info = f"{stem}.dist-info"
+    lines = ["Metadata-Version: 2.4", f"Name: {name}", f"Version: {release.version}"]
+    lines += [f"License-Expression: {release.license}", *(f"License-File: {file}" for file in LICENSES), *about]
+    lines.append("Description-Content-Type: text/markdown; charset=UTF-8; variant=GFM")
+    is_pure = "true" if tags == ["any"] else "false"
+    wheel = ["Wheel-Version: 1.0", "Generator: infra/release", f"Root-Is-Purelib: {is_pure}"]
+    wheel += [f"Tag: py3-none-{tag}" for tag in tags]
+    files = {**files, f"{info}/METADATA": _lines(lines) + b"\n" + readme, f"{info}/WHEEL": _lines(wheel)}
+    if entry_points is not None:
+        files[f"{info}/entry_points.txt"] = entry_points.encode()
     files |= {f"{info}/licenses/{file}": release.text(file) for file in LICENSES}
     record = "".join(f"{path},sha256={_digest(content)},{len(content)}\n" for path, content in files.items())
     files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
-    return release.artifact(f"{name}-py3-none-{'.'.join(tags)}.whl", _zip(files, release))
+    return release.artifact(f"{stem}-py3-none-{'.'.join(tags)}.whl", _zip(files, release))
+
+
+def _lines(lines: list[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _tags(release: Release) -> list[str]:
