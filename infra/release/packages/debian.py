@@ -34,7 +34,7 @@ def make(release: Release, maintainer: str) -> Path:
 
 def _control(release: Release, files: list[Entry], maintainer: str) -> str:
     glibc = release.elf.glibc()
-    depends = "" if glibc is None else f"Depends: libc6 (>= {glibc[0]}.{glibc[1]}), libgcc-s1\n"
+    depends = "" if glibc is None else f"Depends: libc6 (>= {glibc[0]}.{glibc[1]}), libgcc-s1 | libgcc1\n"
     kilobytes = sum(-(-len(file.content) // 1024) for file in files)
     return (
         "Package: tasklane\n"
