@@ -84,7 +84,7 @@ pub(super) fn table(
 /// Says what changes, before a Function is rolled back.
 pub(super) async fn roll_back(cx: &Cx<'_>, of: &str, path: &str) -> Result<View, Problem> {
     let function = FunctionName::parse(of).map_err(|_| Problem::NoPage)?;
-    let to = version_of(&cx.query)?;
+    let to = version_of(cx.query)?;
     let version = cx.app.client.version(&function, to).await?.value;
     let what = html! {
         p.sentence {
