@@ -26,4 +26,5 @@ mod streams;
 mod support;
 mod template;
 mod test_clock;
+mod typed_clients;
 mod zones;

@@ -191,7 +191,7 @@ describe('update', () => {
     await functions.update(name, { timeLimit: 7 });
     const after = await functions.getByName(name);
     assert.ok(after.updateTimestamp >= before.updateTimestamp);
-    assert.deepEqual({ ...after, updateTimestamp: 0 }, { ...before, timeLimit: 7, updateTimestamp: 0 });
+    assert.deepEqual({ ...after, updateTimestamp: 0 }, { ...before, timeLimit: 7, version: before.version + 1, updateTimestamp: 0 });
   });
 
   test('keeps the retry strategy that a client of upstream does not send', async t => {
