@@ -28,7 +28,8 @@ impl Failures {
 pub struct Advanced {
     /// The time on the service's clock.
     pub timestamp: Timestamp,
-    /// How many runs began meanwhile.
+    /// How many runs have begun since it was set the last time, or since the service started: Tasks, direct executions and API
+    /// Functions.
     pub runs: u64,
 }
 

@@ -36,7 +36,7 @@ export interface Task {
 export interface Advanced {
   /** The time on the service's clock. */
   timestamp: string;
-  /** How many runs began meanwhile. */
+  /** How many runs have begun since the clock was set the last time, or since the start. */
   runs: number;
 }
 

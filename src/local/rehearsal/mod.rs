@@ -46,8 +46,9 @@ pub struct LocalRehearsal {
     runs: Arc<Runs>,
     /// Set once the service is assembled, before it gets its first request.
     engine: OnceLock<Engine>,
-    /// Held while the clock is being set, because others would wait for each other's runs.
-    turn: Mutex<()>,
+    /// How many runs had begun when the clock was set last. Held while it is being set, because others would wait for each
+    /// other's runs.
+    turn: Mutex<u64>,
 }
 
 /// The parts of the service that do what is due.
@@ -104,14 +105,16 @@ impl LocalRehearsal {
         let Some(engine) = self.engine.get() else {
             return Err(Error::new(ErrorKind::IllegalState, "The service is still starting."));
         };
-        let _turn = self.turn.lock().await;
-        let (runs, began) = (self.runs.begun(), Instant::now());
+        let mut told = self.turn.lock().await;
+        let began = Instant::now();
         self.settle(engine, began).await?;
         let target = self.clock.now().saturating_add(by.as_duration());
         loop {
             let now = self.clock.now();
             if now >= target {
-                return Ok(Advanced { timestamp: now, runs: self.runs.begun() - runs });
+                // A run that is due begins at once, perhaps before anybody sets the clock: it belongs to this answer.
+                let begun = self.runs.begun();
+                return Ok(Advanced { timestamp: now, runs: begun - std::mem::replace(&mut *told, begun) });
             }
             let next = match engine.ticker.next_due().await? {
                 Some(due) if due <= now => now.saturating_add(STUCK),

@@ -57,12 +57,12 @@ class Clock:
     def advance(self, duration: int | str | timedelta) -> int:
         """Sets it forward. Whatever becomes due on the way happens at its time, and has happened once this returns.
 
-        Returns how many runs began.
+        Returns how many runs have begun since it was set the last time, or since the start.
         """
         return self._set_forward(duration)["runs"]
 
     def advance_to(self, time: datetime) -> int:
-        """Sets it forward to this time, or up to a second later. Returns how many runs began."""
+        """Sets it forward to this time, or up to a second later. Returns the same."""
         ahead = (time - self.now()).total_seconds()
         if ahead < 0:
             raise ValueError(f"{time} is not a time to come: the clock is set forward only")
@@ -134,7 +134,7 @@ class Service:
         self.close(leftovers="ignore" if kind else None)
 
     def drain(self) -> int:
-        """Runs what is due, until nothing is due and nothing runs. Returns how many runs began."""
+        """Runs what is due, until nothing is due and nothing runs. Returns how many runs have begun, as the clock does."""
         return self.clock.advance(0)
 
     def create(self, function_name: str, data: Any = None, **options: Any) -> Task:
