@@ -13,6 +13,9 @@ from typing import Any
 
 _KEPT_LINES = 400
 
+# How long to wait for what a program that has ended said, in seconds. A process that it started may still hold its stderr.
+_LAST_WORDS = 5
+
 
 class Process:
     """It ends when this process does, because its stdin ends then."""
@@ -48,7 +51,10 @@ class Process:
             except Empty:
                 raise self._failed(f"was not ready after {patience:g} s") from None
             if event is None:
-                raise self._failed(f"ended with status {self._child.wait()}")
+                status = self._child.wait()
+                # What it said last may still be on its way.
+                self._readers[1].join(_LAST_WORDS)
+                raise self._failed(f"ended with status {status}")
             if isinstance(event, str):
                 raise self._failed(f"printed a line that is not JSON: {event}")
             found[event.get("event", "")] = event
