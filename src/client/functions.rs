@@ -5,13 +5,15 @@ use std::{collections::BTreeMap, fmt};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use tasklane_model::{
-    AffectedRecords, Flow, FunctionName, FunctionSummary, IdempotencyKey, Json, Page, QueuedTimeout, RetryPolicy,
-    RetryPolicyChange, Task, TaskEvents, Timeouts, Timestamp, VersionLabel, VersionNumber, json::even_null,
+    AffectedRecords, EndedCanary, Flow, FunctionName, FunctionSummary, IdempotencyKey, Json, Page, QueuedTimeout,
+    RetryPolicy, RetryPolicyChange, Task, TaskEvents, Timeouts, Timestamp, VersionLabel, VersionNumber,
+    json::even_null,
 };
 
 use super::{
     Client, ClientError, Record,
     transport::{Call, EXECUTION, UPLOAD},
+    versions::CanaryState,
 };
 
 /// The response of `GET /functions/{name}`. Lenient, because an older or newer service may send fewer or more fields.
@@ -69,6 +71,12 @@ pub struct FunctionDetails {
     /// What that version is called.
     #[serde(default)]
     pub label: Option<String>,
+    /// The version that gets a part of the runs.
+    #[serde(default)]
+    pub canary: Option<CanaryState>,
+    /// How the last canary ended.
+    #[serde(default)]
+    pub last_canary: Option<EndedCanary>,
 }
 
 fn unless_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

@@ -45,4 +45,4 @@ pub use stored::{IncompleteCredentials, StoredCredentials};
 pub use streams::{AllNews, AllStream, TaskLine, TaskNews, TaskStream};
 pub use tasks::{BatchEntry, Explanation, NewTaskBody, TaskBatchBody, TaskBatchOutcome};
 pub use transport::Client;
-pub use versions::{Canaries, CanaryBody, CanaryState, Version};
+pub use versions::{CanaryBody, CanaryState, Version};

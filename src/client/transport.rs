@@ -145,16 +145,7 @@ impl Client {
     }
 
     async fn text(&self, call: &Call) -> Result<String, ClientError> {
-        let mut delays = self.retry_delays.iter();
-        loop {
-            match self.once(call).await {
-                Err(e) if call.is_repeatable && e.is_passing() => match delays.next() {
-                    Some(delay) => tokio::time::sleep(*delay).await,
-                    None => return Err(e),
-                },
-                result => return result,
-            }
-        }
+        Ok(String::from_utf8_lossy(&self.bytes(call).await?).into_owned())
     }
 
     /// Sends a request once.
@@ -163,12 +154,12 @@ impl Client {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Reads what is not JSON. Retried while the service is briefly unavailable.
+    /// Sends a request, and again while the service is briefly unavailable, if it only reads.
     pub(super) async fn bytes(&self, call: &Call) -> Result<Bytes, ClientError> {
         let mut delays = self.retry_delays.iter();
         loop {
             match self.once_as_bytes(call).await {
-                Err(e) if e.is_passing() => match delays.next() {
+                Err(e) if call.is_repeatable && e.is_passing() => match delays.next() {
                     Some(delay) => tokio::time::sleep(*delay).await,
                     None => return Err(e),
                 },

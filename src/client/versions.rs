@@ -3,9 +3,7 @@
 use bytes::Bytes;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
-use tasklane_model::{
-    AffectedRecords, CanaryPercent, EndedCanary, FailWhen, FunctionName, Page, Timestamp, VersionNumber,
-};
+use tasklane_model::{AffectedRecords, CanaryPercent, FailWhen, FunctionName, Page, Timestamp, VersionNumber};
 
 use super::{
     Client, ClientError, Record,
@@ -57,18 +55,6 @@ pub struct CanaryState {
     pub started_timestamp: Timestamp,
 }
 
-/// A Function's canaries.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Canaries {
-    /// The one that is running.
-    #[serde(default)]
-    pub canary: Option<CanaryState>,
-    /// How the last one ended.
-    #[serde(default)]
-    pub last_canary: Option<EndedCanary>,
-}
-
 /// The body of a new canary.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -109,11 +95,6 @@ impl Client {
             to: VersionNumber,
         }
         self.call(Call::post(path(function, "rollback")).json(&Body { to })?).await
-    }
-
-    /// The canaries of a Function.
-    pub async fn canaries(&self, function: &FunctionName) -> Result<Record<Canaries>, ClientError> {
-        self.call(Call::get(format!("/tasks/v1/functions/{function}"))).await
     }
 
     /// Gives a part of the runs to a version.

@@ -102,15 +102,7 @@ impl Answer for TaskResult {
     fn into_response(self) -> Result<Response> {
         match self {
             Self::Json(json) => Json::<_>::of(json).into_response(),
-            Self::At(url) => {
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::SEE_OTHER;
-                let url = HeaderValue::try_from(url).map_err(Error::internal)?;
-                response.headers_mut().insert(header::LOCATION, url);
-                // The URL expires, and lets anybody read the result until then.
-                response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-                Ok(response)
-            }
+            Self::At(url) => elsewhere(url),
         }
     }
 
@@ -140,6 +132,17 @@ impl Answer for ApiAnswer {
             .content("*/*", ContentBuilder::new().build())
             .build()
     }
+}
+
+/// The response for what a client reads at this URL, which needs no credential.
+pub fn elsewhere(url: String) -> Result<Response> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let url = HeaderValue::try_from(url).map_err(Error::internal)?;
+    response.headers_mut().insert(header::LOCATION, url);
+    // The URL expires, and lets anybody read what is there until then.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }
 
 /// The response for an error: its status, and `{code, name, message, …}`.

@@ -282,6 +282,17 @@ pub enum CanaryEnd {
     Replaced,
 }
 
+impl CanaryEnd {
+    /// The reason in words, after a colon.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Failed => "too many of its runs failed",
+            Self::Stopped => "it was stopped",
+            Self::Replaced => "something else took its place",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,7 +319,7 @@ mod tests {
             assert!((gets - percent * 100).abs() < 200, "{gets} of 10,000 at {percent} %");
             assert!(ids().all(|id| canary.gets(id) == canary.gets(id)));
         }
-        // Whoever is in a small canary is in a larger one, too.
+        // A chain that is in a small canary is in a larger one, too.
         let (small, large) = (canary(10), canary(20));
         let both = (0..1000).map(|chance| ObjectId::new(Timestamp::EPOCH, chance));
         assert!(both.filter(|id| small.gets(*id)).all(|id| large.gets(id)));

@@ -87,7 +87,7 @@ fn retries_come_when_the_clock_says_so() {
     let first = &dev.tasks("sort(creationTimestamp)&limit(1)")[0];
     assert_eq!((&first["error"]["name"], &first["error"]["message"]), (&json!("CONNECTION_ERROR"), &json!("no route")));
 
-    // An error without a name is none that is retried.
+    // The policy names the errors to retry, and this is not one of them.
     fail(&dev, 1, Value::Null);
     let task = dev.create_task("count", json!({}));
     advance(&dev, 0);

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 use serde_json::Value;
-use tasklane_client::Client;
+use tasklane_client::{Record, Version};
 use tasklane_model::{FunctionName, VersionNumber};
 
 use crate::{Outcome, Verdict, functions, output, session::Session};
@@ -72,14 +72,12 @@ const NOT_COMPARED: [&str; 9] = [
 
 pub(crate) async fn run(session: Session, args: Args) -> Outcome {
     let (client, function) = (&session.client, &args.function);
-    let from = match args.from {
-        Some(from) => from,
-        None => super::last_current(client, function).await?,
+    let versions = match (args.from, args.to) {
+        (Some(_), Some(_)) => Vec::new(),
+        _ => client.versions(function).await?,
     };
-    let to = match args.to {
-        Some(to) => to,
-        None => current(client, function).await?,
-    };
+    let from = args.from.map_or_else(|| super::last_current(function, &versions), Ok)?;
+    let to = args.to.map_or_else(|| current(function, &versions), Ok)?;
     let (older, newer) = (client.version(function, from).await?, client.version(function, to).await?);
     let mut differences = fields(&older.json.to_value(), &newer.json.to_value(), args.show_secrets);
     if older.value.code_sha256 != newer.value.code_sha256 {
@@ -96,8 +94,7 @@ pub(crate) async fn run(session: Session, args: Args) -> Outcome {
     Ok(if differences.is_empty() { Verdict::Yes } else { Verdict::No })
 }
 
-async fn current(client: &Client, function: &FunctionName) -> anyhow::Result<VersionNumber> {
-    let versions = client.versions(function).await?;
+fn current(function: &FunctionName, versions: &[Record<Version>]) -> anyhow::Result<VersionNumber> {
     match versions.iter().find(|version| version.value.current) {
         Some(version) => Ok(version.value.number),
         None => bail!("the service names no current version of {function}"),

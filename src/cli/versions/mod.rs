@@ -5,8 +5,8 @@ mod diff;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use tasklane_client::{Canaries, CanaryBody, CanaryState, Client, Record, Version};
-use tasklane_model::{ByteSize, CanaryEnd, CanaryPercent, CanaryRuns, FailWhen, FunctionName, VersionNumber};
+use tasklane_client::{CanaryBody, CanaryState, FunctionDetails, Record, Version};
+use tasklane_model::{ByteSize, CanaryPercent, CanaryRuns, FailWhen, FunctionName, VersionNumber};
 
 use super::{
     Outcome, Verdict, functions,
@@ -141,7 +141,7 @@ async fn download(
 pub(super) async fn roll_back(session: Session, args: RollbackArgs) -> Outcome {
     let to = match args.to {
         Some(to) => to,
-        None => last_current(&session.client, &args.function).await?,
+        None => last_current(&args.function, &session.client.versions(&args.function).await?)?,
     };
     let version = session.client.roll_back(&args.function, to).await?;
     session.done(&version, &format!("{}: version {}, equal to {to}", args.function, version.value.number))?;
@@ -149,8 +149,7 @@ pub(super) async fn roll_back(session: Session, args: RollbackArgs) -> Outcome {
 }
 
 /// The version that was current before the current one.
-async fn last_current(client: &Client, function: &FunctionName) -> anyhow::Result<VersionNumber> {
-    let versions = client.versions(function).await?;
+fn last_current(function: &FunctionName, versions: &[Record<Version>]) -> anyhow::Result<VersionNumber> {
     let replaced = versions.iter().map(|record| &record.value).filter(|version| version.runnable && !version.current);
     let last = replaced.filter(|version| version.replaced_timestamp.is_some()).max_by_key(|version| version.number);
     match last {
@@ -167,11 +166,11 @@ pub(super) async fn canary(session: Session, args: CanaryArgs) -> Outcome {
         return Ok(Verdict::Yes);
     }
     let (Some(version), Some(percent)) = (version, percent) else {
-        let canaries = session.client.canaries(&function).await?;
+        let details = session.client.function(&function).await?;
         if session.json {
-            session.show_json(&canaries.json.to_value().get("canary"))?;
+            session.show_json(&details.json.to_value().get("canary"))?;
         } else {
-            super::output::data(&in_words(&function, &canaries.value))?;
+            super::output::data(&in_words(&details.value))?;
         }
         return Ok(Verdict::Yes);
     };
@@ -180,23 +179,17 @@ pub(super) async fn canary(session: Session, args: CanaryArgs) -> Outcome {
     Ok(Verdict::Yes)
 }
 
-fn in_words(function: &FunctionName, canaries: &Canaries) -> String {
-    if let Some(canary) = &canaries.canary {
-        return format!("{function}: {} (since {})", sentence(canary), canary.started_timestamp);
-    }
-    match &canaries.last_canary {
-        None => format!("{function}: no canary"),
-        Some(ended) => {
-            let why = match ended.reason {
-                CanaryEnd::Failed => "too many of its runs failed",
-                CanaryEnd::Stopped => "it was stopped",
-                CanaryEnd::Replaced => "something else took its place",
-            };
-            format!(
-                "{function}: no canary; the last one, version {}, ended {}: {why}",
-                ended.version, ended.ended_timestamp
-            )
-        }
+fn in_words(details: &FunctionDetails) -> String {
+    let function = &details.name;
+    match (&details.canary, &details.last_canary) {
+        (Some(canary), _) => format!("{function}: {} (since {})", sentence(canary), canary.started_timestamp),
+        (None, None) => format!("{function}: no canary"),
+        (None, Some(ended)) => format!(
+            "{function}: no canary; the last one, version {}, ended {}: {}",
+            ended.version,
+            ended.ended_timestamp,
+            ended.reason.in_words()
+        ),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
-use tasklane_client::{Canaries, FunctionDetails, HowMany, Query, Record};
+use tasklane_client::{FunctionDetails, HowMany, Query, Record};
 use tasklane_model::{ApiRequest, Flow, FlowKeyState, FunctionName, ObjectId, Permission, RunStats, Schedule, Task};
 
 use crate::{
@@ -114,9 +114,7 @@ pub(super) async fn one(cx: &Cx<'_>, text: &str) -> Result<View, Problem> {
             }
         },
     );
-    let details = details?;
-    let canaries: Option<Canaries> = serde_json::from_str(details.json.as_str()).ok();
-    let details = details.value;
+    let details = details?.value;
     // An upstream service has none.
     let made = client.versions(&function).await.unwrap_or_default();
     let keys = match details.flow {
@@ -136,7 +134,7 @@ pub(super) async fn one(cx: &Cx<'_>, text: &str) -> Result<View, Problem> {
         .live("turns", turns(details.flow.as_ref(), &keys.unwrap_or_default()))
         .live("runs", runs(&details.name, &tasks))
         .still(configuration(&details))
-        .live("versions", versions::table(cx, &details.name, canaries.as_ref(), &made))
+        .live("versions", versions::table(cx, &details, &made))
         .live("schedules", html! { @if !schedules.is_empty() { h2 { "Schedules" } (schedules::table(&schedules)) } })
         .live("requests", html! { @if !requests.is_empty() { h2 { "API Requests" } (requests::table(&requests)) p { a href={ (ROOT) "requests?function=" (details.name) } { "All its API Requests" } } } }))
 }

@@ -1,7 +1,7 @@
 //! The versions of a Function, and the way back to one.
 
 use maud::{Markup, html};
-use tasklane_client::{Canaries, Record, Version};
+use tasklane_client::{FunctionDetails, Record, Version};
 use tasklane_model::{CanaryEnd, FunctionName, Permission, VersionNumber};
 
 use crate::{
@@ -25,19 +25,15 @@ pub(crate) fn version_of(fields: &Fields) -> Result<VersionNumber, Problem> {
 }
 
 /// Its versions, newest first, and what is being tried.
-pub(super) fn table(
-    cx: &Cx<'_>,
-    function: &FunctionName,
-    canaries: Option<&Canaries>,
-    versions: &[Record<Version>],
-) -> Markup {
+pub(super) fn table(cx: &Cx<'_>, details: &FunctionDetails, versions: &[Record<Version>]) -> Markup {
+    let function = &details.name;
     if versions.is_empty() {
         return html! {};
     }
     let may = cx.access.may(Permission::UpdateTaskFunction);
     html! {
         h2 { "Versions" }
-        @if let Some(canary) = canaries.and_then(|canaries| canaries.canary.as_ref()) {
+        @if let Some(canary) = &details.canary {
             p {
                 strong { "Version " (canary.version) " is being tried" } ": it gets " (canary.percent) " % of the runs"
                 @if let Some(limit) = canary.fail_when {
@@ -46,14 +42,11 @@ pub(super) fn table(
                 ", since " (brief(canary.started_timestamp)) ". "
                 @if may { (link_button(&format!("functions/{function}/stop-canary"), "Stop it…")) }
             }
-        } @else if let Some(ended) = canaries.and_then(|canaries| canaries.last_canary) {
+        } @else if let Some(ended) = &details.last_canary {
             p {
                 "The last one that was tried, version " (ended.version) ", ended " (brief(ended.ended_timestamp)) ": "
-                @match ended.reason {
-                    CanaryEnd::Failed => strong.bad { "too many of its runs failed" },
-                    CanaryEnd::Stopped => "it was stopped",
-                    CanaryEnd::Replaced => "something else took its place",
-                }
+                @if ended.reason == CanaryEnd::Failed { strong.bad { (ended.reason.in_words()) } }
+                @else { (ended.reason.in_words()) }
                 "."
             }
         }

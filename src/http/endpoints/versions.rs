@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::{body::Body, response::Response};
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, header};
 use serde::Serialize;
 use tasklane_model::{
     AffectedRecords, CanaryPercent, CanaryRuns, CodeSha256, Configuration, EntryPoint, Error, ErrorKind,
@@ -28,7 +28,7 @@ use crate::{
         Allowed,
         permission::{UpdateTaskFunction, ViewTaskFunctionDetails},
     },
-    answer::{Answer, Json, Unstored},
+    answer::{Answer, Json, Unstored, elsewhere},
     body::Fields,
     endpoint::Endpoint,
     input::{FromFields, JsonBody},
@@ -307,13 +307,7 @@ impl Answer for Code {
                 headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
                 Ok(response)
             }
-            HeldCode::Url(url) => {
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::SEE_OTHER;
-                let url = HeaderValue::try_from(url).map_err(Error::internal)?;
-                response.headers_mut().insert(header::LOCATION, url);
-                Ok(response)
-            }
+            HeldCode::Url(url) => elsewhere(url),
         }
     }
 

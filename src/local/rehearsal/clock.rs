@@ -10,7 +10,7 @@ use tokio::{sync::watch, time::Instant};
 
 /// The system's clock, ahead by what it was set forward. Clones are the same clock.
 ///
-/// Whoever sleeps on it wakes up when it passes the end of the sleep, whether by itself or because it was set.
+/// A sleeper wakes up when the clock passes the end of its sleep, whether time passed or the clock was set.
 #[derive(Clone, Debug)]
 pub struct AdjustableClock {
     ahead: Arc<watch::Sender<Duration>>,

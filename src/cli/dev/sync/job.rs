@@ -229,5 +229,8 @@ fn details_of(function: &Function) -> FunctionDetails {
         flow: function.flow.clone(),
         version: Some(function.history.current.number),
         label: function.history.current.label.as_ref().map(ToString::to_string),
+        // A sync looks at neither.
+        canary: None,
+        last_canary: None,
     }
 }
