@@ -37,6 +37,8 @@ pub struct StackSettings {
     pub function_architecture: String,
     /// How long Functions' log lines are kept, in days. Forever when absent.
     pub log_retention_days: Option<i32>,
+    /// Whether Functions may be connected to networks.
+    pub allow_vpc: bool,
     /// The bucket for large zips.
     pub code_bucket: Option<String>,
     /// The URL of the service in API Gateway.
@@ -94,6 +96,7 @@ impl StackSettings {
             execution_role: text("TASKLANE_EXECUTION_ROLE")?,
             function_architecture: optional("TASKLANE_FUNCTION_ARCHITECTURE").unwrap_or_else(|| "x86_64".to_owned()),
             log_retention_days: (log_days > 0).then_some(log_days),
+            allow_vpc: optional("TASKLANE_ALLOW_VPC").as_deref() == Some("true"),
             code_bucket: optional("TASKLANE_CODE_BUCKET"),
             gateway_url: optional("TASKLANE_GATEWAY_URL"),
             public_url: optional("TASKLANE_PUBLIC_URL")

@@ -60,6 +60,7 @@ impl Stack {
             execution_role: settings.execution_role.clone(),
             architecture: Architecture::from(settings.function_architecture.as_str()),
             log_retention_days: settings.log_retention_days,
+            allow_vpc: settings.allow_vpc,
             code_bucket: settings.code_bucket.clone(),
         };
         let downloads = http_client::downloads();

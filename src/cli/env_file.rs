@@ -42,7 +42,7 @@ impl EnvFile {
 
 /// The variables of a file in the format that `docker --env-file`, dotenv and node share: a variable a line, `#` comments,
 /// an optional `export`, quotes around values. The error is the number of the first other line.
-fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
+pub(super) fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
     let mut variables = BTreeMap::new();
     for (at, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {
         let line = line.trim();

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tasklane_client::{FunctionDetails, HowMany, Record};
-use tasklane_model::{FunctionName, FunctionSummary, RetryPolicy, TaskEventKind};
+use tasklane_model::{AwsOptions, FunctionName, FunctionSummary, RetryPolicy, TaskEventKind};
 
 use super::{
     Outcome, Verdict, flow,
@@ -133,6 +133,9 @@ fn details(layout: Layout, function: &FunctionDetails, show_secrets: bool) -> St
         .map(|(name, variable)| format!("{name}={}", if show_secrets { &variable.value } else { HIDDEN }))
         .collect();
     let events = function.events.iter().map(TaskEventKind::as_str).collect::<Vec<_>>().join(", ");
+    let secrets: Vec<_> = function.secrets.iter().map(|(name, reference)| format!("{name} from {reference}")).collect();
+    let secrets = secrets.join("\n");
+    let aws = function.aws.as_ref().map(aws_options).unwrap_or_default();
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     layout.details([
         ("Name", function.name.to_string()),
@@ -156,11 +159,26 @@ fn details(layout: Layout, function: &FunctionDetails, show_secrets: bool) -> St
             },
         ),
         ("Flow", function.flow.as_ref().map_or_else(|| "-".to_owned(), flow::in_words)),
+        ("Secrets", or_dash(Some(secrets).filter(|lines| !lines.is_empty()))),
+        ("AWS", or_dash(Some(aws).filter(|lines| !lines.is_empty()))),
         ("Environment", if environment.is_empty() { "-".to_owned() } else { environment.join("\n") }),
         ("Version", version_of(function)),
         ("Code SHA-256", or_dash(function.code_sha256.clone())),
         ("Updated", or_dash(function.update_timestamp.map(|moment| moment.to_string()))),
     ])
+}
+
+/// A line for each option, in the words of the API.
+fn aws_options(options: &AwsOptions) -> String {
+    let fields = serde_json::to_value(options).unwrap_or_default();
+    let line = |name: &&str| {
+        let value = match fields.get(*name)? {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Some(format!("{name}: {value}"))
+    };
+    AwsOptions::FIELDS.iter().filter_map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn version_of(function: &FunctionDetails) -> String {
@@ -250,6 +268,8 @@ mod tests {
         Events            -
         At once           -
         Flow              -
+        Secrets           -
+        AWS               -
         Environment       API_KEY=••••
                           B2=••••
         Version           3 (4f2c1ab)
@@ -257,6 +277,12 @@ mod tests {
         Updated           2026-01-31T08:15:30.123Z
         ");
         assert!(details(true).contains("API_KEY=s3cret"));
+        let mut of_aws = function();
+        of_aws["secrets"] = json!({ "TOKEN": "ssm:/tasklane/prod/token" });
+        of_aws["aws"] = json!({ "tracing": "Active", "ephemeralStorage": 1024 });
+        let shown = super::details(Layout::PLAIN, &serde_json::from_value(of_aws).unwrap(), false);
+        assert!(shown.contains("TOKEN from ssm:/tasklane/prod/token"), "{shown}");
+        assert!(shown.contains("ephemeralStorage: 1024") && shown.contains("tracing: Active"), "{shown}");
         let policy = |json| retries(&serde_json::from_value(json).unwrap());
         assert_eq!(policy(json!({ "enabled": true, "errorsNotToRetry": ["C"] })), "every error, but not C");
         let strategy = json!({ "maxRetries": 5, "baseSeconds": 3 });

@@ -45,6 +45,7 @@ mod schedule_fields;
 mod schedules;
 mod session;
 mod signals;
+mod stand_ins;
 mod sync;
 mod table;
 mod task_arg;

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fmt};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use tasklane_model::{
-    AffectedRecords, EndedCanary, Flow, FunctionName, FunctionSummary, IdempotencyKey, Json, Page, QueuedTimeout,
-    RetryPolicy, RetryPolicyChange, Task, TaskEvents, Timeouts, Timestamp, VersionLabel, VersionNumber,
-    json::even_null,
+    AffectedRecords, AwsOptions, EndedCanary, Flow, FunctionName, FunctionSummary, IdempotencyKey, Json, Page,
+    QueuedTimeout, RetryPolicy, RetryPolicyChange, Secrets, Task, TaskEvents, Timeouts, Timestamp, VersionLabel,
+    VersionNumber, json::even_null,
 };
 
 use super::{
@@ -38,6 +38,12 @@ pub struct FunctionDetails {
     /// The environment variables of its process.
     #[serde(default)]
     pub environment_variables: BTreeMap<String, Variable>,
+    /// More variables, and where the value of each is.
+    #[serde(default)]
+    pub secrets: Secrets,
+    /// What only AWS can carry out.
+    #[serde(default)]
+    pub aws: Option<AwsOptions>,
     /// What happens after a failed run.
     #[serde(default)]
     pub retry_policy: RetryPolicy,
@@ -137,6 +143,10 @@ pub struct FunctionBody {
     pub memory_limit: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment_variables: Option<BTreeMap<String, Variable>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<Secrets>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aws: Option<Option<AwsOptions>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_policy: Option<RetryPolicyChange>,
     #[serde(skip_serializing_if = "Option::is_none")]

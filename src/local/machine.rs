@@ -1,6 +1,6 @@
 //! The whole service in one process: every part put together on one machine.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use tasklane_adapters::HttpDocuments;
@@ -27,7 +27,7 @@ use super::{
     rehearsal::LocalRehearsal,
     wakeups::LocalWakeups,
 };
-use tasklane_lambda_local::{JailMode, LocalLambda, LocalLambdaConfig, Support};
+use tasklane_lambda_local::{JailMode, LocalLambda, LocalLambdaConfig, SecretSource, Support};
 
 /// The configuration of a machine.
 #[derive(Clone)]
@@ -48,6 +48,10 @@ pub struct MachineConfig {
     pub strict_runtimes: bool,
     /// Whether Functions run in a jail.
     pub jail: JailMode,
+    /// The folders and zips that take the place of layers, by ARN.
+    pub layers: BTreeMap<String, PathBuf>,
+    /// Where the values of secrets come from.
+    pub secrets: Arc<dyn SecretSource>,
     /// How many of the last versions of a Function stay runnable.
     pub runnable_versions: u16,
     /// The URL that events are posted to, besides the events file.
@@ -254,6 +258,8 @@ fn start_lambda(
     lambda.max_processes = runs.into_iter().map(usize::from).sum();
     lambda.strict_runtimes = config.strict_runtimes;
     lambda.jail = config.jail;
+    lambda.layers.clone_from(&config.layers);
+    lambda.secrets = Arc::clone(&config.secrets);
     LocalLambda::new(lambda).map_err(port_error)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use utoipa::ToSchema;
 
-use super::{Environment, MemoryLimit, Runtime, TimeLimit, text::checked_text};
+use super::{AwsOptions, Environment, LayerArn, MemoryLimit, Runtime, Secrets, TimeLimit, text::checked_text};
 
 /// A Function's configuration in Lambda. A change of it is a new deployment.
 ///
@@ -27,6 +27,12 @@ pub struct Configuration {
     /// Lambda's Environment.
     #[serde(serialize_with = "write_environment", deserialize_with = "read_environment")]
     pub environment: Environment,
+    /// More variables of its environment, whose values are elsewhere.
+    #[serde(skip_serializing_if = "Secrets::is_empty", default)]
+    pub secrets: Secrets,
+    /// What only AWS can carry out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub aws: Option<AwsOptions>,
 }
 
 impl Configuration {
@@ -39,7 +45,19 @@ impl Configuration {
             time_limit: TimeLimit::default(),
             memory_limit: MemoryLimit::default(),
             environment: Environment::default(),
+            secrets: Secrets::default(),
+            aws: None,
         }
+    }
+
+    /// A variable that is both in the environment and among the secrets, which would leave open which value it has.
+    pub fn ambiguous_variable(&self) -> Option<&str> {
+        self.environment.iter().map(|(name, _)| name).find(|name| self.secrets.get(name).is_some())
+    }
+
+    /// The layers below its code, lowest first.
+    pub fn layers(&self) -> &[LayerArn] {
+        self.aws.as_ref().map_or(&[], AwsOptions::layers)
     }
 }
 

@@ -55,22 +55,22 @@ impl Environment {
     /// Checks an environment by Lambda's rules.
     pub fn parse(variables: BTreeMap<String, String>) -> Result<Self, InvalidEnvironment> {
         for (name, value) in &variables {
-            if RESERVED_VARIABLES.contains(&name.as_str()) {
-                return Err(InvalidEnvironment::Reserved(name.clone()));
-            }
-            let mut bytes = name.bytes();
-            let fits = name.len() >= 2
-                && bytes.next().is_some_and(|b| b.is_ascii_alphabetic())
-                && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
-            if !fits {
-                return Err(InvalidEnvironment::Name(shorten(name).to_owned()));
-            }
+            check_variable_name(name)?;
             if value.contains('\0') {
                 return Err(InvalidEnvironment::Nul(name.clone()));
             }
         }
         let bytes = variables.iter().map(|(name, value)| name.len() + value.len()).sum();
         if bytes > Self::MAX_BYTES { Err(InvalidEnvironment::TooLarge(bytes)) } else { Ok(Self(variables)) }
+    }
+
+    /// What is wrong with an environment that takes this many bytes together with its secrets.
+    pub fn too_large_with_secrets(bytes: usize) -> String {
+        format!(
+            "With their secrets, the environment variables take {bytes} bytes, names and values together; Lambda accepts at most \
+             {}.",
+            Self::MAX_BYTES
+        )
     }
 
     /// The names and values, by name.
@@ -82,6 +82,18 @@ impl Environment {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Checks that Lambda accepts a variable with this name.
+pub(crate) fn check_variable_name(name: &str) -> Result<(), InvalidEnvironment> {
+    if RESERVED_VARIABLES.contains(&name) {
+        return Err(InvalidEnvironment::Reserved(name.to_owned()));
+    }
+    let mut bytes = name.bytes();
+    let fits = name.len() >= 2
+        && bytes.next().is_some_and(|b| b.is_ascii_alphabetic())
+        && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if fits { Ok(()) } else { Err(InvalidEnvironment::Name(shorten(name).to_owned())) }
 }
 
 impl fmt::Debug for Environment {

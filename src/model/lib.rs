@@ -7,6 +7,7 @@
 
 pub mod api_request;
 pub mod attempt;
+pub mod aws_options;
 pub mod bulk;
 mod byte_size;
 pub mod caller;
@@ -41,6 +42,7 @@ pub mod runtime;
 pub mod schedule;
 pub mod schedule_change;
 pub mod secret;
+pub mod secret_reference;
 pub mod shorten;
 pub mod stats;
 pub mod task;
@@ -53,6 +55,10 @@ pub mod why;
 
 pub use api_request::{ApiRequest, ApiRequestError, ApiRequestErrorKind, Method};
 pub use attempt::Attempt;
+pub use aws_options::{
+    Architecture, AwsOptions, LayerArn, Layers, LogRetentionDays, RoleArn, SecurityGroupIds, SnapStart, SubnetIds,
+    TracingMode, Vpc,
+};
 pub use bulk::{Bulk, BulkAction, BulkCreated, BulkOrder, BulkSelection, BulkStatus, NewBulk, SkipReason, Skipped};
 pub use byte_size::ByteSize;
 pub use caller::{Caller, Identity, Lineage, User};
@@ -75,9 +81,9 @@ pub use interval::Interval;
 pub use json::Json;
 pub use lambda::{FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Outcome};
 pub use limits::{
-    Advance, CanaryPercent, CanaryRuns, ConcurrencyLimit, DebounceSeconds, FailTimes, FlowConcurrency, MaxRetries,
-    MemoryLimit, MostDebounceSeconds, PerSecond, Priority, QueuedTimeout, RateCount, RateSeconds, RetrySeconds,
-    TimeLimit, VersionNumber,
+    Advance, CanaryPercent, CanaryRuns, ConcurrencyLimit, DebounceSeconds, EphemeralStorage, FailTimes,
+    FlowConcurrency, MaxRetries, MemoryLimit, MostDebounceSeconds, PerSecond, Priority, QueuedTimeout, RateCount,
+    RateSeconds, RetrySeconds, TimeLimit, VersionNumber,
 };
 pub use occurrences::Recurrence;
 pub use once::{BodyDigest, IdempotencyKey, Made, Once, OnceScope};
@@ -91,6 +97,7 @@ pub use runtime::{Runtime, RuntimeFamily};
 pub use schedule::{CatchUp, ManagedBy, NewSchedule, Overlap, Schedule, ScheduleName};
 pub use schedule_change::{RecurrenceFields, ScheduleChange};
 pub use secret::Secret;
+pub use secret_reference::{SecretPlace, SecretReference, Secrets};
 pub use shorten::shorten;
 pub use stats::{Lateness, RunStats, StatsRange};
 pub use task::{NewTask, Tags, Task, TaskError, TaskErrorKind, TaskOptions, TaskOrigin, TaskStatus};

@@ -86,6 +86,10 @@ bounded_integer! {
     MemoryLimit(u16) = 128..=10240, InvalidMemoryLimit, "must be a whole number of MB from 128 to 10240"
 }
 bounded_integer! {
+    /// The size of a Function's `/tmp` in MB: 512–10240, default 512.
+    EphemeralStorage(u16) = 512..=10240, InvalidEphemeralStorage, "must be a whole number of MB from 512 to 10240"
+}
+bounded_integer! {
     /// The priority of a Task: of two due Tasks, the higher one runs first. Within ±9007199254740991, default 0.
     Priority(i64) = -9_007_199_254_740_991..=9_007_199_254_740_991, InvalidPriority,
     "must be a whole number from -9007199254740991 to 9007199254740991"

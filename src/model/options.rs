@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    ConcurrencyLimit, Configuration, Environment, Flow, Function, Lane, MemoryLimit, Priority, QueuedTimeout,
-    RetryPolicyChange, TaskEvents, TimeLimit,
+    AwsOptions, ConcurrencyLimit, Configuration, Environment, Flow, Function, Lane, MemoryLimit, Priority,
+    QueuedTimeout, RetryPolicyChange, Secrets, TaskEvents, TimeLimit,
 };
 
 /// The options that a caller sets: an absent one gets its default when a Function is created, and keeps its value when
@@ -20,6 +20,10 @@ pub struct FunctionOptions {
     pub memory_limit: Option<MemoryLimit>,
     /// The whole environment.
     pub environment: Option<Environment>,
+    /// All secrets; none removes them.
+    pub secrets: Option<Secrets>,
+    /// What only AWS can carry out. Replaced as a whole; `Some(None)` removes it.
+    pub aws: Option<Option<AwsOptions>>,
     /// The retry policy.
     pub retry_policy: Option<RetryPolicyChange>,
     /// `executionOptions.permissionMode`.
@@ -47,6 +51,8 @@ impl FunctionOptions {
         set(&mut configuration.time_limit, &self.time_limit);
         set(&mut configuration.memory_limit, &self.memory_limit);
         set(&mut configuration.environment, &self.environment);
+        set(&mut configuration.secrets, &self.secrets);
+        set(&mut configuration.aws, &self.aws);
     }
 
     /// Sets all options.

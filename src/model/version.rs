@@ -49,6 +49,10 @@ pub enum VersionField {
     MemoryLimit,
     /// The environment.
     EnvironmentVariables,
+    /// Its secrets.
+    Secrets,
+    /// What only AWS can carry out.
+    Aws,
     /// What happens when a run fails.
     RetryPolicy,
     /// Who may run it, and how.
@@ -171,6 +175,8 @@ pub fn changed_fields(old: &Function, new: &Function) -> Vec<VersionField> {
         (VersionField::TimeLimit, before.time_limit != after.time_limit),
         (VersionField::MemoryLimit, before.memory_limit != after.memory_limit),
         (VersionField::EnvironmentVariables, before.environment != after.environment),
+        (VersionField::Secrets, before.secrets != after.secrets),
+        (VersionField::Aws, before.aws != after.aws),
         (VersionField::RetryPolicy, old.retry_policy != new.retry_policy),
         (VersionField::ExecutionOptions, old.execution_options != new.execution_options),
         (VersionField::Timeouts, old.timeouts != new.timeouts),

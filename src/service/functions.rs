@@ -272,6 +272,12 @@ impl Service {
         code: Option<Bytes>,
         current: Option<&Deployment>,
     ) -> Result<Deployment> {
+        if let Some(name) = spec.configuration.ambiguous_variable() {
+            let message = format!(
+                "The variable '{name}' is in 'environmentVariables' and in 'secrets': leave it out of one of them."
+            );
+            return Err(Error::new(ErrorKind::InvalidFunctionConfiguration, message));
+        }
         let deployed = self.inner.ports.lambda.deploy(spec, code, current).await;
         deployed.map_err(|error| match error {
             DeployError::InvalidCode(why) => Error::new(ErrorKind::InvalidFunctionCode, why),

@@ -68,6 +68,8 @@ impl TaskConfig {
             time_limit: Some(named.time_limit.unwrap_or_default()),
             memory_limit: Some(named.memory_limit.unwrap_or_default()),
             environment: Some(named.environment.clone().unwrap_or_default()),
+            secrets: Some(named.secrets.clone().unwrap_or_default()),
+            aws: named.aws.clone().or(Some(None)),
             retry_policy: Some(RetryPolicyChange {
                 errors_not_to_retry: retry_policy.errors_not_to_retry.or(Some(None)),
                 strategy: retry_policy.strategy.or(Some(None)),

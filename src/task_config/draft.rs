@@ -1,5 +1,6 @@
 //! An unchecked configuration: the file's properties, overridden by the command line's.
 
+pub(super) mod aws;
 pub(super) mod flow;
 pub(super) mod retry;
 pub(super) mod schedules;
@@ -30,6 +31,8 @@ pub(super) const PROPERTIES: &[&str] = &[
     "timeLimit",
     "memoryLimit",
     "environment",
+    "secrets",
+    "aws",
     "executionPermission",
     "defaultPriority",
     "retryPolicy",
@@ -168,6 +171,8 @@ impl Draft {
             check.number("defaultPriority", value, Priority::new)
         });
         let environment = check.optional(&properties, "environment", |check, value| check.environment(value));
+        let secrets = check.optional(&properties, "secrets", |check, value| check.secrets(value));
+        let aws = check.optional(&properties, "aws", |check, value| check.aws(value));
         let permission_mode = check.optional(&properties, "executionPermission", |check, value| {
             check.one_of("executionPermission", value, &PermissionMode::NAMES)
         });
@@ -201,6 +206,8 @@ impl Draft {
                     time_limit,
                     memory_limit,
                     environment,
+                    secrets,
+                    aws,
                     retry_policy,
                     permission_mode,
                     default_priority,

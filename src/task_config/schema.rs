@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 use tasklane_model::{
-    Backoff, CatchUp, ConcurrencyLimit, FlowConcurrency, Interval, MaxRetries, MemoryLimit, Overlap, PermissionMode,
-    Priority, QueuedTimeout, RateCount, RateSeconds, RetrySeconds, Runtime, TaskEventKind, TimeLimit,
+    Architecture, Backoff, CatchUp, ConcurrencyLimit, EphemeralStorage, FlowConcurrency, Interval, LogRetentionDays,
+    MaxRetries, MemoryLimit, Overlap, PermissionMode, Priority, QueuedTimeout, RateCount, RateSeconds, RetrySeconds,
+    Runtime, Secrets, SnapStart, TaskEventKind, TimeLimit, TracingMode,
 };
 
 use super::draft;
@@ -82,6 +83,14 @@ fn properties() -> Map<String, Value> {
             ),
         ),
         (
+            "secrets",
+            or_null(described(
+                "More variables of its process, and where the value of each is: `ssm:/tasklane/<prefix>/<name>` or `secretsmanager:tasklane/<prefix>/<name>#<key>`.",
+                json!({ "type": "object", "additionalProperties": { "type": "string" }, "maxProperties": Secrets::MOST, "default": {} }),
+            )),
+        ),
+        ("aws", or_null(aws())),
+        (
             "executionPermission",
             described(
                 "Who may execute it directly or call it over HTTP: holders of a permission, all users that are logged in, or anybody.",
@@ -139,6 +148,71 @@ fn properties() -> Map<String, Value> {
         ("schedules", or_null(schedules())),
     ];
     all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+fn aws() -> Value {
+    let names = |about: &str, names: Vec<&str>, default: Option<&str>| {
+        let mut schema = json!({ "anyOf": [{ "enum": names }, variable(), { "type": "null" }] });
+        if let Some(default) = default {
+            schema["default"] = default.into();
+        }
+        described(about, schema)
+    };
+    let ids = |about: &str, most: u8| {
+        described(about, json!({ "type": "array", "items": { "type": "string" }, "minItems": 1, "maxItems": most }))
+    };
+    let vpc = object(
+        &["subnetIds", "securityGroupIds"],
+        [("subnetIds", ids("1 to 16 subnets.", 16)), ("securityGroupIds", ids("1 to 5 security groups.", 5))],
+    );
+    let layers = json!({ "type": "array", "items": { "type": "string" }, "maxItems": 5 });
+    let options = object(
+        &[],
+        [
+            ("role", or_null(text("The ARN of the role that it runs with, below /tasklane/<prefix>/.", 1, Some(640)))),
+            (
+                "architecture",
+                names("The processor.", Architecture::NAMES.iter().map(|(name, _)| *name).collect(), None),
+            ),
+            (
+                "ephemeralStorage",
+                or_null(number(
+                    "The size of /tmp, in MB.",
+                    (EphemeralStorage::MIN.into(), EphemeralStorage::MAX.into()),
+                    Some(512),
+                )),
+            ),
+            ("layers", or_null(described("The ARNs of versions of layers, lowest first.", layers))),
+            (
+                "vpc",
+                or_null(described("The network that it is connected to. Needs the stack's parameter AllowVpc.", vpc)),
+            ),
+            (
+                "tracing",
+                names(
+                    "Whether X-Ray traces it by itself.",
+                    TracingMode::NAMES.iter().map(|(name, _)| *name).collect(),
+                    Some("PassThrough"),
+                ),
+            ),
+            (
+                "logRetentionDays",
+                or_null(described(
+                    "How long its log lines are kept, in days.",
+                    json!({ "anyOf": [{ "enum": LogRetentionDays::ALL }, variable()] }),
+                )),
+            ),
+            (
+                "snapStart",
+                names(
+                    "Whether its versions start from a snapshot.",
+                    SnapStart::NAMES.iter().map(|(name, _)| *name).collect(),
+                    Some("None"),
+                ),
+            ),
+        ],
+    );
+    described("What only AWS can carry out. On one machine, only layers have an effect.", options)
 }
 
 fn flow() -> Value {
@@ -320,6 +394,8 @@ fn described(about: &str, mut schema: Value) -> Value {
 // A test may read its environment.
 #[allow(clippy::disallowed_methods)]
 mod tests {
+    use tasklane_model::AwsOptions;
+
     use super::*;
 
     #[test]
@@ -334,6 +410,8 @@ mod tests {
         assert_eq!(names("/properties/retryPolicy/properties"), read(draft::retry::PROPERTIES));
         let strategy = "/properties/retryPolicy/properties/strategy/properties";
         assert_eq!(names(strategy), read(draft::retry::STRATEGY_PROPERTIES));
+        assert_eq!(names("/properties/aws/properties"), read(&AwsOptions::FIELDS));
+        assert_eq!(names("/properties/aws/properties/vpc/properties"), read(draft::aws::VPC_PROPERTIES));
         assert_eq!(names("/properties/flow/properties"), read(draft::flow::PROPERTIES));
         assert_eq!(names("/properties/schedules/items/properties"), read(draft::schedules::PROPERTIES));
     }

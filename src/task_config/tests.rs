@@ -433,3 +433,33 @@ fn a_schedule_that_could_not_be_created_is_refused() {
         assert!(error.contains(expected), "{schedules}: {error}");
     }
 }
+
+#[test]
+fn options_for_aws_and_secrets_are_checked_in_the_file() {
+    let config = load(
+        &with(
+            "aws",
+            json!({ "tracing": "Active", "layers": ["arn:aws:lambda:eu-west-1:123456789012:layer:a:1"], "vpc": null }),
+        )
+        .to_string(),
+    )
+    .unwrap();
+    let aws = config.options.aws.clone().unwrap().unwrap();
+    assert_eq!((aws.layers().len(), aws.vpc.is_none()), (1, true));
+    assert_eq!(load(&with("aws", Value::Null).to_string()).unwrap().options.aws, Some(None));
+    assert_eq!(load(&minimal().to_string()).unwrap().options.aws, None);
+    let config = load(&with("secrets", json!({ "TOKEN": "ssm:/tasklane/prod/token" })).to_string()).unwrap();
+    assert_eq!(config.options.secrets.unwrap().get("TOKEN").unwrap().as_str(), "ssm:/tasklane/prod/token");
+    for (property, value, says) in [
+        ("aws", json!([]), "'aws' must be an object"),
+        ("aws", json!({ "trace": "Active" }), "'aws.trace'"),
+        ("aws", json!({ "tracing": "on" }), "'aws.tracing' must be one of Active, PassThrough"),
+        ("aws", json!({ "layers": "a" }), "'aws.layers' must be a list of strings"),
+        ("aws", json!({ "vpc": { "subnetIds": ["subnet-1"] } }), "'aws.vpc' must have"),
+        ("secrets", json!({ "TOKEN": "s3cret" }), "'secrets.TOKEN' must be ssm:"),
+        ("secrets", json!({ "1": "ssm:/tasklane/prod/token" }), "'secrets' is wrong"),
+    ] {
+        let error = load(&with(property, value).to_string()).unwrap_err();
+        assert!(error.contains(says) && !error.contains("s3cret"), "{error}");
+    }
+}

@@ -218,3 +218,38 @@ fn absent_python() -> &'static str {
     let runtimes = ["python3.9", "python3.10", "python3.12", "python3.13", "python3.14"];
     runtimes.into_iter().find(|runtime| !is_here(runtime)).expect("no machine has every Python")
 }
+
+#[test]
+fn secrets_and_layers_come_from_this_machine() {
+    let home = tempfile::tempdir().unwrap();
+    let functions = home.path().join("functions");
+    let source = "exports.handler = async () => [process.env.TOKEN, require('shared')];";
+    let layer = "arn:aws:lambda:eu-west-1:123456789012:layer:shared";
+    let more = json!({
+        "secrets": { "TOKEN": "ssm:/tasklane/prod/token" },
+        "aws": { "layers": [format!("{layer}:3")], "architecture": "arm64" },
+    });
+    write_function(&functions, "reader", source, &more);
+    let module = home.path().join("layer/nodejs/node_modules/shared");
+    fs::create_dir_all(&module).unwrap();
+    fs::write(module.join("index.js"), "module.exports = 'shared';").unwrap();
+    let secrets = home.path().join("secrets.json");
+    fs::write(&secrets, r#"{ "ssm:/tasklane/prod/token": "s3cret-value" }"#).unwrap();
+    let layer = format!("--layer={layer}={}", home.path().join("layer").display());
+    let args = [functions.to_str().unwrap(), "--secrets", secrets.to_str().unwrap(), &layer];
+    let dev = Dev::start(home.path(), args);
+    let executed = dev.ask("POST", "/tasks/v1/functions/reader/execute", None).ok();
+    assert_eq!(executed["result"], json!(["s3cret-value", "shared"]));
+    let details = dev.get("/tasks/v1/functions/reader");
+    assert_eq!(details["secrets"], json!({ "TOKEN": "ssm:/tasklane/prod/token" }));
+    assert_eq!(details["aws"], more["aws"]);
+    assert_eq!(dev.stderr().matches("this has no effect here: architecture").count(), 1, "{}", dev.stderr());
+    let both = json!({ "environmentVariables": { "TOKEN": { "value": "x" } } });
+    let refused = dev.ask("PUT", "/tasks/v1/functions/reader", Some(&both));
+    assert_eq!((refused.status, &refused.body["code"]), (400, &json!(1402)));
+    let absent = json!({ "secrets": { "TOKEN": "ssm:/tasklane/prod/absent" } });
+    let refused = dev.ask("PUT", "/tasks/v1/functions/reader", Some(&absent));
+    assert!(refused.body["message"].as_str().unwrap().contains("has no value for it"), "{}", refused.body);
+    assert!(!dev.stderr().contains("s3cret-value"));
+    dev.stop();
+}

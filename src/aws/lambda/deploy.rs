@@ -14,7 +14,7 @@ use tasklane_ports::{DeployError, FunctionSpec, PortError};
 
 use super::{
     AwsLambda, PREFIX_TAG,
-    difference::Wanted,
+    difference::{Extras, Wanted},
     package::Package,
     refusal::{is_conflict, is_gone, is_role_not_ready, not_carried_out, refused},
     settle::{PATIENCE, Settled, broken, unfinished},
@@ -41,6 +41,7 @@ macro_rules! configured {
 
 /// One deployment in progress.
 struct Attempt<'a> {
+    spec: &'a FunctionSpec,
     wanted: Wanted,
     code: Option<Bytes>,
     current: Option<&'a Deployment>,
@@ -77,8 +78,13 @@ impl AwsLambda {
             (None, Some(current)) => current.code_sha256,
             (None, None) => return Err(DeployError::InvalidCode("A new Function needs its code.".to_owned())),
         };
+        let wanted = Wanted::new(spec, &self.settings, sha256, self.variables(spec).await?)?;
+        if current.is_some() {
+            self.renew_retention(&wanted.lambda_name, &spec.configuration).await?;
+        }
         let mut attempt = Attempt {
-            wanted: Wanted::new(spec, &self.settings, sha256),
+            spec,
+            wanted,
             code,
             current,
             deadline: self.clock.now().saturating_add(PATIENCE),
@@ -150,7 +156,7 @@ impl AwsLambda {
                 wanted.lambda_name
             )));
         };
-        self.ensure_log_group(&wanted.lambda_name).await?;
+        self.ensure_log_group(&wanted.lambda_name, &attempt.spec.configuration).await?;
         let package = self.package(&wanted.lambda_name, code).await?;
         let request = self
             .lambda
@@ -158,7 +164,15 @@ impl AwsLambda {
             .architectures(wanted.architecture.clone())
             .code(package.function_code())
             .tags(PREFIX_TAG, &self.settings.prefix);
-        let answer = configured!(request, wanted).send().await;
+        let Extras { layers, ephemeral_storage, vpc, tracing, snap_start } = wanted.extras(None);
+        let answer = configured!(request, wanted)
+            .set_layers(layers)
+            .set_ephemeral_storage(ephemeral_storage)
+            .set_vpc_config(vpc)
+            .set_tracing_config(tracing)
+            .set_snap_start(snap_start)
+            .send()
+            .await;
         let step = after_write("create a Lambda function", answer.map_err(Fault::from))?;
         attempt.created |= matches!(step, Step::Taken);
         Ok(step)
@@ -204,7 +218,15 @@ impl AwsLambda {
         let wanted = &attempt.wanted;
         let request =
             self.lambda.update_function_configuration().set_revision_id(held.revision_id().map(str::to_owned));
-        let answer = configured!(request, wanted).send().await;
+        let Extras { layers, ephemeral_storage, vpc, tracing, snap_start } = wanted.extras(Some(held));
+        let answer = configured!(request, wanted)
+            .set_layers(layers)
+            .set_ephemeral_storage(ephemeral_storage)
+            .set_vpc_config(vpc)
+            .set_tracing_config(tracing)
+            .set_snap_start(snap_start)
+            .send()
+            .await;
         after_change("update a Lambda function's configuration", answer.map_err(Fault::from))
     }
 

@@ -12,6 +12,7 @@ mod log_group;
 mod package;
 mod refusal;
 mod settle;
+mod variables;
 mod versions;
 
 pub(crate) use log_group::log_group_of;
@@ -46,6 +47,8 @@ pub struct LambdaSettings {
     pub architecture: Architecture,
     /// How long their log lines are kept, in days. Forever when absent.
     pub log_retention_days: Option<i32>,
+    /// Whether Functions may be connected to networks, which the handler needs permissions for.
+    pub allow_vpc: bool,
     /// The bucket for zips above Lambda's direct-upload limit. Such zips are refused when absent.
     pub code_bucket: Option<String>,
 }
@@ -56,6 +59,8 @@ pub struct AwsLambda {
     lambda: OnDemand<Client>,
     logs: OnDemand<aws_sdk_cloudwatchlogs::Client>,
     s3: OnDemand<aws_sdk_s3::Client>,
+    parameters: OnDemand<aws_sdk_ssm::Client>,
+    secrets: OnDemand<aws_sdk_secretsmanager::Client>,
     /// Fetches Lambda's presigned URLs.
     downloads: SharedHttpConnector,
     settings: Arc<LambdaSettings>,
@@ -74,6 +79,8 @@ impl AwsLambda {
             lambda: config::client(config, Client::new),
             logs: config::client(config, aws_sdk_cloudwatchlogs::Client::new),
             s3: config::client(config, aws_sdk_s3::Client::new),
+            parameters: config::client(config, aws_sdk_ssm::Client::new),
+            secrets: config::client(config, aws_sdk_secretsmanager::Client::new),
             downloads,
             settings: Arc::new(settings),
             clock,

@@ -35,6 +35,7 @@ use self::{
 };
 use super::{
     Outcome, Verdict, browser, callers::CallerArgs, env_file::EnvFile, input::address, output, signals::Signals,
+    stand_ins::StandIns,
 };
 
 /// Serve the whole service on this machine.
@@ -72,6 +73,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub env_file: EnvFile,
+
+    #[command(flatten)]
+    pub stand_ins: StandIns,
 
     /// Where to listen: an address such as 127.0.0.1:4000, or localhost:4000, or a port; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4000", value_parser = address)]
@@ -251,7 +255,10 @@ fn sync(args: &Args, paths: Vec<PathBuf>, machine: &Machine, url: String) -> (Ca
 
 fn machine_config(args: &Args, listen: SocketAddr, runs: RunLog) -> anyhow::Result<MachineConfig> {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let (layers, secrets) = args.stand_ins.source()?;
     Ok(MachineConfig {
+        layers,
+        secrets,
         data_dir: args.data_dir.clone(),
         prefix: args.prefix.clone(),
         task_concurrency: args.concurrency.get(),

@@ -19,7 +19,8 @@ use tasklane_task_config::{FILE_NAME, Listing, TaskConfig, folder_of};
 
 use self::log::ShownLog;
 use super::{
-    Outcome as CommandOutcome, Verdict, env_file::EnvFile, input::JsonSource, output, sync::report::left_out_line,
+    Outcome as CommandOutcome, Verdict, env_file::EnvFile, input::JsonSource, output, stand_ins::StandIns,
+    sync::report::left_out_line,
 };
 
 /// Run a Function once on this machine, without a service.
@@ -46,6 +47,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub env_file: EnvFile,
+
+    #[command(flatten)]
+    pub stand_ins: StandIns,
 
     /// Wait for a debugger of Node.js on this port of this machine, and let the run take 5 minutes
     #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "9229")]
@@ -80,6 +84,7 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
         // The debugger is waited for before the run begins.
         lambda_config.init_limit = TimeLimit::MAX.as_duration();
     }
+    args.stand_ins.apply_to(&mut lambda_config)?;
     let lambda = LocalLambda::new(lambda_config)?;
     let mut spec = spec_of(&config);
     if let Some(port) = args.inspect {

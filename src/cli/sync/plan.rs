@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tasklane_client::{Client, FunctionBody, FunctionDetails, OptionsBody, TimeoutsBody, Variable};
 use tasklane_model::{
-    ByteSize, CodeSha256, Environment, ErrorNames, Flow, FunctionName, QueuedTimeout, RetryPolicyChange, TaskEvents,
-    VersionLabel,
+    AwsOptions, ByteSize, CodeSha256, Environment, ErrorNames, Flow, FunctionName, QueuedTimeout, RetryPolicyChange,
+    Secrets, TaskEvents, VersionLabel,
 };
 use tasklane_task_config::{Package, TaskConfig};
 
@@ -104,6 +104,8 @@ impl Plan {
             time_limit: compare.number("timeLimit", |f| f.time_limit, config.options.time_limit.map(i64::from)),
             memory_limit: compare.number("memoryLimit", |f| f.memory_limit, config.options.memory_limit.map(i64::from)),
             environment_variables: config.options.environment.as_ref().and_then(|wanted| compare.environment(wanted)),
+            secrets: config.options.secrets.as_ref().and_then(|wanted| compare.secrets(wanted)),
+            aws: config.options.aws.as_ref().filter(|wanted| compare.aws(wanted.as_ref())).cloned(),
             retry_policy: config.options.retry_policy.as_ref().and_then(|wanted| compare.retry_policy(wanted)),
             execution_options: compare.execution_options(config),
             store_result: config.options.store_result.filter(|wanted| compare.store_result(*wanted)),
@@ -221,6 +223,31 @@ impl Compare<'_> {
             self.changes.push(Change { field: format!("environmentVariables.{name}"), change, from: None, to: None });
         }
         (self.changes.len() > before).then_some(wanted)
+    }
+
+    /// The API replaces all secrets, so one difference sends all of them. Where a secret is, is no secret.
+    fn secrets(&mut self, wanted: &Secrets) -> Option<Secrets> {
+        let none = Secrets::default();
+        let current = self.current.map_or(&none, |function| &function.secrets);
+        let before = self.changes.len();
+        let names: BTreeSet<_> = current.iter().chain(wanted.iter()).map(|(name, _)| name).collect();
+        for name in names {
+            self.removable(&format!("secrets.{name}"), current.get(name), wanted.get(name));
+        }
+        (self.changes.len() > before).then(|| wanted.clone())
+    }
+
+    fn aws(&mut self, wanted: Option<&AwsOptions>) -> bool {
+        let before = self.changes.len();
+        let fields = |options: Option<&AwsOptions>| match options.map(|options| json!(options)) {
+            Some(Value::Object(fields)) => fields,
+            Some(_) | None => serde_json::Map::new(),
+        };
+        let (from, to) = (fields(self.current.and_then(|function| function.aws.as_ref())), fields(wanted));
+        for name in AwsOptions::FIELDS {
+            self.removable(&format!("aws.{name}"), from.get(name), to.get(name));
+        }
+        self.changes.len() > before
     }
 
     fn retry_policy(&mut self, wanted: &RetryPolicyChange) -> Option<RetryPolicyChange> {

@@ -280,6 +280,18 @@ fn configuration(details: &FunctionDetails) -> Markup {
             @if let Some(changed) = details.update_timestamp { (fact("Changed", time(changed))) }
             @if let Some(sha) = &details.code_sha256 { (fact("Code", html! { code { (cut(&clean(sha), 12)) } })) }
         }
+        @if let Some(aws) = &details.aws {
+            h2 { "On AWS" }
+            dl.facts {
+                @for (option, value) in serde_json::to_value(aws).ok().as_ref().and_then(|fields| fields.as_object()).into_iter().flatten() {
+                    (fact(option, html! { (name(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))) }))
+                }
+            }
+        }
+        @if !details.secrets.is_empty() {
+            h2 { "Secrets" }
+            dl.facts { @for (variable, reference) in details.secrets.iter() { (fact(variable, name(reference.as_str()))) } }
+        }
         h2 { "Environment" }
         @if details.environment_variables.is_empty() { p.empty { "It has no variables of its own." } }
         @else {

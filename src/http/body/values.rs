@@ -6,12 +6,13 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tasklane_model::{
-    Advance, ApplicationId, Backoff, BulkAction, CanaryPercent, CanaryRuns, CatchUp, ConcurrencyLimit, Cron,
-    DebounceKey, DebounceMode, DebounceSeconds, EntryPoint, Error, ErrorKind, ErrorNames, FailTimes, FlowConcurrency,
-    FlowKey, FlowPath, FunctionName, IdempotencyKey, Interval, Json, ManagedBy, MaxRetries, MemoryLimit,
-    MostDebounceSeconds, Overlap, PerSecond, PermissionMode, Permissions, Priority, QueuedTimeout, RateCount,
-    RateSeconds, Result, RetrySeconds, Runtime, ScheduleName, Tags, TaskEvents, TimeLimit, TimeZone, Timestamp, UserId,
-    VersionLabel, VersionNumber,
+    Advance, ApplicationId, Architecture, Backoff, BulkAction, CanaryPercent, CanaryRuns, CatchUp, ConcurrencyLimit,
+    Cron, DebounceKey, DebounceMode, DebounceSeconds, EntryPoint, EphemeralStorage, Error, ErrorKind, ErrorNames,
+    FailTimes, FlowConcurrency, FlowKey, FlowPath, FunctionName, IdempotencyKey, Interval, Json, Layers,
+    LogRetentionDays, ManagedBy, MaxRetries, MemoryLimit, MostDebounceSeconds, Overlap, PerSecond, PermissionMode,
+    Permissions, Priority, QueuedTimeout, RateCount, RateSeconds, Result, RetrySeconds, RoleArn, Runtime, ScheduleName,
+    SecretReference, SecurityGroupIds, SnapStart, SubnetIds, Tags, TaskEvents, TimeLimit, TimeZone, Timestamp,
+    TracingMode, UserId, VersionLabel, VersionNumber,
     flow::InvalidFlowKey,
     json::{
         number::Number,
@@ -133,6 +134,24 @@ impl FromField for PermissionMode {
     }
 }
 
+impl FromField for Architecture {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        one_of(&Self::NAMES, value, path)
+    }
+}
+
+impl FromField for TracingMode {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        one_of(&Self::NAMES, value, path)
+    }
+}
+
+impl FromField for SnapStart {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        one_of(&Self::NAMES, value, path)
+    }
+}
+
 impl FromField for Overlap {
     fn from_field(value: &RawValue, path: &str) -> Result<Self> {
         one_of(Self::NAMES, value, path)
@@ -187,17 +206,18 @@ impl FromField for Vec<String> {
     }
 }
 
-impl FromField for Tags {
-    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
-        Self::try_from(Vec::from_field(value, path)?).map_err(|rule| Error::field_format(path, rule))
-    }
+/// Lists of strings whose own error states their rule.
+macro_rules! lists_by_own_rule {
+    ($($type:ty),*) => {
+        $(impl FromField for $type {
+            fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+                Self::try_from(Vec::<String>::from_field(value, path)?).map_err(|rule| Error::field_format(path, rule))
+            }
+        })*
+    };
 }
 
-impl FromField for ErrorNames {
-    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
-        Self::try_from(Vec::from_field(value, path)?).map_err(|rule| Error::field_format(path, rule))
-    }
-}
+lists_by_own_rule!(Tags, ErrorNames, Layers, SubnetIds, SecurityGroupIds);
 
 impl FromField for Permissions {
     fn from_field(value: &RawValue, path: &str) -> Result<Self> {
@@ -218,8 +238,8 @@ macro_rules! by_own_rule {
     };
 }
 
-by_own_rule!(number_or_invalid: Advance, FailTimes, TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, MaxRetries, RetrySeconds, QueuedTimeout, DebounceSeconds, MostDebounceSeconds, PerSecond, Interval, FlowConcurrency, RateCount, RateSeconds, VersionNumber, CanaryPercent, CanaryRuns);
-by_own_rule!(string_or_empty: FunctionName, EntryPoint, UserId, ApplicationId, IdempotencyKey, DebounceKey, ScheduleName, Cron, TimeZone, FlowPath, VersionLabel);
+by_own_rule!(number_or_invalid: Advance, EphemeralStorage, LogRetentionDays, FailTimes, TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, MaxRetries, RetrySeconds, QueuedTimeout, DebounceSeconds, MostDebounceSeconds, PerSecond, Interval, FlowConcurrency, RateCount, RateSeconds, VersionNumber, CanaryPercent, CanaryRuns);
+by_own_rule!(string_or_empty: FunctionName, RoleArn, SecretReference, EntryPoint, UserId, ApplicationId, IdempotencyKey, DebounceKey, ScheduleName, Cron, TimeZone, FlowPath, VersionLabel);
 
 /// A whole number in any notation (`30`, `30.0`, `3e1`). Anything else becomes a number that no rule accepts, so that
 /// the error states the rule.

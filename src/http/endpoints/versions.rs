@@ -7,9 +7,9 @@ use axum::{body::Body, response::Response};
 use http::{HeaderValue, Method, header};
 use serde::Serialize;
 use tasklane_model::{
-    AffectedRecords, CanaryPercent, CanaryRuns, CodeSha256, Configuration, EntryPoint, Error, ErrorKind,
-    ExecutionOptions, FailWhen, MemoryLimit, Page, PageWindow, Result, RetryPolicy, Runtime, TaskEvents, TimeLimit,
-    Timeouts, Timestamp, UserId, VersionField, VersionLabel, VersionNumber,
+    AffectedRecords, AwsOptions, CanaryPercent, CanaryRuns, CodeSha256, Configuration, EntryPoint, Error, ErrorKind,
+    ExecutionOptions, FailWhen, MemoryLimit, Page, PageWindow, Result, RetryPolicy, Runtime, SecretReference, Secrets,
+    TaskEvents, TimeLimit, Timeouts, Timestamp, UserId, VersionField, VersionLabel, VersionNumber,
 };
 use tasklane_ports::HeldCode;
 use tasklane_service::{ListedVersion, NewCanary, Service};
@@ -202,6 +202,13 @@ pub struct VersionDetails {
     memory_limit: MemoryLimit,
     /// The environment variables of its process, by name.
     environment_variables: BTreeMap<String, EnvironmentVariable>,
+    /// More environment variables, by name, and where the value of each is. The values are never shown.
+    #[serde(skip_serializing_if = "Secrets::is_empty")]
+    #[schema(value_type = BTreeMap<String, SecretReference>, required = false)]
+    secrets: Secrets,
+    /// What only AWS can carry out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aws: Option<AwsOptions>,
     /// What happens when a run fails.
     retry_policy: RetryPolicy,
     /// Who may run it, and how.
@@ -223,7 +230,7 @@ impl From<ListedVersion> for VersionDetails {
     fn from(listed: ListedVersion) -> Self {
         let version = Version::of(&listed);
         let listed = listed.version;
-        let Configuration { description, entry_point, runtime, time_limit, memory_limit, environment } =
+        let Configuration { description, entry_point, runtime, time_limit, memory_limit, environment, secrets, aws } =
             listed.configuration;
         Self {
             version,
@@ -233,6 +240,8 @@ impl From<ListedVersion> for VersionDetails {
             time_limit,
             memory_limit,
             environment_variables: EnvironmentVariable::all(&environment),
+            secrets,
+            aws,
             retry_policy: listed.retry_policy,
             execution_options: listed.execution_options,
             timeouts: listed.timeouts,

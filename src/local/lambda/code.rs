@@ -115,7 +115,7 @@ impl CodeStore {
 }
 
 /// Removes a folder whose subfolders are read-only.
-fn remove_read_only(folder: &Path) -> io::Result<()> {
+pub(super) fn remove_read_only(folder: &Path) -> io::Result<()> {
     for entry in walkdir::WalkDir::new(folder) {
         let entry = entry.map_err(io::Error::from)?;
         if entry.file_type().is_dir() {

@@ -14,10 +14,12 @@ use super::{
     bootstraps::Bootstraps,
     isolation::{Launch, Limits},
     jail::{self, Cell, Entry, Jail},
+    layers::Opt,
     runtimes::{Interpreter, Support},
     sdk::SdkLanguage,
     start::Start,
     variables::Variables,
+    versions::BOOTSTRAP,
 };
 
 /// Names a program of the Function's package that starts the runtime.
@@ -32,7 +34,7 @@ impl Start<'_> {
                 let (program, arguments) = self.interpreted(interpreter);
                 self.wrapped(program, arguments)
             }
-            Support::Bootstrap => (self.task().join("bootstrap"), Vec::new()),
+            Support::Bootstrap => (self.bootstrap(), Vec::new()),
             Support::Missing(what) => return Err(io::Error::new(io::ErrorKind::Unsupported, what.clone())),
         };
         let (mut launch, entry) = match &self.site.jail {
@@ -40,17 +42,17 @@ impl Start<'_> {
                 let (launch, entry) = self.jailed(jail, &program, &arguments)?;
                 (launch, Some(entry))
             }
-            Err(_) => (self.unjailed(&program, &arguments), None),
+            Err(_) => (self.unjailed(&program, &arguments)?, None),
         };
         launch.output = Some(output.into());
         Ok((launch, entry))
     }
 
-    fn unjailed(&self, program: &Path, arguments: &[String]) -> Launch {
+    fn unjailed(&self, program: &Path, arguments: &[String]) -> io::Result<Launch> {
         let mut command = Command::new(program);
-        command.args(arguments).env_clear().envs(self.environment()).current_dir(&self.version.code_path);
+        command.args(arguments).env_clear().envs(self.environment()?).current_dir(&self.version.code_path);
         let user = nix::unistd::geteuid().as_raw();
-        Launch { command, output: None, group: None, inherited: Vec::new(), limits: Limits::default(), user }
+        Ok(Launch { command, output: None, group: None, inherited: Vec::new(), limits: Limits::default(), user })
     }
 
     fn jailed(&self, jail: &Jail, program: &Path, arguments: &[String]) -> io::Result<(Launch, Entry)> {
@@ -65,10 +67,11 @@ impl Start<'_> {
         let cell = Cell {
             code: &self.version.code_path,
             runtime: self.site.bootstraps.folder(),
+            layers: self.version.opt.as_deref().map(Opt::path),
             folder: self.scratch,
             files: &files,
             hidden,
-            environment: &self.environment(),
+            environment: &self.environment()?,
             memory: u64::from(self.version.configuration.memory_limit.get()) * 1024 * 1024,
         };
         jail.launch(&cell, program, arguments)
@@ -96,6 +99,20 @@ impl Start<'_> {
     /// The folder of the bootstraps, as the Function sees it.
     fn runtime(&self) -> &Path {
         if self.site.jail.is_ok() { Path::new(jail::RUNTIME) } else { self.site.bootstraps.folder() }
+    }
+
+    /// The folder of the Function's layers, as the Function sees it.
+    fn layers(&self) -> &Path {
+        match &self.version.opt {
+            Some(opt) if self.site.jail.is_err() => opt.path(),
+            _ => Path::new(jail::LAYERS),
+        }
+    }
+
+    /// The program of a runtime that the package brings, or else one of its layers.
+    fn bootstrap(&self) -> PathBuf {
+        let of_layers = self.version.has_bootstrap_in_layers();
+        (if of_layers { self.layers() } else { self.task() }).join(BOOTSTRAP)
     }
 
     fn interpreted(&self, interpreter: &Interpreter) -> (PathBuf, Vec<String>) {
@@ -136,7 +153,10 @@ impl Start<'_> {
         // Without a jail the package is not at `/var/task`.
         let wrapper = match Path::new(wrapper).strip_prefix(jail::TASK) {
             Ok(file) => self.task().join(file),
-            Err(_) => PathBuf::from(wrapper),
+            Err(_) => match Path::new(wrapper).strip_prefix(jail::LAYERS) {
+                Ok(file) => self.layers().join(file),
+                Err(_) => PathBuf::from(wrapper),
+            },
         };
         let start = ["-c".to_owned(), START.to_owned(), wrapper.display().to_string(), program.display().to_string()];
         (PathBuf::from("/bin/sh"), start.into_iter().chain(arguments).collect())
@@ -157,7 +177,9 @@ impl Start<'_> {
         known.filter(|name| disabled.contains(name)).filter(move |name| !asked_for(name))
     }
 
-    fn environment(&self) -> BTreeMap<String, String> {
-        Variables { start: self, task: self.task(), runtime: self.runtime() }.all()
+    fn environment(&self) -> io::Result<BTreeMap<String, String>> {
+        let secrets = self.site.secrets_of(&self.version.configuration).map_err(io::Error::other)?;
+        let (task, runtime, layers) = (self.task(), self.runtime(), self.layers());
+        Ok(Variables { start: self, task, runtime, layers, secrets }.all())
     }
 }

@@ -1,8 +1,14 @@
 //! The configuration of the local Lambda.
 
-use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{folders::create_private, jail::JailMode, sdk::Sdk, sink::LogSink};
+use super::{
+    folders::create_private,
+    jail::JailMode,
+    sdk::Sdk,
+    secrets::{NoSecrets, SecretSource},
+    sink::LogSink,
+};
 
 /// Shows a message to the operator, for example that the machine has another version of a runtime.
 pub type Notice = Arc<dyn Fn(&str) + Send + Sync>;
@@ -30,6 +36,10 @@ pub struct LocalLambdaConfig {
     pub jail: JailMode,
     /// The AWS SDK for Functions, if it is installed.
     pub sdk: Option<Sdk>,
+    /// The folders and zips that take the place of layers, by the ARN of a layer, with or without a version.
+    pub layers: BTreeMap<String, PathBuf>,
+    /// Where the values of secrets come from.
+    pub secrets: Arc<dyn SecretSource>,
     /// How long a process may take until it is ready for its first run, before the run's own time begins.
     pub init_limit: Duration,
     /// How many bytes one run may log. Lines beyond that are dropped, and the log says how much was dropped.
@@ -53,6 +63,8 @@ impl LocalLambdaConfig {
             strict_runtimes: false,
             jail: JailMode::Auto,
             sdk: Sdk::of_user(),
+            layers: BTreeMap::new(),
+            secrets: Arc::new(NoSecrets),
             init_limit: Duration::from_secs(10),
             run_log_bytes: 32_000_000,
             logs,
@@ -82,6 +94,7 @@ impl fmt::Debug for LocalLambdaConfig {
             .field("strict_runtimes", &self.strict_runtimes)
             .field("jail", &self.jail)
             .field("sdk", &self.sdk)
+            .field("layers", &self.layers)
             .field("init_limit", &self.init_limit)
             .field("run_log_bytes", &self.run_log_bytes)
             .finish_non_exhaustive()

@@ -29,6 +29,7 @@ mod freezing;
 mod init;
 mod isolation;
 mod jail;
+mod layers;
 mod limits;
 mod names;
 mod output;
@@ -43,6 +44,7 @@ mod runtime_api;
 mod runtimes;
 mod sandbox;
 mod sdk;
+mod secrets;
 mod sink;
 mod site;
 mod sockets;
@@ -71,6 +73,7 @@ pub use jail::{JailMode, enter_if_asked};
 pub use limits::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
 pub use runtimes::{Interpreter, RuntimeSupport, Support};
 pub use sdk::{Sdk, SdkError, SdkLanguage};
+pub use secrets::{NoSecrets, SecretSource};
 pub use sink::{LogSink, LoggedLine};
 
 use self::{engine::Engine, pool::Pool, runtimes::Runtimes, site::Site, versions::Versions, watchdog::Watchdog};
@@ -125,6 +128,8 @@ impl LocalLambda {
         if let Some(text) = runtimes.first_notice(&spec.configuration.runtime, &support) {
             (site.config.notice)(&text);
         }
+        site.check_secrets(spec)?;
+        site.mention_what_only_aws_does(spec);
         versions.deploy(spec, code, current).await
     }
 

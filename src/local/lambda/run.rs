@@ -46,6 +46,10 @@ pub(super) async fn invoke(engine: &Arc<Engine>, request: InvokeRequest<'_>) -> 
         let message = format!("Function not found: {}", engine.site.arn(function));
         return Err(refused("ResourceNotFoundException", message));
     };
+    let version = engine.site.layers.under(version).await.map_err(|error| {
+        let message = format!("the layers of {function} cannot be read: {error}");
+        refused("ServiceException", message)
+    })?;
     let support = engine.runtimes.support(&version.configuration.runtime).await;
     if let Support::Missing(what) = &*support {
         let message = format!("the runtime {} cannot run on this machine: {what}", version.configuration.runtime);

@@ -87,7 +87,7 @@ impl Sandbox {
     ) -> Result<Self, StartError> {
         let jail = site.jail.as_ref().ok();
         if *support == Support::Bootstrap {
-            entrypoint::check_bootstrap(&version.code_path.join("bootstrap"), jail.is_some())?;
+            entrypoint::check_bootstrap(&version.bootstrap(), jail.is_some())?;
         }
         let ProcessNames { id, log_stream } = ProcessNames::new();
         let scratch = site.scratch.path().join(&id);

@@ -1,8 +1,9 @@
 //! Everything on this machine that the processes of Functions share.
 
-use std::{io, path::Path};
+use std::{collections::BTreeSet, io, path::Path};
 
-use tasklane_model::FunctionName;
+use tasklane_model::{AwsOptions, FunctionName, FunctionSpec};
+use tasklane_runtime::lock::Lock;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -13,6 +14,7 @@ use super::{
     folders::scratch_folder,
     isolation::Launcher,
     jail::{Jail, JailMode},
+    layers::Layers,
 };
 
 /// The AWS account that Functions see. It belongs to nobody.
@@ -25,13 +27,18 @@ pub(super) struct Site {
     pub(super) launcher: Launcher,
     /// The error says why there is none.
     pub(super) jail: Result<Jail, String>,
+    pub(super) layers: Layers,
     /// `None` if this machine does not let the server create control groups.
     pub(super) groups: Option<Groups>,
     /// The folder for the processes' temporary files, used only by this run of the server.
     pub(super) scratch: tempfile::TempDir,
     /// Cancelled to kill the runs in progress.
     pub(super) abort: CancellationToken,
+    mentioned: Lock<BTreeSet<String>>,
 }
+
+/// How many remarks are remembered, so that none is made twice.
+const MOST_REMEMBERED: usize = 10_000;
 
 impl Site {
     /// Prepares `folder`, which [`LocalLambdaConfig::prepare_folder`] returned.
@@ -50,11 +57,35 @@ impl Site {
             bootstraps,
             launcher: Launcher::start().map_err(failed)?,
             jail,
+            layers: Layers::new(config.layers.clone(), scratch.path()),
             groups: Groups::find(scratch.path()),
             abort: CancellationToken::new(),
+            mentioned: Lock::default(),
             config,
             scratch,
         })
+    }
+
+    /// Tells the operator, once, which of a Function's options have no effect on this machine.
+    pub(super) fn mention_what_only_aws_does(&self, spec: &FunctionSpec) {
+        let FunctionSpec { name, configuration } = spec;
+        for layer in self.layers.missing(configuration) {
+            self.mention(format!(
+                "{name} runs without its layer {layer}: --layer {layer}=PATH gives it a folder or a zip of this machine"
+            ));
+        }
+        let only_on_aws = configuration.aws.as_ref().map(AwsOptions::only_on_aws).unwrap_or_default();
+        if !only_on_aws.is_empty() {
+            self.mention(format!("{name}: of its option aws, this has no effect here: {}", only_on_aws.join(", ")));
+        }
+    }
+
+    fn mention(&self, remark: String) {
+        let mut mentioned = self.mentioned.lock();
+        if mentioned.len() < MOST_REMEMBERED && !mentioned.contains(&remark) {
+            (self.config.notice)(&remark);
+            mentioned.insert(remark);
+        }
     }
 
     /// The name of a Function on AWS.

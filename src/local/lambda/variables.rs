@@ -7,12 +7,12 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use tasklane_model::RuntimeFamily;
+use tasklane_model::{RuntimeFamily, Secret};
 
 use super::{jail, runtimes::Support, start::Start};
 
-/// Lambda's folder for layers. It is empty here, but Lambda's paths contain it.
-const LAYERS: &str = "/opt";
+/// The variable that tells our bootstrap for Python the folder of the layers. It is not passed on.
+const LAYERS: &str = "_TASKLANE_LAYERS";
 
 /// The variable that tells our bootstraps the path of their socket in the jail.
 const SOCKET: &str = "_TASKLANE_RUNTIME_SOCKET";
@@ -40,11 +40,15 @@ pub(super) struct Variables<'a> {
     pub(super) task: &'a Path,
     /// The folder of the bootstraps, as the process sees it.
     pub(super) runtime: &'a Path,
+    /// The folder of the layers, as the process sees it.
+    pub(super) layers: &'a Path,
+    /// The values of its secrets, by the name of the variable.
+    pub(super) secrets: Vec<(String, Secret)>,
 }
 
 impl Variables<'_> {
     /// All variables. The Function's configuration overrides Lambda's.
-    pub(super) fn all(&self) -> BTreeMap<String, String> {
+    pub(super) fn all(self) -> BTreeMap<String, String> {
         let same = SAME_FOR_ALL.into_iter().map(|(name, value)| (name, value.to_owned()));
         let own = same.chain(self.of_process()).chain(self.of_runtime()).map(|(name, value)| (name.to_owned(), value));
         let configured = self
@@ -54,14 +58,15 @@ impl Variables<'_> {
             .environment
             .iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        own.chain(configured).collect()
+        let secrets = self.secrets.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+        own.chain(configured).chain(secrets).collect()
     }
 
     fn of_process(&self) -> Vec<(&'static str, String)> {
-        let Self { start, task, runtime } = *self;
-        let Start { site, version, api, scratch, log_stream, .. } = *start;
+        let Self { start, task, runtime, layers, secrets: _ } = self;
+        let Start { site, version, api, scratch, log_stream, .. } = **start;
         let function = version.function.in_lambda(&site.config.prefix);
-        let (task, runtime) = (task.display(), runtime.display());
+        let (task, runtime, layers) = (task.display(), runtime.display(), layers.display());
         let mut variables = vec![
             ("AWS_DEFAULT_REGION", site.config.region.clone()),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", version.configuration.memory_limit.to_string()),
@@ -72,7 +77,7 @@ impl Variables<'_> {
             ("AWS_REGION", site.config.region.clone()),
             ("LAMBDA_RUNTIME_DIR", runtime.to_string()),
             ("LAMBDA_TASK_ROOT", task.to_string()),
-            ("LD_LIBRARY_PATH", format!("{runtime}:{task}:{task}/lib:{LAYERS}/lib")),
+            ("LD_LIBRARY_PATH", format!("{runtime}:{task}:{task}/lib:{layers}/lib")),
             ("PATH", self.path()),
             ("PWD", task.to_string()),
             ("_HANDLER", version.configuration.entry_point.as_str().to_owned()),
@@ -84,13 +89,13 @@ impl Variables<'_> {
     }
 
     fn of_runtime(&self) -> Vec<(&'static str, String)> {
-        let Self { start: Start { site, version, .. }, task, runtime } = *self;
-        let (task, runtime) = (task.display(), runtime.display());
+        let Self { start: Start { site, version, .. }, task, runtime, layers, secrets: _ } = self;
+        let (task, runtime, layers) = (task.display(), runtime.display(), layers.display());
         let modules = match version.configuration.runtime.family() {
             RuntimeFamily::Node => {
                 let major = version.configuration.runtime.as_str().trim_start_matches("nodejs").trim_end_matches(".x");
-                let layers = format!("{LAYERS}/nodejs/node{major}/node_modules:{LAYERS}/nodejs/node_modules");
-                ("NODE_PATH", format!("{layers}:{runtime}/node_modules:{runtime}:{task}"))
+                let modules = format!("{layers}/nodejs/node{major}/node_modules:{layers}/nodejs/node_modules");
+                ("NODE_PATH", format!("{modules}:{runtime}/node_modules:{runtime}:{task}"))
             }
             RuntimeFamily::Python => ("PYTHONPATH", runtime.to_string()),
             // Lambda sets nothing for these, not even AWS_EXECUTION_ENV.
@@ -102,12 +107,14 @@ impl Variables<'_> {
         };
         let execution = ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", version.configuration.runtime));
         let socket = site.jail.is_ok().then(|| (SOCKET, jail::SOCKET.to_owned()));
-        [execution, modules].into_iter().chain(socket).collect()
+        let of_python = version.configuration.runtime.family() == RuntimeFamily::Python && version.opt.is_some();
+        let layers = of_python.then(|| (LAYERS, layers.to_string()));
+        [execution, modules].into_iter().chain(socket).chain(layers).collect()
     }
 
     /// Lambda's `PATH`, with the interpreter's folder in place of `/var/lang/bin`.
     fn path(&self) -> String {
-        let system = format!("/usr/local/bin:/usr/bin/:/bin:{LAYERS}/bin");
+        let system = format!("/usr/local/bin:/usr/bin/:/bin:{}/bin", self.layers.display());
         let interpreter = match self.start.support {
             Support::Exact(interpreter) | Support::OtherVersion(interpreter) => interpreter.program.parent(),
             Support::Bootstrap | Support::Missing(_) => None,

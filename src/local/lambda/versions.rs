@@ -18,6 +18,7 @@ use super::{
     code::CodeStore,
     error::{DeployError, MachineFailure},
     folders::create_private,
+    layers::Opt,
     package::UnpackError,
 };
 
@@ -31,18 +32,40 @@ pub(super) struct Version {
     /// The folder of its code.
     pub(super) code_path: PathBuf,
     pub(super) configuration: Configuration,
+    /// Its layers, once [`Layers::under`](super::layers::Layers::under) has found them. `None` if it has none.
+    pub(super) opt: Option<Arc<Opt>>,
 }
 
 impl Version {
-    /// Whether this is the same version of the same Function.
+    /// Whether this is the same version of the same Function, with the same state of its layers.
     pub(super) fn is(&self, other: &Self) -> bool {
-        self.id == other.id && self.function == other.function
+        let opt = |version: &Self| version.opt.as_ref().map(Arc::as_ptr);
+        self.id == other.id && self.function == other.function && opt(self) == opt(other)
     }
 }
 
 impl fmt::Debug for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Version").field("function", &self.function).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The program of a runtime that a package or a layer brings.
+pub(super) const BOOTSTRAP: &str = "bootstrap";
+
+impl Version {
+    /// Whether its own runtime is in a layer, and not in the package.
+    pub(super) fn has_bootstrap_in_layers(&self) -> bool {
+        let is_there = |folder: &Path| fs::symlink_metadata(folder.join(BOOTSTRAP)).is_ok();
+        !is_there(&self.code_path) && self.opt.as_ref().is_some_and(|opt| is_there(opt.path()))
+    }
+
+    /// The program of its own runtime, on this machine. It may not exist.
+    pub(super) fn bootstrap(&self) -> PathBuf {
+        match &self.opt {
+            Some(opt) if self.has_bootstrap_in_layers() => opt.path().join(BOOTSTRAP),
+            _ => self.code_path.join(BOOTSTRAP),
+        }
     }
 }
 
@@ -130,6 +153,7 @@ impl Versions {
             code_path: self.code.path(stored.code_sha256),
             code: stored.code_sha256,
             configuration: stored.configuration,
+            opt: None,
         });
         self.loaded().insert(key, version.clone());
         Ok(Some(version))

@@ -62,6 +62,61 @@ pub fn are_executed(stack: &Deployed<'_>) {
     assert_eq!((unknown.status, unknown.json()["code"].clone()), (404, json!(16)));
 }
 
+/// A Function with a secret of each kind, and with options that only AWS can carry out.
+pub fn have_options_of_aws(stack: &Deployed<'_>) {
+    let prefix = &stack.prefix;
+    let parameter = format!("/tasklane/{prefix}/token");
+    stack.aws("ssm", "put_parameter", &json!({ "Name": parameter, "Value": "t0ken", "Type": "SecureString" }));
+    let secret = format!("tasklane/{prefix}/db");
+    let stored = json!({ "password": "pa55", "port": 5432 }).to_string();
+    stack.aws("secretsmanager", "create_secret", &json!({ "Name": secret, "SecretString": stored }));
+    let own = stack.home().join("of-aws");
+    let of = |key: &str| format!("secretsmanager:{secret}#{key}");
+    write_function(
+        &own,
+        "of-aws",
+        "exports.handler = async () => [process.env.TOKEN, process.env.PASSWORD, process.env.PORT].join(' ');",
+        &json!({
+            "secrets": { "TOKEN": format!("ssm:{parameter}"), "PASSWORD": of("password"), "PORT": of("port") },
+            "aws": { "ephemeralStorage": 1024, "tracing": "Active", "logRetentionDays": 7 },
+        }),
+    );
+    let path = own.to_str().expect("a path");
+    stack.run(&["sync", "--path", path]).expect(0);
+    assert_eq!(stack.json(&["execute", "of-aws"])["result"], "t0ken pa55 5432");
+    let details = stack.ask("GET", "/tasks/v1/functions/of-aws", None, true).ok();
+    assert_eq!(details["secrets"]["TOKEN"], format!("ssm:{parameter}"));
+    assert!(!details.to_string().contains("t0ken"), "{details}");
+    let name = format!("{prefix}-of-aws");
+    let held = || stack.aws("lambda", "get_function_configuration", &json!({ "FunctionName": name }));
+    let kept = || {
+        let groups = json!({ "logGroupNamePrefix": format!("/aws/lambda/{name}") });
+        stack.aws("logs", "describe_log_groups", &groups)["logGroups"][0]["retentionInDays"].clone()
+    };
+    let is = held();
+    let options = (&is["EphemeralStorage"]["Size"], &is["TracingConfig"]["Mode"], kept());
+    assert_eq!(options, (&json!(1024), &json!("Active"), json!(7)));
+    // Unchanged, nothing is to be done; without the options, Lambda has its defaults again.
+    stack.run(&["sync", "--plan", "--path", path]).expect(0);
+    write_function(
+        &own,
+        "of-aws",
+        "exports.handler = async () => process.env.TOKEN ?? 'none';",
+        &json!({ "aws": null, "secrets": null }),
+    );
+    stack.run(&["sync", "--path", path]).expect(0);
+    assert_eq!(stack.json(&["execute", "of-aws"])["result"], "none");
+    let is = held();
+    let options = (&is["EphemeralStorage"]["Size"], &is["TracingConfig"]["Mode"], kept());
+    assert_eq!(options, (&json!(512), &json!("PassThrough"), json!(30)));
+    // What another deployment owns is not read.
+    let other = json!({ "secrets": { "TOKEN": "ssm:/tasklane/other/token" } });
+    write_function(&own, "of-aws", "exports.handler = async () => 1;", &other);
+    let refused = stack.run(&["sync", "--path", path]).expect(2);
+    assert!(refused.stderr.contains("reads only what is below"), "{}", refused.stderr);
+    stack.run(&["delete", "of-aws", "--yes"]);
+}
+
 pub fn answer_http(stack: &Deployed<'_>) {
     let bytes: Vec<u8> = (0..=255).collect();
     let body = Some(("application/octet-stream", bytes.clone()));

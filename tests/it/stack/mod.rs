@@ -34,6 +34,7 @@ fn a_deployed_stack_behaves_like_one_machine() {
     let zombie = zombie::Zombie::make(&stack);
 
     functions::are_executed(&stack);
+    functions::have_options_of_aws(&stack);
     functions::answer_http(&stack);
     functions::change_at_once(&stack);
     functions::go_back_and_try_a_version(&stack);

@@ -6,10 +6,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use tasklane::{
     auth::{CredentialSource as _, Sealed, StoredCredential},
     model::{
-        ApiRequest, ApiRequestError, ApiRequestErrorKind, ApplicationId, CodeSha256, ConcurrencyLimit, Configuration,
-        Deployment, EntryPoint, Environment, ExecutionOptions, Function, History, Identity, Interval, Json, Lane,
-        MemoryLimit, Method, Permission, PermissionMode, Permissions, Priority, Recurrence, RetryPolicy, Runtime,
-        Schedule, Task, TaskEvents, TimeLimit, Timeouts, Timestamp, UserId,
+        ApiRequest, ApiRequestError, ApiRequestErrorKind, ApplicationId, Architecture, AwsOptions, CodeSha256,
+        ConcurrencyLimit, Configuration, Deployment, EntryPoint, Environment, ExecutionOptions, Function, History,
+        Identity, Interval, Json, Lane, LogRetentionDays, MemoryLimit, Method, Permission, PermissionMode, Permissions,
+        Priority, Recurrence, RetryPolicy, Runtime, Schedule, SecretReference, Secrets, Task, TaskEvents, TimeLimit,
+        Timeouts, Timestamp, TracingMode, UserId,
     },
     rql::{Query, Schema},
     store::{DueSchedules, ScheduleRecord, Step},
@@ -27,6 +28,8 @@ pub fn a_function(world: &World, name: &str) -> Function {
             time_limit: TimeLimit::new(17).unwrap(),
             memory_limit: MemoryLimit::new(256).unwrap(),
             environment: Environment::parse(BTreeMap::from([("SECRET_KEY".into(), "s3cret".into())])).unwrap(),
+            secrets: Secrets::default(),
+            aws: None,
         },
         retry_policy: RetryPolicy { enabled: true, errors_to_retry: vec!["Boom".into()], ..RetryPolicy::default() },
         execution_options: ExecutionOptions {
@@ -138,6 +141,22 @@ async fn a_function_is_read_back_as_it_was_written_and_listed_by_name() {
     assert!(functions.delete(&b.name).await.unwrap());
     assert!(!functions.delete(&b.name).await.unwrap());
     assert_eq!(functions.get(&b.name).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_function_keeps_its_secrets_and_its_options_for_aws() {
+    let world = World::new().await;
+    let mut f = a_function(&world, "f");
+    let reference = SecretReference::parse("secretsmanager:tasklane/prod/db#password").unwrap();
+    f.configuration.secrets = Secrets::new(BTreeMap::from([("DB_PASSWORD".into(), reference)])).unwrap();
+    f.configuration.aws = Some(AwsOptions {
+        architecture: Some(Architecture::Arm),
+        tracing: Some(TracingMode::Active),
+        log_retention_days: Some(LogRetentionDays::new(7).unwrap()),
+        ..AwsOptions::default()
+    });
+    assert!(world.store.functions.create(&f).await.unwrap());
+    assert_eq!(world.store.functions.get(&f.name).await.unwrap().unwrap().value, f);
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tasklane_model::{Configuration, EntryPoint, Environment, FunctionName, Runtime};
+use tasklane_model::{
+    AwsOptions, Configuration, EntryPoint, Environment, FunctionName, Runtime, SecretReference, Secrets,
+};
 
 use super::*;
 use crate::{
@@ -24,6 +26,8 @@ const CREATE_ALIAS: &str = "POST /2015-03-31/functions/dev-hello/aliases";
 const DELETE: &str = "DELETE /2015-03-31/functions/dev-hello";
 const CREATE_GROUP: &str = "Logs_20140328.CreateLogGroup";
 const RETENTION: &str = "Logs_20140328.PutRetentionPolicy";
+const PARAMETERS: &str = "AmazonSSM.GetParameters";
+const SECRET: &str = "secretsmanager.GetSecretValue";
 
 const ZIP: &[u8] = b"PK new";
 const OLD_ZIP: &[u8] = b"PK old";
@@ -79,12 +83,19 @@ struct Deployed {
     waited: Duration,
 }
 
+/// What was asked of Lambda, and of the log group when it was created.
+fn asked(wire: &ReplayClient) -> Vec<String> {
+    let asked = wire.asked();
+    asked.strip_prefix(&[RETENTION.to_owned()]).unwrap_or(&asked).to_vec()
+}
+
 fn adapter(wire: &ReplayClient, clock: std::sync::Arc<SleeplessClock>) -> AwsLambda {
     let settings = LambdaSettings {
         prefix: "dev".into(),
         execution_role: "arn:aws:iam::1:role/functions".into(),
         architecture: aws_sdk_lambda::types::Architecture::Arm64,
         log_retention_days: Some(30),
+        allow_vpc: false,
         code_bucket: None,
     };
     let downloads = aws_smithy_runtime_api::client::http::SharedHttpConnector::new(wire.clone());
@@ -96,11 +107,22 @@ async fn deploy(
     code: Option<&'static [u8]>,
     current: Option<Deployment>,
 ) -> Deployed {
-    let wire = ReplayClient::replaying(replies);
+    deploy_as(&spec(), replies, code, current).await
+}
+
+async fn deploy_as(
+    spec: &FunctionSpec,
+    replies: impl IntoIterator<Item = Reply>,
+    code: Option<&'static [u8]>,
+    current: Option<Deployment>,
+) -> Deployed {
+    // A Function that exists first gets its retention again.
+    let renewed = current.iter().map(|_| Reply::ok(json!({})));
+    let wire = ReplayClient::replaying(renewed.chain(replies));
     let started = "2026-01-31T08:00:00Z";
     let clock = SleeplessClock::at(started);
     let adapter = adapter(&wire, clock.clone());
-    let result = adapter.deploy_function(&spec(), code.map(Bytes::from_static), current.as_ref()).await;
+    let result = adapter.deploy_function(spec, code.map(Bytes::from_static), current.as_ref()).await;
     wire.assert_used_up();
     use tasklane_ports::Clock as _;
     Deployed { result, wire, waited: clock.now().since(started.parse().unwrap()) }
@@ -122,7 +144,7 @@ async fn a_new_function_is_awaited_and_published() {
     let done = deploy(replies, Some(ZIP), None).await;
     assert_eq!(done.result.unwrap(), Deployment { version: "3".into(), code_sha256: CodeSha256::of(ZIP) });
     assert_eq!(
-        done.wire.asked(),
+        asked(&done.wire),
         [LATEST, CREATE_GROUP, RETENTION, CREATE, LATEST, LATEST, PUBLISH, VERSION_3, VERSION_3]
     );
     assert!(done.waited < Duration::from_secs(1), "looks before it waits: {:?}", done.waited);
@@ -146,7 +168,7 @@ async fn a_new_function_is_awaited_and_published() {
 async fn nothing_is_written_when_nothing_changed() {
     let done = deploy([stands(OLD_ZIP)], Some(OLD_ZIP), Some(current())).await;
     assert_eq!(done.result.unwrap(), current());
-    assert_eq!(done.wire.asked(), [VERSION_2]);
+    assert_eq!(asked(&done.wire), [VERSION_2]);
     let done = deploy([stands(OLD_ZIP)], None, Some(current())).await;
     assert_eq!(done.result.unwrap(), current());
 }
@@ -181,12 +203,12 @@ async fn code_and_configuration_are_written_only_if_they_changed() {
     ];
     let done = deploy(replies.into_iter().chain(published("3")), Some(ZIP), Some(current())).await;
     assert_eq!(done.result.unwrap().version, "3");
-    assert_eq!(done.wire.asked(), [VERSION_2, LATEST, UPDATE_CODE, LATEST, UPDATE_CONFIG, LATEST, PUBLISH, VERSION_3]);
+    assert_eq!(asked(&done.wire), [VERSION_2, LATEST, UPDATE_CODE, LATEST, UPDATE_CONFIG, LATEST, PUBLISH, VERSION_3]);
     assert_eq!(done.wire.bodies(UPDATE_CODE)[0]["RevisionId"], "rev-2");
 
     let replies = [stands(OLD_ZIP), stands(OLD_ZIP), Reply::ok(json!({})), stands(ZIP)];
     let done = deploy(replies.into_iter().chain(published("3")), Some(ZIP), Some(current())).await;
-    assert!(!done.wire.asked().contains(&UPDATE_CONFIG.to_owned()));
+    assert!(!asked(&done.wire).contains(&UPDATE_CONFIG.to_owned()));
 }
 
 #[tokio::test]
@@ -238,7 +260,7 @@ async fn a_creation_that_fails_says_why_and_leaves_nothing() {
     assert!(
         matches!(done.result, Err(DeployError::InvalidCode(message)) if message.contains("Lambda could not unzip it"))
     );
-    assert_eq!(done.wire.asked().last().unwrap(), DELETE);
+    assert_eq!(asked(&done.wire).last().unwrap(), DELETE);
 }
 
 #[tokio::test]
@@ -247,7 +269,7 @@ async fn an_update_that_fails_says_why_and_keeps_the_function() {
     let replies = [stands(OLD_ZIP), stands(OLD_ZIP), Reply::ok(json!({})), with(ZIP, failed)];
     let done = deploy(replies, Some(ZIP), Some(current())).await;
     assert!(matches!(done.result, Err(DeployError::InvalidConfiguration(message)) if message.contains("No")));
-    assert!(!done.wire.asked().contains(&DELETE.to_owned()));
+    assert!(!asked(&done.wire).contains(&DELETE.to_owned()));
 }
 
 #[tokio::test]
@@ -255,12 +277,12 @@ async fn an_interrupted_deployment_is_continued() {
     // First a function that was created but never published, then one whose last update failed.
     let done = deploy([stands(ZIP), tagged("dev")].into_iter().chain(published("3")), Some(ZIP), None).await;
     assert_eq!(done.result.unwrap().version, "3");
-    assert_eq!(done.wire.asked(), [LATEST, FUNCTION, PUBLISH, VERSION_3]);
+    assert_eq!(asked(&done.wire), [LATEST, FUNCTION, PUBLISH, VERSION_3]);
 
     let broken = with(ZIP, json!({ "LastUpdateStatus": "Failed" }));
     let replies = [broken, tagged("dev"), Reply::ok(json!({})), stands(ZIP)];
     let done = deploy(replies.into_iter().chain(published("3")), Some(ZIP), None).await;
-    assert_eq!(done.wire.asked()[2], UPDATE_CODE);
+    assert_eq!(asked(&done.wire)[2], UPDATE_CODE);
     assert!(done.result.is_ok());
 }
 
@@ -289,7 +311,7 @@ async fn code_left_behind_by_a_dead_deployment_is_not_published_with_a_configura
     ];
     let done = deploy(replies, None, Some(current())).await;
     assert_eq!(done.result.unwrap(), Deployment { version: "3".into(), code_sha256: CodeSha256::of(OLD_ZIP) });
-    assert_eq!(done.wire.asked()[2..5], [CODE_OF_2, "GET /code.zip", UPDATE_CODE]);
+    assert_eq!(asked(&done.wire)[2..5], [CODE_OF_2, "GET /code.zip", UPDATE_CODE]);
 }
 
 #[tokio::test]
@@ -363,7 +385,7 @@ async fn a_concurrently_deleted_function_is_created_again_and_one_taken_over_by_
     ];
     let done = deploy(replies.into_iter().chain(published("3")), Some(ZIP), Some(current())).await;
     assert_eq!(done.result.unwrap().version, "3");
-    assert!(done.wire.asked().contains(&CREATE.to_owned()));
+    assert!(asked(&done.wire).contains(&CREATE.to_owned()));
 
     let conflict =
         || [stands(ZIP), Reply::error(409, "ResourceConflictException", "An update is in progress")].into_iter();
@@ -371,7 +393,7 @@ async fn a_concurrently_deleted_function_is_created_again_and_one_taken_over_by_
     let conflicts = std::iter::repeat_with(conflict).flatten().take(98);
     let done = deploy(replies.chain(conflicts), Some(ZIP), None).await;
     assert!(matches!(done.result, Err(DeployError::Conflict(_))), "{:?}", done.result);
-    assert!(!done.wire.asked().contains(&DELETE.to_owned()), "others use it by now");
+    assert!(!asked(&done.wire).contains(&DELETE.to_owned()), "others use it by now");
 }
 
 #[tokio::test]
@@ -384,6 +406,7 @@ async fn a_name_too_long_for_the_prefix_makes_no_call() {
         execution_role: String::new(),
         architecture: aws_sdk_lambda::types::Architecture::Arm64,
         log_retention_days: None,
+        allow_vpc: false,
         code_bucket: None,
     };
     let downloads = aws_smithy_runtime_api::client::http::SharedHttpConnector::new(wire.clone());
@@ -392,4 +415,154 @@ async fn a_name_too_long_for_the_prefix_makes_no_call() {
         adapter.deploy_function(&spec, Some(Bytes::from_static(ZIP)), None).await,
         Err(DeployError::InvalidConfiguration(_))
     ));
+}
+
+fn with_options(change: impl FnOnce(&mut Configuration)) -> FunctionSpec {
+    let mut spec = spec();
+    change(&mut spec.configuration);
+    spec
+}
+
+fn options() -> AwsOptions {
+    serde_json::from_value(json!({
+        "role": "arn:aws:iam::123456789012:role/tasklane/dev/hello", "architecture": "x86_64", "ephemeralStorage": 2048,
+        "layers": ["arn:aws:lambda:eu-west-1:123456789012:layer:b:2", "arn:aws:lambda:eu-west-1:123456789012:layer:a:1"],
+        "tracing": "Active", "logRetentionDays": 7, "snapStart": "PublishedVersions",
+    }))
+    .unwrap()
+}
+
+/// The same in Lambda's words, as requests have it.
+fn options_in_lambda() -> Value {
+    json!({
+        "Role": "arn:aws:iam::123456789012:role/tasklane/dev/hello", "EphemeralStorage": { "Size": 2048 },
+        "Layers": ["arn:aws:lambda:eu-west-1:123456789012:layer:b:2", "arn:aws:lambda:eu-west-1:123456789012:layer:a:1"],
+        "TracingConfig": { "Mode": "Active" }, "SnapStart": { "ApplyOn": "PublishedVersions" },
+    })
+}
+
+/// The state in Lambda of a Function with these options.
+fn held_with_options(code: &[u8]) -> Value {
+    let mut changes = options_in_lambda();
+    changes["Architectures"] = json!(["x86_64"]);
+    let arns = changes["Layers"].as_array().unwrap().iter().map(|arn| json!({ "Arn": arn, "CodeSize": 1 }));
+    changes["Layers"] = arns.collect();
+    held(code, changes)
+}
+
+#[tokio::test]
+async fn options_for_aws_reach_lambda_and_leave_it_again() {
+    let spec = with_options(|configuration| configuration.aws = Some(options()));
+    let replies = [missing(), Reply::ok(json!({})), Reply::ok(json!({})), Reply::ok(json!({}))];
+    let mut version = held_with_options(ZIP);
+    version["Version"] = json!("3");
+    let after = [held_with_options(ZIP), version.clone(), version].map(Reply::ok);
+    let done = deploy_as(&spec, replies.into_iter().chain(after), Some(ZIP), None).await;
+    assert_eq!(done.result.unwrap().version, "3");
+    let created = &done.wire.bodies(CREATE)[0];
+    for (field, value) in options_in_lambda().as_object().unwrap() {
+        assert_eq!(created[field], *value, "{field}");
+    }
+    assert_eq!(created["Architectures"], json!(["x86_64"]));
+    assert_eq!(done.wire.bodies(RETENTION)[0]["retentionInDays"], 7);
+
+    // With the same options nothing is written, and without them Lambda's defaults are.
+    let done = deploy_as(&spec, [Reply::ok(held_with_options(OLD_ZIP))], None, Some(current())).await;
+    assert_eq!(asked(&done.wire), [VERSION_2]);
+    let plain = json!({ "Architectures": ["arm64"] });
+    let mut before = held_with_options(ZIP);
+    before["Architectures"] = plain["Architectures"].clone();
+    let replies = [Reply::ok(before.clone()), Reply::ok(before), Reply::ok(json!({})), stands(ZIP)];
+    let done = deploy(replies.into_iter().chain(published("3")), Some(ZIP), Some(current())).await;
+    assert_eq!(done.result.unwrap().version, "3");
+    let removed = &done.wire.bodies(UPDATE_CONFIG)[0];
+    for (field, value) in [
+        ("Role", json!("arn:aws:iam::1:role/functions")),
+        ("EphemeralStorage", json!({ "Size": 512 })),
+        ("Layers", json!([])),
+        ("TracingConfig", json!({ "Mode": "PassThrough" })),
+        ("SnapStart", json!({ "ApplyOn": "None" })),
+    ] {
+        assert_eq!(removed[field], value, "{field}");
+    }
+    assert_eq!(done.wire.bodies(RETENTION)[0]["retentionInDays"], 30, "the stack's again");
+}
+
+#[tokio::test]
+async fn what_the_stack_may_not_do_is_refused_without_a_call() {
+    let network = json!({ "subnetIds": ["subnet-1"], "securityGroupIds": ["sg-1"] });
+    for (aws, why) in [
+        (json!({ "role": "arn:aws:iam::123456789012:role/tasklane/prod/hello" }), "not below the path /tasklane/dev/"),
+        (json!({ "vpc": network }), "AllowVpc=true"),
+    ] {
+        let spec = with_options(|configuration| configuration.aws = Some(serde_json::from_value(aws).unwrap()));
+        let done = deploy_as(&spec, [], Some(ZIP), None).await;
+        let Err(DeployError::InvalidConfiguration(message)) = done.result else { panic!("{:?}", done.result) };
+        assert!(message.contains(why), "{message}");
+    }
+}
+
+fn secrets(secrets: &[(&str, &str)]) -> FunctionSpec {
+    with_options(|configuration| {
+        configuration.environment = Environment::default();
+        let secrets = secrets.iter().map(|(name, at)| ((*name).to_owned(), SecretReference::parse(*at).unwrap()));
+        configuration.secrets = Secrets::new(secrets.collect()).unwrap();
+    })
+}
+
+#[tokio::test]
+async fn secrets_are_read_once_each_and_set_as_variables() {
+    let spec = secrets(&[
+        ("PASSWORD", "secretsmanager:tasklane/dev/db#password"),
+        ("PORT", "secretsmanager:tasklane/dev/db#port"),
+        ("TOKEN", "ssm:/tasklane/dev/token"),
+    ]);
+    let replies = [
+        Reply::ok(json!({ "Parameters": [{ "Name": "/tasklane/dev/token", "Value": "t0ken" }] })),
+        Reply::ok(json!({ "SecretString": "{\"password\":\"s3cret\",\"port\":5432}" })),
+        missing(),
+        Reply::ok(json!({})),
+        Reply::ok(json!({})),
+        Reply::ok(json!({})),
+    ];
+    let variables = json!({ "PASSWORD": "s3cret", "PORT": "5432", "TOKEN": "t0ken" });
+    let changes = json!({ "Environment": { "Variables": variables }, "Version": "3" });
+    let after = std::iter::repeat_with(|| with(ZIP, changes.clone())).take(3);
+    let done = deploy_as(&spec, replies.into_iter().chain(after), Some(ZIP), None).await;
+    assert_eq!(done.result.unwrap().version, "3");
+    assert_eq!(done.wire.bodies(CREATE)[0]["Environment"]["Variables"], variables);
+    assert_eq!(done.wire.bodies(PARAMETERS), [json!({ "Names": ["/tasklane/dev/token"], "WithDecryption": true })]);
+    assert_eq!(done.wire.bodies(SECRET), [json!({ "SecretId": "tasklane/dev/db" })]);
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_is_named_and_its_value_is_not() {
+    let stored = |text: &str| Reply::ok(json!({ "SecretString": text }));
+    let denied = "User: handler is not authorized to perform: kms:Decrypt";
+    let cases = [
+        ("ssm:/tasklane/prod/token", None, "reads only what is below tasklane/dev/"),
+        (
+            "ssm:/tasklane/dev/token",
+            Some(Reply::ok(json!({ "InvalidParameters": ["/tasklane/dev/token"] }))),
+            "it does not exist",
+        ),
+        (
+            "secretsmanager:tasklane/dev/db",
+            Some(Reply::error(400, "ResourceNotFoundException", "no")),
+            "it does not exist",
+        ),
+        ("secretsmanager:tasklane/dev/db", Some(Reply::ok(json!({ "SecretBinary": "AA==" }))), "it is binary"),
+        ("secretsmanager:tasklane/dev/db#key", Some(stored("s3cret")), "it is not a JSON object"),
+        (
+            "secretsmanager:tasklane/dev/db",
+            Some(Reply::error(400, "AccessDeniedException", denied)),
+            "its policy must let",
+        ),
+        ("secretsmanager:tasklane/dev/db", Some(stored(&"s3cret".repeat(700))), "Lambda accepts at most 4096"),
+    ];
+    for (at, reply, why) in cases {
+        let done = deploy_as(&secrets(&[("TOKEN", at)]), reply, Some(ZIP), None).await;
+        let Err(DeployError::InvalidConfiguration(message)) = done.result else { panic!("{at}: {:?}", done.result) };
+        assert!(message.contains(why) && !message.contains("s3cret"), "{at}: {message}");
+    }
 }

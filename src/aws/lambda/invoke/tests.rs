@@ -15,6 +15,7 @@ pub(super) fn settings() -> LambdaSettings {
         execution_role: "arn:aws:iam::1:role/functions".into(),
         architecture: aws_sdk_lambda::types::Architecture::Arm64,
         log_retention_days: None,
+        allow_vpc: false,
         code_bucket: None,
     }
 }

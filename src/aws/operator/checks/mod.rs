@@ -15,7 +15,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_lambda::types::State;
 use aws_sdk_sqs::types::QueueAttributeName;
-use tasklane_model::Function;
+use tasklane_model::{Function, RoleArn};
 
 pub use data::EXPIRING_TABLES;
 
@@ -195,7 +195,9 @@ async fn functions(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) 
             Err(fault) if fault.is("ResourceNotFoundException") => None,
             Err(fault) => return Err(refused("read a Lambda version", &fault)),
         };
-        let wrong = wrong_with(&function, alias.as_deref(), role.as_deref(), &stack.settings.execution_role);
+        let own_role = function.configuration.aws.as_ref().and_then(|aws| aws.role.as_ref());
+        let wanted_role = own_role.map_or(stack.settings.execution_role.as_str(), RoleArn::as_str);
+        let wrong = wrong_with(&function, alias.as_deref(), role.as_deref(), wanted_role);
         let what = format!("Function {}", function.name);
         findings.push(match wrong {
             Some(wrong) => Finding::of(what, Some(wrong)),
@@ -205,12 +207,12 @@ async fn functions(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) 
     Ok(())
 }
 
-fn wrong_with(function: &Function, alias: Option<&str>, role: Option<&str>, execution_role: &str) -> Option<String> {
+fn wrong_with(function: &Function, alias: Option<&str>, role: Option<&str>, wanted_role: &str) -> Option<String> {
     let version = &function.deployment.version;
     match role {
         None => Some(format!("Lambda has no version {version} of it, so it cannot run. Sync it with --force")),
-        Some(role) if role != execution_role => {
-            Some(format!("it runs as {role}, and the stack's role is {execution_role}. Sync it with --force"))
+        Some(role) if role != wanted_role => {
+            Some(format!("it runs as {role}, and should run as {wanted_role}. Sync it with --force"))
         }
         Some(_) if alias != Some(version) => Some(format!(
             "the alias {LIVE_ALIAS} points at {}, and calls run version {version}. Sync it with --force",

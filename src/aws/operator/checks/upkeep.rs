@@ -1,10 +1,13 @@
 //! What must not be forgotten over the months: the event bus and how long log lines are kept.
 
+use std::collections::HashMap;
+
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::types::RuleState;
+use tasklane_model::Function;
 
 use super::Finding;
-use crate::{Stack, fault::Fault};
+use crate::{Stack, fault::Fault, lambda::log_group_of};
 
 /// How many log groups a finding names.
 const MOST_NAMED: usize = 5;
@@ -51,13 +54,28 @@ pub(super) async fn logs(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Find
     let Some(days) = stack.settings.log_retention_days else { return };
     let client = aws_sdk_cloudwatchlogs::Client::new(sdk);
     let prefix = &stack.settings.prefix;
-    findings.push(
-        look_at_logs(&client, &[format!("/aws/lambda/{prefix}-"), format!("/aws/lambda/handler-{prefix}-")], days)
-            .await,
-    );
+    let functions = match stack.store.functions.list().await {
+        Ok(functions) => functions,
+        // Another check says so.
+        Err(_) => Vec::new(),
+    };
+    let own = |function: &Function| {
+        let days = function.configuration.aws.as_ref()?.log_retention_days?.get();
+        Some((log_group_of(&function.name.in_lambda(prefix)), days))
+    };
+    let periods = Periods { of_stack: days, of_functions: functions.iter().filter_map(own).collect() };
+    let prefixes = [format!("/aws/lambda/{prefix}-"), format!("/aws/lambda/handler-{prefix}-")];
+    findings.push(look_at_logs(&client, &prefixes, &periods).await);
 }
 
-async fn look_at_logs(client: &aws_sdk_cloudwatchlogs::Client, prefixes: &[String], days: i32) -> Finding {
+/// How long log lines should be kept, in days.
+struct Periods {
+    of_stack: i32,
+    /// Of the log groups of Functions that have a period of their own.
+    of_functions: HashMap<String, i32>,
+}
+
+async fn look_at_logs(client: &aws_sdk_cloudwatchlogs::Client, prefixes: &[String], periods: &Periods) -> Finding {
     const WHAT: &str = "how long log lines are kept";
     let mut others = Vec::new();
     for prefix in prefixes {
@@ -67,19 +85,23 @@ async fn look_at_logs(client: &aws_sdk_cloudwatchlogs::Client, prefixes: &[Strin
                 Ok(group) => group,
                 Err(fault) => return Finding::not_seen(WHAT, "logs:DescribeLogGroups", &fault),
             };
+            let name = group.log_group_name().unwrap_or_default();
+            let days = periods.of_functions.get(name).copied().unwrap_or(periods.of_stack);
             if group.retention_in_days() != Some(days) {
                 let kept = group.retention_in_days().map_or("for ever".to_owned(), |days| format!("{days} days"));
-                others.push((group.log_group_name().unwrap_or_default().to_owned(), kept));
+                others.push((name.to_owned(), kept, days));
             }
         }
     }
-    let wrong = others.first().map(|(first, _)| {
-        let mut named: Vec<_> = others.iter().take(MOST_NAMED).map(|(name, kept)| format!("{name} ({kept})")).collect();
+    let of_stack = periods.of_stack;
+    let wrong = others.first().map(|(first, _, days)| {
+        let mut named: Vec<_> =
+            others.iter().take(MOST_NAMED).map(|(name, kept, _)| format!("{name} ({kept})")).collect();
         if others.len() > MOST_NAMED {
             named.push(format!("and {} more", others.len() - MOST_NAMED));
         }
         format!(
-            "LogRetentionDays is {days}, and these groups keep their lines longer or shorter: {}. Set it: aws logs \
+            "LogRetentionDays is {of_stack}, and these groups keep their lines longer or shorter: {}. Set it: aws logs \
              put-retention-policy --log-group-name {first} --retention-in-days {days}",
             named.join(", ")
         )
@@ -100,10 +122,13 @@ mod tests {
         let look = async |groups| {
             let wire = ReplayClient::replaying([page(groups)]);
             let client = aws_sdk_cloudwatchlogs::Client::new(&wire.sdk_config());
-            look_at_logs(&client, &["/aws/lambda/p-".to_owned()], 30).await.state
+            let own = HashMap::from([("/aws/lambda/p-own".to_owned(), 7)]);
+            let periods = Periods { of_stack: 30, of_functions: own };
+            look_at_logs(&client, &["/aws/lambda/p-".to_owned()], &periods).await.state
         };
         let right = json!({ "logGroupName": "/aws/lambda/p-a", "retentionInDays": 30 });
-        assert_eq!(look(json!([right])).await, Health::Fine);
+        let own = json!({ "logGroupName": "/aws/lambda/p-own", "retentionInDays": 7 });
+        assert_eq!(look(json!([right, own])).await, Health::Fine);
         let forever = json!({ "logGroupName": "/aws/lambda/p-b" });
         let short = json!({ "logGroupName": "/aws/lambda/p-c", "retentionInDays": 7 });
         let Health::Wrong(why) = look(json!([right, forever, short])).await else { panic!("it is wrong") };

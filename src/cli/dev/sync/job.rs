@@ -214,6 +214,8 @@ fn details_of(function: &Function) -> FunctionDetails {
         time_limit: Some(i64::from(configuration.time_limit)),
         memory_limit: Some(i64::from(configuration.memory_limit)),
         environment_variables: variables,
+        secrets: configuration.secrets.clone(),
+        aws: configuration.aws.clone(),
         retry_policy: function.retry_policy.clone(),
         execution_options: OptionsBody {
             permission_mode: Some(function.execution_options.permission_mode.as_str().to_owned()),

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use tasklane_model::{
-    ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, ErrorNames, Flow, FunctionName, IdempotencyKey, Json,
-    MemoryLimit, PermissionMode, Priority, QueuedTimeout, Result, RetryPolicyChange, RetryStrategy,
-    RetryStrategyFields, Runtime, TaskEvents, TimeLimit, Timeouts, VersionLabel, once::IDEMPOTENCY_KEY,
+    AwsOptions, ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, ErrorNames, Flow, FunctionName,
+    IdempotencyKey, Json, MemoryLimit, PermissionMode, Priority, QueuedTimeout, Result, RetryPolicyChange,
+    RetryStrategy, RetryStrategyFields, Runtime, SecretReference, Secrets, TaskEvents, TimeLimit, Timeouts,
+    VersionLabel, Vpc, once::IDEMPOTENCY_KEY,
 };
 use tasklane_service::{FunctionChange, FunctionOptions, NewFunction};
 use utoipa::ToSchema;
@@ -71,6 +72,13 @@ pub struct Options {
     /// The environment variables of its process, by name. Replaced as a whole. At most 4096 bytes.
     #[schema(value_type = Option<BTreeMap<String, super::details::EnvironmentVariable>>)]
     environment_variables: Option<Environment>,
+    /// More environment variables, by name, and where the value of each is: the service reads it when it deploys the Function.
+    /// Replaced as a whole; `null` or an empty object removes them.
+    #[schema(value_type = Option<BTreeMap<String, SecretReference>>)]
+    secrets: Option<Secrets>,
+    /// What only AWS can carry out; on one machine, only layers have an effect. Replaced as a whole; `null` removes it.
+    #[schema(value_type = Option<AwsOptions>)]
+    aws: Option<Option<AwsOptions>>,
     /// What happens when a run fails. Default: no retry.
     #[schema(value_type = Option<RetryPolicyUpdate>)]
     retry_policy: Option<RetryPolicyChange>,
@@ -211,6 +219,8 @@ impl Options {
             time_limit: fields.optional("timeLimit")?,
             memory_limit: fields.optional("memoryLimit")?,
             environment_variables: environment(fields)?,
+            secrets: secrets(fields)?,
+            aws: aws_options(fields)?,
             retry_policy: retry_policy(fields)?,
             execution_options: execution_options(fields)?,
             store_result: fields.clearable("storeResult")?,
@@ -241,6 +251,38 @@ fn environment(fields: &Fields<'_>) -> Result<Option<Environment>> {
     let refused =
         |rule| Error::new(ErrorKind::InvalidFunctionConfiguration, format!("In 'environmentVariables', {rule}."));
     Environment::parse(values).map(Some).map_err(refused)
+}
+
+fn secrets(fields: &Fields<'_>) -> Result<Option<Secrets>> {
+    let Some(references) = fields.object("secrets")? else {
+        return Ok(fields.has("secrets").then(Secrets::default));
+    };
+    let mut secrets = BTreeMap::new();
+    for name in references.names() {
+        secrets.insert(name.to_owned(), references.required(name)?);
+    }
+    let refused = |rule| Error::new(ErrorKind::InvalidFunctionConfiguration, format!("In 'secrets', {rule}."));
+    Secrets::new(secrets).map(Some).map_err(refused)
+}
+
+fn aws_options(fields: &Fields<'_>) -> Result<Option<Option<AwsOptions>>> {
+    let Some(aws) = fields.object("aws")? else { return Ok(fields.has("aws").then_some(None)) };
+    let vpc = match aws.object("vpc")? {
+        None => None,
+        Some(vpc) => {
+            Some(Vpc { subnet_ids: vpc.required("subnetIds")?, security_group_ids: vpc.required("securityGroupIds")? })
+        }
+    };
+    Ok(Some(Some(AwsOptions {
+        role: aws.optional("role")?,
+        architecture: aws.optional("architecture")?,
+        ephemeral_storage: aws.optional("ephemeralStorage")?,
+        layers: aws.optional("layers")?,
+        vpc,
+        tracing: aws.optional("tracing")?,
+        log_retention_days: aws.optional("logRetentionDays")?,
+        snap_start: aws.optional("snapStart")?,
+    })))
 }
 
 fn retry_policy(fields: &Fields<'_>) -> Result<Option<RetryPolicyChange>> {
@@ -334,6 +376,8 @@ impl From<Options> for FunctionOptions {
             time_limit: options.time_limit,
             memory_limit: options.memory_limit,
             environment: options.environment_variables,
+            secrets: options.secrets,
+            aws: options.aws,
             retry_policy: options.retry_policy,
             queued_timeout: options.timeouts.and_then(|timeouts| timeouts.queued),
             permission_mode,

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tasklane_model::{
-    Canary, CanaryPercent, CodeSha256, Configuration, EndedCanary, EntryPoint, Environment, ExecutionOptions, FailWhen,
-    Flow, Function, FunctionName, MemoryLimit, RetryPolicy, Runtime, TaskEvents, TimeLimit, Timeouts, Timestamp,
-    VersionLabel, VersionNumber,
+    AwsOptions, Canary, CanaryPercent, CodeSha256, Configuration, EndedCanary, EntryPoint, Environment,
+    ExecutionOptions, FailWhen, Flow, Function, FunctionName, MemoryLimit, RetryPolicy, Runtime, SecretReference,
+    Secrets, TaskEvents, TimeLimit, Timeouts, Timestamp, VersionLabel, VersionNumber,
 };
 use tasklane_ports::LogLine;
 use utoipa::ToSchema;
@@ -29,6 +29,13 @@ pub struct FunctionDetails {
     memory_limit: MemoryLimit,
     /// The environment variables of its process, by name.
     environment_variables: BTreeMap<String, EnvironmentVariable>,
+    /// More environment variables, by name, and where the value of each is. The values are never shown.
+    #[serde(skip_serializing_if = "Secrets::is_empty")]
+    #[schema(value_type = BTreeMap<String, SecretReference>, required = false)]
+    secrets: Secrets,
+    /// What only AWS can carry out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aws: Option<AwsOptions>,
     /// What happens when a run fails.
     retry_policy: RetryPolicy,
     /// Who may run it, and how.
@@ -111,7 +118,7 @@ impl EnvironmentVariable {
 
 impl From<Function> for FunctionDetails {
     fn from(function: Function) -> Self {
-        let Configuration { description, entry_point, runtime, time_limit, memory_limit, environment } =
+        let Configuration { description, entry_point, runtime, time_limit, memory_limit, environment, secrets, aws } =
             function.configuration;
         let environment_variables = EnvironmentVariable::all(&environment);
         Self {
@@ -122,6 +129,8 @@ impl From<Function> for FunctionDetails {
             time_limit,
             memory_limit,
             environment_variables,
+            secrets,
+            aws,
             retry_policy: function.retry_policy,
             execution_options: function.execution_options,
             timeouts: function.timeouts,

@@ -417,6 +417,11 @@ def main():
     _finish_start()
     # Replace the folder of this file with the Function's.
     sys.path[0] = os.environ["LAMBDA_TASK_ROOT"]
+    # Only set if there are layers. Lambda's order: the package, then the layers, then Python's own folders.
+    layers = os.environ.pop("_TASKLANE_LAYERS", None)
+    if layers is not None:
+        version = "python%d.%d" % sys.version_info[:2]
+        sys.path[1:1] = ["%s/python/lib/%s/site-packages" % (layers, version), "%s/python" % layers]
     # Python sets this itself if the machine lacks Lambda's locale.
     if os.environ.get("LC_CTYPE") == "C.UTF-8":
         del os.environ["LC_CTYPE"]

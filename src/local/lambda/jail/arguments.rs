@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Cell, RUNTIME, SOCKET, TASK, host};
+use super::{Cell, LAYERS, RUNTIME, SOCKET, TASK, host};
 
 /// The size of Lambda's `/tmp`.
 const TMP_BYTES: &str = "536870912";
@@ -78,7 +78,7 @@ impl Arguments {
         self.push(&["--dev", "/dev", "--remount-ro", "/dev"]);
         self.push(&["--perms", "1777", "--size", TMP_BYTES, "--tmpfs", "/tmp"]);
         // Lambda's folder for layers.
-        self.folder(Path::new("/opt"));
+        self.folder(Path::new(LAYERS));
     }
 
     /// Hides a folder that is inside a visible one.
@@ -109,6 +109,9 @@ impl Arguments {
         }
         self.show(cell.code, Path::new(TASK));
         self.show(cell.runtime, Path::new(RUNTIME));
+        if let Some(layers) = cell.layers {
+            self.show(layers, Path::new(LAYERS));
+        }
         // Node looks for imported modules only in the folders above the importing file.
         self.push(&["--symlink", "runtime/node_modules", "/var/node_modules"]);
         self.show(&Cell::socket(cell.folder), Path::new(SOCKET));

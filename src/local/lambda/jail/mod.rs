@@ -41,6 +41,8 @@ use super::isolation::{Launch, Limits};
 pub(super) const TASK: &str = "/var/task";
 /// The folder of the bootstraps.
 pub(super) const RUNTIME: &str = "/var/runtime";
+/// The folder of its layers.
+pub(super) const LAYERS: &str = "/opt";
 /// The socket of its Runtime API.
 pub(super) const SOCKET: &str = "/run/tasklane/runtime-api";
 
@@ -107,6 +109,8 @@ pub(super) struct Cell<'a> {
     pub(super) code: &'a Path,
     /// Mounted at [`RUNTIME`].
     pub(super) runtime: &'a Path,
+    /// Mounted at [`LAYERS`].
+    pub(super) layers: Option<&'a Path>,
     /// A folder of its own, which holds the socket of its Runtime API ([`Cell::socket`]).
     pub(super) folder: &'a Path,
     /// Other files that its interpreter reads.
@@ -154,6 +158,7 @@ impl Jail {
         let cell = Cell {
             code: runtime,
             runtime,
+            layers: None,
             folder,
             files: &[],
             hidden: &[],

@@ -12,6 +12,7 @@ mod examples;
 mod freezing;
 mod harness;
 mod jail;
+mod layers;
 mod limits;
 mod logs;
 mod node;
@@ -20,5 +21,6 @@ mod provided;
 mod python;
 mod runtime;
 mod runtime_api;
+mod secrets;
 
 pub(crate) use harness::install_bubblewrap;

@@ -102,10 +102,17 @@ pub fn actions(operation: &Operation) -> &'static [&'static str] {
         ("aws_sdk_kms", "decrypt") => &["kms:Decrypt"],
         ("aws_sdk_kms", "encrypt") => &["kms:Encrypt"],
         ("aws_sdk_lambda", "create_alias") => &["lambda:CreateAlias"],
-        // It passes on a role, tags, and sometimes code in S3, which Lambda fetches in the caller's name.
-        ("aws_sdk_lambda", "create_function") => {
-            &["iam:PassRole", "lambda:CreateFunction", "lambda:TagResource", "s3:GetObject"]
-        }
+        // It passes on a role, tags, layers, a network, and sometimes code in S3, which Lambda looks at in the caller's name.
+        ("aws_sdk_lambda", "create_function") => &[
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcs",
+            "iam:PassRole",
+            "lambda:CreateFunction",
+            "lambda:GetLayerVersion",
+            "lambda:TagResource",
+            "s3:GetObject",
+        ],
         ("aws_sdk_lambda", "delete_function") => &["lambda:DeleteFunction"],
         ("aws_sdk_lambda", "get_alias") => &["lambda:GetAlias"],
         // If ListTags is not allowed, the response lacks the tags, without an error.
@@ -116,7 +123,16 @@ pub fn actions(operation: &Operation) -> &'static [&'static str] {
         ("aws_sdk_lambda", "publish_version") => &["lambda:PublishVersion"],
         ("aws_sdk_lambda", "update_alias") => &["lambda:UpdateAlias"],
         ("aws_sdk_lambda", "update_function_code") => &["lambda:UpdateFunctionCode", "s3:GetObject"],
-        ("aws_sdk_lambda", "update_function_configuration") => &["iam:PassRole", "lambda:UpdateFunctionConfiguration"],
+        ("aws_sdk_lambda", "update_function_configuration") => &[
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcs",
+            "iam:PassRole",
+            "lambda:GetLayerVersion",
+            "lambda:UpdateFunctionConfiguration",
+        ],
+        ("aws_sdk_secretsmanager", "get_secret_value") => &["secretsmanager:GetSecretValue"],
+        ("aws_sdk_ssm", "get_parameters") => &["ssm:GetParameters"],
         ("aws_sdk_s3", "get_object") => &["s3:GetObject"],
         ("aws_sdk_s3", "put_object") => &["s3:PutObject"],
         ("aws_sdk_sqs", "send_message") => &["sqs:SendMessage"],
