@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tasklane_model::{CodeSha256, Deployment, FunctionName};
 use tasklane_ports::{
-    DeployError, FunctionError, FunctionSpec, HeldCode, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
+    Code, DeployError, FunctionError, FunctionSpec, HeldCode, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
     PortError, PortFuture,
 };
 use tokio::sync::oneshot;
@@ -162,7 +162,7 @@ impl Lambda for LambdaPort {
     fn deploy<'a>(
         &'a self,
         spec: &'a FunctionSpec,
-        _code: Option<Bytes>,
+        _code: Option<Code>,
         _current: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>> {
         Box::pin(async move {

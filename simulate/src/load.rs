@@ -303,7 +303,7 @@ async fn create(service: &Service, function: &FunctionPlan) -> Result<(), Error>
     let entry_point = EntryPoint::parse("index.handler").expect("an entry point");
     let new = NewFunction {
         name: name_of(function),
-        code: Bytes::from_static(b"zip"),
+        code: Bytes::from_static(b"zip").into(),
         entry_point,
         runtime: Runtime::new("nodejs22.x"),
         options,

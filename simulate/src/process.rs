@@ -9,7 +9,7 @@ use std::{
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tasklane_dispatch::{Dispatcher, FunctionDirectory, Shift, SlotLimits, SlotPolicy, Ticker, work_shift};
 use tasklane_local::{database, wakeups::LocalWakeups};
-use tasklane_ports::{Chance, Clock, Ids, Objects, Ports, Wakeup, Wakeups};
+use tasklane_ports::{Chance, Clock, Ids, NoUploads, Objects, Ports, Wakeup, Wakeups};
 use tasklane_service::{Core, Limits, Service, Settings};
 use tasklane_store::{Division, RunnerId, RunsIn, Store, StoreConfig, StoreError};
 use tasklane_testing::TestObjects;
@@ -128,6 +128,7 @@ impl Processes {
             events: Arc::new(EventsPort { life: Arc::clone(life) }),
             logs: Arc::new(NoLogs),
             objects: Arc::clone(&self.objects) as Arc<dyn Objects>,
+            uploads: Arc::new(NoUploads),
             clock: Arc::clone(life) as Arc<dyn Clock>,
             ids: Arc::new(Ids::new(Arc::new(SeededChance::new(rng)))),
             chance: Arc::new(SeededChance::new(Rng::new(self.world.plan.seed ^ salt.rotate_left(17)))),

@@ -24,6 +24,7 @@ mod settings;
 mod stack;
 #[cfg(test)]
 mod testing;
+mod uploads;
 mod wakeups;
 
 pub use events::EventBridgeEvents;
@@ -34,4 +35,5 @@ pub use objects::S3Objects;
 pub use secrets::KmsSecretBox;
 pub use settings::{InvalidSetting, StackSettings};
 pub use stack::Stack;
+pub use uploads::S3Uploads;
 pub use wakeups::{BatchAnswer, SqsWakeups, WakeupBatch};

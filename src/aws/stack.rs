@@ -15,8 +15,8 @@ use tasklane_store::{RunnerId, RunsIn, Store, StoreConfig};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    AwsLambda, CloudWatchLogs, EventBridgeEvents, KmsSecretBox, LambdaSettings, S3Objects, SqsWakeups, StackSettings,
-    config, database, http_client,
+    AwsLambda, CloudWatchLogs, EventBridgeEvents, KmsSecretBox, LambdaSettings, S3Objects, S3Uploads, SqsWakeups,
+    StackSettings, config, database, http_client,
 };
 
 /// Everything of a stack that a process on AWS uses.
@@ -71,6 +71,7 @@ impl Stack {
             events: Arc::new(EventBridgeEvents::new(sdk, &settings.event_bus)),
             logs: Arc::new(CloudWatchLogs::new(sdk, &settings.prefix, Arc::clone(&clock))),
             objects: Arc::new(S3Objects::new(sdk, settings.code_bucket.clone())),
+            uploads: Arc::new(S3Uploads::new(sdk, &settings.prefix, settings.code_bucket.clone())),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
             chance: Arc::new(SystemChance),

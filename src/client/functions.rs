@@ -6,8 +6,8 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use tasklane_model::{
     AffectedRecords, AwsOptions, EndedCanary, Flow, FunctionName, FunctionSummary, IdempotencyKey, Json, Page,
-    QueuedTimeout, RetryPolicy, RetryPolicyChange, Secrets, Task, TaskEvents, Timeouts, Timestamp, VersionLabel,
-    VersionNumber, json::even_null,
+    QueuedTimeout, RetryPolicy, RetryPolicyChange, Secrets, Task, TaskEvents, Timeouts, Timestamp, UploadId,
+    VersionLabel, VersionNumber, json::even_null,
 };
 
 use super::{
@@ -133,6 +133,9 @@ pub struct FunctionBody {
     /// Base64 of a zip.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// In place of `code`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code_upload_id: Option<UploadId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry_point: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -28,6 +28,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod uploads;
 mod versions;
 
 pub use bulks::NewBulkBody;

@@ -1,6 +1,7 @@
 //! One request and its response.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
@@ -214,6 +215,37 @@ impl Client {
             answer = self.http.get(url).timeout(call.timeout).send().await.map_err(broken)?;
         }
         Ok(answer)
+    }
+
+    /// Sends bytes to a URL that authorises by itself, and again while nothing there answers.
+    pub(super) async fn send_elsewhere(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &BTreeMap<String, String>,
+        body: &Bytes,
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
+        let mut delays = self.retry_delays.iter();
+        loop {
+            let mut request = self.http.request(method.clone(), url).timeout(timeout).body(body.clone());
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            let sent = async {
+                let answer = request.send().await.map_err(|e| ClientError::from_transport(&self.base, &e))?;
+                let status = answer.status();
+                let text = answer.text().await.unwrap_or_default();
+                if status.is_success() { Ok(()) } else { Err(self.refusal(status, &text)) }
+            };
+            match sent.await {
+                Err(e) if e.is_passing() => match delays.next() {
+                    Some(delay) => tokio::time::sleep(*delay).await,
+                    None => return Err(e),
+                },
+                result => return result,
+            }
+        }
     }
 
     fn refusal(&self, status: StatusCode, text: &str) -> ClientError {

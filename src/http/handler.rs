@@ -3,7 +3,6 @@
 use std::{marker::PhantomData, sync::Arc};
 
 use axum::{body::Body, response::Response};
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, header, request::Parts};
 use tasklane_auth::{Authenticator, RequestParts};
 use tasklane_model::{Caller, Permission, Result};
@@ -71,7 +70,7 @@ pub async fn handle<M, H: Handler<M>>(
     let form_limit = H::Input::limit(&shared.config.limits).unwrap_or(shared.config.limits.default);
     let caller = authenticate(shared, &parts, &mut body, form_limit).await?;
     let access = H::Access::admit(caller)?;
-    let head = Head::new(parts, path_values);
+    let head = Head::new(parts, path_values).reached_by(shared.config.public_url.as_ref());
     let params = H::Params::read(&head)?;
     if let Err(refused) = access.admit_to(&shared.service, params.function()).await {
         let is_api = H::Access::RULE == AccessRule::PermissionMode(Permission::ExecuteApiFunction);
@@ -80,15 +79,7 @@ pub async fn handle<M, H: Handler<M>>(
             false => Err(refused),
         };
     }
-    let body = match H::Input::limit(&shared.config.limits) {
-        Some(limit) => {
-            H::Input::check(&head)?;
-            let account = shared.config.bodies.account(access.is_anonymous());
-            body.read(limit, shared.config.body_patience, account).await?
-        }
-        None => Bytes::new(),
-    };
-    let input = H::Input::read(&head, body)?;
+    let input = H::Input::receive(&head, body, &shared.config, access.is_anonymous()).await?;
     handler.call(shared.service.clone(), access, params, input).await?.into_response()
 }
 

@@ -2,10 +2,10 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use http::{HeaderMap, Method, Uri, Version, request::Parts};
+use http::{HeaderMap, Method, Uri, Version, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::{connection::ClientAddress, endpoint::PathValues};
+use super::{connection::ClientAddress, endpoint::PathValues, public_url::PublicUrl};
 
 /// Everything in a request except its body.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Head {
     /// The client's address, if known.
     pub address: Option<IpAddr>,
     path_values: PathValues,
+    /// The URL that clients use, where it differs from what reaches this process.
+    public_url: Option<PublicUrl>,
 }
 
 impl Head {
@@ -25,7 +27,23 @@ impl Head {
     pub fn new(parts: Parts, path_values: PathValues) -> Self {
         let address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
         let Parts { method, uri, headers, version, .. } = parts;
-        Self { method, uri, headers, version, address, path_values }
+        Self { method, uri, headers, version, address, path_values, public_url: None }
+    }
+
+    /// The same, of a service that clients reach by this URL.
+    pub fn reached_by(self, public_url: Option<&PublicUrl>) -> Self {
+        Self { public_url: public_url.cloned(), ..self }
+    }
+
+    /// The scheme and host by which the client reached the service.
+    pub fn service_url(&self) -> String {
+        if let Some(public) = &self.public_url {
+            return format!("{}://{}", public.scheme(), public.authority());
+        }
+        let scheme = self.uri.scheme_str().unwrap_or("http");
+        let host = self.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let authority = self.uri.authority().map(|authority| authority.as_str()).or(host).unwrap_or("localhost");
+        format!("{scheme}://{authority}")
     }
 
     /// The part of the path that matched the endpoint's first `{…}`, percent-decoded. Invalid UTF-8 decodes to a string that

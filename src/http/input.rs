@@ -1,19 +1,22 @@
 //! Values that handlers read from a request's body.
 
 use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use tasklane_model::{ErrorKind, Result};
+use tasklane_ports::ByteStream;
 use utoipa::{
     ToSchema,
     openapi::{
         ContentBuilder, Required,
         path::Parameter,
         request_body::{RequestBody, RequestBodyBuilder},
+        schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type},
     },
 };
 
 use super::{
-    body::{Fields, encoding},
-    config::BodyLimits,
+    body::{Fields, Incoming, encoding},
+    config::{BodyLimits, HttpConfig},
     head::Head,
     openapi::{Schemas, reference},
 };
@@ -29,6 +32,25 @@ pub trait Input: Sized + Send + 'static {
     }
 
     fn read(head: &Head, body: Bytes) -> Result<Self>;
+
+    /// Reads the whole body, and then the value.
+    fn receive(
+        head: &Head,
+        body: Incoming,
+        config: &HttpConfig,
+        is_anonymous: bool,
+    ) -> impl Future<Output = Result<Self>> + Send {
+        async move {
+            let body = match Self::limit(&config.limits) {
+                Some(limit) => {
+                    Self::check(head)?;
+                    body.read(limit, config.body_patience, config.bodies.account(is_anonymous)).await?
+                }
+                None => Bytes::new(),
+            };
+            Self::read(head, body)
+        }
+    }
 
     /// Its description in the API document.
     fn request_body(schemas: &mut Schemas) -> Option<RequestBody>;
@@ -65,6 +87,39 @@ pub struct JsonBody<T>(pub T);
 /// A body that may be absent. If present, it must be a JSON object (22).
 #[derive(Debug)]
 pub struct OptionalJsonBody<T>(pub Option<T>);
+
+/// A zip that is passed on as it arrives.
+pub struct StreamedZip(pub ByteStream);
+
+impl Input for StreamedZip {
+    fn limit(_: &BodyLimits) -> Option<usize> {
+        None
+    }
+
+    fn read(_: &Head, body: Bytes) -> Result<Self> {
+        Ok(Self(stream::once(async move { Ok(body) }).boxed()))
+    }
+
+    async fn receive(_: &Head, body: Incoming, config: &HttpConfig, _: bool) -> Result<Self> {
+        Ok(Self(body.into_stream(config.body_patience)))
+    }
+
+    fn request_body(_: &mut Schemas) -> Option<RequestBody> {
+        let zip =
+            ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
+        let content = ContentBuilder::new().schema(Some(zip)).build();
+        Some(
+            RequestBodyBuilder::new()
+                .content("application/octet-stream", content)
+                .required(Some(Required::True))
+                .build(),
+        )
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![]
+    }
+}
 
 /// A body that is ignored: clients send `{}` or nothing.
 impl Input for () {

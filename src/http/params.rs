@@ -2,7 +2,9 @@
 
 use std::marker::PhantomData;
 
-use tasklane_model::{Error, ErrorKind, FunctionName, ObjectId, Result, VersionNumber, limits::InvalidVersionNumber};
+use tasklane_model::{
+    Error, ErrorKind, FunctionName, ObjectId, Result, UploadId, VersionNumber, limits::InvalidVersionNumber, shorten,
+};
 use tasklane_rql::{FunctionLogBounds, Query, RunLogBounds};
 use utoipa::{
     PartialSchema,
@@ -42,6 +44,14 @@ pub struct Name(pub String);
 /// The Function's name and the number of one of its versions in the path (15). The service finds out whether they exist.
 #[derive(Debug)]
 pub struct NamedVersion(pub String, pub VersionNumber);
+
+/// The id of an upload in the path (1503 for one that cannot exist).
+#[derive(Debug)]
+pub struct UploadInPath(pub UploadId);
+
+/// The scheme and host by which the client reached the service.
+#[derive(Debug)]
+pub struct ServiceUrl(pub String);
 
 /// Whether a change of a credential also applies to its descendants (26).
 #[derive(Debug)]
@@ -127,6 +137,37 @@ impl Params for Id {
 
     fn errors() -> Vec<ErrorKind> {
         vec![ErrorKind::IdFormat]
+    }
+}
+
+impl Params for UploadInPath {
+    fn read(head: &Head) -> Result<Self> {
+        UploadId::parse(head.path_value()).map(Self).map_err(|_| {
+            let message = format!("There is no upload '{}'.", shorten(&head.path_value()));
+            Error::new(ErrorKind::UploadUnknown, message)
+        })
+    }
+
+    fn parameters(path_name: &str) -> Vec<Parameter> {
+        vec![in_path(path_name, "The upload's id.", UploadId::schema())]
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![ErrorKind::UploadUnknown]
+    }
+}
+
+impl Params for ServiceUrl {
+    fn read(head: &Head) -> Result<Self> {
+        Ok(Self(head.service_url()))
+    }
+
+    fn parameters(_: &str) -> Vec<Parameter> {
+        vec![]
+    }
+
+    fn errors() -> Vec<ErrorKind> {
+        vec![]
     }
 }
 

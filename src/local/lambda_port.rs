@@ -2,22 +2,39 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tasklane_lambda_local::{LocalLambda, MachineFailure};
 use tasklane_model::{Deployment, FunctionName, FunctionSpec, Invocation, InvokeError, InvokeRequest};
-use tasklane_ports::{DeployError, HeldCode, Lambda, PortError, PortFuture};
+use tasklane_ports::{Code, DeployError, HeldCode, Lambda, PortError, PortFuture};
+
+use super::uploads::FileUploads;
 
 /// The local Lambda as a port.
-pub struct LambdaPort(pub Arc<LocalLambda>);
+pub struct LambdaPort {
+    /// The local Lambda.
+    pub lambda: Arc<LocalLambda>,
+    /// Where uploaded code is.
+    pub uploads: FileUploads,
+}
 
 impl Lambda for LambdaPort {
     fn deploy<'a>(
         &'a self,
         spec: &'a FunctionSpec,
-        code: Option<Bytes>,
+        code: Option<Code>,
         current: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>> {
-        Box::pin(async move { self.0.deploy(spec, code, current).await.map_err(deploy_error) })
+        Box::pin(async move {
+            let code = match code {
+                None => None,
+                Some(Code::Zip(zip)) => Some(zip),
+                Some(Code::Uploaded(upload)) => {
+                    let read = self.uploads.read(&upload).await;
+                    let zip = read.map_err(|error| PortError::new("read an upload", error))?;
+                    Some(zip.ok_or_else(|| PortError::new("read an upload", "it was removed meanwhile"))?)
+                }
+            };
+            self.lambda.deploy(spec, code, current).await.map_err(deploy_error)
+        })
     }
 
     fn holds<'a>(
@@ -25,7 +42,7 @@ impl Lambda for LambdaPort {
         function: &'a FunctionName,
         deployment: &'a Deployment,
     ) -> PortFuture<'a, Result<bool, PortError>> {
-        Box::pin(async move { self.0.holds(function, deployment).map_err(port_error) })
+        Box::pin(async move { self.lambda.holds(function, deployment).map_err(port_error) })
     }
 
     fn point_at<'a>(&'a self, _: &'a FunctionName, _: &'a Deployment) -> PortFuture<'a, Result<(), PortError>> {
@@ -37,7 +54,7 @@ impl Lambda for LambdaPort {
         _: &'a FunctionName,
         deployment: &'a Deployment,
     ) -> PortFuture<'a, Result<Option<HeldCode>, PortError>> {
-        Box::pin(async move { Ok(self.0.code_of(deployment).await.map_err(port_error)?.map(HeldCode::Bytes)) })
+        Box::pin(async move { Ok(self.lambda.code_of(deployment).await.map_err(port_error)?.map(HeldCode::Bytes)) })
     }
 
     fn retire<'a>(
@@ -45,15 +62,15 @@ impl Lambda for LambdaPort {
         function: &'a FunctionName,
         kept: &'a [Deployment],
     ) -> PortFuture<'a, Result<(), PortError>> {
-        Box::pin(async move { self.0.retire(function, kept).map_err(port_error) })
+        Box::pin(async move { self.lambda.retire(function, kept).map_err(port_error) })
     }
 
     fn remove<'a>(&'a self, function: &'a FunctionName) -> PortFuture<'a, Result<(), PortError>> {
-        Box::pin(async move { self.0.remove(function).await.map_err(port_error) })
+        Box::pin(async move { self.lambda.remove(function).await.map_err(port_error) })
     }
 
     fn invoke<'a>(&'a self, request: InvokeRequest<'a>) -> PortFuture<'a, Result<Invocation, InvokeError>> {
-        Box::pin(self.0.invoke(request))
+        Box::pin(self.lambda.invoke(request))
     }
 }
 
@@ -73,6 +90,8 @@ fn deploy_error(error: tasklane_lambda_local::DeployError) -> DeployError {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+
+    use bytes::Bytes;
 
     use super::*;
     use std::io::Write as _;
@@ -103,7 +122,8 @@ mod tests {
         let mut config = LocalLambdaConfig::new(folder, Arc::new(logs.writer().clone()));
         config.jail = JailMode::Off;
         config.strict_runtimes = true;
-        (LambdaPort(LocalLambda::new(config).unwrap()), logs)
+        let lambda = LocalLambda::new(config).unwrap();
+        (LambdaPort { lambda, uploads: FileUploads::open(folder).unwrap() }, logs)
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +133,7 @@ mod tests {
         let spec = spec("provided.al2023");
         let bootstrap = "#!/bin/sh\necho starting\nexit 1\n";
         let code = package("bootstrap", 0o755, bootstrap.as_bytes());
-        let deployment = lambda.deploy(&spec, Some(code.into()), None).await.unwrap();
+        let deployment = lambda.deploy(&spec, Some(Bytes::from(code).into()), None).await.unwrap();
         let correlation = ObjectId::new(Timestamp::EPOCH, 1);
         let (function, time_limit) = (&spec.name, spec.configuration.time_limit);
         let request =
@@ -137,10 +157,10 @@ mod tests {
     async fn the_errors_of_deployments_are_distinguished() {
         let folder = tempfile::tempdir().unwrap();
         let (lambda, _logs) = port(folder.path());
-        let no_zip = lambda.deploy(&spec("provided.al2023"), Some("no zip".into()), None).await;
+        let no_zip = lambda.deploy(&spec("provided.al2023"), Some(Bytes::from("no zip").into()), None).await;
         assert!(matches!(&no_zip, Err(DeployError::InvalidCode(why)) if why.contains("zip")), "{no_zip:?}");
         let zip = package("a", 0o644, b"");
-        let java = lambda.deploy(&spec("java21"), Some(zip.into()), None).await;
+        let java = lambda.deploy(&spec("java21"), Some(Bytes::from(zip).into()), None).await;
         assert!(matches!(&java, Err(DeployError::InvalidConfiguration(why)) if why.contains("java21")), "{java:?}");
         let no_code = lambda.deploy(&spec("provided.al2023"), None, None).await;
         assert!(matches!(no_code, Err(DeployError::Port(_))), "{no_code:?}");

@@ -14,4 +14,5 @@ pub mod objects;
 mod private;
 pub mod rehearsal;
 pub mod server;
+pub mod uploads;
 pub mod wakeups;

@@ -25,6 +25,7 @@ use super::{
     objects::FileObjects,
     private::{close_to_others, make_private_dir, privately},
     rehearsal::LocalRehearsal,
+    uploads::FileUploads,
     wakeups::LocalWakeups,
 };
 use tasklane_lambda_local::{JailMode, LocalLambda, LocalLambdaConfig, SecretSource, Support};
@@ -140,13 +141,16 @@ impl Machine {
         let events = Arc::new(LocalEvents::open(&config.data_dir, config.webhook.as_deref())?);
         let objects = FileObjects::open(&config.data_dir, config.retention)
             .map_err(|cause| MachineError::DataDir { path: config.data_dir.clone(), cause })?;
+        let uploads = FileUploads::open(&config.data_dir)
+            .map_err(|cause| MachineError::DataDir { path: config.data_dir.clone(), cause })?;
         let wakeups = LocalWakeups::default();
         let ports = Ports {
-            lambda: lambda_port(&lambda, rehearsal.as_deref()),
+            lambda: lambda_port(&lambda, uploads.clone(), rehearsal.as_deref()),
             wakeups: Arc::new(wakeups.clone()),
             events: events.clone(),
             logs: Arc::new(logs),
             objects: Arc::new(objects),
+            uploads: Arc::new(uploads.clone()),
             clock,
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
             chance: Arc::new(SystemChance),
@@ -234,8 +238,8 @@ fn clock(rehearsal: Option<&LocalRehearsal>) -> Arc<dyn Clock> {
     }
 }
 
-fn lambda_port(lambda: &Arc<LocalLambda>, rehearsal: Option<&LocalRehearsal>) -> Arc<dyn Lambda> {
-    let port = Arc::new(LambdaPort(Arc::clone(lambda)));
+fn lambda_port(lambda: &Arc<LocalLambda>, uploads: FileUploads, rehearsal: Option<&LocalRehearsal>) -> Arc<dyn Lambda> {
+    let port = Arc::new(LambdaPort { lambda: Arc::clone(lambda), uploads });
     match rehearsal {
         None => port,
         Some(rehearsal) => rehearsal.lambda(port),

@@ -22,6 +22,11 @@ impl CodeSha256 {
         Self(Sha256::digest(code).into())
     }
 
+    /// The hash with these bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The hash in hexadecimal, which unlike base64 can be a file name.
     pub fn to_hex(self) -> String {
         hex::encode(self.0)

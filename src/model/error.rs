@@ -121,6 +121,8 @@ error_kinds! {
     IdempotencyKeyReused = Some(1501), 409, "IDEMPOTENCY_KEY_REUSED_EXCEPTION";
     /// It is being changed concurrently.
     ConflictingUpdate = Some(1502), 409, "CONFLICTING_UPDATE_EXCEPTION";
+    /// No upload has this id, or it has expired, or nothing was sent.
+    UploadUnknown = Some(1503), 400, "UPLOAD_UNKNOWN_EXCEPTION";
     /// The Function has no such version, or it can no longer run.
     VersionUnknown = Some(1504), 404, "VERSION_UNKNOWN_EXCEPTION";
     /// Too many requests at once.

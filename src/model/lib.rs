@@ -50,6 +50,7 @@ mod text;
 pub mod time;
 pub mod time_zone;
 pub mod timeouts;
+pub mod upload;
 pub mod version;
 pub mod why;
 
@@ -83,7 +84,7 @@ pub use lambda::{FunctionError, FunctionSpec, Invocation, InvokeError, InvokeReq
 pub use limits::{
     Advance, CanaryPercent, CanaryRuns, ConcurrencyLimit, DebounceSeconds, EphemeralStorage, FailTimes,
     FlowConcurrency, MaxRetries, MemoryLimit, MostDebounceSeconds, PerSecond, Priority, QueuedTimeout, RateCount,
-    RateSeconds, RetrySeconds, TimeLimit, VersionNumber,
+    RateSeconds, RetrySeconds, TimeLimit, UploadSize, VersionNumber,
 };
 pub use occurrences::Recurrence;
 pub use once::{BodyDigest, IdempotencyKey, Made, Once, OnceScope};
@@ -104,6 +105,7 @@ pub use task::{NewTask, Tags, Task, TaskError, TaskErrorKind, TaskOptions, TaskO
 pub use time::Timestamp;
 pub use time_zone::TimeZone;
 pub use timeouts::Timeouts;
+pub use upload::{Upload, UploadId};
 pub use version::{
     Canary, CanaryEnd, EndedCanary, FailWhen, FunctionVersion, History, VersionField, VersionLabel, VersionNote,
     changed_fields,

@@ -90,6 +90,10 @@ bounded_integer! {
     EphemeralStorage(u16) = 512..=10240, InvalidEphemeralStorage, "must be a whole number of MB from 512 to 10240"
 }
 bounded_integer! {
+    /// The size of a Function's zip in bytes: 1–262144000, which is Lambda's 250 MB.
+    UploadSize(u32) = 1..=262_144_000, InvalidUploadSize, "must be a whole number of bytes from 1 to 262144000"
+}
+bounded_integer! {
     /// The priority of a Task: of two due Tasks, the higher one runs first. Within ±9007199254740991, default 0.
     Priority(i64) = -9_007_199_254_740_991..=9_007_199_254_740_991, InvalidPriority,
     "must be a whole number from -9007199254740991 to 9007199254740991"

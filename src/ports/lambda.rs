@@ -1,7 +1,7 @@
 //! Deploys and runs Functions.
 
 use bytes::Bytes;
-use tasklane_model::{Deployment, FunctionName};
+use tasklane_model::{CodeSha256, Deployment, FunctionName, Upload};
 
 use super::{PortError, PortFuture};
 
@@ -18,7 +18,7 @@ pub trait Lambda: Send + Sync {
     fn deploy<'a>(
         &'a self,
         spec: &'a FunctionSpec,
-        code: Option<Bytes>,
+        code: Option<Code>,
         current: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>>;
 
@@ -59,6 +59,31 @@ pub trait Lambda: Send + Sync {
 
     /// Runs the Function once and waits for its outcome. It never retries: a second run must never happen by accident.
     fn invoke<'a>(&'a self, request: InvokeRequest<'a>) -> PortFuture<'a, Result<Invocation, InvokeError>>;
+}
+
+/// A zip to be deployed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// Here.
+    Zip(Bytes),
+    /// Where [`Uploads`](super::Uploads) received it.
+    Uploaded(Upload),
+}
+
+impl Code {
+    /// Its hash.
+    pub fn sha256(&self) -> CodeSha256 {
+        match self {
+            Self::Zip(zip) => CodeSha256::of(zip),
+            Self::Uploaded(upload) => upload.sha256,
+        }
+    }
+}
+
+impl From<Bytes> for Code {
+    fn from(zip: Bytes) -> Self {
+        Self::Zip(zip)
+    }
 }
 
 /// Where the code of a deployment is: a zip.

@@ -12,6 +12,7 @@
 //! | `events` | [`Events`]: publishes `task_failed` | EventBridge | a file and a webhook |
 //! | `logs` | [`Logs`]: finds log lines | CloudWatch Logs | SQLite |
 //! | `objects` | [`Objects`]: keeps what is too large for a row | S3 | files |
+//! | `uploads` | [`Uploads`]: receives code ahead of its Function | S3 | files |
 //! | `clock` | [`Clock`]: tells the time and waits | the system's | the system's, or one that tests set |
 //! | `chance` | [`Chance`]: draws random numbers, from which [`Ids`] makes ids | the system's | the system's |
 
@@ -24,6 +25,7 @@ mod events;
 mod lambda;
 mod logs;
 mod objects;
+mod uploads;
 mod wakeups;
 
 pub use chance::{Chance, Ids, SystemChance};
@@ -31,10 +33,11 @@ pub use clock::{Clock, SystemClock};
 pub use error::PortError;
 pub use events::{Events, TaskEvent, TaskEventContent};
 pub use lambda::{
-    DeployError, FunctionError, FunctionSpec, HeldCode, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
+    Code, DeployError, FunctionError, FunctionSpec, HeldCode, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
 };
 pub use logs::{LogLine, LogPage, Logs, RunLogQuery};
 pub use objects::{InvalidObjectKey, Keep, ObjectKey, Objects};
+pub use uploads::{ByteStream, NoUploads, ReceiveError, UploadTarget, Uploads};
 pub use wakeups::{Wakeup, Wakeups};
 
 use std::sync::Arc;
@@ -57,6 +60,8 @@ pub struct Ports {
     pub logs: Arc<dyn Logs>,
     /// Keeps what is too large for a row.
     pub objects: Arc<dyn Objects>,
+    /// Receives code ahead of its Function.
+    pub uploads: Arc<dyn Uploads>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Draws ids.

@@ -1,24 +1,26 @@
 //! Functions: create, list, get, update, delete, enable, disable (contract §2).
 
-use bytes::Bytes;
 use tasklane_model::{
     AffectedRecords, CanaryEnd, Configuration, Deployment, EntryPoint, Error, ErrorKind, Function, FunctionName,
     FunctionOptions, FunctionSummary, FunctionVersion, Lane, Page, PageWindow, Result, Runtime, UserId, VersionLabel,
     VersionNote, changed_fields, shorten,
 };
-use tasklane_ports::{DeployError, FunctionSpec, Wakeup};
+use tasklane_ports::{Code, DeployError, FunctionSpec, Wakeup};
 use tasklane_store::{KeptVersion, Revision, Versioned};
 use tracing::{info, warn};
 
-use super::{Service, UnknownRuntimes};
+use super::{
+    Service, UnknownRuntimes,
+    uploads::{NewCode, SentCode},
+};
 
 /// A Function to be created.
 #[derive(Clone, Debug)]
 pub struct NewFunction {
     /// Its name.
     pub name: FunctionName,
-    /// The zip.
-    pub code: Bytes,
+    /// Its code.
+    pub code: SentCode,
     /// Lambda's Handler.
     pub entry_point: EntryPoint,
     /// Lambda's Runtime.
@@ -34,8 +36,8 @@ pub struct NewFunction {
 /// A change of a Function; an absent field keeps its value.
 #[derive(Clone, Debug, Default)]
 pub struct FunctionChange {
-    /// The zip.
-    pub code: Option<Bytes>,
+    /// Its code.
+    pub code: Option<SentCode>,
     /// Lambda's Handler.
     pub entry_point: Option<EntryPoint>,
     /// Lambda's Runtime.
@@ -86,6 +88,11 @@ impl Service {
         if self.inner.store.functions.get(&name).await?.is_some() {
             return Err(taken(&name));
         }
+        let code = match self.new_code(&name, Some(code)).await? {
+            NewCode::Sent(code) => code,
+            // By a version of a Function that is gone.
+            NewCode::Held(_) | NewCode::Unchanged => return Err(gone()),
+        };
         let mut configuration = Configuration::new(entry_point, runtime);
         options.configure(&mut configuration);
         let spec = FunctionSpec { name, configuration };
@@ -122,7 +129,9 @@ impl Service {
         if let Some(runtime) = &change.runtime {
             self.check_runtime(runtime)?;
         }
-        let turn = self.turn_to_change(&self.stored_function(name).await?.value.name).await?;
+        let function_name = self.stored_function(name).await?.value.name;
+        let turn = self.turn_to_change(&function_name).await?;
+        let code = self.new_code(&function_name, change.code.clone()).await?;
         let mut tries = self.tries();
         loop {
             let Versioned { value: old, revision } = self.stored_function(name).await?;
@@ -130,7 +139,12 @@ impl Service {
             change.apply_to(&mut new);
             if change.code.is_some() || new.configuration != old.configuration {
                 let spec = FunctionSpec { name: new.name.clone(), configuration: new.configuration.clone() };
-                new.deployment = match self.deploy(&spec, change.code.clone(), Some(&old.deployment)).await {
+                let (code, holds_code) = match &code {
+                    NewCode::Unchanged => (None, old.deployment.clone()),
+                    NewCode::Sent(code) => (Some(code.clone()), old.deployment.clone()),
+                    NewCode::Held(sha256) => (None, self.deployment_with(&old, *sha256).await?.ok_or_else(gone)?),
+                };
+                new.deployment = match self.deploy(&spec, code, Some(&holds_code)).await {
                     Ok(deployment) => deployment,
                     // If another process changed or deleted it meanwhile, its current state is decisive.
                     Err(error) if self.stored_function(name).await?.revision == revision => return Err(error),
@@ -269,7 +283,7 @@ impl Service {
     async fn deploy(
         &self,
         spec: &FunctionSpec,
-        code: Option<Bytes>,
+        code: Option<Code>,
         current: Option<&Deployment>,
     ) -> Result<Deployment> {
         if let Some(name) = spec.configuration.ambiguous_variable() {
@@ -304,6 +318,11 @@ impl Service {
             }
         }
     }
+}
+
+fn gone() -> Error {
+    let message = "The version that had these bytes is gone: announce the upload again, and send them.";
+    Error::new(ErrorKind::UploadUnknown, message)
 }
 
 fn taken(name: &FunctionName) -> Error {

@@ -39,6 +39,7 @@ mod stats;
 mod streams;
 mod tasks;
 mod turns;
+mod uploads;
 mod versions;
 mod why;
 
@@ -59,6 +60,7 @@ pub use stats::RunHistory;
 pub use streams::{StreamEnd, StreamItem, StreamedLine, TaskStream};
 pub use tasklane_dispatch::ENDED_RUNS;
 pub use tasklane_model::FunctionOptions;
+pub use uploads::{Announced, SentCode};
 pub use versions::{ListedVersion, NewCanary};
 
 use std::{sync::Arc, time::Duration};

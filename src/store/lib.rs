@@ -49,6 +49,7 @@ pub mod slots;
 mod table;
 pub mod tasks;
 mod transaction;
+mod uploads;
 
 pub use api_requests::ApiRequests;
 pub use bulks::{BulkSpec, BulkTaken, BulkWork, Bulks, Slice};
@@ -71,6 +72,7 @@ pub use tasks::{
     CancelOutcome, Candidate, ClaimOutcome, Consequences, DataPlace, Edited, Expired, Expiring, Following, Heads, Load,
     Matching, NewData, NextTask, Promoted, Shards, TaskEdit, TaskRecord, Tasks,
 };
+pub use uploads::Uploads;
 
 use calls::CallTokens;
 use days::Days;
@@ -105,6 +107,8 @@ pub struct Store {
     pub nonces: Nonces,
     /// What calls with idempotency keys are about to create.
     pub intents: Intents,
+    /// Code that was announced.
+    pub uploads: Uploads,
     /// Which Task the next debounced creation changes.
     pub debounces: Debounces,
     /// What runs returned.
@@ -210,6 +214,7 @@ impl Store {
                 clock: Arc::clone(&clock),
             },
             canaries: Canaries { control: control.clone(), clock: Arc::clone(&clock) },
+            uploads: Uploads { control: control.clone(), clock: Arc::clone(&clock) },
             gates: Gates { tasks: Arc::new(tasks.clone()) },
             debounces: Debounces { control: control.clone(), tasks: tasks.clone(), clock: Arc::clone(&clock) },
             tasks,

@@ -14,8 +14,8 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use tasklane_model::{CodeSha256, Deployment, FunctionName, ObjectId, Timestamp};
 use tasklane_ports::{
-    Clock, DeployError, FunctionError, FunctionSpec, HeldCode, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
-    PortError, PortFuture,
+    Clock, Code, DeployError, FunctionError, FunctionSpec, HeldCode, Invocation, InvokeError, InvokeRequest, Lambda,
+    Outcome, PortError, PortFuture,
 };
 use tasklane_runtime::lock::Lock;
 
@@ -163,19 +163,22 @@ impl Lambda for TestLambda {
     fn deploy<'a>(
         &'a self,
         _spec: &'a FunctionSpec,
-        code: Option<Bytes>,
+        code: Option<Code>,
         current: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>> {
         let number = self.deployments.fetch_add(1, Ordering::SeqCst) + 1;
         Box::pin(async move {
             self.change("deploy").await;
             let code_sha256 = match (&code, current) {
-                (Some(code), _) if code.is_empty() => return Err(DeployError::InvalidCode("an empty zip".to_owned())),
-                (Some(code), _) => {
+                (Some(Code::Zip(code)), _) if code.is_empty() => {
+                    return Err(DeployError::InvalidCode("an empty zip".to_owned()));
+                }
+                (Some(Code::Zip(code)), _) => {
                     let hash = CodeSha256::of(code);
                     self.code.lock().insert(hash, code.clone());
                     hash
                 }
+                (Some(Code::Uploaded(upload)), _) => upload.sha256,
                 (None, Some(current)) => current.code_sha256,
                 (None, None) => return Err(DeployError::InvalidCode("no code".to_owned())),
             };

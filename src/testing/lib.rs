@@ -10,6 +10,7 @@ mod lambda;
 pub mod log;
 mod logs;
 mod objects;
+mod uploads;
 mod world;
 
 pub use clock::TestClock;
@@ -18,4 +19,5 @@ pub use events::TestEvents;
 pub use lambda::TestLambda;
 pub use logs::{NoLogs, TestLogs};
 pub use objects::TestObjects;
+pub use uploads::TestUploads;
 pub use world::World;

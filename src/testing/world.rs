@@ -20,7 +20,7 @@ use tasklane_store::{Division, RunnerId, Store, StoreConfig};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{TestClock, TestDatabase, TestEvents, TestLambda, TestLogs, TestObjects};
+use super::{TestClock, TestDatabase, TestEvents, TestLambda, TestLogs, TestObjects, TestUploads};
 
 /// The service of one process. Dropping it stops its loops.
 pub struct World {
@@ -40,6 +40,8 @@ pub struct World {
     pub feed: Feed,
     /// The objects.
     pub objects: Arc<TestObjects>,
+    /// The uploads.
+    pub uploads: Arc<TestUploads>,
     /// Seals the secrets of credentials.
     pub secrets: Arc<KeyFile>,
     /// The clock.
@@ -109,6 +111,7 @@ impl World {
         let lambda = Arc::new(TestLambda::new(clock.clone()));
         let events = Arc::new(TestEvents::default());
         let objects = Arc::new(TestObjects::default());
+        let uploads = Arc::new(TestUploads::default());
         let secrets = Arc::new(new_key());
         let wakeups = LocalWakeups::default();
         let ports = Ports {
@@ -117,6 +120,7 @@ impl World {
             events: events.clone(),
             logs: logs.clone(),
             objects: objects.clone(),
+            uploads: uploads.clone(),
             clock: clock.clone(),
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
             chance: Arc::new(SystemChance),
@@ -148,6 +152,7 @@ impl World {
             logs,
             feed,
             objects,
+            uploads,
             clock,
             secrets,
             woken: wakeups.dispatcher,
@@ -180,7 +185,7 @@ impl World {
     pub async fn function(&self, name: &str, options: FunctionOptions) {
         let new = NewFunction {
             name: FunctionName::parse(name).expect("a function name"),
-            code: Bytes::from_static(b"zip"),
+            code: Bytes::from_static(b"zip").into(),
             entry_point: EntryPoint::parse("index.handler").expect("an entry point"),
             runtime: Runtime::new("nodejs20.x"),
             options,

@@ -27,4 +27,5 @@ mod support;
 mod template;
 mod test_clock;
 mod typed_clients;
+mod uploads;
 mod zones;

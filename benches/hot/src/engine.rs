@@ -12,8 +12,8 @@ use tasklane_model::{
     TaskStatus, Timestamp,
 };
 use tasklane_ports::{
-    Clock, DeployError, FunctionError, FunctionSpec, HeldCode, Ids, Invocation, InvokeError, InvokeRequest, Lambda,
-    Outcome, PortError, PortFuture, Ports, SystemChance, SystemClock,
+    Clock, Code, DeployError, FunctionError, FunctionSpec, HeldCode, Ids, Invocation, InvokeError, InvokeRequest,
+    Lambda, NoUploads, Outcome, PortError, PortFuture, Ports, SystemChance, SystemClock,
 };
 use tasklane_runtime::lock::Lock;
 use tasklane_service::{Core, FunctionOptions, Limits, NewFunction, Service, Settings};
@@ -118,6 +118,7 @@ impl Engine {
             events: Arc::new(LocalEvents::open(folder, None)?),
             logs: Arc::new(LocalLogs::open(folder, Duration::from_secs(3600), None)?),
             objects: Arc::new(FileObjects::open(folder, None)?),
+            uploads: Arc::new(NoUploads),
             clock: clock.clone(),
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
             chance: Arc::new(SystemChance),
@@ -159,6 +160,7 @@ impl Api {
             events: Arc::new(LocalEvents::open(folder, None)?),
             logs: Arc::new(LocalLogs::open(folder, Duration::from_secs(3600), None)?),
             objects: Arc::new(FileObjects::open(folder, None)?),
+            uploads: Arc::new(NoUploads),
             clock: clock.clone(),
             ids: Arc::new(Ids::new(Arc::new(SystemChance))),
             chance: Arc::new(SystemChance),
@@ -213,7 +215,7 @@ impl Lambda for Instant {
     fn deploy<'a>(
         &'a self,
         _: &'a FunctionSpec,
-        _: Option<Bytes>,
+        _: Option<Code>,
         _: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>> {
         Box::pin(async { Ok(Deployment { version: "1".to_owned(), code_sha256: CodeSha256::of(b"none") }) })
@@ -273,7 +275,7 @@ pub fn function_of(function: &str) -> anyhow::Result<NewFunction> {
     }
     Ok(NewFunction {
         name: name(function),
-        code: Bytes::from_static(b"none"),
+        code: Bytes::from_static(b"none").into(),
         entry_point: EntryPoint::parse("index.handler").map_err(|error| anyhow::anyhow!("{error}"))?,
         runtime: Runtime::new("nodejs20.x"),
         options,

@@ -13,8 +13,8 @@ use tasklane_dispatch::{LONGEST_DRAIN, Shift, SlotLimits, SlotPolicy, Ticker, wo
 use tasklane_local::database;
 use tasklane_model::{CodeSha256, Deployment, FunctionName, ObjectId, Timestamp};
 use tasklane_ports::{
-    Clock, DeployError, Events, FunctionSpec, HeldCode, Ids, Invocation, InvokeError, InvokeRequest, Lambda, Outcome,
-    PortError, PortFuture, Ports, TaskEvent, Wakeup, Wakeups,
+    Clock, Code, DeployError, Events, FunctionSpec, HeldCode, Ids, Invocation, InvokeError, InvokeRequest, Lambda,
+    NoUploads, Outcome, PortError, PortFuture, Ports, TaskEvent, Wakeup, Wakeups,
 };
 use tasklane_service::{Core, Limits, Service, Settings};
 use tasklane_store::{Division, RunnerId, RunsIn, Store, StoreConfig};
@@ -63,7 +63,7 @@ impl Lambda for Cloud {
     fn deploy<'a>(
         &'a self,
         _: &'a FunctionSpec,
-        _: Option<Bytes>,
+        _: Option<Code>,
         _: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>> {
         Box::pin(async { Ok(Deployment { version: "1".to_owned(), code_sha256: CodeSha256::of(b"code") }) })
@@ -264,6 +264,7 @@ fn ports(scenario: &Scenario, database: &Arc<Database>, queue: &Queue, process: 
         events: Arc::new(NoEvents),
         logs: Arc::new(NoLogs),
         objects: Arc::new(TestObjects::default()),
+        uploads: Arc::new(NoUploads),
         clock: Arc::new(TrueClock(Arc::clone(database))),
         chance: Arc::new(SeededChance::new(Rng::new(!seed))),
         ids: Arc::new(Ids::new(Arc::new(SeededChance::new(Rng::new(seed))))),

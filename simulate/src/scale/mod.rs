@@ -175,7 +175,7 @@ async fn create_function(service: &Service, number: u64, own_lane: bool) -> Resu
     let unknown = || Error::new(ErrorKind::ResourceUnknown, "no such function");
     let new = NewFunction {
         name: crowd::function(number).ok_or_else(unknown)?,
-        code: bytes::Bytes::from_static(b"zip"),
+        code: bytes::Bytes::from_static(b"zip").into(),
         entry_point: EntryPoint::parse("index.handler").map_err(|_| unknown())?,
         runtime: Runtime::new("nodejs24.x"),
         options: FunctionOptions {

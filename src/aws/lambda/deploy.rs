@@ -8,9 +8,8 @@
 use std::time::Duration;
 
 use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput;
-use bytes::Bytes;
-use tasklane_model::{CodeSha256, Deployment, Timestamp};
-use tasklane_ports::{DeployError, FunctionSpec, PortError};
+use tasklane_model::{Deployment, Timestamp};
+use tasklane_ports::{Code, DeployError, FunctionSpec, PortError};
 
 use super::{
     AwsLambda, PREFIX_TAG,
@@ -43,7 +42,7 @@ macro_rules! configured {
 struct Attempt<'a> {
     spec: &'a FunctionSpec,
     wanted: Wanted,
-    code: Option<Bytes>,
+    code: Option<Code>,
     current: Option<&'a Deployment>,
     deadline: Timestamp,
     /// This attempt created the Lambda function, so it may delete it again.
@@ -64,7 +63,7 @@ impl AwsLambda {
     pub(super) async fn deploy_function(
         &self,
         spec: &FunctionSpec,
-        code: Option<Bytes>,
+        code: Option<Code>,
         current: Option<&Deployment>,
     ) -> Result<Deployment, DeployError> {
         if !spec.name.fits_prefix(&self.settings.prefix) {
@@ -74,7 +73,7 @@ impl AwsLambda {
             )));
         }
         let sha256 = match (&code, current) {
-            (Some(code), _) => CodeSha256::of(code),
+            (Some(code), _) => code.sha256(),
             (None, Some(current)) => current.code_sha256,
             (None, None) => return Err(DeployError::InvalidCode("A new Function needs its code.".to_owned())),
         };
@@ -188,7 +187,7 @@ impl AwsLambda {
             (Some(code), _) => code.clone(),
             // Only the configuration should change, but an earlier deployment left different code behind.
             (None, Some(current)) => match self.fetch_code(&wanted.lambda_name, current).await? {
-                Some(code) => attempt.code.insert(code).clone(),
+                Some(code) => attempt.code.insert(code.into()).clone(),
                 None => {
                     return Err(DeployError::InvalidCode(
                         "Lambda no longer holds the Function's code: deploy it with its code.".to_owned(),

@@ -21,10 +21,10 @@ use std::{fmt, sync::Arc};
 
 use aws_sdk_lambda::{Client, types::Architecture};
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
-use bytes::Bytes;
 use tasklane_model::{Deployment, FunctionName};
 use tasklane_ports::{
-    Clock, DeployError, FunctionSpec, HeldCode, Invocation, InvokeError, InvokeRequest, Lambda, PortError, PortFuture,
+    Clock, Code, DeployError, FunctionSpec, HeldCode, Invocation, InvokeError, InvokeRequest, Lambda, PortError,
+    PortFuture,
 };
 use tasklane_runtime::on_demand::OnDemand;
 
@@ -102,7 +102,7 @@ impl Lambda for AwsLambda {
     fn deploy<'a>(
         &'a self,
         spec: &'a FunctionSpec,
-        code: Option<Bytes>,
+        code: Option<Code>,
         current: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>> {
         Box::pin(self.deploy_function(spec, code, current))

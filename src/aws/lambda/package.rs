@@ -5,10 +5,13 @@ use aws_smithy_runtime_api::client::{http::HttpConnector, orchestrator::HttpRequ
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use tasklane_model::{CodeSha256, Deployment};
-use tasklane_ports::{DeployError, PortError};
+use tasklane_ports::{Code, DeployError, PortError};
 
 use super::AwsLambda;
-use crate::fault::{Fault, port_error, unconnected};
+use crate::{
+    fault::{Fault, port_error, unconnected},
+    uploads::key_of_code,
+};
 
 /// The largest zip that Lambda accepts in a request: 50 MB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
@@ -39,16 +42,27 @@ impl Package {
 impl AwsLambda {
     /// Prepares a zip for a request. A zip above the direct-upload limit is uploaded to S3, where the bucket's
     /// lifecycle rule deletes it later.
-    pub(super) async fn package(&self, lambda_name: &str, code: Bytes) -> Result<Package, DeployError> {
+    pub(super) async fn package(&self, lambda_name: &str, code: Code) -> Result<Package, DeployError> {
+        let bucket = self.settings.code_bucket.as_ref();
+        let code = match (code, bucket) {
+            (Code::Zip(code), _) => code,
+            (Code::Uploaded(upload), Some(bucket)) => {
+                let key = key_of_code(lambda_name, upload.sha256);
+                return Ok(Package::Stored { bucket: bucket.clone(), key });
+            }
+            (Code::Uploaded(_), None) => {
+                return Err(PortError::new("find an upload", "this deployment has no bucket").into());
+            }
+        };
         if code.len() <= DIRECT_UPLOAD_MAX_BYTES {
             return Ok(Package::Direct(code));
         }
-        let Some(bucket) = &self.settings.code_bucket else {
+        let Some(bucket) = bucket else {
             return Err(DeployError::InvalidCode(
                 "The zip is larger than 50 MB, and this deployment has no bucket for larger zips.".to_owned(),
             ));
         };
-        let key = format!("code/{lambda_name}/{}.zip", CodeSha256::of(&code).to_hex());
+        let key = key_of_code(lambda_name, CodeSha256::of(&code));
         self.s3
             .put_object()
             .bucket(bucket)

@@ -29,6 +29,10 @@ pub(crate) struct Plan {
     body: FunctionBody,
 }
 
+/// From this size on, a zip is not sent in a request, but uploaded before it: API Gateway's requests have at most 6 MB, of
+/// which base64 leaves two thirds.
+const UPLOADED_FROM: usize = 3 * 1024 * 1024;
+
 /// What a plan does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -87,6 +91,7 @@ impl Plan {
         let body = FunctionBody {
             name: current.is_none().then(|| config.name.clone()),
             code: None,
+            code_upload_id: None,
             entry_point: compare
                 .field("entryPoint", now(|f| Some(json!(f.entry_point))), Some(json!(entry_point)))
                 .then(|| entry_point.to_owned()),
@@ -164,7 +169,14 @@ impl Plan {
 
     /// Writes the differences of the Function in one request, and then those of its Schedules; does nothing if there are none.
     pub(super) async fn apply(mut self, client: &Client, name: &FunctionName, package: &Package) -> anyhow::Result<()> {
-        self.body.code = self.sends_code.then(|| BASE64.encode(&package.zip));
+        if self.sends_code && self.writes_function {
+            if package.zip.len() >= UPLOADED_FROM {
+                self.body.code_upload_id = client.upload(name, package.code_sha256, &package.zip).await?;
+            }
+            if self.body.code_upload_id.is_none() {
+                self.body.code = Some(BASE64.encode(&package.zip));
+            }
+        }
         match self.action {
             Action::Nothing => {}
             Action::Update if !self.writes_function => {}

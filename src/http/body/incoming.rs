@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
+use futures::{StreamExt as _, stream};
 use http::{
     HeaderMap,
     header::{CONTENT_LENGTH, EXPECT},
 };
 use http_body_util::BodyExt;
-use tasklane_model::{ByteSize, Error, ErrorKind, Result};
+use tasklane_model::{ByteSize, Error, ErrorKind, Result, with_causes};
+use tasklane_ports::ByteStream;
 
 use super::budget::Account;
 
@@ -71,6 +73,30 @@ impl Incoming {
         self.body = None;
         self.whole = read.as_ref().ok().cloned();
         read
+    }
+}
+
+impl Incoming {
+    /// The body as it arrives. Each part of it may take `patience`.
+    pub fn into_stream(mut self, patience: Duration) -> ByteStream {
+        let body = self.body.take().unwrap_or_default();
+        let next = move |mut body: Body| async move {
+            loop {
+                let frame = match tokio::time::timeout(patience, body.frame()).await {
+                    Ok(None) => return None,
+                    Ok(Some(Ok(frame))) => frame,
+                    Ok(Some(Err(error))) => return Some((Err(with_causes(&error)), Body::empty())),
+                    Err(_) => {
+                        let why = format!("nothing arrived within {} seconds", patience.as_secs());
+                        return Some((Err(why), Body::empty()));
+                    }
+                };
+                if let Ok(data) = frame.into_data() {
+                    return Some((Ok(data), body));
+                }
+            }
+        };
+        stream::unfold(body, next).boxed()
     }
 }
 

@@ -6,13 +6,13 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tasklane_model::{
-    Advance, ApplicationId, Architecture, Backoff, BulkAction, CanaryPercent, CanaryRuns, CatchUp, ConcurrencyLimit,
-    Cron, DebounceKey, DebounceMode, DebounceSeconds, EntryPoint, EphemeralStorage, Error, ErrorKind, ErrorNames,
-    FailTimes, FlowConcurrency, FlowKey, FlowPath, FunctionName, IdempotencyKey, Interval, Json, Layers,
+    Advance, ApplicationId, Architecture, Backoff, BulkAction, CanaryPercent, CanaryRuns, CatchUp, CodeSha256,
+    ConcurrencyLimit, Cron, DebounceKey, DebounceMode, DebounceSeconds, EntryPoint, EphemeralStorage, Error, ErrorKind,
+    ErrorNames, FailTimes, FlowConcurrency, FlowKey, FlowPath, FunctionName, IdempotencyKey, Interval, Json, Layers,
     LogRetentionDays, ManagedBy, MaxRetries, MemoryLimit, MostDebounceSeconds, Overlap, PerSecond, PermissionMode,
     Permissions, Priority, QueuedTimeout, RateCount, RateSeconds, Result, RetrySeconds, RoleArn, Runtime, ScheduleName,
     SecretReference, SecurityGroupIds, SnapStart, SubnetIds, Tags, TaskEvents, TimeLimit, TimeZone, Timestamp,
-    TracingMode, UserId, VersionLabel, VersionNumber,
+    TracingMode, UploadId, UploadSize, UserId, VersionLabel, VersionNumber,
     flow::InvalidFlowKey,
     json::{
         number::Number,
@@ -238,8 +238,8 @@ macro_rules! by_own_rule {
     };
 }
 
-by_own_rule!(number_or_invalid: Advance, EphemeralStorage, LogRetentionDays, FailTimes, TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, MaxRetries, RetrySeconds, QueuedTimeout, DebounceSeconds, MostDebounceSeconds, PerSecond, Interval, FlowConcurrency, RateCount, RateSeconds, VersionNumber, CanaryPercent, CanaryRuns);
-by_own_rule!(string_or_empty: FunctionName, RoleArn, SecretReference, EntryPoint, UserId, ApplicationId, IdempotencyKey, DebounceKey, ScheduleName, Cron, TimeZone, FlowPath, VersionLabel);
+by_own_rule!(number_or_invalid: Advance, UploadSize, EphemeralStorage, LogRetentionDays, FailTimes, TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, MaxRetries, RetrySeconds, QueuedTimeout, DebounceSeconds, MostDebounceSeconds, PerSecond, Interval, FlowConcurrency, RateCount, RateSeconds, VersionNumber, CanaryPercent, CanaryRuns);
+by_own_rule!(string_or_empty: CodeSha256, FunctionName, UploadId, RoleArn, SecretReference, EntryPoint, UserId, ApplicationId, IdempotencyKey, DebounceKey, ScheduleName, Cron, TimeZone, FlowPath, VersionLabel);
 
 /// A whole number in any notation (`30`, `30.0`, `3e1`). Anything else becomes a number that no rule accepts, so that
 /// the error states the rule.

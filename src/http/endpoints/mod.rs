@@ -17,6 +17,7 @@ mod task_results;
 mod task_streams;
 mod tasks;
 mod tasks_explained;
+mod uploads;
 mod versions;
 
 use super::endpoint::Endpoint;
@@ -30,7 +31,7 @@ pub struct Group {
 }
 
 /// The groups of all resources. The group with the longest matching prefix gets a request.
-pub static GROUPS: [Group; 17] = [
+pub static GROUPS: [Group; 18] = [
     Group { below: "/tasks/v1", endpoints: tasks::endpoints },
     Group { below: "/tasks/v1/functions", endpoints: functions::endpoints },
     Group { below: "/tasks/v1/api", endpoints: api_functions::endpoints },
@@ -50,6 +51,7 @@ pub static GROUPS: [Group; 17] = [
     Group { below: "/tasklane/v1/schedules", endpoints: own_schedules::endpoints },
     Group { below: "/tasklane/v1/test", endpoints: rehearsal::endpoints },
     Group { below: "/tasklane/v1/credentials", endpoints: credentials::endpoints },
+    Group { below: "/tasklane/v1/uploads", endpoints: uploads::endpoints },
     Group { below: "/users/v1", endpoints: callers::endpoints },
 ];
 

@@ -8,12 +8,11 @@ use std::{
     },
 };
 
-use bytes::Bytes;
 use tasklane_model::{
     Deployment, Failures, FunctionError, FunctionName, FunctionSpec, Invocation, InvokeError, InvokeRequest, ObjectId,
     Outcome,
 };
-use tasklane_ports::{Chance, DeployError, HeldCode, Lambda, PortError, PortFuture, SystemChance};
+use tasklane_ports::{Chance, Code, DeployError, HeldCode, Lambda, PortError, PortFuture, SystemChance};
 use tasklane_runtime::lock::Lock;
 
 /// What a test knows and decides about runs.
@@ -84,7 +83,7 @@ impl Lambda for RehearsedLambda {
     fn deploy<'a>(
         &'a self,
         spec: &'a FunctionSpec,
-        code: Option<Bytes>,
+        code: Option<Code>,
         current: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>> {
         self.lambda.deploy(spec, code, current)

@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::deployed::Deployed;
-use crate::support::project::{repository, write_function, write_source};
+use crate::support::{
+    project::{repository, write_function, write_source},
+    random::noise,
+};
 
 /// Returns its request, with the bytes of the body reversed.
 const MIRROR: &str = "
@@ -115,6 +118,22 @@ pub fn have_options_of_aws(stack: &Deployed<'_>) {
     let refused = stack.run(&["sync", "--path", path]).expect(2);
     assert!(refused.stderr.contains("reads only what is below"), "{}", refused.stderr);
     stack.run(&["delete", "of-aws", "--yes"]);
+}
+
+/// A Function whose code is larger than any request.
+pub fn are_of_any_size(stack: &Deployed<'_>) {
+    const SIZE: usize = 40 << 20;
+    let own = stack.home().join("large");
+    let source = "exports.handler = async () => require('node:fs').statSync(__dirname + '/model.bin').size;";
+    let folder = write_function(&own, "large", source, &json!({}));
+    std::fs::write(folder.join("code/model.bin"), noise(SIZE)).expect("there is room");
+    let path = own.to_str().expect("a path");
+    stack.run(&["sync", "--path", path]).expect(0);
+    assert_eq!(stack.json(&["execute", "large"])["result"], SIZE);
+    // Lambda has these bytes, so they are not sent again.
+    stack.run(&["sync", "--force", "--path", path]).expect(0);
+    assert_eq!(stack.json(&["execute", "large"])["result"], SIZE);
+    stack.run(&["delete", "large", "--yes"]);
 }
 
 pub fn answer_http(stack: &Deployed<'_>) {

@@ -35,6 +35,7 @@ fn a_deployed_stack_behaves_like_one_machine() {
 
     functions::are_executed(&stack);
     functions::have_options_of_aws(&stack);
+    functions::are_of_any_size(&stack);
     functions::answer_http(&stack);
     functions::change_at_once(&stack);
     functions::go_back_and_try_a_version(&stack);

@@ -39,3 +39,9 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 }
+
+/// Bytes that no compression makes smaller.
+pub fn noise(bytes: usize) -> Vec<u8> {
+    let mut random = Random::new(1);
+    std::iter::repeat_with(|| random.next().to_le_bytes()).flatten().take(bytes).collect()
+}

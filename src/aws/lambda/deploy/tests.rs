@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tasklane_model::{
-    AwsOptions, Configuration, EntryPoint, Environment, FunctionName, Runtime, SecretReference, Secrets,
+    AwsOptions, CodeSha256, Configuration, EntryPoint, Environment, FunctionName, Runtime, SecretReference, Secrets,
 };
 
 use super::*;
@@ -122,7 +123,8 @@ async fn deploy_as(
     let started = "2026-01-31T08:00:00Z";
     let clock = SleeplessClock::at(started);
     let adapter = adapter(&wire, clock.clone());
-    let result = adapter.deploy_function(spec, code.map(Bytes::from_static), current.as_ref()).await;
+    let result =
+        adapter.deploy_function(spec, code.map(|code| Bytes::from_static(code).into()), current.as_ref()).await;
     wire.assert_used_up();
     use tasklane_ports::Clock as _;
     Deployed { result, wire, waited: clock.now().since(started.parse().unwrap()) }
@@ -412,7 +414,7 @@ async fn a_name_too_long_for_the_prefix_makes_no_call() {
     let downloads = aws_smithy_runtime_api::client::http::SharedHttpConnector::new(wire.clone());
     let adapter = AwsLambda::new(&wire.sdk_config(), downloads, settings, SleeplessClock::at("2026-01-31T08:00:00Z"));
     assert!(matches!(
-        adapter.deploy_function(&spec, Some(Bytes::from_static(ZIP)), None).await,
+        adapter.deploy_function(&spec, Some(Bytes::from_static(ZIP).into()), None).await,
         Err(DeployError::InvalidConfiguration(_))
     ));
 }

@@ -13,7 +13,7 @@ use tasklane_client::{FunctionDetails, OptionsBody, Variable};
 use tasklane_lambda_local::Support;
 use tasklane_model::{ByteSize, Caller, Error, ErrorKind, Function, FunctionName};
 use tasklane_runtime::lock::Lock;
-use tasklane_service::{FunctionChange, NewFunction, Service};
+use tasklane_service::{FunctionChange, NewFunction, SentCode, Service};
 use tasklane_task_config::{Listing, PackError, Package, TaskConfig};
 use tokio_util::sync::CancellationToken;
 
@@ -146,13 +146,14 @@ impl Job {
             (Action::Nothing, _) => {}
             (Action::Update, _) if !plan.writes_function => {}
             (Action::Create, Some(code)) => {
+                let code = SentCode::Zip(code);
                 let new =
                     NewFunction { name: name.clone(), code, entry_point, runtime, options, label: None, by: None };
                 self.service.create_function(new).await?;
             }
             (Action::Create | Action::Update, code) => {
                 let change = FunctionChange {
-                    code,
+                    code: code.map(SentCode::Zip),
                     entry_point: Some(entry_point),
                     runtime: Some(runtime),
                     options,

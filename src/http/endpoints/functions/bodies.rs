@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use tasklane_model::{
     AwsOptions, ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, ErrorNames, Flow, FunctionName,
     IdempotencyKey, Json, MemoryLimit, PermissionMode, Priority, QueuedTimeout, Result, RetryPolicyChange,
-    RetryStrategy, RetryStrategyFields, Runtime, SecretReference, Secrets, TaskEvents, TimeLimit, Timeouts,
+    RetryStrategy, RetryStrategyFields, Runtime, SecretReference, Secrets, TaskEvents, TimeLimit, Timeouts, UploadId,
     VersionLabel, Vpc, once::IDEMPOTENCY_KEY,
 };
-use tasklane_service::{FunctionChange, FunctionOptions, NewFunction};
+use tasklane_service::{FunctionChange, FunctionOptions, NewFunction, SentCode};
 use utoipa::ToSchema;
 
 use crate::{
@@ -24,8 +24,10 @@ use crate::{
 pub struct FunctionCreation {
     /// Unique among all Functions.
     name: FunctionName,
-    /// The zip, in base64.
-    code: Code,
+    /// The zip, in base64. This or `codeUploadId` is required.
+    code: Option<Code>,
+    /// The id of an upload, in place of `code`.
+    code_upload_id: Option<UploadId>,
     /// The handler that Lambda calls.
     entry_point: EntryPoint,
     /// The Lambda runtime.
@@ -45,6 +47,8 @@ pub struct FunctionUpdate {
     pub(super) name: Option<String>,
     /// The zip, in base64.
     code: Option<Code>,
+    /// The id of an upload, in place of `code`.
+    code_upload_id: Option<UploadId>,
     /// The handler that Lambda calls.
     entry_point: Option<EntryPoint>,
     /// The Lambda runtime.
@@ -148,7 +152,8 @@ pub struct ExecutionInput {
 
 impl FromFields for FunctionCreation {
     fn from_fields(fields: &Fields<'_>) -> Result<Self> {
-        fields.require(&["name", "code", "entryPoint", "runtime"])?;
+        let code = if fields.has("codeUploadId") { "codeUploadId" } else { "code" };
+        fields.require(&["name", code, "entryPoint", "runtime"])?;
         Ok(Self {
             name: new_name(fields)?,
             entry_point: fields.required("entryPoint")?,
@@ -156,7 +161,8 @@ impl FromFields for FunctionCreation {
             label: fields.optional("label")?,
             options: Options::from_fields(fields)?,
             // Last, because it takes the most work to read.
-            code: fields.required("code")?,
+            code_upload_id: fields.optional("codeUploadId")?,
+            code: fields.optional("code")?,
         })
     }
 
@@ -167,6 +173,8 @@ impl FromFields for FunctionCreation {
     fn errors() -> Vec<ErrorKind> {
         vec![
             ErrorKind::InvalidFunctionName,
+            ErrorKind::UploadUnknown,
+            ErrorKind::IllegalArgument,
             ErrorKind::InvalidFunctionCode,
             ErrorKind::InvalidFunctionConfiguration,
             ErrorKind::ConflictingUpdate,
@@ -183,6 +191,7 @@ impl FromFields for FunctionUpdate {
             label: fields.optional("label")?,
             publish_only: fields.optional("publishOnly")?,
             options: Options::from_fields(fields)?,
+            code_upload_id: fields.optional("codeUploadId")?,
             code: fields.optional("code")?,
         })
     }
@@ -192,7 +201,13 @@ impl FromFields for FunctionUpdate {
     }
 
     fn errors() -> Vec<ErrorKind> {
-        vec![ErrorKind::InvalidFunctionCode, ErrorKind::InvalidFunctionConfiguration, ErrorKind::ConflictingUpdate]
+        vec![
+            ErrorKind::UploadUnknown,
+            ErrorKind::IllegalArgument,
+            ErrorKind::InvalidFunctionCode,
+            ErrorKind::InvalidFunctionConfiguration,
+            ErrorKind::ConflictingUpdate,
+        ]
     }
 }
 
@@ -337,31 +352,46 @@ fn execution_options(fields: &Fields<'_>) -> Result<Option<ExecutionOptionsUpdat
     }))
 }
 
-impl From<FunctionCreation> for NewFunction {
-    fn from(body: FunctionCreation) -> Self {
-        Self {
+impl TryFrom<FunctionCreation> for NewFunction {
+    type Error = Error;
+
+    fn try_from(body: FunctionCreation) -> Result<Self> {
+        Ok(Self {
             name: body.name,
-            code: body.code.0,
+            code: sent_code(body.code, body.code_upload_id)?.ok_or_else(|| Error::missing_fields(&["code"]))?,
             entry_point: body.entry_point,
             runtime: body.runtime,
             options: body.options.into(),
             label: body.label,
             by: None,
-        }
+        })
     }
 }
 
-impl From<FunctionUpdate> for FunctionChange {
-    fn from(body: FunctionUpdate) -> Self {
-        Self {
-            code: body.code.map(|code| code.0),
+impl TryFrom<FunctionUpdate> for FunctionChange {
+    type Error = Error;
+
+    fn try_from(body: FunctionUpdate) -> Result<Self> {
+        Ok(Self {
+            code: sent_code(body.code, body.code_upload_id)?,
             entry_point: body.entry_point,
             runtime: body.runtime,
             options: body.options.into(),
             label: body.label,
             publish_only: body.publish_only.unwrap_or_default(),
             by: None,
+        })
+    }
+}
+
+fn sent_code(code: Option<Code>, upload: Option<UploadId>) -> Result<Option<SentCode>> {
+    match (code, upload) {
+        (Some(_), Some(_)) => {
+            let message = "A Function has either 'code' or 'codeUploadId': leave one of them out.";
+            Err(Error::new(ErrorKind::IllegalArgument, message))
         }
+        (Some(Code(zip)), None) => Ok(Some(SentCode::Zip(zip))),
+        (None, upload) => Ok(upload.map(SentCode::Upload)),
     }
 }
 

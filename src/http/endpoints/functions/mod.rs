@@ -95,7 +95,7 @@ async fn create(
     JsonBody(body): JsonBody<FunctionCreation>,
 ) -> Result<Json<FunctionDetails>> {
     let by = access.caller().user_id().cloned();
-    service.create_function(NewFunction { by, ..body.into() }).await.map(|function| Json::of(function.into()))
+    service.create_function(NewFunction { by, ..body.try_into()? }).await.map(|function| Json::of(function.into()))
 }
 
 async fn get(service: Service, _: Allowed<ViewTaskFunctionDetails>, Name(name): Name) -> Result<Json<FunctionDetails>> {
@@ -113,7 +113,7 @@ async fn update(
         return Err(Error::new(ErrorKind::IllegalArgument, message));
     }
     let by = access.caller().user_id().cloned();
-    service.update_function(&name, FunctionChange { by, ..body.into() }).await.map(Json::of)
+    service.update_function(&name, FunctionChange { by, ..body.try_into()? }).await.map(Json::of)
 }
 
 async fn delete(service: Service, _: Allowed<DeleteTaskFunction>, Name(name): Name) -> Result<Json<AffectedRecords>> {

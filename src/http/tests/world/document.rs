@@ -72,6 +72,8 @@ const PERMISSIONS: &[(&str, &str, &str)] = &[
     ("get", "/tasklane/v1/credentials", "VIEW_CREDENTIALS"),
     ("post", "/tasklane/v1/credentials", "CREATE_CREDENTIALS"),
     ("delete", "/tasklane/v1/credentials/{credentialId}", "DELETE_CREDENTIALS"),
+    ("post", "/tasklane/v1/uploads", "UPDATE_TASK_FUNCTION"),
+    ("put", "/tasklane/v1/uploads/{uploadId}", "anybody"),
     ("get", "/users/v1/me", "loggedIn"),
     ("get", "/tasks/v1/openapi.json", "anybody"),
     ("get", "/docs", "anybody"),
@@ -118,6 +120,8 @@ fn good(field: &str) -> Value {
         "key" => json!("data.tenantId"),
         "interval" | "advance" => json!(60),
         "times" => json!(1),
+        "sha256" => json!("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
+        "size" => json!(1),
         "userId" => json!("bob"),
         "permissions" => json!([]),
         "action" => json!("cancel"),
@@ -184,6 +188,11 @@ impl Body {
     }
 
     fn good(&self) -> Map<String, Value> {
-        self.required.iter().map(|field| (field.clone(), good(field))).collect()
+        let mut fields: Map<_, _> = self.required.iter().map(|field| (field.clone(), good(field))).collect();
+        // A new Function needs one of two, which the document only says in words.
+        if fields.contains_key("runtime") {
+            fields.insert("code".to_owned(), good("code"));
+        }
+        fields
     }
 }

@@ -5,6 +5,7 @@
 
 mod failures;
 mod races;
+mod uploads;
 mod versions;
 mod why;
 
@@ -131,7 +132,7 @@ async fn a_direct_execution_sees_a_change_of_another_process_immediately() {
 #[tokio::test(start_paused = true)]
 async fn a_direct_execution_runs_the_version_that_another_process_just_deployed() {
     let (one, other) = two_processes().await;
-    let code = Some(Bytes::from_static(b"other code"));
+    let code = Some(Bytes::from_static(b"other code").into());
     let longer = FunctionOptions { time_limit: Some(TimeLimit::LONGEST_DIRECT), ..FunctionOptions::default() };
     one.service.update_function("hello", FunctionChange { code, options: longer, ..Default::default() }).await.unwrap();
     let version = one.service.get_function("hello").await.unwrap().deployment.version;

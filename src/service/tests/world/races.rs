@@ -41,7 +41,7 @@ fn described(text: impl ToString) -> FunctionChange {
 fn hello() -> NewFunction {
     NewFunction {
         name: FunctionName::parse("hello").unwrap(),
-        code: Bytes::from_static(b"zip"),
+        code: Bytes::from_static(b"zip").into(),
         entry_point: EntryPoint::parse("index.handler").unwrap(),
         runtime: Runtime::new("nodejs20.x"),
         options: FunctionOptions::default(),

@@ -41,7 +41,7 @@ async fn each_change_of_code_or_configuration_is_a_version_and_nothing_else_is()
     let change = FunctionChange {
         label: Some(VersionLabel::parse("4f2c1ab").unwrap()),
         by: Some(UserId::parse("ada").unwrap()),
-        code: Some(Bytes::from_static(b"other zip")),
+        code: Some(Bytes::from_static(b"other zip").into()),
         ..memory(256)
     };
     world.service.update_function("hello", change.clone()).await.unwrap();

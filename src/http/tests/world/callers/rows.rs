@@ -138,6 +138,15 @@ impl Fixture {
                 )
             },
             "stopCanary" => get(&format!("/tasklane/v1/functions/{}/canary", self.function().await)),
+            "announceUpload" => one(
+                r#"{"functionName":"required","sha256":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=","size":1}"#,
+                "/tasklane/v1/uploads".into(),
+            ),
+            // Nobody announced it.
+            "sendUpload" => Asked {
+                ends_with: 1503,
+                ..one("zip", format!("/tasklane/v1/uploads/{}", "0123456789abcdef".repeat(2)))
+            },
             "listFunctions" => get("/tasks/v1/functions/"),
             "createFunction" => one(&self.new_function(), "/tasks/v1/functions/".into()),
             "getFunction" => get("/tasks/v1/functions/required"),
