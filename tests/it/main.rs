@@ -26,5 +26,6 @@ mod streams;
 mod support;
 mod template;
 mod test_clock;
+mod tutorial;
 mod typed_clients;
 mod zones;
