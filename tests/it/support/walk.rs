@@ -169,10 +169,12 @@ impl Reader {
 
     fn sees(&mut self, lines: &[String], order: Order) {
         let Service { dev, seen } = self.service.as_mut().expect("the service was started");
+        // Readers of README and of the examples are in the repository.
+        let repository = format!("{}/", repository().display());
         let mut first = 0;
         for line in lines {
             let at = wait::until(&format!("the service says '{line}'"), || {
-                let said = dev.stderr().replace(dev.base_url(), USUAL_ADDRESS);
+                let said = dev.stderr().replace(dev.base_url(), USUAL_ADDRESS).replace(&repository, "");
                 let said: Vec<_> = said.lines().map(str::trim_end).collect();
                 seen.resize(said.len(), false);
                 (first..said.len()).find(|&at| !seen[at] && is_like(said[at], line))
