@@ -26,6 +26,10 @@ dev *args:
 simulate *args="--seeds 2000":
     cargo run --profile checks --locked -p simulate -- {{args}}
 
+# Build the site of the documents: target/book/index.html.
+site:
+    infra/site/build
+
 # Regenerate docs/openapi.json and infra/iam.md from the code.
 derive:
     UPDATE_OPENAPI=1 cargo test --locked --test it openapi

@@ -201,7 +201,7 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, error::ErrorKind};
 
     use super::*;
 
@@ -245,39 +245,33 @@ mod tests {
     }
 
     #[test]
-    fn the_commands_in_the_aws_guide_are_valid() {
-        let page = include_str!("../../docs/deploy.md");
-        let lines: Vec<_> = page.lines().filter(|line| line.starts_with("tasklane ")).collect();
-        assert!(lines.len() >= 6, "{lines:?}");
-        for line in lines {
-            let typed = line.split(" > ").next().unwrap_or(line);
-            let parsed = Cli::try_parse_from(typed.split_whitespace().map(|word| word.trim_matches('\'')));
-            assert!(parsed.is_ok(), "{line}: {}", parsed.err().map(|e| e.to_string()).unwrap_or_default());
-        }
-    }
-
-    #[test]
-    fn the_commands_in_the_runbooks_are_valid() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/runbooks");
+    fn the_commands_in_the_runbooks_and_guides_are_valid() {
+        let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+        let runbooks = std::fs::read_dir(docs.join("runbooks")).unwrap().map(|page| page.unwrap().path());
+        let guides =
+            ["deploy.md", "write-functions.md", "functions.md", "operate.md", "restore.md"].map(|page| docs.join(page));
         let mut checked = 0;
-        for page in std::fs::read_dir(folder).unwrap() {
-            let page = page.unwrap().path();
-            let text = std::fs::read_to_string(&page).unwrap();
+        for page in runbooks.chain(guides) {
+            let text = std::fs::read_to_string(&page).unwrap().replace("\\\n", " ");
             let of_blocks = text.lines().filter(|line| line.starts_with("tasklane "));
             let of_prose = text.split('`').skip(1).step_by(2).filter(|code| code.starts_with("tasklane "));
             for command in of_blocks.chain(of_prose) {
-                let typed = command.split("  ").next().unwrap_or(command).replace("$P", "tasklane");
-                let typed = typed.replace("FUNCTION", "hello-js").replace("NAME", "hello-js");
-                let words = typed.split_whitespace().map(|word| match word.trim_matches('\'') {
+                // Without a comment, and without what the shell does.
+                let typed = command.split("  # ").next().unwrap_or(command).split(" > ").next().unwrap_or(command);
+                let typed = typed.replace("$P", "tasklane");
+                let words = typed.split_whitespace().map(|word| match word.trim_matches(['\'', '"']) {
                     "ID" => "0123456789abcdef01234567",
+                    "FUNCTION" | "NAME" => "hello-js",
                     word => word,
                 });
-                let error = Cli::try_parse_from(words).err().map(|error| error.to_string());
-                assert_eq!(error, None, "{}: {command}", page.display());
+                // Prose may name a command without what it takes, and its help.
+                let is_fine = |kind| matches!(kind, ErrorKind::MissingRequiredArgument | ErrorKind::DisplayHelp);
+                let error = Cli::try_parse_from(words).err().filter(|error| !is_fine(error.kind()));
+                assert_eq!(error.map(|error| error.to_string()), None, "{}: {command}", page.display());
                 checked += 1;
             }
         }
-        assert!(checked > 20, "{checked}");
+        assert!(checked > 60, "{checked}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Web frameworks run as API Functions, with the lines that docs/functions.md shows.
+//! Web frameworks run as API Functions, with the lines that docs/write-functions.md shows.
 
 use std::{fs, path::Path};
 
@@ -19,9 +19,9 @@ async def app(scope, receive, send):
 adapter = Mangum(app, lifespan="off")
 "#;
 
-/// The handler in the page about Functions.
+/// The handler in the page for those who write Functions.
 fn handler() -> String {
-    let page = fs::read_to_string(crate::support::project::repository().join("docs/functions.md")).unwrap();
+    let page = fs::read_to_string(crate::support::project::repository().join("docs/write-functions.md")).unwrap();
     let (_, rest) = page.split_once("adapter = Mangum(app)\n").expect("the page shows how Mangum is used");
     rest.split("```").next().unwrap().to_owned()
 }

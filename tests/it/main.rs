@@ -26,6 +26,7 @@ mod streams;
 mod support;
 mod template;
 mod test_clock;
+mod tutorial;
 mod typed_clients;
 mod uploads;
 mod zones;

@@ -110,7 +110,7 @@ pub struct Args {
     #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = jail_mode())]
     pub jail: JailMode,
 
-    /// Also post every task_failed event to this URL
+    /// Also post every event to this URL, such as task_failed
     #[arg(long, value_name = "URL")]
     pub webhook: Option<String>,
 

@@ -178,11 +178,12 @@ impl Report {
     }
 }
 
-/// The top-level names of the changed fields, each once.
-pub(crate) fn fields(changes: &[Change]) -> Vec<&str> {
+/// The changed properties as files name them, each once and without what is inside of it.
+pub(crate) fn fields(changes: &[Change]) -> Vec<String> {
     let mut fields = Vec::new();
     for change in changes {
-        let field = change.field.split('.').next().unwrap_or(&change.field);
+        let mut field = property_of(&change.field);
+        field.truncate(field.find('.').unwrap_or(field.len()));
         if !fields.contains(&field) {
             fields.push(field);
         }

@@ -248,7 +248,7 @@ async fn an_update_sends_what_differs_and_keeps_the_rest() {
     let dir = folder(&[("a", json!({ "defaultPriority": 7, "environment": { "A1": "1" } }))]);
     told(&server, &args(&dir, false)).await;
     let edited = folder(&[("a", json!({ "executionPermission": "public", "timeLimit": 90 }))]);
-    assert_eq!(told(&server, &args(&edited, false)).await, "a: updated (timeLimit, executionOptions)");
+    assert_eq!(told(&server, &args(&edited, false)).await, "a: updated (timeLimit, executionPermission)");
     let put = server.seen().pop().unwrap();
     assert_eq!(
         put.body,

@@ -58,7 +58,7 @@ impl Starting {
         ["dev".into(), "--listen".into(), "127.0.0.1:0".into(), "--data-dir".into(), data_dir]
     }
 
-    /// Starts this command, which starts a `tasklane dev` with [`Starting::arguments`].
+    /// Starts this command, which starts a `tasklane dev` on a free port, with its data in `home/.tasklane`.
     pub fn spawn(home: &Path, mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tasklane starts");
         let stderr = Arc::new(Mutex::new(String::new()));

@@ -11,3 +11,4 @@ pub mod random;
 pub mod signed;
 pub mod stage;
 pub mod wait;
+pub mod walk;

@@ -1,5 +1,6 @@
 //! `template.yaml`, compared with the code that it deploys.
 
+mod adopt;
 mod alarms;
 mod bill;
 mod dispatcher;

@@ -147,7 +147,7 @@ async fn what_the_file_no_longer_names_is_kept_and_said_or_reset() {
     let mut exact = project.start(|options| options.exact = true);
     assert_eq!(
         project.all(&mut exact).await,
-        ["a: updated (environmentVariables, executionOptions) from a/task-config.json"]
+        ["a: updated (environment, executionPermission) from a/task-config.json"]
     );
     let function = project.world.service.get_function("a").await.unwrap();
     assert_eq!(function.execution_options.permission_mode, tasklane_model::PermissionMode::PermissionRequired);
