@@ -1,13 +1,11 @@
-"""Deploys template.yaml into an emulator of AWS, inspects it, and removes it again.
+"""Lets a deployment of template.yaml into an emulator of AWS fail, and looks into the emulator.
 
-    stack.py deploy NAME FOLDER PARAMETER=VALUE …   deploys FOLDER/{api,dispatcher,ticker}.zip; prints the outputs as JSON
-    stack.py fail NAME FOLDER PARAMETER=VALUE …     the same where the name of the event bus is taken; prints what is left
-    stack.py delete NAME                            deletes the stack, and the bucket that its handlers came through
+    stack.py fail NAME FOLDER PARAMETER=VALUE …     deploys FOLDER/{api,dispatcher,ticker}.zip where the name of the event bus is
+                                                    taken; deletes what failed, and prints what is left
     stack.py left PREFIX                            prints what exists with this prefix, as JSON
     stack.py ask SERVICE OPERATION JSON             calls one operation of an AWS API and prints its answer as JSON
 
-The endpoint and the credentials are those of the environment, as for every AWS tool. `sam deploy` does more than this
-(it builds, and asks); what CloudFormation gets is the same.
+The endpoint and the credentials are those of the environment, as for every AWS tool.
 """
 
 import json
@@ -26,19 +24,6 @@ PATIENCE = 120
 
 # What outlives the stack.
 KEPT = "TasksTable, CredentialsTable, FunctionsTable, SchedulesTable, ControlTable, ApiRequestsTable, SecretsKey"
-
-
-def deploy(name, folder, *parameters):
-    stack = create(name, uploaded(name, folder), parameters)
-    if stack["StackStatus"] != "CREATE_COMPLETE":
-        events = boto3.client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
-        failed = [
-            f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
-            for event in events
-            if "FAILED" in event["ResourceStatus"]
-        ]
-        sys.exit(f"{stack['StackStatus']}\n" + "\n".join(failed))
-    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
 def fail(name, folder, *parameters):
@@ -158,5 +143,5 @@ def ask(service, operation, arguments):
 
 
 if __name__ == "__main__":
-    command = {"deploy": deploy, "fail": fail, "delete": delete, "left": left, "ask": ask}[sys.argv[1]]
+    command = {"fail": fail, "left": left, "ask": ask}[sys.argv[1]]
     print(json.dumps(command(*sys.argv[2:]), default=str))

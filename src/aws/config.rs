@@ -1,6 +1,7 @@
 //! Makes the clients of AWS services.
 
-use aws_config::{BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
+pub use aws_config::SdkConfig;
+use aws_config::{BehaviorVersion, Region, environment::EnvironmentVariableCredentialsProvider};
 use aws_credential_types::provider::{ProvideCredentials as _, error::CredentialsError};
 use tasklane_runtime::on_demand::OnDemand;
 
@@ -50,7 +51,19 @@ pub enum NoAccess {
 /// # Errors
 /// When one of them is missing.
 pub async fn operator_config() -> Result<SdkConfig, NoAccess> {
+    operator_config_in(None).await
+}
+
+/// The same, in this region rather than the one that is configured.
+///
+/// # Errors
+/// As [`operator_config`].
+pub async fn operator_config_in(region: Option<&str>) -> Result<SdkConfig, NoAccess> {
     let sdk = sdk_config().await;
+    let sdk = match region {
+        Some(region) => sdk.into_builder().region(Region::new(region.to_owned())).build(),
+        None => sdk,
+    };
     if sdk.region().is_none() {
         return Err(NoAccess::Region);
     }

@@ -9,7 +9,7 @@ use clap::{
 use super::Cli;
 
 /// Commands of other tools, and ours.
-const COMMANDS: [(&str, &str); 36] = [
+const COMMANDS: [(&str, &str); 35] = [
     ("invoke", "tasklane execute"),
     ("call", "tasklane execute"),
     ("exec", "tasklane execute"),
@@ -19,7 +19,6 @@ const COMMANDS: [(&str, &str); 36] = [
     ("offline", "tasklane dev"),
     ("up", "tasklane dev"),
     ("watch", "tasklane dev"),
-    ("deploy", "tasklane sync"),
     ("push", "tasklane sync"),
     ("publish", "tasklane sync"),
     ("plan", "tasklane sync --plan"),
@@ -125,7 +124,7 @@ mod tests {
     fn what_other_tools_call_a_thing_gets_a_tip() {
         for (line, tip) in [
             ("tasklane invoke hello", "that is `tasklane execute` here"),
-            ("tasklane deploy", "that is `tasklane sync` here"),
+            ("tasklane push", "that is `tasklane sync` here"),
             ("tasklane functions list", "that is `tasklane list` here"),
             ("tasklane tasks sync --path x", "that is `tasklane sync` here"),
             ("tasklane execute hello --payload {}", "use --data"),

@@ -22,6 +22,7 @@ mod connect;
 mod console;
 mod credentials;
 pub mod debounce;
+mod deploy;
 mod dev;
 mod doctor;
 mod env_file;
@@ -120,6 +121,7 @@ enum Command {
     Admin(admin::Command),
     Init(init::Args),
     Whoami(Remote<whoami::Args>),
+    Deploy(deploy::Args),
     Doctor(doctor::Args),
     /// Print the JSON Schema of task-config.json, for editors.
     #[command(after_help = "Example:\n  tasklane schema > task-config.schema.json")]
@@ -192,6 +194,7 @@ impl Command {
             Self::Whoami(remote) => remote.run(whoami::run).await,
             Self::Schema => print(&format!("{:#}", tasklane_task_config::schema())),
             Self::Version => print(concat!("tasklane ", env!("CARGO_PKG_VERSION"))),
+            Self::Deploy(args) => deploy::run(args).await,
             Self::Doctor(args) => doctor::run(args).await,
             Self::Completions(args) => completions::run(&args),
             Self::ManPages(args) => man_pages::run(&args),

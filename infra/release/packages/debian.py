@@ -20,6 +20,7 @@ def make(release: Release, maintainer: str) -> Path:
         Entry("usr/share/fish/vendor_completions.d/tasklane.fish", release.completions["tasklane.fish"]),
     ]
     files += [Entry(f"usr/share/man/man1/{name}.gz", gz(page, 9)) for name, page in release.man_pages.items()]
+    files += [Entry(f"usr/share/tasklane/handlers/{file}", zip) for file, zip in release.handlers.items()]
     files.sort(key=lambda file: file.path)
     sums = "".join(f"{hashlib.md5(file.content).hexdigest()}  {file.path}\n" for file in files)
     control = [Entry("control", _control(release, files, maintainer).encode()), Entry("md5sums", sums.encode())]

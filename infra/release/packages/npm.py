@@ -25,9 +25,10 @@ def make(release: Release) -> list[Path]:
         "optionalDependencies": {name: release.version for name in sorted(names.values())},
     }
     script = release.text("infra/release/npm/tasklane.js")
+    handlers = [Entry(f"package/share/tasklane/handlers/{file}", zip) for file, zip in release.handlers.items()]
     return [
         pack(release, launcher, [Entry("package/tasklane.js", script, is_program=True)]),
-        pack(release, with_program, [Entry("package/bin/tasklane", release.program, is_program=True)]),
+        pack(release, with_program, [Entry("package/bin/tasklane", release.program, is_program=True), *handlers]),
     ]
 
 

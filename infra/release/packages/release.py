@@ -36,13 +36,28 @@ PLATFORMS = {
 }
 
 
+HANDLERS = ("api", "dispatcher", "ticker")
+ARCHITECTURES = ("arm64", "x86_64")
+
+
+def _handlers(folder: Path) -> dict[str, bytes]:
+    """The zips of the handlers, by their paths below the folder in which the program looks for them."""
+    names = [f"{architecture}/{handler}.zip" for architecture in ARCHITECTURES for handler in HANDLERS]
+    if missing := [name for name in names if not (folder / name).is_file()]:
+        raise Refused(f"{folder} has no {missing[0]}: infra/release/handlers makes it")
+    return {name: (folder / name).read_bytes() for name in names}
+
+
 class Release:
     """The program, and what is said about it."""
 
-    def __init__(self, repository: Path, binary: Path, out: Path, level: int) -> None:
+    def __init__(
+        self, repository: Path, binary: Path, out: Path, level: int, handlers: Path | None = None
+    ) -> None:
         if not binary.is_file():
             raise Refused(f"there is no program {binary}: build it first, or leave out --binary")
         self.repository, self.binary, self.out, self.level = repository, binary.resolve(), out, level
+        self.handlers = _handlers(handlers) if handlers else {}
         try:
             self.elf = Elf(self.binary)
         except NotElf as error:

@@ -14,4 +14,5 @@ def make(release: Release) -> Path:
     entries += [Entry(f"{name}/{file}", release.text(file)) for file in (*LICENSES, "README.md")]
     entries += [Entry(f"{name}/completions/{file}", script) for file, script in release.completions.items()]
     entries += [Entry(f"{name}/man/man1/{file}", page) for file, page in release.man_pages.items()]
+    entries += [Entry(f"{name}/handlers/{file}", zip) for file, zip in release.handlers.items()]
     return release.artifact(f"{name}.tar.gz", gz(tar(entries, release.epoch), release.level))

@@ -17,8 +17,10 @@ _OLDEST = (2, 17)
 
 def make(release: Release) -> Path:
     script = f"tasklane-{release.version}.data/scripts/tasklane"
+    share = f"tasklane-{release.version}.data/data/share/tasklane/handlers"
+    handlers = {f"{share}/{file}": content for file, content in release.handlers.items()}
     about = [f"Summary: {release.description}", "Classifier: Operating System :: POSIX :: Linux"]
-    return write(release, "tasklane", _tags(release), {script: release.program}, about, release.text("README.md"))
+    return write(release, "tasklane", _tags(release), {script: release.program, **handlers}, about, release.text("README.md"))
 
 
 def write(

@@ -69,7 +69,25 @@ impl<'a> Deployed<'a> {
         let zips = zips.to_str().expect("a path");
         let left = stack_py(emulator, ["fail", &name, zips, &parameters[0], &parameters[1]]);
         assert_eq!(left, serde_json::json!({ "tables": [], "keys": [] }), "left by a first deployment that failed");
-        let outputs = stack_py(emulator, ["deploy", &name, zips, &parameters[0], &parameters[1]]);
+        let home = tempfile::tempdir().expect("there is room for a home");
+        let deploy = |more: &[&str]| {
+            let args = ["deploy", "--stack", &name, "--handlers", zips, "--json"];
+            // Without any program to call: it needs AWS credentials and nothing else.
+            Ended::of(tasklane(home.path()).args(args).args(more).envs(emulator.environment()).env("PATH", ""))
+        };
+        let set = ["--set", &parameters[0], "--set", &parameters[1]];
+        let planned = deploy(&[&set[..], &["--plan"]].concat()).expect(1);
+        assert!(planned.stderr.contains("a new stack with"), "{}", planned.stderr);
+        assert!(!home.path().join(format!("{name}.stack.json")).exists(), "a plan changes nothing");
+        deploy(&set).expect(2);
+        let outputs = deploy(&[&set[..], &["--yes"]].concat()).expect(0).json();
+        // What it wrote is enough to deploy again, and there is nothing to do.
+        deploy(&["--plan"]).expect(0);
+        let written = fs::read_to_string(home.path().join(format!("{name}.stack.json"))).expect("a file of the stack");
+        assert!(written.contains(&format!("\"Prefix\": \"{prefix}\"")), "{written}");
+        let credentials = home.path().join(format!("{name}.credentials"));
+        let first = Ended::of(tasklane(home.path()).args(["list", "--credentials"]).arg(&credentials));
+        first.expect(0);
         let url: reqwest::Url = outputs["Url"].as_str().expect("an output").parse().expect("a URL");
         let host = url.host_str().expect("a host");
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -81,7 +99,7 @@ impl<'a> Deployed<'a> {
             emulator,
             name,
             prefix,
-            home: tempfile::tempdir().expect("there is room for a home"),
+            home,
             http: http.build().expect("a client"),
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"),
             outputs,
@@ -94,7 +112,8 @@ impl<'a> Deployed<'a> {
     }
 
     pub fn delete(&self) {
-        stack_py(self.emulator, ["delete", &self.name]);
+        let ended = self.run(&["deploy", "--stack", &self.name, "--destroy", "--yes"]).expect(0);
+        assert!(ended.stderr.contains(&format!("TasksTable  {}-tasks", self.prefix)), "{}", ended.stderr);
     }
 
     /// Everything that belongs to the stack, by kind.

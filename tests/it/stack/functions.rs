@@ -117,7 +117,7 @@ pub fn have_options_of_aws(stack: &Deployed<'_>) {
     write_function(&own, "of-aws", "exports.handler = async () => 1;", &other);
     let refused = stack.run(&["sync", "--path", path]).expect(2);
     assert!(refused.stderr.contains("reads only what is below"), "{}", refused.stderr);
-    stack.run(&["delete", "of-aws", "--yes"]);
+    stack.run(&["delete", "of-aws"]).expect(0);
 }
 
 /// A Function whose code is larger than any request.
@@ -133,7 +133,7 @@ pub fn are_of_any_size(stack: &Deployed<'_>) {
     // Lambda has these bytes, so they are not sent again.
     stack.run(&["sync", "--force", "--path", path]).expect(0);
     assert_eq!(stack.json(&["execute", "large"])["result"], SIZE);
-    stack.run(&["delete", "large", "--yes"]);
+    stack.run(&["delete", "large"]).expect(0);
 }
 
 pub fn answer_http(stack: &Deployed<'_>) {
