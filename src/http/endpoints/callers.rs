@@ -3,7 +3,7 @@
 use http::Method;
 use serde::Serialize;
 use tasklane_model::{ApplicationId, Identity, Permissions, Result, UserId};
-use tasklane_service::Service;
+use tasklane_service::{Profile, Service};
 use utoipa::ToSchema;
 
 use crate::{access::LoggedIn, answer::Json, endpoint::Endpoint};
@@ -12,8 +12,12 @@ pub fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::new(Method::GET, "/users/v1/me", "getMe", me).tag("Callers").summary("Read who the caller is")]
 }
 
-async fn me(_: Service, access: LoggedIn) -> Result<Json<Me>> {
-    Ok(Json::of(access.identity().into()))
+async fn me(service: Service, access: LoggedIn) -> Result<Json<Me>> {
+    let Identity { user_id, application_id, permissions } = access.identity().clone();
+    let account = service.account_of(access.identity()).await?;
+    let email = account.as_ref().map_or_else(|| user_id.to_string(), |account| account.email.to_string());
+    let profile = account.map(|account| account.profile);
+    Ok(Json::of(Me { id: user_id, email, application_id, permissions, profile }))
 }
 
 /// The caller.
@@ -22,22 +26,15 @@ async fn me(_: Service, access: LoggedIn) -> Result<Json<Me>> {
 pub struct Me {
     /// The user's id.
     id: UserId,
-    /// The user's id again, because the official CLI's `whoami` shows this field.
-    email: UserId,
+    /// The email address of a user with an account. Of others the id again, because the official CLI's `whoami` shows this
+    /// field.
+    email: String,
     /// The application that the user is logged in through.
     #[serde(skip_serializing_if = "Option::is_none")]
     application_id: Option<ApplicationId>,
     /// The user's permissions.
     permissions: Permissions,
-}
-
-impl From<&Identity> for Me {
-    fn from(identity: &Identity) -> Self {
-        Self {
-            id: identity.user_id.clone(),
-            email: identity.user_id.clone(),
-            application_id: identity.application_id.clone(),
-            permissions: identity.permissions.clone(),
-        }
-    }
+    /// What is known of a user with an account.
+    #[serde(flatten)]
+    profile: Option<Profile>,
 }
