@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use tasklane_model::{
     Backoff, CatchUp, ConcurrencyLimit, FlowConcurrency, Interval, MaxRetries, MemoryLimit, Overlap, PermissionMode,
-    Priority, QueuedTimeout, RateCount, RateSeconds, RetrySeconds, Runtime, TaskEventKind, TimeLimit,
+    Priority, QueuedTimeout, RateCount, RateSeconds, RetrySeconds, RolePermissions, Runtime, TaskEventKind, TimeLimit,
 };
 
 use super::draft;
@@ -88,6 +88,7 @@ fn properties() -> Map<String, Value> {
                 json!({ "anyOf": [{ "enum": modes }, variable()], "default": modes[0] }),
             ),
         ),
+        ("executionCredentials", execution_credentials()),
         (
             "defaultPriority",
             number(
@@ -268,6 +269,27 @@ fn retry_policy() -> Value {
     described("What happens after a failed run.", policy)
 }
 
+fn execution_credentials() -> Value {
+    let names = json!({ "type": "array", "items": { "type": "string" }, "maxItems": RolePermissions::MOST });
+    let credentials = object(
+        &["permissions"],
+        [
+            (
+                "permissions",
+                described("What its role grants. Names of other services are kept and grant nothing.", names),
+            ),
+            (
+                "email",
+                text("The email address of its user. Without it, exh.tasks+<name>@extrahorizon.com.", 5, Some(256)),
+            ),
+        ],
+    );
+    described(
+        "What it may do with the service. Sync makes a role, a user and a credential for it, and sets API_HOST and the four API_OAUTH variables.",
+        credentials,
+    )
+}
+
 fn object<const N: usize>(required: &[&str], properties: [(&str, Value); N]) -> Value {
     let properties: Map<_, _> = properties.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
     json!({ "type": "object", "required": required, "additionalProperties": false, "properties": properties })
@@ -335,6 +357,7 @@ mod tests {
         let strategy = "/properties/retryPolicy/properties/strategy/properties";
         assert_eq!(names(strategy), read(draft::retry::STRATEGY_PROPERTIES));
         assert_eq!(names("/properties/flow/properties"), read(draft::flow::PROPERTIES));
+        assert_eq!(names("/properties/executionCredentials/properties"), read(draft::execution::PROPERTIES));
         assert_eq!(names("/properties/schedules/items/properties"), read(draft::schedules::PROPERTIES));
     }
 
