@@ -103,7 +103,91 @@ pub(crate) fn unknown_line(permissions: &Permissions) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use tasklane_model::{EntryPoint, FunctionName, FunctionOptions, Runtime};
+
     use super::*;
+
+    fn config() -> TaskConfig {
+        TaskConfig {
+            name: FunctionName::parse("hello").unwrap(),
+            code_dir: "code".into(),
+            entry_point: EntryPoint::parse("index.handler").unwrap(),
+            runtime: Runtime::new("nodejs22.x"),
+            options: FunctionOptions::default(),
+            execution_credentials: None,
+            schedules: None,
+        }
+    }
+
+    fn current(variables: &[(&str, &str)]) -> FunctionDetails {
+        let variables: BTreeMap<_, _> =
+            variables.iter().map(|(name, value)| (*name, json!({ "value": value }))).collect();
+        let details = json!({
+            "name": "hello", "entryPoint": "index.handler", "runtime": "nodejs22.x", "environmentVariables": variables,
+        });
+        serde_json::from_value(details).unwrap()
+    }
+
+    fn answer(credential_created: bool, keys: Value) -> ExecutionCredentials {
+        let answer = json!({
+            "role": "exh.tasks.hello", "email": "a@example.com", "roleCreated": false, "permissionsAdded": [],
+            "permissionsRemoved": [], "userCreated": false, "roleGiven": false, "credentialCreated": credential_created,
+            "keys": keys,
+        });
+        serde_json::from_value(answer).unwrap()
+    }
+
+    const HELD: [(&str, &str); 6] = [
+        ("API_HOST", "http://localhost:1"),
+        ("API_OAUTH_CONSUMER_KEY", "ck"),
+        ("API_OAUTH_CONSUMER_SECRET", "cs"),
+        ("API_OAUTH_TOKEN", "t"),
+        ("API_OAUTH_TOKEN_SECRET", "ts"),
+        ("OTHER", "o"),
+    ];
+
+    fn variables(config: TaskConfig, current: Option<&FunctionDetails>, answer: &ExecutionCredentials) -> Vec<String> {
+        let config = with_variables(config, current, "http://localhost:2", answer).unwrap();
+        config.options.environment.unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
+    #[test]
+    fn a_function_keeps_its_keys_and_gets_the_host_of_today() {
+        let held = current(&HELD);
+        let body = |current| body(&Wanted { permissions: Permissions::none(), email: None }, current, false);
+        assert_eq!(
+            (body(Some(&held)).consumer_key.as_deref(), body(Some(&held)).token.as_deref()),
+            (Some("ck"), Some("t"))
+        );
+        // One is missing, so it cannot call anything.
+        assert_eq!((body(Some(&current(&HELD[1..]))).token, body(None).token), (None, None));
+        let kept = variables(config(), Some(&held), &answer(false, Value::Null));
+        let same = [
+            "API_OAUTH_CONSUMER_KEY=ck",
+            "API_OAUTH_CONSUMER_SECRET=cs",
+            "API_OAUTH_TOKEN=t",
+            "API_OAUTH_TOKEN_SECRET=ts",
+        ];
+        assert_eq!(kept, [&["API_HOST=http://localhost:2"], &same[..], &["OTHER=o"]].concat());
+    }
+
+    #[test]
+    fn new_keys_replace_all_and_an_environment_in_the_file_is_the_rest() {
+        let new = json!({ "consumerKey": "CK", "consumerSecret": "CS", "token": "T", "tokenSecret": "TS" });
+        let mut config = config();
+        config.options.environment = Environment::parse([("MINE".to_owned(), "m".to_owned())].into()).ok();
+        let set = variables(config.clone(), Some(&current(&HELD)), &answer(true, new));
+        let same = [
+            "API_OAUTH_CONSUMER_KEY=CK",
+            "API_OAUTH_CONSUMER_SECRET=CS",
+            "API_OAUTH_TOKEN=T",
+            "API_OAUTH_TOKEN_SECRET=TS",
+        ];
+        assert_eq!(set, [&["API_HOST=http://localhost:2"], &same[..], &["MINE=m"]].concat());
+        // A plan has none, and differs from what there is.
+        let planned = variables(config, Some(&current(&HELD)), &answer(true, Value::Null));
+        assert!(planned.iter().all(|variable| !same.contains(&variable.as_str())) && planned.len() == 6, "{planned:?}");
+    }
 
     #[test]
     fn permissions_of_other_services_are_named() {
