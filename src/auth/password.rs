@@ -1,4 +1,4 @@
-//! The hash of a password, which is slow on purpose: whoever gets hold of it must not be able to try many passwords.
+//! The hash of a password, which is slow on purpose, so that a thief of the database can try few passwords.
 
 use std::fmt;
 

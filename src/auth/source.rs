@@ -9,7 +9,7 @@ use super::Sealed;
 /// account got with its password has the consumer that asked for it, and no access token.
 ///
 /// The token of an account also works with every other consumer of the service, as long as that is valid: the official CLI
-/// gives Functions the consumer of whoever synced them last, and the token that they had.
+/// keeps the token that a Function has, and sets the consumer of the person who syncs.
 ///
 /// The two secrets that OAuth 1.0a's HMAC needs are sealed; of the access token only the hash is stored.
 #[derive(Clone, Debug)]

@@ -230,7 +230,7 @@ impl Service {
             let consumer = store.credentials.get(application.credential).await?.ok_or_else(revoked)?;
             let gone = || Error::new(ErrorKind::Authentication, "The user was forgotten a moment ago.");
             let mut current = store.accounts.account(account).await?.ok_or_else(gone)?;
-            // Read after the account: whoever adds another one writes the account.
+            // Read after the account, because adding another one writes the account.
             if store.credentials.of_account(account).await?.len() >= MOST_CREDENTIALS {
                 let message = format!(
                     "The user has {MOST_CREDENTIALS} credentials, and cannot have more: revoke some with \

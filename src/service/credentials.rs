@@ -135,7 +135,7 @@ impl Service {
             Some(credential) => credential.of_child().ok_or_else(too_many_ancestors)?,
             None => Vec::new(),
         };
-        // What an account holds because of its roles ends with them, in whatever credential it holds it.
+        // Permissions of roles end with the roles, also in the credentials that an account makes for itself.
         let account = (caller.depends_on_account && new.user_id == caller.user_id)
             .then(|| OfAccount { within: Some(new.permissions.clone()), has_role: true });
         let identity =

@@ -239,7 +239,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(|error| Failure::Refused(format!("packing was lost: {error}")))
 }
 
-/// Who syncs: whoever can write the files of this service's folders.
+/// The caller of a sync. People who can write the files in these folders administer this service.
 fn administrator() -> Result<Caller, Failure> {
     let user_id = UserId::parse("administrator").map_err(|rule| Failure::Refused(rule.to_string()))?;
     Ok(Caller::User(Identity { user_id, application_id: None, permissions: Permissions::all() }.into()))

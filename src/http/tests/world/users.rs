@@ -311,11 +311,11 @@ async fn a_name_that_became_a_permission_grants_nothing_until_it_is_granted_agai
     assert_eq!(caller.ask(&kit, "GET /tasks/v1", "").await.code(), 0);
     assert_eq!(caller.ask(&kit, "GET /users/v1/roles", "").await.code(), 10);
     assert_eq!(caller.ask(&kit, "POST /users/v1/roles", r#"{"name":"x"}"#).await.code(), 10);
-    // Whoever hands the role out need not hold what it does not grant.
+    // To hand the role out, one need not hold what it does not grant.
     let give = format!("POST /users/v1/add_roles?eq(id,{user})");
     let body = json!({ "roles": [id] }).to_string();
     assert_eq!(kit.ask(&give, "may ADD_ROLE_TO_USER,VIEW_TASKS", body).await.code(), 0);
-    // Whoever grants it again has to hold it.
+    // To grant it again, one has to hold it.
     let again = "POST /users/v1/roles/add_permissions?eq(name,old)";
     let body = r#"{"permissions":["VIEW_ROLE"]}"#;
     assert_eq!(kit.ask(again, "may ADD_ROLE_PERMISSION", body).await.code(), 10);
@@ -379,7 +379,7 @@ async fn tokens_are_listed_revoked_and_descend_from_the_credential_whose_consume
     assert_eq!(other.ask(&kit, "GET /tasks/v1", "").await.code(), 107);
 }
 
-/// The official CLI leaves a Function its token and gives it the consumer of whoever syncs it.
+/// The official CLI keeps the token that a Function has, and sets the consumer of the person who syncs.
 #[tokio::test(start_paused = true)]
 async fn the_token_of_a_user_works_with_every_valid_consumer() {
     let kit = Kit::new().await;
