@@ -7,7 +7,7 @@ use http::{
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
 use subtle::ConstantTimeEq;
-use tasklane_model::{ApplicationId, Caller, Error, ErrorKind, Result, Timestamp};
+use tasklane_model::{Application, ApplicationId, Caller, Error, ErrorKind, Result, Timestamp};
 use tasklane_ports::{Clock, PortError};
 
 use super::{
@@ -26,6 +26,7 @@ pub struct Authenticator {
     nonces: Arc<dyn NonceMemory>,
     clock: Arc<dyn Clock>,
     consumers: Cache<String, Consumer>,
+    account_tokens: Cache<String, Consumer>,
     tokens: Cache<[u8; 32], StoredCredential>,
     issuer: Option<Arc<Issuer>>,
     guesses: Guesses,
@@ -62,6 +63,20 @@ enum Shown<'a> {
     Token(&'a str),
 }
 
+/// Whose keys a request is signed with.
+enum Signer {
+    Known(Keys),
+    /// The consumer exists and has no such token.
+    UnknownToken,
+    UnknownConsumer,
+}
+
+/// The keys that a request is signed with: a consumer, and a token with its user.
+struct Keys {
+    consumer: Arc<Consumer>,
+    token: Arc<Consumer>,
+}
+
 /// A credential with its opened secrets, which signatures are checked with.
 struct Consumer {
     credential: StoredCredential,
@@ -85,6 +100,7 @@ impl Authenticator {
             nonces,
             clock,
             consumers: Cache::new(keep),
+            account_tokens: Cache::new(keep),
             tokens: Cache::new(keep),
             issuer: None,
             guesses: Guesses::new(settings.guesses),
@@ -101,7 +117,7 @@ impl Authenticator {
     /// The sender of the request: [`Caller::Nobody`] if it carries no credential, an error if the credential is invalid.
     ///
     /// - OAuth 1.0a, checked in this order: 109 for a malformed header, 107 for an unknown consumer (also if its
-    ///   credential was revoked), 108 for a token that belongs to another consumer or has expired, 109 for a wrong
+    ///   credential was revoked), 108 for a token that belongs to another consumer, was revoked or has expired, 109 for a wrong
     ///   signature, 110 for a time stamp outside the window or a nonce that was used before. The last check comes last
     ///   so that only a client that holds the secrets learns its result or fills the store of nonces.
     /// - Bearer with an opaque token: 117 if it is unknown, revoked or malformed, 118 if it has expired.
@@ -130,14 +146,8 @@ impl Authenticator {
         if !has_form(request.headers) || now.as_secs().abs_diff(header.timestamp) > WINDOW_SECS.unsigned_abs() {
             return false;
         }
-        let Ok(Some(consumer)) = self.consumer(&header.consumer_key, now).await else { return false };
-        let token_secret = match &header.token {
-            Some(token) if *token == consumer.credential.token => &consumer.token_secret[..],
-            Some(_) => return false,
-            None => &[],
-        };
-        let secrets = oauth1::Secrets { consumer: &consumer.consumer_secret, token: token_secret };
-        !oauth1::verify(request.signed(), &header, &secrets)
+        let Ok(Signer::Known(keys)) = self.signer(&header, now).await else { return false };
+        !oauth1::verify(request.signed(), &header, &keys.secrets_of(&header))
     }
 
     /// Counts a wrong credential as a guess. One that used to be valid (110, 118), or that could not be checked (1), is not
@@ -179,38 +189,36 @@ impl Authenticator {
                 credential
             }
         };
-        if !bool::from(credential.access_token_hash.ct_eq(&hash)) {
+        if !credential.access_token_hash.is_some_and(|own| own.ct_eq(&hash).into()) {
             return Err(unknown());
         }
         if credential.has_expired(now) {
             return Err(Error::new(ErrorKind::AccessTokenExpired, "The access token has expired."));
         }
-        Ok(Caller::User(credential.user()))
+        Ok(credential.caller())
     }
 
     async fn by_signature(&self, request: &RequestParts<'_>, header: &OAuthHeader) -> Result<Caller> {
         let now = self.clock.now();
         let unknown_consumer = || Error::new(ErrorKind::OauthKey, "The OAuth consumer key is unknown or was revoked.");
-        let consumer = self.consumer(&header.consumer_key, now).await?.ok_or_else(unknown_consumer)?;
-        let credential = &consumer.credential;
-        let token_secret = match &header.token {
-            Some(token) if *token == credential.token && !credential.has_expired(now) => &consumer.token_secret[..],
-            Some(_) => {
-                return Err(Error::new(
-                    ErrorKind::OauthToken,
-                    "The OAuth token belongs to another consumer or has expired.",
-                ));
-            }
-            None if credential.has_expired(now) => return Err(unknown_consumer()),
-            None => &[],
+        let wrong_token = || {
+            let message = "The OAuth token belongs to another consumer, was revoked or has expired.";
+            Error::new(ErrorKind::OauthToken, message)
         };
+        let keys = match self.signer(header, now).await? {
+            Signer::Known(keys) => keys,
+            Signer::UnknownToken => return Err(wrong_token()),
+            Signer::UnknownConsumer => return Err(unknown_consumer()),
+        };
+        if keys.token.credential.has_expired(now) {
+            return Err(if header.token.is_some() { wrong_token() } else { unknown_consumer() });
+        }
         if let Some(name) = oauth1::misplaced(request.url, request.form) {
             let name: String = name.chars().take(64).collect();
             let message = format!("The parameter '{name}' is allowed only in the Authorization header.");
             return Err(Error::new(ErrorKind::OauthSignature, message));
         }
-        let secrets = oauth1::Secrets { consumer: &consumer.consumer_secret, token: token_secret };
-        if !oauth1::verify(request.signed(), header, &secrets) {
+        if !oauth1::verify(request.signed(), header, &keys.secrets_of(header)) {
             return Err(Error::new(
                 ErrorKind::OauthSignature,
                 "The OAuth signature does not match the request: check the secrets, and that the signed URL is the one \
@@ -219,16 +227,7 @@ impl Authenticator {
             ));
         }
         self.count_once(header, now).await?;
-        if header.token.is_some() {
-            return Ok(Caller::User(credential.user()));
-        }
-        match &credential.identity.application_id {
-            Some(application) => Ok(Caller::Application(application.clone())),
-            // A consumer without an application is treated as an application of its own.
-            None => {
-                ApplicationId::parse(credential.consumer_key.as_str()).map(Caller::Application).map_err(Error::internal)
-            }
-        }
+        keys.caller(header)
     }
 
     /// Fails with 110 if the time stamp is outside the window or the request was seen before.
@@ -250,29 +249,88 @@ impl Authenticator {
         }
     }
 
-    async fn consumer(&self, key: &str, now: Timestamp) -> Result<Option<Arc<Consumer>>> {
-        let key = key.to_owned();
-        if let Some(consumer) = self.consumers.get(&key, now) {
-            return Ok(Some(consumer));
+    /// Whose keys a request is signed with, according to its header.
+    async fn signer(&self, header: &OAuthHeader, now: Timestamp) -> Result<Signer> {
+        let consumer = self.consumer(&header.consumer_key, now).await?;
+        let Some(token) = &header.token else {
+            return Ok(consumer.map_or(Signer::UnknownConsumer, |consumer| Signer::Known(Keys::of(consumer))));
+        };
+        if let Some(consumer) = &consumer
+            && consumer.credential.token == *token
+        {
+            return Ok(Signer::Known(Keys::of(Arc::clone(consumer))));
         }
-        match self.look_up(&key).await.map_err(Error::internal)? {
-            Some(consumer) => {
-                let consumer = Arc::new(consumer);
-                self.consumers.put(key, consumer.clone(), now);
-                Ok(Some(consumer))
+        let of_account = self.token_of_account(token, now).await?;
+        Ok(match (of_account, consumer) {
+            (Some(own), _) if own.credential.consumer_key == header.consumer_key => Signer::Known(Keys::of(own)),
+            (Some(token), Some(consumer)) if !consumer.credential.has_expired(now) => {
+                Signer::Known(Keys { consumer, token })
             }
-            None => Ok(None),
-        }
+            (None, Some(_)) => Signer::UnknownToken,
+            (Some(_), Some(_)) | (_, None) => Signer::UnknownConsumer,
+        })
     }
 
-    async fn look_up(&self, key: &str) -> Result<Option<Consumer>, PortError> {
-        let Some(credential) = self.source.by_consumer_key(key).await? else { return Ok(None) };
+    async fn consumer(&self, key: &str, now: Timestamp) -> Result<Option<Arc<Consumer>>> {
+        let look_up = async || self.source.by_consumer_key(key).await;
+        self.remembered(&self.consumers, key.to_owned(), now, look_up).await
+    }
+
+    async fn token_of_account(&self, token: &str, now: Timestamp) -> Result<Option<Arc<Consumer>>> {
+        let look_up = async || self.source.by_token(token).await;
+        self.remembered(&self.account_tokens, token.to_owned(), now, look_up).await
+    }
+
+    /// The credential with this key and its opened secrets, from the cache or else as it is looked up.
+    async fn remembered<K: Eq + std::hash::Hash>(
+        &self,
+        cache: &Cache<K, Consumer>,
+        key: K,
+        now: Timestamp,
+        look_up: impl AsyncFnOnce() -> Result<Option<StoredCredential>, PortError>,
+    ) -> Result<Option<Arc<Consumer>>> {
+        if let Some(consumer) = cache.get(&key, now) {
+            return Ok(Some(consumer));
+        }
+        let Some(credential) = look_up().await.map_err(Error::internal)? else { return Ok(None) };
+        let consumer = Arc::new(self.opened(credential).await.map_err(Error::internal)?);
+        cache.put(key, consumer.clone(), now);
+        Ok(Some(consumer))
+    }
+
+    async fn opened(&self, credential: StoredCredential) -> Result<Consumer, PortError> {
         let (consumer, token) = (consumer_secret_context(credential.id), token_secret_context(credential.id));
         let (consumer_secret, token_secret) = futures::try_join!(
             self.secrets.open(&credential.consumer_secret, &consumer),
             self.secrets.open(&credential.token_secret, &token),
         )?;
-        Ok(Some(Consumer { credential, consumer_secret, token_secret }))
+        Ok(Consumer { credential, consumer_secret, token_secret })
+    }
+}
+
+impl Keys {
+    /// A credential's own consumer and token.
+    fn of(credential: Arc<Consumer>) -> Self {
+        Self { consumer: Arc::clone(&credential), token: credential }
+    }
+
+    /// The secrets that this header's signature is made with.
+    fn secrets_of(&self, header: &OAuthHeader) -> oauth1::Secrets<'_> {
+        let token = if header.token.is_some() { &self.token.token_secret[..] } else { &[] };
+        oauth1::Secrets { consumer: &self.consumer.consumer_secret, token }
+    }
+
+    /// Who calls with them: the user of the token, through the application of the consumer.
+    fn caller(&self, header: &OAuthHeader) -> Result<Caller> {
+        let credential = &self.consumer.credential;
+        let application = credential.identity.application_id.clone();
+        if header.token.is_some() {
+            return Ok(self.token.credential.caller().through(application));
+        }
+        // A consumer without an application is treated as an application of its own.
+        let own = || ApplicationId::parse(credential.consumer_key.as_str()).map_err(Error::internal);
+        let id = application.map_or_else(own, Ok)?;
+        Ok(Caller::Application(Application { id, credential: credential.id }))
     }
 }
 

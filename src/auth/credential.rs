@@ -1,9 +1,9 @@
 //! Creating credentials.
 
-use tasklane_model::{Identity, ObjectId, Secret, Timestamp};
+use tasklane_model::{Identity, ObjectId, Permissions, Secret, Timestamp};
 use tasklane_ports::{Ids, PortError};
 
-use super::{SecretBox, StoredCredential, access_token};
+use super::{OfAccount, SecretBox, StoredCredential, access_token};
 
 /// A new credential as its owner sees it. The service cannot show its secrets again.
 #[derive(Clone, Debug)]
@@ -53,13 +53,58 @@ pub async fn issue(
         consumer_secret,
         token: new.token.clone(),
         token_secret,
-        access_token_hash,
+        access_token_hash: Some(access_token_hash),
+        account: None,
         creation_timestamp: now,
         expires,
         created_by_user_id: None,
         ancestors: Vec::new(),
     };
     Ok((new, stored))
+}
+
+/// A new token of an existing consumer, as its owner sees it. The service cannot show its secret again.
+#[derive(Clone, Debug)]
+pub struct IssuedToken {
+    pub token: String,
+    pub token_secret: Secret,
+}
+
+/// Creates a token for an account: another credential with the consumer of `consumer`, from which it descends. It expires
+/// with it. `None` if `consumer` has too many ancestors.
+pub async fn issue_token(
+    consumer: &StoredCredential,
+    account: ObjectId,
+    now: Timestamp,
+    ids: &Ids,
+    secrets: &dyn SecretBox,
+) -> Result<Option<(IssuedToken, StoredCredential)>, PortError> {
+    let Some(ancestors) = consumer.lineage().of_child() else { return Ok(None) };
+    let id = ids.next(now);
+    let token = hex::encode(ids.secret::<16>());
+    let token_secret = Secret::new(hex::encode(ids.secret::<32>()));
+    // Sealed again, because secrets are bound to their record.
+    let opened = secrets.open(&consumer.consumer_secret, &consumer_secret_context(consumer.id)).await?;
+    let identity = Identity {
+        user_id: account.into(),
+        application_id: consumer.identity.application_id.clone(),
+        permissions: Permissions::none(),
+    };
+    let stored = StoredCredential {
+        id,
+        identity,
+        account: Some(OfAccount { within: None, has_role: false }),
+        consumer_key: consumer.consumer_key.clone(),
+        consumer_secret: secrets.seal(&opened, &consumer_secret_context(id)).await?,
+        token: token.clone(),
+        token_secret: secrets.seal(token_secret.expose().as_bytes(), &token_secret_context(id)).await?,
+        access_token_hash: None,
+        creation_timestamp: now,
+        expires: consumer.expires,
+        created_by_user_id: Some(account.into()),
+        ancestors,
+    };
+    Ok(Some((IssuedToken { token, token_secret }, stored)))
 }
 
 /// The context in which a consumer secret is sealed.
@@ -78,7 +123,7 @@ mod tests {
 
     use super::*;
     use crate::KeyFile;
-    use tasklane_model::{Permissions, UserId};
+    use tasklane_model::UserId;
     use tasklane_ports::SystemChance;
 
     #[tokio::test]

@@ -10,6 +10,7 @@ mod key_file;
 mod nonces;
 mod oauth1;
 pub mod oidc;
+mod password;
 mod sealed;
 mod source;
 #[cfg(test)]
@@ -17,11 +18,12 @@ mod tests;
 
 pub use access_token::hash as access_token_hash;
 pub use authenticator::{AuthSettings, Authenticator, RequestParts};
-pub use credential::{IssuedCredential, issue};
+pub use credential::{IssuedCredential, IssuedToken, issue, issue_token};
 pub use guesses::GuessSettings;
 pub use key_file::{KeyFile, KeyFileError};
 pub use nonces::{NonceMemory, Sighting};
 #[cfg(feature = "fuzzing")]
 pub use oauth1::fuzz;
+pub use password::{PasswordHash, Salt};
 pub use sealed::{Sealed, SecretBox};
-pub use source::{CredentialSource, StoredCredential};
+pub use source::{CredentialSource, OfAccount, StoredCredential};

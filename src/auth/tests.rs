@@ -95,14 +95,23 @@ impl CredentialSource for TestSource {
         &'a self,
         key: &'a str,
     ) -> PortFuture<'a, std::result::Result<Option<StoredCredential>, PortError>> {
-        Box::pin(async move { self.find(|credential| credential.consumer_key == key) })
+        Box::pin(async move {
+            self.find(|credential| credential.consumer_key == key && credential.access_token_hash.is_some())
+        })
+    }
+
+    fn by_token<'a>(
+        &'a self,
+        token: &'a str,
+    ) -> PortFuture<'a, std::result::Result<Option<StoredCredential>, PortError>> {
+        Box::pin(async move { self.find(|credential| credential.token == token && credential.account.is_some()) })
     }
 
     fn by_access_token_hash<'a>(
         &'a self,
         hash: &'a [u8; 32],
     ) -> PortFuture<'a, std::result::Result<Option<StoredCredential>, PortError>> {
-        Box::pin(async move { self.find(|credential| credential.access_token_hash == *hash) })
+        Box::pin(async move { self.find(|credential| credential.access_token_hash == Some(*hash)) })
     }
 }
 
@@ -148,7 +157,8 @@ impl Fixture {
             consumer_secret: seal(&keys.consumer_secret, consumer_secret_context(id)).await,
             token: keys.token.clone(),
             token_secret: seal(&keys.token_secret, token_secret_context(id)).await,
-            access_token_hash: access_token::hash(&access_token::token_of(ACCESS_TOKEN)).unwrap(),
+            access_token_hash: access_token::hash(&access_token::token_of(ACCESS_TOKEN)),
+            account: None,
             creation_timestamp: Timestamp::EPOCH,
             expires: None,
             created_by_user_id: None,
@@ -223,7 +233,7 @@ async fn every_request_that_the_sdk_signed_belongs_to_its_user() {
         let expected = if request.authorization.contains("oauth_token=") {
             caller.user_id().map(UserId::as_str) == Some("ada")
         } else {
-            caller == Caller::Application(ApplicationId::parse("app").unwrap())
+            matches!(&caller, Caller::Application(application) if application.id.as_str() == "app")
         };
         assert!(expected, "{}: {caller:?}", request.target);
     }

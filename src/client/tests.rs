@@ -262,3 +262,30 @@ async fn a_created_credential_does_not_show_its_secrets_by_accident() {
     assert!(!format!("{created:?}").contains("s3cret"));
     assert_eq!(server.seen()[0].body, json!({ "userId": "ada", "permissions": ["VIEW_TASKS"] }));
 }
+
+#[tokio::test]
+async fn execution_credentials_are_asked_for_with_the_keys_that_there_are_and_new_ones_are_not_printed() {
+    let server = Server::start(|_| {
+        let answer = json!({
+            "role": "exh.tasks.hello", "email": "exh.tasks+hello@extrahorizon.com", "roleCreated": true,
+            "permissionsAdded": ["VIEW_TASKS"], "permissionsRemoved": [], "userCreated": true, "roleGiven": false,
+            "credentialCreated": true,
+            "keys": { "consumerKey": "ck", "consumerSecret": "c-secret", "token": "t", "tokenSecret": "t-secret" },
+        });
+        (200, answer)
+    })
+    .await;
+    let body = ExecutionCredentialsBody {
+        permissions: tasklane_model::Permissions::parse(["VIEW_TASKS"]).unwrap(),
+        email: None,
+        consumer_key: Some("ck".to_owned()),
+        token: Some("t".to_owned()),
+        dry_run: false,
+    };
+    let made = server.client().set_execution_credentials(&name("hello"), &body).await.unwrap().value;
+    assert_eq!(server.lines(), ["PUT /tasklane/v1/functions/hello/executionCredentials"]);
+    let sent = json!({ "permissions": ["VIEW_TASKS"], "consumerKey": "ck", "token": "t" });
+    assert_eq!(server.seen()[0].body, sent);
+    assert_eq!(made.keys.as_ref().unwrap().token_secret.expose(), "t-secret");
+    assert!(!format!("{made:?}").contains("secret\""), "{made:?}");
+}

@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use tasklane_model::{Caller, Error, Identity, Permission, Result};
+use tasklane_model::{Application, Caller, Error, ErrorKind, Identity, Permission, Result};
 use tasklane_service::Service;
 
 /// A caller who meets a rule. Only [`Access::admit`] makes values of these types.
@@ -31,8 +31,10 @@ pub trait Access: Sized + Send + 'static {
 pub enum AccessRule {
     /// Anybody. A credential, if sent, must be valid.
     Anybody,
-    /// Any logged-in user.
+    /// Any logged-in user, and an account without a role, which may learn only who it is.
     LoggedIn,
+    /// An application alone: a request that a consumer signed without a token.
+    Application,
     /// Users with the global permission.
     Permission(Permission),
     /// Depends on the Function's permission mode. Where that requires a permission, it is this one, held globally or
@@ -68,9 +70,13 @@ tasklane_model::permissions!(permission_types);
 #[derive(Debug)]
 pub struct Anybody(());
 
-/// A logged-in user.
+/// A logged-in user, or an account without a role: not for anything that must take a role.
 #[derive(Debug)]
 pub struct LoggedIn(Identity);
+
+/// An application alone, without a user.
+#[derive(Debug)]
+pub struct ApplicationAlone(Application);
 
 /// A caller who holds the permission `P`.
 #[derive(Debug)]
@@ -88,6 +94,12 @@ pub struct ByPermissionMode<P> {
 
 impl LoggedIn {
     pub fn identity(&self) -> &Identity {
+        &self.0
+    }
+}
+
+impl ApplicationAlone {
+    pub fn application(&self) -> &Application {
         &self.0
     }
 }
@@ -121,8 +133,23 @@ impl Access for LoggedIn {
 
     fn admit(caller: Caller) -> Result<Self> {
         match caller {
-            Caller::User(user) => Ok(Self(user.identity)),
+            Caller::User(user) | Caller::Roleless(user) => Ok(Self(user.identity)),
             Caller::Nobody | Caller::Application(_) => Err(Error::not_authenticated()),
+        }
+    }
+}
+
+impl Access for ApplicationAlone {
+    const RULE: AccessRule = AccessRule::Application;
+
+    fn admit(caller: Caller) -> Result<Self> {
+        match caller {
+            Caller::Application(application) => Ok(Self(application)),
+            Caller::Nobody | Caller::Roleless(_) | Caller::User(_) => {
+                let message =
+                    "Sign the request with OAuth 1.0a, with the key and the secret of a consumer and without a token.";
+                Err(Error::new(ErrorKind::ApplicationNotAuthenticated, message))
+            }
         }
     }
 }
@@ -131,7 +158,7 @@ impl<P: PermissionType> Access for Allowed<P> {
     const RULE: AccessRule = AccessRule::Permission(P::PERMISSION);
 
     fn admit(caller: Caller) -> Result<Self> {
-        let identity = caller.identity().ok_or_else(Error::not_authenticated)?;
+        let identity = caller.identity().ok_or_else(|| caller.refusal())?;
         if !identity.permissions.hold(P::PERMISSION) {
             return Err(Error::no_permission(P::PERMISSION));
         }
@@ -161,7 +188,7 @@ impl<P: PermissionType> Access for ByPermissionMode<P> {
 #[cfg(test)]
 mod tests {
     use super::{permission::ViewTasks, *};
-    use tasklane_model::{ApplicationId, ErrorKind, Permissions, UserId};
+    use tasklane_model::{ApplicationId, ObjectId, Permissions, UserId};
 
     fn user(permissions: &[&str]) -> Caller {
         let identity = Identity {
@@ -172,12 +199,16 @@ mod tests {
         Caller::User(identity.into())
     }
 
+    fn an_application() -> Caller {
+        let id = ApplicationId::parse("app").unwrap();
+        Caller::Application(Application { id, credential: ObjectId::LAST })
+    }
+
     #[test]
     fn a_permission_admits_its_holders_and_is_named_to_others() {
         let refused = |caller| Allowed::<ViewTasks>::admit(caller).unwrap_err().kind();
         assert_eq!(refused(Caller::Nobody), ErrorKind::UserNotAuthenticated);
-        let application = Caller::Application(ApplicationId::parse("app").unwrap());
-        assert_eq!(refused(application), ErrorKind::UserNotAuthenticated);
+        assert_eq!(refused(an_application()), ErrorKind::UserNotAuthenticated);
         assert_eq!(refused(user(&[])), ErrorKind::NoPermission);
         assert_eq!(refused(user(&["CREATE_TASKS", "VIEW_TASKS:invoices", "view_tasks"])), ErrorKind::NoPermission);
         assert!(Allowed::<ViewTasks>::admit(user(&["VIEW_TASKS"])).is_ok());
@@ -185,7 +216,7 @@ mod tests {
 
     #[test]
     fn an_application_alone_is_not_logged_in() {
-        assert!(LoggedIn::admit(Caller::Application(ApplicationId::parse("app").unwrap())).is_err());
+        assert!(LoggedIn::admit(an_application()).is_err());
         assert!(LoggedIn::admit(user(&[])).is_ok());
     }
 }

@@ -61,6 +61,10 @@ pub struct WithDescendants(pub bool);
 pub trait Listed: Send + 'static {
     /// The fields of a record.
     const SCHEMA: tasklane_rql::Schema;
+    /// A condition, for the API document.
+    const CONDITION: &'static str = "eq(status,failed)";
+    /// The field with the time of a record's creation, for the API document.
+    const TIME: &'static str = "creationTimestamp";
 }
 
 /// The RQL of a list (19).
@@ -314,10 +318,13 @@ impl<L: Listed> Params for Rql<L> {
     }
 
     fn parameters(_: &str) -> Vec<Parameter> {
-        let about = "RQL, the whole query string: conditions such as `eq(status,failed)` or `status=failed`, \
-                     `sort(-creationTimestamp)`, `limit(20,40)`, `select(id,status)`, `skipCount()`, joined by `&`. \
-                     A page holds 20 records by default, and at most 50.";
-        vec![query_string(about, false, "eq(status,failed)&sort(-creationTimestamp)&limit(10)")]
+        let condition = L::CONDITION;
+        let about = format!(
+            "RQL, the whole query string: conditions such as `{condition}`, `sort(-{time})`, `limit(20,40)`, `select(id)`, \
+             `skipCount()`, joined by `&`. A page holds 20 records by default, and at most 50.",
+            time = L::TIME,
+        );
+        vec![query_string(&about, false, &format!("{condition}&sort(-{})&limit(10)", L::TIME))]
     }
 
     fn errors() -> Vec<ErrorKind> {
@@ -336,9 +343,9 @@ impl<L: Listed> Params for Conditions<L> {
     }
 
     fn parameters(_: &str) -> Vec<Parameter> {
-        let about =
-            "RQL, the whole query string: conditions such as `eq(status,failed)` or `status=failed`, joined by `&`.";
-        vec![query_string(about, false, "eq(functionName,hello)&in(status,failed,retried)")]
+        let condition = L::CONDITION;
+        let about = format!("RQL, the whole query string: conditions such as `{condition}`, joined by `&`.");
+        vec![query_string(&about, false, condition)]
     }
 
     fn errors() -> Vec<ErrorKind> {

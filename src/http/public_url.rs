@@ -1,6 +1,6 @@
 //! The URL by which clients reach the service.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use http::{
     Uri,
@@ -31,6 +31,12 @@ impl FromStr for PublicUrl {
             }
             _ => Err(InvalidPublicUrl),
         }
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
     }
 }
 

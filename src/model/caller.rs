@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ApplicationId, ObjectId, Permissions, Timestamp, UserId};
+use super::{ApplicationId, Error, ObjectId, Permissions, Timestamp, UserId};
 
 /// The caller, as identified by their credential. A bad credential is an error before there is a `Caller` (contract §6).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,9 @@ pub enum Caller {
     /// No credential.
     Nobody,
     /// An application that signed its request, with nobody logged in (an OAuth 1.0a consumer without a token).
-    Application(ApplicationId),
+    Application(Application),
+    /// An account without a role: it is known and holds nothing, not even what every user may do (contract §21).
+    Roleless(User),
     /// A user.
     User(User),
 }
@@ -22,7 +24,15 @@ impl Caller {
     pub fn identity(&self) -> Option<&Identity> {
         match self {
             Self::User(user) => Some(&user.identity),
-            Self::Nobody | Self::Application(_) => None,
+            Self::Nobody | Self::Application(_) | Self::Roleless(_) => None,
+        }
+    }
+
+    /// Why a caller without an identity is refused: 104 for one who is not logged in, 10 for an account without a role.
+    pub fn refusal(&self) -> Error {
+        match self {
+            Self::Roleless(_) => Error::no_role(),
+            Self::Nobody | Self::Application(_) | Self::User(_) => Error::not_authenticated(),
         }
     }
 
@@ -31,14 +41,33 @@ impl Caller {
         self.identity().map(|identity| &identity.user_id)
     }
 
+    /// The same caller through this application.
+    #[must_use]
+    pub fn through(mut self, application: Option<ApplicationId>) -> Self {
+        match &mut self {
+            Self::Roleless(user) | Self::User(user) => user.identity.application_id = application,
+            Self::Nobody | Self::Application(_) => {}
+        }
+        self
+    }
+
     /// The application that the call came through, if the credential names one.
     pub fn application_id(&self) -> Option<&ApplicationId> {
         match self {
             Self::Nobody => None,
-            Self::Application(id) => Some(id),
-            Self::User(user) => user.identity.application_id.as_ref(),
+            Self::Application(application) => Some(&application.id),
+            Self::Roleless(user) | Self::User(user) => user.identity.application_id.as_ref(),
         }
     }
+}
+
+/// An application, and the credential whose consumer signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Application {
+    /// Its id.
+    pub id: ApplicationId,
+    /// The credential.
+    pub credential: ObjectId,
 }
 
 /// A logged-in user, and the credential that they logged in with.
@@ -50,6 +79,8 @@ pub struct User {
     pub expires: Option<Timestamp>,
     /// The credential, when this service issued it; absent for an OIDC issuer's token.
     pub credential: Option<Lineage>,
+    /// Whether the permissions are those of an account's roles.
+    pub depends_on_account: bool,
 }
 
 impl Deref for User {
@@ -63,7 +94,7 @@ impl Deref for User {
 impl From<Identity> for User {
     /// A user whose credential never expires and was not issued by this service.
     fn from(identity: Identity) -> Self {
-        Self { identity, expires: None, credential: None }
+        Self { identity, expires: None, credential: None, depends_on_account: false }
     }
 }
 

@@ -39,6 +39,12 @@ name_type! {
     /// The id of a user, as the administrator or the OIDC issuer gave it.
     UserId
 }
+impl From<super::ObjectId> for UserId {
+    fn from(id: super::ObjectId) -> Self {
+        Self(id.to_string())
+    }
+}
+
 name_type! {
     /// The id of an application that users log in through.
     ApplicationId

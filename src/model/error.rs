@@ -79,8 +79,12 @@ error_kinds! {
     IllegalArgument = Some(26), 400, "ILLEGAL_ARGUMENT_EXCEPTION";
     /// Not possible in this state.
     IllegalState = Some(27), 400, "ILLEGAL_STATE_EXCEPTION";
+    /// The request is not signed by an application alone.
+    ApplicationNotAuthenticated = Some(101), 401, "APPLICATION_NOT_AUTHENTICATED_EXCEPTION";
     /// Nobody is logged in.
     UserNotAuthenticated = Some(104), 401, "USER_NOT_AUTHENTICATED_EXCEPTION";
+    /// A wrong email address or password.
+    Authentication = Some(106), 401, "AUTHENTICATION_EXCEPTION";
     /// An unknown OAuth consumer key.
     OauthKey = Some(107), 401, "OAUTH_KEY_EXCEPTION";
     /// An unknown OAuth token.
@@ -93,6 +97,10 @@ error_kinds! {
     AccessTokenUnknown = Some(117), 401, "ACCESS_TOKEN_UNKNOWN_EXCEPTION";
     /// An expired bearer token.
     AccessTokenExpired = Some(118), 401, "ACCESS_TOKEN_EXPIRED_EXCEPTION";
+    /// The email address belongs to another user.
+    EmailUsed = Some(203), 400, "EMAIL_USED_EXCEPTION";
+    /// Too many wrong passwords for this user.
+    LoginTimeout = Some(211), 401, "LOGIN_TIMEOUT_EXCEPTION";
     /// Not base64, not a zip, an empty or unsafe zip.
     InvalidFunctionCode = Some(1401), 400, "INVALID_FUNCTION_CODE_EXCEPTION";
     /// A configuration that Lambda would refuse.
@@ -206,6 +214,12 @@ impl Error {
     /// No user is logged in (104).
     pub fn not_authenticated() -> Self {
         Self::new(ErrorKind::UserNotAuthenticated, "Log in first: the request carries no user's credential.")
+    }
+
+    /// The caller is an account without a role (10).
+    pub fn no_role() -> Self {
+        let message = "You have no role yet, so you may do nothing: an administrator has to add one.";
+        Self::new(ErrorKind::NoPermission, message)
     }
 
     /// Invalid RQL (19).

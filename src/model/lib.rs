@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod account;
 pub mod api_request;
 pub mod attempt;
 pub mod aws_options;
@@ -38,6 +39,7 @@ pub mod page;
 pub mod permission;
 pub mod rehearsal;
 pub mod retry;
+pub mod role;
 pub mod runtime;
 pub mod schedule;
 pub mod schedule_change;
@@ -54,6 +56,7 @@ pub mod upload;
 pub mod version;
 pub mod why;
 
+pub use account::{Account, AccountText, EmailAddress, LoginAttempts, Password};
 pub use api_request::{ApiRequest, ApiRequestError, ApiRequestErrorKind, Method};
 pub use attempt::Attempt;
 pub use aws_options::{
@@ -62,7 +65,7 @@ pub use aws_options::{
 };
 pub use bulk::{Bulk, BulkAction, BulkCreated, BulkOrder, BulkSelection, BulkStatus, NewBulk, SkipReason, Skipped};
 pub use byte_size::ByteSize;
-pub use caller::{Caller, Identity, Lineage, User};
+pub use caller::{Application, Caller, Identity, Lineage, User};
 pub use caller_name::{ApplicationId, UserId};
 pub use causes::with_causes;
 pub use code_sha256::CodeSha256;
@@ -94,6 +97,7 @@ pub use page::{AffectedRecords, Page, PageWindow};
 pub use permission::{Permission, Permissions, UnknownPermission};
 pub use rehearsal::{Advanced, Failing, Failures};
 pub use retry::{Backoff, ErrorNames, RetryPolicy, RetryPolicyChange, RetryStrategy, RetryStrategyFields};
+pub use role::{Role, RoleName, RolePermissions};
 pub use runtime::{Runtime, RuntimeFamily};
 pub use schedule::{CatchUp, ManagedBy, NewSchedule, Overlap, Schedule, ScheduleName};
 pub use schedule_change::{RecurrenceFields, ScheduleChange};

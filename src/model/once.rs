@@ -83,6 +83,7 @@ pub struct Made<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Application, ApplicationId, ObjectId};
 
     #[test]
     fn a_key_has_1_to_255_characters() {
@@ -94,7 +95,8 @@ mod tests {
 
     #[test]
     fn a_key_needs_a_user() {
-        let application = Caller::Application(ApplicationId::parse("app").unwrap());
+        let application =
+            Caller::Application(Application { id: ApplicationId::parse("app").unwrap(), credential: ObjectId::LAST });
         for caller in [Caller::Nobody, application] {
             assert_eq!(OnceScope::of(&caller, "tasks").unwrap_err().kind(), ErrorKind::IllegalArgument);
         }

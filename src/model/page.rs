@@ -80,7 +80,7 @@ pub struct PageWindow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AffectedRecords {
-    /// How many records changed: 1, or 0 when there was nothing to do.
+    /// How many records changed: 0 when there was nothing to do.
     pub affected_records: u64,
 }
 

@@ -38,6 +38,13 @@ macro_rules! permissions {
             CreateCredentials = "CREATE_CREDENTIALS", 1;
             DeleteCredentials = "DELETE_CREDENTIALS", 1;
             CreateCredentialsForOthers = "CREATE_CREDENTIALS_FOR_OTHERS", 2;
+            ViewRole = "VIEW_ROLE", 3;
+            CreateRole = "CREATE_ROLE", 3;
+            AddRolePermission = "ADD_ROLE_PERMISSION", 3;
+            RemoveRolePermission = "REMOVE_ROLE_PERMISSION", 3;
+            ViewUser = "VIEW_USER", 3;
+            AddRoleToUser = "ADD_ROLE_TO_USER", 3;
+            RemoveRoleFromUser = "REMOVE_ROLE_FROM_USER", 3;
         }
     };
 }
@@ -77,7 +84,12 @@ permissions!(permission_enum);
 impl Permission {
     /// The version of the list of permissions; adding to the list raises it. A credential records the version that it
     /// was created with, so that a name which meant nothing at that time never gains a meaning later.
-    pub const VOCABULARY: u32 = 2;
+    pub const VOCABULARY: u32 = 3;
+
+    /// The permission that a name grants, globally or for a single Function; `None` if the name grants nothing.
+    pub fn granted_by(name: &str) -> Option<Self> {
+        check_known(name).ok().and_then(|()| Self::named_by(name))
+    }
 
     /// Whether it can be granted for a single Function, such as `EXECUTE_TASK_FUNCTION:invoices`.
     fn is_per_function(self) -> bool {
@@ -140,6 +152,25 @@ impl Permissions {
         Self(self.0.into_iter().filter(meant).collect())
     }
 
+    /// These, and those.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
+    /// Only those that `limit` holds, too, itself or through the global permission that covers it.
+    #[must_use]
+    pub fn within(&self, limit: &Self) -> Self {
+        let covered = |holder: &Self, name: &str| {
+            holder.0.contains(name) || Permission::named_by(name).is_some_and(|permission| holder.hold(permission))
+        };
+        // Either side may hold the wider name.
+        let own = self.iter().filter(|name| covered(limit, name));
+        let theirs = limit.iter().filter(|name| covered(self, name));
+        Self(own.chain(theirs).map(str::to_owned).collect())
+    }
+
     /// The first of these names that is not held here, neither itself nor through the global permission that covers it.
     pub fn first_lacking<'a>(&self, others: &'a Self) -> Option<&'a str> {
         others.iter().find(|name| {
@@ -173,6 +204,11 @@ pub struct UnknownPermission {
 }
 
 impl UnknownPermission {
+    /// The permission that was probably meant.
+    pub fn suggestion(&self) -> Option<&'static str> {
+        self.suggestion
+    }
+
     fn hint(&self) -> String {
         if self.name.contains([',', ';', ' ']) {
             return "; list each permission separately".to_owned();
@@ -264,6 +300,27 @@ mod tests {
         assert!(given(Permission::VOCABULARY).hold(Permission::CreateCredentialsForOthers));
         assert_eq!(Permissions::all().vocabulary(), Permission::VOCABULARY);
         assert_eq!(Permissions::parse(["VIEW_TASKS", "UNKNOWN"]).unwrap().vocabulary(), 1);
+    }
+
+    #[test]
+    fn a_limit_keeps_what_both_sides_hold() {
+        let within = |held: &[&str], limit: &[&str]| {
+            let [held, limit] = [held, limit].map(|names| Permissions::parse(names.iter().copied()).unwrap());
+            held.within(&limit).iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(within(&["VIEW_TASKS", "CREATE_TASKS"], &["VIEW_TASKS", "CANCEL_TASKS"]), ["VIEW_TASKS"]);
+        let (wide, narrow) = (&["EXECUTE_TASK_FUNCTION"][..], &["EXECUTE_TASK_FUNCTION:a"][..]);
+        assert_eq!(within(wide, narrow), narrow);
+        assert_eq!(within(narrow, wide), narrow);
+        assert!(within(narrow, &["EXECUTE_TASK_FUNCTION:b", "EXECUTE_API_FUNCTION"]).is_empty());
+    }
+
+    #[test]
+    fn only_a_known_name_grants() {
+        for name in ["VIEW_DOCUMENTS", "VIEW_TASKS:x", "EXECUTE_TASK_FUNCTION:", "*"] {
+            assert_eq!(Permission::granted_by(name), None, "{name}");
+        }
+        assert_eq!(Permission::granted_by("EXECUTE_TASK_FUNCTION:a"), Some(Permission::ExecuteTaskFunction));
     }
 
     #[test]

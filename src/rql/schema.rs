@@ -149,6 +149,34 @@ impl Schema {
         ],
     };
 
+    /// Roles (contract §21). Their names are those of the upstream service, which has underscores here.
+    pub const ROLES: Self = Self {
+        fields: &[
+            always("id", FieldKind::Id),
+            always("name", FieldKind::Text),
+            always("description", FieldKind::Text),
+            always("permissions", FieldKind::Any),
+            always("creation_timestamp", FieldKind::Timestamp),
+            always("update_timestamp", FieldKind::Timestamp),
+        ],
+    };
+
+    /// Users with an account.
+    pub const USERS: Self = Self {
+        fields: &[
+            always("id", FieldKind::Id),
+            always("email", FieldKind::Text),
+            always("first_name", FieldKind::Text),
+            always("last_name", FieldKind::Text),
+            always("phone_number", FieldKind::Text),
+            always("language", FieldKind::Text),
+            always("time_zone", FieldKind::Text),
+            always("roles", FieldKind::Any),
+            always("creation_timestamp", FieldKind::Timestamp),
+            always("update_timestamp", FieldKind::Timestamp),
+        ],
+    };
+
     /// Log lines of one run: only `timestamp` can be queried (contract §3).
     pub(super) const RUN_LOGS: Self = Self { fields: &[always("timestamp", FieldKind::Timestamp)] };
 

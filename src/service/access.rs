@@ -88,7 +88,7 @@ pub(super) fn must_be_short(function: &Function, refusal: ErrorKind, rule: &str)
 
 fn refusal(caller: &Caller, permission: Permission) -> Error {
     match caller.identity() {
-        None => Error::not_authenticated(),
+        None => caller.refusal(),
         Some(_) => Error::no_permission(format!("{permission} or {permission}:<the function's name>")),
     }
 }

@@ -175,7 +175,7 @@ fn may_act(caller: &Caller, action: BulkAction) -> Result<()> {
         }
     };
     match caller.identity() {
-        None => Err(Error::not_authenticated()),
+        None => Err(caller.refusal()),
         Some(identity) if identity.permissions.hold(needed) => Ok(()),
         Some(_) => Err(Error::no_permission(needed)),
     }

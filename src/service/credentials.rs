@@ -1,7 +1,7 @@
 //! Credentials: create, list, revoke (contract §7).
 
 use serde::{Deserialize, Serialize};
-use tasklane_auth::StoredCredential;
+use tasklane_auth::{OfAccount, StoredCredential};
 use tasklane_model::{
     ApplicationId, Caller, Error, ErrorKind, Identity, Lineage, ObjectId, Page, PageWindow, Permission, Permissions,
     Result, Timestamp, User, UserId,
@@ -135,15 +135,18 @@ impl Service {
             Some(credential) => credential.of_child().ok_or_else(too_many_ancestors)?,
             None => Vec::new(),
         };
+        // Permissions of roles end with the roles, also in the credentials that an account makes for itself.
+        let account = (caller.depends_on_account && new.user_id == caller.user_id)
+            .then(|| OfAccount { within: Some(new.permissions.clone()), has_role: true });
         let identity =
             Identity { user_id: new.user_id, application_id: new.application_id, permissions: new.permissions };
         let (ids, secrets) = (&self.inner.ports.ids, &*self.inner.secrets);
         let (shown, issued) =
             tasklane_auth::issue(identity, expires, now, ids, secrets).await.map_err(Error::internal)?;
-        let stored = StoredCredential { created_by_user_id: Some(caller.user_id.clone()), ancestors, ..issued };
+        let created_by_user_id = Some(caller.user_id.clone());
+        let stored = StoredCredential { account, created_by_user_id, ancestors, ..issued };
         if !self.inner.store.credentials.put(&stored).await? {
-            let message = "Your credential was revoked a moment ago.";
-            return Err(Error::new(ErrorKind::AccessTokenUnknown, message));
+            return Err(revoked_meanwhile());
         }
         info!(credential = %stored.id, user = %stored.identity.user_id, by = %caller.user_id, "credential created");
         Ok(CreatedCredential {
@@ -195,7 +198,11 @@ impl Service {
     }
 }
 
-fn too_many_ancestors() -> Error {
+pub(super) fn revoked_meanwhile() -> Error {
+    Error::new(ErrorKind::AccessTokenUnknown, "Your credential was revoked a moment ago.")
+}
+
+pub(super) fn too_many_ancestors() -> Error {
     Error::new(
         ErrorKind::IllegalArgument,
         format!(

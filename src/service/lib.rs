@@ -5,6 +5,7 @@
 //! are checked by the layer that admits callers; permission modes (§6) depend on the Function and are checked here.
 
 mod access;
+mod accounts;
 mod anonymous;
 mod answer_headers;
 mod answer_json;
@@ -20,6 +21,7 @@ mod credentials;
 mod debounce;
 mod execute;
 mod execute_once;
+mod execution_credentials;
 mod failures;
 mod feed;
 mod flow;
@@ -30,11 +32,14 @@ mod lists;
 mod logs;
 mod overview;
 mod passed_headers;
+mod passwords;
 mod recorder;
 mod rehearsal;
 mod results;
+mod roles;
 mod schedules;
 mod settings;
+mod short_lists;
 mod stats;
 mod streams;
 mod tasks;
@@ -44,16 +49,19 @@ mod versions;
 mod why;
 
 pub use self::core::{Core, Limits};
+pub use accounts::{NewAccount, Profile, ShownUser, UserToken};
 pub use api_functions::{ApiAnswer, ApiCall};
 pub use batch::{BatchEntry, BatchOutcome};
 pub use bulks::Backfill;
 pub use credentials::{CreatedCredential, Credential, NewCredential, Revoked};
 pub use execute::Executed;
+pub use execution_credentials::{ExecutionCredentials, ExecutionKeys, HeldKeys, NewExecutionCredentials};
 pub use feed::Feed;
 pub use functions::{FunctionChange, NewFunction};
 pub use logs::LogsAnswer;
 pub use rehearsal::Rehearsal;
 pub use results::TaskResult;
+pub use roles::{NewRole, ShownPermission, ShownRole};
 pub use schedules::ScheduleEndpoint;
 pub use settings::{AnonymousConcurrency, Settings, UnknownRuntimes};
 pub use stats::RunHistory;
@@ -75,7 +83,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use self::{anonymous::AnonymousRuns, lists::Lists, recorder::Recorder, turns::Turns};
+use self::{anonymous::AnonymousRuns, lists::Lists, passwords::Passwords, recorder::Recorder, turns::Turns};
 
 /// The service, shared by all handlers. Cheap to clone.
 #[derive(Clone)]
@@ -96,6 +104,7 @@ struct Inner {
     recorder: Recorder,
     lists: Lists,
     turns: Arc<Turns>,
+    passwords: Passwords,
     /// Work that continues after its caller was answered or hung up.
     background: TaskTracker,
 }
@@ -129,6 +138,7 @@ impl Service {
             recorder,
             lists: Lists::default(),
             turns: Arc::default(),
+            passwords: Passwords::default(),
             background,
         };
         Self { inner: Arc::new(inner) }

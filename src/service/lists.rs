@@ -94,8 +94,8 @@ impl From<&Caller> for Asker {
     fn from(caller: &Caller) -> Self {
         match caller {
             Caller::Nobody => Self::Nobody,
-            Caller::Application(application) => Self::Application(application.clone()),
-            Caller::User(identity) => Self::User(identity.user_id.clone()),
+            Caller::Application(application) => Self::Application(application.id.clone()),
+            Caller::Roleless(user) | Caller::User(user) => Self::User(user.user_id.clone()),
         }
     }
 }
@@ -122,7 +122,7 @@ mod tests {
     use futures::FutureExt as _;
 
     use super::*;
-    use tasklane_model::{Identity, Permissions};
+    use tasklane_model::{Application, Identity, ObjectId, Permissions};
 
     fn user(id: &str) -> Caller {
         let user_id = UserId::parse(id).unwrap();
@@ -136,7 +136,11 @@ mod tests {
         let first = lists.turn(&ada).now_or_never().unwrap().unwrap();
         let mut second = Box::pin(lists.turn(&ada));
         assert!(second.as_mut().now_or_never().is_none());
-        let others = [bob, Caller::Nobody, Caller::Application(ApplicationId::parse("ada").unwrap())];
+        let others = [
+            bob,
+            Caller::Nobody,
+            Caller::Application(Application { id: ApplicationId::parse("ada").unwrap(), credential: ObjectId::LAST }),
+        ];
         for other in &others {
             assert!(lists.turn(other).now_or_never().unwrap().is_ok());
         }

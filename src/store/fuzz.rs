@@ -7,7 +7,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value as Json;
 
 use super::{
-    QueueLane, StoreError, api_requests, credentials, days, functions, holders,
+    QueueLane, StoreError, accounts, api_requests, credentials, days, functions, holders,
     list::public,
     row::{Attributes, Row},
     schedules, shifts, slots,
@@ -41,6 +41,10 @@ pub fn rows(data: &[u8]) {
         "credential" => {
             credentials::read(&row).map(|read| assert!(!hidden || !format!("{read:?}").contains(SECRET))).err()
         }
+        "role" => accounts::read_role(&row).map(|role| role.permissions.granted()).err(),
+        "account" => {
+            accounts::read_account(&row).map(|read| assert!(!hidden || !format!("{read:?}").contains(SECRET))).err()
+        }
         "slots" => holders::read::<slots::Held>(&row).err(),
         "slot-part" => slots::PartRow::read(&row).err(),
         "shifts" => holders::read::<shifts::LongShift>(&row).err(),
@@ -72,6 +76,7 @@ fn only_secrets_have_the_secret(kind: &str, row: &serde_json::Map<String, Json>)
             let values = record["environment"].as_object().into_iter().flat_map(|variables| variables.values());
             values.map(count).sum()
         }
+        "account" => row.get("password").map(count).into_iter().sum(),
         "credential" => ["consumerSecret", "tokenSecret"].iter().filter_map(|name| row.get(*name)).map(count).sum(),
         _ => return false,
     };

@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //!
-//! - One module for each kind of record: `tasks`, `functions`, `schedules`, `api_requests`, `credentials`; and for small rows
+//! - One module for each kind of record: `tasks`, `functions`, `schedules`, `api_requests`, `credentials`, `accounts`; and for small rows
 //!   that belong to no record: `bulks`, `canaries`, `gates`, `slots`, `shifts` (both are `holders`), `runs`, `nonces`, `intents`, `results`, `own_lanes`, `days`.
 //! - `lanes`: how the queue is laid out in an index. `days`: how the big tables are partitioned.
 //! - `list`: from a query to a page.
@@ -19,6 +19,7 @@ use futures::future::try_join_all;
 use tasklane_ports::{Chance, Clock};
 use tasklane_runtime::on_demand::OnDemand;
 
+pub mod accounts;
 pub mod api_requests;
 pub mod bulks;
 mod calls;
@@ -51,6 +52,7 @@ pub mod tasks;
 mod transaction;
 mod uploads;
 
+pub use accounts::{Accounts, Entered, Registry, Revised, Standing, StoredAccount};
 pub use api_requests::ApiRequests;
 pub use bulks::{BulkSpec, BulkTaken, BulkWork, Bulks, Slice};
 pub use canaries::Canaries;
@@ -97,6 +99,8 @@ pub struct Store {
     pub api_requests: ApiRequests,
     /// Credentials, sealed or hashed.
     pub credentials: Credentials,
+    /// Roles, and the accounts that have them.
+    pub accounts: Accounts,
     /// Which Tasks each process may have in progress.
     pub runs: Runs,
     /// Who holds how many of the slots that limit running Tasks.
@@ -225,7 +229,11 @@ impl Store {
                 retention: config.retention,
                 clock: Arc::clone(&clock),
             },
-            credentials: Credentials { table: table("credentials") },
+            credentials: Credentials {
+                table: table("credentials"),
+                accounts: Accounts { table: table("credentials") },
+            },
+            accounts: Accounts { table: table("credentials") },
             runs,
             slots: SlotLedger { rows: holders.clone(), division: config.slots },
             shifts: Shifts(holders),

@@ -97,9 +97,14 @@ impl Row {
     }
 
     pub(super) fn bytes(&self, name: &str) -> Result<&[u8], StoreError> {
+        self.optional_bytes(name)?.ok_or_else(|| self.corrupt(format!("'{name}' is missing")))
+    }
+
+    pub(super) fn optional_bytes(&self, name: &str) -> Result<Option<&[u8]>, StoreError> {
         match self.attributes.get(name) {
-            Some(AttributeValue::B(bytes)) => Ok(bytes.as_ref()),
-            _ => Err(self.corrupt(format!("'{name}' is missing or not binary"))),
+            None => Ok(None),
+            Some(AttributeValue::B(bytes)) => Ok(Some(bytes.as_ref())),
+            Some(_) => Err(self.corrupt(format!("'{name}' is not binary"))),
         }
     }
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use tasklane_model::{
-    CatchUp, EntryPoint, FunctionName, FunctionOptions, Json, OnComplete, Overlap, Priority, Recurrence,
-    RetryPolicyChange, Runtime, ScheduleName, Timestamp,
+    CatchUp, EmailAddress, EntryPoint, FunctionName, FunctionOptions, Json, OnComplete, Overlap, Permissions, Priority,
+    Recurrence, RetryPolicyChange, Runtime, ScheduleName, Timestamp,
 };
 
 use super::{ConfigError, Draft};
@@ -20,9 +20,24 @@ pub struct TaskConfig {
     pub runtime: Runtime,
     /// Everything that has a default; `$NAME` values of the environment are filled in.
     pub options: FunctionOptions,
+    /// What the Function may do with the service; `None` if `sync` is to leave that alone.
+    pub execution_credentials: Option<ExecutionCredentials>,
     /// The Schedules that `sync` keeps up to date; `None` if it is to leave them alone.
     pub schedules: Option<Vec<ConfiguredSchedule>>,
 }
+
+/// What a Function may do with the service. `sync` makes a role, a user and a credential for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExecutionCredentials {
+    /// The names in its role, among which may be permissions of other services.
+    pub permissions: Permissions,
+    /// The address of its user; `None` for the service's default.
+    pub email: Option<EmailAddress>,
+}
+
+/// The environment variables that a Function finds its credential in, as the official SDK and CLI name them.
+pub const CREDENTIAL_VARIABLES: [&str; 5] =
+    ["API_HOST", "API_OAUTH_CONSUMER_KEY", "API_OAUTH_CONSUMER_SECRET", "API_OAUTH_TOKEN", "API_OAUTH_TOKEN_SECRET"];
 
 /// A Schedule of the Function, as the file describes it. What is absent has its default.
 #[derive(Clone, Debug, PartialEq)]

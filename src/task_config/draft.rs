@@ -1,6 +1,7 @@
 //! An unchecked configuration: the file's properties, overridden by the command line's.
 
 pub(super) mod aws;
+pub(super) mod execution;
 pub(super) mod flow;
 pub(super) mod retry;
 pub(super) mod schedules;
@@ -34,6 +35,7 @@ pub(super) const PROPERTIES: &[&str] = &[
     "secrets",
     "aws",
     "executionPermission",
+    "executionCredentials",
     "defaultPriority",
     "retryPolicy",
     "storeResult",
@@ -176,6 +178,11 @@ impl Draft {
         let permission_mode = check.optional(&properties, "executionPermission", |check, value| {
             check.one_of("executionPermission", value, &PermissionMode::NAMES)
         });
+        let execution_credentials =
+            check.optional(&properties, "executionCredentials", |check, value| check.execution_credentials(value));
+        if let (Some(_), Some(environment)) = (&execution_credentials, &environment) {
+            check.sets_credentials_once(environment);
+        }
         let store_result = match properties.get("storeResult") {
             None => None,
             Some(Value::Null) => Some(None),
@@ -217,7 +224,7 @@ impl Draft {
                     events,
                     flow,
                 };
-                Ok(TaskConfig { name, code_dir, entry_point, runtime, options, schedules })
+                Ok(TaskConfig { name, code_dir, entry_point, runtime, options, execution_credentials, schedules })
             }
             _ => Err(ConfigError { place, problems: check.problems }),
         }
@@ -248,12 +255,8 @@ impl Check {
 
     fn names(&mut self, prefix: &str, properties: &Map<String, Value>, known: &[&str]) {
         for name in properties.keys().filter(|name| !known.contains(&name.as_str())) {
-            self.problems.push(if prefix.is_empty() && name == "executionCredentials" {
-                Problem::ExecutionCredentials
-            } else {
-                let hint = nearest(name, known.iter().copied()).map(|hint| format!("{prefix}{hint}"));
-                Problem::Unknown { property: format!("{prefix}{name}"), hint }
-            });
+            let hint = nearest(name, known.iter().copied()).map(|hint| format!("{prefix}{hint}"));
+            self.problems.push(Problem::Unknown { property: format!("{prefix}{name}"), hint });
         }
     }
 

@@ -22,7 +22,7 @@ pub enum Problem {
     #[error("must be a JSON object")]
     NotAnObject,
     /// A folder without configurations.
-    #[error("no {file} here or in a folder directly below", file = super::FILE_NAME)]
+    #[error("no {file} here, in a folder directly below, or where a {repo} says", repo = super::REPO_FILE_NAME, file = super::FILE_NAME)]
     NothingFound,
     /// A required property is absent.
     #[error("the property '{property}' is required")]
@@ -34,12 +34,6 @@ pub enum Problem {
         /// The most similar property.
         hint: Option<String>,
     },
-    /// `executionCredentials`, which belongs to another service.
-    #[error(
-        "'executionCredentials' belongs to the user service, which this service does not have: remove it, \
-         create a credential with `tasklane credentials create`, and pass it in 'environment'"
-    )]
-    ExecutionCredentials,
     /// An invalid value.
     #[error("'{property}' {rule}")]
     Value {

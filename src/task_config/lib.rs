@@ -16,7 +16,7 @@ mod schema;
 mod tests;
 mod variables;
 
-pub use config::{ConfiguredSchedule, TaskConfig};
+pub use config::{CREDENTIAL_VARIABLES, ConfiguredSchedule, ExecutionCredentials, TaskConfig};
 pub use draft::{Draft, nearest};
 pub use error::{ConfigError, Problem};
 pub use find::{find, find_for_sync, folder_of};
@@ -24,3 +24,5 @@ pub use pack::{Fingerprint, IGNORE_FILE, LEFT_OUT, Listing, NEVER_PACKED, PackEr
 pub use schema::schema;
 
 pub const FILE_NAME: &str = "task-config.json";
+/// The file of the official CLI that says where a repository has what.
+pub const REPO_FILE_NAME: &str = "repo-config.json";

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use tasklane_model::{
     Architecture, Backoff, CatchUp, ConcurrencyLimit, EphemeralStorage, FlowConcurrency, Interval, LogRetentionDays,
     MaxRetries, MemoryLimit, Overlap, PermissionMode, Priority, QueuedTimeout, RateCount, RateSeconds, RetrySeconds,
-    Runtime, Secrets, SnapStart, TaskEventKind, TimeLimit, TracingMode,
+    RolePermissions, Runtime, Secrets, SnapStart, TaskEventKind, TimeLimit, TracingMode,
 };
 
 use super::draft;
@@ -97,6 +97,7 @@ fn properties() -> Map<String, Value> {
                 json!({ "anyOf": [{ "enum": modes }, variable()], "default": modes[0] }),
             ),
         ),
+        ("executionCredentials", execution_credentials()),
         (
             "defaultPriority",
             number(
@@ -342,6 +343,27 @@ fn retry_policy() -> Value {
     described("What happens after a failed run.", policy)
 }
 
+fn execution_credentials() -> Value {
+    let names = json!({ "type": "array", "items": { "type": "string" }, "maxItems": RolePermissions::MOST });
+    let credentials = object(
+        &["permissions"],
+        [
+            (
+                "permissions",
+                described("What its role grants. Names of other services are kept and grant nothing.", names),
+            ),
+            (
+                "email",
+                text("The email address of its user. Without it, exh.tasks+<name>@extrahorizon.com.", 5, Some(256)),
+            ),
+        ],
+    );
+    described(
+        "What it may do with the service. Sync makes a role, a user and a credential for it, and sets API_HOST and the four API_OAUTH variables.",
+        credentials,
+    )
+}
+
 fn object<const N: usize>(required: &[&str], properties: [(&str, Value); N]) -> Value {
     let properties: Map<_, _> = properties.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
     json!({ "type": "object", "required": required, "additionalProperties": false, "properties": properties })
@@ -413,6 +435,7 @@ mod tests {
         assert_eq!(names("/properties/aws/properties"), read(&AwsOptions::FIELDS));
         assert_eq!(names("/properties/aws/properties/vpc/properties"), read(draft::aws::VPC_PROPERTIES));
         assert_eq!(names("/properties/flow/properties"), read(draft::flow::PROPERTIES));
+        assert_eq!(names("/properties/executionCredentials/properties"), read(draft::execution::PROPERTIES));
         assert_eq!(names("/properties/schedules/items/properties"), read(draft::schedules::PROPERTIES));
     }
 

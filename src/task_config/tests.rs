@@ -250,9 +250,63 @@ fn problems_name_the_property_and_the_rule() {
 }
 
 #[test]
-fn execution_credentials_are_refused_with_a_hint() {
-    let error = load(&with("executionCredentials", json!({"permissions": []})).to_string()).unwrap_err();
-    assert!(error.contains("'executionCredentials' belongs to the user service"), "{error}");
+fn execution_credentials_are_read_with_names_of_other_services() {
+    let read = |value: Value| load(&with("executionCredentials", value).to_string());
+    let credentials = |value: Value| read(value).unwrap().execution_credentials.unwrap();
+    assert_eq!(load(&minimal().to_string()).unwrap().execution_credentials, None);
+    let all = credentials(json!({ "permissions": ["VIEW_TASKS", "VIEW_DOCUMENTS:notes"], "email": "Me@Example.com" }));
+    assert_eq!(all.permissions.iter().collect::<Vec<_>>(), ["VIEW_DOCUMENTS:notes", "VIEW_TASKS"]);
+    assert_eq!(all.email.unwrap().as_str(), "me@example.com");
+    assert_eq!(credentials(json!({ "permissions": [] })).email, None);
+    for (value, expected) in [
+        (json!([]), "'executionCredentials' must be an object"),
+        (json!({}), "'executionCredentials' must have 'permissions', which may be an empty list"),
+        (json!({ "permissions": "VIEW_TASKS" }), "'executionCredentials.permissions' must be a list of strings"),
+        (json!({ "permissions": ["A B"] }), "'executionCredentials.permissions' contains an invalid permission"),
+        (json!({ "permissions": [], "email": "me" }), "'executionCredentials.email' must be an email address"),
+        (json!({ "permissions": [], "mail": "x" }), "no property 'executionCredentials.mail'; did you mean"),
+    ] {
+        let error = read(value).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+    let mut both = with("executionCredentials", json!({ "permissions": [] }));
+    both["environment"] = json!({ "API_OAUTH_TOKEN": "x", "OTHER": "y" });
+    let error = load(&both.to_string()).unwrap_err();
+    assert_eq!(
+        error,
+        "task-config.json: 'environment.API_OAUTH_TOKEN' is set by 'executionCredentials': remove one of them"
+    );
+}
+
+#[test]
+fn a_repository_of_the_official_cli_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |path: &str, text: &str| {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    for path in ["listed/functions/a", "listed/more/b", "listed/tasks/ignored", "default/tasks/c", "empty/tasks/d"] {
+        file(&format!("{path}/task-config.json"), "{}");
+    }
+    file("listed/repo-config.json", r#"{"schemas":["x"],"tasks":["./functions","/more"]}"#);
+    file("empty/repo-config.json", r#"{"templates":[]}"#);
+    file("broken/repo-config.json", "{");
+    file("wrong/repo-config.json", r#"{"tasks":"functions"}"#);
+    file("gone/repo-config.json", r#"{"tasks":["functions"]}"#);
+    let found = |path: &str| find_for_sync(&dir.path().join(path)).map(|found| relative(dir.path(), found));
+    let listed = ["listed/./functions/a/task-config.json", "listed/more/b/task-config.json"];
+    assert_eq!(found("listed").unwrap(), listed);
+    assert_eq!(found("default").unwrap(), ["default/tasks/c/task-config.json"]);
+    for (path, expected) in [
+        ("empty", "no task-config.json here"),
+        ("broken", "repo-config.json: is not JSON"),
+        ("wrong", "repo-config.json: 'tasks' must be a list of folders"),
+        ("gone", "repo-config.json: 'tasks' names 'functions', which is not a folder"),
+    ] {
+        let error = found(path).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]
@@ -373,7 +427,10 @@ fn sync_accepts_a_file_a_folder_or_the_folders_in_it() {
     assert_eq!(found("many").unwrap(), ["many/a/task-config.json", "many/b/task-config.json"]);
     assert_eq!(found("many/b/task-config.json").unwrap(), ["many/b/task-config.json"]);
     let error = found("bare").unwrap_err().to_string();
-    assert!(error.ends_with("bare: no task-config.json here or in a folder directly below"), "{error}");
+    assert!(
+        error.ends_with("bare: no task-config.json here, in a folder directly below, or where a repo-config.json says"),
+        "{error}"
+    );
     assert!(found("nowhere").is_err());
 }
 

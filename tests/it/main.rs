@@ -10,6 +10,7 @@ mod damage;
 mod dev;
 mod dev_life;
 mod examples;
+mod execution_credentials;
 mod identity;
 mod kill;
 mod kits;

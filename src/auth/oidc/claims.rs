@@ -53,7 +53,7 @@ impl Claims {
         // The conversion saturates, so fractions and values out of range are harmless.
         #[allow(clippy::cast_possible_truncation)]
         let expires = Timestamp::saturating_from_millis((expires * 1000.0) as i64);
-        Ok(User { identity, expires: Some(expires), credential: None })
+        Ok(User { expires: Some(expires), ..User::from(identity) })
     }
 
     /// Like API Gateway's JWT authorizers: `client_id` is used if there is no `aud`, because Cognito's access tokens have

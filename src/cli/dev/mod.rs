@@ -190,6 +190,7 @@ pub(super) async fn run(args: Args) -> Outcome {
         try_issuer(issuer);
     }
     let url = server.url();
+    let host = config.public_url.as_ref().map_or_else(|| url.clone(), ToString::to_string);
     let serving = Serving::start(server, &machine, config);
     output::note(&format!("an administrator's credentials are in {}", credentials.display()));
     if args.json {
@@ -205,7 +206,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     }
     // After the URL, which is what scripts wait for.
     let console = if args.no_console { None } else { console::open(&url, next_port(&url), &credentials).await };
-    let (stop_syncing, syncing) = sync(&args, paths, &machine, url);
+    let (stop_syncing, syncing) = sync(&args, paths, &machine, url, host);
 
     signals.next().await;
     output::note("stopping: waiting for running Tasks; press Ctrl-C again to stop now");
@@ -225,8 +226,14 @@ pub(super) async fn run(args: Args) -> Outcome {
     Ok(Verdict::Yes)
 }
 
-/// Syncs the paths until the token is canceled.
-fn sync(args: &Args, paths: Vec<PathBuf>, machine: &Machine, url: String) -> (CancellationToken, JoinHandle<()>) {
+/// Syncs the paths until the token is canceled. Functions reach the service at `host`.
+fn sync(
+    args: &Args,
+    paths: Vec<PathBuf>,
+    machine: &Machine,
+    url: String,
+    host: String,
+) -> (CancellationToken, JoinHandle<()>) {
     let options = sync::Options {
         paths,
         allow_outside: args.allow_outside,
@@ -234,6 +241,7 @@ fn sync(args: &Args, paths: Vec<PathBuf>, machine: &Machine, url: String) -> (Ca
         prune: args.prune,
         env_file: args.env_file.clone(),
         memory: args.data_dir.join("synced.json"),
+        host,
     };
     let stop = CancellationToken::new();
     let (paths, data_dir) = (options.paths.clone(), args.data_dir.clone());

@@ -66,6 +66,9 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
     let variables = args.env_file.read()?;
     let config = TaskConfig::load(&config_file(&args.path), confines, &|name| variables.get(name))?;
     let listing = Listing::of(&config.code_dir)?;
+    if config.execution_credentials.is_some() {
+        output::note("executionCredentials: a run has no service to call; `tasklane dev` has one");
+    }
     left_out_line(listing.left_out()).iter().for_each(|line| output::note(line));
     let package = listing.pack(&|| false)?;
     let events = match (&args.data, args.events.as_slice()) {

@@ -1,5 +1,6 @@
 //! `tasklane sync`: deploys Functions from their folders to the service.
 
+pub(crate) mod execution;
 mod label;
 pub(crate) mod plan;
 mod progress;
@@ -29,6 +30,10 @@ use super::{Outcome, Verdict, env_file::EnvFile, session::Session};
 /// file does not name keeps its value, and is named; --exact resets it. Flags override the file; without a path they must
 /// describe the whole Function. If one Function cannot be synced, the others still are.
 ///
+/// For a file with executionCredentials it also makes the role, the user and the credential that the Function calls the
+/// service with, and sets API_HOST and the four API_OAUTH variables. That takes CREATE_ROLE, ADD_ROLE_PERMISSION,
+/// REMOVE_ROLE_PERMISSION, ADD_ROLE_TO_USER, and the permissions that the Function gets.
+///
 /// Packages leave out .env files, private keys and what .tasklaneignore in the code folder names, in the syntax of
 /// .gitignore.
 #[derive(Debug, Default, clap::Args)]
@@ -43,7 +48,7 @@ Examples:
   Without a task-config.json:
     tasklane sync --name hello-js --code dist --entryPoint index.handler --runtime nodejs22.x")]
 pub(super) struct Args {
-    /// A task-config.json, its folder, or a folder with such folders in it
+    /// A task-config.json, its folder, a folder with such folders in it, or one with a repo-config.json that lists such folders
     #[arg(value_name = "PATH", conflicts_with = "path_flag")]
     path: Option<PathBuf>,
 
@@ -292,6 +297,11 @@ async fn sync(client: &Client, config: TaskConfig, args: &Args) -> Report {
     }
 }
 
+/// The service's URL as the official SDK, which puts `api.` before an address, finds it from a Function.
+fn host_of(client: &Client) -> String {
+    client.base().to_string().replacen("//127.0.0.1", "//localhost", 1)
+}
+
 async fn try_sync(client: &Client, config: TaskConfig, args: &Args) -> anyhow::Result<Report> {
     let progress = Progress::start(&config.name);
     progress.step("packing");
@@ -303,14 +313,21 @@ async fn try_sync(client: &Client, config: TaskConfig, args: &Args) -> anyhow::R
     let (left_out, package) = packed.await.context("packing was interrupted")??;
     progress.step("comparing");
     let current = client.find_function(&config.name).await?;
-    let config = if args.exact && current.is_some() { config.exact() } else { config };
+    let mut config = if args.exact && current.is_some() { config.exact() } else { config };
     let current = current.as_ref().map(|function| &function.value);
-    let mut plan = Plan::new(&config, package.code_sha256, current, args.force);
+    let (mut changes, mut unknown) = (Vec::new(), None);
+    if let Some(wanted) = &config.execution_credentials {
+        let body = execution::body(wanted, current, args.plan);
+        let answer = client.set_execution_credentials(&config.name, &body).await?.value;
+        (changes, unknown) = (execution::changes(&answer), execution::unknown_line(&wanted.permissions));
+        config = execution::with_variables(config, current, &host_of(client), &answer)?;
+    }
+    let mut plan = Plan::new(&config, package.code_sha256, current, args.force).with_changes(changes);
     if let Some(wanted) = &config.schedules {
         let existing = schedules::existing(client, &config.name).await?;
         plan = plan.with_schedules(SchedulePlan::new(wanted, &existing));
     }
-    let report = Report::of(config.name.as_str(), &plan, left_out, args.plan);
+    let report = Report::of(config.name.as_str(), &plan, left_out, args.plan).remarking(unknown);
     if !args.plan {
         let label = match &args.label {
             Some(label) => Some(label.clone()),

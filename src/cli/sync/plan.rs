@@ -137,6 +137,15 @@ impl Plan {
         }
     }
 
+    /// The same, with what was done, or has to be done, beside the Function.
+    pub(crate) fn with_changes(mut self, mut changes: Vec<Change>) -> Self {
+        if self.action == Action::Nothing && !changes.is_empty() {
+            self.action = Action::Update;
+        }
+        self.changes.append(&mut changes);
+        self
+    }
+
     /// The same, with what has to be done about the Function's Schedules.
     pub(crate) fn with_schedules(mut self, mut schedules: SchedulePlan) -> Self {
         self.changes.append(&mut schedules.changes);

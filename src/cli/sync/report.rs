@@ -26,6 +26,9 @@ pub(crate) struct Report {
     /// What is left out of the package without being asked to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<String>,
+    /// What else its author should know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remarks: Vec<String>,
     /// The version that was made without being switched to.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<VersionNumber>,
@@ -77,7 +80,13 @@ impl Report {
         };
         let (changes, kept) = (plan.changes.clone(), plan.kept.clone());
         let subject = Subject::Name(name.to_owned());
-        Self { subject, action, changes, kept, left_out, version: None, error: None }
+        Self { subject, action, changes, kept, left_out, remarks: Vec::new(), version: None, error: None }
+    }
+
+    /// The same, with a remark.
+    pub(super) fn remarking(mut self, remark: Option<String>) -> Self {
+        self.remarks.extend(remark);
+        self
     }
 
     /// The same, for a version that was only made.
@@ -94,6 +103,7 @@ impl Report {
             changes: Vec::new(),
             kept: Vec::new(),
             left_out: Vec::new(),
+            remarks: Vec::new(),
             version: None,
             error: None,
         }
@@ -112,7 +122,8 @@ impl Report {
     fn failure(subject: Subject, error: &anyhow::Error) -> Self {
         let error = Some(with_causes(error.as_ref()));
         let (kept, left_out) = (Vec::new(), Vec::new());
-        Self { subject, action: Done::Failed, changes: Vec::new(), kept, left_out, version: None, error }
+        let (action, changes, remarks) = (Done::Failed, Vec::new(), Vec::new());
+        Self { subject, action, changes, kept, left_out, remarks, version: None, error }
     }
 
     pub(super) fn is_failure(&self) -> bool {
@@ -130,8 +141,10 @@ impl Report {
             return Ok(());
         }
         output::data(&self.to_text())?;
-        let remarks = [kept_line(&self.kept), left_out_line(&self.left_out)];
-        remarks.iter().flatten().for_each(|line| output::note(&format!("{}: {line}", self.subject.as_str())));
+        let remarks = [kept_line(&self.kept), left_out_line(&self.left_out)].into_iter().flatten();
+        remarks
+            .chain(self.remarks.iter().cloned())
+            .for_each(|line| output::note(&format!("{}: {line}", self.subject.as_str())));
         Ok(())
     }
 

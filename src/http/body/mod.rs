@@ -9,4 +9,4 @@ mod values;
 pub use budget::BodyBudget;
 pub use fields::Fields;
 pub use incoming::Incoming;
-pub use values::{Code, Description, Reason};
+pub use values::{Code, Description, ManualActivation, Reason};

@@ -6,13 +6,14 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tasklane_model::{
-    Advance, ApplicationId, Architecture, Backoff, BulkAction, CanaryPercent, CanaryRuns, CatchUp, CodeSha256,
-    ConcurrencyLimit, Cron, DebounceKey, DebounceMode, DebounceSeconds, EntryPoint, EphemeralStorage, Error, ErrorKind,
-    ErrorNames, FailTimes, FlowConcurrency, FlowKey, FlowPath, FunctionName, IdempotencyKey, Interval, Json, Layers,
-    LogRetentionDays, ManagedBy, MaxRetries, MemoryLimit, MostDebounceSeconds, Overlap, PerSecond, PermissionMode,
-    Permissions, Priority, QueuedTimeout, RateCount, RateSeconds, Result, RetrySeconds, RoleArn, Runtime, ScheduleName,
-    SecretReference, SecurityGroupIds, SnapStart, SubnetIds, Tags, TaskEvents, TimeLimit, TimeZone, Timestamp,
-    TracingMode, UploadId, UploadSize, UserId, VersionLabel, VersionNumber,
+    AccountText, Advance, ApplicationId, Architecture, Backoff, BulkAction, CanaryPercent, CanaryRuns, CatchUp,
+    CodeSha256, ConcurrencyLimit, Cron, DebounceKey, DebounceMode, DebounceSeconds, EmailAddress, EntryPoint,
+    EphemeralStorage, Error, ErrorKind, ErrorNames, FailTimes, FlowConcurrency, FlowKey, FlowPath, FunctionName,
+    IdempotencyKey, Interval, Json, Layers, LogRetentionDays, ManagedBy, MaxRetries, MemoryLimit, MostDebounceSeconds,
+    ObjectId, Overlap, Password, PerSecond, PermissionMode, Permissions, Priority, QueuedTimeout, RateCount,
+    RateSeconds, Result, RetrySeconds, RoleArn, RoleName, Runtime, ScheduleName, Secret, SecretReference,
+    SecurityGroupIds, SnapStart, SubnetIds, Tags, TaskEvents, TimeLimit, TimeZone, Timestamp, TracingMode, UploadId,
+    UploadSize, UserId, VersionLabel, VersionNumber,
     flow::InvalidFlowKey,
     json::{
         number::Number,
@@ -66,6 +67,45 @@ pub struct Reason(pub String);
 impl FromField for Reason {
     fn from_field(value: &RawValue, path: &str) -> Result<Self> {
         sentence(value, path).map(Self)
+    }
+}
+
+impl FromField for AccountText {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        Self::parse(String::from_field(value, path)?).map_err(|rule| Error::field_format(path, rule))
+    }
+}
+
+impl FromField for Secret {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        String::from_field(value, path).map(Self::new)
+    }
+}
+
+impl FromField for Password {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        Self::parse(string_or_empty(value)).map_err(|rule| Error::field_format(path, rule))
+    }
+}
+
+/// The only way of activation there is: an administrator gives the user a role.
+#[derive(Debug)]
+pub struct ManualActivation;
+
+impl FromField for ManualActivation {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        match string_or_empty(value).as_str() {
+            "manual" => Ok(Self),
+            _ => Err(Error::field_format(path, "must be manual, because this service sends no mail")),
+        }
+    }
+}
+
+impl FromField for Vec<ObjectId> {
+    fn from_field(value: &RawValue, path: &str) -> Result<Self> {
+        let ids = Vec::<String>::from_field(value, path)?;
+        let rule = "must be a list of ids, of 24 hexadecimal digits each";
+        ids.iter().map(|id| id.parse().map_err(|_| Error::field_format(path, rule))).collect()
     }
 }
 
@@ -239,7 +279,7 @@ macro_rules! by_own_rule {
 }
 
 by_own_rule!(number_or_invalid: Advance, UploadSize, EphemeralStorage, LogRetentionDays, FailTimes, TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, MaxRetries, RetrySeconds, QueuedTimeout, DebounceSeconds, MostDebounceSeconds, PerSecond, Interval, FlowConcurrency, RateCount, RateSeconds, VersionNumber, CanaryPercent, CanaryRuns);
-by_own_rule!(string_or_empty: CodeSha256, FunctionName, UploadId, RoleArn, SecretReference, EntryPoint, UserId, ApplicationId, IdempotencyKey, DebounceKey, ScheduleName, Cron, TimeZone, FlowPath, VersionLabel);
+by_own_rule!(string_or_empty: CodeSha256, FunctionName, UploadId, RoleArn, SecretReference, EntryPoint, UserId, ApplicationId, IdempotencyKey, DebounceKey, ScheduleName, Cron, TimeZone, FlowPath, VersionLabel, RoleName, EmailAddress);
 
 /// A whole number in any notation (`30`, `30.0`, `3e1`). Anything else becomes a number that no rule accepts, so that
 /// the error states the rule.
@@ -277,6 +317,14 @@ impl PartialSchema for Description {
 }
 
 impl ToSchema for Description {}
+
+impl PartialSchema for ManualActivation {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["manual"])).into()
+    }
+}
+
+impl ToSchema for ManualActivation {}
 
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

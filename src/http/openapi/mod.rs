@@ -21,7 +21,7 @@ use parts::{BEARER, OAUTH1};
 pub use parts::{Schemas, reference};
 
 /// The groups of endpoints, in the order that the document shows them.
-pub const TAGS: [(&str, &str); 10] = [
+pub const TAGS: [(&str, &str); 11] = [
     ("Functions", "Code plus configuration. Each one is a real AWS Lambda function."),
     (
         "Tasks",
@@ -32,6 +32,11 @@ pub const TAGS: [(&str, &str); 10] = [
     ("API Functions", "Functions called as HTTP endpoints, and the record of each call."),
     ("Schedules", "Create Tasks at a fixed interval, or when a clock shows certain times."),
     ("Credentials", "Who may call the service, and with which permissions."),
+    (
+        "Users",
+        "Users who log in with an email address and a password, and the roles that say what they may do: as much of the \
+         upstream's user service as the official CLI needs.",
+    ),
     ("Callers", "What the service knows about the caller."),
     ("Service", "The service itself."),
     ("Tests", "The clock and the failures of a service that was started for tests."),

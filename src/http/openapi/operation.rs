@@ -76,6 +76,10 @@ impl Description {
         let access = match self.access {
             AccessRule::Anybody => "Anybody may call it.".to_owned(),
             AccessRule::LoggedIn => "Any logged-in user may call it.".to_owned(),
+            AccessRule::Application => {
+                "An application calls it: the request is signed with a consumer's key and secret, without a token."
+                    .to_owned()
+            }
             AccessRule::Permission(permission) => format!("Needs the permission `{permission}`."),
             AccessRule::PermissionMode(permission) => format!(
                 "Depends on the Function's permission mode: `permissionRequired` needs `{permission}` or \
@@ -87,10 +91,13 @@ impl Description {
 
     fn securities(&self) -> Vec<SecurityRequirement> {
         let none: [&str; 0] = [];
+        if self.access == AccessRule::Application {
+            return vec![SecurityRequirement::new(OAUTH1, none)];
+        }
         let mut either = vec![SecurityRequirement::new(OAUTH1, none), SecurityRequirement::new(BEARER, none)];
         match self.access {
             AccessRule::Anybody | AccessRule::PermissionMode(_) => either.insert(0, SecurityRequirement::default()),
-            AccessRule::LoggedIn | AccessRule::Permission(_) => {}
+            AccessRule::LoggedIn | AccessRule::Application | AccessRule::Permission(_) => {}
         }
         either
     }
@@ -100,6 +107,7 @@ impl Description {
         match self.access {
             AccessRule::Anybody => json!({"rule": "anybody"}),
             AccessRule::LoggedIn => json!({"rule": "loggedIn"}),
+            AccessRule::Application => json!({"rule": "application"}),
             AccessRule::Permission(permission) => json!({"rule": "permission", "permission": permission.as_str()}),
             AccessRule::PermissionMode(permission) => {
                 json!({"rule": "permissionMode", "permission": permission.as_str()})
@@ -122,6 +130,7 @@ impl Description {
         ];
         match self.access {
             AccessRule::Anybody | AccessRule::LoggedIn => {}
+            AccessRule::Application => kinds.push(Kind::ApplicationNotAuthenticated),
             AccessRule::Permission(_) => kinds.push(Kind::NoPermission),
             AccessRule::PermissionMode(_) => kinds.extend([Kind::NoPermission, Kind::ResourceUnknown]),
         }

@@ -4,16 +4,17 @@ use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use tasklane::{
-    auth::{CredentialSource as _, Sealed, StoredCredential},
+    auth::{CredentialSource as _, OfAccount, PasswordHash, Sealed, StoredCredential},
     model::{
-        ApiRequest, ApiRequestError, ApiRequestErrorKind, ApplicationId, Architecture, AwsOptions, CodeSha256,
-        ConcurrencyLimit, Configuration, Deployment, EntryPoint, Environment, ExecutionOptions, Function, History,
-        Identity, Interval, Json, Lane, LogRetentionDays, MemoryLimit, Method, Permission, PermissionMode, Permissions,
-        Priority, Recurrence, RetryPolicy, Runtime, Schedule, SecretReference, Secrets, Task, TaskEvents, TimeLimit,
-        Timeouts, Timestamp, TracingMode, UserId,
+        Account, AccountText, ApiRequest, ApiRequestError, ApiRequestErrorKind, ApplicationId, Architecture,
+        AwsOptions, CodeSha256, ConcurrencyLimit, Configuration, Deployment, EmailAddress, EntryPoint, Environment,
+        ExecutionOptions, Function, History, Identity, Interval, Json, Lane, LogRetentionDays, LoginAttempts,
+        MemoryLimit, Method, Permission, PermissionMode, Permissions, Priority, Recurrence, RetryPolicy, Role,
+        RoleName, RolePermissions, Runtime, Schedule, SecretReference, Secrets, Task, TaskEvents, TimeLimit, Timeouts,
+        Timestamp, TracingMode, UserId,
     },
     rql::{Query, Schema},
-    store::{DueSchedules, ScheduleRecord, Step},
+    store::{DueSchedules, Entered, ScheduleRecord, Step, StoredAccount},
 };
 
 use super::{World, function};
@@ -119,12 +120,149 @@ pub fn credential(world: &World, name: &str) -> StoredCredential {
         consumer_secret: Sealed::from_bytes(vec![1, 2, 3]),
         token: format!("token-{name}"),
         token_secret: Sealed::from_bytes(vec![4, 5, 6]),
-        access_token_hash,
+        access_token_hash: Some(access_token_hash),
+        account: None,
         creation_timestamp: world.now(),
         expires: Some(world.now().saturating_add(Duration::from_secs(60))),
         created_by_user_id: None,
         ancestors: Vec::new(),
     }
+}
+
+pub fn role(world: &World, name: &str) -> Role {
+    Role {
+        id: world.id(),
+        name: RoleName::parse(name).unwrap(),
+        description: AccountText::parse("what it is for").unwrap(),
+        permissions: RolePermissions::default(),
+        creation_timestamp: world.now(),
+        update_timestamp: world.now(),
+    }
+}
+
+pub fn account(world: &World, email: &str) -> StoredAccount {
+    let text = |text: &str| AccountText::parse(text).unwrap();
+    StoredAccount {
+        account: Account {
+            id: world.id(),
+            email: EmailAddress::parse(email).unwrap(),
+            first_name: text("Ada"),
+            last_name: text("Lovelace"),
+            phone_number: text("0"),
+            language: text("EN"),
+            time_zone: text(""),
+            roles: vec![],
+            creation_timestamp: world.now(),
+            update_timestamp: world.now(),
+        },
+        // What a hash looks like: memory, passes, salt and hash.
+        password: PasswordHash::from_bytes(&[&[0, 0, 0x4c, 0, 0, 0, 0, 2][..], &[7; 48]].concat()).unwrap(),
+        attempts: LoginAttempts::default(),
+    }
+}
+
+/// A credential of its own, a token of another consumer, and a credential that grants a part of what the account holds.
+pub fn credentials_of(world: &World, account: &Account) -> [StoredCredential; 3] {
+    let of = |name: &str, within: Option<&str>| {
+        let mut credential = credential(world, name);
+        credential.identity.user_id = account.id.into();
+        credential.identity.permissions = Permissions::none();
+        let within = within.map(|name| Permissions::parse([name]).unwrap());
+        credential.account = Some(OfAccount { within, has_role: false });
+        credential
+    };
+    let (own, mut token) = (of("own", None), of("further", None));
+    token.access_token_hash = None;
+    token.consumer_key = "consumer-of-another".to_owned();
+    [own, token, of("limited", Some("CREATE_TASKS"))]
+}
+
+#[tokio::test]
+async fn a_credential_of_an_account_grants_what_its_roles_do_when_it_is_read() {
+    let world = World::new().await;
+    let (accounts, credentials) = (&world.store.accounts, &world.store.credentials);
+    let stored = account(&world, "a@example.com");
+    let [own, token, limited] = credentials_of(&world, &stored.account);
+    for credential in [&own, &token, &limited] {
+        assert!(credentials.put(credential).await.unwrap());
+    }
+    let found = async |credential: &StoredCredential| credentials.by_token(&credential.token).await.unwrap();
+    // Of an account that does not exist, nothing is found.
+    assert!(found(&own).await.is_none() && found(&limited).await.is_none());
+    assert!(credentials.by_access_token_hash(&own.access_token_hash.unwrap()).await.unwrap().is_none());
+
+    assert_eq!(accounts.register(&stored, &[], &accounts.registry().await.unwrap()).await.unwrap(), Entered::Done);
+    let standing = async |credential: &StoredCredential| {
+        let found = found(credential).await.unwrap();
+        let names = found.identity.permissions.iter().map(str::to_owned).collect::<Vec<_>>().join(" ");
+        (found.account.unwrap().has_role, names)
+    };
+    for credential in [&own, &token, &limited] {
+        assert_eq!(standing(credential).await, (false, String::new()));
+    }
+    let mut editors = role(&world, "editors");
+    editors.permissions.add(&Permissions::parse(["VIEW_TASKS", "CREATE_TASKS", "VIEW_DOCUMENTS"]).unwrap());
+    assert_eq!(accounts.create_role(&editors, &accounts.registry().await.unwrap()).await.unwrap(), Entered::Done);
+    let mut current = accounts.account(stored.account.id).await.unwrap().unwrap();
+    current.value.account.roles.push(editors.id);
+    assert!(accounts.update_accounts(std::slice::from_ref(&current), None).await.unwrap());
+    assert!(!accounts.update_accounts(&[current], None).await.unwrap(), "it has changed since it was read");
+    assert_eq!(standing(&own).await, (true, "CREATE_TASKS VIEW_TASKS".to_owned()));
+    assert_eq!(standing(&token).await, (true, "CREATE_TASKS VIEW_TASKS".to_owned()));
+    assert_eq!(standing(&limited).await, (true, "CREATE_TASKS".to_owned()));
+    let listed = credentials.list().await.unwrap();
+    let listed = listed.iter().map(|found| found.identity.permissions.iter().count()).collect::<Vec<_>>();
+    assert_eq!(listed, [2, 2, 1]);
+    // The token is not a consumer, and an account's own credential has all three forms.
+    assert!(credentials.by_consumer_key("consumer-of-another").await.unwrap().is_none());
+    assert!(credentials.by_consumer_key(&own.consumer_key).await.unwrap().is_some());
+    assert_eq!(credentials.of_account(stored.account.id).await.unwrap().len(), 3);
+    assert!(credentials.revoke(token.id).await.unwrap());
+    assert!(found(&token).await.is_none() && found(&own).await.is_some());
+}
+
+#[tokio::test]
+async fn two_roles_never_share_a_name_and_two_accounts_no_address() {
+    let world = World::new().await;
+    let accounts = &world.store.accounts;
+    let [a, b] = [role(&world, "same"), role(&world, "same")];
+    let outdated = accounts.registry().await.unwrap();
+    assert_eq!(accounts.create_role(&a, &outdated).await.unwrap(), Entered::Done);
+    assert_eq!(accounts.create_role(&role(&world, "other"), &outdated).await.unwrap(), Entered::Outdated);
+    assert_eq!(accounts.create_role(&b, &accounts.registry().await.unwrap()).await.unwrap(), Entered::Taken);
+    assert_eq!(accounts.role_named(&a.name).await.unwrap().unwrap().value, a);
+    assert_eq!(accounts.roles().await.unwrap().len(), 1);
+
+    let [first, second] = [account(&world, "a@example.com"), account(&world, "A@Example.com")];
+    let registry = async || accounts.registry().await.unwrap();
+    assert_eq!(accounts.register(&first, &[], &registry().await).await.unwrap(), Entered::Done);
+    assert_eq!(accounts.register(&second, &[], &registry().await).await.unwrap(), Entered::Taken);
+    // Unless the one that has it is forgotten with the same write.
+    assert_eq!(
+        accounts.register(&second, std::slice::from_ref(&first), &registry().await).await.unwrap(),
+        Entered::Done
+    );
+    assert!(accounts.account(first.account.id).await.unwrap().is_none());
+    assert_eq!(accounts.account_of(&first.account.email).await.unwrap().unwrap().value, second);
+}
+
+/// A response that is lost is not taken for somebody else's write.
+#[tokio::test]
+async fn roles_and_accounts_are_written_even_if_responses_are_lost() {
+    let world = World::new().await;
+    let accounts = &world.store.accounts;
+    let lose = || world.wire.lose_answers("TransactWriteItems", 1);
+    lose();
+    let entered = accounts.create_role(&role(&world, "a"), &accounts.registry().await.unwrap()).await.unwrap();
+    assert_eq!(entered, Entered::Done);
+    let stored = account(&world, "a@example.com");
+    lose();
+    assert_eq!(accounts.register(&stored, &[], &accounts.registry().await.unwrap()).await.unwrap(), Entered::Done);
+    let current = accounts.account(stored.account.id).await.unwrap().unwrap();
+    let [_, token, _] = credentials_of(&world, &stored.account);
+    lose();
+    assert!(world.store.credentials.put_of_account(&token, &current).await.unwrap());
+    assert!(!world.store.credentials.put_of_account(&credential(&world, "late"), &current).await.unwrap());
 }
 
 #[tokio::test]
@@ -322,7 +460,7 @@ async fn a_credential_is_found_by_each_of_its_keys_until_it_is_revoked() {
         assert_eq!((found.access_token_hash, found.expires), (a.access_token_hash, a.expires));
     };
     same(credentials.by_consumer_key("consumer-a").await.unwrap());
-    same(credentials.by_access_token_hash(&a.access_token_hash).await.unwrap());
+    same(credentials.by_access_token_hash(&a.access_token_hash.unwrap()).await.unwrap());
     // A token is not a consumer key.
     assert!(credentials.by_consumer_key("token-a").await.unwrap().is_none());
     assert!(credentials.by_consumer_key(&"x".repeat(5000)).await.unwrap().is_none());
@@ -335,7 +473,7 @@ async fn a_credential_is_found_by_each_of_its_keys_until_it_is_revoked() {
     assert!(credentials.revoke(a.id).await.unwrap());
     assert!(!credentials.revoke(a.id).await.unwrap());
     assert!(credentials.by_consumer_key("consumer-a").await.unwrap().is_none());
-    assert!(credentials.by_access_token_hash(&a.access_token_hash).await.unwrap().is_none());
+    assert!(credentials.by_access_token_hash(&a.access_token_hash.unwrap()).await.unwrap().is_none());
     assert_eq!(ids().await, [b.id]);
 }
 
@@ -346,7 +484,7 @@ async fn two_credentials_never_share_a_key() {
     world.store.credentials.put(&a).await.unwrap();
     b.consumer_key = a.consumer_key.clone();
     world.store.credentials.put(&b).await.unwrap_err();
-    assert!(world.store.credentials.by_access_token_hash(&b.access_token_hash).await.unwrap().is_none());
+    assert!(world.store.credentials.by_access_token_hash(&b.access_token_hash.unwrap()).await.unwrap().is_none());
 }
 
 #[tokio::test]

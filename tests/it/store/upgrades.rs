@@ -2,7 +2,7 @@
 //!
 //! `tests/vectors/rows-v1.json` holds rows of every kind as the first version wrote them, in DynamoDB's JSON, and their
 //! meaning; `rows-v2.json` holds what came with format 2: Tasks with large data, marks, slots in parts, intents, results,
-//! Functions with options of part II of the contract, the gate of a flow key, and versions. These rows never change. When the form of a row has to change,
+//! Functions with options of part II of the contract, the gate of a flow key, versions, and roles, accounts and their credentials. These rows never change. When the form of a row has to change,
 //! raise `FORMAT` in `src/store/row.rs`, teach the readers all forms, and add `rows-v3.json`. (One exception: a placeholder
 //! for the hash of a Function's code was replaced by a real hash, because
 //! no service ever wrote anything else.)
@@ -16,22 +16,22 @@ use tasklane::{
     auth::{CredentialSource as _, StoredCredential},
     model::{
         ApplicationId, Canary, CanaryEnd, CanaryPercent, CanaryRuns, CatchUp, Debounce, EndedCanary, ExecutionOptions,
-        FailWhen, Flow, FlowKey, Function, FunctionVersion, Json, Lane, ManagedBy, ObjectId, OnComplete, Overlap,
-        Priority, Recurrence, RetryPolicy, Schedule, ScheduleName, Task, TaskEventKind, TaskEvents, TaskOptions,
-        TaskOrigin, TaskStatus, Timestamp, UserId, VersionField, VersionLabel, VersionNote,
+        FailWhen, Flow, FlowKey, Function, FunctionVersion, Json, Lane, LoginAttempts, ManagedBy, ObjectId, OnComplete,
+        Overlap, Permissions, Priority, Recurrence, RetryPolicy, Schedule, ScheduleName, Task, TaskEventKind,
+        TaskEvents, TaskOptions, TaskOrigin, TaskStatus, Timestamp, UserId, VersionField, VersionLabel, VersionNote,
     },
     ports::{Keep, ObjectKey},
     rql::{Query, Schema},
     store::{
-        AttemptToken, Edited, Found, GateId, KeptVersion, NextTask, Place, QueueLane, ReadGate, ResultPlace, Run,
-        RunnerId, SlotPart, SlotScope, Step, StoreError, TaskEdit, TaskRecord,
+        AttemptToken, Edited, Entered, Found, GateId, KeptVersion, NextTask, Place, QueueLane, ReadGate, ResultPlace,
+        Run, RunnerId, SlotPart, SlotScope, Step, StoreError, TaskEdit, TaskRecord,
     },
 };
 
 use super::{
     World, again, boom, function,
     intents::{once, once_scope},
-    records::{a_function, api_request, as_read, credential, schedule, to},
+    records::{a_function, account, api_request, as_read, credential, credentials_of, role, schedule, to},
 };
 
 /// Attributes that are random for each write and mean nothing to readers.
@@ -330,6 +330,7 @@ async fn write_large(world: &World) {
     write_options(world).await;
     write_flow(world).await;
     write_versions(world).await;
+    write_accounts(world).await;
 }
 
 /// A Function that is its second version and tries the first one, how a run of that ended, and a Task that the second ran.
@@ -397,6 +398,30 @@ async fn write_flow(world: &World) {
 }
 
 /// Records with the options that format 2 added.
+/// A role, an account that has it, one that waits for one, and the three kinds of credentials of an account.
+async fn write_accounts(world: &World) {
+    let accounts = &world.store.accounts;
+    let mut role = role(world, "editors");
+    role.permissions.add(&Permissions::parse(["VIEW_TASKS", "VIEW_DOCUMENTS"]).unwrap());
+    let mut registry = accounts.registry().await.unwrap();
+    registry.value.roles = 1;
+    assert_eq!(accounts.create_role(&role, &registry).await.unwrap(), Entered::Done);
+    let mut editor = account(world, "editor@example.com");
+    editor.account.roles = vec![role.id];
+    editor.attempts = LoginAttempts { wrong: 2, last: Some(world.now()) };
+    let waiting = account(world, "waiting@example.com");
+    for account in [&editor, &waiting] {
+        let mut registry = accounts.registry().await.unwrap();
+        registry.value.accounts += 1;
+        registry.value.open_until = Some(world.now());
+        registry.value.waiting = [(waiting.account.id, world.now())].into();
+        assert_eq!(accounts.register(account, &[], &registry).await.unwrap(), Entered::Done);
+    }
+    for credential in credentials_of(world, &editor.account) {
+        assert!(world.store.credentials.put(&credential).await.unwrap());
+    }
+}
+
 async fn write_options(world: &World) {
     let policy = json!({
         "enabled": true, "errorsToRetry": ["Boom"], "errorsNotToRetry": ["Never"],
@@ -466,7 +491,7 @@ async fn read(world: &World) -> Value {
     }
     let functions = store.functions.list().await.unwrap();
     let credentials: Vec<_> = store.credentials.list().await.unwrap().iter().map(credential_shown).collect();
-    let hash = store.credentials.list().await.unwrap()[0].access_token_hash;
+    let hash = store.credentials.list().await.unwrap()[0].access_token_hash.unwrap();
     for found in
         [store.credentials.by_consumer_key("consumer-ada").await, store.credentials.by_access_token_hash(&hash).await]
     {
@@ -524,6 +549,14 @@ async fn read_large(world: &World) -> Value {
     tasks.insert("versions".to_owned(), versions.iter().map(|kept| json!([kept.version, kept.replaced])).collect());
     let failures = world.store.canaries.failures(tried, tried.history.canary.as_ref().unwrap(), 10).await.unwrap();
     tasks.insert("canaryFailures".to_owned(), json!(failures));
+    let credentials = world.store.credentials.list().await.unwrap();
+    tasks.insert("credentials".to_owned(), credentials.iter().map(credential_shown).collect());
+    let accounts = &world.store.accounts;
+    tasks.insert("roles".to_owned(), json!(format!("{:?}", accounts.roles().await.unwrap())));
+    let stored = accounts.accounts().await.unwrap();
+    let passwords: Vec<_> = stored.iter().map(|account| account.value.password.to_bytes()).collect();
+    tasks.insert("accounts".to_owned(), json!([format!("{stored:?}"), passwords]));
+    tasks.insert("registry".to_owned(), json!(format!("{:?}", accounts.registry().await.unwrap())));
     Value::Object(tasks)
 }
 

@@ -9,16 +9,21 @@ use std::{
     time::Duration,
 };
 
-use tasklane_client::{FunctionDetails, OptionsBody, Variable};
+use tasklane_client::{
+    ExecutionCredentials, ExecutionCredentialsBody, ExecutionKeys, FunctionDetails, OptionsBody, Variable,
+};
 use tasklane_lambda_local::Support;
-use tasklane_model::{ByteSize, Caller, Error, ErrorKind, Function, FunctionName};
+use tasklane_model::{
+    ByteSize, Caller, Error, ErrorKind, Function, FunctionName, Identity, Permissions, Secret, UserId,
+};
 use tasklane_runtime::lock::Lock;
-use tasklane_service::{FunctionChange, NewFunction, SentCode, Service};
+use tasklane_service::{FunctionChange, HeldKeys, NewExecutionCredentials, NewFunction, SentCode, Service};
 use tasklane_task_config::{Listing, PackError, Package, TaskConfig};
 use tokio_util::sync::CancellationToken;
 
 use super::{Runtimes, memory::KnownCode};
 use crate::sync::{
+    execution,
     plan::{Action, Change, Plan},
     schedules::{SchedulePlan, Step, new_schedule, whole_change},
 };
@@ -29,6 +34,8 @@ pub(super) struct Job {
     pub(super) config: TaskConfig,
     /// Properties that the file does not name get their defaults.
     pub(super) exact: bool,
+    /// The URL by which Functions reach the service.
+    pub(super) host: String,
     /// The code as it was packed before.
     pub(super) known: Option<KnownCode>,
     pub(super) stop: CancellationToken,
@@ -46,6 +53,8 @@ pub(super) struct Done {
     pub(super) changes: Vec<Change>,
     pub(super) kept: Vec<Change>,
     pub(super) left_out: Vec<String>,
+    /// Which of its permissions grant nothing, if any.
+    pub(super) unknown: Option<String>,
     /// Why it cannot run on this machine, if so.
     pub(super) cannot_run: Option<String>,
     /// The code, if its state can be recognized.
@@ -123,7 +132,10 @@ impl Job {
             Err(error) => return Err(error.into()),
         };
         let config = if self.exact && current.is_some() { self.config.exact() } else { self.config.clone() };
-        let mut plan = Plan::new(&config, code_sha256, current.as_ref(), false);
+        let (config, changes) = self.with_execution_credentials(config, current.as_ref()).await?;
+        let unknown =
+            config.execution_credentials.as_ref().and_then(|wanted| execution::unknown_line(&wanted.permissions));
+        let mut plan = Plan::new(&config, code_sha256, current.as_ref(), false).with_changes(changes);
         if let Some(wanted) = &config.schedules {
             let existing = self.service.schedules_of(&config.name).await?;
             plan = plan.with_schedules(SchedulePlan::new(wanted, &existing));
@@ -167,7 +179,34 @@ impl Job {
         }
         let left_out = listing.left_out().to_vec();
         let cannot_run = self.cannot_run().await;
-        Ok(Done { name, action: plan.action, changes: plan.changes, kept: plan.kept, left_out, cannot_run, code })
+        Ok(Done {
+            name,
+            action: plan.action,
+            changes: plan.changes,
+            kept: plan.kept,
+            left_out,
+            unknown,
+            cannot_run,
+            code,
+        })
+    }
+
+    /// The configuration with the variables that its `executionCredentials` ask for, and what that changed.
+    async fn with_execution_credentials(
+        &self,
+        config: TaskConfig,
+        current: Option<&FunctionDetails>,
+    ) -> Result<(TaskConfig, Vec<Change>), Failure> {
+        let Some(wanted) = &config.execution_credentials else { return Ok((config, Vec::new())) };
+        let ExecutionCredentialsBody { permissions, email, consumer_key, token, dry_run } =
+            execution::body(wanted, current, false);
+        let held = consumer_key.zip(token).map(|(consumer_key, token)| HeldKeys { consumer_key, token });
+        let wanted = NewExecutionCredentials { permissions, email, held, dry_run };
+        let set = self.service.set_execution_credentials(&administrator()?, &config.name, wanted).await?;
+        let answer = answer_of(set);
+        let changes = execution::changes(&answer);
+        let config = execution::with_variables(config, current, &self.host, &answer);
+        config.map(|config| (config, changes)).map_err(|error| Failure::Refused(format!("{error:#}")))
     }
 
     /// Only the runtimes of Functions are looked for: a machine may have many, and looking takes time.
@@ -199,6 +238,33 @@ pub(super) async fn write_schedule(service: &Service, step: Step, function: &Fun
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Failure::Refused(format!("packing was lost: {error}")))
+}
+
+/// The caller of a sync. People who can write the files in these folders administer this service.
+fn administrator() -> Result<Caller, Failure> {
+    let user_id = UserId::parse("administrator").map_err(|rule| Failure::Refused(rule.to_string()))?;
+    Ok(Caller::User(Identity { user_id, application_id: None, permissions: Permissions::all() }.into()))
+}
+
+/// What was done about a Function's credentials, as the API says it.
+fn answer_of(set: tasklane_service::ExecutionCredentials) -> ExecutionCredentials {
+    let keys = set.keys.map(|keys| ExecutionKeys {
+        consumer_key: keys.consumer_key,
+        consumer_secret: Secret::new(keys.consumer_secret),
+        token: keys.token,
+        token_secret: Secret::new(keys.token_secret),
+    });
+    ExecutionCredentials {
+        role: set.role,
+        email: set.email,
+        role_created: set.role_created,
+        permissions_added: set.permissions_added,
+        permissions_removed: set.permissions_removed,
+        user_created: set.user_created,
+        role_given: set.role_given,
+        credential_created: set.credential_created,
+        keys,
+    }
 }
 
 /// The Function as the API shows it.

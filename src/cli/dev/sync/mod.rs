@@ -50,6 +50,8 @@ pub struct Options {
     pub env_file: EnvFile,
     /// The file that remembers what was synced.
     pub memory: PathBuf,
+    /// The URL by which Functions reach the service.
+    pub host: String,
 }
 
 /// Finds out what this machine has for a runtime, or lacks.
@@ -227,6 +229,7 @@ impl Syncing {
             service: self.service.clone(),
             config,
             exact: self.options.exact,
+            host: self.options.host.clone(),
             known: self.memory.code_of(&path),
             stop: self.stop.clone(),
             packed: Arc::clone(&self.packed),
@@ -276,7 +279,7 @@ impl Syncing {
             Action::Nothing => (self.say)(&format!("{name}: unchanged")),
         }
         let missing = done.cannot_run.as_ref().map(|why| format!("warning: {why}"));
-        let remarks = [missing, kept_line(&done.kept), left_out_line(&done.left_out)];
+        let remarks = [missing, kept_line(&done.kept), left_out_line(&done.left_out), done.unknown.clone()];
         let remarks: Vec<_> = remarks.into_iter().flatten().collect();
         if done.action != Action::Nothing || remarks != file.remarks {
             remarks.iter().for_each(|remark| (self.say)(&format!("{name}: {remark}")));

@@ -54,6 +54,7 @@ impl Project {
             prune: false,
             env_file: EnvFile::default(),
             memory: self.dir.path().join(".synced.json"),
+            host: "http://localhost:4000".to_owned(),
         };
         change(&mut options);
         let runtimes = Arc::new(|_| -> PortFuture<'static, _> { Box::pin(async { Arc::new(Support::Bootstrap) }) });

@@ -29,4 +29,5 @@ mod signed_url;
 mod signer;
 mod sockets;
 mod streams;
+mod users;
 mod work;

@@ -3,6 +3,7 @@
 // An error in a test's helper fails the test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod accounts;
 mod failures;
 mod races;
 mod uploads;

@@ -134,7 +134,7 @@ pub fn actions(operation: &Operation) -> &'static [&'static str] {
         ("aws_sdk_secretsmanager", "get_secret_value") => &["secretsmanager:GetSecretValue"],
         ("aws_sdk_ssm", "get_parameters") => &["ssm:GetParameters"],
         // S3 says that an object is missing only to those who may list the bucket.
-        ("aws_sdk_s3", "get_object" | "head_object") => &["s3:GetObject", "s3:ListBucket"],
+        ("aws_sdk_s3", "get_object") => &["s3:GetObject", "s3:ListBucket"],
         ("aws_sdk_s3", "put_object") => &["s3:PutObject"],
         ("aws_sdk_sqs", "send_message") => &["sqs:SendMessage"],
         (sdk, name) => panic!(

@@ -68,10 +68,15 @@ impl Operation {
             Who::ForThisFunction => (true, true, false),
             Who::WithThePermission => (true, true, true),
         };
-        let refused = if logged_in { 10 } else { 104 };
+        let refused = match self.rule() {
+            "application" => 101,
+            _ if logged_in => 10,
+            _ => 104,
+        };
         let let_in = match (self.rule(), target) {
             ("anybody", _) => true,
             ("loggedIn", _) => logged_in,
+            ("application", _) => who == Who::ApplicationAlone,
             ("permission", _) => holds,
             ("permissionMode", Target::Required) => holds_for_this,
             ("permissionMode", Target::AllUsers) => logged_in,

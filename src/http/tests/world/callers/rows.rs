@@ -7,12 +7,13 @@ use std::{
 
 use serde_json::json;
 use tasklane_model::{
-    ApiRequest, Bulk, BulkCreated, BulkOrder, BulkSelection, BulkStatus, FunctionName, Method, NewBulk, ObjectId,
-    PermissionMode, TaskOrigin,
+    AccountText, ApiRequest, Bulk, BulkCreated, BulkOrder, BulkSelection, BulkStatus, FunctionName, Method, NewBulk,
+    ObjectId, PermissionMode, RoleName, TaskOrigin,
 };
-use tasklane_service::FunctionOptions;
+use tasklane_service::{FunctionOptions, NewRole};
 use tasklane_store::BulkSpec;
 use tasklane_testing::TestLambda;
+use tokio::sync::OnceCell;
 
 use crate::kit::Kit;
 
@@ -44,6 +45,7 @@ pub struct Fixture {
     /// The service.
     pub kit: Kit,
     number: AtomicU64,
+    user_with_role: OnceCell<(ObjectId, ObjectId)>,
 }
 
 impl Fixture {
@@ -51,7 +53,7 @@ impl Fixture {
         let kit = Kit::new().await;
         // Streams end at once, so that each request has an end.
         kit.world.feed.close();
-        let this = Self { kit, number: AtomicU64::new(0) };
+        let this = Self { kit, number: AtomicU64::new(0), user_with_role: OnceCell::new() };
         for (target, mode) in [
             (Target::Required, PermissionMode::PermissionRequired),
             (Target::AllUsers, PermissionMode::AllUsers),
@@ -191,10 +193,59 @@ impl Fixture {
             "createCredential" => one(r#"{"userId":"ada","permissions":[]}"#, "/tasklane/v1/credentials".into()),
             "revokeCredential" => get(&format!("/tasklane/v1/credentials/{}", self.kit.credential(&[], None).await.id)),
             "getMe" => get("/users/v1/me"),
+            "listRoles" => get("/users/v1/roles?limit(1)"),
+            "createRole" => one(&json!({ "name": self.fresh() }).to_string(), "/users/v1/roles".into()),
+            "addRolePermissions" | "removeRolePermissions" => {
+                let verb = if operation == "addRolePermissions" { "add" } else { "remove" };
+                let path = format!("/users/v1/roles/{verb}_permissions?eq(id,{})", self.user_with_role().await.1);
+                one(r#"{"permissions":["OF_ANOTHER_SERVICE"]}"#, path)
+            }
+            "listUsers" => get("/users/v1/?limit(1)"),
+            "registerUser" => {
+                self.kit.world.service.create_role(self.new_role()).await.unwrap();
+                one(&self.registration().to_string(), "/users/v1/register".into())
+            }
+            "addUserRoles" | "removeUserRoles" => {
+                let verb = if operation == "addUserRoles" { "add" } else { "remove" };
+                let (user, role) = self.user_with_role().await;
+                one(&json!({ "roles": [role] }).to_string(), format!("/users/v1/{verb}_roles?eq(id,{user})"))
+            }
+            // Nobody has this address.
+            "createUserToken" => Asked {
+                ends_with: 106,
+                ..one(r#"{"email":"nobody@example.com","password":"x"}"#, "/auth/v2/oauth1/tokens".into())
+            },
+            // What it takes besides depends on what there is already.
+            "setExecutionCredentials" => Asked {
+                ends_with: 10,
+                ..one(r#"{"permissions":[]}"#, "/tasklane/v1/functions/required/executionCredentials".into())
+            },
             "getApiDocument" => get("/tasks/v1/openapi.json"),
             "getApiPage" => get("/docs"),
             "getHealth" => get("/healthz"),
             _ => return None,
+        })
+    }
+
+    /// The ids of a user and of a role that grants nothing.
+    async fn user_with_role(&self) -> (ObjectId, ObjectId) {
+        let make = async || {
+            let service = &self.kit.world.service;
+            let role = service.create_role(self.new_role()).await.unwrap();
+            let answered = self.kit.ask("POST /users/v1/register", "", self.registration().to_string()).await;
+            (answered.json()["id"].as_str().unwrap().parse().unwrap(), role.id)
+        };
+        *self.user_with_role.get_or_init(make).await
+    }
+
+    fn new_role(&self) -> NewRole {
+        NewRole { name: RoleName::parse(self.fresh()).unwrap(), description: AccountText::default() }
+    }
+
+    fn registration(&self) -> serde_json::Value {
+        json!({
+            "email": format!("{}@example.com", self.fresh()), "password": "Secret-word-1", "first_name": "Ada",
+            "last_name": "Lovelace", "phone_number": "0", "language": "EN", "activation_mode": "manual",
         })
     }
 
