@@ -54,11 +54,8 @@ pub(super) async fn logs(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Find
     let Some(days) = stack.settings.log_retention_days else { return };
     let client = aws_sdk_cloudwatchlogs::Client::new(sdk);
     let prefix = &stack.settings.prefix;
-    let functions = match stack.store.functions.list().await {
-        Ok(functions) => functions,
-        // Another check says so.
-        Err(_) => Vec::new(),
-    };
+    // If they cannot be read, another check says so.
+    let functions = stack.store.functions.list().await.unwrap_or_default();
     let own = |function: &Function| {
         let days = function.configuration.aws.as_ref()?.log_retention_days?.get();
         Some((log_group_of(&function.name.in_lambda(prefix)), days))
