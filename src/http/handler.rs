@@ -66,12 +66,9 @@ pub async fn handle<M, H: Handler<M>>(
     path_values: PathValues,
     handler: H,
 ) -> Result<Response> {
-    let (parts, body) = request.into_parts();
-    let mut body = Incoming::new(body, &parts.headers);
-    let form_limit = H::Input::limit(&shared.config.limits).unwrap_or(shared.config.limits.default);
-    let caller = authenticate(shared, &parts, &mut body, form_limit).await?;
+    let limit = H::Input::limit(&shared.config.limits);
+    let Opened { caller, head, body } = open(shared, request, path_values, limit).await?;
     let access = H::Access::admit(caller)?;
-    let head = Head::new(parts, path_values);
     let params = H::Params::read(&head)?;
     if let Err(refused) = access.admit_to(&shared.service, params.function()).await {
         let is_api = H::Access::RULE == AccessRule::PermissionMode(Permission::ExecuteApiFunction);
@@ -80,16 +77,42 @@ pub async fn handle<M, H: Handler<M>>(
             false => Err(refused),
         };
     }
-    let body = match H::Input::limit(&shared.config.limits) {
+    let body = match limit {
         Some(limit) => {
             H::Input::check(&head)?;
-            let account = shared.config.bodies.account(access.is_anonymous());
-            body.read(limit, shared.config.body_patience, account).await?
+            read(shared, body, limit, access.is_anonymous()).await?
         }
         None => Bytes::new(),
     };
     let input = H::Input::read(&head, body)?;
     handler.call(shared.service.clone(), access, params, input).await?.into_response()
+}
+
+/// A request whose sender is known.
+struct Opened {
+    caller: Caller,
+    head: Head,
+    body: Incoming,
+}
+
+/// Identifies the caller. This and [`read`] are the same for every handler, so the program has them once.
+async fn open(
+    shared: &Shared,
+    request: Request<Body>,
+    path_values: PathValues,
+    limit: Option<usize>,
+) -> Result<Opened> {
+    let (parts, body) = request.into_parts();
+    let mut body = Incoming::new(body, &parts.headers);
+    let form_limit = limit.unwrap_or(shared.config.limits.default);
+    let caller = authenticate(shared, &parts, &mut body, form_limit).await?;
+    Ok(Opened { caller, head: Head::new(parts, path_values), body })
+}
+
+/// Reads the body.
+async fn read(shared: &Shared, body: Incoming, limit: usize, anonymous: bool) -> Result<Bytes> {
+    let account = shared.config.bodies.account(anonymous);
+    body.read(limit, shared.config.body_patience, account).await
 }
 
 /// Identifies the caller. If the signature covers a form, the form is read first. Its sender is still anonymous at that
