@@ -65,12 +65,9 @@ pub async fn handle<M, H: Handler<M>>(
     path_values: PathValues,
     handler: H,
 ) -> Result<Response> {
-    let (parts, body) = request.into_parts();
-    let mut body = Incoming::new(body, &parts.headers);
-    let form_limit = H::Input::limit(&shared.config.limits).unwrap_or(shared.config.limits.default);
-    let caller = authenticate(shared, &parts, &mut body, form_limit).await?;
+    let limit = H::Input::limit(&shared.config.limits);
+    let Opened { caller, head, body } = open(shared, request, path_values, limit).await?;
     let access = H::Access::admit(caller)?;
-    let head = Head::new(parts, path_values).reached_by(shared.config.public_url.as_ref());
     let params = H::Params::read(&head)?;
     if let Err(refused) = access.admit_to(&shared.service, params.function()).await {
         let is_api = H::Access::RULE == AccessRule::PermissionMode(Permission::ExecuteApiFunction);
@@ -81,6 +78,28 @@ pub async fn handle<M, H: Handler<M>>(
     }
     let input = H::Input::receive(&head, body, &shared.config, access.is_anonymous()).await?;
     handler.call(shared.service.clone(), access, params, input).await?.into_response()
+}
+
+/// A request whose sender is known.
+struct Opened {
+    caller: Caller,
+    head: Head,
+    body: Incoming,
+}
+
+/// Identifies the caller. This is the same for every handler, so the program has it once.
+async fn open(
+    shared: &Shared,
+    request: Request<Body>,
+    path_values: PathValues,
+    limit: Option<usize>,
+) -> Result<Opened> {
+    let (parts, body) = request.into_parts();
+    let mut body = Incoming::new(body, &parts.headers);
+    let form_limit = limit.unwrap_or(shared.config.limits.default);
+    let caller = authenticate(shared, &parts, &mut body, form_limit).await?;
+    let head = Head::new(parts, path_values).reached_by(shared.config.public_url.as_ref());
+    Ok(Opened { caller, head, body })
 }
 
 /// Identifies the caller. If the signature covers a form, the form is read first. Its sender is still anonymous at that

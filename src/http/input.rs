@@ -44,7 +44,7 @@ pub trait Input: Sized + Send + 'static {
             let body = match Self::limit(&config.limits) {
                 Some(limit) => {
                     Self::check(head)?;
-                    body.read(limit, config.body_patience, config.bodies.account(is_anonymous)).await?
+                    read_whole(body, limit, config, is_anonymous).await?
                 }
                 None => Bytes::new(),
             };
@@ -62,6 +62,11 @@ pub trait Input: Sized + Send + 'static {
 
     /// The errors of reading it.
     fn errors() -> Vec<ErrorKind>;
+}
+
+/// Reads a body. This is the same for every input, so the program has it once.
+async fn read_whole(body: Incoming, limit: usize, config: &HttpConfig, is_anonymous: bool) -> Result<Bytes> {
+    body.read(limit, config.body_patience, config.bodies.account(is_anonymous)).await
 }
 
 /// A type that is read from the JSON object of a body. It also describes the body in the API document.

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::{
     Service,
-    roles::{ShownRole, must_be_few, must_select},
+    roles::{ChangeOf, ShownRole, must_be_few, must_select},
     short_lists::{matches, page_of},
 };
 
@@ -194,7 +194,7 @@ impl Service {
             return Err(Error::unknown("role", unknown));
         }
         may_hand_out(caller, &roles)?;
-        self.change_accounts(query, |account| {
+        self.change_accounts(query, &|account| {
             account.roles.extend(ids);
             account.roles.sort_unstable();
             account.roles.dedup();
@@ -209,7 +209,7 @@ impl Service {
 
     /// Takes roles from the users that match, whether or not they have them; 16 when no user matches.
     pub async fn remove_roles(&self, query: &Query, ids: &[ObjectId]) -> Result<AffectedRecords> {
-        self.change_accounts(query, |account| {
+        self.change_accounts(query, &|account| {
             account.roles.retain(|role| !ids.contains(role));
             Ok(())
         })
@@ -362,11 +362,7 @@ impl Service {
         Err(Error::new(ErrorKind::NoPermission, message))
     }
 
-    async fn change_accounts(
-        &self,
-        query: &Query,
-        change: impl Fn(&mut Account) -> Result<()>,
-    ) -> Result<AffectedRecords> {
+    async fn change_accounts(&self, query: &Query, change: ChangeOf<'_, Account>) -> Result<AffectedRecords> {
         must_select(query)?;
         let accounts = &self.inner.store.accounts;
         let mut tries = self.tries();

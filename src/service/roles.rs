@@ -24,6 +24,9 @@ pub(super) const MOST_AT_ONCE: usize = 25;
 /// How long people may register after an administrator created or changed a role.
 pub(super) const OPEN_FOR: Duration = Duration::from_secs(120);
 
+/// A change of a record, which may be made again after another caller was faster.
+pub(super) type ChangeOf<'a, T> = &'a (dyn Fn(&mut T) -> Result<()> + Sync);
+
 /// A role to be created.
 #[derive(Clone, Debug)]
 pub struct NewRole {
@@ -109,7 +112,7 @@ impl Service {
         names: &Permissions,
     ) -> Result<AffectedRecords> {
         may_grant(caller, names)?;
-        self.change_roles(query, |role| {
+        self.change_roles(query, &|role| {
             role.permissions.add(names);
             check_size(&role.permissions)
         })
@@ -118,7 +121,7 @@ impl Service {
 
     /// Removes permissions from the roles that match, whether or not they are in them; 16 when no role matches.
     pub async fn remove_role_permissions(&self, query: &Query, names: &Permissions) -> Result<AffectedRecords> {
-        self.change_roles(query, |role| {
+        self.change_roles(query, &|role| {
             role.permissions.remove(names);
             Ok(())
         })
@@ -170,7 +173,7 @@ impl Service {
         }
     }
 
-    async fn change_roles(&self, query: &Query, change: impl Fn(&mut Role) -> Result<()>) -> Result<AffectedRecords> {
+    async fn change_roles(&self, query: &Query, change: ChangeOf<'_, Role>) -> Result<AffectedRecords> {
         must_select(query)?;
         let accounts = &self.inner.store.accounts;
         let mut tries = self.tries();
