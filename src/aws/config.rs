@@ -75,6 +75,12 @@ pub async fn operator_config_in(region: Option<&str>) -> Result<SdkConfig, NoAcc
     }
 }
 
+/// A client of S3. An emulator gets the bucket in the path, because few machines resolve `bucket.localhost`.
+pub(super) fn s3(sdk: &SdkConfig) -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::config::Builder::from(sdk).force_path_style(sdk.endpoint_url().is_some());
+    aws_sdk_s3::Client::from_conf(config.build())
+}
+
 /// A client with this configuration, made by the SDK's `Client::new` on first use.
 pub(super) fn client<C: 'static>(sdk: &SdkConfig, new: fn(&SdkConfig) -> C) -> OnDemand<C> {
     let sdk = sdk.clone();

@@ -25,7 +25,7 @@ pub struct S3Objects {
 impl S3Objects {
     /// In this bucket. Without one, no object can be written.
     pub fn new(config: &aws_config::SdkConfig, bucket: Option<String>) -> Self {
-        Self { client: config::client(config, Client::new), bucket }
+        Self { client: config::client(config, config::s3), bucket }
     }
 
     fn bucket(&self, action: &'static str) -> Result<&str, PortError> {

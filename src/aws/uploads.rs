@@ -24,7 +24,7 @@ pub struct S3Uploads {
 impl S3Uploads {
     /// In this bucket, for Functions with this prefix.
     pub fn new(config: &aws_config::SdkConfig, prefix: &str, bucket: Option<String>) -> Self {
-        Self { client: config::client(config, Client::new), prefix: prefix.to_owned(), bucket }
+        Self { client: config::client(config, config::s3), prefix: prefix.to_owned(), bucket }
     }
 
     fn bucket(&self, action: &'static str) -> Result<&str, PortError> {

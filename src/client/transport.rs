@@ -12,7 +12,7 @@ use reqwest::{
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tasklane_model::{IdempotencyKey, Json, Page};
+use tasklane_model::{IdempotencyKey, Json, Page, shorten};
 use tasklane_ports::{Clock as _, SystemClock};
 
 use super::{BaseUrl, ClientError, Credential, Record, ServiceError, error::root_cause, oauth1};
@@ -226,6 +226,9 @@ impl Client {
         body: &Bytes,
         timeout: Duration,
     ) -> Result<(), ClientError> {
+        // Errors name the place that was called.
+        let place = url.parse::<reqwest::Url>().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+        let place = BaseUrl::from_url(&place).unwrap_or_else(|_| self.base.clone());
         let mut delays = self.retry_delays.iter();
         loop {
             let mut request = self.http.request(method.clone(), url).timeout(timeout).body(body.clone());
@@ -233,10 +236,22 @@ impl Client {
                 request = request.header(name, value);
             }
             let sent = async {
-                let answer = request.send().await.map_err(|e| ClientError::from_transport(&self.base, &e))?;
+                let answer = request.send().await.map_err(|e| ClientError::from_transport(&place, &e))?;
                 let status = answer.status();
                 let text = answer.text().await.unwrap_or_default();
-                if status.is_success() { Ok(()) } else { Err(self.refusal(status, &text)) }
+                match (status.is_success(), serde_json::from_str::<ServiceError>(&text)) {
+                    (true, _) => Ok::<_, ClientError>(()),
+                    (false, Ok(error)) => Err(ServiceError { status: status.as_u16(), ..error }.into()),
+                    // S3 answers in XML.
+                    (false, Err(_)) => Err(ServiceError {
+                        status: status.as_u16(),
+                        code: None,
+                        name: format!("HTTP {status}"),
+                        message: format!("{place} did not take the upload: {}", shorten(&text)),
+                        details: serde_json::Map::new(),
+                    }
+                    .into()),
+                }
             };
             match sent.await {
                 Err(e) if e.is_passing() => match delays.next() {

@@ -39,7 +39,8 @@ impl Artifacts<'_> {
         let template = Bytes::from(template::with_code(&places));
         let key = format!("template-{}.yaml", hash(&template));
         self.put(&key, template).await?;
-        Ok(Uploaded { url: format!("https://{}.s3.{}.amazonaws.com/{key}", self.bucket(), self.region) })
+        let domain = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        Ok(Uploaded { url: format!("https://s3.{}.{domain}/{}/{key}", self.region, self.bucket()) })
     }
 
     async fn ensure_bucket(&self) -> Result<(), DeployError> {

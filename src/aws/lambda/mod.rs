@@ -78,7 +78,7 @@ impl AwsLambda {
         Self {
             lambda: config::client(config, Client::new),
             logs: config::client(config, aws_sdk_cloudwatchlogs::Client::new),
-            s3: config::client(config, aws_sdk_s3::Client::new),
+            s3: config::client(config, config::s3),
             parameters: config::client(config, aws_sdk_ssm::Client::new),
             secrets: config::client(config, aws_sdk_secretsmanager::Client::new),
             downloads,
