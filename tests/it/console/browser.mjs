@@ -230,7 +230,7 @@ await page.locator(".why .state.complete").waitFor();
 
 await go("credentials");
 await page.getByText("Create a credential").click();
-await page.getByLabel("User").fill("ada");
+await page.getByLabel("User", { exact: true }).fill("ada");
 await page.getByLabel("VIEW_TASKS", { exact: true }).check();
 await press("Create it");
 const made = await page.getByLabel("Access token, for Authorization: Bearer").innerText();
