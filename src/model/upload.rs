@@ -31,7 +31,8 @@ impl Upload {
     pub const LASTS: Duration = Duration::from_secs(15 * 60);
 }
 
-/// The id of an upload: 32 hexadecimal digits at random, because whoever knows it may send the bytes on one machine.
+/// The id of an upload: 32 random hexadecimal digits. On one machine a caller who knows the id may send
+/// the bytes, so nobody must be able to guess it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(description = "The id of an upload.", value_type = String, pattern = "^[0-9a-f]{32}$", example = "5f2b6c1de8a94f7785b3a1c09d4e6f20")]

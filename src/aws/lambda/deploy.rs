@@ -23,9 +23,11 @@ use crate::fault::{Fault, port_error};
 /// The pause before the next attempt if another deployment is changing the function, or its role is too new.
 const PAUSE_AFTER_CONFLICT: Duration = Duration::from_millis(500);
 
-/// Sets the configuration in a request. The SDK has a builder type for each operation, so this cannot be a function.
+/// Sets the configuration in a request: what every request has, and what differs from `$held`. The SDK has a builder type for
+/// each operation, so this cannot be a function.
 macro_rules! configured {
-    ($request:expr, $wanted:expr) => {
+    ($request:expr, $wanted:expr, $held:expr) => {{
+        let Extras { layers, ephemeral_storage, vpc, tracing, snap_start } = $wanted.extras($held);
         $request
             .function_name(&$wanted.lambda_name)
             .description(&$wanted.description)
@@ -35,7 +37,12 @@ macro_rules! configured {
             .memory_size($wanted.memory_size)
             .role(&$wanted.role)
             .environment($wanted.environment())
-    };
+            .set_layers(layers)
+            .set_ephemeral_storage(ephemeral_storage)
+            .set_vpc_config(vpc)
+            .set_tracing_config(tracing)
+            .set_snap_start(snap_start)
+    }};
 }
 
 /// One deployment in progress.
@@ -163,15 +170,7 @@ impl AwsLambda {
             .architectures(wanted.architecture.clone())
             .code(package.function_code())
             .tags(PREFIX_TAG, &self.settings.prefix);
-        let Extras { layers, ephemeral_storage, vpc, tracing, snap_start } = wanted.extras(None);
-        let answer = configured!(request, wanted)
-            .set_layers(layers)
-            .set_ephemeral_storage(ephemeral_storage)
-            .set_vpc_config(vpc)
-            .set_tracing_config(tracing)
-            .set_snap_start(snap_start)
-            .send()
-            .await;
+        let answer = configured!(request, wanted, None).send().await;
         let step = after_write("create a Lambda function", answer.map_err(Fault::from))?;
         attempt.created |= matches!(step, Step::Taken);
         Ok(step)
@@ -217,15 +216,7 @@ impl AwsLambda {
         let wanted = &attempt.wanted;
         let request =
             self.lambda.update_function_configuration().set_revision_id(held.revision_id().map(str::to_owned));
-        let Extras { layers, ephemeral_storage, vpc, tracing, snap_start } = wanted.extras(Some(held));
-        let answer = configured!(request, wanted)
-            .set_layers(layers)
-            .set_ephemeral_storage(ephemeral_storage)
-            .set_vpc_config(vpc)
-            .set_tracing_config(tracing)
-            .set_snap_start(snap_start)
-            .send()
-            .await;
+        let answer = configured!(request, wanted, Some(held)).send().await;
         after_change("update a Lambda function's configuration", answer.map_err(Fault::from))
     }
 

@@ -21,9 +21,12 @@ use crate::{
     params::{Conditions, Listed, Rql},
 };
 
+/// The errors of a change of all records that RQL selects.
+pub(super) const OF_A_CHANGE: [ErrorKind; 4] =
+    [ErrorKind::EmptyRql, ErrorKind::ResourceUnknown, ErrorKind::IllegalArgument, ErrorKind::ConflictingUpdate];
+
 pub fn endpoints() -> Vec<Endpoint> {
     use ErrorKind as Kind;
-    let change = [Kind::EmptyRql, Kind::ResourceUnknown, Kind::IllegalArgument, Kind::ConflictingUpdate];
     let endpoints = vec![
         Endpoint::new(Method::GET, "/users/v1/roles", "listRoles", list).summary("List roles"),
         Endpoint::new(Method::POST, "/users/v1/roles", "createRole", create)
@@ -36,11 +39,11 @@ pub fn endpoints() -> Vec<Endpoint> {
                 "A caller can only add permissions that they hold. Names that are no permissions of this service are kept and \
                  grant nothing. The change is in effect everywhere within five seconds.",
             )
-            .fails(&change),
+            .fails(&OF_A_CHANGE),
         Endpoint::new(Method::POST, "/users/v1/roles/remove_permissions", "removeRolePermissions", remove)
             .summary("Remove permissions from roles")
             .about("The change is in effect everywhere within five seconds.")
-            .fails(&change),
+            .fails(&OF_A_CHANGE),
     ];
     endpoints.into_iter().map(|endpoint| endpoint.tag("Users")).collect()
 }

@@ -8,6 +8,7 @@ use tasklane_rql::Schema;
 use tasklane_service::{NewAccount, Service, ShownUser};
 use utoipa::ToSchema;
 
+use super::roles::OF_A_CHANGE;
 use crate::{
     access::{
         Allowed, Anybody,
@@ -22,7 +23,6 @@ use crate::{
 
 pub fn endpoints() -> Vec<Endpoint> {
     use ErrorKind as Kind;
-    let change = [Kind::EmptyRql, Kind::ResourceUnknown, Kind::IllegalArgument, Kind::ConflictingUpdate];
     let endpoints = vec![
         Endpoint::new(Method::GET, "/users/v1", "listUsers", list).summary("List users"),
         Endpoint::new(Method::POST, "/users/v1/register", "registerUser", register)
@@ -36,11 +36,11 @@ pub fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::POST, "/users/v1/add_roles", "addUserRoles", add)
             .summary("Give roles to users")
             .about("A caller can only give roles that grant no more than they hold themselves.")
-            .fails(&change),
+            .fails(&OF_A_CHANGE),
         Endpoint::new(Method::POST, "/users/v1/remove_roles", "removeUserRoles", remove)
             .summary("Take roles from users")
             .about("The change is in effect everywhere within five seconds.")
-            .fails(&change),
+            .fails(&OF_A_CHANGE),
     ];
     endpoints.into_iter().map(|endpoint| endpoint.tag("Users")).collect()
 }

@@ -12,7 +12,7 @@ use tower::ServiceExt;
 use super::{kit::Kit, signer::Signer};
 
 /// Another instance on the same tables, which caches credentials as long as it can.
-fn instance(kit: &Kit) -> Router {
+pub(super) fn instance(kit: &Kit) -> Router {
     let authenticator = Authenticator::new(
         Arc::new(kit.world.store.credentials.clone()),
         kit.world.secrets.clone(),

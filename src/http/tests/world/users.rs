@@ -1,18 +1,17 @@
 //! Users, their roles, and what strangers try (contract §21).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use tasklane_auth::{AuthSettings, Authenticator, IssuedCredential};
-use tasklane_http::{HttpConfig, router};
+use tasklane_auth::IssuedCredential;
 use tasklane_model::{ObjectId, PermissionMode};
 use tasklane_service::FunctionOptions;
 use tasklane_testing::TestLambda;
-use tokio_util::task::TaskTracker;
 
 use super::{
     kit::{Answered, Kit},
+    revocation::instance,
     signer::Signer,
 };
 
@@ -339,7 +338,7 @@ async fn wrong_passwords_are_refused_and_soon_not_even_checked() {
     assert_eq!(code("nobody@example.com", PASSWORD).await, 106);
     tokio::time::advance(Duration::from_secs(31)).await;
     assert_eq!(code("A@example.com", PASSWORD).await, 0);
-    assert_eq!(code("a@example.com", "").await, 106, "the count begins anew");
+    assert_eq!(code("a@example.com", "").await, 106, "the count starts again");
 
     let alone = Signer::with(&consumer.consumer_key, consumer.consumer_secret.expose(), None);
     let url = "http://localhost:4000/auth/v2/oauth1/tokens";
@@ -452,15 +451,8 @@ async fn a_role_that_changes_reaches_every_instance_within_five_seconds() {
     let kit = Kit::new().await;
     user_with(&kit, "a", &["VIEW_TASKS"]).await;
     let caller = Caller::log_in(&kit, &kit.credential(&[], None).await, "a@example.com").await;
-    let authenticator = Authenticator::new(
-        Arc::new(kit.world.store.credentials.clone()),
-        kit.world.secrets.clone(),
-        Arc::new(kit.world.store.nonces.clone()),
-        kit.world.clock.clone(),
-        AuthSettings { keep_credentials: Duration::MAX, ..AuthSettings::default() },
-    );
-    let other = router(kit.world.service.clone(), Arc::new(authenticator), HttpConfig::default(), TaskTracker::new());
-    let other = Kit { router: other, issued: std::sync::Mutex::default(), world: kit.world.beside(5, "other") };
+    let other =
+        Kit { router: instance(&kit), issued: std::sync::Mutex::default(), world: kit.world.beside(5, "other") };
     assert_eq!(caller.ask(&other, "GET /tasks/v1", "").await.code(), 0);
     kit.ask("POST /users/v1/roles/remove_permissions?eq(name,a)", ROLES, r#"{"permissions":["VIEW_TASKS"]}"#).await;
     tokio::time::advance(Duration::from_secs(4)).await;
