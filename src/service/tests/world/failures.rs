@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tasklane_model::{Caller, ErrorKind, Failure, FunctionOptions, Page, Task};
+use tasklane_model::{Caller, ErrorKind, Failure, FunctionOptions, Page, Task, TaskStatus};
 use tasklane_rql::{Query, Schema};
 use tasklane_testing::World;
 
@@ -24,7 +24,9 @@ async fn failures_are_counted_by_function_and_error_and_the_last_one_is_the_exam
     for name in ["a", "b"] {
         world.function(name, FunctionOptions::default()).await;
     }
-    world.task("a").await;
+    let fine = world.task("a").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.finished(fine.id).await.status, TaskStatus::Complete);
     assert!(failures(&world, "").await.data.is_empty());
     let first = failed(&world, "a", "Often").await;
     let rare = failed(&world, "a", "Rare").await;
