@@ -213,9 +213,9 @@ impl Machine {
 
 async fn open_store(config: &MachineConfig, feed: &Feed, clock: Arc<dyn Clock>) -> Result<Store, MachineError> {
     let watch = Watch::new(&config.prefix, feed.clone());
-    let client = privately(|| database::open_watched(&config.data_dir.join("database.sqlite"), watch))?;
+    let connection = privately(|| database::open_watched(&config.data_dir.join("database.sqlite"), watch))?;
     let tables = StoreConfig { retention: config.retention, slots: Division::NONE, ..StoreConfig::new(&config.prefix) };
-    let store = Store::new(client, tables, clock, &SystemChance);
+    let store = Store::new(connection, tables, clock, &SystemChance);
     store.create_tables().await?;
     Ok(store)
 }

@@ -8,10 +8,9 @@ use tasklane_ports::Clock;
 use super::{
     StoreError,
     change::Condition,
-    error::failed,
     lanes::timed,
     row::{EXPIRES, NewRow, number},
-    table::{Partition, Table, small},
+    table::{Partition, Table},
 };
 
 /// How long the end of a run matters.
@@ -51,7 +50,7 @@ impl Canaries {
             .scan_index_forward(false)
             .limit(i32::from(of));
         // A thousand rows of 150 bytes are less than one page.
-        let page = small(query.send()).await.map_err(|error| failed(ACTION, &error))?;
+        let page = self.control.page(ACTION, &query).await?;
         let mut failures = 0;
         for item in page.items.unwrap_or_default() {
             failures += self.control.row(item)?.number::<u16>("failed")?;

@@ -9,15 +9,13 @@
 //!   that belong to no record: `bulks`, `canaries`, `gates`, `slots`, `shifts` (both are `holders`), `runs`, `nonces`, `intents`, `results`, `own_lanes`, `days`.
 //! - `lanes`: how the queue is laid out in an index. `days`: how the big tables are partitioned.
 //! - `list`: from a query to a page.
-//! - `table` and `transaction` make the calls of DynamoDB; `change` and `row` build and read what they carry; `calls` marks
+//! - `table` and `transaction` make the calls of DynamoDB, through a `connection`; `change` and `row` build and read what they carry; `calls` marks
 //!   writes, so that a repeated one is recognised; `schema` creates the tables; `error` is what goes wrong.
 
 use std::{sync::Arc, time::Duration};
 
-use aws_sdk_dynamodb::Client;
 use futures::future::try_join_all;
 use tasklane_ports::{Chance, Clock};
-use tasklane_runtime::on_demand::OnDemand;
 
 pub mod accounts;
 pub mod api_requests;
@@ -25,6 +23,7 @@ pub mod bulks;
 mod calls;
 pub mod canaries;
 mod change;
+mod connection;
 pub mod credentials;
 mod days;
 pub mod debounces;
@@ -56,6 +55,7 @@ pub use accounts::{Accounts, Entered, Registry, Revised, Standing, StoredAccount
 pub use api_requests::ApiRequests;
 pub use bulks::{BulkSpec, BulkTaken, BulkWork, Bulks, Slice};
 pub use canaries::Canaries;
+pub use connection::{Connection, Direct, DirectAnswer};
 pub use credentials::Credentials;
 pub use debounces::Debounces;
 pub use error::StoreError;
@@ -164,18 +164,18 @@ impl StoreConfig {
 }
 
 impl Store {
-    /// The tables that `client` reaches. Makes no call. `chance` tells this process's writes from those of others.
+    /// The tables that `connection` reaches. Makes no call. `chance` tells this process's writes from those of others.
     pub fn new(
-        client: impl Into<OnDemand<Client>>,
+        connection: impl Into<Connection>,
         config: StoreConfig,
         clock: Arc<dyn Clock>,
         chance: &dyn Chance,
     ) -> Self {
-        let client = client.into();
+        let connection = connection.into();
         let mut process = [0; 8];
         chance.fill(&mut process);
         let calls = CallTokens::new(process);
-        let table = |name: &str| Table::new(&client, format!("{}-{name}", config.table_prefix), &clock, &calls);
+        let table = |name: &str| Table::new(&connection, format!("{}-{name}", config.table_prefix), &clock, &calls);
         let control = table("control");
         let holders = Holders::new(&control, &clock);
         let days = |name: &str| Days::new(&control, name, config.shards);

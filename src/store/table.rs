@@ -11,17 +11,25 @@ use std::{
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
-    operation::{put_item::PutItemError, query::builders::QueryFluentBuilder, update_item::UpdateItemError},
+    operation::{
+        batch_get_item::BatchGetItemInput,
+        delete_item::DeleteItemInput,
+        get_item::GetItemInput,
+        put_item::{PutItemError, PutItemInput},
+        query::{QueryInput, QueryOutput, builders::QueryInputBuilder},
+        update_item::{UpdateItemError, UpdateItemInput},
+    },
     types::{KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 use aws_smithy_runtime_api::client::result::CreateUnhandledError;
 use tasklane_ports::Clock;
-use tasklane_runtime::{backoff::Backoff, on_demand::OnDemand};
+use tasklane_runtime::backoff::Backoff;
 
 use super::{
     StoreError,
     calls::CallTokens,
     change::{Change, Condition},
+    connection::Connection,
     error::failed,
     row::{Attributes, NewRow, Row, text},
 };
@@ -37,7 +45,7 @@ const BATCH: usize = 100;
 /// A table. All tables have a string `pk` and a string `sk` as their key.
 #[derive(Clone)]
 pub(super) struct Table {
-    client: OnDemand<Client>,
+    connection: Connection,
     name: Arc<str>,
     clock: Arc<dyn Clock>,
     /// Distinguishes our own writes from others'.
@@ -59,16 +67,20 @@ pub(super) fn small<F: Future>(call: F) -> Pin<Box<F>> {
 }
 
 impl Table {
-    pub(super) fn new(client: &OnDemand<Client>, name: String, clock: &Arc<dyn Clock>, calls: &CallTokens) -> Self {
-        Self { client: client.clone(), name: name.into(), clock: Arc::clone(clock), calls: calls.clone() }
+    pub(super) fn new(connection: &Connection, name: String, clock: &Arc<dyn Clock>, calls: &CallTokens) -> Self {
+        Self { connection: connection.clone(), name: name.into(), clock: Arc::clone(clock), calls: calls.clone() }
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
     }
 
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     pub(super) fn client(&self) -> &Client {
-        &self.client
+        self.connection.client()
     }
 
     pub(super) fn row(&self, attributes: Attributes) -> Result<Row, StoreError> {
@@ -77,8 +89,9 @@ impl Table {
 
     /// Reads a row, strongly consistent.
     pub(super) async fn get(&self, action: &'static str, pk: &str, sk: &str) -> Result<Option<Row>, StoreError> {
-        let request = self.client.get_item().table_name(&*self.name).set_key(Some(key(pk, sk))).consistent_read(true);
-        let answer = small(request.send()).await.map_err(|error| failed(action, &error))?;
+        let request =
+            || GetItemInput::builder().table_name(&*self.name).set_key(Some(key(pk, sk))).consistent_read(true);
+        let answer = self.connection.get_item(request).await.map_err(|error| failed(action, &error))?;
         answer.item.map(|item| self.row(item)).transpose()
     }
 
@@ -109,8 +122,8 @@ impl Table {
                 .consistent_read(true)
                 .build()
                 .map_err(|error| StoreError::unavailable(action, error))?;
-            let request = self.client.batch_get_item().request_items(&*self.name, batch);
-            let answer = small(request.send()).await.map_err(|error| failed(action, &error))?;
+            let request = || BatchGetItemInput::builder().request_items(&*self.name, batch.clone());
+            let answer = self.connection.batch_get_item(request).await.map_err(|error| failed(action, &error))?;
             // The response is grouped by table, and there is only one.
             let found = answer.responses.unwrap_or_default().into_values().next().unwrap_or_default();
             // A batch returns at most 16 MB, and less under load; request the rest again.
@@ -135,16 +148,16 @@ impl Table {
         let item = row.into_attributes();
         let when = condition.into_expressions();
         self.through_conflicts(action, async || {
-            let request = self
-                .client
-                .put_item()
-                .table_name(&*self.name)
-                .set_item(Some(item.clone()))
-                .set_condition_expression(some(&when.condition))
-                .set_expression_attribute_names(some_map(&when.names))
-                .set_expression_attribute_values(some_map(&when.values))
-                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-            match small(request.send()).await {
+            let request = || {
+                PutItemInput::builder()
+                    .table_name(&*self.name)
+                    .set_item(Some(item.clone()))
+                    .set_condition_expression(some(&when.condition))
+                    .set_expression_attribute_names(some_map(&when.names))
+                    .set_expression_attribute_values(some_map(&when.values))
+                    .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            };
+            match self.connection.put_item(request).await {
                 Ok(_) => Ok(Some(Written::Done(None))),
                 Err(error) => self.unwritten(action, error, |error| match error {
                     PutItemError::ConditionalCheckFailedException(refusal) => refusal.item,
@@ -164,18 +177,18 @@ impl Table {
     ) -> Result<Written, StoreError> {
         let with = change.into_expressions();
         self.through_conflicts(action, async || {
-            let request = self
-                .client
-                .update_item()
-                .table_name(&*self.name)
-                .set_key(Some(key(pk, sk)))
-                .update_expression(&with.update)
-                .set_condition_expression(some(&with.condition))
-                .set_expression_attribute_names(some_map(&with.names))
-                .set_expression_attribute_values(some_map(&with.values))
-                .return_values(ReturnValue::AllNew)
-                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-            match small(request.send()).await {
+            let request = || {
+                UpdateItemInput::builder()
+                    .table_name(&*self.name)
+                    .set_key(Some(key(pk, sk)))
+                    .update_expression(&with.update)
+                    .set_condition_expression(some(&with.condition))
+                    .set_expression_attribute_names(some_map(&with.names))
+                    .set_expression_attribute_values(some_map(&with.values))
+                    .return_values(ReturnValue::AllNew)
+                    .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            };
+            match self.connection.update_item(request).await {
                 Ok(answer) => Ok(Some(Written::Done(answer.attributes.map(|item| self.row(item)).transpose()?))),
                 Err(error) => self.unwritten(action, error, |error| match error {
                     UpdateItemError::ConditionalCheckFailedException(refusal) => refusal.item,
@@ -196,16 +209,16 @@ impl Table {
     ) -> Result<Option<Row>, StoreError> {
         let when = condition.into_expressions();
         let deleted = self.through_conflicts(action, async || {
-            let request = self
-                .client
-                .delete_item()
-                .table_name(&*self.name)
-                .set_key(Some(key(pk, sk)))
-                .set_condition_expression(some(&when.condition))
-                .set_expression_attribute_names(some_map(&when.names))
-                .set_expression_attribute_values(some_map(&when.values))
-                .return_values(ReturnValue::AllOld);
-            match small(request.send()).await {
+            let request = || {
+                DeleteItemInput::builder()
+                    .table_name(&*self.name)
+                    .set_key(Some(key(pk, sk)))
+                    .set_condition_expression(some(&when.condition))
+                    .set_expression_attribute_names(some_map(&when.names))
+                    .set_expression_attribute_values(some_map(&when.values))
+                    .return_values(ReturnValue::AllOld)
+            };
+            match self.connection.delete_item(request).await {
                 Ok(answer) => Ok(Some(Written::Done(answer.attributes.map(|item| self.row(item)).transpose()?))),
                 Err(error) => self.unwritten(action, error, |_| None),
             }
@@ -217,10 +230,8 @@ impl Table {
     }
 
     /// A query of one partition of the table (strongly consistent) or of an index.
-    pub(super) fn query(&self, partition: &Partition<'_>) -> QueryFluentBuilder {
-        let request = self
-            .client
-            .query()
+    pub(super) fn query(&self, partition: &Partition<'_>) -> QueryInputBuilder {
+        let request = QueryInput::builder()
             .table_name(&*self.name)
             .expression_attribute_names("#partition", partition.key)
             .expression_attribute_values(":partition", text(partition.value));
@@ -230,19 +241,18 @@ impl Table {
         }
     }
 
+    /// A page of a query.
+    pub(super) async fn page(
+        &self,
+        action: &'static str,
+        query: &QueryInputBuilder,
+    ) -> Result<QueryOutput, StoreError> {
+        self.connection.query(|| query.clone()).await.map_err(|error| failed(action, &error))
+    }
+
     /// All rows in one partition of the table, in order.
     pub(super) async fn all_of(&self, action: &'static str, pk: &str) -> Result<Vec<Row>, StoreError> {
-        let query = self
-            .query(&Partition { index: None, key: "pk", value: pk })
-            .key_condition_expression("#partition = :partition");
-        let mut pages = query.into_paginator().send();
-        let mut rows = Vec::new();
-        while let Some(page) = pages.next().await {
-            for item in page.map_err(|error| failed(action, &error))?.items.unwrap_or_default() {
-                rows.push(self.row(item)?);
-            }
-        }
-        Ok(rows)
+        self.some_of(action, pk, usize::MAX).await
     }
 
     /// The first rows in one partition of the table, at most `most`, in order.
@@ -252,9 +262,9 @@ impl Table {
             let query = self
                 .query(&Partition { index: None, key: "pk", value: pk })
                 .key_condition_expression("#partition = :partition")
-                .limit(i32::try_from(most - rows.len()).unwrap_or(i32::MAX))
+                .set_limit(i32::try_from(most - rows.len()).ok())
                 .set_exclusive_start_key(start);
-            let page = small(query.send()).await.map_err(|error| failed(action, &error))?;
+            let page = self.page(action, &query).await?;
             for item in page.items.unwrap_or_default() {
                 rows.push(self.row(item)?);
             }

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::{
     error::SdkError,
-    operation::transact_write_items::TransactWriteItemsError,
+    operation::transact_write_items::{TransactWriteItemsError, TransactWriteItemsInput},
     types::{CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
 
@@ -11,7 +11,7 @@ use super::{
     change::{Change, Condition},
     error::{failed, is_about_size},
     row::{NewRow, Row},
-    table::{Table, key, small, some, some_map},
+    table::{Table, key, some, some_map},
 };
 
 /// The result of a transaction.
@@ -156,12 +156,10 @@ impl Table {
     ) -> Result<Transacted, StoreError> {
         let token = self.calls.next();
         self.through_conflicts(action, async || {
-            let request = self
-                .client()
-                .transact_write_items()
-                .client_request_token(&token)
-                .set_transact_items(Some(parts.clone()));
-            match small(request.send()).await {
+            let request = || {
+                TransactWriteItemsInput::builder().client_request_token(&token).set_transact_items(Some(parts.clone()))
+            };
+            match self.connection().transact_write_items(request).await {
                 Ok(_) => Ok(Some(Transacted::Done)),
                 Err(error) => self.untransacted(action, &error),
             }

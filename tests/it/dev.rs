@@ -189,9 +189,9 @@ fn finished_tasks_expire_after_the_days_of_retention_and_never_without() {
 
 /// When the only Task of a database expires, in seconds since 1970.
 fn expiry_of_task(database: &std::path::Path) -> Option<i64> {
-    let client = tasklane::local::database::open(database).unwrap();
+    let database = tasklane::local::database::open(database).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let tasks = runtime.block_on(client.scan().table_name("tasklane-tasks").send()).unwrap();
+    let tasks = runtime.block_on(database.client().scan().table_name("tasklane-tasks").send()).unwrap();
     let [task] = tasks.items() else { panic!("{:?}", tasks.items()) };
     task.get("expires").map(|expires| expires.as_n().unwrap().parse().unwrap())
 }

@@ -29,8 +29,8 @@ pub struct Writes {
 
 impl Writes {
     pub async fn open(database: &Path) -> anyhow::Result<Self> {
-        let client = database::open(database)?;
-        let store = Store::new(client, StoreConfig::new("bench"), Arc::new(SystemClock), &SystemChance);
+        let connection = database::open(database)?;
+        let store = Store::new(connection, StoreConfig::new("bench"), Arc::new(SystemClock), &SystemChance);
         store.create_tables().await?;
         Ok(Self { store, ids: Ids::new(Arc::new(SystemChance)), holder: RunnerId::new("bench") })
     }
@@ -104,11 +104,11 @@ impl Engine {
     /// fails and is retried.
     pub async fn start(kept: Kept, folder: &Path, slots: u16) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let client = match kept {
+        let connection = match kept {
             Kept::OnDisk => database::open(&folder.join("database.sqlite"))?,
             Kept::InMemory => database::memory(),
         };
-        let store = Store::new(client, StoreConfig::new("bench"), clock.clone(), &SystemChance);
+        let store = Store::new(connection, StoreConfig::new("bench"), clock.clone(), &SystemChance);
         store.create_tables().await?;
         let lambda = Arc::new(Instant::default());
         let wakeups = LocalWakeups::default();

@@ -1,153 +1,159 @@
-//! Answers DynamoDB calls from the embedded database.
+//! The database's thread: it does what is asked, and answers once it is on the disk.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc,
-    time::Duration,
-};
+use std::{sync::mpsc, time::Duration};
 
-use dynoxide::{DynoxideError, actions::transact_write_items::TransactWriteItemsRequest};
 use tokio::sync::oneshot;
 
-use super::{Watch, wal::WriteAheadLog};
+use super::{
+    Watch,
+    desk::{Answer, Desk, failure, writes},
+    engine::{Fault, Operation},
+    wal::WriteAheadLog,
+};
 
 /// How often expired records are removed. Readers ignore them as soon as they expire.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
-/// A call that waits for the database's thread.
-pub(super) struct Request {
-    pub(super) operation: String,
-    pub(super) body: Vec<u8>,
-    pub(super) answer: oneshot::Sender<Answer>,
-}
-
-/// The response that DynamoDB would send over HTTP.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: String,
-}
-
-/// The most calls that share one sync, so that the first of them does not wait for ever.
+/// The most requests that share one sync, so that the first of them does not wait for ever.
 const SHARE: usize = 128;
 
-/// Answers the calls in the inbox until all senders are gone.
+/// A request that waits for the database's thread.
+pub(super) trait Work: Send {
+    fn run(&mut self, desk: &mut Desk, watch: Option<&Watch>);
+
+    /// Whether it has written something.
+    fn has_written(&self) -> bool;
+
+    /// Answers the caller. Nothing has happened if the round could not be synced.
+    fn answer(self: Box<Self>, synced: Result<(), &str>, watch: Option<&Watch>);
+}
+
+/// Does the work in the inbox until all senders are gone.
 pub(super) fn serve(
-    database: &dynoxide::Database,
+    mut desk: Desk,
     mut log: WriteAheadLog,
-    inbox: &mpsc::Receiver<Request>,
+    inbox: &mpsc::Receiver<Box<dyn Work>>,
     watch: Option<&Watch>,
 ) {
     let mut swept = std::time::Instant::now();
     loop {
         let mut waiting = match inbox.recv_timeout(SWEEP_EVERY) {
-            Ok(request) => Some(request),
+            Ok(work) => Some(work),
             Err(mpsc::RecvTimeoutError::Timeout) => None,
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         };
-        // Only calls that neither wrote anything nor read anything unsynced are answered before the sync.
-        let mut unsynced = Vec::new();
-        while let Some(Request { operation, body, answer: caller }) = waiting.take() {
-            let answer = match log.broken() {
-                None => answer(database, &operation, &body, Tokens::Dropped),
-                Some(why) => failure(why),
-            };
-            if unsynced.is_empty() && !writes(&operation) {
-                // The caller may be gone.
-                let _ = caller.send(answer);
+        desk.begin(log.broken());
+        // Only requests that neither wrote anything nor read anything unsynced are answered before the sync.
+        let mut unsynced: Vec<Box<dyn Work>> = Vec::new();
+        while let Some(mut work) = waiting.take() {
+            work.run(&mut desk, watch);
+            if unsynced.is_empty() && !work.has_written() {
+                work.answer(Ok(()), watch);
             } else {
-                // A stream that begins later reads what this has written.
-                let report = watch.filter(|watch| watch.is_wanted() && has_written(&operation, &answer));
-                unsynced.push((caller, answer, report.map(|watch| (watch, operation, body))));
+                unsynced.push(work);
             }
             if unsynced.len() < SHARE {
                 waiting = inbox.try_recv().ok();
             }
         }
-        let synced = if unsynced.is_empty() { Ok(()) } else { log.sync() };
-        for (caller, answer, report) in unsynced {
-            let _ = caller.send(match &synced {
-                Ok(()) => answer,
-                Err(why) => failure(why),
-            });
-            if let Some((watch, operation, body)) = report
-                && synced.is_ok()
-            {
-                watch.written(&operation, &body);
-            }
+        let ended = desk.end();
+        let synced = match ended {
+            Ok(()) if unsynced.is_empty() => Ok(()),
+            Ok(()) => log.sync(),
+            Err(why) => Err(why),
+        };
+        let synced = synced.as_ref().copied().map_err(String::as_str);
+        for work in unsynced {
+            work.answer(synced, watch);
         }
         if swept.elapsed() >= SWEEP_EVERY {
             swept = std::time::Instant::now();
-            if let Err(error) = database.sweep_ttl() {
+            if let Err(error) = desk.dynoxide().sweep_ttl() {
                 tracing::warn!(error = %error, "could not remove expired records from the database");
             }
         }
     }
 }
 
-/// Whether a call with this answer has written something.
-pub(super) fn has_written(operation: &str, answer: &Answer) -> bool {
-    writes(operation) && answer.status == 200
+/// A request as DynamoDB's API has it.
+pub(super) struct Call {
+    pub(super) operation: String,
+    pub(super) body: Vec<u8>,
+    done: Option<Answer>,
+    caller: oneshot::Sender<Answer>,
 }
 
-fn writes(operation: &str) -> bool {
-    !matches!(
-        operation,
-        "BatchGetItem" | "DescribeTable" | "DescribeTimeToLive" | "GetItem" | "Query" | "Scan" | "TransactGetItems"
-    )
-}
-
-fn failure(why: &str) -> Answer {
-    let error = DynoxideError::InternalServerError(why.to_owned());
-    Answer { status: error.status_code(), body: error.to_json() }
-}
-
-/// What happens to the tokens of transactions, by which DynamoDB recognizes a repeated one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tokens {
-    /// Kept for ten minutes with the response, as DynamoDB does.
-    Kept,
-    /// Ignored. On one machine nothing is sent twice: the client does not retry, and no response gets lost. The
-    /// database keeps tokens in memory and searches all of them in each transaction.
-    Dropped,
-}
-
-pub(super) fn answer(database: &dynoxide::Database, operation: &str, body: &[u8], tokens: Tokens) -> Answer {
-    let done = catch_unwind(AssertUnwindSafe(|| dispatch(database, operation, body, tokens)))
-        .unwrap_or_else(|_| Err(DynoxideError::InternalServerError("the embedded database panicked".to_owned())));
-    match done {
-        Ok(body) => Answer { status: 200, body },
-        Err(error) => Answer { status: error.status_code(), body: error.to_json() },
+impl Call {
+    pub(super) fn new(operation: String, body: Vec<u8>, caller: oneshot::Sender<Answer>) -> Self {
+        Self { operation, body, done: None, caller }
     }
 }
 
-/// The operations that the store uses, and `Scan` for tests.
-fn dispatch(database: &dynoxide::Database, operation: &str, body: &[u8], tokens: Tokens) -> dynoxide::Result<String> {
-    match operation {
-        "BatchGetItem" => call(body, |request| database.batch_get_item(request)),
-        "CreateTable" => call(body, |request| database.create_table(request)),
-        "DeleteItem" => call(body, |request| database.delete_item(request)),
-        "DescribeTable" => call(body, |request| database.describe_table(request)),
-        "DescribeTimeToLive" => call(body, |request| database.describe_time_to_live(request)),
-        "GetItem" => call(body, |request| database.get_item(request)),
-        "PutItem" => call(body, |request| database.put_item(request)),
-        "Query" => call(body, |request| database.query(request)),
-        "Scan" => call(body, |request| database.scan(request)),
-        "TransactWriteItems" => call(body, |mut request: TransactWriteItemsRequest| {
-            request.client_request_token = request.client_request_token.filter(|_| tokens == Tokens::Kept);
-            database.transact_write_items(request)
-        }),
-        "UpdateItem" => call(body, |request| database.update_item(request)),
-        "UpdateTimeToLive" => call(body, |request| database.update_time_to_live(request)),
-        other => Err(DynoxideError::ValidationException(format!("the embedded database does not support {other}"))),
+impl Work for Call {
+    fn run(&mut self, desk: &mut Desk, _: Option<&Watch>) {
+        self.done = Some(desk.answer(&self.operation, &self.body));
+    }
+
+    fn has_written(&self) -> bool {
+        writes(&self.operation) && self.done.as_ref().is_some_and(|answer| answer.status == 200)
+    }
+
+    fn answer(self: Box<Self>, synced: Result<(), &str>, watch: Option<&Watch>) {
+        let has_written = self.has_written();
+        let answer = match (synced, self.done) {
+            (Ok(()), Some(answer)) => answer,
+            (Ok(()), None) => failure("the embedded database did not answer"),
+            (Err(why), _) => failure(why),
+        };
+        // The caller may be gone.
+        let _ = self.caller.send(answer);
+        // A stream that begins later reads what this has written.
+        if let Some(watch) = watch.filter(|watch| watch.is_wanted() && has_written && synced.is_ok()) {
+            watch.written(&self.operation, &self.body);
+        }
     }
 }
 
-fn call<Q, A>(body: &[u8], run: impl FnOnce(Q) -> dynoxide::Result<A>) -> dynoxide::Result<String>
-where
-    Q: serde::de::DeserializeOwned,
-    A: serde::Serialize,
-{
-    let request =
-        serde_json::from_slice(body).map_err(|error| DynoxideError::SerializationException(error.to_string()))?;
-    serde_json::to_string(&run(request)?).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+/// A request of the store, which the engine takes as it is.
+pub(super) struct Direct<O: Operation> {
+    operation: Option<O>,
+    done: Option<Result<O::Answer, Fault>>,
+    rows: Vec<(String, String)>,
+    caller: oneshot::Sender<Result<O::Answer, Fault>>,
+}
+
+impl<O: Operation> Direct<O> {
+    pub(super) fn new(operation: O, caller: oneshot::Sender<Result<O::Answer, Fault>>) -> Self {
+        Self { operation: Some(operation), done: None, rows: Vec::new(), caller }
+    }
+}
+
+impl<O: Operation> Work for Direct<O> {
+    fn run(&mut self, desk: &mut Desk, watch: Option<&Watch>) {
+        let Some(operation) = self.operation.take() else { return };
+        if O::WRITES && watch.is_some_and(Watch::is_wanted) {
+            self.rows = operation.rows();
+        }
+        self.done = Some(desk.run(operation));
+    }
+
+    fn has_written(&self) -> bool {
+        O::WRITES && matches!(self.done, Some(Ok(_)))
+    }
+
+    fn answer(self: Box<Self>, synced: Result<(), &str>, watch: Option<&Watch>) {
+        let has_written = self.has_written();
+        let answer = match (synced, self.done) {
+            (Ok(()), Some(done)) => done,
+            (Ok(()), None) => Err(Fault::Failed("the embedded database did not answer".to_owned())),
+            (Err(why), _) => Err(Fault::Failed(why.to_owned())),
+        };
+        // The caller may be gone.
+        let _ = self.caller.send(answer);
+        if let Some(watch) = watch.filter(|_| has_written && synced.is_ok()) {
+            for (table, sort) in &self.rows {
+                watch.row_written(table, sort);
+            }
+        }
+    }
 }

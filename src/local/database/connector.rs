@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread::JoinHandle,
 };
 
@@ -20,15 +20,16 @@ use tokio::sync::oneshot;
 
 use super::{
     Watch,
-    calls::{Answer, Request, Tokens, answer, has_written},
+    calls::{Call, Work},
+    desk::{Answer, Desk},
 };
 
 /// How calls reach the database.
 pub(super) enum Backend {
     /// On the caller's thread: a database in memory answers in microseconds.
-    Inline(Result<dynoxide::Database, String>, Option<Watch>),
+    Inline(Result<Box<Mutex<Desk>>, String>, Option<Watch>),
     /// On a thread of its own, because a write waits for the disk and must not block an async thread.
-    Thread { requests: Option<mpsc::Sender<Request>>, thread: Option<JoinHandle<()>> },
+    Thread { requests: Option<mpsc::Sender<Box<dyn Work>>>, thread: Option<JoinHandle<()>> },
 }
 
 impl Drop for Backend {
@@ -69,35 +70,50 @@ impl HttpConnector for Connector {
         let Some(body) = request.body().bytes() else {
             return HttpConnectorFuture::ready(Err(ConnectorError::user("a streamed request".into())));
         };
-        match &*self.0 {
-            Backend::Inline(Ok(database), watch) => {
-                let answer = answer(database, &operation, body, Tokens::Kept);
-                if let Some(watch) = watch
-                    && watch.is_wanted()
-                    && has_written(&operation, &answer)
-                {
-                    watch.written(&operation, body);
+        let call = |caller| Call::new(operation, body.to_vec(), caller);
+        let answered = self.0.submit(call);
+        let connector = self.clone();
+        HttpConnectorFuture::new(async move {
+            // Keeps the thread alive.
+            let _connector = connector;
+            match answered {
+                Ok(answered) => answered.await.map_err(|_| STOPPED.to_owned()).map(respond),
+                Err(why) => Err(why),
+            }
+            .unwrap_or_else(|why| Err(ConnectorError::other(why.into(), None)))
+        })
+    }
+}
+
+pub(super) const STOPPED: &str = "the database has stopped";
+
+impl Backend {
+    /// Has a request done. Its answer arrives at what is returned.
+    pub(super) fn submit<W: Work + 'static, A>(
+        &self,
+        work: impl FnOnce(oneshot::Sender<A>) -> W,
+    ) -> Result<oneshot::Receiver<A>, String> {
+        let (caller, answered) = oneshot::channel();
+        let mut work = Box::new(work(caller));
+        match self {
+            Self::Inline(Ok(desk), watch) => {
+                let watch = watch.as_ref();
+                let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+                desk.begin(None);
+                work.run(&mut desk, watch);
+                let ended = desk.end();
+                drop(desk);
+                work.answer(ended.as_ref().copied().map_err(String::as_str), watch);
+            }
+            Self::Inline(Err(why), _) => return Err(why.clone()),
+            Self::Thread { requests, .. } => {
+                let sent = requests.as_ref().map(|requests| requests.send(work));
+                if !matches!(sent, Some(Ok(()))) {
+                    return Err(STOPPED.to_owned());
                 }
-                HttpConnectorFuture::ready(respond(answer))
-            }
-            Backend::Inline(Err(why), _) => {
-                HttpConnectorFuture::ready(Err(ConnectorError::other(why.clone().into(), None)))
-            }
-            Backend::Thread { requests, .. } => {
-                let (answer, answered) = oneshot::channel();
-                let request = Request { operation, body: body.to_vec(), answer };
-                let sent = requests.as_ref().map(|requests| requests.send(request));
-                let connector = self.clone();
-                HttpConnectorFuture::new(async move {
-                    // Keeps the thread alive.
-                    let _connector = connector;
-                    match (sent, answered.await) {
-                        (Some(Ok(())), Ok(answer)) => respond(answer),
-                        _ => Err(ConnectorError::other("the database has stopped".into(), None)),
-                    }
-                })
             }
         }
+        Ok(answered)
     }
 }
 

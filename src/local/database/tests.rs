@@ -1,5 +1,7 @@
 //! The embedded database, in files and in memory.
 
+mod both_engines;
+
 use std::{
     fs::{self, File},
     io::Write as _,
@@ -13,13 +15,14 @@ use aws_sdk_dynamodb::types::{
 use tokio::sync::oneshot;
 
 use super::{
-    calls::{Request, serve},
+    calls::{Call, Work, serve},
     open::LOCK_PAUSE,
     *,
 };
 
-async fn create_table(client: &Client) {
+async fn create_table(client: &Connection) {
     client
+        .client()
         .create_table()
         .table_name("things")
         .billing_mode(BillingMode::PayPerRequest)
@@ -32,12 +35,12 @@ async fn create_table(client: &Client) {
         .unwrap();
 }
 
-async fn put(client: &Client, pk: &str) {
-    client.put_item().table_name("things").item("pk", AttributeValue::S(pk.into())).send().await.unwrap();
+async fn put(client: &Connection, pk: &str) {
+    client.client().put_item().table_name("things").item("pk", AttributeValue::S(pk.into())).send().await.unwrap();
 }
 
-async fn has(client: &Client, pk: &str) -> bool {
-    let answer = client.get_item().table_name("things").key("pk", AttributeValue::S(pk.into())).send().await;
+async fn has(client: &Connection, pk: &str) -> bool {
+    let answer = client.client().get_item().table_name("things").key("pk", AttributeValue::S(pk.into())).send().await;
     answer.unwrap().item.is_some()
 }
 
@@ -91,7 +94,7 @@ async fn transaction_tokens_are_kept_in_memory_but_not_in_a_file() {
         let put = put.condition_expression("attribute_not_exists(pk)").build().unwrap();
         let transaction = || {
             let item = TransactWriteItem::builder().put(put.clone()).build();
-            client.transact_write_items().transact_items(item).client_request_token("token").send()
+            client.client().transact_write_items().transact_items(item).client_request_token("token").send()
         };
         transaction().await.unwrap();
         assert_eq!(transaction().await.is_ok(), is_known);
@@ -101,16 +104,19 @@ async fn transaction_tokens_are_kept_in_memory_but_not_in_a_file() {
 #[test]
 fn nothing_is_acknowledged_once_a_sync_has_failed() {
     let folder = tempfile::tempdir().unwrap();
-    let database = dynoxide::Database::new(folder.path().join("tasklane.db").to_str().unwrap()).unwrap();
+    let path = folder.path().join("tasklane.db");
+    let name = path.to_str().unwrap();
+    let database = dynoxide::Database::new(name).unwrap();
     let mut log = WriteAheadLog::of(&database, folder.path().join("elsewhere.db-wal")).unwrap();
     assert!(log.broken().is_none());
     assert!(log.sync().unwrap_err().contains("elsewhere.db-wal"));
     assert!(log.broken().is_some());
     let (requests, inbox) = mpsc::channel();
     let (answer, answered) = oneshot::channel();
-    requests.send(Request { operation: "GetItem".to_owned(), body: b"{}".to_vec(), answer }).unwrap();
+    let call: Box<dyn Work> = Box::new(Call::new("GetItem".to_owned(), b"{}".to_vec(), answer));
+    requests.send(call).unwrap();
     drop(requests);
-    serve(&database, log, &inbox, None);
+    serve(Desk::new(Engine::open(name).unwrap(), database, Tokens::Dropped), log, &inbox, None);
     assert_eq!(answered.blocking_recv().unwrap().status, 500);
 }
 

@@ -91,11 +91,20 @@ impl Watch {
             // Cannot happen: the database has read it too.
             Err(error) => return tracing::warn!(%error, operation, "a write could not be read for the streams"),
         };
-        for write in writes.iter().filter(|write| *write.table_name == *self.table) {
-            // Rows beside those of Tasks may have a Task's id too, which costs a look in vain; others have no id.
-            if let Some(Ok(id)) = write.key.as_ref().or(write.item.as_ref()).map(|key| key.sk.text.parse()) {
-                self.feed.task_written(id);
+        for write in writes {
+            if let Some(key) = write.key.as_ref().or(write.item.as_ref()) {
+                self.row_written(&write.table_name, &key.sk.text);
             }
+        }
+    }
+
+    /// Called with the sort key of each row that was written.
+    pub(super) fn row_written(&self, table: &str, sort: &str) {
+        // Rows beside those of Tasks may have a Task's id too, which costs a look in vain; others have no id.
+        if *table == *self.table
+            && let Ok(id) = sort.parse()
+        {
+            self.feed.task_written(id);
         }
     }
 }

@@ -5,15 +5,14 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::Select};
+use aws_sdk_dynamodb::{operation::query::builders::QueryInputBuilder, types::Select};
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use tasklane_model::{FunctionName, ObjectId, Timestamp};
 
 use crate::{
     StoreError,
-    error::failed,
-    row::{Attributes, Row, number, text},
-    table::{Partition, small},
+    row::{Attributes, EXPIRES, Row, number, text},
+    table::Partition,
 };
 
 use super::Listed;
@@ -181,7 +180,7 @@ impl Cursor {
             return Ok(());
         }
         let query = self.query(reading).limit(i32::try_from(hint.max(1)).unwrap_or(i32::MAX));
-        let page = small(query.send()).await.map_err(|error| failed(reading.listed.action, &error))?;
+        let page = reading.listed.table.page(reading.listed.action, &query).await?;
         for item in page.items.unwrap_or_default() {
             self.buffer.push_back(match self.index {
                 None => reading.listed.table.row(item)?,
@@ -205,10 +204,11 @@ impl Cursor {
             let mut query = self.query(reading).select(Select::Count).limit(i32::try_from(step).unwrap_or(i32::MAX));
             if reading.listed.expire {
                 query = query
-                    .filter_expression("attribute_not_exists(expires) OR expires > :now")
+                    .filter_expression("attribute_not_exists(#expires) OR #expires > :now")
+                    .expression_attribute_names("#expires", EXPIRES)
                     .expression_attribute_values(":now", number(reading.listed.clock.now().as_secs()));
             }
-            let page = small(query.send()).await.map_err(|error| failed(reading.listed.action, &error))?;
+            let page = reading.listed.table.page(reading.listed.action, &query).await?;
             until.counted.fetch_add(u64::try_from(page.count).unwrap_or(0), Ordering::Relaxed);
             self.start = page.last_evaluated_key.filter(|key| !key.is_empty());
             self.done = self.start.is_none();
@@ -216,12 +216,13 @@ impl Cursor {
         Ok(true)
     }
 
-    fn query(&self, reading: &Reading<'_>) -> QueryFluentBuilder {
+    fn query(&self, reading: &Reading<'_>) -> QueryInputBuilder {
         reading
             .listed
             .table
             .query(&Partition { index: self.index, key: self.key, value: &self.partition })
-            .key_condition_expression("#partition = :partition AND sk BETWEEN :from AND :to")
+            .key_condition_expression("#partition = :partition AND #sort BETWEEN :from AND :to")
+            .expression_attribute_names("#sort", "sk")
             .expression_attribute_values(":from", text(&self.range.from))
             .expression_attribute_values(":to", text(&self.range.to))
             .scan_index_forward(!reading.descending)

@@ -1,15 +1,14 @@
 //! Finds the Schedules that the engine has to look at.
 
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use tasklane_model::Timestamp;
 
 use super::{ALL, BY_NEXT, ScheduleRecord, Schedules, row};
 use crate::{
     StoreError,
-    error::failed,
     lanes::{time_key, time_of, timed},
     row::{Row, text},
-    table::{Partition, small},
+    table::Partition,
 };
 
 /// A batch of Schedules whose next occurrence is due.
@@ -77,7 +76,8 @@ impl Schedules {
 
     /// When the engine has to look at a Schedule next.
     pub async fn earliest(&self) -> Result<Option<Timestamp>, StoreError> {
-        let rows = self.first_rows(self.by_next("#partition = :partition"), 1).await?;
+        let query = self.by_next().key_condition_expression("#partition = :partition");
+        let rows = self.first_rows(query, 1).await?;
         let first = rows
             .first()
             .map(|row| time_of(row.text("laneKey")?).ok_or_else(|| row.corrupt("its key in the index is not a time")));
@@ -88,25 +88,30 @@ impl Schedules {
     async fn due_rows(&self, now: Timestamp, from: Option<&DuePosition>, limit: usize) -> Result<Vec<Row>, StoreError> {
         let below = format!("{}/", time_key(now));
         let query = match from {
-            None => self.by_next("#partition = :partition AND laneKey < :below"),
+            None => self.by_next_within("#key < :below"),
             // The clock was set back. DynamoDB refuses a range whose ends are in the wrong order.
             Some(DuePosition(from)) if *from >= below => return Ok(Vec::new()),
-            Some(DuePosition(from)) => self
-                .by_next("#partition = :partition AND laneKey BETWEEN :from AND :below")
-                .expression_attribute_values(":from", text(from)),
+            Some(DuePosition(from)) => {
+                self.by_next_within("#key BETWEEN :from AND :below").expression_attribute_values(":from", text(from))
+            }
         };
         self.first_rows(query.expression_attribute_values(":below", text(below)), limit).await
     }
 
-    fn by_next(&self, condition: &str) -> QueryFluentBuilder {
-        let partition = Partition { index: Some("lane"), key: "lane", value: BY_NEXT };
-        self.table.query(&partition).key_condition_expression(condition)
+    fn by_next(&self) -> QueryInputBuilder {
+        self.table.query(&Partition { index: Some("lane"), key: "lane", value: BY_NEXT })
     }
 
-    async fn first_rows(&self, query: QueryFluentBuilder, limit: usize) -> Result<Vec<Row>, StoreError> {
+    /// The same, within a range of the `#key`.
+    fn by_next_within(&self, range: &str) -> QueryInputBuilder {
+        let condition = format!("#partition = :partition AND {range}");
+        self.by_next().key_condition_expression(condition).expression_attribute_names("#key", "laneKey")
+    }
+
+    async fn first_rows(&self, query: QueryInputBuilder, limit: usize) -> Result<Vec<Row>, StoreError> {
         // Rows of the index are small: as many as a ticker requests fit in one response of 1 MB.
-        let page = small(query.limit(i32::try_from(limit.max(1)).unwrap_or(i32::MAX)).send()).await;
-        let items = page.map_err(|error| failed("find the due schedules", &error))?.items.unwrap_or_default();
+        let query = query.limit(i32::try_from(limit.max(1)).unwrap_or(i32::MAX));
+        let items = self.table.page("find the due schedules", &query).await?.items.unwrap_or_default();
         Ok(items.into_iter().map(|item| Row::projected(self.table.name(), item)).collect())
     }
 }

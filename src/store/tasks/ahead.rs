@@ -5,13 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aws_sdk_dynamodb::types::Select;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::{
-    QueueLane, ReadyKey, StoreError, Tasks,
-    error::failed,
-    lanes::IndexLane,
-    row::text,
-    table::{Partition, small},
-};
+use crate::{QueueLane, ReadyKey, StoreError, Tasks, lanes::IndexLane, row::text, table::Partition};
 
 /// How many partitions of the index are counted at once.
 const AT_ONCE: usize = 8;
@@ -45,12 +39,13 @@ impl Tasks {
             let query = self
                 .table
                 .query(&Partition { index: Some("lane"), key: "lane", value: partition })
-                .key_condition_expression("#partition = :partition AND laneKey < :key")
+                .key_condition_expression("#partition = :partition AND #key < :key")
+                .expression_attribute_names("#key", "laneKey")
                 .expression_attribute_values(":key", text(key.as_str()))
                 .select(Select::Count)
                 .limit(i32::try_from(left).unwrap_or(i32::MAX))
                 .set_exclusive_start_key(start);
-            let page = small(query.send()).await.map_err(|error| failed("count the tasks that come first", &error))?;
+            let page = self.table.page("count the tasks that come first", &query).await?;
             counted.fetch_add(u64::try_from(page.count).unwrap_or(0), Ordering::Relaxed);
             match page.last_evaluated_key {
                 Some(key) if !key.is_empty() => start = Some(key),

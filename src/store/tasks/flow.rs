@@ -9,10 +9,9 @@ use tasklane_model::{FlowKey, FunctionName, ObjectId};
 use crate::{
     Candidate, GateId, Place, QueueLane, ReadyKey, StoreError, TaskRecord, Tasks,
     change::Change,
-    error::failed,
     lanes::IndexLane,
     row::{number, text},
-    table::{Partition, Written, small},
+    table::{Partition, Written},
 };
 
 use super::{
@@ -94,7 +93,7 @@ impl Tasks {
                 .select(Select::Count)
                 .limit(i32::try_from(most - counted).unwrap_or(i32::MAX))
                 .set_exclusive_start_key(start);
-            let page = small(query.send()).await.map_err(|error| failed("count the tasks of a key", &error))?;
+            let page = self.table.page("count the tasks of a key", &query).await?;
             counted += u64::try_from(page.count).unwrap_or(0);
             start = page.last_evaluated_key.filter(|key| !key.is_empty());
             if start.is_none() {

@@ -2,17 +2,16 @@
 
 use std::collections::HashSet;
 
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tasklane_model::{Lane, TaskStatus, Timestamp};
 
 use crate::{
     Candidate, ClaimOutcome, Place, QueueLane, ReadyKey, Run, RunsIn, StoreError, TaskRecord, Tasks,
     change::{Change, Condition},
-    error::failed,
     lanes::IndexLane,
     row::{Row, text, time},
-    table::{Partition, Written, small},
+    table::{Partition, Written},
 };
 
 use super::{
@@ -262,7 +261,7 @@ impl Tasks {
             let query = base()
                 .set_limit(wanted.map(|wanted| i32::try_from(wanted).unwrap_or(i32::MAX)))
                 .set_exclusive_start_key(start);
-            let page = small(query.send()).await.map_err(|error| failed(ACTION, &error))?;
+            let page = self.table.page(ACTION, &query).await?;
             let items = page.items.unwrap_or_default();
             rows.extend(items.into_iter().map(|item| Row::projected(self.table.name(), item)));
             match page.last_evaluated_key {
@@ -291,18 +290,22 @@ impl Keys<'static> {
 }
 
 impl Keys<'_> {
-    pub(super) fn limit(&self, query: QueryFluentBuilder) -> QueryFluentBuilder {
+    pub(super) fn limit(&self, query: QueryInputBuilder) -> QueryInputBuilder {
+        if let Self::All = self {
+            return query.key_condition_expression("#partition = :partition");
+        }
+        let query = query.expression_attribute_names("#key", "laneKey");
         match self {
-            Self::All => query.key_condition_expression("#partition = :partition"),
+            Self::All => query,
             Self::Below(below) => query
-                .key_condition_expression("#partition = :partition AND laneKey < :below")
+                .key_condition_expression("#partition = :partition AND #key < :below")
                 .expression_attribute_values(":below", text(*below)),
             Self::Between(from, to) => query
-                .key_condition_expression("#partition = :partition AND laneKey BETWEEN :from AND :to")
+                .key_condition_expression("#partition = :partition AND #key BETWEEN :from AND :to")
                 .expression_attribute_values(":from", text(*from))
                 .expression_attribute_values(":to", text(*to)),
             Self::With(prefix) => query
-                .key_condition_expression("#partition = :partition AND begins_with(laneKey, :prefix)")
+                .key_condition_expression("#partition = :partition AND begins_with(#key, :prefix)")
                 .expression_attribute_values(":prefix", text(*prefix)),
         }
     }

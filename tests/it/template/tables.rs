@@ -20,12 +20,12 @@ const PREFIX: &str = "tasklane";
 
 #[tokio::test]
 async fn the_tables_of_the_template_equal_those_of_the_store() {
-    let client = database::memory();
-    let store = Store::new(client.clone(), StoreConfig::new(PREFIX), Arc::new(SystemClock), &SystemChance);
+    let connection = database::memory();
+    let store = Store::new(connection.clone(), StoreConfig::new(PREFIX), Arc::new(SystemClock), &SystemChance);
     store.create_tables().await.unwrap();
     let mut made = BTreeMap::new();
     for (name, _) in store.tables() {
-        let shape = described(&client, &name).await;
+        let shape = described(connection.client(), &name).await;
         made.insert(name, shape);
     }
     assert_eq!(in_template(), made, "left: template.yaml, right: src/store/schema.rs");
