@@ -27,11 +27,21 @@ pub struct Dev {
 impl Dev {
     /// Starts it with these Functions.
     pub async fn start(context: &Context, functions: &[(&str, Language)], slots: u16) -> anyhow::Result<Self> {
+        Self::start_with(context, slots, |code| {
+            functions.iter().try_for_each(|(name, language)| functions::write(code, name, *language).map(drop))
+        })
+        .await
+    }
+
+    /// Starts it with the Functions that `write` writes into a folder.
+    pub async fn start_with(
+        context: &Context,
+        slots: u16,
+        write: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
         let folder = context.scratch()?;
         let code = folder.path().join("functions");
-        for (name, language) in functions {
-            functions::write(&code, name, *language)?;
-        }
+        write(&code)?;
         let data_dir = folder.path().join("data");
         // The same interpreter as for the peers: the machine's own may have packages that make its start slow.
         let path = packages::path(context)?;

@@ -60,6 +60,12 @@ impl Language {
     }
 }
 
+/// Writes a Function in node with this code.
+pub fn write_code(folder: &Path, name: &str, code: &str) -> anyhow::Result<()> {
+    let folder = write(folder, name, Language::Node)?;
+    Ok(fs::write(folder.join("src/index.js"), code)?)
+}
+
 /// Writes a Function that `tasklane dev` syncs and that everybody may call.
 pub fn write(folder: &Path, name: &str, language: Language) -> anyhow::Result<PathBuf> {
     let folder = folder.join(name);

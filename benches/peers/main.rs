@@ -21,6 +21,7 @@ mod http;
 mod offline;
 mod packages;
 mod plot;
+mod queues;
 mod report;
 mod rie;
 mod row;

@@ -74,7 +74,7 @@ pub fn version(command: &mut Command) -> String {
     output.unwrap_or_else(|_| "not there".to_owned())
 }
 
-fn succeed(command: &mut Command, name: &str) -> anyhow::Result<()> {
+pub fn succeed(command: &mut Command, name: &str) -> anyhow::Result<()> {
     let output = command.output().with_context(|| format!("{name} does not start; install it"))?;
     if output.status.success() {
         return Ok(());

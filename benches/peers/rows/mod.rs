@@ -8,6 +8,7 @@ mod direct;
 mod lambda;
 mod lateness;
 mod queue;
+mod queues;
 mod scale;
 mod sustained;
 mod turns;
@@ -35,6 +36,7 @@ pub const ALL: &[Row] = &[
     Row { id: "cold", what: "first call of a Function, compared with AWS's emulator" },
     Row { id: "direct", what: "direct execution, compared with the bare loop and the store's two writes" },
     Row { id: "queue", what: "queued Tasks, compared with the store's own writes" },
+    Row { id: "queues", what: "queued Tasks over the network, compared with the queues that people choose otherwise" },
     Row { id: "lateness", what: "how late Tasks start" },
     Row { id: "turns", what: "keys that take turns, compared with the same load without a flow" },
     Row { id: "scale", what: "list, claim and create, with a million Tasks in the table compared with a thousand" },
@@ -55,6 +57,7 @@ pub async fn take(row: &Row, context: &Context) -> anyhow::Result<Taken> {
         "cold" => cold::take(context).await?,
         "direct" => direct::take(context).await?,
         "queue" => queue::take(context).await?,
+        "queues" => queues::take(context).await?,
         "lateness" => lateness::take(context).await?,
         "turns" => turns::take(context).await?,
         "scale" => scale::take(context).await?,
