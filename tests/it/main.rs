@@ -9,6 +9,7 @@ mod console;
 mod damage;
 mod dev;
 mod dev_life;
+mod docs_page;
 mod examples;
 mod execution_credentials;
 mod identity;
