@@ -5,6 +5,7 @@
 
 mod adapters;
 mod cli;
+mod completions;
 mod console;
 mod damage;
 mod dev;
