@@ -12,6 +12,9 @@ use super::{
 /// Number formats tell how a program stores a number, which is nothing to a caller.
 const FORMATS_OF_STORAGE: [&str; 6] = ["int32", "int64", "uint32", "uint64", "float", "double"];
 
+/// The type of what has no type.
+const ANYTHING: &str = "any JSON";
+
 /// What a record is for, and its fields.
 pub fn record(document: &Document<'_>, schema: &Value) -> Markup {
     let parts = list(&schema["allOf"]);
@@ -92,8 +95,9 @@ pub fn kind(document: &Document<'_>, schema: &Value) -> Markup {
         let target = document.resolve(schema);
         let is_simple =
             target["type"].is_string() && target.get("properties").is_none() && target.get("allOf").is_none();
+        let is_anything = ["type", "oneOf", "allOf", "properties"].iter().all(|key| target.get(key).is_none());
         return html! {
-            a href={ "#record-" (name) } { (name) }
+            a href={ "#record-" (name) } { (if is_anything { ANYTHING } else { name }) }
             @if is_simple { ": " (kind(document, target)) }
         };
     }
@@ -123,7 +127,7 @@ fn names(schema: &Value) -> String {
     };
     match &schema["type"] {
         Value::Array(kinds) => kinds.iter().map(word).collect::<Vec<_>>().join(" or "),
-        Value::Null if ["oneOf", "allOf", "anyOf"].iter().all(|key| schema.get(key).is_none()) => "any JSON".to_owned(),
+        Value::Null if ["oneOf", "allOf", "anyOf"].iter().all(|key| schema.get(key).is_none()) => ANYTHING.to_owned(),
         kind => word(kind),
     }
 }
@@ -160,6 +164,7 @@ mod tests {
         let api = json!({ "components": { "schemas": {
             "Seconds": { "type": "integer", "format": "int64", "minimum": 3, "maximum": 300 },
             "Record": { "type": "object", "properties": {} },
+            "Json": { "description": "Kept as it was written." },
         } } });
         let html = kind(&Document::new(&api), schema).into_string();
         let mut text = String::new();
@@ -175,6 +180,7 @@ mod tests {
     fn a_type_is_said_in_words_with_its_bounds() {
         for (schema, text) in [
             (json!({ "$ref": "#/components/schemas/Record" }), "Record"),
+            (json!({ "$ref": "#/components/schemas/Json" }), "any JSON"),
             (
                 json!({ "oneOf": [{ "$ref": "#/components/schemas/Seconds" }, { "type": "null" }] }),
                 "Seconds: integer, 3 to 300 or null",
