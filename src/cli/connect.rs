@@ -44,6 +44,8 @@ struct Surroundings<'a> {
     home: Option<&'a Path>,
     /// Asks the person at the terminal; `false` if there is none.
     confirm: &'a dyn Fn(&str) -> bool,
+    /// Tells the person at the terminal.
+    note: &'a dyn Fn(&str),
 }
 
 impl ConnectArgs {
@@ -52,13 +54,24 @@ impl ConnectArgs {
     /// # Errors
     /// When there are no credentials; the message lists the places that were searched.
     pub(super) fn client(&self) -> anyhow::Result<Client> {
+        self.client_with(&output::confirm, &output::note)
+    }
+
+    /// The same without a word to the person at the terminal, who has not run a command yet. A service that only they could
+    /// agree to is not found.
+    pub(super) fn client_in_silence(&self) -> anyhow::Result<Client> {
+        self.client_with(&|_| false, &|_| ())
+    }
+
+    fn client_with(&self, confirm: &dyn Fn(&str) -> bool, note: &dyn Fn(&str)) -> anyhow::Result<Client> {
         let home = std::env::home_dir();
         let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
         let surroundings = Surroundings {
             variable: &|name| std::env::var(name).ok(),
             working_dir: &here,
             home: home.as_deref(),
-            confirm: &output::confirm,
+            confirm,
+            note,
         };
         let (base, credential) = self.search(&surroundings)?;
         Ok(Client::new(base, credential)?)
@@ -81,11 +94,11 @@ impl ConnectArgs {
         for place in self.places(around) {
             let name = place.to_string();
             let stored = match &place {
-                Place::Named(path) => Some(read(path).with_context(|| format!("{name} cannot be read"))?),
+                Place::Named(path) => Some(read(path, around.note).with_context(|| format!("{name} cannot be read"))?),
                 Place::Environment => Some(environment.clone()),
                 Place::WorkingDir(_) if token.is_some() => None,
                 Place::WorkingDir(path) | Place::Home(path) => {
-                    read_if_there(path).with_context(|| format!("{name} cannot be read"))?
+                    read_if_there(path, around.note).with_context(|| format!("{name} cannot be read"))?
                 }
             };
             looked_at.push(name.clone());
@@ -201,7 +214,7 @@ fn confirm_host(base: &BaseUrl, place: &str, host: &str, around: &Surroundings<'
     bail!("{question} If you trust it, use --host {}", plain(host))
 }
 
-fn read(path: &Path) -> std::io::Result<StoredCredentials> {
+fn read(path: &Path, note: &dyn Fn(&str)) -> std::io::Result<StoredCredentials> {
     let mut file = File::open(path)?;
     let mode = file.metadata()?.permissions().mode();
     if mode & 0o022 != 0 {
@@ -210,15 +223,15 @@ fn read(path: &Path) -> std::io::Result<StoredCredentials> {
         return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, why));
     }
     if mode & 0o044 != 0 {
-        output::note(&format!("note: others can read {0}; run: chmod 600 {0}", path.display()));
+        note(&format!("note: others can read {0}; run: chmod 600 {0}", path.display()));
     }
     let mut text = String::new();
     file.read_to_string(&mut text)?;
     Ok(StoredCredentials::parse(&text))
 }
 
-fn read_if_there(path: &Path) -> std::io::Result<Option<StoredCredentials>> {
-    match read(path) {
+fn read_if_there(path: &Path, note: &dyn Fn(&str)) -> std::io::Result<Option<StoredCredentials>> {
+    match read(path, note) {
         Ok(stored) => Ok(Some(stored)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),

@@ -47,9 +47,27 @@ const COMMANDS: [(&str, &str); 35] = [
     ("check", "tasklane doctor"),
 ];
 
-/// Subcommands of `tasks` that the exh CLI has for Functions.
-const FUNCTION_COMMANDS: [(&str, &str); 3] =
-    [("sync", "tasklane sync"), ("delete", "tasklane delete"), ("init", "tasklane init")];
+/// Subcommands of `tasks` that the exh CLI has for Functions, and those that other tools have for Tasks.
+const TASK_COMMANDS: [(&str, &str); 12] = [
+    ("sync", "tasklane sync"),
+    ("delete", "tasklane delete"),
+    ("init", "tasklane init"),
+    ("execute", "tasklane execute"),
+    ("enable", "tasklane enable"),
+    ("disable", "tasklane disable"),
+    ("functions", "tasklane list"),
+    ("run", "tasklane tasks create"),
+    ("add", "tasklane tasks create"),
+    ("show", "tasklane tasks get"),
+    ("ls", "tasklane tasks list"),
+    ("rm", "tasklane tasks cancel"),
+];
+
+/// What others put before the commands for Functions, which have no such word here.
+const NOUNS: [&str; 2] = ["functions", "function"];
+
+/// Commands of the exh CLI for services of the platform that this is none of.
+const OTHER_SERVICES: [&str; 6] = ["data", "dispatchers", "idp", "localizations", "templates", "users"];
 
 /// Options of other tools, and ours.
 const OPTIONS: [(&str, &str); 12] = [
@@ -67,8 +85,8 @@ const OPTIONS: [(&str, &str); 12] = [
     ("--tail", "--follow"),
 ];
 
-/// The error, with a tip about what was probably meant.
-pub(super) fn with_tip(mut error: Error) -> Error {
+/// The error, with a tip about what was probably meant by these words.
+pub(super) fn with_tip(mut error: Error, words: &[String]) -> Error {
     let word = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) => Some(word.clone()),
         _ => None,
@@ -77,8 +95,16 @@ pub(super) fn with_tip(mut error: Error) -> Error {
         ErrorKind::InvalidSubcommand => {
             let typed = word(ContextKind::InvalidSubcommand).unwrap_or_default();
             let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
-            let known: &[_] = if usage.contains("tasklane tasks") { &FUNCTION_COMMANDS } else { &COMMANDS };
-            find(known, &typed).map(|ours| format!("that is `{ours}` here"))
+            let here = |ours: &str| format!("that is `{ours}` here");
+            if usage.contains("tasklane tasks") {
+                find(&TASK_COMMANDS, &typed).map(here)
+            } else if OTHER_SERVICES.contains(&typed.as_str()) {
+                Some(format!("this is the Task Service only: for another service of the platform, use `exh {typed}`"))
+            } else {
+                let after = words.iter().skip_while(|word| **word != typed).nth(1).map_or("", String::as_str);
+                let verb = NOUNS.contains(&typed.as_str()).then(|| of_functions(after)).flatten();
+                verb.or_else(|| find(&COMMANDS, &typed).map(str::to_owned)).map(|ours| here(&ours))
+            }
         }
         ErrorKind::UnknownArgument => {
             let typed = word(ContextKind::InvalidArg).unwrap_or_default();
@@ -106,6 +132,13 @@ pub(super) fn with_tip(mut error: Error) -> Error {
     better
 }
 
+/// The command for Functions that others call so.
+fn of_functions(verb: &str) -> Option<String> {
+    let is_ours = Cli::command().find_subcommand(verb).is_some_and(|command| !command.has_subcommands());
+    let theirs = || find(&COMMANDS, verb).map(str::to_owned);
+    if is_ours { Some(format!("tasklane {verb}")) } else { theirs() }
+}
+
 fn find(known: &[(&str, &'static str)], typed: &str) -> Option<&'static str> {
     known.iter().find(|(theirs, _)| *theirs == typed).map(|(_, ours)| *ours)
 }
@@ -117,7 +150,8 @@ mod tests {
     use super::*;
 
     fn told(line: &str) -> String {
-        with_tip(Cli::try_parse_from(line.split(' ')).unwrap_err()).to_string()
+        let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+        with_tip(Cli::try_parse_from(&words).unwrap_err(), &words).to_string()
     }
 
     #[test]
@@ -125,7 +159,14 @@ mod tests {
         for (line, tip) in [
             ("tasklane invoke hello", "that is `tasklane execute` here"),
             ("tasklane push", "that is `tasklane sync` here"),
+            ("tasklane functions", "that is `tasklane list` here"),
             ("tasklane functions list", "that is `tasklane list` here"),
+            ("tasklane functions get x", "that is `tasklane get` here"),
+            ("tasklane functions delete --name x", "that is `tasklane delete` here"),
+            ("tasklane functions invoke x", "that is `tasklane execute` here"),
+            ("tasklane function sync --path x", "that is `tasklane sync` here"),
+            ("tasklane tasks execute x", "that is `tasklane execute` here"),
+            ("tasklane templates list", "use `exh templates`"),
             ("tasklane tasks sync --path x", "that is `tasklane sync` here"),
             ("tasklane execute hello --payload {}", "use --data"),
             ("tasklane execute hello -d {}", "use --data"),
@@ -142,8 +183,11 @@ mod tests {
 
     #[test]
     fn no_habit_is_a_command_of_ours() {
-        for (theirs, ours) in COMMANDS {
-            let error = Cli::try_parse_from(["tasklane", theirs]).err().map(|error| error.kind());
+        let of_tasks = TASK_COMMANDS.map(|(theirs, ours)| (format!("tasklane tasks {theirs}"), ours));
+        let of_other_services = OTHER_SERVICES.map(|theirs| (format!("tasklane {theirs}"), "tasklane"));
+        let others = COMMANDS.map(|(theirs, ours)| (format!("tasklane {theirs}"), ours));
+        for (theirs, ours) in others.into_iter().chain(of_tasks).chain(of_other_services) {
+            let error = Cli::try_parse_from(theirs.split(' ')).err().map(|error| error.kind());
             assert_eq!(error, Some(ErrorKind::InvalidSubcommand), "{theirs}");
             let command = ours.split(' ').chain(["--help"]);
             assert_eq!(Cli::try_parse_from(command).unwrap_err().kind(), ErrorKind::DisplayHelp, "{ours}");

@@ -136,9 +136,10 @@ enum Command {
 
 /// Runs the command of the process's arguments.
 pub fn main() -> ExitCode {
+    completions::answer_a_shell();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(e) => return exit::usage(&habits::with_tip(e)),
+        Err(e) => return exit::usage(&habits::with_tip(e, &words())),
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
@@ -155,6 +156,11 @@ pub fn main() -> ExitCode {
     // Blocking work that nobody waits for any more, such as packing, must not delay the end.
     runtime.shutdown_background();
     code
+}
+
+/// The words of the command line.
+fn words() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 fn print(text: &str) -> Outcome {

@@ -16,8 +16,9 @@ pub(super) struct ScheduleArg {
     schedule: Wanted,
 }
 
+/// What was typed for a Schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     Id(ObjectId),
     Named(String),
 }

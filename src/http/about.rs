@@ -20,7 +20,7 @@ use super::{
     answer::{Html, Json},
     endpoint::Endpoint,
     endpoints::{GROUPS, Group},
-    openapi,
+    openapi::{self, page::Page},
 };
 
 /// The groups of this file. The document has a group of its own because its path lies among those of Tasks.
@@ -47,8 +47,8 @@ pub fn document() -> &'static OpenApi {
 }
 
 /// The API document as a page for people.
-pub fn html() -> &'static str {
-    static PAGE: LazyLock<String> = LazyLock::new(|| openapi::page::render(&serde_json::json!(document())));
+pub fn page() -> &'static Page {
+    static PAGE: LazyLock<Page> = LazyLock::new(|| openapi::page::render(&serde_json::json!(document())));
     &PAGE
 }
 
@@ -73,7 +73,7 @@ async fn get_document(_: Service, _: Anybody) -> Result<Json<&'static OpenApi, D
 }
 
 async fn get_page(_: Service, _: Anybody) -> Result<Html> {
-    Ok(Html(html()))
+    Ok(Html(page()))
 }
 
 async fn get_health(_: Service, _: Anybody) -> Result<Json<Health>> {

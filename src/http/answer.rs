@@ -6,7 +6,7 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tasklane_model::{Error, ErrorKind, Result};
 use tasklane_service::{ApiAnswer, TaskResult};
@@ -21,8 +21,10 @@ use utoipa::{
 
 use super::{
     once::IDEMPOTENT_REPLAYED,
-    openapi::{Schemas, reference},
+    openapi::{Schemas, page::Page, reference},
 };
+
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
 /// A value that a handler responds with.
 pub trait Answer: Send + 'static {
@@ -54,7 +56,7 @@ pub struct AnnouncedLength(pub u64);
 
 /// A page for people.
 #[derive(Debug)]
-pub struct Html(pub &'static str);
+pub struct Html(pub &'static Page);
 
 impl<T: Serialize + Send + 'static, D: ToSchema + 'static> Answer for Json<T, D> {
     fn into_response(self) -> Result<Response> {
@@ -66,7 +68,7 @@ impl<T: Serialize + Send + 'static, D: ToSchema + 'static> Answer for Json<T, D>
 
     fn response(schemas: &mut Schemas) -> ResponseDoc {
         let content = ContentBuilder::new().schema(Some(reference::<D>(schemas))).build();
-        ResponseBuilder::new().description("Done.").content("application/json", content).build()
+        ResponseBuilder::new().description("OK.").content("application/json", content).build()
     }
 }
 
@@ -86,9 +88,15 @@ impl Answer for Html {
     fn into_response(self) -> Result<Response> {
         let headers = [
             (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-            (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+            (header::CONTENT_SECURITY_POLICY, self.0.policy.as_str()),
+            // People write a token into the page, and API Functions have pages of the same origin: a window that one of them
+            // opened is cut off from it, so that it cannot read along.
+            (OPENER_POLICY, "noopener-allow-popups"),
+            (header::REFERRER_POLICY, "no-referrer"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::X_FRAME_OPTIONS, "DENY"),
         ];
-        Ok((headers, self.0).into_response())
+        Ok((headers, self.0.html.as_str()).into_response())
     }
 
     fn response(_: &mut Schemas) -> ResponseDoc {

@@ -63,8 +63,8 @@ pub trait Listed: Send + 'static {
     const SCHEMA: tasklane_rql::Schema;
     /// A condition, for the API document.
     const CONDITION: &'static str = "eq(status,failed)";
-    /// The field with the time of a record's creation, for the API document.
-    const TIME: &'static str = "creationTimestamp";
+    /// A usual order, for the API document; `None` if the list has an order of its own, and only whole records.
+    const ORDER: Option<&'static str> = Some("-creationTimestamp");
 }
 
 /// The RQL of a list (19).
@@ -227,7 +227,7 @@ impl Params for WithDescendants {
 
     fn parameters(_: &str) -> Vec<Parameter> {
         let about = "Whether to revoke its descendants as well: the credentials that were created with it, and the \
-                     credentials that were created with those.";
+                     credentials that were created with those. Default: false.";
         let parameter = ParameterBuilder::new()
             .name("descendants")
             .parameter_in(ParameterIn::Query)
@@ -260,7 +260,9 @@ impl Params for Wait {
             .name("wait")
             .parameter_in(ParameterIn::Query)
             .required(Required::False)
-            .description(Some("How many seconds to wait for the end of the Task. The service may wait less."))
+            .description(Some(
+                "How many seconds to wait for the end of the Task. The service may wait less. Default: 0.",
+            ))
             .schema(Some(schema));
         vec![parameter.build()]
     }
@@ -319,12 +321,13 @@ impl<L: Listed> Params for Rql<L> {
 
     fn parameters(_: &str) -> Vec<Parameter> {
         let condition = L::CONDITION;
+        let order = L::ORDER.map(|order| format!("`sort({order})`, `select(id)`, ")).unwrap_or_default();
         let about = format!(
-            "RQL, the whole query string: conditions such as `{condition}`, `sort(-{time})`, `limit(20,40)`, `select(id)`, \
-             `skipCount()`, joined by `&`. A page holds 20 records by default, and at most 50.",
-            time = L::TIME,
+            "RQL, the whole query string: conditions such as `{condition}`, {order}`limit(20,40)`, `skipCount()`, joined by \
+             `&`. A page holds at most 50 records. Default: the first 20.",
         );
-        vec![query_string(&about, false, &format!("{condition}&sort(-{})&limit(10)", L::TIME))]
+        let order = L::ORDER.map(|order| format!("&sort({order})")).unwrap_or_default();
+        vec![query_string(&about, false, &format!("{condition}{order}&limit(10)"))]
     }
 
     fn errors() -> Vec<ErrorKind> {

@@ -9,13 +9,13 @@ use super::{EphemeralStorage, text::checked_text};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AwsOptions {
-    /// The role that it runs with. Absent: the role that all Functions share.
+    /// The role that it runs with. Default: the role that all Functions share.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub role: Option<RoleArn>,
-    /// The processor that it runs on. Absent: the stack's `FunctionArchitecture`.
+    /// The processor that it runs on. Default: the stack's `FunctionArchitecture`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub architecture: Option<Architecture>,
-    /// The size of its `/tmp` in MB. Absent: 512.
+    /// The size of its `/tmp` in MB. Default: 512.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ephemeral_storage: Option<EphemeralStorage>,
     /// The layers below its code. A later one covers files of an earlier one.
@@ -24,13 +24,13 @@ pub struct AwsOptions {
     /// The network that it is connected to. Needs the stack's parameter `AllowVpc`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub vpc: Option<Vpc>,
-    /// Whether X-Ray traces it by itself. Absent: `PassThrough`.
+    /// Whether X-Ray traces it by itself. Default: `PassThrough`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tracing: Option<TracingMode>,
-    /// How long its log lines are kept, in days. Absent: the stack's `LogRetentionDays`.
+    /// How long its log lines are kept, in days. Default: the stack's `LogRetentionDays`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub log_retention_days: Option<LogRetentionDays>,
-    /// Whether its versions start from a snapshot. Absent: `None`.
+    /// Whether its versions start from a snapshot. Default: `None`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub snap_start: Option<SnapStart>,
 }

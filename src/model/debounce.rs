@@ -24,7 +24,7 @@ pub struct Debounce {
     /// How long it waits after the first creation at most. Default: ten times `seconds`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub max_seconds: Option<MostDebounceSeconds>,
-    /// What a later creation does with the data.
+    /// What a later creation does with the data. Default: `replace`.
     #[serde(skip_serializing_if = "DebounceMode::is_default", default)]
     #[schema(required = false)]
     pub mode: DebounceMode,

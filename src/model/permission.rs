@@ -115,8 +115,18 @@ impl fmt::Display for Permission {
 /// credential with such names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
-#[schema(value_type = Vec<String>, example = json!(["VIEW_TASKS", "EXECUTE_TASK_FUNCTION:invoices"]))]
+#[schema(description = described(), value_type = Vec<String>, example = json!(["VIEW_TASKS", "EXECUTE_TASK_FUNCTION:invoices"]))]
 pub struct Permissions(BTreeSet<String>);
+
+/// For the API document.
+fn described() -> String {
+    let names = Permission::ALL.map(Permission::as_str).join("`, `");
+    format!(
+        "The permissions that a credential holds: `{names}`. Those to execute a Function can be for one Function, such as \
+         `EXECUTE_TASK_FUNCTION:invoices`.\n\nAn OIDC issuer may list names that this service does not know: they grant \
+         nothing. This service refuses to create a credential with such names."
+    )
+}
 
 impl Permissions {
     /// No permission at all.

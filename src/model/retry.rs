@@ -111,7 +111,7 @@ impl Backoff {
 
 /// How often a failed run is retried, and after what delay. Absent fields get their defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct RetryStrategyFields {
     /// How many retries there are at most: a chain has one Task more. Default: 3.
     pub max_retries: Option<MaxRetries>,

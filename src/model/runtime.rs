@@ -11,8 +11,13 @@ use utoipa::ToSchema;
 /// [`Runtime::is_offered`] says whether a Function may be created with it today.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
-#[schema(description = "A runtime identifier of AWS Lambda.", value_type = String, example = "nodejs22.x")]
+#[schema(description = described(), value_type = String, example = "nodejs22.x")]
 pub struct Runtime(String);
+
+/// For the API document.
+fn described() -> String {
+    format!("A runtime identifier of AWS Lambda. New Functions have one of `{}`.", OFFERED.join("`, `"))
+}
 
 /// The kind of process that runs the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

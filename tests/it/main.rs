@@ -5,10 +5,12 @@
 
 mod adapters;
 mod cli;
+mod completions;
 mod console;
 mod damage;
 mod dev;
 mod dev_life;
+mod docs_page;
 mod examples;
 mod execution_credentials;
 mod identity;

@@ -25,7 +25,8 @@ fn search_asking(
     let lookup = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
     let home = dir.path().join("h");
     let working_dir = dir.path().join("w");
-    let around = Surroundings { variable: &lookup, working_dir: &working_dir, home: Some(&home), confirm };
+    let around =
+        Surroundings { variable: &lookup, working_dir: &working_dir, home: Some(&home), confirm, note: &|_| () };
     let args = ConnectArgs { credentials: args.credentials.map(|file| dir.path().join(file)), ..args };
     match args.search(&around) {
         Ok((base, Credential::Bearer(token))) => Ok(format!("{base} bearer {}", token.expose())),
@@ -68,8 +69,13 @@ fn a_file_above_the_working_directory_is_found_but_not_the_homes_or_one_above_th
     let dir = tempfile::tempdir().unwrap();
     let nearest = |working_dir: &str, home: &str| {
         let (working_dir, home) = (dir.path().join(working_dir), dir.path().join(home));
-        let around =
-            Surroundings { variable: &|_| None, working_dir: &working_dir, home: Some(&home), confirm: &|_| false };
+        let around = Surroundings {
+            variable: &|_| None,
+            working_dir: &working_dir,
+            home: Some(&home),
+            confirm: &|_| false,
+            note: &|_| (),
+        };
         nearest_file(&around).strip_prefix(dir.path()).unwrap().display().to_string()
     };
     for folder in ["p/.tasklane", "home/.tasklane", ".tasklane"] {
@@ -161,7 +167,7 @@ fn a_file_that_others_can_write_to_is_refused() {
     fs::write(&path, MINE.1).unwrap();
     for (mode, is_read) in [(0o600, true), (0o400, true), (0o644, true), (0o664, false), (0o602, false)] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        assert_eq!(read(&path).map_err(|e| e.kind()).is_ok(), is_read, "{mode:o}");
+        assert_eq!(read(&path, &|_| ()).map_err(|e| e.kind()).is_ok(), is_read, "{mode:o}");
     }
 }
 

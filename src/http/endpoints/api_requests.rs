@@ -33,6 +33,8 @@ pub enum ApiRequests {}
 
 impl Listed for ApiRequests {
     const SCHEMA: Schema = Schema::API_REQUESTS;
+    const CONDITION: &'static str = "ge(statusCode,400)";
+    const ORDER: Option<&'static str> = Some("-timestamp");
 }
 
 async fn list(

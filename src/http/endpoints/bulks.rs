@@ -52,6 +52,7 @@ pub enum Bulks {}
 
 impl Listed for Bulks {
     const SCHEMA: Schema = Schema::BULKS;
+    const CONDITION: &'static str = "eq(status,running)";
 }
 
 async fn create(
@@ -95,7 +96,7 @@ struct BulkFields {
     priority: Option<Priority>,
     /// The `data` of the Tasks that `replay` creates. Default: that of the replayed Task.
     data: Option<AnyJson>,
-    /// Whether the Tasks are only counted.
+    /// Whether the Tasks are only counted. Default: false.
     dry_run: Option<bool>,
     /// How many Tasks to handle in a second, at most. Default: as many as possible.
     per_second: Option<PerSecond>,

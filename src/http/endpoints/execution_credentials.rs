@@ -62,7 +62,7 @@ pub struct ExecutionCredentialsOfFunction {
     consumer_key: Option<String>,
     /// The token that it has. If both are valid, no credential is created.
     token: Option<String>,
-    /// Whether only to say what would be done.
+    /// Whether only to say what would be done. Default: false.
     dry_run: Option<bool>,
 }
 

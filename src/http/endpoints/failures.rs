@@ -2,14 +2,14 @@
 
 use http::Method;
 use tasklane_model::{ErrorKind, Failure, Page, Result};
+use tasklane_rql::Schema;
 use tasklane_service::Service;
 
-use super::tasks::Tasks;
 use crate::{
     access::{Allowed, permission::ViewTasks},
     answer::Json,
     endpoint::Endpoint,
-    params::Rql,
+    params::{Listed, Rql},
 };
 
 pub fn endpoints() -> Vec<Endpoint> {
@@ -24,6 +24,16 @@ pub fn endpoints() -> Vec<Endpoint> {
     vec![endpoint.tag("Tasks")]
 }
 
-async fn list(service: Service, access: Allowed<ViewTasks>, rql: Rql<Tasks>) -> Result<Json<Page<Failure>>> {
+/// Failed Tasks, which are counted and not shown.
+#[derive(Debug)]
+pub enum FailedTasks {}
+
+impl Listed for FailedTasks {
+    const SCHEMA: Schema = Schema::TASKS;
+    const CONDITION: &'static str = "eq(functionName,invoices)";
+    const ORDER: Option<&'static str> = None;
+}
+
+async fn list(service: Service, access: Allowed<ViewTasks>, rql: Rql<FailedTasks>) -> Result<Json<Page<Failure>>> {
     service.failures(access.caller(), &rql.query).await.map(Json::of)
 }

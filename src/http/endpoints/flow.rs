@@ -42,6 +42,8 @@ pub enum FlowKeys {}
 
 impl Listed for FlowKeys {
     const SCHEMA: Schema = Schema::FLOW_KEYS;
+    const CONDITION: &'static str = "gt(waiting,0)";
+    const ORDER: Option<&'static str> = None;
 }
 
 async fn list(

@@ -145,7 +145,7 @@ pub struct BackfillBody {
     from: Timestamp,
     /// The last moment. There may be 1,000 occurrences between the two.
     to: Timestamp,
-    /// Whether the occurrences are only counted.
+    /// Whether the occurrences are only counted. Default: false.
     dry_run: Option<bool>,
     /// How many Tasks to create in a second, at most. Default: as many as possible.
     per_second: Option<PerSecond>,

@@ -54,7 +54,7 @@ pub enum Roles {}
 impl Listed for Roles {
     const SCHEMA: Schema = Schema::ROLES;
     const CONDITION: &'static str = "eq(name,editors)";
-    const TIME: &'static str = "creation_timestamp";
+    const ORDER: Option<&'static str> = Some("-creation_timestamp");
 }
 
 async fn list(service: Service, _: Allowed<ViewRole>, rql: Rql<Roles>) -> Result<Json<Page<AnyJson>, Page<ShownRole>>> {

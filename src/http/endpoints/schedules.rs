@@ -45,6 +45,7 @@ pub enum Schedules {}
 
 impl Listed for Schedules {
     const SCHEMA: Schema = Schema::SCHEDULES;
+    const CONDITION: &'static str = "eq(functionName,invoices)";
 }
 
 pub(super) async fn list(

@@ -51,7 +51,7 @@ pub enum Users {}
 impl Listed for Users {
     const SCHEMA: Schema = Schema::USERS;
     const CONDITION: &'static str = "eq(email,ada@example.com)";
-    const TIME: &'static str = "creation_timestamp";
+    const ORDER: Option<&'static str> = Some("-creation_timestamp");
 }
 
 async fn list(service: Service, _: Allowed<ViewUser>, rql: Rql<Users>) -> Result<Json<Page<AnyJson>, Page<ShownUser>>> {

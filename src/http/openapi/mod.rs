@@ -1,5 +1,6 @@
 //! The API document: OpenAPI 3.1, made from the descriptions of the endpoints.
 
+mod examples;
 mod operation;
 pub mod page;
 mod parts;

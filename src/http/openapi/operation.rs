@@ -14,7 +14,10 @@ use utoipa::openapi::{
     security::SecurityRequirement,
 };
 
-use super::parts::{BEARER, OAUTH1, Schemas};
+use super::{
+    examples,
+    parts::{BEARER, OAUTH1, Schemas},
+};
 use crate::access::AccessRule;
 
 /// The part of the API document about one endpoint.
@@ -50,7 +53,11 @@ pub struct Types {
 impl Description {
     /// The description as an OpenAPI type. Adds the schemas that it refers to.
     pub fn operation(&self, schemas: &mut Schemas) -> Operation {
-        let types = (self.types)(self.path_name, schemas);
+        let mut types = (self.types)(self.path_name, schemas);
+        let body = types.request_body.as_mut().and_then(|body| body.content.get_mut("application/json"));
+        if let Some(RefOr::T(body)) = body {
+            body.example = examples::body(&self.id);
+        }
         let mut operation = OperationBuilder::new()
             .tag(self.tag)
             .operation_id(Some(self.id.as_str()))

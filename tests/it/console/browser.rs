@@ -4,24 +4,16 @@ use std::{fs, path::Path, process::Command};
 
 use serde_json::json;
 
-use crate::support::{packages, project::repository};
+use crate::support::{debian, packages, project::repository};
 
 use super::site::{Site, hostile};
 
 /// Set to rewrite `structure.txt`, and to store the pictures of README.
 const UPDATE: &str = "UPDATE_CONSOLE";
 
-/// Installs Chromium if it is missing, and returns its path.
-fn chromium() -> String {
-    let install = Command::new(repository().join("infra/debian/install")).arg("chromium").output().unwrap();
-    assert!(install.status.success(), "{}", String::from_utf8_lossy(&install.stderr));
-    let path = Command::new("sh").args(["-c", "command -v chromium"]).output().unwrap();
-    String::from_utf8(path.stdout).unwrap().trim().to_owned()
-}
-
 #[test]
 fn every_page_and_every_act_works_in_a_browser() {
-    let (chromium, packages) = (chromium(), packages::install());
+    let (chromium, packages) = (debian::program("chromium"), packages::install());
     let home = tempfile::tempdir().unwrap();
     if std::env::var_os(UPDATE).is_some() {
         write_history(&home.path().join(".tasklane"));

@@ -1,6 +1,7 @@
 //! Helpers of the integration tests: a `tasklane dev` process, the command, and npm packages.
 
 pub mod command;
+pub mod debian;
 pub mod dev;
 pub mod issuer;
 pub mod journal;

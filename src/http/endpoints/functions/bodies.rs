@@ -88,7 +88,7 @@ pub struct Options {
     retry_policy: Option<RetryPolicyChange>,
     /// Who may run it, and how.
     execution_options: Option<ExecutionOptionsUpdate>,
-    /// Whether the results of its Tasks are kept, as long as the Tasks. A Task's own `storeResult` wins. `null` removes the option.
+    /// Whether the results of its Tasks are kept, as long as the Tasks. A Task's own `storeResult` wins. `null` removes the option. Default: false.
     #[schema(value_type = Option<bool>)]
     store_result: Option<Option<bool>>,
     /// How long its Tasks may wait. Absent fields keep their values; `null` removes one, or all of them.

@@ -1,168 +1,153 @@
-//! The API document as a page for people: plain HTML without scripts, so that it works anywhere and loads nothing.
+//! The API document as a page for people. It works without scripts, except for the search and for trying calls, and it loads
+//! nothing: its style and its scripts are in it, and its policy allows exactly these.
 
+mod call;
+mod document;
+mod errors;
 mod example;
-mod html;
 mod json;
+mod operation;
 mod schema;
+mod search;
+mod text;
 
-use std::fmt::{self, Write};
-
+use base64::{Engine, prelude::BASE64_STANDARD};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
-use html::{Escaped, Paragraphs, Text};
+use document::{Document, Operation};
 use json::{list, object, text};
+use text::{paragraphs, prose};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPTS: [&str; 2] = [include_str!("search.js"), include_str!("try.js")];
+
+/// The page, and the policy that it is served with.
+#[derive(Debug)]
+pub struct Page {
+    pub html: String,
+    /// A Content-Security-Policy: only the page's own style and scripts, and calls of the service that serves it. What a call
+    /// returns can never become HTML, because assigning HTML from a script is refused altogether.
+    pub policy: String,
+}
 
 /// Renders this document as a page.
-pub fn render(document: &Value) -> String {
-    let mut page = String::new();
-    // Writing into a `String` cannot fail.
-    let _ = write_page(&mut page, document);
-    page
+pub fn render(document: &Value) -> Page {
+    let policy = format!(
+        "default-src 'none'; script-src {scripts}; style-src {style}; img-src data:; connect-src 'self'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+        scripts = SCRIPTS.map(hash).join(" "),
+        style = hash(STYLE),
+    );
+    Page { html: page(&Document::new(document)).into_string(), policy }
 }
 
-fn write_page(page: &mut String, document: &Value) -> fmt::Result {
-    let (title, version) = (text(&document["info"]["title"]), text(&document["info"]["version"]));
-    write!(
-        page,
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{0}: the API</title><style>{2}</style><h1>{0} <small>{1}</small></h1>{3}\
-         <p>Machine-readable: <a href=\"/tasks/v1/openapi.json\">openapi.json</a>.</p>",
-        Escaped(title),
-        Escaped(version),
-        include_str!("style.css"),
-        Paragraphs(text(&document["info"]["description"])),
-    )?;
-    page.push_str("<nav><ul>");
-    for tag in list(&document["tags"]) {
-        let name = text(&tag["name"]);
-        write!(page, "<li><a href=\"#{0}\">{1}</a></li>", anchor(name), Escaped(name))?;
-    }
-    page.push_str("<li><a href=\"#Sending-credentials\">How to send credentials</a></li><li><a href=\"#Schemas\">Schemas</a></li></ul></nav>");
-    for tag in list(&document["tags"]) {
-        let name = text(&tag["name"]);
-        write!(page, "<h2 id=\"{}\">{}</h2>{}", anchor(name), Escaped(name), Paragraphs(text(&tag["description"])))?;
-        let of_tag =
-            operations(document).filter(|(_, _, operation)| list(&operation["tags"]).iter().any(|tag| tag == name));
-        let of_tag: Vec<_> = of_tag.collect();
-        // Operations of one path that differ only in their method share a fold.
-        let alike = |one: &Operation<'_>, other: &Operation<'_>| {
-            one.0 == other.0 && one.2["summary"] == other.2["summary"] && one.2["description"] == other.2["description"]
-        };
-        for group in of_tag.chunk_by(alike) {
-            write_operations(page, document, group)?;
-        }
-    }
-    page.push_str("<h2 id=\"Sending-credentials\">How to send credentials</h2>");
-    for (name, scheme) in object(&document["components"]["securitySchemes"]) {
-        write!(page, "<p><code>{}</code>: {}</p>", Escaped(name), Text(text(&scheme["description"])))?;
-    }
-    if let Some(refused) = refusal(document) {
-        write!(page, "<p>Every endpoint refuses a wrong credential with status 401:</p><p>")?;
-        write_errors(page, document, refused)?;
-        page.push_str("</p>");
-    }
-    page.push_str("<h2 id=\"Schemas\">Schemas</h2>");
-    for (name, record) in object(&document["components"]["schemas"]) {
-        write!(page, "<h3 id=\"record-{0}\">{0}</h3>", Escaped(name))?;
-        schema::write_record(page, record)?;
-    }
-    page.push_str("</html>");
-    Ok(())
+fn hash(text: &str) -> String {
+    format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text.as_bytes())))
 }
 
-/// A path, a method, and what is documented about them.
-type Operation<'a> = (&'a str, &'a str, &'a Value);
-
-/// The response to a wrong credential that most operations have.
-fn refusal(document: &Value) -> Option<&Value> {
-    operations(document).find_map(|(_, _, operation)| operation["responses"].get("401"))
-}
-
-/// Writes one fold for operations that differ only in their method.
-fn write_operations(page: &mut String, document: &Value, group: &[Operation<'_>]) -> fmt::Result {
-    let Some((path, method, operation)) = group.first().copied() else { return Ok(()) };
-    let old = if operation["deprecated"] == true { " class=\"old\"" } else { "" };
-    let methods: Vec<_> = group.iter().map(|(_, method, _)| method.to_uppercase()).collect();
-    for (_, _, other) in group.iter().skip(1) {
-        write!(page, "<a id=\"{}\"></a>", Escaped(text(&other["operationId"])))?;
-    }
-    write!(
-        page,
-        "<details id=\"{}\"{old}><summary><span class=\"method\">{}</span><code>{}</code> <span class=\"what\">{}</span></summary>{}\
-         <h4>Example</h4><pre>{}</pre>",
-        Escaped(text(&operation["operationId"])),
-        methods.join(" "),
-        Escaped(path),
-        Text(text(&operation["summary"])),
-        Paragraphs(text(&operation["description"])),
-        Escaped(&example::request(document, path, method, operation)),
-    )?;
-    let parameters = list(&operation["parameters"]);
-    if !parameters.is_empty() {
-        page.push_str("<h4>Parameters</h4><table>");
-        for parameter in parameters {
-            write!(
-                page,
-                "<tr><td><code>{}</code> in the {}<td>",
-                Escaped(text(&parameter["name"])),
-                Escaped(text(&parameter["in"]))
-            )?;
-            schema::write_type(page, &parameter["schema"])?;
-            write!(page, "<td>{}", Text(text(&parameter["description"])))?;
-            if let Some(example) = parameter["example"].as_str() {
-                write!(page, " <code>{}</code>", Escaped(example))?;
+fn page(document: &Document<'_>) -> Markup {
+    let info = &document.json["info"];
+    let (title, version) = (text(&info["title"]), text(&info["version"]));
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="referrer" content="no-referrer";
+                title { (title) ": the API" }
+                link rel="icon" href="data:,";
+                style { (PreEscaped(STYLE)) }
             }
-            page.push_str("</tr>");
+            body {
+                a.skip href="#main" { "Skip to the content" }
+                header {
+                    h1 { (title) " " small { (version) } }
+                    div.search role="search" hidden {
+                        label for="search" { "Search" }
+                        input id="search" type="search" autocomplete="off" spellcheck="false" aria-describedby="found"
+                            placeholder="method, path, permission, field";
+                        kbd aria-hidden="true" { "/" }
+                        output id="found" for="search" {}
+                    }
+                }
+                (contents(document))
+                main id="main" tabindex="-1" { (introduction(document)) (groups(document)) (schemas(document)) }
+                @for script in SCRIPTS { script type="module" { (PreEscaped(script)) } }
+            }
         }
-        page.push_str("</table>");
     }
-    if let Some(body) = operation.get("requestBody") {
-        page.push_str("<h4>Body</h4><p>");
-        write_content(page, body)?;
-        page.push_str(if body["required"] == true { "" } else { " Optional." });
-        page.push_str("</p>");
-    }
-    page.push_str("<h4>Responses</h4><table>");
-    for (status, response) in object(&operation["responses"]) {
-        write!(page, "<tr><td><code>{}</code><td>", Escaped(status))?;
-        if status == "401" && Some(response) == refusal(document) {
-            page.push_str("The credential is <a href=\"#Sending-credentials\">refused</a>.</tr>");
-            continue;
-        }
-        match object(&response["content"]["application/json"]["examples"]).next() {
-            None => write_content(page, response)?,
-            Some(_) => write_errors(page, document, response)?,
-        }
-        page.push_str("</tr>");
-    }
-    page.push_str("</table></details>");
-    Ok(())
 }
 
-fn write_errors(page: &mut String, document: &Value, response: &Value) -> fmt::Result {
-    for (name, _) in object(&response["content"]["application/json"]["examples"]) {
-        let example = &document["components"]["examples"][name];
-        let code = example["value"]["code"].as_u64().map(|code| format!("{code} ")).unwrap_or_default();
-        write!(page, "<code>{code}{}</code> {}<br>", Escaped(name), Text(text(&example["summary"])))?;
+fn contents(document: &Document<'_>) -> Markup {
+    html! {
+        nav aria-label="Contents" {
+            ul {
+                li { a href="#Sending-credentials" { "How to send credentials" } }
+                li { a href="#Errors-of-every-call" { "Errors of every call" } }
+                @for tag in list(&document.json["tags"]) {
+                    @let name = text(&tag["name"]);
+                    li { a href={ "#" (anchor(name)) } { (name) } }
+                }
+                li { a href="#Schemas" { "Schemas" } }
+            }
+        }
     }
-    Ok(())
 }
 
-fn write_content(page: &mut String, described: &Value) -> fmt::Result {
-    write!(page, "{} ", Text(text(&described["description"])))?;
-    for (kind, content) in object(&described["content"]) {
-        write!(page, "<code>{}</code> ", Escaped(kind))?;
-        schema::write_type(page, &content["schema"])?;
+fn introduction(document: &Document<'_>) -> Markup {
+    html! {
+        section.introduction {
+            (paragraphs(text(&document.json["info"]["description"])))
+            p { "Machine-readable: " a href="/tasks/v1/openapi.json" { "openapi.json" } "." }
+            h2 id="Sending-credentials" { "How to send credentials" }
+            @for (name, scheme) in object(&document.json["components"]["securitySchemes"]) {
+                p { code { (name) } ": " (prose(text(&scheme["description"]))) }
+            }
+            p {
+                "The examples use " code { "$API_HOST" } " and " code { "$API_ACCESS_TOKEN" } ". "
+                code { "tasklane dev" } " writes both into a file, which a shell reads with:"
+            }
+            (operation::copied("set -a; . .tasklane/credentials; set +a"))
+            h2 id="Errors-of-every-call" { "Errors of every call" }
+            p { "An error is JSON with a " code { "name" } ", a " code { "message" } " and mostly a " code { "code" } ". Every call can be refused with these; what else can happen is said at each." }
+            (errors::table(document, &errors::shared(document)))
+        }
     }
-    Ok(())
 }
 
-fn operations(document: &Value) -> impl Iterator<Item = Operation<'_>> {
-    object(&document["paths"]).flat_map(|(path, item)| {
-        object(item)
-            .filter(|(_, operation)| operation.get("operationId").is_some())
-            .map(move |(method, operation)| (path, method, operation))
-    })
+fn groups(document: &Document<'_>) -> Markup {
+    html! {
+        @for tag in list(&document.json["tags"]) {
+            @let name = text(&tag["name"]);
+            section.group {
+                h2 id=(anchor(name)) { (name) }
+                (paragraphs(text(&tag["description"])))
+                @let of_tag: Vec<_> = document.operations().filter(|operation| has_tag(*operation, name)).collect();
+                @for group in of_tag.chunk_by(Operation::is_like) { (operation::fold(document, group)) }
+            }
+        }
+        p.nothing id="nothing" hidden { "No operation matches. " button type="button" id="show-all" { "Show all" } }
+    }
+}
+
+fn has_tag(operation: Operation<'_>, name: &str) -> bool {
+    list(&operation.json["tags"]).iter().any(|tag| tag == name)
+}
+
+fn schemas(document: &Document<'_>) -> Markup {
+    html! {
+        section.schemas {
+            h2 id="Schemas" { "Schemas" }
+            @for (name, record) in document.records() {
+                h3 id={ "record-" (name) } { (name) }
+                (schema::record(document, record))
+            }
+        }
+    }
 }
 
 fn anchor(name: &str) -> String {
@@ -170,48 +155,4 @@ fn anchor(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_operation_and_every_record_is_on_the_page_once() {
-        let document = serde_json::json!(crate::api_document());
-        let page = render(&document);
-        assert!(operations(&document).count() > 20);
-        for (path, method, operation) in operations(&document) {
-            let mark = format!(" id=\"{}\"", text(&operation["operationId"]));
-            assert_eq!(page.matches(&mark).count(), 1, "{method} {path} has a tag that no group of the page shows");
-        }
-        for (name, _) in object(&document["components"]["schemas"]) {
-            assert_eq!(page.matches(&format!("id=\"record-{name}\"")).count(), 1, "{name}");
-        }
-    }
-
-    #[test]
-    fn every_fold_has_an_example_and_nothing_is_repeated() {
-        let page = render(&serde_json::json!(crate::api_document()));
-        assert_eq!(page.matches("<details").count(), page.matches("<h4>Example</h4><pre>curl ").count());
-        assert_eq!(page.matches("/tasks/v1/api/{functionName}").count(), 1, "its methods share a fold");
-        let refused = page.matches("INVALID_TOKEN").count();
-        assert!(refused <= 2, "{refused}: the errors of credentials are said once");
-        for word in ["Some(", "i64", "usize", "Option&lt;", "_is_", "start_timestamp"] {
-            assert!(!page.contains(word), "the page has a word of the source: {word}");
-        }
-    }
-
-    #[test]
-    fn every_link_on_the_page_leads_somewhere() {
-        let page = render(&serde_json::json!(crate::api_document()));
-        for target in page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
-            assert!(page.contains(&format!("id=\"{target}\"")), "#{target}");
-        }
-    }
-
-    #[test]
-    fn the_page_loads_nothing() {
-        let page = render(&serde_json::json!(crate::api_document()));
-        for part in ["<script", "src=", "http://", "https://", "@import", "url("] {
-            assert!(!page.contains(part), "{part}");
-        }
-    }
-}
+mod tests;

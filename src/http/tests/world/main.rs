@@ -12,6 +12,7 @@ mod debounce;
 mod document;
 mod doors;
 mod events;
+mod examples;
 mod execute_once;
 mod flow;
 mod follow;

@@ -97,6 +97,11 @@ async fn anybody_can_read_about_the_service() {
     let page = ask("GET /docs", "", "").await;
     assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
     assert!(page.text.contains("/tasks/v1/functions/{functionName}/execute"));
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'; script-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
+    assert_eq!(page.headers["cross-origin-opener-policy"], "noopener-allow-popups");
+    assert_eq!(page.headers["x-frame-options"], "DENY");
+    assert_eq!(page.headers["x-content-type-options"], "nosniff");
 }
 
 #[tokio::test]
