@@ -46,6 +46,8 @@ pub fn a_function(world: &World, name: &str) -> Function {
         store_result: None,
         events: TaskEvents::default(),
         flow: None,
+        data_schema: None,
+        result_schema: None,
         history: History::new(None, world.now()),
     }
 }
