@@ -95,7 +95,7 @@ impl Divisor {
         let Ok(zeros) = u64::try_from(number.last_place() - self.place) else { return false };
         let divisor = u128::from(self.digits);
         let rest = number.digits().fold(0, |rest, digit| (rest * 10 + u128::from(digit - b'0')) % divisor);
-        rest * power_of_ten(zeros, divisor) % divisor == 0
+        (rest * power_of_ten(zeros, divisor)).is_multiple_of(divisor)
     }
 }
 

@@ -1,65 +1,43 @@
 //! What each keyword asks of a value.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::{
     evaluate::{Evaluation, Marks, Outcome, Place, Stop},
     keyword::{Count, Counted, Keyword, RuleId, must_have},
-    pattern::Pattern,
 };
 use crate::json::Node;
 
 impl Evaluation<'_> {
-    pub(super) fn keyword(&mut self, keyword: &Keyword, value: &Node<'_>, place: &Place<'_>, tells: bool) -> Outcome {
+    /// Applies a keyword to a value. `marks` is what the keywords before it have looked at. Each arm is a call, so that this
+    /// function needs little of the stack: every level of a check has it once.
+    pub(super) fn keyword(
+        &mut self,
+        keyword: &Keyword,
+        value: &Node<'_>,
+        place: &Place<'_>,
+        tells: bool,
+        marks: &mut Marks,
+    ) -> Outcome {
         match keyword {
             Keyword::Reference(rule) => self.apply(*rule, value, place, tells),
             Keyword::AllOf(rules) => self.all_of(rules, value, place, tells),
             Keyword::AnyOf(rules) => self.any_of(keyword, rules, value, place, tells),
             Keyword::OneOf(rules) => self.one_of(keyword, rules, value, place, tells),
-            Keyword::If { condition, then, otherwise } => {
-                let fits = self.apply(*condition, value, place, false)?;
-                let next = if fits.is_some() { then } else { otherwise };
-                let mut marks = fits.unwrap_or_default();
-                if let Some(rule) = next {
-                    let Some(more) = self.apply(*rule, value, place, tells)? else { return Ok(None) };
-                    marks.add(more);
-                }
-                Ok(Some(marks))
-            }
-            Keyword::With { name, rule } => match value.get(name) {
-                Some(_) => self.apply(*rule, value, place, tells),
-                None => Ok(Some(Marks::default())),
-            },
-            Keyword::Properties { named, patterns, others } => {
-                self.properties(named, patterns, *others, value, place, tells)
-            }
+            Keyword::If { .. } => self.condition(keyword, value, place, tells),
+            Keyword::With { name, rule } if value.get(name).is_some() => self.apply(*rule, value, place, tells),
+            Keyword::Properties { .. } => self.properties(keyword, value, place, tells),
             Keyword::Items { first, others } => self.items(first, *others, value, place, tells),
-            Keyword::Contains { rule, least, most, marks } => {
-                let Node::Array(items) = value else { return Ok(Some(Marks::default())) };
-                let mut fitting = Vec::new();
-                for (index, item) in items.iter().enumerate() {
-                    if self.apply(*rule, item, &Place::Item(place, index), false)?.is_some() {
-                        fitting.push(index);
-                    }
-                }
-                let fits = fitting.len() >= *least && most.is_none_or(|most| fitting.len() <= most);
-                let items = if *marks { fitting } else { Vec::new() };
-                self.verdict(fits, keyword, place, tells, Marks { items, ..Marks::default() })
-            }
-            Keyword::Names(rule) => {
-                let fits = self.names(*rule, value)?;
-                self.verdict(fits, keyword, place, tells, Marks::default())
-            }
-            Keyword::Not(rule) => {
-                let fits = self.apply(*rule, value, place, false)?.is_none();
-                self.verdict(fits, keyword, place, tells, Marks::default())
-            }
+            Keyword::Contains { .. } => self.contains(keyword, value, place, tells),
+            Keyword::Names(rule) => self.names(keyword, *rule, value, place, tells),
+            Keyword::Not(rule) => self.not(keyword, *rule, value, place, tells),
             Keyword::Required(names) => self.required(names, value, place, tells),
-            Keyword::RequiredWith { name, required } => match value.get(name) {
-                Some(_) => self.required(required, value, place, tells),
-                None => Ok(Some(Marks::default())),
-            },
-            Keyword::UnevaluatedProperties(_) | Keyword::UnevaluatedItems(_) => Ok(Some(Marks::default())),
+            Keyword::RequiredWith { name, required } if value.get(name).is_some() => {
+                self.required(required, value, place, tells)
+            }
+            Keyword::With { .. } | Keyword::RequiredWith { .. } => Ok(Some(Marks::NONE)),
+            Keyword::UnevaluatedProperties(rule) => self.rest_of_object(*rule, value, marks, place, tells),
+            Keyword::UnevaluatedItems(rule) => self.rest_of_array(*rule, value, marks, place, tells),
             Keyword::Never
             | Keyword::Type(_)
             | Keyword::Values { .. }
@@ -67,17 +45,36 @@ impl Evaluation<'_> {
             | Keyword::Bound(_)
             | Keyword::Count(_)
             | Keyword::Pattern(_)
-            | Keyword::Unique => {
-                let fits = self.admits(keyword, value)?;
-                self.verdict(fits, keyword, place, tells, Marks::default())
-            }
+            | Keyword::Unique => self.assertion(keyword, value, place, tells),
         }
     }
 
+    fn assertion(&mut self, keyword: &Keyword, value: &Node<'_>, place: &Place<'_>, tells: bool) -> Outcome {
+        let fits = self.admits(keyword, value)?;
+        self.verdict(fits, keyword, place, tells)
+    }
+
+    fn condition(&mut self, keyword: &Keyword, value: &Node<'_>, place: &Place<'_>, tells: bool) -> Outcome {
+        let Keyword::If { condition, then, otherwise } = keyword else { return Ok(Some(Marks::NONE)) };
+        let fits = self.apply(*condition, value, place, false)?;
+        let next = if fits.is_some() { then } else { otherwise };
+        let mut marks = fits.unwrap_or_default();
+        if let Some(rule) = next {
+            let Some(more) = self.apply(*rule, value, place, tells)? else { return Ok(None) };
+            marks.add(more);
+        }
+        Ok(Some(marks))
+    }
+
+    fn not(&mut self, keyword: &Keyword, rule: RuleId, value: &Node<'_>, place: &Place<'_>, tells: bool) -> Outcome {
+        let fits = self.apply(rule, value, place, false)?.is_none();
+        self.verdict(fits, keyword, place, tells)
+    }
+
     /// The outcome of a keyword that has one thing to say.
-    fn verdict(&mut self, fits: bool, keyword: &Keyword, place: &Place<'_>, tells: bool, marks: Marks) -> Outcome {
+    pub(super) fn verdict(&mut self, fits: bool, keyword: &Keyword, place: &Place<'_>, tells: bool) -> Outcome {
         if fits {
-            return Ok(Some(marks));
+            return Ok(Some(Marks::NONE));
         }
         self.tell(tells, place, || keyword.expected())?;
         Ok(None)
@@ -134,19 +131,19 @@ impl Evaluation<'_> {
 
     fn required(&mut self, names: &[String], value: &Node<'_>, place: &Place<'_>, tells: bool) -> Outcome {
         if !value.is_object() {
-            return Ok(Some(Marks::default()));
+            return Ok(Some(Marks::NONE));
         }
         self.work(names.len() as u64)?;
         let missing: Vec<_> = names.iter().filter(|name| value.get(name).is_none()).collect();
         if missing.is_empty() {
-            return Ok(Some(Marks::default()));
+            return Ok(Some(Marks::NONE));
         }
         self.tell(tells, place, || must_have(missing.into_iter()))?;
         Ok(None)
     }
 
     fn all_of(&mut self, rules: &[RuleId], value: &Node<'_>, place: &Place<'_>, tells: bool) -> Outcome {
-        let mut all = Some(Marks::default());
+        let mut all = Some(Marks::NONE);
         for rule in rules {
             match (self.apply(*rule, value, place, tells)?, &mut all) {
                 (Some(marks), Some(all)) => all.add(marks),
@@ -228,127 +225,5 @@ impl Evaluation<'_> {
                 self.tell(true, place, || Keyword::Type(all).expected())
             }
         }
-    }
-
-    fn properties(
-        &mut self,
-        named: &HashMap<String, RuleId>,
-        patterns: &[(Pattern, RuleId)],
-        others: Option<RuleId>,
-        value: &Node<'_>,
-        place: &Place<'_>,
-        tells: bool,
-    ) -> Outcome {
-        let Node::Object(fields) = value else { return Ok(Some(Marks::default())) };
-        let (mut marks, mut fit) = (Marks::default(), true);
-        for (name, value) in fields.distinct() {
-            self.work(1)?;
-            let place = Place::Property(place, name);
-            let mut rules: Vec<_> = named.get(name).copied().into_iter().collect();
-            for (pattern, rule) in patterns {
-                self.work(pattern.work(name))?;
-                if pattern.is_in(name) {
-                    rules.push(*rule);
-                }
-            }
-            if rules.is_empty() {
-                rules.extend(others);
-            }
-            for rule in &rules {
-                fit &= self.apply(*rule, value, &place, tells)?.is_some();
-                if !fit && !tells {
-                    return Ok(None);
-                }
-            }
-            if self.schema.marks && !rules.is_empty() {
-                marks.properties.push(name.to_owned());
-            }
-        }
-        Ok(fit.then_some(marks))
-    }
-
-    fn items(
-        &mut self,
-        first: &[RuleId],
-        others: Option<RuleId>,
-        value: &Node<'_>,
-        place: &Place<'_>,
-        tells: bool,
-    ) -> Outcome {
-        let Node::Array(items) = value else { return Ok(Some(Marks::default())) };
-        let mut fit = true;
-        for (index, item) in items.iter().enumerate() {
-            let Some(rule) = first.get(index).copied().or(others) else { break };
-            self.work(1)?;
-            fit &= self.apply(rule, item, &Place::Item(place, index), tells)?.is_some();
-            if !fit && !tells {
-                return Ok(None);
-            }
-        }
-        let marks = Marks { all: others.is_some(), first_items: first.len(), ..Marks::default() };
-        Ok(fit.then_some(marks))
-    }
-
-    fn names(&mut self, rule: RuleId, value: &Node<'_>) -> Result<bool, Stop> {
-        let Node::Object(fields) = value else { return Ok(true) };
-        // A name is no value of the data, so nothing about it can be remembered.
-        let stayed = std::mem::replace(&mut self.value_stays, false);
-        let mut fit = true;
-        for (name, _) in fields.distinct() {
-            let name = Node::String(name.into());
-            fit &= self.apply(rule, &name, &Place::Root, false)?.is_some();
-        }
-        self.value_stays = stayed;
-        Ok(fit)
-    }
-
-    /// `unevaluatedProperties`: what nothing has looked at.
-    pub(super) fn rest_of_object(
-        &mut self,
-        rule: RuleId,
-        value: &Node<'_>,
-        marks: &mut Marks,
-        place: &Place<'_>,
-        tells: bool,
-    ) -> Result<bool, Stop> {
-        let Node::Object(fields) = value else { return Ok(true) };
-        if marks.all {
-            return Ok(true);
-        }
-        self.work(marks.properties.len() as u64)?;
-        let seen: HashSet<_> = marks.properties.drain(..).collect();
-        let mut fit = true;
-        for (name, value) in fields.distinct().filter(|(name, _)| !seen.contains(*name)) {
-            self.work(1)?;
-            fit &= self.apply(rule, value, &Place::Property(place, name), tells)?.is_some();
-        }
-        marks.all = true;
-        Ok(fit)
-    }
-
-    /// `unevaluatedItems`: what nothing has looked at.
-    pub(super) fn rest_of_array(
-        &mut self,
-        rule: RuleId,
-        value: &Node<'_>,
-        marks: &mut Marks,
-        place: &Place<'_>,
-        tells: bool,
-    ) -> Result<bool, Stop> {
-        let Node::Array(items) = value else { return Ok(true) };
-        if marks.all {
-            return Ok(true);
-        }
-        self.work(marks.items.len() as u64)?;
-        let seen: HashSet<_> = marks.items.drain(..).collect();
-        let mut fit = true;
-        for (index, item) in items.iter().enumerate().skip(marks.first_items) {
-            if !seen.contains(&index) {
-                self.work(1)?;
-                fit &= self.apply(rule, item, &Place::Item(place, index), tells)?.is_some();
-            }
-        }
-        marks.all = true;
-        Ok(fit)
     }
 }

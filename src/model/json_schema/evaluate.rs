@@ -41,9 +41,13 @@ pub(super) enum Stop {
     Enough,
 }
 
-/// What was looked at in an object or an array by the rules that it fits.
+/// What was looked at in an object or an array by the rules that it fits. Small, because every level of a check has some.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Marks {
+pub(super) struct Marks(Option<Box<Looked>>);
+
+/// The parts that were looked at.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Looked {
     pub(super) all: bool,
     /// How many items from the first one on.
     pub(super) first_items: usize,
@@ -52,11 +56,33 @@ pub(super) struct Marks {
 }
 
 impl Marks {
+    /// None.
+    pub(super) const NONE: Self = Self(None);
+
+    pub(super) fn of(looked: Looked) -> Self {
+        Self(Some(Box::new(looked)))
+    }
+
     pub(super) fn add(&mut self, other: Self) {
-        self.all |= other.all;
-        self.first_items = self.first_items.max(other.first_items);
-        self.items.extend(other.items);
-        self.properties.extend(other.properties);
+        let Some(other) = other.0 else { return };
+        let Some(own) = &mut self.0 else {
+            self.0 = Some(other);
+            return;
+        };
+        own.all |= other.all;
+        own.first_items = own.first_items.max(other.first_items);
+        own.items.extend(other.items);
+        own.properties.extend(other.properties);
+    }
+
+    /// What was looked at so far; from now on, everything was.
+    pub(super) fn complete(&mut self) -> Looked {
+        let all = Looked { all: true, ..Looked::default() };
+        self.0.replace(Box::new(all)).map_or_else(Looked::default, |looked| *looked)
+    }
+
+    fn count(&self) -> u64 {
+        self.0.as_ref().map_or(0, |looked| looked.items.len() as u64 + looked.properties.len() as u64)
     }
 }
 
@@ -140,7 +166,7 @@ impl<'s> Evaluation<'s> {
         match self.known.get(&key) {
             Some(Some(marks)) => {
                 let marks = marks.clone();
-                self.work(marks.items.len() as u64 + marks.properties.len() as u64)?;
+                self.work(marks.count())?;
                 return Ok(Some(marks));
             }
             // What is wrong has to be found again to be told.
@@ -165,22 +191,13 @@ impl<'s> Evaluation<'s> {
 
     fn keywords(&mut self, id: RuleId, value: &Node<'_>, place: &Place<'_>, tells: bool) -> Outcome {
         let schema = self.schema;
-        let (mut marks, mut fits) = (Marks::default(), true);
+        let (mut marks, mut fits) = (Marks::NONE, true);
         for keyword in &schema.rules[id.0].keywords {
             self.work(1)?;
-            fits &= match keyword {
-                Keyword::UnevaluatedProperties(rule) => self.rest_of_object(*rule, value, &mut marks, place, tells)?,
-                Keyword::UnevaluatedItems(rule) => self.rest_of_array(*rule, value, &mut marks, place, tells)?,
-                keyword => match self.keyword(keyword, value, place, tells)? {
-                    Some(more) => {
-                        if schema.marks {
-                            marks.add(more);
-                        }
-                        true
-                    }
-                    None => false,
-                },
-            };
+            match self.keyword(keyword, value, place, tells, &mut marks)? {
+                Some(more) => marks.add(more),
+                None => fits = false,
+            }
             if !fits && (!tells || matches!(keyword, Keyword::Type(_))) {
                 // With the wrong type, everything else would be wrong, too.
                 return Ok(None);

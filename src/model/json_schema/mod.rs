@@ -5,6 +5,7 @@
 //! it found out about a value, has a budget, and reads numbers digit by digit.
 
 mod apply;
+mod children;
 mod compile;
 mod evaluate;
 mod keyword;

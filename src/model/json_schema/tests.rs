@@ -188,6 +188,11 @@ fn a_schema_that_is_none_is_refused_with_the_place() {
     assert_eq!(spaced.as_json().as_str(), r#"{"title":"a b"}"#);
 }
 
+/// In a thread whose stack is half as large as that of the threads that do it.
+fn on_a_small_stack(run: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap();
+}
+
 /// Each of these takes other validators longer than anybody waits, or more stack than there is.
 #[test]
 fn the_work_of_a_check_is_bounded() {
@@ -209,17 +214,21 @@ fn the_work_of_a_check_is_bounded() {
     let deep = |inner: &str| format!("{}{inner}{}", r#"{"x":"#.repeat(90), "}".repeat(90));
     assert_eq!(misfit(tree, &deep("{}")), None);
     assert!(misfit(tree, &deep("1")).is_some());
+    // The deepest check that there can be, with the largest steps, on a stack of half the usual size.
+    let steps = r##"{"$defs":{"t":{"oneOf":[{"allOf":[{"if":true,"then":{"contains":true,"items":{"$ref":"#/$defs/t"}}}]},false]}},"$ref":"#/$defs/t"}"##;
+    let nested = format!("{}{}", "[".repeat(98), "]".repeat(98));
+    on_a_small_stack(move || assert!(misfit(steps, &nested).unwrap().contains("nests too deep")));
+    let steps = r##"{"$defs":{"t":{"anyOf":[{"properties":{"x":{"$ref":"#/$defs/t"}},"unevaluatedProperties":false}]}},"$ref":"#/$defs/t"}"##;
+    let nested = deep("{}");
+    on_a_small_stack(move || assert_eq!(misfit(steps, &nested), None));
     // References upon references for each level of the data.
     let links: String = (0..300).map(|n| format!(r##""l{n}":{{"$ref":"#/$defs/l{}"}},"##, n + 1)).collect();
     let linked = format!(
         r##"{{"$defs":{{{links}"l300":{{"properties":{{"x":{{"$ref":"#/$defs/l0"}}}}}}}},"$ref":"#/$defs/l0"}}"##
     );
     assert_eq!(misfit(&linked, "{}"), None);
-    // On a stack that is half as large as that of the threads that do it.
-    let small = std::thread::Builder::new().stack_size(1 << 20);
-    let data = deep("{}");
-    let checked = small.spawn(move || misfit(&linked, &data)).unwrap().join().unwrap();
-    assert!(checked.unwrap().contains("nests too deep"));
+    let nested = deep("{}");
+    on_a_small_stack(move || assert!(misfit(&linked, &nested).unwrap().contains("nests too deep")));
     // Many items, each compared with many values; and a flat list is no problem.
     let values = (0..2000).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
     let items = vec!["9999"; 50_000].join(",");
