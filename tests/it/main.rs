@@ -19,6 +19,7 @@ mod readme;
 mod release;
 mod restart;
 mod run;
+mod schemas;
 mod schemathesis;
 mod sdk;
 mod stack;
