@@ -328,7 +328,7 @@ impl Compare<'_> {
             (Some(_), None) => Kind::Removed,
             (Some(_), Some(_)) => Kind::Changed,
         };
-        let [from, to] = [from, to].map(|schema| schema.map(|schema| Value::from(size_of(schema))));
+        let [from, to] = [from, to].map(|schema| schema.map(size_of));
         self.changes.push(Change { field: field.to_owned(), change, from, to });
         wanted.cloned()
     }
@@ -381,6 +381,6 @@ impl Compare<'_> {
     }
 }
 
-fn size_of(schema: &JsonSchema) -> String {
-    format!("a schema of {}", ByteSize(schema.as_json().as_str().len() as u64))
+fn size_of(schema: &JsonSchema) -> Value {
+    json!({ "bytes": schema.as_json().as_str().len() })
 }
