@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tasklane_client::{FunctionDetails, HowMany, Record};
-use tasklane_model::{AwsOptions, FunctionName, FunctionSummary, RetryPolicy, TaskEventKind};
+use tasklane_model::{AwsOptions, FunctionName, FunctionSummary, JsonSchema, RetryPolicy, TaskEventKind};
 
 use super::{
     Outcome, Verdict, flow,
@@ -159,6 +159,8 @@ fn details(layout: Layout, function: &FunctionDetails, show_secrets: bool) -> St
             },
         ),
         ("Flow", function.flow.as_ref().map_or_else(|| "-".to_owned(), flow::in_words)),
+        ("Data schema", schema(function.data_schema.as_ref())),
+        ("Result schema", schema(function.result_schema.as_ref())),
         ("Secrets", or_dash(Some(secrets).filter(|lines| !lines.is_empty()))),
         ("AWS", or_dash(Some(aws).filter(|lines| !lines.is_empty()))),
         ("Environment", if environment.is_empty() { "-".to_owned() } else { environment.join("\n") }),
@@ -166,6 +168,17 @@ fn details(layout: Layout, function: &FunctionDetails, show_secrets: bool) -> St
         ("Code SHA-256", or_dash(function.code_sha256.clone())),
         ("Updated", or_dash(function.update_timestamp.map(|moment| moment.to_string()))),
     ])
+}
+
+/// A schema in one line, or its beginning.
+fn schema(schema: Option<&JsonSchema>) -> String {
+    const LONGEST: usize = 200;
+    let Some(schema) = schema else { return "-".to_owned() };
+    let text = schema.as_json().as_str();
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}… (all of it: --json)", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// A line for each option, in the words of the API.
@@ -268,6 +281,8 @@ mod tests {
         Events            -
         At once           -
         Flow              -
+        Data schema       -
+        Result schema     -
         Secrets           -
         AWS               -
         Environment       API_KEY=••••

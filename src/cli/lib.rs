@@ -56,6 +56,7 @@ mod task_history;
 mod task_outcome;
 mod tasks;
 mod terminal;
+mod types;
 mod versions;
 mod whoami;
 
@@ -120,6 +121,7 @@ enum Command {
     #[command(subcommand)]
     Admin(admin::Command),
     Init(init::Args),
+    Types(types::Args),
     Whoami(Remote<whoami::Args>),
     Deploy(deploy::Args),
     Doctor(doctor::Args),
@@ -197,6 +199,7 @@ impl Command {
             Self::Credentials(command) => command.run().await,
             Self::Admin(command) => command.run().await,
             Self::Init(args) => init::run(&args),
+            Self::Types(args) => types::run(args).await,
             Self::Whoami(remote) => remote.run(whoami::run).await,
             Self::Schema => print(&format!("{:#}", tasklane_task_config::schema())),
             Self::Version => print(concat!("tasklane ", env!("CARGO_PKG_VERSION"))),
@@ -257,8 +260,8 @@ mod tests {
     fn the_commands_in_the_runbooks_and_guides_are_valid() {
         let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
         let runbooks = std::fs::read_dir(docs.join("runbooks")).unwrap().map(|page| page.unwrap().path());
-        let guides =
-            ["deploy.md", "write-functions.md", "functions.md", "operate.md", "restore.md"].map(|page| docs.join(page));
+        let guides = ["deploy.md", "write-functions.md", "functions.md", "operate.md", "restore.md", "schemas.md"]
+            .map(|page| docs.join(page));
         let mut checked = 0;
         for page in runbooks.chain(guides) {
             let text = std::fs::read_to_string(&page).unwrap().replace("\\\n", " ");

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use tasklane_model::{
-    AffectedRecords, AwsOptions, EndedCanary, Flow, FunctionName, FunctionSummary, IdempotencyKey, Json, Page,
-    QueuedTimeout, RetryPolicy, RetryPolicyChange, Secrets, Task, TaskEvents, Timeouts, Timestamp, UploadId,
+    AffectedRecords, AwsOptions, EndedCanary, Flow, FunctionName, FunctionSummary, IdempotencyKey, Json, JsonSchema,
+    Page, QueuedTimeout, RetryPolicy, RetryPolicyChange, Secrets, Task, TaskEvents, Timeouts, Timestamp, UploadId,
     VersionLabel, VersionNumber, json::even_null,
 };
 
@@ -71,6 +71,12 @@ pub struct FunctionDetails {
     /// How its Tasks with the same key take turns and share limits.
     #[serde(default)]
     pub flow: Option<Flow>,
+    /// What the `data` of its Tasks must look like.
+    #[serde(default)]
+    pub data_schema: Option<JsonSchema>,
+    /// What its results look like.
+    #[serde(default)]
+    pub result_schema: Option<JsonSchema>,
     /// The number of the version that it is. The upstream service has no versions.
     #[serde(default)]
     pub version: Option<VersionNumber>,
@@ -164,6 +170,10 @@ pub struct FunctionBody {
     pub events: Option<TaskEvents>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flow: Option<Option<Flow>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_schema: Option<Option<JsonSchema>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result_schema: Option<Option<JsonSchema>>,
     /// What the new version is called.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<VersionLabel>,

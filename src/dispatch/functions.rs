@@ -2,10 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tasklane_model::{Function, FunctionName, Timestamp};
+use tasklane_model::{Function, FunctionName, Json, Result as ModelResult, Timestamp};
 use tasklane_ports::Clock;
 use tasklane_runtime::{kept::Kept, lock::Lock};
 use tasklane_store::{QueueLane, Store, StoreError};
+
+use super::schemas::CompiledSchemas;
 
 /// How old a record may be. Within one process a change is seen immediately ([`FunctionDirectory::forget`]); other
 /// processes see it after this time, well within the 5 s after which a revoked permission must not work. Tasks read the
@@ -19,6 +21,7 @@ pub struct FunctionDirectory {
     store: Store,
     clock: Arc<dyn Clock>,
     remembered: Lock<Remembered>,
+    schemas: CompiledSchemas,
 }
 
 #[derive(Default)]
@@ -34,7 +37,7 @@ struct Remembered {
 
 impl FunctionDirectory {
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, remembered: Lock::default() }
+        Self { store, clock, remembered: Lock::default(), schemas: CompiledSchemas::default() }
     }
 
     /// The Function as it was at most two seconds ago, or `None` if there was none.
@@ -104,6 +107,11 @@ impl FunctionDirectory {
         remembered.missing.remove(name);
         remembered.own_lanes = None;
         remembered.forgotten += 1;
+    }
+
+    /// Checks data for a Function by its schema, if it has one; absent data counts as `null`. 15 if it does not fit.
+    pub fn check_data(&self, function: &Function, data: Option<&Json>) -> ModelResult<()> {
+        self.schemas.check(function, data)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Remembered> {

@@ -18,7 +18,7 @@
 //! - `ticker`: everything that becomes due, in parts that run at the same time; `occurrences` turns those of Schedules
 //!   into Tasks.
 //! - `bulk`: operations on many Tasks, slice by slice; `cancel` cancels one.
-//! - `functions`: Functions as the hot paths see them, a moment old; `canary` ends a canary whose runs fail.
+//! - `functions`: Functions as the hot paths see them, a moment old, and their compiled `schemas`; `canary` ends a canary whose runs fail.
 
 mod bulk;
 mod canary;
@@ -36,6 +36,7 @@ mod release;
 mod results;
 mod retry;
 mod run;
+mod schemas;
 mod shift;
 mod slots;
 mod taken;

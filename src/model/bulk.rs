@@ -205,6 +205,8 @@ pub enum SkipReason {
     Younger,
     /// Its record or its data cannot be read.
     Unreadable,
+    /// The data does not fit its Function's `dataSchema`.
+    DoesNotFit,
 }
 
 /// How many Tasks a bulk operation passed over, and why.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    CodeSha256, Configuration, ExecutionOptions, Flow, History, ObjectId, RetryPolicy, TaskEvents, TimeLimit, Timeouts,
-    Timestamp, text::checked_text,
+    CodeSha256, Configuration, ExecutionOptions, Flow, History, JsonSchema, ObjectId, RetryPolicy, TaskEvents,
+    TimeLimit, Timeouts, Timestamp, text::checked_text,
 };
 
 /// A Function, without its code, which only Lambda holds.
@@ -38,6 +38,10 @@ pub struct Function {
     pub events: TaskEvents,
     /// How its Tasks with the same key take turns.
     pub flow: Option<Flow>,
+    /// What the `data` of its Tasks must look like.
+    pub data_schema: Option<JsonSchema>,
+    /// What its results look like. Nobody checks it: it is for those who write code.
+    pub result_schema: Option<JsonSchema>,
     /// Which version it is, and which one is being tried.
     pub history: History,
 }
@@ -58,6 +62,8 @@ impl Function {
             store_result: None,
             events: TaskEvents::default(),
             flow: None,
+            data_schema: None,
+            result_schema: None,
             history: History::new(None, now),
         }
     }

@@ -29,6 +29,7 @@ pub mod gate;
 pub mod id;
 pub mod interval;
 pub mod json;
+pub mod json_schema;
 pub mod lambda;
 pub mod limits;
 pub mod occurrences;
@@ -83,6 +84,7 @@ pub use gate::Gate;
 pub use id::ObjectId;
 pub use interval::Interval;
 pub use json::Json;
+pub use json_schema::{CompiledSchema, InvalidSchema, JsonSchema, Misfit};
 pub use lambda::{FunctionError, FunctionSpec, Invocation, InvokeError, InvokeRequest, Outcome};
 pub use limits::{
     Advance, CanaryPercent, CanaryRuns, ConcurrencyLimit, DebounceSeconds, EphemeralStorage, FailTimes,

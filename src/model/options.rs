@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    AwsOptions, ConcurrencyLimit, Configuration, Environment, Flow, Function, Lane, MemoryLimit, Priority,
+    AwsOptions, ConcurrencyLimit, Configuration, Environment, Flow, Function, JsonSchema, Lane, MemoryLimit, Priority,
     QueuedTimeout, RetryPolicyChange, Secrets, TaskEvents, TimeLimit,
 };
 
@@ -40,6 +40,10 @@ pub struct FunctionOptions {
     pub events: Option<TaskEvents>,
     /// How its Tasks with the same key take turns. Replaced as a whole; `Some(None)` removes it.
     pub flow: Option<Option<Flow>>,
+    /// What the `data` of its Tasks must look like. Replaced as a whole; `Some(None)` removes it.
+    pub data_schema: Option<Option<JsonSchema>>,
+    /// What its results look like. Replaced as a whole; `Some(None)` removes it.
+    pub result_schema: Option<Option<JsonSchema>>,
 }
 
 impl FunctionOptions {
@@ -69,6 +73,8 @@ impl FunctionOptions {
         set(&mut function.store_result, &self.store_result);
         set(&mut function.events, &self.events);
         set(&mut function.flow, &self.flow);
+        set(&mut function.data_schema, &self.data_schema);
+        set(&mut function.result_schema, &self.result_schema);
         if function.execution_options.concurrency_limit.is_some() || function.flow.is_some() {
             function.lane = Lane::Own;
         }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    CanaryPercent, CanaryRuns, Configuration, Deployment, ExecutionOptions, Function, Lane, ObjectId, RetryPolicy,
-    TaskEvents, Timeouts, Timestamp, UserId, VersionNumber, text::checked_text,
+    CanaryPercent, CanaryRuns, Configuration, Deployment, ExecutionOptions, Function, JsonSchema, Lane, ObjectId,
+    RetryPolicy, TaskEvents, Timeouts, Timestamp, UserId, VersionNumber, text::checked_text,
 };
 
 /// What a version is called: 1–100 characters, e.g. a git commit.
@@ -63,6 +63,10 @@ pub enum VersionField {
     StoreResult,
     /// What its Tasks publish.
     Events,
+    /// What the data of its Tasks must look like.
+    DataSchema,
+    /// What its results look like.
+    ResultSchema,
 }
 
 /// What is known about a version besides its content.
@@ -115,6 +119,12 @@ pub struct FunctionVersion {
     /// What its Tasks publish besides their failures.
     #[serde(skip_serializing_if = "TaskEvents::is_empty", default)]
     pub events: TaskEvents,
+    /// What the data of its Tasks must look like.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub data_schema: Option<JsonSchema>,
+    /// What its results look like.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub result_schema: Option<JsonSchema>,
 }
 
 impl FunctionVersion {
@@ -129,6 +139,8 @@ impl FunctionVersion {
             timeouts: function.timeouts,
             store_result: function.store_result,
             events: function.events,
+            data_schema: function.data_schema.clone(),
+            result_schema: function.result_schema.clone(),
         }
     }
 
@@ -143,6 +155,8 @@ impl FunctionVersion {
             timeouts,
             store_result,
             events,
+            data_schema,
+            result_schema,
         } = self;
         function.configuration.clone_from(configuration);
         function.deployment.clone_from(deployment);
@@ -151,6 +165,8 @@ impl FunctionVersion {
         function.timeouts = *timeouts;
         function.store_result = *store_result;
         function.events = *events;
+        function.data_schema.clone_from(data_schema);
+        function.result_schema.clone_from(result_schema);
         if function.execution_options.concurrency_limit.is_some() {
             function.lane = Lane::Own;
         }
@@ -182,6 +198,8 @@ pub fn changed_fields(old: &Function, new: &Function) -> Vec<VersionField> {
         (VersionField::Timeouts, old.timeouts != new.timeouts),
         (VersionField::StoreResult, old.store_result != new.store_result),
         (VersionField::Events, old.events != new.events),
+        (VersionField::DataSchema, old.data_schema != new.data_schema),
+        (VersionField::ResultSchema, old.result_schema != new.result_schema),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect()
 }

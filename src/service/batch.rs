@@ -74,14 +74,11 @@ impl Service {
         let mut intents = Vec::with_capacity(entries.len());
         for entry in entries {
             let intent = match entry {
-                Ok((new, _)) if check_data_size(new.data.as_ref()).is_ok() => {
-                    let function = self.functions_of(&new.function_name, new.options.on_complete.as_ref()).await;
-                    match function {
-                        Ok(function) => Some(self.intent_of(new, &function)),
-                        Err(error) if error.kind() == ErrorKind::ResourceUnknown => None,
-                        Err(error) => return Err(error),
-                    }
-                }
+                Ok((new, _)) if check_data_size(new.data.as_ref()).is_ok() => match self.functions_for(new).await {
+                    Ok(function) => Some(self.intent_of(new, &function)),
+                    Err(error) if is_refusal(&error) => None,
+                    Err(error) => return Err(error),
+                },
                 Ok(_) | Err(_) => None,
             };
             intents.push(intent);
@@ -116,9 +113,17 @@ impl Service {
     async fn refused_entry(&self, entry: BatchEntry) -> Result<Task> {
         let (new, _) = entry?;
         check_data_size(new.data.as_ref())?;
-        self.functions_of(&new.function_name, new.options.on_complete.as_ref()).await?;
-        Err(Error::unknown("function", new.function_name))
+        let function = self.functions_for(&new).await?;
+        Err(match function.data_schema {
+            Some(_) => Error::field_format("data", "did not fit the function's schema when the batch was sent first"),
+            None => Error::unknown("function", new.function_name),
+        })
     }
+}
+
+/// Whether an entry is refused for what it says, and not because something is out of order.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ResourceUnknown | ErrorKind::FieldFormat)
 }
 
 /// The scope of the keys of entries.

@@ -136,6 +136,7 @@ impl Service {
         let rule = "Create a task: a direct execution may take at most";
         must_be_short(&function, ErrorKind::TimeLimitExceedsDirectExecutionMaximum, rule)?;
         check_data_size(data)?;
+        self.check_data(&function, data)?;
         Ok(function)
     }
 

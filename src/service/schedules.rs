@@ -68,7 +68,7 @@ impl Service {
     /// 15 when its expression never fires in its time zone, 26 when it has no occurrence up to its end.
     pub async fn create_schedule(&self, caller: &Caller, new: NewSchedule) -> Result<Schedule> {
         check_data_size(new.data.as_ref())?;
-        self.functions_of(&new.function_name, new.on_complete.as_ref()).await?;
+        self.functions_for_schedule(&new).await?;
         let schedule = self.new_schedule(caller, new)?;
         self.inner.store.schedules.create(&schedule).await?;
         Ok(self.created(schedule).await)
@@ -98,8 +98,8 @@ impl Service {
         let scope = OnceScope::of(caller, endpoint.as_str())?;
         check_data_size(new.data.as_ref())?;
         let store = &self.inner.store;
-        if let Err(error) = self.functions_of(&new.function_name, new.on_complete.as_ref()).await {
-            // The Function may have been deleted after the Schedule was created.
+        if let Err(error) = self.functions_for_schedule(&new).await {
+            // The Function may have been deleted, or have another schema, since the Schedule was created.
             return match store.intents.find(&scope, once).await? {
                 Some(found) => self.replayed_schedule(same_body(found)?).await,
                 None => Err(error),
@@ -111,6 +111,12 @@ impl Service {
             return self.replayed_schedule(id).await;
         }
         Ok(Made { record: self.created(schedule).await, is_replay: false })
+    }
+
+    /// Checks that the Functions of a new Schedule exist, and that its Function takes the data.
+    async fn functions_for_schedule(&self, new: &NewSchedule) -> Result<()> {
+        let function = self.functions_of(&new.function_name, new.on_complete.as_ref()).await?;
+        self.check_data(&function, new.data.as_ref())
     }
 
     async fn replayed_schedule(&self, id: ObjectId) -> Result<Made<Schedule>> {
@@ -223,6 +229,11 @@ impl Service {
         if (&changed.function_name, &changed.on_complete) != (&before.function_name, &before.on_complete) {
             self.functions_of(&changed.function_name, changed.on_complete.as_ref()).await?;
         }
+        if (&changed.function_name, &changed.data) != (&before.function_name, &before.data)
+            && let Some(function) = self.inner.functions.find(&changed.function_name).await?
+        {
+            self.check_data(&function, changed.data.as_ref())?;
+        }
         let recurs_as_before = changed.recurs_like(before);
         if !recurs_as_before {
             changed.check_occurs(now)?;
@@ -245,10 +256,11 @@ impl Service {
     }
 
     /// Creates a Task of the Schedule that is due now, whatever its occurrences, its overlap and whether it is paused say. 16
-    /// when there is none, or its Function is gone.
+    /// when there is none, or its Function is gone; 15 when its data does not fit the Function's schema any more.
     pub async fn run_schedule(&self, caller: &Caller, id: ObjectId) -> Result<Task> {
         let schedule = self.get_schedule(id).await?;
         let function = self.functions_of(&schedule.function_name, schedule.on_complete.as_ref()).await?;
+        self.check_data(&function, schedule.data.as_ref())?;
         let task = task_of_now(&self.inner.ports, &function, &schedule);
         self.add_task(Task { origin: TaskOrigin::from(caller), ..task }, &function).await
     }

@@ -22,10 +22,10 @@ impl Service {
         Ok(self.inner.store.tasks.list(query, self.inner.ports.clock.now()).await?)
     }
 
-    /// Creates a Task; 16 when its Function does not exist, 15 when `data` is over 250 KB.
+    /// Creates a Task; 16 when its Function does not exist, 15 when `data` is over 250 KB or does not fit the Function's schema.
     pub async fn create_task(&self, caller: &Caller, new: NewTask) -> Result<Task> {
         check_data_size(new.data.as_ref())?;
-        let function = self.functions_of(&new.function_name, new.options.on_complete.as_ref()).await?;
+        let function = self.functions_for(&new).await?;
         if let Some(debounce) = new.options.debounce.clone() {
             return self.create_debounced(caller, new, &debounce, &function).await;
         }
@@ -54,14 +54,14 @@ impl Service {
         let scope = OnceScope::of(caller, endpoint)?;
         check_data_size(new.data.as_ref())?;
         let intents = &self.inner.store.intents;
-        let function = self.functions_of(&new.function_name, new.options.on_complete.as_ref()).await;
+        let function = self.functions_for(&new).await;
         let (intent, is_replay) = match &function {
             Ok(function) => {
                 let intent = self.intent_of(&new, function);
                 let counts = same_body(intents.begin(&scope, once, intent).await?)?;
                 (counts, counts != intent)
             }
-            // The Function may have been deleted after the Task was created.
+            // The Function may have been deleted, or have another schema, since the Task was created.
             Err(_) => match intents.find(&scope, once).await? {
                 Some(found) => (same_body(found)?, true),
                 None => return Err(function.err().unwrap_or_else(|| Error::unknown("function", new.function_name))),
@@ -100,6 +100,19 @@ impl Service {
             return Err(Error::unknown("function", function_name));
         }
         Ok(function)
+    }
+
+    /// The Function of a new Task, if it takes the data.
+    pub(super) async fn functions_for(&self, new: &NewTask) -> Result<Arc<Function>> {
+        let function = self.functions_of(&new.function_name, new.options.on_complete.as_ref()).await?;
+        self.check_data(&function, new.data.as_ref())?;
+        Ok(function)
+    }
+
+    /// Checks that the data of a call fits the schema of the Function that gets it (15). What the engine makes by itself is not
+    /// checked: the Task of a Schedule's occurrence, of `onComplete` and of a retry.
+    pub(super) fn check_data(&self, function: &Function, data: Option<&Json>) -> Result<()> {
+        self.inner.functions.check_data(function, data)
     }
 
     /// The values of a Task that is created now.

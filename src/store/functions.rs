@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tasklane_model::{
-    Configuration, Deployment, ExecutionOptions, Flow, Function, FunctionName, FunctionVersion, History, Lane,
-    RetryPolicy, TaskEvents, Timeouts, Timestamp, VersionNumber,
+    Configuration, Deployment, ExecutionOptions, Flow, Function, FunctionName, FunctionVersion, History, JsonSchema,
+    Lane, RetryPolicy, TaskEvents, Timeouts, Timestamp, VersionNumber,
 };
 
 use super::{
@@ -155,6 +155,8 @@ impl Functions {
             || !function.timeouts.is_empty()
             || !function.events.is_empty()
             || function.flow.is_some()
+            || function.data_schema.is_some()
+            || function.result_schema.is_some()
             || function.history.canary.is_some()
         {
             // An older process would not know these rules, and would forget them with its next update.
@@ -206,6 +208,8 @@ pub(super) fn read(row: &Row) -> Result<Function, StoreError> {
         store_result: rest.store_result,
         events: rest.events,
         flow: rest.flow,
+        data_schema: rest.data_schema,
+        result_schema: rest.result_schema,
         // Older than versions: what it is now is the first one.
         history: rest.history.unwrap_or_else(|| History::new(None, rest.update_timestamp)),
     })
@@ -240,6 +244,10 @@ struct Rest {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     flow: Option<Flow>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    data_schema: Option<JsonSchema>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    result_schema: Option<JsonSchema>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     history: Option<History>,
 }
 
@@ -258,6 +266,8 @@ impl<'a> From<&'a Function> for Record<'a> {
             store_result,
             events,
             flow,
+            data_schema,
+            result_schema,
             history,
         } = function;
         let rest = Rest {
@@ -271,6 +281,8 @@ impl<'a> From<&'a Function> for Record<'a> {
             store_result: *store_result,
             events: *events,
             flow: flow.clone(),
+            data_schema: data_schema.clone(),
+            result_schema: result_schema.clone(),
             // One that is no older than its Function's last change has nothing to tell.
             history: (*history != History::new(None, *update_timestamp)).then(|| history.clone()),
         };

@@ -97,6 +97,8 @@ impl TaskConfig {
             store_result: named.store_result.or(Some(None)),
             events: Some(named.events.unwrap_or_default()),
             flow: named.flow.clone().or(Some(None)),
+            data_schema: named.data_schema.clone().or(Some(None)),
+            result_schema: named.result_schema.clone().or(Some(None)),
         };
         let schedules = Some(self.schedules.clone().unwrap_or_default());
         Self { options, schedules, ..self.clone() }

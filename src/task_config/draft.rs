@@ -5,6 +5,7 @@ pub(super) mod execution;
 pub(super) mod flow;
 pub(super) mod retry;
 pub(super) mod schedules;
+pub(super) mod schemas;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +20,7 @@ use tasklane_model::{
     QueuedTimeout, Runtime, RuntimeFamily, TaskEvents, TimeLimit, UnknownTaskEvent,
 };
 
-use self::schedules::WrittenData;
+use self::{schedules::WrittenData, schemas::WrittenSchemas};
 use super::{ConfigError, Problem, TaskConfig, handler, variables};
 
 pub(super) const PROPERTIES: &[&str] = &[
@@ -44,6 +45,8 @@ pub(super) const PROPERTIES: &[&str] = &[
     "concurrencyLimit",
     "flow",
     "schedules",
+    "dataSchema",
+    "resultSchema",
 ];
 
 /// The properties of a configuration, which can still be overridden.
@@ -56,6 +59,7 @@ pub struct Draft {
     properties: Map<String, Value>,
     from_variables: BTreeSet<String>,
     data_of_schedules: Arc<WrittenData>,
+    schemas: Arc<WrittenSchemas>,
 }
 
 impl Draft {
@@ -83,6 +87,7 @@ impl Draft {
             return Err(ConfigError::new(place, Problem::NotAnObject));
         };
         let data_of_schedules = Arc::new(WrittenData::of(text));
+        let schemas = Arc::new(WrittenSchemas::of(text));
         let (from_variables, problems) = variables::substitute(&mut properties, lookup);
         if !problems.is_empty() {
             return Err(ConfigError { place: place.to_owned(), problems });
@@ -94,6 +99,7 @@ impl Draft {
             properties,
             from_variables,
             data_of_schedules,
+            schemas,
         })
     }
 
@@ -106,6 +112,7 @@ impl Draft {
             properties: Map::new(),
             from_variables: BTreeSet::new(),
             data_of_schedules: Arc::default(),
+            schemas: Arc::default(),
         }
     }
 
@@ -142,7 +149,7 @@ impl Draft {
     /// # Errors
     /// All problems at once.
     pub fn finish(self) -> Result<TaskConfig, ConfigError> {
-        let Self { place, base, confines, properties, from_variables, data_of_schedules } = self;
+        let Self { place, base, confines, properties, from_variables, data_of_schedules, schemas } = self;
         let mut check = Check { from_variables, problems: Vec::new() };
         check.names("", &properties, PROPERTIES);
 
@@ -202,6 +209,9 @@ impl Draft {
         let flow = check.optional(&properties, "flow", |check, value| check.flow(value));
         let schedules =
             check.optional(&properties, "schedules", |check, value| check.schedules(value, &data_of_schedules));
+        let places = (base.as_path(), confines.as_deref());
+        let [data_schema, result_schema] = schemas::PROPERTIES
+            .map(|name| check.optional(&properties, name, |check, value| check.schema(name, value, &schemas, places)));
 
         if let (Some(code_dir), Some(entry_point), Some(runtime)) = (&code_dir, &entry_point, &runtime) {
             check.problems.extend(handler::missing(code_dir, entry_point, runtime, environment.as_ref()));
@@ -223,6 +233,8 @@ impl Draft {
                     store_result,
                     events,
                     flow,
+                    data_schema,
+                    result_schema,
                 };
                 Ok(TaskConfig { name, code_dir, entry_point, runtime, options, execution_credentials, schedules })
             }

@@ -17,7 +17,7 @@ mod tests;
 mod variables;
 
 pub use config::{CREDENTIAL_VARIABLES, ConfiguredSchedule, ExecutionCredentials, TaskConfig};
-pub use draft::{Draft, nearest};
+pub use draft::{Draft, nearest, schemas::Schemas};
 pub use error::{ConfigError, Problem};
 pub use find::{find, find_for_sync, folder_of};
 pub use pack::{Fingerprint, IGNORE_FILE, LEFT_OUT, Listing, NEVER_PACKED, PackError, Package, pack};

@@ -147,8 +147,22 @@ fn properties() -> Map<String, Value> {
             )),
         ),
         ("schedules", or_null(schedules())),
+        ("dataSchema", json_schema("What the data of its Tasks must look like: data that does not fit is refused.")),
+        ("resultSchema", json_schema("What its results look like, for `tasklane types`. Results are not checked.")),
     ];
     all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+fn json_schema(about: &str) -> Value {
+    described(
+        about,
+        json!({ "anyOf": [
+            { "type": "object", "description": "The JSON Schema." },
+            { "type": "boolean", "description": "true for anything, false for nothing." },
+            { "type": "string", "description": "A .json file that has it, relative to this file.", "minLength": 1 },
+            { "type": "null" },
+        ] }),
+    )
 }
 
 fn aws() -> Value {

@@ -520,3 +520,55 @@ fn options_for_aws_and_secrets_are_checked_in_the_file() {
         assert!(error.contains(says) && !error.contains("s3cret"), "{error}");
     }
 }
+
+#[test]
+fn a_schema_stands_in_the_file_or_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    code(&dir.path().join("f/dist"));
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    let read = |data: &str, confines: Option<&Path>| {
+        let config = with("dataSchema", json!("HERE")).to_string().replace("\"HERE\"", data);
+        write("f/task-config.json", &config);
+        let prefix = format!("{}/", dir.path().display());
+        let config = TaskConfig::load(&dir.path().join("f/task-config.json"), confines, &variables);
+        let schema = config
+            .map(|config| config.options.data_schema.map(|schema| schema.map(|one| one.as_json().as_str().to_owned())));
+        schema.map_err(|error| error.to_string().replace(&prefix, ""))
+    };
+    write("f/data.json", "\u{feff}{ \"maximum\": 12345678901234567890.10 }\n");
+    write("outside.json", "true");
+    write("f/text.json", "{");
+    write("f/wrong.json", r#"{"type":"strin"}"#);
+    write("f/large.json", &" ".repeat(2 << 20));
+    let schema = |text: &str| Ok(Some(Some(text.to_owned())));
+    assert_eq!(read("\"data.json\"", None), schema(r#"{"maximum":12345678901234567890.10}"#));
+    // What begins with `$` in a schema is no variable, and numbers keep their digits.
+    let inline =
+        r##"{"pattern":"$","enum":["$SECRET"],"minimum":1.00,"$defs":{"a":{"$ref":"#"}},"properties":{"$a":true}}"##;
+    assert_eq!(read(inline, None), schema(inline));
+    assert_eq!(read("true", None), schema("true"));
+    assert_eq!(read("null", None), Ok(Some(None)));
+    assert_eq!(read("\"../outside.json\"", None), schema("true"));
+    let refusal = |data: &str, confines: Option<&Path>| read(data, confines).unwrap_err();
+    let at = "f/task-config.json: 'dataSchema' ";
+    assert_eq!(
+        refusal("\"wrong.json\"", None),
+        format!(
+            "{at}leads to wrong.json, which must be a JSON Schema: '/type' must be object, array, string, number, integer, boolean or null, or a list of these"
+        )
+    );
+    for (data, message) in [
+        (r#"{"required":1}"#, "must be a JSON Schema: '/required' must be a list of different names"),
+        ("5", "must be a JSON Schema: it must be an object, true or false"),
+        ("\"data.yaml\"", "leads to data.yaml: it must be a schema, or the path of a .json file"),
+        ("\"none.json\"", "leads to none.json, which cannot be read: "),
+        ("\"text.json\"", "leads to text.json, which is not JSON: "),
+        ("\"large.json\"", "leads to large.json, which is larger than a schema may be"),
+    ] {
+        let said = refusal(data, None);
+        assert!(said.starts_with(&format!("{at}{message}")), "{said}");
+    }
+    let folder = dir.path().join("f");
+    let said = refusal("\"../outside.json\"", Some(&folder));
+    assert!(said.contains("leads to ../outside.json, which is outside of the folder"), "{said}");
+}

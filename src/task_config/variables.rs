@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::Problem;
+use super::{Problem, draft::schemas};
 
 /// Looks a variable up.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -17,7 +17,10 @@ pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub(super) fn substitute(properties: &mut Map<String, Value>, lookup: Lookup<'_>) -> (BTreeSet<String>, Vec<Problem>) {
     let mut walk = Walk { lookup, replaced: BTreeSet::new(), problems: Vec::new() };
     for (name, value) in properties {
-        walk.visit(name.clone(), value);
+        // What begins with `$` in a schema belongs to the schema.
+        if !(schemas::PROPERTIES.contains(&name.as_str()) && value.is_object()) {
+            walk.visit(name.clone(), value);
+        }
     }
     (walk.replaced, walk.problems)
 }

@@ -21,6 +21,7 @@ mod readme;
 mod release;
 mod restart;
 mod run;
+mod schemas;
 mod schemathesis;
 mod sdk;
 mod stack;

@@ -72,6 +72,22 @@ describe('create', () => {
     assert.deepEqual(kept, given);
   });
 
+  test('keeps the schemas of data and results, and refuses data that does not fit', async t => {
+    const schemas = {
+      dataSchema: { type: 'object', required: ['n'], properties: { n: { type: 'integer' } } },
+      resultSchema: true,
+    };
+    const name = await deploy(t, ECHO, schemas);
+    const { dataSchema, resultSchema } = await functions.getByName(name);
+    assert.deepEqual({ dataSchema, resultSchema }, schemas);
+    const error = await refused(15, () => exh.tasks.create({ functionName: name, data: { n: 'secret' } }));
+    assert.match(error.message, /'\/n' must be a whole number/);
+    assert.doesNotMatch(error.message, /secret/);
+    await functions.update(name, { dataSchema: null, resultSchema: null });
+    const after = await functions.getByName(name);
+    assert.ok(!('dataSchema' in after) && !('resultSchema' in after));
+  });
+
   test('a name that is taken is 17', async t => {
     const name = await deploy(t, ECHO);
     await refused(17, () => functions.create(definition(ECHO, { name })));

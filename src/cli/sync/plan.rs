@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tasklane_client::{Client, FunctionBody, FunctionDetails, OptionsBody, TimeoutsBody, Variable};
 use tasklane_model::{
-    AwsOptions, ByteSize, CodeSha256, Environment, ErrorNames, Flow, FunctionName, QueuedTimeout, RetryPolicyChange,
-    Secrets, TaskEvents, VersionLabel,
+    AwsOptions, ByteSize, CodeSha256, Environment, ErrorNames, Flow, FunctionName, JsonSchema, QueuedTimeout,
+    RetryPolicyChange, Secrets, TaskEvents, VersionLabel,
 };
 use tasklane_task_config::{Package, TaskConfig};
 
@@ -117,6 +117,12 @@ impl Plan {
             timeouts: config.options.queued_timeout.and_then(|wanted| compare.timeouts(wanted)),
             events: config.options.events.filter(|wanted| compare.events(*wanted)),
             flow: config.options.flow.clone().filter(|wanted| compare.flow(wanted.as_ref())),
+            data_schema: compare.schema("dataSchema", |f| f.data_schema.as_ref(), config.options.data_schema.as_ref()),
+            result_schema: compare.schema(
+                "resultSchema",
+                |f| f.result_schema.as_ref(),
+                config.options.result_schema.as_ref(),
+            ),
             label: None,
             publish_only: false,
         };
@@ -307,6 +313,26 @@ impl Compare<'_> {
         self.changes.len() > before
     }
 
+    /// Shown by its size: a schema is longer than anybody reads in a list of changes.
+    fn schema(
+        &mut self,
+        field: &str,
+        read: fn(&FunctionDetails) -> Option<&JsonSchema>,
+        wanted: Option<&Option<JsonSchema>>,
+    ) -> Option<Option<JsonSchema>> {
+        let from = self.current.and_then(read);
+        let to = wanted?.as_ref();
+        let change = match (from, to) {
+            (from, to) if from == to => return None,
+            (None, _) => Kind::Added,
+            (Some(_), None) => Kind::Removed,
+            (Some(_), Some(_)) => Kind::Changed,
+        };
+        let [from, to] = [from, to].map(|schema| schema.map(size_of));
+        self.changes.push(Change { field: field.to_owned(), change, from, to });
+        wanted.cloned()
+    }
+
     fn error_names(&mut self, field: &str, from: &[String], to: &[String]) {
         let (from, to): (BTreeSet<_>, BTreeSet<_>) = (from.iter().collect(), to.iter().collect());
         if from != to {
@@ -353,4 +379,8 @@ impl Compare<'_> {
             concurrency_limit: limit,
         })
     }
+}
+
+fn size_of(schema: &JsonSchema) -> Value {
+    json!({ "bytes": schema.as_json().as_str().len() })
 }

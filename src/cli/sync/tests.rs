@@ -312,6 +312,33 @@ async fn flags_alone_and_flags_over_files() {
 }
 
 #[tokio::test]
+async fn a_schema_is_sent_as_it_is_written_and_shown_by_its_size() {
+    let (server, known) = service(&[]).await;
+    let dir = folder(&[("a", json!({ "dataSchema": "data.json", "resultSchema": { "type": "null" } }))]);
+    let file = dir.path().join("a/data.json");
+    fs::write(&file, "{ \"maximum\": 1.0e2,\n  \"title\": \"s3cret\" }\n").unwrap();
+    let plan = told(&server, &args(&dir, true)).await;
+    assert!(plan.contains("+ dataSchema: {\"bytes\":34}\n  + resultSchema: {\"bytes\":15}"), "{plan}");
+    told(&server, &args(&dir, false)).await;
+    assert_eq!(known.lock().unwrap()["a"]["dataSchema"], json!({ "maximum": 100.0, "title": "s3cret" }));
+    // White space makes no difference.
+    fs::write(&file, r#"{"maximum":100.0,"title":"s3cret"}"#).unwrap();
+    assert_eq!(told(&server, &args(&dir, true)).await, "a: unchanged");
+    fs::write(&file, r#"{"maximum":101.0,"title":"s3cret"}"#).unwrap();
+    let plan = told(&server, &args(&dir, true)).await;
+    assert!(plan.contains("~ dataSchema: {\"bytes\":34} -> {\"bytes\":34}") && !plan.contains("s3cret"), "{plan}");
+    let without = folder(&[("a", json!({}))]);
+    assert_eq!(told(&server, &args(&without, true)).await, "a: unchanged");
+    let exact = Args { exact: true, ..args(&without, true) };
+    assert!(told(&server, &exact).await.contains("- resultSchema: {\"bytes\":15}"));
+    let removed = folder(&[("a", json!({ "dataSchema": null }))]);
+    told(&server, &args(&removed, false)).await;
+    let sent = server.seen().pop().unwrap().body;
+    assert!(sent.as_object().unwrap().contains_key("dataSchema") && sent["dataSchema"].is_null(), "{sent}");
+    assert!(sent.get("resultSchema").is_none(), "{sent}");
+}
+
+#[tokio::test]
 async fn what_a_file_no_longer_names_is_kept_and_said_or_reset() {
     let (server, known) = service(&[]).await;
     let before = json!({

@@ -292,6 +292,12 @@ fn configuration(details: &FunctionDetails) -> Markup {
             h2 { "Secrets" }
             dl.facts { @for (variable, reference) in details.secrets.iter() { (fact(variable, name(reference.as_str()))) } }
         }
+        @for (title, schema) in [("Schema of data", &details.data_schema), ("Schema of results", &details.result_schema)] {
+            @if let Some(schema) = schema {
+                h2 { (title) }
+                pre { (clean(&format!("{:#}", schema.as_json().to_value()))) }
+            }
+        }
         h2 { "Environment" }
         @if details.environment_variables.is_empty() { p.empty { "It has no variables of its own." } }
         @else {

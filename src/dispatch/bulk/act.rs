@@ -95,6 +95,9 @@ impl Acts<'_> {
         let mut task = record.task.replay(replay, self.origin.clone(), self.at);
         task.options.events = function.events;
         task.data = data.clone().or(task.data);
+        if self.functions.check_data(&function, task.data.as_ref()).is_err() {
+            return self.unless_created(replay, SkipReason::DoesNotFit).await;
+        }
         task.start_timestamp = start.unwrap_or(task.start_timestamp);
         task.priority = priority.unwrap_or(task.priority);
         self.store.tasks.create(&task, function.lane, self.at).await?;
@@ -110,6 +113,9 @@ impl Acts<'_> {
         let Some(function) = self.functions.read(&schedule.function_name).await? else {
             return self.unless_created(new, SkipReason::FunctionMissing).await;
         };
+        if self.functions.check_data(&function, schedule.data.as_ref()).is_err() {
+            return self.unless_created(new, SkipReason::DoesNotFit).await;
+        }
         let task =
             Task { origin: self.origin.clone(), ..task_of(new, &function, &schedule, id.time(), self.at, self.at) };
         self.store.tasks.create(&task, function.lane, self.at).await?;

@@ -9,9 +9,9 @@ use tasklane_model::{
     AccountText, Advance, ApplicationId, Architecture, Backoff, BulkAction, CanaryPercent, CanaryRuns, CatchUp,
     CodeSha256, ConcurrencyLimit, Cron, DebounceKey, DebounceMode, DebounceSeconds, EmailAddress, EntryPoint,
     EphemeralStorage, Error, ErrorKind, ErrorNames, FailTimes, FlowConcurrency, FlowKey, FlowPath, FunctionName,
-    IdempotencyKey, Interval, Json, Layers, LogRetentionDays, ManagedBy, MaxRetries, MemoryLimit, MostDebounceSeconds,
-    ObjectId, Overlap, Password, PerSecond, PermissionMode, Permissions, Priority, QueuedTimeout, RateCount,
-    RateSeconds, Result, RetrySeconds, RoleArn, RoleName, Runtime, ScheduleName, Secret, SecretReference,
+    IdempotencyKey, Interval, Json, JsonSchema, Layers, LogRetentionDays, ManagedBy, MaxRetries, MemoryLimit,
+    MostDebounceSeconds, ObjectId, Overlap, Password, PerSecond, PermissionMode, Permissions, Priority, QueuedTimeout,
+    RateCount, RateSeconds, Result, RetrySeconds, RoleArn, RoleName, Runtime, ScheduleName, Secret, SecretReference,
     SecurityGroupIds, SnapStart, SubnetIds, Tags, TaskEvents, TimeLimit, TimeZone, Timestamp, TracingMode, UploadId,
     UploadSize, UserId, VersionLabel, VersionNumber,
     flow::InvalidFlowKey,
@@ -142,6 +142,12 @@ impl FromField for bool {
 impl FromField for Json {
     fn from_field(value: &RawValue, _: &str) -> Result<Self> {
         Ok(value.into())
+    }
+}
+
+impl FromField for JsonSchema {
+    fn from_field(value: &RawValue, field: &str) -> Result<Self> {
+        Self::parse(&Json::from(value)).map_err(|rule| Error::field_format(field, rule))
     }
 }
 

@@ -8,8 +8,9 @@ use http::{HeaderValue, Method, header};
 use serde::Serialize;
 use tasklane_model::{
     AffectedRecords, AwsOptions, CanaryPercent, CanaryRuns, CodeSha256, Configuration, EntryPoint, Error, ErrorKind,
-    ExecutionOptions, FailWhen, MemoryLimit, Page, PageWindow, Result, RetryPolicy, Runtime, SecretReference, Secrets,
-    TaskEvents, TimeLimit, Timeouts, Timestamp, UserId, VersionField, VersionLabel, VersionNumber,
+    ExecutionOptions, FailWhen, JsonSchema, MemoryLimit, Page, PageWindow, Result, RetryPolicy, Runtime,
+    SecretReference, Secrets, TaskEvents, TimeLimit, Timeouts, Timestamp, UserId, VersionField, VersionLabel,
+    VersionNumber,
 };
 use tasklane_ports::HeldCode;
 use tasklane_service::{ListedVersion, NewCanary, Service};
@@ -224,6 +225,12 @@ pub struct VersionDetails {
     #[serde(skip_serializing_if = "TaskEvents::is_empty")]
     #[schema(required = false)]
     events: TaskEvents,
+    /// What the `data` of its Tasks must look like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_schema: Option<JsonSchema>,
+    /// What its results look like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_schema: Option<JsonSchema>,
 }
 
 impl From<ListedVersion> for VersionDetails {
@@ -247,6 +254,8 @@ impl From<ListedVersion> for VersionDetails {
             timeouts: listed.timeouts,
             store_result: listed.store_result,
             events: listed.events,
+            data_schema: listed.data_schema,
+            result_schema: listed.result_schema,
         }
     }
 }

@@ -108,6 +108,40 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The same text for every notation of a value: the order of fields, white space and how a number is written make no
+    /// difference.
+    pub(crate) fn canonical(&self) -> String {
+        let mut text = String::new();
+        self.put_canonical(&mut text);
+        text
+    }
+
+    fn put_canonical(&self, out: &mut String) {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
+            Self::Number(number) => out.push_str(&super::number::canonical(number)),
+            Self::String(text) => put_string(text, out),
+            Self::Array(elements) => {
+                out.push('[');
+                for element in elements {
+                    element.put_canonical(out);
+                    out.push(',');
+                }
+                out.push(']');
+            }
+            Self::Object(fields) => {
+                out.push('{');
+                for (name, value) in fields.distinct() {
+                    put_string(name, out);
+                    value.put_canonical(out);
+                    out.push(',');
+                }
+                out.push('}');
+            }
+        }
+    }
+
     /// Converts it to a [`Value`]; a number that is out of range, such as `1e999`, becomes null.
     pub fn to_value(&self) -> Value {
         match self {
@@ -121,6 +155,18 @@ impl<'a> Node<'a> {
             }
         }
     }
+}
+
+/// In quotes, so that no two texts with others around them look alike.
+fn put_string(text: &str, out: &mut String) {
+    out.push('"');
+    for character in text.chars() {
+        if matches!(character, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(character);
+    }
+    out.push('"');
 }
 
 /// The number, or the nearest double.
@@ -137,7 +183,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The fields in the order of their names; of several with one name, the last one.
-    pub(super) fn distinct(&self) -> impl Iterator<Item = (&str, &Node<'a>)> {
+    pub(crate) fn distinct(&self) -> impl Iterator<Item = (&str, &Node<'a>)> {
         let is_last = |place: usize| self.0.get(place + 1).is_none_or(|(next, _)| *next != self.0[place].0);
         let fields = self.0.iter().enumerate().filter(move |(place, _)| is_last(*place));
         fields.map(|(_, (name, value))| (&**name, value))

@@ -56,6 +56,62 @@ pub(super) fn canonical(text: &str) -> String {
     }
 }
 
+/// Whether a JSON number is whole, in any notation: 1.0 is.
+pub fn is_whole(text: &str) -> bool {
+    Decimal::parse(text).is_some_and(|number| number.last_place() >= 0 || number.signum() == 0)
+}
+
+/// A number that others can be a multiple of.
+#[derive(Clone, Debug)]
+pub struct Divisor {
+    /// Its digits without the zeros at the end; never 0.
+    digits: u64,
+    /// The power of ten of the last digit.
+    place: i64,
+}
+
+impl Divisor {
+    /// The most digits.
+    pub const MOST_DIGITS: usize = 18;
+
+    /// Reads a JSON number. `None` unless it is positive and has few enough digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = Decimal::parse(text).filter(|number| number.signum() == 1)?;
+        if number.length() > Self::MOST_DIGITS {
+            return None;
+        }
+        let digits = number.digits().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
+        Some(Self { digits, place: number.last_place() })
+    }
+
+    /// Whether a JSON number is a multiple of it, exactly: 4.35 is one of 0.01.
+    pub fn divides(&self, text: &str) -> bool {
+        // Never reached with numbers from parsed JSON.
+        let Some(number) = Decimal::parse(text) else { return false };
+        if number.signum() == 0 {
+            return true;
+        }
+        // Neither ends with a zero, so a number with more places cannot be a multiple.
+        let Ok(zeros) = u64::try_from(number.last_place() - self.place) else { return false };
+        let divisor = u128::from(self.digits);
+        let rest = number.digits().fold(0, |rest, digit| (rest * 10 + u128::from(digit - b'0')) % divisor);
+        (rest * power_of_ten(zeros, divisor)).is_multiple_of(divisor)
+    }
+}
+
+/// The remainder of a power of ten.
+fn power_of_ten(mut exponent: u64, divisor: u128) -> u128 {
+    let (mut power, mut base) = (1 % divisor, 10 % divisor);
+    while exponent > 0 {
+        if exponent % 2 == 1 {
+            power = power * base % divisor;
+        }
+        base = base * base % divisor;
+        exponent /= 2;
+    }
+    power
+}
+
 /// Whether the string is a JSON number.
 pub fn is_json(text: &str) -> bool {
     // Only a number parses as one; white space around it has to be excluded.
@@ -133,6 +189,15 @@ impl<'a> Decimal<'a> {
         self.digits.0.iter().chain(self.digits.1).copied()
     }
 
+    fn length(&self) -> usize {
+        self.digits.0.len() + self.digits.1.len()
+    }
+
+    /// The power of ten of the last digit that is not 0.
+    fn last_place(&self) -> i64 {
+        self.magnitude - count(self.length())
+    }
+
     fn signum(&self) -> i8 {
         match (self.digits().next(), self.negative) {
             (None, _) => 0,
@@ -151,7 +216,7 @@ impl<'a> Decimal<'a> {
     }
 
     fn to_i64(&self) -> Option<i64> {
-        let length = count(self.digits.0.len() + self.digits.1.len());
+        let length = count(self.length());
         if length == 0 {
             return Some(0);
         }
@@ -236,6 +301,33 @@ mod tests {
         for text in ["", "-", ".", "e5", "1e", "1e+", "0x10", "1_000", "١", "1 ", "NaN", "Infinity", "--1", "1.2.3"] {
             assert!(Number::parse(text).is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn multiples_are_found_exactly() {
+        for (number, divisor) in [
+            ("4.35", "0.01"),
+            ("0.07", "1e-2"),
+            ("-3", "0.5"),
+            ("20", "4"),
+            ("7.50", "1.5"),
+            ("0", "7"),
+            ("1e300", "0.0000001"),
+            ("9007199254740993", "3"),
+            ("123456789012345678901234567890", "10"),
+        ] {
+            assert!(Divisor::parse(divisor).unwrap().divides(number), "{number} / {divisor}");
+        }
+        for (number, divisor) in
+            [("4.355", "0.01"), ("10", "20"), ("9007199254740993", "2"), ("1e300", "7"), ("1e-300", "2"), ("2", "4")]
+        {
+            assert!(!Divisor::parse(divisor).unwrap().divides(number), "{number} / {divisor}");
+        }
+        for divisor in ["0", "-1", "1234567890123456789"] {
+            assert!(Divisor::parse(divisor).is_none(), "{divisor}");
+        }
+        assert!(is_whole("1.0") && is_whole("10e-1") && is_whole("0.0") && is_whole("1e400"));
+        assert!(!is_whole("1.5") && !is_whole("1e-1"));
     }
 
     #[test]

@@ -93,6 +93,52 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// The same JSON without white space between its parts.
+pub fn compact(text: &str) -> String {
+    let mut scanner = Scanner::new(text);
+    let mut compact = String::with_capacity(text.len());
+    while let Some(byte) = scanner.peek() {
+        match byte {
+            b'"' => compact.push_str(scanner.string()),
+            b'{' | b'}' | b'[' | b']' | b',' | b':' => {
+                scanner.take(byte);
+                compact.push(char::from(byte));
+            }
+            _ => compact.push_str(scanner.value()),
+        }
+    }
+    compact
+}
+
+/// How deep the JSON nests.
+pub fn depth(text: &str) -> usize {
+    let mut scanner = Scanner::new(text);
+    let (mut depth, mut deepest) = (0_usize, 0);
+    while let Some(byte) = scanner.peek() {
+        match byte {
+            b'"' => {
+                scanner.string();
+            }
+            b'{' | b'[' => {
+                scanner.take(byte);
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => {
+                scanner.take(byte);
+                depth = depth.saturating_sub(1);
+            }
+            b',' | b':' => {
+                scanner.take(byte);
+            }
+            _ => {
+                scanner.value();
+            }
+        }
+    }
+    deepest
+}
+
 /// The fields of an object in order, each as its name with quotes and its value as it was written; empty if it is not an
 /// object. A name may occur twice.
 pub fn fields(text: &str) -> impl Iterator<Item = (&str, &str)> {

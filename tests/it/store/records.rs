@@ -8,13 +8,13 @@ use tasklane::{
     model::{
         Account, AccountText, ApiRequest, ApiRequestError, ApiRequestErrorKind, ApplicationId, Architecture,
         AwsOptions, CodeSha256, ConcurrencyLimit, Configuration, Deployment, EmailAddress, EntryPoint, Environment,
-        ExecutionOptions, Function, History, Identity, Interval, Json, Lane, LogRetentionDays, LoginAttempts,
-        MemoryLimit, Method, Permission, PermissionMode, Permissions, Priority, Recurrence, RetryPolicy, Role,
-        RoleName, RolePermissions, Runtime, Schedule, SecretReference, Secrets, Task, TaskEvents, TimeLimit, Timeouts,
-        Timestamp, TracingMode, UserId,
+        ExecutionOptions, Function, FunctionVersion, History, Identity, Interval, Json, JsonSchema, Lane,
+        LogRetentionDays, LoginAttempts, MemoryLimit, Method, Permission, PermissionMode, Permissions, Priority,
+        Recurrence, RetryPolicy, Role, RoleName, RolePermissions, Runtime, Schedule, SecretReference, Secrets, Task,
+        TaskEvents, TimeLimit, Timeouts, Timestamp, TracingMode, UserId,
     },
     rql::{Query, Schema},
-    store::{DueSchedules, Entered, ScheduleRecord, Step, StoredAccount},
+    store::{DueSchedules, Entered, KeptVersion, ScheduleRecord, Step, StoredAccount},
 };
 
 use super::{World, function};
@@ -46,8 +46,14 @@ pub fn a_function(world: &World, name: &str) -> Function {
         store_result: None,
         events: TaskEvents::default(),
         flow: None,
+        data_schema: None,
+        result_schema: None,
         history: History::new(None, world.now()),
     }
+}
+
+fn schema(json: &str) -> JsonSchema {
+    JsonSchema::parse(&Json::parse(json.to_owned()).unwrap()).unwrap()
 }
 
 pub fn schedule(world: &World) -> Schedule {
@@ -295,6 +301,43 @@ async fn a_function_keeps_its_secrets_and_its_options_for_aws() {
     });
     assert!(world.store.functions.create(&f).await.unwrap());
     assert_eq!(world.store.functions.get(&f.name).await.unwrap().unwrap().value, f);
+}
+
+#[tokio::test]
+async fn a_function_and_its_versions_keep_their_schemas_as_they_were_written() {
+    let world = World::new().await;
+    let functions = &world.store.functions;
+    let schema = r#"{"maximum":1.0e2,"b":[],"a":"\u00e9"}"#;
+    let with = Function {
+        data_schema: Some(self::schema(schema)),
+        result_schema: Some(self::schema("true")),
+        ..a_function(&world, "f")
+    };
+    assert!(functions.create(&with).await.unwrap());
+    let read = functions.get(&with.name).await.unwrap().unwrap();
+    assert_eq!(read.value, with);
+    assert_eq!(read.value.data_schema.as_ref().unwrap().as_json().as_str(), schema);
+
+    let without = Function { data_schema: None, ..with.clone() };
+    let note = with.history.current.clone();
+    let kept = KeptVersion { version: FunctionVersion::of(&with, note.clone()), replaced: Some(world.now()) };
+    assert!(functions.update_and_keep(&without, read.revision, &kept).await.unwrap());
+    let version = functions.version(&without, note.number).await.unwrap().unwrap();
+    assert_eq!(version, kept);
+    let mut back = functions.get(&with.name).await.unwrap().unwrap().value;
+    assert_eq!(back.data_schema, None);
+    version.version.apply_to(&mut back);
+    assert_eq!(back.data_schema, with.data_schema);
+    // An older process must leave such a row alone, and may go on with others.
+    functions.create(&a_function(&world, "plain")).await.unwrap();
+    let rows = world.client.scan().table_name(format!("{}-functions", world.prefix)).send().await.unwrap();
+    for (name, format) in [("f", "2"), ("plain", "1")] {
+        let row = rows
+            .items()
+            .iter()
+            .find(|row| row["pk"].as_s().unwrap() == "function" && row["sk"].as_s().unwrap() == name);
+        assert_eq!(row.unwrap()["v"].as_n().unwrap(), format, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -296,6 +296,8 @@ fn details_of(function: &Function) -> FunctionDetails {
         store_result: function.store_result,
         events: function.events,
         flow: function.flow.clone(),
+        data_schema: function.data_schema.clone(),
+        result_schema: function.result_schema.clone(),
         version: Some(function.history.current.number),
         label: function.history.current.label.as_ref().map(ToString::to_string),
         // A sync looks at neither.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tasklane_model::{
     AwsOptions, ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, ErrorNames, Flow, FunctionName,
-    IdempotencyKey, Json, MemoryLimit, PermissionMode, Priority, QueuedTimeout, Result, RetryPolicyChange,
+    IdempotencyKey, Json, JsonSchema, MemoryLimit, PermissionMode, Priority, QueuedTimeout, Result, RetryPolicyChange,
     RetryStrategy, RetryStrategyFields, Runtime, SecretReference, Secrets, TaskEvents, TimeLimit, Timeouts, UploadId,
     VersionLabel, Vpc, once::IDEMPOTENCY_KEY,
 };
@@ -100,6 +100,12 @@ pub struct Options {
     /// How its Tasks with the same key take turns and share limits. Replaced as a whole; `null` removes it.
     #[schema(value_type = Option<Flow>)]
     flow: Option<Option<Flow>>,
+    /// What the `data` of its Tasks must look like: `data` that does not fit is refused. `null` removes it.
+    #[schema(value_type = Option<JsonSchema>)]
+    data_schema: Option<Option<JsonSchema>>,
+    /// What its results look like, for `tasklane types` and for readers: results are not checked. `null` removes it.
+    #[schema(value_type = Option<JsonSchema>)]
+    result_schema: Option<Option<JsonSchema>>,
 }
 
 /// How long the Tasks of a Function may wait.
@@ -242,6 +248,8 @@ impl Options {
             timeouts: timeouts(fields)?,
             events: fields.clearable("events")?,
             flow: flow_option(fields)?,
+            data_schema: fields.clearable("dataSchema")?,
+            result_schema: fields.clearable("resultSchema")?,
         })
     }
 }
@@ -416,6 +424,8 @@ impl From<Options> for FunctionOptions {
             store_result: options.store_result,
             events: options.events.map(Option::unwrap_or_default),
             flow: options.flow,
+            data_schema: options.data_schema,
+            result_schema: options.result_schema,
         }
     }
 }

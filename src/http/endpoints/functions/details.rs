@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tasklane_model::{
     AwsOptions, Canary, CanaryPercent, CodeSha256, Configuration, EndedCanary, EntryPoint, Environment,
-    ExecutionOptions, FailWhen, Flow, Function, FunctionName, MemoryLimit, RetryPolicy, Runtime, SecretReference,
-    Secrets, TaskEvents, TimeLimit, Timeouts, Timestamp, VersionLabel, VersionNumber,
+    ExecutionOptions, FailWhen, Flow, Function, FunctionName, JsonSchema, MemoryLimit, RetryPolicy, Runtime,
+    SecretReference, Secrets, TaskEvents, TimeLimit, Timeouts, Timestamp, VersionLabel, VersionNumber,
 };
 use tasklane_ports::LogLine;
 use utoipa::ToSchema;
@@ -61,6 +61,12 @@ pub struct FunctionDetails {
     /// How its Tasks with the same key take turns and share limits.
     #[serde(skip_serializing_if = "Option::is_none")]
     flow: Option<Flow>,
+    /// What the `data` of its Tasks must look like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_schema: Option<JsonSchema>,
+    /// What its results look like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_schema: Option<JsonSchema>,
     /// The number of the version that it is.
     version: VersionNumber,
     /// What that version is called.
@@ -140,6 +146,8 @@ impl From<Function> for FunctionDetails {
             store_result: function.store_result,
             events: function.events,
             flow: function.flow,
+            data_schema: function.data_schema,
+            result_schema: function.result_schema,
             version: function.history.current.number,
             label: function.history.current.label,
             canary: function.history.canary.as_ref().map(CanaryState::of),

@@ -26,6 +26,7 @@ mod results;
 mod revocation;
 mod routes;
 mod schedules;
+mod schemas;
 mod signed_url;
 mod signer;
 mod sockets;
