@@ -47,7 +47,7 @@ pub fn document() -> &'static OpenApi {
 }
 
 /// The API document as a page for people.
-pub fn page() -> &'static Page {
+pub fn api_page() -> &'static Page {
     static PAGE: LazyLock<Page> = LazyLock::new(|| openapi::page::render(&serde_json::json!(document())));
     &PAGE
 }
@@ -73,7 +73,7 @@ async fn get_document(_: Service, _: Anybody) -> Result<Json<&'static OpenApi, D
 }
 
 async fn get_page(_: Service, _: Anybody) -> Result<Html> {
-    Ok(Html(page()))
+    Ok(Html(api_page()))
 }
 
 async fn get_health(_: Service, _: Anybody) -> Result<Json<Health>> {

@@ -6,7 +6,7 @@ pub fn shorten(text: &str) -> &str {
 }
 
 /// The string, or its beginning and an ellipsis, in at most `most` bytes.
-pub(super) fn cut(text: &str, most: usize) -> String {
+pub(super) fn cut_short(text: &str, most: usize) -> String {
     const ELLIPSIS: &str = "…";
     if text.len() <= most {
         return text.to_owned();
@@ -29,7 +29,7 @@ mod tests {
             ("aééé", 5, "a…"),
             ("", 3, ""),
         ] {
-            assert_eq!(cut(text, most), expected);
+            assert_eq!(cut_short(text, most), expected);
         }
     }
 

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     ApplicationId, Caller, Debounce, FlowKey, Function, FunctionName, Json, ObjectId, OnComplete, Priority, TaskEvents,
-    Timeouts, Timestamp, UserId, VersionNumber, json::even_null, shorten::cut,
+    Timeouts, Timestamp, UserId, VersionNumber, json::even_null, shorten::cut_short,
 };
 
 /// A Task as callers and its Function see it.
@@ -412,7 +412,7 @@ const ERROR_MESSAGE: usize = 32 * 1024;
 
 /// An error's name and message, cut to their stored lengths.
 pub fn cut_error(name: &str, message: &str) -> (String, String) {
-    (cut(name, ERROR_NAME), cut(message, ERROR_MESSAGE))
+    (cut_short(name, ERROR_NAME), cut_short(message, ERROR_MESSAGE))
 }
 
 /// The name of the error of a Task whose outcome cannot be known (contract §4).

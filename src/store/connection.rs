@@ -69,18 +69,21 @@ macro_rules! requests {
 
         impl Connection {
             $(
-                /// Makes the request, once. `request` may be built twice.
-                pub(super) async fn $name(
-                    &self,
-                    request: impl Fn() -> $builder + Send,
-                ) -> Result<$output, SdkError<$error>> {
-                    if let Some(direct) = &self.direct {
-                        let input = request().build().map_err(SdkError::construction_failure)?;
-                        if let Some(answer) = direct.$name(input).await {
-                            return answer;
+                /// Makes the request, once. `request` may be built twice. Boxed, because it is several kilobytes large, and so
+                /// would be every future that awaits it.
+                pub(super) fn $name<'a>(
+                    &'a self,
+                    request: impl Fn() -> $builder + Send + 'a,
+                ) -> Pin<Box<dyn Future<Output = Result<$output, SdkError<$error>>> + Send + 'a>> {
+                    Box::pin(async move {
+                        if let Some(direct) = &self.direct {
+                            let input = request().build().map_err(SdkError::construction_failure)?;
+                            if let Some(answer) = direct.$name(input).await {
+                                return answer;
+                            }
                         }
-                    }
-                    super::table::small(request().send_with(&self.client)).await
+                        request().send_with(&self.client).await
+                    })
                 }
             )*
         }

@@ -65,7 +65,7 @@ pub struct World {
 impl World {
     /// A service at rest that may run this many queued Tasks and as many direct executions at once, on 2026-01-31 at noon.
     pub async fn at_rest(task_concurrency: u16) -> Self {
-        Self::divided(task_concurrency, Division::FOR_MANY).await
+        Box::pin(Self::divided(task_concurrency, Division::FOR_MANY)).await
     }
 
     /// The same, with slots that are divided like this.

@@ -8,7 +8,7 @@ use super::{
     misfit::{MOST_PROBLEMS, Problem},
     reference::escape,
 };
-use crate::{json::Node, shorten::cut};
+use crate::{json::Node, shorten::cut_short};
 
 /// How much work one check may take: a step is a keyword, or about ten bytes of a value that is read as a whole. It is a
 /// fraction of a second.
@@ -102,7 +102,7 @@ impl Place<'_> {
     fn pointer(&self) -> String {
         match self {
             Self::Root => String::new(),
-            Self::Property(parent, name) => format!("{}/{}", parent.pointer(), escape(&cut(name, 64))),
+            Self::Property(parent, name) => format!("{}/{}", parent.pointer(), escape(&cut_short(name, 64))),
             Self::Item(parent, index) => format!("{}/{index}", parent.pointer()),
         }
     }

@@ -5,7 +5,7 @@ use std::{cmp::Ordering, collections::HashMap};
 use super::{pattern::Pattern, types::Types};
 use crate::{
     json::number::{Divisor, Number},
-    shorten::cut,
+    shorten::cut_short,
 };
 
 /// The place of a [`Rule`] in its schema.
@@ -192,7 +192,7 @@ impl Keyword {
                 };
                 format!("must have {side} {limit} {}", if *limit == 1 { one } else { many })
             }
-            Self::Pattern(pattern) => format!("must match the pattern {}", cut(pattern.as_str(), 100)),
+            Self::Pattern(pattern) => format!("must match the pattern {}", cut_short(pattern.as_str(), 100)),
             Self::Unique => "must not have two equal items".to_owned(),
             Self::Required(names) | Self::RequiredWith { required: names, .. } => must_have(names.iter()),
             Self::AnyOf(_) => "must fit one of the alternatives of 'anyOf'".to_owned(),
@@ -218,7 +218,7 @@ impl Keyword {
 
 /// That properties are missing.
 pub(super) fn must_have<'a>(names: impl Iterator<Item = &'a String>) -> String {
-    let names: Vec<_> = names.map(|name| format!("'{}'", cut(name, 64))).collect();
+    let names: Vec<_> = names.map(|name| format!("'{}'", cut_short(name, 64))).collect();
     let noun = if names.len() == 1 { "property" } else { "properties" };
-    format!("must have the {noun} {}", cut(&names.join(", "), 200))
+    format!("must have the {noun} {}", cut_short(&names.join(", "), 200))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::shorten::cut;
+use crate::shorten::cut_short;
 
 /// Why data does not fit. Its text names places and what is expected there, and never a value, because data may be secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +32,10 @@ const LONGEST: usize = 240;
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let expected = cut(&self.expected, LONGEST);
+        let expected = cut_short(&self.expected, LONGEST);
         match self.place.as_str() {
             "" => write!(f, "it {expected}"),
-            place => write!(f, "'{}' {expected}", cut(place, LONGEST)),
+            place => write!(f, "'{}' {expected}", cut_short(place, LONGEST)),
         }
     }
 }

@@ -58,7 +58,7 @@ impl fmt::Display for InvalidSchema {
         f.write_str("must be a JSON Schema: ")?;
         match self.place.as_str() {
             "" => write!(f, "it {}", self.rule),
-            place => write!(f, "'{}' {}", super::shorten::cut(place, 200), self.rule),
+            place => write!(f, "'{}' {}", super::shorten::cut_short(place, 200), self.rule),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     json::{Node, number::Divisor},
-    shorten::cut,
+    shorten::cut_short,
 };
 
 /// How much all regular expressions of a schema may weigh together: a megabyte or so.
@@ -141,12 +141,14 @@ impl<'n, 'a> Compiler<'n, 'a> {
             }
             let shown: Vec<_> = values.iter().map(shown).collect();
             let prefix = if shown.len() == 1 { "" } else { "one of " };
-            let shown = cut(&format!("{prefix}{}", shown.join(", ")), LONGEST_SHOWN);
+            let shown = cut_short(&format!("{prefix}{}", shown.join(", ")), LONGEST_SHOWN);
             found.push(Keyword::Values { canonical: values.iter().map(Node::canonical).collect(), shown });
         }
         if let Some(value) = schema.get("const") {
-            found
-                .push(Keyword::Values { canonical: vec![value.canonical()], shown: cut(&shown(value), LONGEST_SHOWN) });
+            found.push(Keyword::Values {
+                canonical: vec![value.canonical()],
+                shown: cut_short(&shown(value), LONGEST_SHOWN),
+            });
         }
         Ok(())
     }
@@ -157,7 +159,7 @@ impl<'n, 'a> Compiler<'n, 'a> {
                 let most = Divisor::MOST_DIGITS;
                 return schema.refuse("multipleOf", format!("must be more than 0, with at most {most} digits"));
             };
-            found.push(Keyword::MultipleOf { divisor, shown: cut(text, 64) });
+            found.push(Keyword::MultipleOf { divisor, shown: cut_short(text, 64) });
         }
         for (keyword, side, exclusive) in [
             ("minimum", Side::AtLeast, false),
@@ -166,7 +168,7 @@ impl<'n, 'a> Compiler<'n, 'a> {
             ("exclusiveMaximum", Side::AtMost, true),
         ] {
             if let Some((text, limit)) = schema.number(keyword)? {
-                found.push(Keyword::Bound(Bound { limit, shown: cut(text, 64), side, exclusive }));
+                found.push(Keyword::Bound(Bound { limit, shown: cut_short(text, 64), side, exclusive }));
             }
         }
         Ok(())

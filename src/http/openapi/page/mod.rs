@@ -40,14 +40,14 @@ pub fn render(document: &Value) -> Page {
         scripts = SCRIPTS.map(hash).join(" "),
         style = hash(STYLE),
     );
-    Page { html: page(&Document::new(document)).into_string(), policy }
+    Page { html: whole_page(&Document::new(document)).into_string(), policy }
 }
 
 fn hash(text: &str) -> String {
     format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text.as_bytes())))
 }
 
-fn page(document: &Document<'_>) -> Markup {
+fn whole_page(document: &Document<'_>) -> Markup {
     let info = &document.json["info"];
     let (title, version) = (text(&info["title"]), text(&info["version"]));
     html! {

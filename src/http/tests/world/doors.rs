@@ -3,6 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -48,8 +49,13 @@ impl House {
         Self::with(answer, limits, PATIENCE).await
     }
 
-    async fn with(answer: &'static str, limits: Limits, patience: Patience) -> Self {
-        let kit = Kit::new().await;
+    /// Boxed, because it is large, and a test's thread has two megabytes of stack.
+    fn with(answer: &'static str, limits: Limits, patience: Patience) -> Pin<Box<dyn Future<Output = Self>>> {
+        Box::pin(Self::with_all(answer, limits, patience))
+    }
+
+    async fn with_all(answer: &'static str, limits: Limits, patience: Patience) -> Self {
+        let kit = Box::pin(Kit::new()).await;
         let options = FunctionOptions { permission_mode: Some(PermissionMode::Public), ..FunctionOptions::default() };
         kit.world.function("web", options).await;
         let called = Arc::new(Mutex::new(Vec::new()));

@@ -59,13 +59,30 @@ impl Sdk {
         self.0.iter().filter(move |operation| operation.name == name).cloned()
     }
 
-    /// The operation behind the path `qualifier::name`: a method of a client, or the creation of a transaction's part.
+    /// The operation behind the path `qualifier::name`: a method of a client, or the creation of its input or of a
+    /// transaction's part.
     pub fn of_path(&self, qualifier: &str, name: &str) -> Option<Operation> {
         let (sdk, of) = qualifier.split_once("::")?;
+        if let ("builder", Some(operation)) = (name, of.strip_suffix("Input")) {
+            let operation = Operation { sdk: sdk.to_owned(), name: snake_case(operation) };
+            return self.0.contains(&operation).then_some(operation);
+        }
         let operation = Operation { sdk: sdk.to_owned(), name: if of == "Client" { name } else { of }.to_owned() };
         let is_part = sdk == "aws_sdk_dynamodb" && TRANSACTION_PARTS.contains(&of) && name == "builder";
         (is_part || self.0.contains(&operation)).then_some(operation)
     }
+}
+
+/// `PutItem` as `put_item`.
+fn snake_case(name: &str) -> String {
+    let mut snake = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
 }
 
 /// The folder in which cargo keeps the sources of a crate.
