@@ -23,6 +23,9 @@ struct Measured {
     memory_after: Vec<f64>,
 }
 
+/// One of the figures.
+type Part = fn(&Measured) -> &Vec<f64>;
+
 pub async fn take(context: &Context) -> anyhow::Result<Result> {
     let mut measured: HashMap<Peer, Measured> = HashMap::new();
     for round in 0..context.rounds {
@@ -70,10 +73,9 @@ async fn pick_up(context: &Context, peer: Peer, figures: &mut Measured) -> anyho
 
 fn report(measured: &HashMap<Peer, Measured>) -> anyhow::Result<Result> {
     let mut result = Result::default();
-    let figure = |peer: Peer, unit: &str, of: fn(&Measured) -> &Vec<f64>| {
-        Figure::new(unit, measured.get(&peer).map(of).cloned().unwrap_or_default())
-    };
-    let mut compare = |what: &str, unit: &str, of: fn(&Measured) -> &Vec<f64>, with: &[(Peer, Target)]| {
+    let figure =
+        |peer: Peer, unit: &str, of: Part| Figure::new(unit, measured.get(&peer).map(of).cloned().unwrap_or_default());
+    let mut compare = |what: &str, unit: &str, of: Part, with: &[(Peer, Target)]| {
         for (peer, target) in with {
             let ours = figure(Peer::Tasklane, unit, of);
             result.line(what, ours, Some((peer.described(), figure(*peer, unit, of))), *target);
@@ -98,11 +100,11 @@ fn report(measured: &HashMap<Peer, Measured>) -> anyhow::Result<Result> {
         &[(Peer::GraphileWorker, Target::RatioAtLeast(3.0)), (Peer::Restate, Target::RatioAtLeast(3.0))],
     );
     let best = [Peer::Restate, Peer::GraphileWorker, Peer::BullMq, Peer::PgBoss];
-    let median = |peer: Peer, of: fn(&Measured) -> &Vec<f64>| figure(peer, "ms", of).median();
-    let first = |of: fn(&Measured) -> &Vec<f64>| {
-        best.into_iter().min_by(|a, b| median(*a, of).total_cmp(&median(*b, of))).unwrap_or(Peer::BullMq)
-    };
-    let (p50, p99): (fn(&Measured) -> &Vec<f64>, fn(&Measured) -> &Vec<f64>) = (|m| &m.p50, |m| &m.p99);
+    let median = |peer: Peer, of: Part| figure(peer, "ms", of).median();
+    let first =
+        |of: Part| best.into_iter().min_by(|a, b| median(*a, of).total_cmp(&median(*b, of))).unwrap_or(Peer::BullMq);
+    let p50: Part = |measured| &measured.p50;
+    let p99: Part = |measured| &measured.p99;
     compare("pick-up at rest, p50", "ms", p50, &[(first(p50), Target::RatioAtMost(1.0))]);
     compare("pick-up at rest, p99", "ms", p99, &[(first(p99), Target::RatioAtMost(1.0))]);
     compare(

@@ -42,13 +42,10 @@ if (what === 'create') {
 } else {
   const waiting = new Map();
   const server = createServer(socket => {
-    for (const lines = createInterface({ input: socket }); ; ) {
-      lines.on('line', line => {
-        const [id, at] = line.split(' ');
-        waiting.get(id)?.(Number(at));
-      });
-      break;
-    }
+    createInterface({ input: socket }).on('line', line => {
+      const [id, at] = line.split(' ');
+      waiting.get(id)?.(Number(at));
+    });
   });
   await new Promise(resolve => server.listen(STARTS, resolve));
   const waits = [];

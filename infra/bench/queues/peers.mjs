@@ -109,6 +109,12 @@ export const peers = {
       };
     },
     async work(port) {
+      // Its SDK uses this of Node.js 22.
+      Promise.withResolvers ??= () => {
+        const held = {};
+        held.promise = new Promise((resolve, reject) => Object.assign(held, { resolve, reject }));
+        return held;
+      };
       const restate = await import('@restatedev/restate-sdk');
       const service = restate.service({ name: 'noop', handlers: { run: async (_, data) => noop(data) } });
       await restate.serve({ services: [service], port });
