@@ -12,7 +12,7 @@ use super::{
     item::{self, Attributes},
     reads::is_metered,
     shape::Key,
-    writes::{Asked, Change, is_measured, row},
+    writes::{Change, asked, is_measured, row},
 };
 
 /// The most parts, and the most bytes of all of them together.
@@ -86,33 +86,15 @@ impl Engine {
     fn part(&mut self, part: TransactWriteItem) -> Result<Change, Fault> {
         match part {
             TransactWriteItem { put: Some(put), update: None, delete: None, condition_check: None, .. } => {
-                let asked = Asked {
-                    table: Some(&put.table_name),
-                    condition: put.condition_expression.as_deref(),
-                    names: put.expression_attribute_names.as_ref(),
-                    values: put.expression_attribute_values.as_ref(),
-                    on_failure: put.return_values_on_condition_check_failure.as_ref(),
-                };
+                let asked = asked!(put, Some(&put.table_name));
                 self.put_change(asked, put.item)
             }
             TransactWriteItem { update: Some(update), put: None, delete: None, condition_check: None, .. } => {
-                let asked = Asked {
-                    table: Some(&update.table_name),
-                    condition: update.condition_expression.as_deref(),
-                    names: update.expression_attribute_names.as_ref(),
-                    values: update.expression_attribute_values.as_ref(),
-                    on_failure: update.return_values_on_condition_check_failure.as_ref(),
-                };
+                let asked = asked!(update, Some(&update.table_name));
                 self.update_change(asked, &update.key, Some(&update.update_expression))
             }
             TransactWriteItem { delete: Some(delete), put: None, update: None, condition_check: None, .. } => {
-                let asked = Asked {
-                    table: Some(&delete.table_name),
-                    condition: delete.condition_expression.as_deref(),
-                    names: delete.expression_attribute_names.as_ref(),
-                    values: delete.expression_attribute_values.as_ref(),
-                    on_failure: delete.return_values_on_condition_check_failure.as_ref(),
-                };
+                let asked = asked!(delete, Some(&delete.table_name));
                 self.delete_change(asked, &delete.key)
             }
             _ => Err(Fault::NotOurs),

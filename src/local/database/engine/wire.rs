@@ -46,6 +46,21 @@ fn read<B: Body>(body: &[u8]) -> Option<B::Input> {
     serde_json::from_slice::<B>(body).ok()?.input()
 }
 
+/// Finishes what has a condition, with the fields that its body has for it.
+macro_rules! conditional {
+    ($body:expr, $builder:expr) => {
+        $builder
+            .set_condition_expression($body.condition_expression)
+            .set_expression_attribute_names($body.expression_attribute_names)
+            .set_expression_attribute_values(attributes($body.expression_attribute_values))
+            .set_return_values_on_condition_check_failure(
+                $body.return_values_on_condition_check_failure.as_deref().map(Into::into),
+            )
+            .build()
+            .ok()
+    };
+}
+
 fn attributes(item: Option<Item>) -> Option<Attributes> {
     item.map(|Item(item)| item)
 }
@@ -147,18 +162,9 @@ impl Body for PutBody {
     type Input = PutItemInput;
 
     fn input(self) -> Option<PutItemInput> {
-        PutItemInput::builder()
-            .table_name(self.table_name)
-            .set_item(Some(self.item.0))
-            .set_condition_expression(self.condition_expression)
-            .set_expression_attribute_names(self.expression_attribute_names)
-            .set_expression_attribute_values(attributes(self.expression_attribute_values))
-            .set_return_values(self.return_values.as_deref().map(Into::into))
-            .set_return_values_on_condition_check_failure(
-                self.return_values_on_condition_check_failure.as_deref().map(Into::into),
-            )
-            .build()
-            .ok()
+        let input = PutItemInput::builder().table_name(self.table_name).set_item(Some(self.item.0));
+        let returned = self.return_values.as_deref().map(Into::into);
+        conditional!(self, input.set_return_values(returned))
     }
 }
 
@@ -166,16 +172,8 @@ impl PutBody {
     /// As a part of a transaction.
     fn part(self) -> Option<Put> {
         let none = self.return_values.is_none();
-        let part = Put::builder()
-            .table_name(self.table_name)
-            .set_item(Some(self.item.0))
-            .set_condition_expression(self.condition_expression)
-            .set_expression_attribute_names(self.expression_attribute_names)
-            .set_expression_attribute_values(attributes(self.expression_attribute_values))
-            .set_return_values_on_condition_check_failure(
-                self.return_values_on_condition_check_failure.as_deref().map(Into::into),
-            );
-        part.build().ok().filter(|_| none)
+        let part = Put::builder().table_name(self.table_name).set_item(Some(self.item.0));
+        conditional!(self, part).filter(|_| none)
     }
 }
 
@@ -196,19 +194,12 @@ impl Body for UpdateBody {
     type Input = UpdateItemInput;
 
     fn input(self) -> Option<UpdateItemInput> {
-        UpdateItemInput::builder()
+        let input = UpdateItemInput::builder()
             .table_name(self.table_name)
             .set_key(Some(self.key.0))
-            .update_expression(self.update_expression)
-            .set_condition_expression(self.condition_expression)
-            .set_expression_attribute_names(self.expression_attribute_names)
-            .set_expression_attribute_values(attributes(self.expression_attribute_values))
-            .set_return_values(self.return_values.as_deref().map(Into::into))
-            .set_return_values_on_condition_check_failure(
-                self.return_values_on_condition_check_failure.as_deref().map(Into::into),
-            )
-            .build()
-            .ok()
+            .update_expression(self.update_expression);
+        let returned = self.return_values.as_deref().map(Into::into);
+        conditional!(self, input.set_return_values(returned))
     }
 }
 
@@ -219,14 +210,8 @@ impl UpdateBody {
         let part = Update::builder()
             .table_name(self.table_name)
             .set_key(Some(self.key.0))
-            .update_expression(self.update_expression)
-            .set_condition_expression(self.condition_expression)
-            .set_expression_attribute_names(self.expression_attribute_names)
-            .set_expression_attribute_values(attributes(self.expression_attribute_values))
-            .set_return_values_on_condition_check_failure(
-                self.return_values_on_condition_check_failure.as_deref().map(Into::into),
-            );
-        part.build().ok().filter(|_| none)
+            .update_expression(self.update_expression);
+        conditional!(self, part).filter(|_| none)
     }
 }
 
@@ -246,18 +231,9 @@ impl Body for DeleteBody {
     type Input = DeleteItemInput;
 
     fn input(self) -> Option<DeleteItemInput> {
-        DeleteItemInput::builder()
-            .table_name(self.table_name)
-            .set_key(Some(self.key.0))
-            .set_condition_expression(self.condition_expression)
-            .set_expression_attribute_names(self.expression_attribute_names)
-            .set_expression_attribute_values(attributes(self.expression_attribute_values))
-            .set_return_values(self.return_values.as_deref().map(Into::into))
-            .set_return_values_on_condition_check_failure(
-                self.return_values_on_condition_check_failure.as_deref().map(Into::into),
-            )
-            .build()
-            .ok()
+        let input = DeleteItemInput::builder().table_name(self.table_name).set_key(Some(self.key.0));
+        let returned = self.return_values.as_deref().map(Into::into);
+        conditional!(self, input.set_return_values(returned))
     }
 }
 
@@ -265,16 +241,8 @@ impl DeleteBody {
     /// As a part of a transaction.
     fn part(self) -> Option<Delete> {
         let none = self.return_values.is_none();
-        let part = Delete::builder()
-            .table_name(self.table_name)
-            .set_key(Some(self.key.0))
-            .set_condition_expression(self.condition_expression)
-            .set_expression_attribute_names(self.expression_attribute_names)
-            .set_expression_attribute_values(attributes(self.expression_attribute_values))
-            .set_return_values_on_condition_check_failure(
-                self.return_values_on_condition_check_failure.as_deref().map(Into::into),
-            );
-        part.build().ok().filter(|_| none)
+        let part = Delete::builder().table_name(self.table_name).set_key(Some(self.key.0));
+        conditional!(self, part).filter(|_| none)
     }
 }
 

@@ -42,6 +42,20 @@ pub(super) struct Asked<'a> {
     pub(super) on_failure: Option<&'a OnConditionFailure>,
 }
 
+/// The parts that a request, or a part of a transaction, has in fields of the same names.
+macro_rules! asked {
+    ($request:expr, $table:expr) => {
+        $crate::database::engine::writes::Asked {
+            table: $table,
+            condition: $request.condition_expression.as_deref(),
+            names: $request.expression_attribute_names.as_ref(),
+            values: $request.expression_attribute_values.as_ref(),
+            on_failure: $request.return_values_on_condition_check_failure.as_ref(),
+        }
+    };
+}
+pub(super) use asked;
+
 impl Engine {
     /// An item that is to be written over whatever there is.
     pub(super) fn put_change(&mut self, asked: Asked<'_>, item: Attributes) -> Result<Change, Fault> {
@@ -233,13 +247,7 @@ impl Operation for PutItemInput {
         if is_other {
             return Err(Fault::NotOurs);
         }
-        let asked = Asked {
-            table: self.table_name.as_deref(),
-            condition: self.condition_expression.as_deref(),
-            names: self.expression_attribute_names.as_ref(),
-            values: self.expression_attribute_values.as_ref(),
-            on_failure: self.return_values_on_condition_check_failure.as_ref(),
-        };
+        let asked = asked!(self, self.table_name.as_deref());
         let change = engine.put_change(asked, self.item.ok_or(Fault::NotOurs)?)?;
         engine.apply(&change)?;
         Ok(PutItemOutput::builder().build())
@@ -269,13 +277,7 @@ impl Operation for UpdateItemInput {
         if is_other {
             return Err(Fault::NotOurs);
         }
-        let asked = Asked {
-            table: self.table_name.as_deref(),
-            condition: self.condition_expression.as_deref(),
-            names: self.expression_attribute_names.as_ref(),
-            values: self.expression_attribute_values.as_ref(),
-            on_failure: self.return_values_on_condition_check_failure.as_ref(),
-        };
+        let asked = asked!(self, self.table_name.as_deref());
         let key = self.key.as_ref().ok_or(Fault::NotOurs)?;
         let change = engine.update_change(asked, key, self.update_expression.as_deref())?;
         engine.apply(&change)?;
@@ -305,13 +307,7 @@ impl Operation for DeleteItemInput {
         if is_other {
             return Err(Fault::NotOurs);
         }
-        let asked = Asked {
-            table: self.table_name.as_deref(),
-            condition: self.condition_expression.as_deref(),
-            names: self.expression_attribute_names.as_ref(),
-            values: self.expression_attribute_values.as_ref(),
-            on_failure: self.return_values_on_condition_check_failure.as_ref(),
-        };
+        let asked = asked!(self, self.table_name.as_deref());
         let change = engine.delete_change(asked, self.key.as_ref().ok_or(Fault::NotOurs)?)?;
         engine.apply(&change)?;
         Ok(DeleteItemOutput::builder().set_attributes(change.old.filter(|_| returns_old)).build())
