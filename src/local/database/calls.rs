@@ -24,7 +24,7 @@ pub(super) trait Work: Send {
     /// Whether it has written something.
     fn has_written(&self) -> bool;
 
-    /// Answers the caller. Nothing has happened if the round could not be synced.
+    /// Answers the caller. If the round failed, nothing is known of what it has written.
     fn answer(self: Box<Self>, synced: Result<(), &str>, watch: Option<&Watch>);
 }
 
@@ -115,20 +115,20 @@ impl Work for Call {
 }
 
 /// A request of the store, which the engine takes as it is.
-pub(super) struct Direct<O: Operation> {
+pub(super) struct Typed<O: Operation> {
     operation: Option<O>,
     done: Option<Result<O::Answer, Fault>>,
     rows: Vec<(String, String)>,
     caller: oneshot::Sender<Result<O::Answer, Fault>>,
 }
 
-impl<O: Operation> Direct<O> {
+impl<O: Operation> Typed<O> {
     pub(super) fn new(operation: O, caller: oneshot::Sender<Result<O::Answer, Fault>>) -> Self {
         Self { operation: Some(operation), done: None, rows: Vec::new(), caller }
     }
 }
 
-impl<O: Operation> Work for Direct<O> {
+impl<O: Operation> Work for Typed<O> {
     fn run(&mut self, desk: &mut Desk, watch: Option<&Watch>) {
         let Some(operation) = self.operation.take() else { return };
         if O::WRITES && watch.is_some_and(Watch::is_wanted) {

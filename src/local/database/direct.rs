@@ -34,7 +34,7 @@ pub(super) struct Database(pub(super) Arc<Backend>);
 impl Database {
     async fn ask<O: Operation, E: From<Refusal>>(&self, operation: O) -> Option<Result<O::Answer, SdkError<E>>> {
         let unreachable = |why: String| SdkError::dispatch_failure(ConnectorError::other(why.into(), None));
-        let answered = match self.0.submit(|caller| calls::Direct::new(operation, caller)) {
+        let answered = match self.0.submit(|caller| calls::Typed::new(operation, caller)) {
             Ok(answered) => answered,
             Err(why) => return Some(Err(unreachable(why))),
         };

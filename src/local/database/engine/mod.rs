@@ -4,7 +4,7 @@
 //! index definition again for each request, and writes each index again for each change. This engine keeps what it has read,
 //! and writes what has changed. It knows only what the store uses. Whatever else a request has, it leaves to dynoxide, before it
 //! has changed anything; so an error in a request is always worded by dynoxide. Both work on the same tables of the same file,
-//! and `tests.rs` compares their answers and what they write.
+//! and the tests in `both_engines` compare their answers and what they write.
 
 mod expression;
 mod item;
@@ -69,7 +69,9 @@ pub(super) trait Operation: Send + 'static {
     fn run(self, engine: &mut Engine) -> Result<Self::Answer, Fault>;
 
     /// The tables and sort keys of the rows that it writes.
-    fn rows(&self) -> Vec<(String, String)>;
+    fn rows(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
 }
 
 /// The engine, on a connection of its own to dynoxide's database.
@@ -120,7 +122,7 @@ impl Engine {
             return Ok(());
         }
         self.is_in_batch = false;
-        let ended = self.connection.prepare_cached("COMMIT")?.execute([]);
+        let ended = self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         if let Err(error) = ended {
             self.connection.execute_batch("ROLLBACK").unwrap_or_default();
             return Err(error.into());

@@ -63,10 +63,6 @@ impl Operation for GetItemInput {
         let item = engine.read(&table, &key)?;
         Ok(GetItemOutput::builder().set_item(item).build())
     }
-
-    fn rows(&self) -> Vec<(String, String)> {
-        Vec::new()
-    }
 }
 
 impl Operation for BatchGetItemInput {
@@ -105,10 +101,6 @@ impl Operation for BatchGetItemInput {
         }
         Ok(BatchGetItemOutput::builder().responses(name, items).set_unprocessed_keys(Some(HashMap::new())).build())
     }
-
-    fn rows(&self) -> Vec<(String, String)> {
-        Vec::new()
-    }
 }
 
 /// What a query reads: the table or an index of it.
@@ -121,6 +113,8 @@ enum Source<'a> {
 struct Reading<'a> {
     table: &'a Table,
     source: Source<'a>,
+    /// Of what is read.
+    key: &'a KeyNames,
     filter: Option<Arc<Condition>>,
     given: Given<'a>,
     limit: usize,
@@ -176,18 +170,21 @@ impl Operation for QueryInput {
             names: self.expression_attribute_names.as_ref(),
             values: self.expression_attribute_values.as_ref(),
         };
+        let key = match source {
+            Source::Table => &table.key,
+            Source::Index(index) => &index.key,
+        };
         let mut placeholders = Vec::new();
-        condition.placeholders(&mut placeholders);
         if let Some(filter) = &filter {
             filter.placeholders(&mut placeholders);
         }
-        if !given.are_used_by(placeholders) {
+        // A filter must not name an attribute of the key.
+        let filters_by_key = placeholders.iter().any(|name| given.name(name).is_some_and(|name| key.has(name)));
+        condition.placeholders(&mut placeholders);
+        if filters_by_key || !given.are_used_by(placeholders) {
             return Err(Fault::NotOurs);
         }
-        let mut reading = Reading { table: &table, source, filter, given, limit, is_count, prefix: None };
-        if reading.filters_by_key() {
-            return Err(Fault::NotOurs);
-        }
+        let mut reading = Reading { table: &table, source, key, filter, given, limit, is_count, prefix: None };
         let is_forward = self.scan_index_forward.unwrap_or(true);
         let (sql, values) = reading.sql(&condition, is_forward, self.exclusive_start_key.as_ref())?;
         let found = engine.query(&reading, &sql, &values)?;
@@ -199,29 +196,9 @@ impl Operation for QueryInput {
             .set_last_evaluated_key(found.last)
             .build())
     }
-
-    fn rows(&self) -> Vec<(String, String)> {
-        Vec::new()
-    }
 }
 
 impl Reading<'_> {
-    fn key(&self) -> &KeyNames {
-        match self.source {
-            Source::Table => &self.table.key,
-            Source::Index(index) => &index.key,
-        }
-    }
-
-    /// A filter must not name an attribute of the key.
-    fn filters_by_key(&self) -> bool {
-        let mut placeholders = Vec::new();
-        if let Some(filter) = &self.filter {
-            filter.placeholders(&mut placeholders);
-        }
-        placeholders.iter().filter_map(|placeholder| self.given.name(placeholder)).any(|name| self.key().has(name))
-    }
-
     /// A string that is not empty, as the columns of keys have it.
     fn text(&self, placeholder: &str) -> Result<String, Fault> {
         match self.given.value(placeholder) {
@@ -244,13 +221,13 @@ impl Reading<'_> {
             (Source::Index(index), false) => (&index.sql.select, "gsi_sk", "gsi_sk DESC, table_pk DESC, table_sk DESC"),
         };
         let (name, value) = &condition.partition;
-        if self.given.name(name) != Some(&self.key().partition) {
+        if self.given.name(name) != Some(&self.key.partition) {
             return Err(Fault::NotOurs);
         }
         let mut sql = select.clone();
         let mut values = vec![self.text(value)?];
         if let Some((name, range)) = &condition.sort {
-            if self.given.name(name) != self.key().sort.as_deref() {
+            if self.given.name(name) != self.key.sort.as_deref() {
                 return Err(Fault::NotOurs);
             }
             match range {
@@ -299,7 +276,7 @@ impl Reading<'_> {
 
     /// Where a query goes on: in the same partition, behind this key.
     fn place(&self, start: &Attributes, partition: &str) -> Result<Place, Fault> {
-        let key = self.key().in_item(start).filter(|key| key.partition == partition).ok_or(Fault::NotOurs)?;
+        let key = self.key.in_item(start).filter(|key| key.partition == partition).ok_or(Fault::NotOurs)?;
         let of_table = match self.source {
             Source::Table if self.table.key.sort.is_none() || start.len() != 2 => return Err(Fault::NotOurs),
             Source::Table => None,
@@ -327,7 +304,7 @@ impl Reading<'_> {
 
     /// The key of an item, as a query that goes on behind it takes it.
     fn key_of(&self, item: &Attributes) -> Attributes {
-        let names = self.key().names().chain(self.table.key.names());
+        let names = self.key.names().chain(self.table.key.names());
         names.filter_map(|name| Some((name.clone(), item.get(name)?.clone()))).collect()
     }
 }
