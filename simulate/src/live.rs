@@ -1,7 +1,10 @@
 //! The free slots and the dispatchers at work, which the check of liveness needs. They come from the ledger, the rows
 //! and the queue of wake-ups, never from the product's own reports.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde_json::Value;
 use tasklane_model::{ObjectId, Timestamp};
@@ -97,15 +100,23 @@ impl Live {
     /// The last time at which no slot of this scope was free, according to its ledger. Leases are assumed to last
     /// `skew` longer, because clocks differ.
     pub fn note_full(&mut self, scope: &str, limit: Option<u16>, now: i64, skew: i64) -> i64 {
-        let full = self.is_full(scope, limit, now, skew);
-        self.note(scope, full, now)
+        let full_until = self.full_until(scope, limit).map(|until| (until.saturating_add(skew)).min(now));
+        let last = self.last_full.entry(scope.to_owned()).or_default();
+        *last = full_until.map_or(*last, |until| until.max(*last));
+        *last
     }
 
-    /// Whether no slot of this scope was free at that time, according to what its ledger says now.
-    pub fn is_full(&self, scope: &str, limit: Option<u16>, at: i64, skew: i64) -> bool {
-        let held = self.ledger.get(scope).into_iter().flat_map(BTreeMap::values);
-        let held: u64 = held.filter(|(_, until)| *until + skew >= at).map(|(slots, _)| slots).sum();
-        limit.is_some_and(|limit| held >= u64::from(limit))
+    /// Until when no slot of this scope is free if nobody writes its ledger: leases end without a write.
+    fn full_until(&self, scope: &str, limit: Option<u16>) -> Option<i64> {
+        let limit = u64::from(limit?);
+        let mut leases: Vec<Held> = self.ledger.get(scope)?.values().copied().collect();
+        leases.sort_by_key(|(_, until)| Reverse(*until));
+        let mut held = 0;
+        let last = leases.into_iter().find(|(slots, _)| {
+            held += slots;
+            held >= limit
+        });
+        last.map(|(_, until)| until)
     }
 
     /// Records whether a slot of this scope is free now. Returns the last time at which none was.

@@ -27,10 +27,7 @@ pub fn refused(world: &World, function: &str, asked: i64) {
     let (now, skew) = (world.elapsed(), most_skew(world));
     let was_full = {
         let live = &mut *world.live();
-        // A lease that held the last slot may have ended since, without a write to the ledger.
-        limits.into_iter().any(|(scope, limit)| {
-            live.note_full(scope, limit, now, skew) >= asked || live.is_full(scope, limit, asked, skew)
-        })
+        limits.into_iter().any(|(scope, limit)| live.note_full(scope, limit, now, skew) >= asked)
     };
     // The Function's limit may have changed since it was read.
     let changed =
