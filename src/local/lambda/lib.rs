@@ -72,6 +72,8 @@ use tokio_util::task::TaskTracker;
 
 pub use config::{LocalLambdaConfig, Notice};
 pub use error::{DeployError, MachineFailure};
+#[cfg(feature = "fuzzing")]
+pub use image::fuzz::image_layer;
 pub use image::{ImageError, ImageSource, NoImages};
 pub use jail::{JailMode, enter_if_asked};
 pub use limits::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};

@@ -322,6 +322,10 @@ async fn a_function_and_its_versions_keep_their_image() {
     assert!(functions.update_and_keep(&newer, read.revision, &kept).await.unwrap());
     assert_eq!(functions.version(&newer, note.number).await.unwrap().unwrap(), kept);
     assert_eq!(functions.get(&f.name).await.unwrap().unwrap().value, newer);
+    // An older process, which knows no images, must leave such rows alone.
+    let rows = world.client.scan().table_name(format!("{}-functions", world.prefix)).send().await.unwrap();
+    let formats: Vec<_> = rows.items().iter().map(|row| row["v"].as_n().unwrap().as_str()).collect();
+    assert_eq!(formats, ["2", "2"], "the Function's and its version's");
 }
 
 #[tokio::test]

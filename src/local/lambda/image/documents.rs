@@ -142,7 +142,7 @@ impl Platform {
 }
 
 /// This machine's processor in the words of Docker.
-fn architecture() -> &'static str {
+pub(super) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

@@ -4,6 +4,8 @@
 //! that of its configuration, which names the content of every layer, so that one image has one digest in all of these forms.
 
 mod documents;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzz;
 mod layer;
 mod root;
 mod source;
