@@ -27,9 +27,9 @@ impl CodeSha256 {
         Self(bytes)
     }
 
-    /// Reads the hash as Lambda writes it: in base64 for a zip, in hexadecimal for a container image.
+    /// Reads the hash as Lambda writes it: in base64 for a zip, in hexadecimal for a container image, perhaps as a digest.
     pub fn of_lambda(text: &str) -> Result<Self, InvalidCodeSha256> {
-        match Self::of_hex(text) {
+        match Self::of_hex(text.strip_prefix("sha256:").unwrap_or(text)) {
             Some(hash) => Ok(hash),
             None => text.parse(),
         }
@@ -92,7 +92,9 @@ mod tests {
         assert_eq!(hash.to_string().parse(), Ok(hash));
         assert_eq!(hash.to_hex(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         assert_eq!(CodeSha256::of_lambda(&hash.to_hex()), Ok(hash));
+        assert_eq!(CodeSha256::of_lambda(&format!("sha256:{}", hash.to_hex())), Ok(hash));
         assert_eq!(CodeSha256::of_lambda(&hash.to_string()), Ok(hash));
+        assert_eq!(CodeSha256::of_lambda("sha256:"), Err(InvalidCodeSha256));
         assert_eq!(CodeSha256::of_hex("e3b0"), None);
         for text in ["", "abc=", "47DEQpj8HBSa", "!"] {
             assert_eq!(text.parse::<CodeSha256>(), Err(InvalidCodeSha256), "{text}");

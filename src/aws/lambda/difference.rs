@@ -150,8 +150,9 @@ impl Wanted {
     pub fn configuration_matches(&self, held: &GetFunctionConfigurationOutput) -> bool {
         let variables = held.environment().and_then(|environment| environment.variables());
         held.description().unwrap_or_default() == self.description
-            && held.handler() == self.handler.as_deref()
-            && held.runtime() == self.runtime.as_ref()
+            // An image has neither, which emulators express by an empty text.
+            && held.handler().filter(|handler| !handler.is_empty()) == self.handler.as_deref()
+            && held.runtime().filter(|runtime| !runtime.as_str().is_empty()) == self.runtime.as_ref()
             && held.timeout() == Some(self.timeout)
             && held.memory_size() == Some(self.memory_size)
             && held.role() == Some(&self.role)

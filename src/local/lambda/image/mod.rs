@@ -91,8 +91,13 @@ impl Wrong {
 }
 
 impl From<io::Error> for Wrong {
+    /// Some failures are those of the paths in an image, and not of this machine.
     fn from(error: io::Error) -> Self {
-        Self::Io(error)
+        use nix::libc::{ELOOP, ENAMETOOLONG, ENOTDIR};
+        match error.raw_os_error() {
+            Some(ELOOP | ENAMETOOLONG | ENOTDIR) => Self::new(format!("has a path that cannot be made here: {error}")),
+            _ => Self::Io(error),
+        }
     }
 }
 

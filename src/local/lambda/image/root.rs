@@ -60,7 +60,7 @@ impl Root {
         remove_from(&parent, name)?;
         symlinkat(target, &parent, name).map_err(|errno| match errno {
             Errno::NAMETOOLONG | Errno::NOENT | Errno::INVAL => Wrong::new("is damaged: it has a link to nothing"),
-            errno => Wrong::Io(errno.into()),
+            errno => io::Error::from(errno).into(),
         })
     }
 
@@ -75,7 +75,7 @@ impl Root {
         remove_from(&parent, name)?;
         linkat(&folder, from, &parent, name, AtFlags::empty()).map_err(|errno| match errno {
             Errno::NOENT => broken(),
-            errno => Wrong::Io(errno.into()),
+            errno => io::Error::from(errno).into(),
         })
     }
 
@@ -85,7 +85,7 @@ impl Root {
         match self.folder(path.parent().unwrap_or(Path::new(""))) {
             Ok(parent) => Ok(remove_from(&parent, name)?),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
-            Err(errno) => Err(Wrong::Io(errno.into())),
+            Err(errno) => Err(io::Error::from(errno).into()),
         }
     }
 
@@ -94,7 +94,7 @@ impl Root {
         let folder = match self.folder(path) {
             Ok(folder) => folder,
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
-            Err(errno) => return Err(Wrong::Io(errno.into())),
+            Err(errno) => return Err(io::Error::from(errno).into()),
         };
         for entry in fs::read_dir(by_descriptor(&folder))? {
             remove_from(&folder, &entry?.file_name())?;
@@ -139,14 +139,14 @@ impl Root {
                     Ok(()) => {}
                     // A link that leads nowhere.
                     Err(Errno::EXIST) => return Err(in_the_way()),
-                    Err(errno) => return Err(Wrong::Io(errno.into())),
+                    Err(errno) => return Err(io::Error::from(errno).into()),
                 }
                 let mode = Mode::from_raw_mode(0o755);
                 chmodat(&parent, name, mode, AtFlags::empty()).map_err(io::Error::from)?;
                 Ok(self.folder(path).map_err(io::Error::from)?)
             }
             Err(Errno::NOTDIR | Errno::LOOP) => Err(in_the_way()),
-            Err(errno) => Err(Wrong::Io(errno.into())),
+            Err(errno) => Err(io::Error::from(errno).into()),
         }
     }
 

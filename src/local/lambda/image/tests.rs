@@ -300,6 +300,8 @@ fn an_image_has_bounds() {
     let deeper = TestLayer::new().entry(EntryType::Directory, &deep, "", 0o755, b"");
     assert!(world.add(&TestImage::new(vec![deeper], hello())).is_ok());
     world.store.keep_only(&[].into()).unwrap();
+    let circle = TestLayer::new().link("a", "b").link("b", "a").file("a/x", 0o644, b"");
+    assert!(world.refused(&TestImage::new(vec![circle], hello())).contains("is no folder"));
     let too_many = (0..129).map(|_| TestLayer::new()).collect();
     assert!(world.refused(&TestImage::new(too_many, hello())).contains("more than 128 layers"));
 }
