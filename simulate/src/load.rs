@@ -10,7 +10,7 @@ use tasklane_model::{
     PermissionMode, Priority, QueuedTimeout, RateCount, RateSeconds, Recurrence, RetryPolicyChange, RetrySeconds,
     RetryStrategy, RetryStrategyFields, Runtime, Tags, TaskOptions, TimeLimit, Timeouts, Timestamp,
 };
-use tasklane_service::{FunctionChange, FunctionOptions, NewFunction, Service};
+use tasklane_service::{FunctionChange, FunctionOptions, NewFunction, NewProgram, Service};
 
 use crate::{
     chance::Rng,
@@ -303,9 +303,11 @@ async fn create(service: &Service, function: &FunctionPlan) -> Result<(), Error>
     let entry_point = EntryPoint::parse("index.handler").expect("an entry point");
     let new = NewFunction {
         name: name_of(function),
-        code: Bytes::from_static(b"zip").into(),
-        entry_point,
-        runtime: Runtime::new("nodejs22.x"),
+        program: NewProgram::Zip {
+            code: Bytes::from_static(b"zip").into(),
+            entry_point,
+            runtime: Runtime::new("nodejs22.x"),
+        },
         options,
         label: None,
         by: None,

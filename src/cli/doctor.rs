@@ -122,7 +122,9 @@ fn of_runtime(found: &RuntimeSupport) -> Checked {
         Support::Exact(interpreter) => {
             Checked { what: format!("{runtime}: {}", interpreter.version), state: State::Ok }
         }
-        Support::Bootstrap => Checked { what: format!("{runtime}: the package's own program"), state: State::Ok },
+        Support::Bootstrap | Support::Image => {
+            Checked { what: format!("{runtime}: the package's own program"), state: State::Ok }
+        }
         Support::OtherVersion(interpreter) => Checked {
             what: runtime.to_owned(),
             state: State::Absent(format!("runs with this machine's {}, another version", interpreter.version)),

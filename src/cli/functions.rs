@@ -141,8 +141,9 @@ fn details(layout: Layout, function: &FunctionDetails, show_secrets: bool) -> St
         ("Name", function.name.to_string()),
         ("Description", or_dash(function.description.clone().filter(|text| !text.is_empty()))),
         ("Enabled", if function.enabled { "yes" } else { "no" }.to_owned()),
-        ("Runtime", function.runtime.clone()),
-        ("Entry point", function.entry_point.clone()),
+        ("Runtime", or_dash(function.runtime.clone())),
+        ("Entry point", or_dash(function.entry_point.clone())),
+        ("Image", or_dash(function.image.clone())),
         ("Time limit", or_dash(function.time_limit.map(|seconds| format!("{seconds} s")))),
         ("Memory limit", or_dash(function.memory_limit.map(|megabytes| format!("{megabytes} MB")))),
         ("Executed by", or_dash(function.execution_options.permission_mode.clone())),
@@ -271,6 +272,7 @@ mod tests {
         Enabled           yes
         Runtime           nodejs22.x
         Entry point       index.handler
+        Image             -
         Time limit        30 s
         Memory limit      128 MB
         Executed by       allUsers
@@ -298,6 +300,13 @@ mod tests {
         let shown = super::details(Layout::PLAIN, &serde_json::from_value(of_aws).unwrap(), false);
         assert!(shown.contains("TOKEN from ssm:/tasklane/prod/token"), "{shown}");
         assert!(shown.contains("ephemeralStorage: 1024") && shown.contains("tracing: Active"), "{shown}");
+        let mut of_image = function();
+        for field in ["entryPoint", "runtime"] {
+            of_image.as_object_mut().unwrap().remove(field);
+        }
+        of_image["image"] = json!("registry/hello:1");
+        let shown = super::details(Layout::PLAIN, &serde_json::from_value(of_image).unwrap(), false);
+        assert!(shown.contains("Image             registry/hello:1\n"), "{shown}");
         let policy = |json| retries(&serde_json::from_value(json).unwrap());
         assert_eq!(policy(json!({ "enabled": true, "errorsNotToRetry": ["C"] })), "every error, but not C");
         let strategy = json!({ "maxRetries": 5, "baseSeconds": 3 });

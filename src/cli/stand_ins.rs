@@ -1,10 +1,12 @@
-//! What takes the place of AWS's secrets and layers on this machine.
+//! What takes the place of AWS's secrets, layers and images on this machine.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
-use tasklane_lambda_local::{LocalLambdaConfig, SecretSource};
-use tasklane_model::{LayerArn, Secret, SecretPlace, SecretReference};
+use tasklane_lambda_local::{ImageSource, LocalLambdaConfig, SecretSource};
+use tasklane_model::{ImageReference, LayerArn, Secret, SecretPlace, SecretReference};
+use tasklane_runtime::lock::Lock;
+use tasklane_task_config::ConfiguredProgram;
 
 use super::env_file;
 
@@ -21,6 +23,21 @@ pub struct StandIns {
     /// given more than once
     #[arg(long = "layer", value_name = "ARN=PATH", value_parser = layer)]
     layers: Vec<(String, PathBuf)>,
+
+    /// An OCI layout, or an archive of one or of docker save, that takes the place of a container image, for all tags and
+    /// digests of the image if the URI has neither; may be given more than once
+    #[arg(long = "image", value_name = "URI=PATH", value_parser = image)]
+    images: Vec<(ImageReference, PathBuf)>,
+}
+
+/// What the local Lambda uses in place of what AWS has.
+pub struct Stands {
+    /// By ARN.
+    pub layers: BTreeMap<String, PathBuf>,
+    /// Where the images are.
+    pub images: Arc<ImageFiles>,
+    /// Where the values of secrets are.
+    pub secrets: Arc<dyn SecretSource>,
 }
 
 impl StandIns {
@@ -28,20 +45,57 @@ impl StandIns {
     ///
     /// # Errors
     /// When the file with the secrets cannot be read.
-    pub fn source(&self) -> anyhow::Result<(BTreeMap<String, PathBuf>, Arc<dyn SecretSource>)> {
+    pub fn source(&self) -> anyhow::Result<Stands> {
         let secrets = SecretsFile { file: self.secrets.clone() };
         secrets.values()?;
-        Ok((self.layers.iter().cloned().collect(), Arc::new(secrets)))
+        Ok(Stands {
+            layers: self.layers.iter().cloned().collect(),
+            images: Arc::new(ImageFiles { given: self.images.iter().cloned().collect(), configured: Lock::default() }),
+            secrets: Arc::new(secrets),
+        })
     }
 
-    /// Sets both in the configuration of a local Lambda.
+    /// Sets all of it in the configuration of a local Lambda, and returns where the images are.
     ///
     /// # Errors
     /// As [`StandIns::source`].
-    pub fn apply_to(&self, config: &mut LocalLambdaConfig) -> anyhow::Result<()> {
-        (config.layers, config.secrets) = self.source()?;
-        Ok(())
+    pub fn apply_to(&self, config: &mut LocalLambdaConfig) -> anyhow::Result<Arc<ImageFiles>> {
+        let Stands { layers, images, secrets } = self.source()?;
+        (config.layers, config.images, config.secrets) = (layers, images.clone(), secrets);
+        Ok(images)
     }
+}
+
+/// Where images are on this machine: those of the command line, and those that a task-config.json names by their path.
+#[derive(Debug, Default)]
+pub struct ImageFiles {
+    given: BTreeMap<ImageReference, PathBuf>,
+    configured: Lock<BTreeMap<ImageReference, PathBuf>>,
+}
+
+impl ImageFiles {
+    /// The place of a program's image, if it runs one that this machine has. Remembers one that the configuration names.
+    pub fn of(&self, program: &ConfiguredProgram) -> Option<PathBuf> {
+        if let ConfiguredProgram::ImageFile { place, image } = program {
+            self.configured.lock().insert(image.clone(), place.clone());
+        }
+        self.place(program.image()?)
+    }
+}
+
+impl ImageSource for ImageFiles {
+    fn place(&self, image: &ImageReference) -> Option<PathBuf> {
+        let of_all_tags = || self.given.iter().find(|(given, _)| given.as_str() == image.repository());
+        let given = self.given.get(image).or_else(|| of_all_tags().map(|(_, place)| place));
+        given.cloned().or_else(|| self.configured.lock().get(image).cloned())
+    }
+}
+
+fn image(text: &str) -> Result<(ImageReference, PathBuf), String> {
+    let (name, path) = text.split_once('=').ok_or("expected URI=PATH")?;
+    let name = ImageReference::parse(name).map_err(|rule| format!("'{name}' {rule}"))?;
+    let path = std::fs::canonicalize(path).map_err(|error| format!("{path}: {error}"))?;
+    Ok((name, path))
 }
 
 fn layer(text: &str) -> Result<(String, PathBuf), String> {
@@ -139,6 +193,29 @@ mod tests {
         ] {
             let error = read(text, "OTHER", "ssm:/tasklane/prod/a").unwrap_err();
             assert!(error.contains(why) && !error.contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_image_is_found_by_its_name_or_by_its_repository() {
+        let parse = |text: &str| ImageReference::parse(text).unwrap();
+        let given = ["registry/a=/", "registry/b:1=/tmp"].map(|text| image(text).unwrap());
+        let images = ImageFiles { given: given.into_iter().collect(), configured: Lock::default() };
+        for (name, place) in [
+            ("registry/a", Some("/")),
+            ("registry/a:7", Some("/")),
+            ("registry/b:1", Some("/tmp")),
+            ("registry/b:2", None),
+            ("registry/b", None),
+        ] {
+            assert_eq!(images.place(&parse(name)), place.map(PathBuf::from), "{name}");
+        }
+        let file = ConfiguredProgram::ImageFile { place: "image.tar".into(), image: parse("local/hello") };
+        assert_eq!(images.place(&parse("local/hello")), None);
+        assert_eq!(images.of(&file), Some(PathBuf::from("image.tar")));
+        assert_eq!(images.place(&parse("local/hello")), Some(PathBuf::from("image.tar")));
+        for wrong in ["registry/a", "registry a=/", "registry/a=/no/such/file"] {
+            assert!(image(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fmt};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use tasklane_model::{
-    AffectedRecords, AwsOptions, EndedCanary, Flow, FunctionName, FunctionSummary, IdempotencyKey, Json, JsonSchema,
-    Page, QueuedTimeout, RetryPolicy, RetryPolicyChange, Secrets, Task, TaskEvents, Timeouts, Timestamp, UploadId,
-    VersionLabel, VersionNumber, json::even_null,
+    AffectedRecords, AwsOptions, EndedCanary, Flow, FunctionName, FunctionSummary, IdempotencyKey, ImageReference,
+    Json, JsonSchema, Page, QueuedTimeout, RetryPolicy, RetryPolicyChange, Secrets, Task, TaskEvents, Timeouts,
+    Timestamp, UploadId, VersionLabel, VersionNumber, json::even_null,
 };
 
 use super::{
@@ -25,10 +25,15 @@ pub struct FunctionDetails {
     /// What it is for. Services send an empty string if there is none.
     #[serde(default, deserialize_with = "unless_empty")]
     pub description: Option<String>,
-    /// The entry point that Lambda calls.
-    pub entry_point: String,
-    /// The runtime of AWS Lambda.
-    pub runtime: String,
+    /// The entry point that Lambda calls. Absent if it runs an image.
+    #[serde(default)]
+    pub entry_point: Option<String>,
+    /// The runtime of AWS Lambda. Absent if it runs an image.
+    #[serde(default)]
+    pub runtime: Option<String>,
+    /// The container image that it runs.
+    #[serde(default)]
+    pub image: Option<String>,
     /// How long one run may take, in seconds.
     #[serde(default)]
     pub time_limit: Option<i64>,
@@ -146,6 +151,9 @@ pub struct FunctionBody {
     pub entry_point: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,
+    /// In place of code, entry point and runtime.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageReference>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_limit: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@
 //! test, because they check more than the public API shows.
 
 pub use tasklane_auth::fuzz::oauth1;
-pub use tasklane_lambda_local::package::fuzz::zip_intake;
+pub use tasklane_lambda_local::{image_layer, package::fuzz::zip_intake};
 pub use tasklane_rql::fuzz::rql;
 pub use tasklane_service::fuzz::api_answer;
 pub use tasklane_store::fuzz::rows;
@@ -15,10 +15,11 @@ pub use tasklane_task_config::fuzz::task_config;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("rql", rql),
     ("oauth1", oauth1),
     ("zip_intake", zip_intake),
+    ("image_layer", image_layer),
     ("api_answer", api_answer),
     ("task_config", task_config),
     ("rows", rows),

@@ -26,11 +26,12 @@ impl Lambda for LambdaPort {
         Box::pin(async move {
             let code = match code {
                 None => None,
-                Some(Code::Zip(zip)) => Some(zip),
+                Some(Code::Zip(zip)) => Some(zip.into()),
+                Some(Code::Image) => Some(tasklane_lambda_local::Code::Image),
                 Some(Code::Uploaded(upload)) => {
                     let read = self.uploads.read(&upload).await;
                     let zip = read.map_err(|error| PortError::new("read an upload", error))?;
-                    Some(zip.ok_or_else(|| PortError::new("read an upload", "it was removed meanwhile"))?)
+                    Some(zip.ok_or_else(|| PortError::new("read an upload", "it was removed meanwhile"))?.into())
                 }
             };
             self.lambda.deploy(spec, code, current).await.map_err(deploy_error)

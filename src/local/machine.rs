@@ -9,7 +9,7 @@ use tasklane_auth::{
     oidc::{Issuer, OidcConfig},
 };
 use tasklane_dispatch::{SlotLimits, SlotPolicy, Ticker};
-use tasklane_model::Runtime;
+use tasklane_model::Program;
 use tasklane_ports::{Clock, Ids, Lambda, PortError, Ports, SystemChance, SystemClock};
 use tasklane_service::{AnonymousConcurrency, Core, Feed, Limits, Rehearsal, Service, Settings, UnknownRuntimes};
 use tasklane_store::{Division, RunnerId, Store, StoreConfig, StoreError};
@@ -28,7 +28,7 @@ use super::{
     uploads::FileUploads,
     wakeups::LocalWakeups,
 };
-use tasklane_lambda_local::{JailMode, LocalLambda, LocalLambdaConfig, SecretSource, Support};
+use tasklane_lambda_local::{ImageSource, JailMode, LocalLambda, LocalLambdaConfig, SecretSource, Support};
 
 /// The configuration of a machine.
 #[derive(Clone)]
@@ -51,6 +51,8 @@ pub struct MachineConfig {
     pub jail: JailMode,
     /// The folders and zips that take the place of layers, by ARN.
     pub layers: BTreeMap<String, PathBuf>,
+    /// Where the images of Functions are.
+    pub images: Arc<dyn ImageSource>,
     /// Where the values of secrets come from.
     pub secrets: Arc<dyn SecretSource>,
     /// How many of the last versions of a Function stay runnable.
@@ -185,12 +187,12 @@ impl Machine {
         self.lambda.unjailed()
     }
 
-    /// Finds out what this machine has for a runtime, or lacks.
-    pub fn runtimes(&self) -> impl Fn(Runtime) -> BoxFuture<'static, Arc<Support>> + Send + Sync + use<> {
+    /// Finds out what this machine has for a program, or lacks.
+    pub fn support(&self) -> impl Fn(Program) -> BoxFuture<'static, Arc<Support>> + Send + Sync + use<> {
         let lambda = self.lambda.clone();
-        move |runtime| {
+        move |program| {
             let lambda = lambda.clone();
-            Box::pin(async move { lambda.support(&runtime).await })
+            Box::pin(async move { lambda.support(&program).await })
         }
     }
 
@@ -263,6 +265,7 @@ fn start_lambda(
     lambda.strict_runtimes = config.strict_runtimes;
     lambda.jail = config.jail;
     lambda.layers.clone_from(&config.layers);
+    lambda.images = Arc::clone(&config.images);
     lambda.secrets = Arc::clone(&config.secrets);
     LocalLambda::new(lambda).map_err(port_error)
 }

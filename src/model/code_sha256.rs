@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// The SHA-256 of a code package, written in base64 as Lambda's `CodeSha256` is.
+/// The SHA-256 of a code package, written in base64 as Lambda's `CodeSha256` is. That of a container image is its digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CodeSha256([u8; 32]);
@@ -25,6 +25,21 @@ impl CodeSha256 {
     /// The hash with these bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// Reads the hash as Lambda writes it: in base64 for a zip, in hexadecimal for a container image, perhaps as a digest.
+    pub fn of_lambda(text: &str) -> Result<Self, InvalidCodeSha256> {
+        match Self::of_hex(text.strip_prefix("sha256:").unwrap_or(text)) {
+            Some(hash) => Ok(hash),
+            None => text.parse(),
+        }
+    }
+
+    /// The hash that is written in hexadecimal, such as in the digest of an image.
+    pub fn of_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        Some(Self(bytes))
     }
 
     /// The hash in hexadecimal, which unlike base64 can be a file name.
@@ -76,6 +91,11 @@ mod tests {
         assert_eq!(hash.to_string(), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
         assert_eq!(hash.to_string().parse(), Ok(hash));
         assert_eq!(hash.to_hex(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        assert_eq!(CodeSha256::of_lambda(&hash.to_hex()), Ok(hash));
+        assert_eq!(CodeSha256::of_lambda(&format!("sha256:{}", hash.to_hex())), Ok(hash));
+        assert_eq!(CodeSha256::of_lambda(&hash.to_string()), Ok(hash));
+        assert_eq!(CodeSha256::of_lambda("sha256:"), Err(InvalidCodeSha256));
+        assert_eq!(CodeSha256::of_hex("e3b0"), None);
         for text in ["", "abc=", "47DEQpj8HBSa", "!"] {
             assert_eq!(text.parse::<CodeSha256>(), Err(InvalidCodeSha256), "{text}");
         }

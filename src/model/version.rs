@@ -35,12 +35,14 @@ checked_text!(VersionLabel, InvalidVersionLabel);
 #[serde(rename_all = "camelCase")]
 #[schema(description = "A part of a Function that belongs to its versions.")]
 pub enum VersionField {
-    /// The zip.
+    /// The zip, or what the name of the image led to.
     Code,
     /// The handler.
     EntryPoint,
     /// The runtime.
     Runtime,
+    /// The name of the container image.
+    Image,
     /// What the Function is for.
     Description,
     /// How long one run may take.
@@ -185,8 +187,9 @@ pub fn changed_fields(old: &Function, new: &Function) -> Vec<VersionField> {
     let (before, after) = (&old.configuration, &new.configuration);
     let differs = [
         (VersionField::Code, old.deployment.code_sha256 != new.deployment.code_sha256),
-        (VersionField::EntryPoint, before.entry_point != after.entry_point),
-        (VersionField::Runtime, before.runtime != after.runtime),
+        (VersionField::EntryPoint, before.entry_point() != after.entry_point()),
+        (VersionField::Runtime, before.runtime() != after.runtime()),
+        (VersionField::Image, before.image() != after.image()),
         (VersionField::Description, before.description != after.description),
         (VersionField::TimeLimit, before.time_limit != after.time_limit),
         (VersionField::MemoryLimit, before.memory_limit != after.memory_limit),

@@ -13,7 +13,7 @@ pub trait Lambda: Send + Sync {
     /// invoked. Earlier deployments stay invocable until [`Lambda::retire`] drops them, so that a caller who read the old
     /// record still runs the old code with the old configuration. [`Lambda::point_at`] makes it the one that people see.
     ///
-    /// `code` is absent when only the configuration changes; then `current` names the deployment that holds the code.
+    /// `code` is absent when the code stays as it is; then `current` names the deployment that holds the code.
     /// Nothing is written when nothing changed.
     fn deploy<'a>(
         &'a self,
@@ -37,7 +37,7 @@ pub trait Lambda: Send + Sync {
         deployment: &'a Deployment,
     ) -> PortFuture<'a, Result<(), PortError>>;
 
-    /// The code of a deployment; `None` if it is no longer held.
+    /// The zip of a deployment; `None` if it is no longer held.
     fn code_of<'a>(
         &'a self,
         function: &'a FunctionName,
@@ -61,21 +61,24 @@ pub trait Lambda: Send + Sync {
     fn invoke<'a>(&'a self, request: InvokeRequest<'a>) -> PortFuture<'a, Result<Invocation, InvokeError>>;
 }
 
-/// A zip to be deployed.
+/// Code to be deployed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// Here.
+    /// A zip that is here.
     Zip(Bytes),
-    /// Where [`Uploads`](super::Uploads) received it.
+    /// A zip where [`Uploads`](super::Uploads) received it.
     Uploaded(Upload),
+    /// The container image that the configuration names, as it is now: the same name may have led to another one before.
+    Image,
 }
 
 impl Code {
-    /// Its hash.
-    pub fn sha256(&self) -> CodeSha256 {
+    /// Its hash. That of an image is known once Lambda has found it.
+    pub fn sha256(&self) -> Option<CodeSha256> {
         match self {
-            Self::Zip(zip) => CodeSha256::of(zip),
-            Self::Uploaded(upload) => upload.sha256,
+            Self::Zip(zip) => Some(CodeSha256::of(zip)),
+            Self::Uploaded(upload) => Some(upload.sha256),
+            Self::Image => None,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use tasklane_model::{
     AffectedRecords, CanaryEnd, Configuration, Deployment, EntryPoint, Error, ErrorKind, Function, FunctionName,
-    FunctionOptions, FunctionSummary, FunctionVersion, Lane, Page, PageWindow, Result, Runtime, UserId, VersionLabel,
-    VersionNote, changed_fields, shorten,
+    FunctionOptions, FunctionSummary, FunctionVersion, ImageReference, Lane, Page, PageWindow, Program, Result,
+    Runtime, SnapStart, UserId, VersionLabel, VersionNote, changed_fields, shorten,
 };
 use tasklane_ports::{Code, DeployError, FunctionSpec, Wakeup};
 use tasklane_store::{KeptVersion, Revision, Versioned};
@@ -19,18 +19,30 @@ use super::{
 pub struct NewFunction {
     /// Its name.
     pub name: FunctionName,
-    /// Its code.
-    pub code: SentCode,
-    /// Lambda's Handler.
-    pub entry_point: EntryPoint,
-    /// Lambda's Runtime.
-    pub runtime: Runtime,
+    /// What it runs.
+    pub program: NewProgram,
     /// The options that have a default.
     pub options: FunctionOptions,
     /// What its first version is called.
     pub label: Option<VersionLabel>,
     /// The user who creates it.
     pub by: Option<UserId>,
+}
+
+/// What a new Function runs.
+#[derive(Clone, Debug)]
+pub enum NewProgram {
+    /// A handler in a zip.
+    Zip {
+        /// The zip.
+        code: SentCode,
+        /// Lambda's Handler.
+        entry_point: EntryPoint,
+        /// Lambda's Runtime.
+        runtime: Runtime,
+    },
+    /// A container image.
+    Image(ImageReference),
 }
 
 /// A change of a Function; an absent field keeps its value.
@@ -42,6 +54,8 @@ pub struct FunctionChange {
     pub entry_point: Option<EntryPoint>,
     /// Lambda's Runtime.
     pub runtime: Option<Runtime>,
+    /// The container image. If it is present, its name is followed again, also if it is the same name.
+    pub image: Option<ImageReference>,
     /// The other options.
     pub options: FunctionOptions,
     /// What the new version is called.
@@ -56,11 +70,34 @@ impl FunctionChange {
     fn apply_to(&self, function: &mut Function) {
         self.options.apply_to(function);
         if let Some(entry_point) = &self.entry_point {
-            function.configuration.entry_point.clone_from(entry_point);
+            function.configuration.set_entry_point(entry_point.clone());
         }
         if let Some(runtime) = &self.runtime {
-            function.configuration.runtime.clone_from(runtime);
+            function.configuration.set_runtime(runtime.clone());
         }
+        if let Some(image) = &self.image {
+            function.configuration.program = Program::Image { image: image.clone() };
+        }
+    }
+
+    /// Whether it may change what the Function runs.
+    fn sends_code(&self) -> bool {
+        self.code.is_some() || self.image.is_some()
+    }
+
+    /// Refuses to turn a zip into an image, or an image into a zip: 1402, because Lambda cannot.
+    fn check_package_of(&self, function: &Function) -> Result<()> {
+        let sends_zip = self.code.is_some() || self.entry_point.is_some() || self.runtime.is_some();
+        let (is, cannot) = match function.configuration.image() {
+            None if self.image.is_some() => ("a zip", "an image"),
+            Some(_) if sends_zip => ("an image", "a zip"),
+            _ => return Ok(()),
+        };
+        let message = format!(
+            "The function '{}' runs {is}, and Lambda cannot change that to {cannot}: delete the function and create it again.",
+            function.name
+        );
+        Err(Error::new(ErrorKind::InvalidFunctionConfiguration, message))
     }
 }
 
@@ -77,23 +114,27 @@ impl Service {
     /// Creates a Function and its Lambda function. 17 when the name is taken, 1401 for code that is not a zip, 1402 for
     /// a configuration that Lambda would refuse, 1407 for a name too long for the deployment's prefix.
     pub async fn create_function(&self, new: NewFunction) -> Result<Function> {
-        let NewFunction { name, code, entry_point, runtime, options, label, by } = new;
+        let NewFunction { name, program, options, label, by } = new;
         if !name.fits_prefix(&self.inner.settings.prefix) {
             let longest = 63 - self.inner.settings.prefix.len();
             let message = format!("The field 'name' must have at most {longest} characters here.");
             return Err(Error::new(ErrorKind::InvalidFunctionName, message));
         }
-        self.check_runtime(&runtime)?;
+        if let NewProgram::Zip { runtime, .. } = &program {
+            self.check_runtime(runtime)?;
+        }
         let _turn = self.turn_to_change(&name).await?;
         if self.inner.store.functions.get(&name).await?.is_some() {
             return Err(taken(&name));
         }
-        let code = match self.new_code(&name, Some(code)).await? {
-            NewCode::Sent(code) => code,
-            // By a version of a Function that is gone.
-            NewCode::Held(_) | NewCode::Unchanged => return Err(gone()),
+        let (code, mut configuration) = match program {
+            NewProgram::Image(image) => (Code::Image, Configuration::of_image(image)),
+            NewProgram::Zip { code, entry_point, runtime } => match self.new_code(&name, Some(code)).await? {
+                NewCode::Sent(code) => (code, Configuration::new(entry_point, runtime)),
+                // By a version of a Function that is gone.
+                NewCode::Held(_) | NewCode::Unchanged => return Err(gone()),
+            },
         };
-        let mut configuration = Configuration::new(entry_point, runtime);
         options.configure(&mut configuration);
         let spec = FunctionSpec { name, configuration };
         let now = self.inner.ports.clock.now();
@@ -131,13 +172,17 @@ impl Service {
         }
         let function_name = self.stored_function(name).await?.value.name;
         let turn = self.turn_to_change(&function_name).await?;
-        let code = self.new_code(&function_name, change.code.clone()).await?;
+        let code = match &change.image {
+            Some(_) => NewCode::Sent(Code::Image),
+            None => self.new_code(&function_name, change.code.clone()).await?,
+        };
         let mut tries = self.tries();
         loop {
             let Versioned { value: old, revision } = self.stored_function(name).await?;
+            change.check_package_of(&old)?;
             let mut new = old.clone();
             change.apply_to(&mut new);
-            if change.code.is_some() || new.configuration != old.configuration {
+            if change.sends_code() || new.configuration != old.configuration {
                 let spec = FunctionSpec { name: new.name.clone(), configuration: new.configuration.clone() };
                 let (code, holds_code) = match &code {
                     NewCode::Unchanged => (None, old.deployment.clone()),
@@ -155,7 +200,7 @@ impl Service {
                 };
             }
             if new == old {
-                if change.code.is_some() && !change.publish_only {
+                if change.sends_code() && !change.publish_only {
                     // Repairs what somebody else changed in Lambda.
                     self.point_at_current(&new).await;
                 }
@@ -292,6 +337,7 @@ impl Service {
             );
             return Err(Error::new(ErrorKind::InvalidFunctionConfiguration, message));
         }
+        check_image(&spec.configuration)?;
         let deployed = self.inner.ports.lambda.deploy(spec, code, current).await;
         deployed.map_err(|error| match error {
             DeployError::InvalidCode(why) => Error::new(ErrorKind::InvalidFunctionCode, why),
@@ -318,6 +364,18 @@ impl Service {
             }
         }
     }
+}
+
+/// Refuses what Lambda has for zips only: 1402.
+fn check_image(configuration: &Configuration) -> Result<()> {
+    let snap_start = configuration.aws.as_ref().and_then(|aws| aws.snap_start);
+    let of_zips = match configuration.image() {
+        Some(_) if !configuration.layers().is_empty() => "layers: put their files into the image",
+        Some(_) if snap_start == Some(SnapStart::PublishedVersions) => "SnapStart",
+        _ => return Ok(()),
+    };
+    let message = format!("A function that runs an image has no {of_zips}.");
+    Err(Error::new(ErrorKind::InvalidFunctionConfiguration, message))
 }
 
 fn gone() -> Error {

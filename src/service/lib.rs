@@ -57,7 +57,7 @@ pub use credentials::{CreatedCredential, Credential, NewCredential, Revoked};
 pub use execute::Executed;
 pub use execution_credentials::{ExecutionCredentials, ExecutionKeys, HeldKeys, NewExecutionCredentials};
 pub use feed::Feed;
-pub use functions::{FunctionChange, NewFunction};
+pub use functions::{FunctionChange, NewFunction, NewProgram};
 pub use logs::LogsAnswer;
 pub use rehearsal::Rehearsal;
 pub use results::TaskResult;

@@ -62,10 +62,15 @@ impl Service {
         Ok(self.listed(&function, version))
     }
 
-    /// The zip of a version. 16 when there is no Function, 1504 when it has no such version or its code is gone.
+    /// The zip of a version. 16 when there is no Function, 1504 when it has no such version, its code is gone, or it runs an
+    /// image.
     pub async fn version_code(&self, name: &str, number: VersionNumber) -> Result<HeldCode> {
         let function = self.get_function(name).await?;
         let version = self.version_of(&function, number).await?.version;
+        if let Some(image) = version.configuration.image() {
+            let message = format!("Version {number} runs the image {image}, and has no zip to download.");
+            return Err(Error::new(ErrorKind::VersionUnknown, message));
+        }
         let code =
             self.inner.ports.lambda.code_of(&function.name, &version.deployment).await.map_err(Error::internal)?;
         code.ok_or_else(|| {

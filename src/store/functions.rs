@@ -158,6 +158,7 @@ impl Functions {
             || function.data_schema.is_some()
             || function.result_schema.is_some()
             || function.history.canary.is_some()
+            || function.configuration.image().is_some()
         {
             // An older process would not know these rules, and would forget them with its next update.
             row = row.in_format(EXTENDED_FORMAT);
@@ -181,6 +182,9 @@ fn version_key(number: VersionNumber) -> String {
 
 fn row_of_version(function: &Function, kept: &KeptVersion) -> NewRow {
     let mut row = NewRow::new(versions_of(function), version_key(kept.version.note.number));
+    if kept.version.configuration.image().is_some() {
+        row = row.in_format(EXTENDED_FORMAT);
+    }
     row.set("record", json(&kept.version));
     row.set_some("replaced", kept.replaced.map(time));
     row

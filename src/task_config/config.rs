@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use tasklane_model::{
-    CatchUp, EmailAddress, EntryPoint, FunctionName, FunctionOptions, Json, OnComplete, Overlap, Permissions, Priority,
-    Recurrence, RetryPolicyChange, Runtime, ScheduleName, Timestamp,
+    CatchUp, EmailAddress, EntryPoint, FunctionName, FunctionOptions, ImageReference, Json, OnComplete, Overlap,
+    Permissions, Priority, Program, Recurrence, RetryPolicyChange, Runtime, ScheduleName, Timestamp,
 };
 
 use super::{ConfigError, Draft};
@@ -14,16 +14,67 @@ use super::{ConfigError, Draft};
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskConfig {
     pub name: FunctionName,
-    /// The folder with the code: `path`, relative to the file's own folder. It existed when the file was read.
-    pub code_dir: PathBuf,
-    pub entry_point: EntryPoint,
-    pub runtime: Runtime,
+    pub program: ConfiguredProgram,
     /// Everything that has a default; `$NAME` values of the environment are filled in.
     pub options: FunctionOptions,
     /// What the Function may do with the service; `None` if `sync` is to leave that alone.
     pub execution_credentials: Option<ExecutionCredentials>,
     /// The Schedules that `sync` keeps up to date; `None` if it is to leave them alone.
     pub schedules: Option<Vec<ConfiguredSchedule>>,
+}
+
+/// What the Function runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConfiguredProgram {
+    /// A handler in a folder, which is packed.
+    Zip {
+        /// `path`, relative to the file's own folder. It existed when the file was read.
+        code_dir: PathBuf,
+        entry_point: EntryPoint,
+        runtime: Runtime,
+    },
+    /// A container image in a registry.
+    Image {
+        image: ImageReference,
+        /// The file's own folder.
+        folder: PathBuf,
+    },
+    /// A container image in an OCI layout or an archive, for this machine only.
+    ImageFile {
+        /// Relative to the file's own folder. It existed when the file was read.
+        place: PathBuf,
+        /// The name that stands for it.
+        image: ImageReference,
+    },
+}
+
+impl ConfiguredProgram {
+    /// The program as a Function has it.
+    pub fn program(&self) -> Program {
+        match self {
+            Self::Zip { entry_point, runtime, .. } => {
+                Program::Zip { entry_point: entry_point.clone(), runtime: runtime.clone() }
+            }
+            Self::Image { image, .. } | Self::ImageFile { image, .. } => Program::Image { image: image.clone() },
+        }
+    }
+
+    /// The folder or file that a change of the program shows in, as far as it is beside the configuration.
+    pub fn place(&self) -> &Path {
+        match self {
+            Self::Zip { code_dir, .. } => code_dir,
+            Self::Image { folder, .. } => folder,
+            Self::ImageFile { place, .. } => place,
+        }
+    }
+
+    /// The name of the image that it runs, if it runs one.
+    pub fn image(&self) -> Option<&ImageReference> {
+        match self {
+            Self::Zip { .. } => None,
+            Self::Image { image, .. } | Self::ImageFile { image, .. } => Some(image),
+        }
+    }
 }
 
 /// What a Function may do with the service. `sync` makes a role, a user and a credential for it.

@@ -3,6 +3,7 @@
 pub(super) mod aws;
 pub(super) mod execution;
 pub(super) mod flow;
+pub(super) mod image;
 pub(super) mod retry;
 pub(super) mod schedules;
 pub(super) mod schemas;
@@ -21,7 +22,7 @@ use tasklane_model::{
 };
 
 use self::{schedules::WrittenData, schemas::WrittenSchemas};
-use super::{ConfigError, Problem, TaskConfig, handler, variables};
+use super::{ConfigError, ConfiguredProgram, Problem, TaskConfig, handler, variables};
 
 pub(super) const PROPERTIES: &[&str] = &[
     "$schema",
@@ -29,6 +30,7 @@ pub(super) const PROPERTIES: &[&str] = &[
     "path",
     "entryPoint",
     "runtime",
+    "image",
     "description",
     "timeLimit",
     "memoryLimit",
@@ -156,15 +158,11 @@ impl Draft {
         let name = check.required(&properties, "name", |check, value| {
             check.parsed("name", value, |text| FunctionName::parse(text))
         });
-        let code_dir = check.required(&properties, "path", |check, value| {
-            let path = base.join(check.text("path", value)?);
-            let folder = check.folder(path)?;
-            check.within(folder, confines.as_deref())
-        });
-        let entry_point = check.required(&properties, "entryPoint", |check, value| {
-            check.parsed("entryPoint", value, |text| EntryPoint::parse(text))
-        });
-        let runtime = check.required(&properties, "runtime", |check, value| check.runtime(value));
+        let places = (base.as_path(), confines.as_deref());
+        let program = match properties.get("image") {
+            Some(image) => check.image(image, name.as_ref(), &properties, places),
+            None => check.zip(&properties, places),
+        };
         let description = check.optional(&properties, "description", |check, value| {
             let text = check.text("description", value)?;
             if text.chars().count() > 256 {
@@ -209,15 +207,14 @@ impl Draft {
         let flow = check.optional(&properties, "flow", |check, value| check.flow(value));
         let schedules =
             check.optional(&properties, "schedules", |check, value| check.schedules(value, &data_of_schedules));
-        let places = (base.as_path(), confines.as_deref());
         let [data_schema, result_schema] = schemas::PROPERTIES
             .map(|name| check.optional(&properties, name, |check, value| check.schema(name, value, &schemas, places)));
 
-        if let (Some(code_dir), Some(entry_point), Some(runtime)) = (&code_dir, &entry_point, &runtime) {
+        if let Some(ConfiguredProgram::Zip { code_dir, entry_point, runtime }) = &program {
             check.problems.extend(handler::missing(code_dir, entry_point, runtime, environment.as_ref()));
         }
-        match (name, code_dir, entry_point, runtime) {
-            (Some(name), Some(code_dir), Some(entry_point), Some(runtime)) if check.problems.is_empty() => {
+        match (name, program) {
+            (Some(name), Some(program)) if check.problems.is_empty() => {
                 let options = FunctionOptions {
                     description,
                     time_limit,
@@ -236,7 +233,7 @@ impl Draft {
                     data_schema,
                     result_schema,
                 };
-                Ok(TaskConfig { name, code_dir, entry_point, runtime, options, execution_credentials, schedules })
+                Ok(TaskConfig { name, program, options, execution_credentials, schedules })
             }
             _ => Err(ConfigError { place, problems: check.problems }),
         }
@@ -358,6 +355,24 @@ impl Check {
         let events =
             names.and_then(|names| TaskEvents::named(names.iter().map(|name| name.as_str().unwrap_or_default())));
         events.map_or_else(|rule| self.refuse("events", rule.to_string()), Some)
+    }
+
+    /// A handler in a folder, and its runtime.
+    fn zip(
+        &mut self,
+        properties: &Map<String, Value>,
+        (base, confines): (&Path, Option<&Path>),
+    ) -> Option<ConfiguredProgram> {
+        let code_dir = self.required(properties, "path", |check, value| {
+            let path = base.join(check.text("path", value)?);
+            let folder = check.folder(path)?;
+            check.within(folder, confines)
+        });
+        let entry_point = self.required(properties, "entryPoint", |check, value| {
+            check.parsed("entryPoint", value, |text| EntryPoint::parse(text))
+        });
+        let runtime = self.required(properties, "runtime", |check, value| check.runtime(value));
+        Some(ConfiguredProgram::Zip { code_dir: code_dir?, entry_point: entry_point?, runtime: runtime? })
     }
 
     fn folder(&mut self, path: PathBuf) -> Option<PathBuf> {

@@ -18,7 +18,7 @@ pub fn task_config(data: &[u8]) {
     let shown = format!("{draft:?}");
     match draft.and_then(Draft::finish) {
         Ok(config) => {
-            assert!(config.code_dir.is_dir(), "{config:?}");
+            assert!(config.program.place().exists(), "{config:?}");
             assert!((1..=64).contains(&config.name.as_str().len()), "{config:?}");
             assert!(config.options.description.as_ref().is_none_or(|text| text.chars().count() <= 256), "{config:?}");
             assert!(config.options.time_limit.is_none_or(|limit| (3..=300).contains(&limit.get())), "{config:?}");

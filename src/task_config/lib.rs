@@ -16,7 +16,7 @@ mod schema;
 mod tests;
 mod variables;
 
-pub use config::{CREDENTIAL_VARIABLES, ConfiguredSchedule, ExecutionCredentials, TaskConfig};
+pub use config::{CREDENTIAL_VARIABLES, ConfiguredProgram, ConfiguredSchedule, ExecutionCredentials, TaskConfig};
 pub use draft::{Draft, nearest, schemas::Schemas};
 pub use error::{ConfigError, Problem};
 pub use find::{find, find_for_sync, folder_of};

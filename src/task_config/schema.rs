@@ -16,7 +16,11 @@ pub fn schema() -> Value {
         "title": "task-config.json",
         "description": "A Function of tasklane. Each string value that begins with $ is taken from the environment variable of that name.",
         "type": "object",
-        "required": ["name", "path", "entryPoint", "runtime"],
+        "required": ["name"],
+        "oneOf": [
+            { "required": ["path", "entryPoint", "runtime"] },
+            { "required": ["image"], "not": { "anyOf": draft::image::REPLACED.map(|name| json!({ "required": [name] })) } },
+        ],
         "additionalProperties": false,
         "properties": properties(),
         "$defs": { "variable": {
@@ -54,6 +58,14 @@ fn properties() -> Map<String, Value> {
                 json!({
                     "anyOf": [{ "type": "string", "examples": Runtime::offered() }, variable()],
                 }),
+            ),
+        ),
+        (
+            "image",
+            text(
+                "A container image in place of `path`, `entryPoint` and `runtime`: its URI in ECR, or for this machine only a path that begins with `./`.",
+                1,
+                Some(512),
             ),
         ),
         ("description", text("What it is for.", 0, Some(256))),

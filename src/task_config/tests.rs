@@ -72,9 +72,9 @@ fn every_property_is_read() {
     )
     .unwrap();
     assert_eq!(config.name.as_str(), "hello_1");
-    assert!(config.code_dir.ends_with("dist"));
-    assert_eq!(config.entry_point.as_str(), "index.handler");
-    assert_eq!(config.runtime.as_str(), "python3.13");
+    let ConfiguredProgram::Zip { code_dir, entry_point, runtime } = &config.program else { panic!("{config:?}") };
+    assert!(code_dir.ends_with("dist"));
+    assert_eq!((entry_point.as_str(), runtime.as_str()), ("index.handler", "python3.13"));
     assert_eq!(config.options.description.as_deref(), Some("Says hello"));
     assert_eq!(config.options.time_limit.unwrap().get(), 60);
     assert_eq!(config.options.memory_limit.unwrap().get(), 256);
@@ -357,7 +357,7 @@ fn the_command_line_overrides_the_file() {
     draft.set_variable("ADDED", "$NOT_TAKEN_FROM_ANYWHERE");
     let config = draft.finish().unwrap();
     assert_eq!(config.options.time_limit.unwrap().get(), 90);
-    assert_eq!(config.code_dir, dir.path().join("other"));
+    assert_eq!(config.program.place(), dir.path().join("other"));
     let environment = config.options.environment.unwrap();
     let environment: Vec<_> = environment.iter().collect();
     assert_eq!(environment, [("ADDED", "$NOT_TAKEN_FROM_ANYWHERE"), ("CHANGED", "2"), ("KEPT", "1")]);
@@ -373,7 +373,7 @@ fn a_configuration_may_come_from_the_command_line_alone() {
     draft.set("entryPoint", "index.handler");
     assert_eq!(draft.clone().finish().unwrap_err().to_string(), "the command line: the property 'runtime' is required");
     draft.set("runtime", "nodejs22.x");
-    assert_eq!(draft.finish().unwrap().code_dir, dir.path());
+    assert_eq!(draft.finish().unwrap().program.place(), dir.path());
 }
 
 fn tree(files: &[&str]) -> tempfile::TempDir {
@@ -571,4 +571,44 @@ fn a_schema_stands_in_the_file_or_beside_it() {
     let folder = dir.path().join("f");
     let said = refusal("\"../outside.json\"", Some(&folder));
     assert!(said.contains("leads to ../outside.json, which is outside of the folder"), "{said}");
+}
+
+#[test]
+fn an_image_takes_the_place_of_the_code() {
+    const URI: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/hello:1";
+    let image = |image: &str| json!({ "name": "Hello", "image": image }).to_string();
+    let config = load(&image(URI)).unwrap();
+    let ConfiguredProgram::Image { image: name, .. } = &config.program else { panic!("{config:?}") };
+    assert_eq!(name.as_str(), URI);
+    assert_eq!(config.program.image(), Some(name));
+    let config = load(&image("./a-file")).unwrap();
+    let ConfiguredProgram::ImageFile { place, image: name } = &config.program else { panic!("{config:?}") };
+    assert!(place.ends_with("a-file"), "{place:?}");
+    assert_eq!(name.as_str(), "local/Hello");
+    for (text, problem) in [
+        (
+            image("./absent.tar"),
+            "'image' leads to ./absent.tar, which does not exist; do you have to build the image first?",
+        ),
+        (image("a b"), "'image' must be the name of an image"),
+        (image("image.tar "), "a path that begins with ./, e.g. ./image.tar"),
+        (with("image", json!(URI)).to_string(), "'image' takes the place of 'path': leave one of them out"),
+        (with("image", json!(7)).to_string(), "'image' must be a string"),
+    ] {
+        let said = load(&text).unwrap_err();
+        assert!(said.contains(problem), "{said}");
+    }
+}
+
+#[test]
+fn an_image_is_within_the_folder_that_is_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("functions");
+    fs::create_dir(&folder).unwrap();
+    fs::write(dir.path().join("image.tar"), "").unwrap();
+    let file = folder.join(FILE_NAME);
+    fs::write(&file, json!({ "name": "hello", "image": "../image.tar" }).to_string()).unwrap();
+    assert!(TaskConfig::load(&file, None, &variables).is_ok());
+    let refused = TaskConfig::load(&file, Some(&folder), &variables).unwrap_err().to_string();
+    assert!(refused.contains("outside") && refused.contains("--allow-outside"), "{refused}");
 }

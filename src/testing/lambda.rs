@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde_json::Value;
-use tasklane_model::{CodeSha256, Deployment, FunctionName, ObjectId, Timestamp};
+use tasklane_model::{CodeSha256, Deployment, FunctionName, ImageReference, ObjectId, Timestamp};
 use tasklane_ports::{
     Clock, Code, DeployError, FunctionError, FunctionSpec, HeldCode, Invocation, InvokeError, InvokeRequest, Lambda,
     Outcome, PortError, PortFuture,
@@ -48,6 +48,7 @@ pub struct TestLambda {
     most_running: AtomicUsize,
     deployments: AtomicUsize,
     code: Lock<HashMap<CodeSha256, Bytes>>,
+    images: Lock<HashMap<ImageReference, CodeSha256>>,
     gone: Lock<BTreeSet<String>>,
     pointed_at: Lock<Option<String>>,
     kept: Lock<BTreeSet<String>>,
@@ -66,6 +67,7 @@ impl TestLambda {
             most_running: AtomicUsize::new(0),
             deployments: AtomicUsize::new(0),
             code: Lock::default(),
+            images: Lock::default(),
             gone: Lock::default(),
             pointed_at: Lock::default(),
             kept: Lock::default(),
@@ -138,6 +140,12 @@ impl TestLambda {
         self.most_running.load(Ordering::SeqCst)
     }
 
+    /// Lets this name of a container image lead to an image with this content.
+    pub fn tag(&self, image: &str, content: &[u8]) {
+        let image = ImageReference::parse(image).expect("a test's image");
+        self.images.lock().insert(image, CodeSha256::of(content));
+    }
+
     /// Lets a deployment go, as somebody with access to Lambda can.
     pub fn lose(&self, version: &str) {
         self.gone.lock().insert(version.to_owned());
@@ -162,7 +170,7 @@ impl TestLambda {
 impl Lambda for TestLambda {
     fn deploy<'a>(
         &'a self,
-        _spec: &'a FunctionSpec,
+        spec: &'a FunctionSpec,
         code: Option<Code>,
         current: Option<&'a Deployment>,
     ) -> PortFuture<'a, Result<Deployment, DeployError>> {
@@ -179,6 +187,15 @@ impl Lambda for TestLambda {
                     hash
                 }
                 (Some(Code::Uploaded(upload)), _) => upload.sha256,
+                (Some(Code::Image), _) => match spec.configuration.image() {
+                    Some(image) => self
+                        .images
+                        .lock()
+                        .get(image)
+                        .copied()
+                        .ok_or_else(|| DeployError::InvalidConfiguration(format!("there is no image {image}")))?,
+                    None => return Err(DeployError::InvalidCode("no image".to_owned())),
+                },
                 (None, Some(current)) => current.code_sha256,
                 (None, None) => return Err(DeployError::InvalidCode("no code".to_owned())),
             };

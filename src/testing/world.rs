@@ -15,7 +15,9 @@ use tasklane_model::{
     Priority, Recurrence, RunStats, Runtime, Schedule, StatsRange, Tags, Task, TaskOptions, TaskStatus, Timestamp,
 };
 use tasklane_ports::{Clock, Ids, PortError, PortFuture, Ports, SystemChance};
-use tasklane_service::{Core, Feed, FunctionOptions, Limits, NewFunction, Rehearsal, RunHistory, Service, Settings};
+use tasklane_service::{
+    Core, Feed, FunctionOptions, Limits, NewFunction, NewProgram, Rehearsal, RunHistory, Service, Settings,
+};
 use tasklane_store::{Division, RunnerId, Store, StoreConfig};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -185,9 +187,11 @@ impl World {
     pub async fn function(&self, name: &str, options: FunctionOptions) {
         let new = NewFunction {
             name: FunctionName::parse(name).expect("a function name"),
-            code: Bytes::from_static(b"zip").into(),
-            entry_point: EntryPoint::parse("index.handler").expect("an entry point"),
-            runtime: Runtime::new("nodejs20.x"),
+            program: NewProgram::Zip {
+                code: Bytes::from_static(b"zip").into(),
+                entry_point: EntryPoint::parse("index.handler").expect("an entry point"),
+                runtime: Runtime::new("nodejs20.x"),
+            },
             options,
             label: None,
             by: None,

@@ -14,6 +14,7 @@ mod docs_page;
 mod examples;
 mod execution_credentials;
 mod identity;
+mod images;
 mod kill;
 mod kits;
 mod openapi;

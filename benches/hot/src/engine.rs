@@ -16,7 +16,7 @@ use tasklane_ports::{
     Lambda, NoUploads, Outcome, PortError, PortFuture, Ports, SystemChance, SystemClock,
 };
 use tasklane_runtime::lock::Lock;
-use tasklane_service::{Core, FunctionOptions, Limits, NewFunction, Service, Settings};
+use tasklane_service::{Core, FunctionOptions, Limits, NewFunction, NewProgram, Service, Settings};
 use tasklane_store::{AttemptToken, Candidate, Place, QueueLane, ReadyKey, Run, RunnerId, Store, StoreConfig};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -275,9 +275,11 @@ pub fn function_of(function: &str) -> anyhow::Result<NewFunction> {
     }
     Ok(NewFunction {
         name: name(function),
-        code: Bytes::from_static(b"none").into(),
-        entry_point: EntryPoint::parse("index.handler").map_err(|error| anyhow::anyhow!("{error}"))?,
-        runtime: Runtime::new("nodejs20.x"),
+        program: NewProgram::Zip {
+            code: Bytes::from_static(b"none").into(),
+            entry_point: EntryPoint::parse("index.handler").map_err(|error| anyhow::anyhow!("{error}"))?,
+            runtime: Runtime::new("nodejs20.x"),
+        },
         options,
         label: None,
         by: None,

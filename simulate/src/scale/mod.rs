@@ -17,7 +17,7 @@ use tasklane_model::{
     Caller, ConcurrencyLimit, EntryPoint, Error, ErrorKind, FunctionName, Interval, NewSchedule, NewTask,
     PermissionMode, Recurrence, Runtime, Tags, TaskOptions,
 };
-use tasklane_service::{FunctionOptions, NewFunction, Service};
+use tasklane_service::{FunctionOptions, NewFunction, NewProgram, Service};
 
 pub use capacity::KindOfPartition;
 use crowd::Crowd;
@@ -175,9 +175,11 @@ async fn create_function(service: &Service, number: u64, own_lane: bool) -> Resu
     let unknown = || Error::new(ErrorKind::ResourceUnknown, "no such function");
     let new = NewFunction {
         name: crowd::function(number).ok_or_else(unknown)?,
-        code: bytes::Bytes::from_static(b"zip").into(),
-        entry_point: EntryPoint::parse("index.handler").map_err(|_| unknown())?,
-        runtime: Runtime::new("nodejs24.x"),
+        program: NewProgram::Zip {
+            code: bytes::Bytes::from_static(b"zip").into(),
+            entry_point: EntryPoint::parse("index.handler").map_err(|_| unknown())?,
+            runtime: Runtime::new("nodejs24.x"),
+        },
         options: FunctionOptions {
             permission_mode: Some(PermissionMode::Public),
             concurrency_limit: own_lane.then(|| ConcurrencyLimit::new(100).ok()),

@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput;
-use tasklane_model::{Deployment, Timestamp};
+use aws_sdk_lambda::{operation::get_function_configuration::GetFunctionConfigurationOutput, types::PackageType};
+use tasklane_model::{CodeSha256, Deployment, Timestamp};
 use tasklane_ports::{Code, DeployError, FunctionSpec, PortError};
 
 use super::{
@@ -31,8 +31,8 @@ macro_rules! configured {
         $request
             .function_name(&$wanted.lambda_name)
             .description(&$wanted.description)
-            .handler(&$wanted.handler)
-            .runtime($wanted.runtime.clone())
+            .set_handler($wanted.handler.clone())
+            .set_runtime($wanted.runtime.clone())
             .timeout($wanted.timeout)
             .memory_size($wanted.memory_size)
             .role(&$wanted.role)
@@ -58,6 +58,19 @@ struct Attempt<'a> {
     wrote: bool,
 }
 
+impl Attempt<'_> {
+    /// Notes the digest that Lambda found behind the name of an image.
+    fn follow(&mut self, step: &Step, code_sha256: Option<&str>) -> Result<(), PortError> {
+        if matches!((step, &self.code), (Step::Taken, Some(Code::Image))) {
+            let digest = code_sha256.and_then(|text| CodeSha256::of_lambda(text).ok());
+            let unknown =
+                || PortError::new("follow the name of an image", "Lambda answered without the image's digest");
+            self.wanted.code_sha256 = Some(digest.ok_or_else(unknown)?);
+        }
+        Ok(())
+    }
+}
+
 /// The result of one step.
 enum Step {
     /// Read the state again.
@@ -81,7 +94,7 @@ impl AwsLambda {
         }
         let sha256 = match (&code, current) {
             (Some(code), _) => code.sha256(),
-            (None, Some(current)) => current.code_sha256,
+            (None, Some(current)) => Some(current.code_sha256),
             (None, None) => return Err(DeployError::InvalidCode("A new Function needs its code.".to_owned())),
         };
         let wanted = Wanted::new(spec, &self.settings, sha256, self.variables(spec).await?)?;
@@ -163,16 +176,19 @@ impl AwsLambda {
             )));
         };
         self.ensure_log_group(&wanted.lambda_name, &attempt.spec.configuration).await?;
-        let package = self.package(&wanted.lambda_name, code).await?;
+        let package = self.package(wanted, code).await?;
         let request = self
             .lambda
             .create_function()
+            .set_package_type(wanted.image.is_some().then_some(PackageType::Image))
             .architectures(wanted.architecture.clone())
             .code(package.function_code())
             .tags(PREFIX_TAG, &self.settings.prefix);
-        let answer = configured!(request, wanted, None).send().await;
-        let step = after_write("create a Lambda function", answer.map_err(Fault::from))?;
+        let answer = configured!(request, wanted, None).send().await.map_err(Fault::from);
+        let followed = answer.as_ref().ok().and_then(|created| created.code_sha256().map(str::to_owned));
+        let step = after_write("create a Lambda function", answer)?;
         attempt.created |= matches!(step, Step::Taken);
+        attempt.follow(&step, followed.as_deref())?;
         Ok(step)
     }
 
@@ -182,11 +198,11 @@ impl AwsLambda {
         held: &GetFunctionConfigurationOutput,
     ) -> Result<Step, DeployError> {
         let wanted = &attempt.wanted;
-        let code = match (&attempt.code, attempt.current) {
-            (Some(code), _) => code.clone(),
+        let package = match (&attempt.code, attempt.current) {
+            (Some(code), _) => self.package(wanted, code.clone()).await?,
             // Only the configuration should change, but an earlier deployment left different code behind.
-            (None, Some(current)) => match self.fetch_code(&wanted.lambda_name, current).await? {
-                Some(code) => attempt.code.insert(code.into()).clone(),
+            (None, Some(current)) => match self.held_package(wanted, current).await? {
+                Some(package) => package,
                 None => {
                     return Err(DeployError::InvalidCode(
                         "Lambda no longer holds the Function's code: deploy it with its code.".to_owned(),
@@ -201,11 +217,16 @@ impl AwsLambda {
             .function_name(&wanted.lambda_name)
             .architectures(wanted.architecture.clone())
             .set_revision_id(held.revision_id().map(str::to_owned));
-        let request = match self.package(&wanted.lambda_name, code).await? {
+        let request = match package {
             Package::Direct(code) => request.zip_file(aws_sdk_lambda::primitives::Blob::new(code.to_vec())),
             Package::Stored { bucket, key } => request.s3_bucket(bucket).s3_key(key),
+            Package::Image(uri) => request.image_uri(uri),
         };
-        after_change("update a Lambda function's code", request.send().await.map_err(Fault::from))
+        let answer = request.send().await.map_err(Fault::from);
+        let followed = answer.as_ref().ok().and_then(|updated| updated.code_sha256().map(str::to_owned));
+        let step = after_change("update a Lambda function's code", answer)?;
+        attempt.follow(&step, followed.as_deref())?;
+        Ok(step)
     }
 
     async fn update_configuration(
@@ -232,7 +253,7 @@ impl AwsLambda {
             .lambda
             .publish_version()
             .function_name(&wanted.lambda_name)
-            .code_sha256(wanted.code_sha256.to_string())
+            .set_code_sha256(held.code_sha256().map(str::to_owned))
             .set_revision_id(held.revision_id().map(str::to_owned))
             .send()
             .await;
@@ -259,7 +280,8 @@ impl AwsLambda {
             }
         }
         tracing::info!(lambda = wanted.lambda_name, version, "deployed");
-        Ok(Ok(Deployment { version, code_sha256: wanted.code_sha256 }))
+        let code_sha256 = wanted.code_sha256.ok_or_else(|| PortError::new(ACTION, "its code is not known"))?;
+        Ok(Ok(Deployment { version, code_sha256 }))
     }
 
     /// Refuses to touch a Lambda function that this deployment does not own. A new Function may find a Lambda function

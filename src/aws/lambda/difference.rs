@@ -22,13 +22,17 @@ const EPHEMERAL_STORAGE: i32 = 512;
 pub(super) struct Wanted {
     pub lambda_name: String,
     pub description: String,
-    pub handler: String,
-    pub runtime: Runtime,
+    /// Absent for an image, as is the runtime.
+    pub handler: Option<String>,
+    pub runtime: Option<Runtime>,
+    /// The URI of the container image that it runs in place of a zip.
+    pub image: Option<String>,
     pub timeout: i32,
     pub memory_size: i32,
     pub role: String,
     pub architecture: Architecture,
-    pub code_sha256: CodeSha256,
+    /// Absent for an image whose name Lambda has yet to follow.
+    pub code_sha256: Option<CodeSha256>,
     variables: Variables,
     layers: Vec<String>,
     ephemeral_storage: i32,
@@ -60,7 +64,7 @@ impl Wanted {
     pub fn new(
         spec: &FunctionSpec,
         settings: &LambdaSettings,
-        code_sha256: CodeSha256,
+        code_sha256: Option<CodeSha256>,
         variables: HashMap<String, String>,
     ) -> Result<Self, DeployError> {
         let configuration = &spec.configuration;
@@ -72,6 +76,13 @@ impl Wanted {
                 settings.prefix
             )));
         }
+        if let Some(image) = configuration.image().filter(|image| !image.is_in_ecr()) {
+            return Err(DeployError::InvalidConfiguration(format!(
+                "The image {image} is not in ECR, the only place that Lambda takes images from: push it there, and name it by its \
+                 URI, e.g. 123456789012.dkr.ecr.eu-west-1.amazonaws.com/{}:1.",
+                image.repository().rsplit('/').next().unwrap_or_default()
+            )));
+        }
         if aws.vpc.is_some() && !settings.allow_vpc {
             return Err(DeployError::InvalidConfiguration(
                 "This stack may not connect Functions to a network: deploy it with AllowVpc=true.".to_owned(),
@@ -80,8 +91,9 @@ impl Wanted {
         Ok(Self {
             lambda_name: spec.name.in_lambda(&settings.prefix),
             description: configuration.description.clone().unwrap_or_default(),
-            handler: configuration.entry_point.as_str().to_owned(),
-            runtime: Runtime::from(configuration.runtime.as_str()),
+            handler: configuration.entry_point().map(|entry_point| entry_point.as_str().to_owned()),
+            runtime: configuration.runtime().map(|runtime| Runtime::from(runtime.as_str())),
+            image: configuration.image().map(|image| image.as_str().to_owned()),
             timeout: i32::from(configuration.time_limit.get()),
             memory_size: i32::from(configuration.memory_limit.get()),
             role: aws.role.as_ref().map_or_else(|| settings.execution_role.clone(), |role| role.as_str().to_owned()),
@@ -126,19 +138,21 @@ impl Wanted {
         }
     }
 
-    /// Whether the code and its architecture match. One call changes both.
+    /// Whether the code and its architecture match. One call changes both. An image whose name has yet to be followed never does.
     pub fn code_matches(&self, held: &GetFunctionConfigurationOutput) -> bool {
         // Lambda's default, and the architecture of functions from before there was a choice.
         let architecture = held.architectures().first().unwrap_or(&Architecture::X8664);
-        held.code_sha256() == Some(self.code_sha256.to_string().as_str()) && *architecture == self.architecture
+        let held = held.code_sha256().and_then(|text| CodeSha256::of_lambda(text).ok());
+        self.code_sha256.is_some() && held == self.code_sha256 && *architecture == self.architecture
     }
 
     /// Whether the configuration matches.
     pub fn configuration_matches(&self, held: &GetFunctionConfigurationOutput) -> bool {
         let variables = held.environment().and_then(|environment| environment.variables());
         held.description().unwrap_or_default() == self.description
-            && held.handler() == Some(&self.handler)
-            && held.runtime() == Some(&self.runtime)
+            // An image has neither, which emulators express by an empty text.
+            && held.handler().filter(|handler| !handler.is_empty()) == self.handler.as_deref()
+            && held.runtime().filter(|runtime| !runtime.as_str().is_empty()) == self.runtime.as_ref()
             && held.timeout() == Some(self.timeout)
             && held.memory_size() == Some(self.memory_size)
             && held.role() == Some(&self.role)

@@ -18,6 +18,14 @@ pub(super) fn refused(action: &'static str, fault: Fault) -> DeployError {
         "InvalidZipFileException" | "InvalidCodeSignatureException" | "CodeVerificationFailedException" => {
             DeployError::InvalidCode(said(&fault.message))
         }
+        // Lambda may not read the repository, or the handler's role may not let it.
+        "AccessDeniedException" | "InvalidParameterValueException" if is_about_the_repository(&fault.message) => {
+            DeployError::InvalidConfiguration(format!(
+                "{} The policy of its repository must let lambda.amazonaws.com do ecr:BatchGetImage and \
+                 ecr:GetDownloadUrlForLayer.",
+                said(&fault.message)
+            ))
+        }
         // Lambda has one error for all invalid arguments, the zip included.
         "InvalidParameterValueException" | "ValidationException" if is_about_the_role(&fault.message) => {
             DeployError::Port(port_error(action, fault))
@@ -58,6 +66,10 @@ pub(super) fn is_gone(fault: &Fault) -> bool {
 
 fn is_about_the_role(message: &str) -> bool {
     message.contains("cannot be assumed by Lambda") || message.contains("execution role")
+}
+
+fn is_about_the_repository(message: &str) -> bool {
+    message.contains("permission to access the ECR image")
 }
 
 fn is_about_the_code(message: &str) -> bool {
@@ -111,6 +123,18 @@ mod tests {
         );
         let DeployError::InvalidConfiguration(message) = error else { panic!("{error}") };
         assert_eq!(message, "Lambda refused it: The runtime parameter of nodejs12.x is no longer supported.");
+    }
+
+    #[test]
+    fn an_image_that_lambda_may_not_read_is_refused_with_what_to_do() {
+        let message =
+            "Lambda does not have permission to access the ECR image. Check the ECR permissions. (Service: Lambda)";
+        for code in ["AccessDeniedException", "InvalidParameterValueException"] {
+            let DeployError::InvalidConfiguration(said) = of(code, message) else { panic!("{code}") };
+            assert!(said.contains("Check the ECR permissions. The policy of its repository must let lambda"), "{said}");
+        }
+        let missing = "Source image 123456789012.dkr.ecr.eu-west-1.amazonaws.com/a:1 does not exist. Provide a valid source image.";
+        assert!(matches!(of("InvalidParameterValueException", missing), DeployError::InvalidConfiguration(_)));
     }
 
     #[test]

@@ -30,12 +30,17 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     shown::{live_log, show_call, show_events, show_ready},
-    sync::{Refused, Syncing},
+    sync::{Here, Refused, Syncing},
     watch::Watch,
 };
 use super::{
-    Outcome, Verdict, browser, callers::CallerArgs, env_file::EnvFile, input::address, output, signals::Signals,
-    stand_ins::StandIns,
+    Outcome, Verdict, browser,
+    callers::CallerArgs,
+    env_file::EnvFile,
+    input::address,
+    output,
+    signals::Signals,
+    stand_ins::{ImageFiles, StandIns, Stands},
 };
 
 /// Serve the whole service on this machine.
@@ -168,13 +173,15 @@ pub(super) async fn run(args: Args) -> Outcome {
         config.on_answer = Some(OnAnswer(show_call));
     }
     let starting = async {
-        let machine = Machine::start(machine_config(&args, listen, runs)?).await?;
+        let stands = args.stand_ins.source()?;
+        let images = Arc::clone(&stands.images);
+        let machine = Machine::start(machine_config(&args, stands, listen, runs)?).await?;
         let server = Server::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
         let credentials = args.data_dir.join("credentials");
         administrator::ensure(&credentials, &server.url(), &machine).await?;
-        anyhow::Ok((machine, server, credentials))
+        anyhow::Ok((machine, server, credentials, images))
     };
-    let (machine, server, credentials) = tokio::select! {
+    let (machine, server, credentials, images) = tokio::select! {
         started = starting => started?,
         () = signals.next() => {
             output::note("stopped before the service was up");
@@ -206,7 +213,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     }
     // After the URL, which is what scripts wait for.
     let console = if args.no_console { None } else { console::open(&url, next_port(&url), &credentials).await };
-    let (stop_syncing, syncing) = sync(&args, paths, &machine, url, host);
+    let (stop_syncing, syncing) = sync(&args, paths, &machine, images, url, host);
 
     signals.next().await;
     output::note("stopping: waiting for running Tasks; press Ctrl-C again to stop now");
@@ -231,6 +238,7 @@ fn sync(
     args: &Args,
     paths: Vec<PathBuf>,
     machine: &Machine,
+    images: Arc<ImageFiles>,
     url: String,
     host: String,
 ) -> (CancellationToken, JoinHandle<()>) {
@@ -245,7 +253,8 @@ fn sync(
     };
     let stop = CancellationToken::new();
     let (paths, data_dir) = (options.paths.clone(), args.data_dir.clone());
-    let syncing = Syncing::new(machine.service.clone(), options, Arc::new(machine.runtimes()), stop.clone());
+    let here = Here { images, support: Arc::new(machine.support()) };
+    let syncing = Syncing::new(machine.service.clone(), options, here, stop.clone());
     let json = args.json;
     let working = tokio::spawn(async move {
         let watch = tokio::task::spawn_blocking(move || Watch::start(&paths, &data_dir)).await;
@@ -261,11 +270,12 @@ fn sync(
     (stop, working)
 }
 
-fn machine_config(args: &Args, listen: SocketAddr, runs: RunLog) -> anyhow::Result<MachineConfig> {
+fn machine_config(args: &Args, stands: Stands, listen: SocketAddr, runs: RunLog) -> anyhow::Result<MachineConfig> {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    let (layers, secrets) = args.stand_ins.source()?;
+    let Stands { layers, images, secrets } = stands;
     Ok(MachineConfig {
         layers,
+        images,
         secrets,
         data_dir: args.data_dir.clone(),
         prefix: args.prefix.clone(),

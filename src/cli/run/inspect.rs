@@ -15,8 +15,12 @@ const OPTIONS: &str = "NODE_OPTIONS";
 /// # Errors
 /// When the Function does not run in Node.js.
 pub(super) fn prepare(configuration: &mut Configuration, port: u16) -> anyhow::Result<()> {
-    if configuration.runtime.family() != RuntimeFamily::Node {
-        bail!("--inspect is for Functions in Node.js, and this one's runtime is {}", configuration.runtime.as_str());
+    match configuration.runtime() {
+        Some(runtime) if runtime.family() == RuntimeFamily::Node => {}
+        Some(runtime) => bail!("--inspect is for Functions in Node.js, and this one's runtime is {}", runtime.as_str()),
+        None => {
+            bail!("--inspect is for Functions in Node.js that are packed from a folder, and this one runs an image")
+        }
     }
     let mut variables: BTreeMap<_, _> =
         configuration.environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

@@ -11,11 +11,11 @@ use std::{
 };
 
 use anyhow::Context;
-use tasklane_lambda_local::{LocalLambda, LocalLambdaConfig, LogSink as _};
+use tasklane_lambda_local::{Code, LocalLambda, LocalLambdaConfig, LogSink as _};
 use tasklane_local::logs::{DEFAULT_RETENTION, LiveLog, LocalLogs};
 use tasklane_model::{Configuration, Json, ObjectId, Task, TaskStatus, TimeLimit};
 use tasklane_ports::{Clock, FunctionSpec, InvokeRequest, Outcome, SystemClock};
-use tasklane_task_config::{FILE_NAME, Listing, TaskConfig, folder_of};
+use tasklane_task_config::{ConfiguredProgram, FILE_NAME, Listing, TaskConfig, folder_of};
 
 use self::log::ShownLog;
 use super::{
@@ -65,12 +65,17 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
     let confines = (!args.allow_outside).then(|| folder_of(&args.path));
     let variables = args.env_file.read()?;
     let config = TaskConfig::load(&config_file(&args.path), confines, &|name| variables.get(name))?;
-    let listing = Listing::of(&config.code_dir)?;
     if config.execution_credentials.is_some() {
         output::note("executionCredentials: a run has no service to call; `tasklane dev` has one");
     }
-    left_out_line(listing.left_out()).iter().for_each(|line| output::note(line));
-    let package = listing.pack(&|| false)?;
+    let code = match &config.program {
+        ConfiguredProgram::Zip { code_dir, .. } => {
+            let listing = Listing::of(code_dir)?;
+            left_out_line(listing.left_out()).iter().for_each(|line| output::note(line));
+            Code::Zip(listing.pack(&|| false)?.zip)
+        }
+        ConfiguredProgram::Image { .. } | ConfiguredProgram::ImageFile { .. } => Code::Image,
+    };
     let events = match (&args.data, args.events.as_slice()) {
         (data, []) => vec![task_event(&config, data.as_ref().map(JsonSource::read).transpose()?)?],
         (_, events) => events.iter().map(JsonSource::read).collect::<anyhow::Result<_>>()?,
@@ -87,13 +92,13 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
         // The debugger is waited for before the run begins.
         lambda_config.init_limit = TimeLimit::MAX.as_duration();
     }
-    args.stand_ins.apply_to(&mut lambda_config)?;
+    args.stand_ins.apply_to(&mut lambda_config)?.of(&config.program);
     let lambda = LocalLambda::new(lambda_config)?;
     let mut spec = spec_of(&config);
     if let Some(port) = args.inspect {
         inspect::prepare(&mut spec.configuration, port)?;
     }
-    let deployment = lambda.deploy(&spec, Some(package.zip), None).await?;
+    let deployment = lambda.deploy(&spec, Some(code), None).await?;
 
     let mut verdict = Verdict::Yes;
     for event in events {
@@ -118,7 +123,9 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
             Outcome::Failed(error) => {
                 log.end(Some(&error));
                 output::note(&log::failure(&error));
-                if let Some(hint) = hint::of(&error, &config.code_dir) {
+                if let ConfiguredProgram::Zip { code_dir, .. } = &config.program
+                    && let Some(hint) = hint::of(&error, code_dir)
+                {
                     output::note(&format!("hint: {hint}"));
                 }
                 verdict = Verdict::No;
@@ -147,7 +154,7 @@ fn task_event(config: &TaskConfig, data: Option<Json>) -> anyhow::Result<Json> {
 }
 
 fn spec_of(config: &TaskConfig) -> FunctionSpec {
-    let mut configuration = Configuration::new(config.entry_point.clone(), config.runtime.clone());
+    let mut configuration = Configuration::of(config.program.program());
     config.options.configure(&mut configuration);
     FunctionSpec { name: config.name.clone(), configuration }
 }

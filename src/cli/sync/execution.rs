@@ -110,9 +110,11 @@ mod tests {
     fn config() -> TaskConfig {
         TaskConfig {
             name: FunctionName::parse("hello").unwrap(),
-            code_dir: "code".into(),
-            entry_point: EntryPoint::parse("index.handler").unwrap(),
-            runtime: Runtime::new("nodejs22.x"),
+            program: tasklane_task_config::ConfiguredProgram::Zip {
+                code_dir: "code".into(),
+                entry_point: EntryPoint::parse("index.handler").unwrap(),
+                runtime: Runtime::new("nodejs22.x"),
+            },
             options: FunctionOptions::default(),
             execution_credentials: None,
             schedules: None,

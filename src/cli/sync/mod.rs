@@ -19,7 +19,7 @@ use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 use tasklane_client::Client;
 use tasklane_model::{PermissionMode, VersionLabel};
-use tasklane_task_config::{ConfigError, Draft, FILE_NAME, Listing, PackError, TaskConfig};
+use tasklane_task_config::{ConfigError, ConfiguredProgram, Draft, FILE_NAME, Listing, PackError, TaskConfig};
 
 use self::{plan::Plan, progress::Progress, report::Report, schedules::SchedulePlan};
 use super::{Outcome, Verdict, env_file::EnvFile, session::Session};
@@ -46,7 +46,9 @@ Examples:
   What would change:
     tasklane sync examples/hello-js --plan
   Without a task-config.json:
-    tasklane sync --name hello-js --code dist --entryPoint index.handler --runtime nodejs22.x")]
+    tasklane sync --name hello-js --code dist --entryPoint index.handler --runtime nodejs22.x
+  A container image:
+    tasklane sync --name invoices --image 123456789012.dkr.ecr.eu-west-1.amazonaws.com/invoices:4f2c1ab")]
 pub(super) struct Args {
     /// A task-config.json, its folder, a folder with such folders in it, or one with a repo-config.json that lists such folders
     #[arg(value_name = "PATH", conflicts_with = "path_flag")]
@@ -100,6 +102,10 @@ pub(super) struct Args {
     /// The runtime, e.g. nodejs22.x, python3.13, provided.al2023
     #[arg(long, value_name = "RUNTIME")]
     runtime: Option<String>,
+
+    /// A container image in ECR, in place of code, entry point and runtime
+    #[arg(long, value_name = "URI", conflicts_with_all = ["code", "entry_point", "runtime"])]
+    image: Option<String>,
 
     /// A description
     #[arg(long, value_name = "TEXT")]
@@ -240,11 +246,12 @@ impl Args {
     }
 
     fn missing_flags(&self) -> Vec<&'static str> {
+        let is_zip = self.image.is_none();
         let flags = [
             ("--name", self.name.is_none()),
-            ("--code", self.code.is_none()),
-            ("--entryPoint", self.entry_point.is_none()),
-            ("--runtime", self.runtime.is_none()),
+            ("--code", is_zip && self.code.is_none()),
+            ("--entryPoint", is_zip && self.entry_point.is_none()),
+            ("--runtime", is_zip && self.runtime.is_none()),
         ];
         flags.into_iter().filter(|(_, missing)| *missing).map(|(flag, _)| flag).collect()
     }
@@ -254,6 +261,7 @@ impl Args {
             ("name", &self.name),
             ("entryPoint", &self.entry_point),
             ("runtime", &self.runtime),
+            ("image", &self.image),
             ("description", &self.description),
             ("executionPermission", &self.execution_permission),
         ];
@@ -304,13 +312,25 @@ fn host_of(client: &Client) -> String {
 
 async fn try_sync(client: &Client, config: TaskConfig, args: &Args) -> anyhow::Result<Report> {
     let progress = Progress::start(&config.name);
-    progress.step("packing");
-    let dir = config.code_dir.clone();
-    let packed = tokio::task::spawn_blocking(move || {
-        let listing = Listing::of(&dir)?;
-        Ok::<_, PackError>((listing.left_out().to_vec(), listing.pack(&|| false)?))
-    });
-    let (left_out, package) = packed.await.context("packing was interrupted")??;
+    let (left_out, package) = match &config.program {
+        ConfiguredProgram::Image { .. } => (Vec::new(), None),
+        ConfiguredProgram::ImageFile { place, .. } => bail!(
+            "'image' leads to {place}, which is on this machine only: push the image to ECR, write its URI as 'image', and run it \
+             here with `tasklane dev --image URI={place}`",
+            place = place.display()
+        ),
+        ConfiguredProgram::Zip { code_dir, .. } => {
+            progress.step("packing");
+            let dir = code_dir.clone();
+            let packed = tokio::task::spawn_blocking(move || {
+                let listing = Listing::of(&dir)?;
+                Ok::<_, PackError>((listing.left_out().to_vec(), listing.pack(&|| false)?))
+            });
+            let (left_out, package) = packed.await.context("packing was interrupted")??;
+            (left_out, Some(package))
+        }
+    };
+    let code_sha256 = package.as_ref().map(|package| package.code_sha256);
     progress.step("comparing");
     let current = client.find_function(&config.name).await?;
     let mut config = if args.exact && current.is_some() { config.exact() } else { config };
@@ -322,7 +342,7 @@ async fn try_sync(client: &Client, config: TaskConfig, args: &Args) -> anyhow::R
         (changes, unknown) = (execution::changes(&answer), execution::unknown_line(&wanted.permissions));
         config = execution::with_variables(config, current, &host_of(client), &answer)?;
     }
-    let mut plan = Plan::new(&config, package.code_sha256, current, args.force).with_changes(changes);
+    let mut plan = Plan::new(&config, code_sha256, current, args.force).with_changes(changes);
     if let Some(wanted) = &config.schedules {
         let existing = schedules::existing(client, &config.name).await?;
         plan = plan.with_schedules(SchedulePlan::new(wanted, &existing));
@@ -331,13 +351,13 @@ async fn try_sync(client: &Client, config: TaskConfig, args: &Args) -> anyhow::R
     if !args.plan {
         let label = match &args.label {
             Some(label) => Some(label.clone()),
-            None if plan.writes_function => label::of_commit(&config.code_dir).await,
+            None if plan.writes_function => label::of_commit(config.program.place()).await,
             None => None,
         };
         let plan = plan.with_version(label, args.publish_only);
         let publishes = plan.publishes();
-        progress.step(&plan.describe_upload(&package));
-        plan.apply(client, &config.name, &package).await?;
+        progress.step(&plan.describe_upload(package.as_ref()));
+        plan.apply(client, &config.name, package.as_ref()).await?;
         if publishes {
             let versions = client.versions(&config.name).await?;
             let newest = versions.iter().map(|version| version.value.number).max();

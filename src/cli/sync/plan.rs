@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tasklane_client::{Client, FunctionBody, FunctionDetails, OptionsBody, TimeoutsBody, Variable};
 use tasklane_model::{
-    AwsOptions, ByteSize, CodeSha256, Environment, ErrorNames, Flow, FunctionName, JsonSchema, QueuedTimeout,
+    AwsOptions, ByteSize, CodeSha256, Environment, ErrorNames, Flow, FunctionName, JsonSchema, Program, QueuedTimeout,
     RetryPolicyChange, Secrets, TaskEvents, VersionLabel,
 };
 use tasklane_task_config::{Package, TaskConfig};
@@ -64,13 +64,15 @@ pub(crate) enum Kind {
 
 impl Plan {
     /// Compares the properties that the configuration names; all others keep their values. With `force`, the code is written
-    /// even if it is unchanged, so that the service checks whether Lambda has it.
+    /// even if it is unchanged, so that the service checks whether Lambda has it. The hash of an image is known only if it is on
+    /// this machine.
     pub(crate) fn new(
         config: &TaskConfig,
-        code_sha256: CodeSha256,
+        code_sha256: impl Into<Option<CodeSha256>>,
         current: Option<&FunctionDetails>,
         force: bool,
     ) -> Self {
+        let code_sha256 = code_sha256.into();
         let mut plan = Self::of_named(config, code_sha256, current, force);
         if current.is_some() {
             let all = Self::of_named(&config.exact(), code_sha256, current, force);
@@ -81,23 +83,45 @@ impl Plan {
         plan
     }
 
-    fn of_named(config: &TaskConfig, code_sha256: CodeSha256, current: Option<&FunctionDetails>, force: bool) -> Self {
+    fn of_named(
+        config: &TaskConfig,
+        code_sha256: Option<CodeSha256>,
+        current: Option<&FunctionDetails>,
+        force: bool,
+    ) -> Self {
         let mut compare = Compare { current, changes: Vec::new() };
         let now = |read: fn(&FunctionDetails) -> Option<Value>| current.and_then(read);
 
-        let code_differs = compare.field("code", now(|f| Some(json!(f.code_sha256))), Some(json!(code_sha256)));
-        let entry_point = config.entry_point.as_str();
-        let runtime = config.runtime.as_str();
+        let code_differs =
+            compare.field("code", now(|f| Some(json!(f.code_sha256))), code_sha256.map(|hash| json!(hash)));
+        let (entry_point, runtime, image) = match config.program.program() {
+            Program::Zip { entry_point, runtime } => (Some(entry_point), Some(runtime), None),
+            Program::Image { image } => (None, None, Some(image)),
+        };
+        let image_differs = compare.field(
+            "image",
+            now(|f| f.image.as_ref().map(|image| json!(image))),
+            image.as_ref().map(|i| json!(i)),
+        );
+        let sends_code = code_differs || image_differs || force;
         let body = FunctionBody {
             name: current.is_none().then(|| config.name.clone()),
             code: None,
             code_upload_id: None,
             entry_point: compare
-                .field("entryPoint", now(|f| Some(json!(f.entry_point))), Some(json!(entry_point)))
-                .then(|| entry_point.to_owned()),
+                .field(
+                    "entryPoint",
+                    now(|f| Some(json!(f.entry_point))),
+                    entry_point.as_ref().map(|named| json!(named)),
+                )
+                .then_some(entry_point)
+                .flatten()
+                .map(String::from),
             runtime: compare
-                .field("runtime", now(|f| Some(json!(f.runtime))), Some(json!(runtime)))
-                .then(|| runtime.to_owned()),
+                .field("runtime", now(|f| Some(json!(f.runtime))), runtime.as_ref().map(|named| json!(named)))
+                .then(|| runtime.map(|runtime| runtime.as_str().to_owned()))
+                .flatten(),
+            image: image.filter(|_| sends_code),
             description: compare
                 .field(
                     "description",
@@ -131,7 +155,6 @@ impl Plan {
             Some(_) if compare.changes.is_empty() && !force => Action::Nothing,
             Some(_) => Action::Update,
         };
-        let sends_code = code_differs || force;
         Self {
             action,
             changes: compare.changes,
@@ -174,17 +197,24 @@ impl Plan {
     }
 
     /// What is being done, for the progress display.
-    pub(super) fn describe_upload(&self, package: &Package) -> String {
-        if self.sends_code {
-            format!("uploading {} and deploying", ByteSize(package.zip.len() as u64))
-        } else {
-            "updating".to_owned()
+    pub(super) fn describe_upload(&self, package: Option<&Package>) -> String {
+        match package {
+            Some(package) if self.sends_code => {
+                format!("uploading {} and deploying", ByteSize(package.zip.len() as u64))
+            }
+            None if self.sends_code => "deploying".to_owned(),
+            Some(_) | None => "updating".to_owned(),
         }
     }
 
     /// Writes the differences of the Function in one request, and then those of its Schedules; does nothing if there are none.
-    pub(super) async fn apply(mut self, client: &Client, name: &FunctionName, package: &Package) -> anyhow::Result<()> {
-        if self.sends_code && self.writes_function {
+    pub(super) async fn apply(
+        mut self,
+        client: &Client,
+        name: &FunctionName,
+        package: Option<&Package>,
+    ) -> anyhow::Result<()> {
+        if let Some(package) = package.filter(|_| self.sends_code && self.writes_function) {
             if package.zip.len() >= UPLOADED_FROM {
                 self.body.code_upload_id = client.upload(name, package.code_sha256, &package.zip).await?;
             }

@@ -465,3 +465,49 @@ async fn schedules_of_a_file_are_planned_written_and_removed_with_their_function
     let left = schedules::existing(&server.client(), &FunctionName::parse("a").unwrap()).await.unwrap();
     assert!(left.is_empty(), "{left:?}");
 }
+
+/// Replaces the file's zip by an image.
+fn write_image(dir: &tempfile::TempDir, image: &str) {
+    let config = json!({ "name": "a", "image": image, "timeLimit": 60 });
+    fs::write(dir.path().join("a/task-config.json"), config.to_string()).unwrap();
+}
+
+#[tokio::test]
+async fn an_image_is_sent_by_its_name_when_that_changes_or_by_force() {
+    let (server, _) = service(&[]).await;
+    let dir = folder(&[("a", json!({}))]);
+    write_image(&dir, "registry/a:1");
+    assert_eq!(told(&server, &args(&dir, false)).await, "a: created");
+    let body = server.seen().pop().unwrap().body;
+    assert_eq!(body["image"], "registry/a:1");
+    for zip in ["code", "codeUploadId", "entryPoint", "runtime"] {
+        assert!(body.get(zip).is_none(), "{zip}");
+    }
+    assert_eq!(told(&server, &args(&dir, false)).await, "a: unchanged");
+    write_image(&dir, "registry/a:2");
+    let plan = told(&server, &args(&dir, true)).await;
+    assert!(plan.contains("registry/a:1") && plan.contains("registry/a:2"), "{plan}");
+    assert_eq!(told(&server, &args(&dir, false)).await.lines().next(), Some("a: updated (image)"));
+    let mut body = server.seen().pop().unwrap().body;
+    body.as_object_mut().unwrap().remove("label");
+    assert_eq!(body, json!({ "image": "registry/a:2" }));
+    // The tag may lead to another image by now.
+    let writes_before = writes(&server).len();
+    told(&server, &Args { force: true, ..args(&dir, false) }).await;
+    let body = server.seen().pop().unwrap().body;
+    assert_eq!((writes(&server).len(), &body["image"]), (writes_before + 1, &json!("registry/a:2")));
+    let flags = Args { name: Some("b".into()), image: Some("registry/b:1".into()), ..Args::default() };
+    assert_eq!(told(&server, &flags).await, "b: created");
+    assert!(Args { name: Some("b".into()), ..Args::default() }.check().unwrap_err().to_string().contains("--runtime"));
+}
+
+#[tokio::test]
+async fn an_image_that_is_only_on_this_machine_is_not_synced() {
+    let (server, _) = service(&[]).await;
+    let dir = folder(&[("a", json!({}))]);
+    fs::write(dir.path().join("a/image.tar"), "").unwrap();
+    write_image(&dir, "./image.tar");
+    let told = told(&server, &args(&dir, false)).await;
+    assert!(told.contains("push the image to ECR") && told.contains("--image URI="), "{told}");
+    assert_eq!(writes(&server), [""; 0]);
+}

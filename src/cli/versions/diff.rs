@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tasklane_client::{Record, Version};
 use tasklane_model::{FunctionName, VersionNumber};
 
@@ -80,7 +80,13 @@ pub(crate) async fn run(session: Session, args: Args) -> Outcome {
     let to = args.to.map_or_else(|| current(function, &versions), Ok)?;
     let (older, newer) = (client.version(function, from).await?, client.version(function, to).await?);
     let mut differences = fields(&older.json.to_value(), &newer.json.to_value(), args.show_secrets);
-    if older.value.code_sha256 != newer.value.code_sha256 {
+    let hashes_of = [&older.value.code_sha256, &newer.value.code_sha256].map(|hash| json!(hash));
+    let is_image = [&older, &newer].iter().any(|version| version.json.field("image").is_some());
+    if is_image && hashes_of[0] != hashes_of[1] {
+        // An image is not kept by the service: only its digest is.
+        let [from, to] = hashes_of.map(Some);
+        differences.push(Difference { field: Some("code".to_owned()), file: None, from, to });
+    } else if hashes_of[0] != hashes_of[1] {
         let (before, after) = (client.version_code(function, from).await?, client.version_code(function, to).await?);
         differences.extend(files(&hashes(&before)?, &hashes(&after)?));
     }

@@ -265,8 +265,9 @@ fn configuration(details: &FunctionDetails) -> Markup {
     html! {
         h2 { "Configuration" }
         dl.facts {
-            (fact("Runtime", html! { (name(&details.runtime)) }))
-            (fact("Entry point", html! { (name(&details.entry_point)) }))
+            @if let Some(image) = &details.image { (fact("Image", html! { (name(image)) })) }
+            @if let Some(runtime) = &details.runtime { (fact("Runtime", html! { (name(runtime)) })) }
+            @if let Some(entry_point) = &details.entry_point { (fact("Entry point", html! { (name(entry_point)) })) }
             (fact("Time limit", html! { (or_none(details.time_limit.map(|limit| format!("{limit} s")))) }))
             (fact("Memory", html! { (or_none(details.memory_limit.map(|limit| format!("{limit} MB")))) }))
             (fact("Who may execute", html! { (name(options.permission_mode.as_deref().unwrap_or("permissionRequired"))) }))

@@ -82,6 +82,11 @@ impl<'a> Fields<'a> {
         if self.has(name) { self.optional(name).map(Some) } else { Ok(None) }
     }
 
+    /// Whether there is such a field, and it is not `null`.
+    pub fn has_value(&self, name: &str) -> bool {
+        self.present(name).is_some()
+    }
+
     /// Whether there is such a field, even if it is `null`.
     pub fn has(&self, name: &str) -> bool {
         self.values.contains_key(name)

@@ -9,11 +9,11 @@ use tasklane_model::{
     AccountText, Advance, ApplicationId, Architecture, Backoff, BulkAction, CanaryPercent, CanaryRuns, CatchUp,
     CodeSha256, ConcurrencyLimit, Cron, DebounceKey, DebounceMode, DebounceSeconds, EmailAddress, EntryPoint,
     EphemeralStorage, Error, ErrorKind, ErrorNames, FailTimes, FlowConcurrency, FlowKey, FlowPath, FunctionName,
-    IdempotencyKey, Interval, Json, JsonSchema, Layers, LogRetentionDays, ManagedBy, MaxRetries, MemoryLimit,
-    MostDebounceSeconds, ObjectId, Overlap, Password, PerSecond, PermissionMode, Permissions, Priority, QueuedTimeout,
-    RateCount, RateSeconds, Result, RetrySeconds, RoleArn, RoleName, Runtime, ScheduleName, Secret, SecretReference,
-    SecurityGroupIds, SnapStart, SubnetIds, Tags, TaskEvents, TimeLimit, TimeZone, Timestamp, TracingMode, UploadId,
-    UploadSize, UserId, VersionLabel, VersionNumber,
+    IdempotencyKey, ImageReference, Interval, Json, JsonSchema, Layers, LogRetentionDays, ManagedBy, MaxRetries,
+    MemoryLimit, MostDebounceSeconds, ObjectId, Overlap, Password, PerSecond, PermissionMode, Permissions, Priority,
+    QueuedTimeout, RateCount, RateSeconds, Result, RetrySeconds, RoleArn, RoleName, Runtime, ScheduleName, Secret,
+    SecretReference, SecurityGroupIds, SnapStart, SubnetIds, Tags, TaskEvents, TimeLimit, TimeZone, Timestamp,
+    TracingMode, UploadId, UploadSize, UserId, VersionLabel, VersionNumber,
     flow::InvalidFlowKey,
     json::{
         number::Number,
@@ -285,7 +285,7 @@ macro_rules! by_own_rule {
 }
 
 by_own_rule!(number_or_invalid: Advance, UploadSize, EphemeralStorage, LogRetentionDays, FailTimes, TimeLimit, MemoryLimit, Priority, ConcurrencyLimit, MaxRetries, RetrySeconds, QueuedTimeout, DebounceSeconds, MostDebounceSeconds, PerSecond, Interval, FlowConcurrency, RateCount, RateSeconds, VersionNumber, CanaryPercent, CanaryRuns);
-by_own_rule!(string_or_empty: CodeSha256, FunctionName, UploadId, RoleArn, SecretReference, EntryPoint, UserId, ApplicationId, IdempotencyKey, DebounceKey, ScheduleName, Cron, TimeZone, FlowPath, VersionLabel, RoleName, EmailAddress);
+by_own_rule!(string_or_empty: CodeSha256, FunctionName, UploadId, RoleArn, SecretReference, EntryPoint, ImageReference, UserId, ApplicationId, IdempotencyKey, DebounceKey, ScheduleName, Cron, TimeZone, FlowPath, VersionLabel, RoleName, EmailAddress);
 
 /// A whole number in any notation (`30`, `30.0`, `3e1`). Anything else becomes a number that no rule accepts, so that
 /// the error states the rule.

@@ -8,8 +8,8 @@ use http::{HeaderValue, Method, header};
 use serde::Serialize;
 use tasklane_model::{
     AffectedRecords, AwsOptions, CanaryPercent, CanaryRuns, CodeSha256, Configuration, EntryPoint, Error, ErrorKind,
-    ExecutionOptions, FailWhen, JsonSchema, MemoryLimit, Page, PageWindow, Result, RetryPolicy, Runtime,
-    SecretReference, Secrets, TaskEvents, TimeLimit, Timeouts, Timestamp, UserId, VersionField, VersionLabel,
+    ExecutionOptions, FailWhen, ImageReference, JsonSchema, MemoryLimit, Page, PageWindow, Result, RetryPolicy,
+    Runtime, SecretReference, Secrets, TaskEvents, TimeLimit, Timeouts, Timestamp, UserId, VersionField, VersionLabel,
     VersionNumber,
 };
 use tasklane_ports::HeldCode;
@@ -23,7 +23,7 @@ use utoipa::{
     },
 };
 
-use super::functions::details::{CanaryState, EnvironmentVariable};
+use super::functions::details::{CanaryState, EnvironmentVariable, parts_of};
 use crate::{
     access::{
         Allowed,
@@ -58,7 +58,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .fails(&unknown),
         Endpoint::new(Method::GET, CODE, "getFunctionVersionCode", code)
             .summary("Download the code of a version")
-            .about("The zip as it was uploaded. On AWS the answer is status 303, and a `Location` that needs no credential and is valid for some minutes.")
+            .about("The zip as it was uploaded; a version that runs an image has none (1504). On AWS the answer is status 303, and a `Location` that needs no credential and is valid for some minutes.")
             .fails(&unknown),
         Endpoint::new(Method::POST, ROLLBACK, "rollBackFunction", roll_back)
             .summary("Roll a Function back to a version")
@@ -149,7 +149,7 @@ pub struct Version {
     /// The user who made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     created_by_user_id: Option<UserId>,
-    /// The SHA-256 of its code, in base64.
+    /// The SHA-256 of its code, in base64: of the zip, or the digest of the image.
     #[schema(value_type = String)]
     code_sha256: CodeSha256,
     /// What it is called.
@@ -193,10 +193,15 @@ pub struct VersionDetails {
     version: Version,
     /// What the Function is for. Empty by default.
     description: String,
-    /// The handler that Lambda calls.
-    entry_point: EntryPoint,
-    /// The Lambda runtime.
-    runtime: Runtime,
+    /// The handler that Lambda calls. Absent if it runs an image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry_point: Option<EntryPoint>,
+    /// The Lambda runtime. Absent if it runs an image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime: Option<Runtime>,
+    /// The container image that it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<ImageReference>,
     /// How long one run may take.
     time_limit: TimeLimit,
     /// How much memory one run may use.
@@ -237,13 +242,15 @@ impl From<ListedVersion> for VersionDetails {
     fn from(listed: ListedVersion) -> Self {
         let version = Version::of(&listed);
         let listed = listed.version;
-        let Configuration { description, entry_point, runtime, time_limit, memory_limit, environment, secrets, aws } =
+        let Configuration { description, program, time_limit, memory_limit, environment, secrets, aws } =
             listed.configuration;
+        let (entry_point, runtime, image) = parts_of(program);
         Self {
             version,
             description: description.unwrap_or_default(),
             entry_point,
             runtime,
+            image,
             time_limit,
             memory_limit,
             environment_variables: EnvironmentVariable::all(&environment),

@@ -7,13 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tasklane_model::RuntimeFamily;
+use tasklane_model::{Runtime, RuntimeFamily};
 use tokio::process::Command;
 
 use super::{
     bootstraps::Bootstraps,
     isolation::{Launch, Limits},
-    jail::{self, Cell, Entry, Jail},
+    jail::{self, Cell, Entry, Jail, PackageView, View},
     layers::Opt,
     runtimes::{Interpreter, Support},
     sdk::SdkLanguage,
@@ -35,6 +35,7 @@ impl Start<'_> {
                 self.wrapped(program, arguments)
             }
             Support::Bootstrap => (self.bootstrap(), Vec::new()),
+            Support::Image => self.of_image(),
             Support::Missing(what) => return Err(io::Error::new(io::ErrorKind::Unsupported, what.clone())),
         };
         let (mut launch, entry) = match &self.site.jail {
@@ -50,7 +51,7 @@ impl Start<'_> {
 
     fn unjailed(&self, program: &Path, arguments: &[String]) -> io::Result<Launch> {
         let mut command = Command::new(program);
-        command.args(arguments).env_clear().envs(self.environment()?).current_dir(&self.version.code_path);
+        command.args(arguments).env_clear().envs(self.environment()?).current_dir(self.version.folder());
         let user = nix::unistd::geteuid().as_raw();
         Ok(Launch { command, output: None, group: None, inherited: Vec::new(), limits: Limits::default(), user })
     }
@@ -60,26 +61,42 @@ impl Start<'_> {
             Support::Exact(interpreter) | Support::OtherVersion(interpreter) => {
                 (interpreter.files.clone(), interpreter.packages.as_slice())
             }
-            Support::Bootstrap | Support::Missing(_) => (Vec::new(), &[][..]),
+            Support::Bootstrap | Support::Image | Support::Missing(_) => (Vec::new(), &[][..]),
         };
         // Checked each time, because the SDK may have been installed meanwhile.
         files.extend(self.sdk().filter(|packages| packages.is_dir()));
-        let cell = Cell {
-            code: &self.version.code_path,
-            runtime: self.site.bootstraps.folder(),
-            layers: self.version.opt.as_deref().map(Opt::path),
-            folder: self.scratch,
-            files: &files,
-            hidden,
-            environment: &self.environment()?,
-            memory: u64::from(self.version.configuration.memory_limit.get()) * 1024 * 1024,
+        let view = match self.version.image() {
+            Some(image) => View::Image { root: &image.root, folder: &image.folder },
+            None => View::Package(PackageView {
+                code: self.version.folder(),
+                runtime: self.site.bootstraps.folder(),
+                layers: self.version.opt.as_deref().map(Opt::path),
+                files: &files,
+                hidden,
+            }),
         };
+        let memory = u64::from(self.version.configuration.memory_limit.get()) * 1024 * 1024;
+        let cell = Cell { view, folder: self.scratch, environment: &self.environment()?, memory };
         jail.launch(&cell, program, arguments)
+    }
+
+    /// The entry point of an image and its arguments.
+    fn of_image(&self) -> (PathBuf, Vec<String>) {
+        let command = self.version.image().map_or(&[][..], |image| &image.command);
+        let (program, arguments) = command
+            .split_first()
+            .map_or((PathBuf::new(), &[][..]), |(program, arguments)| (PathBuf::from(program), arguments));
+        (program, arguments.to_vec())
+    }
+
+    /// The family of its runtime; `None` for an image.
+    fn family(&self) -> Option<RuntimeFamily> {
+        self.version.configuration.runtime().map(Runtime::family)
     }
 
     /// The folder of the AWS SDK for the Function's language, whether or not it is installed.
     fn sdk(&self) -> Option<PathBuf> {
-        let language = match self.version.configuration.runtime.family() {
+        let language = match self.family()? {
             RuntimeFamily::Node => SdkLanguage::Node,
             RuntimeFamily::Python => SdkLanguage::Python,
             RuntimeFamily::Provided
@@ -93,7 +110,7 @@ impl Start<'_> {
 
     /// The folder of the Function's code, as the Function sees it.
     fn task(&self) -> &Path {
-        if self.site.jail.is_ok() { Path::new(jail::TASK) } else { &self.version.code_path }
+        if self.site.jail.is_ok() { Path::new(jail::TASK) } else { self.version.folder() }
     }
 
     /// The folder of the bootstraps, as the Function sees it.
@@ -116,7 +133,7 @@ impl Start<'_> {
     }
 
     fn interpreted(&self, interpreter: &Interpreter) -> (PathBuf, Vec<String>) {
-        let arguments = if self.version.configuration.runtime.family() == RuntimeFamily::Node {
+        let arguments = if self.family() == Some(RuntimeFamily::Node) {
             // Lambda's own bootstrap divides the memory like this: a tenth for the two halves of the young generation.
             let memory = self.version.configuration.memory_limit.get();
             let young = memory / 10;
@@ -165,7 +182,7 @@ impl Start<'_> {
     /// Features that newer releases of Node.js 20 and 22 enable by default, but Lambda disables unless `NODE_OPTIONS`
     /// enables them. <https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html>
     fn disabled_features<'a>(&self, interpreter: &'a Interpreter) -> impl Iterator<Item = &'a str> {
-        let disabled: &[&str] = match self.version.configuration.runtime.as_str() {
+        let disabled: &[&str] = match self.version.configuration.runtime().map_or("", Runtime::as_str) {
             "nodejs20.x" => &["require-module"],
             "nodejs22.x" => &["require-module", "detect-module"],
             _ => &[],

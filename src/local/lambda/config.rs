@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, io, path::PathBuf, sync::Arc, time::Durati
 
 use super::{
     folders::create_private,
+    image::{ImageSource, NoImages},
     jail::JailMode,
     sdk::Sdk,
     secrets::{NoSecrets, SecretSource},
@@ -38,6 +39,8 @@ pub struct LocalLambdaConfig {
     pub sdk: Option<Sdk>,
     /// The folders and zips that take the place of layers, by the ARN of a layer, with or without a version.
     pub layers: BTreeMap<String, PathBuf>,
+    /// Where the images of Functions are.
+    pub images: Arc<dyn ImageSource>,
     /// Where the values of secrets come from.
     pub secrets: Arc<dyn SecretSource>,
     /// How long a process may take until it is ready for its first run, before the run's own time begins.
@@ -64,6 +67,7 @@ impl LocalLambdaConfig {
             jail: JailMode::Auto,
             sdk: Sdk::of_user(),
             layers: BTreeMap::new(),
+            images: Arc::new(NoImages),
             secrets: Arc::new(NoSecrets),
             init_limit: Duration::from_secs(10),
             run_log_bytes: 32_000_000,

@@ -2,10 +2,16 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use tasklane_model::FunctionName;
+use tasklane_model::{FunctionName, Program};
 use tokio_util::task::TaskTracker;
 
-use super::{error::MachineFailure, pool::Pool, runtimes::Runtimes, site::Site, versions::Versions};
+use super::{
+    error::MachineFailure,
+    pool::Pool,
+    runtimes::{Runtimes, Support},
+    site::Site,
+    versions::Versions,
+};
 
 /// The state that all runs share.
 pub(super) struct Engine {
@@ -18,6 +24,17 @@ pub(super) struct Engine {
 }
 
 impl Engine {
+    /// What this machine has for a program, or lacks. Every run asks this.
+    pub(super) async fn support(&self, program: &Program) -> Arc<Support> {
+        match (program, &self.site.jail) {
+            (Program::Zip { runtime, .. }, _) => self.runtimes.support(runtime).await,
+            (Program::Image { .. }, Ok(_)) => Arc::new(Support::Image),
+            (Program::Image { .. }, Err(why)) => Arc::new(Support::Missing(format!(
+                "an image runs in a jail, which gives it its own files, and Functions have no jail here: {why}"
+            ))),
+        }
+    }
+
     /// Removes a retired version, unless it was deployed again meanwhile.
     pub(super) async fn drop_replaced(&self, function: &FunctionName, version: &str, deployed: Option<SystemTime>) {
         let dropped = async {

@@ -6,9 +6,12 @@ use std::{
     path::Path,
 };
 
+use nix::errno::Errno;
+
 use super::{
     jail::{EntryFailure, Step},
     runtimes::Support,
+    versions::Version,
 };
 
 /// A package's own program, as Lambda calls it.
@@ -19,6 +22,8 @@ const BOOTSTRAP: &str = "/var/task/bootstrap";
 pub(super) enum StartError {
     /// The package has no program that can be started. The message is Lambda's.
     InvalidEntrypoint(String),
+    /// The folder that the image's program starts in is not there.
+    InvalidFolder(String),
     /// The machine failed.
     Io(io::Error),
 }
@@ -69,12 +74,23 @@ pub(super) fn not_started(support: &Support, error: io::Error) -> StartError {
 }
 
 /// The reason from the failure of a jail's entry program.
-pub(super) fn not_entered(failure: EntryFailure, is_bootstrap: bool) -> StartError {
-    match failure {
-        EntryFailure { step: Step::Program, errno } if is_bootstrap => {
-            // In Lambda's words, which are Go's.
-            StartError::InvalidEntrypoint(format!("fork/exec {BOOTSTRAP}: {}", errno.desc().to_lowercase()))
+pub(super) fn not_entered(failure: EntryFailure, is_bootstrap: bool, version: &Version) -> StartError {
+    let EntryFailure { step, errno } = failure;
+    // In Lambda's words, which are Go's.
+    let said = errno.desc().to_lowercase();
+    match (step, is_bootstrap, version.image()) {
+        (Step::Program, true, _) => StartError::InvalidEntrypoint(format!("fork/exec {BOOTSTRAP}: {said}")),
+        (Step::Program, _, Some(image)) => {
+            let program = image.command.first().map_or("", String::as_str);
+            let is_searched = !program.contains('/') && errno == Errno::ENOENT;
+            StartError::InvalidEntrypoint(match is_searched {
+                true => format!("exec: {program:?}: executable file not found in $PATH"),
+                false => format!("fork/exec {program}: {said}"),
+            })
         }
-        failure => StartError::Io(failure.into()),
+        (Step::Folder, _, Some(image)) => {
+            StartError::InvalidFolder(format!("chdir {}: {said}", image.folder.display()))
+        }
+        _ => StartError::Io(EntryFailure { step, errno }.into()),
     }
 }

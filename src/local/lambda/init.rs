@@ -113,6 +113,11 @@ fn not_started(request_id: &str, error: StartError) -> NotReady {
             let line = report::exit_line(&error);
             NotReady::Failed(error, Some(line))
         }
+        StartError::InvalidFolder(why) => {
+            let error = report::invalid_folder(request_id, &why);
+            let line = report::exit_line(&error);
+            NotReady::Failed(error, Some(line))
+        }
         StartError::Io(error) => NotReady::Broken(error),
     }
 }

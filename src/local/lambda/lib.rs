@@ -26,6 +26,7 @@ mod entrypoint;
 mod error;
 mod folders;
 mod freezing;
+mod image;
 mod init;
 mod isolation;
 mod jail;
@@ -61,14 +62,19 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tasklane_model::{Deployment, FunctionName, FunctionSpec, Invocation, InvokeError, InvokeRequest, Runtime};
+use tasklane_model::{
+    CodeSha256, Deployment, FunctionName, FunctionSpec, ImageReference, Invocation, InvokeError, InvokeRequest, Program,
+};
 use tokio_util::task::TaskTracker;
 
 pub use config::{LocalLambdaConfig, Notice};
 pub use error::{DeployError, MachineFailure};
+#[cfg(feature = "fuzzing")]
+pub use image::fuzz::image_layer;
+pub use image::{ImageError, ImageSource, NoImages};
 pub use jail::{JailMode, enter_if_asked};
 pub use limits::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
 pub use runtimes::{Interpreter, RuntimeSupport, Support};
@@ -76,11 +82,46 @@ pub use sdk::{Sdk, SdkError, SdkLanguage};
 pub use secrets::{NoSecrets, SecretSource};
 pub use sink::{LogSink, LoggedLine};
 
-use self::{engine::Engine, pool::Pool, runtimes::Runtimes, site::Site, versions::Versions, watchdog::Watchdog};
+use self::{
+    engine::Engine,
+    pool::Pool,
+    runtimes::Runtimes,
+    site::Site,
+    versions::{NewCode, Versions},
+    watchdog::Watchdog,
+};
 
 /// How long a version can still be invoked after [`LocalLambda::retire`], for callers that read the Function's record
 /// just before.
 const RETIRE_AFTER: Duration = Duration::from_secs(60);
+
+/// New code of a Function.
+#[derive(Clone, Debug)]
+pub enum Code {
+    /// A zip.
+    Zip(Bytes),
+    /// The image that the configuration names, as it is in its place now.
+    Image,
+}
+
+impl From<Bytes> for Code {
+    fn from(zip: Bytes) -> Self {
+        Self::Zip(zip)
+    }
+}
+
+impl From<Vec<u8>> for Code {
+    fn from(zip: Vec<u8>) -> Self {
+        Self::Zip(zip.into())
+    }
+}
+
+/// The digest of the image of this name in an OCI layout or an archive of `docker save`: what [`LocalLambda::deploy`] makes
+/// its code's hash.
+pub async fn image_digest(place: PathBuf, name: ImageReference) -> Result<CodeSha256, ImageError> {
+    let read = tokio::task::spawn_blocking(move || image::image_digest(&place, &name)).await;
+    read.map_err(io::Error::other)?
+}
 
 /// AWS Lambda on one machine.
 pub struct LocalLambda {
@@ -91,7 +132,7 @@ pub struct LocalLambda {
 impl LocalLambda {
     /// Starts in `config.data_dir`, which is created if it does not exist. Must be called within a runtime.
     pub fn new(mut config: LocalLambdaConfig) -> Result<Arc<Self>, MachineFailure> {
-        let failed = |error: std::io::Error| MachineFailure::new("set up the local Lambda's folder", error);
+        let failed = |error: io::Error| MachineFailure::new("set up the local Lambda's folder", error);
         // No child process, Function or not, inherits the descriptors that this process inherited.
         isolation::close_on_exec();
         isolation::raise_file_limit();
@@ -113,22 +154,28 @@ impl LocalLambda {
     /// Deploys a version with this code and configuration, and returns when it can be invoked. Versions deployed before
     /// can be invoked until [`LocalLambda::retire`] removes them.
     ///
-    /// Without `code` only the configuration changes; then `current` identifies the version that has the code.
+    /// Without `code` only the configuration changes, and an image stays the same one; then `current` identifies the version that has the code.
     pub async fn deploy(
         &self,
         spec: &FunctionSpec,
-        code: Option<Bytes>,
+        code: Option<Code>,
         current: Option<&Deployment>,
     ) -> Result<Deployment, DeployError> {
         let Engine { site, runtimes, versions, .. } = &*self.engine;
-        let support = runtimes.support(&spec.configuration.runtime).await;
+        let program = &spec.configuration.program;
+        let support = self.engine.support(program).await;
         if site.config.strict_runtimes {
-            support.require_exact(&spec.configuration.runtime).map_err(DeployError::InvalidConfiguration)?;
+            support.require_exact(program).map_err(DeployError::InvalidConfiguration)?;
         }
-        if let Some(text) = runtimes.first_notice(&spec.configuration.runtime, &support) {
+        if let Some(text) = runtimes.first_notice(program, &support) {
             (site.config.notice)(&text);
         }
         site.check_secrets(spec)?;
+        let code = match code {
+            None => None,
+            Some(Code::Zip(zip)) => Some(NewCode::Zip(zip)),
+            Some(Code::Image) => Some(site.image_of(spec)?),
+        };
         site.mention_what_only_aws_does(spec);
         versions.deploy(spec, code, current).await
     }
@@ -172,9 +219,9 @@ impl LocalLambda {
         run::invoke(&self.engine, request).await
     }
 
-    /// What this machine has for a runtime, or lacks. Runs the programs that may be it, once for each.
-    pub async fn support(&self, runtime: &Runtime) -> Arc<Support> {
-        self.engine.runtimes.support(runtime).await
+    /// What this machine has for a program, or lacks. Runs the programs that may be its runtime, once for each.
+    pub async fn support(&self, program: &Program) -> Arc<Support> {
+        self.engine.support(program).await
     }
 
     /// The runtimes on this machine, and what is missing for the others. Runs the machine's `node` and `python3` once

@@ -100,6 +100,10 @@ pub(super) fn invalid_entrypoint(request_id: &str, why: &str) -> FunctionError {
     platform("Runtime.InvalidEntrypoint", format!("RequestId: {request_id} Error: {why}"))
 }
 
+pub(super) fn invalid_folder(request_id: &str, why: &str) -> FunctionError {
+    platform("Runtime.InvalidWorkingDir", format!("RequestId: {request_id} Error: {why}"))
+}
+
 fn platform(name: &str, message: String) -> FunctionError {
     FunctionError { name: name.to_owned(), message, trace: Vec::new() }
 }

@@ -16,7 +16,7 @@ use super::{
     pool::{Checkout, Slot},
     report::{self, Status, Usage},
     runtime_api::{Answer, Delivery},
-    runtimes::Support,
+    runtimes::{Support, named},
     sandbox::{Happening, Sandbox},
     system::now,
     versions::Version,
@@ -50,10 +50,11 @@ pub(super) async fn invoke(engine: &Arc<Engine>, request: InvokeRequest<'_>) -> 
         let message = format!("the layers of {function} cannot be read: {error}");
         refused("ServiceException", message)
     })?;
-    let support = engine.runtimes.support(&version.configuration.runtime).await;
+    let program = &version.configuration.program;
+    let support = engine.support(program).await;
     if let Support::Missing(what) = &*support {
-        let message = format!("the runtime {} cannot run on this machine: {what}", version.configuration.runtime);
-        return Err(refused("InvalidRuntimeException", message));
+        let name = if program.runtime().is_some() { "InvalidRuntimeException" } else { "InvalidImage" };
+        return Err(refused(name, format!("{} cannot run on this machine: {what}", named(program))));
     }
     let place = match engine.pool.check_out(&version).await {
         Checkout::Warm(sandbox, slot) => Place { slot, warm: Some(sandbox), evicted: None },

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use tasklane_model::{Runtime, RuntimeFamily};
+use tasklane_model::{Program, Runtime, RuntimeFamily};
 use tasklane_runtime::lock::Lock;
 use tokio::sync::OnceCell;
 
@@ -27,6 +27,8 @@ pub enum Support {
     OtherVersion(Interpreter),
     /// The package's own `bootstrap` runs.
     Bootstrap,
+    /// The image's own entry point runs.
+    Image,
     /// It does not run, for this reason.
     Missing(String),
 }
@@ -47,14 +49,23 @@ pub struct Interpreter {
 
 impl Support {
     /// Returns an error for any other version.
-    pub(super) fn require_exact(&self, runtime: &Runtime) -> Result<(), String> {
+    pub(super) fn require_exact(&self, program: &Program) -> Result<(), String> {
+        let named = named(program);
         match self {
-            Self::Exact(_) | Self::Bootstrap => Ok(()),
+            Self::Exact(_) | Self::Bootstrap | Self::Image => Ok(()),
             Self::OtherVersion(Interpreter { version, .. }) => {
-                Err(format!("the runtime {runtime} is missing: this machine has {version} (strict runtimes)"))
+                Err(format!("{named} is missing: this machine has {version} (strict runtimes)"))
             }
-            Self::Missing(what) => Err(format!("the runtime {runtime} cannot run here: {what}")),
+            Self::Missing(what) => Err(format!("{named} cannot run here: {what}")),
         }
+    }
+}
+
+/// What a program needs, in a sentence.
+pub(super) fn named(program: &Program) -> String {
+    match program {
+        Program::Zip { runtime, .. } => format!("the runtime {runtime}"),
+        Program::Image { image } => format!("the image {image}"),
     }
 }
 
@@ -122,18 +133,19 @@ impl Runtimes {
     }
 
     /// The message for the operator when a runtime is used for the first time.
-    pub(super) fn first_notice(&self, runtime: &Runtime, support: &Support) -> Option<String> {
+    pub(super) fn first_notice(&self, program: &Program, support: &Support) -> Option<String> {
+        let kind = program.runtime().map_or_else(|| "image".to_owned(), Runtime::to_string);
         let text = match support {
-            Support::Exact(_) | Support::Bootstrap => return None,
+            Support::Exact(_) | Support::Bootstrap | Support::Image => return None,
             Support::OtherVersion(Interpreter { version, .. }) => {
                 format!(
-                    "{runtime} Functions run with this machine's {version}: differences between the two will only show up on AWS"
+                    "{kind} Functions run with this machine's {version}: differences between the two will only show up on AWS"
                 )
             }
-            Support::Missing(what) => format!("{runtime} Functions can be deployed but not run here: {what}"),
+            Support::Missing(what) => format!("{kind} Functions can be deployed but not run here: {what}"),
         };
         let mut noticed = self.noticed.lock();
-        noticed.insert(runtime.to_string()).then_some(text)
+        noticed.insert(kind).then_some(text)
     }
 
     async fn interpreted(&self, candidates: &[String], language: &str, wanted: &str) -> Support {
@@ -269,12 +281,16 @@ mod tests {
         let old = Runtime::new("python3.4");
         let support = runtimes.support(&old).await;
         assert!(matches!(*support, Support::OtherVersion(_)), "{support:?}");
-        assert!(runtimes.first_notice(&old, &support).unwrap().contains("this machine's Python 3."));
-        assert_eq!(runtimes.first_notice(&old, &support), None);
-        assert!(support.require_exact(&old).unwrap_err().contains("python3.4"));
+        let program = |runtime: &Runtime| Program::Zip {
+            entry_point: tasklane_model::EntryPoint::parse("index.handler").unwrap(),
+            runtime: runtime.clone(),
+        };
+        assert!(runtimes.first_notice(&program(&old), &support).unwrap().contains("this machine's Python 3."));
+        assert_eq!(runtimes.first_notice(&program(&old), &support), None);
+        assert!(support.require_exact(&program(&old)).unwrap_err().contains("python3.4"));
 
         let java = runtimes.support(&Runtime::new("java21")).await;
-        assert!(matches!(*java, Support::Missing(_)) && java.require_exact(&Runtime::new("java21")).is_err());
+        assert!(matches!(*java, Support::Missing(_)) && java.require_exact(&program(&Runtime::new("java21"))).is_err());
         assert_eq!(*runtimes.support(&Runtime::new("provided.al2023")).await, Support::Bootstrap);
     }
 }

@@ -201,7 +201,7 @@ impl Sandbox {
     /// Why the Function's program was not started, if the jail failed before that.
     pub(super) fn not_entered(&self) -> Option<StartError> {
         let failure = self.entry.as_ref()?.failure()?;
-        Some(entrypoint::not_entered(failure, self.is_bootstrap))
+        Some(entrypoint::not_entered(failure, self.is_bootstrap, &self.version))
     }
 
     pub(super) fn has_exited(&self) -> bool {

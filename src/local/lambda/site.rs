@@ -10,11 +10,12 @@ use super::{
     bootstraps::Bootstraps,
     cgroup::Groups,
     config::LocalLambdaConfig,
-    error::MachineFailure,
+    error::{DeployError, MachineFailure},
     folders::scratch_folder,
     isolation::Launcher,
     jail::{Jail, JailMode},
     layers::Layers,
+    versions::NewCode,
 };
 
 /// The AWS account that Functions see. It belongs to nobody.
@@ -64,6 +65,20 @@ impl Site {
             config,
             scratch,
         })
+    }
+
+    /// Where the image of a Function is on this machine.
+    pub(super) fn image_of(&self, spec: &FunctionSpec) -> Result<NewCode, DeployError> {
+        let Some(name) = spec.configuration.image() else {
+            return Err(MachineFailure::new("find the image", "the Function has none").into());
+        };
+        let place = self.config.images.place(name).ok_or_else(|| {
+            DeployError::InvalidConfiguration(format!(
+                "This machine does not have the image {name}: --image {name}=PATH gives it an OCI layout or an archive of \
+                 docker save."
+            ))
+        })?;
+        Ok(NewCode::Image { place, name: name.clone() })
     }
 
     /// Tells the operator, once, which of a Function's options have no effect on this machine.

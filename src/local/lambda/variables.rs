@@ -4,12 +4,14 @@
 //! Without a jail, variables that name Lambda's fixed folders name folders of this machine: the package's for
 //! `/var/task`, the bootstraps' for `/var/runtime`. `TMPDIR` is added, because `/tmp` is not private to the process. In
 //! a jail, our bootstraps are told the path of their socket, and do not pass it on.
+//!
+//! An image has variables of its own, which Lambda's override where they describe the run or the credentials.
 
 use std::{collections::BTreeMap, path::Path};
 
 use tasklane_model::{RuntimeFamily, Secret};
 
-use super::{jail, runtimes::Support, start::Start};
+use super::{image::Image, jail, runtimes::Support, start::Start};
 
 /// The variable that tells our bootstrap for Python the folder of the layers. It is not passed on.
 const LAYERS: &str = "_TASKLANE_LAYERS";
@@ -33,6 +35,14 @@ const SAME_FOR_ALL: [(&str, &str); 11] = [
     ("_AWS_XRAY_DAEMON_PORT", "2000"),
 ];
 
+fn same_for_all() -> impl Iterator<Item = (&'static str, String)> {
+    SAME_FOR_ALL.into_iter().map(|(name, value)| (name, value.to_owned()))
+}
+
+fn named(variables: impl Iterator<Item = (&'static str, String)>) -> Vec<(String, String)> {
+    variables.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
 /// The inputs that the variables of a process depend on.
 pub(super) struct Variables<'a> {
     pub(super) start: &'a Start<'a>,
@@ -49,8 +59,10 @@ pub(super) struct Variables<'a> {
 impl Variables<'_> {
     /// All variables. The Function's configuration overrides Lambda's.
     pub(super) fn all(self) -> BTreeMap<String, String> {
-        let same = SAME_FOR_ALL.into_iter().map(|(name, value)| (name, value.to_owned()));
-        let own = same.chain(self.of_process()).chain(self.of_runtime()).map(|(name, value)| (name.to_owned(), value));
+        let own = match self.start.version.image() {
+            None => named(same_for_all().chain(self.of_process()).chain(self.of_package()).chain(self.of_runtime())),
+            Some(image) => self.beside_image(image),
+        };
         let configured = self
             .start
             .version
@@ -59,15 +71,25 @@ impl Variables<'_> {
             .iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let secrets = self.secrets.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
-        own.chain(configured).chain(secrets).collect()
+        own.into_iter().chain(configured).chain(secrets).collect()
+    }
+
+    /// Lambda's defaults, over which the image has its own variables, and over these what is Lambda's alone.
+    fn beside_image(&self, image: &Image) -> Vec<(String, String)> {
+        let folder = image.folder.display().to_string();
+        let defaults = [("PATH", self.path()), ("PWD", folder)];
+        let (lambda, same): (Vec<_>, Vec<_>) =
+            same_for_all().partition(|(name, _)| name.trim_start_matches('_').starts_with("AWS_"));
+        let mut all = named(defaults.into_iter().chain(same));
+        all.extend(image.environment.iter().cloned());
+        all.extend(named(lambda.into_iter().chain(self.of_process())));
+        all
     }
 
     fn of_process(&self) -> Vec<(&'static str, String)> {
-        let Self { start, task, runtime, layers, secrets: _ } = self;
-        let Start { site, version, api, scratch, log_stream, .. } = **start;
+        let Start { site, version, api, log_stream, .. } = *self.start;
         let function = version.function.in_lambda(&site.config.prefix);
-        let (task, runtime, layers) = (task.display(), runtime.display(), layers.display());
-        let mut variables = vec![
+        vec![
             ("AWS_DEFAULT_REGION", site.config.region.clone()),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", version.configuration.memory_limit.to_string()),
             ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{function}")),
@@ -75,13 +97,21 @@ impl Variables<'_> {
             ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream.to_owned()),
             ("AWS_LAMBDA_RUNTIME_API", api.to_string()),
             ("AWS_REGION", site.config.region.clone()),
+        ]
+    }
+
+    fn of_package(&self) -> Vec<(&'static str, String)> {
+        let Self { start, task, runtime, layers, secrets: _ } = self;
+        let Start { site, version, scratch, .. } = **start;
+        let (task, runtime, layers) = (task.display(), runtime.display(), layers.display());
+        let mut variables = vec![
             ("LAMBDA_RUNTIME_DIR", runtime.to_string()),
             ("LAMBDA_TASK_ROOT", task.to_string()),
             ("LD_LIBRARY_PATH", format!("{runtime}:{task}:{task}/lib:{layers}/lib")),
             ("PATH", self.path()),
             ("PWD", task.to_string()),
-            ("_HANDLER", version.configuration.entry_point.as_str().to_owned()),
         ];
+        variables.extend(version.configuration.entry_point().map(|handler| ("_HANDLER", handler.as_str().to_owned())));
         if site.jail.is_err() {
             variables.push(("TMPDIR", scratch.display().to_string()));
         }
@@ -91,9 +121,10 @@ impl Variables<'_> {
     fn of_runtime(&self) -> Vec<(&'static str, String)> {
         let Self { start: Start { site, version, .. }, task, runtime, layers, secrets: _ } = self;
         let (task, runtime, layers) = (task.display(), runtime.display(), layers.display());
-        let modules = match version.configuration.runtime.family() {
+        let Some(identifier) = version.configuration.runtime() else { return Vec::new() };
+        let modules = match identifier.family() {
             RuntimeFamily::Node => {
-                let major = version.configuration.runtime.as_str().trim_start_matches("nodejs").trim_end_matches(".x");
+                let major = identifier.as_str().trim_start_matches("nodejs").trim_end_matches(".x");
                 let modules = format!("{layers}/nodejs/node{major}/node_modules:{layers}/nodejs/node_modules");
                 ("NODE_PATH", format!("{modules}:{runtime}/node_modules:{runtime}:{task}"))
             }
@@ -105,9 +136,9 @@ impl Variables<'_> {
             | RuntimeFamily::Ruby
             | RuntimeFamily::Other => return Vec::new(),
         };
-        let execution = ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", version.configuration.runtime));
+        let execution = ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{identifier}"));
         let socket = site.jail.is_ok().then(|| (SOCKET, jail::SOCKET.to_owned()));
-        let of_python = version.configuration.runtime.family() == RuntimeFamily::Python && version.opt.is_some();
+        let of_python = identifier.family() == RuntimeFamily::Python && version.opt.is_some();
         let layers = of_python.then(|| (LAYERS, layers.to_string()));
         [execution, modules].into_iter().chain(socket).chain(layers).collect()
     }
@@ -117,7 +148,7 @@ impl Variables<'_> {
         let system = format!("/usr/local/bin:/usr/bin/:/bin:{}/bin", self.layers.display());
         let interpreter = match self.start.support {
             Support::Exact(interpreter) | Support::OtherVersion(interpreter) => interpreter.program.parent(),
-            Support::Bootstrap | Support::Missing(_) => None,
+            Support::Bootstrap | Support::Image | Support::Missing(_) => None,
         };
         match interpreter {
             Some(folder) => format!("{}:{system}", folder.display()),

@@ -11,13 +11,14 @@ use std::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tasklane_model::{CodeSha256, Configuration, Deployment, FunctionName, FunctionSpec};
+use tasklane_model::{CodeSha256, Configuration, Deployment, FunctionName, FunctionSpec, ImageReference, Program};
 use tasklane_runtime::lock::Lock;
 
 use super::{
     code::CodeStore,
     error::{DeployError, MachineFailure},
     folders::create_private,
+    image::{Image, ImageError, ImageStore},
     layers::Opt,
     package::UnpackError,
 };
@@ -29,11 +30,19 @@ pub(super) struct Version {
     /// The same as [`Deployment::version`].
     pub(super) id: String,
     pub(super) code: CodeSha256,
-    /// The folder of its code.
-    pub(super) code_path: PathBuf,
+    /// Its files.
+    pub(super) content: Content,
     pub(super) configuration: Configuration,
     /// Its layers, once [`Layers::under`](super::layers::Layers::under) has found them. `None` if it has none.
     pub(super) opt: Option<Arc<Opt>>,
+}
+
+/// The files of a version.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    /// The folder of an unpacked zip.
+    Package(PathBuf),
+    Image(Arc<Image>),
 }
 
 impl Version {
@@ -54,17 +63,33 @@ impl fmt::Debug for Version {
 pub(super) const BOOTSTRAP: &str = "bootstrap";
 
 impl Version {
+    /// The folder of its code, or of its image's files.
+    pub(super) fn folder(&self) -> &Path {
+        match &self.content {
+            Content::Package(folder) => folder,
+            Content::Image(image) => &image.root,
+        }
+    }
+
+    /// The image that it runs in place of a package.
+    pub(super) fn image(&self) -> Option<&Image> {
+        match &self.content {
+            Content::Package(_) => None,
+            Content::Image(image) => Some(image),
+        }
+    }
+
     /// Whether its own runtime is in a layer, and not in the package.
     pub(super) fn has_bootstrap_in_layers(&self) -> bool {
         let is_there = |folder: &Path| fs::symlink_metadata(folder.join(BOOTSTRAP)).is_ok();
-        !is_there(&self.code_path) && self.opt.as_ref().is_some_and(|opt| is_there(opt.path()))
+        !is_there(self.folder()) && self.opt.as_ref().is_some_and(|opt| is_there(opt.path()))
     }
 
     /// The program of its own runtime, on this machine. It may not exist.
     pub(super) fn bootstrap(&self) -> PathBuf {
         match &self.opt {
             Some(opt) if self.has_bootstrap_in_layers() => opt.path().join(BOOTSTRAP),
-            _ => self.code_path.join(BOOTSTRAP),
+            _ => self.folder().join(BOOTSTRAP),
         }
     }
 }
@@ -78,11 +103,23 @@ struct Stored {
     configuration: Configuration,
 }
 
+/// New code of a Function.
+#[derive(Debug)]
+pub(super) enum NewCode {
+    Zip(Bytes),
+    /// The image of this name in a layout or archive.
+    Image {
+        place: PathBuf,
+        name: ImageReference,
+    },
+}
+
 /// All versions of all Functions.
 #[derive(Debug)]
 pub(super) struct Versions {
     folder: PathBuf,
     code: CodeStore,
+    images: ImageStore,
     loaded: Lock<BTreeMap<(FunctionName, String), Arc<Version>>>,
     /// Held while packages are added or removed, so that none is removed after it was unpacked and before its version's
     /// file is written.
@@ -92,9 +129,10 @@ pub(super) struct Versions {
 impl Versions {
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         let code = CodeStore::open(folder.join("code"))?;
+        let images = ImageStore::open(folder.join("images"))?;
         let folder = folder.join("versions");
         create_private(&folder)?;
-        Ok(Self { folder, code, loaded: Lock::default(), packages: Arc::default() })
+        Ok(Self { folder, code, images, loaded: Lock::default(), packages: Arc::default() })
     }
 
     /// Writes a version's file, and unpacks its code unless that was done before. Without `code`, `current` identifies
@@ -102,25 +140,38 @@ impl Versions {
     pub(super) async fn deploy(
         &self,
         spec: &FunctionSpec,
-        code: Option<Bytes>,
+        code: Option<NewCode>,
         current: Option<&Deployment>,
     ) -> Result<Deployment, DeployError> {
         let _packages = self.packages.lock().await;
-        let hash = match code {
-            Some(code) => {
-                let store = self.code.clone();
-                let unpacked = tokio::task::spawn_blocking(move || store.add(&code)).await;
-                unpacked.map_err(|error| MachineFailure::new("unpack the code", error))?.map_err(
-                    |error| match error {
-                        UnpackError::Invalid(invalid) => DeployError::InvalidCode(invalid),
-                        UnpackError::Io(error) => MachineFailure::new("unpack the code", error).into(),
-                    },
-                )?
-            }
-            None => current.map(|current| current.code_sha256).filter(|hash| self.code.contains(*hash)).ok_or_else(
-                || MachineFailure::new("deploy the configuration", "the Function's code is no longer here"),
-            )?,
-        };
+        let hash =
+            match code {
+                Some(NewCode::Image { place, name }) => {
+                    let store = self.images.clone();
+                    let unpacked = tokio::task::spawn_blocking(move || store.add(&place, &name)).await;
+                    unpacked.map_err(|error| MachineFailure::new("unpack the image", error))?.map_err(|error| {
+                        match error {
+                            ImageError::Invalid { .. } => {
+                                DeployError::InvalidConfiguration(format!("The image at {error}."))
+                            }
+                            ImageError::Io(error) => MachineFailure::new("unpack the image", error).into(),
+                        }
+                    })?
+                }
+                Some(NewCode::Zip(code)) => {
+                    let store = self.code.clone();
+                    let unpacked = tokio::task::spawn_blocking(move || store.add(&code)).await;
+                    unpacked.map_err(|error| MachineFailure::new("unpack the code", error))?.map_err(|error| {
+                        match error {
+                            UnpackError::Invalid(invalid) => DeployError::InvalidCode(invalid),
+                            UnpackError::Io(error) => MachineFailure::new("unpack the code", error).into(),
+                        }
+                    })?
+                }
+                None => current.map(|current| current.code_sha256).filter(|hash| self.holds(spec, *hash)).ok_or_else(
+                    || MachineFailure::new("deploy the configuration", "the Function's code is no longer here"),
+                )?,
+            };
         let stored = Stored { code_sha256: hash, configuration: spec.configuration.clone() };
         let text =
             serde_json::to_vec_pretty(&stored).map_err(|error| MachineFailure::new("write the version", error))?;
@@ -129,6 +180,14 @@ impl Versions {
         // Rewritten if it exists: the file's time is when the version was last deployed.
         write_private(&file, &text).map_err(|error| MachineFailure::new("write the version", error))?;
         Ok(Deployment { version, code_sha256: stored.code_sha256 })
+    }
+
+    /// Whether the code that such a Function runs is here.
+    fn holds(&self, spec: &FunctionSpec, hash: CodeSha256) -> bool {
+        match &spec.configuration.program {
+            Program::Zip { .. } => self.code.contains(hash),
+            Program::Image { .. } => self.images.contains(hash),
+        }
     }
 
     /// The version, if it was deployed and not removed.
@@ -150,7 +209,10 @@ impl Versions {
         let version = Arc::new(Version {
             function: function.clone(),
             id: id.to_owned(),
-            code_path: self.code.path(stored.code_sha256),
+            content: match &stored.configuration.program {
+                Program::Zip { .. } => Content::Package(self.code.path(stored.code_sha256)),
+                Program::Image { .. } => Content::Image(Arc::new(self.images.find(stored.code_sha256)?)),
+            },
             code: stored.code_sha256,
             configuration: stored.configuration,
             opt: None,
@@ -206,12 +268,13 @@ impl Versions {
         removed(fs::remove_dir_all(self.folder.join(function.as_str())))
     }
 
-    /// Removes the packages that no version and no running process needs.
+    /// Removes the packages and the images that no version and no running process needs.
     pub(super) async fn sweep_code(&self, running: &BTreeSet<CodeSha256>) -> Result<(), MachineFailure> {
         let _packages = self.packages.lock().await;
         let swept = self.used_code().and_then(|mut used| {
             used.extend(running);
-            self.code.keep_only(&used)
+            self.code.keep_only(&used)?;
+            self.images.keep_only(&used)
         });
         swept.map_err(|error| MachineFailure::new("remove unused code", error))
     }

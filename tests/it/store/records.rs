@@ -8,10 +8,10 @@ use tasklane::{
     model::{
         Account, AccountText, ApiRequest, ApiRequestError, ApiRequestErrorKind, ApplicationId, Architecture,
         AwsOptions, CodeSha256, ConcurrencyLimit, Configuration, Deployment, EmailAddress, EntryPoint, Environment,
-        ExecutionOptions, Function, FunctionVersion, History, Identity, Interval, Json, JsonSchema, Lane,
-        LogRetentionDays, LoginAttempts, MemoryLimit, Method, Permission, PermissionMode, Permissions, Priority,
-        Recurrence, RetryPolicy, Role, RoleName, RolePermissions, Runtime, Schedule, SecretReference, Secrets, Task,
-        TaskEvents, TimeLimit, Timeouts, Timestamp, TracingMode, UserId,
+        ExecutionOptions, Function, FunctionVersion, History, Identity, ImageReference, Interval, Json, JsonSchema,
+        Lane, LogRetentionDays, LoginAttempts, MemoryLimit, Method, Permission, PermissionMode, Permissions, Priority,
+        Program, Recurrence, RetryPolicy, Role, RoleName, RolePermissions, Runtime, Schedule, SecretReference, Secrets,
+        Task, TaskEvents, TimeLimit, Timeouts, Timestamp, TracingMode, UserId,
     },
     rql::{Query, Schema},
     store::{DueSchedules, Entered, KeptVersion, ScheduleRecord, Step, StoredAccount},
@@ -24,8 +24,10 @@ pub fn a_function(world: &World, name: &str) -> Function {
         name: function(name),
         configuration: Configuration {
             description: Some("what it is for".into()),
-            entry_point: EntryPoint::parse("index.handler").unwrap(),
-            runtime: Runtime::new("nodejs22.x"),
+            program: Program::Zip {
+                entry_point: EntryPoint::parse("index.handler").unwrap(),
+                runtime: Runtime::new("nodejs22.x"),
+            },
             time_limit: TimeLimit::new(17).unwrap(),
             memory_limit: MemoryLimit::new(256).unwrap(),
             environment: Environment::parse(BTreeMap::from([("SECRET_KEY".into(), "s3cret".into())])).unwrap(),
@@ -301,6 +303,29 @@ async fn a_function_keeps_its_secrets_and_its_options_for_aws() {
     });
     assert!(world.store.functions.create(&f).await.unwrap());
     assert_eq!(world.store.functions.get(&f.name).await.unwrap().unwrap().value, f);
+}
+
+#[tokio::test]
+async fn a_function_and_its_versions_keep_their_image() {
+    let world = World::new().await;
+    let functions = &world.store.functions;
+    let named = |tag: &str| Program::Image { image: ImageReference::parse(format!("registry/hello:{tag}")).unwrap() };
+    let mut f = a_function(&world, "f");
+    f.configuration.program = named("1");
+    assert!(functions.create(&f).await.unwrap());
+    let read = functions.get(&f.name).await.unwrap().unwrap();
+    assert_eq!(read.value, f);
+    let mut newer = f.clone();
+    newer.configuration.program = named("2");
+    let note = f.history.current.clone();
+    let kept = KeptVersion { version: FunctionVersion::of(&f, note.clone()), replaced: Some(world.now()) };
+    assert!(functions.update_and_keep(&newer, read.revision, &kept).await.unwrap());
+    assert_eq!(functions.version(&newer, note.number).await.unwrap().unwrap(), kept);
+    assert_eq!(functions.get(&f.name).await.unwrap().unwrap().value, newer);
+    // An older process, which knows no images, must leave such rows alone.
+    let rows = world.client.scan().table_name(format!("{}-functions", world.prefix)).send().await.unwrap();
+    let formats: Vec<_> = rows.items().iter().map(|row| row["v"].as_n().unwrap().as_str()).collect();
+    assert_eq!(formats, ["2", "2"], "the Function's and its version's");
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+mod images;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;

@@ -201,7 +201,11 @@ async fn functions(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) 
         let what = format!("Function {}", function.name);
         findings.push(match wrong {
             Some(wrong) => Finding::of(what, Some(wrong)),
-            None => runtimes::finding(what, function.configuration.runtime.as_str(), now),
+            // An image brings its own.
+            None => match function.configuration.runtime() {
+                Some(runtime) => runtimes::finding(what, runtime.as_str(), now),
+                None => Finding::of(what, None),
+            },
         });
     }
     Ok(())

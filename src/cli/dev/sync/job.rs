@@ -12,16 +12,17 @@ use std::{
 use tasklane_client::{
     ExecutionCredentials, ExecutionCredentialsBody, ExecutionKeys, FunctionDetails, OptionsBody, Variable,
 };
-use tasklane_lambda_local::Support;
+use tasklane_lambda_local::{Support, image_digest};
 use tasklane_model::{
-    ByteSize, Caller, Error, ErrorKind, Function, FunctionName, Identity, Permissions, Secret, UserId,
+    ByteSize, Caller, CodeSha256, Error, ErrorKind, Function, FunctionName, Identity, Permissions, Program, Runtime,
+    Secret, UserId,
 };
 use tasklane_runtime::lock::Lock;
-use tasklane_service::{FunctionChange, HeldKeys, NewExecutionCredentials, NewFunction, SentCode, Service};
-use tasklane_task_config::{Listing, PackError, Package, TaskConfig};
+use tasklane_service::{FunctionChange, HeldKeys, NewExecutionCredentials, NewFunction, NewProgram, SentCode, Service};
+use tasklane_task_config::{ConfiguredProgram, Fingerprint, Listing, PackError, Package, TaskConfig};
 use tokio_util::sync::CancellationToken;
 
-use super::{Runtimes, memory::KnownCode};
+use super::{Here, memory::KnownCode};
 use crate::sync::{
     execution,
     plan::{Action, Change, Plan},
@@ -41,7 +42,7 @@ pub(super) struct Job {
     pub(super) stop: CancellationToken,
     /// Counts the packages that were made.
     pub(super) packed: Arc<AtomicUsize>,
-    pub(super) runtimes: Arc<Runtimes>,
+    pub(super) here: Here,
     pub(super) say: fn(&str),
 }
 
@@ -111,20 +112,8 @@ impl Job {
 
     async fn sync(&self, stage: &Lock<String>) -> Result<Done, Failure> {
         let at = |what: String| *stage.lock() = what;
-        at("reading its folder".to_owned());
-        let dir = self.config.code_dir.clone();
-        let listing = Arc::new(blocking(move || Listing::of(&dir)).await??);
-        let fingerprint = listing.fingerprint();
-        let known = self.known.as_ref().filter(|known| Some(&known.fingerprint) == fingerprint.as_ref());
-        let packing = || at(format!("packing {}", ByteSize(listing.bytes())));
-        let (code_sha256, mut package) = match known {
-            Some(known) => (known.code_sha256, None),
-            None => {
-                packing();
-                let package = self.pack(&listing).await?;
-                (package.code_sha256, Some(package))
-            }
-        };
+        at("reading its code".to_owned());
+        let mut found = self.find_code(&at).await?;
         at("comparing it with the service".to_owned());
         let current = match self.service.get_function(self.config.name.as_str()).await {
             Ok(function) => Some(details_of(&function)),
@@ -135,37 +124,40 @@ impl Job {
         let (config, changes) = self.with_execution_credentials(config, current.as_ref()).await?;
         let unknown =
             config.execution_credentials.as_ref().and_then(|wanted| execution::unknown_line(&wanted.permissions));
-        let mut plan = Plan::new(&config, code_sha256, current.as_ref(), false).with_changes(changes);
+        let mut plan = Plan::new(&config, found.code_sha256, current.as_ref(), false).with_changes(changes);
         if let Some(wanted) = &config.schedules {
             let existing = self.service.schedules_of(&config.name).await?;
             plan = plan.with_schedules(SchedulePlan::new(wanted, &existing));
         }
-        if plan.sends_code && package.is_none() {
-            packing();
-            package = Some(self.pack(&listing).await?);
+        if plan.sends_code
+            && let Some(folder) = &mut found.folder
+            && folder.package.is_none()
+        {
+            folder.package = Some(self.pack(&folder.listing, &at).await?);
         }
         if self.stop.is_cancelled() {
             return Err(Failure::Stopped);
         }
         at("deploying".to_owned());
-        let code = fingerprint.map(|fingerprint| KnownCode {
-            fingerprint,
-            code_sha256: package.as_ref().map_or(code_sha256, |package| package.code_sha256),
-        });
-        let zip = package.filter(|_| plan.sends_code).map(|package| package.zip);
-        let TaskConfig { name, entry_point, runtime, options, .. } = config;
-        match (plan.action, zip) {
-            (Action::Nothing, _) => {}
-            (Action::Update, _) if !plan.writes_function => {}
-            (Action::Create, Some(code)) => {
-                let code = SentCode::Zip(code);
-                let new =
-                    NewFunction { name: name.clone(), code, entry_point, runtime, options, label: None, by: None };
+        let (code, left_out) = (found.known(), found.left_out());
+        let zip = found.folder.and_then(|folder| folder.package).filter(|_| plan.sends_code).map(|package| package.zip);
+        let TaskConfig { name, program, options, .. } = config;
+        match (plan.action, program.program(), zip) {
+            (Action::Nothing, ..) => {}
+            (Action::Update, ..) if !plan.writes_function => {}
+            (Action::Create, Program::Zip { entry_point, runtime }, Some(zip)) => {
+                let program = NewProgram::Zip { code: SentCode::Zip(zip), entry_point, runtime };
+                let new = NewFunction { name: name.clone(), program, options, label: None, by: None };
                 self.service.create_function(new).await?;
             }
-            (Action::Create | Action::Update, code) => {
+            (Action::Create, Program::Image { image }, _) => {
+                let program = NewProgram::Image(image);
+                let new = NewFunction { name: name.clone(), program, options, label: None, by: None };
+                self.service.create_function(new).await?;
+            }
+            (Action::Create | Action::Update, Program::Zip { entry_point, runtime }, zip) => {
                 let change = FunctionChange {
-                    code: code.map(SentCode::Zip),
+                    code: zip.map(SentCode::Zip),
                     entry_point: Some(entry_point),
                     runtime: Some(runtime),
                     options,
@@ -173,11 +165,15 @@ impl Job {
                 };
                 self.service.update_function(name.as_str(), change).await?;
             }
+            (Action::Update, Program::Image { image }, _) => {
+                let image = plan.sends_code.then_some(image);
+                let change = FunctionChange { image, options, ..FunctionChange::default() };
+                self.service.update_function(name.as_str(), change).await?;
+            }
         }
         for step in plan.schedules.steps {
             write_schedule(&self.service, step, &name).await?;
         }
-        let left_out = listing.left_out().to_vec();
         let cannot_run = self.cannot_run().await;
         Ok(Done {
             name,
@@ -211,17 +207,73 @@ impl Job {
 
     /// Only the runtimes of Functions are looked for: a machine may have many, and looking takes time.
     async fn cannot_run(&self) -> Option<String> {
-        let runtime = &self.config.runtime;
-        match &*(self.runtimes)(runtime.clone()).await {
-            Support::Missing(why) => Some(format!("{} cannot run here: {why}", runtime.as_str())),
-            Support::Exact(_) | Support::OtherVersion(_) | Support::Bootstrap => None,
+        let program = self.config.program.program();
+        let name = program.runtime().map_or("an image", Runtime::as_str).to_owned();
+        match &*(self.here.support)(program).await {
+            Support::Missing(why) => Some(format!("{name} cannot run here: {why}")),
+            Support::Exact(_) | Support::OtherVersion(_) | Support::Bootstrap | Support::Image => None,
         }
     }
 
-    async fn pack(&self, listing: &Arc<Listing>) -> Result<Package, Failure> {
+    /// The code as it is now: the folder is packed, unless its state is known.
+    async fn find_code(&self, at: &impl Fn(String)) -> Result<FoundCode, Failure> {
+        let dir = match &self.config.program {
+            ConfiguredProgram::Zip { code_dir, .. } => code_dir.clone(),
+            ConfiguredProgram::Image { image, .. } | ConfiguredProgram::ImageFile { image, .. } => {
+                // Without it, the deployment says what to do.
+                let Some(place) = self.here.images.of(&self.config.program) else { return Ok(FoundCode::default()) };
+                let digest = image_digest(place, image.clone()).await;
+                let digest = digest.map_err(|error| Failure::Refused(format!("the image at {error}")))?;
+                return Ok(FoundCode { code_sha256: Some(digest), folder: None });
+            }
+        };
+        let listing = Arc::new(blocking(move || Listing::of(&dir)).await??);
+        let fingerprint = listing.fingerprint();
+        let known = self.known.as_ref().filter(|known| Some(&known.fingerprint) == fingerprint.as_ref());
+        let (code_sha256, package) = match known {
+            Some(known) => (known.code_sha256, None),
+            None => {
+                let package = self.pack(&listing, at).await?;
+                (package.code_sha256, Some(package))
+            }
+        };
+        let folder = FoundFolder { listing, fingerprint, package };
+        Ok(FoundCode { code_sha256: Some(code_sha256), folder: Some(folder) })
+    }
+
+    async fn pack(&self, listing: &Arc<Listing>, at: &impl Fn(String)) -> Result<Package, Failure> {
+        at(format!("packing {}", ByteSize(listing.bytes())));
         self.packed.fetch_add(1, Ordering::Relaxed);
         let (listing, stop) = (Arc::clone(listing), self.stop.clone());
         Ok(blocking(move || listing.pack(&|| stop.is_cancelled())).await??)
+    }
+}
+
+/// The code of a Function as it is now.
+#[derive(Default)]
+struct FoundCode {
+    /// `None` for an image that this machine does not have.
+    code_sha256: Option<CodeSha256>,
+    /// The folder that it is packed from. An image has none.
+    folder: Option<FoundFolder>,
+}
+
+struct FoundFolder {
+    listing: Arc<Listing>,
+    fingerprint: Option<Fingerprint>,
+    package: Option<Package>,
+}
+
+impl FoundCode {
+    /// What to remember about it, if its state can be recognized.
+    fn known(&self) -> Option<KnownCode> {
+        let folder = self.folder.as_ref()?;
+        let code_sha256 = folder.package.as_ref().map(|package| package.code_sha256).or(self.code_sha256)?;
+        Some(KnownCode { fingerprint: folder.fingerprint.clone()?, code_sha256 })
+    }
+
+    fn left_out(&self) -> Vec<String> {
+        self.folder.as_ref().map(|folder| folder.listing.left_out().to_vec()).unwrap_or_default()
     }
 }
 
@@ -276,8 +328,9 @@ fn details_of(function: &Function) -> FunctionDetails {
     FunctionDetails {
         name: function.name.clone(),
         description: configuration.description.clone(),
-        entry_point: configuration.entry_point.as_str().to_owned(),
-        runtime: configuration.runtime.as_str().to_owned(),
+        entry_point: configuration.entry_point().map(|entry_point| entry_point.as_str().to_owned()),
+        runtime: configuration.runtime().map(|runtime| runtime.as_str().to_owned()),
+        image: configuration.image().map(|image| image.as_str().to_owned()),
         time_limit: Some(i64::from(configuration.time_limit)),
         memory_limit: Some(i64::from(configuration.memory_limit)),
         environment_variables: variables,

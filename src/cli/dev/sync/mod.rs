@@ -13,7 +13,7 @@ use std::{
 };
 
 use tasklane_lambda_local::Support;
-use tasklane_model::{ErrorKind, FunctionName, Runtime};
+use tasklane_model::{ErrorKind, FunctionName, Program};
 use tasklane_ports::PortFuture;
 use tasklane_service::Service;
 use tasklane_task_config::{FILE_NAME, TaskConfig};
@@ -28,6 +28,7 @@ use super::watch::{Changes, Watch};
 use crate::{
     env_file::EnvFile,
     output,
+    stand_ins::ImageFiles,
     sync::{
         plan::Action,
         report::{fields, kept_line, left_out_line},
@@ -54,8 +55,17 @@ pub struct Options {
     pub host: String,
 }
 
-/// Finds out what this machine has for a runtime, or lacks.
-pub type Runtimes = dyn Fn(Runtime) -> PortFuture<'static, Arc<Support>> + Send + Sync;
+/// What this machine has for Functions, or lacks.
+#[derive(Clone)]
+pub struct Here {
+    /// Where images are.
+    pub images: Arc<ImageFiles>,
+    /// Finds out what there is for a program.
+    pub support: Arc<Supports>,
+}
+
+/// Finds out what this machine has for a program, or lacks.
+pub type Supports = dyn Fn(Program) -> PortFuture<'static, Arc<Support>> + Send + Sync;
 
 /// How many Functions are synced at once. Packing one of them may take long, which must not delay the others.
 const AT_ONCE: usize = 4;
@@ -75,7 +85,7 @@ pub struct Syncing {
     stop: CancellationToken,
     /// How many packages were made.
     packed: Arc<AtomicUsize>,
-    runtimes: Arc<Runtimes>,
+    here: Here,
     say: fn(&str),
 }
 
@@ -93,8 +103,8 @@ pub struct Refused {
 struct File {
     /// The configuration of the last job.
     config: Option<TaskConfig>,
-    /// Where its code is, as the watcher names it.
-    code_dir: Option<PathBuf>,
+    /// Where its code or its image is, as the watcher names it.
+    place: Option<PathBuf>,
     is_running: bool,
     /// It changed while its job was running.
     is_due: bool,
@@ -107,7 +117,7 @@ struct File {
 
 impl Syncing {
     /// Nothing is synced yet. `stop` ends it.
-    pub fn new(service: Service, options: Options, runtimes: Arc<Runtimes>, stop: CancellationToken) -> Self {
+    pub fn new(service: Service, options: Options, here: Here, stop: CancellationToken) -> Self {
         let memory = Memory::load(&options.memory);
         Self {
             service,
@@ -119,7 +129,7 @@ impl Syncing {
             gone: BTreeSet::new(),
             stop,
             packed: Arc::default(),
-            runtimes,
+            here,
             say: output::note,
         }
     }
@@ -208,12 +218,13 @@ impl Syncing {
     /// Starts a job for this file if its configuration or its code may have changed.
     fn changed(&mut self, path: PathBuf, config: TaskConfig, changes: &Changes) {
         let file = self.files.entry(path.clone()).or_default();
-        let code_dir = config.code_dir.canonicalize().unwrap_or_else(|_| config.code_dir.clone());
+        let place = config.program.place();
+        let place = place.canonicalize().unwrap_or_else(|_| place.to_owned());
         let is_new = file.config.as_ref() != Some(&config) || file.error.is_some();
-        if !is_new && !changes.concern(&code_dir) {
+        if !is_new && !changes.concern(&place) {
             return;
         }
-        (file.config, file.code_dir) = (Some(config), Some(code_dir));
+        (file.config, file.place) = (Some(config), Some(place));
         if file.is_running {
             file.is_due = true;
         } else {
@@ -233,7 +244,7 @@ impl Syncing {
             known: self.memory.code_of(&path),
             stop: self.stop.clone(),
             packed: Arc::clone(&self.packed),
-            runtimes: Arc::clone(&self.runtimes),
+            here: self.here.clone(),
             say: self.say,
         };
         let permits = Arc::clone(&self.permits);

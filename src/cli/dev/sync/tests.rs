@@ -57,8 +57,9 @@ impl Project {
             host: "http://localhost:4000".to_owned(),
         };
         change(&mut options);
-        let runtimes = Arc::new(|_| -> PortFuture<'static, _> { Box::pin(async { Arc::new(Support::Bootstrap) }) });
-        Syncing { say, ..Syncing::new(self.world.service.clone(), options, runtimes, CancellationToken::new()) }
+        let support = Arc::new(|_| -> PortFuture<'static, _> { Box::pin(async { Arc::new(Support::Bootstrap) }) });
+        let here = Here { images: Arc::default(), support };
+        Syncing { say, ..Syncing::new(self.world.service.clone(), options, here, CancellationToken::new()) }
     }
 
     /// Considers the changes, waits for all jobs, and returns what was said.
@@ -220,8 +221,8 @@ async fn a_function_that_cannot_run_here_is_deployed_with_a_warning() {
     let project = Project::new(&[]).await;
     project.write("a", "a", json!({ "runtime": "java21" }));
     let mut syncing = project.start(|_| {});
-    syncing.runtimes = Arc::new(|runtime| {
-        assert_eq!(runtime.as_str(), "java21");
+    syncing.here.support = Arc::new(|program: Program| {
+        assert_eq!(program.runtime().unwrap().as_str(), "java21");
         Box::pin(async { Arc::new(Support::Missing("there is no Java".to_owned())) })
     });
     assert_eq!(

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use tasklane_model::{
     AwsOptions, ConcurrencyLimit, EntryPoint, Environment, Error, ErrorKind, ErrorNames, Flow, FunctionName,
-    IdempotencyKey, Json, JsonSchema, MemoryLimit, PermissionMode, Priority, QueuedTimeout, Result, RetryPolicyChange,
-    RetryStrategy, RetryStrategyFields, Runtime, SecretReference, Secrets, TaskEvents, TimeLimit, Timeouts, UploadId,
-    VersionLabel, Vpc, once::IDEMPOTENCY_KEY,
+    IdempotencyKey, ImageReference, Json, JsonSchema, MemoryLimit, PermissionMode, Priority, QueuedTimeout, Result,
+    RetryPolicyChange, RetryStrategy, RetryStrategyFields, Runtime, SecretReference, Secrets, TaskEvents, TimeLimit,
+    Timeouts, UploadId, VersionLabel, Vpc, once::IDEMPOTENCY_KEY,
 };
-use tasklane_service::{FunctionChange, FunctionOptions, NewFunction, SentCode};
+use tasklane_service::{FunctionChange, FunctionOptions, NewFunction, NewProgram, SentCode};
 use utoipa::ToSchema;
 
 use crate::{
@@ -24,14 +24,16 @@ use crate::{
 pub struct FunctionCreation {
     /// Unique among all Functions.
     name: FunctionName,
-    /// The zip, in base64. This or `codeUploadId` is required.
+    /// The zip, in base64. This, `codeUploadId` or `image` is required.
     code: Option<Code>,
     /// The id of an upload, in place of `code`.
     code_upload_id: Option<UploadId>,
-    /// The handler that Lambda calls.
-    entry_point: EntryPoint,
-    /// The Lambda runtime.
-    runtime: Runtime,
+    /// The handler that Lambda calls. Required, unless there is an `image`.
+    entry_point: Option<EntryPoint>,
+    /// The Lambda runtime. Required, unless there is an `image`.
+    runtime: Option<Runtime>,
+    /// A container image, in place of `code`, `entryPoint` and `runtime`.
+    image: Option<ImageReference>,
     /// What the first version is called, e.g. a git commit.
     label: Option<VersionLabel>,
     #[schema(inline)]
@@ -53,6 +55,8 @@ pub struct FunctionUpdate {
     entry_point: Option<EntryPoint>,
     /// The Lambda runtime.
     runtime: Option<Runtime>,
+    /// The container image of a Function that was created with one. The same name is followed again.
+    image: Option<ImageReference>,
     /// What the new version is called, e.g. a git commit.
     label: Option<VersionLabel>,
     /// Whether only a version is made, and the Function stays as it is. Default: false.
@@ -158,12 +162,17 @@ pub struct ExecutionInput {
 
 impl FromFields for FunctionCreation {
     fn from_fields(fields: &Fields<'_>) -> Result<Self> {
-        let code = if fields.has("codeUploadId") { "codeUploadId" } else { "code" };
-        fields.require(&["name", code, "entryPoint", "runtime"])?;
+        if fields.has_value("image") {
+            fields.require(&["name", "image"])?;
+        } else {
+            let code = if fields.has_value("codeUploadId") { "codeUploadId" } else { "code" };
+            fields.require(&["name", code, "entryPoint", "runtime"])?;
+        }
         Ok(Self {
             name: new_name(fields)?,
-            entry_point: fields.required("entryPoint")?,
-            runtime: fields.required("runtime")?,
+            entry_point: fields.optional("entryPoint")?,
+            runtime: fields.optional("runtime")?,
+            image: fields.optional("image")?,
             label: fields.optional("label")?,
             options: Options::from_fields(fields)?,
             // Last, because it takes the most work to read.
@@ -194,6 +203,7 @@ impl FromFields for FunctionUpdate {
             name: fields.optional("name")?,
             entry_point: fields.optional("entryPoint")?,
             runtime: fields.optional("runtime")?,
+            image: fields.optional("image")?,
             label: fields.optional("label")?,
             publish_only: fields.optional("publishOnly")?,
             options: Options::from_fields(fields)?,
@@ -364,15 +374,20 @@ impl TryFrom<FunctionCreation> for NewFunction {
     type Error = Error;
 
     fn try_from(body: FunctionCreation) -> Result<Self> {
-        Ok(Self {
-            name: body.name,
-            code: sent_code(body.code, body.code_upload_id)?.ok_or_else(|| Error::missing_fields(&["code"]))?,
-            entry_point: body.entry_point,
-            runtime: body.runtime,
-            options: body.options.into(),
-            label: body.label,
-            by: None,
-        })
+        let FunctionCreation { code, code_upload_id, entry_point, runtime, image, .. } = body;
+        refuse_beside_image(
+            image.as_ref(),
+            &[code.is_some(), code_upload_id.is_some(), entry_point.is_some(), runtime.is_some()],
+        )?;
+        let program = match image {
+            Some(image) => NewProgram::Image(image),
+            None => NewProgram::Zip {
+                code: sent_code(code, code_upload_id)?.ok_or_else(|| Error::missing_fields(&["code"]))?,
+                entry_point: entry_point.ok_or_else(|| Error::missing_fields(&["entryPoint"]))?,
+                runtime: runtime.ok_or_else(|| Error::missing_fields(&["runtime"]))?,
+            },
+        };
+        Ok(Self { name: body.name, program, options: body.options.into(), label: body.label, by: None })
     }
 }
 
@@ -380,16 +395,31 @@ impl TryFrom<FunctionUpdate> for FunctionChange {
     type Error = Error;
 
     fn try_from(body: FunctionUpdate) -> Result<Self> {
+        let FunctionUpdate { code, code_upload_id, entry_point, runtime, image, .. } = body;
+        refuse_beside_image(
+            image.as_ref(),
+            &[code.is_some(), code_upload_id.is_some(), entry_point.is_some(), runtime.is_some()],
+        )?;
         Ok(Self {
-            code: sent_code(body.code, body.code_upload_id)?,
-            entry_point: body.entry_point,
-            runtime: body.runtime,
+            code: sent_code(code, code_upload_id)?,
+            entry_point,
+            runtime,
+            image,
             options: body.options.into(),
             label: body.label,
             publish_only: body.publish_only.unwrap_or_default(),
             by: None,
         })
     }
+}
+
+/// An image takes the place of these fields, of which each is there or not.
+fn refuse_beside_image(image: Option<&ImageReference>, others: &[bool]) -> Result<()> {
+    if image.is_none() || !others.contains(&true) {
+        return Ok(());
+    }
+    let message = "A Function has either an 'image', or code with 'entryPoint' and 'runtime': leave one of them out.";
+    Err(Error::new(ErrorKind::IllegalArgument, message))
 }
 
 fn sent_code(code: Option<Code>, upload: Option<UploadId>) -> Result<Option<SentCode>> {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tasklane_model::{
     AwsOptions, Canary, CanaryPercent, CodeSha256, Configuration, EndedCanary, EntryPoint, Environment,
-    ExecutionOptions, FailWhen, Flow, Function, FunctionName, JsonSchema, MemoryLimit, RetryPolicy, Runtime,
-    SecretReference, Secrets, TaskEvents, TimeLimit, Timeouts, Timestamp, VersionLabel, VersionNumber,
+    ExecutionOptions, FailWhen, Flow, Function, FunctionName, ImageReference, JsonSchema, MemoryLimit, Program,
+    RetryPolicy, Runtime, SecretReference, Secrets, TaskEvents, TimeLimit, Timeouts, Timestamp, VersionLabel,
+    VersionNumber,
 };
 use tasklane_ports::LogLine;
 use utoipa::ToSchema;
@@ -19,10 +20,15 @@ pub struct FunctionDetails {
     name: FunctionName,
     /// What it is for. Empty by default.
     description: String,
-    /// The handler that Lambda calls.
-    entry_point: EntryPoint,
-    /// The Lambda runtime.
-    runtime: Runtime,
+    /// The handler that Lambda calls. Absent if it runs an image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry_point: Option<EntryPoint>,
+    /// The Lambda runtime. Absent if it runs an image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime: Option<Runtime>,
+    /// The container image that it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<ImageReference>,
     /// How long one run may take.
     time_limit: TimeLimit,
     /// How much memory one run may use.
@@ -48,7 +54,7 @@ pub struct FunctionDetails {
     enabled: bool,
     /// When a caller last changed it.
     update_timestamp: Timestamp,
-    /// The code's SHA-256 in base64. A client compares it with that of its own zip to see whether it must upload.
+    /// The code's SHA-256 in base64: of a zip, so that a client sees whether it must upload its own, or the digest of an image.
     #[schema(value_type = String)]
     code_sha256: CodeSha256,
     /// Whether the results of its Tasks are kept. Absent if that was never set.
@@ -124,14 +130,16 @@ impl EnvironmentVariable {
 
 impl From<Function> for FunctionDetails {
     fn from(function: Function) -> Self {
-        let Configuration { description, entry_point, runtime, time_limit, memory_limit, environment, secrets, aws } =
+        let Configuration { description, program, time_limit, memory_limit, environment, secrets, aws } =
             function.configuration;
+        let (entry_point, runtime, image) = parts_of(program);
         let environment_variables = EnvironmentVariable::all(&environment);
         Self {
             name: function.name,
             description: description.unwrap_or_default(),
             entry_point,
             runtime,
+            image,
             time_limit,
             memory_limit,
             environment_variables,
@@ -153,6 +161,14 @@ impl From<Function> for FunctionDetails {
             canary: function.history.canary.as_ref().map(CanaryState::of),
             last_canary: function.history.last_canary,
         }
+    }
+}
+
+/// What a program has of the three fields that describe one.
+pub fn parts_of(program: Program) -> (Option<EntryPoint>, Option<Runtime>, Option<ImageReference>) {
+    match program {
+        Program::Zip { entry_point, runtime } => (Some(entry_point), Some(runtime), None),
+        Program::Image { image } => (None, None, Some(image)),
     }
 }
 

@@ -126,6 +126,7 @@ fn good(field: &str) -> Value {
         "code" => json!("emlw"),
         "entryPoint" => json!("index.handler"),
         "runtime" => json!("nodejs22.x"),
+        "image" => json!("registry/hello:1"),
         "functionName" => json!("required"),
         "key" => json!("data.tenantId"),
         "interval" | "advance" => json!(60),
@@ -209,9 +210,11 @@ impl Body {
 
     fn good(&self) -> Map<String, Value> {
         let mut fields: Map<_, _> = self.required.iter().map(|field| (field.clone(), good(field))).collect();
-        // A new Function needs one of two, which the document only says in words.
-        if fields.contains_key("runtime") {
-            fields.insert("code".to_owned(), good("code"));
+        // A new Function needs a zip or an image, which the document only says in words.
+        if fields.contains_key("name") && self.fields.iter().any(|field| field == "runtime") {
+            for field in ["code", "entryPoint", "runtime"] {
+                fields.insert(field.to_owned(), good(field));
+            }
         }
         fields
     }

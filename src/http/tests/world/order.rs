@@ -153,6 +153,8 @@ async fn a_function_is_created_from_its_fields() {
         ("code", "\"?\"", 1401, "'code'"),
         ("code", "{}", 15, "'code'"),
         ("entryPoint", "\"\"", 15, "'entryPoint'"),
+        ("image", "\"a b\"", 15, "'image'"),
+        ("image", "\"registry/a:1\"", 26, "either an 'image', or code"),
         ("timeLimit", "3.5", 15, "'timeLimit'"),
         ("timeLimit", "\"30\"", 15, "'timeLimit'"),
         ("memoryLimit", "127", 15, "'memoryLimit'"),

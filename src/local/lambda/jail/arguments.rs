@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Cell, LAYERS, RUNTIME, SOCKET, TASK, host};
+use super::{Cell, LAYERS, PackageView, RUNTIME, SOCKET, TASK, host};
 
 /// The size of Lambda's `/tmp`.
 const TMP_BYTES: &str = "536870912";
@@ -67,6 +67,23 @@ impl Arguments {
         for folder in host::CONFIGURATION.iter().map(Path::new).filter(|path| path.is_dir()) {
             self.show(folder, folder);
         }
+        self.private();
+        // Lambda's folder for layers.
+        self.folder(Path::new(LAYERS));
+    }
+
+    /// The files of an image as all files, except those that concern the network, which is the machine's.
+    pub(super) fn image(&mut self, root: &Path, etc: &Path) {
+        self.push_paths("--ro-bind", root, Path::new("/"));
+        for name in ["hosts", "resolv.conf"] {
+            self.push_paths("--ro-bind-try", &etc.join(name), &Path::new("/etc").join(name));
+        }
+        self.private();
+        self.push(&["--chdir", "/"]);
+    }
+
+    /// Processes, devices and temporary files.
+    fn private(&mut self) {
         self.push(&["--proc", "/proc"]);
         for file in DANGEROUS {
             self.push(&["--ro-bind-try", file, file]);
@@ -77,8 +94,6 @@ impl Arguments {
         // Read-only: as in Lambda there is no shared memory, for which Linux uses `/dev/shm`.
         self.push(&["--dev", "/dev", "--remount-ro", "/dev"]);
         self.push(&["--perms", "1777", "--size", TMP_BYTES, "--tmpfs", "/tmp"]);
-        // Lambda's folder for layers.
-        self.folder(Path::new(LAYERS));
     }
 
     /// Hides a folder that is inside a visible one.
@@ -95,26 +110,26 @@ impl Arguments {
         self.push_path("--remount-ro", folder);
     }
 
-    /// Everything that belongs to this process alone.
-    pub(super) fn cell(&mut self, cell: &Cell<'_>) {
-        self.show(&cell.folder.join("passwd"), Path::new("/etc/passwd"));
-        self.show(&cell.folder.join("group"), Path::new("/etc/group"));
-        for file in cell.files.iter().filter(|file| !host::is_visible(file)) {
+    /// Everything that belongs to this process alone, and has its files in `folder`.
+    pub(super) fn package(&mut self, package: &PackageView<'_>, folder: &Path) {
+        self.show(&folder.join("passwd"), Path::new("/etc/passwd"));
+        self.show(&folder.join("group"), Path::new("/etc/group"));
+        for file in package.files.iter().filter(|file| !host::is_visible(file)) {
             self.show(file, file);
         }
         let is_shown =
-            |folder: &Path| host::is_visible(folder) || cell.files.iter().any(|shown| folder.starts_with(shown));
-        for folder in cell.hidden.iter().filter(|folder| is_shown(folder)) {
-            self.cover(folder);
+            |folder: &Path| host::is_visible(folder) || package.files.iter().any(|shown| folder.starts_with(shown));
+        for hidden in package.hidden.iter().filter(|folder| is_shown(folder)) {
+            self.cover(hidden);
         }
-        self.show(cell.code, Path::new(TASK));
-        self.show(cell.runtime, Path::new(RUNTIME));
-        if let Some(layers) = cell.layers {
+        self.show(package.code, Path::new(TASK));
+        self.show(package.runtime, Path::new(RUNTIME));
+        if let Some(layers) = package.layers {
             self.show(layers, Path::new(LAYERS));
         }
         // Node looks for imported modules only in the folders above the importing file.
         self.push(&["--symlink", "runtime/node_modules", "/var/node_modules"]);
-        self.show(&Cell::socket(cell.folder), Path::new(SOCKET));
+        self.show(&Cell::socket(folder), Path::new(SOCKET));
         // Not the code's folder yet: the entry program must not find anything of the Function next to it.
         self.push(&["--remount-ro", "/", "--chdir", "/"]);
     }

@@ -7,7 +7,7 @@
 
 use std::{
     convert::Infallible,
-    ffi::OsString,
+    ffi::{CString, OsString},
     fs::{File, OpenOptions},
     io::Read as _,
     process::exit,
@@ -20,10 +20,7 @@ use nix::{
 };
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::{
-    TASK,
-    orders::{EntryFailure, Orders, Step},
-};
+use super::orders::{EntryFailure, Orders, Step};
 use crate::{birth::restore_signals, isolation, limits::MAX_PROCESSES};
 
 /// The first argument of an entry program. The second is the number of the descriptor with its orders.
@@ -74,8 +71,31 @@ fn follow(orders: &Orders) -> Result<Infallible, EntryFailure> {
     // Closes the entry program's own descriptors, including the orders.
     isolation::close_on_exec();
     restore_signals();
-    chdir(TASK).map_err(at(Step::Folder))?;
-    execve(&orders.program, &orders.arguments, &orders.environment).map_err(at(Step::Program))
+    chdir(orders.folder.as_c_str()).map_err(at(Step::Folder))?;
+    start(orders).map_err(at(Step::Program))
+}
+
+/// Starts the program, which an image may name without its folder.
+fn start(orders: &Orders) -> Result<Infallible, Errno> {
+    let name = orders.program.as_bytes();
+    let execute = |program: &CString| execve(program, &orders.arguments, &orders.environment);
+    if name.contains(&b'/') {
+        return execute(&orders.program);
+    }
+    let path = orders.environment.iter().find_map(|variable| variable.as_bytes().strip_prefix(b"PATH="));
+    let mut failure = Errno::ENOENT;
+    for folder in path.unwrap_or(b"/usr/local/bin:/usr/bin:/bin").split(|byte| *byte == b':') {
+        let folder = if folder.is_empty() { b"." } else { folder };
+        let Ok(program) = CString::new([folder, b"/", name].concat()) else { continue };
+        let Err(errno) = execute(&program);
+        match errno {
+            Errno::ENOENT | Errno::ENOTDIR => {}
+            // One that may not be executed is a better explanation than the absence of others.
+            Errno::EACCES => failure = errno,
+            errno => return Err(errno),
+        }
+    }
+    Err(failure)
 }
 
 /// Not earlier: the limit does not bind root, and in a user namespace the kernel counts the processes in it.

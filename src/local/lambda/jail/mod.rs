@@ -1,7 +1,8 @@
 //! The jail around a Function's process: bubblewrap, which gives it a file system, processes and limits of its own.
 //!
 //! In it a Function sees the same as in Lambda: its code at `/var/task`, the bootstraps at `/var/runtime`, and a `/tmp`
-//! of its own. Of the machine it sees only programs and libraries, read-only. It has no capabilities and sees no other
+//! of its own. Of the machine it sees only programs and libraries, read-only; a Function that runs an image sees the files of
+//! that, and nothing of the machine's. It has no capabilities and sees no other
 //! processes. bubblewrap does not start the Function's program but this one, as the entry program ([`enter`]). It drops
 //! the last privileges, and only then reads the Function's configuration. The network is the machine's, because
 //! Functions call services, as they do in Lambda, but only the Function itself can use its Runtime API (see
@@ -12,6 +13,7 @@ mod enter;
 mod etc;
 mod filter;
 mod host;
+mod loader;
 mod orders;
 
 use std::{
@@ -34,7 +36,7 @@ use tokio::process::Command;
 pub use self::enter::enter_if_asked;
 pub(super) use self::orders::{Entry, EntryFailure, Step};
 
-use self::{arguments::Arguments, enter::ENTER, etc::Etc, orders::Orders};
+use self::{arguments::Arguments, enter::ENTER, etc::Etc, loader::Loader, orders::Orders};
 use super::isolation::{Launch, Limits};
 
 /// The folder of the Function's code.
@@ -87,6 +89,8 @@ pub(super) struct Jail {
     program: PathBuf,
     /// This program, even if its file has been replaced. bubblewrap starts it.
     entry_program: OwnedFd,
+    /// `None` if it needs none.
+    loader: Option<Loader>,
     user: User,
     /// Hidden even if it is inside a folder that Functions see.
     data_dir: PathBuf,
@@ -105,21 +109,39 @@ enum User {
 
 /// What one process gets.
 pub(super) struct Cell<'a> {
+    pub(super) view: View<'a>,
+    /// A folder of its own, which holds the socket of its Runtime API ([`Cell::socket`]).
+    pub(super) folder: &'a Path,
+    pub(super) environment: &'a BTreeMap<String, String>,
+    /// In bytes.
+    pub(super) memory: u64,
+}
+
+/// The files that a process sees.
+pub(super) enum View<'a> {
+    /// The machine's programs and libraries, and a package.
+    Package(PackageView<'a>),
+    /// The files of an image, and none of the machine's.
+    Image {
+        /// Mounted at `/`.
+        root: &'a Path,
+        /// The folder in it that the program starts in.
+        folder: &'a Path,
+    },
+}
+
+/// A package and what runs it.
+pub(super) struct PackageView<'a> {
     /// Mounted at [`TASK`].
     pub(super) code: &'a Path,
     /// Mounted at [`RUNTIME`].
     pub(super) runtime: &'a Path,
     /// Mounted at [`LAYERS`].
     pub(super) layers: Option<&'a Path>,
-    /// A folder of its own, which holds the socket of its Runtime API ([`Cell::socket`]).
-    pub(super) folder: &'a Path,
     /// Other files that its interpreter reads.
     pub(super) files: &'a [PathBuf],
     /// Folders that it must not see.
     pub(super) hidden: &'a [PathBuf],
-    pub(super) environment: &'a BTreeMap<String, String>,
-    /// In bytes.
-    pub(super) memory: u64,
 }
 
 impl Cell<'_> {
@@ -141,8 +163,9 @@ impl Jail {
         let entry_program = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open("/proc/self/exe");
         let entry_program =
             entry_program.map_err(|error| format!("this program cannot be started in a jail: {error}"))?.into();
+        let loader = Loader::find().map_err(|error| format!("this program cannot be started in a jail: {error}"))?;
         let etc = Etc::new(scratch.join("etc"), Path::new("/")).map_err(|error| error.to_string())?;
-        let jail = Self { program, entry_program, user, data_dir: data_dir.to_owned(), etc };
+        let jail = Self { program, entry_program, loader, user, data_dir: data_dir.to_owned(), etc };
         let folder = tempfile::tempdir_in(scratch).map_err(|error| error.to_string())?;
         match jail.try_out(runtime, folder.path()) {
             Ok(None) => Ok(jail),
@@ -155,16 +178,8 @@ impl Jail {
     fn try_out(&self, runtime: &Path, folder: &Path) -> io::Result<Option<String>> {
         let socket = std::os::unix::net::UnixListener::bind(Cell::socket(folder));
         let environment = BTreeMap::new();
-        let cell = Cell {
-            code: runtime,
-            runtime,
-            layers: None,
-            folder,
-            files: &[],
-            hidden: &[],
-            environment: &environment,
-            memory: RESERVE,
-        };
+        let view = View::Package(PackageView { code: runtime, runtime, layers: None, files: &[], hidden: &[] });
+        let cell = Cell { view, folder, environment: &environment, memory: RESERVE };
         let (mut launch, entry) = self.launch(&cell, Path::new("/bin/sh"), &["-c".to_owned(), ":".to_owned()])?;
         launch.prepare();
         let mut command = launch.command.into_std();
@@ -186,10 +201,6 @@ impl Jail {
                 (uid, uid)
             }
         };
-        let passwd = format!("sbx_user1051:x:{uid}:{gid}::/home/sbx_user1051:/sbin/nologin\n");
-        host::write_readable(&cell.folder.join("passwd"), &passwd)?;
-        host::write_readable(&cell.folder.join("group"), &format!("sbx_group1051:x:{gid}:\n"))?;
-
         let mut jailed = Arguments::default();
         let identity = match &self.user {
             User::Mapped => {
@@ -202,9 +213,22 @@ impl Jail {
             }
         };
         jailed.of_every_jail();
-        jailed.system(self.etc.current()?);
-        jailed.hide(&self.data_dir);
-        jailed.cell(cell);
+        let etc = self.etc.current()?;
+        let folder = match &cell.view {
+            View::Package(package) => {
+                let passwd = format!("sbx_user1051:x:{uid}:{gid}::/home/sbx_user1051:/sbin/nologin\n");
+                host::write_readable(&cell.folder.join("passwd"), &passwd)?;
+                host::write_readable(&cell.folder.join("group"), &format!("sbx_group1051:x:{gid}:\n"))?;
+                jailed.system(etc);
+                jailed.hide(&self.data_dir);
+                jailed.package(package, cell.folder);
+                Path::new(TASK)
+            }
+            View::Image { root, folder } => {
+                jailed.image(root, etc);
+                folder
+            }
+        };
         let mut inherited = Vec::new();
         if let Some(program) = filter::program() {
             let filter = OwnedFd::from(orders::nameless(&program)?);
@@ -213,11 +237,16 @@ impl Jail {
         }
         // In an unnamed file, because command lines are public.
         let described = OwnedFd::from(orders::nameless(&jailed.finish())?);
-        let (orders, entry) = Orders::new(identity, program, arguments, cell.environment)?.into_file()?;
+        let (orders, entry) = Orders::new(identity, folder, program, arguments, cell.environment)?.into_file()?;
         let entry_program = self.entry_program.try_clone()?;
 
         let mut command = Command::new(&self.program);
         command.env_clear().arg("--args").arg(described.as_raw_fd().to_string()).arg("--");
+        if let (View::Image { .. }, Some(loader)) = (&cell.view, &self.loader) {
+            let (words, descriptors) = loader.words()?;
+            command.args(words);
+            inherited.extend(descriptors);
+        }
         // By its descriptor, because the file need not be visible in the jail.
         command.arg(format!("/proc/self/fd/{}", entry_program.as_raw_fd()));
         command.arg(ENTER).arg(orders.as_raw_fd().to_string());

@@ -25,6 +25,9 @@ use nix::{
 pub(super) struct Orders {
     /// A user id and a group id, if the server is root.
     pub(super) identity: Option<(u32, u32)>,
+    /// The folder to start in.
+    pub(super) folder: CString,
+    /// Without a slash it is searched for on the `PATH` of the environment.
     pub(super) program: CString,
     /// The program's `argv`, its name included.
     pub(super) arguments: Vec<CString>,
@@ -72,10 +75,12 @@ impl Step {
 impl Orders {
     pub(super) fn new(
         identity: Option<(u32, u32)>,
+        folder: &Path,
         program: &Path,
         arguments: &[String],
         environment: &BTreeMap<String, String>,
     ) -> io::Result<Self> {
+        let folder = CString::new(folder.as_os_str().as_bytes())?;
         let program = CString::new(program.as_os_str().as_bytes())?;
         let mut all = vec![program.clone()];
         for argument in arguments {
@@ -83,7 +88,7 @@ impl Orders {
         }
         let variable = |(name, value): (&String, &String)| CString::new(format!("{name}={value}"));
         let environment = environment.iter().map(variable).collect::<Result<_, _>>()?;
-        Ok(Self { identity, program, arguments: all, environment })
+        Ok(Self { identity, folder, program, arguments: all, environment })
     }
 
     /// Writes the orders to a file. Returns a descriptor for the entry program, and the server's view.
@@ -94,13 +99,13 @@ impl Orders {
         Ok((file.try_clone()?.into(), Entry { file, length }))
     }
 
-    /// Fields that each end with a zero byte: user and group, the number of arguments, the program, its arguments, and
+    /// Fields that each end with a zero byte: user and group, the number of arguments, the folder, the program, its arguments, and
     /// its environment.
     fn encode(self) -> Vec<u8> {
-        let Self { identity, program, arguments, environment } = self;
+        let Self { identity, folder, program, arguments, environment } = self;
         let identity = identity.map_or(String::new(), |(user, group)| format!("{user} {group}"));
         let mut bytes = format!("{identity}\0{}\0", arguments.len()).into_bytes();
-        for piece in [program].iter().chain(&arguments).chain(&environment) {
+        for piece in [folder, program].iter().chain(&arguments).chain(&environment) {
             bytes.extend_from_slice(piece.as_bytes_with_nul());
         }
         bytes
@@ -115,10 +120,10 @@ impl Orders {
             None => None,
         };
         let count: usize = count.to_str().ok()?.parse().ok()?;
-        let program = next()?;
+        let (folder, program) = (next()?, next()?);
         let rest = pieces.collect::<Result<Vec<_>, _>>().ok()?;
         let (arguments, environment) = rest.split_at_checked(count)?;
-        Some(Self { identity, program, arguments: arguments.to_vec(), environment: environment.to_vec() })
+        Some(Self { identity, folder, program, arguments: arguments.to_vec(), environment: environment.to_vec() })
     }
 }
 
@@ -166,17 +171,17 @@ mod tests {
     fn orders_arrive_as_they_were_written() {
         let environment = BTreeMap::from([("A".to_owned(), "1 = 2\n".to_owned()), ("B".to_owned(), String::new())]);
         for identity in [None, Some((62_001, 62_002))] {
-            let orders =
-                || Orders::new(identity, Path::new("/bin/sh"), &["-c".to_owned(), String::new()], &environment);
+            let arguments = ["-c".to_owned(), String::new()];
+            let orders = || Orders::new(identity, Path::new("/srv"), Path::new("/bin/sh"), &arguments, &environment);
             assert_eq!(Orders::decode(&orders().unwrap().encode()), Some(orders().unwrap()));
         }
         assert_eq!(Orders::decode(b""), None);
-        assert_eq!(Orders::decode(b"\x009\0/bin/sh\0/bin/sh\0"), None);
+        assert_eq!(Orders::decode(b"\x009\0/\0/bin/sh\0/bin/sh\0"), None);
     }
 
     #[test]
     fn an_entry_program_reports_its_failed_step() {
-        let orders = Orders::new(None, Path::new("/bin/sh"), &[], &BTreeMap::new()).unwrap();
+        let orders = Orders::new(None, Path::new("/"), Path::new("/bin/sh"), &[], &BTreeMap::new()).unwrap();
         let (descriptor, entry) = orders.into_file().unwrap();
         assert_eq!(entry.failure(), None);
         let failure = || EntryFailure { step: Step::Program, errno: Errno::ENOEXEC };

@@ -22,7 +22,7 @@ async fn of_cold_and_warm_runs() {
                 ("index.js", "exports.handler = async () => 1"),
                 ("index.py", "def handler(event, context):\n    return 1\n"),
             ];
-            let function = world.deploy(&files, |spec| spec.configuration.runtime = Runtime::new(runtime)).await;
+            let function = world.deploy(&files, |spec| spec.configuration.set_runtime(Runtime::new(runtime))).await;
             world.run(&function, json!({})).await.returned();
             let mut cold = Vec::new();
             for _ in 0..COLD_RUNS {

@@ -100,7 +100,7 @@ async fn a_missing_runtime_causes_a_notice_or_an_error_if_runtimes_are_strict() 
         let java = world
             .deploy(&[("x.class", "")], |spec| {
                 spec.name = name.to_owned().try_into().unwrap();
-                spec.configuration.runtime = Runtime::new("java21");
+                spec.configuration.set_runtime(Runtime::new("java21"));
             })
             .await;
         match world.run(&java, json!({})).await.result {
@@ -113,7 +113,7 @@ async fn a_missing_runtime_causes_a_notice_or_an_error_if_runtimes_are_strict() 
     }
     // It runs anyway, with one notice, because this machine's Python has another version.
     let python = world.deploy(&[("index.py", "def handler(e, c): return 1")], |spec| {
-        spec.configuration.runtime = Runtime::new("python3.4")
+        spec.configuration.set_runtime(Runtime::new("python3.4"))
     });
     assert_eq!(world.run(&python.await, json!({})).await.returned(), json!(1));
     let notices = notices.lock().unwrap().clone();
@@ -122,7 +122,7 @@ async fn a_missing_runtime_causes_a_notice_or_an_error_if_runtimes_are_strict() 
     let strict = World::with(|config| config.strict_runtimes = true);
     for runtime in ["java21", "python3.4"] {
         let mut spec = spec("f");
-        spec.configuration.runtime = Runtime::new(runtime);
+        spec.configuration.set_runtime(Runtime::new(runtime));
         let refused = strict.lambda.deploy(&spec, Some(testing::zip(&[("x", "")]).into()), None).await;
         assert!(
             matches!(&refused, Err(DeployError::InvalidConfiguration(text)) if text.contains(runtime)),

@@ -105,7 +105,7 @@ async fn a_packages_libraries_are_loaded_only_into_the_function() {
     let program = fs::read(program).unwrap();
     files.push(("bootstrap", 0o755, &program));
     let function = world.deploy_zip(testing::zip_with_modes(&files), |spec| {
-        spec.configuration.runtime = Runtime::new("provided.al2023")
+        spec.configuration.set_runtime(Runtime::new("provided.al2023"))
     });
     let ran = world.run(&function.await, json!({})).await;
     assert!(ran.failed().message.ends_with("Runtime exited without providing a reason"), "{:?}", ran.failed());
@@ -176,7 +176,7 @@ async fn a_function_sees_neither_the_servers_keys_nor_those_of_others() {
         let name = name.to_owned().try_into().unwrap();
         let change = |spec: &mut FunctionSpec| {
             spec.name = name;
-            spec.configuration.runtime = Runtime::new("python3.11");
+            spec.configuration.set_runtime(Runtime::new("python3.11"));
         };
         world.deploy(&[("index.py", KEYS)], change).await
     };

@@ -29,8 +29,8 @@ async fn deploy(world: &World, name: &str, built: &str) -> Option<Deployed> {
     let files: Vec<_> = files.iter().map(|(path, content)| (path.as_str(), 0o755, content.as_slice())).collect();
     let change = |spec: &mut FunctionSpec| {
         spec.name = text("name").to_owned().try_into().unwrap();
-        spec.configuration.entry_point = EntryPoint::parse(text("entryPoint")).unwrap();
-        spec.configuration.runtime = Runtime::new(text("runtime"));
+        spec.configuration.set_entry_point(EntryPoint::parse(text("entryPoint")).unwrap());
+        spec.configuration.set_runtime(Runtime::new(text("runtime")));
     };
     Some(world.deploy_zip(testing::zip_with_modes(&files), change).await)
 }

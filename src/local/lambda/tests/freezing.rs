@@ -59,7 +59,7 @@ async fn restless(world: &World) -> Deployed {
     assert!(Command::new("cc").args(["-static", "-o"]).args([&program, &source]).status().unwrap().success());
     let program = fs::read(program).unwrap();
     let package = testing::zip_with_modes(&[("index.py", 0o644, LEAVES.as_bytes()), ("restless", 0o755, &program)]);
-    world.deploy_zip(package, |spec| spec.configuration.runtime = Runtime::new("python3.11")).await
+    world.deploy_zip(package, |spec| spec.configuration.set_runtime(Runtime::new("python3.11"))).await
 }
 
 /// The processes that have `mark` in their command line, and how much processor time each used.

@@ -86,7 +86,7 @@ impl World {
     }
 
     pub(super) async fn python(&self, code: &str) -> Deployed {
-        self.deploy(&[("index.py", code)], |spec| spec.configuration.runtime = Runtime::new("python3.11")).await
+        self.deploy(&[("index.py", code)], |spec| spec.configuration.set_runtime(Runtime::new("python3.11"))).await
     }
 
     pub(super) async fn run(&self, function: &Deployed, event: Value) -> Ran {

@@ -77,7 +77,7 @@ impl Hostile {
     #[track_caller]
     fn is_refused(&self, answer: &str, codes: &[&str]) {
         let refused = codes.iter().any(|code| answer == format!("error: {code}"));
-        assert!(refused, "{}: {answer}", self.function.spec.configuration.runtime);
+        assert!(refused, "{}: {answer}", self.function.spec.configuration.runtime().unwrap());
     }
 }
 
@@ -255,7 +255,7 @@ def handler(event, context):
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_has_as_many_processes_as_in_lambda_and_no_more() {
     let roomy = |spec: &mut FunctionSpec| {
-        spec.configuration.runtime = Runtime::new("python3.11");
+        spec.configuration.set_runtime(Runtime::new("python3.11"));
         spec.configuration.memory_limit = MemoryLimit::new(4096).unwrap();
         spec.configuration.time_limit = TimeLimit::new(60).unwrap();
     };

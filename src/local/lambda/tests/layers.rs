@@ -70,7 +70,7 @@ async fn code_finds_the_files_of_its_layers_with_and_without_a_jail() {
         assert_eq!(world.run(&function, json!({})).await.returned(), json!(["from the zip", "tool\n", "yes"]));
         let python = |spec: &mut FunctionSpec| {
             with_layers(spec, &["folder:1"]);
-            spec.configuration.runtime = Runtime::new("python3.11");
+            spec.configuration.set_runtime(Runtime::new("python3.11"));
         };
         let function = world.deploy(&[("index.py", PYTHON)], python).await;
         assert_eq!(world.run(&function, json!({})).await.returned(), json!(["from the folder", "installed", false]));
@@ -115,7 +115,7 @@ async fn a_layer_can_bring_the_runtime() {
         fs::set_permissions(places.path().join("folder/bootstrap"), fs::Permissions::from_mode(0o755)).unwrap();
         let change = |spec: &mut FunctionSpec| {
             with_layers(spec, &["folder:1"]);
-            spec.configuration.runtime = Runtime::new("provided.al2023");
+            spec.configuration.set_runtime(Runtime::new("provided.al2023"));
         };
         let function = world.deploy(&[("main", "x")], change).await;
         let ran = world.run(&function, json!({})).await;

@@ -136,7 +136,7 @@ def handler(event, context):
     let model = page.repeat(150 << 8);
     let package = testing::zip_stored(&[("index.py", code.as_bytes()), ("model.bin", &model)]);
     let change = |spec: &mut FunctionSpec| {
-        spec.configuration.runtime = Runtime::new("python3.11");
+        spec.configuration.set_runtime(Runtime::new("python3.11"));
         spec.configuration.memory_limit = MemoryLimit::new(128).unwrap();
     };
     let ran = world.run(&world.deploy_zip(package, change).await, json!({})).await;

@@ -44,7 +44,7 @@ exports.handler = async ({ how, n }) => {
     for runtime in ["nodejs20.x", "nodejs24.x"] {
         for how in ["log", "error", "stdout", "stderr", "mixed", "throw"] {
             let function =
-                world.deploy(&[("index.js", code)], |spec| spec.configuration.runtime = Runtime::new(runtime)).await;
+                world.deploy(&[("index.js", code)], |spec| spec.configuration.set_runtime(Runtime::new(runtime))).await;
             let (first, second) = runs_in_turn(&world, &function, json!({"how": how, "n": MUCH})).await;
             let seen = first.own_lines().iter().map(|line| line.matches("alice").count()).sum::<usize>();
             // The log may end within a word.
@@ -142,7 +142,7 @@ exports.handler = async (event) => {
         let json_logs = environment(&[("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", "info")]);
         let change = |spec: &mut FunctionSpec| {
             spec.configuration.environment = json_logs;
-            spec.configuration.runtime = Runtime::new(runtime);
+            spec.configuration.set_runtime(Runtime::new(runtime));
         };
         let function = world.deploy(&[("index.js", code)], change).await;
         let ran = world.run(&function, json!({})).await;
@@ -188,7 +188,7 @@ def handler(event, context):
     logging.debug('d'); logging.info('i'); logging.warning('w')
 ";
     let change = |spec: &mut FunctionSpec| {
-        spec.configuration.runtime = Runtime::new("python3.11");
+        spec.configuration.set_runtime(Runtime::new("python3.11"));
         spec.configuration.environment = environment(&[("AWS_LAMBDA_LOG_LEVEL", "INFO")]);
     };
     let function = world.deploy(&[("index.py", code)], change).await;
@@ -212,7 +212,7 @@ def handler(event, context):
     raise KeyError('k')
 ";
     let change = |spec: &mut FunctionSpec| {
-        spec.configuration.runtime = Runtime::new("python3.11");
+        spec.configuration.set_runtime(Runtime::new("python3.11"));
         spec.configuration.environment =
             environment(&[("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", "INFO")]);
     };

@@ -11,6 +11,7 @@ mod entry;
 mod examples;
 mod freezing;
 mod harness;
+mod images;
 mod jail;
 mod layers;
 mod limits;

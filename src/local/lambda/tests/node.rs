@@ -295,8 +295,9 @@ async fn handlers_are_found_where_lambda_finds_them() {
         ),
     ];
     for (name, files, entry_point, ends) in cases {
-        let function =
-            world.deploy(files, |spec| spec.configuration.entry_point = EntryPoint::parse(*entry_point).unwrap()).await;
+        let function = world
+            .deploy(files, |spec| spec.configuration.set_entry_point(EntryPoint::parse(*entry_point).unwrap()))
+            .await;
         check(&world, name, &function, ends).await;
     }
 }
@@ -453,8 +454,9 @@ async fn from_node_24_on_the_returned_value_counts_and_there_are_no_callbacks() 
             ),
         ),
     ] {
-        let function =
-            world.deploy(&[("index.js", code)], |spec| spec.configuration.runtime = Runtime::new("nodejs24.x")).await;
+        let function = world
+            .deploy(&[("index.js", code)], |spec| spec.configuration.set_runtime(Runtime::new("nodejs24.x")))
+            .await;
         check(&world, name, &function, &ends).await;
     }
 }

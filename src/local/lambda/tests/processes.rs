@@ -233,7 +233,7 @@ async fn check_environment(world: &World, here: &[&str]) {
     let python_code = [("index.py", "import os\ndef handler(e, c):\n    return dict(os.environ)")];
     let python = world
         .deploy(&python_code, |spec| {
-            spec.configuration.runtime = tasklane_model::Runtime::new("python3.11");
+            spec.configuration.set_runtime(tasklane_model::Runtime::new("python3.11"));
             spec.configuration.environment = configured.clone();
         })
         .await;

@@ -8,7 +8,7 @@ use crate::package::testing;
 
 async fn deploy(world: &World, files: &[(&str, u32, &[u8])]) -> Deployed {
     let change = |spec: &mut FunctionSpec| {
-        spec.configuration.runtime = Runtime::new("provided.al2023");
+        spec.configuration.set_runtime(Runtime::new("provided.al2023"));
         spec.configuration.time_limit = TimeLimit::new(5).unwrap();
     };
     world.deploy_zip(testing::zip_with_modes(files), change).await

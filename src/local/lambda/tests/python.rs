@@ -244,8 +244,8 @@ async fn handlers_are_found_where_lambda_finds_them() {
     ];
     for (name, files, entry_point, ends) in cases {
         let change = |spec: &mut FunctionSpec| {
-            spec.configuration.entry_point = EntryPoint::parse(*entry_point).unwrap();
-            spec.configuration.runtime = Runtime::new("python3.11");
+            spec.configuration.set_entry_point(EntryPoint::parse(*entry_point).unwrap());
+            spec.configuration.set_runtime(Runtime::new("python3.11"));
         };
         let function = world.deploy(files, change).await;
         let ran = world.run(&function, json!({})).await;

@@ -29,7 +29,7 @@ def handler(event, context):
     return [answer, child.exitcode]
 ";
     let work = "def double(pipe, number):\n    pipe.send(number * 2)\n";
-    let change = |spec: &mut FunctionSpec| spec.configuration.runtime = Runtime::new("python3.11");
+    let change = |spec: &mut FunctionSpec| spec.configuration.set_runtime(Runtime::new("python3.11"));
     let function = world.deploy(&[("index.py", code), ("work.py", work)], change).await;
     for start in ["spawn", "forkserver", "fork"] {
         assert_eq!(world.run(&function, json!({"start": start})).await.returned(), json!([42, 0]), "{start}");
@@ -59,7 +59,7 @@ async fn python_has_no_packages_but_the_functions_own() {
     let runtime = Runtime::new("python3.11");
     for (is_jailed, world) in [(true, World::new()), (false, World::unjailed())] {
         world.lambda.engine.runtimes.use_python(&runtime, &python).await;
-        let change = |spec: &mut FunctionSpec| spec.configuration.runtime = runtime.clone();
+        let change = |spec: &mut FunctionSpec| spec.configuration.set_runtime(runtime.clone());
         let looks = "import importlib.metadata, subprocess, sys, own
 def handler(event, context):
     child = subprocess.run([sys.executable, '-c', 'import machine_only'], capture_output=True)
@@ -94,7 +94,7 @@ async fn a_program_of_the_package_starts_the_runtime() {
         ]);
         let wrapped_by = async |wrapper: &str| {
             let change = |spec: &mut FunctionSpec| {
-                spec.configuration.runtime = Runtime::new(runtime);
+                spec.configuration.set_runtime(Runtime::new(runtime));
                 spec.configuration.environment = environment(&[("AWS_LAMBDA_EXEC_WRAPPER", wrapper)]);
             };
             let function = world.deploy_zip(zip.clone(), change).await;
@@ -121,7 +121,7 @@ async fn the_run_that_lost_a_promise_fails_and_not_the_next_one() {
     let code = "async function lost() { throw new Error('lost') }
 exports.handler = async (event) => { if (event.bad) lost(); return 'ok' }";
     let function =
-        world.deploy(&[("index.js", code)], |spec| spec.configuration.runtime = Runtime::new("nodejs24.x")).await;
+        world.deploy(&[("index.js", code)], |spec| spec.configuration.set_runtime(Runtime::new("nodejs24.x"))).await;
     for _ in 0..3 {
         let bad = world.run(&function, json!({"bad": true})).await;
         assert_eq!(bad.failed().name, "Runtime.ExitError");
@@ -186,7 +186,7 @@ async fn a_missing_aws_sdk_is_explained_and_an_installed_one_is_found() {
             assert_eq!(world.run(&own, json!({})).await.returned(), json!("own"), "{file}");
         }
         assert_eq!(world.run(&world.python(boto).await, json!({})).await.returned(), json!("installed"));
-        let change = |spec: &mut FunctionSpec| spec.configuration.runtime = Runtime::new("python3.11");
+        let change = |spec: &mut FunctionSpec| spec.configuration.set_runtime(Runtime::new("python3.11"));
         let own = world.deploy(&[("index.py", boto), ("boto3.py", "x = 'own'\n")], change).await;
         assert_eq!(world.run(&own, json!({})).await.returned(), json!("own"));
         let other = world.node("exports.handler = async () => require('@aws-sdk/client-braket')").await;

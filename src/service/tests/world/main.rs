@@ -5,6 +5,7 @@
 
 mod accounts;
 mod failures;
+mod images;
 mod races;
 mod uploads;
 mod versions;
@@ -207,5 +208,5 @@ async fn a_runtime_that_this_version_does_not_know_is_left_to_lambda_only_where_
         let error = service.update_function("hello", of(runtime)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidFunctionConfiguration, "{runtime}");
     }
-    assert_eq!(on_aws.get_function("hello").await.unwrap().configuration.runtime.as_str(), "nodejs98.x");
+    assert_eq!(on_aws.get_function("hello").await.unwrap().configuration.runtime().unwrap().as_str(), "nodejs98.x");
 }

@@ -14,7 +14,7 @@ use futures::future::join_all;
 use tasklane_model::{
     AffectedRecords, Caller, EntryPoint, ErrorKind, FunctionName, Identity, Permissions, Result, Runtime, UserId,
 };
-use tasklane_service::{FunctionChange, FunctionOptions, NewCredential, NewFunction, Service};
+use tasklane_service::{FunctionChange, FunctionOptions, NewCredential, NewFunction, NewProgram, Service};
 use tasklane_testing::World;
 
 const TWENTY: usize = 20;
@@ -41,9 +41,11 @@ fn described(text: impl ToString) -> FunctionChange {
 fn hello() -> NewFunction {
     NewFunction {
         name: FunctionName::parse("hello").unwrap(),
-        code: Bytes::from_static(b"zip").into(),
-        entry_point: EntryPoint::parse("index.handler").unwrap(),
-        runtime: Runtime::new("nodejs20.x"),
+        program: NewProgram::Zip {
+            code: Bytes::from_static(b"zip").into(),
+            entry_point: EntryPoint::parse("index.handler").unwrap(),
+            runtime: Runtime::new("nodejs20.x"),
+        },
         options: FunctionOptions::default(),
         label: None,
         by: None,

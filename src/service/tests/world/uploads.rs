@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use tasklane_model::{CodeSha256, EntryPoint, ErrorKind, FunctionName, FunctionOptions, Runtime, Upload, UploadSize};
 use tasklane_ports::{ByteStream, UploadTarget};
-use tasklane_service::{Announced, FunctionChange, NewFunction, SentCode};
+use tasklane_service::{Announced, FunctionChange, NewFunction, NewProgram, SentCode};
 use tasklane_testing::World;
 
 const ZIP: &[u8] = b"PK a zip";
@@ -25,9 +25,11 @@ async fn announce(world: &World, function: &str, zip: &[u8]) -> Announced {
 fn created(upload: &Announced) -> NewFunction {
     NewFunction {
         name: name("hello"),
-        code: SentCode::Upload(upload.upload.id.clone()),
-        entry_point: EntryPoint::parse("index.handler").unwrap(),
-        runtime: Runtime::new("nodejs22.x"),
+        program: NewProgram::Zip {
+            code: SentCode::Upload(upload.upload.id.clone()),
+            entry_point: EntryPoint::parse("index.handler").unwrap(),
+            runtime: Runtime::new("nodejs22.x"),
+        },
         options: FunctionOptions::default(),
         label: None,
         by: None,
