@@ -71,7 +71,7 @@ pub use config::{LocalLambdaConfig, Notice};
 pub use error::{DeployError, MachineFailure};
 pub use jail::{JailMode, enter_if_asked};
 pub use limits::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
-pub use runtimes::{Interpreter, RuntimeSupport, Support};
+pub use runtimes::{Interpreter, RuntimeSupport, Source, Support};
 pub use sdk::{Sdk, SdkError, SdkLanguage};
 pub use secrets::{NoSecrets, SecretSource};
 pub use sink::{LogSink, LoggedLine};
