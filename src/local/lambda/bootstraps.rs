@@ -1,4 +1,4 @@
-//! The bootstraps for `node` and `python`, written to disk for the interpreters.
+//! The bootstraps for `node`, `python` and `ruby`, written to disk for the interpreters.
 
 use std::{
     fs, io,
@@ -13,7 +13,7 @@ use super::{
 
 /// Each file and its content. Python caches the bytecode of modules in `__pycache__`, but not of the program that it is
 /// started with. So the Python bootstrap is a short program that imports a module.
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 17] = [
     (Bootstraps::NODE, include_str!("bootstrap/index.mjs")),
     ("node/api.mjs", include_str!("bootstrap/node/api.mjs")),
     ("node/blocking.mjs", include_str!("bootstrap/node/blocking.mjs")),
@@ -25,6 +25,12 @@ const FILES: [(&str, &str); 11] = [
     ("node/settings.mjs", include_str!("bootstrap/node/settings.mjs")),
     (Bootstraps::PYTHON, include_str!("bootstrap/start.py")),
     (Bootstraps::PYTHON_MODULE, include_str!("bootstrap/tasklane_runtime.py")),
+    (Bootstraps::RUBY, include_str!("bootstrap/bootstrap.rb")),
+    ("ruby/api.rb", include_str!("bootstrap/ruby/api.rb")),
+    ("ruby/context.rb", include_str!("bootstrap/ruby/context.rb")),
+    ("ruby/errors.rb", include_str!("bootstrap/ruby/errors.rb")),
+    ("ruby/handler.rb", include_str!("bootstrap/ruby/handler.rb")),
+    ("ruby/log.rb", include_str!("bootstrap/ruby/log.rb")),
 ];
 
 /// The folder that takes the place of Lambda's `/var/runtime`.
@@ -38,13 +44,15 @@ impl Bootstraps {
     pub(super) const NODE: &str = "index.mjs";
     /// The program for `python`.
     pub(super) const PYTHON: &str = "bootstrap.py";
+    /// The program for `ruby`.
+    pub(super) const RUBY: &str = "bootstrap.rb";
     /// The module that [`Self::PYTHON`] imports.
     const PYTHON_MODULE: &str = "tasklane_runtime.py";
 
     /// Writes the files into `lambda`, replacing those of an older server, with links to where the SDK is or will be.
     pub(super) fn write(lambda: &Path, sdk: Option<&Sdk>) -> io::Result<Self> {
         let folder = lambda.join("runtime");
-        for folder in [&folder, &folder.join("node")] {
+        for folder in [&folder, &folder.join("node"), &folder.join("ruby")] {
             create_private(folder)?;
             fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
         }

@@ -42,6 +42,15 @@ pub(super) struct Group {
     open: File,
 }
 
+/// What the kernel limits for a whole group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupLimits {
+    /// How much memory its processes use together.
+    pub memory: bool,
+    /// How many processes there are.
+    pub processes: bool,
+}
+
 impl Groups {
     /// Creates the parent group, named after `server`, whose extension is the server's process id. `None` if groups
     /// cannot be created.
@@ -70,6 +79,13 @@ impl Groups {
         group.limit("pids.max", MAX_PROCESSES + OF_JAIL)?;
         group.limit("memory.oom.group", 1)?;
         Ok(group)
+    }
+
+    /// Which limits its groups have.
+    pub(super) fn limits(&self) -> GroupLimits {
+        let enabled = fs::read_to_string(self.folder.join("cgroup.subtree_control")).unwrap_or_default();
+        let has = |name| enabled.split_whitespace().any(|enabled| enabled == name);
+        GroupLimits { memory: has("memory"), processes: has("pids") }
     }
 
     /// Its folder, which the watchdog removes if the server is killed.

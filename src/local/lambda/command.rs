@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tasklane_model::RuntimeFamily;
 use tokio::process::Command;
 
 use super::{
@@ -15,8 +14,7 @@ use super::{
     isolation::{Launch, Limits},
     jail::{self, Cell, Entry, Jail},
     layers::Opt,
-    runtimes::{Interpreter, Support},
-    sdk::SdkLanguage,
+    runtimes::{Interpreter, Language, Support},
     start::Start,
     variables::Variables,
     versions::BOOTSTRAP,
@@ -79,14 +77,9 @@ impl Start<'_> {
 
     /// The folder of the AWS SDK for the Function's language, whether or not it is installed.
     fn sdk(&self) -> Option<PathBuf> {
-        let language = match self.version.configuration.runtime.family() {
-            RuntimeFamily::Node => SdkLanguage::Node,
-            RuntimeFamily::Python => SdkLanguage::Python,
-            RuntimeFamily::Provided
-            | RuntimeFamily::Java
-            | RuntimeFamily::Dotnet
-            | RuntimeFamily::Ruby
-            | RuntimeFamily::Other => return None,
+        let language = match self.support {
+            Support::Exact(interpreter) | Support::OtherVersion(interpreter) => interpreter.language.sdk()?,
+            Support::Bootstrap | Support::Missing(_) => return None,
         };
         self.site.config.sdk.as_ref().map(|sdk| sdk.packages(language))
     }
@@ -116,24 +109,28 @@ impl Start<'_> {
     }
 
     fn interpreted(&self, interpreter: &Interpreter) -> (PathBuf, Vec<String>) {
-        let arguments = if self.version.configuration.runtime.family() == RuntimeFamily::Node {
-            // Lambda's own bootstrap divides the memory like this: a tenth for the two halves of the young generation.
-            let memory = self.version.configuration.memory_limit.get();
-            let young = memory / 10;
-            let mut arguments = vec![
-                "--expose-gc".to_owned(),
-                format!("--max-semi-space-size={}", young / 2),
-                format!("--max-old-space-size={}", memory - young),
-            ];
-            arguments.extend(self.disabled_features(interpreter).map(|name| format!("--no-experimental-{name}")));
-            arguments.push(self.runtime().join(Bootstraps::NODE).display().to_string());
-            arguments
-        } else {
+        let bootstrap = |name: &str| self.runtime().join(name).display().to_string();
+        let arguments = match interpreter.language {
+            Language::Node => {
+                // Lambda's own bootstrap divides the memory like this: a tenth for the two halves of the young generation.
+                let memory = self.version.configuration.memory_limit.get();
+                let young = memory / 10;
+                let mut arguments = vec![
+                    "--expose-gc".to_owned(),
+                    format!("--max-semi-space-size={}", young / 2),
+                    format!("--max-old-space-size={}", memory - young),
+                ];
+                arguments.extend(self.disabled_features(interpreter).map(|name| format!("--no-experimental-{name}")));
+                arguments.push(bootstrap(Bootstraps::NODE));
+                arguments
+            }
             // Unbuffered, so that all output is in the pipe when the run ends; and without writing bytecode next to the
-            // code.
-            let bootstrap = self.runtime().join(Bootstraps::PYTHON);
-            // Without the machine's own packages: Lambda's Python does not have them.
-            vec!["-u".to_owned(), "-B".to_owned(), "-S".to_owned(), bootstrap.display().to_string()]
+            // code. Without the machine's own packages, which Lambda's Python does not have.
+            Language::Python => {
+                vec!["-u".to_owned(), "-B".to_owned(), "-S".to_owned(), bootstrap(Bootstraps::PYTHON)]
+            }
+            // Texts are UTF-8, as on Lambda, even if this machine lacks Lambda's locale.
+            Language::Ruby => vec!["-EUTF-8".to_owned(), bootstrap(Bootstraps::RUBY)],
         };
         (interpreter.program.clone(), arguments)
     }

@@ -31,6 +31,7 @@ mod isolation;
 mod jail;
 mod layers;
 mod limits;
+mod machine;
 mod names;
 mod output;
 pub mod package;
@@ -67,11 +68,13 @@ use bytes::Bytes;
 use tasklane_model::{Deployment, FunctionName, FunctionSpec, Invocation, InvokeError, InvokeRequest, Runtime};
 use tokio_util::task::TaskTracker;
 
+pub use cgroup::GroupLimits;
 pub use config::{LocalLambdaConfig, Notice};
 pub use error::{DeployError, MachineFailure};
 pub use jail::{JailMode, enter_if_asked};
 pub use limits::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
-pub use runtimes::{Interpreter, RuntimeSupport, Source, Support};
+pub use machine::{Machine, Memory};
+pub use runtimes::{Interpreter, Language, RuntimeSupport, Source, Support};
 pub use sdk::{Sdk, SdkError, SdkLanguage};
 pub use secrets::{NoSecrets, SecretSource};
 pub use sink::{LogSink, LoggedLine};
@@ -183,10 +186,21 @@ impl LocalLambda {
         self.engine.runtimes.all().await
     }
 
+    /// The program that makes the jails of Functions, or why they have none.
+    pub fn jail(&self) -> Result<&std::path::Path, &str> {
+        self.engine.site.jail.as_ref().map(jail::Jail::program).map_err(String::as_str)
+    }
+
     /// Why Functions run without a jail, or `None` if they have one. Without a jail they have the permissions of the
     /// user who runs the server.
     pub fn unjailed(&self) -> Option<&str> {
-        self.engine.site.jail.as_ref().err().map(String::as_str)
+        self.jail().err()
+    }
+
+    /// What control groups limit here, or `None` if the server cannot create any. Then processes are stopped with signals, and
+    /// their memory is only measured.
+    pub fn control_groups(&self) -> Option<GroupLimits> {
+        self.engine.site.groups.as_ref().filter(|_| self.unjailed().is_none()).map(cgroup::Groups::limits)
     }
 
     pub fn busy_processes(&self) -> usize {

@@ -151,6 +151,11 @@ impl Jail {
         }
     }
 
+    /// bubblewrap.
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Runs a trivial program in a jail. If that fails, returns the error output.
     fn try_out(&self, runtime: &Path, folder: &Path) -> io::Result<Option<String>> {
         let socket = std::os::unix::net::UnixListener::bind(Cell::socket(folder));

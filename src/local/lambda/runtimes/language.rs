@@ -2,25 +2,25 @@
 
 use tasklane_model::{Runtime, RuntimeFamily};
 
-use super::release::Release;
+use super::{super::sdk::SdkLanguage, release::Release};
 
+/// A language that interpreters of this machine run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Language {
+#[allow(missing_docs)]
+pub enum Language {
     Node,
     Python,
+    Ruby,
 }
 
 impl Language {
     /// The language of a runtime, if an interpreter of this machine can run it.
-    pub(super) fn of(runtime: &Runtime) -> Option<Self> {
+    pub(in super::super) fn of(runtime: &Runtime) -> Option<Self> {
         match runtime.family() {
             RuntimeFamily::Node => Some(Self::Node),
             RuntimeFamily::Python => Some(Self::Python),
-            RuntimeFamily::Java
-            | RuntimeFamily::Dotnet
-            | RuntimeFamily::Ruby
-            | RuntimeFamily::Provided
-            | RuntimeFamily::Other => None,
+            RuntimeFamily::Ruby => Some(Self::Ruby),
+            RuntimeFamily::Java | RuntimeFamily::Dotnet | RuntimeFamily::Provided | RuntimeFamily::Other => None,
         }
     }
 
@@ -29,16 +29,27 @@ impl Language {
         match self {
             Self::Node => "Node.js",
             Self::Python => "Python",
+            Self::Ruby => "Ruby",
         }
     }
 
     /// The version in the name of a runtime: `22` of `nodejs22.x`. Empty if the name has none.
-    pub(super) fn wanted(self, runtime: &Runtime) -> &str {
+    pub(in super::super) fn wanted(self, runtime: &Runtime) -> &str {
         let prefix = match self {
             Self::Node => "nodejs",
             Self::Python => "python",
+            Self::Ruby => "ruby",
         };
         runtime.as_str().trim_start_matches(prefix).trim_end_matches(".x")
+    }
+
+    /// The language's AWS SDK, if it can be installed for all Functions.
+    pub(in super::super) fn sdk(self) -> Option<SdkLanguage> {
+        match self {
+            Self::Node => Some(SdkLanguage::Node),
+            Self::Python => Some(SdkLanguage::Python),
+            Self::Ruby => None,
+        }
     }
 
     /// The programs to look for on the PATH, the best one first.
@@ -46,6 +57,7 @@ impl Language {
         match self {
             Self::Node => vec!["node".to_owned()],
             Self::Python => vec![format!("python{wanted}"), "python3".to_owned()],
+            Self::Ruby => vec![format!("ruby{wanted}"), "ruby".to_owned()],
         }
     }
 
@@ -54,6 +66,7 @@ impl Language {
         match self {
             Self::Node => "node".to_owned(),
             Self::Python => format!("python{}", release.minor()),
+            Self::Ruby => "ruby".to_owned(),
         }
     }
 
@@ -63,6 +76,7 @@ impl Language {
         let managers = match self {
             Self::Node => "nvm, fnm, Volta, mise, asdf or Homebrew",
             Self::Python => "uv, pyenv, mise, asdf or Homebrew",
+            Self::Ruby => "rbenv, RVM, mise, asdf or Homebrew",
         };
         format!("install {name} {wanted}, for example with {managers}")
     }

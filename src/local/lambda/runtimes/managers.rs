@@ -63,6 +63,10 @@ const NODENV: &[Root] = &[Variable("NODENV_ROOT"), Home(".nodenv")];
 const N: &[Root] = &[Variable("N_PREFIX"), Machine("/usr/local")];
 const PYENV: &[Root] = &[Variable("PYENV_ROOT"), Home(".pyenv")];
 const UV: &[Root] = &[Variable("UV_PYTHON_INSTALL_DIR"), Data("uv/python")];
+const RBENV: &[Root] = &[Variable("RBENV_ROOT"), Home(".rbenv")];
+const RVM: &[Root] = &[Variable("rvm_path"), Home(".rvm"), Machine("/usr/local/rvm")];
+/// ruby-install, for chruby.
+const RUBIES: &[Root] = &[Home(".rubies"), Machine("/opt/rubies")];
 const PYTHON_ORG: &[Root] = &[Machine("/Library/Frameworks/Python.framework")];
 
 /// nvm, fnm, Volta, n, pyenv, uv and their like, by what their own documentation and their source say.
@@ -78,6 +82,11 @@ const LAYOUTS: &[Layout] = &[
     layout("uv", Language::Python, UV, "", ("cpython-", "bin")),
     layout("mise", Language::Python, MISE, "installs/python", PLAIN),
     layout("asdf", Language::Python, ASDF, "installs/python", PLAIN),
+    layout("rbenv", Language::Ruby, RBENV, "versions", PLAIN),
+    layout("RVM", Language::Ruby, RVM, "rubies", ("ruby-", "bin")),
+    layout("ruby-install", Language::Ruby, RUBIES, "", ("ruby-", "bin")),
+    layout("mise", Language::Ruby, MISE, "installs/ruby", PLAIN),
+    layout("asdf", Language::Ruby, ASDF, "installs/ruby", PLAIN),
     layout("python.org", Language::Python, PYTHON_ORG, "Versions", PLAIN),
 ];
 
@@ -160,6 +169,7 @@ impl Managers {
         let formula = match language {
             Language::Node => "node",
             Language::Python => "python",
+            Language::Ruby => "ruby",
         };
         let read = |folder: PathBuf| {
             let name = folder.file_name()?.to_str()?;

@@ -21,8 +21,8 @@ use tasklane_model::{Runtime, RuntimeFamily};
 use tasklane_runtime::lock::Lock;
 use tokio::sync::OnceCell;
 
+pub use self::language::Language;
 use self::{
-    language::Language,
     managers::{Installed, Managers},
     probe::probe,
     release::Release,
@@ -33,6 +33,8 @@ use self::{
 pub struct RuntimeSupport {
     pub runtime: Runtime,
     pub support: Support,
+    /// How to get an interpreter of exactly this version.
+    pub advice: Option<String>,
 }
 
 /// How well this machine supports a runtime.
@@ -54,6 +56,8 @@ pub struct Interpreter {
     pub program: PathBuf,
     /// Its name and version, for example `Node.js 20.20.2`.
     pub version: String,
+    /// The language that it runs.
+    pub language: Language,
     /// How it was found.
     pub source: Source,
     /// The flags that it knows, of those that were asked about.
@@ -119,7 +123,8 @@ impl Runtimes {
         let support = async |name: &&str| {
             let runtime = Runtime::new(*name);
             let support = Support::clone(&*self.support(&runtime).await);
-            RuntimeSupport { runtime, support }
+            let advice = Language::of(&runtime).map(|language| language.how_to_install(language.wanted(&runtime)));
+            RuntimeSupport { runtime, support, advice }
         };
         futures::future::join_all(Runtime::offered().iter().map(support)).await
     }
@@ -158,7 +163,7 @@ impl Runtimes {
             (Some(language), _) => self.interpreted(language, language.wanted(runtime)).await,
             (None, RuntimeFamily::Provided) => Support::Bootstrap,
             (None, _) => {
-                let families = "nodejs, python and provided";
+                let families = "nodejs, python, ruby and provided";
                 Support::Missing(format!("on one machine only {families} runtimes run; deploy it to AWS to run it"))
             }
         }

@@ -42,6 +42,13 @@ sys.pycache_prefix = None
 try: py_compile.compile(sys.argv[1], quiet=2)
 except OSError: pass",
         ],
+        Language::Ruby => [
+            "-e",
+            "puts RbConfig.ruby, RUBY_VERSION, '', ''
+puts RbConfig::CONFIG.values_at('rubylibprefix', 'rubyarchdir')
+maps = '/proc/self/maps'
+puts File.readlines(maps, chomp: true).grep(%r{/}).map { |line| line.split(nil, 6).last } if File.exist?(maps)",
+        ],
     };
     let output = tokio::process::Command::new(program)
         .args(question)
@@ -66,7 +73,7 @@ except OSError: pass",
     }
     let packages = packages.iter().filter_map(|folder| seen_at(folder, &files)).collect::<BTreeSet<_>>();
     let (version, packages) = (format!("{} {version}", language.name()), packages.into_iter().collect());
-    program.is_absolute().then_some(Interpreter { program, version, source, flags, files, packages })
+    program.is_absolute().then_some(Interpreter { program, version, language, source, flags, files, packages })
 }
 
 /// The path of a folder for a process that sees only these files: with links resolved, unless they lead elsewhere.

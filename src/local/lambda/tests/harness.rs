@@ -196,13 +196,17 @@ const IS_INSTALLED: &str = "TASKLANE_TEST_BUBBLEWRAP_IS_INSTALLED";
 pub(crate) fn install_bubblewrap() {
     static INSTALLED: std::sync::Once = std::sync::Once::new();
     INSTALLED.call_once(|| {
-        if std::env::var_os(IS_INSTALLED).is_some() {
-            return;
+        if std::env::var_os(IS_INSTALLED).is_none() {
+            install("bwrap");
         }
-        let install = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../infra/debian/install");
-        let output = std::process::Command::new(install).arg("bwrap").output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     });
+}
+
+/// Installs this program from Debian unless it is there.
+pub(super) fn install(program: &str) {
+    let install = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../infra/debian/install");
+    let output = std::process::Command::new(install).arg(program).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Runs the test of this name (its path below `tests`) again as an ordinary user, if the tests run as root: jails work

@@ -1,9 +1,9 @@
-//! Tests of the engine with real child processes, in this machine's node and python.
+//! Tests of the engine with real child processes, in this machine's node, python and ruby.
 //!
 //! The expectations about handlers, errors and log lines come from AWS's own runtime clients. The tables in `node` and
-//! `python` were checked against them: npm `aws-lambda-ric` 3.3.0 (`dist/index.mjs`: `Errors.js`, `UserFunction.js`,
+//! `python` were checked against them, and those in `ruby`: npm `aws-lambda-ric` 3.3.0 (`dist/index.mjs`: `Errors.js`, `UserFunction.js`,
 //! `CallbackContext.js`, `LogPatch.js`, `Runtime.js`) and 4.0.2, PyPI `awslambdaric` 4.2.2 (`bootstrap.py`,
-//! `lambda_runtime_marshaller.py`). Set `TASKLANE_TEST_RUNTIME_DIR` to check them again.
+//! `lambda_runtime_marshaller.py`), gem `aws_lambda_ric` 3.1.3. Set `TASKLANE_TEST_RUNTIME_DIR` to check them again.
 
 mod cost;
 mod deploy;
@@ -19,6 +19,7 @@ mod node;
 mod processes;
 mod provided;
 mod python;
+mod ruby;
 mod runtime;
 mod runtime_api;
 mod secrets;
