@@ -50,7 +50,8 @@ impl Start<'_> {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(self.environment()?).current_dir(&self.version.code_path);
         let user = nix::unistd::geteuid().as_raw();
-        Ok(Launch { command, output: None, group: None, inherited: Vec::new(), limits: Limits::default(), user })
+        let limits = Limits { is_bound: !self.site.config.platform.is_portable(), ..Limits::default() };
+        Ok(Launch { command, output: None, group: None, inherited: Vec::new(), limits, user })
     }
 
     fn jailed(&self, jail: &Jail, program: &Path, arguments: &[String]) -> io::Result<(Launch, Entry)> {

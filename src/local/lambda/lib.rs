@@ -14,9 +14,7 @@
 // Processes run in the time of the machine.
 #![allow(clippy::disallowed_methods)]
 
-mod birth;
 mod bootstraps;
-mod cgroup;
 mod code;
 mod command;
 mod config;
@@ -28,6 +26,8 @@ mod folders;
 mod freezing;
 mod init;
 mod isolation;
+// Nothing enters a jail elsewhere.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 mod jail;
 mod layers;
 mod limits;
@@ -36,9 +36,9 @@ mod names;
 mod output;
 pub mod package;
 mod peers;
+mod platform;
 mod pool;
 mod process_tree;
-mod procfs;
 mod report;
 mod run;
 mod runtime_api;
@@ -48,7 +48,6 @@ mod sdk;
 mod secrets;
 mod sink;
 mod site;
-mod sockets;
 mod start;
 mod stillness;
 mod system;
@@ -68,18 +67,21 @@ use bytes::Bytes;
 use tasklane_model::{Deployment, FunctionName, FunctionSpec, Invocation, InvokeError, InvokeRequest, Runtime};
 use tokio_util::task::TaskTracker;
 
-pub use cgroup::GroupLimits;
 pub use config::{LocalLambdaConfig, Notice};
 pub use error::{DeployError, MachineFailure};
 pub use jail::{JailMode, enter_if_asked};
 pub use limits::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
 pub use machine::{Machine, Memory};
+pub use platform::cgroup::GroupLimits;
 pub use runtimes::{Interpreter, Language, RuntimeSupport, Source, Support};
 pub use sdk::{Sdk, SdkError, SdkLanguage};
 pub use secrets::{NoSecrets, SecretSource};
 pub use sink::{LogSink, LoggedLine};
 
-use self::{engine::Engine, pool::Pool, runtimes::Runtimes, site::Site, versions::Versions, watchdog::Watchdog};
+use self::{
+    engine::Engine, platform::cgroup::Groups, pool::Pool, runtimes::Runtimes, site::Site, versions::Versions,
+    watchdog::Watchdog,
+};
 
 /// How long a version can still be invoked after [`LocalLambda::retire`], for callers that read the Function's record
 /// just before.
@@ -108,7 +110,8 @@ impl LocalLambda {
             site,
         });
         let Site { scratch, groups, config, .. } = &engine.site;
-        let watchdog = Watchdog::start(scratch.path(), groups.as_ref().map(cgroup::Groups::folder)).map_err(failed)?;
+        let watchdog =
+            Watchdog::start(scratch.path(), groups.as_ref().map(Groups::folder), config.platform).map_err(failed)?;
         upkeep::start(&engine.pool, config.idle_after);
         Ok(Arc::new(Self { engine, _watchdog: watchdog }))
     }
@@ -200,7 +203,7 @@ impl LocalLambda {
     /// What control groups limit here, or `None` if the server cannot create any. Then processes are stopped with signals, and
     /// their memory is only measured.
     pub fn control_groups(&self) -> Option<GroupLimits> {
-        self.engine.site.groups.as_ref().filter(|_| self.unjailed().is_none()).map(cgroup::Groups::limits)
+        self.engine.site.groups.as_ref().filter(|_| self.unjailed().is_none()).map(Groups::limits)
     }
 
     pub fn busy_processes(&self) -> usize {

@@ -32,10 +32,10 @@ impl Machine {
     /// Looks at this machine. `data_dir` need not exist.
     pub fn look(data_dir: &Path) -> Self {
         // The types of these numbers differ between systems.
-        #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+        #[allow(clippy::useless_conversion)]
         let free_disk = statvfs(Self::existing(data_dir))
             .ok()
-            .map(|disk| u64::from(disk.blocks_available()).saturating_mul(disk.fragment_size() as u64));
+            .map(|disk| u64::from(disk.blocks_available()).saturating_mul(disk.fragment_size()));
         Self {
             processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             memory: Memory::look(),

@@ -8,10 +8,14 @@ use crate::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, package::testing};
 
 /// Whether there is a living process with `mark` in its command line.
 pub(super) fn is_running(mark: &str) -> bool {
-    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    processes
-        .filter_map(|process| std::fs::read(process.path().join("cmdline")).ok())
-        .any(|command| String::from_utf8_lossy(&command).contains(mark))
+    let mut system = sysinfo::System::new();
+    let commands = sysinfo::ProcessRefreshKind::nothing().with_cmd(sysinfo::UpdateKind::Always);
+    system.refresh_processes_specifics(sysinfo::ProcessesToUpdate::All, true, commands);
+    let is_it = |process: &sysinfo::Process| {
+        let mut words = process.cmd().iter().map(|word| word.to_string_lossy());
+        words.any(|word| word.contains(mark)) && process.status() != sysinfo::ProcessStatus::Zombie
+    };
+    system.processes().values().any(is_it)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,7 @@ mod layers;
 mod limits;
 mod logs;
 mod node;
+mod portable;
 mod processes;
 mod provided;
 mod python;
