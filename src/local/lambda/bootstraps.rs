@@ -1,4 +1,4 @@
-//! The bootstraps for `node`, `python` and `ruby`, written to disk for the interpreters.
+//! The bootstraps for `node`, `python`, `ruby` and `java`, written to disk for the interpreters.
 
 use std::{
     fs, io,
@@ -13,24 +13,26 @@ use super::{
 
 /// Each file and its content. Python caches the bytecode of modules in `__pycache__`, but not of the program that it is
 /// started with. So the Python bootstrap is a short program that imports a module.
-const FILES: [(&str, &str); 17] = [
-    (Bootstraps::NODE, include_str!("bootstrap/index.mjs")),
-    ("node/api.mjs", include_str!("bootstrap/node/api.mjs")),
-    ("node/blocking.mjs", include_str!("bootstrap/node/blocking.mjs")),
-    ("node/connection.mjs", include_str!("bootstrap/node/connection.mjs")),
-    ("node/errors.mjs", include_str!("bootstrap/node/errors.mjs")),
-    ("node/handler.mjs", include_str!("bootstrap/node/handler.mjs")),
-    ("node/invocations.mjs", include_str!("bootstrap/node/invocations.mjs")),
-    ("node/log.mjs", include_str!("bootstrap/node/log.mjs")),
-    ("node/settings.mjs", include_str!("bootstrap/node/settings.mjs")),
-    (Bootstraps::PYTHON, include_str!("bootstrap/start.py")),
-    (Bootstraps::PYTHON_MODULE, include_str!("bootstrap/tasklane_runtime.py")),
-    (Bootstraps::RUBY, include_str!("bootstrap/bootstrap.rb")),
-    ("ruby/api.rb", include_str!("bootstrap/ruby/api.rb")),
-    ("ruby/context.rb", include_str!("bootstrap/ruby/context.rb")),
-    ("ruby/errors.rb", include_str!("bootstrap/ruby/errors.rb")),
-    ("ruby/handler.rb", include_str!("bootstrap/ruby/handler.rb")),
-    ("ruby/log.rb", include_str!("bootstrap/ruby/log.rb")),
+const FILES: [(&str, &[u8]); 18] = [
+    (Bootstraps::NODE, include_bytes!("bootstrap/index.mjs")),
+    ("node/api.mjs", include_bytes!("bootstrap/node/api.mjs")),
+    ("node/blocking.mjs", include_bytes!("bootstrap/node/blocking.mjs")),
+    ("node/connection.mjs", include_bytes!("bootstrap/node/connection.mjs")),
+    ("node/errors.mjs", include_bytes!("bootstrap/node/errors.mjs")),
+    ("node/handler.mjs", include_bytes!("bootstrap/node/handler.mjs")),
+    ("node/invocations.mjs", include_bytes!("bootstrap/node/invocations.mjs")),
+    ("node/log.mjs", include_bytes!("bootstrap/node/log.mjs")),
+    ("node/settings.mjs", include_bytes!("bootstrap/node/settings.mjs")),
+    (Bootstraps::PYTHON, include_bytes!("bootstrap/start.py")),
+    (Bootstraps::PYTHON_MODULE, include_bytes!("bootstrap/tasklane_runtime.py")),
+    (Bootstraps::RUBY, include_bytes!("bootstrap/bootstrap.rb")),
+    ("ruby/api.rb", include_bytes!("bootstrap/ruby/api.rb")),
+    ("ruby/context.rb", include_bytes!("bootstrap/ruby/context.rb")),
+    ("ruby/errors.rb", include_bytes!("bootstrap/ruby/errors.rb")),
+    ("ruby/handler.rb", include_bytes!("bootstrap/ruby/handler.rb")),
+    ("ruby/log.rb", include_bytes!("bootstrap/ruby/log.rb")),
+    // Compiled by infra/java-bootstrap.
+    (Bootstraps::JAVA, include_bytes!("bootstrap/java/tasklane-runtime.jar")),
 ];
 
 /// The folder that takes the place of Lambda's `/var/runtime`.
@@ -44,6 +46,9 @@ impl Bootstraps {
     pub(super) const NODE: &str = "index.mjs";
     /// The program for `python`.
     pub(super) const PYTHON: &str = "bootstrap.py";
+    /// The classes for `java`, whose main class is [`Self::JAVA_MAIN`].
+    pub(super) const JAVA: &str = "tasklane-runtime.jar";
+    pub(super) const JAVA_MAIN: &str = "tasklane.runtime.Main";
     /// The program for `ruby`.
     pub(super) const RUBY: &str = "bootstrap.rb";
     /// The module that [`Self::PYTHON`] imports.

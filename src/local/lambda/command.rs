@@ -130,6 +130,24 @@ impl Start<'_> {
             Language::Python => {
                 vec!["-u".to_owned(), "-B".to_owned(), "-S".to_owned(), bootstrap(Bootstraps::PYTHON)]
             }
+            Language::Java => {
+                // Lambda's own flags, for a fast start and for the heap.
+                let heap = u64::from(self.version.configuration.memory_limit.get()) * 1024 * 85 / 100;
+                let mut arguments = vec![
+                    "-XX:TieredStopAtLevel=1".to_owned(),
+                    "-XX:+UseSerialGC".to_owned(),
+                    "-XX:-UsePerfData".to_owned(),
+                    "-Xshare:auto".to_owned(),
+                    format!("-XX:MaxHeapSize={heap}k"),
+                    // As in Lambda, whatever this machine's locale is.
+                    "-Dfile.encoding=UTF-8".to_owned(),
+                ];
+                if self.version.opt.is_some() {
+                    arguments.push(format!("-Dtasklane.layers={}/java/lib", self.layers().display()));
+                }
+                arguments.extend(["-cp".to_owned(), bootstrap(Bootstraps::JAVA), Bootstraps::JAVA_MAIN.to_owned()]);
+                arguments
+            }
             // Texts are UTF-8, as on Lambda, even if this machine lacks Lambda's locale.
             Language::Ruby => vec!["-EUTF-8".to_owned(), bootstrap(Bootstraps::RUBY)],
         };

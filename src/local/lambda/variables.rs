@@ -104,6 +104,7 @@ impl Variables<'_> {
                 vec![("NODE_PATH", format!("{modules}:{runtime}/node_modules:{runtime}:{task}"))]
             }
             Language::Python => vec![("PYTHONPATH", runtime.to_string())],
+            Language::Java => Vec::new(),
             Language::Ruby => {
                 // Bundler and RubyGems name their folders after the version without its patch.
                 let gems = format!("{task}/vendor/bundle/ruby/{release}.0:{layers}/ruby/gems/{release}.0");
@@ -111,7 +112,8 @@ impl Variables<'_> {
             }
         };
         let execution = ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", version.configuration.runtime));
-        let socket = site.jail.is_ok().then(|| (SOCKET, jail::SOCKET.to_owned()));
+        // Java has no such sockets before version 16, and cannot hide the variable: it uses loopback.
+        let socket = (site.jail.is_ok() && language != Language::Java).then(|| (SOCKET, jail::SOCKET.to_owned()));
         let of_python = language == Language::Python && version.opt.is_some();
         let layers = of_python.then(|| (LAYERS, layers.to_string()));
         std::iter::once(execution).chain(modules).chain(socket).chain(layers).collect()

@@ -11,6 +11,7 @@ pub enum Language {
     Node,
     Python,
     Ruby,
+    Java,
 }
 
 impl Language {
@@ -20,7 +21,8 @@ impl Language {
             RuntimeFamily::Node => Some(Self::Node),
             RuntimeFamily::Python => Some(Self::Python),
             RuntimeFamily::Ruby => Some(Self::Ruby),
-            RuntimeFamily::Java | RuntimeFamily::Dotnet | RuntimeFamily::Provided | RuntimeFamily::Other => None,
+            RuntimeFamily::Java => Some(Self::Java),
+            RuntimeFamily::Dotnet | RuntimeFamily::Provided | RuntimeFamily::Other => None,
         }
     }
 
@@ -30,6 +32,7 @@ impl Language {
             Self::Node => "Node.js",
             Self::Python => "Python",
             Self::Ruby => "Ruby",
+            Self::Java => "Java",
         }
     }
 
@@ -39,8 +42,11 @@ impl Language {
             Self::Node => "nodejs",
             Self::Python => "python",
             Self::Ruby => "ruby",
+            Self::Java => "java",
         };
-        runtime.as_str().trim_start_matches(prefix).trim_end_matches(".x")
+        let version = runtime.as_str().trim_start_matches(prefix).trim_end_matches(".x");
+        // The operating system of `java8.al2` and `java17.al2023`.
+        version.split_once(".al").map_or(version, |(version, _)| version)
     }
 
     /// The language's AWS SDK, if it can be installed for all Functions.
@@ -48,7 +54,7 @@ impl Language {
         match self {
             Self::Node => Some(SdkLanguage::Node),
             Self::Python => Some(SdkLanguage::Python),
-            Self::Ruby => None,
+            Self::Ruby | Self::Java => None,
         }
     }
 
@@ -58,6 +64,7 @@ impl Language {
             Self::Node => vec!["node".to_owned()],
             Self::Python => vec![format!("python{wanted}"), "python3".to_owned()],
             Self::Ruby => vec![format!("ruby{wanted}"), "ruby".to_owned()],
+            Self::Java => vec!["java".to_owned()],
         }
     }
 
@@ -67,6 +74,19 @@ impl Language {
             Self::Node => "node".to_owned(),
             Self::Python => format!("python{}", release.minor()),
             Self::Ruby => "ruby".to_owned(),
+            Self::Java => "java".to_owned(),
+        }
+    }
+
+    /// The release in the name of an installed release's folder.
+    pub(super) fn release_of(self, folder: &str) -> Option<Release> {
+        match self {
+            Self::Node | Self::Python | Self::Ruby => Release::of_folder(folder),
+            // Most names say who built it, and some what for: `temurin-21.0.2+13`, `java-21-openjdk-amd64`, `21.0.2-tem`.
+            Self::Java => folder.split(['-', '_', '@']).find_map(|part| {
+                let part = part.split_once('+').map_or(part, |(version, _)| version);
+                Release::of_folder(without_old_prefix(part.trim_end_matches(".jdk")))
+            }),
         }
     }
 
@@ -77,7 +97,13 @@ impl Language {
             Self::Node => "nvm, fnm, Volta, mise, asdf or Homebrew",
             Self::Python => "uv, pyenv, mise, asdf or Homebrew",
             Self::Ruby => "rbenv, RVM, mise, asdf or Homebrew",
+            Self::Java => "your system's packages, SDKMAN!, mise, asdf or Homebrew",
         };
         format!("install {name} {wanted}, for example with {managers}")
     }
+}
+
+/// Up to Java 8 and in some folders' names, versions begin with `1.`.
+pub(super) fn without_old_prefix(version: &str) -> &str {
+    version.strip_prefix("1.").unwrap_or(version)
 }

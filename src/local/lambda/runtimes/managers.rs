@@ -65,6 +65,15 @@ const PYENV: &[Root] = &[Variable("PYENV_ROOT"), Home(".pyenv")];
 const UV: &[Root] = &[Variable("UV_PYTHON_INSTALL_DIR"), Data("uv/python")];
 const RBENV: &[Root] = &[Variable("RBENV_ROOT"), Home(".rbenv")];
 const RVM: &[Root] = &[Variable("rvm_path"), Home(".rvm"), Machine("/usr/local/rvm")];
+const SDKMAN: &[Root] = &[Variable("SDKMAN_DIR"), Home(".sdkman")];
+const JENV: &[Root] = &[Variable("JENV_ROOT"), Home(".jenv")];
+/// Where Linux distributions put it.
+const USR_LIB_JVM: &[Root] = &[Machine("/usr/lib/jvm")];
+/// Where installers for macOS put it.
+const VIRTUAL_MACHINES: &[Root] =
+    &[Machine("/Library/Java/JavaVirtualMachines"), Home("Library/Java/JavaVirtualMachines")];
+/// IntelliJ IDEA's.
+const JDKS: &[Root] = &[Home(".jdks")];
 /// ruby-install, for chruby.
 const RUBIES: &[Root] = &[Home(".rubies"), Machine("/opt/rubies")];
 const PYTHON_ORG: &[Root] = &[Machine("/Library/Frameworks/Python.framework")];
@@ -87,6 +96,13 @@ const LAYOUTS: &[Layout] = &[
     layout("ruby-install", Language::Ruby, RUBIES, "", ("ruby-", "bin")),
     layout("mise", Language::Ruby, MISE, "installs/ruby", PLAIN),
     layout("asdf", Language::Ruby, ASDF, "installs/ruby", PLAIN),
+    layout("SDKMAN!", Language::Java, SDKMAN, "candidates/java", PLAIN),
+    layout("mise", Language::Java, MISE, "installs/java", PLAIN),
+    layout("asdf", Language::Java, ASDF, "installs/java", PLAIN),
+    layout("jenv", Language::Java, JENV, "versions", PLAIN),
+    layout("IntelliJ IDEA", Language::Java, JDKS, "", PLAIN),
+    layout("/usr/lib/jvm", Language::Java, USR_LIB_JVM, "", PLAIN),
+    layout("JavaVirtualMachines", Language::Java, VIRTUAL_MACHINES, "", ("", "Contents/Home/bin")),
     layout("python.org", Language::Python, PYTHON_ORG, "Versions", PLAIN),
 ];
 
@@ -146,6 +162,9 @@ impl Managers {
         let layouts = LAYOUTS.iter().filter(|layout| layout.language == language);
         let mut installed: Vec<_> = layouts.flat_map(|layout| self.arranged(layout)).collect();
         installed.extend(self.of_homebrew(language));
+        if language == Language::Java {
+            installed.extend(self.named_by_user());
+        }
         // Stable, so the order of the managers decides between equal releases.
         installed.sort_by(|one, other| other.release.cmp(&one.release));
         installed
@@ -158,7 +177,7 @@ impl Managers {
             let name = folder.file_name()?.to_str()?.strip_prefix(layout.prefix)?;
             // What follows the release in the folders of uv is the platform.
             let name = if layout.prefix.is_empty() { name } else { name.split('-').next()? };
-            let release = Release::of_folder(name)?;
+            let release = layout.language.release_of(name)?;
             let program = folder.join(layout.programs).join(layout.language.program_of(&release));
             is_program(&program).then_some(Installed { release, program, manager: layout.manager })
         };
@@ -170,6 +189,7 @@ impl Managers {
             Language::Node => "node",
             Language::Python => "python",
             Language::Ruby => "ruby",
+            Language::Java => "openjdk",
         };
         let read = |folder: PathBuf| {
             let name = folder.file_name()?.to_str()?;
@@ -184,6 +204,16 @@ impl Managers {
         };
         let formulas = self.roots(HOMEBREW).into_iter().flat_map(|root| entries(&root.join("opt")));
         formulas.filter_map(read).collect()
+    }
+
+    /// The Java that the user has chosen.
+    fn named_by_user(&self) -> Option<Installed> {
+        let folder = self.variables.get("JAVA_HOME")?.canonicalize().ok()?;
+        // On macOS the name is that of a folder above.
+        let mut names = folder.ancestors().filter_map(|folder| folder.file_name()?.to_str());
+        let release = names.find_map(|name| Language::Java.release_of(name))?;
+        let program = folder.join("bin/java");
+        is_program(&program).then_some(Installed { release, program, manager: "JAVA_HOME" })
     }
 
     /// The folders that exist in this environment.

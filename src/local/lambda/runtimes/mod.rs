@@ -163,7 +163,7 @@ impl Runtimes {
             (Some(language), _) => self.interpreted(language, language.wanted(runtime)).await,
             (None, RuntimeFamily::Provided) => Support::Bootstrap,
             (None, _) => {
-                let families = "nodejs, python, ruby and provided";
+                let families = "nodejs, python, ruby, java and provided";
                 Support::Missing(format!("on one machine only {families} runtimes run; deploy it to AWS to run it"))
             }
         }

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Interpreter, Source, language::Language};
+use super::{
+    Interpreter, Source,
+    language::{Language, without_old_prefix},
+};
 
 /// Asks a program for its real path and its version. The program on the PATH may be a version manager's wrapper, which
 /// needs environment variables that Functions do not get.
@@ -17,6 +20,7 @@ pub(super) async fn probe(
     python_module: &Path,
 ) -> Option<Interpreter> {
     let question = match language {
+        Language::Java => return java(program, source).await,
         Language::Node => [
             "-p",
             "const knows = (name) => process.allowedNodeEnvironmentFlags.has('--experimental-' + name);
@@ -50,13 +54,7 @@ maps = '/proc/self/maps'
 puts File.readlines(maps, chomp: true).grep(%r{/}).map { |line| line.split(nil, 6).last } if File.exist?(maps)",
         ],
     };
-    let output = tokio::process::Command::new(program)
-        .args(question)
-        .arg(python_module)
-        .stdin(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(std::time::Duration::from_secs(10), output).await.ok()?.ok()?;
+    let output = ask(tokio::process::Command::new(program).args(question).arg(python_module)).await?;
     let text = String::from_utf8(output.stdout).ok()?;
     let mut lines = text.lines();
     let (program, version) = (PathBuf::from(lines.next()?), lines.next()?);
@@ -74,6 +72,39 @@ puts File.readlines(maps, chomp: true).grep(%r{/}).map { |line| line.split(nil, 
     let packages = packages.iter().filter_map(|folder| seen_at(folder, &files)).collect::<BTreeSet<_>>();
     let (version, packages) = (format!("{} {version}", language.name()), packages.into_iter().collect());
     program.is_absolute().then_some(Interpreter { program, version, language, source, flags, files, packages })
+}
+
+async fn ask(command: &mut tokio::process::Command) -> Option<std::process::Output> {
+    /// Most answer in a tenth of a second.
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+    let output = command.stdin(std::process::Stdio::null()).kill_on_drop(true).output();
+    tokio::time::timeout(PATIENCE, output).await.ok()?.ok()
+}
+
+/// Java runs no code that is not compiled, but it shows its settings.
+async fn java(program: &Path, source: Source) -> Option<Interpreter> {
+    let output = ask(tokio::process::Command::new(program).args(["-XshowSettings:properties", "-version"])).await?;
+    let text = String::from_utf8(output.stderr).ok()?;
+    let setting = |name: &str| text.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(" = "));
+    let (home, version) = (PathBuf::from(setting("java.home")?), without_old_prefix(setting("java.version")?));
+    let program = home.join("bin/java");
+    let real = home.canonicalize().ok()?;
+    let mut files = BTreeSet::from([home, real.clone()]);
+    // Debian has the settings of Java in /etc, and links to them.
+    for link in walkdir::WalkDir::new(&real).into_iter().flatten().filter(|entry| entry.path_is_symlink()) {
+        files.extend(link.path().canonicalize().ok().filter(|target| !target.starts_with(&real)));
+    }
+    let version = format!("{} {version}", Language::Java.name());
+    let (files, flags, packages) = (files.into_iter().collect(), Vec::new(), Vec::new());
+    program.is_absolute().then_some(Interpreter {
+        program,
+        version,
+        language: Language::Java,
+        source,
+        flags,
+        files,
+        packages,
+    })
 }
 
 /// The path of a folder for a process that sees only these files: with links resolved, unless they lead elsewhere.

@@ -23,10 +23,13 @@ impl Machine {
 
     /// An interpreter that says that it has this version, and notes that it was started.
     fn with(self, program: &str, version: &str) -> Self {
-        let says = format!(
-            "#!/bin/sh\necho \"$0\" >> '{}'\nprintf '%s\\n' \"$0\" {version} '' '' ''\n",
-            self.started().display()
-        );
+        let started = self.started();
+        let answer = if program.ends_with("/java") {
+            format!("printf '    %s = %s\\n' java.home \"${{0%/bin/java}}\" java.version {version} >&2")
+        } else {
+            format!("printf '%s\\n' \"$0\" {version} '' '' ''")
+        };
+        let says = format!("#!/bin/sh\necho \"$0\" >> '{}'\n{answer}\n", started.display());
         self.with_script(program, &says)
     }
 
@@ -99,6 +102,22 @@ async fn interpreters_are_found_in_the_folder_of_every_version_manager() {
         ("ruby-install", "ruby3.4", "", "opt/rubies/ruby-3.4.1/bin/ruby", "3.4.1"),
         ("mise", "ruby3.4", "", "home/.local/share/mise/installs/ruby/3.4.1/bin/ruby", "3.4.1"),
         ("asdf", "ruby3.4", "", "home/.asdf/installs/ruby/3.4.1/bin/ruby", "3.4.1"),
+        ("SDKMAN!", "java21", "", "home/.sdkman/candidates/java/21.0.2-tem/bin/java", "21.0.2"),
+        ("SDKMAN!", "java17.al2023", "SDKMAN_DIR=own", "own/candidates/java/17.0.9-amzn/bin/java", "17.0.9"),
+        ("mise", "java21", "", "home/.local/share/mise/installs/java/temurin-21.0.2+13.0.LTS/bin/java", "21.0.2"),
+        ("asdf", "java21", "", "home/.asdf/installs/java/corretto-21.0.2.13.1/bin/java", "21.0.2.13.1"),
+        ("jenv", "java21", "", "home/.jenv/versions/openjdk64-21.0.2/bin/java", "21.0.2"),
+        ("IntelliJ IDEA", "java21", "", "home/.jdks/openjdk-21.0.2/bin/java", "21.0.2"),
+        ("/usr/lib/jvm", "java21", "", "usr/lib/jvm/java-21-openjdk-amd64/bin/java", "21.0.2"),
+        ("/usr/lib/jvm", "java8.al2", "", "usr/lib/jvm/java-1.8.0-openjdk/bin/java", "1.8.0_402"),
+        (
+            "JavaVirtualMachines",
+            "java21",
+            "",
+            "Library/Java/JavaVirtualMachines/temurin-21.jdk/Contents/Home/bin/java",
+            "21.0.2",
+        ),
+        ("JAVA_HOME", "java21", "JAVA_HOME=opt/jdk-21.0.2", "opt/jdk-21.0.2/bin/java", "21.0.2"),
         ("Homebrew", "ruby3.4", "", "opt/homebrew/opt/ruby@3.4/bin/ruby", "3.4.1"),
         ("Homebrew", "nodejs22.x", "", "opt/homebrew/opt/node@22/bin/node", "22.3.0"),
         ("Homebrew", "python3.13", "", "home/linuxbrew/.linuxbrew/opt/python@3.13/bin/python3.13", "3.13.1"),

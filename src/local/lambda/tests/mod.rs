@@ -1,4 +1,4 @@
-//! Tests of the engine with real child processes, in this machine's node, python and ruby.
+//! Tests of the engine with real child processes, in this machine's node, python, ruby and java.
 //!
 //! The expectations about handlers, errors and log lines come from AWS's own runtime clients. The tables in `node` and
 //! `python` were checked against them, and those in `ruby`: npm `aws-lambda-ric` 3.3.0 (`dist/index.mjs`: `Errors.js`, `UserFunction.js`,
@@ -12,6 +12,7 @@ mod examples;
 mod freezing;
 mod harness;
 mod jail;
+mod java;
 mod layers;
 mod limits;
 mod logs;
