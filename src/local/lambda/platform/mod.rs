@@ -191,7 +191,8 @@ mod tests {
 
     use super::*;
 
-    /// A shell with a child, and the id of the child.
+    /// A shell with a child, and the id of the child. The caller waits for it.
+    #[allow(clippy::zombie_processes)]
     fn family() -> (Child, i32) {
         use std::os::unix::process::CommandExt as _;
         let script = "sleep 86462.5 & wait";

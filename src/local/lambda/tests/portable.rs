@@ -14,6 +14,8 @@ const ONLY_ON_LINUX: &[&str] = &[
     "tests::entry::user_namespaces_and_dangerous_calls_are_refused",
     "tests::freezing",
     "tests::jail",
+    // They need nothing of the platform that the other languages do not.
+    "tests::java",
     "tests::limits::pages_",
     "tests::limits::the_memory_of_a_process_counts_after_its_first_thread_has_ended",
     "tests::portable",

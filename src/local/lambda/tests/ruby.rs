@@ -12,6 +12,9 @@ enum Ends {
 }
 use Ends::{Failing, In};
 
+/// A description, the files, the entry point, and the expected result.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, Ends);
+
 fn world() -> World {
     install("ruby");
     World::new()
@@ -113,7 +116,7 @@ async fn handlers_are_found_where_lambda_finds_them() {
     let world = world();
     let method = "def handler(event:, context:) = __FILE__.split('/').last\n";
     let class = "module Api\n  class V1\n    def self.go(event:, context:) = name\n  end\nend\n";
-    let cases: &[(&str, &[(&str, &str)], &str, Ends)] = &[
+    let cases: &[Case<'_>] = &[
         ("file", &[("index.rb", method)], "index.handler", In(json!("index.rb"))),
         ("folder", &[("src/api.rb", method)], "src/api.handler", In(json!("api.rb"))),
         ("class", &[("index.rb", class)], "index.Api::V1.go", In(json!("Api::V1"))),
