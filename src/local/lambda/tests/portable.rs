@@ -8,6 +8,7 @@ use crate::{JailMode, LocalLambda, LocalLambdaConfig, platform::Platform, testin
 /// What the other systems lack: jails, control groups, and a watchdog that finds processes which have left their process
 /// group. There, memory is what is resident, of each process alone.
 const ONLY_ON_LINUX: &[&str] = &[
+    "platform::linux",
     "tests::cost",
     "tests::entry::a_function_sees_neither_the_servers_keys_nor_those_of_others",
     "tests::entry::no_code_of_a_function_runs_before_privileges_are_dropped",
