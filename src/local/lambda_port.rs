@@ -161,8 +161,11 @@ mod tests {
         let no_zip = lambda.deploy(&spec("provided.al2023"), Some(Bytes::from("no zip").into()), None).await;
         assert!(matches!(&no_zip, Err(DeployError::InvalidCode(why)) if why.contains("zip")), "{no_zip:?}");
         let zip = package("a", 0o644, b"");
-        let java = lambda.deploy(&spec("java21"), Some(Bytes::from(zip).into()), None).await;
-        assert!(matches!(&java, Err(DeployError::InvalidConfiguration(why)) if why.contains("java21")), "{java:?}");
+        let dotnet = lambda.deploy(&spec("dotnet8"), Some(Bytes::from(zip).into()), None).await;
+        assert!(
+            matches!(&dotnet, Err(DeployError::InvalidConfiguration(why)) if why.contains("dotnet8")),
+            "{dotnet:?}"
+        );
         let no_code = lambda.deploy(&spec("provided.al2023"), None, None).await;
         assert!(matches!(no_code, Err(DeployError::Port(_))), "{no_code:?}");
     }

@@ -10,13 +10,13 @@ use tasklane_model::{EntryPoint, Environment, Runtime, RuntimeFamily};
 use super::Problem;
 
 /// Variables that can move the handler or replace it.
-const REDIRECTING: [&str; 3] = ["AWS_LAMBDA_EXEC_WRAPPER", "NODE_PATH", "PYTHONPATH"];
+const REDIRECTING: [&str; 5] = ["AWS_LAMBDA_EXEC_WRAPPER", "NODE_PATH", "PYTHONPATH", "GEM_PATH", "RUBYLIB"];
 
 /// Where Lambda unpacks the code.
 const TASK_ROOT: &str = "/var/task/";
 
-/// The problem, if no file in the folder can be the handler's. Only Node.js and Python name a file in their entry
-/// points. An entry point that is wrong in another way is left to the runtime, whose error explains it.
+/// The problem, if no file in the folder can be the handler's. Only Node.js, Python and Ruby name a file in
+/// their entry points. An entry point that is wrong in another way is left to the runtime, whose error explains it.
 pub(super) fn missing(
     folder: &Path,
     entry_point: &EntryPoint,
@@ -29,11 +29,8 @@ pub(super) fn missing(
     match runtime.family() {
         RuntimeFamily::Node => node(folder, entry_point.as_str()),
         RuntimeFamily::Python => python(folder, entry_point.as_str()),
-        RuntimeFamily::Java
-        | RuntimeFamily::Dotnet
-        | RuntimeFamily::Ruby
-        | RuntimeFamily::Provided
-        | RuntimeFamily::Other => None,
+        RuntimeFamily::Ruby => ruby(folder, entry_point.as_str()),
+        RuntimeFamily::Java | RuntimeFamily::Dotnet | RuntimeFamily::Provided | RuntimeFamily::Other => None,
     }
 }
 
@@ -85,6 +82,21 @@ fn python(folder: &Path, entry_point: &str) -> Option<Problem> {
     Some(Problem::NoHandler { path: file.with_extension("py"), or: "", advice })
 }
 
+/// `file.method` or `file.Class.method`, where `file` may be in a folder.
+fn ruby(folder: &Path, entry_point: &str) -> Option<Problem> {
+    let parts: Vec<_> = entry_point.split('.').collect();
+    let (2 | 3, Some(name)) = (parts.len(), parts.first().filter(|name| !name.is_empty() && !name.starts_with('/')))
+    else {
+        return None;
+    };
+    let file = folder.join(name);
+    if ["rb", "so"].into_iter().any(|extension| file.with_extension(extension).exists()) {
+        return None;
+    }
+    let advice = "correct 'entryPoint' or 'path'".to_owned();
+    Some(Problem::NoHandler { path: file.with_extension("rb"), or: "", advice })
+}
+
 /// Whether there is a module of machine code, such as `index.cpython-313-x86_64-linux-gnu.so`.
 fn is_compiled(module: &Path) -> bool {
     let (Some(folder), Some(name)) = (module.parent(), module.file_name().and_then(|name| name.to_str())) else {
@@ -134,6 +146,8 @@ mod tests {
             ("index/__init__.py", "index.handler", "python3.13"),
             ("src/api.py", "src/api.handler", "python3.13"),
             ("src/api.py", "src.api.handler", "python3.13"),
+            ("index.rb", "index.handler", "ruby3.4"),
+            ("src/api.rb", "src/api.Api::V1.handler", "ruby3.4"),
         ] {
             assert_eq!(told(&[file], entry_point, runtime, None), None, "{file} {entry_point}");
         }
@@ -150,6 +164,7 @@ mod tests {
             (&["a.b.js"], "a.b.handler", "nodejs22.x", format!("a.js (or .mjs, .cjs), {build}")),
             (&["a.py"], "a.b.handler", "python3.13", format!("a/b.py, {correct}")),
             (&["index.js"], "index.handler", "python3.13", format!("index.py, {correct}")),
+            (&["index.py"], "src/index.Api.handler", "ruby3.4", format!("src/index.rb, {correct}")),
             (&["indexes.so"], "index.handler", "python3.13", format!("index.py, {correct}")),
             (
                 &["src/index.ts"],
@@ -170,7 +185,8 @@ mod tests {
             ("bootstrap", "provided.al2023"),
             ("example.Handler::handleRequest", "java21"),
             ("Assembly::Namespace.Class::Method", "dotnet8"),
-            ("index.handler", "ruby3.4"),
+            ("index", "ruby3.4"),
+            ("a.b.c.d", "ruby3.4"),
             ("index", "nodejs22.x"),
             (".handler", "nodejs22.x"),
             ("../index.handler", "nodejs22.x"),

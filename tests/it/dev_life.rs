@@ -237,12 +237,50 @@ fn a_new_function_in_typescript_is_built_and_one_with_a_test_is_tested() {
     assert!(tests.status.success(), "{}", String::from_utf8_lossy(&tests.stdout));
 }
 
+/// A script is in the place of a Node.js that nvm installed.
+#[test]
+fn doctor_says_where_each_runtime_comes_from_and_how_to_get_the_others() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let program = home.path().join(".nvm/versions/node/v26.1.0/bin/node");
+    std::fs::create_dir_all(program.parent().unwrap()).unwrap();
+    std::fs::write(&program, "#!/bin/sh\nprintf '%s\\n' \"$0\" 26.1.0 '' '' ''\n").unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = crate::support::command::tasklane(home.path());
+    let found = crate::support::command::Ended::of(command.args(["doctor", "--json"])).json();
+    let of = |runtime: &str| {
+        let mut checked = found["checked"].as_array().unwrap().iter();
+        checked.find(|checked| checked["runtime"] == runtime).unwrap_or_else(|| panic!("no {runtime}: {found}")).clone()
+    };
+    let node = of("nodejs26.x");
+    assert_eq!((&node["state"], &node["source"]), (&json!("ok"), &json!("nvm")), "{node}");
+    assert_eq!((&node["version"], &node["program"]), (&json!("Node.js 26.1.0"), &json!(program)));
+    assert_eq!(of("provided.al2023")["state"], "ok");
+    assert_eq!(of("dotnet8")["state"], "noted");
+    for checked in found["checked"].as_array().unwrap() {
+        let says_why = checked["state"] == "ok" || checked["detail"].as_str().is_some_and(|detail| detail.len() > 20);
+        assert!(says_why, "{checked}");
+    }
+    let wrong = found["checked"].as_array().unwrap().iter().filter(|checked| checked["state"] == "wrong").count();
+    assert_eq!(found["problems"], json!(wrong));
+}
+
 #[test]
 fn doctor_checks_this_machine_and_misses_aws_in_a_sentence() {
     let home = tempfile::tempdir().unwrap();
     let checked = run(home.path(), ["doctor"]);
     assert!(checked.stdout.contains("an interpreter for Node.js"), "{checked:?}");
     assert!(checked.stdout.contains("the jail of Functions"), "{checked:?}");
+    for what in [
+        "control groups",
+        "processors: ",
+        "memory: ",
+        "open files: at most ",
+        "the disk of .tasklane: ",
+        "the AWS SDK for node",
+    ] {
+        assert!(checked.stdout.contains(what), "{what}: {checked:?}");
+    }
     let no_region = run(home.path(), ["doctor", "--stack", "x"]).expect(2).stderr;
     assert!(no_region.starts_with("error: no AWS region found: set AWS_REGION"), "{no_region}");
     let mut command = crate::support::command::tasklane(home.path());

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tasklane_model::{Runtime, RuntimeFamily};
+use tasklane_model::Runtime;
 use tokio::process::Command;
 
 use super::{
@@ -15,8 +15,7 @@ use super::{
     isolation::{Launch, Limits},
     jail::{self, Cell, Entry, Jail, PackageView, View},
     layers::Opt,
-    runtimes::{Interpreter, Support},
-    sdk::SdkLanguage,
+    runtimes::{Interpreter, Language, Support},
     start::Start,
     variables::Variables,
     versions::BOOTSTRAP,
@@ -53,7 +52,8 @@ impl Start<'_> {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(self.environment()?).current_dir(self.version.folder());
         let user = nix::unistd::geteuid().as_raw();
-        Ok(Launch { command, output: None, group: None, inherited: Vec::new(), limits: Limits::default(), user })
+        let limits = Limits { is_bound: !self.site.config.platform.is_portable(), ..Limits::default() };
+        Ok(Launch { command, output: None, group: None, inherited: Vec::new(), limits, user })
     }
 
     fn jailed(&self, jail: &Jail, program: &Path, arguments: &[String]) -> io::Result<(Launch, Entry)> {
@@ -89,21 +89,11 @@ impl Start<'_> {
         (program, arguments.to_vec())
     }
 
-    /// The family of its runtime; `None` for an image.
-    fn family(&self) -> Option<RuntimeFamily> {
-        self.version.configuration.runtime().map(Runtime::family)
-    }
-
     /// The folder of the AWS SDK for the Function's language, whether or not it is installed.
     fn sdk(&self) -> Option<PathBuf> {
-        let language = match self.family()? {
-            RuntimeFamily::Node => SdkLanguage::Node,
-            RuntimeFamily::Python => SdkLanguage::Python,
-            RuntimeFamily::Provided
-            | RuntimeFamily::Java
-            | RuntimeFamily::Dotnet
-            | RuntimeFamily::Ruby
-            | RuntimeFamily::Other => return None,
+        let language = match self.support {
+            Support::Exact(interpreter) | Support::OtherVersion(interpreter) => interpreter.language.sdk()?,
+            Support::Bootstrap | Support::Image | Support::Missing(_) => return None,
         };
         self.site.config.sdk.as_ref().map(|sdk| sdk.packages(language))
     }
@@ -133,24 +123,46 @@ impl Start<'_> {
     }
 
     fn interpreted(&self, interpreter: &Interpreter) -> (PathBuf, Vec<String>) {
-        let arguments = if self.family() == Some(RuntimeFamily::Node) {
-            // Lambda's own bootstrap divides the memory like this: a tenth for the two halves of the young generation.
-            let memory = self.version.configuration.memory_limit.get();
-            let young = memory / 10;
-            let mut arguments = vec![
-                "--expose-gc".to_owned(),
-                format!("--max-semi-space-size={}", young / 2),
-                format!("--max-old-space-size={}", memory - young),
-            ];
-            arguments.extend(self.disabled_features(interpreter).map(|name| format!("--no-experimental-{name}")));
-            arguments.push(self.runtime().join(Bootstraps::NODE).display().to_string());
-            arguments
-        } else {
+        let bootstrap = |name: &str| self.runtime().join(name).display().to_string();
+        let arguments = match interpreter.language {
+            Language::Node => {
+                // Lambda's own bootstrap divides the memory like this: a tenth for the two halves of the young generation.
+                let memory = self.version.configuration.memory_limit.get();
+                let young = memory / 10;
+                let mut arguments = vec![
+                    "--expose-gc".to_owned(),
+                    format!("--max-semi-space-size={}", young / 2),
+                    format!("--max-old-space-size={}", memory - young),
+                ];
+                arguments.extend(self.disabled_features(interpreter).map(|name| format!("--no-experimental-{name}")));
+                arguments.push(bootstrap(Bootstraps::NODE));
+                arguments
+            }
             // Unbuffered, so that all output is in the pipe when the run ends; and without writing bytecode next to the
-            // code.
-            let bootstrap = self.runtime().join(Bootstraps::PYTHON);
-            // Without the machine's own packages: Lambda's Python does not have them.
-            vec!["-u".to_owned(), "-B".to_owned(), "-S".to_owned(), bootstrap.display().to_string()]
+            // code. Without the machine's own packages, which Lambda's Python does not have.
+            Language::Python => {
+                vec!["-u".to_owned(), "-B".to_owned(), "-S".to_owned(), bootstrap(Bootstraps::PYTHON)]
+            }
+            Language::Java => {
+                // Lambda's own flags, for a fast start and for the heap.
+                let heap = u64::from(self.version.configuration.memory_limit.get()) * 1024 * 85 / 100;
+                let mut arguments = vec![
+                    "-XX:TieredStopAtLevel=1".to_owned(),
+                    "-XX:+UseSerialGC".to_owned(),
+                    "-XX:-UsePerfData".to_owned(),
+                    "-Xshare:auto".to_owned(),
+                    format!("-XX:MaxHeapSize={heap}k"),
+                    // As in Lambda, whatever this machine's locale is.
+                    "-Dfile.encoding=UTF-8".to_owned(),
+                ];
+                if self.version.opt.is_some() {
+                    arguments.push(format!("-Dtasklane.layers={}/java/lib", self.layers().display()));
+                }
+                arguments.extend(["-cp".to_owned(), bootstrap(Bootstraps::JAVA), Bootstraps::JAVA_MAIN.to_owned()]);
+                arguments
+            }
+            // Texts are UTF-8, as on Lambda, even if this machine lacks Lambda's locale.
+            Language::Ruby => vec!["-EUTF-8".to_owned(), bootstrap(Bootstraps::RUBY)],
         };
         (interpreter.program.clone(), arguments)
     }

@@ -6,6 +6,7 @@ use super::{
     folders::create_private,
     image::{ImageSource, NoImages},
     jail::JailMode,
+    platform::Platform,
     sdk::Sdk,
     secrets::{NoSecrets, SecretSource},
     sink::LogSink,
@@ -48,6 +49,8 @@ pub struct LocalLambdaConfig {
     /// How many bytes one run may log. Lines beyond that are dropped, and the log says how much was dropped.
     pub run_log_bytes: u64,
     pub logs: Arc<dyn LogSink>,
+    /// How processes are looked at. Tests do without what Linux has.
+    pub(super) platform: Platform,
     /// Shows messages to the operator.
     pub notice: Notice,
 }
@@ -72,6 +75,7 @@ impl LocalLambdaConfig {
             init_limit: Duration::from_secs(10),
             run_log_bytes: 32_000_000,
             logs,
+            platform: Platform::OF_THIS_MACHINE,
             notice: Arc::new(|text| tracing::warn!("{text}")),
         }
     }

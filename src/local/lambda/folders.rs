@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use super::procfs::is_alive;
+use super::platform::is_alive;
 
 /// Creates a folder that only its owner may enter, and the folders above it.
 pub(super) fn create_private(folder: &Path) -> io::Result<()> {

@@ -13,7 +13,6 @@ use nix::{
 
 use super::{
     process_tree::{MAX_SCANS, ProcessTree},
-    procfs::{Stat, catches},
     stillness::Held,
 };
 
@@ -44,8 +43,9 @@ impl ProcessTree {
                 return true;
             }
             for pid in fresh {
-                let Some(stat) = Stat::of(pid) else { continue };
-                let is_spared = pids.binary_search(&stat.parent).is_ok() && catches(stat.parent, Signal::SIGCHLD);
+                let Some(stat) = self.platform.stat(pid) else { continue };
+                let is_spared =
+                    pids.binary_search(&stat.parent).is_ok() && self.platform.catches(stat.parent, Signal::SIGCHLD);
                 if !is_spared {
                     let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
                     held.stopped.insert(pid);
@@ -62,7 +62,7 @@ impl ProcessTree {
         if held.is_group || !self.stillness.is_wanted() {
             return true;
         }
-        self.observe().into_iter().all(|pid| match (Stat::of(pid), held.known.get_mut(&pid)) {
+        self.observe().into_iter().all(|pid| match (self.platform.stat(pid), held.known.get_mut(&pid)) {
             (Some(now), Some(before)) => {
                 let is_still = now.started == before.started && now.ticks.saturating_sub(before.ticks) <= TICKS;
                 *before = now;

@@ -10,14 +10,15 @@ use std::{
     sync::{Arc, mpsc},
 };
 
+#[cfg(target_os = "linux")]
+use nix::libc;
 use nix::{
     fcntl::{FcntlArg, FdFlag, fcntl},
-    libc,
     sys::resource::{Resource, getrlimit, setrlimit},
 };
 use tokio::process::{Child, Command};
 
-use super::{
+use super::platform::{
     birth::{self, Born},
     cgroup::Group,
 };
@@ -49,6 +50,7 @@ pub(super) struct Launch {
 const MAX_FILES: u64 = 1024;
 
 /// How many signals may be pending for a Function's processes. The kernel keeps them in its own memory.
+#[cfg(target_os = "linux")]
 const MAX_PENDING_SIGNALS: u64 = 1024;
 
 /// Limits that the kernel enforces on a child.
@@ -56,6 +58,10 @@ const MAX_PENDING_SIGNALS: u64 = 1024;
 pub(super) struct Limits {
     /// How many bytes of memory one process may reserve.
     pub(super) data: Option<u64>,
+    /// Whether the kernel ends the child with the server, and makes it adopt the orphans among its descendants. Only Linux
+    /// can.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+    pub(super) is_bound: bool,
 }
 
 impl Launcher {
@@ -146,15 +152,17 @@ impl Launch {
 fn prepare(limits: Limits, inherited: &[OwnedFd]) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
-        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
-        nix::sys::prctl::set_child_subreaper(true)?;
+        if limits.is_bound {
+            nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+            nix::sys::prctl::set_child_subreaper(true)?;
+        }
         join_empty_keyring();
+        setrlimit(Resource::RLIMIT_SIGPENDING, MAX_PENDING_SIGNALS, MAX_PENDING_SIGNALS)?;
     }
     if let Some(data) = limits.data {
         setrlimit(Resource::RLIMIT_DATA, data, data)?;
     }
     setrlimit(Resource::RLIMIT_NOFILE, MAX_FILES, MAX_FILES)?;
-    setrlimit(Resource::RLIMIT_SIGPENDING, MAX_PENDING_SIGNALS, MAX_PENDING_SIGNALS)?;
     // Crashes are reported in the log; a core file in the Function's folder would be of no use.
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     close_on_exec();
@@ -182,14 +190,17 @@ fn join_empty_keyring() {
 /// Marks all descriptors except the standard streams to be closed when this process executes another program. A server
 /// inherits some without knowing, for example locks of scripts and sockets of supervisors.
 pub(super) fn close_on_exec() {
-    const FIRST: libc::c_uint = 3;
-    const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
-    // SAFETY: the call touches no memory and closes nothing yet; it only affects `execve`.
-    let marked = unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC) };
-    if marked == 0 {
-        return;
+    #[cfg(target_os = "linux")]
+    {
+        const FIRST: libc::c_uint = 3;
+        const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
+        // SAFETY: the call touches no memory and closes nothing yet; it only affects `execve`.
+        let marked = unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC) };
+        if marked == 0 {
+            return;
+        }
     }
-    // Before Linux 5.11, one at a time. The limit on open files says nothing about open ones: it may have been lowered.
+    // Before Linux 5.11 and elsewhere, one at a time. The limit on open files says nothing about open ones: it may have been lowered.
     for number in 3..1 << 16 {
         // SAFETY: borrowed only for this call, which fails if the number is not an open descriptor.
         let descriptor = unsafe { BorrowedFd::borrow_raw(number) };

@@ -14,9 +14,7 @@
 // Processes run in the time of the machine.
 #![allow(clippy::disallowed_methods)]
 
-mod birth;
 mod bootstraps;
-mod cgroup;
 mod code;
 mod command;
 mod config;
@@ -29,16 +27,19 @@ mod freezing;
 mod image;
 mod init;
 mod isolation;
+// Nothing enters a jail elsewhere.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 mod jail;
 mod layers;
 mod limits;
+mod machine;
 mod names;
 mod output;
 pub mod package;
 mod peers;
+mod platform;
 mod pool;
 mod process_tree;
-mod procfs;
 mod report;
 mod run;
 mod runtime_api;
@@ -48,7 +49,6 @@ mod sdk;
 mod secrets;
 mod sink;
 mod site;
-mod sockets;
 mod start;
 mod stillness;
 mod system;
@@ -77,13 +77,16 @@ pub use image::fuzz::image_layer;
 pub use image::{ImageError, ImageSource, NoImages};
 pub use jail::{JailMode, enter_if_asked};
 pub use limits::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
-pub use runtimes::{Interpreter, RuntimeSupport, Support};
+pub use machine::{Machine, Memory};
+pub use platform::cgroup::GroupLimits;
+pub use runtimes::{Interpreter, Language, RuntimeSupport, Source, Support};
 pub use sdk::{Sdk, SdkError, SdkLanguage};
 pub use secrets::{NoSecrets, SecretSource};
 pub use sink::{LogSink, LoggedLine};
 
 use self::{
     engine::Engine,
+    platform::cgroup::Groups,
     pool::Pool,
     runtimes::Runtimes,
     site::Site,
@@ -146,7 +149,8 @@ impl LocalLambda {
             site,
         });
         let Site { scratch, groups, config, .. } = &engine.site;
-        let watchdog = Watchdog::start(scratch.path(), groups.as_ref().map(cgroup::Groups::folder)).map_err(failed)?;
+        let watchdog =
+            Watchdog::start(scratch.path(), groups.as_ref().map(Groups::folder), config.platform).map_err(failed)?;
         upkeep::start(&engine.pool, config.idle_after);
         Ok(Arc::new(Self { engine, _watchdog: watchdog }))
     }
@@ -230,10 +234,21 @@ impl LocalLambda {
         self.engine.runtimes.all().await
     }
 
+    /// The program that makes the jails of Functions, or why they have none.
+    pub fn jail(&self) -> Result<&std::path::Path, &str> {
+        self.engine.site.jail.as_ref().map(jail::Jail::program).map_err(String::as_str)
+    }
+
     /// Why Functions run without a jail, or `None` if they have one. Without a jail they have the permissions of the
     /// user who runs the server.
     pub fn unjailed(&self) -> Option<&str> {
-        self.engine.site.jail.as_ref().err().map(String::as_str)
+        self.jail().err()
+    }
+
+    /// What control groups limit here, or `None` if the server cannot create any. Then processes are stopped with signals, and
+    /// their memory is only measured.
+    pub fn control_groups(&self) -> Option<GroupLimits> {
+        self.engine.site.groups.as_ref().filter(|_| self.unjailed().is_none()).map(Groups::limits)
     }
 
     pub fn busy_processes(&self) -> usize {

@@ -16,7 +16,7 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::{process_tree::ProcessTree, sockets};
+use super::{platform::sockets, process_tree::ProcessTree};
 
 /// How many open files of a Function are searched for its end of the connection. A Function that opens more only harms
 /// itself.
@@ -82,10 +82,10 @@ impl Owner {
 mod tests {
     use std::{net::Ipv4Addr, sync::mpsc};
 
-    use super::*;
+    use super::{super::platform::Platform, *};
 
     fn owner(pid: u32, user: u32) -> Owner {
-        Owner { tree: Arc::new(ProcessTree::new(i32::try_from(pid).unwrap())), user }
+        Owner { tree: Arc::new(ProcessTree::new(i32::try_from(pid).unwrap(), Platform::OF_THIS_MACHINE)), user }
     }
 
     fn me() -> u32 {

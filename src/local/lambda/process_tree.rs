@@ -1,4 +1,4 @@
-//! A process and all of its descendants, found in `/proc`: how much memory they use, and how to kill them.
+//! A process and all of its descendants: how much memory they use, and how to kill them.
 //! [`super::freezing`] stops them temporarily.
 //!
 //! Almost everything here reads many files, as many as the Function has processes and threads. It is called where
@@ -18,14 +18,14 @@ use nix::{
 use tasklane_runtime::lock::Lock;
 
 use super::{
-    cgroup::Group,
-    procfs::{self, children, start_time},
+    platform::{Platform, cgroup::Group},
     stillness::Stillness,
 };
 
 /// The descendants of one process that leads its process group and adopts its orphans (see [`super::isolation`]).
 #[derive(Debug)]
 pub(super) struct ProcessTree {
+    pub(super) platform: Platform,
     root: i32,
     /// When the root started: its process id alone may be reused by another process.
     started: Option<u64>,
@@ -40,8 +40,9 @@ pub(super) struct ProcessTree {
 #[derive(Debug)]
 struct Seen {
     started: u64,
-    /// Its `/proc/<pid>/statm`, held open for the first few processes because it is read after each run.
-    statm: Option<File>,
+    /// The file that says how much memory it uses, held open for the first few processes because it is read after each
+    /// run.
+    memory: Option<File>,
 }
 
 /// The result of [`ProcessTree::look`].
@@ -55,7 +56,7 @@ pub(super) struct Look {
     pub(super) held: u64,
 }
 
-/// How many processes of a tree have their [`Seen::statm`] held open. Most trees have one or two processes.
+/// How many processes of a tree have their [`Seen::memory`] held open. Most trees have one or two processes.
 const HELD_OPEN: usize = 2;
 
 /// How many processes have their memory read after a run. Most trees have one or two; the others are measured during
@@ -71,15 +72,15 @@ type JailInit = OnceLock<(i32, u64)>;
 
 impl ProcessTree {
     /// The descendants of this process, which was just started.
-    pub(super) fn new(root: i32) -> Self {
+    pub(super) fn new(root: i32, platform: Platform) -> Self {
         let (seen, stillness) = (Lock::default(), Stillness::default());
-        Self { root, started: start_time(root), seen, stillness, group: None, jail: None }
+        Self { platform, root, started: platform.start_time(root), seen, stillness, group: None, jail: None }
     }
 
     /// The tree in the jail that this process, which was just started, creates. The jail's own two processes are not
     /// part of the tree.
-    pub(super) fn jailed(root: i32) -> Self {
-        Self { jail: Some(OnceLock::new()), ..Self::new(root) }
+    pub(super) fn jailed(root: i32, platform: Platform) -> Self {
+        Self { jail: Some(OnceLock::new()), ..Self::new(root, platform) }
     }
 
     /// Sets the control group that the root was started in.
@@ -104,11 +105,14 @@ impl ProcessTree {
     /// process.
     pub(super) fn known_memory(&self) -> u64 {
         let resident = || -> Vec<u64> {
-            let of = |(pid, seen): (&i32, &Seen)| match &seen.statm {
-                Some(statm) => procfs::resident_in(statm),
-                None => procfs::resident_bytes(*pid),
-            };
-            self.seen().iter().take(ASKED).filter_map(of).collect()
+            let seen = self.seen();
+            let (files, others): (Vec<_>, Vec<_>) =
+                seen.iter().take(ASKED).partition(|(_, seen)| seen.memory.is_some());
+            let others: Vec<i32> = others.into_iter().map(|(pid, _)| *pid).collect();
+            let of = |(_, seen): (&i32, &Seen)| self.platform.resident_in(seen.memory.as_ref()?);
+            let in_files = files.into_iter().filter_map(of);
+            let in_others = if others.is_empty() { Vec::new() } else { self.platform.resident_bytes(&others) };
+            in_files.chain(in_others).collect()
         };
         let mut known = resident();
         if known.is_empty() {
@@ -124,14 +128,8 @@ impl ProcessTree {
     /// milliseconds.
     pub(super) fn look(&self, limit: u64) -> Look {
         let pids = self.observe();
-        let resident: u64 = pids.iter().filter_map(|pid| procfs::resident_bytes(*pid)).sum();
-        let held = if resident <= limit {
-            resident
-        } else {
-            let is_shared = pids.len() > 1;
-            let of = |pid: &i32| procfs::held_bytes(*pid, is_shared).or_else(|| procfs::resident_bytes(*pid));
-            pids.iter().filter_map(of).sum()
-        };
+        let resident: u64 = self.platform.resident_bytes(&pids).into_iter().sum();
+        let held = if resident <= limit { resident } else { self.platform.held_bytes(&pids) };
         Look { processes: if self.jail.is_some() { 0 } else { pids.len() }, resident, held }
     }
 
@@ -153,7 +151,7 @@ impl ProcessTree {
         // Stopped first, so that none of them can start another while the others are being killed.
         let mut doomed = self.stop_all();
         doomed.extend(self.survivors());
-        doomed.extend(marked(mark));
+        doomed.extend(self.platform.marked(mark));
         for pid in &doomed {
             let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
@@ -178,22 +176,17 @@ impl ProcessTree {
 
     /// The living processes of the tree, which replace those seen before.
     pub(super) fn observe(&self) -> Vec<i32> {
-        let mut found = BTreeMap::new();
-        let mut next = Vec::new();
-        match &self.jail {
-            Some(jail) => next.extend(self.init_of(jail).into_iter().flat_map(children)),
-            None if self.is_rooted() => next.push(self.root),
-            None => {}
-        }
-        while let Some(pid) = next.pop() {
-            // A process whose parent changes during the search may be found twice.
-            if found.contains_key(&pid) {
-                continue;
+        let found = match &self.jail {
+            Some(jail) => self.init_of(jail).map(|init| self.platform.below(init)).unwrap_or_default(),
+            None => {
+                let mut roots = Vec::from_iter(self.is_rooted().then_some(self.root));
+                if self.platform.is_portable() {
+                    // No process has adopted them.
+                    roots.extend(self.survivors());
+                }
+                self.platform.with_descendants(roots, self.root)
             }
-            let Some(started) = start_time(pid) else { continue };
-            found.insert(pid, started);
-            next.extend(children(pid));
-        }
+        };
         self.remember(&found);
         found.into_keys().collect()
     }
@@ -203,13 +196,13 @@ impl ProcessTree {
         // In a jail none is lost: the first process adopts it.
         let is_there = |pid: &i32, known: &Seen| match found.get(pid) {
             Some(started) => *started == known.started,
-            None => self.jail.is_none() && start_time(*pid) == Some(known.started),
+            None => self.jail.is_none() && self.platform.start_time(*pid) == Some(known.started),
         };
         seen.retain(|pid, known| is_there(pid, known));
         for (pid, started) in found {
             if !seen.contains_key(pid) {
-                let statm = if seen.len() < HELD_OPEN { procfs::open_statm(*pid).ok() } else { None };
-                seen.insert(*pid, Seen { started: *started, statm });
+                let memory = if seen.len() < HELD_OPEN { self.platform.open_memory(*pid) } else { None };
+                seen.insert(*pid, Seen { started: *started, memory });
             }
         }
     }
@@ -220,33 +213,22 @@ impl ProcessTree {
 
     /// Whether the root is alive.
     fn is_rooted(&self) -> bool {
-        self.started.is_some() && start_time(self.root) == self.started
+        self.started.is_some() && self.platform.start_time(self.root) == self.started
     }
 
     /// The first process of the jail, if it is alive.
     fn init_of(&self, jail: &JailInit) -> Option<i32> {
         if jail.get().is_none() && self.is_rooted() {
-            let first = children(self.root).first().and_then(|pid| Some((*pid, start_time(*pid)?)));
+            let first =
+                self.platform.first_child(self.root).and_then(|pid| Some((pid, self.platform.start_time(pid)?)));
             first.map(|found| jail.get_or_init(|| found));
         }
-        jail.get().filter(|(pid, started)| start_time(*pid) == Some(*started)).map(|(pid, _)| *pid)
+        jail.get().filter(|(pid, started)| self.platform.start_time(*pid) == Some(*started)).map(|(pid, _)| *pid)
     }
 
     fn survivors(&self) -> Vec<i32> {
         // If the id was reused, the process has another start time.
-        let lives = |(pid, seen): &(&i32, &Seen)| start_time(**pid) == Some(seen.started);
+        let lives = |(pid, seen): &(&i32, &Seen)| self.platform.start_time(**pid) == Some(seen.started);
         self.seen().iter().filter(lives).map(|(pid, _)| *pid).collect()
     }
-}
-
-/// The processes whose environment contained `mark` when they started.
-fn marked(mark: &Path) -> Vec<i32> {
-    let mark = mark.as_os_str().as_encoded_bytes();
-    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    let holds = |pid: &i32| {
-        fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| environ.windows(mark.len()).any(|w| w == mark))
-    };
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
-    pids.filter(|pid| *pid != own).filter(holds).collect()
 }

@@ -23,6 +23,7 @@ use super::{
     site::Site,
     start::Start,
     versions::Version,
+    watchdog,
 };
 
 /// How often the memory of a busy process is measured.
@@ -111,8 +112,14 @@ impl Sandbox {
             }
         };
         let pid = child.id().unwrap_or(i32::MAX);
+        if site.config.platform.is_portable()
+            && let Err(error) = watchdog::note(&scratch, pid)
+        {
+            tracing::warn!("if the server is killed, a process may outlive it: {error}");
+        }
         let is_jailed = jail.is_some();
-        let tree = if is_jailed { ProcessTree::jailed(pid) } else { ProcessTree::new(pid) };
+        let platform = site.config.platform;
+        let tree = if is_jailed { ProcessTree::jailed(pid, platform) } else { ProcessTree::new(pid, platform) };
         let group = child.group().cloned();
         let tree = Arc::new(tree.in_group(group.clone()));
         let (exited, exit) = watch::channel(None);
@@ -267,6 +274,9 @@ impl Drop for Sandbox {
             self.tree.kill(&self.scratch);
         }
         let _ = fs::remove_dir_all(&self.scratch);
+        if self.tree.platform.is_portable() {
+            watchdog::forget(&self.scratch);
+        }
     }
 }
 

@@ -8,13 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     bootstraps::Bootstraps,
-    cgroup::Groups,
     config::LocalLambdaConfig,
     error::{DeployError, MachineFailure},
     folders::scratch_folder,
     isolation::Launcher,
     jail::{Jail, JailMode},
     layers::Layers,
+    platform::{self, cgroup::Groups},
     versions::NewCode,
 };
 
@@ -49,6 +49,7 @@ impl Site {
         let bootstraps = Bootstraps::write(folder, config.sdk.as_ref()).map_err(failed)?;
         let jail = match config.jail {
             JailMode::Off => Err("it is switched off".to_owned()),
+            JailMode::Auto | JailMode::On if config.platform.is_portable() => Err(platform::NO_JAIL.to_owned()),
             JailMode::Auto | JailMode::On => Jail::find(&config.data_dir, bootstraps.folder(), scratch.path()),
         };
         if let (JailMode::On, Err(why)) = (config.jail, &jail) {
@@ -59,7 +60,7 @@ impl Site {
             launcher: Launcher::start().map_err(failed)?,
             jail,
             layers: Layers::new(config.layers.clone(), scratch.path()),
-            groups: Groups::find(scratch.path()),
+            groups: if config.platform.is_portable() { None } else { Groups::find(scratch.path()) },
             abort: CancellationToken::new(),
             mentioned: Lock::default(),
             config,

@@ -10,7 +10,7 @@ use std::{
 
 use tasklane_runtime::lock::Lock;
 
-use super::procfs::Stat;
+use super::platform::Stat;
 
 /// Whether a tree should be stopped, and how it was stopped.
 #[derive(Debug, Default)]

@@ -9,9 +9,14 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use tasklane_model::{RuntimeFamily, Secret};
+use tasklane_model::Secret;
 
-use super::{image::Image, jail, runtimes::Support, start::Start};
+use super::{
+    image::Image,
+    jail,
+    runtimes::{Language, Support},
+    start::Start,
+};
 
 /// The variable that tells our bootstrap for Python the folder of the layers. It is not passed on.
 const LAYERS: &str = "_TASKLANE_LAYERS";
@@ -121,26 +126,29 @@ impl Variables<'_> {
     fn of_runtime(&self) -> Vec<(&'static str, String)> {
         let Self { start: Start { site, version, .. }, task, runtime, layers, secrets: _ } = self;
         let (task, runtime, layers) = (task.display(), runtime.display(), layers.display());
+        // Lambda sets nothing for `provided.*`, not even AWS_EXECUTION_ENV.
         let Some(identifier) = version.configuration.runtime() else { return Vec::new() };
-        let modules = match identifier.family() {
-            RuntimeFamily::Node => {
-                let major = identifier.as_str().trim_start_matches("nodejs").trim_end_matches(".x");
-                let modules = format!("{layers}/nodejs/node{major}/node_modules:{layers}/nodejs/node_modules");
-                ("NODE_PATH", format!("{modules}:{runtime}/node_modules:{runtime}:{task}"))
+        let Some(language) = Language::of(identifier) else { return Vec::new() };
+        let release = language.wanted(identifier);
+        let modules = match language {
+            Language::Node => {
+                let modules = format!("{layers}/nodejs/node{release}/node_modules:{layers}/nodejs/node_modules");
+                vec![("NODE_PATH", format!("{modules}:{runtime}/node_modules:{runtime}:{task}"))]
             }
-            RuntimeFamily::Python => ("PYTHONPATH", runtime.to_string()),
-            // Lambda sets nothing for these, not even AWS_EXECUTION_ENV.
-            RuntimeFamily::Provided
-            | RuntimeFamily::Java
-            | RuntimeFamily::Dotnet
-            | RuntimeFamily::Ruby
-            | RuntimeFamily::Other => return Vec::new(),
+            Language::Python => vec![("PYTHONPATH", runtime.to_string())],
+            Language::Java => Vec::new(),
+            Language::Ruby => {
+                // Bundler and RubyGems name their folders after the version without its patch.
+                let gems = format!("{task}/vendor/bundle/ruby/{release}.0:{layers}/ruby/gems/{release}.0");
+                vec![("GEM_PATH", gems), ("RUBYLIB", format!("{layers}/ruby/lib"))]
+            }
         };
         let execution = ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{identifier}"));
-        let socket = site.jail.is_ok().then(|| (SOCKET, jail::SOCKET.to_owned()));
-        let of_python = identifier.family() == RuntimeFamily::Python && version.opt.is_some();
+        // Java has no such sockets before version 16, and cannot hide the variable: it uses loopback.
+        let socket = (site.jail.is_ok() && language != Language::Java).then(|| (SOCKET, jail::SOCKET.to_owned()));
+        let of_python = language == Language::Python && version.opt.is_some();
         let layers = of_python.then(|| (LAYERS, layers.to_string()));
-        [execution, modules].into_iter().chain(socket).chain(layers).collect()
+        std::iter::once(execution).chain(modules).chain(socket).chain(layers).collect()
     }
 
     /// Lambda's `PATH`, with the interpreter's folder in place of `/var/lang/bin`.

@@ -30,7 +30,9 @@ pub struct LogLimits {
 impl LogLimits {
     /// Two weeks, 1 GB for the store and 256 MB left free, the last two less on a small disk.
     pub fn for_disk_of(folder: &Path) -> Self {
-        let whole = statvfs(folder).map(|disk| disk.blocks().saturating_mul(disk.fragment_size()));
+        // The types of these numbers differ between systems.
+        #[allow(clippy::useless_conversion)]
+        let whole = statvfs(folder).map(|disk| u64::from(disk.blocks()).saturating_mul(disk.fragment_size()));
         let share = whole.map_or(u64::MAX, |bytes| bytes / SHARE);
         Self {
             retention: DEFAULT_RETENTION,
@@ -83,7 +85,9 @@ impl Room {
             return Finding::Same;
         }
         // If the disk cannot be checked, the write itself will fail.
-        let free = statvfs(&self.folder).map(|disk| disk.blocks_available().saturating_mul(disk.fragment_size()));
+        #[allow(clippy::useless_conversion)]
+        let free =
+            statvfs(&self.folder).map(|disk| u64::from(disk.blocks_available()).saturating_mul(disk.fragment_size()));
         self.learn(free.unwrap_or(u64::MAX))
     }
 

@@ -21,7 +21,7 @@ use nix::{
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::orders::{EntryFailure, Orders, Step};
-use crate::{birth::restore_signals, isolation, limits::MAX_PROCESSES};
+use crate::{isolation, limits::MAX_PROCESSES, platform::birth::restore_signals};
 
 /// The first argument of an entry program. The second is the number of the descriptor with its orders.
 pub(super) const ENTER: &str = "--enter-jail";

@@ -33,6 +33,12 @@ pub(super) const CONFIGURATION: &[&str] = &[
     "/etc/ld.so.cache",
     "/etc/ld.so.conf",
     "/etc/ld.so.conf.d",
+    // Settings of Debian's Java.
+    "/etc/java-8-openjdk",
+    "/etc/java-11-openjdk",
+    "/etc/java-17-openjdk",
+    "/etc/java-21-openjdk",
+    "/etc/java-25-openjdk",
     "/etc/localtime",
     "/etc/mime.types",
     "/etc/nsswitch.conf",

@@ -9,8 +9,13 @@
 //! [`super::runtime_api`]). `SECURITY.md` says what is not isolated.
 
 mod arguments;
+#[cfg(target_os = "linux")]
+mod enter;
+#[cfg(not(target_os = "linux"))]
+#[path = "enter_nothing.rs"]
 mod enter;
 mod etc;
+#[cfg(target_os = "linux")]
 mod filter;
 mod host;
 mod loader;
@@ -30,7 +35,6 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use nix::libc;
 use tokio::process::Command;
 
 pub use self::enter::enter_if_asked;
@@ -57,6 +61,12 @@ const FIRST_USER: u32 = 62_000;
 const USERS: u32 = 2_000;
 /// If the server is an ordinary user, a Function sees itself as this user and group, which are Lambda's.
 const LAMBDA_USER: (u32, u32) = (993, 990);
+
+/// Opens a file without the permission to read it.
+#[cfg(target_os = "linux")]
+const ONLY_PATH: i32 = nix::libc::O_PATH;
+#[cfg(not(target_os = "linux"))]
+const ONLY_PATH: i32 = 0;
 
 /// Whether Functions run in a jail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,7 +170,7 @@ impl Jail {
             true => User::Own { next: AtomicU32::new(0) },
             false => User::Mapped,
         };
-        let entry_program = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open("/proc/self/exe");
+        let entry_program = OpenOptions::new().read(true).custom_flags(ONLY_PATH).open("/proc/self/exe");
         let entry_program =
             entry_program.map_err(|error| format!("this program cannot be started in a jail: {error}"))?.into();
         let loader = Loader::find().map_err(|error| format!("this program cannot be started in a jail: {error}"))?;
@@ -172,6 +182,11 @@ impl Jail {
             Ok(Some(complaint)) => Err(format!("bubblewrap does not work on this machine: {complaint}")),
             Err(error) => Err(format!("bubblewrap does not work on this machine: {error}")),
         }
+    }
+
+    /// bubblewrap.
+    pub(super) fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Runs a trivial program in a jail. If that fails, returns the error output.
@@ -230,6 +245,7 @@ impl Jail {
             }
         };
         let mut inherited = Vec::new();
+        #[cfg(target_os = "linux")]
         if let Some(program) = filter::program() {
             let filter = OwnedFd::from(orders::nameless(&program)?);
             jailed.filter(filter.as_raw_fd());
@@ -251,7 +267,7 @@ impl Jail {
         command.arg(format!("/proc/self/fd/{}", entry_program.as_raw_fd()));
         command.arg(ENTER).arg(orders.as_raw_fd().to_string());
         inherited.extend([described, orders, entry_program]);
-        let limits = Limits { data: Some(cell.memory.saturating_add(RESERVE)) };
+        let limits = Limits { data: Some(cell.memory.saturating_add(RESERVE)), is_bound: true };
         let user = identity.map_or_else(|| nix::unistd::geteuid().as_raw(), |(user, _)| user);
         Ok((Launch { command, output: None, group: None, inherited, limits, user }, entry))
     }

@@ -15,10 +15,9 @@ use std::{
     path::Path,
 };
 
-use nix::{
-    errno::Errno,
-    sys::memfd::{MFdFlags, memfd_create},
-};
+use nix::errno::Errno;
+#[cfg(target_os = "linux")]
+use nix::sys::memfd::{MFdFlags, memfd_create};
 
 /// Which user the Function runs as, and the program to start.
 #[derive(Debug, PartialEq, Eq)]
@@ -158,7 +157,10 @@ impl From<EntryFailure> for io::Error {
 
 /// An unnamed file with these bytes, positioned at its start.
 pub(super) fn nameless(bytes: &[u8]) -> io::Result<File> {
+    #[cfg(target_os = "linux")]
     let file = File::from(memfd_create(c"tasklane-jail", MFdFlags::MFD_CLOEXEC)?);
+    #[cfg(not(target_os = "linux"))]
+    let file = tempfile::tempfile()?;
     file.write_all_at(bytes, 0)?;
     Ok(file)
 }

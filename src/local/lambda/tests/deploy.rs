@@ -97,16 +97,16 @@ async fn a_missing_runtime_causes_a_notice_or_an_error_if_runtimes_are_strict() 
         config.notice = std::sync::Arc::new(move |text| told.lock().unwrap().push(text.to_owned()))
     });
     for name in ["a", "b"] {
-        let java = world
+        let dotnet = world
             .deploy(&[("x.class", "")], |spec| {
                 spec.name = name.to_owned().try_into().unwrap();
-                spec.configuration.set_runtime(Runtime::new("java21"));
+                spec.configuration.set_runtime(Runtime::new("dotnet8"));
             })
             .await;
-        match world.run(&java, json!({})).await.result {
+        match world.run(&dotnet, json!({})).await.result {
             Err(InvokeError::Refused { name, message }) => {
                 assert_eq!(name, "InvalidRuntimeException");
-                assert!(message.contains("java21"), "{message}");
+                assert!(message.contains("dotnet8"), "{message}");
             }
             other => panic!("{other:?}"),
         }
@@ -120,7 +120,7 @@ async fn a_missing_runtime_causes_a_notice_or_an_error_if_runtimes_are_strict() 
     assert_eq!(notices.len(), 2, "{notices:?}");
 
     let strict = World::with(|config| config.strict_runtimes = true);
-    for runtime in ["java21", "python3.4"] {
+    for runtime in ["dotnet8", "python3.4"] {
         let mut spec = spec("f");
         spec.configuration.set_runtime(Runtime::new(runtime));
         let refused = strict.lambda.deploy(&spec, Some(testing::zip(&[("x", "")]).into()), None).await;

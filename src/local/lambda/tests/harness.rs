@@ -9,10 +9,16 @@ use tasklane_model::{
     InvokeError, InvokeRequest, MemoryLimit, ObjectId, Outcome, Runtime, TimeLimit, Timestamp,
 };
 
-use crate::{JailMode, LocalLambda, LocalLambdaConfig, Sdk, jail, package::testing, system, testing::MemoryLog};
+use crate::{
+    JailMode, LocalLambda, LocalLambdaConfig, Sdk, jail, package::testing, platform::Platform, system,
+    testing::MemoryLog,
+};
 
 /// The folder of other bootstraps to test instead of ours. Jails do not show the files that those load.
 pub(super) const OTHER_RUNTIME_DIR: &str = "TASKLANE_TEST_RUNTIME_DIR";
+
+/// If this variable is set, nothing is used that only Linux has.
+pub(super) const PORTABLE: &str = "TASKLANE_TEST_PORTABLE";
 
 pub(super) struct World {
     pub(super) lambda: Arc<LocalLambda>,
@@ -54,6 +60,10 @@ impl World {
         config.sdk = Some(Sdk::in_folder(folder.path().join("sdk")));
         config.jail = if std::env::var_os(OTHER_RUNTIME_DIR).is_some() { JailMode::Off } else { JailMode::On };
         change(&mut config);
+        if is_portable() {
+            config.platform = Platform::Portable;
+            config.jail = JailMode::Off;
+        }
         if config.jail != JailMode::Off {
             install_bubblewrap();
         }
@@ -196,13 +206,26 @@ const IS_INSTALLED: &str = "TASKLANE_TEST_BUBBLEWRAP_IS_INSTALLED";
 pub(crate) fn install_bubblewrap() {
     static INSTALLED: std::sync::Once = std::sync::Once::new();
     INSTALLED.call_once(|| {
-        if std::env::var_os(IS_INSTALLED).is_some() {
-            return;
+        if std::env::var_os(IS_INSTALLED).is_none() {
+            install("bwrap");
         }
-        let install = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../infra/debian/install");
-        let output = std::process::Command::new(install).arg("bwrap").output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     });
+}
+
+/// Whether the tests do without what only Linux has.
+pub(super) fn is_portable() -> bool {
+    !cfg!(target_os = "linux") || std::env::var_os(PORTABLE).is_some()
+}
+
+/// Installs this program from Debian unless it is there.
+pub(super) fn install(program: &str) {
+    let path = std::env::var_os("PATH").unwrap();
+    if std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
+        return;
+    }
+    let install = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../infra/debian/install");
+    let output = std::process::Command::new(install).arg(program).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Runs the test of this name (its path below `tests`) again as an ordinary user, if the tests run as root: jails work
@@ -210,7 +233,7 @@ pub(crate) fn install_bubblewrap() {
 pub(super) async fn also_as_an_ordinary_user(test: &str) {
     use std::os::unix::process::CommandExt as _;
     const NOBODY: u32 = 65_534;
-    if !nix::unistd::geteuid().is_root() {
+    if !nix::unistd::geteuid().is_root() || is_portable() {
         return;
     }
     install_bubblewrap();

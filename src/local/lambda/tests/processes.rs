@@ -9,7 +9,7 @@ use super::{
     harness::{Deployed, World, environment, eventually},
     limits::is_running,
 };
-use crate::JailMode;
+use crate::{JailMode, platform::Platform};
 
 const COUNTER: &str =
     "let n = 0, fs = require('fs'), id = require('crypto').randomUUID(); exports.handler = async (event) => {
@@ -20,7 +20,8 @@ const COUNTER: &str =
 }";
 
 fn is_alive(pid: &Value) -> bool {
-    std::path::Path::new(&format!("/proc/{pid}")).exists()
+    let pid = i32::try_from(pid.as_i64().unwrap()).unwrap();
+    Platform::Portable.stat(pid).is_some()
 }
 
 #[tokio::test(flavor = "multi_thread")]

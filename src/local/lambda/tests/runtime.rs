@@ -6,7 +6,7 @@ use serde_json::json;
 use tasklane_model::{FunctionSpec, Runtime};
 
 use super::harness::{World, environment};
-use crate::{SdkLanguage, package::testing};
+use crate::{SdkLanguage, Source, Support, package::testing};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn child_processes_of_multiprocessing_start_no_second_runtime() {
@@ -52,13 +52,34 @@ fn python_with_packages(folder: &std::path::Path) -> std::path::PathBuf {
     python
 }
 
+/// This machine's own Python is in the place of one that pyenv installed, so the test needs no pyenv.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_of_a_version_manager_runs_in_its_jail() {
+    let ask = "import sys; print(*sys.version_info[:3], sep='.'); print(sys.base_prefix)";
+    let about = Command::new("python3").args(["-c", ask]).output().unwrap();
+    let about = String::from_utf8(about.stdout).unwrap();
+    let (version, prefix) = about.trim().split_once('\n').unwrap();
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(home.path().join(".pyenv/versions")).unwrap();
+    std::os::unix::fs::symlink(prefix, home.path().join(".pyenv/versions").join(version)).unwrap();
+    let runtime = Runtime::new(format!("python{}", version.rsplit_once('.').unwrap().0));
+    for world in [World::new(), World::unjailed()] {
+        let support = world.lambda.engine.runtimes.look_in(&runtime, home.path()).await;
+        assert!(matches!(&*support, Support::Exact(found) if found.source == Source::Manager("pyenv")), "{support:?}");
+        let code = "import json, platform\ndef handler(event, context):\n    return platform.python_version()\n";
+        let change = |spec: &mut FunctionSpec| spec.configuration.set_runtime(runtime.clone());
+        let function = world.deploy(&[("index.py", code)], change).await;
+        assert_eq!(world.run(&function, json!({})).await.returned(), json!(version));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn python_has_no_packages_but_the_functions_own() {
     let folder = tempfile::tempdir().unwrap();
     let python = python_with_packages(folder.path());
     let runtime = Runtime::new("python3.11");
     for (is_jailed, world) in [(true, World::new()), (false, World::unjailed())] {
-        world.lambda.engine.runtimes.use_python(&runtime, &python).await;
+        world.lambda.engine.runtimes.use_program(&runtime, &python).await;
         let change = |spec: &mut FunctionSpec| spec.configuration.set_runtime(runtime.clone());
         let looks = "import importlib.metadata, subprocess, sys, own
 def handler(event, context):

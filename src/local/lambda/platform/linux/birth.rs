@@ -32,14 +32,14 @@ use tokio::io::{Interest, unix::AsyncFd};
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 #[derive(Debug)]
-pub(super) struct Born {
+pub(crate) struct Born {
     pid: i32,
     end: AsyncFd<OwnedFd>,
 }
 
 /// Starts a program in `group`, with a process group of its own and an empty environment. Of `command` only the program
 /// and the arguments are used. `prepare` runs in the child: it must neither allocate memory nor take a lock.
-pub(super) fn start(
+pub(crate) fn start(
     command: &Command,
     output: &OwnedFd,
     group: BorrowedFd<'_>,
@@ -104,12 +104,12 @@ pub(super) fn start(
 }
 
 impl Born {
-    pub(super) fn id(&self) -> i32 {
+    pub(crate) fn id(&self) -> i32 {
         self.pid
     }
 
     /// Waits until it exits.
-    pub(super) async fn wait(&self) -> io::Result<ExitStatus> {
+    pub(crate) async fn wait(&self) -> io::Result<ExitStatus> {
         // Once readable, it stays readable.
         let _ended = self.end.readable().await?;
         Ok(match waitid(Id::PIDFd(self.end.as_fd()), WaitPidFlag::WEXITED)? {
@@ -121,7 +121,7 @@ impl Born {
 }
 
 /// Undoes what Rust's runtime did before `main`: other programs expect a broken pipe to end them.
-pub(super) fn restore_signals() {
+pub(crate) fn restore_signals() {
     // SAFETY: restoring the default action installs no handler of ours.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
 }

@@ -18,15 +18,15 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     /// The user that owns it.
-    pub(super) user: u32,
+    pub(crate) user: u32,
     /// Identifies it among a process's open files.
-    pub(super) inode: u64,
+    pub(crate) inode: u64,
 }
 
 /// The client's end, if the client is on this machine and has not hung up.
-pub(super) fn client(client: SocketAddr, server: SocketAddr) -> Option<Socket> {
+pub(crate) fn client(client: SocketAddr, server: SocketAddr) -> Option<Socket> {
     let (client, server) = (v4(client)?, v4(server)?);
     match ask(client, server) {
         Ok(found) => found,

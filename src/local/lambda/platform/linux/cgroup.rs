@@ -3,7 +3,7 @@
 //! <https://docs.kernel.org/admin-guide/cgroup-v2.html>
 //!
 //! A systemd service has a group of its own if its unit says `Delegate=yes`; root can always create groups. Without
-//! them, processes are stopped by signals ([`super::freezing`]), and memory is only measured from time to time.
+//! them, processes are stopped by signals ([`crate::freezing`]), and memory is only measured from time to time.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,7 +13,8 @@ use std::{
     time::Duration,
 };
 
-use super::{limits::MAX_PROCESSES, procfs::is_alive};
+use super::super::is_alive;
+use crate::limits::MAX_PROCESSES;
 
 /// The prefix of the names of all servers' groups.
 const PREFIX: &str = "tasklane-";
@@ -30,22 +31,31 @@ const BETWEEN_REMOVALS: Duration = Duration::from_millis(10);
 
 /// The parent of one server's groups. Dropping it kills the processes in them and removes them.
 #[derive(Debug)]
-pub(super) struct Groups {
+pub(crate) struct Groups {
     folder: PathBuf,
 }
 
 /// The group of one Function's process and everything that it starts. Removed when dropped, unless it still has
 /// processes.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(crate) struct Group {
     folder: PathBuf,
     open: File,
+}
+
+/// What the kernel limits for a whole group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupLimits {
+    /// How much memory its processes use together.
+    pub memory: bool,
+    /// How many processes there are.
+    pub processes: bool,
 }
 
 impl Groups {
     /// Creates the parent group, named after `server`, whose extension is the server's process id. `None` if groups
     /// cannot be created.
-    pub(super) fn find(server: &Path) -> Option<Self> {
+    pub(crate) fn find(server: &Path) -> Option<Self> {
         let (mounts, own) = (fs::read_to_string("/proc/self/mountinfo"), fs::read_to_string("/proc/self/cgroup"));
         let above = own_folder(&mounts.ok()?, &own.ok()?)?;
         remove_left(&above);
@@ -61,7 +71,7 @@ impl Groups {
     }
 
     /// Creates a group of this name with a memory limit in bytes.
-    pub(super) fn group(&self, name: &str, memory: u64) -> io::Result<Group> {
+    pub(crate) fn group(&self, name: &str, memory: u64) -> io::Result<Group> {
         let folder = self.folder.join(name);
         fs::create_dir(&folder)?;
         let open = File::open(&folder)?;
@@ -72,8 +82,15 @@ impl Groups {
         Ok(group)
     }
 
+    /// Which limits its groups have.
+    pub(crate) fn limits(&self) -> GroupLimits {
+        let enabled = fs::read_to_string(self.folder.join("cgroup.subtree_control")).unwrap_or_default();
+        let has = |name| enabled.split_whitespace().any(|enabled| enabled == name);
+        GroupLimits { memory: has("memory"), processes: has("pids") }
+    }
+
     /// Its folder, which the watchdog removes if the server is killed.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 }
@@ -86,29 +103,29 @@ impl Drop for Groups {
 
 impl Group {
     /// For starting a child in it.
-    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         self.open.as_fd()
     }
 
     /// Stops all of its processes, or lets them go on. They do not notice it.
-    pub(super) fn freeze(&self, frozen: bool) -> io::Result<()> {
+    pub(crate) fn freeze(&self, frozen: bool) -> io::Result<()> {
         self.write("cgroup.freeze", if frozen { "1" } else { "0" })
     }
 
     /// Kills all of its processes, stopped ones too.
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         // Fails if the group is gone.
         let _ = self.write("cgroup.kill", "1");
     }
 
     /// Whether the kernel killed a process because the group was out of memory.
-    pub(super) fn ran_out_of_memory(&self) -> bool {
+    pub(crate) fn ran_out_of_memory(&self) -> bool {
         let events = fs::read_to_string(self.folder.join("memory.events")).unwrap_or_default();
         events.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count != "0"))
     }
 
     /// Removes it after its last process has ended, for which it waits a moment.
-    pub(super) async fn remove(&self) {
+    pub(crate) async fn remove(&self) {
         for _ in 0..REMOVALS {
             match fs::remove_dir(&self.folder) {
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
