@@ -332,8 +332,7 @@ impl Gatekeeper<'_> {
         let mut waiting = Vec::new();
         for candidate in &visit.arrivals {
             // It was changed after it had been admitted, and has its place already.
-            if gate.admitted.contains(&candidate.id) || gate.running.remove(&candidate.id) {
-                gate.admitted.insert(candidate.id);
+            if gate.take_back(candidate.id) {
                 admitted.push(candidate.clone());
             } else {
                 waiting.push(candidate.clone());

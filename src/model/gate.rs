@@ -1,6 +1,9 @@
 //! The gate of a flow key: which of its Tasks are admitted, which run, and when the last ones started (contract §14).
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{Flow, FlowConcurrency, FlowKey, FlowRate, ObjectId, RateCount, Timestamp};
 
@@ -37,6 +40,9 @@ pub struct Gate {
     pub running: BTreeSet<ObjectId>,
     /// The last starts, oldest first.
     pub starts: Vec<Timestamp>,
+    /// Which of these starts are of Tasks in `running`. One may be missing: it began without a rate, or an older version wrote the
+    /// gate.
+    pub started: BTreeMap<ObjectId, Timestamp>,
     /// Whether there may be Tasks behind the gate. Then whatever comes has to go there too, so that none is overtaken.
     pub may_hold: bool,
     /// When a Task was last sent behind the gate.
@@ -53,6 +59,7 @@ impl Gate {
             admitted: BTreeSet::new(),
             running: BTreeSet::new(),
             starts: Vec::new(),
+            started: BTreeMap::new(),
             may_hold: false,
             last_held: None,
             look: Timestamp::EPOCH,
@@ -67,20 +74,25 @@ impl Gate {
         turns.min(places).min(starts)
     }
 
-    /// Whether this Task may start now. One that has started before may do so again, because it has its place already.
+    /// Whether this Task may start now. One whose start was noted already has its place: the process that noted it may have died
+    /// before it claimed the Task. But it starts only now, and the rate must allow that.
     pub fn may_start(&self, id: ObjectId, flow: &Flow, now: Timestamp) -> bool {
-        self.running.contains(&id) || (self.places(flow) > 0 && self.starts_left(flow, now) > 0)
+        let has_place = self.running.contains(&id) || self.places(flow) > 0;
+        has_place && self.starts_left_beside(self.started.get(&id), flow, now) > 0
     }
 
-    /// Notes that a Task starts.
+    /// Notes that a Task starts. If that was noted before, only the last time counts.
     pub fn start(&mut self, id: ObjectId, flow: &Flow, now: Timestamp) {
         self.admitted.remove(&id);
-        if !self.running.insert(id) {
-            return;
-        }
+        self.running.insert(id);
         let Some(rate) = flow.rate else { return };
         // Clocks differ between processes, and the order of the starts is what counts.
-        self.starts.push(self.starts.last().map_or(now, |last| now.max(*last)));
+        let start = self.starts.last().map_or(now, |last| now.max(*last));
+        let noted = self.started.insert(id, start);
+        if let Some(noted) = noted.and_then(|noted| self.starts.iter().position(|start| *start == noted)) {
+            self.starts.remove(noted);
+        }
+        self.starts.push(start);
         let oldest = now.saturating_sub(rate.window());
         self.starts.retain(|start| *start > oldest);
         self.starts.drain(..self.starts.len().saturating_sub(MOST_STARTS));
@@ -90,6 +102,17 @@ impl Gate {
     pub fn leave(&mut self, id: ObjectId) {
         self.admitted.remove(&id);
         self.running.remove(&id);
+        self.started.remove(&id);
+    }
+
+    /// Notes that a Task that has a place starts later than was noted. `false` if it has none.
+    pub fn take_back(&mut self, id: ObjectId) -> bool {
+        let has_place = self.admitted.contains(&id) || self.running.contains(&id);
+        if has_place {
+            self.leave(id);
+            self.admitted.insert(id);
+        }
+        has_place
     }
 
     /// Notes that Tasks go behind the gate.
@@ -151,10 +174,16 @@ impl Gate {
     }
 
     fn starts_left(&self, flow: &Flow, now: Timestamp) -> usize {
+        self.starts_left_beside(None, flow, now)
+    }
+
+    /// How many Tasks the rate lets start now, if this one of the starts does not count.
+    fn starts_left_beside(&self, uncounted: Option<&Timestamp>, flow: &Flow, now: Timestamp) -> usize {
         let Some(rate) = flow.rate else { return usize::MAX };
         let oldest = now.saturating_sub(rate.window());
         let recent = self.starts.iter().filter(|start| **start > oldest).count();
-        usize::from(rate.count.get()).saturating_sub(recent)
+        let uncounted = uncounted.is_some_and(|start| *start > oldest && self.starts.contains(start));
+        usize::from(rate.count.get()).saturating_sub(recent - usize::from(uncounted))
     }
 
     /// Whether a Task may be on its way behind the gate, or not visible there yet.
@@ -214,12 +243,31 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_is_repeated_counts_once() {
+    fn a_start_that_is_repeated_counts_once_and_from_then_on() {
         let (mut gate, flow) = (gate(), flow(Some(1), Some((1, 10))));
         gate.start(id(1), &flow, at(0));
         gate.start(id(1), &flow, at(1));
         assert!(gate.may_start(id(1), &flow, at(1)) && !gate.may_start(id(2), &flow, at(1)));
-        assert_eq!(gate.starts, [at(0)]);
+        assert_eq!(gate.starts, [at(1)]);
+        assert!(gate.take_back(id(1)) && gate.admitted.contains(&id(1)) && !gate.take_back(id(2)));
+        gate.leave(id(1));
+        assert_eq!((gate.opens(&flow, at(10)), gate.started.len()), (Some(at(11)), 0));
+    }
+
+    #[test]
+    fn a_start_that_is_repeated_late_keeps_to_the_rate() {
+        let (mut gate, flow) = (gate(), flow(None, Some((2, 10))));
+        // The process that noted it died before the claim, and nobody came for long.
+        gate.start(id(1), &flow, at(0));
+        for second in [11, 12] {
+            assert!(gate.may_start(id(1), &flow, at(second)));
+            gate.start(id(u64::try_from(second).unwrap()), &flow, at(second));
+        }
+        assert!(!gate.may_start(id(1), &flow, at(12)), "its own start is too old to count as one of the two");
+        assert!(gate.may_start(id(1), &flow, at(21)));
+        gate.start(id(1), &flow, at(21));
+        assert_eq!(gate.starts, [at(12), at(21)]);
+        assert!(!gate.may_start(id(3), &flow, at(21)));
     }
 
     #[test]

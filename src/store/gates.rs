@@ -119,6 +119,7 @@ impl Gates {
         row.set("admitted", json(&gate.admitted));
         row.set("running", json(&gate.running));
         row.set("starts", json(&gate.starts));
+        row.set_some("started", (!gate.started.is_empty()).then(|| json(&gate.started)));
         row.set("mayHold", number(u8::from(gate.may_hold)));
         row.set_some("lastHeld", gate.last_held.map(time));
         row.set("call", text(&call));
@@ -178,6 +179,7 @@ fn read(row: &Row) -> Result<ReadGate, StoreError> {
         admitted: row.json::<BTreeSet<ObjectId>>("admitted")?,
         running: row.json::<BTreeSet<ObjectId>>("running")?,
         starts: row.json("starts")?,
+        started: row.optional_json("started")?.unwrap_or_default(),
         may_hold: row.number::<u8>("mayHold")? != 0,
         last_held: row.optional_time("lastHeld")?,
         look: time_of(row.text("laneKey")?).ok_or_else(|| row.corrupt("its key in its lane is not a time"))?,
