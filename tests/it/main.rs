@@ -13,6 +13,7 @@ mod dev_life;
 mod docs_page;
 mod examples;
 mod execution_credentials;
+mod first_account;
 mod identity;
 mod images;
 mod kill;
