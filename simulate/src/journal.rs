@@ -98,6 +98,8 @@ pub struct Asked {
     pub lane: String,
     /// Its place in that lane.
     pub key: String,
+    /// When the sender had last read a ready lane, in milliseconds since the start.
+    pub looked: i64,
     /// As [`Claim::heads`].
     pub heads: BTreeMap<String, u64>,
 }

@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -31,6 +31,8 @@ pub struct Life {
     pub died: Notify,
     /// When it last read each partition of the shared ready lane, as the number of the latest write.
     pub heads: Mutex<BTreeMap<String, u64>>,
+    /// When its dispatcher last read a ready lane, in milliseconds since the start.
+    pub looked: AtomicI64,
     /// The length of the chain of wake-ups that led to its dispatcher's current work. Each of them was sent by the
     /// dispatcher that the previous one had woken.
     pub hops: AtomicU32,
@@ -49,6 +51,7 @@ impl Life {
             world,
             died: Notify::new(),
             heads: Mutex::default(),
+            looked: AtomicI64::new(0),
             hops: AtomicU32::new(0),
             skew,
             alive: AtomicBool::new(true),

@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -206,7 +206,11 @@ impl Way {
             }
         };
         // The query of a dispatcher, not of a ticker that only checks whether any Task is due.
-        if partition.starts_with("ready#") && body["Limit"] == 16 {
+        let is_look = body["Limit"] == 16;
+        if partition.starts_with("ready") && is_look {
+            self.life.looked.store(world.elapsed(), Ordering::SeqCst);
+        }
+        if partition.starts_with("ready#") && is_look {
             self.life.heads.lock().unwrap_or_else(PoisonError::into_inner).insert(partition.to_owned(), seq);
         }
         answer
@@ -257,7 +261,9 @@ impl Way {
                 self.saw_task(&found.json()["Item"]);
             }
             let parts = body["TransactItems"].as_array().into_iter().flatten().map(|part| &part["Put"]);
-            for part in parts.filter(|part| part["TableName"] == tables("functions").as_str()) {
+            let is_function =
+                |part: &&Value| part["TableName"] == tables("functions").as_str() && part["Item"]["record"].is_object();
+            for part in parts.filter(is_function) {
                 // A repeated transaction changes nothing, so the row may have been changed since.
                 let key = json!({ "pk": part["Item"]["pk"], "sk": part["Item"]["sk"] });
                 let get = json!({ "TableName": part["TableName"], "Key": key, "ConsistentRead": true });
@@ -285,10 +291,6 @@ impl Way {
                     }
                 }
                 _ => {}
-            }
-        } else if table == tables("functions") {
-            if operation == "PutItem" {
-                self.saw_function(&body["Item"]);
             }
         } else if let Some(page) = check::register::page_of(&body["Item"]).filter(|_| is_page(operation, body)) {
             check::register::saw_page(&self.life.world, &page, body["Item"]["runs"]["S"].as_str());
@@ -345,7 +347,8 @@ impl Way {
             let at = self.life.world.elapsed();
             let lane = value(body, ":lane").unwrap_or_default().to_owned();
             let key = value(body, ":key").unwrap_or_default().to_owned();
-            self.life.world.journal().asked.push(Asked { at, by: self.life.id, task, lane, key, heads });
+            let looked = self.life.looked.load(Ordering::SeqCst);
+            self.life.world.journal().asked.push(Asked { at, by: self.life.id, task, lane, key, looked, heads });
         }
     }
 

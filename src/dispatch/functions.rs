@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tasklane_model::{Function, FunctionName, Json, Result as ModelResult, Timestamp};
 use tasklane_ports::Clock;
 use tasklane_runtime::{kept::Kept, lock::Lock};
-use tasklane_store::{QueueLane, Store, StoreError};
+use tasklane_store::{Generation, QueueLane, Store, StoreError};
 
 use super::schemas::CompiledSchemas;
 
@@ -24,9 +24,23 @@ pub struct FunctionDirectory {
     schemas: CompiledSchemas,
 }
 
+/// A Function in the cache.
+#[derive(Clone)]
+struct Remembrance {
+    function: Arc<Function>,
+    /// The generation of all Functions before it was read.
+    generation: Option<Generation>,
+}
+
+/// All Functions at one moment.
+pub(super) struct Present<'a> {
+    directory: &'a FunctionDirectory,
+    generation: Option<Generation>,
+}
+
 #[derive(Default)]
 struct Remembered {
-    functions: HashMap<FunctionName, Kept<Arc<Function>>>,
+    functions: HashMap<FunctionName, Kept<Remembrance>>,
     /// Names without a Function. These are cached too, so that the response time does not reveal whether a Function
     /// exists.
     missing: HashMap<FunctionName, Kept<()>>,
@@ -52,6 +66,21 @@ impl FunctionDirectory {
 
     /// The current Function, read from the store.
     pub async fn read(&self, name: &FunctionName) -> Result<Option<Arc<Function>>, StoreError> {
+        self.read_in(None, name).await
+    }
+
+    /// The Functions as they are now. If the deployment keeps generations, those that were read before and have not changed
+    /// are not read again.
+    pub(super) async fn present(&self) -> Result<Present<'_>, StoreError> {
+        Ok(Present { directory: self, generation: self.store.functions.generation().await? })
+    }
+
+    /// The current Function, read from the store when this was the generation.
+    async fn read_in(
+        &self,
+        generation: Option<Generation>,
+        name: &FunctionName,
+    ) -> Result<Option<Arc<Function>>, StoreError> {
         let now = self.clock.now();
         let forgotten = self.lock().forgotten;
         let function = self.store.functions.get(name).await?.map(|found| Arc::new(found.value));
@@ -65,7 +94,8 @@ impl FunctionDirectory {
                 if remembered.functions.len() >= MOST_REMEMBERED {
                     remembered.functions.clear();
                 }
-                remembered.functions.insert(name.clone(), Kept::new(Arc::clone(function), now));
+                let remembrance = Remembrance { function: Arc::clone(function), generation };
+                remembered.functions.insert(name.clone(), Kept::new(remembrance, now));
             }
             None => {
                 remembered.functions.remove(name);
@@ -119,12 +149,28 @@ impl FunctionDirectory {
     }
 }
 
+impl Present<'_> {
+    /// A Function, which was like this at some time after [`FunctionDirectory::present`] was called.
+    pub(super) async fn read(&self, name: &FunctionName) -> Result<Option<Arc<Function>>, StoreError> {
+        let now = self.directory.clock.now();
+        let known = self.generation.as_ref().and_then(|generation| {
+            let remembered = self.directory.lock();
+            let known = remembered.functions.get(name)?.fresh(FRESH_FOR, now)?;
+            (known.generation.as_ref() == Some(generation)).then(|| Arc::clone(&known.function))
+        });
+        match known {
+            Some(function) => Ok(Some(function)),
+            None => self.directory.read_in(self.generation.clone(), name).await,
+        }
+    }
+}
+
 impl Remembered {
     /// The cached entry for a name if it is still valid: the Function, or that there is none.
     fn remembered(&self, name: &FunctionName, now: Timestamp) -> Option<Option<Arc<Function>>> {
         let found = self.functions.get(name).and_then(|function| function.fresh(FRESH_FOR, now));
         let missing = || self.missing.get(name).and_then(|missing| missing.fresh(FRESH_FOR, now));
-        found.map(|function| Some(Arc::clone(function))).or_else(|| missing().map(|()| None))
+        found.map(|known| Some(Arc::clone(&known.function))).or_else(|| missing().map(|()| None))
     }
 }
 

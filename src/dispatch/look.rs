@@ -13,6 +13,7 @@ use tasklane_store::{Candidate, Heads, Place, QueueLane, Shards, SlotScope, Stor
 use super::{
     Acquired, FunctionDirectory, Slot, Slots,
     flow::{Gatekeeper, Sorted},
+    functions::Present,
     taken::Taken,
 };
 
@@ -150,7 +151,11 @@ impl<'a> Search<'a> {
         let mut names: Vec<_> = heads.iter().filter(|head| is_held(head)).map(|head| head.function.clone()).collect();
         names.sort();
         names.dedup();
-        let found = try_join_all(names.iter().map(|name| self.functions.read(name))).await?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        let present = self.functions.present().await?;
+        let found = try_join_all(names.iter().map(|name| present.read(name))).await?;
         let with_flow: HashSet<_> = names
             .into_iter()
             .zip(found)
@@ -205,13 +210,14 @@ impl<'a> Look<'a> {
         let mut read = HashMap::new();
         let mut sorted = sort_queues(heads, functions, &keeper, taken).await?;
         look.moved = sorted.values().any(|queue| queue.moved > 0);
+        // After the heads: if a Function is held by then, its Tasks are too.
+        let present = functions.present().await?;
         for (index, head) in heads.iter().enumerate() {
             if look.held.contains(&head.lane) {
                 continue;
             }
             if !read.contains_key(&head.function) {
-                // Read after the heads: if a Function is held by then, its Tasks are too.
-                read_next(&heads[index..], functions, &mut read).await?;
+                read_next(&heads[index..], &present, &mut read).await?;
             }
             let Some(function) = read.get(&head.function).cloned().flatten() else {
                 // Claimed in its turn, not now, because the Tasks chosen before come first.
@@ -313,7 +319,7 @@ async fn sort_queues(
 /// Reads the Functions of the first of these Tasks, a few at a time: the look may end before it needs the others.
 async fn read_next<'a>(
     heads: &'a [Candidate],
-    functions: &FunctionDirectory,
+    present: &Present<'_>,
     read: &mut HashMap<&'a FunctionName, Option<Arc<Function>>>,
 ) -> Result<(), StoreError> {
     let mut names: Vec<&FunctionName> = Vec::new();
@@ -322,7 +328,7 @@ async fn read_next<'a>(
             names.push(&head.function);
         }
     }
-    let found = try_join_all(names.iter().map(|name| functions.read(name))).await?;
+    let found = try_join_all(names.iter().map(|name| present.read(name))).await?;
     read.extend(names.into_iter().zip(found));
     Ok(())
 }

@@ -21,6 +21,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// at once; then no wake-up reaches anybody, and what comes due is found by these looks alone.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How often a busy shift, which looks at the queue whenever a run ends, looks for Tasks and gates whose time has come. Each
+/// time costs a read of every shard.
+const PROMOTE_AGAIN: Duration = Duration::from_millis(250);
+
 /// How often a shift looks for Schedules that are due.
 const LOOK_AT_SCHEDULES: Duration = Duration::from_millis(500);
 
@@ -117,6 +121,7 @@ struct Work<'a> {
     /// The occurrences that are being created, or were.
     occurrences: Option<JoinHandle<usize>>,
     looks_at_schedules_from: Timestamp,
+    promotes_from: Timestamp,
 }
 
 impl<'a> Work<'a> {
@@ -137,6 +142,7 @@ impl<'a> Work<'a> {
             tenure,
             occurrences: None,
             looks_at_schedules_from: now,
+            promotes_from: now,
         }
     }
 
@@ -165,14 +171,21 @@ impl<'a> Work<'a> {
                 Rest::Pause(PAUSE)
             }
         };
-        match rest {
-            Rest::Pause(pause) => self.ports.clock.sleep(pause).await,
+        let has_rested = match rest {
+            Rest::Pause(pause) => {
+                self.ports.clock.sleep(pause).await;
+                true
+            }
             Rest::UntilRunEnds(pause) => tokio::select! {
                 biased;
-                () = changed => {}
-                () = self.ports.clock.sleep(pause) => {}
+                () = changed => false,
+                () = self.ports.clock.sleep(pause) => true,
             },
             Rest::Over(end) => return Ok(Some(end)),
+        };
+        if has_rested {
+            // It may have waited for the time of a Task.
+            self.promotes_from = self.ports.clock.now();
         }
         Ok(None)
     }
@@ -184,8 +197,16 @@ impl<'a> Work<'a> {
             self.looks_at_schedules_from = now.saturating_add(LOOK_AT_SCHEDULES);
             self.occurrences = Some(self.dispatcher.begin_due_occurrences(Arc::clone(&self.changed)));
         }
+        if now < self.promotes_from {
+            let claimed = self.dispatcher.claim_all(&self.changed).await?;
+            // Otherwise the shift may be over.
+            if claimed != Claimed::Nothing || self.dispatcher.running() > 0 {
+                return Ok(claimed);
+            }
+        }
         self.dispatcher.promote_due().await?;
         self.dispatcher.look_at_gates().await?;
+        self.promotes_from = now.saturating_add(PROMOTE_AGAIN);
         self.dispatcher.claim_all(&self.changed).await
     }
 

@@ -1,5 +1,6 @@
 //! The table of Functions.
 
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tasklane_model::{
@@ -11,9 +12,10 @@ use super::{
     StoreError,
     calls::CallTokens,
     change::Condition,
+    generation::{Generation, Generations},
     row::{NewRow, Row, json, number, time},
-    table::{Table, Written},
-    transaction::Transacted,
+    table::Table,
+    transaction::{Refusal, Transacted},
 };
 
 /// The partition of all Functions: there are hundreds, not millions, and lists are sorted by name.
@@ -31,6 +33,7 @@ const EXTENDED_FORMAT: u32 = 2;
 #[derive(Clone)]
 pub struct Functions {
     pub(super) table: Table,
+    pub(super) generations: Generations,
     pub(super) calls: CallTokens,
 }
 
@@ -68,6 +71,12 @@ impl Functions {
         row.map(|row| Ok(Versioned { value: read(&row)?, revision: Revision(row.number("revision")?) })).transpose()
     }
 
+    /// The state of all of them. If it is the same as before, none has changed since, and none was added or removed. `None` if the
+    /// deployment does not keep it.
+    pub async fn generation(&self) -> Result<Option<Generation>, StoreError> {
+        self.generations.now().await
+    }
+
     /// All of them by name, strongly consistent.
     pub async fn list(&self) -> Result<Vec<Function>, StoreError> {
         self.table.all_of("list the functions", ALL).await?.iter().map(read).collect()
@@ -86,7 +95,12 @@ impl Functions {
 
     /// Removes one. `false` if it does not exist.
     pub async fn delete(&self, name: &FunctionName) -> Result<bool, StoreError> {
-        self.table.remove("delete the function", ALL, name.as_str()).await
+        const ACTION: &str = "delete the function";
+        let removal = self.table.to_delete_existing(ACTION, ALL, name.as_str())?;
+        match self.change(ACTION, vec![removal]).await? {
+            Transacted::Done => Ok(true),
+            Transacted::Refused(_) => Ok(false),
+        }
     }
 
     /// [`Functions::update`], together with the version that the Function no longer is, or that it does not become.
@@ -104,15 +118,7 @@ impl Functions {
             self.table.to_put_when(ACTION, row, unchanged)?,
             self.table.to_put(ACTION, row_of_version(function, kept))?,
         ];
-        match self.table.transact(ACTION, parts).await? {
-            Transacted::Done => Ok(true),
-            Transacted::Refused(refusals) => {
-                match refusals.into_iter().next().flatten().and_then(|refusal| refusal.row) {
-                    Some(row) => Ok(row.number::<u64>("revision")? == revision.0),
-                    None => Ok(false),
-                }
-            }
-        }
+        is_written(self.change(ACTION, parts).await?, revision)
     }
 
     /// The versions that the Function was before, and those that were made without being switched to, newest first.
@@ -139,11 +145,14 @@ impl Functions {
 
     async fn write(&self, action: &'static str, function: &Function, condition: Condition) -> Result<bool, StoreError> {
         let (row, revision) = self.row_of(function);
-        match self.table.put(action, row, condition).await? {
-            Written::Done(_) => Ok(true),
-            Written::Refused(Some(row)) => Ok(row.number::<u64>("revision")? == revision.0),
-            Written::Refused(None) => Ok(false),
-        }
+        let part = self.table.to_put_when(action, row, condition)?;
+        is_written(self.change(action, vec![part]).await?, revision)
+    }
+
+    /// Changes one Function, and thereby the generation.
+    async fn change(&self, action: &'static str, mut parts: Vec<TransactWriteItem>) -> Result<Transacted, StoreError> {
+        parts.extend(self.generations.next(action)?);
+        self.table.transact(action, parts).await
     }
 
     /// The row of a Function in a new revision.
@@ -166,6 +175,18 @@ impl Functions {
         row.set("record", json(&Record::from(function)));
         row.set("revision", number(revision.0));
         (row, revision)
+    }
+}
+
+/// Whether this revision was written by a transaction that begins with the Function, or by an earlier attempt at it.
+fn is_written(transacted: Transacted, revision: Revision) -> Result<bool, StoreError> {
+    let refusals = match transacted {
+        Transacted::Done => return Ok(true),
+        Transacted::Refused(refusals) => refusals,
+    };
+    match refusals.into_iter().next().flatten() {
+        Some(Refusal { row: Some(row) }) => Ok(row.number::<u64>("revision")? == revision.0),
+        Some(Refusal { row: None }) | None => Ok(false),
     }
 }
 

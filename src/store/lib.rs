@@ -32,6 +32,7 @@ pub mod functions;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
 pub mod gates;
+mod generation;
 mod holders;
 pub mod intents;
 pub mod lanes;
@@ -61,6 +62,7 @@ pub use debounces::Debounces;
 pub use error::StoreError;
 pub use functions::{Functions, KeptVersion, MOST_VERSIONS, Revision, Versioned};
 pub use gates::{DueGate, GateId, Gates, ReadGate};
+pub use generation::Generation;
 pub use intents::{Found, Intents};
 pub use lanes::{Place, QueueLane, ReadyKey};
 pub use nonces::Nonces;
@@ -78,6 +80,7 @@ pub use uploads::Uploads;
 
 use calls::CallTokens;
 use days::Days;
+use generation::Generations;
 use holders::Holders;
 use list::Budgets;
 pub use own_lanes::LaneMemory;
@@ -208,7 +211,11 @@ impl Store {
             clock: Arc::clone(&clock),
         };
         Self {
-            functions: Functions { table: table("functions"), calls: calls.clone() },
+            functions: Functions {
+                table: table("functions"),
+                generations: Generations::new(table("functions"), calls.clone(), config.shards, process[0]),
+                calls: calls.clone(),
+            },
             schedules: Schedules {
                 table: table("schedules"),
                 tasks: tasks.clone(),

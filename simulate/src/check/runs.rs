@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     cloud::{Run, ran},
-    journal::{FunctionState, Journal},
+    journal::{Asked, FunctionState, Journal},
     time,
     world::World,
 };
@@ -64,8 +64,19 @@ fn slots(world: &World, in_flight: &[&Run]) {
 pub(super) fn when_claimed(world: &World, journal: &Journal, run: &Run) -> Vec<Option<FunctionState>> {
     let faults = &world.plan.faults;
     let longest_freeze = if faults.freeze_every > 0 { i64::try_from(faults.longest_freeze).unwrap_or(0) } else { 0 };
-    let claimed = journal.claimed(run.task).map_or(run.began, |version| version.at);
-    journal.function_between(&run.function, claimed - LOOK_TO_CLAIM - longest_freeze, claimed)
+    let Some(version) = journal.claimed(run.task) else {
+        return journal.function_between(&run.function, run.began - LOOK_TO_CLAIM - longest_freeze, run.began);
+    };
+    let claimed = version.at;
+    let states = journal.function_between(&run.function, claimed - LOOK_TO_CLAIM - longest_freeze, claimed);
+    // With a flow, a dispatcher reads lanes after the Function, too.
+    let has_flow = states.iter().flatten().any(|state| state.flow.is_some());
+    let by_it = |asked: &&Asked| asked.task == run.task && asked.by == version.by && asked.at <= claimed;
+    match journal.asked.iter().rev().find(by_it).filter(|_| !has_flow) {
+        // It read the Function after the lanes.
+        Some(asked) => journal.function_between(&run.function, asked.looked, claimed),
+        None => states,
+    }
 }
 
 fn own_limit(world: &World, run: &Run, in_flight: &[&Run]) {

@@ -32,6 +32,7 @@ mod flow_rate_ignored;
 mod following_task_forgotten;
 mod free_parts_overlooked;
 mod gates_never_looked_at;
+mod generation_forgotten;
 mod goes_away_from_a_lagging_index;
 mod intent_not_taken_over;
 mod invocation_sent_again;
@@ -134,6 +135,7 @@ impl Bug {
         flow_rate_ignored::BUG,
         turns_ignored::BUG,
         gates_never_looked_at::BUG,
+        generation_forgotten::BUG,
         bulk_written_without_condition::BUG,
         version_forgotten::BUG,
         canary_gets_other_runs::BUG,
