@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt as _, future::join_all, stream};
+use futures::{StreamExt as _, TryStreamExt as _, future::join_all, stream};
 use tasklane_model::{FlowKey, Function, ObjectId, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp};
 use tasklane_ports::Ports;
 use tasklane_store::{
-    Candidate, ClaimOutcome, RegisteredRun, Run, ScheduleRecord, Shifts, Store, StoreError, TaskRecord,
+    Candidate, ClaimOutcome, DueGate, RegisteredRun, Run, ScheduleRecord, Shifts, Store, StoreError, TaskRecord,
 };
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -14,7 +14,7 @@ use tracing::{Instrument, info_span, warn};
 
 use super::{
     BulkWorker, EndOfRun, Ended, FunctionDirectory, Runner, Slot, Slots, end_in_register, expire,
-    flow::Gatekeeper,
+    flow::{GATES_AT_ONCE, Gatekeeper},
     judge,
     look::{Chosen, Eyes, Lacking, Look, Search},
     new_run,
@@ -141,13 +141,17 @@ impl Dispatcher {
         if self.functions.lanes().await?.len() == 1 {
             return Ok(());
         }
-        let keeper = Gatekeeper { store: &self.store, ports: &self.ports };
-        for due in self.store.gates.due(self.ports.clock.now(), GATES).await? {
+        let keeper = &Gatekeeper { store: &self.store, ports: &self.ports };
+        let look = |due: DueGate| async move {
             let function = self.functions.find(&due.function).await?;
             if let Err(error) = keeper.look(function.as_deref(), &due).await {
                 warn!(function = %due.function, %error, "a gate is left to the ticker");
             }
-        }
+            Ok::<_, StoreError>(())
+        };
+        let due = self.store.gates.due(self.ports.clock.now(), GATES).await?;
+        let mut looks = stream::iter(due.into_iter().map(look)).buffer_unordered(GATES_AT_ONCE);
+        while looks.try_next().await?.is_some() {}
         Ok(())
     }
 

@@ -28,7 +28,7 @@ const SORTED: usize = 100;
 const LONGEST_SORT: Duration = Duration::from_millis(300);
 
 /// How many gates are changed at once.
-const GATES_AT_ONCE: usize = 8;
+pub(super) const GATES_AT_ONCE: usize = 8;
 
 /// How many Tasks are moved at once.
 const MOVED_AT_ONCE: usize = 16;

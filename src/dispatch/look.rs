@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use futures::future::try_join_all;
+use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use tasklane_model::{Function, FunctionName, Lane};
 use tasklane_ports::Ports;
 use tasklane_store::{Candidate, Heads, Place, QueueLane, Shards, SlotScope, Store, StoreError};
@@ -27,7 +27,7 @@ const MOST_HEADS: usize = 64;
 /// How many shards are read at once. With no more than these, Tasks are claimed in the order of all of them.
 const SHARDS: usize = 4;
 
-/// How many Functions are read at once.
+/// How many Functions are read, and how many of their queues are sorted, at once.
 const FUNCTIONS_AT_ONCE: usize = 8;
 
 /// How often heads are read again if other dispatchers claimed all of them.
@@ -304,14 +304,22 @@ async fn sort_queues(
 ) -> Result<HashMap<FunctionName, Sorted>, StoreError> {
     let of_own_lanes = heads.iter().filter(|head| head.lane != QueueLane::Shared && head.place == Place::Queued);
     let names: BTreeSet<_> = of_own_lanes.map(|head| &head.function).collect();
-    let mut sorted = HashMap::new();
-    for name in names {
-        if let Some(function) = functions.find(name).await?
+    let sort = |name: FunctionName| async move {
+        if let Some(function) = functions.find(&name).await?
             && function.enabled
             && let Some(flow) = &function.flow
         {
-            sorted.insert(name.clone(), Box::pin(keeper.sort(&function, flow, taken)).await?);
+            let sorted = Box::pin(keeper.sort(&function, flow, taken)).await?;
+            return Ok::<_, StoreError>(Some((name, sorted)));
         }
+        Ok(None)
+    };
+    // Collected first, because the compiler does not accept a stream of closures that borrow here.
+    let sorts: Vec<_> = names.into_iter().cloned().map(sort).collect();
+    let mut sorts = stream::iter(sorts).buffer_unordered(FUNCTIONS_AT_ONCE);
+    let mut sorted = HashMap::new();
+    while let Some(queue) = sorts.try_next().await? {
+        sorted.extend(queue);
     }
     Ok(sorted)
 }
