@@ -111,7 +111,7 @@ async fn this_version_writes_the_recorded_rows() {
     compare(1, &without_additions(rows_of(&world).await), read(&world).await);
     let world = World::with(|config| config.retention = Some(MONTH)).await;
     write_large(&world).await;
-    compare(2, &rows_of(&world).await, read_large(&world).await);
+    compare(2, &without_starts_of_tasks(rows_of(&world).await), read_large(&world).await);
 }
 
 /// Without what later versions added to rows of format 1, or wrote beside them.
@@ -123,6 +123,14 @@ fn without_additions(mut rows: Value) -> Value {
     for row in rows["control"].as_array_mut().unwrap() {
         // Of a day; of a lane.
         ["marked", "used"].iter().for_each(|added| drop(row.as_object_mut().unwrap().remove(*added)));
+    }
+    rows
+}
+
+/// Without what later versions added to gates.
+fn without_starts_of_tasks(mut rows: Value) -> Value {
+    for row in rows["tasks"].as_array_mut().unwrap() {
+        row.as_object_mut().unwrap().remove("started");
     }
     rows
 }

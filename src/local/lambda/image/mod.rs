@@ -7,6 +7,9 @@ mod documents;
 #[cfg(feature = "fuzzing")]
 pub(super) mod fuzz;
 mod layer;
+#[cfg(not(target_os = "linux"))]
+mod no_root;
+#[cfg(target_os = "linux")]
 mod root;
 mod source;
 #[cfg(test)]
@@ -14,6 +17,8 @@ pub(super) mod testing;
 #[cfg(test)]
 mod tests;
 
+#[cfg(not(target_os = "linux"))]
+use no_root as root;
 use std::{
     collections::BTreeSet,
     fs, io,

@@ -83,8 +83,14 @@ fn mapping(line: &[u8]) -> Option<(usize, PathBuf)> {
     Some((usize::from_str_radix(start, 16).ok()?, PathBuf::from(OsStr::from_bytes(file))))
 }
 
+#[cfg(target_os = "linux")]
+const ONLY_A_PLACE: i32 = libc::O_PATH;
+// Nothing enters a jail elsewhere.
+#[cfg(not(target_os = "linux"))]
+const ONLY_A_PLACE: i32 = 0;
+
 fn open(path: &Path, more: i32) -> io::Result<OwnedFd> {
-    Ok(OpenOptions::new().read(true).custom_flags(libc::O_PATH | more).open(path)?.into())
+    Ok(OpenOptions::new().read(true).custom_flags(ONLY_A_PLACE | more).open(path)?.into())
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ const ONLY_ON_LINUX: &[&str] = &[
     "tests::entry::no_code_of_a_function_runs_before_privileges_are_dropped",
     "tests::entry::user_namespaces_and_dangerous_calls_are_refused",
     "tests::freezing",
+    // An image runs in a jail.
+    "tests::images::an_image",
+    "tests::images::nothing_of_an_image",
     "tests::jail",
     // They need nothing of the platform that the other languages do not.
     "tests::java",
