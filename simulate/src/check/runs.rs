@@ -73,8 +73,8 @@ pub(super) fn when_claimed(world: &World, journal: &Journal, run: &Run) -> Vec<O
     let has_flow = states.iter().flatten().any(|state| state.flow.is_some());
     let by_it = |asked: &&Asked| asked.task == run.task && asked.by == version.by && asked.at <= claimed;
     match journal.asked.iter().rev().find(by_it).filter(|_| !has_flow) {
-        // It read the Function after the lanes.
-        Some(asked) => journal.function_between(&run.function, asked.looked, claimed),
+        // It read the Function after the lanes, perhaps within the same millisecond.
+        Some(asked) => journal.function_between(&run.function, asked.looked - 1, claimed),
         None => states,
     }
 }
