@@ -14,7 +14,7 @@ use std::{
 use simulate::{Bug, run};
 
 /// The number of seeds within which a bug must be caught.
-const SEEDS: u64 = 500;
+const SEEDS: u64 = 1500;
 
 /// The seed that caught each bug when this was last written down. It is tried first, so that what is caught late costs no minutes
 /// each time; if it catches nothing any more, because the engine has changed, all are tried.
