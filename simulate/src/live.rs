@@ -101,9 +101,7 @@ impl Live {
     /// `skew` longer, because clocks differ.
     pub fn note_full(&mut self, scope: &str, limit: Option<u16>, now: i64, skew: i64) -> i64 {
         let full_until = self.full_until(scope, limit).map(|until| (until.saturating_add(skew)).min(now));
-        let last = self.last_full.entry(scope.to_owned()).or_default();
-        *last = full_until.map_or(*last, |until| until.max(*last));
-        *last
+        self.note_at(scope, full_until)
     }
 
     /// Until when no slot of this scope is free if nobody writes its ledger: leases end without a write.
@@ -121,10 +119,12 @@ impl Live {
 
     /// Records whether a slot of this scope is free now. Returns the last time at which none was.
     pub fn note(&mut self, scope: &str, full: bool, now: i64) -> i64 {
+        self.note_at(scope, full.then_some(now))
+    }
+
+    fn note_at(&mut self, scope: &str, full: Option<i64>) -> i64 {
         let last = self.last_full.entry(scope.to_owned()).or_default();
-        if full {
-            *last = now;
-        }
+        *last = full.map_or(*last, |full| full.max(*last));
         *last
     }
 }

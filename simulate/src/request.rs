@@ -68,6 +68,17 @@ pub fn each_part(operation: &str, body: &mut Value, mut with: impl FnMut(&mut Va
     }
 }
 
+/// Removes the rows of partitions with this prefix from what a transaction puts.
+pub fn drop_puts(operation: &str, body: &mut Value, prefix: &str) {
+    if operation != "TransactWriteItems" {
+        return;
+    }
+    let is_dropped = |part: &Value| part["Put"]["Item"]["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with(prefix));
+    if let Some(parts) = body["TransactItems"].as_array_mut() {
+        parts.retain(|part| !is_dropped(part));
+    }
+}
+
 /// Removes an event from those that are to be published when a Task ends.
 pub fn forget_event(operation: &str, body: &mut Value, event: &str) {
     each_part(operation, body, |part| {

@@ -24,9 +24,9 @@ pub struct FunctionDirectory {
     schemas: CompiledSchemas,
 }
 
-/// A Function in the cache.
+/// A Function in the cache, as it was read.
 #[derive(Clone)]
-struct Remembrance {
+struct Entry {
     function: Arc<Function>,
     /// The generation of all Functions before it was read.
     generation: Option<Generation>,
@@ -40,7 +40,7 @@ pub(super) struct Present<'a> {
 
 #[derive(Default)]
 struct Remembered {
-    functions: HashMap<FunctionName, Kept<Remembrance>>,
+    functions: HashMap<FunctionName, Kept<Entry>>,
     /// Names without a Function. These are cached too, so that the response time does not reveal whether a Function
     /// exists.
     missing: HashMap<FunctionName, Kept<()>>,
@@ -94,8 +94,8 @@ impl FunctionDirectory {
                 if remembered.functions.len() >= MOST_REMEMBERED {
                     remembered.functions.clear();
                 }
-                let remembrance = Remembrance { function: Arc::clone(function), generation };
-                remembered.functions.insert(name.clone(), Kept::new(remembrance, now));
+                let entry = Entry { function: Arc::clone(function), generation };
+                remembered.functions.insert(name.clone(), Kept::new(entry, now));
             }
             None => {
                 remembered.functions.remove(name);

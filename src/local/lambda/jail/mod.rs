@@ -12,8 +12,7 @@ mod arguments;
 #[cfg(target_os = "linux")]
 mod enter;
 #[cfg(not(target_os = "linux"))]
-#[path = "enter_nothing.rs"]
-mod enter;
+mod enter_nothing;
 mod etc;
 #[cfg(target_os = "linux")]
 mod filter;
@@ -21,6 +20,8 @@ mod host;
 mod loader;
 mod orders;
 
+#[cfg(not(target_os = "linux"))]
+use enter_nothing as enter;
 use std::{
     collections::BTreeMap,
     fs::OpenOptions,
