@@ -11,7 +11,7 @@ use tasklane_dispatch::{Dispatcher, FunctionDirectory, Shift, SlotLimits, SlotPo
 use tasklane_local::{database, wakeups::LocalWakeups};
 use tasklane_ports::{Chance, Clock, Ids, NoUploads, Objects, Ports, Wakeup, Wakeups};
 use tasklane_service::{Core, Limits, Service, Settings};
-use tasklane_store::{Division, RunnerId, RunsIn, Store, StoreConfig, StoreError};
+use tasklane_store::{Division, RunnerId, RunsIn, SlowFilters, Store, StoreConfig, StoreError};
 use tasklane_testing::TestObjects;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -66,12 +66,15 @@ pub fn store_of(
         Shape::Machine => RunsIn::Lane,
         Shape::Cloud => RunsIn::Register,
     };
-    Store::new(
-        client,
-        StoreConfig { shards: plan.shards, runs_in, slots, own_lanes: plan.own_lanes, ..StoreConfig::new(PREFIX) },
-        clock,
-        chance,
-    )
+    let config = StoreConfig {
+        shards: plan.shards,
+        runs_in,
+        slots,
+        own_lanes: plan.own_lanes,
+        slow_filters: SlowFilters::OnTheCallersThread,
+        ..StoreConfig::new(PREFIX)
+    };
+    Store::new(client, config, clock, chance)
 }
 
 impl Processes {

@@ -83,6 +83,7 @@ use days::Days;
 use generation::Generations;
 use holders::Holders;
 use list::Budgets;
+pub use list::SlowFilters;
 pub use own_lanes::LaneMemory;
 use own_lanes::OwnLanes;
 use schema::{FUNCTION, SCHEDULE_LANES, TASK_LANES};
@@ -148,6 +149,8 @@ pub struct StoreConfig {
     pub query_budget: Duration,
     /// How long a list goes on counting once its page is found; then `total` is a lower bound.
     pub count_budget: Duration,
+    /// Where the filters of lists run that take long.
+    pub slow_filters: SlowFilters,
 }
 
 impl StoreConfig {
@@ -162,6 +165,7 @@ impl StoreConfig {
             own_lanes: LaneMemory::default(),
             query_budget: Duration::from_secs(5),
             count_budget: Duration::from_millis(300),
+            slow_filters: SlowFilters::OnAnotherThread,
         }
     }
 }
@@ -182,7 +186,8 @@ impl Store {
         let control = table("control");
         let holders = Holders::new(&control, &clock);
         let days = |name: &str| Days::new(&control, name, config.shards);
-        let budgets = Budgets { query: config.query_budget, count: config.count_budget, turns: list::Turns::default() };
+        let turns = list::Turns::new(config.slow_filters);
+        let budgets = Budgets { query: config.query_budget, count: config.count_budget, turns };
         let task_days = days("tasks");
         let results = Results {
             table: table("tasks"),

@@ -27,11 +27,24 @@ const MOST: u64 = 4 << 30;
 
 /// The right to filter records: one list at a time has it.
 #[derive(Clone)]
-pub(crate) struct Turns(Arc<Semaphore>);
+pub(crate) struct Turns {
+    one: Arc<Semaphore>,
+    slow: SlowFilters,
+}
 
-impl Default for Turns {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(1)))
+/// Where a filter runs that takes longer than a millisecond.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SlowFilters {
+    /// On a thread of its own, so that it delays no request.
+    #[default]
+    OnAnotherThread,
+    /// On the caller's thread, for a simulation, where the same must always happen in the same order.
+    OnTheCallersThread,
+}
+
+impl Turns {
+    pub(crate) fn new(slow: SlowFilters) -> Self {
+        Self { one: Arc::new(Semaphore::new(1)), slow }
     }
 }
 
@@ -136,7 +149,7 @@ impl Look {
     async fn elsewhere(&self, slice: Vec<Row>) -> Result<Vec<(ObjectId, Kept)>, StoreError> {
         let failed =
             |cause: Box<dyn std::error::Error + Send + Sync>| StoreError::unavailable("look into records", cause);
-        let turn = Arc::clone(&self.turns.0).acquire_owned().await.map_err(|error| failed(error.into()))?;
+        let turn = Arc::clone(&self.turns.one).acquire_owned().await.map_err(|error| failed(error.into()))?;
         let inner = Arc::clone(&self.inner);
         let look = move || {
             let found = inner.look(&slice);
@@ -144,7 +157,12 @@ impl Look {
             drop(turn);
             found
         };
-        tokio::task::spawn_blocking(look).await.map_err(|error| failed(error.into()))?
+        match self.turns.slow {
+            SlowFilters::OnAnotherThread => {
+                tokio::task::spawn_blocking(look).await.map_err(|error| failed(error.into()))?
+            }
+            SlowFilters::OnTheCallersThread => look(),
+        }
     }
 }
 
@@ -221,26 +239,36 @@ mod tests {
             THREADS.lock().unwrap().push(thread::current().id());
             decode(row)
         };
-        let looked = look(&long(), decode, &Turns::default()).examine(rows(300, 1000), || false).await.unwrap();
+        let looked = look(&long(), decode, &Turns::new(SlowFilters::OnAnotherThread))
+            .examine(rows(300, 1000), || false)
+            .await
+            .unwrap();
         assert_eq!((looked.found.len(), looked.is_all), (300, true));
         assert!(THREADS.lock().unwrap().iter().all(|id| *id != thread::current().id()));
         THREADS.lock().unwrap().clear();
+        let turns = Turns::new(SlowFilters::OnTheCallersThread);
+        let looked = look(&long(), decode, &turns).examine(rows(300, 1000), || false).now_or_never();
+        assert_eq!(looked.unwrap().unwrap().found.len(), 300);
+        assert!(THREADS.lock().unwrap().iter().all(|id| *id == thread::current().id()));
+        THREADS.lock().unwrap().clear();
         // A few small records are not worth another thread.
-        let looked = look("priority=1", decode, &Turns::default()).examine(rows(3, 100), || false).now_or_never();
+        let looked = look("priority=1", decode, &Turns::new(SlowFilters::OnAnotherThread))
+            .examine(rows(3, 100), || false)
+            .now_or_never();
         assert_eq!(looked.unwrap().unwrap().found.len(), 3);
         assert!(THREADS.lock().unwrap().iter().all(|id| *id == thread::current().id()));
     }
 
     #[tokio::test]
     async fn lists_take_turns_slice_by_slice() {
-        let turns = Turns::default();
-        let other = Arc::clone(&turns.0).acquire_owned().await.unwrap();
+        let turns = Turns::new(SlowFilters::OnAnotherThread);
+        let other = Arc::clone(&turns.one).acquire_owned().await.unwrap();
         let query = long();
         let mut looks = look(&query, decode, &turns);
         let mut looked = Box::pin(looks.examine(rows(300, 1000), || false));
         assert!(looked.as_mut().now_or_never().is_none());
         // It waits for one slice of another list; a list that arrived meanwhile has a turn between its slices.
-        let mut next = Box::pin(Arc::clone(&turns.0).acquire_owned());
+        let mut next = Box::pin(Arc::clone(&turns.one).acquire_owned());
         assert!(next.as_mut().now_or_never().is_none());
         drop(other);
         let turn = tokio::select! {
@@ -254,14 +282,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_that_used_up_its_share_returns_what_it_found() {
-        let mut looks = look(&long(), decode, &Turns::default());
+        let mut looks = look(&long(), decode, &Turns::new(SlowFilters::OnAnotherThread));
         let looked = looks.examine(rows(40, 300_000), || false).await.unwrap();
         assert!(!looked.is_all);
         let count = looked.found.len();
         assert!((10..20).contains(&count), "{count}");
         assert_eq!(looked.last, Some(looked.found[count - 1].0));
         // The first slice is examined regardless of the time, and nothing more.
-        let looked = look(&long(), decode, &Turns::default()).examine(rows(40, 300_000), || true).await.unwrap();
+        let looked = look(&long(), decode, &Turns::new(SlowFilters::OnAnotherThread))
+            .examine(rows(40, 300_000), || true)
+            .await
+            .unwrap();
         assert_eq!((looked.found.len(), looked.is_all, looked.last.is_some()), (1, false, true));
     }
 }

@@ -17,6 +17,7 @@ use tasklane_ports::Clock;
 
 use super::{StoreError, days::Days, row::Row, table::Table, tasks::data::DataRows};
 
+pub use look::SlowFilters;
 pub(super) use look::Turns;
 pub(super) use page::{matching_among, page};
 pub(super) use plan::{Plan, Source};
