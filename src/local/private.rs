@@ -11,7 +11,8 @@ use tracing::warn;
 
 /// Prefixes of the files in the data folder that hold data, errors or log lines of users. The key and the credentials
 /// files set their own permissions.
-const OURS: [&str; 5] = ["database.sqlite", "logs.sqlite", "events.jsonl", "lambda", "objects"];
+const OURS: [&str; 8] =
+    ["database.sqlite", "logs.sqlite", "stats.sqlite", "events.jsonl", "synced.json", "lambda", "objects", "uploads"];
 
 /// Runs `open` so that the files that it creates are readable only by their owner, whatever the folder allows. SQLite
 /// gives its write-ahead log the mode of the database, now and later.

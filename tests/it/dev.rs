@@ -40,6 +40,28 @@ fn it_prints_its_url_and_only_the_owner_can_read_the_credentials() {
 }
 
 #[test]
+fn nobody_else_reads_what_is_in_a_data_folder_that_others_may_enter() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join(".tasklane");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+    let functions = home.path().join("functions");
+    write_function(&functions, "greeter", "exports.handler = async () => { throw new Error('seen'); };", &json!({}));
+    let dev = Dev::start(home.path(), [&functions]);
+    dev.create_task("greeter", json!({}));
+    until("its failure is an event", || data.join("events.jsonl").exists().then_some(()));
+    dev.stop();
+    let open: Vec<_> = fs::read_dir(&data)
+        .unwrap()
+        .map(Result::unwrap)
+        .filter(|entry| entry.metadata().unwrap().permissions().mode() & 0o077 != 0)
+        .map(|entry| entry.file_name())
+        .collect();
+    assert!(data.join("synced.json").exists() && data.join("stats.sqlite").exists());
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
 fn a_change_is_synced_and_a_broken_one_keeps_the_last_good_version() {
     let home = tempfile::tempdir().unwrap();
     let functions = home.path().join("functions");

@@ -19,6 +19,8 @@ use tracing::warn;
 
 use lateness::Classes;
 
+use super::private::privately;
+
 /// How long a minute is remembered.
 const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How often counts are written. A killed process loses as much.
@@ -129,7 +131,8 @@ impl History {
     /// # Errors
     /// When the file cannot be opened.
     pub fn open(data_dir: &Path, log: RunLog) -> Result<Self, PortError> {
-        let db = rows::open(&data_dir.join("stats.sqlite")).map_err(|e| PortError::new("open the statistics", e))?;
+        let db = privately(|| rows::open(&data_dir.join("stats.sqlite")))
+            .map_err(|e| PortError::new("open the statistics", e))?;
         Ok(Self { log, db: Arc::new(Lock::new(db)) })
     }
 

@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -34,7 +36,10 @@ impl Memory {
 
     pub(super) fn save(&self, file: &Path) -> io::Result<()> {
         let new = file.with_extension("new");
-        fs::write(&new, serde_json::to_vec_pretty(self)?)?;
+        let text = serde_json::to_vec_pretty(self)?;
+        // The mode is that of a new file only, so one that was left over is not written to.
+        let _ = fs::remove_file(&new);
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?.write_all(&text)?;
         fs::rename(new, file)
     }
 
