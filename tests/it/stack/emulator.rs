@@ -17,6 +17,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
+use super::faults::Faults;
 use crate::support::{project::repository, python, wait::PATIENCE};
 
 /// The URL of a running emulator to use instead, e.g. `http://localhost:4566`.
@@ -34,6 +35,8 @@ pub struct Emulator {
 struct Own {
     child: Child,
     home: TempDir,
+    /// What handlers take for AWS.
+    faults: Faults,
 }
 
 impl Emulator {
@@ -69,6 +72,11 @@ impl Emulator {
         ]
     }
 
+    /// What can go wrong between handlers and AWS; `None` if it was not started here.
+    pub fn faults(&self) -> Option<&Faults> {
+        self.own.as_ref().map(|own| &own.faults)
+    }
+
     /// Kills the processes of a Lambda function without letting them clean up, as if their machine died. Returns their
     /// number; always 0 if the emulator was not started here.
     pub fn kill_lambda(&self, function: &str) -> usize {
@@ -82,6 +90,8 @@ impl Own {
     fn launch(port: u16) -> Self {
         let python = python::install("emulator").join("python");
         let home = tempfile::tempdir().expect("there is room for the emulator's state");
+        let faults = Faults::open();
+        faults.lead_to(port);
         let log = File::create(log_of(&home)).expect("the emulator's log can be written");
         let mut command = Command::new(python);
         command
@@ -95,8 +105,7 @@ impl Own {
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0")
             .env("MINISTACK_REGION", REGION)
-            // Functions find the emulator by the same name.
-            .env("AWS_ENDPOINT_URL", format!("http://localhost:{port}"))
+            .env("AWS_ENDPOINT_URL", format!("http://localhost:{}", faults.port()))
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("TMPDIR", home.path())
@@ -107,7 +116,7 @@ impl Own {
             .stdout(log.try_clone().expect("a file handle"))
             .stderr(log);
         let child = command.spawn().expect("python starts");
-        Self { child, home }
+        Self { child, home, faults }
     }
 
     /// Waits until it responds. Returns `false` if it ended because another process has the port.

@@ -5,6 +5,7 @@
 
 mod deployed;
 mod emulator;
+mod faults;
 mod handlers;
 
 mod bus;
@@ -40,8 +41,10 @@ fn a_deployed_stack_behaves_like_one_machine() {
     functions::change_at_once(&stack);
     functions::go_back_and_try_a_version(&stack);
     queue::starts_a_task_not_before_its_time(&stack);
+    queue::starts_delayed_tasks_to_the_second(&stack);
     queue::retries(&stack);
     let failed = queue::fails_for_good(&stack);
+    queue::goes_on_through_faults(&stack);
     sdk::works_through_the_gateway(&stack);
 
     schedule.has_created_one_task(&stack);

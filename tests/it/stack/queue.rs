@@ -1,9 +1,16 @@
 //! Tasks through the queue: SQS wakes the dispatcher, with delays, and the ticker runs each minute.
 
-use serde_json::{Value, json};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::deployed::Deployed;
-use crate::support::{project::write_function, wait::until};
+use serde_json::{Value, json};
+use tasklane::model::Timestamp;
+
+use super::{deployed::Deployed, faults::Done};
+use crate::support::{
+    project::write_function,
+    stage::{ACTOR, Stage},
+    wait::until,
+};
 
 /// Fails as often as `data` says.
 const FLAKY: &str = "
@@ -45,6 +52,27 @@ pub fn starts_a_task_not_before_its_time(stack: &Deployed<'_>) {
     assert!(time(&task["statusChangedTimestamp"]) >= time(&task["startTimestamp"]), "{task}");
 }
 
+/// Delayed Tasks start by their own wake-ups. A dispatcher that only a tick wakes would be late by more than ten seconds for some
+/// of them, whenever in the minute that tick is.
+pub fn starts_delayed_tasks_to_the_second(stack: &Deployed<'_>) {
+    let create = |second: u64| {
+        let body = json!({ "functionName": "hello-py", "startTimestamp": in_millis(second * 1000) }).to_string();
+        let task = stack.ask("POST", "/tasks/v1/", Some(("application/json", body.into_bytes())), true).ok();
+        task["id"].as_str().expect("an id").to_owned()
+    };
+    let ids: Vec<_> = (2..22).map(create).collect();
+    let lateness = |id: &String| {
+        assert_eq!(stack.ended(id)["status"], "complete");
+        let attempts = stack.json(&["tasks", "attempts", id]);
+        time(&attempts[0]["claimedTimestamp"]) - time(&attempts[0]["startTimestamp"])
+    };
+    let mut late: Vec<_> = ids.iter().map(lateness).collect();
+    late.sort_unstable();
+    let (first, median, last) = (late[0], late[late.len() / 2], late[late.len() - 1]);
+    println!("{} delayed tasks: {median} ms late (p50), {last} ms (the last)", late.len());
+    assert!(first >= 0 && last < 10_000, "{late:?}");
+}
+
 /// Three failures, so that each delay occurs: 2, 5 and 10 s.
 pub fn retries(stack: &Deployed<'_>) {
     let policy = json!({ "enabled": true, "errorsToRetry": ["NOT_YET", THROWN_IN_MINISTACK] });
@@ -78,6 +106,59 @@ pub fn fails_for_good(stack: &Deployed<'_>) -> Value {
     let name = &task["error"]["name"];
     assert!(name == "NOT_YET" || name == THROWN_IN_MINISTACK, "{task}");
     task
+}
+
+/// AWS has a bad day: a fifth of what the handlers ask of DynamoDB, SQS and Lambda goes wrong. Callers repeat what is refused, each
+/// Task exists once and runs once, and nothing is left behind.
+pub fn goes_on_through_faults(stack: &Deployed<'_>) {
+    let Some(faults) = stack.emulator.faults() else {
+        eprintln!("nothing goes wrong on the way to AWS: the emulator was not started by this test");
+        return;
+    };
+    let stage = Stage::open();
+    let configuration = json!({ "environment": { "STAGE": stage.url() } });
+    let folder = write_function(&stack.home().join("functions"), "counted", ACTOR, &configuration);
+    stack.run(&["sync", "--path", folder.to_str().expect("a path")]).expect(0);
+    let create = |number: usize| {
+        let start = in_millis(if number.is_multiple_of(3) { 2000 } else { 0 });
+        let body = json!({
+            "functionName": "counted", "data": number, "startTimestamp": start, "idempotencyKey": format!("fault-{number}"),
+        });
+        until("the task is created", || {
+            let answer =
+                stack.ask("POST", "/tasks/v1/", Some(("application/json", body.to_string().into_bytes())), true);
+            match answer.status {
+                200 => answer.json()["id"].as_str().map(str::to_owned),
+                // The contract's error, and never the Task of another.
+                503 | 500 => {
+                    assert!(answer.json()["code"].is_number(), "{answer:?}");
+                    None
+                }
+                _ => panic!("{answer:?}"),
+            }
+        })
+    };
+    let mut ids = Vec::new();
+    let done = faults.during(|| {
+        ids = (0..30).map(create).collect();
+        until("all of them have run", || {
+            stage.release_all();
+            (stage.bodies().len() >= ids.len()).then_some(())
+        });
+    });
+    for id in &ids {
+        stage.release_all();
+        let task = stack.ended(id);
+        assert_eq!(task["status"], "complete", "{task}\n{done:?}");
+    }
+    let mut ran: Vec<_> = stage.bodies().iter().map(|task| task["id"].as_str().map(str::to_owned)).collect();
+    let mut expected: Vec<_> = ids.iter().cloned().map(Some).collect();
+    (ran.sort(), expected.sort());
+    assert_eq!(ran, expected, "each of them ran once: {done:?}");
+    let found = stack.json(&["tasks", "list", "--rql", "functionName=counted&limit(50)"]);
+    assert_eq!(found.as_array().map(Vec::len), Some(ids.len()), "each of them exists once: {done:?}");
+    let Done { throttled, failed, broken, lost, .. } = done;
+    assert!([throttled, failed, broken, lost].iter().all(|count| *count > 3), "{done:?}");
 }
 
 /// A Schedule whose first occurrence is now: the next tick creates its Task.
@@ -116,8 +197,16 @@ fn assert_starts_after(task: &Value, ready_after: Option<(i64, i64)>) {
     assert!(time(&task["statusChangedTimestamp"]) >= time(&task["startTimestamp"]), "{task}");
 }
 
+/// The time in so many milliseconds.
+fn in_millis(millis: u64) -> String {
+    let now =
+        SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is set") + Duration::from_millis(millis);
+    let now = i64::try_from(now.as_millis()).ok().and_then(|now| Timestamp::from_millis(now).ok());
+    now.expect("a time of this millennium").to_string()
+}
+
 /// A timestamp in milliseconds.
 fn time(value: &Value) -> i64 {
-    let time: tasklane::model::Timestamp = value.as_str().expect("a timestamp").parse().expect("a timestamp");
+    let time: Timestamp = value.as_str().expect("a timestamp").parse().expect("a timestamp");
     time.as_millis()
 }
