@@ -1,6 +1,6 @@
 //! A deployed stack: connects the tables, the ports on AWS, and the parts that use them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::types::Architecture;
@@ -166,6 +166,7 @@ fn service_settings(stack: &StackSettings) -> Settings {
         starts_within: Duration::from_secs(65),
         runnable_versions: stack.runnable_versions,
         unknown_runtimes: UnknownRuntimes::LeftToLambda,
+        inspected: BTreeSet::new(),
         // No environment sees what the others write.
         feed: None,
         history: None,

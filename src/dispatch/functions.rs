@@ -1,6 +1,10 @@
 //! A cache of Functions, which saves a read of the store for each Task and request.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use tasklane_model::{Function, FunctionName, Json, Result as ModelResult, Timestamp};
 use tasklane_ports::Clock;
@@ -22,6 +26,7 @@ pub struct FunctionDirectory {
     clock: Arc<dyn Clock>,
     remembered: Lock<Remembered>,
     schemas: CompiledSchemas,
+    inspected: BTreeSet<FunctionName>,
 }
 
 /// A Function in the cache, as it was read.
@@ -51,7 +56,14 @@ struct Remembered {
 
 impl FunctionDirectory {
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, remembered: Lock::default(), schemas: CompiledSchemas::default() }
+        let (remembered, schemas) = (Lock::default(), CompiledSchemas::default());
+        Self { store, clock, remembered, schemas, inspected: BTreeSet::new() }
+    }
+
+    /// With these Functions under a debugger.
+    #[must_use]
+    pub fn inspecting(self, inspected: BTreeSet<FunctionName>) -> Self {
+        Self { inspected, ..self }
     }
 
     /// The Function as it was at most two seconds ago, or `None` if there was none.
@@ -83,7 +95,9 @@ impl FunctionDirectory {
     ) -> Result<Option<Arc<Function>>, StoreError> {
         let now = self.clock.now();
         let forgotten = self.lock().forgotten;
-        let function = self.store.functions.get(name).await?.map(|found| Arc::new(found.value));
+        let is_inspected = self.inspected.contains(name);
+        let found = self.store.functions.get(name).await?;
+        let function = found.map(|found| Arc::new(Function { is_inspected, ..found.value }));
         let mut remembered = self.lock();
         if remembered.forgotten != forgotten {
             return Ok(function);

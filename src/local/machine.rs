@@ -9,7 +9,7 @@ use tasklane_auth::{
     oidc::{Issuer, OidcConfig},
 };
 use tasklane_dispatch::{SlotLimits, SlotPolicy, Ticker};
-use tasklane_model::Program;
+use tasklane_model::{FunctionName, Program};
 use tasklane_ports::{Clock, Ids, Lambda, PortError, Ports, SystemChance, SystemClock};
 use tasklane_service::{AnonymousConcurrency, Core, Feed, Limits, Rehearsal, Service, Settings, UnknownRuntimes};
 use tasklane_store::{Division, RunnerId, Store, StoreConfig, StoreError};
@@ -28,7 +28,7 @@ use super::{
     uploads::FileUploads,
     wakeups::LocalWakeups,
 };
-use tasklane_lambda_local::{ImageSource, JailMode, LocalLambda, LocalLambdaConfig, SecretSource, Support};
+use tasklane_lambda_local::{ImageSource, Inspection, JailMode, LocalLambda, LocalLambdaConfig, SecretSource, Support};
 
 /// The configuration of a machine.
 #[derive(Clone)]
@@ -51,6 +51,8 @@ pub struct MachineConfig {
     pub jail: JailMode,
     /// The folders and zips that take the place of layers, by ARN.
     pub layers: BTreeMap<String, PathBuf>,
+    /// The Functions that run under a debugger.
+    pub inspected: BTreeMap<FunctionName, Inspection>,
     /// Where the images of Functions are.
     pub images: Arc<dyn ImageSource>,
     /// Where the values of secrets come from.
@@ -265,6 +267,7 @@ fn start_lambda(
     lambda.strict_runtimes = config.strict_runtimes;
     lambda.jail = config.jail;
     lambda.layers.clone_from(&config.layers);
+    lambda.inspected.clone_from(&config.inspected);
     lambda.images = Arc::clone(&config.images);
     lambda.secrets = Arc::clone(&config.secrets);
     LocalLambda::new(lambda).map_err(port_error)
@@ -281,6 +284,7 @@ fn settings(config: &MachineConfig, feed: &Feed) -> Settings {
         starts_within: Duration::from_secs(10),
         runnable_versions: config.runnable_versions,
         unknown_runtimes: UnknownRuntimes::Refused,
+        inspected: config.inspected.keys().cloned().collect(),
         feed: Some(feed.clone()),
         history: None,
         rehearsal: None,

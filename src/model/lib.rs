@@ -74,7 +74,7 @@ pub use code_sha256::CodeSha256;
 pub use configuration::{Configuration, EntryPoint, Program};
 pub use cron::Cron;
 pub use debounce::{Debounce, DebounceKey, DebounceMode};
-pub use environment::Environment;
+pub use environment::{Environment, InvalidEnvironment};
 pub use error::{Error, ErrorKind, Result};
 pub use events::{TaskEventKind, TaskEvents, UnknownTaskEvent};
 pub use failure::Failure;

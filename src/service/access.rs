@@ -79,7 +79,7 @@ pub(super) fn must_be_enabled(function: &Function) -> Result<()> {
 
 /// A Function that may run longer than a caller can wait must not be run while one waits. `rule` is followed by the limit.
 pub(super) fn must_be_short(function: &Function, refusal: ErrorKind, rule: &str) -> Result<()> {
-    let (limit, longest) = (function.time_limit(), TimeLimit::LONGEST_DIRECT);
+    let (limit, longest) = (function.configuration.time_limit, TimeLimit::LONGEST_DIRECT);
     if limit <= longest {
         return Ok(());
     }

@@ -51,7 +51,8 @@ impl Core {
         limits: Limits,
     ) -> Self {
         let Limits { holder, policy, slots, runs_per_dispatcher } = limits;
-        let functions = Arc::new(FunctionDirectory::new(store.clone(), ports.clock.clone()));
+        let functions =
+            Arc::new(FunctionDirectory::new(store.clone(), ports.clock.clone()).inspecting(settings.inspected.clone()));
         let slots = Arc::new(Slots::new(store.slots.clone(), holder, ports.clock.clone(), policy, slots));
         let service = Service::new(store.clone(), ports.clone(), settings, slots.clone(), functions.clone(), secrets);
         let dispatcher = Dispatcher::new(store.clone(), ports.clone(), slots.clone(), functions.clone());

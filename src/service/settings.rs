@@ -1,6 +1,8 @@
 //! The settings of a deployment.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use tasklane_model::FunctionName;
 
 use super::{Feed, Rehearsal, RunHistory};
 
@@ -28,6 +30,8 @@ pub struct Settings {
     pub runnable_versions: u16,
     /// What becomes of a Function with a runtime that this version does not know.
     pub unknown_runtimes: UnknownRuntimes,
+    /// The Functions that run under a debugger in this process.
+    pub inspected: BTreeSet<FunctionName>,
     /// What tells streams of changes. `None` if this process does not see all of them: then there are no streams.
     pub feed: Option<Feed>,
     /// What remembers how runs ended. `None` if this process does not see all of them: then there are no statistics.
@@ -80,6 +84,7 @@ impl Default for Settings {
             starts_within: Duration::from_secs(10),
             runnable_versions: Self::RUNNABLE_VERSIONS,
             unknown_runtimes: UnknownRuntimes::Refused,
+            inspected: BTreeSet::new(),
             feed: None,
             history: None,
             rehearsal: None,

@@ -237,6 +237,7 @@ pub(super) fn read(row: &Row) -> Result<Function, StoreError> {
         result_schema: rest.result_schema,
         // Older than versions: what it is now is the first one.
         history: rest.history.unwrap_or_else(|| History::new(None, rest.update_timestamp)),
+        is_inspected: false,
     })
 }
 
@@ -294,6 +295,7 @@ impl<'a> From<&'a Function> for Record<'a> {
             data_schema,
             result_schema,
             history,
+            is_inspected: _,
         } = function;
         let rest = Rest {
             retry_policy: retry_policy.clone(),

@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
@@ -290,4 +292,65 @@ fn doctor_checks_this_machine_and_misses_aws_in_a_sentence() {
     let no_credentials = crate::support::command::Ended::of(command).expect(2).stderr;
     assert!(no_credentials.starts_with("error: no AWS credentials found: set AWS_PROFILE"), "{no_credentials}");
     assert!(!no_credentials.contains('{'), "{no_credentials}");
+}
+
+/// The answer to a GET of this port's root, or nothing if it does not answer within a moment.
+fn inspector_says(port: &str) -> Option<String> {
+    let address = format!("127.0.0.1:{port}").parse().ok()?;
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    stream
+        .write_all(format!("GET /json HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n").as_bytes())
+        .ok()?;
+    let mut answer = [0; 4096];
+    let read = stream.read(&mut answer).ok()?;
+    Some(String::from_utf8_lossy(&answer[..read]).into_owned())
+}
+
+#[test]
+fn a_debugger_attaches_between_runs_and_no_time_limit_ends_them() {
+    let home = tempfile::tempdir().unwrap();
+    let functions = home.path().join("functions");
+    let source = "let runs = 0;
+        exports.handler = async () => {
+            await new Promise((done) => setTimeout(done, 2500));
+            return { pid: process.pid, runs: ++runs, options: process.env.NODE_OPTIONS };
+        };";
+    write_function(&functions, "slow", source, &json!({ "timeLimit": 1 }));
+    let options =
+        [functions.as_os_str(), "--inspect".as_ref(), "slow=0".as_ref(), "--inspect".as_ref(), "absent".as_ref()];
+    let dev = Dev::start(home.path(), options);
+    dev.says("warning: --inspect absent: no Function with this name was synced from here");
+    let execute = || dev.ask("POST", "/tasks/v1/functions/slow/execute", None).ok()["result"].clone();
+    let first = execute();
+    assert_eq!((&first["runs"], &first["options"]), (&json!(1), &json!("--inspect=127.0.0.1:0")));
+    let stderr = dev.stderr();
+    let port = stderr.split_once("Debugger listening on ws://127.0.0.1:").and_then(|(_, rest)| rest.split('/').next());
+    let port = port.unwrap_or_else(|| panic!("no debugger:\n{stderr}"));
+    // A frozen process would not answer. Nothing tells when it would have been frozen, so this waits.
+    std::thread::sleep(Duration::from_millis(500));
+    let said = inspector_says(port).unwrap_or_default();
+    assert!(said.contains("webSocketDebuggerUrl"), "{said}");
+    // Two runs at once follow one another in the same process.
+    let tasks = [dev.create_task("slow", json!({})), dev.create_task("slow", json!({}))];
+    for task in &tasks {
+        let id = task["id"].as_str().unwrap();
+        until("the task has ended", || (dev.task(id)["status"] == "complete").then_some(()));
+    }
+    let last = execute();
+    assert_eq!((&last["runs"], &last["pid"]), (&json!(4), &first["pid"]));
+    dev.stop();
+
+    // The limit is the Function's again without a debugger.
+    let dev = Dev::start(home.path(), [functions.as_os_str()]);
+    let refused = dev.ask("POST", "/tasks/v1/functions/slow/execute", None);
+    assert!(refused.body.to_string().contains("timed out after 1"), "{refused:?}");
+    dev.stop();
+
+    write_function(&functions, "snake", "", &json!({ "runtime": "python3.13" }));
+    let dev = Dev::start(home.path(), [functions.as_os_str(), "--inspect".as_ref(), "snake".as_ref()]);
+    dev.says("only Functions in Node.js can be inspected, and this one's runtime is python3.13");
+    dev.stop();
+    let same = run(home.path(), ["dev", "--inspect", "a", "--inspect", "b"]).expect(2);
+    assert!(same.stderr.contains("have the same port"), "{}", same.stderr);
 }

@@ -10,19 +10,19 @@ mod sync;
 mod warnings;
 mod watch;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tasklane_auth::oidc::Issuer;
 use tasklane_http::{CorsOrigins, HttpConfig, OnAnswer};
-use tasklane_lambda_local::JailMode;
+use tasklane_lambda_local::{Inspection, JailMode};
 use tasklane_local::{
     history::RunLog,
     machine::{Machine, MachineConfig},
     server::Server,
 };
-use tasklane_model::ConcurrencyLimit;
+use tasklane_model::{ConcurrencyLimit, FunctionName};
 use tasklane_service::Settings;
 use tasklane_task_config::TaskConfig;
 use tokio::task::JoinHandle;
@@ -42,6 +42,9 @@ use super::{
     signals::Signals,
     stand_ins::{ImageFiles, StandIns, Stands},
 };
+
+/// The port on which Chrome and editors expect the debugger of Node.js.
+const INSPECTOR: u16 = 9229;
 
 /// Serve the whole service on this machine.
 ///
@@ -109,6 +112,11 @@ pub struct Args {
     /// Refuse Functions whose runtime is not exactly this machine's version of node or python
     #[arg(long)]
     pub strict_runtimes: bool,
+
+    /// Let a debugger attach to this Function on a port of this machine [default port: 9229]. Its runs follow one another, and
+    /// each may take 5 minutes. For Node.js; may be repeated, with other ports; port 0 is any free one, which Node.js prints
+    #[arg(long, value_name = "NAME[=PORT]", value_parser = inspected)]
+    pub inspect: Vec<(FunctionName, u16)>,
 
     /// Whether each Function runs in a bubblewrap jail: auto, on or off. With auto, Functions run without a jail if
     /// none can be made here, and a warning says so
@@ -256,11 +264,17 @@ fn sync(
     let here = Here { images, support: Arc::new(machine.support()) };
     let syncing = Syncing::new(machine.service.clone(), options, here, stop.clone());
     let json = args.json;
+    let inspected: Vec<_> = args.inspect.iter().map(|(name, _)| name.clone()).collect();
     let working = tokio::spawn(async move {
         let watch = tokio::task::spawn_blocking(move || Watch::start(&paths, &data_dir)).await;
         if let Ok(watch) = watch {
             let ready = |functions: &[TaskConfig], refused: &[Refused]| {
                 show_ready(functions, &url);
+                for name in inspected.iter().filter(|name| functions.iter().all(|function| function.name != **name)) {
+                    output::note(&format!(
+                        "warning: --inspect {name}: no Function with this name was synced from here"
+                    ));
+                }
                 // If nobody reads stdout any more, nobody waits for it either.
                 let _ = json.then(|| output::json(&ready::ready(functions, refused)));
             };
@@ -274,6 +288,7 @@ fn machine_config(args: &Args, stands: Stands, listen: SocketAddr, runs: RunLog)
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     let Stands { layers, images, secrets } = stands;
     Ok(MachineConfig {
+        inspected: inspections(&args.inspect)?,
         layers,
         images,
         secrets,
@@ -330,6 +345,19 @@ fn try_issuer(issuer: Arc<Issuer>) {
     });
 }
 
+/// The Functions under a debugger.
+fn inspections(asked: &[(FunctionName, u16)]) -> anyhow::Result<BTreeMap<FunctionName, Inspection>> {
+    let mut ports = BTreeMap::new();
+    for (name, port) in asked.iter().filter(|(_, port)| *port > 0) {
+        if let Some(other) = ports.insert(port, name) {
+            anyhow::bail!(
+                "--inspect {other} and --inspect {name} have the same port: give one of them another, such as {name}=9230"
+            );
+        }
+    }
+    Ok(asked.iter().map(|(name, port)| (name.clone(), Inspection { port: *port, waits: false })).collect())
+}
+
 /// A caller from another machine may be a stranger, and without a jail a Function has the permissions of the server's
 /// user.
 fn jail_for(listen: SocketAddr, asked: JailMode) -> anyhow::Result<JailMode> {
@@ -352,6 +380,15 @@ fn jail_mode() -> impl TypedValueParser<Value = JailMode> {
 fn next_port(url: &str) -> u16 {
     let port = url.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
     port.and_then(|port| port.checked_add(1)).unwrap_or(0)
+}
+
+/// A Function's name, with the port of its debugger.
+fn inspected(text: &str) -> Result<(FunctionName, u16), String> {
+    let (name, port) = match text.split_once('=') {
+        None => (text, INSPECTOR),
+        Some((name, port)) => (name, port.parse().map_err(|_| "the port must be a number from 0 to 65535".to_owned())?),
+    };
+    Ok((FunctionName::parse(name).map_err(|error| error.to_string())?, port))
 }
 
 /// A prefix is the beginning of the names of tables and Lambda functions.

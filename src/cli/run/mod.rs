@@ -1,7 +1,6 @@
 //! `tasklane run`: runs a Function once on this machine.
 
 mod hint;
-mod inspect;
 mod log;
 
 use std::{
@@ -11,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context;
-use tasklane_lambda_local::{Code, LocalLambda, LocalLambdaConfig, LogSink as _};
+use tasklane_lambda_local::{Code, Inspection, LocalLambda, LocalLambdaConfig, LogSink as _};
 use tasklane_local::logs::{DEFAULT_RETENTION, LiveLog, LocalLogs};
 use tasklane_model::{Configuration, Json, ObjectId, Task, TaskStatus, TimeLimit};
 use tasklane_ports::{Clock, FunctionSpec, InvokeRequest, Outcome, SystemClock};
@@ -93,11 +92,16 @@ pub(super) async fn run(args: Args) -> CommandOutcome {
         lambda_config.init_limit = TimeLimit::MAX.as_duration();
     }
     args.stand_ins.apply_to(&mut lambda_config)?.of(&config.program);
-    let lambda = LocalLambda::new(lambda_config)?;
-    let mut spec = spec_of(&config);
+    let spec = spec_of(&config);
     if let Some(port) = args.inspect {
-        inspect::prepare(&mut spec.configuration, port)?;
+        let inspection = Inspection { port, waits: true };
+        inspection.of(&spec.configuration).context("--inspect")?;
+        lambda_config.inspected.insert(spec.name.clone(), inspection);
+        output::note(&format!(
+            "waiting for a debugger on 127.0.0.1:{port}: open chrome://inspect, or attach your editor"
+        ));
     }
+    let lambda = LocalLambda::new(lambda_config)?;
     let deployment = lambda.deploy(&spec, Some(code), None).await?;
 
     let mut verdict = Verdict::Yes;

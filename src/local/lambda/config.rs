@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeMap, fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
+use tasklane_model::FunctionName;
+
 use super::{
     folders::create_private,
     image::{ImageSource, NoImages},
+    inspection::Inspection,
     jail::JailMode,
     platform::Platform,
     sdk::Sdk,
@@ -40,6 +43,8 @@ pub struct LocalLambdaConfig {
     pub sdk: Option<Sdk>,
     /// The folders and zips that take the place of layers, by the ARN of a layer, with or without a version.
     pub layers: BTreeMap<String, PathBuf>,
+    /// The Functions that run under a debugger.
+    pub inspected: BTreeMap<FunctionName, Inspection>,
     /// Where the images of Functions are.
     pub images: Arc<dyn ImageSource>,
     /// Where the values of secrets come from.
@@ -70,6 +75,7 @@ impl LocalLambdaConfig {
             jail: JailMode::Auto,
             sdk: Sdk::of_user(),
             layers: BTreeMap::new(),
+            inspected: BTreeMap::new(),
             images: Arc::new(NoImages),
             secrets: Arc::new(NoSecrets),
             init_limit: Duration::from_secs(10),
@@ -103,6 +109,7 @@ impl fmt::Debug for LocalLambdaConfig {
             .field("jail", &self.jail)
             .field("sdk", &self.sdk)
             .field("layers", &self.layers)
+            .field("inspected", &self.inspected)
             .field("init_limit", &self.init_limit)
             .field("run_log_bytes", &self.run_log_bytes)
             .finish_non_exhaustive()

@@ -26,6 +26,7 @@ mod folders;
 mod freezing;
 mod image;
 mod init;
+mod inspection;
 mod isolation;
 // Nothing enters a jail elsewhere.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
@@ -75,6 +76,7 @@ pub use error::{DeployError, MachineFailure};
 #[cfg(feature = "fuzzing")]
 pub use image::fuzz::image_layer;
 pub use image::{ImageError, ImageSource, NoImages};
+pub use inspection::{Inspection, InspectionError};
 pub use jail::{JailMode, enter_if_asked};
 pub use limits::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
 pub use machine::{Machine, Memory};
@@ -175,6 +177,7 @@ impl LocalLambda {
             (site.config.notice)(&text);
         }
         site.check_secrets(spec)?;
+        site.inspected.check(spec).map_err(|error| DeployError::InvalidConfiguration(error.to_string()))?;
         let code = match code {
             None => None,
             Some(Code::Zip(zip)) => Some(NewCode::Zip(zip)),

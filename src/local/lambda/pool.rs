@@ -135,7 +135,10 @@ impl Pool {
     /// takes the process meanwhile cancels it.
     pub(super) fn due_for_freezing(&self) -> (Vec<Arc<ProcessTree>>, bool) {
         let (mut due, mut are_more) = (Vec::new(), false);
-        for idle in self.state.lock().idle.iter_mut().filter(|idle| !idle.is_frozen) {
+        let mut state = self.state.lock();
+        // A debugger talks to its process at any time.
+        let thawed = state.idle.iter_mut().filter(|idle| !idle.is_frozen && !idle.sandbox.version.is_inspected);
+        for idle in thawed {
             if idle.since.elapsed() >= FREEZE_AFTER {
                 idle.is_frozen = true;
                 due.push(idle.sandbox.hold_still());
@@ -203,7 +206,8 @@ impl Pool {
     }
 
     pub(super) async fn end_idle_since(&self, before: Instant) {
-        let ended: Vec<Idle> = self.state.lock().idle.extract_if(.., |idle| idle.since < before).collect();
+        let is_over = |idle: &mut Idle| idle.since < before && !idle.sandbox.version.is_inspected;
+        let ended: Vec<Idle> = self.state.lock().idle.extract_if(.., is_over).collect();
         end(ended).await;
     }
 }

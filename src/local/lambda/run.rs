@@ -5,7 +5,10 @@ use std::{mem, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tasklane_model::{FunctionError, Invocation, InvokeError, InvokeRequest, Outcome};
 use tasklane_runtime::detach::detach_on_drop;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::Instant,
+};
 
 use super::{
     engine::Engine,
@@ -50,11 +53,18 @@ pub(super) async fn invoke(engine: &Arc<Engine>, request: InvokeRequest<'_>) -> 
         let message = format!("the layers of {function} cannot be read: {error}");
         refused("ServiceException", message)
     })?;
+    let version =
+        engine.site.inspected.under(version).map_err(|error| refused("ServiceException", error.to_string()))?;
     let program = &version.configuration.program;
     let support = engine.support(program).await;
     if let Support::Missing(what) = &*support {
         let name = if program.runtime().is_some() { "InvalidRuntimeException" } else { "InvalidImage" };
         return Err(refused(name, format!("{} cannot run on this machine: {what}", named(program))));
+    }
+    let turn = engine.site.inspected.turn(function).await;
+    if turn.is_some() {
+        // The process of an earlier version has the debugger's port.
+        engine.pool.end_idle(|idle| idle.function == *function && !idle.is(&version)).await;
     }
     let place = match engine.pool.check_out(&version).await {
         Checkout::Warm(sandbox, slot) => Place { slot, warm: Some(sandbox), evicted: None },
@@ -69,7 +79,7 @@ pub(super) async fn invoke(engine: &Arc<Engine>, request: InvokeRequest<'_>) -> 
     let RunNames { request_id, trace_id } = RunNames::new();
     let target = LogTarget::new(function.clone(), correlation, request_id.into(), engine.site.config.run_log_bytes);
     let (answer, mut answered) = oneshot::channel();
-    let run = Run { engine: engine.clone(), version, support, target, trace_id, answer: Some(answer) };
+    let run = Run { engine: engine.clone(), version, support, target, trace_id, answer: Some(answer), _turn: turn };
     // The code runs to its end even if the caller is gone, and an answer may come before that end.
     let run = detach_on_drop(&engine.runs, run.drive(place, payload));
     let answer = tokio::select! {
@@ -97,6 +107,8 @@ struct Run {
     trace_id: String,
     /// `None` once the caller was answered.
     answer: Option<oneshot::Sender<Result<Invocation, InvokeError>>>,
+    /// Under a debugger, one run at a time.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 /// How a run ended.

@@ -11,6 +11,7 @@ use super::{
     config::LocalLambdaConfig,
     error::{DeployError, MachineFailure},
     folders::scratch_folder,
+    inspection::Inspected,
     isolation::Launcher,
     jail::{Jail, JailMode},
     layers::Layers,
@@ -29,6 +30,7 @@ pub(super) struct Site {
     /// The error says why there is none.
     pub(super) jail: Result<Jail, String>,
     pub(super) layers: Layers,
+    pub(super) inspected: Inspected,
     /// `None` if this machine does not let the server create control groups.
     pub(super) groups: Option<Groups>,
     /// The folder for the processes' temporary files, used only by this run of the server.
@@ -60,6 +62,7 @@ impl Site {
             launcher: Launcher::start().map_err(failed)?,
             jail,
             layers: Layers::new(config.layers.clone(), scratch.path()),
+            inspected: Inspected::new(&config.inspected),
             groups: if config.platform.is_portable() { None } else { Groups::find(scratch.path()) },
             abort: CancellationToken::new(),
             mentioned: Lock::default(),

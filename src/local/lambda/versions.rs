@@ -35,6 +35,8 @@ pub(super) struct Version {
     pub(super) configuration: Configuration,
     /// Its layers, once [`Layers::under`](super::layers::Layers::under) has found them. `None` if it has none.
     pub(super) opt: Option<Arc<Opt>>,
+    /// Whether it runs under a debugger.
+    pub(super) is_inspected: bool,
 }
 
 /// The files of a version.
@@ -216,6 +218,7 @@ impl Versions {
             code: stored.code_sha256,
             configuration: stored.configuration,
             opt: None,
+            is_inspected: false,
         });
         self.loaded().insert(key, version.clone());
         Ok(Some(version))

@@ -51,6 +51,7 @@ pub fn a_function(world: &World, name: &str) -> Function {
         data_schema: None,
         result_schema: None,
         history: History::new(None, world.now()),
+        is_inspected: false,
     }
 }
 
