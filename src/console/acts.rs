@@ -1,7 +1,11 @@
 //! What forms do. Each checks nothing that the service checks: what is wrong, the service says.
 
-use tasklane_client::{BackfillBody, NewBulkBody, NewCredential, NewTaskBody};
-use tasklane_model::{BulkAction, FunctionName, Permission, Permissions, Priority, Tags, TaskStatus, UserId};
+use std::fmt::Display;
+
+use tasklane_client::{BackfillBody, CanaryBody, NewBulkBody, NewCredential, NewTaskBody, ScheduleBody};
+use tasklane_model::{
+    BulkAction, FailWhen, FunctionName, Permission, Permissions, Priority, ScheduleName, Tags, TaskStatus, UserId,
+};
 
 use crate::{
     access::Access,
@@ -61,7 +65,18 @@ pub(crate) async fn act(app: &App, access: &Access, path: &str, form: &Fields) -
             client.stop_canary(&function).await?;
             go(format!("functions/{function}"), "Every run gets the current version.")
         }
+        ["functions", name, "try"] => {
+            let function = function(name)?;
+            let body = canary_of(form)?;
+            client.start_canary(&function, &body).await?;
+            let notice = format!("Version {} gets {} % of the runs that start.", body.version, body.percent);
+            go(format!("functions/{function}"), notice)
+        }
         ["functions", name, "execute"] => execute(app, &function(name)?, form).await?,
+        ["schedules", "new"] => {
+            let schedule = client.create_schedule(&schedule_of(form)?).await?.value;
+            go(format!("schedules/{}", schedule.id), "The Schedule is made.")
+        }
         ["schedules", schedule, "backfill"] => {
             let schedule = id(schedule)?;
             let (Some(from), Some(to)) = (form.moment("from")?, form.moment("to")?) else {
@@ -102,6 +117,37 @@ pub(crate) async fn act(app: &App, access: &Access, path: &str, form: &Fields) -
 
 fn function(name: &str) -> Result<FunctionName, Problem> {
     FunctionName::parse(name).map_err(|_| Problem::NoPage)
+}
+
+/// The Schedule that a form describes. The service says if it lacks something.
+fn schedule_of(form: &Fields) -> Result<ScheduleBody, Problem> {
+    let wrong = |what: &str, rule: &dyn Display| Problem::Invalid(format!("The {what} is wrong: {rule}."));
+    let function = form.get("function").map(FunctionName::parse).transpose();
+    let name = form.get("name").map(ScheduleName::parse).transpose();
+    Ok(ScheduleBody {
+        name: name.map_err(|rule| wrong("name", &rule))?.map(Some),
+        function_name: function.map_err(|rule| wrong("Function's name", &rule))?,
+        interval: form.number("interval")?,
+        cron: form.by_its_rule("cron")?,
+        timezone: form.by_its_rule("timezone")?,
+        data: form.json("data")?,
+        start_timestamp: form.moment("start")?,
+        end_timestamp: form.moment("end")?.map(Some),
+        ..ScheduleBody::default()
+    })
+}
+
+/// The canary that a form describes.
+fn canary_of(form: &Fields) -> Result<CanaryBody, Problem> {
+    let Some(percent) = form.number("percent")? else {
+        return Err(Problem::Invalid("Say how many percent of the runs it gets.".to_owned()));
+    };
+    let fail_when = match (form.number("failures")?, form.number("of")?) {
+        (Some(failures), Some(of)) => Some(FailWhen { failures, of }),
+        (None, None) => None,
+        _ => return Err(Problem::Invalid("Say how many failures end it, and of how many runs.".to_owned())),
+    };
+    Ok(CanaryBody { version: pages::version_of(form)?, percent, fail_when })
 }
 
 async fn again(app: &App, task: &str, form: &Fields) -> Result<Done, Problem> {

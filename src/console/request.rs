@@ -1,5 +1,7 @@
 //! What the browser sends.
 
+use std::fmt::Display;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use tasklane_model::ObjectId;
 
@@ -55,6 +57,18 @@ impl Fields {
     pub(crate) fn parsed<T: std::str::FromStr>(&self, name: &str, what: &str) -> Result<Option<T>, Problem> {
         let Some(text) = self.get(name) else { return Ok(None) };
         text.parse().map(Some).map_err(|_| Problem::Invalid(format!("The field '{name}' must be {what}.")))
+    }
+
+    /// The value as something with a rule of its own, if there is one.
+    pub(crate) fn by_its_rule<T: std::str::FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        text.parse().map(Some).map_err(|rule: T::Err| Problem::Invalid(format!("The field '{name}' is wrong: {rule}.")))
+    }
+
+    /// The value as a number within bounds, if there is one.
+    pub(crate) fn number<T: TryFrom<i64, Error: Display>>(&self, name: &str) -> Result<Option<T>, Problem> {
+        let Some(number) = self.parsed::<i64>(name, "a whole number")? else { return Ok(None) };
+        T::try_from(number).map(Some).map_err(|rule| Problem::Invalid(format!("The field '{name}' {rule}.")))
     }
 
     /// A moment: with an offset, or without one as a browser's field writes it, in UTC.

@@ -42,6 +42,7 @@ pub(super) async fn view(cx: &Cx<'_>, kind: &str, of: &str, act: &str) -> Result
             ask("Disable the Function", what, "Disable it", back)
         }
         ("functions", "rollback") => versions::roll_back(cx, of, &path).await,
+        ("functions", "try") => versions::try_one(cx, of, &path).await,
         ("functions", "stop-canary") => {
             let function = FunctionName::parse(of).map_err(|_| Problem::NoPage)?;
             let what = html! {

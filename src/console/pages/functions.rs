@@ -136,6 +136,7 @@ pub(super) async fn one(cx: &Cx<'_>, text: &str) -> Result<View, Problem> {
         .still(configuration(&details))
         .live("versions", versions::table(cx, &details, &made))
         .live("schedules", html! { @if !schedules.is_empty() { h2 { "Schedules" } (schedules::table(&schedules)) } })
+        .still(schedules::form(cx, Some(&details.name)))
         .live("requests", html! { @if !requests.is_empty() { h2 { "API Requests" } (requests::table(&requests)) p { a href={ (ROOT) "requests?function=" (details.name) } { "All its API Requests" } } } }))
 }
 

@@ -3,11 +3,11 @@
 use jiff::tz::TimeZone as Zone;
 use maud::{Markup, html};
 use tasklane_client::{HowMany, Query};
-use tasklane_model::{Permission, Recurrence, Schedule, Timestamp};
+use tasklane_model::{FunctionName, Permission, Recurrence, Schedule, Timestamp};
 
 use crate::{
     door::ROOT,
-    parts::{brief, count, duration, json, link_button, moment, name, time},
+    parts::{brief, count, duration, field, json, link_button, moment, name, time},
     problem::Problem,
     request,
     view::View,
@@ -27,7 +27,7 @@ pub(super) async fn list(cx: &Cx<'_>) -> Result<View, Problem> {
     let found = cx.app.client.schedules(Query::new(), HowMany::First(MOST_ROWS)).await?;
     let schedules = found.parse().map_err(|error| Problem::Invalid(error.to_string()))?;
     let schedules: Vec<Schedule> = schedules.into_iter().map(|schedule| schedule.value).collect();
-    Ok(View::new("Schedules").live("list", html! {
+    Ok(View::new("Schedules").still(form(cx, None)).live("list", html! {
         p.total {
             strong {
                 (found.total.map_or_else(|| count(schedules.len() as u64, false), |total| count(total, found.total_is_exact)))
@@ -35,13 +35,40 @@ pub(super) async fn list(cx: &Cx<'_>) -> Result<View, Problem> {
             " Schedules"
         }
         @if schedules.is_empty() {
-            p.empty {
-                "There is none. " code { "tasklane schedules create" } " makes one, and so does a task-config.json."
-            }
+            p.empty { "There is none. A task-config.json may describe some." }
         }
         @else { (table(&schedules)) }
         @if schedules.len() as u64 >= MOST_ROWS { p.note { "The first " (MOST_ROWS) " are shown." } }
     }))
+}
+
+/// The form that makes one, of this Function or of the one that it names.
+pub(super) fn form(cx: &Cx<'_>, function: Option<&FunctionName>) -> Markup {
+    if !cx.access.may(Permission::CreateTaskSchedule) {
+        return html! {};
+    }
+    html! {
+        details.card {
+            summary { "Create a Schedule" }
+            form method="post" action={ (ROOT) "schedules/new" } {
+                @match function {
+                    Some(function) => { input type="hidden" name="function" value=(function); }
+                    None => { (field("Function", "function", None, "its name")) }
+                }
+                (field("Name", "name", None, "what it is called, or nothing"))
+                (field("Times (cron)", "cron", None, "30 8 * * MON-FRI"))
+                (field("Time zone", "timezone", None, "UTC"))
+                (field("Or seconds between two Tasks", "interval", None, "3600"))
+                (moment("From", "start", None, "now"))
+                (moment("Until", "end", None, "for ever"))
+                label.field.wide {
+                    span { "Input of each Task (JSON)" }
+                    textarea name="data" rows="3" spellcheck="false" placeholder="{}" {}
+                }
+                p.buttons { button.go type="submit" { "Create it" } }
+            }
+        }
+    }
 }
 
 /// A table of them.

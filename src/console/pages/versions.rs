@@ -5,7 +5,8 @@ use tasklane_client::{FunctionDetails, Record, Version};
 use tasklane_model::{CanaryEnd, FunctionName, Permission, VersionNumber};
 
 use crate::{
-    parts::{brief, clean, confirm, cut, link_button, name, time},
+    door::ROOT,
+    parts::{brief, clean, confirm, cut, field, link_button, name, time},
     problem::Problem,
     request::Fields,
     view::View,
@@ -63,7 +64,12 @@ pub(super) fn table(cx: &Cx<'_>, details: &FunctionDetails, versions: &[Record<V
                         td data-l="State" {
                             @if version.current { "current" }
                             @else if !version.runnable { "can no longer run" }
-                            @else if may { (link_button(&format!("functions/{function}/rollback?to={}", version.number), "Roll back…")) }
+                            @else if may {
+                                (link_button(&format!("functions/{function}/rollback?to={}", version.number), "Roll back…"))
+                                @if details.canary.is_none() {
+                                    " " (link_button(&format!("functions/{function}/try?to={}", version.number), "Try it…"))
+                                }
+                            }
                             @else { "can run" }
                         }
                     }
@@ -72,6 +78,33 @@ pub(super) fn table(cx: &Cx<'_>, details: &FunctionDetails, versions: &[Record<V
         }
         @if versions.len() > MOST_VERSIONS { p.note { "The newest " (MOST_VERSIONS) " are shown: " code { "tasklane versions " (function) } " lists all." } }
     }
+}
+
+/// Asks how much a version gets to do, before it is tried.
+pub(super) async fn try_one(cx: &Cx<'_>, of: &str, path: &str) -> Result<View, Problem> {
+    let function = FunctionName::parse(of).map_err(|_| Problem::NoPage)?;
+    let number = version_of(cx.query)?;
+    let version = cx.app.client.version(&function, number).await?.value;
+    Ok(View::new("Try a version").still(html! {
+        section.card.confirm {
+            p.sentence {
+                "This gives a part of the runs of " (name(function.as_str())) " to version " (number) ", made "
+                (time(version.created_timestamp)) ", and the others to the current one."
+                @if let Some(label) = &version.label { " It is called " (name(label)) "." }
+            }
+            form method="post" action={ (ROOT) (path) } {
+                input type="hidden" name="to" value=(number);
+                (field("Percent of the runs", "percent", Some("10"), "1 to 99"))
+                (field("End it after so many failures", "failures", None, "never by itself"))
+                (field("among its last runs", "of", None, "20"))
+                p.note { "A Task and its retries get the same version. The trial goes on until you stop it, roll back or change the Function." }
+                p.buttons {
+                    button.go type="submit" { "Try it" }
+                    a.button href={ (ROOT) "functions/" (function) } { "No, go back" }
+                }
+            }
+        }
+    }))
 }
 
 /// Says what changes, before a Function is rolled back.

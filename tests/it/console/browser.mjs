@@ -192,6 +192,36 @@ await follow("Roll back…");
 await page.getByText("equal to version 2").waitFor();
 await press("Roll it back");
 await sentence("The Function is version 3, equal to 2.");
+await page.getByRole("link", { name: "Try it…" }).first().click();
+await page.getByLabel("Percent of the runs").fill("100");
+await press("Try it");
+await page.getByText("The field 'percent' must be a whole number from 1 to 99.").waitFor();
+check(refusals.length === 2, `${refusals.length} refusals`);
+await go("functions/idle");
+await page.getByRole("link", { name: "Try it…" }).first().click();
+await page.getByLabel("Percent of the runs").fill("25");
+await page.getByLabel("End it after so many failures").fill("2");
+await page.getByLabel("among its last runs").fill("10");
+await press("Try it");
+await sentence("gets 25 % of the runs that start.");
+await page.getByText("until 2 of its last 10 have failed").waitFor();
+
+// A Schedule of one Function, and one without a Function, which the service refuses.
+await page.getByText("Create a Schedule").click();
+await page.getByLabel("Name", { exact: true }).fill("every morning");
+await page.getByLabel("Times (cron)").fill("30 8 * * MON-FRI");
+await page.getByLabel("Time zone").fill("Europe/Berlin");
+await page.getByLabel("Input of each Task (JSON)").fill('{"from":"the console"}');
+await press("Create it");
+await sentence("The Schedule is made.");
+await page.getByText("in Europe/Berlin").waitFor();
+await page.getByText("the console").first().waitFor();
+await go("schedules");
+await page.getByText("Create a Schedule").click();
+await page.getByLabel("Or seconds between two Tasks").fill("60");
+await press("Create it");
+await page.locator(".problem", { hasText: "functionName" }).waitFor();
+check(refusals.length === 3, `${refusals.length} refusals`);
 
 await go(`schedules/${plan.schedule}`);
 check(await page.locator("table.times tbody tr").count() === 10, "there are not ten next times");
