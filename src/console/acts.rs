@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use tasklane_client::{BackfillBody, CanaryBody, NewBulkBody, NewCredential, NewTaskBody, ScheduleBody};
 use tasklane_model::{
-    BulkAction, FailWhen, FunctionName, Permission, Permissions, Priority, ScheduleName, Tags, TaskStatus, UserId,
+    BulkAction, FailWhen, FunctionName, Permission, Permissions, ScheduleName, Tags, TaskStatus, UserId,
 };
 
 use crate::{
@@ -162,16 +162,10 @@ async fn again(app: &App, task: &str, form: &Fields) -> Result<Done, Problem> {
         .map(str::to_owned)
         .collect();
     let tags = Tags::try_from(tags).map_err(|error| Problem::Invalid(format!("The tags are wrong: {error}.")))?;
-    let priority = match form.parsed::<i64>("priority", "a whole number")? {
-        Some(number) => {
-            Some(Priority::new(number).map_err(|error| Problem::Invalid(format!("The priority {error}.")))?)
-        }
-        None => None,
-    };
     let body = NewTaskBody {
         data: form.json("data")?,
         start_timestamp: form.moment("start")?,
-        priority,
+        priority: form.number("priority")?,
         tags,
         flow_key: task.options.flow_key,
         ..NewTaskBody::of(task.function_name)
@@ -209,6 +203,7 @@ pub(crate) fn bulk_of(form: &Fields, dry_run: bool) -> Result<NewBulkBody, Probl
         Some("replay") => BulkAction::Replay,
         Some("retryNow") => BulkAction::RetryNow,
         Some("reschedule") => BulkAction::Reschedule,
+        Some("setPriority") => BulkAction::SetPriority,
         _ => return Err(Problem::Invalid("There is no such operation.".to_owned())),
     };
     let (rql, ids) = match form.get("which") {
@@ -223,7 +218,7 @@ pub(crate) fn bulk_of(form: &Fields, dry_run: bool) -> Result<NewBulkBody, Probl
         rql,
         ids,
         start_timestamp: form.moment("start")?,
-        priority: None,
+        priority: form.number("priority")?,
         data: None,
         dry_run,
         per_second: None,

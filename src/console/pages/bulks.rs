@@ -7,7 +7,7 @@ use tasklane_model::{Bulk, BulkAction, BulkStatus, ObjectId, Permission};
 use crate::{
     acts::bulk_of,
     door::ROOT,
-    parts::{brief, bulk_status, clean, confirm, count, cut, link_button, moment, name, progress, time},
+    parts::{brief, bulk_status, clean, confirm, count, cut, field, link_button, moment, name, progress, time},
     problem::Problem,
     request,
     view::View,
@@ -125,26 +125,34 @@ pub(super) fn may(cx: &Cx<'_>, action: BulkAction) -> bool {
 /// What a new one would do: it is tried without effect first.
 pub(super) async fn new(cx: &Cx<'_>) -> Result<View, Problem> {
     let action = cx.query.get("action").unwrap_or_default();
-    let needs_start = action == "reschedule" && cx.query.get("start").is_none();
+    let lacks = |name: &str| cx.query.get(name).is_none();
     let label = match action {
         "cancel" => "Cancel them",
         "replay" => "Replay them",
         "retryNow" => "Start them now",
         "reschedule" => "Reschedule them",
+        "setPriority" => "Change it",
         _ => return Err(Problem::Invalid("There is no such operation.".to_owned())),
     };
     let ids: Vec<&str> = cx.query.all("id").collect();
-    let fields: Vec<(&str, &str)> = ["action", "which", "rql", "start", "reason"]
+    let fields: Vec<(&str, &str)> = ["action", "which", "rql", "start", "priority", "reason"]
         .into_iter()
         .filter_map(|name| cx.query.get(name).map(|value| (name, value)))
         .chain(ids.iter().map(|id| ("id", *id)))
         .collect();
     let view = View::new(label);
-    if needs_start {
+    let asked = match action {
+        "reschedule" if lacks("start") => Some(moment("Start them at", "start", None, "2026-01-31 08:15")),
+        "setPriority" if lacks("priority") => {
+            Some(field("Their priority", "priority", None, "higher ones start first"))
+        }
+        _ => None,
+    };
+    if let Some(asked) = asked {
         return Ok(view.still(html! {
             section.card { form method="get" action={ (ROOT) "bulk/new" } {
                 @for (name, value) in &fields { input type="hidden" name=(name) value=(value); }
-                (moment("Start them at", "start", None, "2026-01-31 08:15"))
+                (asked)
                 p.buttons { button type="submit" { "Count them…" } a.button href={ (ROOT) "tasks" } { "Go back" } }
             } }
         }));

@@ -219,6 +219,7 @@ fn acts(cx: &Cx<'_>, found: &Found) -> Markup {
                 @if may_cancel { button name="action" value="cancel" { "Cancel…" } }
                 @if may_create { button name="action" value="replay" { "Replay…" } }
                 @if may_cancel { button name="action" value="reschedule" { "Reschedule…" } }
+                @if may_cancel { button name="action" value="setPriority" { "Priority…" } }
                 @if may_cancel { button name="action" value="retryNow" { "Start now…" } }
             }
         }

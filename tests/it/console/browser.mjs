@@ -258,6 +258,18 @@ await press("Replay…");
 await press("Replay them");
 await page.locator(".why .state.complete").waitFor();
 
+// Another priority for those that wait.
+const { id: low } = await api("POST", "/tasks/v1/", { functionName: "idle", startTimestamp: "2099-01-01T00:00:00Z" });
+await go("tasks?function=idle&status=new");
+await page.getByLabel("all that match").check();
+await press("Priority…");
+await page.getByLabel("Their priority").fill("7");
+await press("Count them…");
+await page.getByText("This changes the priority of").waitFor();
+await press("Change it");
+await page.locator(".why .state.complete").waitFor();
+check((await api("GET", `/tasklane/v1/tasks/${low}`)).priority === 7, "the Task has its old priority");
+
 await go("credentials");
 await page.getByText("Create a credential").click();
 await page.getByLabel("User", { exact: true }).fill("ada");
