@@ -13,8 +13,9 @@ mod upkeep;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_sdk_lambda::types::State;
+use aws_sdk_lambda::types::{FunctionConfiguration, State};
 use aws_sdk_sqs::types::QueueAttributeName;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tasklane_model::{Function, RoleArn};
 
 pub use data::EXPIRING_TABLES;
@@ -178,37 +179,49 @@ async fn ticker(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) -> 
     Ok(())
 }
 
+/// How many Functions are looked at at once. Lambda answers 100 calls of GetFunction a second, and only 15 of most others.
+const FUNCTIONS_AT_ONCE: usize = 8;
+
 async fn functions(sdk: &SdkConfig, stack: &Stack, findings: &mut Vec<Finding>) -> Result<(), OperatorError> {
     let lambda = aws_sdk_lambda::Client::new(sdk);
-    let now = stack.ports.clock.now();
-    for function in stack.store.functions.list().await? {
-        let name = function.name.in_lambda(&stack.settings.prefix);
-        let alias = lambda.get_alias().function_name(&name).name(LIVE_ALIAS).send().await.map_err(Fault::from);
-        let alias = match alias {
-            Ok(alias) => alias.function_version().map(str::to_owned),
-            Err(fault) if fault.is("ResourceNotFoundException") => None,
-            Err(fault) => return Err(refused("read an alias", &fault)),
-        };
-        let version = lambda.get_function_configuration().function_name(&name).qualifier(&function.deployment.version);
-        let role = match version.send().await.map_err(Fault::from) {
-            Ok(version) => Some(version.role().unwrap_or_default().to_owned()),
-            Err(fault) if fault.is("ResourceNotFoundException") => None,
-            Err(fault) => return Err(refused("read a Lambda version", &fault)),
-        };
-        let own_role = function.configuration.aws.as_ref().and_then(|aws| aws.role.as_ref());
-        let wanted_role = own_role.map_or(stack.settings.execution_role.as_str(), RoleArn::as_str);
-        let wrong = wrong_with(&function, alias.as_deref(), role.as_deref(), wanted_role);
-        let what = format!("Function {}", function.name);
-        findings.push(match wrong {
-            Some(wrong) => Finding::of(what, Some(wrong)),
-            // An image brings its own.
-            None => match function.configuration.runtime() {
-                Some(runtime) => runtimes::finding(what, runtime.as_str(), now),
-                None => Finding::of(what, None),
-            },
-        });
-    }
+    let functions = stack.store.functions.list().await?;
+    let looks: Vec<_> = functions.iter().map(|function| look_at(&lambda, stack, function)).collect();
+    findings.extend(stream::iter(looks).buffered(FUNCTIONS_AT_ONCE).try_collect::<Vec<_>>().await?);
     Ok(())
+}
+
+async fn look_at(
+    lambda: &aws_sdk_lambda::Client,
+    stack: &Stack,
+    function: &Function,
+) -> Result<Finding, OperatorError> {
+    let name = function.name.in_lambda(&stack.settings.prefix);
+    let alias = qualified(lambda, &name, LIVE_ALIAS).await?;
+    let alias = alias.and_then(|alias| alias.version);
+    let version = qualified(lambda, &name, &function.deployment.version).await?;
+    let role = version.map(|version| version.role.unwrap_or_default());
+    let own_role = function.configuration.aws.as_ref().and_then(|aws| aws.role.as_ref());
+    let wanted_role = own_role.map_or(stack.settings.execution_role.as_str(), RoleArn::as_str);
+    let wrong = wrong_with(function, alias.as_deref(), role.as_deref(), wanted_role);
+    let what = format!("Function {}", function.name);
+    // An image brings its own runtime.
+    Ok(match (wrong, function.configuration.runtime()) {
+        (None, Some(runtime)) => runtimes::finding(what, runtime.as_str(), stack.ports.clock.now()),
+        (wrong, _) => Finding::of(what, wrong),
+    })
+}
+
+/// The configuration of the version that this qualifier names.
+async fn qualified(
+    lambda: &aws_sdk_lambda::Client,
+    name: &str,
+    qualifier: &str,
+) -> Result<Option<FunctionConfiguration>, OperatorError> {
+    match lambda.get_function().function_name(name).qualifier(qualifier).send().await.map_err(Fault::from) {
+        Ok(found) => Ok(found.configuration),
+        Err(fault) if fault.is("ResourceNotFoundException") => Ok(None),
+        Err(fault) => Err(refused("read a version of a Lambda function", &fault)),
+    }
 }
 
 fn wrong_with(function: &Function, alias: Option<&str>, role: Option<&str>, wanted_role: &str) -> Option<String> {
