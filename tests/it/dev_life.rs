@@ -312,17 +312,18 @@ fn a_debugger_attaches_between_runs_and_no_time_limit_ends_them() {
     let home = tempfile::tempdir().unwrap();
     let functions = home.path().join("functions");
     let source = "let runs = 0;
-        exports.handler = async () => {
-            await new Promise((done) => setTimeout(done, 2500));
+        exports.handler = async (event) => {
+            await new Promise((done) => setTimeout(done, event.data?.ms ?? 0));
             return { pid: process.pid, runs: ++runs, options: process.env.NODE_OPTIONS };
         };";
-    write_function(&functions, "slow", source, &json!({ "timeLimit": 1 }));
+    write_function(&functions, "slow", source, &json!({ "timeLimit": 3 }));
     let options =
         [functions.as_os_str(), "--inspect".as_ref(), "slow=0".as_ref(), "--inspect".as_ref(), "absent".as_ref()];
     let dev = Dev::start(home.path(), options);
     dev.says("warning: --inspect absent: no Function with this name was synced from here");
-    let execute = || dev.ask("POST", "/tasks/v1/functions/slow/execute", None).ok()["result"].clone();
-    let first = execute();
+    let long = json!({ "data": { "ms": 3500 } });
+    let execute = |body| dev.ask("POST", "/tasks/v1/functions/slow/execute", body).ok()["result"].clone();
+    let first = execute(Some(&long));
     assert_eq!((&first["runs"], &first["options"]), (&json!(1), &json!("--inspect=127.0.0.1:0")));
     let stderr = dev.stderr();
     let port = stderr.split_once("Debugger listening on ws://127.0.0.1:").and_then(|(_, rest)| rest.split('/').next());
@@ -337,14 +338,14 @@ fn a_debugger_attaches_between_runs_and_no_time_limit_ends_them() {
         let id = task["id"].as_str().unwrap();
         until("the task has ended", || (dev.task(id)["status"] == "complete").then_some(()));
     }
-    let last = execute();
+    let last = execute(None);
     assert_eq!((&last["runs"], &last["pid"]), (&json!(4), &first["pid"]));
     dev.stop();
 
     // The limit is the Function's again without a debugger.
     let dev = Dev::start(home.path(), [functions.as_os_str()]);
-    let refused = dev.ask("POST", "/tasks/v1/functions/slow/execute", None);
-    assert!(refused.body.to_string().contains("timed out after 1"), "{refused:?}");
+    let refused = dev.ask("POST", "/tasks/v1/functions/slow/execute", Some(&long));
+    assert!(refused.body.to_string().contains("timed out after 3"), "{refused:?}");
     dev.stop();
 
     write_function(&functions, "snake", "", &json!({ "runtime": "python3.13" }));

@@ -214,7 +214,7 @@ await page.getByLabel("Time zone").fill("Europe/Berlin");
 await page.getByLabel("Input of each Task (JSON)").fill('{"from":"the console"}');
 await press("Create it");
 await sentence("The Schedule is made.");
-await page.getByText("in Europe/Berlin").waitFor();
+await page.locator("p.sentence", { hasText: "in Europe/Berlin" }).waitFor();
 await page.getByText("the console").first().waitFor();
 await go("schedules");
 await page.getByText("Create a Schedule").click();
