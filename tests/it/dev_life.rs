@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Write as _},
     net::TcpStream,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -17,7 +17,7 @@ use crate::support::{
     dev::{Dev, Starting},
     packages,
     project::{write_function, write_source},
-    wait::until,
+    wait::{PATIENCE, until},
 };
 
 /// Functions with this many megabytes that do not compress, beside a small one that comes last in the order.
@@ -294,17 +294,14 @@ fn doctor_checks_this_machine_and_misses_aws_in_a_sentence() {
     assert!(!no_credentials.contains('{'), "{no_credentials}");
 }
 
-/// The answer to a GET of this port's root, or nothing if it does not answer within a moment.
-fn inspector_says(port: &str) -> Option<String> {
-    let address = format!("127.0.0.1:{port}").parse().ok()?;
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    stream
-        .write_all(format!("GET /json HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n").as_bytes())
-        .ok()?;
-    let mut answer = [0; 4096];
-    let read = stream.read(&mut answer).ok()?;
-    Some(String::from_utf8_lossy(&answer[..read]).into_owned())
+/// Whether the debugger on this port says where to attach.
+fn is_debugger(port: &str) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "GET /json HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n")?;
+    // It keeps the connection open.
+    let mut lines = BufReader::new(stream).lines();
+    Ok(lines.any(|line| line.is_ok_and(|line| line.contains("webSocketDebuggerUrl"))))
 }
 
 #[test]
@@ -330,10 +327,9 @@ fn a_debugger_attaches_between_runs_and_no_time_limit_ends_them() {
     let port = port.unwrap_or_else(|| panic!("no debugger:\n{stderr}"));
     // A frozen process would not answer. Nothing tells when it would have been frozen, so this waits.
     std::thread::sleep(Duration::from_millis(500));
-    let said = inspector_says(port).unwrap_or_default();
-    assert!(said.contains("webSocketDebuggerUrl"), "{said}");
+    assert!(is_debugger(port).unwrap(), "no debugger on port {port}");
     // Two runs at once follow one another in the same process.
-    let tasks = [dev.create_task("slow", json!({})), dev.create_task("slow", json!({}))];
+    let tasks = [0, 1].map(|_| dev.create_task("slow", json!({ "data": { "ms": 300 } })));
     for task in &tasks {
         let id = task["id"].as_str().unwrap();
         until("the task has ended", || (dev.task(id)["status"] == "complete").then_some(()));
@@ -348,7 +344,8 @@ fn a_debugger_attaches_between_runs_and_no_time_limit_ends_them() {
     assert!(refused.body.to_string().contains("timed out after 3"), "{refused:?}");
     dev.stop();
 
-    write_function(&functions, "snake", "", &json!({ "runtime": "python3.13" }));
+    let snake = write_function(&functions, "snake", "", &json!({ "runtime": "python3.13" }));
+    fs::write(snake.join("code/index.py"), "def handler(event, context):\n    return 1\n").unwrap();
     let dev = Dev::start(home.path(), [functions.as_os_str(), "--inspect".as_ref(), "snake".as_ref()]);
     dev.says("only Functions in Node.js can be inspected, and this one's runtime is python3.13");
     dev.stop();

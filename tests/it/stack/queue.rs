@@ -108,57 +108,65 @@ pub fn fails_for_good(stack: &Deployed<'_>) -> Value {
     task
 }
 
+/// How many of the Tasks of a bad day may fail. A claim or an end fails for good if each of its attempts does, and then the Task is
+/// cleaned up as a zombie: some one in a hundred of them.
+const UNLUCKY: usize = 4;
+
 /// AWS has a bad day: a fifth of what the handlers ask of DynamoDB, SQS and Lambda goes wrong. Callers repeat what is refused, each
-/// Task exists once and runs once, and nothing is left behind.
+/// Task exists once and runs at most once, and nothing stays behind.
 pub fn goes_on_through_faults(stack: &Deployed<'_>) {
     let Some(faults) = stack.emulator.faults() else {
         eprintln!("nothing goes wrong on the way to AWS: the emulator was not started by this test");
         return;
     };
     let stage = Stage::open();
-    let configuration = json!({ "environment": { "STAGE": stage.url() } });
+    let configuration = json!({ "timeLimit": 10, "environment": { "STAGE": stage.url() } });
     let folder = write_function(&stack.home().join("functions"), "counted", ACTOR, &configuration);
     stack.run(&["sync", "--path", folder.to_str().expect("a path")]).expect(0);
+    // An answer of the service on a bad day: what was asked, or the contract's error.
+    let ask = |method: &str, path: &str, body: Option<&Value>| {
+        stage.release_all();
+        let body = body.map(|body| ("application/json", body.to_string().into_bytes()));
+        let answer = stack.ask(method, path, body, true);
+        match answer.status {
+            200 => Some(answer.json()),
+            500 | 503 => {
+                assert!(answer.json()["code"].is_number(), "{answer:?}");
+                None
+            }
+            _ => panic!("{answer:?}"),
+        }
+    };
     let create = |number: usize| {
         let start = in_millis(if number.is_multiple_of(3) { 2000 } else { 0 });
-        let body = json!({
-            "functionName": "counted", "data": number, "startTimestamp": start, "idempotencyKey": format!("fault-{number}"),
-        });
-        until("the task is created", || {
-            let answer =
-                stack.ask("POST", "/tasks/v1/", Some(("application/json", body.to_string().into_bytes())), true);
-            match answer.status {
-                200 => answer.json()["id"].as_str().map(str::to_owned),
-                // The contract's error, and never the Task of another.
-                503 | 500 => {
-                    assert!(answer.json()["code"].is_number(), "{answer:?}");
-                    None
-                }
-                _ => panic!("{answer:?}"),
-            }
-        })
+        let key = format!("bad-day-{number}");
+        let body = json!({ "functionName": "counted", "data": number, "startTimestamp": start, "idempotencyKey": key });
+        let task = until("the task is created", || ask("POST", "/tasks/v1/", Some(&body)));
+        task["id"].as_str().expect("an id").to_owned()
     };
     let mut ids = Vec::new();
     let done = faults.during(|| {
         ids = (0..30).map(create).collect();
-        until("all of them have run", || {
-            stage.release_all();
-            (stage.bodies().len() >= ids.len()).then_some(())
+        until("none of them waits", || {
+            let page = ask("GET", "/tasks/v1/?functionName=counted&status=new&select(id)", None)?;
+            page["data"].as_array().is_some_and(Vec::is_empty).then_some(())
         });
     });
-    for id in &ids {
-        stage.release_all();
-        let task = stack.ended(id);
-        assert_eq!(task["status"], "complete", "{task}\n{done:?}");
+    stage.release_all();
+    let ended: Vec<_> = ids.iter().map(|id| stack.ended(id)).collect();
+    let ran: Vec<_> = stage.bodies().iter().map(|task| task["id"].clone()).collect();
+    for task in &ended {
+        let runs = ran.iter().filter(|id| **id == task["id"]).count();
+        let is_zombie = task["error"]["name"] == "zombieTaskCleaned" && runs <= 1;
+        assert!(task["status"] == "complete" && runs == 1 || is_zombie, "{runs} runs of {task}\n{done:?}");
     }
-    let mut ran: Vec<_> = stage.bodies().iter().map(|task| task["id"].as_str().map(str::to_owned)).collect();
-    let mut expected: Vec<_> = ids.iter().cloned().map(Some).collect();
-    (ran.sort(), expected.sort());
-    assert_eq!(ran, expected, "each of them ran once: {done:?}");
+    let failed: Vec<_> = ended.into_iter().filter(|task| task["status"] == "failed").collect();
+    assert!(failed.len() <= UNLUCKY, "{failed:?}\n{done:?}");
     let found = stack.json(&["tasks", "list", "--rql", "functionName=counted&limit(50)"]);
     assert_eq!(found.as_array().map(Vec::len), Some(ids.len()), "each of them exists once: {done:?}");
-    let Done { throttled, failed, broken, lost, .. } = done;
-    assert!([throttled, failed, broken, lost].iter().all(|count| *count > 3), "{done:?}");
+    let Done { throttled, failed: refused, broken, lost, .. } = done;
+    assert!([throttled, refused, broken, lost].iter().all(|count| *count > 3), "{done:?}");
+    println!("{} of {} tasks failed on a bad day: {done:?}", failed.len(), ids.len());
 }
 
 /// A Schedule whose first occurrence is now: the next tick creates its Task.
