@@ -69,7 +69,7 @@ pub fn starts_delayed_tasks_to_the_second(stack: &Deployed<'_>) {
     let mut late: Vec<_> = ids.iter().map(lateness).collect();
     late.sort_unstable();
     let (first, median, last) = (late[0], late[late.len() / 2], late[late.len() - 1]);
-    println!("{} delayed tasks: {median} ms late (p50), {last} ms (the last)", late.len());
+    eprintln!("{} delayed tasks: {median} ms late (p50), {last} ms (the last)", late.len());
     assert!(first >= 0 && last < 10_000, "{late:?}");
 }
 
@@ -166,7 +166,7 @@ pub fn goes_on_through_faults(stack: &Deployed<'_>) {
     assert_eq!(found.as_array().map(Vec::len), Some(ids.len()), "each of them exists once: {done:?}");
     let Done { throttled, failed: refused, broken, lost, .. } = done;
     assert!([throttled, refused, broken, lost].iter().all(|count| *count > 3), "{done:?}");
-    println!("{} of {} tasks failed on a bad day: {done:?}", failed.len(), ids.len());
+    eprintln!("{} of {} tasks failed on a bad day: {done:?}", failed.len(), ids.len());
 }
 
 /// A Schedule whose first occurrence is now: the next tick creates its Task.
