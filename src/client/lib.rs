@@ -44,7 +44,7 @@ pub use logs::LogSource;
 pub use query::Query;
 pub use record::Record;
 pub use schedules::{BackfillBody, Occurrences, ScheduleBody};
-pub use stored::{IncompleteCredentials, StoredCredentials};
+pub use stored::{IncompleteCredentials, StoredCredentials, replace_private_file};
 pub use streams::{AllNews, AllStream, TaskLine, TaskNews, TaskStream};
 pub use tasks::{BatchEntry, Explanation, NewTaskBody, TaskBatchBody, TaskBatchOutcome};
 pub use transport::Client;

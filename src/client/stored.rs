@@ -43,6 +43,23 @@ const TOKEN: &str = "API_OAUTH_TOKEN";
 const TOKEN_SECRET: &str = "API_OAUTH_TOKEN_SECRET";
 const ACCESS_TOKEN: &str = "API_ACCESS_TOKEN";
 
+/// Replaces a file by this content in one step, readable by its owner only.
+///
+/// # Errors
+/// Those of the file system; then the file is as it was.
+pub fn replace_private_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    // A file that a killed process left there may have other permissions.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&new, path)
+}
+
 impl StoredCredentials {
     /// Reads the content of a file. Blank lines, `#` comments and unknown names are ignored.
     pub fn parse(text: &str) -> Self {
@@ -75,16 +92,7 @@ impl StoredCredentials {
 
     /// Replaces a file by these credentials in one step, readable by its owner only.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        let new = path.with_extension("new");
-        // A file that a killed process left there may have other permissions.
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        file.write_all(self.to_lines().as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, path)
+        replace_private_file(path, self.to_lines().as_bytes())
     }
 
     /// Whether every value of a credential is there: an access token and all of OAuth's.

@@ -33,10 +33,9 @@ pub(crate) struct Turns {
 }
 
 /// Where a filter runs that takes longer than a millisecond.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlowFilters {
     /// On a thread of its own, so that it delays no request.
-    #[default]
     OnAnotherThread,
     /// On the caller's thread, for a simulation, where the same must always happen in the same order.
     OnTheCallersThread,
@@ -227,6 +226,10 @@ mod tests {
         Ok(serde_json::json!({ "priority": 1 }).into())
     }
 
+    fn turns() -> Turns {
+        Turns::new(SlowFilters::OnAnotherThread)
+    }
+
     /// A filter with almost as many values as allowed.
     fn long() -> String {
         format!("in(priority,{})", vec!["1"; 999].join(","))
@@ -239,29 +242,24 @@ mod tests {
             THREADS.lock().unwrap().push(thread::current().id());
             decode(row)
         };
-        let looked = look(&long(), decode, &Turns::new(SlowFilters::OnAnotherThread))
-            .examine(rows(300, 1000), || false)
-            .await
-            .unwrap();
+        let looked = look(&long(), decode, &turns()).examine(rows(300, 1000), || false).await.unwrap();
         assert_eq!((looked.found.len(), looked.is_all), (300, true));
         assert!(THREADS.lock().unwrap().iter().all(|id| *id != thread::current().id()));
         THREADS.lock().unwrap().clear();
-        let turns = Turns::new(SlowFilters::OnTheCallersThread);
-        let looked = look(&long(), decode, &turns).examine(rows(300, 1000), || false).now_or_never();
+        let here = Turns::new(SlowFilters::OnTheCallersThread);
+        let looked = look(&long(), decode, &here).examine(rows(300, 1000), || false).now_or_never();
         assert_eq!(looked.unwrap().unwrap().found.len(), 300);
         assert!(THREADS.lock().unwrap().iter().all(|id| *id == thread::current().id()));
         THREADS.lock().unwrap().clear();
         // A few small records are not worth another thread.
-        let looked = look("priority=1", decode, &Turns::new(SlowFilters::OnAnotherThread))
-            .examine(rows(3, 100), || false)
-            .now_or_never();
+        let looked = look("priority=1", decode, &turns()).examine(rows(3, 100), || false).now_or_never();
         assert_eq!(looked.unwrap().unwrap().found.len(), 3);
         assert!(THREADS.lock().unwrap().iter().all(|id| *id == thread::current().id()));
     }
 
     #[tokio::test]
     async fn lists_take_turns_slice_by_slice() {
-        let turns = Turns::new(SlowFilters::OnAnotherThread);
+        let turns = turns();
         let other = Arc::clone(&turns.one).acquire_owned().await.unwrap();
         let query = long();
         let mut looks = look(&query, decode, &turns);
@@ -282,17 +280,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_that_used_up_its_share_returns_what_it_found() {
-        let mut looks = look(&long(), decode, &Turns::new(SlowFilters::OnAnotherThread));
+        let mut looks = look(&long(), decode, &turns());
         let looked = looks.examine(rows(40, 300_000), || false).await.unwrap();
         assert!(!looked.is_all);
         let count = looked.found.len();
         assert!((10..20).contains(&count), "{count}");
         assert_eq!(looked.last, Some(looked.found[count - 1].0));
         // The first slice is examined regardless of the time, and nothing more.
-        let looked = look(&long(), decode, &Turns::new(SlowFilters::OnAnotherThread))
-            .examine(rows(40, 300_000), || true)
-            .await
-            .unwrap();
+        let looked = look(&long(), decode, &turns()).examine(rows(40, 300_000), || true).await.unwrap();
         assert_eq!((looked.found.len(), looked.is_all, looked.last.is_some()), (1, false, true));
     }
 }

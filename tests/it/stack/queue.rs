@@ -1,9 +1,12 @@
 //! Tasks through the queue: SQS wakes the dispatcher, with delays, and the ticker runs each minute.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use tasklane::model::Timestamp;
+use tasklane::{
+    model::Timestamp,
+    ports::{Clock as _, SystemClock},
+};
 
 use super::{deployed::Deployed, faults::Done};
 use crate::support::{
@@ -109,7 +112,7 @@ pub fn fails_for_good(stack: &Deployed<'_>) -> Value {
 }
 
 /// How many of the Tasks of a bad day may fail. A claim or an end fails for good if each of its attempts does, and then the Task is
-/// cleaned up as a zombie: some one in a hundred of them.
+/// cleaned up as a zombie: about one in a hundred of them.
 const UNLUCKY: usize = 4;
 
 /// AWS has a bad day: a fifth of what the handlers ask of DynamoDB, SQS and Lambda goes wrong. Callers repeat what is refused, each
@@ -152,8 +155,12 @@ pub fn goes_on_through_faults(stack: &Deployed<'_>) {
             page["data"].as_array().is_some_and(Vec::is_empty).then_some(())
         });
     });
-    stage.release_all();
-    let ended: Vec<_> = ids.iter().map(|id| stack.ended(id)).collect();
+    until("all of them have ended", || {
+        let left = "in(status,new,inProgress)&functionName=counted&select(id)";
+        let page = ask("GET", &format!("/tasks/v1/?{left}"), None)?;
+        page["data"].as_array().is_some_and(Vec::is_empty).then_some(())
+    });
+    let ended: Vec<_> = ids.iter().map(|id| stack.task(id)).collect();
     let ran: Vec<_> = stage.bodies().iter().map(|task| task["id"].clone()).collect();
     for task in &ended {
         let runs = ran.iter().filter(|id| **id == task["id"]).count();
@@ -207,10 +214,7 @@ fn assert_starts_after(task: &Value, ready_after: Option<(i64, i64)>) {
 
 /// The time in so many milliseconds.
 fn in_millis(millis: u64) -> String {
-    let now =
-        SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is set") + Duration::from_millis(millis);
-    let now = i64::try_from(now.as_millis()).ok().and_then(|now| Timestamp::from_millis(now).ok());
-    now.expect("a time of this millennium").to_string()
+    SystemClock.now().saturating_add(Duration::from_millis(millis)).to_string()
 }
 
 /// A timestamp in milliseconds.

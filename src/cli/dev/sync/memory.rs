@@ -2,13 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
+use tasklane_client::replace_private_file;
 use tasklane_model::{CodeSha256, FunctionName};
 use tasklane_task_config::Fingerprint;
 
@@ -35,12 +34,7 @@ impl Memory {
     }
 
     pub(super) fn save(&self, file: &Path) -> io::Result<()> {
-        let new = file.with_extension("new");
-        let text = serde_json::to_vec_pretty(self)?;
-        // The mode is that of a new file only, so one that was left over is not written to.
-        let _ = fs::remove_file(&new);
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?.write_all(&text)?;
-        fs::rename(new, file)
+        replace_private_file(file, &serde_json::to_vec_pretty(self)?)
     }
 
     pub(super) fn remember(&mut self, file: &Path, name: &FunctionName, code: Option<KnownCode>) {
