@@ -56,12 +56,11 @@ impl Dev {
             .env("PATH", path);
         let mut child = Child::start(&mut command, &folder.path().join("log"))?;
         child.listens(address).await.context("tasklane dev")?;
-        // It binds the port before it syncs, and serves requests after that.
+        // It answers before all Functions are there.
         let until = Instant::now() + Duration::from_secs(120);
-        let ready = crate::http::Call::get(address, "/tasks/v1/api/none/");
-        while ready.once().await.is_err() {
+        while !child.said().lines().any(|line| line.starts_with("ready: ")) {
             if Instant::now() > until {
-                bail!("tasklane dev does not answer:\n{}", child.said());
+                bail!("tasklane dev is not ready:\n{}", child.said());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
