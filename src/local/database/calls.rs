@@ -1,6 +1,4 @@
-//! The database's thread: it does what is asked, and answers once it is on the disk.
-
-use std::{sync::mpsc, time::Duration};
+//! Requests that wait for the database's thread.
 
 use tokio::sync::oneshot;
 
@@ -8,71 +6,26 @@ use super::{
     Watch,
     desk::{Answer, Desk, failure, writes},
     engine::{Fault, Operation},
-    wal::WriteAheadLog,
 };
-
-/// How often expired records are removed. Readers ignore them as soon as they expire.
-const SWEEP_EVERY: Duration = Duration::from_secs(3600);
-
-/// The most requests that share one sync, so that the first of them does not wait for ever.
-const SHARE: usize = 128;
 
 /// A request that waits for the database's thread.
 pub(super) trait Work: Send {
     fn run(&mut self, desk: &mut Desk, watch: Option<&Watch>);
 
+    /// Prepares a request that only reads to be done again, because it shares its round with writes.
+    fn keep(&mut self);
+
+    /// Does it again, if it only reads.
+    fn repeat(&mut self, desk: &mut Desk);
+
     /// Whether it has written something.
     fn has_written(&self) -> bool;
 
+    /// Whether it only reads.
+    fn only_reads(&self) -> bool;
+
     /// Answers the caller. If the round failed, nothing is known of what it has written.
     fn answer(self: Box<Self>, synced: Result<(), &str>, watch: Option<&Watch>);
-}
-
-/// Does the work in the inbox until all senders are gone.
-pub(super) fn serve(
-    mut desk: Desk,
-    mut log: WriteAheadLog,
-    inbox: &mpsc::Receiver<Box<dyn Work>>,
-    watch: Option<&Watch>,
-) {
-    let mut swept = std::time::Instant::now();
-    loop {
-        let mut waiting = match inbox.recv_timeout(SWEEP_EVERY) {
-            Ok(work) => Some(work),
-            Err(mpsc::RecvTimeoutError::Timeout) => None,
-            Err(mpsc::RecvTimeoutError::Disconnected) => return,
-        };
-        desk.begin(log.broken());
-        // Only requests that neither wrote anything nor read anything unsynced are answered before the sync.
-        let mut unsynced: Vec<Box<dyn Work>> = Vec::new();
-        while let Some(mut work) = waiting.take() {
-            work.run(&mut desk, watch);
-            if unsynced.is_empty() && !work.has_written() {
-                work.answer(Ok(()), watch);
-            } else {
-                unsynced.push(work);
-            }
-            if unsynced.len() < SHARE {
-                waiting = inbox.try_recv().ok();
-            }
-        }
-        let ended = desk.end();
-        let synced = match ended {
-            Ok(()) if unsynced.is_empty() => Ok(()),
-            Ok(()) => log.sync(),
-            Err(why) => Err(why),
-        };
-        let synced = synced.as_ref().copied().map_err(String::as_str);
-        for work in unsynced {
-            work.answer(synced, watch);
-        }
-        if swept.elapsed() >= SWEEP_EVERY {
-            swept = std::time::Instant::now();
-            if let Err(error) = desk.dynoxide().sweep_ttl() {
-                tracing::warn!(error = %error, "could not remove expired records from the database");
-            }
-        }
-    }
 }
 
 /// A request as DynamoDB's API has it.
@@ -92,6 +45,19 @@ impl Call {
 impl Work for Call {
     fn run(&mut self, desk: &mut Desk, _: Option<&Watch>) {
         self.done = Some(desk.answer(&self.operation, &self.body));
+    }
+
+    // Its text stays with it anyway.
+    fn keep(&mut self) {}
+
+    fn repeat(&mut self, desk: &mut Desk) {
+        if self.only_reads() {
+            self.done = Some(desk.answer(&self.operation, &self.body));
+        }
+    }
+
+    fn only_reads(&self) -> bool {
+        !writes(&self.operation)
     }
 
     fn has_written(&self) -> bool {
@@ -117,6 +83,7 @@ impl Work for Call {
 /// A request of the store, which the engine takes as it is.
 pub(super) struct Typed<O: Operation> {
     operation: Option<O>,
+    again: Option<O>,
     done: Option<Result<O::Answer, Fault>>,
     rows: Vec<(String, String)>,
     caller: oneshot::Sender<Result<O::Answer, Fault>>,
@@ -124,7 +91,7 @@ pub(super) struct Typed<O: Operation> {
 
 impl<O: Operation> Typed<O> {
     pub(super) fn new(operation: O, caller: oneshot::Sender<Result<O::Answer, Fault>>) -> Self {
-        Self { operation: Some(operation), done: None, rows: Vec::new(), caller }
+        Self { operation: Some(operation), again: None, done: None, rows: Vec::new(), caller }
     }
 }
 
@@ -135,6 +102,22 @@ impl<O: Operation> Work for Typed<O> {
             self.rows = operation.rows();
         }
         self.done = Some(desk.run(operation));
+    }
+
+    fn keep(&mut self) {
+        if self.only_reads() {
+            self.again = self.operation.clone();
+        }
+    }
+
+    fn repeat(&mut self, desk: &mut Desk) {
+        if let Some(operation) = self.again.take() {
+            self.done = Some(desk.run(operation));
+        }
+    }
+
+    fn only_reads(&self) -> bool {
+        !O::WRITES
     }
 
     fn has_written(&self) -> bool {

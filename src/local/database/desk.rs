@@ -73,6 +73,11 @@ impl Desk {
         }
     }
 
+    /// Whether the round can no longer succeed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
     fn end_batch(&mut self) {
         if self.failed.is_some() {
             self.engine.abandon_batch();
@@ -94,7 +99,9 @@ impl Desk {
             operation.run(engine)
         }))
         .unwrap_or_else(|_| Err(Fault::Failed("the embedded database panicked".to_owned())));
-        if let Err(Fault::Failed(why)) = &done {
+        if let Err(Fault::Failed(why)) = &done
+            && (O::WRITES || self.engine.has_lost_batch())
+        {
             // Parts of it may have been written.
             self.failed = Some(why.clone());
             self.engine.abandon_batch();

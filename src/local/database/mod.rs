@@ -11,6 +11,7 @@ mod desk;
 mod direct;
 mod engine;
 mod open;
+mod serve;
 mod wal;
 mod watch;
 
@@ -79,7 +80,7 @@ fn thread(path: &Path, watch: Option<Watch>) -> Result<Backend, DatabaseError> {
         .name("tasklane-database".to_owned())
         .spawn(move || {
             // It closes the file, before another process may open it.
-            calls::serve(desk, log, &inbox, watch.as_ref());
+            serve::serve(desk, log, &inbox, watch.as_ref());
             drop(lock);
         })
         .map_err(|cause| DatabaseError::Io { path: path.to_owned(), cause })?;

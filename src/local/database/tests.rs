@@ -8,15 +8,19 @@ use std::{
     sync::mpsc,
 };
 
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, Put, ScalarAttributeType,
-    TransactWriteItem,
+use aws_sdk_dynamodb::{
+    operation::{get_item::GetItemInput, put_item::PutItemInput},
+    types::{
+        AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, Put, ScalarAttributeType,
+        TransactWriteItem,
+    },
 };
 use tokio::sync::oneshot;
 
 use super::{
-    calls::{Call, Work, serve},
+    calls::{Call, Typed, Work},
     open::LOCK_PAUSE,
+    serve::serve,
     *,
 };
 
@@ -107,7 +111,7 @@ fn nothing_is_acknowledged_once_a_sync_has_failed() {
     let path = folder.path().join("tasklane.db");
     let name = path.to_str().unwrap();
     let database = dynoxide::Database::new(name).unwrap();
-    let mut log = WriteAheadLog::of(&database, folder.path().join("elsewhere.db-wal")).unwrap();
+    let log = WriteAheadLog::of(&database, folder.path().join("elsewhere.db-wal")).unwrap();
     assert!(log.broken().is_none());
     assert!(log.sync().unwrap_err().contains("elsewhere.db-wal"));
     assert!(log.broken().is_some());
@@ -118,6 +122,83 @@ fn nothing_is_acknowledged_once_a_sync_has_failed() {
     drop(requests);
     serve(Desk::new(Engine::open(name).unwrap(), database, Tokens::Dropped), log, &inbox, None);
     assert_eq!(answered.blocking_recv().unwrap().status, 500);
+}
+
+/// Sends requests that share a round: a put has one key, a get another. Says which of them were answered.
+fn in_one_round(name: &str, requests: &[(&str, &str)]) -> Vec<bool> {
+    let database = dynoxide::Database::new(name).unwrap();
+    let log = WriteAheadLog::of(&database, beside(Path::new(name), "-wal")).unwrap();
+    let (sender, inbox) = mpsc::channel();
+    let answers: Vec<Box<dyn FnOnce() -> bool>> = requests
+        .iter()
+        .map(|(operation, pk)| {
+            let pk = AttributeValue::S((*pk).to_owned());
+            match *operation {
+                "put" => {
+                    let put = PutItemInput::builder().table_name("things").item("pk", pk).build().unwrap();
+                    let (caller, answered) = oneshot::channel();
+                    sender.send(Box::new(Typed::new(put, caller)) as Box<dyn Work>).unwrap();
+                    Box::new(|| answered.blocking_recv().unwrap().is_ok()) as Box<dyn FnOnce() -> bool>
+                }
+                _ => {
+                    let get = GetItemInput::builder().table_name("things").key("pk", pk).build().unwrap();
+                    let (caller, answered) = oneshot::channel();
+                    sender.send(Box::new(Typed::new(get, caller)) as Box<dyn Work>).unwrap();
+                    Box::new(|| answered.blocking_recv().unwrap().is_ok_and(|answer| answer.item.is_some()))
+                }
+            }
+        })
+        .collect();
+    drop(sender);
+    serve(Desk::new(Engine::open(name).unwrap(), database, Tokens::Dropped), log, &inbox, None);
+    answers.into_iter().map(|answered| answered()).collect()
+}
+
+#[test]
+fn a_write_that_fails_does_not_fail_the_reads_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tasklane.db");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(filled(&path));
+    let name = path.to_str().unwrap();
+    let database = rusqlite::Connection::open(name).unwrap();
+    // Puts that fail as a full disk has them fail: alone, with all before them, and only once they are written to the log.
+    database
+        .execute_batch(
+            "CREATE TABLE parent (id INTEGER PRIMARY KEY);
+             CREATE TABLE child (id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+             CREATE TRIGGER alone BEFORE INSERT ON things WHEN new.pk = 'alone' BEGIN SELECT RAISE(FAIL, 'full'); END;
+             CREATE TRIGGER all_of_them BEFORE INSERT ON things WHEN new.pk = 'all'
+                BEGIN SELECT RAISE(ROLLBACK, 'full'); END;
+             CREATE TRIGGER at_last AFTER INSERT ON things WHEN new.pk = 'last'
+                BEGIN INSERT INTO child VALUES (1); END;",
+        )
+        .unwrap();
+    for bad in ["alone", "all", "last"] {
+        let earlier = format!("before {bad}");
+        let later = format!("after {bad}");
+        let requests =
+            [("put", earlier.as_str()), ("get", "7"), ("get", &earlier), ("put", bad), ("get", "8"), ("put", &later)];
+        let answered = in_one_round(name, &requests);
+        let is_there = |pk: &str| in_one_round(name, &[("get", pk)]) == [true];
+        // What was written before is taken back, and nobody is told that it was written.
+        assert_eq!(answered[..5], [false, true, false, false, true], "{bad}");
+        assert!(!is_there(&earlier) && !is_there(bad), "{bad}");
+        assert_eq!(answered[5], is_there(&later), "{bad}");
+    }
+}
+
+#[test]
+fn a_read_that_fails_does_not_fail_the_writes_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tasklane.db");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(filled(&path));
+    let name = path.to_str().unwrap();
+    let database = rusqlite::Connection::open(name).unwrap();
+    database.execute_batch("UPDATE things SET item_json = '{\"pk\":' WHERE pk = '7'").unwrap();
+    assert_eq!(in_one_round(name, &[("put", "a"), ("get", "7"), ("put", "b")]), [true, false, true]);
+    assert_eq!(in_one_round(name, &[("get", "a"), ("get", "b")]), [true, true]);
 }
 
 #[tokio::test]

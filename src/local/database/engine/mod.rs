@@ -60,7 +60,7 @@ impl From<NotOurs> for Fault {
 }
 
 /// A request that this engine answers.
-pub(super) trait Operation: Send + 'static {
+pub(super) trait Operation: Clone + Send + 'static {
     type Answer: Send + 'static;
 
     /// Whether it writes something if it succeeds.
@@ -135,6 +135,11 @@ impl Engine {
         if std::mem::take(&mut self.is_in_batch) && !self.connection.is_autocommit() {
             self.connection.execute_batch("ROLLBACK").unwrap_or_default();
         }
+    }
+
+    /// Whether SQLite has taken back what was collected, as it does after some errors.
+    pub(super) fn has_lost_batch(&self) -> bool {
+        self.is_in_batch && self.connection.is_autocommit()
     }
 
     fn table(&mut self, name: Option<&str>) -> Result<Arc<Table>, Fault> {
