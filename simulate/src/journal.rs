@@ -189,6 +189,8 @@ pub struct Journal {
     pub rollbacks: Vec<(String, String, u64, u64)>,
     /// How the runs of canaries ended, by Function and the canary's start, in the order in which they were written down.
     pub canary_runs: BTreeMap<(String, i64), Vec<bool>>,
+    /// The Tasks of which an invocation never reached Lambda.
+    pub lost_invocations: BTreeSet<ObjectId>,
     /// The published events.
     pub events: Vec<(i64, TaskEvent)>,
     /// The Tasks whose creation was acknowledged.
@@ -359,6 +361,12 @@ impl Journal {
     /// Whether something happened to this life between two times that explains a run without an outcome.
     pub fn troubled(&self, life: LifeId, from: i64, to: i64) -> bool {
         self.troubles.iter().any(|trouble| trouble.life == life && trouble.at <= to && trouble.until >= from)
+    }
+
+    /// Whether this life stood still, or waited long for a call, for some of the time between two times.
+    pub fn stood_still(&self, life: LifeId, from: i64, to: i64) -> bool {
+        let long = self.troubles.iter().filter(|trouble| trouble.until > trouble.at);
+        long.into_iter().any(|trouble| trouble.life == life && trouble.at <= to && trouble.until >= from)
     }
 
     /// The lines that the trace keeps.

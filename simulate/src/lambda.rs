@@ -52,6 +52,7 @@ impl LambdaPort {
         }
         if world.befalls(|faults| faults.invoke_lost) {
             world.note(Some(life.id), Some(task), "the request never reaches Lambda");
+            world.journal().lost_invocations.insert(task);
             return Err(InvokeError::OutcomeUnknown("the connection broke".to_owned()));
         }
         let way = world.draw(|rng| rng.below(40));

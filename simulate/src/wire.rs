@@ -71,6 +71,9 @@ struct Way {
 impl Way {
     async fn call(self: Arc<Self>, operation: &str, mut body: Value) -> Result<HttpResponse, ConnectorError> {
         let (life, world) = (&self.life, &self.life.world);
+        if world.seams.claims_once() && self.has_asked(operation, &body) {
+            return Answer::throttled().into_response();
+        }
         self.note_claim(operation, &body);
         life.may_die("before a call of the store").await;
         self.travel().await;
@@ -336,13 +339,16 @@ impl Way {
         }
     }
 
+    /// Whether this is a claim that the process has sent before.
+    fn has_asked(&self, operation: &str, body: &Value) -> bool {
+        claimed_by(operation, body).is_some_and(|task| {
+            self.life.world.journal().asked.iter().any(|asked| asked.by == self.life.id && asked.task == task)
+        })
+    }
+
     /// Records a claim when it is sent, in order with the others.
     fn note_claim(&self, operation: &str, body: &Value) {
-        let task = body["Key"]["sk"]["S"].as_str().and_then(|id| id.parse().ok());
-        if let Some(task) = task
-            && operation == "UpdateItem"
-            && sets_status(body, "inProgress")
-        {
+        if let Some(task) = claimed_by(operation, body) {
             let heads = self.life.heads.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let at = self.life.world.elapsed();
             let lane = value(body, ":lane").unwrap_or_default().to_owned();
@@ -364,6 +370,12 @@ impl Way {
         }
         check::saw_row(world);
     }
+}
+
+/// The Task that this claims, if it is a claim.
+fn claimed_by(operation: &str, body: &Value) -> Option<ObjectId> {
+    let is_claim = operation == "UpdateItem" && sets_status(body, "inProgress");
+    body["Key"]["sk"]["S"].as_str().filter(|_| is_claim)?.parse().ok()
 }
 
 fn is_page(operation: &str, body: &Value) -> bool {

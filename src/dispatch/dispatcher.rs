@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt as _, TryStreamExt as _, future::join_all, stream};
 use tasklane_model::{FlowKey, Function, ObjectId, TaskError, TaskErrorKind, TaskStatus, TimeLimit, Timestamp};
 use tasklane_ports::Ports;
+use tasklane_runtime::backoff::Backoff;
 use tasklane_store::{
     Candidate, ClaimOutcome, DueGate, RegisteredRun, Run, ScheduleRecord, Shifts, Store, StoreError, TaskRecord,
 };
@@ -20,6 +21,7 @@ use super::{
     new_run,
     occurrences::{MISSED_AFTER, create_due},
     release,
+    run::{CLAIM_PATIENCE, FIRST_PAUSE, LONGEST_PAUSE},
     taken::Taken,
     tell_of,
 };
@@ -359,7 +361,7 @@ impl Dispatcher {
     async fn claim(&self, chosen: Chosen<'_>, start: Start, slot_freed: &Arc<Notify>) -> Result<Claim, StoreError> {
         let Start { run, registered } = start;
         // After an error, the Task may be claimed nevertheless: it stays in the register.
-        let claimed = self.store.tasks.try_claim(chosen.head(), &run, run.started).await?;
+        let claimed = self.insist_on_claim(chosen.head(), &run).await?;
         self.taken.add(chosen.head());
         let record = match claimed {
             ClaimOutcome::Claimed(record) => *record,
@@ -383,6 +385,25 @@ impl Dispatcher {
                 Claim::Ended
             }
         })
+    }
+
+    /// Asks again if a claim has no answer: it may have succeeded, and then nobody else runs the Task. The claim has its
+    /// attempt in it, so that it recognizes itself. It is over while the run can still start within its lease.
+    async fn insist_on_claim(&self, head: &Candidate, run: &Run) -> Result<ClaimOutcome, StoreError> {
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let latest = run.started.saturating_add(CLAIM_PATIENCE);
+        loop {
+            let error = match self.store.tasks.try_claim(head, run, run.started).await {
+                Err(error) if error.may_pass() => error,
+                answer => return answer,
+            };
+            let pause = backoff.pause();
+            if self.ports.clock.now().saturating_add(pause) >= latest {
+                return Err(error);
+            }
+            warn!(task = %head.id, %error, "there is no answer to a claim; asking again");
+            self.ports.clock.sleep(pause).await;
+        }
     }
 
     /// Fails a Task whose Function is gone: only a claimed Task can fail (contract §4).

@@ -107,9 +107,13 @@ impl Start {
 /// differences between the clocks of two processes.
 const TIME_TO_RECORD: Duration = Duration::from_secs(15);
 
+/// How long a claim without an answer is repeated. A run that starts then still has some time before it would be too late.
+pub(super) const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
+const _: () = assert!(CLAIM_PATIENCE.as_secs() + TIME_TO_RECORD.as_secs() < RUN_GRACE.as_secs());
+
 /// The first pause before a failed call is repeated.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl Runner {
     pub fn new(store: Store, ports: Ports) -> Self {

@@ -45,6 +45,16 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether the same call may succeed a moment later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::Throttled { .. } | Self::Contended { .. } => true,
+            Self::Corrupt { .. } | Self::TooLarge { .. } | Self::QueryBudget { .. } => false,
+        }
+    }
+}
+
 impl From<StoreError> for tasklane_model::Error {
     fn from(error: StoreError) -> Self {
         match error {

@@ -138,5 +138,6 @@ pub async fn at_the_end(world: &Arc<World>, store: &Store) {
     schedules::in_time(world);
     zombies::explained(world);
     zombies::started_in_time(world);
+    zombies::not_left_claimed(world);
     slots::given_back(world, store).await;
 }

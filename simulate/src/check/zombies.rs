@@ -1,11 +1,16 @@
 //! A Task fails as a zombie only if its outcome cannot be known, and then in time. A Task fails without a run only if
-//! its runner was delayed.
+//! its runner was delayed, and is not left to its lease because one answer to its claim was lost.
 
-use std::sync::PoisonError;
+use std::{collections::BTreeSet, sync::PoisonError};
 
 use tasklane_model::{TaskStatus, task::ZOMBIE_ERROR_NAME};
 
-use crate::{journal::Version, plan::Shape, time, world::World};
+use crate::{
+    journal::{LifeId, Version},
+    plan::Shape,
+    time,
+    world::World,
+};
 
 /// An outcome that is known this long before the lease ends can be written: that leaves a few tries, seconds apart.
 const TIME_TO_WRITE: i64 = 12_000;
@@ -14,6 +19,13 @@ const TIME_TO_WRITE: i64 = 12_000;
 const STARTED_TOO_LATE: &str = "StartedTooLate";
 /// How long a runner that is well may take to start a Task that it has claimed.
 const TIME_TO_START: i64 = 10_000;
+
+/// How long a dispatcher asks at least whether its claim has succeeded, if it gets no answer.
+const TIME_TO_ASK: i64 = 5_000;
+/// How long it asks at most.
+const LONGEST_TO_ASK: i64 = 12_000;
+/// A process that has died is back after this time.
+const TIME_TO_RESTART: i64 = 8_000;
 
 /// Each zombie has a reason, and is found in time.
 pub fn explained(world: &World) {
@@ -65,6 +77,36 @@ pub fn started_in_time(world: &World) {
     }
     for id in broken {
         world.violated([id], "a task was not started although its runner was well");
+    }
+}
+
+/// A dispatcher that gets no answer to a claim asks again, for a while: nobody else runs what it may have claimed.
+pub fn not_left_claimed(world: &World) {
+    let ran: BTreeSet<_> =
+        world.cloud.lock().unwrap_or_else(PoisonError::into_inner).runs.iter().map(|run| run.task).collect();
+    let mut broken = Vec::new();
+    {
+        let journal = world.journal();
+        for (id, versions) in &journal.rows {
+            let is_zombie = versions
+                .last()
+                .is_some_and(|version| version.row.error.as_ref().is_some_and(|error| error.name == ZOMBIE_ERROR_NAME));
+            if !is_zombie || ran.contains(id) || journal.lost_invocations.contains(id) || journal.is_direct(*id) {
+                continue;
+            }
+            let Some(claimed) = journal.claimed(*id) else { continue };
+            let (by, from, to) = (claimed.by, claimed.at - TIME_TO_ASK, claimed.at + LONGEST_TO_ASK);
+            let next = LifeId { number: by.number + 1, ..by };
+            let died = journal.births.get(&next).is_some_and(|born| *born <= to + TIME_TO_RESTART);
+            let asked = journal.asked.iter().filter(|asked| asked.by == by && asked.task == *id);
+            let asked_until = asked.map(|asked| asked.at).max().unwrap_or(0);
+            if !died && !journal.stood_still(by, from, to) && asked_until < claimed.at + TIME_TO_ASK {
+                broken.push(*id);
+            }
+        }
+    }
+    for id in broken {
+        world.violated([id], "a dispatcher did not ask again whether its claim had succeeded");
     }
 }
 

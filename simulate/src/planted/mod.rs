@@ -13,6 +13,8 @@ mod canary_gets_other_runs;
 mod canary_never_ends;
 mod cancel_without_condition;
 mod catch_up_ignored;
+mod claim_given_up;
+mod claim_not_recognized;
 mod claim_of_a_moved_task;
 mod claim_without_condition;
 mod deaf_while_running;
@@ -141,6 +143,8 @@ impl Bug {
         canary_gets_other_runs::BUG,
         canary_never_ends::BUG,
         version_misnamed::BUG,
+        claim_not_recognized::BUG,
+        claim_given_up::BUG,
     ];
 }
 

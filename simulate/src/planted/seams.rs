@@ -38,6 +38,11 @@ pub trait Seams: Sync {
         false
     }
 
+    /// Whether a dispatcher asks only once whether it has a Task, however its call ends.
+    fn claims_once(&self) -> bool {
+        false
+    }
+
     /// Whether a dispatcher ignores the Task that it was woken for.
     fn forgets_what_it_was_woken_for(&self) -> bool {
         false
