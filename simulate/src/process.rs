@@ -11,7 +11,7 @@ use tasklane_dispatch::{Dispatcher, FunctionDirectory, Shift, SlotLimits, SlotPo
 use tasklane_local::{database, wakeups::LocalWakeups};
 use tasklane_ports::{Chance, Clock, Ids, NoUploads, Objects, Ports, Wakeup, Wakeups};
 use tasklane_service::{Core, Limits, Service, Settings};
-use tasklane_store::{Division, RunnerId, RunsIn, SlowFilters, Store, StoreConfig, StoreError};
+use tasklane_store::{Division, RunnerId, RunsIn, ScheduleParts, SlowFilters, Store, StoreConfig, StoreError};
 use tasklane_testing::TestObjects;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -66,8 +66,14 @@ pub fn store_of(
         Shape::Machine => RunsIn::Lane,
         Shape::Cloud => RunsIn::Register,
     };
+    // Some stacks were deployed before Schedules were divided.
+    let schedules = match plan.shape {
+        Shape::Cloud if !plan.seed.is_multiple_of(3) => ScheduleParts::ON_AWS,
+        Shape::Cloud | Shape::Machine => ScheduleParts::ONE,
+    };
     let config = StoreConfig {
         shards: plan.shards,
+        schedules,
         runs_in,
         slots,
         own_lanes: plan.own_lanes,

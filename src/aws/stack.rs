@@ -11,7 +11,7 @@ use tasklane_dispatch::{Dispatcher, FunctionDirectory, Idle, SlotLimits, SlotPol
 use tasklane_http::{HttpConfig, Router};
 use tasklane_ports::{Clock, Ids, Ports, SystemChance, SystemClock, Wakeup};
 use tasklane_service::{Core, Limits, Service, Settings, UnknownRuntimes};
-use tasklane_store::{RunnerId, RunsIn, Store, StoreConfig};
+use tasklane_store::{RunnerId, RunsIn, ScheduleParts, Store, StoreConfig};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -79,6 +79,7 @@ impl Stack {
         let tables = StoreConfig {
             shards: settings.shards,
             retention: settings.retention,
+            schedules: ScheduleParts::ON_AWS,
             runs_in: RunsIn::Register,
             ..StoreConfig::new(&settings.prefix)
         };

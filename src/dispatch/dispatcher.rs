@@ -19,7 +19,7 @@ use super::{
     judge,
     look::{Chosen, Eyes, Lacking, Look, Search},
     new_run,
-    occurrences::{MISSED_AFTER, create_due},
+    occurrences::{MISSED_AFTER, create_due, first_due},
     release,
     run::{CLAIM_PATIENCE, FIRST_PAUSE, LONGEST_PAUSE},
     taken::Taken,
@@ -31,6 +31,9 @@ const PROMOTED: usize = 100;
 
 /// How many gates are looked at before the queue is.
 const GATES: usize = 16;
+
+/// How many due Schedules are worked on before the queue is looked at again.
+const DUE_AT_ONCE: usize = 100;
 
 /// How many Schedules are worked on at once.
 const CREATED_AT_ONCE: usize = 16;
@@ -173,24 +176,29 @@ impl Dispatcher {
     /// What fails is left to the ticker.
     async fn create_due_occurrences(&self) -> usize {
         let now = self.ports.clock.now();
-        let due = match self.store.schedules.due(now, None, PROMOTED).await {
-            Ok(due) => due.schedules,
-            Err(error) => {
-                warn!(%error, "the due schedules could not be read; the ticker will find them");
-                return 0;
-            }
-        };
+        let (missed_before, ends) = (now.saturating_sub(MISSED_AFTER), now.saturating_add(LONGEST_CREATION));
         let create = |record: ScheduleRecord| async move {
             let function = self.functions.read(&record.schedule.function_name).await?;
-            let (missed_before, ends) = (now.saturating_sub(MISSED_AFTER), now.saturating_add(LONGEST_CREATION));
             create_due(&self.store, &self.ports, function.as_deref(), record, missed_before, ends).await
         };
-        let mut schedules = stream::iter(due).map(create).buffer_unordered(CREATED_AT_ONCE);
-        let mut count = 0;
-        while let Some(created) = schedules.next().await {
-            match created {
-                Ok(created) => count += created,
-                Err(error) => warn!(%error, "an occurrence of a schedule is left to the ticker"),
+        let mut from = Some(first_due(&self.store, &self.ports));
+        let (mut count, mut left) = (0, DUE_AT_ONCE);
+        while let Some(position) = from.take_if(|_| left > 0 && self.ports.clock.now() < ends) {
+            let due = match self.store.schedules.due(now, &position, left).await {
+                Ok(due) => due,
+                Err(error) => {
+                    warn!(%error, "the due schedules could not be read; the ticker will find them");
+                    break;
+                }
+            };
+            left = left.saturating_sub(due.schedules.len());
+            from = due.next;
+            let mut schedules = stream::iter(due.schedules).map(create).buffer_unordered(CREATED_AT_ONCE);
+            while let Some(created) = schedules.next().await {
+                match created {
+                    Ok(created) => count += created,
+                    Err(error) => warn!(%error, "an occurrence of a schedule is left to the ticker"),
+                }
             }
         }
         count

@@ -10,10 +10,11 @@ use tasklane_model::{
     schedule::MOST_OCCURRENCES,
 };
 use tasklane_ports::{Ports, Wakeup};
-use tasklane_store::{ScheduleRecord, Step, Store, StoreError};
+use tasklane_runtime::backoff::Backoff;
+use tasklane_store::{DuePosition, ScheduleRecord, Step, Store, StoreError};
 use tracing::warn;
 
-use super::FunctionDirectory;
+use super::{FunctionDirectory, retry::spread};
 
 /// How late an occurrence is at least if nothing was running at its time, where a clock starts the ticker each minute: two
 /// ticks must have failed or come late.
@@ -22,6 +23,18 @@ pub(crate) const MISSED_AFTER: Duration = Duration::from_secs(180);
 /// How many steps are taken with a Schedule before others have their turn: as many as there are occurrences of one each
 /// second that are not yet missed, and those that are made up for.
 const MOST_STEPS: usize = 300;
+
+/// Where a process begins to look for due Schedules: each time at another part, so that few of them look at the same one.
+pub(crate) fn first_due(store: &Store, ports: &Ports) -> DuePosition {
+    let mut first = [0];
+    ports.chance.fill(&mut first);
+    store.schedules.first_due(first[0])
+}
+
+/// How long a step that was throttled waits before it is taken again, and how often.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const MOST_PAUSES: usize = 8;
 
 /// Creates the Tasks of the occurrences that are due, as its overlap and catch-up say; with the Function as it was just
 /// read, `None` if there is none. Occurrences before `missed_before` were missed while nothing ran. Takes no further step
@@ -47,14 +60,15 @@ pub(crate) async fn create_due(
         match next_act(store, &record, missed_before, now).await? {
             Act::Create { occurrence, start, step } => {
                 let task = task_of(ports.ids.next(now), function, &record.schedule, occurrence, start, now);
-                if !store.schedules.materialise(&record, &step, &task, function.lane, now).await? {
+                let create = || store.schedules.materialise(&record, &step, &task, function.lane, now);
+                if !when_throttled_again(ports, ends, create).await? {
                     break;
                 }
                 created += 1;
                 record = record.after(step, Some(task.id), now);
             }
             Act::Pass(step) => {
-                if !store.schedules.pass(&record, &step, now).await? {
+                if !when_throttled_again(ports, ends, || store.schedules.pass(&record, &step, now)).await? {
                     break;
                 }
                 record = record.after(step, None, now);
@@ -62,6 +76,26 @@ pub(crate) async fn create_due(
         }
     }
     Ok(created)
+}
+
+/// Takes a step again, a few times and while there is time, if a partition was over its throughput: many Schedules may be due
+/// at once, and one that is passed over waits for the next tick.
+async fn when_throttled_again<F>(ports: &Ports, ends: Timestamp, step: impl Fn() -> F) -> Result<bool, StoreError>
+where
+    F: Future<Output = Result<bool, StoreError>>,
+{
+    let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).take(MOST_PAUSES);
+    loop {
+        let done = step().await;
+        let Err(StoreError::Throttled { .. }) = done else { return done };
+        match pauses.next() {
+            // Those that were throttled together would be throttled together again.
+            Some(pause) if ports.clock.now().saturating_add(pause) < ends => {
+                ports.clock.sleep(spread(pause, &*ports.chance)).await;
+            }
+            Some(_) | None => return done,
+        }
+    }
 }
 
 /// The same for a caller who has not read the Function, and for occurrences of which none was missed.

@@ -29,7 +29,7 @@ pub fn delay_before_retry(
 }
 
 /// A delay between half of this one and all of it, in whole milliseconds.
-fn spread(delay: Duration, chance: &dyn Chance) -> Duration {
+pub(super) fn spread(delay: Duration, chance: &dyn Chance) -> Duration {
     let half = delay / 2;
     let millis = u64::try_from(half.as_millis()).unwrap_or(u64::MAX - 1);
     let mut drawn = [0; 8];

@@ -143,7 +143,7 @@ impl Bulks {
         let listed = Listed {
             action: "list the bulk operations",
             table: self.control.clone(),
-            layout: Layout::One(ALL),
+            layout: Layout::AnyOf(vec![ALL.to_owned()]),
             time_field: "creationTimestamp",
             expire: true,
             decode: |row| public(row, &row.json::<Bulk>("record")?),

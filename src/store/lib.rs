@@ -69,7 +69,7 @@ pub use nonces::Nonces;
 pub use results::{ResultPlace, Results};
 pub use run::{AttemptToken, Run, RunnerId};
 pub use runs::{RegisteredRun, Runs, RunsIn};
-pub use schedules::{DuePosition, DueSchedules, ScheduleRecord, Schedules, Step};
+pub use schedules::{DuePosition, DueSchedules, ScheduleParts, ScheduleRecord, Schedules, Step};
 pub use shifts::Shifts;
 pub use slots::{Division, Leased, SlotLedger, SlotPart, SlotScope};
 pub use tasks::{
@@ -139,6 +139,8 @@ pub struct StoreConfig {
     pub shards: u8,
     /// How the slots of scopes with a high limit are divided into rows.
     pub slots: Division,
+    /// Into how many partitions Schedules are divided.
+    pub schedules: ScheduleParts,
     /// How long finished Tasks and API Requests are kept; `None`: for ever.
     pub retention: Option<Duration>,
     /// Where the runs in progress are recorded.
@@ -159,6 +161,7 @@ impl StoreConfig {
         Self {
             table_prefix: table_prefix.into(),
             shards: 1,
+            schedules: ScheduleParts::ONE,
             slots: Division::FOR_MANY,
             retention: None,
             runs_in: RunsIn::Lane,
@@ -223,6 +226,7 @@ impl Store {
             },
             schedules: Schedules {
                 table: table("schedules"),
+                parts: config.schedules,
                 tasks: tasks.clone(),
                 intents: intents.clone(),
                 calls: calls.clone(),

@@ -17,7 +17,7 @@ use tasklane_ports::{
     NoUploads, Outcome, PortError, PortFuture, Ports, TaskEvent, Wakeup, Wakeups,
 };
 use tasklane_service::{Core, Limits, Service, Settings};
-use tasklane_store::{Division, RunnerId, RunsIn, Store, StoreConfig};
+use tasklane_store::{Division, RunnerId, RunsIn, ScheduleParts, Store, StoreConfig};
 use tasklane_testing::{NoLogs, TestObjects};
 use tokio::sync::oneshot;
 
@@ -239,6 +239,7 @@ pub fn store(scenario: &Scenario, database: &Arc<Database>, process: &str) -> St
     let client = database::client_config(SharedHttpClient::new(line)).build();
     let config = StoreConfig {
         shards: scenario.shards,
+        schedules: ScheduleParts::ON_AWS,
         runs_in: RunsIn::Register,
         slots: Division::FOR_MANY,
         ..StoreConfig::new(PREFIX)

@@ -30,24 +30,24 @@ impl Ticker {
             Ok(times) => times.into_iter().for_each(|at| seconds.add(at)),
             Err(error) => part.fail(error),
         }
-        let mut from = None;
+        let mut from = self.store.schedules.first_due(0);
         for _ in 0..MOST / super::BATCH {
             if seconds.are_all() || !part.has_time() {
                 break;
             }
-            match self.store.schedules.due(until, from.as_ref(), super::BATCH).await {
+            match self.store.schedules.due(until, &from, super::BATCH).await {
                 Ok(due) => {
                     due.schedules.iter().for_each(|record| seconds.add_all(&record.schedule));
                     due.unreadable.into_iter().for_each(|error| part.fail(error));
-                    from = due.next;
+                    match due.next {
+                        Some(next) => from = next,
+                        None => break,
+                    }
                 }
                 Err(error) => {
                     part.fail(error);
                     break;
                 }
-            }
-            if from.is_none() {
-                break;
             }
         }
         seconds.wake(&self.ports).await;

@@ -4,14 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt as _, stream};
 use tasklane_model::{Function, FunctionName, Timestamp};
-use tasklane_store::{DuePosition, ScheduleRecord};
+use tasklane_store::ScheduleRecord;
 
 use super::{BATCH, Part, Ticker};
-use crate::occurrences::create_due;
+use crate::occurrences::{create_due, first_due};
 
-/// How many Schedules are materialised at once. Each is a transaction of about 20 ms, which costs two write units of the
-/// partition that holds all Schedules. 16 at once are as many as a partition accepts (1,000 write units a second); more
-/// would be throttled.
+/// How many Schedules are materialised at once. Each is a transaction of about 20 ms, which costs two write units of a
+/// partition of Schedules. 16 at once are as many as a partition accepts (1,000 write units a second); more would be throttled.
 const AT_ONCE: usize = 16;
 
 impl Ticker {
@@ -19,10 +18,11 @@ impl Ticker {
     /// one before was cut, so that Schedules that fail each time do not hide those behind them.
     pub(super) async fn materialise_schedules(&self, ends: Timestamp, missed_before: Timestamp) -> Part {
         let mut part = Part::new("schedules", &self.ports.clock, ends);
-        let mut from = self.cut_at.lock().take();
+        let cut_at = self.cut_at.lock().take();
+        let mut from = cut_at.unwrap_or_else(|| first_due(&self.store, &self.ports));
         while part.has_time() {
             let now = self.ports.clock.now();
-            let due = match self.store.schedules.due(now, from.as_ref(), BATCH).await {
+            let due = match self.store.schedules.due(now, &from, BATCH).await {
                 Ok(due) => due,
                 Err(error) => {
                     part.fail(error);
@@ -35,12 +35,12 @@ impl Ticker {
             for error in due.unreadable {
                 part.fail(error);
             }
-            from = left.first().map(DuePosition::of).or(due.next);
-            if from.is_none() {
-                return part;
+            match left.first().map(|record| from.at(record)).or(due.next) {
+                Some(next) => from = next,
+                None => return part,
             }
         }
-        *self.cut_at.lock() = from;
+        *self.cut_at.lock() = Some(from);
         part
     }
 

@@ -70,8 +70,8 @@ impl Listed {
 pub(super) enum Layout {
     /// By day, with an index by Function.
     ByDay(Days),
-    /// Everything is in one partition.
-    One(&'static str),
+    /// A record is in any of these partitions.
+    AnyOf(Vec<String>),
 }
 
 /// The public form of a record, with the user's own JSON as it was written.

@@ -75,16 +75,16 @@ impl<'a> Walk<'a> {
                 let days = days_of(plan, days.all().await?);
                 [Rest::Groups(Groups::of_days(&days, &IdRange::new(plan.ids), descending))].into()
             }
-            (Source::Indexed(_) | Source::Everything, Layout::One(partition)) => {
-                let all = [vec![(*partition).to_owned()]].into();
+            (Source::Indexed(_) | Source::Everything, Layout::AnyOf(partitions)) => {
+                let all = [partitions.clone()].into();
                 [Rest::Groups(Groups::new(all, &IdRange::new(plan.ids)))].into()
             }
         };
         let can_count = plan.is_exact
             && match (&plan.source, &listed.layout) {
-                (Source::Everything, Layout::ByDay(_) | Layout::One(_)) => true,
+                (Source::Everything, Layout::ByDay(_) | Layout::AnyOf(_)) => true,
                 (Source::Indexed(_), Layout::ByDay(_)) => !listed.expire,
-                (Source::Indexed(_), Layout::One(_)) | (Source::Ids(_), _) => false,
+                (Source::Indexed(_), Layout::AnyOf(_)) | (Source::Ids(_), _) => false,
             };
         Ok(Self { reading: Reading { listed, descending }, rest, can_count })
     }
@@ -275,11 +275,11 @@ async fn keys_in(listed: &Listed, found: &[Row]) -> Result<Vec<(String, String)>
 async fn keys_of(listed: &Listed, ids: impl Iterator<Item = ObjectId>) -> Result<Vec<(String, String)>, StoreError> {
     let mut keys = Vec::new();
     for id in ids {
-        let partition = match &listed.layout {
-            Layout::ByDay(days) => days.partition_of(id).await?.map(|(partition, _)| partition),
-            Layout::One(partition) => Some((*partition).to_owned()),
+        let partitions = match &listed.layout {
+            Layout::ByDay(days) => days.partition_of(id).await?.map(|(partition, _)| partition).into_iter().collect(),
+            Layout::AnyOf(partitions) => partitions.clone(),
         };
-        keys.extend(partition.map(|partition| (partition, id.to_string())));
+        keys.extend(partitions.into_iter().map(|partition| (partition, id.to_string())));
     }
     Ok(keys)
 }

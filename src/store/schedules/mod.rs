@@ -1,10 +1,12 @@
 //! The table of Schedules.
 
 mod due;
+mod parts;
 pub(super) mod row;
 mod step;
 
 pub use due::{DuePosition, DueSchedules};
+pub use parts::ScheduleParts;
 pub use step::Step;
 
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use std::sync::Arc;
 use tasklane_model::{Json, ObjectId, Once, OnceScope, Page, Schedule, Timestamp};
 use tasklane_ports::Clock;
 use tasklane_rql::Query;
+
+use parts::SchedulePart;
 
 use super::{
     Found, Intents, StoreError, Tasks,
@@ -23,10 +27,6 @@ use super::{
     transaction::{Refusal, Transacted},
 };
 
-/// The partition of all Schedules.
-const ALL: &str = "schedule";
-/// The partition of the index, in which they are ordered by their next occurrence.
-const BY_NEXT: &str = "next";
 /// The row exists, and no later version wrote it: part of a condition.
 const PRESENT: &str = "attribute_exists(#pk) AND #v <= :format";
 
@@ -42,11 +42,14 @@ pub struct ScheduleRecord {
     pub look: Option<Timestamp>,
     /// Marks the last change by a caller.
     change: Option<String>,
+    /// Where it is.
+    part: SchedulePart,
 }
 
 #[derive(Clone)]
 pub struct Schedules {
     pub(super) table: Table,
+    pub(super) parts: ScheduleParts,
     pub(super) tasks: Tasks,
     pub(super) intents: Intents,
     pub(super) calls: CallTokens,
@@ -55,17 +58,18 @@ pub struct Schedules {
 }
 
 impl ScheduleRecord {
-    /// One that has just been added.
-    pub fn of_new(schedule: Schedule) -> Self {
+    /// One that has just been added, where new Schedules are divided into these parts.
+    pub fn of_new(schedule: Schedule, parts: ScheduleParts) -> Self {
         let look = row::look(&schedule, &[], schedule.creation_timestamp);
-        Self { schedule, waiting: Vec::new(), last_task: None, look, change: None }
+        let part = parts.of_new(schedule.id);
+        Self { schedule, waiting: Vec::new(), last_task: None, look, change: None, part }
     }
 }
 
 impl Schedules {
     /// Adds one, idempotently.
     pub async fn create(&self, schedule: &Schedule) -> Result<(), StoreError> {
-        match self.table.put("add the schedule", row::of_new(schedule), Condition::absent()).await? {
+        match self.table.put("add the schedule", row::of_new(schedule, self.parts), Condition::absent()).await? {
             // Ids are never reused, so an existing row is our own write, whose response was lost.
             Written::Done(_) | Written::Refused(_) => Ok(()),
         }
@@ -85,7 +89,7 @@ impl Schedules {
         const ACTION: &str = "add the schedule once";
         let parts = vec![
             self.intents.to_begin(ACTION, scope, once, &schedule.id)?,
-            self.table.to_put_new(ACTION, row::of_new(schedule))?,
+            self.table.to_put_new(ACTION, row::of_new(schedule, self.parts))?,
         ];
         match self.table.transact(ACTION, parts).await? {
             Transacted::Done => Ok(Found::Same(schedule.id)),
@@ -106,13 +110,22 @@ impl Schedules {
 
     /// One with its internal state.
     pub async fn record(&self, id: ObjectId) -> Result<Option<ScheduleRecord>, StoreError> {
-        let row = self.table.get("read the schedule", ALL, &id.to_string()).await?;
-        row.as_ref().map(row::read).transpose()
+        for part in self.parts.of(id) {
+            if let Some(row) = self.table.get("read the schedule", &part.partition(), &id.to_string()).await? {
+                return row::read(&row).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// Removes one. `false` if it does not exist.
     pub async fn delete(&self, id: ObjectId) -> Result<bool, StoreError> {
-        self.table.remove("delete the schedule", ALL, &id.to_string()).await
+        for part in self.parts.of(id) {
+            if self.table.remove("delete the schedule", &part.partition(), &id.to_string()).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The Schedules that match the query, in their public form.
@@ -120,7 +133,7 @@ impl Schedules {
         let listed = Listed {
             action: "list the schedules",
             table: self.table.clone(),
-            layout: Layout::One(ALL),
+            layout: Layout::AnyOf(self.parts.all().into_iter().map(SchedulePart::partition).collect()),
             time_field: "creationTimestamp",
             expire: false,
             decode: |row| public(row, &row::read(row)?.schedule),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tasklane_model::{Schedule, Timestamp};
 
-use super::{ALL, BY_NEXT, ScheduleRecord};
+use super::{ScheduleParts, ScheduleRecord, parts::SchedulePart};
 use crate::{
     StoreError,
     change::Condition,
@@ -23,14 +23,14 @@ pub(super) const CHANGE: &str = "change";
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// The row of a Schedule that is added.
-pub(super) fn of_new(schedule: &Schedule) -> NewRow {
-    of(&ScheduleRecord::of_new(schedule.clone()), schedule.creation_timestamp)
+pub(super) fn of_new(schedule: &Schedule, parts: ScheduleParts) -> NewRow {
+    of(&ScheduleRecord::of_new(schedule.clone(), parts), schedule.creation_timestamp)
 }
 
 /// The row of a Schedule at `now`.
 pub(super) fn of(record: &ScheduleRecord, now: Timestamp) -> NewRow {
     let schedule = &record.schedule;
-    let mut row = NewRow::new(ALL, schedule.id);
+    let mut row = NewRow::new(record.part.partition(), schedule.id);
     if has_options(schedule) || record.change.is_some() {
         // An older process would ignore them.
         row = row.in_format(OPTIONS_FORMAT);
@@ -42,7 +42,7 @@ pub(super) fn of(record: &ScheduleRecord, now: Timestamp) -> NewRow {
     row.set_some("lastTask", record.last_task.map(|task| text(task.to_string())));
     row.set_some(CHANGE, record.change.as_ref().map(text));
     if let Some(look) = look(schedule, &record.waiting, now) {
-        row.set("lane", text(BY_NEXT));
+        row.set("lane", text(record.part.by_next()));
         row.set("laneKey", text(timed(look, schedule.id)));
     }
     row
@@ -96,6 +96,8 @@ pub(crate) fn read(row: &Row) -> Result<ScheduleRecord, StoreError> {
     schedule.update_timestamp = row.time("updated")?;
     let waiting: Vec<i64> = row.optional_json("waiting")?.unwrap_or_default();
     let waiting = waiting.into_iter().map(|millis| Timestamp::from_millis(millis).map_err(|error| row.corrupt(error)));
+    let part = row.text("pk")?;
+    let part = SchedulePart::of_partition(part).ok_or_else(|| row.corrupt("its partition is not one of schedules"))?;
     let look = row.optional_text("laneKey")?;
     let look = look.map(|key| time_of(key).ok_or_else(|| row.corrupt("its key in the index is not a time")));
     Ok(ScheduleRecord {
@@ -104,5 +106,6 @@ pub(crate) fn read(row: &Row) -> Result<ScheduleRecord, StoreError> {
         last_task: row.optional_text("lastTask")?.map(|_| row.parse("lastTask")).transpose()?,
         look: look.transpose()?,
         change: row.optional_text(CHANGE)?.map(str::to_owned),
+        part,
     })
 }

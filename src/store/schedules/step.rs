@@ -2,7 +2,7 @@
 
 use tasklane_model::{Lane, ObjectId, Task, Timestamp};
 
-use super::{ALL, BY_NEXT, ScheduleRecord, Schedules, row};
+use super::{ScheduleRecord, Schedules, row};
 use crate::{
     StoreError,
     change::Change,
@@ -33,11 +33,11 @@ impl ScheduleRecord {
     /// The Schedule after this step, which was taken at `now` with this Task.
     #[must_use]
     pub fn after(self, step: Step, task: Option<ObjectId>, now: Timestamp) -> Self {
-        let mut schedule = self.schedule;
+        let mut schedule = self.schedule.clone();
         schedule.next_timestamp = step.next;
         schedule.update_timestamp = now;
         let look = row::look(&schedule, &step.waiting, now);
-        Self { schedule, waiting: step.waiting, last_task: task.or(self.last_task), look, change: self.change }
+        Self { schedule, waiting: step.waiting, last_task: task.or(self.last_task), look, ..self }
     }
 }
 
@@ -59,7 +59,7 @@ impl Schedules {
         let data = self.tasks.put_companions(&place, task).await?;
         let change = moved(read, step, now).set("lastTask", text(&task_id));
         let parts = vec![
-            self.table.to_update(ACTION, ALL, &read.schedule.id.to_string(), change)?,
+            self.table.to_update(ACTION, &read.part.partition(), &read.schedule.id.to_string(), change)?,
             self.tasks.table.to_put_new(ACTION, of_new_task(&place, task, queue, data, now))?,
         ];
         match self.table.transact(ACTION, parts).await? {
@@ -84,7 +84,8 @@ impl Schedules {
     pub async fn pass(&self, read: &ScheduleRecord, step: &Step, now: Timestamp) -> Result<bool, StoreError> {
         let call = self.calls.next();
         let change = moved(read, step, now).set("skippedBy", text(&call));
-        match self.table.update("move the schedule on", ALL, &read.schedule.id.to_string(), change).await? {
+        let (pk, sk) = (read.part.partition(), read.schedule.id.to_string());
+        match self.table.update("move the schedule on", &pk, &sk, change).await? {
             Written::Done(_) => Ok(true),
             Written::Refused(Some(row)) => Ok(row.optional_text("skippedBy")? == Some(&call)),
             Written::Refused(None) => Ok(false),
@@ -107,7 +108,7 @@ fn moved(read: &ScheduleRecord, step: &Step, now: Timestamp) -> Change {
         None => change.remove("waiting"),
     };
     change = match after.look {
-        Some(look) => change.set("lane", text(BY_NEXT)).set("laneKey", text(timed(look, id))),
+        Some(look) => change.set("lane", text(read.part.by_next())).set("laneKey", text(timed(look, id))),
         None => change.remove("lane").remove("laneKey"),
     };
     change.when(row::unchanged(read))

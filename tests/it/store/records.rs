@@ -9,12 +9,12 @@ use tasklane::{
         Account, AccountText, ApiRequest, ApiRequestError, ApiRequestErrorKind, ApplicationId, Architecture,
         AwsOptions, CodeSha256, ConcurrencyLimit, Configuration, Deployment, EmailAddress, EntryPoint, Environment,
         ExecutionOptions, Function, FunctionVersion, History, Identity, ImageReference, Interval, Json, JsonSchema,
-        Lane, LogRetentionDays, LoginAttempts, MemoryLimit, Method, Permission, PermissionMode, Permissions, Priority,
-        Program, Recurrence, RetryPolicy, Role, RoleName, RolePermissions, Runtime, Schedule, SecretReference, Secrets,
-        Task, TaskEvents, TimeLimit, Timeouts, Timestamp, TracingMode, UserId,
+        Lane, LogRetentionDays, LoginAttempts, MemoryLimit, Method, ObjectId, Page, Permission, PermissionMode,
+        Permissions, Priority, Program, Recurrence, RetryPolicy, Role, RoleName, RolePermissions, Runtime, Schedule,
+        SecretReference, Secrets, Task, TaskEvents, TimeLimit, Timeouts, Timestamp, TracingMode, UserId,
     },
     rql::{Query, Schema},
-    store::{DueSchedules, Entered, KeptVersion, ScheduleRecord, Step, StoredAccount},
+    store::{DueSchedules, Entered, KeptVersion, ScheduleParts, ScheduleRecord, Schedules, Step, StoredAccount},
 };
 
 use super::{World, function};
@@ -84,7 +84,7 @@ pub fn schedule(world: &World) -> Schedule {
 
 /// A Schedule as it is read after it was added.
 pub fn as_read(schedule: &Schedule) -> ScheduleRecord {
-    ScheduleRecord::of_new(schedule.clone())
+    ScheduleRecord::of_new(schedule.clone(), ScheduleParts::ONE)
 }
 
 /// On to the next occurrence.
@@ -414,17 +414,20 @@ async fn schedules_come_due_in_order_and_move_on() {
     assert_eq!(serde_json::to_string(&read).unwrap(), serde_json::to_string(&first).unwrap());
 
     let ids = |schedules: Vec<ScheduleRecord>| schedules.iter().map(|record| record.schedule.id).collect::<Vec<_>>();
-    assert_eq!(ids(schedules.due(world.now(), None, 10).await.unwrap().schedules), [first.id]);
+    assert_eq!(ids(schedules.due(world.now(), &schedules.first_due(0), 10).await.unwrap().schedules), [first.id]);
     world.clock.advance(Duration::from_secs(30));
-    assert_eq!(ids(schedules.due(world.now(), None, 10).await.unwrap().schedules), [first.id, second.id]);
-    assert_eq!(ids(schedules.due(world.now(), None, 1).await.unwrap().schedules), [first.id]);
+    assert_eq!(
+        ids(schedules.due(world.now(), &schedules.first_due(0), 10).await.unwrap().schedules),
+        [first.id, second.id]
+    );
+    assert_eq!(ids(schedules.due(world.now(), &schedules.first_due(0), 1).await.unwrap().schedules), [first.id]);
 
     let (next, task) = (first.occurrence_after(world.now()).unwrap(), world.task());
     assert!(materialise(&world, &first, next, &task).await);
     let moved = schedules.get(first.id).await.unwrap().unwrap();
     assert_eq!((moved.next_timestamp, moved.update_timestamp), (Some(next), world.now()));
     assert_eq!(world.heads().await, [task.id]);
-    assert_eq!(ids(schedules.due(world.now(), None, 10).await.unwrap().schedules), [second.id]);
+    assert_eq!(ids(schedules.due(world.now(), &schedules.first_due(0), 10).await.unwrap().schedules), [second.id]);
     // Changes based on the old record are refused.
     let other = world.task();
     assert!(!materialise(&world, &first, next, &other).await);
@@ -432,12 +435,84 @@ async fn schedules_come_due_in_order_and_move_on() {
     assert_eq!(world.store.tasks.get(other.id).await.unwrap(), None);
 
     assert!(schedules.pass(&as_read(&second), &to(next), world.now()).await.unwrap());
-    assert_eq!(schedules.due(world.now(), None, 10).await.unwrap().schedules.len(), 0);
+    assert_eq!(schedules.due(world.now(), &schedules.first_due(0), 10).await.unwrap().schedules.len(), 0);
 
     assert!(schedules.delete(first.id).await.unwrap());
     assert!(!schedules.delete(first.id).await.unwrap());
     assert!(!materialise(&world, &moved, next, &other).await);
     assert_eq!(schedules.earliest().await.unwrap(), Some(next));
+}
+
+#[tokio::test]
+async fn divided_schedules_are_found_together_with_those_from_before() {
+    let world = World::new().await;
+    let before = &world.store.schedules;
+    let divided = &world.another_store(|config| config.schedules = ScheduleParts::ON_AWS).schedules;
+    let (mut all, mut old) = (Vec::new(), Vec::new());
+    for number in 0..20 {
+        let schedule = schedule(&world);
+        if number % 4 == 0 {
+            before.create(&schedule).await.unwrap();
+            old.push(schedule.id);
+        } else {
+            divided.create(&schedule).await.unwrap();
+        }
+        all.push(schedule);
+    }
+    let ids: Vec<_> = all.iter().map(|schedule| schedule.id).collect();
+
+    for first in [0, 3, 8, 255] {
+        let (mut found, mut from) = (Vec::new(), Some(divided.first_due(first)));
+        while let Some(position) = from {
+            let due = divided.due(world.now(), &position, 2).await.unwrap();
+            if let Some(last) = due.schedules.last() {
+                // Back to one that there was no time for.
+                let again = divided.due(world.now(), &position.at(last), 1).await.unwrap();
+                assert_eq!(again.schedules, [last.clone()]);
+            }
+            found.extend(due.schedules.iter().map(|record| record.schedule.id));
+            from = due.next;
+        }
+        found.sort_unstable();
+        assert_eq!(found, ids, "each once, from part {first} on");
+    }
+    let listed = |page: Page<Json>| {
+        let schedules = page.data.iter().map(|json| json.to_value()["id"].as_str().unwrap().parse().unwrap());
+        schedules.collect::<Vec<ObjectId>>()
+    };
+    let list = |store: &Schedules, rql: String| {
+        let (store, query) = (store.clone(), Query::parse(&rql, &Schema::SCHEDULES).unwrap());
+        async move { listed(store.list(&query, Timestamp::from_millis(super::BEGIN).unwrap()).await.unwrap()) }
+    };
+    assert_eq!(list(divided, String::new()).await, ids);
+    assert_eq!(list(divided, format!("in(id,{},{})", ids[0], ids[1])).await, ids[..2]);
+    assert_eq!(list(before, String::new()).await, old, "a process from before leaves the others alone");
+    assert_eq!(before.get(ids[1]).await.unwrap(), None);
+
+    let next = world.now().saturating_add(Duration::from_secs(60));
+    assert_eq!(divided.earliest().await.unwrap(), Some(world.now()));
+    for (number, schedule) in all.iter().enumerate() {
+        let read = divided.record(schedule.id).await.unwrap().unwrap();
+        assert_eq!(read.schedule.id, schedule.id);
+        let moved = match number % 2 {
+            0 => divided.pass(&read, &to(next), world.now()).await,
+            _ => divided.materialise(&read, &to(next), &world.task(), Lane::Shared, world.now()).await,
+        };
+        assert!(moved.unwrap(), "{number}");
+        let read = divided.record(schedule.id).await.unwrap().unwrap();
+        let paused = Schedule { enabled: false, ..read.schedule.clone() };
+        assert_eq!(read.look, Some(next));
+        assert!(divided.replace(&read, &paused, world.now()).await.unwrap(), "{number}");
+    }
+    assert_eq!(world.heads().await.len(), 10);
+    assert_eq!(divided.earliest().await.unwrap(), None);
+    assert_eq!(list(divided, String::new()).await, ids, "each is where it was");
+    assert_eq!(list(before, String::new()).await, old);
+    for id in ids {
+        assert!(divided.delete(id).await.unwrap());
+        assert!(!divided.delete(id).await.unwrap());
+    }
+    assert_eq!(list(divided, String::new()).await, []);
 }
 
 #[tokio::test]
@@ -464,16 +539,16 @@ async fn due_schedules_come_in_batches_and_an_unreadable_one_hides_no_other() {
     let (before, now) = (world.now(), world.now().saturating_add(Duration::from_secs(10)));
     let of = |due: &DueSchedules| due.schedules.iter().map(|record| record.schedule.id).collect::<Vec<_>>();
 
-    let first = schedules.due(now, None, 2).await.unwrap();
+    let first = schedules.due(now, &schedules.first_due(0), 2).await.unwrap();
     assert_eq!((of(&first), first.unreadable.len()), (vec![ids[0]], 1));
     let why = first.unreadable[0].to_string();
     assert!(why.contains(&ids[1].to_string()) && why.contains("format 99"), "{why}");
-    let second = schedules.due(now, first.next.as_ref(), 2).await.unwrap();
+    let second = schedules.due(now, first.next.as_ref().unwrap(), 2).await.unwrap();
     assert_eq!((of(&second), second.unreadable.len()), (vec![ids[2], ids[3]], 0));
-    let third = schedules.due(now, second.next.as_ref(), 2).await.unwrap();
+    let third = schedules.due(now, second.next.as_ref().unwrap(), 2).await.unwrap();
     assert_eq!((of(&third), third.next), (vec![ids[4]], None));
     // The clock was set back between two batches.
-    let none = schedules.due(before, second.next.as_ref(), 2).await.unwrap();
+    let none = schedules.due(before, second.next.as_ref().unwrap(), 2).await.unwrap();
     assert_eq!((of(&none), none.next), (Vec::new(), None));
 }
 

@@ -74,7 +74,9 @@ async fn rows_of_the_first_version_live_on() {
     for expired in tasks.expired_runs(world.now(), 100).await.unwrap() {
         assert!(tasks.fail(expired.task.id, &expired.run.unwrap().attempt, &boom(), None, world.now()).await.unwrap());
     }
-    for record in world.store.schedules.due(world.now(), None, 100).await.unwrap().schedules {
+    for record in
+        world.store.schedules.due(world.now(), &world.store.schedules.first_due(0), 100).await.unwrap().schedules
+    {
         let next = record.schedule.occurrence_after(world.now()).unwrap();
         assert!(world.store.schedules.pass(&record, &to(next), world.now()).await.unwrap());
     }
@@ -175,7 +177,8 @@ async fn rows_of_a_later_version_are_refused_and_left_alone() {
     refused("a Function", functions.get(&function("f")).await);
     refused("Functions", functions.list().await);
     refused("a changed Function", functions.update(&a_function(&world, "f"), revision(&world).await).await);
-    let due = world.store.schedules.due(now.saturating_add(MONTH), None, 100).await.unwrap();
+    let due =
+        world.store.schedules.due(now.saturating_add(MONTH), &world.store.schedules.first_due(0), 100).await.unwrap();
     assert!(due.schedules.is_empty() && !due.unreadable.is_empty());
     due.unreadable.into_iter().for_each(|error| refused("a Schedule", Err::<(), _>(error)));
     refused("credentials", world.store.credentials.list().await);
