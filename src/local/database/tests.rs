@@ -158,7 +158,7 @@ fn in_one_round(name: &str, requests: &[(&str, &str)]) -> Vec<bool> {
 fn a_write_that_fails_does_not_fail_the_reads_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tasklane.db");
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(filled(&path));
     let name = path.to_str().unwrap();
     let database = rusqlite::Connection::open(name).unwrap();
@@ -167,10 +167,10 @@ fn a_write_that_fails_does_not_fail_the_reads_beside_it() {
         .execute_batch(
             "CREATE TABLE parent (id INTEGER PRIMARY KEY);
              CREATE TABLE child (id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
-             CREATE TRIGGER alone BEFORE INSERT ON things WHEN new.pk = 'alone' BEGIN SELECT RAISE(FAIL, 'full'); END;
-             CREATE TRIGGER all_of_them BEFORE INSERT ON things WHEN new.pk = 'all'
+             CREATE TRIGGER alone BEFORE INSERT ON things WHEN new.pk = 'S:alone' BEGIN SELECT RAISE(FAIL, 'full'); END;
+             CREATE TRIGGER all_of_them BEFORE INSERT ON things WHEN new.pk = 'S:all'
                 BEGIN SELECT RAISE(ROLLBACK, 'full'); END;
-             CREATE TRIGGER at_last AFTER INSERT ON things WHEN new.pk = 'last'
+             CREATE TRIGGER at_last AFTER INSERT ON things WHEN new.pk = 'S:last'
                 BEGIN INSERT INTO child VALUES (1); END;",
         )
         .unwrap();
@@ -192,11 +192,11 @@ fn a_write_that_fails_does_not_fail_the_reads_beside_it() {
 fn a_read_that_fails_does_not_fail_the_writes_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tasklane.db");
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(filled(&path));
     let name = path.to_str().unwrap();
     let database = rusqlite::Connection::open(name).unwrap();
-    database.execute_batch("UPDATE things SET item_json = '{\"pk\":' WHERE pk = '7'").unwrap();
+    database.execute_batch("UPDATE things SET item_json = '{\"pk\":' WHERE pk = 'S:7'").unwrap();
     assert_eq!(in_one_round(name, &[("put", "a"), ("get", "7"), ("put", "b")]), [true, false, true]);
     assert_eq!(in_one_round(name, &[("get", "a"), ("get", "b")]), [true, true]);
 }
