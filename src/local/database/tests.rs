@@ -111,7 +111,7 @@ fn nothing_is_acknowledged_once_a_sync_has_failed() {
     let path = folder.path().join("tasklane.db");
     let name = path.to_str().unwrap();
     let database = dynoxide::Database::new(name).unwrap();
-    let log = WriteAheadLog::of(&database, folder.path().join("elsewhere.db-wal")).unwrap();
+    let mut log = WriteAheadLog::of(&database, folder.path().join("elsewhere.db-wal")).unwrap();
     assert!(log.broken().is_none());
     assert!(log.sync().unwrap_err().contains("elsewhere.db-wal"));
     assert!(log.broken().is_some());

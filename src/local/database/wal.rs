@@ -1,10 +1,6 @@
 //! SQLite's write-ahead log, synced once for all waiting calls.
 
-use std::{
-    fs::File,
-    path::PathBuf,
-    sync::{Mutex, OnceLock, PoisonError},
-};
+use std::{fs::File, path::PathBuf};
 
 /// SQLite's write-ahead log, which we sync instead of SQLite doing it at each commit.
 ///
@@ -14,38 +10,33 @@ use std::{
 /// <https://www.sqlite.org/wal.html>
 pub(super) struct WriteAheadLog {
     path: PathBuf,
-    file: Mutex<Option<File>>,
-    broken: OnceLock<String>,
+    file: Option<File>,
+    broken: Option<String>,
 }
 
 impl WriteAheadLog {
     pub(super) fn of(database: &dynoxide::Database, path: PathBuf) -> dynoxide::Result<Self> {
         // This sets `synchronous=NORMAL`, and SQLite's defaults for everything else.
         database.disable_bulk_loading()?;
-        Ok(Self { path, file: Mutex::default(), broken: OnceLock::new() })
+        Ok(Self { path, file: None, broken: None })
     }
 
     /// Makes all commits so far durable.
-    pub(super) fn sync(&self) -> Result<(), String> {
-        // The next sync may succeed though what this one has lost is gone.
-        if let Some(why) = self.broken() {
-            return Err(why.to_owned());
-        }
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let synced = match &*file {
+    pub(super) fn sync(&mut self) -> Result<(), String> {
+        let synced = match &self.file {
             Some(file) => file.sync_data(),
             // The file exists once something was written, and as long as the database is open.
-            None => File::open(&self.path).and_then(|opened| file.insert(opened).sync_data()),
+            None => File::open(&self.path).and_then(|file| self.file.insert(file).sync_data()),
         };
         synced.map_err(|error| {
             let why = format!("{} could not be synced to the disk: {error}", self.path.display());
             tracing::error!("{why}; no more reads or writes until the service is restarted");
-            self.broken.get_or_init(|| why).clone()
+            self.broken.insert(why).clone()
         })
     }
 
     /// Why the database can no longer be trusted: after a failed sync the kernel may have dropped written data.
     pub(super) fn broken(&self) -> Option<&str> {
-        self.broken.get().map(String::as_str)
+        self.broken.as_deref()
     }
 }
