@@ -468,7 +468,7 @@ async fn divided_schedules_are_found_together_with_those_from_before() {
             if let Some(last) = due.schedules.last() {
                 // Back to one that there was no time for.
                 let again = divided.due(world.now(), &position.at(last), 1).await.unwrap();
-                assert_eq!(again.schedules, [last.clone()]);
+                assert_eq!(again.schedules.first(), Some(last));
             }
             found.extend(due.schedules.iter().map(|record| record.schedule.id));
             from = due.next;
