@@ -41,6 +41,8 @@ pub struct Starting {
     child: Option<Child>,
     data_dir: PathBuf,
     stderr: Arc<Mutex<String>>,
+    /// Closed at the end of its stderr.
+    stderr_ends: mpsc::Receiver<()>,
     first_line: mpsc::Receiver<String>,
 }
 
@@ -62,9 +64,9 @@ impl Starting {
     pub fn spawn(home: &Path, mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tasklane starts");
         let stderr = Arc::new(Mutex::new(String::new()));
-        collect(child.stderr.take().expect("stderr is piped"), stderr.clone());
+        let stderr_ends = collect(child.stderr.take().expect("stderr is piped"), stderr.clone());
         let first_line = first_line_of(child.stdout.take().expect("stdout is piped"));
-        Self { child: Some(child), data_dir: home.join(".tasklane"), stderr, first_line }
+        Self { child: Some(child), data_dir: home.join(".tasklane"), stderr, stderr_ends, first_line }
     }
 
     /// Waits until it prints its URL and has synced its Functions.
@@ -96,6 +98,8 @@ impl Starting {
         let status = super::wait::until("tasklane dev ends", || child.try_wait().expect("it can be waited for"));
         let said = self.first_line.recv_timeout(PATIENCE);
         assert!(said.is_err(), "it was ready: {said:?}");
+        // What it said last may still be on its way.
+        let _ = self.stderr_ends.recv_timeout(PATIENCE);
         (status, self.stderr.lock().unwrap().clone())
     }
 
@@ -319,14 +323,17 @@ fn merge(into: &mut Value, more: Value) {
     }
 }
 
-fn collect(stream: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
+fn collect(stream: impl Read + Send + 'static, into: Arc<Mutex<String>>) -> mpsc::Receiver<()> {
+    let (open, ends) = mpsc::channel();
     thread::spawn(move || {
+        let _open = open;
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             let mut text = into.lock().unwrap();
             text.push_str(&line);
             text.push('\n');
         }
     });
+    ends
 }
 
 /// The first line. The rest is also read, so that the writer never blocks.
