@@ -154,26 +154,29 @@ fn in_one_round(name: &str, requests: &[(&str, &str)]) -> Vec<bool> {
     answers.into_iter().map(|answered| answered()).collect()
 }
 
-#[test]
-fn a_write_that_fails_does_not_fail_the_reads_beside_it() {
+/// A database with records that this SQL has changed since: its folder and its name.
+fn changed(sql: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tasklane.db");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(filled(&path));
-    let name = path.to_str().unwrap();
-    let database = rusqlite::Connection::open(name).unwrap();
+    rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+    (folder, path.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_write_that_fails_does_not_fail_the_reads_beside_it() {
     // Puts that fail as a full disk has them fail: alone, with all before them, and only once they are written to the log.
-    database
-        .execute_batch(
-            "CREATE TABLE parent (id INTEGER PRIMARY KEY);
-             CREATE TABLE child (id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
-             CREATE TRIGGER alone BEFORE INSERT ON things WHEN new.pk = 'S:alone' BEGIN SELECT RAISE(FAIL, 'full'); END;
-             CREATE TRIGGER all_of_them BEFORE INSERT ON things WHEN new.pk = 'S:all'
-                BEGIN SELECT RAISE(ROLLBACK, 'full'); END;
-             CREATE TRIGGER at_last AFTER INSERT ON things WHEN new.pk = 'S:last'
-                BEGIN INSERT INTO child VALUES (1); END;",
-        )
-        .unwrap();
+    let (_folder, name) = changed(
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY);
+         CREATE TABLE child (id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+         CREATE TRIGGER alone BEFORE INSERT ON things WHEN new.pk = 'S:alone' BEGIN SELECT RAISE(FAIL, 'full'); END;
+         CREATE TRIGGER all_of_them BEFORE INSERT ON things WHEN new.pk = 'S:all'
+            BEGIN SELECT RAISE(ROLLBACK, 'full'); END;
+         CREATE TRIGGER at_last AFTER INSERT ON things WHEN new.pk = 'S:last'
+            BEGIN INSERT INTO child VALUES (1); END;",
+    );
+    let name = name.as_str();
     for bad in ["alone", "all", "last"] {
         let earlier = format!("before {bad}");
         let later = format!("after {bad}");
@@ -190,13 +193,8 @@ fn a_write_that_fails_does_not_fail_the_reads_beside_it() {
 
 #[test]
 fn a_read_that_fails_does_not_fail_the_writes_beside_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("tasklane.db");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(filled(&path));
-    let name = path.to_str().unwrap();
-    let database = rusqlite::Connection::open(name).unwrap();
-    database.execute_batch("UPDATE things SET item_json = '{\"pk\":' WHERE pk = 'S:7'").unwrap();
+    let (_folder, name) = changed("UPDATE things SET item_json = '{\"pk\":' WHERE pk = 'S:7'");
+    let name = name.as_str();
     assert_eq!(in_one_round(name, &[("put", "a"), ("get", "7"), ("put", "b")]), [true, false, true]);
     assert_eq!(in_one_round(name, &[("get", "a"), ("get", "b")]), [true, true]);
 }
