@@ -360,13 +360,17 @@ impl Journal {
 
     /// Whether something happened to this life between two times that explains a run without an outcome.
     pub fn troubled(&self, life: LifeId, from: i64, to: i64) -> bool {
-        self.troubles.iter().any(|trouble| trouble.life == life && trouble.at <= to && trouble.until >= from)
+        self.troubles_of(life, from, to).next().is_some()
     }
 
     /// Whether this life stood still, or waited long for a call, for some of the time between two times.
     pub fn stood_still(&self, life: LifeId, from: i64, to: i64) -> bool {
-        let long = self.troubles.iter().filter(|trouble| trouble.until > trouble.at);
-        long.into_iter().any(|trouble| trouble.life == life && trouble.at <= to && trouble.until >= from)
+        self.troubles_of(life, from, to).any(|trouble| trouble.until > trouble.at)
+    }
+
+    fn troubles_of(&self, life: LifeId, from: i64, to: i64) -> impl Iterator<Item = &Trouble> {
+        let is_of = move |trouble: &&Trouble| trouble.life == life && trouble.at <= to && trouble.until >= from;
+        self.troubles.iter().filter(is_of)
     }
 
     /// The lines that the trace keeps.

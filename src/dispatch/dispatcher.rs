@@ -286,7 +286,9 @@ impl Dispatcher {
         if self.room() == 0 {
             return Ok(Claimed::NoRoom);
         }
-        let mut search = Search::begin(&self.store, &self.functions, &self.taken, self.first_shard()).await?;
+        // Which shard a look begins with matters only if it does not read all of them.
+        let first_shard = self.ports.chance.byte();
+        let mut search = Search::begin(&self.store, &self.functions, &self.taken, first_shard).await?;
         loop {
             let heads = search.heads().await?;
             if heads.is_empty() {
@@ -316,13 +318,6 @@ impl Dispatcher {
                 return Ok(Claimed::Contended);
             }
         }
-    }
-
-    /// The shard that a look begins with. Which one matters only if a look does not read all of them.
-    fn first_shard(&self) -> u8 {
-        let mut chance = [0];
-        self.ports.chance.fill(&mut chance);
-        chance[0]
     }
 
     /// How many more runs this process can hold.

@@ -26,9 +26,7 @@ const MOST_STEPS: usize = 300;
 
 /// Where a process begins to look for due Schedules: each time at another part, so that few of them look at the same one.
 pub(crate) fn first_due(store: &Store, ports: &Ports) -> DuePosition {
-    let mut first = [0];
-    ports.chance.fill(&mut first);
-    store.schedules.first_due(first[0])
+    store.schedules.first_due(ports.chance.byte())
 }
 
 /// How long a step that was throttled waits before it is taken again, and how often.

@@ -9,6 +9,13 @@ use tasklane_runtime::lock::Lock;
 pub trait Chance: Send + Sync {
     /// Fills the buffer with random bytes.
     fn fill(&self, bytes: &mut [u8]);
+
+    /// A random byte.
+    fn byte(&self) -> u8 {
+        let mut byte = [0];
+        self.fill(&mut byte);
+        byte[0]
+    }
 }
 
 /// The operating system's random numbers.

@@ -43,9 +43,7 @@ impl StoreError {
     ) -> Self {
         Self::Unavailable { action, cause: cause.into() }
     }
-}
 
-impl StoreError {
     /// Whether the same call may succeed a moment later.
     pub fn may_pass(&self) -> bool {
         match self {

@@ -41,7 +41,7 @@ impl DuePosition {
     #[must_use]
     pub fn at(&self, record: &ScheduleRecord) -> Self {
         let key = timed(record.look.unwrap_or(Timestamp::EPOCH), record.schedule.id);
-        Self::in_part(record.part, Some(key), self.parts_behind(record.part))
+        Self { part: record.part, key: Some(key), later: self.parts_behind(record.part) }
     }
 
     fn first_of(mut parts: Vec<SchedulePart>) -> Option<Self> {
@@ -49,11 +49,7 @@ impl DuePosition {
             return None;
         }
         let part = parts.remove(0);
-        Some(Self::in_part(part, None, parts))
-    }
-
-    fn in_part(part: SchedulePart, key: Option<String>, later: Vec<SchedulePart>) -> Self {
-        Self { part, key, later }
+        Some(Self { part, key: None, later: parts })
     }
 
     fn parts_behind(&self, part: SchedulePart) -> Vec<SchedulePart> {
@@ -70,7 +66,7 @@ impl Schedules {
         let count = parts.len();
         parts.rotate_left(usize::from(first) % count);
         let part = parts.remove(0);
-        DuePosition::in_part(part, None, parts)
+        DuePosition { part, key: None, later: parts }
     }
 
     /// At most `limit` Schedules of one part that are due, because of their next occurrence or of one that waits, from a

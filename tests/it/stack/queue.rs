@@ -111,9 +111,9 @@ pub fn fails_for_good(stack: &Deployed<'_>) -> Value {
     task
 }
 
-/// How many of the Tasks of a bad day may fail. A claim or an end fails for good if each of its attempts does, and then the Task is
-/// cleaned up as a zombie: about one in a hundred of them.
-const UNLUCKY: usize = 4;
+/// How many of the Tasks of a bad day may fail. A claim or an end that each attempt in several seconds fails to make leaves a
+/// zombie; more than one of them would mean that it was given up too early.
+const UNLUCKY: usize = 1;
 
 /// AWS has a bad day: a fifth of what the handlers ask of DynamoDB, SQS and Lambda goes wrong. Callers repeat what is refused, each
 /// Task exists once and runs at most once, and nothing stays behind.
